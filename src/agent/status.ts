@@ -1,0 +1,43 @@
+/** Phases of a lease, in the words of the contract. `ready` means: a visitor gets through. */
+export type Phase = 'connecting' | 'opening' | 'ready' | 'retrying' | 'draining' | 'closed' | 'failed';
+
+/** An error as events and `status` carry it. */
+export interface ErrorSummary {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** One lease as `portal status` shows it. */
+export interface LeaseStatus {
+  service: string;
+  relay: string;
+  phase: Phase;
+  /** ISO time of the last phase change. */
+  since: string;
+  /** How often it had to come back since it was opened. */
+  retries: number;
+  lease?: string;
+  url?: string;
+  /** When a visit to the public address last proved that visitors get through (ISO). */
+  provenAt?: string;
+  error?: ErrorSummary;
+  /** Visitors connected now. */
+  visitors: number;
+  /** Bytes from visitors, since the lease was opened. */
+  bytesIn: number;
+  /** Bytes to visitors, since the lease was opened. */
+  bytesOut: number;
+  target: string;
+}
+
+/** One relay session as `portal status` shows it. */
+export interface RelayStatus {
+  relay: string;
+  url?: string;
+  state: 'connecting' | 'connected' | 'retrying';
+  since: string;
+  /** Round trip of the last heartbeat, milliseconds. */
+  rttMs?: number;
+  error?: ErrorSummary;
+}

@@ -1,0 +1,245 @@
+/**
+ * Every error a person or a program can meet, in one table. `docs/errors.md` is generated from it, and a
+ * test checks that each code is documented and that no other code is ever thrown.
+ */
+
+export interface ErrorInfo {
+  /** What went wrong, as a heading. */
+  readonly title: string;
+  /** What to do about it. */
+  readonly remedy: string;
+  /** Process exit code: 2 for what a person typed wrong, 1 for what failed at run time. */
+  readonly exit: 1 | 2;
+  /** True when the code travels on the control channel too (see docs/protocol.md). */
+  readonly wire?: true;
+}
+
+export const ERRORS = {
+  // --- what a person typed: exit 2
+  usage: {
+    title: 'The command line is wrong',
+    remedy: 'Run the command with --help; the message names the argument.',
+    exit: 2,
+  },
+  config_not_found: {
+    title: 'No portal.yaml was found',
+    remedy: 'Run `portal init` to write one, or name it with -f FILE.',
+    exit: 2,
+  },
+  config_unreadable: {
+    title: 'The configuration file cannot be read',
+    remedy: 'Check the path and its permissions.',
+    exit: 2,
+  },
+  config_invalid: {
+    title: 'The configuration has errors',
+    remedy: 'Each error is printed with its line and a hint; `portal validate` shows them again.',
+    exit: 2,
+  },
+  not_supported: {
+    title: 'The configuration asks for something this version does not do yet',
+    remedy: 'Remove the setting, or update Portal.',
+    exit: 2,
+  },
+  restart_required: {
+    title: 'The change cannot be applied to a running agent',
+    remedy: 'Stop it with `portal down` and start it again with `portal up`.',
+    exit: 2,
+  },
+  identity_unsafe: {
+    title: 'The identity file can be read by other users',
+    remedy: 'Run the chmod command that the message shows. If others may have read it, make a new identity.',
+    exit: 2,
+  },
+  identity_invalid: {
+    title: 'The identity file is not a Portal identity',
+    remedy: 'Restore it from a backup, or move it away and let Portal make a new one.',
+    exit: 2,
+  },
+  already_running: {
+    title: 'An agent already runs for this file',
+    remedy: 'Look at it with `portal status`, or stop it with `portal down`.',
+    exit: 1,
+  },
+  not_running: {
+    title: 'No agent runs for this file',
+    remedy: 'Start one with `portal up`.',
+    exit: 1,
+  },
+  address_in_use: {
+    title: 'The address to listen on is taken',
+    remedy: 'Stop the program that holds it, or choose another port (0 takes any free one).',
+    exit: 1,
+  },
+  listen_failed: {
+    title: 'Listening failed',
+    remedy: 'The message carries the reason of the operating system.',
+    exit: 1,
+  },
+  state_unwritable: {
+    title: 'A file Portal keeps cannot be written',
+    remedy: 'Check permissions and free space of the folder in the message, or set PORTAL_HOME.',
+    exit: 1,
+  },
+  certificate_unavailable: {
+    title: 'No certificate can be made for this hostname',
+    remedy: 'The message names the hostname and which certificate sources fit it.',
+    exit: 1,
+  },
+  all_failed: {
+    title: 'No service could be started',
+    remedy: 'The lines above say why, service by service.',
+    exit: 1,
+  },
+  timeout: {
+    title: 'Something took longer than its bound',
+    remedy: 'The message names what was waited for and how long.',
+    exit: 1,
+  },
+  aborted: {
+    title: 'The operation was cancelled',
+    remedy: 'Nothing to do: it follows from a stop.',
+    exit: 1,
+  },
+  relay_unreachable: {
+    title: 'The relay cannot be reached',
+    remedy: 'Check its URL and your network; the agent keeps trying with growing pauses.',
+    exit: 1,
+  },
+  relay_untrusted: {
+    title: "The relay's certificate is not trusted",
+    remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
+    exit: 1,
+  },
+  not_through: {
+    title: 'The lease is open, but a visitor does not get through',
+    remedy: 'The agent visited its own public URL and failed; the message says where. It keeps trying.',
+    exit: 1,
+  },
+  intercepted: {
+    title: 'The relay answered a visitor with a certificate that is not ours',
+    remedy: 'Something between you and your visitors terminates TLS. Do not use this relay.',
+    exit: 1,
+  },
+  internal: {
+    title: 'A fault in Portal itself',
+    remedy: 'Please report it with the log lines around it.',
+    exit: 1,
+  },
+  // --- what a relay answers on the control channel
+  name_taken: {
+    title: 'Another holder has this name now',
+    remedy: 'Choose another `name` for the service, or use the identity that holds it.',
+    exit: 1,
+    wire: true,
+  },
+  name_reserved: {
+    title: 'The name is reserved for another identity',
+    remedy: 'Choose another `name`, or use the identity it is reserved for.',
+    exit: 1,
+    wire: true,
+  },
+  name_invalid: {
+    title: 'The name is not one DNS label',
+    remedy: 'Use 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end.',
+    exit: 1,
+    wire: true,
+  },
+  capability_missing: {
+    title: 'This relay does not offer what the service needs',
+    remedy: 'Use another relay for the service, or change its mode.',
+    exit: 1,
+    wire: true,
+  },
+  ports_exhausted: {
+    title: 'The relay has no public port left',
+    remedy: 'Try again later, or use another relay.',
+    exit: 1,
+    wire: true,
+  },
+  limit_exceeded: {
+    title: "One of the relay's limits is reached",
+    remedy: 'The message names the limit and its value.',
+    exit: 1,
+    wire: true,
+  },
+  unauthorized: {
+    title: 'The proof of identity was refused',
+    remedy: 'Check the clock and the identity file; the message says what did not hold.',
+    exit: 1,
+    wire: true,
+  },
+  expired: {
+    title: 'The challenge or ticket is too old',
+    remedy: 'The agent asks for a fresh one by itself; if it repeats, check both clocks.',
+    exit: 1,
+    wire: true,
+  },
+  protocol: {
+    title: 'A message did not follow the protocol',
+    remedy: 'Agent and relay may be of different versions; update the older one.',
+    exit: 1,
+    wire: true,
+  },
+  version: {
+    title: 'Agent and relay share no protocol version',
+    remedy: 'Update the older one; the message lists what the relay speaks.',
+    exit: 1,
+    wire: true,
+  },
+  not_found: {
+    title: 'No such lease in this session',
+    remedy: 'It was closed or taken over in the meantime; the agent opens it again if it is still wanted.',
+    exit: 1,
+    wire: true,
+  },
+  shutting_down: {
+    title: 'The relay is going away',
+    remedy: 'The agent reconnects by itself.',
+    exit: 1,
+    wire: true,
+  },
+} as const satisfies Record<string, ErrorInfo>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface PortalErrorOptions {
+  cause?: unknown;
+  /** What to do next, where the code's own remedy is too general. */
+  hint?: string;
+  /** Worth another try after this pause, in milliseconds; absent when trying again cannot help. */
+  retryAfterMs?: number;
+}
+
+/** An error with a stable code. Programs look at `code`, never at `message`. */
+export class PortalError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: PortalErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'PortalError';
+    this.code = code;
+    this.hint = options.hint;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** Exit code of a process that ends because of this error. */
+  get exitCode(): 1 | 2 {
+    return ERRORS[this.code].exit;
+  }
+}
+
+/** Any thrown value as a PortalError: ours as it is, everything else as `internal` with the original as cause. */
+export function asPortalError(error: unknown, code: ErrorCode = 'internal'): PortalError {
+  if (error instanceof PortalError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new PortalError(code, message, { cause: error });
+}
+
+/** The operating system's error code (`ECONNREFUSED`…), if the value carries one. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,62 @@
+import { PortalError } from './errors.js';
+
+/** `promise`, but no longer than `ms` and not past `signal`. `what` names the wait in the error. */
+export function within<T>(promise: Promise<T>, ms: number, what: string, signal?: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => finish(() => reject(abortReason(signal)));
+    const timer = setTimeout(
+      () => finish(() => reject(new PortalError('timeout', `${what} took longer than ${ms} ms`))),
+      ms,
+    );
+    function finish(settle: () => void): void {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+      settle();
+    }
+    if (signal?.aborted) return abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    promise.then(
+      (value) => finish(() => resolve(value)),
+      (error: unknown) => finish(() => reject(error)),
+    );
+  });
+}
+
+/** Resolves after `ms`; rejects when `signal` aborts. */
+export function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(abortReason(signal));
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    function abort(): void {
+      clearTimeout(timer);
+      reject(abortReason(signal));
+    }
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+/** The error to end a cancelled wait with. */
+export function abortReason(signal: AbortSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof PortalError ? reason : new PortalError('aborted', 'cancelled', { cause: reason });
+}
+
+/** A promise with its handles outside. (Promise.withResolvers needs Node 22.) */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}

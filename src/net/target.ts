@@ -1,0 +1,50 @@
+/** Where a visitor's bytes go on this side: a local service. Plain data, comparable with `sameTarget`. */
+export type Target =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls: boolean }
+  | { readonly kind: 'unix'; readonly path: string };
+
+const PORT = /^\d{1,5}$/;
+
+/**
+ * Reads a target as portal.yaml and `portal expose` write it: a port, `host:port`, `unix:/path`, or
+ * `http(s)://host:port`. Throws a RangeError whose message says what is wrong; the caller adds the place.
+ */
+export function parseTarget(text: string | number): Target {
+  const input = String(text).trim();
+  if (PORT.test(input)) return tcp('127.0.0.1', input, false);
+  if (input.startsWith('unix:')) {
+    const path = input.slice('unix:'.length);
+    if (!path) throw new RangeError('a unix target needs a path, as in unix:/run/app.sock');
+    return { kind: 'unix', path };
+  }
+  if (/^https?:\/\//i.test(input)) return fromUrl(input);
+  const bracketed = /^\[([0-9a-fA-F:.]+)\]:(\d+)$/.exec(input);
+  if (bracketed) return tcp(bracketed[1]!, bracketed[2]!, false);
+  const plain = /^([^\s:/@[\]]+):(\d+)$/.exec(input);
+  if (plain) return tcp(plain[1]!, plain[2]!, false);
+  throw new RangeError(`"${input}" is not a port, host:port, unix:/path or http(s)://host:port`);
+}
+
+function fromUrl(input: string): Target {
+  if (!URL.canParse(input)) throw new RangeError(`"${input}" is not a valid URL`);
+  const url = new URL(input);
+  if (url.username || url.password) throw new RangeError('a target URL carries no user name or password');
+  if (url.pathname !== '/' || url.search || url.hash) {
+    throw new RangeError(`a target URL ends after its port; "${url.pathname}${url.search}${url.hash}" has no meaning here`);
+  }
+  const tls = url.protocol === 'https:';
+  return tcp(url.hostname.replace(/^\[|\]$/g, ''), url.port || (tls ? '443' : '80'), tls);
+}
+
+function tcp(host: string, portText: string, tls: boolean): Target {
+  const port = Number(portText);
+  if (port < 1 || port > 65535) throw new RangeError(`port ${portText} is not within 1 to 65535`);
+  return { kind: 'tcp', host, port, tls };
+}
+
+/** The target in the form a person would write it. */
+export function formatTarget(target: Target): string {
+  if (target.kind === 'unix') return `unix:${target.path}`;
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+  return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
+}

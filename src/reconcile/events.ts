@@ -1,0 +1,56 @@
+import type { ErrorSummary, LeaseStatus, Phase, RelayStatus } from '../agent/status.js';
+import type { Problem } from '../config/problem.js';
+
+export interface ServiceAddresses {
+  urls: string[];
+  tcp: string[];
+  udp: string[];
+}
+
+/** A problem without its code frame, as events and `status` carry it. */
+export type ProblemSummary = Omit<Problem, 'frame'>;
+
+/** What happens while `portal up` runs. `--json` prints each as one line, with a `time` added. */
+export type PortalEvent =
+  | { event: 'started'; pid: number; file: string | null; ca?: string }
+  | {
+      event: 'lease';
+      service: string;
+      relay: string;
+      phase: Phase;
+      lease?: string;
+      url?: string;
+      tcpAddr?: string;
+      udpAddr?: string;
+      error?: ErrorSummary;
+    }
+  | { event: 'ready'; services: Record<string, ServiceAddresses> }
+  | {
+      event: 'applied';
+      revision: number;
+      opened: string[];
+      updated: string[];
+      replaced: string[];
+      closed: string[];
+      kept: string[];
+      durationMs: number;
+    }
+  | { event: 'rejected'; errors: ProblemSummary[] }
+  | { event: 'refused'; service: string; reason: string; remote: string }
+  | { event: 'stopped'; reason: string };
+
+/** The whole of Active, as `portal status` shows it. */
+export interface AgentStatus {
+  pid: number;
+  file: string | null;
+  /** Address of the identity, EIP-55. */
+  identity: string;
+  startedAt: string;
+  revision: number;
+  /** Problems of the last save that was refused; empty when the file on disk is what runs. */
+  rejected: ProblemSummary[];
+  /** Path of the local CA's certificate, once one is in use. */
+  ca?: string;
+  relays: RelayStatus[];
+  leases: LeaseStatus[];
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    // Real sockets and processes share two cores here; a slow machine must not fail a sound test.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    pool: 'threads',
+    globalSetup: ['test/support/build.ts'],
+  },
+});
