@@ -1,7 +1,10 @@
-/** A secp256k1 key pair that proves who owns a lease. The private key never leaves this object. */
+/**
+ * A secp256k1 key pair that proves who owns a lease. The private key never leaves this object: it is no
+ * property of it, so it cannot be printed, logged or serialised by accident. `exportIdentity` is the one way out.
+ */
 export interface Identity {
-  /** Ethereum address of the key, EIP-55 checksummed. */
+  /** Ethereum address of the key, EIP-55 checksummed: 0x and 40 hex digits. */
   readonly address: string;
-  /** EIP-191 personal_sign over `message`: 0x-prefixed r‖s‖v, 65 bytes. */
+  /** EIP-191 personal_sign over `message` (UTF-8): 0x-prefixed r‖s‖v, 65 bytes, v 27 or 28, low s. */
   sign(message: string): string;
 }

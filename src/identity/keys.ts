@@ -1,0 +1,127 @@
+/**
+ * secp256k1 keys as Ethereum uses them, so that an identity is one every wallet understands.
+ * Addresses: EIP-55. Signatures: EIP-191 (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
+ */
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js';
+import * as secp from '@noble/secp256k1';
+import { PortalError } from '../lib/errors.js';
+import type { Identity } from './identity.js';
+
+// The library carries no synchronous hashes of its own; signing asks for these.
+secp.hashes.sha256 = sha256;
+secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message);
+
+const PRIVATE_KEY = /^0x[0-9a-f]{64}$/i;
+const ADDRESS = /^0x[0-9a-f]{40}$/i;
+const SIGNATURE = /^0x[0-9a-f]{130}$/i;
+/** What v adds to the recovery id in a signature outside of a transaction. */
+const V_OFFSET = 27;
+
+class KeyIdentity implements Identity {
+  readonly address: string;
+  readonly #privateKey: Uint8Array;
+
+  constructor(privateKey: Uint8Array) {
+    this.address = addressOf(secp.getPublicKey(privateKey, false));
+    this.#privateKey = privateKey;
+    Object.freeze(this);
+  }
+
+  sign(message: string): string {
+    const [recovery, ...rs] = secp.sign(personalHash(message), this.#privateKey, {
+      prehash: false,
+      format: 'recovered',
+    });
+    return toHex([...rs, V_OFFSET + recovery!]);
+  }
+
+  static privateKeyOf(identity: Identity): string {
+    if (!(identity instanceof KeyIdentity)) {
+      throw new PortalError('identity_invalid', 'this identity keeps its private key to itself');
+    }
+    return toHex(identity.#privateKey);
+  }
+}
+
+/** A new identity from the system's random source. */
+export function generateIdentity(): Identity {
+  return new KeyIdentity(secp.utils.randomSecretKey());
+}
+
+/**
+ * The identity of a private key: 0x and 64 hex digits. Throws `identity_invalid` for anything else; the
+ * message never repeats what was given.
+ */
+export function identityFromPrivateKey(privateKey: string): Identity {
+  const bytes = PRIVATE_KEY.test(privateKey) ? fromHex(privateKey) : undefined;
+  if (!bytes || !secp.utils.isValidSecretKey(bytes)) {
+    throw new PortalError(
+      'identity_invalid',
+      'the private key is not 0x and 64 hex digits of a secp256k1 key',
+    );
+  }
+  return new KeyIdentity(bytes);
+}
+
+/** The private key, 0x and 64 hex digits. Only for writing it to where its owner wants it. */
+export function privateKeyOf(identity: Identity): string {
+  return KeyIdentity.privateKeyOf(identity);
+}
+
+/**
+ * The checksummed address whose key signed `message` as EIP-191 `personal_sign`. Throws `unauthorized` for a
+ * signature that is malformed, has a high s (the same proof in a second spelling) or fits no key.
+ */
+export function recoverAddress(message: string, signature: string): string {
+  if (!SIGNATURE.test(signature)) {
+    throw new PortalError('unauthorized', 'the signature is not 0x and 130 hex digits');
+  }
+  const rsv = fromHex(signature);
+  const recovery = rsv[64]! - V_OFFSET;
+  if (recovery !== 0 && recovery !== 1) {
+    throw new PortalError('unauthorized', 'the last byte of the signature is neither 27 nor 28');
+  }
+  let publicKey: Uint8Array;
+  try {
+    const parsed = secp.Signature.fromBytes(rsv.subarray(0, 64), 'compact');
+    if (parsed.hasHighS()) throw new RangeError('its s is in the upper half of the range');
+    publicKey = secp.recoverPublicKey(
+      parsed.addRecoveryBit(recovery).toBytes('recovered'),
+      personalHash(message),
+      {
+        prehash: false,
+        isCompressed: false,
+      },
+    );
+  } catch (error) {
+    throw new PortalError('unauthorized', 'the signature is not valid', { cause: error });
+  }
+  return addressOf(publicKey);
+}
+
+/** The EIP-55 form of an address in any case. Throws `unauthorized` for what is no address. */
+export function checksumAddress(address: string): string {
+  if (!ADDRESS.test(address)) {
+    throw new PortalError('unauthorized', 'the address is not 0x and 40 hex digits');
+  }
+  const digits = address.slice(2).toLowerCase();
+  const hash = Buffer.from(keccak256(Buffer.from(digits, 'ascii'))).toString('hex');
+  return `0x${digits.replaceAll(/[a-f]/g, (digit, i: number) => (hash[i]! >= '8' ? digit.toUpperCase() : digit))}`;
+}
+
+/** An address is the last 20 bytes of the hash of the point, without its 0x04 prefix. */
+function addressOf(uncompressed: Uint8Array): string {
+  return checksumAddress(toHex(keccak256(uncompressed.subarray(1)).subarray(-20)));
+}
+
+/** What EIP-191 version 0x45 signs: the prefix keeps a message from ever being a transaction. */
+function personalHash(message: string): Uint8Array {
+  const bytes = Buffer.from(message, 'utf8');
+  return keccak256(Buffer.concat([Buffer.from(`\x19Ethereum Signed Message:\n${bytes.length}`), bytes]));
+}
+
+const toHex = (bytes: Uint8Array | readonly number[]): string => `0x${Buffer.from(bytes).toString('hex')}`;
+/** A plain Uint8Array on memory of its own: a Buffer would share a pool and slice without copying. */
+const fromHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex.slice(2), 'hex'));
