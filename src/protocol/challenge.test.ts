@@ -1,0 +1,234 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { generateIdentity } from '../identity/keys.js';
+import {
+  buildChallenge,
+  checkChallenge,
+  readChallenge,
+  verifyProof,
+  type ChallengeFields,
+} from './challenge.js';
+
+const agent = generateIdentity();
+const stranger = generateIdentity();
+const issuedAt = new Date('2026-03-01T12:00:00.000Z');
+const later = (seconds: number): Date => new Date(issuedAt.getTime() + seconds * 1000);
+
+const fields: ChallengeFields = {
+  domain: 'relay.example:8443',
+  address: agent.address,
+  uri: 'https://relay.example:8443/',
+  nonce: '0123456789abcdef',
+  issuedAt,
+  expiresAt: later(120),
+  statement: 'Prove that this identity may hold leases on this relay.',
+};
+const text = buildChallenge(fields);
+const signature = agent.sign(text);
+
+const failing = (code: string, message: string | RegExp = '') =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
+
+const letters = fc.stringMatching(/^[A-Za-z0-9]{1,30}$/);
+
+describe('the text', () => {
+  it('is EIP-4361 to the letter', () => {
+    expect(text).toBe(`relay.example:8443 wants you to sign in with your Ethereum account:
+${agent.address}
+
+Prove that this identity may hold leases on this relay.
+
+URI: https://relay.example:8443/
+Version: 1
+Chain ID: 1
+Nonce: 0123456789abcdef
+Issued At: 2026-03-01T12:00:00.000Z
+Expiration Time: 2026-03-01T12:02:00.000Z`);
+  });
+
+  it('carries the address checksummed, however it was given', () => {
+    expect(buildChallenge({ ...fields, address: agent.address.toLowerCase() })).toBe(text);
+  });
+
+  it.each([
+    ['a short nonce', { nonce: '1234567' }],
+    ['a nonce with another character', { nonce: '12345678-' }],
+    ['a line break in the statement', { statement: 'yes\nURI: https://other.example' }],
+    ['a line break in the domain', { domain: 'a\rb' }],
+  ])('%s: not built', (_what, change) => {
+    expect(() => buildChallenge({ ...fields, ...change })).toThrow(RangeError);
+  });
+
+  it('what is no address: refused as the claim it is', () => {
+    expect(() => buildChallenge({ ...fields, address: '0x12' })).toThrow(failing('unauthorized'));
+  });
+
+  it('any fields: read back as they were', () => {
+    const host = fc.constantFrom(
+      'relay.example',
+      'localhost:8443',
+      '127.0.0.1:1',
+      '[::1]:443',
+      'a-b.c.d.example:65535',
+    );
+    const date = fc.date({
+      min: new Date(0),
+      max: new Date('9999-12-31T23:59:59.999Z'),
+      noInvalidDate: true,
+    });
+    const any = fc.record(
+      {
+        domain: host,
+        uri: fc.tuple(host, letters).map(([authority, path]) => `https://${authority}/${path}?q=1#f`),
+        nonce: fc.stringMatching(/^[A-Za-z0-9]{8,40}$/),
+        issuedAt: date,
+        expiresAt: date,
+        statement: fc.stringMatching(/^[A-Za-z0-9 !#$&-;=?@[\]_~]{1,200}$/),
+        requestId: letters,
+      },
+      { requiredKeys: ['domain', 'uri', 'nonce', 'issuedAt', 'expiresAt'] },
+    );
+    fc.assert(
+      fc.property(any, (given) => {
+        const whole = { ...given, address: agent.address };
+        expect(readChallenge(buildChallenge(whole))).toStrictEqual(whole);
+      }),
+    );
+  });
+
+  it.each([
+    ['empty', '', /not an EIP-4361 text/],
+    ['a line missing', text.replace('Version: 1\n', ''), /not an EIP-4361 text/],
+    ['a line more', `${text}\n`, /not an EIP-4361 text/],
+    ['Windows line ends', text.replaceAll('\n', '\r\n'), /not an EIP-4361 text/],
+    [
+      'an address without its checksum',
+      text.replace(agent.address, agent.address.toLowerCase()),
+      /not an EIP-4361 text/,
+    ],
+    ['a short nonce', text.replace('0123456789abcdef', '0123456'), /not an EIP-4361 text/],
+    ['a day that is none', text.replace('2026-03-01T12:00', '2026-02-30T12:00'), /not an EIP-4361 text/],
+    ['a second that is none', text.replace('12:00:00.000Z', '12:00:60.000Z'), /is no time/],
+    ['no expiry', text.replace(/\nExpiration Time.*/, ''), /no expiry/],
+    ['another chain', text.replace('Chain ID: 1', 'Chain ID: 5'), /chain is not 1/],
+    ['a not-before', `${text}\nNot Before: 2026-03-01T12:00:00.000Z`, /not-before/],
+    ['resources', `${text}\nResources:\n- urn:recap:e30`, /resources/],
+    ['a scheme', `https://${text}`, /scheme/],
+    ['a book', buildChallenge({ ...fields, statement: 'a'.repeat(5000) }), /more than 4096 characters/],
+  ])('%s: refused', (_what, malformed, why) => {
+    expect(() => readChallenge(malformed)).toThrow(failing('protocol', why));
+  });
+
+  it('times of other writers are understood', () => {
+    const other = text.replace('2026-03-01T12:00:00.000Z', '2026-03-01T13:00:00+01:00');
+    expect(readChallenge(other).issuedAt).toStrictEqual(issuedAt);
+  });
+});
+
+describe('a proof', () => {
+  const { domain, address, uri, nonce } = fields;
+  const expected = { domain, address, uri, nonce, now: later(1) };
+  const verify = (change: Partial<typeof expected> & { message?: string; proof?: string } = {}) => {
+    const { message = text, proof = signature, ...rest } = change;
+    return () => verifyProof(message, proof, { ...expected, ...rest });
+  };
+
+  it('of the challenge that was set: accepted, with the address in any case', () => {
+    expect(verify()).not.toThrow();
+    expect(verify({ address: address.toLowerCase() })).not.toThrow();
+  });
+
+  it('replayed, on a session with a nonce of its own: refused', () => {
+    expect(verify({ nonce: 'fedcba9876543210' })).toThrow(failing('unauthorized', /another nonce/));
+  });
+
+  it('too late: refused from the very moment of expiry', () => {
+    expect(verify({ now: later(119.999) })).not.toThrow();
+    expect(verify({ now: later(120) })).toThrow(failing('expired', /good until 2026-03-01T12:02:00/));
+  });
+
+  it('from a clock ahead: accepted up to a minute', () => {
+    expect(verify({ now: later(-60) })).not.toThrow();
+    expect(verify({ now: later(-61) })).toThrow(failing('unauthorized', /clocks is wrong/));
+  });
+
+  it('with the message tampered: refused, whatever was changed', () => {
+    const extended = text.replace('12:02:00.000Z', '12:59:00.000Z');
+    expect(verify({ message: extended })).toThrow(failing('unauthorized', /changed since/));
+    expect(verify({ message: text.replace('Prove', 'Trust') })).toThrow(
+      failing('unauthorized', /changed since/),
+    );
+    expect(verify({ message: `${text} ` })).toThrow(failing('unauthorized', /malformed/));
+    expect(verify({ message: '' })).toThrow(failing('unauthorized', /malformed/));
+  });
+
+  it('with the signature tampered, in any byte: refused', () => {
+    for (let at = 2; at < signature.length; at += 2) {
+      const byte = (Number.parseInt(signature.slice(at, at + 2), 16) ^ 1).toString(16).padStart(2, '0');
+      const proof = signature.slice(0, at) + byte + signature.slice(at + 2);
+      expect(verify({ proof }), `byte ${at / 2}`).toThrow(failing('unauthorized'));
+    }
+    expect(verify({ proof: 'yes' })).toThrow(failing('unauthorized', /130 hex digits/));
+  });
+
+  it('for another relay, or another URL of it: refused', () => {
+    expect(verify({ domain: 'other.example' })).toThrow(failing('unauthorized', /another domain/));
+    expect(verify({ uri: 'https://relay.example:8443/other' })).toThrow(
+      failing('unauthorized', /another URI/),
+    );
+  });
+
+  it('with the wrong key: refused', () => {
+    expect(verify({ proof: stranger.sign(text) })).toThrow(failing('unauthorized', /not signed by/));
+  });
+
+  it('of another address: refused, though that one signed it', () => {
+    const message = buildChallenge({ ...fields, address: stranger.address });
+    expect(verify({ message, proof: stranger.sign(message) })).toThrow(
+      failing('unauthorized', /another address/),
+    );
+  });
+});
+
+/** What an agent does with a challenge that differs from its relay's by `change`. */
+const check = (change: Partial<ChallengeFields> = {}, now = later(1)) => {
+  const message = buildChallenge({ ...fields, ...change });
+  return () => checkChallenge(message, { address: agent.address.toLowerCase(), domain: fields.domain, now });
+};
+
+describe('before the agent signs', () => {
+  it("its own relay's challenge is fine", () => {
+    expect(check()()).toStrictEqual(fields);
+    expect(check({ domain: 'Relay.Example:8443' })).not.toThrow();
+  });
+
+  it('the challenge of another relay is not: it may be passed on to open that one', () => {
+    const other = { domain: 'other.example', uri: 'https://other.example/' };
+    expect(check(other)).toThrow(
+      failing('unauthorized', /connected to relay\.example:8443; nothing was signed/),
+    );
+    expect(check({ domain: 'relay.example' })).toThrow(failing('unauthorized'));
+    expect(check({ domain: 'me@relay.example:8443' })).toThrow(failing('unauthorized'));
+  });
+
+  it('a URI elsewhere, or none, is not', () => {
+    for (const uri of ['https://other.example/', 'https://relay.example:8443@other.example/', 'urn:relay']) {
+      expect(check({ uri })).toThrow(failing('unauthorized', /nothing was signed/));
+    }
+  });
+
+  it('another address is not', () => {
+    expect(check({ address: stranger.address })).toThrow(failing('unauthorized', /another address/));
+  });
+
+  it('an expired one, a future one and a long-lived one are not', () => {
+    expect(check({}, later(120))).toThrow(failing('expired'));
+    expect(check({}, later(-61))).toThrow(failing('unauthorized', /clocks is wrong/));
+    expect(check({ expiresAt: later(121) })).toThrow(failing('unauthorized', /more than 2 minutes/));
+  });
+
+  it('what is no challenge is not', () => {
+    const expected = { address: agent.address, domain: fields.domain, now: issuedAt };
+    expect(() => checkChallenge('I owe you', expected)).toThrow(failing('protocol'));
+  });
+});

@@ -1,0 +1,209 @@
+/**
+ * The challenge a relay sets and an agent signs: an EIP-4361 (Sign-In with Ethereum) text, so that a wallet
+ * shows a person what they prove and to whom. Single use: its nonce belongs to one control channel.
+ */
+import { createRequire } from 'node:module';
+import type { ParsedMessage } from '@spruceid/siwe-parser';
+import { checksumAddress, recoverAddress } from '../identity/keys.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
+import { LIMITS } from './limits.js';
+
+export interface ChallengeFields {
+  /** Authority of the relay: host, with the port unless it is 443. */
+  readonly domain: string;
+  /** The identity to prove, checksummed by EIP-55. */
+  readonly address: string;
+  /** The relay's URL, on `domain`. */
+  readonly uri: string;
+  /** At least 8 letters and digits, never used before. */
+  readonly nonce: string;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+  /** One line for the person, of the characters EIP-4361 allows there. */
+  readonly statement?: string;
+  readonly requestId?: string;
+}
+
+/** What the relay that set a challenge knows of it. */
+export interface ProofExpectation {
+  readonly address: string;
+  readonly domain: string;
+  readonly uri: string;
+  readonly nonce: string;
+  readonly now: Date;
+}
+
+/** How far ahead the clock of whoever issued a challenge may be. */
+const CLOCK_SKEW_MS = 60_000;
+/** Ours have some 400 characters; the parser backtracks, and should not be given a book. */
+const MAX_CHALLENGE_CHARS = 4096;
+/** EIP-4361 wants a chain. No chain is ever asked; 1 is Ethereum's main one, as wallets expect. */
+const CHAIN_ID = 1;
+const NONCE = /^[A-Za-z0-9]{8,}$/;
+
+/**
+ * The text for `fields`. Throws `unauthorized` when the address is none, and a RangeError for values that
+ * would forge another line of the text or that no reader accepts.
+ */
+export function buildChallenge(fields: ChallengeFields): string {
+  const { domain, uri, nonce, issuedAt, expiresAt, statement, requestId } = fields;
+  if (!NONCE.test(nonce)) throw new RangeError('a nonce has at least 8 letters and digits, and nothing else');
+  for (const value of [domain, uri, statement, requestId]) {
+    if (value !== undefined && /[\r\n]/.test(value))
+      throw new RangeError('a field of a challenge is one line');
+  }
+  return [
+    `${domain} wants you to sign in with your Ethereum account:`,
+    checksumAddress(fields.address),
+    '',
+    ...(statement ? [statement] : []),
+    '',
+    `URI: ${uri}`,
+    'Version: 1',
+    `Chain ID: ${CHAIN_ID}`,
+    `Nonce: ${nonce}`,
+    `Issued At: ${issuedAt.toISOString()}`,
+    `Expiration Time: ${expiresAt.toISOString()}`,
+    ...(requestId === undefined ? [] : [`Request ID: ${requestId}`]),
+  ].join('\n');
+}
+
+/**
+ * The fields of a challenge text. Strict: throws `protocol` for what is not EIP-4361 to the letter, and for
+ * what is but has no place in a challenge: no expiry, another chain, a not-before, or resources, which could
+ * hide a delegation of rights (EIP-5573) in what the agent signs.
+ */
+export function readChallenge(text: string): ChallengeFields {
+  const parsed = parse(text);
+  if (parsed.scheme !== undefined) throw malformed('its domain has a scheme');
+  if (parsed.chainId !== CHAIN_ID) throw malformed(`its chain is not ${CHAIN_ID}`);
+  if (parsed.notBefore !== undefined) throw malformed('it has a not-before');
+  if (parsed.resources !== undefined) throw malformed('it has resources');
+  if (parsed.expirationTime === undefined) throw malformed('it has no expiry');
+  return {
+    domain: parsed.domain,
+    address: parsed.address,
+    uri: parsed.uri,
+    nonce: parsed.nonce,
+    issuedAt: readDate(parsed.issuedAt),
+    expiresAt: readDate(parsed.expirationTime),
+    ...(parsed.statement ? { statement: parsed.statement } : {}),
+    ...(parsed.requestId === undefined ? {} : { requestId: parsed.requestId }),
+  };
+}
+
+/**
+ * Relay side: accepts the proof that the holder of `expected.address` signed the very challenge that was set.
+ * Throws `expired` when it came too late, `unauthorized` for everything else; the message says what did not hold.
+ */
+export function verifyProof(message: string, signature: string, expected: ProofExpectation): void {
+  const fields = readSigned(message);
+  expectSame('domain', fields.domain, expected.domain);
+  expectSame('URI', fields.uri, expected.uri);
+  expectSame('nonce', fields.nonce, expected.nonce);
+  expectSame('address', fields.address.toLowerCase(), expected.address.toLowerCase());
+  checkTimes(fields, expected.now);
+  if (recoverAddress(message, signature) !== fields.address) {
+    throw new PortalError(
+      'unauthorized',
+      `the challenge was not signed by ${fields.address}, or was changed since`,
+    );
+  }
+}
+
+/**
+ * Agent side, before it signs: the challenge must be the one of the relay it is connected to (`domain`, as in
+ * `ProofExpectation`), for its own `address`, and short-lived; otherwise a hostile relay could pass on
+ * another relay's challenge and use the signature there. Throws `protocol`, `unauthorized` or `expired`.
+ */
+export function checkChallenge(
+  text: string,
+  expected: Pick<ProofExpectation, 'address' | 'domain' | 'now'>,
+): ChallengeFields {
+  const fields = readChallenge(text);
+  const { domain, uri, address, issuedAt, expiresAt } = fields;
+  if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
+    throw new PortalError(
+      'unauthorized',
+      `the relay asks to prove the identity to ${domain}, but the agent is connected to ${expected.domain}; nothing was signed`,
+    );
+  }
+  if (!URL.canParse(uri) || new URL(uri).host !== expected.domain.toLowerCase()) {
+    throw new PortalError(
+      'unauthorized',
+      `the challenge is for ${uri}, which is not on ${domain}; nothing was signed`,
+    );
+  }
+  expectSame('address', address.toLowerCase(), expected.address.toLowerCase());
+  checkTimes(fields, expected.now);
+  if (expiresAt.getTime() - issuedAt.getTime() > LIMITS.challengeMs) {
+    throw new PortalError(
+      'unauthorized',
+      'the challenge is good for more than 2 minutes; nothing was signed',
+    );
+  }
+  return fields;
+}
+
+function checkTimes({ issuedAt, expiresAt }: ChallengeFields, now: Date): void {
+  if (issuedAt.getTime() > now.getTime() + CLOCK_SKEW_MS) {
+    throw new PortalError(
+      'unauthorized',
+      `the challenge was issued at ${issuedAt.toISOString()}, but it is ${now.toISOString()} here: one of the clocks is wrong`,
+    );
+  }
+  if (now >= expiresAt) {
+    throw new PortalError(
+      'expired',
+      `the challenge was good until ${expiresAt.toISOString()}, and it is ${now.toISOString()}`,
+    );
+  }
+}
+
+function expectSame(what: string, actual: string, expected: string): void {
+  if (actual !== expected) {
+    throw new PortalError('unauthorized', `the challenge is for another ${what}: ${actual}, not ${expected}`);
+  }
+}
+
+interface Parser {
+  readonly ParsedMessage: new (text: string) => ParsedMessage;
+}
+
+let parser: Parser | undefined;
+
+/** On first use: the grammar takes 30 ms to load, which no command that talks to no relay should pay. */
+function load(): Parser {
+  const require = createRequire(import.meta.url);
+  return require('@spruceid/siwe-parser');
+}
+
+function parse(text: string): ParsedMessage {
+  parser ??= load();
+  if (text.length > MAX_CHALLENGE_CHARS)
+    throw malformed(`it has more than ${MAX_CHALLENGE_CHARS} characters`);
+  try {
+    return new parser.ParsedMessage(text);
+  } catch (error) {
+    throw malformed('it is not an EIP-4361 text', error);
+  }
+}
+
+function readDate(text: string): Date {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) throw malformed(`${text} is no time`);
+  return date;
+}
+
+function malformed(why: string, cause?: unknown): PortalError {
+  return new PortalError('protocol', `the challenge is malformed: ${why}`, { cause });
+}
+
+/** A relay sent well-formed text: if it is no longer, whoever signed it signed something else. */
+function readSigned(message: string): ChallengeFields {
+  try {
+    return readChallenge(message);
+  } catch (error) {
+    throw new PortalError('unauthorized', asPortalError(error).message, { cause: error });
+  }
+}
