@@ -1,21 +1,24 @@
+import { randomUUID } from 'node:crypto';
+import { LocalCertificates } from '../agent/certificates/source.js';
+import { openLocalCa } from '../agent/certificates/local-ca.js';
+import { AgentLease } from '../agent/lease.js';
+import { relayKey } from '../agent/spec.js';
+import type { Phase } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
-import type { AgentStatus, PortalEvent } from './events.js';
-import type { Action } from './plan.js';
+import { deferred, delay, type Deferred } from '../lib/wait.js';
+import type { AgentStatus, PortalEvent, ProblemSummary, ServiceAddresses } from './events.js';
+import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
+import { RelayPool, type EmbeddedRelay } from './relays.js';
 
-/** A relay running in this process; started by the CLI, because agent and relay never import each other. */
-export interface EmbeddedRelay {
-  readonly url: string;
-  /** Path of the CA file that its certificate chains to. */
-  readonly caFile: string;
-  close(): Promise<void>;
-}
+export type { EmbeddedRelay } from './relays.js';
 
 export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */
   readonly file: string | null;
+  readonly version: string;
   readonly identity: Identity;
   /** Folder of the local CA (lib/paths). */
   readonly caDir: string;
@@ -24,20 +27,269 @@ export interface RunnerOptions {
   readonly log: Logger;
 }
 
-export interface Runner {
-  /**
-   * Makes `desired` what runs. Resolves when every action has its first outcome (ready, failed, or retrying);
-   * calls during a pass fold into the next one.
-   */
-  apply(desired: Desired): Promise<void>;
-  /** Tells of a save that was refused; what runs goes on. */
-  reject(problems: readonly Problem[]): void;
-  /** What `apply(desired)` would do now. */
-  plan(desired: Desired): Action[];
-  /** Asks every relay session whether it still answers (bounded), then takes the snapshot. */
-  status(): Promise<AgentStatus>;
-  /** Stops accepting, drains for at most `drainMs`, unregisters, closes everything. Idempotent. */
-  stop(options: { reason: string; drainMs: number }): Promise<void>;
+/** A pass reports after this, whatever a relay that does not answer may still keep waiting. */
+const SETTLE_MS = 10_000;
+/** A service taken out of the file stops for its visitors after this. */
+const CLOSED_DRAIN_MS = 10_000;
+/** A lease that moved lets the visitors of its old place finish what they began. */
+const REPLACED_DRAIN_MS = 300_000;
+
+/** Phases in which an action has had its first outcome. */
+const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
+
+interface Running extends Placement {
+  spec: Placement['spec'];
+  readonly lease: AgentLease;
+  retiring: boolean;
 }
 
-export declare function createRunner(options: RunnerOptions): Runner;
+/** Owns Active: makes Desired what runs, one pass at a time, and tells what happens. */
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #pool: RelayPool;
+  readonly #certificates: LocalCertificates;
+  readonly #startedAt = new Date();
+  readonly #active = new Map<string, Running>();
+  /** Leases that left #active and let their visitors finish. */
+  readonly #draining = new Map<AgentLease, Promise<void>>();
+  readonly #settling = new Map<AgentLease, Deferred<void>>();
+  #desired: Desired | undefined;
+  #next: { desired: Desired; done: Deferred<void> } | undefined;
+  #passes: Promise<void> | undefined;
+  #revision = 0;
+  #rejected: ProblemSummary[] = [];
+  #readyTold = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#certificates = new LocalCertificates(() => openLocalCa(options.caDir));
+    this.#pool = new RelayPool({
+      identity: options.identity,
+      instance: randomUUID(),
+      version: options.version,
+      log: options.log,
+      startEmbedded: options.startEmbedded,
+    });
+  }
+
+  /**
+   * Makes `desired` what runs. Resolves when every action has had its first outcome (ready, failed, or
+   * retrying); what is asked for during a pass folds into the next one, of which only the last counts.
+   */
+  apply(desired: Desired): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    const done = this.#next?.done ?? deferred<void>();
+    this.#next = { desired, done };
+    this.#passes ??= this.#runPasses();
+    return done.promise;
+  }
+
+  /** Tells of a save that was refused; what runs goes on. */
+  reject(problems: readonly Problem[]): void {
+    this.#rejected = problems.map(({ frame: _, ...problem }) => problem);
+    this.#options.emit({ event: 'rejected', errors: this.#rejected });
+  }
+
+  /** What `apply(desired)` would do now. */
+  plan(desired: Desired): Action[] {
+    return plan(desired, this.#leases());
+  }
+
+  /** Asks every relay whether it still answers (bounded), then takes the snapshot. */
+  async status(): Promise<AgentStatus> {
+    await this.#pool.check();
+    const leases = [...[...this.#active.values()].map(({ lease }) => lease), ...this.#draining.keys()];
+    const ca = this.#certificates.caFile;
+    return {
+      pid: process.pid,
+      file: this.#options.file,
+      identity: this.#options.identity.address,
+      startedAt: this.#startedAt.toISOString(),
+      revision: this.#revision,
+      rejected: this.#rejected,
+      ...(ca === undefined ? {} : { ca }),
+      relays: this.#pool.status(),
+      leases: leases.map((lease) => lease.status()),
+    };
+  }
+
+  /** Stops accepting, drains for at most `drainMs`, unregisters, closes everything. Idempotent. */
+  stop({ reason, drainMs }: { reason: string; drainMs: number }): Promise<void> {
+    this.#stopping ??= this.#stop(reason, drainMs);
+    return this.#stopping;
+  }
+
+  async #runPasses(): Promise<void> {
+    while (this.#next && !this.#stopping) {
+      const { desired, done } = this.#next;
+      this.#next = undefined;
+      try {
+        await this.#pass(desired);
+        done.resolve();
+      } catch (error) {
+        done.reject(error);
+      }
+    }
+    this.#passes = undefined;
+  }
+
+  async #pass(desired: Desired): Promise<void> {
+    const startedAt = performance.now();
+    const wanted = placements(desired);
+    const actions = plan(desired, this.#leases());
+    this.#desired = desired;
+    this.#rejected = [];
+    for (const spec of desired.relays) this.#pool.ensure(spec);
+    const settled: Promise<void>[] = [];
+    for (const action of actions) {
+      const place = action.to === undefined ? undefined : wanted.get(action.to);
+      const opened = this.#carryOut(action, place);
+      if (opened) settled.push(this.#settled(opened));
+    }
+    this.#retire();
+    await Promise.race([Promise.all(settled), delay(SETTLE_MS)]);
+    if (this.#stopping) return;
+    await this.#pool.release(desired.relays);
+    const names = (kind: Action['kind']): string[] => [
+      ...new Set(actions.filter((action) => action.kind === kind).map(({ service }) => service)),
+    ];
+    this.#options.emit({
+      event: 'applied',
+      revision: ++this.#revision,
+      opened: names('open'),
+      updated: names('update'),
+      replaced: names('replace'),
+      closed: names('close'),
+      kept: names('keep'),
+      durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
+    });
+    this.#tellReady();
+  }
+
+  /** Does one action; returns the lease whose first outcome the pass waits for. */
+  #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
+    const old = action.from === undefined ? undefined : this.#active.get(action.from);
+    switch (action.kind) {
+      case 'keep':
+        return undefined;
+      case 'update':
+        old!.retiring = false;
+        old!.spec = place!.spec;
+        old!.lease.update(place!.spec);
+        return undefined;
+      case 'close':
+        this.#close(action.from!, CLOSED_DRAIN_MS);
+        return undefined;
+      case 'replace':
+        old!.retiring = true;
+        return this.#open(action.to!, place!);
+      case 'open':
+        return this.#open(action.to!, place!);
+    }
+  }
+
+  #open(key: string, { relay, spec }: Placement): AgentLease {
+    const pooled = this.#pool.ensure(relay);
+    const lease = new AgentLease({
+      spec,
+      relay: () => pooled.url ?? relayKey(relay),
+      certificates: this.#certificates,
+      onPhase: (changed) => this.#phaseChanged(changed),
+      log: this.#options.log,
+    });
+    this.#active.set(key, { relay, spec, lease, retiring: false });
+    this.#tellLease(lease);
+    pooled.add(lease);
+    return lease;
+  }
+
+  #close(key: string, drainMs: number): void {
+    const running = this.#active.get(key);
+    if (!running) return;
+    this.#active.delete(key);
+    const { lease, relay } = running;
+    const closed = lease.close(drainMs).finally(async () => {
+      this.#pool.ensure(relay).remove(lease);
+      this.#draining.delete(lease);
+      if (!this.#stopping && this.#desired) await this.#pool.release(this.#desired.relays);
+    });
+    this.#draining.set(lease, closed);
+    closed.catch((error: unknown) =>
+      this.#options.log.error({ err: error }, 'a lease did not close cleanly'),
+    );
+  }
+
+  /** Closes what was replaced, once all that took its place are ready. */
+  #retire(): void {
+    for (const [key, { retiring, spec }] of this.#active) {
+      if (!retiring) continue;
+      const successors = [...this.#active.values()].filter(
+        (other) => !other.retiring && other.spec.service === spec.service,
+      );
+      if (successors.every(({ lease }) => lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN_MS);
+    }
+  }
+
+  #phaseChanged(lease: AgentLease): void {
+    this.#tellLease(lease);
+    if (SETTLED.has(lease.phase)) this.#settling.get(lease)?.resolve();
+    if (lease.phase !== 'ready') return;
+    this.#retire();
+    if (this.#revision > 0) this.#tellReady();
+  }
+
+  #settled(lease: AgentLease): Promise<void> {
+    if (SETTLED.has(lease.phase)) return Promise.resolve();
+    const outcome = deferred<void>();
+    this.#settling.set(lease, outcome);
+    return outcome.promise.finally(() => this.#settling.delete(lease));
+  }
+
+  #tellLease(lease: AgentLease): void {
+    const { id, url, error, phase, spec, relay } = lease;
+    this.#options.emit({
+      event: 'lease',
+      service: spec.service,
+      relay,
+      phase,
+      ...(id === undefined ? {} : { lease: id }),
+      ...(url === undefined ? {} : { url }),
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  /** `ready` is said once: when all first leases are through. */
+  #tellReady(): void {
+    const running = [...this.#active.values()].filter(({ retiring }) => !retiring);
+    if (this.#readyTold || this.#stopping || running.length === 0) return;
+    if (!running.every(({ lease }) => lease.phase === 'ready')) return;
+    this.#readyTold = true;
+    const services: Record<string, ServiceAddresses> = {};
+    for (const { spec, lease } of running) {
+      const addresses = (services[spec.service] ??= { urls: [], tcp: [], udp: [] });
+      if (lease.url) addresses.urls.push(lease.url);
+    }
+    this.#options.emit({ event: 'ready', services });
+  }
+
+  #leases(): ActiveLease[] {
+    return [...this.#active.values()].map(({ relay, spec, retiring }) => ({ relay, spec, retiring }));
+  }
+
+  async #stop(reason: string, drainMs: number): Promise<void> {
+    for (const key of this.#active.keys()) this.#close(key, drainMs);
+    for (const outcome of this.#settling.values()) outcome.resolve();
+    // Those that were draining already get no longer than the rest.
+    await Promise.allSettled([...this.#draining.keys()].map((lease) => lease.close(drainMs)));
+    await Promise.allSettled(this.#draining.values());
+    await this.#passes;
+    await this.#pool.release([]);
+    this.#options.emit({ event: 'stopped', reason });
+  }
+}
+
+/** A runner with nothing in it yet. */
+export function createRunner(options: RunnerOptions): Runner {
+  return new Runner(options);
+}

@@ -1,0 +1,72 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { PortalError } from '../../lib/errors.js';
+import type { LocalCa } from './local-ca.js';
+
+/** A certificate ready to serve, with the fingerprint by which the pass-through probe knows it again. */
+export interface ServingCertificate {
+  /** PEM. */
+  readonly cert: string;
+  /** PEM. Never leaves this process. */
+  readonly key: string;
+  /** SHA-256 of the leaf's DER, hex. */
+  readonly fingerprint: string;
+  readonly notAfter: Date;
+}
+
+/** Certificates for the hostnames of this agent. */
+export interface CertificateSource {
+  /** Path of the CA that visitors must trust, where it is not one they trust already. */
+  readonly caFile: string | undefined;
+  forHostname(hostname: string): Promise<ServingCertificate>;
+}
+
+/** Source `local`: leaves of the local CA, made when first asked for and kept in memory only. */
+export class LocalCertificates implements CertificateSource {
+  readonly #openCa: () => Promise<LocalCa>;
+  #ca: Promise<LocalCa> | undefined;
+  #caFile: string | undefined;
+  readonly #leaves = new Map<string, Promise<ServingCertificate>>();
+
+  constructor(openCa: () => Promise<LocalCa>) {
+    this.#openCa = openCa;
+  }
+
+  get caFile(): string | undefined {
+    return this.#caFile;
+  }
+
+  async forHostname(hostname: string): Promise<ServingCertificate> {
+    const known = this.#leaves.get(hostname);
+    if (known && !renewalDue(await known)) return known;
+    const leaf = this.#issue(hostname);
+    this.#leaves.set(hostname, leaf);
+    // A failure must not be remembered: the next lease may succeed.
+    leaf.catch(() => this.#leaves.delete(hostname));
+    return leaf;
+  }
+
+  async #issue(hostname: string): Promise<ServingCertificate> {
+    this.#ca ??= this.#openCa();
+    this.#ca.catch(() => (this.#ca = undefined));
+    const ca = await this.#ca;
+    this.#caFile = ca.certificateFile;
+    if (!ca.covers(hostname)) {
+      throw new PortalError('certificate_unavailable', `the local CA makes no certificate for ${hostname}`, {
+        hint: 'It covers names under localhost, test, internal, local and home.arpa; use a relay with such a domain.',
+      });
+    }
+    const { cert, key, notAfter } = await ca.issue([hostname]);
+    return { cert, key, notAfter, fingerprint: fingerprintOf(new X509Certificate(cert).raw) };
+  }
+}
+
+const RENEW_BEFORE_MS = 30 * 24 * 3_600_000;
+
+function renewalDue(certificate: ServingCertificate): boolean {
+  return certificate.notAfter.getTime() - Date.now() < RENEW_BEFORE_MS;
+}
+
+/** SHA-256 of a certificate's DER, hex. */
+export function fingerprintOf(der: Buffer): string {
+  return createHash('sha256').update(der).digest('hex');
+}

@@ -1,0 +1,86 @@
+import { connect, type TLSSocket } from 'node:tls';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
+import { fingerprintOf } from './certificates/source.js';
+
+/**
+ * The pass-through probe: the agent visits its own public address as anybody would. A lease is `ready` only
+ * after such a visit has come through, and a relay that answered with a certificate of its own is found out.
+ */
+
+/** Label of the TLS exporter that both ends compare (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
+const EXPORTER_LABEL = 'EXPERIMENTAL-portal-probe';
+const PROBE_MS = 5_000;
+
+/** The end of the probe that sits behind the relay: the lease's own TLS server. */
+export interface ProbeTarget {
+  /** Resolves when a TLS session with this exporter value arrives. */
+  expectProbe(exporter: string): Promise<void>;
+  forgetProbe(exporter: string): void;
+}
+
+export interface Probe {
+  /** IP address and public port of the relay. */
+  readonly address: string;
+  readonly port: number;
+  readonly hostname: string;
+  /** First protocol that the service offers: an ordinary visitor's hello, which no relay can tell apart. */
+  readonly alpn: readonly string[];
+  /** SHA-256 of our own leaf. */
+  readonly fingerprint: string;
+  readonly target: ProbeTarget;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Resolves when a TLS session begun at the public address ended in our own server. Rejects with `not_through`,
+ * or with `intercepted` when someone else's certificate answered.
+ */
+export async function probe(options: Probe): Promise<void> {
+  const { address, port, hostname, alpn, fingerprint, target, signal } = options;
+  // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
+  const socket = connect({
+    host: address,
+    port,
+    servername: hostname,
+    ALPNProtocols: [...alpn],
+    minVersion: 'TLSv1.3',
+    // Not "is it trusted" but "is it ours": compared below, byte by byte.
+    rejectUnauthorized: false,
+  });
+  let exporter: string | undefined;
+  try {
+    const arrived = new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
+      socket.once('secureConnect', () => {
+        if (fingerprintOf(socket.getPeerCertificate().raw) !== fingerprint) {
+          reject(new PortalError('intercepted', `${hostname} answered with a certificate that is not ours`));
+          return;
+        }
+        exporter = exporterOf(socket);
+        target.expectProbe(exporter).then(resolve, reject);
+      });
+    });
+    await within(arrived, PROBE_MS, 'a visit to the public address', signal);
+  } catch (error) {
+    const failure = asPortalError(error);
+    if (failure.code === 'intercepted' || signal.aborted) throw failure;
+    throw new PortalError(
+      'not_through',
+      `a visitor of ${hostname} does not get through: ${systemCode(error) ?? failure.message}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    if (exporter) target.forgetProbe(exporter);
+    socket.on('error', () => undefined);
+    socket.destroy();
+  }
+}
+
+/** A value that only the two ends of one and the same TLS session share, hex. */
+export function exporterOf(socket: TLSSocket): string {
+  return socket.exportKeyingMaterial(32, EXPORTER_LABEL, Buffer.alloc(0)).toString('hex');
+}

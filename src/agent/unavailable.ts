@@ -1,0 +1,61 @@
+import type { Socket } from 'node:net';
+
+/** How long a visitor of a dead service may take to say what it wants, and to read the answer. */
+const FIRST_BYTES_MS = 5_000;
+const LINGER_MS = 1_000;
+const MAX_HEAD_BYTES = 16 * 1024;
+const REQUEST_LINE = /^[A-Z][A-Z-]{0,19} \S+ HTTP\/1\.[01]\r?\n/;
+const COULD_BE_HTTP = /^[A-Z][A-Z-]{0,19}( |$)/;
+
+/**
+ * The local service is not there: a visitor who speaks HTTP/1 gets a short 503 page, any other is closed.
+ * Owns the socket from here on.
+ */
+export function answerUnavailable(socket: Socket, service: string): void {
+  let head = '';
+  const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
+  const onData = (chunk: Buffer): void => {
+    head += chunk.toString('latin1', 0, MAX_HEAD_BYTES);
+    if (REQUEST_LINE.test(head)) finish(page(service, head.startsWith('HEAD ')));
+    else if (head.length >= MAX_HEAD_BYTES || !COULD_BE_HTTP.test(head)) finish(undefined);
+  };
+  const finish = (answer: string | undefined): void => {
+    socket.off('data', onData);
+    clearTimeout(timer);
+    if (answer === undefined) return void socket.destroy();
+    // Closing with unread input would reset the connection and take the page with it: read on, but not for long.
+    socket.resume();
+    socket.end(answer);
+    const linger = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => clearTimeout(linger));
+  };
+  socket.on('error', () => undefined);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', () => socket.destroy());
+  socket.on('data', onData);
+}
+
+function page(service: string, headOnly: boolean): string {
+  // The name is one DNS label or a checked key; escaped all the same, it comes out of a file.
+  const name = service.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  const body = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark">
+<title>${name} is not running</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}</style>
+<h1>${name} is not running</h1>
+<p>The tunnel is up, but the service behind it does not answer. This page tries again by itself.</p>
+</html>
+`;
+  const headers = [
+    'HTTP/1.1 503 Service Unavailable',
+    'Content-Type: text/html; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Retry-After: 3',
+    'Cache-Control: no-store',
+    'X-Robots-Tag: noindex',
+    'Connection: close',
+  ];
+  return `${headers.join('\r\n')}\r\n\r\n${headOnly ? '' : body}`;
+}

@@ -1,0 +1,198 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+
+/**
+ * Joining two sockets so that neither can tell: bytes both ways with backpressure, a half-close passed on as
+ * a half-close, a reset as a reset. A SpliceSet owns every splice of one process side: it bounds idle time
+ * and lifetime, counts, drains and closes them.
+ */
+
+export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'unanswered' | 'closed';
+
+export interface SpliceBounds {
+  /** Nothing moved either way for this long: closed. */
+  readonly idleMs: number;
+  readonly lifetimeMs: number;
+  /** `b` must send its first byte within this; 0 means never mind. */
+  readonly firstAnswerMs: number;
+}
+
+export interface SpliceResult {
+  readonly end: SpliceEnd;
+  /** Bytes that went from `a` to `b`. */
+  readonly bytesToB: number;
+  /** Bytes that went from `b` to `a`. */
+  readonly bytesToA: number;
+}
+
+/**
+ * Buffer a socket may hold per direction before it pushes back. Throughput of one connection depends on it:
+ * `npm run bench` shows the ratio. Memory is used only while a reader is slower than its writer.
+ */
+export const SOCKET_BUFFER_BYTES = 1024 * 1024;
+
+/** Ends a connection so that the other side sees a reset, not an orderly end. */
+export function resetSocket(socket: Socket): void {
+  if (socket.destroyed) return;
+  // A TLSSocket cannot send RST itself; destroying it without close_notify is TLS's own sign of truncation.
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+class Splice {
+  readonly #a: Socket;
+  readonly #b: Socket;
+  readonly #onEnd: (result: SpliceResult) => void;
+  /** Bytes `b` had received before it was joined (an upgrade's head, say). */
+  readonly #bytesBefore: { a: number; b: number };
+  #open = 2;
+  #end: SpliceEnd = 'ended';
+  readonly startedAt: number;
+  movedAt: number;
+  #moved = 0;
+
+  constructor(a: Socket, b: Socket, now: number, onEnd: (result: SpliceResult) => void) {
+    this.#a = a;
+    this.#b = b;
+    this.#onEnd = onEnd;
+    this.startedAt = now;
+    this.movedAt = now;
+    // What sits in the read buffer already was counted by the socket, but belongs to this splice.
+    this.#bytesBefore = { a: a.bytesRead - a.readableLength, b: b.bytesRead - b.readableLength };
+    this.#join(a, b);
+    this.#join(b, a);
+    a.pipe(b);
+    b.pipe(a);
+  }
+
+  get bytesToB(): number {
+    return this.#a.bytesRead - this.#bytesBefore.a;
+  }
+
+  get bytesToA(): number {
+    return this.#b.bytesRead - this.#bytesBefore.b;
+  }
+
+  get answered(): boolean {
+    return this.bytesToA > 0;
+  }
+
+  /** Notes whether anything moved since the last look. */
+  look(now: number): void {
+    const moved = this.#a.bytesRead + this.#b.bytesRead;
+    if (moved !== this.#moved) {
+      this.#moved = moved;
+      this.movedAt = now;
+    }
+  }
+
+  close(end: SpliceEnd): void {
+    this.#end = end;
+    resetSocket(this.#a);
+    resetSocket(this.#b);
+  }
+
+  #join(from: Socket, to: Socket): void {
+    const fail = (): void => {
+      if (this.#end === 'ended') this.#end = 'reset';
+      resetSocket(to);
+    };
+    const closed = (): void => {
+      // Closed before it had said and heard everything: the other side must not take it for an orderly end.
+      if (!from.readableEnded || !from.writableFinished) fail();
+      if (--this.#open === 0) {
+        this.#onEnd({ end: this.#end, bytesToA: this.bytesToA, bytesToB: this.bytesToB });
+      }
+    };
+    from.on('error', fail);
+    // It may have closed before we listened.
+    if (from.closed) queueMicrotask(closed);
+    else from.on('close', closed);
+  }
+}
+
+export class SpliceSet {
+  readonly #splices = new Set<Splice>();
+  readonly #bounds: SpliceBounds;
+  #timer: NodeJS.Timeout | undefined;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(bounds: SpliceBounds) {
+    this.#bounds = bounds;
+  }
+
+  get size(): number {
+    return this.#splices.size;
+  }
+
+  /**
+   * Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`.
+   * `onEnd` is called once, when both are closed.
+   */
+  add(a: Socket, b: Socket, onEnd?: (result: SpliceResult) => void): void {
+    const splice = new Splice(a, b, Date.now(), (result) => {
+      this.#splices.delete(splice);
+      onEnd?.(result);
+      if (this.#splices.size === 0) this.#emptied();
+    });
+    this.#splices.add(splice);
+    this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs()).unref();
+  }
+
+  /** Bytes moved by the splices that are open now. */
+  get openBytes(): { toA: number; toB: number } {
+    let toA = 0;
+    let toB = 0;
+    for (const splice of this.#splices) {
+      toA += splice.bytesToA;
+      toB += splice.bytesToB;
+    }
+    return { toA, toB };
+  }
+
+  /** Waits until the last splice has ended, for at most `ms`; then what is left is reset. */
+  async drain(ms: number): Promise<void> {
+    if (this.size > 0 && ms > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#whenEmpty.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+    this.closeAll();
+  }
+
+  closeAll(): void {
+    for (const splice of this.#splices) splice.close('closed');
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #emptied(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    const waiters = this.#whenEmpty;
+    this.#whenEmpty = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  // One timer for all, instead of one a socket that every chunk would have to touch.
+  #sweepMs(): number {
+    const shortest = Math.min(this.#bounds.idleMs, this.#bounds.firstAnswerMs || Infinity);
+    return Math.max(10, Math.min(5_000, shortest / 4));
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    const { idleMs, lifetimeMs, firstAnswerMs } = this.#bounds;
+    for (const splice of this.#splices) {
+      splice.look(now);
+      if (firstAnswerMs > 0 && !splice.answered && now - splice.startedAt > firstAnswerMs)
+        splice.close('unanswered');
+      else if (now - splice.movedAt > idleMs) splice.close('idle');
+      else if (now - splice.startedAt > lifetimeMs) splice.close('lifetime');
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Every limit and timeout of the wire, in one place. Durations end in `Ms`, sizes in `Bytes`.
+ * docs/protocol.md quotes this table.
+ */
+
+export const PROTOCOL_VERSION = 1;
+
+export const CONTROL_SUBPROTOCOL = 'portal.control.1';
+export const DATA_UPGRADE = 'portal-data';
+
+export const PATHS = {
+  relay: '/v1/relay',
+  control: '/v1/control',
+  data: '/v1/data',
+  health: '/healthz',
+} as const;
+
+/** The one byte with which a relay starts a data connection; after it, both ways carry the visitor only. */
+export const START_BYTE = 0x01;
+
+export const LIMITS = {
+  /** A connection on the public port says what it is within this, or is closed. */
+  firstBytesMs: 10_000,
+  /** Connections that have not said yet what they are; the oldest goes when one more comes. */
+  maxUnroutedConnections: 4_096,
+
+  /** One control message, either direction. */
+  maxControlMessageBytes: 64 * 1024,
+  /** From the WebSocket's opening to `welcome`. */
+  handshakeMs: 10_000,
+  /** A challenge is good for this long, and for one attempt. */
+  challengeMs: 120_000,
+  /** Answer to one request on the control channel. */
+  requestMs: 10_000,
+  /** WebSocket ping, both ways. A peer silent for 2.5 of these is dropped. */
+  heartbeatMs: 5_000,
+  /** Control messages waiting in a socket; a peer that does not read is dropped beyond it. */
+  maxControlBacklogBytes: 4 * 1024 * 1024,
+
+  /** A dropped session's leases keep their hostname and ports for this long. */
+  graceMs: 30_000,
+  /** A name stays reserved for its identity this long after its last use. */
+  reservationMs: 30 * 24 * 3_600_000,
+  maxSessions: 10_000,
+  maxLeasesPerSession: 2_000,
+  maxReservedNamesPerIdentity: 5_000,
+  maxMetadataEntries: 32,
+
+  /** A ticket is good for this long, and for one data connection. */
+  ticketMs: 30_000,
+  /** Tickets in one `dial`. */
+  maxTicketsPerDial: 256,
+  /** Idle data connections a session may be asked to hold, per carrier. */
+  maxIdleDataConnections: 64,
+  /** An idle data connection is replaced at this age, before a NAT on the way forgets it. */
+  idleDataConnectionMs: 120_000,
+
+  /** Visitors waiting for a data connection, per lease. */
+  maxWaitingVisitors: 256,
+  /** A visitor waits no longer than this for a data connection. */
+  visitorWaitMs: 10_000,
+  /** The agent answers the first bytes of a visitor within this. */
+  firstAnswerMs: 15_000,
+  /** A visitor's connection on which nothing moved for this long is closed. */
+  visitorIdleMs: 3_600_000,
+  /** No connection outlives this. */
+  visitorLifetimeMs: 7 * 24 * 3_600_000,
+
+  /** The agent waits this long for `visit` once a data connection was started. */
+  visitNoticeMs: 10_000,
+} as const;
+
+/** Silence after which a peer counts as gone, for a heartbeat of `heartbeatMs`. */
+export function silenceMs(heartbeatMs: number): number {
+  return heartbeatMs * 2.5;
+}

@@ -1,0 +1,177 @@
+import type { FromSchema, JSONSchema } from 'json-schema-to-ts';
+import { LIMITS } from './limits.js';
+
+/**
+ * Every message of the control channel: JSON text, one object each. The schemas below are what both ends
+ * validate against and what the TypeScript types are derived from; docs/protocol.md lists them.
+ * A field that a schema does not know is ignored, so that a newer peer may add one.
+ */
+
+const id = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } as const;
+const short = { type: 'string', minLength: 1, maxLength: 200 } as const;
+const hostname = { type: 'string', minLength: 1, maxLength: 253 } as const;
+const address = { type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' } as const;
+const metadata = {
+  type: 'object',
+  maxProperties: LIMITS.maxMetadataEntries,
+  additionalProperties: { type: 'string', maxLength: 256 },
+} as const;
+const carrier = { enum: ['raw', 'tls'] } as const;
+
+function message<const T extends string, const P extends object, const R extends readonly string[]>(
+  type: T,
+  properties: P,
+  required: R,
+) {
+  return {
+    type: 'object',
+    properties: { type: { const: type }, ...properties },
+    required: ['type', ...required],
+    additionalProperties: false,
+  } as const;
+}
+
+/** What an agent says. */
+export const AGENT_MESSAGES = {
+  /** First: which protocol, which agent process (stable over reconnects), which identity. */
+  hello: message(
+    'hello',
+    {
+      protocol: { type: 'integer', minimum: 1 },
+      agent: {
+        type: 'object',
+        properties: { instance: short, version: short },
+        required: ['instance', 'version'],
+        additionalProperties: false,
+      },
+      address,
+    },
+    ['protocol', 'agent', 'address'] as const,
+  ),
+  /** The signature over the challenge's text (EIP-191 personal_sign, 65 bytes, hex). */
+  prove: message('prove', { signature: { type: 'string', pattern: '^0x[0-9a-fA-F]{130}$' } }, [
+    'signature',
+  ] as const),
+  /** Asks for a lease. Asking for one that this identity holds already returns the same. */
+  'lease.open': message(
+    'lease.open',
+    {
+      id,
+      name: { type: 'string', maxLength: 63 },
+      mode: { enum: ['stream', 'http', 'tcp', 'udp'] },
+      carrier,
+      metadata,
+    },
+    ['id', 'name', 'mode', 'carrier'] as const,
+  ),
+  'lease.close': message('lease.close', { id, lease: short }, ['id', 'lease'] as const),
+  'lease.update': message('lease.update', { id, lease: short, metadata }, [
+    'id',
+    'lease',
+    'metadata',
+  ] as const),
+} as const satisfies Record<string, JSONSchema>;
+
+/** What a relay says. */
+export const RELAY_MESSAGES = {
+  /** The EIP-4361 text to sign: single use, expires within two minutes. */
+  challenge: message('challenge', { message: { type: 'string', minLength: 1, maxLength: 4096 } }, [
+    'message',
+  ] as const),
+  /** The session stands. */
+  welcome: message(
+    'welcome',
+    {
+      session: short,
+      domain: hostname,
+      publicPort: { type: 'integer', minimum: 1, maximum: 65535 },
+      capabilities: { type: 'array', items: short, maxItems: 32 },
+      carriers: { type: 'array', items: short, maxItems: 8 },
+      heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
+      graceMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
+    },
+    ['session', 'domain', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs', 'graceMs'] as const,
+  ),
+  /** Answers `lease.open`. */
+  'lease.opened': message('lease.opened', { id, lease: short, hostname, url: short }, [
+    'id',
+    'lease',
+    'hostname',
+    'url',
+  ] as const),
+  /** Answers `lease.close` and `lease.update`. */
+  ok: message('ok', { id }, ['id'] as const),
+  /** Answers a request that failed (with its id), or ends the channel (without one). */
+  error: message(
+    'error',
+    {
+      id,
+      code: short,
+      message: { type: 'string', maxLength: 1000 },
+      retryAfterMs: { type: 'integer', minimum: 0 },
+    },
+    ['code', 'message'] as const,
+  ),
+  /** Open this many data connections now, one per ticket. */
+  dial: message(
+    'dial',
+    {
+      carrier,
+      tickets: {
+        type: 'array',
+        minItems: 1,
+        maxItems: LIMITS.maxTicketsPerDial,
+        items: {
+          type: 'object',
+          properties: { connection: short, ticket: short },
+          required: ['connection', 'ticket'],
+          additionalProperties: false,
+        },
+      },
+    },
+    ['carrier', 'tickets'] as const,
+  ),
+  /** Who is about to arrive on a data connection; sent before the relay starts it. */
+  visit: message(
+    'visit',
+    {
+      connection: short,
+      lease: short,
+      remote: {
+        type: 'object',
+        properties: {
+          address: { type: 'string', maxLength: 64 },
+          port: { type: 'integer', minimum: 0, maximum: 65535 },
+        },
+        required: ['address', 'port'],
+        additionalProperties: false,
+      },
+      serverName: hostname,
+    },
+    ['connection', 'lease', 'remote'] as const,
+  ),
+  /** The lease is gone, and not because the agent closed it. */
+  'lease.revoked': message('lease.revoked', { lease: short, reason: short }, ['lease', 'reason'] as const),
+  /** The relay is about to close the channel; come back after the pause. */
+  goaway: message(
+    'goaway',
+    { reason: short, reconnectAfterMs: { type: 'integer', minimum: 0, maximum: 3_600_000 } },
+    ['reason', 'reconnectAfterMs'] as const,
+  ),
+} as const satisfies Record<string, JSONSchema>;
+
+type AgentSchemas = typeof AGENT_MESSAGES;
+type RelaySchemas = typeof RELAY_MESSAGES;
+
+export type AgentMessageType = keyof AgentSchemas;
+export type RelayMessageType = keyof RelaySchemas;
+/** One message of an agent, by its type. */
+export type FromAgent<T extends AgentMessageType = AgentMessageType> = {
+  [K in T]: FromSchema<AgentSchemas[K]>;
+}[T];
+/** One message of a relay, by its type. */
+export type FromRelay<T extends RelayMessageType = RelayMessageType> = {
+  [K in T]: FromSchema<RelaySchemas[K]>;
+}[T];
+
+export type WireCarrier = FromAgent<'lease.open'>['carrier'];

@@ -1,0 +1,183 @@
+import {
+  createServer as createHttp,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
+import type { WireCarrier } from '../protocol/messages.js';
+
+/** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
+
+export interface HttpSurface {
+  /** A socket that begins a TLS handshake for the relay's own host. */
+  tls(socket: Socket): void;
+  /** A socket that speaks plain HTTP. */
+  plain(socket: Socket): void;
+  close(): void;
+}
+
+export interface HttpSurfaceOptions {
+  readonly tls: { readonly cert: string; readonly key: string };
+  /** The relay's own URL, the target of redirects to https. */
+  readonly url: () => string;
+  readonly descriptor: () => object;
+  readonly healthy: () => boolean;
+  /** Whether one more control channel may begin. */
+  readonly admitControl: () => boolean;
+  readonly onControl: (ws: WebSocket, remote: string) => void;
+  /** Takes the socket and answers true when the ticket is good for the carrier. */
+  readonly onData: (ticket: string, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
+}
+
+const HEADERS_MS = 10_000;
+const ABOUT = `This is a Portal relay. It passes TLS connections on to the agents that hold names here; it cannot read them.
+Its descriptor: ${PATHS.relay}
+`;
+
+export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
+  const bounds = {
+    headersTimeout: HEADERS_MS,
+    requestTimeout: HEADERS_MS,
+    keepAliveTimeout: 5_000,
+    connectionsCheckingInterval: 2_000,
+    maxHeaderSize: 16 * 1024,
+    maxRequestsPerSocket: 100,
+  };
+  const websockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxControlMessageBytes,
+    handleProtocols: (offered) => (offered.has(CONTROL_SUBPROTOCOL) ? CONTROL_SUBPROTOCOL : false),
+  });
+
+  const secure = createHttps(
+    {
+      ...bounds,
+      ...options.tls,
+      handshakeTimeout: LIMITS.firstBytesMs,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+    },
+    (request, response) => serve(request, response, options),
+  );
+  secure.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const path = pathOf(request);
+    if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
+    if (path !== PATHS.control) return refuse(socket, '404 Not Found');
+    if (!offersControl(request)) return refuse(socket, '400 Bad Request');
+    if (!options.admitControl()) return refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
+    socket.on('error', () => undefined);
+    websockets.handleUpgrade(request, socket, head, (ws) => {
+      options.onControl(ws, (socket as Socket).remoteAddress ?? '');
+    });
+  });
+  secure.on('tlsClientError', (_error, socket) => socket.destroy());
+
+  const clear = createHttp(bounds, (request, response) => {
+    // Nothing is served in the clear but the way to https.
+    const path = request.url?.startsWith('/') ? request.url : '/';
+    response.writeHead(308, { location: options.url() + path, connection: 'close' }).end();
+  });
+  clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (pathOf(request) === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
+    else refuse(socket, '426 Upgrade Required');
+  });
+
+  for (const server of [secure, clear]) {
+    // The front listens; these servers get their sockets from it, so their own time keeping must be started.
+    startTimekeeping(server);
+    server.on('clientError', (_error, socket: Duplex) => refuse(socket, '400 Bad Request'));
+  }
+
+  return {
+    tls: (socket) => secure.emit('connection', socket),
+    plain: (socket) => clear.emit('connection', socket),
+    close: () => {
+      for (const server of [secure, clear]) {
+        server.close();
+        server.closeAllConnections();
+      }
+      websockets.close();
+    },
+  };
+}
+
+/**
+ * A server's header and request timeouts are checked by an interval that node starts on `listening`; a server
+ * that is handed its sockets never emits it, and a slow-loris would hold on for ever.
+ */
+function startTimekeeping(server: HttpServer): void {
+  server.emit('listening');
+}
+
+function serve(request: IncomingMessage, response: ServerResponse, options: HttpSurfaceOptions): void {
+  response.setHeader('x-robots-tag', 'noindex');
+  response.setHeader('cache-control', 'no-store');
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.writeHead(405, { allow: 'GET, HEAD', connection: 'close' }).end();
+    return;
+  }
+  switch (pathOf(request)) {
+    case '/':
+      return send(response, 200, 'text/plain; charset=utf-8', ABOUT);
+    case PATHS.relay:
+      return send(response, 200, 'application/json', `${JSON.stringify(options.descriptor())}\n`);
+    case PATHS.health:
+      return options.healthy()
+        ? send(response, 200, 'text/plain', 'ok\n')
+        : send(response, 503, 'text/plain', 'stopping\n');
+    case PATHS.control:
+    case PATHS.data:
+      response.setHeader('upgrade', pathOf(request) === PATHS.data ? DATA_UPGRADE : 'websocket');
+      return send(response, 426, 'text/plain', 'upgrade required\n');
+    default:
+      return send(response, 404, 'text/plain', 'not found\n');
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) }).end(body);
+}
+
+function upgradeData(
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+  carrier: WireCarrier,
+  options: HttpSurfaceOptions,
+): void {
+  const ticket = /^Bearer ([\w-]{32})$/.exec(request.headers.authorization ?? '')?.[1];
+  const isData = request.headers.upgrade?.toLowerCase() === DATA_UPGRADE && request.method === 'GET';
+  // An agent says nothing before the start byte.
+  if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
+  const take = options.onData(ticket, carrier);
+  if (!take) return refuse(socket, '403 Forbidden');
+  socket.on('error', () => undefined);
+  socket.setTimeout(0);
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`);
+  take(socket);
+}
+
+function offersControl(request: IncomingMessage): boolean {
+  const offered = request.headers['sec-websocket-protocol'] ?? '';
+  return offered.split(',').some((name) => name.trim() === CONTROL_SUBPROTOCOL);
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '/').split('?', 1)[0]!;
+}
+
+function refuse(socket: Duplex, status: string, headers = ''): void {
+  socket.on('error', () => undefined);
+  if (!socket.writable) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), 1_000).unref();
+  socket.once('end', () => socket.destroy());
+  socket.once('close', () => clearTimeout(timer));
+}

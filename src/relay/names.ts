@@ -1,0 +1,18 @@
+import { PortalError } from '../lib/errors.js';
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** `name` under the relay's domain. The name is one DNS label (RFC 1035 §2.3.1, digits allowed first). */
+export function hostnameFor(name: string, domain: string): string {
+  if (!LABEL.test(name)) {
+    throw new PortalError('name_invalid', `"${name}" is not one DNS label (a–z, 0–9 and hyphens, up to 63)`);
+  }
+  return `${name}.${domain}`;
+}
+
+/** An address as it should be shown and compared: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, no zone. */
+export function plainAddress(address: string | undefined): string {
+  if (!address) return '';
+  const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  return plain.split('%')[0]!;
+}

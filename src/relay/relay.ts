@@ -1,0 +1,208 @@
+import type { WebSocket } from 'ws';
+import type { Identity } from '../identity/identity.js';
+import { silent, type Logger } from '../lib/logger.js';
+import { LIMITS } from '../protocol/limits.js';
+import { TicketBook } from './data.js';
+import { signDescriptor, type RelayDescriptor } from './descriptor.js';
+import { Front } from './front.js';
+import { createHttpSurface } from './http.js';
+import { LeaseRegistry } from './leases.js';
+import { Session, type SessionContext } from './session.js';
+import { openStore } from './store.js';
+import { VisitorGate } from './visitors.js';
+
+export interface RelayOptions {
+  /** The relay's own host; leases get hostnames below it. */
+  readonly domain: string;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */
+  readonly publicPort?: number;
+  /** Certificate for `domain`, PEM. */
+  readonly tls: { readonly cert: string; readonly key: string };
+  readonly store: { readonly file: string } | 'memory';
+  /** The relay's own key: signs its descriptor. */
+  readonly identity: Identity;
+  readonly log?: Logger;
+  /** Bounds that differ from protocol/limits. */
+  readonly limits?: Partial<RelayLimits>;
+}
+
+type Adjustable =
+  | 'firstBytesMs'
+  | 'maxUnroutedConnections'
+  | 'handshakeMs'
+  | 'challengeMs'
+  | 'heartbeatMs'
+  | 'graceMs'
+  | 'reservationMs'
+  | 'maxSessions'
+  | 'maxLeasesPerSession'
+  | 'maxReservedNamesPerIdentity'
+  | 'ticketMs'
+  | 'idleDataConnectionMs'
+  | 'maxWaitingVisitors'
+  | 'visitorWaitMs'
+  | 'firstAnswerMs';
+
+/** The limits an operator may set. */
+export type RelayLimits = { readonly [K in Adjustable]: number };
+
+export interface RelayCounts {
+  readonly sessions: number;
+  readonly leases: number;
+  /** Connections that have not said yet what they are. */
+  readonly unrouted: number;
+  /** Visitors joined to a data connection. */
+  readonly visitors: number;
+  readonly tickets: number;
+}
+
+export interface Relay {
+  readonly url: string;
+  readonly domain: string;
+  readonly port: number;
+  /** Address of the relay's own key. */
+  readonly address: string;
+  readonly descriptor: RelayDescriptor;
+  counts(): RelayCounts;
+  /** Stops accepting, sends agents away, lets visitors finish for at most `drainMs`, closes everything. */
+  close(options?: { drainMs?: number }): Promise<void>;
+}
+
+const CAPABILITIES = ['stream'] as const;
+const CARRIERS = ['raw', 'tls'] as const;
+const FORGET_EVERY_MS = 3_600_000;
+/** Agents come back at a random moment below this after the relay went away. */
+const RECONNECT_AFTER_MS = 1_000;
+
+/** Starts a relay; resolves once it listens. */
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { domain, identity, log = silent } = options;
+  const limits: RelayLimits = { ...LIMITS, ...options.limits };
+  const store = await openStore(options.store);
+  const gate = new VisitorGate(limits);
+  const tickets = new TicketBook(limits.ticketMs);
+  const leases = new LeaseRegistry({ store, domain, log, ...limits });
+  const sessions = new Set<Session>();
+  let url = '';
+  let context: SessionContext | undefined;
+  let stopping = false;
+
+  const front = new Front({
+    host: options.host,
+    port: options.port,
+    firstBytesMs: limits.firstBytesMs,
+    maxUnroutedConnections: limits.maxUnroutedConnections,
+    // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
+    isOwn: (serverName) => serverName === undefined || serverName === domain,
+    routes: {
+      visitor(hello, socket, head) {
+        const lease = leases.find(hello.serverName);
+        if (!lease) return false;
+        gate.admit(lease, socket, hello, head);
+        return true;
+      },
+      ownTls: (socket) => http.tls(socket),
+      plain: (socket) => http.plain(socket),
+    },
+  });
+
+  const http = createHttpSurface({
+    tls: options.tls,
+    url: () => url,
+    descriptor: () => describe(),
+    healthy: () => !stopping,
+    admitControl: () => !stopping && sessions.size < limits.maxSessions,
+    onControl(ws: WebSocket, remote: string) {
+      const session = new Session(ws, remote, context!);
+      sessions.add(session);
+      ws.once('close', () => sessions.delete(session));
+    },
+    onData(text, carrier) {
+      const ticket = tickets.redeem(text, carrier);
+      return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
+    },
+  });
+
+  function describe(): RelayDescriptor {
+    const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = limits;
+    return signDescriptor(
+      identity,
+      {
+        url,
+        capabilities: CAPABILITIES,
+        carriers: CARRIERS,
+        limits: { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession },
+      },
+      new Date(),
+    );
+  }
+
+  let port: number;
+  try {
+    port = await front.listen();
+  } catch (error) {
+    front.close();
+    http.close();
+    tickets.close();
+    await store.close();
+    throw error;
+  }
+  const publicPort = options.publicPort ?? port;
+  const authority = publicPort === 443 ? domain : `${domain}:${publicPort}`;
+  url = `https://${authority}`;
+  context = {
+    ...limits,
+    authority,
+    url,
+    domain,
+    publicPort,
+    capabilities: CAPABILITIES,
+    carriers: CARRIERS,
+    leases,
+    tickets,
+    gate,
+    log,
+  };
+  const forgetting = setInterval(
+    () => store.forget(Date.now() - limits.reservationMs),
+    FORGET_EVERY_MS,
+  ).unref();
+  log.info({ url, address: identity.address }, 'relay listening');
+
+  let closing: Promise<void> | undefined;
+  async function close(drainMs: number): Promise<void> {
+    stopping = true;
+    front.close();
+    clearInterval(forgetting);
+    for (const session of sessions)
+      session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
+    await gate.splices.drain(drainMs);
+    for (const session of sessions) session.terminate();
+    leases.clear();
+    tickets.close();
+    http.close();
+    await store.close();
+    log.info({ url }, 'relay closed');
+  }
+
+  return {
+    url,
+    domain,
+    port,
+    address: identity.address,
+    get descriptor() {
+      return describe();
+    },
+    counts: () => ({
+      sessions: sessions.size,
+      leases: leases.size,
+      unrouted: front.unrouted,
+      visitors: gate.splices.size,
+      tickets: tickets.size,
+    }),
+    close: ({ drainMs = 0 } = {}) => (closing ??= close(drainMs)),
+  };
+}

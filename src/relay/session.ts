@@ -1,0 +1,279 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { WebSocket } from 'ws';
+import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { buildChallenge, verifyProof } from '../protocol/challenge.js';
+import { decodeFromAgent, encode } from '../protocol/decode.js';
+import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
+import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import { DataPool, type TicketBook } from './data.js';
+import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
+import type { VisitorGate } from './visitors.js';
+
+/** What sessions need to know of the relay they belong to. */
+export interface SessionContext {
+  /** Authority that the challenge names: the relay's host, with its port unless that is 443. */
+  readonly authority: string;
+  readonly url: string;
+  readonly domain: string;
+  readonly publicPort: number;
+  readonly capabilities: readonly string[];
+  readonly carriers: readonly string[];
+  readonly heartbeatMs: number;
+  readonly graceMs: number;
+  readonly challengeMs: number;
+  readonly handshakeMs: number;
+  readonly idleDataConnectionMs: number;
+  readonly leases: LeaseRegistry;
+  readonly tickets: TicketBook;
+  readonly gate: VisitorGate;
+  readonly log: Logger;
+}
+
+type State =
+  | { name: 'hello' }
+  | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string }
+  | { name: 'open' }
+  | { name: 'closed' };
+
+/** WebSocket close codes (RFC 6455 §7.4.1); the reason carries our own code. */
+const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008 } as const;
+
+/**
+ * One control channel, from the WebSocket's opening to its end. Each is a generation of its own: leases name
+ * the session object that holds them, so what an old one still says or closes never touches its successor.
+ */
+export class Session implements LeaseHolder {
+  readonly id = randomUUID();
+  address = '';
+  instance = '';
+  readonly #ws: WebSocket;
+  readonly #context: SessionContext;
+  readonly #pool: DataPool;
+  #log: Logger;
+  #state: State = { name: 'hello' };
+  readonly #handshakeTimer: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #heardAt = Date.now();
+  #pongWaiters: (() => void)[] = [];
+
+  constructor(ws: WebSocket, remote: string, context: SessionContext) {
+    this.#ws = ws;
+    this.#context = context;
+    this.#log = context.log.child({ session: this.id, remote });
+    this.#pool = new DataPool({
+      tickets: context.tickets,
+      gate: context.gate,
+      send: (message) => this.#send(message),
+      idleDataConnectionMs: context.idleDataConnectionMs,
+    });
+    this.#handshakeTimer = setTimeout(
+      () => this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
+      context.handshakeMs,
+    ).unref();
+    ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
+    ws.on('pong', () => this.#heard(true));
+    ws.on('ping', () => this.#heard(false));
+    ws.on('error', (error) => this.#log.debug({ err: error }, 'control channel error'));
+    ws.on('close', () => this.#closed());
+  }
+
+  get closed(): boolean {
+    return this.#state.name === 'closed';
+  }
+
+  get open(): boolean {
+    return this.#state.name === 'open';
+  }
+
+  async alive(ms: number): Promise<boolean> {
+    if (!this.open) return false;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      this.#pongWaiters.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+      this.#ws.ping();
+    });
+  }
+
+  revoked(lease: Lease, reason: string): void {
+    this.#send({ type: 'lease.revoked', lease: lease.id, reason });
+  }
+
+  serve(lease: Lease): void {
+    this.#pool.serve(lease);
+  }
+
+  /** Tells the agent to come back later, and closes. */
+  goAway(reason: string, reconnectAfterMs: number): void {
+    if (this.open) this.#send({ type: 'goaway', reason, reconnectAfterMs });
+    this.#ws.close(CLOSE.goingAway, 'shutting_down');
+  }
+
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    this.#heardAt = Date.now();
+    if (this.closed) return;
+    let message: FromAgent;
+    try {
+      if (isBinary) throw new PortalError('protocol', 'control messages are text');
+      message = decodeFromAgent(data);
+      this.#handle(message);
+    } catch (error) {
+      this.#fail(asPortalError(error));
+    }
+  }
+
+  #handle(message: FromAgent): void {
+    const state = this.#state;
+    if (message.type === 'hello' && state.name === 'hello') this.#challenge(message);
+    else if (message.type === 'prove' && state.name === 'proof') this.#prove(message, state);
+    else if (message.type !== 'hello' && message.type !== 'prove' && state.name === 'open')
+      void this.#request(message);
+    else throw new PortalError('protocol', `${message.type} is out of turn`);
+  }
+
+  #challenge(hello: FromAgent<'hello'>): void {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      throw new PortalError(
+        'version',
+        `this relay speaks version ${PROTOCOL_VERSION}, the agent ${hello.protocol}`,
+      );
+    }
+    const { authority, url, challengeMs } = this.#context;
+    const nonce = randomBytes(16).toString('hex');
+    const issuedAt = new Date();
+    const message = buildChallenge({
+      domain: authority,
+      address: hello.address,
+      uri: url,
+      nonce,
+      issuedAt,
+      expiresAt: new Date(issuedAt.getTime() + challengeMs),
+      statement: 'Prove that this identity may hold leases on this relay.',
+    });
+    this.#state = { name: 'proof', hello, message, nonce };
+    this.#send({ type: 'challenge', message });
+  }
+
+  #prove({ signature }: FromAgent<'prove'>, { hello, message, nonce }: State & { name: 'proof' }): void {
+    const { authority, url } = this.#context;
+    // One attempt a challenge: whatever comes of it, this state is not entered again.
+    verifyProof(message, signature, {
+      address: hello.address,
+      domain: authority,
+      uri: url,
+      nonce,
+      now: new Date(),
+    });
+    clearTimeout(this.#handshakeTimer);
+    this.address = hello.address;
+    this.instance = hello.agent.instance;
+    this.#state = { name: 'open' };
+    this.#log = this.#log.child({ address: this.address });
+    this.#log.info({ agent: hello.agent.version }, 'session open');
+    const { domain, publicPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
+    this.#send({
+      type: 'welcome',
+      session: this.id,
+      domain,
+      publicPort,
+      capabilities: [...capabilities],
+      carriers: [...carriers],
+      heartbeatMs,
+      graceMs,
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
+  }
+
+  async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
+    try {
+      this.#send(await this.#answer(message));
+      // After the answer, so that the agent knows the lease before its first visitor.
+      if (message.type === 'lease.open') this.#pool.warm(message.carrier);
+    } catch (error) {
+      const failure = asPortalError(error);
+      if (failure.code === 'internal') this.#log.error({ err: error }, 'a request failed');
+      this.#send({ type: 'error', id: message.id, ...wireError(failure) });
+    }
+  }
+
+  async #answer(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<FromRelay> {
+    const { leases, publicPort } = this.#context;
+    switch (message.type) {
+      case 'lease.open': {
+        const lease = await leases.open(this, message);
+        this.#log.info({ hostname: lease.hostname }, 'lease open');
+        const url = `https://${lease.hostname}${publicPort === 443 ? '' : `:${publicPort}`}`;
+        return { type: 'lease.opened', id: message.id, lease: lease.id, hostname: lease.hostname, url };
+      }
+      case 'lease.close':
+        await leases.close(this, message.lease);
+        return { type: 'ok', id: message.id };
+      case 'lease.update':
+        leases.update(this, message.lease, message.metadata);
+        return { type: 'ok', id: message.id };
+    }
+  }
+
+  #heard(pong: boolean): void {
+    this.#heardAt = Date.now();
+    if (!pong) return;
+    const waiters = this.#pongWaiters;
+    this.#pongWaiters = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  #beat(): void {
+    if (Date.now() - this.#heardAt > silenceMs(this.#context.heartbeatMs)) {
+      this.#log.info({}, 'agent went silent');
+      this.#ws.terminate();
+    } else {
+      this.#ws.ping();
+    }
+  }
+
+  #send(message: FromRelay): void {
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    if (this.#ws.bufferedAmount > LIMITS.maxControlBacklogBytes) {
+      this.#log.warn({}, 'agent does not read its control channel');
+      this.#ws.terminate();
+      return;
+    }
+    this.#ws.send(encode(message));
+  }
+
+  #fail(error: PortalError): void {
+    this.#log.info({ code: error.code, reason: error.message }, 'control channel refused');
+    const { code, message } = wireError(error);
+    this.#send({ type: 'error', code, message });
+    this.#ws.close(code === 'protocol' ? CLOSE.protocol : CLOSE.refused, code);
+    this.#closed();
+  }
+
+  #closed(): void {
+    if (this.closed) return;
+    const wasOpen = this.open;
+    this.#state = { name: 'closed' };
+    clearTimeout(this.#handshakeTimer);
+    clearInterval(this.#heartbeat);
+    this.#pool.close();
+    this.#context.leases.detach(this);
+    if (wasOpen) this.#log.info({}, 'session closed');
+  }
+}
+
+/** What of an error goes over the wire: a documented code, and never the inside of an unexpected fault. */
+function wireError(error: PortalError): { code: string; message: string; retryAfterMs?: number } {
+  const known = 'wire' in ERRORS[error.code];
+  return {
+    code: known ? error.code : 'internal',
+    message: known ? error.message.slice(0, 1000) : 'the relay failed to answer',
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  };
+}
