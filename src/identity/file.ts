@@ -1,7 +1,7 @@
 import { PortalError, systemCode } from '../lib/errors.js';
 import type { Identity } from './identity.js';
 import { generateIdentity, identityFromPrivateKey, privateKeyOf } from './keys.js';
-import { createPrivateFile, readPrivateFile } from './private-file.js';
+import { createFile, PRIVATE_MODE, readPrivateFile } from './private-file.js';
 
 /** An identity as its file holds it. */
 interface IdentityFile {
@@ -27,7 +27,7 @@ export async function loadIdentity(file: string, options: { create: boolean }): 
     });
   }
   const fresh = generateIdentity();
-  if (await createPrivateFile(file, exportIdentity(fresh))) return fresh;
+  if (await createFile(file, exportIdentity(fresh), PRIVATE_MODE)) return fresh;
   const winner = await readIdentity(file);
   if (!winner) throw new PortalError('state_unwritable', `${file} vanished while it was being made`);
   return winner;

@@ -1,8 +1,10 @@
-/** Files that hold a private key: readable by their owner alone, and never half-written. */
+/** Files that are made once and kept: never half-written, and where they hold a key, their owner's alone. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+
+export const PRIVATE_MODE = 0o600;
 
 /**
  * The text of `file`, or undefined when it does not exist. Throws `unsafe` when other users have any access
@@ -31,33 +33,49 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
 }
 
 /**
- * Writes `file` (mode 0600) unless it exists, and says whether it did. Whoever reads the file sees all of it
- * or none: of two processes that start at once one wins, and the other reads what the winner wrote.
- * Throws `state_unwritable`.
+ * Writes `file` unless it exists, and says whether it did. Whoever reads it sees all of it or none: of two
+ * processes that start at once one wins, and the other reads what the winner wrote. Folders on the way are
+ * made for their owner alone. Throws `state_unwritable`.
  */
-export async function createPrivateFile(file: string, content: string): Promise<boolean> {
+export function createFile(file: string, content: string, mode: number): Promise<boolean> {
+  return throughTemporary(file, content, mode, async (temporary) => {
+    try {
+      // A link, unlike a rename, fails when the name is taken.
+      await link(temporary, file);
+      return true;
+    } catch (error) {
+      if (systemCode(error) === 'EEXIST') return false;
+      throw error;
+    }
+  });
+}
+
+/** Writes `file` in place of whatever is there, in one step. Throws `state_unwritable`. */
+export function replaceFile(file: string, content: string, mode: number): Promise<void> {
+  return throughTemporary(file, content, mode, (temporary) => rename(temporary, file));
+}
+
+/** Has `publish` bring a complete, synced copy of the content under its final name. */
+async function throughTemporary<T>(
+  file: string,
+  content: string,
+  mode: number,
+  publish: (temporary: string) => Promise<T>,
+): Promise<T> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    const handle = await open(temporary, 'wx', 0o600);
+    const handle = await open(temporary, 'wx', mode);
     try {
       await handle.writeFile(content);
       await handle.sync();
     } finally {
       await handle.close();
     }
-    // A link, unlike a rename, fails when the name is taken.
-    await link(temporary, file);
-    return true;
+    return await publish(temporary);
   } catch (error) {
-    if (systemCode(error) === 'EEXIST') return false;
-    throw new PortalError(
-      'state_unwritable',
-      `${file} cannot be written (${systemCode(error) ?? String(error)})`,
-      {
-        cause: error,
-      },
-    );
+    const why = systemCode(error) ?? String(error);
+    throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, { cause: error });
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
   }

@@ -1,0 +1,310 @@
+import { spawnSync } from 'node:child_process';
+import { createPrivateKey, generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, createServer, type ConnectionOptions } from 'node:tls';
+import * as x509 from '@peculiar/x509';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemCode } from '../../lib/errors.js';
+import { silent, type Logger } from '../../lib/logger.js';
+import { openLocalCa, type LocalLeaf } from './local-ca.js';
+
+const onPosix = process.platform !== 'win32';
+const DAY_MS = 24 * 3_600_000;
+
+let home: string;
+let caDir: string;
+let keyFile: string;
+let certificateFile: string;
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'portal-ca-'));
+  caDir = join(home, 'data', 'ca');
+  keyFile = join(caDir, 'ca.key.pem');
+  certificateFile = join(caDir, 'ca.pem');
+});
+afterEach(() => rm(home, { recursive: true, force: true }));
+
+/** What a TLS client that trusts `ca` makes of a server with this leaf: 'trusted', or the error. */
+async function visit(leaf: Pick<LocalLeaf, 'cert' | 'key'>, options: ConnectionOptions): Promise<string> {
+  const server = createServer({ cert: leaf.cert, key: leaf.key }, (socket) => socket.end());
+  server.on('tlsClientError', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const client = connect({ host: '127.0.0.1', port, ...options });
+    try {
+      await once(client, 'secureConnect');
+      return 'trusted';
+    } catch (error) {
+      // Node has no code of its own for broken constraints; OpenSSL's text says it.
+      const code = systemCode(error);
+      return code === undefined || code === 'UNSPECIFIED' ? String(error) : code;
+    } finally {
+      client.destroy();
+    }
+  } finally {
+    server.close();
+  }
+}
+
+/** Log lines as [fields, message], of warnings only. */
+function recorder(): { log: Logger; warnings: [object, string][] } {
+  const warnings: [object, string][] = [];
+  return { log: { ...silent, warn: (fields, message) => warnings.push([fields, message]) }, warnings };
+}
+
+const failure = () =>
+  openLocalCa(caDir).then(
+    () => 'no failure',
+    (error: unknown) => error,
+  );
+
+describe('leaves', () => {
+  it('are trusted by who trusts the CA, for their names and no other', async () => {
+    const ca = await openLocalCa(caDir);
+    const leaf = await ca.issue(['web.localhost', 'api.test']);
+    const trust = { ca: ca.certificatePem };
+    expect(await visit(leaf, { ...trust, servername: 'web.localhost' })).toBe('trusted');
+    expect(await visit(leaf, { ...trust, servername: 'api.test' })).toBe('trusted');
+    expect(await visit(leaf, { ...trust, servername: 'other.localhost' })).toBe(
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    );
+    expect(await visit(leaf, { servername: 'web.localhost' })).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  });
+
+  it.each(['localhost', 'a.b.internal', 'printer.local', 'nas.home.arpa', '127.0.0.1', '127.8.9.10', '::1'])(
+    'for %s: within the constraints',
+    async (hostname) => {
+      const ca = await openLocalCa(caDir);
+      const leaf = await ca.issue([hostname]);
+      const options = { ca: ca.certificatePem, checkServerIdentity: () => undefined };
+      expect(await visit(leaf, options)).toBe('trusted');
+      expect(ca.covers(hostname)).toBe(true);
+      const certificate = new X509Certificate(leaf.cert);
+      expect(certificate.checkHost(hostname) ?? certificate.checkIP(hostname)).toBe(hostname);
+    },
+  );
+
+  it('are what browsers accept: 397 days, back an hour, for servers, each with its own key and serial', async () => {
+    const now = new Date('2026-03-01T12:00:00.500Z');
+    const ca = await openLocalCa(caDir, { now: () => now });
+    const leaves = await Promise.all(['a.localhost', 'b.localhost'].map((name) => ca.issue([name])));
+    const certificates = leaves.map(({ cert }) => new X509Certificate(cert));
+    for (const [i, certificate] of certificates.entries()) {
+      expect(certificate.ca).toBe(false);
+      expect(certificate.keyUsage).toStrictEqual(['1.3.6.1.5.5.7.3.1']);
+      expect(new Date(certificate.validFrom)).toStrictEqual(new Date('2026-03-01T11:00:00.000Z'));
+      expect(Date.parse(certificate.validTo) - Date.parse(certificate.validFrom)).toBe(397 * DAY_MS);
+      expect(leaves[i]!.notAfter).toStrictEqual(new Date(certificate.validTo));
+      expect(certificate.serialNumber).toMatch(/^[4-7][0-9A-F]{31}$/);
+      expect(certificate.checkPrivateKey(createPrivateKey(leaves[i]!.key))).toBe(true);
+      expect(certificate.checkIssued(new X509Certificate(ca.certificatePem))).toBe(true);
+    }
+    expect(new Set(certificates.map(({ serialNumber }) => serialNumber)).size).toBe(2);
+    expect(leaves[0]!.key).not.toBe(leaves[1]!.key);
+  });
+
+  it('never outlive the CA', async () => {
+    const ca = await openLocalCa(caDir);
+    const end = new Date(new X509Certificate(ca.certificatePem).validTo);
+    const late = await openLocalCa(caDir, { now: () => new Date(end.getTime() - 100 * DAY_MS) });
+    expect(late.fingerprint).toBe(ca.fingerprint);
+    expect((await late.issue(['a.localhost'])).notAfter).toStrictEqual(end);
+  });
+
+  it.each([
+    'example.com',
+    'localhost.example.com',
+    'notlocalhost',
+    '10.0.0.1',
+    '128.0.0.1',
+    '::2',
+    'arpa',
+    '',
+  ])('for %j: not made', async (hostname) => {
+    const ca = await openLocalCa(caDir);
+    expect(ca.covers(hostname)).toBe(false);
+    await expect(ca.issue(['a.localhost', hostname])).rejects.toMatchObject({
+      code: 'certificate_unavailable',
+    });
+  });
+
+  it('for no name at all: not made', async () => {
+    const ca = await openLocalCa(caDir);
+    await expect(ca.issue([])).rejects.toMatchObject({ code: 'certificate_unavailable' });
+  });
+});
+
+/** A leaf signed with the CA's key by someone who does not ask `covers`. */
+async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cert: string; key: string }> {
+  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
+  const ca = new x509.X509Certificate(await readFile(certificateFile, 'utf8'));
+  const leaf = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      subject: `CN=${name.value}`,
+      issuer: ca.subjectName,
+      publicKey: leaf.publicKey,
+      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
+      signingAlgorithm: ecdsa,
+      extensions: [new x509.SubjectAlternativeNameExtension([name])],
+    },
+    webcrypto,
+  );
+  return { cert: certificate.toString('pem'), key: leaf.privateKey };
+}
+
+describe('a stolen CA key', () => {
+  it.each([
+    { type: 'dns', value: 'example.com' },
+    { type: 'dns', value: 'localhost.example.com' },
+    { type: 'ip', value: '192.0.2.1' },
+    { type: 'ip', value: '2001:db8::1' },
+  ] as const)('certifies nobody else: $value is refused by the constraints', async (name) => {
+    const ca = await openLocalCa(caDir);
+    const options = { ca: ca.certificatePem, checkServerIdentity: () => undefined };
+    expect(await visit(await forge(name), options)).toBe('Error: permitted subtree violation');
+    expect(await visit(await forge({ type: 'dns', value: 'mine.localhost' }), options)).toBe('trusted');
+  });
+});
+
+describe('openssl', () => {
+  const present = spawnSync('openssl', ['version']).status === 0;
+  const why = present ? '' : ' (skipped: no openssl on the PATH)';
+
+  it.skipIf(!present)(`verifies the chain strictly${why}`, async () => {
+    const ca = await openLocalCa(caDir);
+    const leafFile = join(home, 'leaf.pem');
+    await writeFile(leafFile, (await ca.issue(['web.localhost', '127.0.0.1'])).cert);
+    const verify = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', certificateFile];
+    expect(
+      spawnSync('openssl', [...verify, '-verify_hostname', 'web.localhost', leafFile]).stdout.toString(),
+    ).toBe(`${leafFile}: OK\n`);
+    expect(spawnSync('openssl', [...verify, '-verify_ip', '127.0.0.1', leafFile]).status).toBe(0);
+  });
+
+  it.skipIf(!present)(`reads the constraints as they are meant${why}`, async () => {
+    await openLocalCa(caDir);
+    const { stdout } = spawnSync('openssl', ['x509', '-in', certificateFile, '-noout', '-text']);
+    expect(stdout.toString().replaceAll(/\s+/g, ' ')).toContain(
+      'X509v3 Name Constraints: critical Permitted: DNS:localhost DNS:test DNS:internal DNS:local DNS:home.arpa ' +
+        'IP:127.0.0.0/255.0.0.0 IP:0:0:0:0:0:0:0:1/FFFF:FFFF:FFFF:FFFF:FFFF:FFFF:FFFF:FFFF',
+    );
+  });
+});
+
+describe('its files', () => {
+  it('are made once, and found again', async () => {
+    const ca = await openLocalCa(caDir);
+    const again = await openLocalCa(caDir);
+    expect(again.fingerprint).toBe(ca.fingerprint);
+    expect(ca.certificateFile).toBe(certificateFile);
+    expect(await readFile(certificateFile, 'utf8')).toBe(ca.certificatePem);
+    expect(ca.fingerprint).toBe(
+      new X509Certificate(ca.certificatePem).fingerprint256.replaceAll(':', '').toLowerCase(),
+    );
+  });
+
+  it('by many at once: all get the same CA, and nothing else stays behind', async () => {
+    const cas = await Promise.all(Array.from({ length: 16 }, () => openLocalCa(caDir)));
+    expect(new Set(cas.map(({ fingerprint }) => fingerprint)).size).toBe(1);
+    expect((await readdir(caDir)).toSorted()).toStrictEqual(['ca.key.pem', 'ca.pem']);
+  });
+
+  it.runIf(onPosix)("the key is its owner's alone", async () => {
+    await openLocalCa(caDir);
+    const modes = await Promise.all([caDir, keyFile].map((path) => stat(path)));
+    expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toStrictEqual(['700', '600']);
+    expect((await stat(certificateFile)).mode & 0o022).toBe(0);
+  });
+
+  it.runIf(onPosix)('a key that others can read: refused, with the command that mends it', async () => {
+    await openLocalCa(caDir);
+    await chmod(keyFile, 0o640);
+    expect(await failure()).toMatchObject({
+      code: 'certificate_unavailable',
+      message: `${keyFile} is open to other users (mode 640); run: chmod 600 ${keyFile}`,
+    });
+  });
+
+  it.each([
+    ['garbage', () => 'no key'],
+    [
+      'a key of another kind',
+      () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    ],
+  ])('%s for a key: refused and left alone', async (_what, content) => {
+    await openLocalCa(caDir);
+    await writeFile(keyFile, content());
+    expect(await failure()).toMatchObject({
+      code: 'certificate_unavailable',
+      message: `${keyFile} is not the key of a local CA`,
+    });
+  });
+
+  it.each([
+    ['near its end', 89, /expires on/],
+    ['past its end', -1, /expired on/],
+  ])(
+    'a certificate %s: replaced with a warning, and its leaves stay good',
+    async (_what, daysLeft, reason) => {
+      const { log, warnings } = recorder();
+      const old = await openLocalCa(caDir, { log });
+      const leaf = await old.issue(['a.localhost']);
+      const end = Date.parse(new X509Certificate(old.certificatePem).validTo);
+      expect(warnings).toStrictEqual([]);
+
+      const now = new Date(end - daysLeft * DAY_MS);
+      const renewed = await openLocalCa(caDir, { log, now: () => now });
+      expect(warnings).toStrictEqual([
+        [
+          { file: certificateFile, reason: expect.stringMatching(reason) },
+          expect.stringMatching(/portal trust/),
+        ],
+      ]);
+      expect(renewed.fingerprint).not.toBe(old.fingerprint);
+      expect(await readFile(certificateFile, 'utf8')).toBe(renewed.certificatePem);
+      expect(new X509Certificate(leaf.cert).checkIssued(new X509Certificate(renewed.certificatePem))).toBe(
+        true,
+      );
+      expect((await openLocalCa(caDir, { log, now: () => now })).fingerprint).toBe(renewed.fingerprint);
+    },
+  );
+
+  it.each([
+    ['that is none', async () => 'no certificate', 'was not a certificate'],
+    [
+      'of another key',
+      async () => (await openLocalCa(join(home, 'other'))).certificatePem,
+      'did not belong to its key',
+    ],
+  ])('a certificate %s: replaced with a warning', async (_what, content, reason) => {
+    const { log, warnings } = recorder();
+    const { fingerprint } = await openLocalCa(caDir);
+    await writeFile(certificateFile, await content());
+    const ca = await openLocalCa(caDir, { log });
+    expect(ca.fingerprint).not.toBe(fingerprint);
+    expect(warnings).toMatchObject([[{ reason }, expect.any(String)]]);
+    expect(
+      await visit(await ca.issue(['a.localhost']), { ca: ca.certificatePem, servername: 'a.localhost' }),
+    ).toBe('trusted');
+  });
+
+  it('says so when they cannot be made', async () => {
+    await writeFile(join(home, 'data'), 'a file where a folder should be');
+    expect(await failure()).toMatchObject({
+      code: 'certificate_unavailable',
+      message: expect.stringContaining('ENOTDIR'),
+    });
+  });
+});

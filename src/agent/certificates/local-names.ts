@@ -1,0 +1,37 @@
+import { isIP, isIPv4 } from 'node:net';
+
+/**
+ * Names that no public registry hands out: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa),
+ * and the `internal` that ICANN set aside in 2024.
+ */
+export const LOCAL_DOMAINS = ['localhost', 'test', 'internal', 'local', 'home.arpa'] as const;
+
+/** True for names the local CA may certify: DNS names under `LOCAL_DOMAINS`, 127.0.0.0/8 and ::1. */
+export function covers(hostname: string): boolean {
+  if (isIP(hostname)) return hostname === '::1' || (isIPv4(hostname) && hostname.startsWith('127.'));
+  const name = hostname.toLowerCase();
+  return LOCAL_DOMAINS.some((domain) => name === domain || name.endsWith(`.${domain}`));
+}
+
+/**
+ * The same as `covers`, for every verifier to hold the CA to: the DER of its name constraints.
+ *
+ * NameConstraints ::= SEQUENCE { permittedSubtrees [0] SEQUENCE OF GeneralSubtree }, GeneralSubtree ::=
+ * SEQUENCE { base GeneralName }. DNS names are [2] IA5String; addresses are [7] OCTET STRING, address and mask.
+ */
+export function nameConstraints(): Buffer {
+  const loopback4 = Buffer.from([127, 0, 0, 0, 255, 0, 0, 0]);
+  const loopback6 = Buffer.concat([Buffer.alloc(15), Buffer.from([1]), Buffer.alloc(16, 0xff)]);
+  const permitted = [
+    ...LOCAL_DOMAINS.map((domain) => der(0x82, Buffer.from(domain, 'ascii'))),
+    der(0x87, loopback4),
+    der(0x87, loopback6),
+  ];
+  return der(0x30, der(0xa0, ...permitted.map((base) => der(0x30, base))));
+}
+
+/** One DER value. Short lengths only: all of the above stays below 128 bytes. */
+function der(tag: number, ...contents: Buffer[]): Buffer {
+  const content = Buffer.concat(contents);
+  return Buffer.concat([Buffer.from([tag, content.length]), content]);
+}
