@@ -9,6 +9,7 @@ import {
   serverNames,
   vector,
 } from '../../test/support/client-hello.js';
+import captured from '../../test/fixtures/client-hellos.json' with { type: 'json' };
 import { MAX_CLIENT_HELLO_BYTES, MAX_HANDSHAKE_BYTES, MAX_RECORDS, readClientHello } from './client-hello.js';
 
 const hello = (parts?: Parameters<typeof buildClientHello>[0]) =>
@@ -73,6 +74,16 @@ describe("hellos of Node's own TLS client", () => {
       kind: 'hello',
       serverName: 'big.example',
       alpn: ALPNProtocols,
+    });
+  });
+});
+
+describe('hellos of other TLS clients, as captured', () => {
+  it.each(captured)('$client', ({ hex, serverName, alpn }) => {
+    expect(readClientHello(Buffer.from(hex, 'hex'))).toStrictEqual({
+      kind: 'hello',
+      ...(serverName === null ? {} : { serverName }),
+      alpn,
     });
   });
 });

@@ -1,0 +1,334 @@
+/**
+ * Throws a lot of broken input at what reads from strangers: `npm run fuzz -- [--target NAME] [--runs N]
+ * [--seed N]`, over the built dist/. The same seed makes the same inputs. On a failure it prints the seed, keeps
+ * the input as hex, and exits 1; `--replay FILE` runs that one input again. To fuzz another reader, add an entry to `targets`.
+ */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+/**
+ * @typedef {() => number} Random a float in [0, 1)
+ *
+ * @typedef {object} Target
+ * @property {() => Promise<Loaded>} load
+ *
+ * @typedef {object} Loaded
+ * @property {Buffer[]} corpus good inputs, which the mutations start from
+ * @property {((random: Random, input: Buffer) => Buffer)[]} mutations that know the format; the general ones come by themselves
+ * @property {(input: Buffer, random: Random) => string} check the name of the verdict, for the histogram; throws
+ *   when an invariant does not hold
+ */
+
+/** @type {Record<string, Target>} */
+const targets = {
+  'client-hello': { load: loadClientHello },
+};
+
+/** A call that takes longer than this lets a stranger stall the process. */
+const MAX_CALL_MS = 50;
+
+// --- the ClientHello parser
+
+async function loadClientHello() {
+  const { MAX_CLIENT_HELLO_BYTES, readClientHello } = await built('net/client-hello.js');
+  const fixtures = new URL('../test/fixtures/client-hellos.json', import.meta.url);
+  const hellos = JSON.parse(readFileSync(fixtures, 'utf8')).map(({ hex }) => Buffer.from(hex, 'hex'));
+  const large = intoRecords(
+    withExtension(outOfRecords(hellos[0]), 4711, Buffer.alloc(20_000)),
+    () => 2 ** 14,
+  );
+
+  return {
+    corpus: [...hellos, large],
+    mutations: [refragment, addExtension, editLength],
+    check(input, random) {
+      const verdict = timed(() => readClientHello(input));
+      const later = (bytes) => readClientHello(Buffer.concat([input, randomBytes(random, bytes)]));
+      if (verdict.kind === 'need') {
+        assert(verdict.bytes > input.length, `need ${verdict.bytes} is not more than ${input.length}`);
+        assert(verdict.bytes <= MAX_CLIENT_HELLO_BYTES, `need ${verdict.bytes} is out of bounds`);
+        const missing = Math.min(verdict.bytes - input.length - 1, 100);
+        assertSame(later(missing), verdict, 'need changed before what it asked for was there');
+      } else {
+        assertSame(later(below(random, 100)), verdict, 'the verdict changed with bytes after the hello');
+      }
+      if (verdict.kind === 'hello') {
+        const { serverName, alpn } = verdict;
+        assert(serverName === undefined || isDnsName(serverName), `not a DNS name: ${serverName}`);
+        assert(
+          alpn.every((id) => id.length > 0 && id.length < 256),
+          'a protocol id is out of bounds',
+        );
+        const prefix = readClientHello(input.subarray(0, below(random, input.length + 1)));
+        if (prefix.kind !== 'need') assertSame(prefix, verdict, 'a prefix of the hello has another verdict');
+      }
+      return verdict.kind === 'invalid' ? `invalid: ${verdict.reason}` : verdict.kind;
+    },
+  };
+}
+
+const isDnsName = (name) =>
+  name.length <= 253 && /^(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*$/.test(name);
+
+/** The same handshake bytes in records of other sizes: from one to a few more than a hello may have. */
+function refragment(random, input) {
+  const handshake = outOfRecords(input);
+  const records = pick(random, [1, 3, 30, 70]);
+  return intoRecords(handshake, () => 1 + below(random, (2 * handshake.length) / records));
+}
+
+/** One more extension, with every length around it right, so that what is in it gets read. */
+function addExtension(random, input) {
+  const type = pick(random, [0, 0, 16, 16, 21, 0x0a0a, below(random, 2 ** 16)]);
+  const content = pick(random, [
+    () => randomBytes(random, below(random, 40)),
+    () => nameList(0, Buffer.from(pick(random, NAMES), 'latin1')),
+    () => nameList(below(random, 3), randomBytes(random, below(random, 300))),
+    () =>
+      vector(
+        2,
+        Buffer.concat([vector(1, Buffer.from('h2')), vector(1, randomBytes(random, below(random, 256)))]),
+      ),
+  ])();
+  return intoRecords(withExtension(outOfRecords(input), type, content), () => 2 ** 14);
+}
+
+const NAMES = [
+  'a',
+  'A.Example.',
+  '127.0.0.1',
+  '::1',
+  '-a',
+  'a..b',
+  '',
+  '.',
+  'a_b.test',
+  'a'.repeat(64),
+  'ab.'.repeat(85),
+];
+const nameList = (type, name) => vector(2, Buffer.concat([Buffer.from([type]), vector(2, name)]));
+
+/** Another value in a place where real hellos keep a length. */
+function editLength(random, input) {
+  const output = Buffer.from(input);
+  const sessionId = 43;
+  const ciphers = sessionId + 1 + (input[sessionId] ?? 0);
+  const at = pick(random, [3, 4, 6, 7, 8, sessionId, ciphers, ciphers + 1, below(random, input.length)]);
+  if (at < output.length)
+    output[at] = pick(random, [0, 1, output[at] - 1, output[at] + 1, 0x40, 0x7f, 0xff]) & 0xff;
+  return output;
+}
+
+/** The handshake message with `content` as its last extension; anything else comes back as it was. */
+function withExtension(handshake, type, content) {
+  let at = 4 + 2 + 32;
+  at += 1 + (handshake[at] ?? 0);
+  at += 2 + (at + 2 <= handshake.length ? handshake.readUInt16BE(at) : 0);
+  at += 1 + (handshake[at] ?? 0);
+  if (at + 2 > handshake.length) return handshake;
+  const typeField = Buffer.from([type >> 8, type & 0xff]);
+  const extensions = Buffer.concat([handshake.subarray(at + 2), typeField, vector(2, content)]);
+  if (extensions.length >= 2 ** 16) return handshake;
+  return Buffer.concat([
+    Buffer.from([1]),
+    vector(3, Buffer.concat([handshake.subarray(4, at), vector(2, extensions)])),
+  ]);
+}
+
+function outOfRecords(records) {
+  const fragments = [];
+  for (let at = 0; at + 5 <= records.length;) {
+    const end = at + 5 + records.readUInt16BE(at + 3);
+    fragments.push(records.subarray(at + 5, end));
+    at = end;
+  }
+  return Buffer.concat(fragments);
+}
+
+function intoRecords(handshake, size) {
+  const records = [];
+  for (let at = 0; at < handshake.length;) {
+    const end = at + size();
+    records.push(Buffer.from([22, 3, 1]), vector(2, handshake.subarray(at, end)));
+    at = end;
+  }
+  return Buffer.concat(records);
+}
+
+function vector(width, content) {
+  const length = Buffer.alloc(width);
+  length.writeUIntBE(content.length, 0, width);
+  return Buffer.concat([length, content]);
+}
+
+// --- mutations for any format
+
+const generalMutations = [flipBit, setByte, truncate, cutOut, repeat, splice];
+
+function flipBit(random, input) {
+  const output = Buffer.from(input);
+  if (output.length > 0) output[below(random, output.length)] ^= 1 << below(random, 8);
+  return output;
+}
+
+function setByte(random, input) {
+  const output = Buffer.from(input);
+  if (output.length > 0)
+    output[below(random, output.length)] = pick(random, [0, 1, 0x7f, 0x80, 0xff, below(random, 256)]);
+  return output;
+}
+
+function truncate(random, input) {
+  return input.subarray(0, below(random, input.length + 1));
+}
+
+function cutOut(random, input) {
+  const at = below(random, input.length + 1);
+  return Buffer.concat([input.subarray(0, at), input.subarray(at + below(random, 16))]);
+}
+
+function repeat(random, input) {
+  const at = below(random, input.length + 1);
+  const part = input.subarray(at, at + below(random, 64));
+  return Buffer.concat([input.subarray(0, at), part, input.subarray(at)]);
+}
+
+function splice(random, input, corpus) {
+  const other = pick(random, corpus);
+  return Buffer.concat([
+    input.subarray(0, below(random, input.length + 1)),
+    other.subarray(below(random, other.length + 1)),
+  ]);
+}
+
+// --- chance, reproducible
+
+/** mulberry32: small, fast, and good enough to choose mutations. */
+function randomFrom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const below = (random, bound) => Math.floor(random() * bound);
+const pick = (random, list) => list[below(random, list.length)];
+
+function randomBytes(random, length) {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let i = 0; i < length; i++) bytes[i] = below(random, 256);
+  return bytes;
+}
+
+// --- the run
+
+/** One input: mostly a good one broken in a few places, now and then noise from its first byte or after a good start. */
+function makeInput(random, { corpus, mutations }) {
+  const kind = random();
+  if (kind < 0.03) return randomBytes(random, below(random, 300));
+  const seedInput = pick(random, corpus);
+  if (kind < 0.1) {
+    return Buffer.concat([seedInput.subarray(0, below(random, 64)), randomBytes(random, below(random, 300))]);
+  }
+  let input = seedInput;
+  for (let left = below(random, 4); left >= 0; left--) {
+    const mutate = pick(random, random() < 0.5 && mutations.length > 0 ? mutations : generalMutations);
+    input = mutate(random, input, corpus);
+  }
+  return input;
+}
+
+function timed(call) {
+  let best = Infinity;
+  // A pause of the machine must not count as the call's: only one that is slow every time is slow.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const start = performance.now();
+    const result = call();
+    best = Math.min(best, performance.now() - start);
+    if (best <= MAX_CALL_MS) return result;
+  }
+  throw new Error(`a call took ${best.toFixed(1)} ms`);
+}
+
+function assert(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+function assertSame(actual, expected, message) {
+  const [is, was] = [JSON.stringify(actual), JSON.stringify(expected)];
+  assert(is === was, `${message}: ${was} became ${is}`);
+}
+
+async function built(path) {
+  const url = new URL(`../dist/${path}`, import.meta.url);
+  return import(url.href).catch((error) => {
+    throw new Error(`${url.pathname} cannot be loaded; run \`npm run build\` first`, { cause: error });
+  });
+}
+
+async function fuzz(name, { runs, seed }) {
+  const target = await targets[name].load();
+  const random = randomFrom(seed);
+  const verdicts = new Map();
+  const start = performance.now();
+  for (let run = 1; run <= runs; run++) {
+    const input = makeInput(random, target);
+    const checkSeed = below(random, 2 ** 32);
+    try {
+      const verdict = target.check(input, randomFrom(checkSeed));
+      verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
+    } catch (error) {
+      const file = join(mkdtempSync(join(tmpdir(), 'portal-fuzz-')), `${name}.hex`);
+      writeFileSync(file, `${input.toString('hex')}\n`);
+      print(`${name}: FAILED at run ${run}, seed ${seed}: ${error.message}`);
+      print(`  again: node scripts/fuzz.mjs --target ${name} --seed ${checkSeed} --replay ${file}`);
+      return false;
+    }
+  }
+  print(
+    `${name}: ${runs} inputs, seed ${seed}, ${((performance.now() - start) / 1000).toFixed(1)} s, no failure`,
+  );
+  for (const [verdict, count] of [...verdicts].toSorted((a, b) => b[1] - a[1])) {
+    print(`  ${String(count).padStart(9)}  ${verdict}`);
+  }
+  return true;
+}
+
+async function replay(name, file, seed) {
+  const target = await targets[name].load();
+  const input = Buffer.from(readFileSync(file, 'utf8').trim(), 'hex');
+  print(`${name}: ${target.check(input, randomFrom(seed))}`);
+}
+
+const print = (line) => process.stdout.write(`${line}\n`);
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      target: { type: 'string', multiple: true },
+      runs: { type: 'string', default: '1000000' },
+      seed: { type: 'string' },
+      replay: { type: 'string' },
+    },
+  });
+  const names = values.target ?? Object.keys(targets);
+  const unknown = names.find((name) => !Object.hasOwn(targets, name));
+  if (unknown !== undefined)
+    throw new Error(`no target ${unknown}; there are: ${Object.keys(targets).join(', ')}`);
+  const [runs, seed] = [Number(values.runs), Number(values.seed ?? Date.now() % 2 ** 32)];
+  if (!Number.isSafeInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is not a count`);
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new Error(`--seed ${values.seed} is not a number from 0 up`);
+  return { names, runs, seed, file: values.replay };
+}
+
+const { names, runs, seed, file } = readOptions();
+for (const name of names) {
+  if (file !== undefined) await replay(name, file, seed);
+  else if (!(await fuzz(name, { runs, seed }))) process.exitCode = 1;
+}

@@ -1,0 +1,41 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+
+const fuzz = (...args: string[]) =>
+  spawnSync(process.execPath, ['scripts/fuzz.mjs', ...args], { encoding: 'utf8' });
+
+const withoutTimes = (report = '') => report.replaceAll(/[\d.]+ s,/g, '');
+
+describe('npm run fuzz', () => {
+  it('20,000 broken ClientHellos: every invariant holds, and good ones are among them', () => {
+    const { status, stdout, stderr } = fuzz(
+      '--target',
+      'client-hello',
+      '--runs',
+      '20000',
+      '--seed',
+      '20260301',
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^client-hello: 20000 inputs, seed 20260301, [\d.]+ s, no failure\n/);
+    for (const verdict of ['hello', 'need', 'not-tls', 'invalid: has an extension twice']) {
+      expect(stdout).toMatch(new RegExp(`^ +\\d+ {2}${verdict}$`, 'm'));
+    }
+    expect(status).toBe(0);
+  });
+
+  it('the same seed makes the same inputs', () => {
+    const [first, second] = [1, 2].map(() => fuzz('--runs', '500', '--seed', '7').stdout);
+    expect(withoutTimes(second)).toBe(withoutTimes(first));
+  });
+
+  it.each([
+    ['--target', 'nothing'],
+    ['--runs', '0'],
+    ['--seed', 'x'],
+  ])('%s %s: refused', (...args) => {
+    const { status, stderr } = fuzz(...args);
+    expect(status).toBe(1);
+    expect(stderr).toContain(args[1]);
+  });
+});
