@@ -211,13 +211,13 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
       `the handshake with ${endpoint.url}`,
       signal,
     );
+    // From here on the channel listens alone.
+    ws.removeAllListeners();
     return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname);
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();
     throw connectError(error, endpoint.url);
-  } finally {
-    ws.removeAllListeners('message');
   }
 }
 

@@ -96,7 +96,11 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
 
   return {
     tls: (socket) => secure.emit('connection', socket),
-    plain: (socket) => clear.emit('connection', socket),
+    plain: (socket) => {
+      clear.emit('connection', socket);
+      // The front paused it to look at its first bytes, and a paused socket tells no listener of any.
+      socket.resume();
+    },
     close: () => {
       for (const server of [secure, clear]) {
         server.close();

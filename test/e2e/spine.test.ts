@@ -1,0 +1,44 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  agent,
+  desired,
+  get,
+  httpService,
+  readAll,
+  relay,
+  service,
+  tcpService,
+  visit,
+} from '../support/world.js';
+
+describe('a service through a relay', () => {
+  it('answers a visitor with the bytes of the local service', async () => {
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('hello from behind'));
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', port)));
+    const ready = await one.event('ready');
+    expect(ready.services).toEqual({ web: { urls: [`https://web.localhost:${at.port}`], tcp: [], udp: [] } });
+    expect(await get(at, 'web.localhost', one.ca)).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('hello from behind'),
+    });
+  });
+
+  it('passes bytes both ways unchanged, a half-close included', async () => {
+    const at = await relay();
+    // Answers only once the visitor has ended its side: proves that the end alone travels.
+    const port = await tcpService((socket) => {
+      const hash = createHash('sha256');
+      socket.on('data', (chunk) => hash.update(chunk));
+      socket.on('end', () => socket.end(hash.digest('hex')));
+    });
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', port)));
+    const body = randomBytes(5_000_000);
+    const visitor = await visit(at, 'web.localhost', one.ca);
+    visitor.end(body);
+    expect((await readAll(visitor)).toString()).toBe(createHash('sha256').update(body).digest('hex'));
+  });
+});
