@@ -1,0 +1,57 @@
+import type { Report } from './check.js';
+import { shown, subject } from './explain.js';
+import { relayLists, type RelayRef } from './relay-refs.js';
+import { textOf, treeAt, type Tree } from './tree.js';
+
+/** Rules about relays, wherever the file names them. */
+export function checkRelays(root: Tree, report: Report): void {
+  const firstWithCa = new Map<string, RelayRef>();
+  for (const list of relayLists(root)) {
+    const seen = new Map<string, RelayRef>();
+    for (const relay of list) {
+      checkUrl(root, relay, report);
+      if (relay.origin === undefined) continue;
+      checkRepeated(relay, seen.get(relay.origin), report);
+      seen.set(relay.origin, seen.get(relay.origin) ?? relay);
+      if (relay.ca === undefined) continue;
+      checkSameCa(root, relay, firstWithCa.get(relay.origin), report);
+      firstWithCa.set(relay.origin, firstWithCa.get(relay.origin) ?? relay);
+    }
+  }
+}
+
+function checkUrl(root: Tree, { urlPath }: RelayRef, report: Report): void {
+  const text = textOf(treeAt(root, urlPath));
+  if (text === undefined) return;
+  if (!URL.canParse(text)) {
+    report(urlPath, { message: `${shown(root, urlPath)} is not a valid URL` });
+    return;
+  }
+  const url = new URL(text);
+  if (url.username || url.password) {
+    report(urlPath, {
+      message: 'a relay URL carries no user name or password',
+      hint: 'Relays know you by your identity; nothing else is needed.',
+    });
+  }
+}
+
+function checkRepeated(relay: RelayRef, first: RelayRef | undefined, report: Report): void {
+  if (!first) return;
+  const inChain = relay.path[0] === 'chains';
+  report(relay.urlPath, {
+    message: `this relay is there already: ${subject(first.path)}`,
+    hint: inChain ? 'A chain passes each relay once.' : 'Keep one of the two.',
+  });
+}
+
+/** A relay is one connection, however often it is named, so it can be trusted in one way only. */
+function checkSameCa(root: Tree, relay: RelayRef, first: RelayRef | undefined, report: Report): void {
+  if (!first || first.ca === relay.ca) return;
+  const place = treeAt(root, first.caPath)?.place;
+  const line = place?.source.position(place.start).line;
+  report(relay.caPath, {
+    message: `this relay is named with another \`ca\` on line ${line}`,
+    hint: 'Name it with one and the same; once is enough.',
+  });
+}

@@ -1,0 +1,185 @@
+import type { Mode } from '../agent/spec.js';
+import type { Report } from './check.js';
+import { checkAccess } from './check-access.js';
+import { checkRoutes } from './check-routes.js';
+import { checkTarget, embeddedPort } from './check-target.js';
+import { checkUnique } from './check-unique.js';
+import { shown } from './explain.js';
+import { listOf, nearest } from './suggest.js';
+import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
+import { dnsLabel } from './variables.js';
+
+export const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** Rules about services, one by one and against each other. */
+export function checkServices(root: Tree, report: Report): void {
+  const services = child(root, 'services');
+  const ownPort = embeddedPort(root);
+  for (const [key, { value }] of entriesOf(services)) {
+    const path = ['services', key];
+    checkName(services, key, value, report);
+    if (value.kind === 'scalar') checkTarget(root, path, ownPort, report);
+    if (value.kind === 'map') checkOptions(root, path, value, ownPort, report);
+  }
+  checkUnique(root, report);
+}
+
+/** The mode, the default filled in; undefined for a word that is none. */
+function modeOf(service: Tree): Mode | undefined {
+  const text = textOf(child(service, 'mode')) ?? 'stream';
+  return MODES.find((mode) => mode === text);
+}
+
+const MODES: readonly Mode[] = ['stream', 'http', 'tcp', 'udp'];
+
+function checkOptions(
+  root: Tree,
+  path: Path,
+  service: Tree,
+  ownPort: number | undefined,
+  report: Report,
+): void {
+  const mode = modeOf(service);
+  if (mode) checkFitsMode(path, service, mode, report);
+  if (mode) checkHasTarget(path, service, mode, report);
+  if (child(service, 'target')) checkTarget(root, [...path, 'target'], ownPort, report);
+  checkRoutes(root, [...path, 'routes'], ownPort, report);
+  checkAccess(root, [...path, 'access'], report);
+  checkVia(root, path, service, report);
+  checkTls([...path, 'tls'], child(service, 'tls'), report);
+  checkAlpn([...path, 'alpn'], child(service, 'alpn'), report);
+  checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);
+}
+
+function checkName(services: Tree | undefined, key: string, service: Tree, report: Report): void {
+  if (child(service, 'name') || DNS_LABEL.test(key)) return;
+  const rename = key.includes('${')
+    ? `Variables are not replaced in keys; write \`name: ${key}\` below a plain key.`
+    : `Rename it, or add a name, as in \`name: ${dnsLabel(key)}\`.`;
+  report(['services', key], {
+    message: `the key ${JSON.stringify(key)} is also the service's name, and that must be one DNS label`,
+    hint: rename,
+    place: keyPlaceOf(services, key),
+  });
+}
+
+interface ModeRule {
+  readonly key: readonly string[];
+  readonly modes: readonly Mode[];
+  readonly why: string;
+}
+
+/** Settings that mean something in some modes only. */
+const MODE_RULES: readonly ModeRule[] = [
+  { key: ['routes'], modes: ['http'], why: 'Other modes pass bytes on without reading paths in them.' },
+  { key: ['inspect'], modes: ['http'], why: 'Other modes pass bytes on without reading requests in them.' },
+  {
+    key: ['port'],
+    modes: ['tcp', 'udp'],
+    why: "Other modes answer on the relay's own port, under the service's name.",
+  },
+  {
+    key: ['access', 'pin'],
+    modes: ['stream', 'http'],
+    why: 'A PIN is asked for on a web page. `allowIps` works in every mode.',
+  },
+  {
+    key: ['alpn'],
+    modes: ['stream', 'http'],
+    why: 'In the modes tcp and udp the target itself speaks with visitors.',
+  },
+  {
+    key: ['tls'],
+    modes: ['stream', 'http'],
+    why: 'In the modes tcp and udp the target itself speaks with visitors.',
+  },
+  {
+    key: ['hostname'],
+    modes: ['stream', 'http'],
+    why: 'In the modes tcp and udp a service is known by its port.',
+  },
+];
+
+function checkFitsMode(path: Path, service: Tree, mode: Mode, report: Report): void {
+  for (const rule of MODE_RULES) {
+    const used = rule.key.reduce<Tree | undefined>((tree, key) => child(tree, key), service);
+    if (!used || rule.modes.includes(mode)) continue;
+    const names = rule.modes.map((name) => `mode ${name}`);
+    const message = `\`${rule.key.join('.')}\` needs ${listOf(names)}; this service runs mode ${mode}`;
+    report([...path, ...rule.key], { message, hint: rule.why });
+  }
+  if (mode === 'tcp' && textOf(child(service, 'carrier')) === 'raw') {
+    report([...path, 'carrier'], {
+      message: '`carrier: raw` would carry the bytes of a tcp service in the clear',
+      hint: 'Leave it out: tls is the default in mode tcp.',
+    });
+  }
+}
+
+function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): void {
+  const target = child(service, 'target');
+  const routes = child(service, 'routes');
+  if (!target && !(mode === 'http' && routes)) {
+    const hint = mode === 'http' ? 'Add `target: 3000`, or `routes`.' : 'Add it, as in `target: 3000`.';
+    report([...path, 'target'], { message: '`target` is missing: where should visitors go?', hint });
+  }
+  if (target && routes && mode === 'http') {
+    report([...path, 'target'], {
+      message: '`target` and `routes` exclude each other',
+      hint: 'Make the target the route `/`.',
+    });
+  }
+}
+
+function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {
+  const via = child(service, 'via');
+  const name = textOf(via);
+  if (via && child(service, 'relays')) {
+    report([...path, 'via'], {
+      message: '`via` and `relays` exclude each other',
+      hint: 'A service goes over one chain, or is published on relays side by side.',
+    });
+  } else if (name && !child(child(root, 'chains'), name)) {
+    const chains = [...entriesOf(child(root, 'chains'))].map(([chain]) => chain);
+    const meant = nearest(name, chains);
+    const others =
+      chains.length > 0 ? `Chains of this file: ${chains.join(', ')}.` : 'Define it under `chains:`.';
+    report([...path, 'via'], {
+      message: `there is no chain ${shown(root, [...path, 'via'])}`,
+      hint: meant ? `Did you mean \`${meant}\`?` : others,
+    });
+  }
+}
+
+function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
+  const [source, cert, key] = ['source', 'cert', 'key'].map((name) => child(tls, name));
+  if (source && (cert || key)) {
+    report([...path, 'source'], {
+      message: '`source` excludes `cert` and `key`',
+      hint: 'Either Portal gets a certificate, or you bring one.',
+    });
+  } else if (!cert !== !key) {
+    const missing = cert ? 'key' : 'cert';
+    report([...path, missing], {
+      message: `\`${missing}\` is missing: \`cert\` and \`key\` belong together`,
+    });
+  }
+}
+
+function checkAlpn(path: Path, alpn: Tree | undefined, report: Report): void {
+  for (const [index, item] of itemsOf(alpn).entries()) {
+    if (textOf(item) !== 'acme-tls/1') continue;
+    report([...path, index], {
+      message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
+    });
+  }
+}
+
+function checkHostname(root: Tree, path: Path, hostname: Tree | undefined, report: Report): void {
+  const text = textOf(hostname);
+  if (text === undefined || (text.includes('.') && !/^[\d.]+$/.test(text))) return;
+  report(path, {
+    message: `${shown(root, path)} is not a domain of your own`,
+    hint: 'Write it in full, as in shop.example.com. For a name at the relay there is `name`.',
+  });
+}

@@ -1,0 +1,41 @@
+import { parseTarget, type Target } from '../net/target.js';
+import { DEFAULT_EMBEDDED_PORT } from './normalise.js';
+import type { Report } from './check.js';
+import { shown } from './explain.js';
+import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
+
+/** A rule for targets, wherever one may stand. `ownPort` is the embedded relay's. */
+export function checkTarget(root: Tree, path: Path, ownPort: number | undefined, report: Report): void {
+  const tree = treeAt(root, path);
+  const text = textOf(tree);
+  if (tree?.kind !== 'scalar' || text === undefined) return;
+  let target: Target;
+  try {
+    target = parseTarget(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // The parser's own words quote the value, which nobody may see if it came out of a variable.
+    const message = tree.interpolated
+      ? `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`
+      : error.message;
+    report(path, { message, hint: 'For example 3000, localhost:3000 or unix:/run/app.sock.' });
+    return;
+  }
+  if (target.kind === 'tcp' && target.port === ownPort && LOOPBACK.has(target.host)) {
+    report(path, {
+      message: 'this is the port of the embedded relay: visitors would go in circles',
+      hint: 'Name the port your program listens on, or move the relay with `relays: { embedded: { port: 0 } }`.',
+    });
+  }
+}
+
+/** The embedded relay's port, if it runs and its port is fixed. */
+export function embeddedPort(root: Tree): number | undefined {
+  const relays = child(root, 'relays');
+  const embedded = child(relays, 'embedded');
+  if (!embedded && child(relays, 'urls')) return undefined;
+  const port = Number(textOf(child(embedded, 'port')) ?? DEFAULT_EMBEDDED_PORT);
+  return port > 0 ? port : undefined;
+}

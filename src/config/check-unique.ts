@@ -1,0 +1,72 @@
+import type { Report } from './check.js';
+import { relayRefs } from './relay-refs.js';
+import { child, entriesOf, keyPlaceOf, placeOf, textOf, type Path, type Tree } from './tree.js';
+
+/** Things that one relay has once: a name, a public port, a hostname. Two services cannot both have it. */
+export function checkUnique(root: Tree, report: Report): void {
+  const services = child(root, 'services');
+  const pool = relayRefs(root, ['relays', 'urls']).flatMap(({ origin }) => origin ?? []);
+  const claims = new Claims(root, report);
+  for (const [key, { value }] of entriesOf(services)) {
+    const path = ['services', key];
+    const relays = relaysOf(root, key, value, pool);
+    const explicit = child(value, 'name');
+    const name = explicit ? textOf(explicit) : key;
+    if (name !== undefined)
+      claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value);
+    const hostname = textOf(child(value, 'hostname'))?.toLowerCase();
+    if (hostname !== undefined) claims.claim('hostname', hostname, relays, key, [...path, 'hostname'], value);
+    const port = textOf(child(value, 'port'));
+    const mode = textOf(child(value, 'mode'));
+    if (port !== undefined) claims.claim('port', `${mode} ${port}`, relays, key, [...path, 'port'], value);
+  }
+}
+
+/** Where a service is published. The pool counts as a place of its own: it may be the embedded relay. */
+function relaysOf(root: Tree, key: string, service: Tree, pool: readonly string[]): readonly string[] {
+  const via = textOf(child(service, 'via'));
+  if (via !== undefined) return [`chain ${via}`];
+  if (!child(service, 'relays')) return ['pool', ...pool];
+  return relayRefs(root, ['services', key, 'relays']).flatMap(({ origin }) => origin ?? []);
+}
+
+interface Holder {
+  readonly service: string;
+  readonly line: number;
+}
+
+class Claims {
+  readonly #holders = new Map<string, Holder>();
+  readonly #root: Tree;
+  readonly #report: Report;
+
+  constructor(root: Tree, report: Report) {
+    this.#root = root;
+    this.#report = report;
+  }
+
+  claim(
+    what: string,
+    value: string,
+    relays: readonly string[],
+    service: string,
+    path: Path,
+    tree: Tree,
+  ): void {
+    const place =
+      path.length === 2 ? keyPlaceOf(child(this.#root, 'services'), service) : placeOf(this.#root, path);
+    const keys = relays.map((relay) => `${what} ${value} ${relay}`);
+    const holder = keys.map((key) => this.#holders.get(key)).find((found) => found !== undefined);
+    if (holder) {
+      const quoted = JSON.stringify(holder.service);
+      this.#report(path, {
+        // The value itself is not repeated: it may have come out of a variable.
+        message: `the same ${what} as service ${quoted} (line ${holder.line}), on the same relay`,
+        hint: tree.kind === 'map' ? `Give one of them another \`${what}\`.` : 'Rename one of them.',
+        place,
+      });
+    }
+    const line = place?.source.position(place.start).line ?? 1;
+    for (const key of keys) if (!this.#holders.has(key)) this.#holders.set(key, { service, line });
+  }
+}

@@ -1,0 +1,207 @@
+import { finding, type Complaint, type Finding } from './finding.js';
+import { portalSchema, type Schema, type SchemaError } from './schema.js';
+import { isSecret, MASK } from './secrets.js';
+import { sourceText } from './source.js';
+import { listOf, nearest } from './suggest.js';
+import { keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tree.js';
+import { expected, misplaced } from './words.js';
+
+/**
+ * What the schema has against a document, in words for a person: one finding per mistake. Where a value may
+ * take several shapes, only the shape it comes nearest to is spoken of.
+ */
+export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
+  return relevant(errors).map((error) =>
+    finding(root, [...error.path, ...extraKey(error)], complaint(error, root)),
+  );
+}
+
+/** For errors about one key of a mapping, that key: it belongs to the path. */
+function extraKey({ keyword, params }: SchemaError): string[] {
+  if (keyword === 'additionalProperties') return [String(params['additionalProperty'])];
+  if (keyword === 'required') return [String(params['missingProperty'])];
+  return [];
+}
+
+/**
+ * Of a union's errors, those of the branch that fits the value's type; the union's own error only when no
+ * branch does. Our unions are drawn so that their branches differ in type.
+ */
+function relevant(errors: readonly SchemaError[]): SchemaError[] {
+  const unions = new Set(errors.filter(isUnion).map(({ path }) => toPointer(path)));
+  const kept = errors.filter(
+    (error) =>
+      !isUnion(error) && (fitsType(error.data, error.schema.type) || !unions.has(toPointer(error.path))),
+  );
+  const explained = new Set<string>();
+  for (const { path } of kept) addWithAncestors(explained, path);
+  // ajv reports a union inside another before the outer one.
+  for (const error of errors.filter(isUnion)) {
+    if (explained.has(toPointer(error.path))) continue;
+    kept.push(error);
+    addWithAncestors(explained, error.path);
+  }
+  return kept;
+}
+
+function isUnion({ keyword }: SchemaError): boolean {
+  return keyword === 'anyOf';
+}
+
+function addWithAncestors(pointers: Set<string>, path: Path): void {
+  for (let length = path.length; length >= 0; length -= 1) pointers.add(toPointer(path.slice(0, length)));
+}
+
+function fitsType(value: unknown, type: string | undefined): boolean {
+  switch (type) {
+    case undefined:
+      return true;
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'integer':
+      return Number.isInteger(value);
+    default:
+      return typeof value === type;
+  }
+}
+
+function complaint(error: SchemaError, root: Tree): Complaint {
+  const { keyword, params, path, schema } = error;
+  const what = subject(path);
+  switch (keyword) {
+    case 'additionalProperties':
+      return unknownKey(String(params['additionalProperty']), schema, root, path);
+    case 'required':
+      return missingKey(String(params['missingProperty']), schema, path);
+    case 'type':
+    case 'anyOf':
+      return wrongType(error);
+    case 'const':
+      return { message: `${what} must be ${JSON.stringify(params['allowedValue'])}` };
+    case 'enum': {
+      const words = (schema.enum ?? []).map(String);
+      const meant = isSecret(path) ? undefined : nearest(String(error.data), words);
+      return { message: `${what} must be ${listOf(words)}`, hint: meant && `Did you mean \`${meant}\`?` };
+    }
+    case 'minimum':
+    case 'maximum':
+      return {
+        message: `${shown(root, path)} is out of range: ${what} takes ${schema.minimum} to ${schema.maximum}`,
+      };
+    case 'pattern':
+    case 'format':
+      return { message: `${shown(root, path)} is not ${expected(schema)}` };
+    case 'minLength':
+    case 'maxLength': {
+      if (error.data === '') return { message: `${what} is empty` };
+      const side = keyword === 'minLength' ? 'shorter' : 'longer';
+      return { message: `${what} is ${side} than ${String(params['limit'])} characters` };
+    }
+    case 'minItems':
+    case 'minProperties': {
+      const least = Number(params['limit']);
+      const message = least === 1 ? `${what} is empty` : `${what} needs at least ${least} entries`;
+      return { message, hint: exampleOf(schema, path) };
+    }
+    case 'uniqueItems':
+      return {
+        message: `${what} has the same entry twice: entries ${Number(params['j']) + 1} and ${Number(params['i']) + 1}`,
+      };
+    default:
+      return { message: `${what} ${error.message}` };
+  }
+}
+
+function unknownKey(key: string, schema: Schema, root: Tree, path: Path): Complaint {
+  const known = Object.keys(schema.properties ?? {});
+  const where = path.length === 0 ? '' : ` in ${subject(path)}`;
+  const value = treeAt(root, [...path, key]);
+  const meant = nearest(key, known);
+  const elsewhere = misplaced(key, path, value, portalSchema());
+  return {
+    message: `unknown key ${quoted(key)}${where}`,
+    hint: elsewhere ?? (meant ? `Did you mean \`${meant}\`?` : `Known here: ${known.join(', ')}.`),
+    place: keyPlaceOf(treeAt(root, path), key),
+  };
+}
+
+function missingKey(key: string, schema: Schema, path: Path): Complaint {
+  const where = path.length === 0 ? '' : ` in ${subject(path)}`;
+  const example = schema.properties?.[key]?.examples?.[0];
+  const hint = example === undefined ? undefined : `Add it, as in \`${key}: ${JSON.stringify(example)}\`.`;
+  return { message: `\`${key}\` is missing${where}`, hint };
+}
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  object: 'a mapping',
+  array: 'a list',
+  string: 'text',
+  integer: 'a whole number',
+  boolean: 'true or false',
+};
+
+function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
+  const what = subject(path);
+  const wanted = keyword === 'anyOf' ? expected(schema) : TYPE_WORDS[schema.type ?? ''];
+  if (path.length === 0) {
+    return {
+      message: `a portal.yaml is a mapping with \`version\` and \`services\``,
+      hint: 'Run `portal init` to write one.',
+    };
+  }
+  if (data === null)
+    return { message: `${what} has no value; it takes ${wanted}`, hint: emptyHint(schema, path) };
+  if (schema.type === 'string' && (typeof data === 'number' || typeof data === 'boolean')) {
+    return { message: `${what} must be text`, hint: 'Put the value in quotes.' };
+  }
+  const quotedNumber =
+    schema.type !== 'string' && typeof data === 'string' && /^(\d+|true|false)$/.test(data);
+  return {
+    message: `${what} must be ${wanted}`,
+    hint: quotedNumber ? 'Remove the quotes.' : exampleOf(schema, path),
+  };
+}
+
+function emptyHint(schema: Schema, path: Path): string | undefined {
+  if (path.length === 1 && path[0] === 'services') return 'Write `services: {}` if there are none for now.';
+  return exampleOf(schema, path);
+}
+
+function exampleOf(schema: Schema, path: Path): string | undefined {
+  const key = path.at(-1);
+  const example = schema.examples?.[0];
+  if (example === undefined) return undefined;
+  const text = typeof example === 'string' ? example : JSON.stringify(example);
+  return typeof key === 'string' ? `For example \`${key}: ${text}\`.` : `For example \`${text}\`.`;
+}
+
+/** A value for a message: what was typed, never what came out of a variable, and nothing of a secret. */
+export function shown(root: Tree, path: Path): string {
+  const tree = treeAt(root, path);
+  if (tree?.kind !== 'scalar') return subject(path);
+  if (isSecret(path)) return MASK;
+  if (tree.interpolated) return `the value of ${quoted(unquoted(sourceText(tree.place)))}`;
+  return typeof tree.value === 'string' ? quoted(tree.value) : String(tree.value);
+}
+
+function unquoted(text: string): string {
+  return /^(["']).*\1$/s.test(text) ? text.slice(1, -1) : text;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
+}
+
+/** How to speak of the value at a path. */
+export function subject(path: Path): string {
+  const [top, name] = path;
+  const last = path.at(-1);
+  if (last === undefined) return 'the file';
+  if (typeof last === 'number') return `entry ${last + 1} of ${subject(path.slice(0, -1))}`;
+  if (path.length === 2 && top === 'services') return `service ${quoted(String(name))}`;
+  if (path.length === 2 && top === 'chains') return `chain ${quoted(String(name))}`;
+  if (path.at(-2) === 'routes') return `route ${quoted(last)}`;
+  return `\`${last}\``;
+}

@@ -1,0 +1,62 @@
+import type { ErrorCode } from '../lib/errors.js';
+import { codeFrame } from './frame.js';
+import type { Problem } from './problem.js';
+import type { Place } from './source.js';
+import { placeOf, toPointer, type Path, type Tree } from './tree.js';
+
+/** A problem that still knows its place; it becomes a `Problem` once it is known what to mask. */
+export interface Finding {
+  readonly place: Place;
+  readonly path: Path;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What a rule says about a value; `finding` adds where it stands. */
+export interface Complaint {
+  readonly message: string;
+  readonly hint?: string | undefined;
+  readonly code?: ErrorCode;
+  /** Where to point, if not at the path. */
+  readonly place?: Place | undefined;
+}
+
+/** A finding about the value at `path`. */
+export function finding(root: Tree, path: Path, complaint: Complaint): Finding {
+  return {
+    place: complaint.place ?? placeOf(root, path),
+    path,
+    code: complaint.code ?? 'config_invalid',
+    message: complaint.message,
+    ...(complaint.hint === undefined ? {} : { hint: complaint.hint }),
+  };
+}
+
+/**
+ * Findings as problems with their frames, in reading order: file by file, each from top to bottom.
+ * `secrets` are masked in the frames.
+ */
+export function toProblems(findings: readonly Finding[], secrets: readonly Place[]): Problem[] {
+  const files = [...new Set(findings.map((found) => found.place.source))];
+  return findings
+    .toSorted(
+      (a, b) =>
+        files.indexOf(a.place.source) - files.indexOf(b.place.source) || a.place.start - b.place.start,
+    )
+    .map(({ place, path, code, message, hint }) => ({
+      file: place.source.file,
+      ...place.source.position(place.start),
+      path: toPointer(path),
+      code,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      ...(place.source.text === '' ? {} : { frame: codeFrame(place, secrets) }),
+    }));
+}
+
+/** Keeps the first finding on each path: what a later, finer rule says about a broken value only repeats it. */
+export function firstPerPath(findings: readonly Finding[], later: readonly Finding[]): Finding[] {
+  const seen = new Set(findings.map((found) => toPointer(found.path)));
+  return [...findings, ...later.filter((found) => !seen.has(toPointer(found.path)))];
+}

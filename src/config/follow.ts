@@ -1,0 +1,129 @@
+import { relative } from 'node:path';
+import { Scope } from '../lib/scope.js';
+import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
+import { watchInputs } from './watch.js';
+
+/** How long an invalid text may stand before it is told: editors and people save in steps. */
+const HALF_SAVE_MS = 150;
+
+export interface FollowOptions {
+  load: LoadOptions;
+  /** Ends the following. */
+  signal: AbortSignal;
+  /** What the caller has loaded already, so that it is not told again. Left out, the first load is told. */
+  initial?: LoadResult;
+  /** A load whose outcome differs from the last one. Called for invalid files too. */
+  onLoaded: (result: LoadResult) => void;
+  onError: (error: unknown) => void;
+}
+
+/**
+ * Loads the configuration again on every change of a file that matters, one load at a time. Resolves once
+ * nothing can be missed. The file that was found first stays the file: one that is deleted for a moment
+ * does not give way to another in a parent directory.
+ */
+export async function followConfig(options: FollowOptions): Promise<{ close(): Promise<void> }> {
+  const first = options.initial ?? (await loadConfig(options.load));
+  const follower = new Follower(options, pinned(options.load, first));
+  if (options.initial) follower.remember(first);
+  else follower.tell(first);
+  const watching = await watchInputs({
+    inputs: first.inputs,
+    onChange: () => follower.changed(),
+    onError: options.onError,
+    signal: follower.signal,
+  });
+  follower.changed(); // a save between the first load and the watching
+  await follower.idle();
+  return {
+    async close() {
+      await follower.close();
+      await watching.close();
+    },
+  };
+}
+
+/** The same load, held to what was found; standard input is read once. */
+function pinned(load: LoadOptions, first: LoadResult): LoadOptions {
+  const named = load.file ?? load.env['PORTAL_FILE'];
+  const file = named || relative(load.cwd, first.file);
+  let input: Promise<string> | undefined;
+  const { stdin } = load;
+  return { ...load, file, ...(stdin ? { stdin: () => (input ??= stdin()) } : {}) };
+}
+
+class Follower {
+  readonly #options: FollowOptions;
+  readonly #load: LoadOptions;
+  readonly #scope = new Scope();
+  #told: string | undefined;
+  #stale = false;
+  #running: Promise<void> | undefined;
+  #grace: NodeJS.Timeout | undefined;
+
+  constructor(options: FollowOptions, load: LoadOptions) {
+    this.#options = options;
+    this.#load = load;
+    const { signal } = options;
+    const onAbort = (): void => void this.close();
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#scope.defer(() => signal.removeEventListener('abort', onAbort));
+    this.#scope.defer(() => clearTimeout(this.#grace));
+    if (signal.aborted) onAbort();
+  }
+
+  /** Aborts when the following ends. */
+  get signal(): AbortSignal {
+    return this.#scope.signal;
+  }
+
+  changed(): void {
+    this.#stale = true;
+    clearTimeout(this.#grace);
+    this.#running ??= this.#run();
+  }
+
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  remember(result: LoadResult): void {
+    this.#told = outcome(result);
+  }
+
+  tell(result: LoadResult): void {
+    if (this.#scope.closed || outcome(result) === this.#told) return;
+    this.remember(result);
+    try {
+      this.#options.onLoaded(result);
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+
+  /** Loads until nothing has changed since; a change during a load leads to another. */
+  async #run(): Promise<void> {
+    try {
+      while (this.#stale && !this.#scope.closed) {
+        this.#stale = false;
+        const result = await loadConfig(this.#load);
+        if (this.#stale || this.#scope.closed) continue;
+        if (result.ok) this.tell(result);
+        else this.#grace = setTimeout(() => this.tell(result), HALF_SAVE_MS);
+      }
+    } catch (error) {
+      this.#options.onError(error);
+    } finally {
+      this.#running = undefined;
+    }
+  }
+}
+
+/** What a load came to, comparable. */
+function outcome(result: LoadResult): string {
+  return JSON.stringify(result.ok ? [result.desired, result.effective, result.warnings] : result.problems);
+}

@@ -1,0 +1,142 @@
+/** Looks up a variable; undefined when it is not set. */
+export type Lookup = (name: string) => string | undefined;
+
+/** Something wrong in one `${…}`. */
+export interface InterpolationError {
+  /** The expression as it was written, to find it in the source. */
+  readonly expression: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface Interpolated {
+  /** The text with every expression replaced; where one failed, nothing stands in its place. */
+  readonly text: string;
+  /** Whether any `${…}` took part. `$$` alone does not count. */
+  readonly substituted: boolean;
+  readonly errors: readonly InterpolationError[];
+  /** `$NAME` without braces: taken as it is, but hardly ever meant so. */
+  readonly bareNames: readonly string[];
+}
+
+const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
+const MAX_DEPTH = 16;
+const FORMS = 'The forms are ${NAME}, ${NAME:-default} and ${NAME:?message}; a plain dollar sign is `$$`.';
+
+/**
+ * Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?message}`, and `$$` by one `$`. As in a shell, `:-` and
+ * `:?` take an empty variable for an unset one. A default may hold expressions of its own.
+ * What comes out of a variable is never read again, so no value can inject an expression.
+ */
+export function interpolate(input: string, lookup: Lookup): Interpolated {
+  if (!input.includes('$')) return { text: input, substituted: false, errors: [], bareNames: [] };
+  return new Interpolator(input, lookup).run();
+}
+
+class Interpolator {
+  readonly #input: string;
+  readonly #lookup: Lookup;
+  readonly #errors: InterpolationError[] = [];
+  readonly #bareNames: string[] = [];
+  #at = 0;
+  #depth = 0;
+  #substituted = false;
+  #broken = false;
+
+  constructor(input: string, lookup: Lookup) {
+    this.#input = input;
+    this.#lookup = lookup;
+  }
+
+  run(): Interpolated {
+    const text = this.#text(true);
+    return { text, substituted: this.#substituted, errors: this.#errors, bareNames: this.#bareNames };
+  }
+
+  /** Text up to the end, or inside a default up to its closing brace, which stays. */
+  #text(live: boolean): string {
+    let text = '';
+    while (this.#at < this.#input.length && !(this.#depth > 0 && this.#input[this.#at] === '}')) {
+      if (this.#take('$$')) text += '$';
+      else if (this.#input.startsWith('${', this.#at)) text += this.#expression(live);
+      else {
+        const bare = this.#input[this.#at] === '$' ? this.#nameAt(this.#at + 1) : '';
+        if (bare) this.#bareNames.push(bare);
+        text += this.#input[this.#at++];
+      }
+    }
+    return text;
+  }
+
+  /** One `${…}`. `live` is false in a default that is not needed: it is read, but asks for no variable. */
+  #expression(live: boolean): string {
+    const start = this.#at;
+    this.#substituted = true;
+    this.#at += 2;
+    const name = this.#nameAt(this.#at);
+    this.#at += name.length;
+    if (!name) return this.#malformed(start, 'a variable name must follow `${`');
+    if (this.#take('}')) return live ? this.#required(name, start) : '';
+    if (this.#take(':-')) return this.#withDefault(name, start, live);
+    if (this.#take(':?')) return this.#withMessage(name, start, live);
+    const next = this.#input[this.#at];
+    if (next === undefined) return this.#malformed(start, '`${` is not closed');
+    return this.#malformed(start, 'after `${NAME` only `}`, `:-` or `:?` can follow');
+  }
+
+  #required(name: string, start: number): string {
+    const value = this.#lookup(name);
+    if (value !== undefined) return value;
+    const hint = `Set it in the environment or in a .env beside the file, or give a default: \${${name}:-…}.`;
+    return this.#fail(start, `the variable ${name} is not set`, hint);
+  }
+
+  #withDefault(name: string, start: number, live: boolean): string {
+    if (this.#depth === MAX_DEPTH) return this.#malformed(start, 'defaults are nested too deeply');
+    const value = live ? this.#lookup(name) : undefined;
+    this.#depth += 1;
+    const fallback = this.#text(live && !value);
+    this.#depth -= 1;
+    if (!this.#take('}')) return this.#malformed(start, '`${` is not closed');
+    return value || fallback;
+  }
+
+  #withMessage(name: string, start: number, live: boolean): string {
+    const end = this.#input.indexOf('}', this.#at);
+    if (end === -1) return this.#malformed(start, '`${` is not closed');
+    const message = this.#input.slice(this.#at, end);
+    this.#at = end + 1;
+    if (message.includes('${'))
+      return this.#malformed(start, 'a message after `:?` cannot hold another `${`');
+    if (!live) return '';
+    const value = this.#lookup(name);
+    if (value) return value;
+    const state = value === undefined ? 'not set' : 'empty';
+    const hint = `Set ${name} in the environment or in a .env beside the file.`;
+    return this.#fail(start, message || `the variable ${name} is ${state}`, hint);
+  }
+
+  /** What follows a malformed expression cannot be told apart from it, so reading ends there, with one error. */
+  #malformed(start: number, message: string): string {
+    this.#at = this.#input.length;
+    if (this.#broken) return '';
+    this.#broken = true;
+    return this.#fail(start, message, FORMS);
+  }
+
+  #fail(start: number, message: string, hint: string): string {
+    this.#errors.push({ expression: this.#input.slice(start, this.#at), message, hint });
+    return '';
+  }
+
+  #nameAt(at: number): string {
+    NAME.lastIndex = at;
+    return NAME.exec(this.#input)?.[0] ?? '';
+  }
+
+  #take(token: string): boolean {
+    if (!this.#input.startsWith(token, this.#at)) return false;
+    this.#at += token.length;
+    return true;
+  }
+}

@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, join, resolve } from 'node:path';
+import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { check } from './check.js';
+import type { Desired } from './desired.js';
+import { explain } from './explain.js';
+import { findConfig, type Found } from './find.js';
+import { firstPerPath, toProblems, type Finding } from './finding.js';
+import { mergePatch } from './merge.js';
+import { normalise } from './normalise.js';
+import { parse, type Parsed } from './parse.js';
+import type { Problem } from './problem.js';
+import { maskSecrets, secretPlaces, secretPlacesOfText } from './secrets.js';
+import { Source, type Place } from './source.js';
+import { substitute } from './substitute.js';
+import type { Tree } from './tree.js';
+import { findUnsupported } from './unsupported.js';
+import { validateTree } from './validate.js';
+import { variables } from './variables.js';
+
+export interface LoadOptions {
+  /** `-f FILE`; `-` is standard input. */
+  file?: string;
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+  /** Reads standard input to its end; asked for only when the file is `-`. */
+  stdin?: () => Promise<string>;
+  /** The login name behind `${user}`; left out, the operating system's. */
+  userName?: string;
+}
+
+export type LoadResult =
+  | {
+      ok: true;
+      desired: Desired;
+      /** Plain object after overlay and interpolation, secrets masked as `****`. */
+      effective: unknown;
+      /** Absolute path, or `<stdin>`. */
+      file: string;
+      /** Absolute paths that matter: file, overlay, .env, whether or not they exist. */
+      inputs: string[];
+      /** Worth saying, but nothing that keeps it from running. */
+      warnings: Problem[];
+    }
+  | { ok: false; problems: Problem[]; file: string; inputs: string[] };
+
+/** A configuration file is written by hand; one of this size is something else. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Finds, reads and checks the configuration. Whatever is wrong with it, its absence included, comes back as
+ * problems; it rejects only for faults of our own.
+ */
+export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
+  let found: Found;
+  try {
+    found = await findConfig(options);
+  } catch (error) {
+    if (!(error instanceof PortalError)) throw error;
+    const file = join(options.cwd, 'portal.yaml');
+    return { ok: false, problems: [wholeFile(error, file)], file, inputs: [file] };
+  }
+  const inputs = inputsOf(found, options.cwd);
+  const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
+  try {
+    const texts = await readInputs(found, inputs, options);
+    return { ...where, ...evaluate(texts, inputs.directory, found, options) };
+  } catch (error) {
+    if (!(error instanceof PortalError)) throw error;
+    return { ...where, ok: false, problems: [wholeFile(error, shownName(found))] };
+  }
+}
+
+interface Inputs {
+  /** What relative paths in the file are relative to. */
+  readonly directory: string;
+  readonly overlay: string | undefined;
+  readonly dotenv: string;
+  readonly all: string[];
+}
+
+function inputsOf(found: Found, cwd: string): Inputs {
+  if (found.kind === 'stdin') {
+    const dotenv = resolve(cwd, '.env');
+    return { directory: resolve(cwd), overlay: undefined, dotenv, all: [dotenv] };
+  }
+  const directory = dirname(found.path);
+  const overlay = localName(found.path);
+  const dotenv = join(directory, '.env');
+  return { directory, overlay, dotenv, all: [found.path, overlay, dotenv] };
+}
+
+/** `portal.yaml` → `portal.local.yaml`. */
+function localName(path: string): string {
+  const extension = extname(path);
+  return `${path.slice(0, path.length - extension.length)}.local${extension}`;
+}
+
+function shownName(found: Found): string {
+  return found.kind === 'stdin' ? '<stdin>' : found.shown;
+}
+
+interface Texts {
+  readonly main: string;
+  readonly overlay: string | undefined;
+  readonly dotenv: string | undefined;
+}
+
+async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): Promise<Texts> {
+  const [main, overlay, dotenv] = await Promise.all([
+    found.kind === 'stdin' ? (options.stdin?.() ?? '') : readText(found.path, found.shown),
+    inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay),
+    readText(inputs.dotenv, inputs.dotenv),
+  ]);
+  if (main === undefined) {
+    throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {
+      hint: 'Check the path after -f or in PORTAL_FILE, or run `portal init` to write one.',
+    });
+  }
+  if (main.length > MAX_BYTES) throw tooLarge(shownName(found));
+  return { main, overlay, dotenv };
+}
+
+/** The text of a file; undefined where there is none. */
+async function readText(path: string, shown: string): Promise<string | undefined> {
+  try {
+    const bytes = await readFile(path);
+    if (bytes.length > MAX_BYTES) throw tooLarge(shown);
+    return bytes.toString('utf8');
+  } catch (error) {
+    if (error instanceof PortalError) throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new PortalError('config_unreadable', `${shown} cannot be read: ${code ?? 'unknown reason'}`, {
+      cause: error,
+      hint: code === 'EISDIR' ? 'It is a directory; name the file in it.' : 'Check its permissions.',
+    });
+  }
+}
+
+function tooLarge(shown: string): PortalError {
+  return new PortalError('config_unreadable', `${shown} is larger than ${MAX_BYTES / 1024 / 1024} MiB`);
+}
+
+type Evaluated =
+  | { ok: true; desired: Desired; effective: unknown; warnings: Problem[] }
+  | { ok: false; problems: Problem[] };
+
+/** From texts to a result, without touching anything outside. */
+function evaluate(texts: Texts, directory: string, found: Found, options: LoadOptions): Evaluated {
+  const main = parse(new Source(shownName(found), texts.main));
+  const overlay =
+    texts.overlay === undefined ? undefined : parse(new Source(localName(shownName(found)), texts.overlay));
+  const parsed = overlay ? [main, overlay] : [main];
+  const secrets = parsed.flatMap(secretsOf);
+  const syntax = parsed.flatMap(({ findings }) => findings);
+  if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };
+
+  const merged = mergeOverlay(main.tree, overlay?.tree);
+  const { tree, findings, warnings } = substitute(
+    merged,
+    variables(options.env, texts.dotenv, options.userName),
+  );
+  const verdict = validateTree(tree);
+  const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree), findUnsupported(tree)];
+  const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);
+  if (!verdict.ok || all.length > 0) return { ok: false, problems: toProblems(all, secrets) };
+  return {
+    ok: true,
+    desired: normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory),
+    effective: maskSecrets(verdict.config),
+    warnings: toProblems(warnings, secrets),
+  };
+}
+
+/** An overlay with nothing in it, comments apart, changes nothing. */
+function mergeOverlay(main: Tree, overlay: Tree | undefined): Tree {
+  if (!overlay || (overlay.kind === 'scalar' && overlay.value === null)) return main;
+  return mergePatch(main, overlay);
+}
+
+function secretsOf({ source, tree, broken }: Parsed): Place[] {
+  return broken ? [...secretPlaces(tree), ...secretPlacesOfText(source)] : secretPlaces(tree);
+}
+
+/** A problem with a file as a whole, or with its absence. */
+function wholeFile(error: PortalError, file: string): Problem {
+  const code: ErrorCode = error.code;
+  const hint = error.hint === undefined ? {} : { hint: error.hint };
+  return { file, line: 1, column: 1, path: '', code, message: error.message, ...hint };
+}

@@ -1,0 +1,86 @@
+import { resolve } from 'node:path';
+import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
+import { parseTarget, type Target } from '../net/target.js';
+import type { Desired } from './desired.js';
+import { originOf } from './relay-refs.js';
+import type { PortalConfig, Relay, Service, ServiceOptions } from './schema-types.js';
+
+export const DEFAULT_EMBEDDED_PORT = 8443;
+const DEFAULT_ALPN = ['http/1.1'];
+
+/**
+ * A valid configuration with every default filled in and every path absolute.
+ * @param file absolute path of the file; undefined for standard input
+ * @param directory what paths in it are relative to
+ */
+export function normalise(config: PortalConfig, file: string | undefined, directory: string): Desired {
+  const caFiles = caFilesOf(config, directory);
+  const relay = (ref: Relay): RelaySpec => {
+    const url = urlOf(ref);
+    const caFile = caFiles.get(url);
+    return { kind: 'url', url, ...(caFile === undefined ? {} : { caFile }) };
+  };
+  const relays = poolOf(config, relay);
+  return {
+    file,
+    identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
+    relays,
+    services: Object.entries(config.services).map(([key, service]) => {
+      const spec = serviceSpec(key, service, relays, relay);
+      return { ...spec, target: absolute(spec.target, directory) };
+    }),
+  };
+}
+
+function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {
+  const { urls = [], embedded } = config.relays ?? {};
+  const pool = urls.map(relay);
+  if (embedded || pool.length === 0) {
+    pool.push({ kind: 'embedded', port: embedded?.port ?? DEFAULT_EMBEDDED_PORT });
+  }
+  return pool;
+}
+
+function serviceSpec(
+  key: string,
+  service: Service,
+  pool: readonly RelaySpec[],
+  relay: (ref: Relay) => RelaySpec,
+): ServiceSpec {
+  const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
+  return {
+    service: key,
+    name: options.name ?? key,
+    mode: options.mode ?? 'stream',
+    target: parseTarget(options.target!),
+    alpn: options.alpn ?? DEFAULT_ALPN,
+    carrier: options.carrier ?? 'raw',
+    tls: { source: 'local' },
+    metadata: options.metadata ?? {},
+    relays: options.relays?.map(relay) ?? pool,
+  };
+}
+
+function absolute(target: Target, directory: string): Target {
+  return target.kind === 'unix' ? { ...target, path: resolve(directory, target.path) } : target;
+}
+
+/** The CA of each relay, by URL. Naming it once is enough: a relay is one connection, however often it is named. */
+function caFilesOf(config: PortalConfig, directory: string): Map<string, string> {
+  const services = Object.values(config.services);
+  const refs = [
+    ...(config.relays?.urls ?? []),
+    ...services.flatMap((service) => (typeof service === 'object' ? (service.relays ?? []) : [])),
+  ];
+  const files = new Map<string, string>();
+  for (const ref of refs) {
+    if (typeof ref === 'object' && ref.ca !== undefined) files.set(urlOf(ref), resolve(directory, ref.ca));
+  }
+  return files;
+}
+
+/** A relay's URL in the one form it is compared by. */
+function urlOf(ref: Relay): string {
+  const url = typeof ref === 'object' ? ref.url : ref;
+  return originOf(url) ?? url;
+}

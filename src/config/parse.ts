@@ -1,0 +1,262 @@
+import { isAlias, isMap, isScalar, parseDocument, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
+import type { Finding } from './finding.js';
+import type { Place, Source } from './source.js';
+import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
+
+/** Far beyond any real file; it keeps recursion and aliases that multiply (a "billion laughs") in bounds. */
+const LIMITS = { depth: 64, values: 100_000 };
+
+export interface Parsed {
+  readonly source: Source;
+  /** After a syntax error, what could be read. */
+  readonly tree: Tree;
+  /** The text could not be read in full, so that nothing can be said about what it holds. */
+  readonly broken: boolean;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * YAML 1.2 to a tree with places. Aliases and `<<` are resolved; every syntax error is reported, and so are
+ * duplicate keys and unknown tags. Nothing is interpolated yet.
+ */
+export function parse(source: Source): Parsed {
+  try {
+    return new Parser(source).run();
+  } catch (error) {
+    // The YAML library recurses, so a text of nothing but brackets exhausts the stack before our own limit.
+    if (!(error instanceof RangeError)) throw error;
+    return giveUp(source, 'the file is nested too deeply');
+  }
+}
+
+function giveUp(source: Source, message: string): Parsed {
+  const place = { source, start: 0, end: 0 };
+  const tree: Tree = { kind: 'scalar', place, value: null, interpolated: false };
+  return { source, tree, broken: true, findings: [syntax(source, 0, 0, [], message)] };
+}
+
+function syntax(
+  source: Source,
+  start: number,
+  end: number,
+  path: Path,
+  message: string,
+  hint?: string,
+): Finding {
+  return {
+    place: { source, start, end },
+    path,
+    code: 'config_invalid',
+    message,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
+
+class Parser {
+  readonly #source: Source;
+  readonly #findings: Finding[] = [];
+  readonly #path: (string | number)[] = [];
+  /** Nodes by anchor; a later anchor of the same name hides the earlier one, as YAML says. */
+  readonly #anchors = new Map<string, ParsedNode>();
+  /** Each node becomes one tree, however many aliases name it; undefined while it is being built. */
+  readonly #built = new Map<ParsedNode, Tree | undefined>();
+  readonly #sizes = new Map<Tree, number>();
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  run(): Parsed {
+    const document = parseDocument(this.#source.text, {
+      prettyErrors: false,
+      uniqueKeys: false, // ours names the first place too, and is not quadratic
+      resolveKnownTags: false,
+    });
+    for (const error of [...document.errors, ...document.warnings]) {
+      const [start, end] = error.pos;
+      const { message, hint } = plainWords(error.code, error.message);
+      this.#findings.push(syntax(this.#source, start, end, [], message, this.#braceHint(start) ?? hint));
+    }
+    const tree = document.contents === null ? this.#nothing(0) : this.#build(document.contents);
+    if (this.#size(tree) > LIMITS.values) {
+      const message = `the file has more than ${LIMITS.values.toLocaleString('en')} values once its aliases are resolved`;
+      return giveUp(this.#source, message);
+    }
+    const broken = document.errors.length + document.warnings.length > 0;
+    return { source: this.#source, tree, broken, findings: this.#findings };
+  }
+
+  /** `{` opens a mapping inside `[ ]` and `{ }`, so `${NAME}` breaks there unless it is quoted. */
+  #braceHint(offset: number): string | undefined {
+    const lineStart = this.#source.text.lastIndexOf('\n', offset - 1) + 1;
+    const before = this.#source.text.slice(lineStart, offset + 2);
+    return /[[{,:]\s*[^"'\s]*\$\{/.test(before) && /[[{]/.test(before.replaceAll('${', ''))
+      ? 'Inside [ ] and { }, a value with ${…} needs quotes: "${NAME}".'
+      : undefined;
+  }
+
+  #build(node: ParsedNode): Tree {
+    if (isAlias(node)) return this.#alias(node.source, node);
+    const ready = this.#built.get(node);
+    if (ready) return ready;
+    this.#built.set(node, undefined);
+    if ('anchor' in node && typeof node.anchor === 'string') this.#anchors.set(node.anchor, node);
+    const tree = this.#path.length > LIMITS.depth ? this.#tooDeep(node) : this.#convert(node);
+    this.#built.set(node, tree);
+    return tree;
+  }
+
+  #convert(node: Exclude<ParsedNode, Alias.Parsed>): Tree {
+    if (isMap(node)) return this.#map(node);
+    if (isScalar(node)) return this.#scalar(node.value, node);
+    const items = node.items.map((item, index) => this.#inside(index, () => this.#build(item)));
+    return { kind: 'list', place: this.#place(node), items };
+  }
+
+  #scalar(value: unknown, node: ParsedNode): ScalarTree {
+    const plain =
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
+    return { kind: 'scalar', place: this.#place(node), value: plain, interpolated: false };
+  }
+
+  #map(node: YAMLMap.Parsed): MapTree {
+    const entries = new Map<string, Entry>();
+    const inherited: Tree[] = [];
+    for (const pair of node.items) {
+      const keyPlace = this.#place(pair.key);
+      if (isMergeKey(pair.key)) {
+        if (pair.value) inherited.push(...this.#mergeSources(this.#build(pair.value), keyPlace));
+        continue;
+      }
+      const key = this.#key(pair.key, keyPlace);
+      if (key === undefined) continue;
+      const value = this.#inside(key, () =>
+        pair.value ? this.#build(pair.value) : this.#nothing(keyPlace.end),
+      );
+      const first = entries.get(key);
+      if (first) this.#duplicate(key, keyPlace, first.keyPlace);
+      else entries.set(key, { keyPlace, value });
+    }
+    // What is written here wins over what is merged in, and earlier sources over later ones.
+    for (const source of inherited) {
+      if (source.kind !== 'map') continue;
+      for (const [key, entry] of source.entries) if (!entries.has(key)) entries.set(key, entry);
+    }
+    return { kind: 'map', place: this.#place(node), entries };
+  }
+
+  #key(node: ParsedNode, place: Place): string | undefined {
+    if (!isScalar(node)) {
+      this.#report(place, 'a key must be plain text');
+      return undefined;
+    }
+    // `1.10:` means the text 1.10, not the number 1.1.
+    const key = typeof node.value === 'string' ? node.value : (node.source ?? '');
+    if (key === '__proto__') {
+      this.#report(place, 'this key is not allowed');
+      return undefined;
+    }
+    return key;
+  }
+
+  #mergeSources(tree: Tree, place: Place): readonly Tree[] {
+    const sources = tree.kind === 'list' ? tree.items : [tree];
+    if (sources.some((source) => source.kind !== 'map')) {
+      this.#report(place, '`<<` takes a mapping, or a list of mappings', 'Name an anchor: `<<: *defaults`.');
+    }
+    return sources;
+  }
+
+  #alias(name: string, node: ParsedNode): Tree {
+    const target = this.#anchors.get(name);
+    const tree = target && this.#built.get(target);
+    if (tree) return tree;
+    // The name is not repeated: an unquoted PIN that begins with * reads as an alias.
+    if (target) this.#report(this.#place(node), 'an alias stands inside the very thing it names');
+    else {
+      this.#report(
+        this.#place(node),
+        'this alias names no anchor above it',
+        'Text that begins with `*` needs quotes.',
+      );
+    }
+    return this.#scalar(null, node);
+  }
+
+  #duplicate(key: string, place: Place, first: Place): void {
+    const { line } = this.#source.position(first.start);
+    this.#report(
+      place,
+      `the key ${JSON.stringify(key)} is there already, on line ${line}`,
+      'Keep one of the two.',
+    );
+  }
+
+  #tooDeep(node: ParsedNode): Tree {
+    this.#report(this.#place(node), `nested more than ${LIMITS.depth} levels deep`);
+    return this.#scalar(null, node);
+  }
+
+  #nothing(offset: number): ScalarTree {
+    const place = { source: this.#source, start: offset, end: offset };
+    return { kind: 'scalar', place, value: null, interpolated: false };
+  }
+
+  #place(node: ParsedNode): Place {
+    const [start, end] = node.range ?? [0, 0];
+    return { source: this.#source, start, end };
+  }
+
+  #inside<T>(part: string | number, work: () => T): T {
+    this.#path.push(part);
+    try {
+      return work();
+    } finally {
+      this.#path.pop();
+    }
+  }
+
+  #report(place: Place, message: string, hint?: string): void {
+    this.#findings.push(syntax(place.source, place.start, place.end, [...this.#path], message, hint));
+  }
+
+  /** Values in a tree with every alias counted as often as it is used. */
+  #size(tree: Tree): number {
+    const known = this.#sizes.get(tree);
+    if (known !== undefined) return known;
+    let size = 1;
+    if (tree.kind === 'map') for (const entry of tree.entries.values()) size += this.#size(entry.value);
+    if (tree.kind === 'list') for (const item of tree.items) size += this.#size(item);
+    this.#sizes.set(tree, size);
+    return size;
+  }
+}
+
+function isMergeKey(key: unknown): boolean {
+  return isScalar(key) && key.type === 'PLAIN' && key.value === '<<';
+}
+
+/** The library's message, without the token it quotes at its end: that may be a secret. */
+function plainWords(code: string, message: string): { message: string; hint?: string } {
+  const known = SYNTAX_WORDS[code];
+  if (known) return known;
+  const head = code === 'MISSING_CHAR' ? message : message.replace(/: .*$/s, '');
+  return { message: head.charAt(0).toLowerCase() + head.slice(1) };
+}
+
+const SYNTAX_WORDS: Readonly<Record<string, { message: string; hint?: string }>> = {
+  TAB_AS_INDENT: { message: 'a tab stands where indentation is', hint: 'YAML is indented with spaces.' },
+  MULTIPLE_DOCS: {
+    message: 'a second document begins here',
+    hint: 'Remove the `---`; a file holds one configuration.',
+  },
+  BAD_DQ_ESCAPE: {
+    message: 'unknown escape sequence',
+    hint: "Write `\\\\` for a backslash, or use 'single quotes'.",
+  },
+  TAG_RESOLVE_FAILED: { message: 'unknown tag', hint: 'Text that begins with `!` needs quotes.' },
+  BAD_SCALAR_START: {
+    message: 'plain text cannot begin with this character',
+    hint: 'Put the value in quotes.',
+  },
+};

@@ -1,0 +1,251 @@
+/* Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema. */
+
+/**
+ * One relay: its URL, or its URL and the CA that signed its certificate.
+ */
+export type Relay = RelayUrl | RelayWithCa;
+/**
+ * The relay's https:// URL, with a port where it is not 443, and nothing after it.
+ */
+export type RelayUrl = string;
+/**
+ * Relays in the order a visitor passes them: the visitors' side first. Two at least, each once.
+ *
+ * @minItems 2
+ */
+export type Chain = Relay[];
+/**
+ * One service: a target alone, or a mapping where more is to be said.
+ */
+export type Service = Port | TargetText | ServiceOptions;
+/**
+ * A port number.
+ */
+export type Port = number;
+/**
+ * `host:port`, `unix:/path`, or `http(s)://host:port`.
+ */
+export type TargetText = string;
+/**
+ * Where visitors' bytes go on this side: a port of this machine, `host:port`, `unix:/path`, or `http://host:port` / `https://host:port`.
+ */
+export type Target = Port | TargetText;
+/**
+ * The name asked from each relay: one DNS label. Left out: the service's key. `${user}` in it gives everyone their own.
+ */
+export type DnsLabel = string;
+/**
+ * Where the service's certificate comes from: `local`, a CA made on this machine; `acme`, a public CA over ACME; or files of your own.
+ */
+export type Tls = TlsSource | TlsOptions;
+/**
+ * `local`: a CA made on this machine. `acme`: a public CA, over ACME.
+ */
+export type TlsSource = 'local' | 'acme';
+/**
+ * Where one path goes: a target alone, or a mapping where more is to be said.
+ */
+export type Route = Port | TargetText | RouteOptions;
+/**
+ * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status.
+ */
+export type Health = HealthPath | HealthOptions;
+/**
+ * The path to GET; any answer below 500 is well. Left out: a connection is enough.
+ */
+export type HealthPath = string;
+/**
+ * A number with s, m, h or d; or a date and time with its zone.
+ */
+export type Duration = string;
+
+/**
+ * What a portal.yaml holds: the services to publish, and the relays to publish them through.
+ */
+export interface PortalConfig {
+  /**
+   * Version of this format. There is one so far.
+   */
+  version: 1;
+  /**
+   * The identity file that proves who holds a name, relative to this file. Left out: one per person, in the config directory. It is made on first use; never commit it.
+   */
+  identity?: string;
+  relays?: Pool;
+  /**
+   * Named routes over several relays. A service takes one with `via`, so that no single relay sees both the visitor and you.
+   */
+  chains?: {
+    [k: string]: Chain;
+  };
+  /**
+   * The services to publish. The key names the service, and is the name asked from each relay unless `name` says otherwise.
+   */
+  services: {
+    [k: string]: Service;
+  };
+}
+/**
+ * The pool: the relays that services are published on. Left out, the embedded relay runs inside `portal up` and serves https://NAME.localhost on this machine.
+ */
+export interface Pool {
+  /**
+   * Relays that are always connected.
+   *
+   * @minItems 1
+   */
+  urls?: Relay[];
+  embedded?: Embedded;
+  /**
+   * A list of further candidates, `{"relays": [...]}`: an https:// URL, or a file relative to this one.
+   */
+  registry?: string;
+  /**
+   * How many of the registry's relays stay connected, best first.
+   */
+  maxActive?: number;
+}
+/**
+ * A relay whose certificate is signed by a private CA.
+ */
+export interface RelayWithCa {
+  url: RelayUrl;
+  /**
+   * File with the CA's certificate in PEM form, relative to the file that names it. Left out: the CAs that Node.js trusts.
+   */
+  ca?: string;
+}
+/**
+ * The relay inside `portal up`, on this machine's loopback address only. It is what runs when no relay is named; name it to choose its port, or to run it beside other relays.
+ */
+export interface Embedded {
+  /**
+   * The port it listens on; 0 takes any free one.
+   */
+  port?: number;
+}
+/**
+ * One service in its long form.
+ */
+export interface ServiceOptions {
+  /**
+   * What visitors speak. `stream`: anything over TLS, passed on byte for byte. `http`: HTTP with routes, gates and the inspector. `tcp`, `udp`: a public port of the relay's own.
+   */
+  mode?: 'stream' | 'http' | 'tcp' | 'udp';
+  target?: Target;
+  name?: DnsLabel;
+  /**
+   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text.
+   *
+   * @minItems 1
+   */
+  alpn?: string[];
+  /**
+   * How visitors' bytes travel between relay and agent. `raw`: as they are, for they are the visitor's own TLS. `tls`: in a second TLS, against an observer in between. `ws`: in a WebSocket, for networks that let nothing else through.
+   */
+  carrier?: 'raw' | 'tls' | 'ws';
+  tls?: Tls;
+  /**
+   * Text the relay keeps beside the lease, for people and programs that list them. Relays can read it: no secrets.
+   */
+  metadata?: {
+    [k: string]: string;
+  };
+  /**
+   * Relays for this service alone, in place of the pool.
+   *
+   * @minItems 1
+   */
+  relays?: Relay[];
+  /**
+   * A chain of `chains` for this service, in place of the pool.
+   */
+  via?: string;
+  /**
+   * A domain of your own under which the service answers, besides its name at the relay. Its DNS must point to the relay.
+   */
+  hostname?: string;
+  /**
+   * The public port to ask for, in the modes tcp and udp. Left out: any that is free.
+   */
+  port?: number;
+  /**
+   * In the mode http: which path goes to which target. The longest prefix wins.
+   */
+  routes?: {
+    [k: string]: Route;
+  };
+  access?: Access;
+  /**
+   * In the mode http: keep the latest requests for the inspector, on this machine only.
+   */
+  inspect?: boolean;
+  /**
+   * Send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it.
+   */
+  proxyProtocol?: 'v2';
+  health?: Health;
+  /**
+   * When the service closes by itself: a time after the start of `portal up` (`30m`, `8h`, `7d`), or a moment as in RFC 3339.
+   */
+  expires?: Duration;
+}
+/**
+ * A `source`, or `cert` and `key` together.
+ */
+export interface TlsOptions {
+  source?: TlsSource;
+  /**
+   * Certificate chain in PEM form, relative to this file.
+   */
+  cert?: string;
+  /**
+   * Private key in PEM form, relative to this file.
+   */
+  key?: string;
+}
+/**
+ * One route in its long form.
+ */
+export interface RouteOptions {
+  target: Target;
+  /**
+   * Take the route's path off before the request goes on.
+   */
+  stripPrefix?: boolean;
+  /**
+   * Request headers to set before the request goes on. Values are masked wherever Portal prints them.
+   */
+  headers?: {
+    [k: string]: string;
+  };
+}
+/**
+ * Who gets in. A visitor must pass every gate that is set.
+ */
+export interface Access {
+  /**
+   * Visitors are asked for this PIN first. Take it from a variable, so that it is not committed; it is masked wherever Portal prints it.
+   */
+  pin?: string;
+  /**
+   * Only these addresses get in: IPv4 or IPv6, single or as a range in CIDR form.
+   *
+   * @minItems 1
+   */
+  allowIps?: string[];
+}
+/**
+ * A health check in its long form.
+ */
+export interface HealthOptions {
+  path?: HealthPath;
+  /**
+   * Pause between two checks, in milliseconds.
+   */
+  intervalMs?: number;
+  /**
+   * How long one check may take, in milliseconds.
+   */
+  timeoutMs?: number;
+}

@@ -1,0 +1,111 @@
+import type { Place } from './source.js';
+
+/**
+ * The configuration as it was written: values that remember their place, through overlay and interpolation.
+ * Trees are immutable; aliases share branches.
+ */
+export type Tree = MapTree | ListTree | ScalarTree;
+
+export interface MapTree {
+  readonly kind: 'map';
+  readonly place: Place;
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+export interface Entry {
+  readonly keyPlace: Place;
+  readonly value: Tree;
+}
+
+export interface ListTree {
+  readonly kind: 'list';
+  readonly place: Place;
+  readonly items: readonly Tree[];
+}
+
+export interface ScalarTree {
+  readonly kind: 'scalar';
+  readonly place: Place;
+  readonly value: string | number | boolean | null;
+  /** The value came out of `${…}`: it is never shown, and a schema's number or boolean is cast from it. */
+  readonly interpolated: boolean;
+}
+
+/** Keys and indices from the root down to a value. */
+export type Path = readonly (string | number)[];
+
+/** RFC 6901. */
+export function toPointer(path: Path): string {
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+export function fromPointer(pointer: string): string[] {
+  if (pointer === '') return [];
+  return pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+/** The child under a key or index, if this tree has one. */
+export function child(tree: Tree | undefined, key: string | number): Tree | undefined {
+  if (tree?.kind === 'map') return tree.entries.get(String(key))?.value;
+  if (tree?.kind === 'list') return tree.items[Number(key)];
+  return undefined;
+}
+
+/** The value at a path; undefined where the document has none. */
+export function treeAt(root: Tree, path: Path): Tree | undefined {
+  return path.reduce<Tree | undefined>((tree, part) => child(tree, part), root);
+}
+
+/**
+ * Where to point for a path: a scalar itself, a collection's key, and for what is not there the innermost
+ * thing around it that is.
+ */
+export function placeOf(root: Tree, path: Path): Place {
+  let tree = root;
+  let key: Place | undefined;
+  let missing = false;
+  for (const part of path) {
+    const next = child(tree, part);
+    missing = next === undefined;
+    if (!next) break;
+    key = keyPlaceOf(tree, part);
+    tree = next;
+  }
+  const { source, start, end } = tree.place;
+  const written = end > start;
+  if (tree.kind === 'scalar' && !missing && written) return tree.place;
+  return key ?? { source, start, end: tree.kind === 'scalar' ? end : start + 1 };
+}
+
+/** The place of a key in a mapping. */
+export function keyPlaceOf(tree: Tree | undefined, key: string | number): Place | undefined {
+  return tree?.kind === 'map' ? tree.entries.get(String(key))?.keyPlace : undefined;
+}
+
+/** Plain objects, arrays and scalars; every branch a fresh copy, shared ones too. */
+export function toValue(tree: Tree): unknown {
+  if (tree.kind === 'scalar') return tree.value;
+  if (tree.kind === 'list') return tree.items.map(toValue);
+  const value: Record<string, unknown> = {};
+  for (const [key, entry] of tree.entries) value[key] = toValue(entry.value);
+  return value;
+}
+
+/** The entries of a mapping; none for anything else. */
+export function entriesOf(tree: Tree | undefined): Iterable<[string, Entry]> {
+  return tree?.kind === 'map' ? tree.entries : [];
+}
+
+/** The items of a list; none for anything else. */
+export function itemsOf(tree: Tree | undefined): readonly Tree[] {
+  return tree?.kind === 'list' ? tree.items : [];
+}
+
+/** The scalar's value as text, for strings and numbers; undefined for anything else. */
+export function textOf(tree: Tree | undefined): string | undefined {
+  if (tree?.kind !== 'scalar') return undefined;
+  return typeof tree.value === 'string' || typeof tree.value === 'number' ? String(tree.value) : undefined;
+}

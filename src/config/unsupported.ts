@@ -1,0 +1,118 @@
+import { finding, type Finding } from './finding.js';
+import { child, textOf, type Path, type Tree } from './tree.js';
+
+interface Row {
+  /** Keys from the root; `*` stands for any. */
+  readonly path: readonly string[];
+  /** Only these values; left out, the key itself is not supported. */
+  readonly when?: (text: string | undefined) => boolean;
+  readonly what: string;
+  /** What this version does instead. */
+  readonly instead: string;
+}
+
+const SERVICE = ['services', '*'];
+
+/** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
+export const UNSUPPORTED: readonly Row[] = [
+  ...['http', 'tcp', 'udp'].map((mode) => ({
+    path: [...SERVICE, 'mode'],
+    when: (text: string | undefined) => text === mode,
+    what: `mode: ${mode}`,
+    instead: 'this version runs mode stream',
+  })),
+  { path: [...SERVICE, 'routes'], what: 'routes', instead: 'give each target a service of its own' },
+  { path: [...SERVICE, 'port'], what: 'port', instead: 'this version runs mode stream, which needs none' },
+  { path: [...SERVICE, 'access', 'pin'], what: 'access.pin', instead: 'anyone who knows the URL gets in' },
+  {
+    path: [...SERVICE, 'access', 'allowIps'],
+    what: 'access.allowIps',
+    instead: 'anyone who knows the URL gets in',
+  },
+  { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
+  { path: [...SERVICE, 'via'], what: 'via', instead: 'services run on single relays' },
+  { path: [...SERVICE, 'hostname'], what: 'hostname', instead: "services answer under the relay's domain" },
+  { path: [...SERVICE, 'proxyProtocol'], what: 'proxyProtocol', instead: "targets see the agent's address" },
+  {
+    path: [...SERVICE, 'health'],
+    what: 'health',
+    instead: 'a target counts as well while it takes connections',
+  },
+  {
+    path: [...SERVICE, 'expires'],
+    what: 'expires',
+    instead: 'a service runs until it is removed or `portal down`',
+  },
+  {
+    path: [...SERVICE, 'carrier'],
+    when: (text) => text === 'ws',
+    what: 'carrier: ws',
+    instead: 'this version has raw and tls',
+  },
+  {
+    path: [...SERVICE, 'tls'],
+    when: (text) => text === 'acme',
+    what: 'tls: acme',
+    instead: 'certificates come from the local CA',
+  },
+  {
+    path: [...SERVICE, 'tls', 'source'],
+    when: (text) => text === 'acme',
+    what: 'tls.source: acme',
+    instead: 'certificates come from the local CA',
+  },
+  { path: [...SERVICE, 'tls', 'cert'], what: 'tls.cert', instead: 'certificates come from the local CA' },
+  { path: [...SERVICE, 'tls', 'key'], what: 'tls.key', instead: 'certificates come from the local CA' },
+  {
+    path: SERVICE,
+    when: isHttpsTarget,
+    what: 'an https:// target',
+    instead: 'targets are spoken to in plain text',
+  },
+  {
+    path: [...SERVICE, 'target'],
+    when: isHttpsTarget,
+    what: 'an https:// target',
+    instead: 'targets are spoken to in plain text',
+  },
+  { path: ['chains', '*'], what: 'a chain', instead: 'services run on single relays' },
+  { path: ['relays', 'registry'], what: 'relays.registry', instead: 'list the relays in relays.urls' },
+  {
+    path: ['relays', 'maxActive'],
+    what: 'relays.maxActive',
+    instead: 'every relay of relays.urls stays connected',
+  },
+];
+
+function isHttpsTarget(text: string | undefined): boolean {
+  return /^\s*https:/i.test(text ?? '');
+}
+
+/** One finding for each use of what is not supported yet. */
+export function findUnsupported(root: Tree): Finding[] {
+  return UNSUPPORTED.flatMap((row) =>
+    matches(root, row.path)
+      .filter(({ tree }) => !row.when || row.when(textOf(tree)))
+      .map(({ path }) =>
+        finding(root, path, {
+          code: 'not_supported',
+          message: `${row.what} is not supported yet; ${row.instead}`,
+          hint: 'Remove it, or update Portal once it is there.',
+        }),
+      ),
+  );
+}
+
+function matches(root: Tree, pattern: readonly string[]): { path: Path; tree: Tree }[] {
+  let found: { path: Path; tree: Tree }[] = [{ path: [], tree: root }];
+  for (const part of pattern) {
+    found = found.flatMap(({ path, tree }) => {
+      const keys = part === '*' ? (tree.kind === 'map' ? [...tree.entries.keys()] : []) : [part];
+      return keys.flatMap((key) => {
+        const next = child(tree, key);
+        return next ? [{ path: [...path, key], tree: next }] : [];
+      });
+    });
+  }
+  return found;
+}

@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { watch, type FSWatcher } from 'chokidar';
+import { Scope } from '../lib/scope.js';
+import { pathsThatMatter } from './links.js';
+
+/** Events of one save arrive together; this pause after the last of them ends it. */
+const QUIET_MS = 25;
+/** How long a stream of events can put the look at the files off. */
+const MAX_QUIET_MS = 100;
+/** How long a file may be empty or gone before that counts as meant. */
+const SETTLE_MS = 150;
+
+export interface WatchOptions {
+  /** Absolute paths, whether or not they exist. */
+  inputs: string[];
+  /** The content of an input changed. One call may stand for several saves; the last content is always told. */
+  onChange: () => void;
+  /** What the operating system reports, such as no watches left. Watching goes on with what there is. */
+  onError?: (error: unknown) => void;
+  /** Ends the watching. */
+  signal: AbortSignal;
+}
+
+/**
+ * Watches files for every way that editors and deployments save: in place, temporary file and rename, delete
+ * and recreate, a symbolic link swapped anywhere on the way. What counts is content: a touch calls nothing.
+ * Changes count from the moment of the call; resolves once nothing can be missed.
+ */
+export async function watchInputs(options: WatchOptions): Promise<{ ready: true; close(): Promise<void> }> {
+  const watcher = new InputWatcher(options);
+  await watcher.start();
+  return { ready: true, close: () => watcher.close() };
+}
+
+interface WatchedDirectory {
+  /** Tells this directory from another one put in its place. */
+  readonly id: string;
+  readonly watcher: FSWatcher;
+}
+
+class InputWatcher {
+  readonly #options: WatchOptions;
+  readonly #scope = new Scope();
+  readonly #directories = new Map<string, WatchedDirectory>();
+  /** Paths whose events matter: the inputs, and every link on the way to them. */
+  #names = new Set<string>();
+  /** Content hash of each input as it was last told; undefined for a file that is not there. */
+  #known: readonly (string | undefined)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  /** When the first event not yet dealt with arrived. */
+  #since: number | undefined;
+  #looking: Promise<void> | undefined;
+  #again = false;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    const onAbort = (): void => void this.close();
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    this.#scope.defer(() => options.signal.removeEventListener('abort', onAbort));
+    this.#scope.defer(() => clearTimeout(this.#timer));
+    this.#scope.defer(() => this.#closeDirectories());
+  }
+
+  async start(): Promise<void> {
+    this.#known = await this.#contents();
+    if (this.#options.signal.aborted) return this.close();
+    await this.#follow();
+    await this.#look();
+  }
+
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  #event(path: string): void {
+    if (this.#scope.closed || !this.#names.has(path)) return;
+    this.#since ??= Date.now();
+    const waited = Date.now() - this.#since;
+    this.#schedule(Math.max(0, Math.min(QUIET_MS, MAX_QUIET_MS - waited)));
+  }
+
+  #schedule(ms: number): void {
+    if (this.#scope.closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#lookOnce(), ms);
+  }
+
+  /** Looks never overlap: an event during one leads to another right after it. */
+  #lookOnce(): void {
+    if (this.#looking) {
+      this.#again = true;
+      return;
+    }
+    this.#looking = this.#look()
+      .catch((error: unknown) => this.#options.onError?.(error))
+      .finally(() => {
+        this.#looking = undefined;
+        if (!this.#again) return;
+        this.#again = false;
+        this.#schedule(0);
+      });
+  }
+
+  async #look(): Promise<void> {
+    const since = this.#since ?? Date.now();
+    this.#since = undefined;
+    await this.#follow();
+    const contents = await this.#contents();
+    if (this.#scope.closed || contents.every((content, index) => content === this.#known[index])) return;
+    const left = SETTLE_MS - (Date.now() - since);
+    if (left > 0 && contents.some((content, index) => isHalfSaved(content, this.#known[index]))) {
+      this.#since ??= since;
+      if (!this.#again) this.#schedule(left);
+      return;
+    }
+    this.#known = contents;
+    this.#options.onChange();
+  }
+
+  /** Watches the directories in which something that matters stands now, and no others. */
+  async #follow(): Promise<void> {
+    const paths = await Promise.all(this.#options.inputs.map(pathsThatMatter));
+    this.#names = new Set(paths.flat());
+    const wanted = new Map<string, string>();
+    for (const directory of new Set([...this.#names].map(dirname))) {
+      const id = await identify(directory);
+      if (id !== undefined) wanted.set(directory, id);
+    }
+    for (const [directory, { id, watcher }] of this.#directories) {
+      if (wanted.get(directory) === id) continue;
+      this.#directories.delete(directory);
+      await watcher.close();
+    }
+    const opened = [...wanted].filter(([directory]) => !this.#directories.has(directory));
+    await Promise.all(opened.map(([directory, id]) => this.#open(directory, id)));
+    // What changed while a directory was not watched yet brings no event: look again, and find all as it is.
+    if (opened.length > 0 && !this.#scope.closed) await this.#follow();
+  }
+
+  async #open(directory: string, id: string): Promise<void> {
+    if (this.#scope.closed) return;
+    const watcher = watch(directory, {
+      depth: 0,
+      followSymlinks: false,
+      ignoreInitial: true,
+      ignorePermissionErrors: true,
+      ignored: (path) => path !== directory && !this.#names.has(resolve(path)),
+    });
+    this.#directories.set(directory, { id, watcher });
+    // The raw events, for chokidar's own leave out a link that was swapped for another.
+    watcher.on('raw', (_event, name, details) => {
+      const watched = watchedPathOf(details) ?? directory;
+      for (const path of eventPaths(watched, name)) this.#event(path);
+      if (basename(watched) === name) this.#directoryEvent();
+    });
+    watcher.on('error', (error) => this.#options.onError?.(error));
+    await this.#readyOrClosed(watcher);
+  }
+
+  /** A watcher that is closed early never becomes ready. */
+  async #readyOrClosed(watcher: FSWatcher): Promise<void> {
+    await new Promise<void>((done) => {
+      const forget = this.#scope.defer(done);
+      watcher.once('ready', () => {
+        forget();
+        done();
+      });
+    });
+  }
+
+  /** A directory itself was removed or moved: everything below it may be another. */
+  #directoryEvent(): void {
+    for (const name of this.#names) return this.#event(name);
+  }
+
+  async #contents(): Promise<(string | undefined)[]> {
+    return Promise.all(this.#options.inputs.map(contentHash));
+  }
+
+  async #closeDirectories(): Promise<void> {
+    await Promise.all([...this.#directories.values()].map(({ watcher }) => watcher.close()));
+    this.#directories.clear();
+  }
+}
+
+/** The path that chokidar watches and an event came from. */
+function watchedPathOf(details: unknown): string | undefined {
+  const known = typeof details === 'object' && details !== null && 'watchedPath' in details;
+  return known && typeof details.watchedPath === 'string' ? details.watchedPath : undefined;
+}
+
+/** What an event may be about: the thing of that name in the watched directory, or the watched file itself. */
+function eventPaths(watched: string, name: string | null): string[] {
+  return name ? [join(watched, name), watched] : [watched];
+}
+
+async function identify(directory: string): Promise<string | undefined> {
+  const stats = await stat(directory, { bigint: true }).catch(() => undefined);
+  // An inode number may be given out again at once, so the time of birth belongs to it.
+  return stats?.isDirectory() ? `${stats.dev}:${stats.ino}:${stats.birthtimeNs}` : undefined;
+}
+
+const EMPTY = hashOf(Buffer.alloc(0));
+
+/** Gone or empty, and was not before: what a save looks like halfway. */
+function isHalfSaved(now: string | undefined, before: string | undefined): boolean {
+  return (now === undefined || now === EMPTY) && before !== undefined && before !== EMPTY;
+}
+
+async function contentHash(path: string): Promise<string | undefined> {
+  return readFile(path).then(hashOf, () => undefined);
+}
+
+function hashOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('base64');
+}

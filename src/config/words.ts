@@ -1,0 +1,97 @@
+import type { Schema } from './schema.js';
+import { portalSchema } from './schema.js';
+import { textOf, type Path, type Tree } from './tree.js';
+
+/** What a value should be, in words, for the definitions of the schema that a type alone does not explain. */
+const EXPECTED: Readonly<Record<string, string>> = {
+  service: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
+  route: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
+  target: 'a port, `host:port`, `unix:/path` or `http(s)://host:port`',
+  relay: 'an https:// URL, or a mapping with `url` and `ca`',
+  relayUrl:
+    'the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+  dnsLabel: 'one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
+  duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
+  tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
+  health: 'a path, or a mapping',
+  healthPath: 'a path that begins with `/`',
+};
+
+let definitionNames: Map<Schema, string> | undefined;
+
+/** What fits the given part of the schema, in words. */
+export function expected(schema: Schema): string {
+  // ajv reports the very objects of the schema it compiled.
+  definitionNames ??= new Map(Object.entries(portalSchema().$defs ?? {}).map(([name, part]) => [part, name]));
+  return EXPECTED[definitionNames.get(schema) ?? ''] ?? 'a hostname';
+}
+
+/** What other programs call it, and what it is called here. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  addr: 'target',
+  address: 'target',
+  upstream: 'target',
+  backend: 'target',
+  local_port: 'target',
+  localPort: 'target',
+  subdomain: 'name',
+  proto: 'mode',
+  protocol: 'mode',
+  type: 'mode',
+  domain: 'hostname',
+  host: 'hostname',
+  auth: 'access.pin',
+  password: 'access.pin',
+  allow_ips: 'access.allowIps',
+  whitelist: 'access.allowIps',
+  chain: 'via',
+  path: 'routes',
+  paths: 'routes',
+  labels: 'metadata',
+  tunnels: 'services',
+  proxies: 'services',
+  relay: 'relays',
+};
+
+/** Where a key belongs whose name only another mapping knows. */
+const HOMES: readonly (readonly [definition: string, home: string])[] = [
+  ['access', '`access` of a service'],
+  ['serviceOptions', 'a service'],
+  ['pool', '`relays`'],
+  ['routeOptions', 'a route in `routes`'],
+  ['tlsOptions', '`tls`'],
+];
+
+/** A hint for a key that is known, but not here or not by this name; undefined for one that is not known at all. */
+export function misplaced(
+  key: string,
+  path: Path,
+  value: Tree | undefined,
+  schema: Schema,
+): string | undefined {
+  const synonym = Object.hasOwn(SYNONYMS, key) ? SYNONYMS[key] : undefined;
+  if (synonym && isKnownAt(synonym, path, schema)) return `That is \`${synonym}\` here.`;
+  if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && looksLikeService(value)) {
+    return 'Services stand under `services:`, indented.';
+  }
+  if (path.length > 0 && Object.hasOwn(schema.properties ?? {}, key))
+    return `\`${key}\` belongs at the top level.`;
+  const home = HOMES.find(([name]) => Object.hasOwn(schema.$defs?.[name]?.properties ?? {}, key));
+  return home && `\`${key}\` belongs in ${home[1]}.`;
+}
+
+function isKnownAt(dotted: string, path: Path, schema: Schema): boolean {
+  const [first = ''] = dotted.split('.');
+  const here =
+    path.length === 0
+      ? schema
+      : path[0] === 'services' && path.length === 2
+        ? schema.$defs?.['serviceOptions']
+        : undefined;
+  return Object.hasOwn(here?.properties ?? {}, first);
+}
+
+function looksLikeService(value: Tree | undefined): boolean {
+  if (value?.kind === 'map') return value.entries.has('target') || value.entries.has('mode');
+  return /^(\d+|[\w.-]+:\d+)$/.test(textOf(value) ?? '');
+}
