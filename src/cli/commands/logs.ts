@@ -1,0 +1,38 @@
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import type { Entry } from '../control/history.js';
+import { findAgent } from '../find-agent.js';
+import { listenForInterrupts } from '../interrupts.js';
+import { describeEvent } from '../reporters/describe.js';
+import { createStyle, printable, type Style } from '../style.js';
+
+interface Options {
+  readonly follow?: true;
+  readonly file?: string;
+}
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const agent = await findAgent(context, options.file);
+  const style = createStyle(context.stdout.color);
+  const interrupts = listenForInterrupts();
+  const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
+  try {
+    for await (const entry of agent.logs({ follow: options.follow === true, signal })) {
+      context.stdout.line(context.json ? JSON.stringify(entry) : describeEntry(entry, style));
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    interrupts.dispose();
+  }
+  return 0;
+}
+
+function describeEntry(entry: Entry, style: Style): string {
+  const time = style.dim(new Date(entry.time).toLocaleTimeString('en-GB'));
+  if (entry.event !== 'log') return `${time} ${describeEvent(entry, style)}`;
+  const fields = Object.entries(entry.fields).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  const level = entry.level === 'info' ? '' : `${entry.level}: `;
+  return `${time} ${level}${printable(entry.message)} ${style.dim(printable(fields.join(' ')))}`.trimEnd();
+}

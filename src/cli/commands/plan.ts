@@ -1,0 +1,59 @@
+import type { Desired } from '../../config/desired.js';
+import { PortalError } from '../../lib/errors.js';
+import { plan, type Action } from '../../reconcile/plan.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { controlPlace } from '../control/address.js';
+import { ControlClient } from '../control/client.js';
+import { agentKey, load, loadOptions } from '../load.js';
+import { columns, printEvent } from '../print.js';
+import { createStyle, type Paint, type Style } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+}
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const { desired } = await load(loadOptions(context, options.file));
+  const actions = (await askAgent(context, desired)) ?? plan(desired, []);
+  if (context.json) printEvent(context, 'plan', { actions });
+  else printActions(context, actions);
+  return actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
+}
+
+/** The plan against what runs, which only the agent knows; undefined when none runs for this file. */
+async function askAgent(context: Context, desired: Desired): Promise<Action[] | undefined> {
+  if (desired.file === undefined) return undefined;
+  const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));
+  try {
+    return await new ControlClient(address).plan(desired);
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}
+
+const SIGN = { open: '+', update: '~', replace: '±', close: '-' } as const;
+
+function printActions(context: Context, actions: readonly Action[]): void {
+  const style = createStyle(context.stdout.color);
+  const changes = actions.filter((action) => action.kind !== 'keep');
+  const rows = changes.map(({ kind, service, relay, changes: paths, exposes }) => [
+    SIGN[kind as keyof typeof SIGN],
+    service,
+    kind,
+    relay,
+    [paths.join(', '), exposes ? '! opens to more people' : ''].filter(Boolean).join('  '),
+  ]);
+  for (const [index, line] of columns(rows).entries()) {
+    context.stdout.line(paint(style, changes[index]!)(line));
+  }
+  const kept = actions.length - changes.length;
+  const keep = kept > 0 ? `${kept} unchanged` : '';
+  const change = changes.length > 0 ? `${changes.length} to change` : 'nothing to change';
+  context.stderr.line([change, keep].filter(Boolean).join(', '));
+}
+
+function paint(style: Style, { kind }: Action): Paint {
+  if (kind === 'open') return style.green;
+  return kind === 'close' ? style.red : style.yellow;
+}

@@ -1,0 +1,107 @@
+import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
+import type { AgentStatus } from '../../reconcile/events.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { findAgent } from '../find-agent.js';
+import { columns, printEvent } from '../print.js';
+import { describeError } from '../reporters/describe.js';
+import { createStyle, printable, type Style } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+}
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const agent = await findAgent(context, options.file);
+  const status = await agent.status();
+  if (context.json) printEvent(context, 'status', status);
+  else
+    for (const line of describeStatus(status, createStyle(context.stdout.color), Date.now()))
+      context.stdout.line(line);
+  return 0;
+}
+
+/** The status as lines for a person. */
+export function describeStatus(status: AgentStatus, style: Style, now: number): string[] {
+  const up = formatAge(now - Date.parse(status.startedAt));
+  const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`, `revision ${status.revision}`];
+  return [
+    style.bold(head.join(' · ')),
+    `identity ${status.identity}`,
+    ...(status.ca === undefined ? [] : [`local CA ${status.ca}`]),
+    ...describeRejected(status, style),
+    '',
+    ...describeLeases(status.leases, style, now),
+    '',
+    ...describeRelays(status.relays, style),
+  ];
+}
+
+function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
+  if (rejected.length === 0) return [];
+  return [
+    style.yellow('the file on disk has errors; what runs is the last good one:'),
+    ...rejected.map(({ file, line, column, message }) => `  ${file}:${line}:${column}: ${message}`),
+  ];
+}
+
+function describeLeases(leases: readonly LeaseStatus[], style: Style, now: number): string[] {
+  if (leases.length === 0) return ['no services'];
+  const rows = leases.map((lease) => [
+    lease.service,
+    lease.phase,
+    formatAge(now - Date.parse(lease.since)),
+    printable(lease.url ?? lease.relay),
+    lease.target,
+    String(lease.visitors),
+    formatBytes(lease.bytesIn),
+    formatBytes(lease.bytesOut),
+  ]);
+  const [header, ...lines] = columns([
+    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', 'TARGET', 'VISITORS', 'IN', 'OUT'],
+    ...rows,
+  ]);
+  return [
+    style.dim(header!),
+    ...lines.flatMap((line, index) => {
+      const { error, phase } = leases[index]!;
+      const painted = paintPhase(style, phase, line);
+      return error ? [painted, `  ${describeError(error)}`] : [painted];
+    }),
+  ];
+}
+
+function describeRelays(relays: readonly RelayStatus[], style: Style): string[] {
+  const rows = relays.map(({ relay, state, rttMs, error }) => [
+    relay,
+    state,
+    rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
+    error ? describeError(error) : '',
+  ]);
+  const [header, ...lines] = columns([['RELAY', 'STATE', 'ROUND TRIP', ''], ...rows]);
+  return relays.length === 0 ? [] : [style.dim(header!), ...lines];
+}
+
+function paintPhase(style: Style, phase: LeaseStatus['phase'], line: string): string {
+  if (phase === 'ready') return style.green(line);
+  return phase === 'failed' ? style.red(line) : style.yellow(line);
+}
+
+/** `5s`, `3m`, `2h`, `4d`: one unit is enough to see whether it is new. */
+export function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

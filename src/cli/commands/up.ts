@@ -1,0 +1,101 @@
+import type { Desired } from '../../config/desired.js';
+import { nearest } from '../../config/suggest.js';
+import { PortalError } from '../../lib/errors.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { connectStarter, type Starter } from '../detach/background.js';
+import { startDetached } from '../detach/start.js';
+import { followFile } from '../follow-file.js';
+import { agentKey, load, loadOptions } from '../load.js';
+import { createReporter } from '../reporters/create.js';
+import { runAgent } from '../run-agent.js';
+import { createStyle } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+  readonly watch: boolean;
+  readonly detach?: true;
+  readonly wait?: true;
+  readonly timeout: number;
+}
+
+export async function run(context: Context, input: CommandInput<Options>): Promise<ExitCode> {
+  const starter = connectStarter();
+  if (starter) return upInBackground(context, input, starter);
+  // An agent that is waited for must outlive the waiting, so --wait alone means both.
+  if (input.options.detach || input.options.wait) return detach(context, input);
+  return up(context, input);
+}
+
+async function up(
+  context: Context,
+  { args, options }: CommandInput<Options>,
+  starter?: Starter,
+): Promise<ExitCode> {
+  const loading = loadOptions(context, options.file);
+  const loaded = await load(loading);
+  const { desired, warnings } = loaded;
+  checkNames(args, desired);
+  const select = selection(args);
+  const reporter = starter?.reporter ?? (await createReporter(context));
+  reporter.problems(warnings);
+  const { file } = desired;
+  return runAgent(context, {
+    key: file === undefined ? { pid: process.pid } : await agentKey(file),
+    file: file ?? null,
+    desired,
+    reporter,
+    select,
+    ...(starter && { stop: starter.stop }),
+    // Standard input is read once; there is nothing to follow.
+    ...(options.watch && file !== undefined && { follow: followFile({ loading, loaded, select, reporter }) }),
+  });
+}
+
+/** What goes wrong is told by whoever started us: this process has no one to talk to. */
+async function upInBackground(
+  context: Context,
+  input: CommandInput<Options>,
+  starter: Starter,
+): Promise<ExitCode> {
+  try {
+    return await up(context, input, starter);
+  } catch (error) {
+    await starter.fail(error);
+    throw error;
+  }
+}
+
+async function detach(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const readsStdin = (options.file ?? context.env['PORTAL_FILE']) === '-';
+  const pid = await startDetached(context, {
+    waitMs: options.wait && options.timeout * 1000,
+    stdin: readsStdin ? await loadOptions(context, options.file).stdin?.() : undefined,
+    reporter: await createReporter(context),
+  });
+  if (!context.json) {
+    const { dim } = createStyle(context.stderr.color);
+    context.stderr.line(
+      dim(`runs in the background (pid ${pid}): portal status, portal logs -f, portal down`),
+    );
+  }
+  return 0;
+}
+
+/** Only the services that were named; all, if none was. One that leaves the file is closed, and may come back. */
+function selection(names: readonly string[]): (desired: Desired) => Desired {
+  if (names.length === 0) return (desired) => desired;
+  return (desired) => ({
+    ...desired,
+    services: desired.services.filter(({ service }) => names.includes(service)),
+  });
+}
+
+function checkNames(names: readonly string[], { services }: Desired): void {
+  const known = services.map(({ service }) => service);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, known);
+  throw new PortalError('usage', `the configuration has no service "${unknown}"`, {
+    hint: meant === undefined ? `It has: ${known.join(', ')}.` : `Did you mean ${meant}?`,
+  });
+}

@@ -1,0 +1,33 @@
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { reportWarnings, summarizeProblem } from '../failure.js';
+import { load, loadOptions } from '../load.js';
+import { printEvent } from '../print.js';
+import { createStyle } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+  readonly print?: true;
+}
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const { desired, effective, file, warnings } = await load(loadOptions(context, options.file));
+  const services = desired.services.map(({ service }) => service);
+  if (context.json) {
+    printEvent(context, 'valid', {
+      file,
+      services,
+      warnings: warnings.map(summarizeProblem),
+      ...(options.print && { effective }),
+    });
+    return 0;
+  }
+  await reportWarnings(context, warnings);
+  if (options.print) {
+    const { stringify } = await import('yaml');
+    context.stdout.write(stringify(effective));
+  }
+  const { green } = createStyle(context.stderr.color);
+  const count = services.length === 1 ? '1 service' : `${services.length} services`;
+  context.stderr.line(`${green('valid')}: ${file}, ${count}`);
+  return 0;
+}

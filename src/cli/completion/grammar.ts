@@ -1,0 +1,67 @@
+import type { Command, Option } from 'commander';
+
+/** The command tree as completion scripts need it. */
+export interface CommandWords {
+  /** Full name without `portal`: `identity show`; '' for `portal` itself. */
+  readonly name: string;
+  readonly subcommands: readonly Word[];
+  readonly options: readonly OptionWords[];
+  /** Fixed values of its argument. */
+  readonly choices: readonly string[];
+  /** Its arguments are names of services. */
+  readonly takesServices: boolean;
+}
+
+export interface Word {
+  readonly word: string;
+  readonly description: string;
+}
+
+export interface OptionWords {
+  /** As typed, `-f` and `--file`. */
+  readonly flags: readonly string[];
+  readonly description: string;
+  readonly value: 'none' | 'any' | 'path' | readonly string[];
+}
+
+/** Values that are paths, by the placeholder in the option's flags. */
+const PATH_VALUE = /<(file|folder)>/;
+
+/** Every command, `portal` itself first. */
+export function commandWords(program: Command): CommandWords[] {
+  // `portal --json up` and `portal up --json` are the same; help is among every command's own options.
+  const shared = optionsOf(program).filter(({ flags }) => flags.includes('--json'));
+  const visit = (command: Command, name: string): CommandWords[] => {
+    const visible = command.createHelp().visibleCommands(command);
+    const own = command === program ? optionsOf(program) : [...optionsOf(command), ...shared];
+    const argument = command.registeredArguments[0];
+    return [
+      {
+        name,
+        subcommands: visible.map((child) => ({ word: child.name(), description: child.description() })),
+        options: own,
+        choices: argument?.argChoices ?? [],
+        takesServices: argument?.name() === 'services',
+      },
+      ...command.commands.flatMap((child) => visit(child, `${name} ${child.name()}`.trim())),
+    ];
+  };
+  return visit(program, '');
+}
+
+function optionsOf(command: Command): OptionWords[] {
+  return command
+    .createHelp()
+    .visibleOptions(command)
+    .map((option) => ({
+      flags: [option.short, option.long].filter((flag) => flag !== undefined),
+      description: option.description,
+      value: valueOf(option),
+    }));
+}
+
+function valueOf(option: Option): OptionWords['value'] {
+  if (option.argChoices) return option.argChoices;
+  if (!option.required) return 'none';
+  return PATH_VALUE.test(option.flags) ? 'path' : 'any';
+}

@@ -1,0 +1,55 @@
+import { portalPaths, type Paths } from '../lib/paths.js';
+import { Output } from './output.js';
+
+/** 0 clean, 1 failed at run time, 2 usage or configuration, 3 `plan` found changes. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** The process as commands see it: nothing in a command reaches for `process` itself. */
+export interface Context {
+  /** Arguments after `portal`. */
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly stdin: NodeJS.ReadableStream;
+  /** Results: what a pipe or a program wants. */
+  readonly stdout: Output;
+  /** Progress and errors: what a person reads. */
+  readonly stderr: Output;
+  readonly paths: Paths;
+  readonly json: boolean;
+}
+
+/** What every file in commands/ exports. */
+export interface CommandModule<Options> {
+  run(context: Context, input: CommandInput<Options>): Promise<ExitCode>;
+}
+
+export interface CommandInput<Options> {
+  readonly args: readonly string[];
+  readonly options: Options;
+}
+
+export function createContext(argv: readonly string[]): Context {
+  const { env } = process;
+  const json = wantsJson(argv);
+  const describeDropped = (lines: number): string =>
+    json
+      ? JSON.stringify({ time: new Date().toISOString(), event: 'dropped', lines })
+      : `(${lines} lines were dropped: they were not read in time)`;
+  return {
+    argv,
+    env,
+    cwd: process.cwd(),
+    stdin: process.stdin,
+    stdout: new Output(process.stdout, { env, describeDropped }),
+    stderr: new Output(process.stderr, { env, describeDropped }),
+    paths: portalPaths(env),
+    json,
+  };
+}
+
+/** Read off the raw arguments, because errors of the command line itself must be told in JSON too. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json');
+}

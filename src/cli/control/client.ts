@@ -1,0 +1,108 @@
+import { request, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
+import type { ErrorSummary } from '../../agent/status.js';
+import type { Desired } from '../../config/desired.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import type { AgentStatus } from '../../reconcile/events.js';
+import type { Action } from '../../reconcile/plan.js';
+import { errorOf } from '../failure.js';
+import type { Entry } from './history.js';
+
+/** Longer than an agent takes to ask its relays; an agent that is stopped (SIGSTOP) must not hang us. */
+const ANSWER_TIMEOUT_MS = 10_000;
+
+/** A running agent, over its local socket. Every call throws `not_running` when no one is there. */
+export class ControlClient {
+  readonly #path: string;
+  readonly #timeoutMs: number;
+
+  constructor(path: string, timeoutMs = ANSWER_TIMEOUT_MS) {
+    this.#path = path;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  status(): Promise<AgentStatus> {
+    return this.#call<AgentStatus>('GET', '/status');
+  }
+
+  plan(desired: Desired): Promise<Action[]> {
+    return this.#call<Action[]>('POST', '/plan', desired);
+  }
+
+  /** Asks for the stop; `logs` ends when it is done. */
+  stop(): Promise<{ pid: number }> {
+    return this.#call<{ pid: number }>('POST', '/stop');
+  }
+
+  /** Recent entries; with `follow` also those to come, until the agent ends or `signal` aborts. */
+  async *logs(options: { follow: boolean; signal?: AbortSignal }): AsyncGenerator<Entry> {
+    const response = await this.#send(
+      'GET',
+      options.follow ? '/logs?follow=1' : '/logs',
+      undefined,
+      options.signal,
+    );
+    const lines = createInterface({ input: response, crlfDelay: Infinity });
+    // An agent that is killed ends the stream without an end; readline alone would wait on.
+    response.on('error', () => lines.close()).once('close', () => lines.close());
+    try {
+      for await (const line of lines) yield JSON.parse(line) as Entry;
+    } finally {
+      response.destroy();
+    }
+  }
+
+  async #call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+    const response = await this.#send(method, path, body, AbortSignal.timeout(this.#timeoutMs));
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    const answer: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    if (response.statusCode === 200 || response.statusCode === 202) return answer as Answer;
+    throw errorOf(answer as ErrorSummary);
+  }
+
+  #send(method: string, path: string, body?: object, signal?: AbortSignal): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request({
+        socketPath: this.#path,
+        method,
+        path,
+        agent: false,
+        ...(signal && { signal }),
+      });
+      // Of the connection and the first answer; following may be quiet for hours afterwards.
+      const timer = setTimeout(() => outgoing.destroy(timedOut(this.#timeoutMs)), this.#timeoutMs);
+      outgoing.once('response', (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      });
+      outgoing.once('error', (error) => {
+        clearTimeout(timer);
+        reject(this.#failure(error));
+      });
+      outgoing.end(body && JSON.stringify(body));
+    });
+  }
+
+  #failure(error: unknown): PortalError {
+    if (error instanceof PortalError) return error;
+    if ((error as Error).name === 'AbortError') return timedOut(this.#timeoutMs);
+    const code = systemCode(error);
+    if (code === 'EACCES' || code === 'EPERM') {
+      return new PortalError('not_running', `the agent at ${this.#path} belongs to another user`, {
+        cause: error,
+      });
+    }
+    return new PortalError('not_running', 'no agent runs for this file', { cause: error });
+  }
+}
+
+function timedOut(ms: number): PortalError {
+  return new PortalError('timeout', `the running agent did not answer within ${ms / 1000} s`, {
+    hint: 'It may be stopped or overloaded. `portal down` ends it; if that fails, end its process.',
+  });
+}

@@ -1,0 +1,38 @@
+import type { TimedEvent } from '../reporters/reporter.js';
+
+/** What a room told its logger. */
+export interface LogEntry {
+  readonly time: string;
+  readonly event: 'log';
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** One line of `portal logs`. */
+export type Entry = TimedEvent | LogEntry;
+
+const CAPACITY = 1_000;
+
+/** What happened lately, bounded, and a way to hear what comes. */
+export class History {
+  readonly #entries: Entry[] = [];
+  readonly #listeners = new Set<(entry: Entry) => void>();
+
+  add(entry: Entry): void {
+    this.#entries.push(entry);
+    if (this.#entries.length > CAPACITY) this.#entries.shift();
+    for (const listener of this.#listeners) listener(entry);
+  }
+
+  /** Oldest first. */
+  recent(): readonly Entry[] {
+    return [...this.#entries];
+  }
+
+  /** The returned function ends it. */
+  listen(listener: (entry: Entry) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

@@ -1,0 +1,119 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Desired } from '../../config/desired.js';
+import { PortalError, asPortalError } from '../../lib/errors.js';
+import type { AgentStatus } from '../../reconcile/events.js';
+import type { Action } from '../../reconcile/plan.js';
+import { summarizeError } from '../failure.js';
+import { claimSocket } from './claim.js';
+import type { History } from './history.js';
+
+/** A configuration of thousands of services stays far below. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** A follower that reads no more is let go rather than buffered for. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** What the local socket offers. It is reachable for its owner alone, so no call asks who is calling. */
+export interface ControlHandlers {
+  status(): Promise<AgentStatus>;
+  plan(desired: Desired): Action[];
+  /** Starts the stop; the process ends soon after. */
+  stop(): void;
+  readonly history: History;
+}
+
+export interface ControlServer {
+  close(): Promise<void>;
+}
+
+/** Listens at `path`; undefined when an agent listens there already. */
+export async function startControl(
+  path: string,
+  handlers: ControlHandlers,
+): Promise<ControlServer | undefined> {
+  const server = createServer((request, response) => {
+    route(request, response, handlers).catch((error: unknown) => answerError(response, error));
+  });
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  if ((await claimSocket(server, path)) === 'taken') return undefined;
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        // `logs -f` and idle keep-alives would hold it open.
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handlers: ControlHandlers,
+): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
+  switch (`${request.method} ${pathname}`) {
+    case 'GET /status':
+      return answer(response, 200, await handlers.status());
+    case 'POST /plan':
+      return answer(response, 200, handlers.plan(await readDesired(request)));
+    case 'GET /logs':
+      return sendLogs(response, handlers.history, searchParams.get('follow') === '1');
+    case 'POST /stop':
+      answer(response, 202, { pid: process.pid });
+      return handlers.stop();
+    default:
+      return answer(response, 404, { code: 'usage', message: `no such call: ${request.method} ${pathname}` });
+  }
+}
+
+function sendLogs(response: ServerResponse, history: History, follow: boolean): void {
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  for (const entry of history.recent()) response.write(`${JSON.stringify(entry)}\n`);
+  if (!follow) {
+    response.end();
+    return;
+  }
+  // Headers leave with the first entry; without one the follower would wait for them.
+  response.flushHeaders();
+  const stop = history.listen((entry) => {
+    if (response.writableLength > MAX_UNREAD_BYTES) response.destroy();
+    else response.write(`${JSON.stringify(entry)}\n`);
+  });
+  response.once('close', stop);
+}
+
+async function readDesired(request: IncomingMessage): Promise<Desired> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES)
+      throw new PortalError('usage', `the configuration is above ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (error) {
+    throw new PortalError('usage', 'the body is not JSON', { cause: error });
+  }
+  if (!isDesired(body)) throw new PortalError('usage', 'the body is not a configuration');
+  return body;
+}
+
+/** Its sender is this same program, so the outline is enough. */
+function isDesired(value: unknown): value is Desired {
+  const { relays, services } = (value ?? {}) as Partial<Desired>;
+  return Array.isArray(relays) && Array.isArray(services);
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function answerError(response: ServerResponse, thrown: unknown): void {
+  const error = asPortalError(thrown);
+  if (response.headersSent) response.destroy();
+  else answer(response, error.code === 'usage' ? 400 : 500, summarizeError(error));
+}

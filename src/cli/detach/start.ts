@@ -1,0 +1,167 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { PortalError } from '../../lib/errors.js';
+import { deferred } from '../../lib/wait.js';
+import type { Context } from '../context.js';
+import { ConfigInvalid, errorOf } from '../failure.js';
+import { listenForInterrupts } from '../interrupts.js';
+import { LeaseBoard } from '../lease-board.js';
+import type { Reporter, TimedEvent } from '../reporters/reporter.js';
+import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
+
+/** Loading, identity, sockets: an agent that has not started by then never will. */
+const START_TIMEOUT_MS = 30_000;
+/** Its drain, and a little more. */
+const END_TIMEOUT_MS = 12_000;
+
+export interface StartOptions {
+  /** Until every service is ready, for at most so long; undefined: until the agent has started. */
+  readonly waitMs: number | undefined;
+  /** What it reads from standard input, if its configuration comes from there. */
+  readonly stdin: string | undefined;
+  readonly reporter: Reporter;
+}
+
+/**
+ * Runs this same command line in a process of its own, shows what that process tells until it is on its feet,
+ * and lets it go. Gives its process id. When it fails, or does not make it in time, nothing stays behind.
+ */
+export async function startDetached(context: Context, options: StartOptions): Promise<number> {
+  const child = spawnAgent(context, options.stdin);
+  const interrupts = listenForInterrupts();
+  try {
+    await untilSatisfied(child, options, interrupts.signal);
+    await letGo(child);
+    return child.pid!;
+  } catch (error) {
+    await end(child);
+    throw error;
+  } finally {
+    interrupts.dispose();
+    await options.reporter.close();
+  }
+}
+
+function spawnAgent(context: Context, stdin: string | undefined): ChildProcess {
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...context.argv], {
+    cwd: context.cwd,
+    env: { ...context.env, [DETACHED_ENV]: '1' },
+    detached: true,
+    windowsHide: true,
+    // Nothing of ours is inherited: a terminal that closes, or a pipe that is read to its end, is not held open.
+    stdio: [stdin === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore', 'ipc'],
+  });
+  child.stdin?.on('error', () => undefined).end(stdin);
+  return child;
+}
+
+async function untilSatisfied(
+  child: ChildProcess,
+  options: StartOptions,
+  interrupted: AbortSignal,
+): Promise<void> {
+  const { reporter, waitMs } = options;
+  const satisfied = deferred<void>();
+  const watch = new StartWatch(waitMs !== undefined);
+  let failure: PortalError | undefined;
+
+  child.on('message', (message) => {
+    const told = message as FromAgent;
+    if (told.kind === 'failed')
+      failure = told.problems ? new ConfigInvalid(told.problems) : errorOf(told.error);
+    else if (told.kind === 'problems') reporter.problems(told.problems);
+    else if (told.kind === 'warning') reporter.warning(told.message);
+    else if (told.kind === 'begin') {
+      watch.begin(new LeaseBoard(told.expected));
+      reporter.begin(told.expected);
+    } else {
+      reporter.event(told.event);
+      const verdict = watch.note(told.event);
+      if (verdict === 'good') satisfied.resolve();
+      if (verdict instanceof PortalError) satisfied.reject(verdict);
+    }
+  });
+  child.once('error', (error) =>
+    satisfied.reject(
+      new PortalError('internal', `the background process cannot be started: ${error.message}`, {
+        cause: error,
+      }),
+    ),
+  );
+  // 'close', not 'exit': by then every message has arrived.
+  child.once('close', (code, signal) => {
+    const how = signal ?? `exit code ${code}`;
+    satisfied.reject(
+      failure ?? new PortalError('internal', `the background process ended (${how}) and did not say why`),
+    );
+  });
+  const onInterrupt = (): void => satisfied.reject(new PortalError('aborted', 'the start was cancelled'));
+  interrupted.addEventListener('abort', onInterrupt, { once: true });
+  const boundMs = waitMs ?? START_TIMEOUT_MS;
+  const timer = setTimeout(() => satisfied.reject(watch.late(boundMs)), boundMs);
+  try {
+    await satisfied.promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Decides from the events whether the start has succeeded. */
+class StartWatch {
+  readonly #forReady: boolean;
+  #board = new LeaseBoard([]);
+
+  constructor(forReady: boolean) {
+    this.#forReady = forReady;
+  }
+
+  begin(board: LeaseBoard): void {
+    this.#board = board;
+  }
+
+  note(event: TimedEvent): 'good' | 'undecided' | PortalError {
+    if (!this.#forReady) return event.event === 'started' ? 'good' : 'undecided';
+    this.#board.note(event);
+    if (event.event === 'ready') return 'good';
+    // When all fail, the agent says so itself, and ends.
+    if (
+      event.event !== 'lease' ||
+      this.#board.outcome(event.service) !== 'failed' ||
+      this.#board.allFailed()
+    ) {
+      return 'undecided';
+    }
+    const { code = 'internal', message = 'failed', hint } = event.error ?? {};
+    return errorOf({ code, message: `${event.service}: ${message}`, ...(hint !== undefined && { hint }) });
+  }
+
+  late(boundMs: number): PortalError {
+    const pending = this.#board.services('pending');
+    const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
+    return new PortalError('timeout', `${what}, after ${boundMs / 1000} s; the agent was stopped again`, {
+      hint: 'Without --wait it keeps trying; --timeout changes the bound.',
+    });
+  }
+}
+
+async function letGo(child: ChildProcess): Promise<void> {
+  await tell(child, { kind: 'keep' });
+  if (child.connected) child.disconnect();
+  child.unref();
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const gone = once(child, 'exit');
+  await tell(child, { kind: 'stop' });
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
+  await gone;
+  clearTimeout(timer);
+}
+
+function tell(child: ChildProcess, message: ToAgent): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.connected) child.send(message, () => resolve());
+    else resolve();
+  });
+}

@@ -1,0 +1,123 @@
+import type { Argument, Command, Option } from 'commander';
+import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, type Example } from './examples.js';
+import { grammarOnly } from './program.js';
+
+/** docs/cli.md, read off the same tree that parses the command line. */
+export function renderCliDocs(): string {
+  const program = grammarOnly();
+  const commands = leaves(program, '');
+  return [
+    '<!-- Generated from src/cli/program.ts by scripts/generate.mjs. Do not edit. -->',
+    '# Command line',
+    program.description(),
+    exampleBlock(PROGRAM_EXAMPLES),
+    OVERVIEW,
+    ...commands.map(({ command, name }) => section(command, name)),
+    BEHAVIOUR,
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+interface Leaf {
+  readonly command: Command;
+  readonly name: string;
+}
+
+function leaves(command: Command, name: string): Leaf[] {
+  return command.commands.flatMap((child) => {
+    const fullName = `${name} ${child.name()}`.trim();
+    return child.commands.length > 0 ? leaves(child, fullName) : [{ command: child, name: fullName }];
+  });
+}
+
+function section(command: Command, name: string): string {
+  const help = command.createHelp();
+  const options = help.visibleOptions(command).filter((option) => option.long !== '--help');
+  const syntax = [
+    'portal',
+    name,
+    ...command.registeredArguments.map(argumentText),
+    ...(options.length > 0 ? ['[options]'] : []),
+  ];
+  const rows = [
+    ...command.registeredArguments.map((argument) =>
+      row(argumentText(argument), argument.description, argument.argChoices),
+    ),
+    ...options.map((option) => row(option.flags, optionText(option), option.argChoices)),
+  ];
+  const table = rows.length > 0 ? ['| | |\n|---|---|', ...rows].join('\n') : '';
+  return [
+    `## portal ${name}`,
+    sentence(command.description()),
+    `\`\`\`sh\n${syntax.join(' ')}\n\`\`\``,
+    table,
+    exampleBlock(COMMAND_EXAMPLES[name] ?? []),
+  ]
+    .filter(Boolean)
+    .join('\n\n');
+}
+
+function argumentText(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+function optionText({ description, defaultValue, negate }: Option): string {
+  const isShown = defaultValue !== undefined && !negate;
+  return isShown ? `${description} (default: \`${String(defaultValue)}\`)` : description;
+}
+
+function row(term: string, description: string, choices: readonly string[] | undefined): string {
+  const oneOf = choices ? `: ${choices.map((choice) => `\`${choice}\``).join(', ')}` : '';
+  return `| \`${term}\` | ${description.replaceAll('|', '\\|')}${oneOf} |`;
+}
+
+function exampleBlock(examples: readonly Example[]): string {
+  if (examples.length === 0) return '';
+  return ['```sh', ...examples.flatMap(({ run, does }) => [`# ${does}`, run]), '```'].join('\n');
+}
+
+const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+
+const OVERVIEW = `Every command takes \`--json\` (one JSON object a line on stdout) and \`--help\`. Results go to stdout, progress and
+errors to stderr. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder.`;
+
+const BEHAVIOUR = `## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | done; for \`portal up\`: stopped in order, by a signal or \`portal down\` |
+| 1 | failed at run time |
+| 2 | the command line or the configuration is wrong |
+| 3 | \`portal plan\` found changes |
+| 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM cut the orderly stop short |
+
+## Background agents
+
+\`portal up --detach\` returns once the agent has started, \`portal up --wait\` once every service is ready; the agent
+then runs on, and \`status\`, \`logs\` and \`down\` find it by its file. When a service fails for good, or \`--timeout\`
+passes first, \`--wait\` stops the agent again and exits 1: nothing is left running that was not asked for.
+
+An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`
+speak to the only agent that runs.
+
+## Events
+
+With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`time\` (ISO 8601) and \`event\`:
+
+| event | fields |
+|---|---|
+| \`started\` | pid, file, ca? |
+| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, error? |
+| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
+| \`applied\` | revision, opened, updated, replaced, closed, kept: names; durationMs |
+| \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
+| \`refused\` | service, reason, remote |
+| \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
+| \`error\` | code, message, hint: what the process ends with |
+| \`dropped\` | lines: how many were not read in time and are missing here |
+
+Other commands print one object: \`valid\`, \`plan\` (actions), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
+\`completion\`; \`portal relay\` prints \`listening\` (url, domain, ca) first. \`portal logs --json\` prints events as above,
+and \`log\` (level, message, fields) besides.`;

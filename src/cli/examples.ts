@@ -1,0 +1,58 @@
+/** A command line and what it is for, as help and docs/cli.md show it. */
+export interface Example {
+  readonly run: string;
+  readonly does: string;
+}
+
+export const PROGRAM_EXAMPLES: readonly Example[] = [
+  { run: 'portal init', does: 'write a portal.yaml for this folder' },
+  { run: 'portal up', does: 'publish its services and stay' },
+  { run: 'portal expose 3000', does: 'publish one port, without a file' },
+];
+
+/** By the command's full name, without `portal`. */
+export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  up: [
+    { run: 'portal up', does: 'everything in portal.yaml, reloaded at each save' },
+    { run: 'portal up web api', does: 'only these two services' },
+    { run: 'portal up --wait', does: 'in the background; returns once all are ready' },
+  ],
+  plan: [{ run: 'portal plan || [ $? -eq 3 ]', does: 'show changes, and fail only on errors' }],
+  validate: [
+    { run: 'portal validate', does: 'every error, with its line' },
+    { run: 'portal validate --print', does: 'the configuration with variables and overlay filled in' },
+  ],
+  status: [{ run: 'portal status --json', does: 'for programs' }],
+  logs: [{ run: 'portal logs -f', does: 'what happened lately, then live' }],
+  expose: [
+    { run: 'portal expose 3000', does: 'a local port' },
+    { run: 'portal expose localhost:8080 --name demo', does: 'under a name of your own' },
+    { run: 'portal expose 3000 --relay https://relay.example.com', does: 'on this relay' },
+  ],
+  init: [{ run: 'portal init --port 5173', does: 'for the service on port 5173' }],
+  trust: [
+    { run: 'portal trust', does: 'show the commands that make this machine trust the local CA' },
+    { run: 'portal trust --install', does: 'run them' },
+  ],
+  'identity new': [{ run: 'portal identity new --force', does: 'replace the identity, keeping a backup' }],
+  'identity export': [{ run: 'portal identity export --yes > key.txt', does: 'take the key elsewhere' }],
+  relay: [
+    { run: 'portal relay', does: 'for *.localhost, with a certificate of the local CA' },
+    {
+      run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --cert chain.pem --key key.pem',
+      does: 'for everyone',
+    },
+  ],
+  completion: [
+    { run: 'portal completion bash > ~/.local/share/bash-completion/completions/portal', does: 'bash' },
+    { run: 'portal completion zsh > "${fpath[1]}/_portal"', does: 'zsh' },
+    { run: 'portal completion fish > ~/.config/fish/completions/portal.fish', does: 'fish' },
+  ],
+};
+
+/** Examples below a help text, in two columns. */
+export function exampleText(examples: readonly Example[]): string {
+  const width = Math.min(Math.max(...examples.map(({ run }) => run.length)), 44);
+  const lines = examples.map(({ run, does }) => `  $ ${run.padEnd(width)}  ${does}`);
+  return ['', 'Examples:', ...lines, ''].join('\n');
+}

@@ -1,0 +1,93 @@
+import { CommanderError } from 'commander';
+import type { ErrorSummary } from '../agent/status.js';
+import type { Problem } from '../config/problem.js';
+import type { ProblemSummary } from '../reconcile/events.js';
+import { ERRORS, PortalError, asPortalError, type ErrorCode } from '../lib/errors.js';
+import type { Context, ExitCode } from './context.js';
+import { createStyle } from './style.js';
+
+/** The configuration has errors: every one of them, placed. */
+export class ConfigInvalid extends PortalError {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super('config_invalid', countProblems(problems));
+    this.problems = problems;
+  }
+}
+
+/** Tells of an error in the form that was asked for, and gives the exit code it stands for. */
+export async function reportFailure(context: Context, thrown: unknown): Promise<ExitCode> {
+  const error = thrown instanceof CommanderError ? fromCommander(thrown) : asPortalError(thrown);
+  if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
+  else if (context.json) context.stdout.line(JSON.stringify(failureEvent(error)));
+  else reportText(context, error);
+  return error.exitCode;
+}
+
+/** What is worth saying about a configuration that is valid. */
+export async function reportWarnings(context: Context, warnings: readonly Problem[]): Promise<void> {
+  if (warnings.length === 0) return;
+  const { formatProblem } = await import('../config/frame.js');
+  for (const warning of warnings)
+    context.stderr.line(formatProblem(warning, { color: context.stderr.color }));
+}
+
+/** The problems of a refused file, with code frames; a `rejected` event in JSON. */
+async function reportProblems(context: Context, problems: readonly Problem[]): Promise<void> {
+  if (context.json) {
+    const errors = problems.map(summarizeProblem);
+    context.stdout.line(JSON.stringify({ time: new Date().toISOString(), event: 'rejected', errors }));
+    return;
+  }
+  const { formatProblem } = await import('../config/frame.js');
+  const style = createStyle(context.stderr.color);
+  for (const problem of problems) {
+    context.stderr.line(formatProblem(problem, { color: context.stderr.color }));
+    context.stderr.line();
+  }
+  context.stderr.line(style.red(countProblems(problems)));
+}
+
+export function summarizeProblem(problem: Problem): ProblemSummary {
+  const { frame: _, ...summary } = problem;
+  return summary;
+}
+
+export function summarizeError(error: PortalError): ErrorSummary {
+  return { code: error.code, message: error.message, hint: error.hint ?? ERRORS[error.code].remedy };
+}
+
+/** The error that another process summarized, as if it had been thrown here. */
+export function errorOf({ code, message, hint }: ErrorSummary): PortalError {
+  const known: ErrorCode = code in ERRORS ? (code as ErrorCode) : 'internal';
+  return new PortalError(known, message, hint === undefined ? {} : { hint });
+}
+
+function failureEvent(error: PortalError): object {
+  return { time: new Date().toISOString(), event: 'error', ...summarizeError(error) };
+}
+
+function reportText(context: Context, error: PortalError): void {
+  const style = createStyle(context.stderr.color);
+  const { message, hint } = summarizeError(error);
+  context.stderr.line(`${style.red('error:')} ${message} ${style.dim(`[${error.code}]`)}`);
+  if (hint) context.stderr.line(`  ${hint}`);
+  if (error.code !== 'internal') return;
+  // A fault of ours: whoever reports it needs the place.
+  const { cause } = error;
+  context.stderr.line(style.dim((cause instanceof Error ? cause.stack : error.stack) ?? ''));
+}
+
+function countProblems(problems: readonly Problem[]): string {
+  const count = problems.length === 1 ? '1 error' : `${problems.length} errors`;
+  const files = [...new Set(problems.map((problem) => problem.file))].join(', ');
+  return files ? `${count} in ${files}` : count;
+}
+
+/** Commander's message is "error: what\n(Did you mean …?)". */
+function fromCommander(error: CommanderError): PortalError {
+  const [what = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const hint = suggestion?.replace(/^\(|\)$/g, '');
+  return new PortalError('usage', what, hint ? { hint } : {});
+}

@@ -1,0 +1,59 @@
+import type { Desired } from '../config/desired.js';
+import { followConfig } from '../config/follow.js';
+import type { LoadOptions, LoadResult } from '../config/load.js';
+import type { Problem } from '../config/problem.js';
+import { asPortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import type { Runner } from '../reconcile/runner.js';
+import type { Loaded } from './load.js';
+import type { Reporter } from './reporters/reporter.js';
+
+export interface FollowFile {
+  readonly loading: LoadOptions;
+  /** What was started with. */
+  readonly loaded: Loaded;
+  readonly select: (desired: Desired) => Desired;
+  readonly reporter: Reporter;
+}
+
+/** Every save becomes what runs, or, if something is wrong with it, is told and changes nothing. */
+export function followFile({ loading, loaded, select, reporter }: FollowFile) {
+  return (runner: Runner, log: Logger): Promise<{ close(): Promise<void> }> => {
+    const onError = (error: unknown): void => {
+      const { message } = asPortalError(error);
+      log.error({ error: message }, 'following the configuration failed');
+      reporter.warning(`changes of the configuration may go unnoticed: ${message}`);
+    };
+    const refuse = (problems: readonly Problem[]): void => {
+      reporter.problems(problems);
+      runner.reject(problems);
+    };
+    const onLoaded = (result: LoadResult): void => {
+      if (!result.ok) return refuse(result.problems);
+      if (result.desired.identityFile !== loaded.desired.identityFile)
+        return refuse([identityChanged(result.file)]);
+      reporter.problems(result.warnings);
+      runner.apply(select(result.desired)).catch(onError);
+    };
+    return followConfig({
+      load: loading,
+      initial: loaded,
+      signal: new AbortController().signal,
+      onLoaded,
+      onError,
+    });
+  };
+}
+
+/** Every lease belongs to the identity it was opened with. */
+function identityChanged(file: string): Problem {
+  return {
+    file,
+    line: 1,
+    column: 1,
+    path: '/identity',
+    code: 'restart_required',
+    message: 'the identity cannot change while the agent runs',
+    hint: 'Stop it with `portal down` and start it again with `portal up`.',
+  };
+}

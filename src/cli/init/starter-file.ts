@@ -1,0 +1,33 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Where the schema lies in a project that installs Portal, and on the network for everyone else. */
+const INSTALLED_SCHEMA = 'node_modules/portal-tunnel/schema/portal.schema.json';
+const PUBLISHED_SCHEMA = 'https://unpkg.com/portal-tunnel/schema/portal.schema.json';
+
+/** What the first line of the file names for editors; never a path of this one machine. */
+export async function schemaReference(folder: string): Promise<string> {
+  return access(join(folder, INSTALLED_SCHEMA)).then(
+    () => `./${INSTALLED_SCHEMA}`,
+    () => PUBLISHED_SCHEMA,
+  );
+}
+
+export function starterFile({ port, schema }: { port: number; schema: string }): string {
+  return `# yaml-language-server: $schema=${schema}
+version: 1
+
+# Relays carry the bytes. Without this, one runs inside \`portal up\`, for this machine alone.
+# relays:
+#   urls: [https://relay.example.com]
+
+services:
+  # The key is the name: https://web.localhost:8443. The value is where visitors end up.
+  web: ${port}
+
+  # The same, written out, with a name of everyone's own:
+  # api:
+  #   name: api-\${user}
+  #   target: 127.0.0.1:3001
+`;
+}

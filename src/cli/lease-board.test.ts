@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import type { Phase } from '../agent/status.js';
+import { LeaseBoard } from './lease-board.js';
+
+const lease = (service: string, relay: string, phase: Phase) =>
+  ({ event: 'lease', service, relay, phase }) as const;
+
+test('a service is ready when those of its leases that can be are', () => {
+  const board = new LeaseBoard([{ service: 'web', leases: 2 }]);
+  board.note(lease('web', 'https://a', 'ready'));
+  expect(board.outcome('web')).toBe('pending');
+  board.note(lease('web', 'https://b', 'failed'));
+  expect(board.outcome('web')).toBe('ready');
+});
+
+test('an embedded relay may change its name on the way', () => {
+  const board = new LeaseBoard([{ service: 'web', leases: 1 }]);
+  board.note(lease('web', 'embedded:8443', 'connecting'));
+  board.note(lease('web', 'https://localhost:8443', 'ready'));
+  expect(board.outcome('web')).toBe('ready');
+});
+
+test('all have failed only when each has, and there is one', () => {
+  expect(new LeaseBoard([]).allFailed()).toBe(false);
+  const board = new LeaseBoard([
+    { service: 'web', leases: 1 },
+    { service: 'api', leases: 1 },
+  ]);
+  board.note(lease('web', 'https://a', 'failed'));
+  expect(board.allFailed()).toBe(false);
+  expect(board.services('pending')).toEqual(['api']);
+  board.note(lease('api', 'https://a', 'failed'));
+  expect(board.allFailed()).toBe(true);
+});
+
+test('services that nobody expected are left alone', () => {
+  const board = new LeaseBoard([{ service: 'web', leases: 1 }]);
+  board.note(lease('later', 'https://a', 'failed'));
+  expect(board.services('failed')).toEqual([]);
+});

@@ -1,0 +1,43 @@
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { LoadOptions, LoadResult } from '../config/load.js';
+import { PortalError, type ErrorCode } from '../lib/errors.js';
+import type { AgentKey } from './control/address.js';
+import type { Context } from './context.js';
+import { ConfigInvalid } from './failure.js';
+
+export type Loaded = Extract<LoadResult, { ok: true }>;
+
+/** How `portal.yaml` is loaded for this process. */
+export function loadOptions(context: Context, file: string | undefined): LoadOptions {
+  const { cwd, env, stdin } = context;
+  return { cwd, env, stdin: () => text(stdin), ...(file !== undefined && { file }) };
+}
+
+/**
+ * The configuration. Throws `ConfigInvalid` with every problem that is in it, and a plain error when there is
+ * no file to have problems.
+ */
+export async function load(options: LoadOptions): Promise<Loaded> {
+  const { loadConfig } = await import('../config/load.js');
+  const result = await loadConfig(options);
+  if (result.ok) return result;
+  const [problem] = result.problems;
+  if (problem && ABSENT.has(problem.code)) {
+    const { code, message, hint } = problem;
+    throw new PortalError(code, message, hint === undefined ? {} : { hint });
+  }
+  throw new ConfigInvalid(result.problems);
+}
+
+const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable']);
+
+/**
+ * Which agent belongs to a file. The folder's real path counts, and the name in it as it stands: a file that
+ * is a symbolic link keeps its agent when the link is swapped.
+ */
+export async function agentKey(file: string): Promise<AgentKey> {
+  const folder = dirname(file);
+  return { file: join(await realpath(folder).catch(() => folder), basename(file)) };
+}

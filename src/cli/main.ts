@@ -1,0 +1,43 @@
+import { CommanderError } from 'commander';
+import { createContext, type Context, type ExitCode } from './context.js';
+import { reportFailure } from './failure.js';
+import { createProgram } from './program.js';
+
+/** Runs `portal` with the arguments of the process, and ends the process. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const context = createContext(argv.slice(2));
+  const fail = async (error: unknown): Promise<void> => exit(context, await reportFailure(context, error));
+  process.on('uncaughtException', (error) => void fail(error));
+  process.on('unhandledRejection', (error) => void fail(error));
+  await exit(context, await run(context));
+}
+
+async function run(context: Context): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  const program = createProgram({
+    write: (text) => context.stdout.write(text),
+    execute: (load) =>
+      async function execute() {
+        const command = await load();
+        code = await command.run(context, { args: this.args, options: this.opts() });
+      },
+  });
+  try {
+    await program.parseAsync(context.argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError && isAnswered(error)) return 0;
+    return reportFailure(context, error);
+  }
+}
+
+/** Commander ends --help, --version and a bare `portal` with an error too; their text is out already. */
+function isAnswered(error: CommanderError): boolean {
+  return error.exitCode === 0 || error.code === 'commander.help';
+}
+
+/** Pipes are asynchronous in Node: without the flush an exit would cut the output off. */
+async function exit(context: Context, code: ExitCode): Promise<void> {
+  await Promise.all([context.stdout.flush(), context.stderr.flush()]);
+  process.exit(code);
+}

@@ -1,0 +1,230 @@
+import { readFileSync } from 'node:fs';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import type { CommandModule } from './context.js';
+import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+
+/** Turns the way to a command's module into commander's action. */
+export type Execute = <Options extends object>(
+  load: () => Promise<CommandModule<Options>>,
+) => (this: Command) => Promise<void>;
+
+export interface ProgramOptions {
+  readonly execute: Execute;
+  /** Where help and the version go. */
+  readonly write: (text: string) => void;
+}
+
+/**
+ * The whole grammar of the command line. Help, shell completion and docs/cli.md are read off this one tree;
+ * what a command does is imported only when it runs, so that `portal --help` costs next to nothing.
+ */
+export function createProgram({ execute, write }: ProgramOptions): Command {
+  const program = new Command('portal')
+    .description('Local services on public URLs, declared in portal.yaml.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .option('--json', 'one JSON object a line on stdout, for programs')
+    .helpOption('-h, --help', 'print help')
+    .configureHelp({ showGlobalOptions: true })
+    // Errors are told in one place for all commands: cli/failure.ts.
+    .configureOutput({ writeOut: write, writeErr: write, outputError: () => undefined })
+    .exitOverride()
+    .addHelpText('after', exampleText(PROGRAM_EXAMPLES));
+
+  program.commandsGroup('Every day:');
+  addUp(program, execute);
+  program
+    .command('plan')
+    .description('show what `up` would change now; exits 3 when there is something')
+    .addOption(file())
+    .action(execute(() => import('./commands/plan.js')));
+  program
+    .command('validate')
+    .description('check the configuration and show every error')
+    .addOption(file())
+    .option('--print', 'print the effective configuration, secrets masked')
+    .action(execute(() => import('./commands/validate.js')));
+  addRunning(program, execute);
+  addExpose(program, execute);
+
+  program.commandsGroup('Set up:');
+  addSetUp(program, execute);
+
+  program.commandsGroup('Operate:');
+  addRelay(program, execute);
+
+  program.commandsGroup('Tools:');
+  program
+    .command('schema')
+    .description('print the JSON schema of portal.yaml')
+    .action(execute(() => import('./commands/schema.js')));
+  program
+    .command('completion')
+    .description('print a completion script for a shell')
+    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+    .action(execute(() => import('./commands/completion.js')));
+
+  program.addHelpCommand(
+    new Command('help').argument('[command]').description('print help of a command').helpGroup('Tools:'),
+  );
+
+  addExamples(program, '');
+  return program;
+}
+
+/** The grammar without anything behind it, for what is generated from it. */
+export function grammarOnly(): Command {
+  return createProgram({ execute: () => () => Promise.resolve(), write: () => undefined });
+}
+
+function addUp(program: Command, execute: Execute): void {
+  program
+    .command('up')
+    .description('publish the services of portal.yaml, and follow its changes')
+    .argument('[services...]', 'only these services')
+    .addOption(file())
+    .option('--no-watch', 'do not reload when the file changes')
+    .option('-d, --detach', 'run in the background; return once started')
+    .option('--wait', 'as --detach, but return once all services are ready; exit 1 if one fails')
+    .addOption(seconds('--timeout <seconds>', 'how long --wait waits').default(60))
+    .action(execute(() => import('./commands/up.js')));
+}
+
+/** Commands that talk to the agent that runs for a file. */
+function addRunning(program: Command, execute: Execute): void {
+  program
+    .command('status')
+    .description('show services, URLs and relays of the running agent')
+    .addOption(file())
+    .action(execute(() => import('./commands/status.js')));
+  program
+    .command('logs')
+    .description('show what the running agent did lately')
+    .option('-f, --follow', 'stay and show what comes')
+    .addOption(file('--file <file>'))
+    .action(execute(() => import('./commands/logs.js')));
+  program
+    .command('down')
+    .description('stop the running agent, visitors drained')
+    .addOption(file())
+    .action(execute(() => import('./commands/down.js')));
+}
+
+function addExpose(program: Command, execute: Execute): void {
+  program
+    .command('expose')
+    .description('publish one local service without a file')
+    .argument('[target]', 'a port, host:port, unix:/path or http(s)://host:port')
+    .option('--name <label>', 'its name on the relay (default: made from your identity and the target)')
+    .option('--tcp', 'a raw TCP port of the relay')
+    .option('--udp', 'a UDP port of the relay')
+    .option('--udp-addr <target>', 'where datagrams go, if not to the target')
+    .addOption(list('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
+    .addOption(list('--relay <url>', 'a relay to publish on (repeatable; default: one in this process)'))
+    .option('--chain <url,url>', "a chain of relays, the visitors' side first")
+    .option('--pin <pin>', 'visitors must enter this PIN')
+    .addOption(list('--allow-ip <range>', 'only visitors from this address or range (repeatable)'))
+    .option('--inspect', 'record requests and show them in the local inspector')
+    .action(execute(() => import('./commands/expose.js')));
+}
+
+function addSetUp(program: Command, execute: Execute): void {
+  program
+    .command('init')
+    .description('write a small portal.yaml for this folder')
+    .addOption(port('--port <port>', 'the port of your service (default: guessed from package.json)'))
+    .action(execute(() => import('./commands/init.js')));
+  program
+    .command('trust')
+    .description('make browsers of this machine trust the local CA')
+    .addOption(new Option('--install', 'run the commands instead of showing them').conflicts('uninstall'))
+    .option('--uninstall', 'take the trust back')
+    .action(execute(() => import('./commands/trust.js')));
+  const identity = program.command('identity').description('the key that owns your names on relays');
+  identity
+    .command('show', { isDefault: true })
+    .description('print the address and the file')
+    .addOption(identityOf())
+    .action(execute(() => import('./commands/identity-show.js')));
+  identity
+    .command('new')
+    .description('make a new identity')
+    .addOption(identityOf())
+    .option('--force', 'replace an existing one; it is kept beside as a backup')
+    .action(execute(() => import('./commands/identity-new.js')));
+  identity
+    .command('export')
+    .description('print the private key')
+    .addOption(identityOf())
+    .option('--yes', 'yes, print the secret')
+    .action(execute(() => import('./commands/identity-export.js')));
+}
+
+function addRelay(program: Command, execute: Execute): void {
+  program
+    .command('relay')
+    .description('run a relay')
+    .option('--domain <name>', 'names are given out below this domain', 'localhost')
+    .option('--listen <address>', 'host:port for visitors and agents', '127.0.0.1:8443')
+    .option('--tcp-ports <a-b>', 'ports to give to services of mode tcp')
+    .option('--udp-ports <a-b>', 'ports to give to services of mode udp')
+    .option('--cert <file>', 'certificate chain for the domain and *.domain, PEM')
+    .option('--key <file>', 'its private key, PEM')
+    .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
+    .option('--data-dir <folder>', "where the relay's key and names are kept")
+    .option('--metrics <address>', 'serve Prometheus metrics here')
+    .addOption(
+      new Option('--log-level <level>', 'what is logged to stderr')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .action(execute(() => import('./commands/relay.js')));
+}
+
+function addExamples(command: Command, name: string): void {
+  for (const child of command.commands) {
+    const fullName = `${name} ${child.name()}`.trim();
+    const examples = COMMAND_EXAMPLES[fullName];
+    if (examples) child.addHelpText('after', exampleText(examples));
+    addExamples(child, fullName);
+  }
+}
+
+const file = (flags = '-f, --file <file>'): Option =>
+  new Option(
+    flags,
+    'the configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
+  );
+
+const identityOf = (): Option =>
+  new Option(
+    '-f, --file <file>',
+    'use the identity of this configuration (default: portal.yaml here or above)',
+  );
+
+const list = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((value: string, values: string[] | undefined) => [
+    ...(values ?? []),
+    value,
+  ]);
+
+const seconds = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((value) => {
+    const number = Number(value);
+    if (!(number > 0 && number <= 86_400))
+      throw new InvalidArgumentError('It is a number of seconds above 0.');
+    return number;
+  });
+
+const port = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((value) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < 1 || number > 65_535) {
+      throw new InvalidArgumentError('It is a port from 1 to 65535.');
+    }
+    return number;
+  });
+
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

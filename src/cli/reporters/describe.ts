@@ -1,0 +1,70 @@
+import type { ErrorSummary } from '../../agent/status.js';
+import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
+import { printable, type Style } from '../style.js';
+
+type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Applied = Extract<PortalEvent, { event: 'applied' }>;
+
+/** An event as one line for a person. */
+export function describeEvent(event: PortalEvent, style: Style): string {
+  switch (event.event) {
+    case 'started':
+      return `started (pid ${event.pid})${event.file === null ? '' : ` for ${event.file}`}`;
+    case 'lease':
+      return describeLease(event, style);
+    case 'ready':
+      return style.green('all services are ready');
+    case 'applied':
+      return describeApplied(event);
+    case 'rejected':
+      return style.yellow('the last save has errors; everything keeps running as it was');
+    case 'refused':
+      return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
+    case 'stopped':
+      return `stopped: ${event.reason}`;
+  }
+}
+
+function describeLease(event: Lease, style: Style): string {
+  const service = style.bold(event.service);
+  const where = publicAddress(event);
+  const via = style.dim(`(${printable(event.relay)})`);
+  const why = event.error ? `: ${describeError(event.error)}` : '';
+  switch (event.phase) {
+    case 'ready':
+      return `${service}: ${style.green('ready')} at ${where ?? event.relay}`;
+    case 'failed':
+      return `${service}: ${style.red('failed')} ${via}${why}`;
+    case 'retrying':
+      return `${service}: ${style.yellow('retrying')} ${via}${why}`;
+    default:
+      return `${service}: ${event.phase} ${via}${why}`;
+  }
+}
+
+/** What the relay gave the lease; a URL, or a public port. */
+export function publicAddress(lease: Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'>): string | undefined {
+  const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr;
+  return address === undefined ? undefined : printable(address);
+}
+
+export function describeError({ code, message, hint }: ErrorSummary): string {
+  return `${printable(message)} [${printable(code)}]${hint ? ` ${printable(hint)}` : ''}`;
+}
+
+function describeApplied(event: Applied): string {
+  const { opened, updated, replaced, closed } = event;
+  const changes = Object.entries({ opened, updated, replaced, closed })
+    .filter(([, names]) => names.length > 0)
+    .map(([what, names]) => `${what} ${names.join(', ')}`);
+  return `applied revision ${event.revision}: ${changes.join('; ') || 'no change'} (${Math.round(event.durationMs)} ms)`;
+}
+
+/** Every public address of every service, as `service address` rows. */
+export function addressRows(
+  services: Readonly<Record<string, ServiceAddresses>>,
+): { service: string; address: string }[] {
+  return Object.entries(services).flatMap(([service, { urls, tcp, udp }]) =>
+    [...urls, ...tcp, ...udp].map((address) => ({ service, address: printable(address) })),
+  );
+}

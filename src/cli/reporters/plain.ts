@@ -1,0 +1,35 @@
+import type { Problem } from '../../config/problem.js';
+import type { formatProblem } from '../../config/frame.js';
+import type { Output } from '../output.js';
+import { createStyle } from '../style.js';
+import { describeEvent } from './describe.js';
+import type { Reporter } from './reporter.js';
+import { writeSummary } from './summary.js';
+
+export interface TextOutputs {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly formatProblem: typeof formatProblem;
+}
+
+/** One line per change on stderr; once ready, the addresses on stdout. For pipes, CI and dumb terminals. */
+export function plainReporter(outputs: TextOutputs): Reporter {
+  const { stderr } = outputs;
+  const style = createStyle(stderr.color);
+  let caFile: string | undefined;
+  return {
+    begin: () => undefined,
+    event: (event) => {
+      if (event.event === 'started') caFile = event.ca;
+      stderr.line(describeEvent(event, style));
+      if (event.event === 'ready') writeSummary(outputs, event, caFile);
+    },
+    problems: (problems) => writeProblems(outputs, problems),
+    warning: (message) => stderr.line(`${style.yellow('warning:')} ${message}`),
+    close: () => Promise.resolve(),
+  };
+}
+
+export function writeProblems({ stderr, formatProblem }: TextOutputs, problems: readonly Problem[]): void {
+  for (const problem of problems) stderr.line(formatProblem(problem, { color: stderr.color }));
+}

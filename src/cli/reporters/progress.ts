@@ -1,0 +1,116 @@
+import {
+  DefaultRenderer,
+  Listr,
+  ListrLogger,
+  ProcessOutput,
+  type ListrTaskWrapper,
+  type SimpleRenderer,
+} from 'listr2';
+import type { PortalEvent } from '../../reconcile/events.js';
+import { deferred, type Deferred } from '../../lib/wait.js';
+import { LeaseBoard } from '../lease-board.js';
+import type { Output } from '../output.js';
+import { createStyle } from '../style.js';
+import { describeError, publicAddress } from './describe.js';
+import type { Expected } from './reporter.js';
+
+type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Task = ListrTaskWrapper<object, typeof StderrRenderer, typeof SimpleRenderer>;
+
+/** listr2 asks whether stdout is a terminal; we draw on stderr and know that it is one. */
+class StderrRenderer extends DefaultRenderer {
+  static override nonTTY = true;
+}
+
+interface Row {
+  readonly settled: Deferred<'through' | 'left'>;
+  isSettled: boolean;
+  title: string;
+  /** Drawing starts a moment after the first event. */
+  task?: Task;
+}
+
+/** A spinner for each service of the first pass, until it is through or has failed for good. */
+export class Progress {
+  readonly #board: LeaseBoard;
+  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #addresses = new Map<string, Set<string>>();
+  readonly #drawn: Promise<unknown>;
+  readonly #style;
+
+  constructor(stderr: Output, expected: readonly Expected[]) {
+    this.#style = createStyle(stderr.color);
+    this.#board = new LeaseBoard(expected);
+    this.#rows = new Map(
+      expected.map(({ service }) => [
+        service,
+        { settled: deferred(), isSettled: false, title: this.#style.bold(service) },
+      ]),
+    );
+    // A service may fail before drawing has begun.
+    for (const { settled } of this.#rows.values()) settled.promise.catch(() => undefined);
+    this.#drawn = this.#draw(stderr);
+  }
+
+  /** Shows a lease's new phase; false when its service is settled already, or was not expected. */
+  note(lease: Lease): boolean {
+    const row = this.#rows.get(lease.service);
+    if (!row || row.isSettled) return false;
+    this.#board.note(lease);
+    const outcome = this.#board.outcome(lease.service);
+    row.title = this.#title(lease);
+    if (row.task) row.task.title = row.title;
+    if (outcome === 'ready') row.settled.resolve('through');
+    if (outcome === 'failed')
+      row.settled.reject(new Error(lease.error ? describeError(lease.error) : 'failed'));
+    row.isSettled = outcome !== 'pending';
+    return true;
+  }
+
+  /** Ends the drawing, what is still pending included. */
+  async end(): Promise<void> {
+    for (const row of this.#rows.values()) {
+      row.isSettled = true;
+      row.settled.resolve('left');
+    }
+    await this.#drawn;
+  }
+
+  #title(lease: Lease): string {
+    const addresses = this.#addresses.get(lease.service) ?? new Set();
+    this.#addresses.set(lease.service, addresses);
+    const address = publicAddress(lease);
+    if (lease.phase === 'ready' && address !== undefined) addresses.add(address);
+    const { bold, dim, cyan } = this.#style;
+    const why = lease.phase === 'retrying' && lease.error ? `: ${describeError(lease.error)}` : '';
+    const state =
+      addresses.size > 0 ? cyan([...addresses].join('  ')) : dim(`${lease.phase} ${lease.relay}${why}`);
+    return `${bold(lease.service)}  ${state}`;
+  }
+
+  #draw(stderr: Output): Promise<unknown> {
+    // Output's stream is process.stderr here: progress is drawn on terminals alone.
+    const terminal = stderr.stream as NodeJS.WriteStream;
+    const logger = new ListrLogger({
+      useIcons: true,
+      toStderr: [],
+      processOutput: new ProcessOutput(terminal, terminal, { leaveEmptyLine: false }),
+    });
+    const tasks = [...this.#rows.values()].map((row) => ({
+      title: row.title,
+      task: async (_context: object, task: Task): Promise<void> => {
+        row.task = task;
+        task.title = row.title;
+        if ((await row.settled.promise) === 'left') task.skip();
+      },
+    }));
+    return new Listr<object, typeof StderrRenderer, typeof SimpleRenderer>(tasks, {
+      concurrent: true,
+      exitOnError: false,
+      // Signals are `up`'s: it drains before it ends.
+      registerSignalListeners: false,
+      renderer: StderrRenderer,
+      rendererOptions: { logger, collapseErrors: false },
+    }).run();
+  }
+}

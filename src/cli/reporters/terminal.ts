@@ -1,0 +1,38 @@
+import { createStyle } from '../style.js';
+import { describeEvent } from './describe.js';
+import { writeProblems, type TextOutputs } from './plain.js';
+import { Progress } from './progress.js';
+import type { Reporter, TimedEvent } from './reporter.js';
+import { writeSummary } from './summary.js';
+
+/** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
+export function terminalReporter(outputs: TextOutputs): Reporter {
+  const { stderr } = outputs;
+  const style = createStyle(stderr.color);
+  let progress: Progress | undefined;
+  let caFile: string | undefined;
+
+  const show = (event: TimedEvent): void => {
+    if (event.event === 'lease' && progress?.note(event)) return;
+    // The summary says as much.
+    if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;
+    if (event.event === 'ready') writeSummary(outputs, event, caFile);
+    else stderr.line(describeEvent(event, style));
+  };
+
+  const ended = async (): Promise<void> => progress?.end();
+
+  return {
+    begin: (expected) => {
+      progress = new Progress(stderr, expected);
+    },
+    event: (event) => {
+      if (event.event === 'started') caFile = event.ca;
+      if (event.event === 'ready' || event.event === 'stopped') void ended().then(() => show(event));
+      else show(event);
+    },
+    problems: (problems) => writeProblems(outputs, problems),
+    warning: (message) => stderr.line(`${style.yellow('warning:')} ${message}`),
+    close: ended,
+  };
+}

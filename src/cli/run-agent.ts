@@ -1,0 +1,120 @@
+import { openLocalCa } from '../agent/certificates/local-ca.js';
+import type { Desired } from '../config/desired.js';
+import { loadIdentity } from '../identity/file.js';
+import { PortalError, asPortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { Scope } from '../lib/scope.js';
+import type { PortalEvent } from '../reconcile/events.js';
+import { createRunner, type Runner } from '../reconcile/runner.js';
+import type { Context, ExitCode } from './context.js';
+import { controlPlace, type AgentKey } from './control/address.js';
+import { historyLogger } from './control/history-logger.js';
+import { History } from './control/history.js';
+import { startControl } from './control/server.js';
+import { embeddedRelays } from './embedded.js';
+import { listenForInterrupts, type StopReason } from './interrupts.js';
+import { LeaseBoard } from './lease-board.js';
+import { packageVersion } from './program.js';
+import type { Expected, Reporter } from './reporters/reporter.js';
+
+/** Visitors get this long to finish after the first request to stop. */
+const DRAIN_MS = 10_000;
+/** A reader of our output that is stuck must not keep a stopped agent alive. */
+const LAST_WORDS_MS = 1_000;
+
+export interface AgentJob {
+  /** Whom `status`, `logs` and `down` ask for. */
+  readonly key: AgentKey;
+  /** Absolute path of the configuration; null without one. */
+  readonly file: string | null;
+  readonly desired: Desired;
+  readonly reporter: Reporter;
+  /** What of a configuration is run: `portal up SERVICE…` leaves the others out. */
+  readonly select: (desired: Desired) => Desired;
+  /** Begins to follow the file. */
+  readonly follow?: (runner: Runner, log: Logger) => Promise<{ close(): Promise<void> }>;
+  /** Another reason to stop, besides signals and `portal down`. */
+  readonly stop?: AbortSignal;
+}
+
+/** Runs an agent until it is asked to stop: what `portal up` and `portal expose` have in common. */
+export async function runAgent(context: Context, job: AgentJob): Promise<ExitCode> {
+  const scope = new Scope();
+  try {
+    return await runIn(scope, context, job);
+  } finally {
+    await scope.close();
+    await job.reporter.close();
+    await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
+  }
+}
+
+async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<ExitCode> {
+  const { paths, stdout, stderr } = context;
+  const interrupts = listenForInterrupts();
+  scope.defer(() => interrupts.dispose());
+  const asked = new AbortController();
+  const ask = (reason: StopReason | PortalError): void => asked.abort(reason);
+  const signals = [interrupts.signal, asked.signal, stdout.closed, stderr.closed];
+  const stopping = AbortSignal.any(job.stop ? [...signals, job.stop] : signals);
+
+  const history = new History();
+  const log = historyLogger(history);
+  const desired = job.select(job.desired);
+  const expected = expectedLeases(desired);
+  const board = new LeaseBoard(expected);
+  const emit = (event: PortalEvent): void => {
+    const timed = { time: new Date().toISOString(), ...event };
+    history.add(timed);
+    job.reporter.event(timed);
+    board.note(event);
+    if (board.allFailed()) ask(new PortalError('all_failed', 'no service could be started'));
+  };
+
+  const runner = createRunner({
+    file: job.file,
+    version: packageVersion(),
+    identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
+    caDir: paths.caDir,
+    startEmbedded: embeddedRelays(paths.caDir, log),
+    emit,
+    log,
+  });
+  const place = controlPlace(paths.runDir);
+  await place.prepare();
+  const control = await startControl(place.address(job.key), {
+    status: () => runner.status(),
+    plan: (wanted) => runner.plan(job.select(wanted)),
+    stop: () => ask('down'),
+    history,
+  });
+  if (!control)
+    throw new PortalError('already_running', `an agent already runs for ${job.file ?? 'this process'}`);
+  // Closed after the runner: that `down` loses its connection means that all is done.
+  scope.defer(() => control.close());
+
+  const { certificateFile } = await openLocalCa(paths.caDir, { log });
+  job.reporter.begin(expected);
+  emit({ event: 'started', pid: process.pid, file: job.file, ca: certificateFile });
+  scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
+  runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
+  const following = await job.follow?.(runner, log);
+  if (following) scope.defer(() => following.close());
+  await aborted(stopping);
+  if (stopping.reason instanceof Error) throw stopping.reason;
+  return 0;
+}
+
+function expectedLeases(desired: Desired): Expected[] {
+  return desired.services.map(({ service, relays }) => ({ service, leases: relays.length }));
+}
+
+const reasonText = (reason: unknown): string =>
+  reason instanceof PortalError ? reason.code : String(reason);
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
