@@ -119,7 +119,7 @@ function checkFitsMode(path: Path, service: Tree, mode: Mode, report: Report): v
 function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): void {
   const target = child(service, 'target');
   const routes = child(service, 'routes');
-  if (!target && !(mode === 'http' && routes)) {
+  if (!target && !(mode === 'http' && routes) && !hasMisspeltTarget(service)) {
     const hint = mode === 'http' ? 'Add `target: 3000`, or `routes`.' : 'Add it, as in `target: 3000`.';
     report([...path, 'target'], { message: '`target` is missing: where should visitors go?', hint });
   }
@@ -129,6 +129,11 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
       hint: 'Make the target the route `/`.',
     });
   }
+}
+
+/** An unknown key that is told to mean `target` says enough. */
+function hasMisspeltTarget(service: Tree): boolean {
+  return [...entriesOf(service)].some(([key]) => nearest(key, ['target']));
 }
 
 function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {

@@ -147,8 +147,8 @@ function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
   const wanted = keyword === 'anyOf' ? expected(schema) : TYPE_WORDS[schema.type ?? ''];
   if (path.length === 0) {
     return {
-      message: `a portal.yaml is a mapping with \`version\` and \`services\``,
-      hint: 'Run `portal init` to write one.',
+      message: data === null ? 'the file is empty' : 'the file is not a mapping',
+      hint: 'It begins with `version: 1`; `portal init` writes one.',
     };
   }
   if (data === null)

@@ -72,8 +72,11 @@ class Parser {
       uniqueKeys: false, // ours names the first place too, and is not quadratic
       resolveKnownTags: false,
     });
+    const places = new Set<number>();
     for (const error of [...document.errors, ...document.warnings]) {
       const [start, end] = error.pos;
+      if (places.has(start)) continue; // the first one at a place is the cause of the others
+      places.add(start);
       const { message, hint } = plainWords(error.code, error.message);
       this.#findings.push(syntax(this.#source, start, end, [], message, this.#braceHint(start) ?? hint));
     }

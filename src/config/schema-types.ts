@@ -86,7 +86,7 @@ export interface PortalConfig {
   };
 }
 /**
- * The pool: the relays that services are published on. Left out, the embedded relay runs inside `portal up` and serves https://NAME.localhost on this machine.
+ * The pool: the relays that services are published on. Left out, the embedded relay runs inside `portal up` and serves https://NAME.localhost:8443 on this machine.
  */
 export interface Pool {
   /**

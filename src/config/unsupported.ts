@@ -1,5 +1,5 @@
-import { finding, type Finding } from './finding.js';
-import { child, textOf, type Path, type Tree } from './tree.js';
+import { finding, type Complaint, type Finding } from './finding.js';
+import { child, entriesOf, textOf, type Path, type Tree } from './tree.js';
 
 interface Row {
   /** Keys from the root; `*` stands for any. */
@@ -90,29 +90,32 @@ function isHttpsTarget(text: string | undefined): boolean {
 
 /** One finding for each use of what is not supported yet. */
 export function findUnsupported(root: Tree): Finding[] {
-  return UNSUPPORTED.flatMap((row) =>
-    matches(root, row.path)
-      .filter(({ tree }) => !row.when || row.when(textOf(tree)))
-      .map(({ path }) =>
-        finding(root, path, {
-          code: 'not_supported',
-          message: `${row.what} is not supported yet; ${row.instead}`,
-          hint: 'Remove it, or update Portal once it is there.',
-        }),
-      ),
-  );
+  const findings: Finding[] = [];
+  const walk = (tree: Tree, path: Path, rows: readonly Row[]): void => {
+    for (const row of rows) {
+      if (row.path.length === path.length && (row.when?.(textOf(tree)) ?? true)) {
+        findings.push(finding(root, path, complaint(row)));
+      }
+    }
+    const deeper = rows.filter((row) => row.path.length > path.length);
+    for (const key of new Set(deeper.map((row) => row.path[path.length]!))) {
+      const below = deeper.filter((row) => row.path[path.length] === key);
+      if (key !== '*') {
+        const next = child(tree, key);
+        if (next) walk(next, [...path, key], below);
+      } else {
+        for (const [name, { value }] of entriesOf(tree)) walk(value, [...path, name], below);
+      }
+    }
+  };
+  walk(root, [], UNSUPPORTED);
+  return findings;
 }
 
-function matches(root: Tree, pattern: readonly string[]): { path: Path; tree: Tree }[] {
-  let found: { path: Path; tree: Tree }[] = [{ path: [], tree: root }];
-  for (const part of pattern) {
-    found = found.flatMap(({ path, tree }) => {
-      const keys = part === '*' ? (tree.kind === 'map' ? [...tree.entries.keys()] : []) : [part];
-      return keys.flatMap((key) => {
-        const next = child(tree, key);
-        return next ? [{ path: [...path, key], tree: next }] : [];
-      });
-    });
-  }
-  return found;
+function complaint({ what, instead }: Row): Complaint {
+  return {
+    code: 'not_supported',
+    message: `${what} is not supported yet; ${instead}`,
+    hint: 'Remove it, or update Portal once it is there.',
+  };
 }

@@ -1,0 +1,76 @@
+/**
+ * Writes every generated file: `node scripts/generate.mjs`; with `--check` it writes nothing, names each
+ * stale file and exits 1. To add a document, add an entry to `documents`.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import prettier from 'prettier';
+import { renderConfigDoc } from './generate/config-doc.mjs';
+import { renderErrorsDoc } from './generate/errors-doc.mjs';
+import { renderSchemaTypes } from './generate/schema-types.mjs';
+
+const root = new URL('../', import.meta.url);
+
+/**
+ * @typedef {object} Generated
+ * @property {string} path relative to the package's root
+ * @property {() => Promise<string>} render its content; formatted with prettier afterwards
+ */
+
+/** @type {Generated[]} */
+const documents = [
+  { path: 'src/config/schema-types.ts', render: async () => renderSchemaTypes(schema()) },
+  {
+    path: 'docs/config.md',
+    render: async () => renderConfigDoc(schema(), (await built('config/unsupported.js')).UNSUPPORTED),
+  },
+  { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
+];
+
+function schema() {
+  return JSON.parse(readFileSync(new URL('schema/portal.schema.json', root), 'utf8'));
+}
+
+/** A module of dist/: what a document says about the program, the program says itself. */
+async function built(path) {
+  const url = new URL(`dist/${path}`, root);
+  if (!existsSync(url))
+    throw new Error(`dist/${path} is missing: build first with \`npx tsc -p tsconfig.build.json\``);
+  return import(url.href);
+}
+
+async function content({ path, render }) {
+  const file = fileURLToPath(new URL(path, root));
+  const options = await prettier.resolveConfig(file);
+  return prettier.format(await render(), { ...options, filepath: file });
+}
+
+/** Paths of generated files that are not what they would be if they were written now. */
+export async function staleFiles() {
+  const stale = [];
+  for (const document of documents) {
+    const file = new URL(document.path, root);
+    const now = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+    if (now !== (await content(document))) stale.push(document.path);
+  }
+  return stale;
+}
+
+async function writeAll() {
+  for (const document of documents) writeFileSync(new URL(document.path, root), await content(document));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    if (process.argv.includes('--check')) {
+      const stale = await staleFiles();
+      for (const path of stale) process.stderr.write(`${path} is stale: run node scripts/generate.mjs\n`);
+      process.exitCode = stale.length > 0 ? 1 : 0;
+    } else {
+      await writeAll();
+    }
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

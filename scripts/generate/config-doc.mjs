@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+
+const PREAMBLE = new URL('./config-preamble.md', import.meta.url);
+
+/**
+ * docs/config.md: a preamble written by hand, then every key of the schema. Definitions that are mappings get
+ * a section of their own; keys that this version refuses are marked.
+ * @param {object} schema
+ * @param {readonly {path: readonly string[], when?: unknown}[]} unsupported
+ */
+export function renderConfigDoc(schema, unsupported) {
+  const sections = sectionsOf(schema);
+  return [
+    '<!-- Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema, or the preamble beside it. -->',
+    readFileSync(PREAMBLE, 'utf8'),
+    '## Keys',
+    `**Not yet** marks what the format holds and this version refuses, saying so.`,
+    ...sections.map((section) => renderSection(section, schema, unsupported)),
+  ].join('\n\n');
+}
+
+/** Mappings with fixed keys, each once, in the order a reader meets them; `path` is as in the table of what is not supported. */
+function sectionsOf(schema) {
+  const sections = [];
+  const queue = [{ title: 'The file', path: [], node: schema }];
+  while (queue.length > 0) {
+    const section = queue.shift();
+    if (sections.some((done) => done.node === section.node)) continue;
+    sections.push(section);
+    const inner = Object.entries(section.node.properties).flatMap(([key, node]) =>
+      mappingsWithin(schema, node, [...section.path, key]),
+    );
+    queue.unshift(...inner); // depth first: what belongs to a key follows it
+  }
+  return sections;
+}
+
+function mappingsWithin(schema, node, path) {
+  const target = resolve(schema, node);
+  if (target.properties) return [{ title: titleOf(path), path, node: target }];
+  const branches = (target.anyOf ?? []).flatMap((branch) => mappingsWithin(schema, branch, path));
+  const values = target.additionalProperties
+    ? mappingsWithin(schema, target.additionalProperties, [...path, '*'])
+    : [];
+  const items = target.items ? mappingsWithin(schema, target.items, [...path, '[]']) : [];
+  return [...branches, ...values, ...items];
+}
+
+function titleOf(path) {
+  const parts = path.map((part) => (part === '*' ? 'NAME' : part));
+  return `\`${parts.join('.').replaceAll('.[]', '[]')}\``;
+}
+
+function renderSection({ title, path, node }, schema, unsupported) {
+  const keys = Object.entries(node.properties).map(([key, property]) => {
+    const target = resolve(schema, property);
+    const facts = [
+      typeText(schema, property),
+      ...(node.required?.includes(key) ? ['required'] : []),
+      ...(target.default === undefined ? [] : [`default ${code(target.default)}`]),
+    ];
+    const examples = (property.examples ?? target.examples ?? []).map((example) =>
+      code(`${key}: ${typeof example === 'string' ? example : flow(example)}`),
+    );
+    return [
+      `- **\`${key}\`** — ${facts.join('; ')}`,
+      `  ${property.description ?? target.description}${notYetText([...path, key], unsupported)}`,
+      ...(examples.length > 0 ? [`  Example: ${examples.join(', ')}`] : []),
+    ].join('\n\n');
+  });
+  return [`### ${title}`, node.description, ...keys].join('\n\n');
+}
+
+/** Whether the key as a whole, or only some of its values, are refused by this version. */
+function notYetText(path, unsupported) {
+  const pointer = path.join('/');
+  const whole = unsupported.filter((row) => row.when === undefined).map((row) => row.path.join('/'));
+  if (whole.includes(pointer) || whole.includes(`${pointer}/*`)) return ' **Not yet.**';
+  const values = unsupported.filter((row) => row.path.join('/') === pointer).map((row) => row.what);
+  if (values.length === 0) return '';
+  return ` **Not yet:** ${values.map((what) => (what.includes(': ') ? `\`${what}\`` : what)).join(', ')}.`;
+}
+
+/** Definitions that have a better name than their type. */
+const TYPE_NAMES = {
+  relayUrl: 'URL',
+  port: 'port',
+  targetText: 'address',
+  dnsLabel: 'DNS label',
+  duration: 'time',
+  healthPath: 'path',
+};
+
+function typeText(schema, node) {
+  const named = TYPE_NAMES[node.$ref?.replace('#/$defs/', '')];
+  if (named) return named;
+  const target = resolve(schema, node);
+  if (target.enum) return listOf(target.enum.map(code));
+  if (target.anyOf) return listOf([...new Set(target.anyOf.map((branch) => typeText(schema, branch)))]);
+  if (target.type === 'array') return `list; each entry ${typeText(schema, target.items)}`;
+  if (target.type === 'object' && target.additionalProperties) {
+    return `mapping of names; each value ${typeText(schema, target.additionalProperties)}`;
+  }
+  if (target.type === 'integer' && target.minimum !== undefined)
+    return `${target.minimum} to ${target.maximum}`;
+  return { object: 'mapping', string: 'text', boolean: '`true` or `false`', integer: 'whole number' }[
+    target.type
+  ];
+}
+
+function listOf(words) {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** A value as YAML in flow style, quoted only where it must be. */
+function flow(value) {
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
+  if (typeof value === 'object') {
+    const pairs = Object.entries(value).map(([key, inner]) => `${key}: ${flow(inner)}`);
+    return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
+  }
+  if (typeof value !== 'string') return String(value);
+  return /^[\w./:@-]+$/.test(value) && !/^[\d.]+$|: |:$|::/.test(value) ? value : JSON.stringify(value);
+}
+
+function code(value) {
+  return `\`${typeof value === 'string' ? value : flow(value)}\``;
+}
+
+function resolve(schema, node) {
+  return node.$ref ? resolve(schema, schema.$defs[node.$ref.replace('#/$defs/', '')]) : node;
+}
