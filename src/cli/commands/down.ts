@@ -12,7 +12,7 @@ interface Options {
 /** The drain (10 s) and what comes after it. */
 const STOP_TIMEOUT_MS = 15_000;
 /** Between closing its socket and being gone, an agent has only its exit to do. */
-const EXIT_WAIT_MS = 1_000;
+const EXIT_WAIT_MS = 300;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const agent = await findAgent(context, options.file);

@@ -47,7 +47,9 @@ function describe(context: Context, ca: Ca, commands: TrustCommands, options: Op
   const { bold, dim } = createStyle(stderr.color);
   stdout.line(ca.certificateFile);
   stderr.line(`SHA-256 ${ca.fingerprint}`);
-  stderr.line(dim('Its key can vouch for local names alone (localhost, *.test, …), and stays on this machine.'));
+  stderr.line(
+    dim('Its key can vouch for local names alone (localhost, *.test, …), and stays on this machine.'),
+  );
   if (options.install || options.uninstall) return;
   stderr.line();
   stderr.line(bold('To trust it (or: portal trust --install):'));

@@ -43,10 +43,13 @@ export class ControlClient {
       options.signal,
     );
     const lines = createInterface({ input: response, crlfDelay: Infinity });
-    // An agent that is killed ends the stream without an end; readline alone would wait on.
-    response.on('error', () => lines.close()).once('close', () => lines.close());
+    // A stream that is cut off has no end; readline alone would wait on.
+    response.once('close', () => lines.close());
     try {
       for await (const line of lines) yield JSON.parse(line) as Entry;
+    } catch (error) {
+      // An agent that was killed said nothing more; that is the end of its logs.
+      if (options.signal?.aborted || systemCode(error) !== 'ECONNRESET') throw error;
     } finally {
       response.destroy();
     }

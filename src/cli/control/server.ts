@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
@@ -12,6 +12,7 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** A follower that reads no more is let go rather than buffered for. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
+const LAST_WORDS_MS = 500;
 
 /** What the local socket offers. It is reachable for its owner alone, so no call asks who is calling. */
 export interface ControlHandlers {
@@ -31,25 +32,33 @@ export async function startControl(
   path: string,
   handlers: ControlHandlers,
 ): Promise<ControlServer | undefined> {
+  const followers = new Set<ServerResponse>();
   const server = createServer((request, response) => {
-    route(request, response, handlers).catch((error: unknown) => answerError(response, error));
+    route(request, response, handlers, followers).catch((error: unknown) => answerError(response, error));
   });
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   if ((await claimSocket(server, path)) === 'taken') return undefined;
-  return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        // `logs -f` and idle keep-alives would hold it open.
-        server.closeAllConnections();
-      }),
-  };
+  return { close: () => closeServer(server, followers) };
+}
+
+/** Followers get what was told last; whoever does not take it in time is cut off. */
+function closeServer(server: Server, followers: ReadonlySet<ServerResponse>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    for (const follower of followers) follower.end();
+    server.closeIdleConnections();
+  });
 }
 
 async function route(
   request: IncomingMessage,
   response: ServerResponse,
   handlers: ControlHandlers,
+  followers: Set<ServerResponse>,
 ): Promise<void> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://agent');
   switch (`${request.method} ${pathname}`) {
@@ -58,7 +67,7 @@ async function route(
     case 'POST /plan':
       return answer(response, 200, handlers.plan(await readDesired(request)));
     case 'GET /logs':
-      return sendLogs(response, handlers.history, searchParams.get('follow') === '1');
+      return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':
       answer(response, 202, { pid: process.pid });
       return handlers.stop();
@@ -67,10 +76,10 @@ async function route(
   }
 }
 
-function sendLogs(response: ServerResponse, history: History, follow: boolean): void {
+function sendLogs(response: ServerResponse, history: History, followers?: Set<ServerResponse>): void {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for (const entry of history.recent()) response.write(`${JSON.stringify(entry)}\n`);
-  if (!follow) {
+  if (!followers) {
     response.end();
     return;
   }
@@ -80,7 +89,11 @@ function sendLogs(response: ServerResponse, history: History, follow: boolean): 
     if (response.writableLength > MAX_UNREAD_BYTES) response.destroy();
     else response.write(`${JSON.stringify(entry)}\n`);
   });
-  response.once('close', stop);
+  followers.add(response);
+  response.once('close', () => {
+    stop();
+    followers.delete(response);
+  });
 }
 
 async function readDesired(request: IncomingMessage): Promise<Desired> {

@@ -5,9 +5,9 @@ import { deferred } from '../../lib/wait.js';
 import type { Context } from '../context.js';
 import { ConfigInvalid, errorOf } from '../failure.js';
 import { listenForInterrupts } from '../interrupts.js';
-import { LeaseBoard } from '../lease-board.js';
-import type { Reporter, TimedEvent } from '../reporters/reporter.js';
+import type { Reporter } from '../reporters/reporter.js';
 import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
+import { StartWatch } from './start-watch.js';
 
 /** Loading, identity, sockets: an agent that has not started by then never will. */
 const START_TIMEOUT_MS = 30_000;
@@ -62,7 +62,7 @@ async function untilSatisfied(
 ): Promise<void> {
   const { reporter, waitMs } = options;
   const satisfied = deferred<void>();
-  const watch = new StartWatch(waitMs !== undefined);
+  const watch = new StartWatch({ forReady: waitMs !== undefined });
   let failure: PortalError | undefined;
 
   child.on('message', (message) => {
@@ -72,8 +72,8 @@ async function untilSatisfied(
     else if (told.kind === 'problems') reporter.problems(told.problems);
     else if (told.kind === 'warning') reporter.warning(told.message);
     else if (told.kind === 'begin') {
-      watch.begin(new LeaseBoard(told.expected));
-      reporter.begin(told.expected);
+      watch.begin(told.expected);
+      if (waitMs !== undefined) reporter.begin(told.expected);
     } else {
       reporter.event(told.event);
       const verdict = watch.note(told.event);
@@ -103,44 +103,6 @@ async function untilSatisfied(
     await satisfied.promise;
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** Decides from the events whether the start has succeeded. */
-class StartWatch {
-  readonly #forReady: boolean;
-  #board = new LeaseBoard([]);
-
-  constructor(forReady: boolean) {
-    this.#forReady = forReady;
-  }
-
-  begin(board: LeaseBoard): void {
-    this.#board = board;
-  }
-
-  note(event: TimedEvent): 'good' | 'undecided' | PortalError {
-    if (!this.#forReady) return event.event === 'started' ? 'good' : 'undecided';
-    this.#board.note(event);
-    if (event.event === 'ready') return 'good';
-    // When all fail, the agent says so itself, and ends.
-    if (
-      event.event !== 'lease' ||
-      this.#board.outcome(event.service) !== 'failed' ||
-      this.#board.allFailed()
-    ) {
-      return 'undecided';
-    }
-    const { code = 'internal', message = 'failed', hint } = event.error ?? {};
-    return errorOf({ code, message: `${event.service}: ${message}`, ...(hint !== undefined && { hint }) });
-  }
-
-  late(boundMs: number): PortalError {
-    const pending = this.#board.services('pending');
-    const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
-    return new PortalError('timeout', `${what}, after ${boundMs / 1000} s; the agent was stopped again`, {
-      hint: 'Without --wait it keeps trying; --timeout changes the bound.',
-    });
   }
 }
 

@@ -2,16 +2,25 @@ import type { Context } from '../context.js';
 import { jsonReporter } from './json.js';
 import type { Reporter } from './reporter.js';
 
+/** Some terminals, those of many build servers among them, say that they have no width. */
+const MIN_COLUMNS = 40;
+
 /** The reporter for who is reading: a program, a person at a terminal, or a file. */
 export async function createReporter(context: Context): Promise<Reporter> {
   const { stdout, stderr } = context;
   if (context.json) return jsonReporter(stdout);
   const { formatProblem } = await import('../../config/frame.js');
   const outputs = { stdout, stderr, formatProblem };
-  if (stderr.isTTY && context.env['TERM'] !== 'dumb' && !context.env['CI']) {
+  if (canDraw(context)) {
     const { terminalReporter } = await import('./terminal.js');
     return terminalReporter(outputs);
   }
   const { plainReporter } = await import('./plain.js');
   return plainReporter(outputs);
+}
+
+/** Progress moves the cursor about, and folds lines at the terminal's width. */
+function canDraw({ stderr, env }: Context): boolean {
+  const { isTTY, columns = 0 } = stderr.stream;
+  return isTTY === true && columns >= MIN_COLUMNS && env['TERM'] !== 'dumb' && !env['CI'];
 }

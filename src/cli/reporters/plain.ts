@@ -4,7 +4,7 @@ import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
 import { describeEvent } from './describe.js';
 import type { Reporter } from './reporter.js';
-import { writeSummary } from './summary.js';
+import { writeAddresses, writeHowToReach } from './summary.js';
 
 export interface TextOutputs {
   readonly stdout: Output;
@@ -22,7 +22,9 @@ export function plainReporter(outputs: TextOutputs): Reporter {
     event: (event) => {
       if (event.event === 'started') caFile = event.ca;
       stderr.line(describeEvent(event, style));
-      if (event.event === 'ready') writeSummary(outputs, event, caFile);
+      if (event.event !== 'ready') return;
+      writeAddresses(outputs.stdout, event);
+      writeHowToReach(stderr, event, caFile);
     },
     problems: (problems) => writeProblems(outputs, problems),
     warning: (message) => stderr.line(`${style.yellow('warning:')} ${message}`),

@@ -67,6 +67,11 @@ export class Progress {
     return true;
   }
 
+  /** Every service is through, and shown with its address. */
+  get isComplete(): boolean {
+    return [...this.#rows.keys()].every((service) => this.#board.outcome(service) === 'ready');
+  }
+
   /** Ends the drawing, what is still pending included. */
   async end(): Promise<void> {
     for (const row of this.#rows.values()) {

@@ -3,21 +3,23 @@ import { describeEvent } from './describe.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
 import type { Reporter, TimedEvent } from './reporter.js';
-import { writeSummary } from './summary.js';
+import { writeAddresses, writeHowToReach } from './summary.js';
 
 /** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
 export function terminalReporter(outputs: TextOutputs): Reporter {
-  const { stderr } = outputs;
+  const { stdout, stderr } = outputs;
   const style = createStyle(stderr.color);
   let progress: Progress | undefined;
   let caFile: string | undefined;
 
   const show = (event: TimedEvent): void => {
     if (event.event === 'lease' && progress?.note(event)) return;
-    // The summary says as much.
+    // The progress says as much.
     if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;
-    if (event.event === 'ready') writeSummary(outputs, event, caFile);
-    else stderr.line(describeEvent(event, style));
+    if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
+    // The progress that stands on the same screen shows them already.
+    if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
+    writeHowToReach(stderr, event, caFile);
   };
 
   const ended = async (): Promise<void> => progress?.end();

@@ -1,0 +1,55 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { grammarOnly } from '../program.js';
+import { bashCompletion } from './bash.js';
+import { fishCompletion } from './fish.js';
+import { commandWords } from './grammar.js';
+import { zshCompletion } from './zsh.js';
+
+const words = commandWords(grammarOnly());
+
+/** What bash offers for a line, with `portal` itself standing in for a configuration of two services. */
+function bashOffers(line: string): string[] {
+  const parts = line.split(' ');
+  const script = `
+    portal() { echo '{"event":"valid","services":["web","api"],"warnings":[]}'; }
+    ${bashCompletion(words)}
+    COMP_WORDS=(${parts.map((part) => `'${part}'`).join(' ')})
+    COMP_CWORD=${parts.length - 1}
+    _portal
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\n').filter(Boolean);
+}
+
+test.each([
+  ['bash', bashCompletion],
+  ['zsh', zshCompletion],
+  ['fish', fishCompletion],
+])('%s takes its script', (shell, render) => {
+  const found = spawnSync(shell, ['-c', 'exit 0']).status === 0;
+  const check = found ? spawnSync(shell, ['-n'], { input: render(words), encoding: 'utf8' }) : undefined;
+  expect(check?.stderr ?? '').toBe('');
+});
+
+test('every shell knows every command and option', () => {
+  const scripts = [bashCompletion(words), zshCompletion(words), fishCompletion(words)];
+  for (const command of grammarOnly().commands) {
+    for (const script of scripts) expect(script).toContain(command.name());
+    for (const { long } of command.options) {
+      for (const script of scripts) expect(script).toContain(long!.slice(2));
+    }
+  }
+});
+
+test('bash completes commands, subcommands, options, choices, files and services', () => {
+  expect(bashOffers('portal ')).toEqual(expect.arrayContaining(['up', 'plan', 'relay', 'help', '--json']));
+  expect(bashOffers('portal st')).toEqual(['status']);
+  expect(bashOffers('portal identity ')).toEqual(expect.arrayContaining(['show', 'new', 'export']));
+  expect(bashOffers('portal identity new --f')).toEqual(['--file', '--force']);
+  expect(bashOffers('portal completion z')).toEqual(['zsh']);
+  expect(bashOffers('portal relay --log-level w')).toEqual(['warn']);
+  expect(bashOffers('portal validate --file package.js')).toEqual(['package.json']);
+  expect(bashOffers('portal up w')).toEqual(['web']);
+  expect(bashOffers('portal up web --no')).toEqual(['--no-watch']);
+  expect(bashOffers('portal expose --name ')).toEqual([]);
+});

@@ -1,0 +1,51 @@
+import { PortalError } from '../../lib/errors.js';
+import { errorOf } from '../failure.js';
+import { LeaseBoard } from '../lease-board.js';
+import type { Expected, TimedEvent } from '../reporters/reporter.js';
+
+/** Decides from an agent's events whether its start has succeeded. */
+export class StartWatch {
+  readonly #forReady: boolean;
+  #board = new LeaseBoard([]);
+  /** What each service failed with last. */
+  readonly #errors = new Map<string, PortalError>();
+  #firstPassDone = false;
+
+  constructor(options: { forReady: boolean }) {
+    this.#forReady = options.forReady;
+  }
+
+  begin(expected: readonly Expected[]): void {
+    this.#board = new LeaseBoard(expected);
+  }
+
+  note(event: TimedEvent): 'good' | 'undecided' | PortalError {
+    if (!this.#forReady) return event.event === 'started' ? 'good' : 'undecided';
+    if (event.event === 'ready') return 'good';
+    this.#board.note(event);
+    if (event.event === 'applied') this.#firstPassDone = true;
+    if (event.event === 'lease' && event.error) this.#errors.set(event.service, errorOf(event.error));
+    // Not before all have had their try; and when all fail, the agent says so itself, and ends.
+    if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
+    const [failed] = this.#board.services('failed');
+    return failed === undefined ? 'undecided' : this.#failure(failed);
+  }
+
+  /** The error of a start that was given up after `boundMs`. */
+  late(boundMs: number): PortalError {
+    const pending = this.#board.services('pending');
+    const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
+    return new PortalError('timeout', `${what}, after ${boundMs / 1000} s; the agent was stopped again`, {
+      hint: 'Without --wait it keeps trying; --timeout changes the bound.',
+    });
+  }
+
+  #failure(service: string): PortalError {
+    const { code, message, hint } = this.#errors.get(service) ?? new PortalError('internal', 'failed');
+    return new PortalError(
+      code,
+      `${service}: ${message}; the agent was stopped again`,
+      hint === undefined ? {} : { hint },
+    );
+  }
+}

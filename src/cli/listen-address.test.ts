@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { parseListenAddress } from './listen-address.js';
+
+test.each([
+  ['127.0.0.1:8443', '127.0.0.1', 8443],
+  ['0.0.0.0:443', '0.0.0.0', 443],
+  ['localhost:0', 'localhost', 0],
+  ['[::1]:8443', '::1', 8443],
+  [':443', '::', 443],
+  ['8443', '127.0.0.1', 8443],
+])('%s', (text, host, port) => {
+  expect(parseListenAddress(text)).toEqual({ host, port });
+});
+
+test.each(['', 'localhost', 'localhost:', '1.2.3.4:65536', '::1:443', 'https://a:443', 'a b:1'])(
+  'refused: "%s"',
+  (text) => {
+    expect(() => parseListenAddress(text)).toThrow(expect.objectContaining({ code: 'usage' }));
+  },
+);

@@ -1,0 +1,62 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { Output } from './output.js';
+
+const describeDropped = (lines: number): string => `dropped ${lines}`;
+
+/** A reader that takes nothing until it is told to. */
+function slowStream() {
+  const written: string[] = [];
+  let resume: (() => void) | undefined;
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      written.push(chunk.toString());
+      resume = done;
+    },
+  });
+  return { stream, written, read: () => resume?.() };
+}
+
+test('a reader that sleeps costs bounded memory, and learns what it missed', async () => {
+  const { stream, written, read } = slowStream();
+  const output = new Output(stream, { env: {}, describeDropped });
+  const line = 'x'.repeat(1024 * 1024);
+  for (let count = 0; count < 20; count += 1) output.line(line);
+  expect(stream.writableLength).toBeLessThan(10 * 1024 * 1024);
+  const flushed = output.flush();
+  while (stream.writableLength > 0) {
+    read();
+    await new Promise(setImmediate);
+  }
+  await flushed;
+  expect(written.at(-1)).toBe('dropped 12\n');
+});
+
+test('a reader that is gone is told of once, and nothing throws', async () => {
+  const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
+  const output = new Output(stream, { env: {}, describeDropped });
+  output.line('hello');
+  await new Promise(setImmediate);
+  expect(output.closed.aborted).toBe(true);
+  output.line('anyone?');
+  await output.flush();
+});
+
+test('a reader that hangs does not hold up the end', async () => {
+  const output = new Output(slowStream().stream, { env: {}, describeDropped });
+  output.line('hello');
+  await output.finish(1);
+  expect(output.closed.aborted).toBe(true);
+});
+
+test('colour follows NO_COLOR, then FORCE_COLOR, then the terminal', () => {
+  const color = (isTTY: boolean, env: NodeJS.ProcessEnv): boolean =>
+    new Output(Object.assign(slowStream().stream, { isTTY }), { env, describeDropped }).color;
+  expect(color(true, {})).toBe(true);
+  expect(color(false, {})).toBe(false);
+  expect(color(true, { NO_COLOR: '1' })).toBe(false);
+  expect(color(true, { NO_COLOR: '1', FORCE_COLOR: '1' })).toBe(false);
+  expect(color(false, { FORCE_COLOR: '1' })).toBe(true);
+  expect(color(true, { FORCE_COLOR: '0' })).toBe(false);
+  expect(color(true, { TERM: 'dumb' })).toBe(false);
+});

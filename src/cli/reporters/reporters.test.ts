@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { capturedOutput } from '../../../test/e2e/cli-support.js';
+import { formatProblem } from '../../config/frame.js';
+import type { Problem } from '../../config/problem.js';
+import type { PortalEvent } from '../../reconcile/events.js';
+import { jsonReporter } from './json.js';
+import { plainReporter } from './plain.js';
+import type { TimedEvent } from './reporter.js';
+import { terminalReporter } from './terminal.js';
+
+const at = (event: PortalEvent): TimedEvent => ({ time: '2026-01-01T00:00:00.000Z', ...event });
+const RELAY = 'https://localhost:8443';
+const STARTED = at({ event: 'started', pid: 7, file: '/a/portal.yaml', ca: '/a b/ca.pem' });
+const READY_LEASE = at({
+  event: 'lease',
+  service: 'web',
+  relay: RELAY,
+  phase: 'ready',
+  lease: 'id',
+  url: 'https://web.localhost:8443',
+});
+const READY = at({
+  event: 'ready',
+  services: { web: { urls: ['https://web.localhost:8443'], tcp: ['localhost:7000'], udp: [] } },
+});
+const FAILED = at({
+  event: 'lease',
+  service: 'web',
+  relay: RELAY,
+  phase: 'failed',
+  error: { code: 'name_taken', message: 'taken\u001b[31m\nfake line', hint: 'Choose another.' },
+});
+const PROBLEM: Problem = {
+  file: 'portal.yaml',
+  line: 3,
+  column: 5,
+  path: '/services/web',
+  code: 'config_invalid',
+  message: 'no',
+  frame: '> 3 | web: x\n    | ^',
+};
+
+test('json: one object a line on stdout, time and event first', () => {
+  const { output, text } = capturedOutput();
+  const reporter = jsonReporter(output);
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.problems([PROBLEM]);
+  reporter.event(STARTED);
+  reporter.event(READY);
+  const lines = text().split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toBe(
+    '{"time":"2026-01-01T00:00:00.000Z","event":"started","pid":7,"file":"/a/portal.yaml","ca":"/a b/ca.pem"}',
+  );
+  expect(JSON.parse(lines[1]!)).toEqual(READY);
+});
+
+test('plain: one line per change on stderr, addresses on stdout', () => {
+  const stdout = capturedOutput();
+  const stderr = capturedOutput();
+  const reporter = plainReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  for (const event of [STARTED, READY_LEASE, READY, FAILED]) reporter.event(event);
+  reporter.problems([PROBLEM]);
+  expect(stdout.text()).toBe('web https://web.localhost:8443\nweb localhost:7000\n');
+  expect(stderr.text().split('\n')).toEqual([
+    'started (pid 7) for /a/portal.yaml',
+    'web: ready at https://web.localhost:8443',
+    'all services are ready',
+    'certificates are of your local CA: /a b/ca.pem (browsers: portal trust)',
+    "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443",
+    `web: failed (${RELAY}): taken [31m fake line [name_taken] Choose another.`,
+    'portal.yaml:3:5: no',
+    '  > 3 | web: x',
+    '      | ^',
+    '',
+  ]);
+});
+
+test('terminal: progress by service, then what a pipe needs and how to get through', async () => {
+  const stdout = capturedOutput();
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = terminalReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
+  await reporter.close();
+  await reporter.close();
+  expect(stderr.text()).toContain('web');
+  expect(stderr.text()).toContain('https://web.localhost:8443');
+  expect(stdout.text()).toBe('web https://web.localhost:8443\nweb localhost:7000\n');
+  expect(stderr.text()).toContain('curl --cacert');
+  // The progress is over: from here on it is one line per change.
+  reporter.event(FAILED);
+  expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
+});
+
+test('terminal: a service that fails before anything is drawn is shown as failed', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const reporter = terminalReporter({
+    stdout: capturedOutput().output,
+    stderr: stderr.output,
+    formatProblem,
+  });
+  reporter.begin([
+    { service: 'web', leases: 1 },
+    { service: 'api', leases: 1 },
+  ]);
+  reporter.event(FAILED);
+  reporter.event(at({ event: 'stopped', reason: 'SIGINT' }));
+  await reporter.close();
+  expect(stderr.text()).toContain('name_taken');
+  expect(stderr.text()).toContain('stopped: SIGINT');
+});

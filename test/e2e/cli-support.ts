@@ -1,0 +1,173 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { Output } from '../../src/cli/output.js';
+
+const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
+
+/** An Output whose text can be looked at. */
+export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}) {
+  const chunks: string[] = [];
+  const stream = Object.assign(new PassThrough(), terminal);
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk.toString()));
+  const output = new Output(stream, { env: {}, describeDropped: (lines) => `dropped ${lines}` });
+  return { output, stream, text: () => chunks.join('') };
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One JSON line of the program. */
+export interface Line {
+  readonly time: string;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** The lines of an output that is all JSON. */
+export function jsonLines(text: string): Line[] {
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** A person with a folder to work in and a PORTAL_HOME, whose processes end with the test. */
+export class Person {
+  readonly folder: string;
+  readonly #running = new Set<Running>();
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async create(): Promise<Person> {
+    const person = new Person(await mkdtemp(join(tmpdir(), 'portal-cli-')));
+    onTestFinished(async () => {
+      for (const running of person.#running) running.kill('SIGKILL');
+      await Promise.all([...person.#running].map(({ finished }) => finished));
+      await rm(person.folder, { recursive: true, force: true });
+    });
+    return person;
+  }
+
+  get home(): string {
+    return join(this.folder, 'home');
+  }
+
+  /** Starts `portal …`; it is killed with the test if it still runs. */
+  start(args: readonly string[], options: { stdin?: string; env?: NodeJS.ProcessEnv } = {}): Running {
+    const { NO_COLOR: _, FORCE_COLOR: __, PORTAL_FILE: ___, ...env } = process.env;
+    const child = spawn(process.execPath, [PORTAL, ...args], {
+      cwd: this.folder,
+      env: { ...env, PORTAL_HOME: this.home, ...options.env },
+      stdio: 'pipe',
+    });
+    child.stdin.on('error', () => undefined).end(options.stdin ?? '');
+    const running = new Running(child);
+    this.#running.add(running);
+    return running;
+  }
+
+  /** Runs `portal …` to its end. */
+  run(args: readonly string[], options: { stdin?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Finished> {
+    return this.start(args, options).finished;
+  }
+
+  /** Ends an agent in the background with the test. */
+  downAfterTest(args: readonly string[] = []): void {
+    onTestFinished(async () => {
+      await this.run(['down', ...args]);
+    });
+  }
+}
+
+/** A `portal` that runs. */
+export class Running {
+  readonly finished: Promise<Finished>;
+  readonly #child: ChildProcess;
+  readonly #waiters = new Set<() => void>();
+  #stdout = '';
+  #stderr = '';
+  #ended = false;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdout!.on('data', (chunk: Buffer) => this.#grow(() => (this.#stdout += chunk.toString())));
+    child.stderr!.on('data', (chunk: Buffer) => this.#grow(() => (this.#stderr += chunk.toString())));
+    this.finished = new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        this.#grow(() => (this.#ended = true));
+        resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** No one reads its stdout any more. */
+  closeStdout(): void {
+    this.#child.stdout!.destroy();
+  }
+
+  /** The first JSON event on stdout that matches, past or future. */
+  event(type: string, match: (line: Line) => boolean = () => true): Promise<Line> {
+    return this.#until(() =>
+      jsonLines(wholeLines(this.#stdout)).find((line) => line.event === type && match(line)),
+    );
+  }
+
+  /** The first line on stderr that matches, past or future. */
+  line(pattern: RegExp): Promise<string> {
+    return this.#until(() =>
+      wholeLines(this.#stderr)
+        .split('\n')
+        .find((line) => pattern.test(line)),
+    );
+  }
+
+  #until<T>(find: () => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = find();
+        if (found !== undefined) {
+          this.#waiters.delete(look);
+          resolve(found);
+        } else if (this.#ended) {
+          reject(new Error(`portal ended before that:\n${this.#stdout}\n${this.#stderr}`));
+        }
+      };
+      this.#waiters.add(look);
+      look();
+    });
+  }
+
+  #grow(change: () => void): void {
+    change();
+    for (const look of this.#waiters) look();
+  }
+}
+
+const wholeLines = (text: string): string => text.slice(0, text.lastIndexOf('\n') + 1);
