@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import prettier from 'prettier';
+import { format, resolveConfig } from 'prettier';
 import { renderConfigDoc } from './generate/config-doc.mjs';
 import { renderErrorsDoc } from './generate/errors-doc.mjs';
 import { renderSchemaTypes } from './generate/schema-types.mjs';
@@ -41,8 +41,8 @@ async function built(path) {
 
 async function content({ path, render }) {
   const file = fileURLToPath(new URL(path, root));
-  const options = await prettier.resolveConfig(file);
-  return prettier.format(await render(), { ...options, filepath: file });
+  const options = await resolveConfig(file);
+  return format(await render(), { ...options, filepath: file });
 }
 
 /** Paths of generated files that are not what they would be if they were written now. */

@@ -3,7 +3,7 @@ import { portalSchema, type Schema, type SchemaError } from './schema.js';
 import { isSecret, MASK } from './secrets.js';
 import { sourceText } from './source.js';
 import { listOf, nearest } from './suggest.js';
-import { keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tree.js';
+import { child, keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tree.js';
 import { expected, misplaced } from './words.js';
 
 /**
@@ -11,9 +11,31 @@ import { expected, misplaced } from './words.js';
  * take several shapes, only the shape it comes nearest to is spoken of.
  */
 export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
-  return relevant(errors).map((error) =>
-    finding(root, [...error.path, ...extraKey(error)], complaint(error, root)),
-  );
+  const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
+  const misspelt = new Set(told.flatMap(meantKey));
+  return told
+    .filter(
+      (error) =>
+        error.keyword !== 'required' || !misspelt.has(toPointer([...error.path, ...extraKey(error)])),
+    )
+    .map((error) => finding(root, [...error.path, ...extraKey(error)], complaint(error, root)));
+}
+
+/** A schema's path has text for every part; the indices of lists become numbers here. */
+function withIndices(root: Tree, path: Path): Path {
+  let tree: Tree | undefined = root;
+  return path.map((part) => {
+    const inList = tree?.kind === 'list';
+    tree = child(tree, part);
+    return inList ? Number(part) : part;
+  });
+}
+
+/** The key that an unknown one is likely meant to be: to say that it is missing too would be saying it twice. */
+function meantKey({ keyword, path, params, schema }: SchemaError): string[] {
+  if (keyword !== 'additionalProperties') return [];
+  const meant = nearest(String(params['additionalProperty']), Object.keys(schema.properties ?? {}));
+  return meant === undefined ? [] : [toPointer([...path, meant])];
 }
 
 /** For errors about one key of a mapping, that key: it belongs to the path. */
@@ -105,10 +127,10 @@ function complaint(error: SchemaError, root: Tree): Complaint {
       const message = least === 1 ? `${what} is empty` : `${what} needs at least ${least} entries`;
       return { message, hint: exampleOf(schema, path) };
     }
-    case 'uniqueItems':
-      return {
-        message: `${what} has the same entry twice: entries ${Number(params['j']) + 1} and ${Number(params['i']) + 1}`,
-      };
+    case 'uniqueItems': {
+      const [first, second] = [Number(params['i']) + 1, Number(params['j']) + 1].toSorted((a, b) => a - b);
+      return { message: `${what} has the same entry twice: entries ${first} and ${second}` };
+    }
     default:
       return { message: `${what} ${error.message}` };
   }
@@ -129,9 +151,14 @@ function unknownKey(key: string, schema: Schema, root: Tree, path: Path): Compla
 
 function missingKey(key: string, schema: Schema, path: Path): Complaint {
   const where = path.length === 0 ? '' : ` in ${subject(path)}`;
-  const example = schema.properties?.[key]?.examples?.[0];
+  const example = resolved(schema.properties?.[key])?.examples?.[0];
   const hint = example === undefined ? undefined : `Add it, as in \`${key}: ${JSON.stringify(example)}\`.`;
   return { message: `\`${key}\` is missing${where}`, hint };
+}
+
+function resolved(schema: Schema | undefined): Schema | undefined {
+  const name = schema?.$ref?.replace('#/$defs/', '');
+  return name === undefined ? schema : portalSchema().$defs?.[name];
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {

@@ -7,6 +7,7 @@ import { watchInputs } from './watch.js';
 const HALF_SAVE_MS = 150;
 
 export interface FollowOptions {
+  /** Standard input is read once at most; with `initial`, hand in one that gives the text again. */
   load: LoadOptions;
   /** Ends the following. */
   signal: AbortSignal;
@@ -23,8 +24,9 @@ export interface FollowOptions {
  * does not give way to another in a parent directory.
  */
 export async function followConfig(options: FollowOptions): Promise<{ close(): Promise<void> }> {
-  const first = options.initial ?? (await loadConfig(options.load));
-  const follower = new Follower(options, pinned(options.load, first));
+  const load = withStdinOnce(options.load);
+  const first = options.initial ?? (await loadConfig(load));
+  const follower = new Follower(options, pinned(load, first));
   if (options.initial) follower.remember(first);
   else follower.tell(first);
   const watching = await watchInputs({
@@ -43,13 +45,16 @@ export async function followConfig(options: FollowOptions): Promise<{ close(): P
   };
 }
 
-/** The same load, held to what was found; standard input is read once. */
+function withStdinOnce(load: LoadOptions): LoadOptions {
+  const { stdin } = load;
+  let input: Promise<string> | undefined;
+  return stdin ? { ...load, stdin: () => (input ??= stdin()) } : load;
+}
+
+/** The same load, held to the file that was found. */
 function pinned(load: LoadOptions, first: LoadResult): LoadOptions {
   const named = load.file ?? load.env['PORTAL_FILE'];
-  const file = named || relative(load.cwd, first.file);
-  let input: Promise<string> | undefined;
-  const { stdin } = load;
-  return { ...load, file, ...(stdin ? { stdin: () => (input ??= stdin()) } : {}) };
+  return { ...load, file: named || relative(load.cwd, first.file) };
 }
 
 class Follower {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
 import type { PortalConfig } from './schema-types.js';
-import { fromPointer } from './tree.js';
+import { fromPointer, type Path } from './tree.js';
 
 /** The parts of JSON Schema that our schema uses, as explanations read them. */
 export interface Schema {
@@ -53,7 +53,7 @@ export function portalSchema(): Schema {
 export interface SchemaError {
   readonly keyword: string;
   /** Of the value that does not fit. */
-  readonly path: readonly string[];
+  readonly path: Path;
   readonly data: unknown;
   /** The part of the schema that the keyword stands in. */
   readonly schema: Schema;

@@ -1,0 +1,141 @@
+import { mkdir, mkdtemp, realpath, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { deferred } from '../lib/wait.js';
+import { followConfig } from './follow.js';
+import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
+
+let dir: string;
+let file: string;
+let closers: (() => Promise<void>)[];
+
+beforeEach(async () => {
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'portal-follow-')));
+  file = join(dir, 'portal.yaml');
+  closers = [];
+});
+afterEach(async () => {
+  await Promise.all(closers.map((close) => close()));
+  await rm(dir, { recursive: true, force: true });
+});
+
+function config(port: number | string): string {
+  return `version: 1\nservices:\n  web: ${port}\n`;
+}
+
+/** What a result comes to, in a word. */
+function summary(result: LoadResult): string {
+  if (!result.ok) return result.problems.map(({ code }) => code).join(' ');
+  return result.desired.services.map(({ target }) => (target.kind === 'tcp' ? target.port : '')).join(' ');
+}
+
+async function follow(load: Partial<LoadOptions> = {}, initial?: LoadResult) {
+  const told: string[] = [];
+  const errors: unknown[] = [];
+  let next = deferred<void>();
+  const following = await followConfig({
+    load: { cwd: dir, env: {}, ...load },
+    signal: new AbortController().signal,
+    ...(initial ? { initial } : {}),
+    onLoaded: (result) => {
+      told.push(summary(result));
+      next.resolve();
+    },
+    onError: (error) => errors.push(error),
+  });
+  closers.push(() => following.close());
+  return {
+    told,
+    errors,
+    async until(last: string): Promise<void> {
+      while (told.at(-1) !== last) {
+        next = deferred<void>();
+        await next.promise;
+      }
+    },
+  };
+}
+
+describe('followConfig', () => {
+  it('tells the first load, and each that differs', async () => {
+    await writeFile(file, config(1));
+    const followed = await follow();
+    expect(followed.told).toEqual(['1']);
+    await writeFile(file, `# a comment changes nothing\n${config(1)}`);
+    await writeFile(file, config(2));
+    await followed.until('2');
+    await writeFile(join(dir, '.env'), 'P=3');
+    await writeFile(file, config('${P}'));
+    await followed.until('3');
+    await writeFile(join(dir, '.env'), 'P=4');
+    await followed.until('4');
+    await writeFile(join(dir, 'portal.local.yaml'), 'services: { web: 5 }');
+    await followed.until('5');
+    expect(followed.errors).toEqual([]);
+  });
+
+  it('does not tell what the caller knows already', async () => {
+    await writeFile(file, config(1));
+    const load = { cwd: dir, env: {} };
+    const followed = await follow({}, await loadConfig(load));
+    await writeFile(file, config(2));
+    await followed.until('2');
+    expect(followed.told).toEqual(['2']);
+  });
+
+  it('sees a save made after the caller loaded and before it followed', async () => {
+    await writeFile(file, config(1));
+    const initial = await loadConfig({ cwd: dir, env: {} });
+    await writeFile(file, config(2));
+    const followed = await follow({}, initial);
+    await followed.until('2');
+    expect(followed.told).toEqual(['2']);
+  });
+
+  it('tells an invalid file, once it stays so, and its repair', async () => {
+    await writeFile(file, config(1));
+    const followed = await follow();
+    await writeFile(file, config(70000));
+    await followed.until('config_invalid');
+    await writeFile(file, config(1));
+    await followed.until('1');
+    expect(followed.told).toEqual(['1', 'config_invalid', '1']);
+  });
+
+  it('does not tell a save in two steps halfway', async () => {
+    await writeFile(file, config(1));
+    const followed = await follow();
+    await truncate(file);
+    await writeFile(file, config(2).slice(0, 15));
+    await writeFile(file, config(2));
+    await followed.until('2');
+    expect(followed.told).toEqual(['1', '2']);
+  });
+
+  it('stays with the file it found, when another takes its place above', async () => {
+    const app = join(dir, 'app');
+    await mkdir(app);
+    await writeFile(join(app, 'portal.yaml'), config(1));
+    await writeFile(file, config(9));
+    const followed = await follow({ cwd: app });
+    await rename(join(app, 'portal.yaml'), join(app, 'away'));
+    await followed.until('config_not_found');
+    await rename(join(app, 'away'), join(app, 'portal.yaml'));
+    await followed.until('1');
+    expect(followed.told).toEqual(['1', 'config_not_found', '1']);
+  });
+
+  it('reads standard input once, and follows its .env', async () => {
+    await writeFile(join(dir, '.env'), 'P=1');
+    let reads = 0;
+    const stdin = async (): Promise<string> => {
+      reads += 1;
+      return config('${P}');
+    };
+    const followed = await follow({ file: '-', stdin });
+    await writeFile(join(dir, '.env'), 'P=2');
+    await followed.until('2');
+    expect(reads).toBe(1);
+  });
+});

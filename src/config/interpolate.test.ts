@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { interpolate } from './interpolate.js';
+
+const VARIABLES: Readonly<Record<string, string>> = { A: 'one', B: 'two', EMPTY: '', DOLLAR: '${A}$$' };
+const lookup = (name: string): string | undefined => VARIABLES[name];
+
+describe('interpolate', () => {
+  it.each([
+    ['plain', 'plain'],
+    ['${A}', 'one'],
+    ['x${A}y${B}z', 'xoneytwoz'],
+    ['${EMPTY}', ''],
+    ['${EMPTY:-d}', 'd'],
+    ['${NONE:-d}', 'd'],
+    ['${NONE:-}', ''],
+    ['${A:-d}', 'one'],
+    ['${A:?said}', 'one'],
+    ['${NONE:-${B}}', 'two'],
+    ['${NONE:-${NONE2:-x}-${A}}', 'x-one'],
+    ['${A:-${NONE}}', 'one'], // a default that is not needed asks for nothing
+    ['${NONE:-a$$b}', 'a$b'],
+    ['$$', '$'],
+    ['$${A}', '${A}'],
+    ['$$$${A}', '$${A}'],
+    ['$$${A}', '$one'],
+    ['a $ b', 'a $ b'],
+    ['costs 5$', 'costs 5$'],
+    ['$1', '$1'],
+    ['}', '}'],
+    ['${DOLLAR}', '${A}$$'], // what comes out is not read again
+  ])('%s gives %s', (input, text) => {
+    expect(interpolate(input, lookup)).toMatchObject({ text, errors: [] });
+  });
+
+  it.each([
+    ['${NONE}', 'the variable NONE is not set'],
+    ['${NONE:?set NONE first}', 'set NONE first'],
+    ['${EMPTY:?}', 'the variable EMPTY is empty'],
+    ['${', 'a variable name must follow `${`'],
+    ['${}', 'a variable name must follow `${`'],
+    ['${1A}', 'a variable name must follow `${`'],
+    ['${A', '`${` is not closed'],
+    ['${A:-x', '`${` is not closed'],
+    ['${A:?x', '`${` is not closed'],
+    ['${A-x}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
+    ['${A:x}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
+    ['${A b}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
+    ['${A:-${B', '`${` is not closed'],
+    ['${NONE:?see ${A}}', 'a message after `:?` cannot hold another `${`'],
+  ])('%s is refused: %s', (input, message) => {
+    const { errors } = interpolate(input, lookup);
+    expect(errors.map((error) => error.message)).toEqual([message]);
+  });
+
+  it('reports every variable that is missing, each with its expression', () => {
+    const { errors } = interpolate('${X} and ${A} and ${Y:?need Y}', lookup);
+    expect(errors.map((error) => error.expression)).toEqual(['${X}', '${Y:?need Y}']);
+  });
+
+  it('refuses defaults nested without end', () => {
+    const { errors } = interpolate('${N:-'.repeat(50_000), lookup);
+    expect(errors.map((error) => error.message)).toEqual(['defaults are nested too deeply']);
+  });
+
+  it('notices a variable without braces', () => {
+    expect(interpolate('$A and $$B and $', lookup)).toMatchObject({
+      text: '$A and $B and $',
+      bareNames: ['A'],
+    });
+  });
+});

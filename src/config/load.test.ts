@@ -1,0 +1,250 @@
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
+
+let dir: string;
+
+beforeEach(async () => {
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'portal-load-')));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+async function files(texts: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(texts)) {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), text);
+  }
+}
+
+function load(options: Partial<LoadOptions> = {}): Promise<LoadResult> {
+  return loadConfig({ cwd: dir, env: {}, userName: 'Zoë K', ...options });
+}
+
+async function loaded(options: Partial<LoadOptions> = {}) {
+  const result = await load(options);
+  if (!result.ok) throw new Error(result.problems.map((problem) => problem.message).join('\n'));
+  return result;
+}
+
+async function problems(options: Partial<LoadOptions> = {}) {
+  const result = await load(options);
+  if (result.ok) throw new Error('expected problems');
+  return result.problems;
+}
+
+const MINIMAL = 'version: 1\nservices:\n  web: 3000\n';
+
+describe('finding the file', () => {
+  it('takes portal.yaml or portal.yml here, or in the nearest parent', async () => {
+    await files({ 'portal.yml': MINIMAL, 'a/portal.yaml': MINIMAL, 'a/b/c/x': '', 'z/x': '' });
+    expect((await loaded({ cwd: join(dir, 'a/b/c') })).file).toBe(join(dir, 'a/portal.yaml'));
+    expect((await loaded({ cwd: join(dir, 'z') })).file).toBe(join(dir, 'portal.yml'));
+  });
+
+  it('prefers -f to PORTAL_FILE, and PORTAL_FILE to looking', async () => {
+    await files({ 'portal.yaml': MINIMAL, 'one.yaml': MINIMAL, 'two.yaml': MINIMAL });
+    const env = { PORTAL_FILE: 'two.yaml' };
+    expect((await loaded({ file: 'one.yaml', env })).file).toBe(join(dir, 'one.yaml'));
+    expect((await loaded({ env })).file).toBe(join(dir, 'two.yaml'));
+    expect((await loaded({ env: { PORTAL_FILE: '' } })).file).toBe(join(dir, 'portal.yaml'));
+  });
+
+  it('reads standard input for -', async () => {
+    await files({ '.env': 'PORT=3001' });
+    const result = await loaded({ file: '-', stdin: async () => 'version: 1\nservices: { web: "${PORT}" }' });
+    expect(result).toMatchObject({ file: '<stdin>', inputs: [join(dir, '.env')] });
+    expect(result.desired).toMatchObject({ file: undefined, services: [{ target: { port: 3001 } }] });
+  });
+
+  it('says what to do when there is none', async () => {
+    expect(await problems({ file: 'nope.yaml' })).toMatchObject([
+      { code: 'config_not_found', file: 'nope.yaml' },
+    ]);
+    const [problem] = await problems({ cwd: '/' });
+    expect(problem).toMatchObject({ code: 'config_not_found' });
+    expect(problem?.hint).toContain('portal init');
+  });
+
+  it('says so when it cannot be read', async () => {
+    expect(await problems({ file: '.' })).toMatchObject([{ code: 'config_unreadable' }]);
+  });
+});
+
+describe('what becomes of it', () => {
+  it('fills every default in', async () => {
+    await files({ 'portal.yaml': MINIMAL });
+    const { desired, effective, inputs, warnings } = await loaded();
+    const embedded = { kind: 'embedded', port: 8443 };
+    expect(desired).toEqual({
+      file: join(dir, 'portal.yaml'),
+      identityFile: undefined,
+      relays: [embedded],
+      services: [
+        {
+          service: 'web',
+          name: 'web',
+          mode: 'stream',
+          target: { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false },
+          alpn: ['http/1.1'],
+          carrier: 'raw',
+          tls: { source: 'local' },
+          metadata: {},
+          relays: [embedded],
+        },
+      ],
+    });
+    expect(effective).toEqual({ version: 1, services: { web: 3000 } });
+    expect(inputs).toEqual(['portal.yaml', 'portal.local.yaml', '.env'].map((name) => join(dir, name)));
+    expect(warnings).toEqual([]);
+  });
+
+  it('makes every path absolute, from the directory of the file', async () => {
+    await files({
+      'app/portal.yaml': `version: 1
+identity: ./id.json
+relays: { urls: [{ url: "https://R.example.com:443/", ca: ../ca.pem }, https://two.example.com], embedded: { port: 0 } }
+services:
+  one: unix:./app.sock
+  two: { target: 3000, relays: [https://r.example.com] }
+  three: { target: 3000, relays: [{ url: https://three.example.com, ca: /abs/ca.pem }] }
+`,
+    });
+    const { desired } = await loaded({ file: 'app/portal.yaml' });
+    const first = { kind: 'url', url: 'https://r.example.com', caFile: join(dir, 'ca.pem') };
+    const pool = [first, { kind: 'url', url: 'https://two.example.com' }, { kind: 'embedded', port: 0 }];
+    expect(desired.identityFile).toBe(join(dir, 'app/id.json'));
+    expect(desired.relays).toEqual(pool);
+    expect(desired.services.map(({ relays }) => relays)).toEqual([
+      pool,
+      [first], // the CA is known from the pool
+      [{ kind: 'url', url: 'https://three.example.com', caFile: '/abs/ca.pem' }],
+    ]);
+    expect(desired.services[0]?.target).toEqual({ kind: 'unix', path: join(dir, 'app/app.sock') });
+  });
+
+  it('falls back to the embedded relay when the overlay takes the others away', async () => {
+    await files({
+      'portal.yaml': `${MINIMAL}relays: { urls: [https://r.example.com] }\n`,
+      'portal.local.yaml': 'relays: { urls: null }\n',
+    });
+    expect((await loaded()).desired.relays).toEqual([{ kind: 'embedded', port: 8443 }]);
+  });
+});
+
+describe('variables', () => {
+  it('come from the environment first, then from .env', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices: { web: "${A}", api: "${B}" }',
+      '.env': 'A=1\n# comment\nB="2"\n',
+    });
+    const { desired } = await loaded({ env: { A: '3' } });
+    expect(desired.services.map(({ target }) => target)).toMatchObject([{ port: 3 }, { port: 2 }]);
+  });
+
+  it('give everyone their own names', async () => {
+    await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, name: "${user}-web" } }' });
+    expect((await loaded()).desired.services[0]?.name).toBe('zoe-k-web');
+  });
+
+  it('become numbers where the schema wants them, which a quoted literal does not', async () => {
+    await files({
+      'portal.yaml': `version: \${V}\nrelays: { embedded: { port: "\${P}" } }\n${MINIMAL.slice(11)}`,
+    });
+    const env = { V: '1', P: '9443' };
+    expect((await loaded({ env })).desired.relays).toEqual([{ kind: 'embedded', port: 9443 }]);
+    await files({
+      'portal.yaml': `version: 1\nrelays: { embedded: { port: "9443" } }\n${MINIMAL.slice(11)}`,
+    });
+    expect(await problems()).toMatchObject([
+      { message: '`port` must be a whole number', hint: 'Remove the quotes.' },
+    ]);
+  });
+
+  it('stay text where text is wanted', async () => {
+    await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: "${N}" } } }' });
+    expect((await loaded({ env: { N: '042' } })).desired.services[0]?.metadata).toEqual({ n: '042' });
+  });
+
+  it('cannot inject YAML', async () => {
+    await files({ 'portal.yaml': 'version: 1\nservices:\n  web: { target: 1, metadata: { n: "${N}" } }' });
+    const N = 'x }\n  evil: 3000 # ${A}';
+    expect((await loaded({ env: { N } })).desired.services).toMatchObject([{ metadata: { n: N } }]);
+  });
+
+  it('matter only where they are still there after the overlay', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices:\n  web: ${NONE:?set NONE}\n',
+      'portal.local.yaml': 'services: { web: 3000 }',
+    });
+    expect((await loaded()).desired.services).toHaveLength(1);
+  });
+
+  it('are missed with place and hint', async () => {
+    await files({ 'portal.yaml': 'version: 1\nservices:\n  web: localhost:${PORT}\n' });
+    expect(await problems()).toMatchObject([
+      { line: 3, column: 18, path: '/services/web', message: 'the variable PORT is not set' },
+    ]);
+  });
+
+  it('without braces are told, but let through', async () => {
+    await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: $HOME } } }' });
+    const { warnings } = await loaded();
+    expect(warnings).toMatchObject([
+      { line: 2, column: 46, message: '$HOME is taken as it is, not as a variable' },
+    ]);
+  });
+});
+
+describe('the overlay', () => {
+  it('is merged, beside a file of any name, and errors point into the right one', async () => {
+    await files({
+      'dev.yaml': 'version: 1\nservices:\n  web: 3000\n  api: { target: 1, name: x }\n  old: 2\n',
+      'dev.local.yaml': '# mine\nservices:\n  old: null\n  api: { name: NOPE }\n  web: 70000\n',
+    });
+    expect(await problems({ file: 'dev.yaml' })).toMatchObject([
+      { file: 'dev.local.yaml', line: 4, column: 16, path: '/services/api/name' },
+      { file: 'dev.local.yaml', line: 5, column: 8, path: '/services/web' },
+    ]);
+  });
+
+  it('may be empty', async () => {
+    await files({ 'portal.yaml': MINIMAL, 'portal.local.yaml': '# nothing yet\n' });
+    expect((await loaded()).desired.services).toHaveLength(1);
+  });
+
+  it('that does not parse is told together with the file that does not', async () => {
+    await files({ 'portal.yaml': 'a: [', 'portal.local.yaml': 'b: "' });
+    expect((await problems()).map(({ file }) => file)).toEqual(['portal.yaml', 'portal.local.yaml']);
+  });
+});
+
+it('tells all errors at once, in reading order', async () => {
+  await files({
+    'portal.yaml':
+      'versoin: 1\nservices:\n  web: 0\n  api: { target: x, nme: a }\n  a b: 1\n  udp: { mode: udp, access: {} }\n',
+  });
+  expect((await problems()).map(({ line, path, code }) => `${line} ${path} ${code}`)).toEqual([
+    '1 /versoin config_invalid',
+    '3 /services/web config_invalid',
+    '4 /services/api/target config_invalid',
+    '4 /services/api/nme config_invalid',
+    '5 /services/a b config_invalid',
+    '6 /services/udp/target config_invalid',
+    '6 /services/udp/mode not_supported',
+  ]);
+});
+
+it('loads 500 services in a fraction of the time an edit may take', async () => {
+  const services = Array.from(
+    { length: 500 },
+    (_, i) => `  s${i}: { target: localhost:${3000 + i}, alpn: [h2], metadata: { n: "${i}" } }`,
+  );
+  await files({ 'portal.yaml': `version: 1\nservices:\n${services.join('\n')}\n` });
+  await loaded();
+  const before = process.cpuUsage();
+  expect((await loaded()).desired.services).toHaveLength(500);
+  const { user } = process.cpuUsage(before);
+  expect(user / 1000).toBeLessThan(400); // some 70 ms on an idle machine; this guards against squares
+});

@@ -1,0 +1,242 @@
+import { expect, it } from 'vitest';
+import { loadConfig } from './load.js';
+
+/** What is said of a text, without the not-supported rows that so many of these touch. */
+async function said(services: string, rest = ''): Promise<string[]> {
+  const text = `version: 1\n${rest}\nservices:\n${services}\n`;
+  const result = await loadConfig({
+    file: '-',
+    cwd: '/nowhere',
+    env: { HOST: 'a b' },
+    stdin: async () => text,
+  });
+  if (result.ok) return [];
+  return result.problems
+    .filter(({ code }) => code !== 'not_supported')
+    .map(({ message, hint }) => (hint === undefined ? message : `${message} | ${hint}`));
+}
+
+// Each line is a mistake that people make, and what they are told.
+it.each([
+  // --- targets
+  ['  a: 70000', '70000 is out of range: service "a" takes 1 to 65535'],
+  [
+    '  a: localhost',
+    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | For example 3000, localhost:3000 or unix:/run/app.sock.',
+  ],
+  [
+    '  a: "http://x/y"',
+    'a target URL ends after its port; "/y" has no meaning here | For example 3000, localhost:3000 or unix:/run/app.sock.',
+  ],
+  [
+    '  a: ${HOST}',
+    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | For example 3000, localhost:3000 or unix:/run/app.sock.',
+  ],
+  [
+    '  a: true',
+    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | For example `a: 3000`.',
+  ],
+  ['  a: {}', '`target` is missing: where should visitors go? | Add it, as in `target: 3000`.'],
+  ['  a: { taget: 3000 }', 'unknown key "taget" in service "a" | Did you mean `target`?'],
+  [
+    '  a: 8443',
+    'this is the port of the embedded relay: visitors would go in circles | Name the port your program listens on, or move the relay with `relays: { embedded: { port: 0 } }`.',
+  ],
+  // --- names
+  [
+    '  My App: 3000',
+    'the key "My App" is also the service\'s name, and that must be one DNS label | Rename it, or add a name, as in `name: my-app`.',
+  ],
+  [
+    '  ${user}: 3000',
+    'the key "${user}" is also the service\'s name, and that must be one DNS label | Variables are not replaced in keys; write `name: ${user}` below a plain key.',
+  ],
+  [
+    '  a: { target: 1, name: A.b }',
+    '"A.b" is not one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
+  ],
+  [
+    '  a: 1\n  b: { target: 2, name: a }',
+    'the same name as service "a" (line 4), on the same relay | Give one of them another `name`.',
+  ],
+  // --- modes
+  [
+    '  a: { mode: udp, target: 1, access: { pin: "1234" } }',
+    '`access.pin` needs mode stream or mode http; this service runs mode udp | A PIN is asked for on a web page. `allowIps` works in every mode.',
+  ],
+  [
+    '  a: { target: 1, port: 25565 }',
+    "`port` needs mode tcp or mode udp; this service runs mode stream | Other modes answer on the relay's own port, under the service's name.",
+  ],
+  [
+    '  a: { target: 1, routes: { /: 1 } }',
+    '`routes` needs mode http; this service runs mode stream | Other modes pass bytes on without reading paths in them.',
+  ],
+  [
+    '  a: { mode: http, target: 1, routes: { /: 1 } }',
+    '`target` and `routes` exclude each other | Make the target the route `/`.',
+  ],
+  [
+    '  a: { mode: http }',
+    '`target` is missing: where should visitors go? | Add `target: 3000`, or `routes`.',
+  ],
+  ['  a: { mode: htpp, target: 1 }', '`mode` must be stream, http, tcp or udp | Did you mean `http`?'],
+  [
+    '  a: { mode: tcp, target: 1, carrier: raw }',
+    '`carrier: raw` would carry the bytes of a tcp service in the clear | Leave it out: tls is the default in mode tcp.',
+  ],
+  ['  a: { mode: tcp, target: 1, port: 99999 }', '99999 is out of range: `port` takes 1 to 65535'],
+  // --- routes
+  ['  a: { mode: http, routes: { api: 3000 } }', 'the route "api" does not begin with `/` | Write `/api`.'],
+  [
+    '  a: { mode: http, routes: { "/a?b": 3000 } }',
+    'the route "/a?b" is not a path | A route is a path alone: no query, no fragment, no space.',
+  ],
+  ['  a: { mode: http, routes: { /a: 3000, /a/: 3001 } }', 'this is the same route as "/a"'],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: { "X Y": a } } } }',
+    '"X Y" is not the name of a header',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { stripPrefix: true } } }',
+    '`target` is missing in route "/" | Add it, as in `target: 3000`.',
+  ],
+  ['  a: { mode: http, routes: {} }', '`routes` is empty | For example `routes: {"/api":3001,"/":5173}`.'],
+  // --- access
+  ['  a: { target: 1, access: { pin: 1234 } }', '`pin` must be text | Put the value in quotes.'],
+  ['  a: { target: 1, access: { pin: "12" } }', '`pin` is shorter than 4 characters'],
+  [
+    '  a: { target: 1, pin: "1234" }',
+    'unknown key "pin" in service "a" | `pin` belongs in `access` of a service.',
+  ],
+  [
+    '  a: { target: 1, access: { allowIps: [10.0.0.0/33] } }',
+    '"10.0.0.0/33" is not an IP address or range | For example 85.99.254.169, 10.0.0.0/8 or "2001:db8::/32".',
+  ],
+  [
+    '  a: { target: 1, access: { allowIps: 10.0.0.1 } }',
+    '`allowIps` must be a list | For example `allowIps: ["85.99.254.169","10.0.0.0/8","2001:db8::/32"]`.',
+  ],
+  // --- certificates, domains, protocols
+  ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` belong together'],
+  [
+    '  a: { target: 1, tls: { source: acme, cert: x, key: y } }',
+    '`source` excludes `cert` and `key` | Either Portal gets a certificate, or you bring one.',
+  ],
+  ['  a: { target: 1, tls: nope }', '`tls` must be local or acme'],
+  [
+    '  a: { target: 1, hostname: shop }',
+    '"shop" is not a domain of your own | Write it in full, as in shop.example.com. For a name at the relay there is `name`.',
+  ],
+  ['  a: { target: 1, hostname: "x y" }', '"x y" is not a hostname'],
+  ['  a: { target: 1, alpn: h2 }', '`alpn` must be a list | For example `alpn: ["h2","http/1.1"]`.'],
+  ['  a: { target: 1, alpn: [h2, h2] }', '`alpn` has the same entry twice: entries 1 and 2'],
+  [
+    '  a: { target: 1, alpn: [acme-tls/1] }',
+    '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
+  ],
+  ['  a: { target: 1, metadata: { build: 42 } }', '`build` must be text | Put the value in quotes.'],
+  [
+    '  a: { target: 1, expires: soon }',
+    '"soon" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
+  ],
+  // --- words of other programs
+  ['  a: { addr: 3000 }', 'unknown key "addr" in service "a" | That is `target` here.'],
+])('%s', async (services, ...messages) => {
+  const told = await said(services);
+  expect(told).toContain(messages[0]);
+});
+
+it.each([
+  [
+    'relays: { urls: [http://a.example.com] }',
+    '"http://a.example.com" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+  ],
+  [
+    'relays: { urls: ["https://a.example.com/x"] }',
+    '"https://a.example.com/x" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+  ],
+  ['relays: { urls: ["https://a.example.com:99999"] }', '"https://a.example.com:99999" is not a valid URL'],
+  [
+    'relays: { urls: ["https://u:p@a.example.com"] }',
+    'a relay URL carries no user name or password | Relays know you by your identity; nothing else is needed.',
+  ],
+  [
+    'relays: { urls: [https://a.example.com, "https://A.example.com:443/"] }',
+    'this relay is there already: entry 1 of `urls` | Keep one of the two.',
+  ],
+  ['relays: [https://a.example.com]', '`relays` must be a mapping'],
+  [
+    'relays: { urls: [{ ca: x }] }',
+    '`url` is missing in entry 1 of `urls` | Add it, as in `url: "https://relay.example.com"`.',
+  ],
+  [
+    'relays: { urls: [true] }',
+    'entry 1 of `urls` must be an https:// URL, or a mapping with `url` and `ca` | For example `https://relay.example.com`.',
+  ],
+  [
+    'relays: { embedded: }',
+    '`embedded` has no value; it takes a mapping | For example `embedded: {"port":8443}`.',
+  ],
+  [
+    'chains: { c: [https://a.example.com] }',
+    'chain "c" needs at least 2 entries | For example `c: ["https://entry.example.com","https://exit.example.com"]`.',
+  ],
+  [
+    'chains: { c: [https://a.example.com, https://a.example.com] }',
+    'this relay is there already: entry 1 of chain "c" | A chain passes each relay once.',
+  ],
+  [
+    'identity: ~/id.json',
+    '`~` does not stand for your home directory here | Write ${HOME} in its place, or a path relative to this file.',
+  ],
+  ['web: 3000', 'unknown key "web" | Services stand under `services:`, indented.'],
+  ['tunnels: {}', 'unknown key "tunnels" | That is `services` here.'],
+  ['mode: http', 'unknown key "mode" | `mode` belongs in a service.'],
+])('%s', async (rest, message) => {
+  expect(await said('  z: 3000', rest)).toContain(message);
+});
+
+it.each([
+  ['  a: { target: 1, via: privte }', 'there is no chain "privte" | Did you mean `private`?'],
+  ['  a: { target: 1, via: x }', 'there is no chain "x" | Chains of this file: private.'],
+  [
+    '  a: { target: 1, via: private, relays: [https://c.example.com] }',
+    '`via` and `relays` exclude each other | A service goes over one chain, or is published on relays side by side.',
+  ],
+])('%s', async (services, message) => {
+  expect(await said(services, 'chains: { private: [https://a.example.com, https://b.example.com] }')).toEqual(
+    [message],
+  );
+});
+
+const on = (relays: string): string => `{ target: 1, name: n, relays: [${relays}] }`;
+
+it('lets one name stand on two relays, and finds it twice on one of them', async () => {
+  expect(await said(`  a: ${on('https://a.example.com')}\n  b: ${on('https://b.example.com')}`)).toEqual([]);
+  expect(
+    await said(
+      `  a: ${on('https://a.example.com')}\n  b: ${on('https://b.example.com, https://a.example.com:443')}`,
+    ),
+  ).toEqual(['the same name as service "a" (line 4), on the same relay | Give one of them another `name`.']);
+});
+
+it('wants one CA for one relay', async () => {
+  const rest = 'relays: { urls: [{ url: https://a.example.com, ca: one.pem }] }';
+  expect(
+    await said('  a: { target: 1, relays: [{ url: https://a.example.com, ca: two.pem }] }', rest),
+  ).toEqual([
+    'this relay is named with another `ca` on line 2 | Name it with one and the same; once is enough.',
+  ]);
+});
+
+it.each([
+  ['', 'the file is empty'],
+  ['# nothing', 'the file is empty'],
+  ['- a', 'the file is not a mapping'],
+  ['version: 2\nservices: {}', '`version` must be 1'],
+  ['version: 1\nservices:', '`services` has no value; it takes a mapping'],
+])('%j', async (text, message) => {
+  const result = await loadConfig({ file: '-', cwd: '/nowhere', env: {}, stdin: async () => text });
+  expect(result.ok ? [] : result.problems.map((problem) => problem.message)).toEqual([message]);
+});

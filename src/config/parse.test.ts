@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from './parse.js';
+import { Source, sourceText } from './source.js';
+import { placeOf, toValue } from './tree.js';
+
+function value(text: string): unknown {
+  const { tree, findings } = parse(new Source('x', text));
+  expect(findings).toEqual([]);
+  return toValue(tree);
+}
+
+function complaints(text: string): string[] {
+  return parse(new Source('x', text)).findings.map(({ place, message }) => {
+    const { line, column } = place.source.position(place.start);
+    return `${line}:${column} ${message}`;
+  });
+}
+
+describe('parse', () => {
+  it('reads YAML 1.2: no octal, no yes and no', () => {
+    expect(value('a: 010\nb: yes\nc: 0x10\nd: 1.5\ne: ~\nf: "1"\ng: true')).toEqual({
+      a: 10,
+      b: 'yes',
+      c: 16,
+      d: 1.5,
+      e: null,
+      f: '1',
+      g: true,
+    });
+  });
+
+  it('takes keys as they are typed', () => {
+    expect(value('1.10: a\ntrue: b\n"x y": c')).toEqual({ '1.10': 'a', true: 'b', 'x y': 'c' });
+  });
+
+  it('resolves aliases and merge keys; what is written wins, and earlier sources do', () => {
+    const text = 'a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: 0}\nd: {<<: *a}\ne: *b';
+    expect(value(text)).toMatchObject({ c: { x: 0, y: 1, z: 2 }, d: { x: 1, y: 1 }, e: { y: 2, z: 2 } });
+  });
+
+  it('takes the nearest anchor above an alias', () => {
+    expect(value('a: &x 1\nb: *x\nc: &x 2\nd: *x')).toEqual({ a: 1, b: 1, c: 2, d: 2 });
+  });
+
+  it('knows where everything stands', () => {
+    const { tree } = parse(new Source('x', 'services:\n  web: "3000"\n  api:\n    target: a:1\n'));
+    const told = [
+      ['services', 'web'],
+      ['services', 'api'],
+      ['services', 'api', 'target'],
+      ['services', 'none'],
+    ];
+    expect(told.map((path) => sourceText(placeOf(tree, path)))).toEqual(['"3000"', 'api', 'a:1', 'services']);
+  });
+
+  it.each([
+    ['a: 1\nb: 2\na: 3', ['3:1 the key "a" is there already, on line 1']],
+    ['a: {"b": 1, b: 2}', ['1:13 the key "b" is there already, on line 1']],
+    ['a: *none', ['1:4 this alias names no anchor above it']],
+    ['a: &a [*a]', ['1:8 an alias stands inside the very thing it names']],
+    ['<<: 1', ['1:1 `<<` takes a mapping, or a list of mappings']],
+    ['? [a]\n: 1', ['1:3 a key must be plain text']],
+    ['__proto__: 1', ['1:1 this key is not allowed']],
+    ['a: !secret x', ['1:4 unknown tag']],
+    ['a:\n\t- 1', ['2:1 a tab stands where indentation is']],
+    ['a: 1\n---\nb: 2', ['2:1 a second document begins here']],
+    [
+      'a: [1\nb: "x',
+      [
+        '2:1 flow sequence in block collection must be sufficiently indented and end with a ]',
+        '2:6 missing closing "quote',
+      ],
+    ],
+  ])('%j is refused', (text, messages) => {
+    expect(complaints(text)).toEqual(messages);
+  });
+
+  it('says what breaks a variable inside brackets', () => {
+    const { findings } = parse(new Source('x', 'a: [1, ${X}]'));
+    expect(findings[0]?.hint).toBe('Inside [ ] and { }, a value with ${…} needs quotes: "${NAME}".');
+  });
+
+  it.each([
+    ['brackets without end', '['.repeat(100_000)],
+    ['deep nesting', '[['.repeat(100) + ']]'.repeat(100)],
+    [
+      'aliases that multiply',
+      `a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n${Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(',')}]`).join('\n')}`,
+    ],
+  ])('refuses %s within bounds', (_what, text) => {
+    expect(complaints(text).length).toBeGreaterThan(0);
+  });
+
+  it('lets a thousand services share one anchor', () => {
+    const shared = Array.from({ length: 1000 }, (_, index) => `  s${index}: { <<: *d }`).join('\n');
+    expect(complaints(`d: &d { target: 1 }\ns:\n${shared}`)).toEqual([]);
+  });
+});
