@@ -10,7 +10,7 @@ import { mergePatch } from './merge.js';
 import { normalise } from './normalise.js';
 import { parse, type Parsed } from './parse.js';
 import type { Problem } from './problem.js';
-import { maskSecrets, secretPlaces, secretPlacesOfText } from './secrets.js';
+import { maskSecrets, secretPlaces, secretPlacesOfComments, secretPlacesOfText } from './secrets.js';
 import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
@@ -180,7 +180,8 @@ function mergeOverlay(main: Tree, overlay: Tree | undefined): Tree {
 }
 
 function secretsOf({ source, tree, broken }: Parsed): Place[] {
-  return broken ? [...secretPlaces(tree), ...secretPlacesOfText(source)] : secretPlaces(tree);
+  const text = broken ? secretPlacesOfText(source) : secretPlacesOfComments(source);
+  return [...secretPlaces(tree), ...text];
 }
 
 /** A problem with a file as a whole, or with its absence. */

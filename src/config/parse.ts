@@ -1,6 +1,7 @@
 import { isAlias, isMap, isScalar, parseDocument, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
 import type { Finding } from './finding.js';
 import type { Place, Source } from './source.js';
+import { syntaxWords } from './syntax-words.js';
 import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
 
 /** Far beyond any real file; it keeps recursion and aliases that multiply (a "billion laughs") in bounds. */
@@ -77,7 +78,7 @@ class Parser {
       const [start, end] = error.pos;
       if (places.has(start)) continue; // the first one at a place is the cause of the others
       places.add(start);
-      const { message, hint } = plainWords(error.code, error.message);
+      const { message, hint } = syntaxWords(error.code, error.message);
       this.#findings.push(syntax(this.#source, start, end, [], message, this.#braceHint(start) ?? hint));
     }
     const tree = document.contents === null ? this.#nothing(0) : this.#build(document.contents);
@@ -238,28 +239,3 @@ class Parser {
 function isMergeKey(key: unknown): boolean {
   return isScalar(key) && key.type === 'PLAIN' && key.value === '<<';
 }
-
-/** The library's message, without the token it quotes at its end: that may be a secret. */
-function plainWords(code: string, message: string): { message: string; hint?: string } {
-  const known = SYNTAX_WORDS[code];
-  if (known) return known;
-  const head = code === 'MISSING_CHAR' ? message : message.replace(/: .*$/s, '');
-  return { message: head.charAt(0).toLowerCase() + head.slice(1) };
-}
-
-const SYNTAX_WORDS: Readonly<Record<string, { message: string; hint?: string }>> = {
-  TAB_AS_INDENT: { message: 'a tab stands where indentation is', hint: 'YAML is indented with spaces.' },
-  MULTIPLE_DOCS: {
-    message: 'a second document begins here',
-    hint: 'Remove the `---`; a file holds one configuration.',
-  },
-  BAD_DQ_ESCAPE: {
-    message: 'unknown escape sequence',
-    hint: "Write `\\\\` for a backslash, or use 'single quotes'.",
-  },
-  TAG_RESOLVE_FAILED: { message: 'unknown tag', hint: 'Text that begins with `!` needs quotes.' },
-  BAD_SCALAR_START: {
-    message: 'plain text cannot begin with this character',
-    hint: 'Put the value in quotes.',
-  },
-};

@@ -31,6 +31,7 @@ describe('no secret is shown', () => {
     `version: 1\nservices:\n  a:\n    target: 1\n    access: { pin: "${SECRET}"\n    x: [\n`,
     `version: 1\nservices:\n  a:\n    mode: http\n    routes: { /: { target: 1, headers: { Authorization: Bearer ${SECRET} } } }\n    x: [\n`,
     `version: 1\nservices:\n  a:\n    mode: http\n    routes:\n      /:\n        headers:\n          Authorization: Bearer ${SECRET}\n`,
+    `version: 1\nservices:\n  # pin: ${SECRET}\n  a: 70000 # pin: ${SECRET}\n  #| headers:\n  #|   X: ${SECRET}\n`,
     'version: 1\nservices:\n  a: ${SECRET}\n',
     'version: 1\nservices:\n  a: { target: 1, name: "${SECRET} x", via: "${SECRET}", expires: "${SECRET}" }\n',
     'version: 1\nservices:\n  a: { target: 1, mode: "${SECRET}", metadata: { n: "${SECRET}" } }\n',

@@ -49,17 +49,37 @@ const SECRET_LINE = /^.*?\b(?:pins?|headers?)["']?[ \t]*:[ \t]*/i;
  * after a secret's key, and every line indented below it. It rather masks too much.
  */
 export function secretPlacesOfText(source: Source): Place[] {
+  return secretsInLines(source, linesOf(source));
+}
+
+/** The same for what is commented out: a PIN put aside is still a PIN. */
+export function secretPlacesOfComments(source: Source): Place[] {
+  const comments = linesOf(source).map((line) => {
+    const mark = /(?:^|\s)#\|?/.exec(line);
+    if (!mark) return '';
+    const end = mark.index + mark[0].length;
+    return ' '.repeat(end) + line.slice(end);
+  });
+  return secretsInLines(source, comments);
+}
+
+function linesOf(source: Source): string[] {
+  return source.lineStarts.map((start, index) =>
+    source.text.slice(start, source.lineStarts[index + 1]).trimEnd(),
+  );
+}
+
+function secretsInLines(source: Source, lines: readonly string[]): Place[] {
   const places: Place[] = [];
   let openIndent = Infinity;
-  for (const [index, start] of source.lineStarts.entries()) {
-    const end = source.lineStarts[index + 1] ?? source.text.length;
-    const line = source.text.slice(start, end).trimEnd();
+  for (const [index, line] of lines.entries()) {
     const indent = line.search(/\S/);
     if (indent === -1) continue;
     if (indent <= openIndent) openIndent = Infinity;
     const key = SECRET_LINE.exec(line)?.[0];
     if (key !== undefined) openIndent = Math.min(openIndent, indent);
     const from = key?.length ?? (indent > openIndent ? indent : undefined);
+    const start = source.lineStarts[index]!;
     if (from !== undefined) places.push({ source, start: start + from, end: start + line.length });
   }
   return places;

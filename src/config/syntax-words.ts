@@ -1,0 +1,72 @@
+/** What a person is told of a YAML syntax error. */
+export interface SyntaxWords {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/**
+ * The YAML library's codes in plainer words. Where it has no better ones, its own message stands, without the
+ * piece of text that it quotes at the end: that may be a secret.
+ */
+export function syntaxWords(code: string, message: string): SyntaxWords {
+  const known = BY_CODE[code] ?? BY_MESSAGE.find(({ test }) => test.test(message));
+  if (known) return { message: known.message, ...(known.hint === undefined ? {} : { hint: known.hint }) };
+  const token = /^Unexpected (\S+) (?:token|at node end)/.exec(message)?.[1];
+  if (token !== undefined) {
+    return {
+      message: `unexpected ${TOKENS[token] ?? 'text'}`,
+      hint: 'Check the indentation here and in the line above.',
+    };
+  }
+  const head = code === 'MISSING_CHAR' ? message : message.replace(/: .*$/s, '');
+  return { message: head.charAt(0).toLowerCase() + head.slice(1) };
+}
+
+const BY_CODE: Readonly<Record<string, SyntaxWords>> = {
+  TAB_AS_INDENT: { message: 'a tab stands where indentation is', hint: 'YAML is indented with spaces.' },
+  MULTIPLE_DOCS: {
+    message: 'a second document begins here',
+    hint: 'Remove the `---`; a file holds one configuration.',
+  },
+  BAD_DQ_ESCAPE: {
+    message: 'unknown escape sequence',
+    hint: "Write `\\\\` for a backslash, or use 'single quotes'.",
+  },
+  TAG_RESOLVE_FAILED: { message: 'unknown tag', hint: 'Text that begins with `!` needs quotes.' },
+  BAD_SCALAR_START: {
+    message: 'plain text cannot begin with this character',
+    hint: 'Put the value in quotes.',
+  },
+};
+
+const BY_MESSAGE: readonly (SyntaxWords & { readonly test: RegExp })[] = [
+  {
+    test: /^Nested mappings are not allowed/,
+    message: 'a second `: ` in one line',
+    hint: 'A value with `: ` in it needs quotes; a mapping goes on the next line, indented.',
+  },
+  {
+    test: /^Implicit (map )?keys need to be (on a single line|followed by)/,
+    message: 'this is neither a key with its value nor the rest of the line above',
+    hint: 'A key is followed by `: `; check the indentation, and quotes left open.',
+  },
+  {
+    test: /^All mapping items must start at the same column/,
+    message: 'this key does not stand in one column with the others',
+    hint: 'Indent the keys of one mapping alike.',
+  },
+];
+
+/** The YAML library's names of tokens. */
+const TOKENS: Readonly<Record<string, string>> = {
+  'map-value-ind': '`:`',
+  'seq-item-ind': '`-`',
+  'explicit-key-ind': '`?`',
+  'flow-map-start': '`{`',
+  'flow-map-end': '`}`',
+  'flow-seq-start': '`[`',
+  'flow-seq-end': '`]`',
+  comma: '`,`',
+  'double-quoted-scalar': 'quoted text',
+  'single-quoted-scalar': 'quoted text',
+};
