@@ -31,6 +31,8 @@ test('all have failed only when each has, and there is one', () => {
   expect(board.services('pending')).toEqual(['api']);
   board.note(lease('api', 'https://a', 'failed'));
   expect(board.allFailed()).toBe(true);
+  board.note(lease('web', 'https://a', 'closed'));
+  expect(board.allFailed()).toBe(true);
 });
 
 test('services that nobody expected are left alone', () => {

@@ -20,7 +20,9 @@ export class LeaseBoard {
   }
 
   note(event: PortalEvent): void {
-    if (event.event === 'lease') this.#rows.get(event.service)?.phases.set(event.relay, event.phase);
+    // How a lease goes in the end says nothing about how it began.
+    if (event.event !== 'lease' || event.phase === 'draining' || event.phase === 'closed') return;
+    this.#rows.get(event.service)?.phases.set(event.relay, event.phase);
   }
 
   /** Pending until each lease is ready or failed for good; then failed only if none is ready. */

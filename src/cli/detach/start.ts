@@ -15,7 +15,7 @@ const START_TIMEOUT_MS = 30_000;
 const END_TIMEOUT_MS = 12_000;
 
 export interface StartOptions {
-  /** Until every service is ready, for at most so long; undefined: until the agent has started. */
+  /** Until every service is ready, for at most so long after the start; undefined: until the start. */
   readonly waitMs: number | undefined;
   /** What it reads from standard input, if its configuration comes from there. */
   readonly stdin: string | undefined;
@@ -64,6 +64,11 @@ async function untilSatisfied(
   const satisfied = deferred<void>();
   const watch = new StartWatch({ forReady: waitMs !== undefined });
   let failure: PortalError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const bound = (ms: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => satisfied.reject(watch.late(ms)), ms);
+  };
 
   child.on('message', (message) => {
     const told = message as FromAgent;
@@ -73,7 +78,9 @@ async function untilSatisfied(
     else if (told.kind === 'warning') reporter.warning(told.message);
     else if (told.kind === 'begin') {
       watch.begin(told.expected);
-      if (waitMs !== undefined) reporter.begin(told.expected);
+      if (waitMs === undefined) return;
+      reporter.begin(told.expected);
+      bound(waitMs);
     } else {
       reporter.event(told.event);
       const verdict = watch.note(told.event);
@@ -97,8 +104,7 @@ async function untilSatisfied(
   });
   const onInterrupt = (): void => satisfied.reject(new PortalError('aborted', 'the start was cancelled'));
   interrupted.addEventListener('abort', onInterrupt, { once: true });
-  const boundMs = waitMs ?? START_TIMEOUT_MS;
-  const timer = setTimeout(() => satisfied.reject(watch.late(boundMs)), boundMs);
+  bound(START_TIMEOUT_MS);
   try {
     await satisfied.promise;
   } finally {

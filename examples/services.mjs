@@ -1,0 +1,61 @@
+/**
+ * Two tiny services to try Portal with: a page on port 3000, a JSON API on port 3001. They stand for your own;
+ * nothing of Portal needs them. Run: node examples/services.mjs
+ */
+import { createServer } from 'node:http';
+
+const HOST = '127.0.0.1';
+
+const page = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Sample service on port 3000</title>
+<style>
+  :root { color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif }
+  body { max-width: 34rem; margin: 18vh auto; padding: 0 1.5rem }
+  code { background: #8883; padding: .1em .4em; border-radius: .3em }
+  small { opacity: .7 }
+</style>
+<h1>It answers.</h1>
+<p>This page comes from a sample service at <code>127.0.0.1:3000</code>. You read it at
+<code id="here"></code>: the TLS session ended in your own <code>portal up</code>, and the relay only
+passed bytes on.</p>
+<p><small>Sample of the Portal repository, examples/services.mjs. Put your own service in its place.</small></p>
+<script>document.getElementById('here').textContent = location.origin</script>
+</html>
+`;
+
+const web = createServer((request, response) => {
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
+});
+
+const api = createServer((request, response) => {
+  const body = {
+    service: 'sample api',
+    port: 3001,
+    method: request.method,
+    path: request.url,
+    time: new Date(),
+  };
+  response.writeHead(200, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+});
+
+for (const [name, server, port] of [
+  ['web', web, 3000],
+  ['api', api, 3001],
+]) {
+  server.once('error', (error) => {
+    const taken = error.code === 'EADDRINUSE';
+    const why = taken ? `port ${port} is taken: stop what listens there and try again` : error.message;
+    process.stderr.write(`sample service ${name}: ${why}\n`);
+    process.exit(1);
+  });
+  server.listen(port, HOST, () => {
+    process.stderr.write(`sample service ${name}: http://${HOST}:${port}\n`);
+    process.send?.({ listening: name });
+  });
+}
+
+// Started by scripts/demo.mjs, they tell it when they listen, and end with it.
+process.once('disconnect', () => process.exit(0));

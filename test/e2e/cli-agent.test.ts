@@ -1,0 +1,299 @@
+/** `portal up` and those who talk to it, as processes of their own, on free ports. */
+import { readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { jsonLines, Person, type Line } from './cli-support.js';
+
+let person: Person;
+beforeEach(async () => {
+  person = await Person.create();
+});
+
+const write = (name: string, text: string): Promise<void> => writeFile(join(person.folder, name), text);
+
+/** A configuration with an embedded relay on a free port. */
+function config(services: Readonly<Record<string, number>>, extra = ''): string {
+  return `version: 1\nrelays: { embedded: { port: 0 } }\n${extra}services: ${JSON.stringify(services)}\n`;
+}
+
+/** A local service that answers with `text`; gives its port. */
+async function service(text: string): Promise<number> {
+  const server = createHttpServer((_, response) => response.end(text));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** What a visitor of `url` reads, trusting only that CA. */
+async function visit(url: string, caFile: string): Promise<string> {
+  const ca = await readFile(caFile);
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      host: '127.0.0.1',
+      port,
+      servername: hostname,
+      headers: { host: hostname },
+      ca,
+      agent: false,
+    });
+    outgoing.once('error', reject).once('response', (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      response.once('end', () => resolve(body));
+    });
+    outgoing.end();
+  });
+}
+
+const urlOf = (ready: Line, name: string): string =>
+  (ready['services'] as Record<string, { urls: string[] }>)[name]!.urls[0]!;
+
+test('up: a URL that answers, events to the letter, a clean stop', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const up = person.start(['up', '--json']);
+  const started = await up.event('started');
+  expect(started).toMatchObject({ pid: up.pid, file: join(person.folder, 'portal.yaml') });
+  const ready = await up.event('ready');
+  expect(await visit(urlOf(ready, 'web'), String(started['ca']))).toBe('hello');
+  up.kill('SIGTERM');
+  const { code, stdout, stderr } = await up.finished;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const events = jsonLines(stdout);
+  expect(events[0]!.event).toBe('started');
+  expect(events.at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGTERM' });
+  for (const line of events) expect(Object.keys(line).slice(0, 2)).toEqual(['time', 'event']);
+  expect(events.find(({ event }) => event === 'applied')).toMatchObject({
+    revision: 1,
+    opened: ['web'],
+    closed: [],
+  });
+  expect(await readdir(join(person.home, 'run'))).toEqual([]);
+});
+
+test('up without --json: addresses on stdout, one line per change on stderr', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const up = person.start(['up']);
+  await up.line(/^try: curl --cacert /);
+  up.kill('SIGINT');
+  const { code, stdout, stderr } = await up.finished;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^web https:\/\/web\.localhost:\d+\n$/);
+  expect(stderr).toContain('web: ready at https://web.localhost:');
+  expect(stderr).not.toContain('\u001b');
+});
+
+test('a save becomes what runs; a bad one is told and changes nothing', async () => {
+  const port = await service('hello');
+  await write('portal.yaml', config({ web: port }));
+  const up = person.start(['up', '--json']);
+  await up.event('ready');
+  await write('portal.yaml', config({ web: port, api: port }));
+  await up.event('applied', ({ revision }) => revision === 2);
+
+  await write('portal.yaml', 'version: 1\nservices: { web: nonsense }\n');
+  expect(await up.event('rejected')).toMatchObject({
+    errors: [{ file: 'portal.yaml', line: 2, path: '/services/web' }],
+  });
+  const status = await person.run(['status']);
+  expect(status.stdout).toContain('the file on disk has errors');
+  expect(status.stdout).toMatch(/web +ready/);
+  expect((await person.run(['plan'])).code).toBe(2);
+
+  await write('portal.yaml', config({ web: port, api: port }, 'identity: ./other.json\n'));
+  await up.event('rejected', ({ errors }) => (errors as { code: string }[])[0]!.code === 'restart_required');
+});
+
+test('plan asks the agent; SERVICE arguments hold for every reload', async () => {
+  const port = await service('hello');
+  await write('portal.yaml', config({ web: port, api: port }));
+  const up = person.start(['up', 'web', '--json', '--no-watch']);
+  const ready = await up.event('ready');
+  expect(Object.keys(ready['services'] as object)).toEqual(['web']);
+  expect(await person.run(['plan'])).toMatchObject({ code: 0, stdout: '' });
+  await write('portal.yaml', config({ web: port + 1, api: port, more: port }));
+  const { code, stdout } = await person.run(['plan', '--json']);
+  expect(code).toBe(3);
+  expect(jsonLines(stdout)).toMatchObject([
+    { actions: [{ kind: 'update', service: 'web', changes: ['target'] }] },
+  ]);
+  expect((await person.run(['plan'])).stdout).toMatch(/^~ +web +update .* target\n$/);
+});
+
+test('status, logs and down of a running agent', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const up = person.start(['up', '--json']);
+  await up.event('ready');
+
+  const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
+  expect(status).toMatchObject({
+    event: 'status',
+    pid: up.pid,
+    leases: [{ service: 'web', phase: 'ready' }],
+  });
+  const table = await person.run(['status']);
+  expect(table.code).toBe(0);
+  expect(table.stdout).toMatch(/^web +ready +\d+s +https:\/\/web\.localhost:\d+ +127\.0\.0\.1:\d+/m);
+
+  const logs = person.start(['logs', '-f', '--json']);
+  await logs.event('ready');
+  const down = await person.run(['down', '--json']);
+  expect(down.code).toBe(0);
+  expect(jsonLines(down.stdout)).toMatchObject([{ event: 'stopped', pid: up.pid }]);
+  expect((await up.finished).code).toBe(0);
+  const followed = await logs.finished;
+  expect(followed.code).toBe(0);
+  expect(jsonLines(followed.stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'down' });
+  expect((await person.run(['down'])).code).toBe(1);
+});
+
+test('one agent per file, also through a link that is swapped', async () => {
+  const port = await service('hello');
+  await write('one.yaml', config({ web: port }));
+  await write('two.yaml', config({ web: port, api: port }));
+  await symlink('one.yaml', join(person.folder, 'portal.yaml'));
+  const up = person.start(['up', '--json']);
+  await up.event('ready');
+  const second = await person.run(['up', '--json']);
+  expect(second.code).toBe(1);
+  expect(jsonLines(second.stdout)).toMatchObject([{ event: 'error', code: 'already_running' }]);
+  await symlink('two.yaml', join(person.folder, 'next'));
+  await rename(join(person.folder, 'next'), join(person.folder, 'portal.yaml'));
+  await up.event('applied', ({ opened }) => (opened as string[]).includes('api'));
+  expect((await person.run(['status'])).code).toBe(0);
+});
+
+test('an agent that was killed does not stand in the way', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const first = person.start(['up', '--json']);
+  await first.event('started');
+  first.kill('SIGKILL');
+  await first.finished;
+  expect((await person.run(['status'])).code).toBe(1);
+  const second = person.start(['up', '--json']);
+  await second.event('ready');
+});
+
+test('--wait: in the background, ready, its output let go', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  person.downAfterTest();
+  const { code, stdout, stderr } = await person.run(['up', '--wait', '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const events = jsonLines(stdout);
+  expect(events.at(-1)!.event).toBe('ready');
+  const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
+  expect(status!['pid']).toBe(events[0]!['pid']);
+});
+
+test('--detach: returns once started', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  person.downAfterTest();
+  const { code, stderr } = await person.run(['up', '--detach']);
+  expect(code).toBe(0);
+  expect(stderr).toContain('runs in the background');
+  const again = await person.run(['up', '--detach']);
+  expect(again.code).toBe(1);
+  expect(again.stderr).toContain('[already_running]');
+});
+
+test('--wait passes standard input on', async () => {
+  const { code, stdout } = await person.run(['up', '--wait', '--json', '-f', '-'], {
+    stdin: config({ web: await service('hello') }),
+  });
+  expect(code).toBe(0);
+  expect(jsonLines(stdout)[0]).toMatchObject({ event: 'started', file: null });
+  // There is no file here: the only agent that runs is meant.
+  expect((await person.run(['down'])).code).toBe(0);
+});
+
+test('--wait gives up in time, and leaves nothing behind', async () => {
+  // A relay that accepts and says nothing.
+  const mute = createServer(() => undefined);
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void mute.close());
+  const { port } = mute.address() as AddressInfo;
+  await write(
+    'portal.yaml',
+    `version: 1\nrelays: { urls: ['https://localhost:${port}'] }\nservices: { web: 3000 }\n`,
+  );
+  const { code, stdout } = await person.run(['up', '--wait', '--timeout', '1', '--json']);
+  expect(code).toBe(1);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({
+    event: 'error',
+    code: 'timeout',
+    message: expect.stringContaining('web') as string,
+  });
+  expect((await person.run(['status'])).code).toBe(1);
+});
+
+test('all services failed: exit 1, and why', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void taken.close());
+  const { port } = taken.address() as AddressInfo;
+  await write(
+    'portal.yaml',
+    `version: 1\nrelays: { embedded: { port: ${port} } }\nservices: { web: 3000, api: 3001 }\n`,
+  );
+  for (const flags of [[], ['--wait']]) {
+    const { code, stdout } = await person.run(['up', '--json', ...flags]);
+    expect(code).toBe(1);
+    const events = jsonLines(stdout);
+    expect(events.at(-1)).toMatchObject({ event: 'error', code: 'all_failed' });
+    const failed = events.find(({ event, phase }) => event === 'lease' && phase === 'failed')!;
+    expect(failed['error']).toMatchObject({
+      code: 'address_in_use',
+      message: expect.stringContaining(String(port)) as string,
+    });
+  }
+});
+
+test('a reader that leaves ends the agent quietly', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const up = person.start(['up', '--json']);
+  await up.event('started');
+  up.closeStdout();
+  const { code, signal, stderr } = await up.finished;
+  expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+  expect((await person.run(['status'])).code).toBe(1);
+});
+
+test('a relay of its own, and expose through it', async () => {
+  const relay = person.start(['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error']);
+  const listening = await relay.event('listening');
+  expect(listening).toMatchObject({ domain: 'localhost', ca: join(person.home, 'ca', 'ca.pem') });
+
+  const port = await service('hello');
+  const expose = person.start(['expose', String(port), '--relay', String(listening['url']), '--json']);
+  const ready = await expose.event('ready');
+  const [name] = Object.keys(ready['services'] as object);
+  expect(name).toMatch(/^[a-z]+-[a-z]+-[2-9a-z]{4}$/);
+  expect(await visit(urlOf(ready, name!), String(listening['ca']))).toBe('hello');
+  // No file here, and one agent: that one.
+  expect((await person.run(['status'])).stdout).toContain(name);
+  expect((await person.run(['down'])).code).toBe(0);
+  expect((await expose.finished).code).toBe(0);
+
+  const again = person.start(['expose', String(port), '--relay', String(listening['url']), '--json']);
+  expect(Object.keys((await again.event('ready'))['services'] as object)).toEqual([name]);
+  again.kill('SIGINT');
+  await again.finished;
+
+  const taken = await person.run([
+    'relay',
+    '--listen',
+    `127.0.0.1:${new URL(String(listening['url'])).port}`,
+    '--json',
+  ]);
+  expect(taken.code).toBe(1);
+  expect(jsonLines(taken.stdout)).toMatchObject([{ event: 'error', code: 'address_in_use' }]);
+
+  relay.kill('SIGTERM');
+  expect((await relay.finished).code).toBe(0);
+});

@@ -1,0 +1,275 @@
+/** Commands that need no agent: what a user runs, from bin/portal.js. */
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { jsonLines, Person } from './cli-support.js';
+
+let person: Person;
+beforeEach(async () => {
+  person = await Person.create();
+});
+
+const write = (name: string, text: string): Promise<void> => writeFile(join(person.folder, name), text);
+const read = (name: string): Promise<string> => readFile(join(person.folder, name), 'utf8');
+
+test('help is grouped, has examples, and names every command', async () => {
+  const { code, stdout, stderr } = await person.run(['--help']);
+  expect(code).toBe(0);
+  expect(stderr).toBe('');
+  expect(stdout).toContain('Every day:');
+  expect(stdout).toContain('$ portal expose 3000');
+  const names = [
+    'up',
+    'plan',
+    'validate',
+    'status',
+    'logs',
+    'down',
+    'expose',
+    'init',
+    'trust',
+    'identity',
+    'relay',
+  ];
+  for (const name of [...names, 'schema', 'completion'])
+    expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+  expect((await person.run([])).stdout).toBe(stdout);
+  expect((await person.run(['help', 'up'])).stdout).toContain('--detach');
+});
+
+test.each([
+  ['an unknown command', ['staus'], 'Did you mean status?'],
+  ['an unknown option', ['up', '--detahc'], 'Did you mean --detach?'],
+  ['an argument too many', ['status', 'web'], ''],
+  ['a value that does not fit', ['up', '--timeout', 'soon'], 'seconds'],
+  ['an unknown shell', ['completion', 'tcsh'], 'bash'],
+])('%s is a usage error', async (_, args, hint) => {
+  const { code, stdout, stderr } = await person.run(args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain('[usage]');
+  expect(stderr).toContain(hint);
+});
+
+test('with --json a usage error is one line on stdout', async () => {
+  const { code, stdout, stderr } = await person.run(['--json', 'staus']);
+  expect(code).toBe(2);
+  expect(stderr).toBe('');
+  expect(jsonLines(stdout)).toEqual([
+    {
+      time: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      event: 'error',
+      code: 'usage',
+      message: "unknown command 'staus'",
+      hint: 'Did you mean status?',
+    },
+  ]);
+});
+
+test('colour only where it is wanted', async () => {
+  const plain = await person.run(['staus']);
+  expect(plain.stderr).not.toContain('\u001b');
+  const forced = await person.run(['staus'], { env: { FORCE_COLOR: '1' } });
+  expect(forced.stderr).toContain('\u001b[31m');
+  const refused = await person.run(['staus'], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } });
+  expect(refused.stderr).not.toContain('\u001b');
+});
+
+test('no configuration: what to do about it, exit 2', async () => {
+  for (const command of ['up', 'validate', 'plan']) {
+    const { code, stderr } = await person.run([command]);
+    expect({ command, code }).toEqual({ command, code: 2 });
+    expect(stderr).toContain('portal init');
+  }
+});
+
+test('validate shows every error with its place, and prints what is in force', async () => {
+  await write('portal.yaml', 'version: 1\nservices:\n  web: 70000\n  api: { taget: 3001 }\n');
+  const bad = await person.run(['validate']);
+  expect(bad.code).toBe(2);
+  expect(bad.stdout).toBe('');
+  expect(bad.stderr).toMatch(/portal\.yaml:3:\d+: /);
+  expect(bad.stderr).toMatch(/portal\.yaml:4:\d+: /);
+  expect(bad.stderr).toContain('> 3 |   web: 70000');
+  expect(bad.stderr).toContain('in portal.yaml');
+
+  const json = await person.run(['validate', '--json']);
+  expect(json.code).toBe(2);
+  const [rejected] = jsonLines(json.stdout);
+  expect(rejected).toMatchObject({
+    event: 'rejected',
+    errors: [{ line: 3, code: 'config_invalid' }, { line: 4 }],
+  });
+  expect(JSON.stringify(rejected)).not.toContain('frame');
+
+  await write('portal.yaml', 'version: 1\nservices:\n  web: ${PORT:-3000}\n');
+  const good = await person.run(['validate', '--print'], { env: { PORT: '4000' } });
+  expect(good.code).toBe(0);
+  expect(good.stdout).toMatch(/^ {2}web: "?4000"?$/m);
+  const valid = await person.run(['validate', '--json']);
+  expect(jsonLines(valid.stdout)).toMatchObject([{ event: 'valid', services: ['web'] }]);
+});
+
+test('a configuration can come from standard input', async () => {
+  const { code, stdout } = await person.run(['validate', '-f', '-', '--json'], {
+    stdin: 'version: 1\nservices: { web: 3000 }\n',
+  });
+  expect(code).toBe(0);
+  expect(jsonLines(stdout)).toMatchObject([{ file: '<stdin>', services: ['web'] }]);
+});
+
+test('plan without an agent opens everything: exit 3', async () => {
+  await write(
+    'portal.yaml',
+    'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000, api: 3001 }\n',
+  );
+  const { code, stdout, stderr } = await person.run(['plan']);
+  expect(code).toBe(3);
+  expect(stdout.split('\n').filter(Boolean)).toEqual([
+    '+  web  open  embedded:0  ! opens to more people',
+    '+  api  open  embedded:0  ! opens to more people',
+  ]);
+  expect(stderr).toContain('2 to change');
+  const json = await person.run(['plan', '--json']);
+  expect(json.code).toBe(3);
+  expect(jsonLines(json.stdout)).toMatchObject([
+    {
+      event: 'plan',
+      actions: [{ kind: 'open', service: 'web', relay: 'embedded:0', changes: [], exposes: true }, {}],
+    },
+  ]);
+});
+
+test('status, logs and down without an agent: not_running, exit 1', async () => {
+  for (const command of ['status', 'logs', 'down']) {
+    const without = await person.run([command, '--json']);
+    expect(without.code).toBe(1);
+    expect(jsonLines(without.stdout)).toMatchObject([{ event: 'error', code: 'not_running' }]);
+  }
+  await write('portal.yaml', 'version: 1\nservices: { web: 3000 }\n');
+  const { code, stderr } = await person.run(['status']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('portal up');
+});
+
+test('up: an unknown service is a usage error, an invalid file is exit 2', async () => {
+  await write('portal.yaml', 'version: 1\nservices: { web: 3000, api: 3001 }\n');
+  const unknown = await person.run(['up', 'weeb']);
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain('Did you mean web?');
+  await write('portal.yaml', 'version: 1\nservices: { web: [ }\n');
+  for (const flags of [[], ['--detach'], ['--wait']]) {
+    const invalid = await person.run(['up', ...flags]);
+    expect(invalid.code).toBe(2);
+    expect(invalid.stderr).toContain('portal.yaml:2:');
+    const json = await person.run(['up', '--json', ...flags]);
+    expect(json.code).toBe(2);
+    expect(jsonLines(json.stdout)).toMatchObject([{ event: 'rejected' }]);
+  }
+});
+
+test('init writes a file that is valid, and never over another', async () => {
+  await write('package.json', JSON.stringify({ scripts: { dev: 'vite --port 4321' } }));
+  const { code, stderr } = await person.run(['init']);
+  expect(code).toBe(0);
+  expect(stderr).toContain('port 4321');
+  expect(stderr).toContain('portal.local.yaml');
+  const text = await read('portal.yaml');
+  expect(text).toMatch(/^# yaml-language-server: \$schema=/);
+  expect(text).not.toContain(person.folder);
+  expect((await person.run(['validate'])).code).toBe(0);
+  const again = await person.run(['init', '--port', '5000']);
+  expect(again.code).toBe(2);
+  expect(await read('portal.yaml')).toBe(text);
+});
+
+test('schema prints the schema', async () => {
+  const { stdout } = await person.run(['schema']);
+  const schema = JSON.parse(stdout) as { $schema: string };
+  expect(schema.$schema).toContain('2020-12');
+  expect(jsonLines((await person.run(['schema', '--json'])).stdout)).toMatchObject([
+    { event: 'schema', schema },
+  ]);
+});
+
+test('completion prints a script that bash takes', async () => {
+  const { stdout } = await person.run(['completion', 'bash']);
+  execFileSync('bash', ['-n'], { input: stdout });
+});
+
+test('identity: made once, shown, replaced only by force, exported only with --yes', async () => {
+  const missing = await person.run(['identity']);
+  expect(missing.code).toBe(2);
+
+  const made = await person.run(['identity', 'new']);
+  expect(made.code).toBe(0);
+  const address = made.stdout.trim();
+  expect(address).toMatch(/^0x[0-9a-fA-F]{40}$/);
+  expect((await stat(join(person.home, 'identity.json'))).mode & 0o777).toBe(0o600);
+  expect((await person.run(['identity'])).stdout.trim()).toBe(address);
+
+  const refused = await person.run(['identity', 'new']);
+  expect(refused.code).toBe(2);
+  const forced = await person.run(['identity', 'new', '--force', '--json']);
+  const replaced = jsonLines(forced.stdout)[0]!;
+  expect(replaced['address']).not.toBe(address);
+  expect(await readFile(String(replaced['backup']), 'utf8')).toContain(address);
+
+  const unasked = await person.run(['identity', 'export']);
+  expect(unasked).toMatchObject({ code: 2, stdout: '' });
+  const exported = await person.run(['identity', 'export', '--yes']);
+  expect(JSON.parse(exported.stdout)).toMatchObject({ version: 1, address: replaced['address'] });
+});
+
+test('identity: the one that the configuration names', async () => {
+  await write('portal.yaml', 'version: 1\nidentity: ./.portal/me.json\nservices: { web: 3000 }\n');
+  expect((await person.run(['identity', 'new'])).code).toBe(0);
+  expect(await readdir(join(person.folder, '.portal'))).toEqual(['me.json']);
+});
+
+test('trust makes the local CA and shows what to run', async () => {
+  const { code, stdout, stderr } = await person.run(['trust']);
+  expect(code).toBe(0);
+  expect(stdout).toBe(`${join(person.home, 'ca', 'ca.pem')}\n`);
+  expect(await readFile(stdout.trim(), 'utf8')).toContain('BEGIN CERTIFICATE');
+  expect(stderr).toMatch(/SHA-256 [0-9a-f]{64}/);
+  const [json] = jsonLines((await person.run(['trust', '--json'])).stdout);
+  expect(json).toMatchObject({ event: 'trust', ca: stdout.trim() });
+  expect((await person.run(['trust', '--install', '--uninstall'])).code).toBe(2);
+});
+
+test('what is not built yet says so', async () => {
+  const expose = await person.run(['expose', '3000', '--pin', '1234', '--tcp', '--json']);
+  expect(expose.code).toBe(2);
+  expect(jsonLines(expose.stdout)).toMatchObject([
+    { code: 'not_supported', message: 'not supported yet: --tcp, --pin' },
+  ]);
+  expect(expose.stdout).not.toContain('1234');
+  const relay = await person.run(['relay', '--peer', 'https://a.example']);
+  expect(relay.code).toBe(2);
+  expect(relay.stderr).toContain('--peer');
+});
+
+test('expose and relay check what was typed', async () => {
+  for (const args of [
+    ['expose'],
+    ['expose', 'nonsense'],
+    ['expose', '3000', '--name', 'Not A Label'],
+    ['expose', '3000', '--relay', 'ftp://relay.example.com'],
+    ['relay', '--listen', 'here'],
+    ['relay', '--cert', 'a.pem'],
+    ['relay', '--cert', 'a.pem', '--key', 'b.pem'],
+    ['relay', '--domain', 'relay.example.com'],
+  ]) {
+    const { code, stdout } = await person.run(args);
+    expect({ args, code, stdout }).toEqual({ args, code: 2, stdout: '' });
+  }
+});
+
+test('a runtime folder that others can enter is refused', async () => {
+  await write('portal.yaml', 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n');
+  await mkdir(join(person.home, 'run'), { recursive: true, mode: 0o755 });
+  const { code, stderr } = await person.run(['up']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('chmod 700');
+});
