@@ -6,7 +6,8 @@ export default defineConfig({
     // Real sockets and processes share two cores here; a slow machine must not fail a sound test.
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    pool: 'threads',
+    // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
+    pool: 'forks',
     globalSetup: ['test/support/build.ts'],
   },
 });

@@ -161,6 +161,24 @@ export async function tcpService(onSocket: (socket: Socket) => void): Promise<nu
   return (server.address() as AddressInfo).port;
 }
 
+/** A TCP service that hands the test each connection, to write to when it likes. */
+export async function handedOver(): Promise<{ port: number; next: () => Promise<Socket> }> {
+  const arrived: Socket[] = [];
+  let wake = (): void => undefined;
+  const port = await tcpService((socket) => {
+    socket.resume();
+    arrived.push(socket);
+    wake();
+  });
+  return {
+    port,
+    next: async () => {
+      while (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+      return arrived.shift()!;
+    },
+  };
+}
+
 /** A visitor's TLS connection to `hostname` through the relay's public port; resolves when it is secure. */
 export async function visit(
   at: { port: number },

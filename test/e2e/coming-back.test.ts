@@ -1,0 +1,185 @@
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import type { RelaySpec } from '../../src/agent/spec.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  relay,
+  service,
+  visit,
+  type TestAgent,
+} from '../support/world.js';
+import { wire } from '../support/wire.js';
+
+const QUICK = { heartbeatMs: 100 };
+
+/** Resolves when the lease leaves `ready`, and again when it is back. */
+async function lostAndBack(one: TestAgent, from: number): Promise<void> {
+  const lost = await one.event('lease', ({ phase }) => phase === 'retrying', from);
+  await one.event('lease', ({ phase }) => phase === 'ready', one.events.indexOf(lost));
+}
+
+describe('coming back', () => {
+  it('is on the same hostname again after the relay died and was started anew', async () => {
+    const first = await relay({ limits: QUICK });
+    const { port } = await httpService((_request, response) => response.end('here'));
+    const one = await agent();
+    await one.runner.apply(desired([first.spec], service('web', port)));
+    const mark = one.events.length;
+    await first.close();
+    const second = await relay({ limits: QUICK, port: first.port, ca: first.ca });
+    await lostAndBack(one, mark);
+    expect((await get(second, 'web.localhost', one.ca)).text).toContain('here');
+    expect((await one.runner.status()).leases[0]).toMatchObject({
+      phase: 'ready',
+      url: `https://web.localhost:${first.port}`,
+    });
+  });
+
+  it('comes back when the control connection is cut; a visitor notices nothing', async () => {
+    let target = 0;
+    const path = await wire(() => target);
+    const at = await relay({ publicPort: path.port, limits: QUICK });
+    target = at.port;
+    const held = await handedOver();
+    const one = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${path.port}`,
+      caFile: at.ca.certificateFile,
+    };
+    await one.runner.apply(desired([spec], service('web', held.port)));
+    const visitor = await visit(at, 'web.localhost', one.ca);
+    visitor.setEncoding('utf8');
+    const source = await held.next();
+    source.write('before');
+    await once(visitor, 'data');
+
+    const mark = one.events.length;
+    path.connections[0]!.kill();
+    await one.event('lease', ({ phase }) => phase === 'retrying', mark);
+    source.write('while it is gone ');
+    expect((await once(visitor, 'data'))[0]).toBe('while it is gone ');
+    await lostAndBack(one, mark);
+    source.write('after');
+    expect((await once(visitor, 'data'))[0]).toBe('after');
+    expect((await one.runner.status()).leases[0]).toMatchObject({
+      phase: 'ready',
+      url: `https://web.localhost:${path.port}`,
+    });
+  });
+
+  it('lets a visitor who comes while the agent is away wait for its return', async () => {
+    let target = 0;
+    const path = await wire(() => target);
+    const at = await relay({ publicPort: path.port, limits: QUICK });
+    target = at.port;
+    const { port } = await httpService((_request, response) => response.end('worth the wait'));
+    const one = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${path.port}`,
+      caFile: at.ca.certificateFile,
+    };
+    await one.runner.apply(desired([spec], service('web', port)));
+    const mark = one.events.length;
+    path.connections[0]!.kill();
+    await one.event('lease', ({ phase }) => phase === 'retrying', mark);
+    expect((await get(at, 'web.localhost', one.ca)).text).toContain('worth the wait');
+  });
+
+  it('never says ready while a frozen relay lets no visitor through, and is ready after it wakes', async () => {
+    let target = 0;
+    const path = await wire(() => target);
+    const at = await relay({ publicPort: path.port, limits: { heartbeatMs: 60_000 } });
+    target = at.port;
+    const { port } = await httpService((_request, response) => response.end('awake'));
+    const one = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${path.port}`,
+      caFile: at.ca.certificateFile,
+    };
+    await one.runner.apply(desired([spec], service('web', port)));
+    expect((await one.runner.status()).leases[0]?.phase).toBe('ready');
+    const mark = one.events.length;
+    path.freeze();
+    // The heartbeat is a minute away: the question itself has to find out.
+    expect((await one.runner.status()).leases[0]?.phase).toBe('retrying');
+    path.thaw();
+    await lostAndBack(one, mark);
+    expect((await get(at, 'web.localhost', one.ca)).text).toContain('awake');
+    expect((await one.runner.status()).leases[0]).toMatchObject({
+      phase: 'ready',
+      retries: expect.any(Number),
+    });
+  });
+
+  it('finds out by heartbeat alone that the relay went silent', async () => {
+    let target = 0;
+    const path = await wire(() => target);
+    const at = await relay({ publicPort: path.port, limits: QUICK });
+    target = at.port;
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const one = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${path.port}`,
+      caFile: at.ca.certificateFile,
+    };
+    await one.runner.apply(desired([spec], service('web', port)));
+    const mark = one.events.length;
+    path.freeze();
+    const { error } = await one.event('lease', ({ phase }) => phase === 'retrying', mark);
+    expect(error?.code).toBe('relay_unreachable');
+    path.thaw();
+    await one.event('lease', ({ phase }) => phase === 'ready', one.events.length);
+  });
+
+  it('says goaway before it goes, and the agent returns to its successor', async () => {
+    const first = await relay({ limits: QUICK });
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const one = await agent();
+    await one.runner.apply(desired([first.spec], service('web', port)));
+    const mark = one.events.length;
+    await first.close({ drainMs: 1_000 });
+    const { error } = await one.event('lease', ({ phase }) => phase === 'retrying', mark);
+    expect(error?.code).toBe('shutting_down');
+    await relay({ limits: QUICK, port: first.port, ca: first.ca });
+    await one.event('lease', ({ phase }) => phase === 'ready', mark);
+  });
+});
+
+describe('two identities', () => {
+  it('the second to ask for a name is told that it is taken, and what to do', async () => {
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('mine'));
+    const [one, two] = [await agent(), await agent()];
+    await one.runner.apply(desired([at.spec], service('web', port)));
+    await two.runner.apply(desired([at.spec], service('web', port)));
+    const [lease] = (await two.runner.status()).leases;
+    expect(lease).toMatchObject({ phase: 'failed', error: { code: 'name_taken' } });
+    expect(lease?.error?.message).toMatch(/choose another name/);
+    expect((await get(at, 'web.localhost', one.ca)).text).toContain('mine');
+  });
+
+  it('a relay that answers for us with its own certificate is found out', async () => {
+    // The relay hands our probe to another agent's service: same name on the wire, another key behind it.
+    const honest = await relay();
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const stranger = await agent();
+    await stranger.runner.apply(desired([honest.spec], service('web', port)));
+    const lying = await relay({ publicPort: honest.port, ca: honest.ca });
+    const victim = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${lying.port}`,
+      caFile: lying.ca.certificateFile,
+    };
+    await victim.runner.apply(desired([spec], service('web', port)));
+    expect((await victim.runner.status()).leases[0]?.phase).not.toBe('ready');
+  });
+});

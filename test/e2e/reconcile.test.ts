@@ -1,0 +1,139 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import type { ServiceSpec } from '../../src/agent/spec.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  readAll,
+  relay,
+  service,
+  visit,
+} from '../support/world.js';
+
+describe('editing the file under a running visitor', () => {
+  it('keeps a download through every edit of others, a refused save, and a new target of its own', async () => {
+    const at = await relay();
+    const slow = await handedOver();
+    const { port: other } = await httpService((_request, response) => response.end('other'));
+    const { port: later } = await httpService((_request, response) => response.end('new target'));
+    const one = await agent();
+    const apply = (...services: ServiceSpec[]): Promise<void> =>
+      one.runner.apply(desired([at.spec], ...services));
+
+    await apply(service('a', slow.port));
+    const visitor = await visit(at, 'a.localhost', one.ca);
+    const download = readAll(visitor);
+    const source = await slow.next();
+    const hash = createHash('sha256');
+    const send = async (): Promise<void> => {
+      const part = randomBytes(2_000_000);
+      hash.update(part);
+      if (!source.write(part)) await once(source, 'drain');
+    };
+
+    await send();
+    await apply(service('a', slow.port), service('b', other));
+    await send();
+    await apply(service('a', slow.port), service('b', later));
+    await send();
+    one.runner.reject([
+      { file: 'portal.yaml', line: 1, column: 1, path: '', code: 'config_invalid', message: 'bad' },
+    ]);
+    await send();
+    await apply(service('a', slow.port));
+    await send();
+    await apply(service('a', later));
+    await send();
+    expect((await get(at, 'a.localhost', one.ca)).text).toContain('new target');
+    await send();
+    source.end();
+
+    const received = await download;
+    expect(received.length).toBe(14_000_000);
+    expect(createHash('sha256').update(received).digest('hex')).toBe(hash.digest('hex'));
+    const applied = one.events.filter((event) => event.event === 'applied');
+    expect(applied.map(({ opened, updated, closed, kept }) => ({ opened, updated, closed, kept }))).toEqual([
+      { opened: ['a'], updated: [], closed: [], kept: [] },
+      { opened: ['b'], updated: [], closed: [], kept: ['a'] },
+      { opened: [], updated: ['b'], closed: [], kept: ['a'] },
+      { opened: [], updated: [], closed: ['b'], kept: ['a'] },
+      { opened: [], updated: ['a'], closed: [], kept: [] },
+    ]);
+  });
+
+  it('has a renamed service ready under the new name before the old one goes, and lets its visitor finish', async () => {
+    const at = await relay();
+    const held = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('a', held.port)));
+    const visitor = await visit(at, 'a.localhost', one.ca);
+    const source = await held.next();
+    await one.runner.apply(desired([at.spec], service('a', held.port, { name: 'z' })));
+    const phases = one.events
+      .filter((event) => event.event === 'lease')
+      .map(({ phase, url }) => `${phase} ${url?.slice(8, 9)}`);
+    expect(phases.indexOf('ready z')).toBeLessThan(phases.indexOf('draining a'));
+    source.end('still here');
+    expect((await readAll(visitor)).toString()).toBe('still here');
+    await one.event('lease', ({ phase }) => phase === 'closed');
+    await expect(visit(at, 'a.localhost', one.ca)).rejects.toThrow(/unrecognized name|alert/i);
+  });
+
+  it('folds edits that come during a pass into one more pass, of which the last edit counts', async () => {
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const one = await agent();
+    const first = one.runner.apply(desired([at.spec], service('a', port)));
+    const middle = one.runner.apply(desired([at.spec], service('a', port), service('b', port)));
+    const last = one.runner.apply(desired([at.spec], service('a', port), service('c', port)));
+    await Promise.all([first, middle, last]);
+    const applied = one.events.filter((event) => event.event === 'applied');
+    expect(applied.map(({ opened }) => opened)).toEqual([['a'], ['c']]);
+  });
+
+  it('plans from outside what it would do, and does nothing', async () => {
+    const at = await relay();
+    const { port } = await httpService((_request, response) => response.end('x'));
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('a', port)));
+    const next = desired([at.spec], service('a', port, { carrier: 'tls' }), service('b', port));
+    expect(one.runner.plan(next).map(({ kind, service: name, changes }) => [kind, name, changes])).toEqual([
+      ['update', 'a', ['carrier']],
+      ['open', 'b', []],
+    ]);
+    expect((await one.runner.status()).leases.map(({ service: name }) => name)).toEqual(['a']);
+  });
+});
+
+describe('a local service that is down', () => {
+  it('gives the visitor a 503 page at once, and is back when the service is', async () => {
+    const at = await relay();
+    const gone = await httpService((_request, response) => response.end('first life'));
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', gone.port)));
+    expect((await get(at, 'web.localhost', one.ca)).status).toBe(200);
+    await gone.close();
+    const down = await get(at, 'web.localhost', one.ca);
+    expect(down.status).toBe(503);
+    expect(down.text).toContain('web is not running');
+    await httpService((_request, response) => response.end('second life'), gone.port);
+    expect((await get(at, 'web.localhost', one.ca)).text).toContain('second life');
+    // The lease itself was never in doubt: a visitor got through to the agent all along.
+    expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'ready', retries: 0 });
+  });
+
+  it('closes a visitor who does not speak HTTP', async () => {
+    const at = await relay();
+    const gone = await httpService(() => undefined);
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', gone.port)));
+    await gone.close();
+    const visitor = await visit(at, 'web.localhost', one.ca);
+    visitor.write(Buffer.from([0, 1, 2, 3]));
+    await once(visitor, 'close');
+  });
+});

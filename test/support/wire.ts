@@ -1,0 +1,62 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** A TCP path whose behaviour a test decides: it stands between agents or visitors and a relay. */
+export interface Wire {
+  readonly port: number;
+  /** Connections that pass now, oldest first. The agent's control channel is the first it opens. */
+  readonly connections: { kill(): void }[];
+  /** From now on nothing moves and nothing is answered, as if the other machine were frozen. */
+  freeze(): void;
+  thaw(): void;
+}
+
+/** Opens the path; `to` is asked at each connection, so that what it leads to may start later. */
+export async function wire(to: () => number): Promise<Wire> {
+  const connections: { kill(): void }[] = [];
+  const sockets = new Set<Socket>();
+  let frozen = false;
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port: to(), host: '127.0.0.1', allowHalfOpen: true });
+    const connection = {
+      kill: () => {
+        near.resetAndDestroy();
+        far.resetAndDestroy();
+      },
+    };
+    connections.push(connection);
+    for (const [from, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (chunk) => other.write(chunk));
+      from.on('end', () => other.end());
+      from.on('error', () => other.destroy());
+      from.on('close', () => {
+        sockets.delete(from);
+        other.destroy();
+        const at = connections.indexOf(connection);
+        if (at >= 0) connections.splice(at, 1);
+      });
+      if (frozen) from.pause();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    connections,
+    freeze() {
+      frozen = true;
+      for (const socket of sockets) socket.pause();
+    },
+    thaw() {
+      frozen = false;
+      for (const socket of sockets) socket.resume();
+    },
+  };
+}
