@@ -94,7 +94,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     const answer = deferred<FromRelay>();
     this.#requests.set(id, answer);
     try {
-      this.#send({ ...message, id } as FromAgent);
+      this.#send({ ...message, id });
       return await within(answer.promise, LIMITS.requestMs, `the relay's answer to ${message.type}`, signal);
     } finally {
       this.#requests.delete(id);

@@ -47,8 +47,8 @@ export function abortReason(signal: AbortSignal | undefined): Error {
 /** A promise with its handles outside. (Promise.withResolvers needs Node 22.) */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export function deferred<T>(): Deferred<T> {

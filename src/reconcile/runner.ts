@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LocalCertificates } from '../agent/certificates/source.js';
 import { openLocalCa } from '../agent/certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
-import { relayKey } from '../agent/spec.js';
+import { relayKey, type RelaySpec } from '../agent/spec.js';
 import type { Phase } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
@@ -87,7 +87,7 @@ export class Runner {
 
   /** Tells of a save that was refused; what runs goes on. */
   reject(problems: readonly Problem[]): void {
-    this.#rejected = problems.map(({ frame: _, ...problem }) => problem);
+    this.#rejected = problems.map(withoutFrame);
     this.#options.emit({ event: 'rejected', errors: this.#rejected });
   }
 
@@ -170,23 +170,15 @@ export class Runner {
   /** Does one action; returns the lease whose first outcome the pass waits for. */
   #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
     const old = action.from === undefined ? undefined : this.#active.get(action.from);
-    switch (action.kind) {
-      case 'keep':
-        return undefined;
-      case 'update':
-        old!.retiring = false;
-        old!.spec = place!.spec;
-        old!.lease.update(place!.spec);
-        return undefined;
-      case 'close':
-        this.#close(action.from!, CLOSED_DRAIN_MS);
-        return undefined;
-      case 'replace':
-        old!.retiring = true;
-        return this.#open(action.to!, place!);
-      case 'open':
-        return this.#open(action.to!, place!);
+    if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN_MS);
+    if (action.kind === 'update') {
+      old!.retiring = false;
+      old!.spec = place!.spec;
+      old!.lease.update(place!.spec);
     }
+    if (action.kind === 'replace') old!.retiring = true;
+    const opens = action.kind === 'open' || action.kind === 'replace';
+    return opens ? this.#open(action.to!, place!) : undefined;
   }
 
   #open(key: string, { relay, spec }: Placement): AgentLease {
@@ -209,15 +201,18 @@ export class Runner {
     if (!running) return;
     this.#active.delete(key);
     const { lease, relay } = running;
-    const closed = lease.close(drainMs).finally(async () => {
-      this.#pool.ensure(relay).remove(lease);
-      this.#draining.delete(lease);
-      if (!this.#stopping && this.#desired) await this.#pool.release(this.#desired.relays);
-    });
-    this.#draining.set(lease, closed);
-    closed.catch((error: unknown) =>
-      this.#options.log.error({ err: error }, 'a lease did not close cleanly'),
-    );
+    this.#draining.set(lease, this.#finish(lease, relay, drainMs));
+  }
+
+  async #finish(lease: AgentLease, relay: RelaySpec, drainMs: number): Promise<void> {
+    try {
+      await lease.close(drainMs);
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'a lease did not close cleanly');
+    }
+    this.#pool.ensure(relay).remove(lease);
+    this.#draining.delete(lease);
+    if (!this.#stopping && this.#desired) await this.#pool.release(this.#desired.relays);
   }
 
   /** Closes what was replaced, once all that took its place are ready. */
@@ -287,6 +282,11 @@ export class Runner {
     await this.#pool.release([]);
     this.#options.emit({ event: 'stopped', reason });
   }
+}
+
+function withoutFrame(problem: Problem): ProblemSummary {
+  const { file, line, column, path, code, message, hint } = problem;
+  return { file, line, column, path, code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** A runner with nothing in it yet. */

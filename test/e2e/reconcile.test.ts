@@ -135,5 +135,6 @@ describe('a local service that is down', () => {
     const visitor = await visit(at, 'web.localhost', one.ca);
     visitor.write(Buffer.from([0, 1, 2, 3]));
     await once(visitor, 'close');
+    expect(visitor.bytesRead).toBe(0);
   });
 });

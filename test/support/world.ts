@@ -164,11 +164,11 @@ export async function tcpService(onSocket: (socket: Socket) => void): Promise<nu
 /** A TCP service that hands the test each connection, to write to when it likes. */
 export async function handedOver(): Promise<{ port: number; next: () => Promise<Socket> }> {
   const arrived: Socket[] = [];
-  let wake = (): void => undefined;
+  let wake: (() => void) | undefined;
   const port = await tcpService((socket) => {
     socket.resume();
     arrived.push(socket);
-    wake();
+    wake?.();
   });
   return {
     port,
