@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exportIdentity, loadIdentity } from './file.js';
 import { generateIdentity, privateKeyOf } from './keys.js';
-import { shellQuote } from './private-file.js';
+import { shellQuote } from '../lib/private-file.js';
 
 const onPosix = process.platform !== 'win32';
 let home: string;

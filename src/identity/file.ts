@@ -1,7 +1,7 @@
 import { PortalError, systemCode } from '../lib/errors.js';
 import type { Identity } from './identity.js';
 import { generateIdentity, identityFromPrivateKey, privateKeyOf } from './keys.js';
-import { createFile, PRIVATE_MODE, readPrivateFile } from './private-file.js';
+import { createFile, PRIVATE_MODE, readPrivateFile } from '../lib/private-file.js';
 
 /** An identity as its file holds it. */
 interface IdentityFile {

@@ -6,7 +6,7 @@
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../identity/private-file.js';
+import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { silent, type Logger } from '../../lib/logger.js';
 import { covers } from './local-names.js';

@@ -1,5 +1,5 @@
 import type { PortalEvent } from '../../reconcile/events.js';
-import { shellQuote } from '../../identity/private-file.js';
+import { shellQuote } from '../../lib/private-file.js';
 import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
 import { addressRows } from './describe.js';

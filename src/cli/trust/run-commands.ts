@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import { shellQuote } from '../../identity/private-file.js';
+import { shellQuote } from '../../lib/private-file.js';
 import type { CommandLine } from './commands.js';
 
 /** Runs one command in front of the person (it may ask for a password) and gives its exit code. */

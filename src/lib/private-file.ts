@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { PortalError, systemCode, type ErrorCode } from './errors.js';
 
 export const PRIVATE_MODE = 0o600;
 

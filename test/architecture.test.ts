@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/** Which rooms a room may import from, besides itself (docs/architecture.md draws it). */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  cli: ['config', 'reconcile', 'agent', 'relay', 'protocol', 'identity', 'net', 'lib'],
+  reconcile: ['config', 'agent', 'identity', 'net', 'lib'],
+  config: ['agent', 'net', 'lib'],
+  agent: ['protocol', 'identity', 'net', 'lib'],
+  relay: ['protocol', 'identity', 'net', 'lib'],
+  protocol: ['identity', 'lib'],
+  identity: ['lib'],
+  net: ['lib'],
+  lib: [],
+};
+
+/** Only the command line prints, exits, or looks at the process it runs in. */
+const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconsole\.\w/;
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+
+interface Import {
+  from: string;
+  to: string;
+  file: string;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+const room = (path: string): string => relative(src, path).split('/')[0]!;
+
+const imports: Import[] = sources(src).flatMap((file) =>
+  [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, path]) => ({
+    from: room(file),
+    to: room(resolve(dirname(file), path!)),
+    file: relative(src, file),
+  })),
+);
+
+describe('the rooms of the house', () => {
+  it('are all known, and imports were found', () => {
+    expect(new Set(sources(src).map(room))).toEqual(new Set(Object.keys(MAY_IMPORT)));
+    expect(imports.length).toBeGreaterThan(100);
+  });
+
+  it('import one way only', () => {
+    const wrong = imports.filter(({ from, to }) => from !== to && !MAY_IMPORT[from]!.includes(to));
+    expect(wrong).toEqual([]);
+  });
+
+  it('leave printing, exiting and the process itself to the command line', () => {
+    const wrong = sources(src).filter(
+      (file) => room(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
+    );
+    expect(wrong.map((file) => relative(src, file))).toEqual([]);
+  });
+});
+
+function withoutComments(source: string): string {
+  return source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+}
