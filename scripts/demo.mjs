@@ -3,7 +3,6 @@
  * Run: node scripts/demo.mjs, after a build.
  */
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { main } from '../dist/cli/main.js';
 
@@ -16,12 +15,16 @@ const services = fork(path('examples/services.mjs'), {
   detached: true,
   stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
 });
-const failed = once(services, 'exit').then(([code]) => {
+services.once('exit', (code) => {
   process.stderr.write('the sample services ended; the demo needs them\n');
   process.exit(code || 1);
 });
-for (let listening = 0; listening < SERVICES; listening += 1) {
-  await Promise.race([once(services, 'message'), failed]);
-}
+await new Promise((resolve) => {
+  let listening = 0;
+  services.on('message', () => {
+    listening += 1;
+    if (listening === SERVICES) resolve();
+  });
+});
 
 await main([process.execPath, path('bin/portal.js'), 'up', '-f', path('examples/portal.yaml')]);

@@ -25,6 +25,7 @@ const documents = [
     render: async () => renderConfigDoc(schema(), (await built('config/unsupported.js')).UNSUPPORTED),
   },
   { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
+  { path: 'docs/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
 ];
 
 function schema() {

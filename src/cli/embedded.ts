@@ -3,7 +3,6 @@ import { generateIdentity } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { EmbeddedRelay } from '../reconcile/runner.js';
-import { startRelay } from '../relay/relay.js';
 
 const HOST = '127.0.0.1';
 const DOMAIN = 'localhost';
@@ -16,6 +15,8 @@ export const LOOPBACK_NAMES = [DOMAIN, HOST, '::1'] as const;
  */
 export function embeddedRelays(caDir: string, log: Logger): (port: number) => Promise<EmbeddedRelay> {
   return async (port) => {
+    // An agent whose relays are elsewhere need not load one.
+    const { startRelay } = await import('../relay/relay.js');
     const ca = await openLocalCa(caDir, { log });
     const relay = await startRelay({
       domain: DOMAIN,

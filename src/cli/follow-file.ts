@@ -18,7 +18,7 @@ export interface FollowFile {
 
 /** Every save becomes what runs, or, if something is wrong with it, is told and changes nothing. */
 export function followFile({ loading, loaded, select, reporter }: FollowFile) {
-  return (runner: Runner, log: Logger): Promise<{ close(): Promise<void> }> => {
+  return async (runner: Runner, log: Logger, signal: AbortSignal): Promise<void> => {
     const onError = (error: unknown): void => {
       const { message } = asPortalError(error);
       log.error({ error: message }, 'following the configuration failed');
@@ -35,13 +35,12 @@ export function followFile({ loading, loaded, select, reporter }: FollowFile) {
       reporter.problems(result.warnings);
       runner.apply(select(result.desired)).catch(onError);
     };
-    return followConfig({
-      load: loading,
-      initial: loaded,
-      signal: new AbortController().signal,
-      onLoaded,
-      onError,
-    });
+    try {
+      await followConfig({ load: loading, initial: loaded, signal, onLoaded, onError });
+    } catch (error) {
+      // What runs goes on without being followed.
+      onError(error);
+    }
   };
 }
 

@@ -49,9 +49,10 @@ test('a reader that hangs does not hold up the end', async () => {
   expect(output.closed.aborted).toBe(true);
 });
 
+const color = (isTTY: boolean, env: NodeJS.ProcessEnv): boolean =>
+  new Output(Object.assign(slowStream().stream, { isTTY }), { env, describeDropped }).color;
+
 test('colour follows NO_COLOR, then FORCE_COLOR, then the terminal', () => {
-  const color = (isTTY: boolean, env: NodeJS.ProcessEnv): boolean =>
-    new Output(Object.assign(slowStream().stream, { isTTY }), { env, describeDropped }).color;
   expect(color(true, {})).toBe(true);
   expect(color(false, {})).toBe(false);
   expect(color(true, { NO_COLOR: '1' })).toBe(false);

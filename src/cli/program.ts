@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+import { UNSUPPORTED } from './unsupported.js';
 
 /** Turns the way to a command's module into commander's action. */
 export type Execute = <Options extends object>(
@@ -67,7 +68,7 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     new Command('help').argument('[command]').description('print help of a command').helpGroup('Tools:'),
   );
 
-  addExamples(program, '');
+  finish(program, '');
   return program;
 }
 
@@ -94,18 +95,18 @@ function addRunning(program: Command, execute: Execute): void {
   program
     .command('status')
     .description('show services, URLs and relays of the running agent')
-    .addOption(file())
+    .addOption(agentOf())
     .action(execute(() => import('./commands/status.js')));
   program
     .command('logs')
     .description('show what the running agent did lately')
     .option('-f, --follow', 'stay and show what comes')
-    .addOption(file('--file <file>'))
+    .addOption(agentOf('--file <file>'))
     .action(execute(() => import('./commands/logs.js')));
   program
     .command('down')
     .description('stop the running agent, visitors drained')
-    .addOption(file())
+    .addOption(agentOf())
     .action(execute(() => import('./commands/down.js')));
 }
 
@@ -167,7 +168,7 @@ function addRelay(program: Command, execute: Execute): void {
     .option('--listen <address>', 'host:port for visitors and agents', '127.0.0.1:8443')
     .option('--tcp-ports <a-b>', 'ports to give to services of mode tcp')
     .option('--udp-ports <a-b>', 'ports to give to services of mode udp')
-    .option('--cert <file>', 'certificate chain for the domain and *.domain, PEM')
+    .option('--cert <file>', 'certificate chain for the domain, PEM (default: made by the local CA)')
     .option('--key <file>', 'its private key, PEM')
     .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
     .option('--data-dir <folder>', "where the relay's key and names are kept")
@@ -180,20 +181,28 @@ function addRelay(program: Command, execute: Execute): void {
     .action(execute(() => import('./commands/relay.js')));
 }
 
-function addExamples(command: Command, name: string): void {
+/** What is said beside the tree: examples, and which options are not there yet. */
+function finish(command: Command, name: string): void {
   for (const child of command.commands) {
     const fullName = `${name} ${child.name()}`.trim();
+    for (const option of child.options) {
+      if (UNSUPPORTED[fullName]?.includes(option.long ?? '')) option.description += ' (not supported yet)';
+    }
     const examples = COMMAND_EXAMPLES[fullName];
     if (examples) child.addHelpText('after', exampleText(examples));
-    addExamples(child, fullName);
+    finish(child, fullName);
   }
 }
 
-const file = (flags = '-f, --file <file>'): Option =>
+const file = (): Option =>
   new Option(
-    flags,
+    '-f, --file <file>',
     'the configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
   );
+
+/** `logs` keeps -f for following. */
+const agentOf = (flags = '-f, --file <file>'): Option =>
+  new Option(flags, 'the configuration it runs for (default: $PORTAL_FILE, or portal.yaml here or above)');
 
 const identityOf = (): Option =>
   new Option(

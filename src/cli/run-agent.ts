@@ -31,8 +31,8 @@ export interface AgentJob {
   readonly reporter: Reporter;
   /** What of a configuration is run: `portal up SERVICE…` leaves the others out. */
   readonly select: (desired: Desired) => Desired;
-  /** Begins to follow the file. */
-  readonly follow?: (runner: Runner, log: Logger) => Promise<{ close(): Promise<void> }>;
+  /** Begins to follow the file, until the signal aborts. */
+  readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
   /** Another reason to stop, besides signals and `portal down`. */
   readonly stop?: AbortSignal;
 }
@@ -62,13 +62,14 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const log = historyLogger(history);
   const desired = job.select(job.desired);
   const expected = expectedLeases(desired);
-  const board = new LeaseBoard(expected);
+  const noteStart = noticeHopelessStart(expected, () =>
+    ask(new PortalError('all_failed', 'no service could be started')),
+  );
   const emit = (event: PortalEvent): void => {
     const timed = { time: new Date().toISOString(), ...event };
     history.add(timed);
     job.reporter.event(timed);
-    board.note(event);
-    if (board.allFailed()) ask(new PortalError('all_failed', 'no service could be started'));
+    noteStart(event);
   };
 
   const runner = createRunner({
@@ -98,8 +99,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   emit({ event: 'started', pid: process.pid, file: job.file, ca: certificateFile });
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
-  const following = await job.follow?.(runner, log);
-  if (following) scope.defer(() => following.close());
+  await job.follow?.(runner, log, stopping);
   await aborted(stopping);
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
@@ -107,6 +107,25 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
 
 function expectedLeases(desired: Desired): Expected[] {
   return desired.services.map(({ service, relays }) => ({ service, leases: relays.length }));
+}
+
+/**
+ * Calls `onHopeless` when every service failed for good. Once one was ready this never happens: what fails after
+ * a reload must not end what still runs.
+ */
+function noticeHopelessStart(
+  expected: readonly Expected[],
+  onHopeless: () => void,
+): (event: PortalEvent) => void {
+  const board = new LeaseBoard(expected);
+  let isDecided = false;
+  return (event) => {
+    if (isDecided) return;
+    board.note(event);
+    const allFailed = board.allFailed();
+    isDecided = allFailed || board.services('ready').length > 0;
+    if (allFailed) onHopeless();
+  };
 }
 
 const reasonText = (reason: unknown): string =>

@@ -203,6 +203,7 @@ test('--detach: returns once started', async () => {
 });
 
 test('--wait passes standard input on', async () => {
+  person.downAfterTest();
   const { code, stdout } = await person.run(['up', '--wait', '--json', '-f', '-'], {
     stdin: config({ web: await service('hello') }),
   });
@@ -296,4 +297,26 @@ test('a relay of its own, and expose through it', async () => {
 
   relay.kill('SIGTERM');
   expect((await relay.finished).code).toBe(0);
+});
+
+test('a save whose service fails does not end what runs', async () => {
+  const port = await service('hello');
+  const relay = person.start(['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error']);
+  const listening = await relay.event('listening');
+  const pool = `relays: { urls: [{ url: '${String(listening['url'])}', ca: '${String(listening['ca'])}' }] }`;
+  const other = await Person.create();
+  const holder = other.start(['up', '-f', '-', '--json'], {
+    stdin: `version: 1\n${pool}\nservices: { held: ${port} }\n`,
+  });
+  await holder.event('ready');
+
+  await write('portal.yaml', `version: 1\n${pool}\nservices: { web: ${port} }\n`);
+  const up = person.start(['up', '--json']);
+  const ready = await up.event('ready');
+  await write('portal.yaml', `version: 1\n${pool}\nservices: { web: { target: ${port}, name: held } }\n`);
+  const failed = await up.event('lease', ({ phase }) => phase === 'failed');
+  expect(failed).toMatchObject({ service: 'web', error: { code: 'name_taken' } });
+  await up.event('applied', ({ revision }) => revision === 2);
+  expect(await visit(urlOf(ready, 'web'), String(listening['ca']))).toBe('hello');
+  expect((await person.run(['status'])).code).toBe(0);
 });

@@ -194,7 +194,7 @@ test('schema prints the schema', async () => {
 
 test('completion prints a script that bash takes', async () => {
   const { stdout } = await person.run(['completion', 'bash']);
-  execFileSync('bash', ['-n'], { input: stdout });
+  expect(execFileSync('bash', ['-n'], { input: stdout, encoding: 'utf8' })).toBe('');
 });
 
 test('identity: made once, shown, replaced only by force, exported only with --yes', async () => {

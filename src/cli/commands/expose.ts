@@ -10,50 +10,23 @@ import { formatTarget, parseTarget } from '../../net/target.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { createReporter } from '../reporters/create.js';
-import { runAgent } from '../run-agent.js';
+import { refuseUnsupported } from '../unsupported.js';
 
 interface Options {
   readonly name?: string;
-  readonly tcp?: true;
-  readonly udp?: true;
-  readonly udpAddr?: string;
-  readonly httpRoute?: readonly string[];
   readonly relay?: readonly string[];
-  readonly chain?: string;
-  readonly pin?: string;
-  readonly allowIp?: readonly string[];
-  readonly inspect?: true;
 }
 
-/** Part of the contract, and not built yet; whoever builds one deletes it here. */
-const UNSUPPORTED: readonly (readonly [keyof Options, flag: string])[] = [
-  ['tcp', '--tcp'],
-  ['udp', '--udp'],
-  ['udpAddr', '--udp-addr'],
-  ['httpRoute', '--http-route'],
-  ['chain', '--chain'],
-  ['pin', '--pin'],
-  ['allowIp', '--allow-ip'],
-  ['inspect', '--inspect'],
-];
-
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
-  refuseUnsupported(options);
+  refuseUnsupported('expose', options);
   const desired = await desiredOf(context, readTarget(args[0], context.cwd), options);
+  const { runAgent } = await import('../run-agent.js');
   return runAgent(context, {
     key: { pid: process.pid },
     file: null,
     desired,
     reporter: await createReporter(context),
     select: (same) => same,
-  });
-}
-
-function refuseUnsupported(options: Options): void {
-  const flags = UNSUPPORTED.filter(([option]) => options[option] !== undefined).map(([, flag]) => flag);
-  if (flags.length === 0) return;
-  throw new PortalError('not_supported', `not supported yet: ${flags.join(', ')}`, {
-    hint: 'This version publishes one HTTPS stream to one target. Leave the flag out, or update Portal once it is there.',
   });
 }
 

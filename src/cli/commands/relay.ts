@@ -13,33 +13,22 @@ import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
+import { refuseUnsupported } from '../unsupported.js';
 
 interface Options {
   readonly domain: string;
   readonly listen: string;
-  readonly tcpPorts?: string;
-  readonly udpPorts?: string;
   readonly cert?: string;
   readonly key?: string;
-  readonly peer?: readonly string[];
   readonly dataDir?: string;
-  readonly metrics?: string;
   readonly logLevel: LogLevel;
 }
 
 const DRAIN_MS = 10_000;
 const LAST_WORDS_MS = 1_000;
 
-/** Part of the contract, and not built yet; whoever builds one deletes it here. */
-const UNSUPPORTED: readonly (readonly [keyof Options, flag: string])[] = [
-  ['tcpPorts', '--tcp-ports'],
-  ['udpPorts', '--udp-ports'],
-  ['peer', '--peer'],
-  ['metrics', '--metrics'],
-];
-
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  refuseUnsupported(options);
+  refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
   const log = await relayLogger(context.stderr, options.logLevel);
   const certificate = await certificateOf(context, options, log);
@@ -64,14 +53,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
   }
-}
-
-function refuseUnsupported(options: Options): void {
-  const flags = UNSUPPORTED.filter(([option]) => options[option] !== undefined).map(([, flag]) => flag);
-  if (flags.length === 0) return;
-  throw new PortalError('not_supported', `not supported yet: ${flags.join(', ')}`, {
-    hint: 'This version carries HTTPS streams. Leave the flag out, or update Portal once it is there.',
-  });
 }
 
 interface Listening {

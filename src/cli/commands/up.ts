@@ -4,10 +4,8 @@ import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
-import { followFile } from '../follow-file.js';
 import { agentKey, load, loadOptions } from '../load.js';
 import { createReporter } from '../reporters/create.js';
-import { runAgent } from '../run-agent.js';
 import { createStyle } from '../style.js';
 
 interface Options {
@@ -39,6 +37,9 @@ async function up(
   const reporter = starter?.reporter ?? (await createReporter(context));
   reporter.problems(warnings);
   const { file } = desired;
+  // Only where an agent runs: whoever starts one in the background does without.
+  const { runAgent } = await import('../run-agent.js');
+  const { followFile } = await import('../follow-file.js');
   return runAgent(context, {
     key: file === undefined ? { pid: process.pid } : await agentKey(file),
     file: file ?? null,

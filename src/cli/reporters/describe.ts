@@ -20,7 +20,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return style.yellow('the last save has errors; everything keeps running as it was');
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
-    case 'stopped':
+    default:
       return `stopped: ${event.reason}`;
   }
 }
