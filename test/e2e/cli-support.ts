@@ -132,10 +132,10 @@ export class Running {
     this.#child.stdout!.destroy();
   }
 
-  /** The first JSON event on stdout that matches, past or future. */
-  event(type: string, match: (line: Line) => boolean = () => true): Promise<Line> {
+  /** The first JSON event on stdout that matches, past or future; `index` counts the lines from 0. */
+  event(type: string, match: (line: Line, index: number) => boolean = () => true): Promise<Line> {
     return this.#until(() =>
-      jsonLines(wholeLines(this.#stdout)).find((line) => line.event === type && match(line)),
+      jsonLines(wholeLines(this.#stdout)).find((line, index) => line.event === type && match(line, index)),
     );
   }
 
