@@ -6,7 +6,12 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Lines of a relay on stderr: readable on a terminal, JSON for everything else. */
 export async function relayLogger(stderr: Output, level: LogLevel): Promise<Logger> {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   const format = stderr.isTTY ? await prettyFormat(stderr.color) : (line: string): string => line;
   const logger: Logger = pino(options, { write: (line) => stderr.write(format(line)) });
   return logger;
@@ -14,6 +19,6 @@ export async function relayLogger(stderr: Output, level: LogLevel): Promise<Logg
 
 async function prettyFormat(color: boolean): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty');
-  const pretty = prettyFactory({ colorize: color, translateTime: 'SYS:HH:MM:ss' });
+  const pretty = prettyFactory({ colorize: color, translateTime: 'SYS:HH:MM:ss', singleLine: true });
   return (line) => pretty(line) ?? '';
 }

@@ -213,22 +213,39 @@ test('--wait passes standard input on', async () => {
   expect((await person.run(['down'])).code).toBe(0);
 });
 
-test('--wait gives up in time, and leaves nothing behind', async () => {
-  // A relay that accepts and says nothing.
-  const mute = createServer(() => undefined);
+/** A relay that takes connections and says nothing; gives a configuration that waits for it for ever. */
+async function muteRelay(): Promise<string> {
+  const mute = createServer((socket) => socket.on('error', () => undefined));
   await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void mute.close());
   const { port } = mute.address() as AddressInfo;
-  await write(
-    'portal.yaml',
-    `version: 1\nrelays: { urls: ['https://localhost:${port}'] }\nservices: { web: 3000 }\n`,
-  );
+  return `version: 1\nrelays: { urls: ['https://localhost:${port}'] }\nservices: { web: 3000 }\n`;
+}
+
+test('--wait gives up in time, and leaves nothing behind', async () => {
+  await write('portal.yaml', await muteRelay());
   const { code, stdout } = await person.run(['up', '--wait', '--timeout', '1', '--json']);
   expect(code).toBe(1);
   expect(jsonLines(stdout).at(-1)).toMatchObject({
     event: 'error',
     code: 'timeout',
     message: expect.stringContaining('web') as string,
+  });
+  expect((await person.run(['status'])).code).toBe(1);
+});
+
+test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends takes its agent with it', async (signal) => {
+  await write('portal.yaml', await muteRelay());
+  person.downAfterTest();
+  const up = person.start(['up', '--wait', '--json']);
+  await up.event('started');
+  const logs = person.start(['logs', '-f', '--json']);
+  await logs.event('started');
+  up.kill(signal);
+  await up.finished;
+  expect(jsonLines((await logs.finished).stdout).at(-1)).toMatchObject({
+    event: 'stopped',
+    reason: 'starter gone',
   });
   expect((await person.run(['status'])).code).toBe(1);
 });
