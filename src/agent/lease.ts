@@ -40,8 +40,8 @@ const opening = pLimit(24);
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
-  /** The relay as events and status name it; an embedded one has no URL before it listens. */
-  readonly relay: () => string;
+  /** The relay's key, as events and status name it. */
+  readonly relay: string;
   readonly certificates: CertificateSource;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
@@ -79,7 +79,7 @@ export class AgentLease {
   }
 
   get relay(): string {
-    return this.#options.relay();
+    return this.#options.relay;
   }
 
   get spec(): ServiceSpec {
@@ -141,7 +141,8 @@ export class AgentLease {
 
   /** A visitor arrived on a data connection. */
   visit(socket: Socket, visitor: VisitorInfo): void {
-    this.#serving?.then(
+    if (!this.#serving) return void socket.destroy();
+    this.#serving.then(
       ({ handler }) => handler.visit(socket, visitor),
       () => socket.destroy(),
     );

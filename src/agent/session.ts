@@ -16,7 +16,8 @@ const SOUND_MS = 10_000;
 const CHECK_MS = 2_000;
 
 export interface SessionOptions {
-  readonly endpoint: RelayEndpoint;
+  /** How to reach the relay: asked before each attempt, so that what it rests on (a CA file, a free port) may come right meanwhile. */
+  readonly resolve: () => Promise<RelayEndpoint>;
   readonly identity: Identity;
   readonly instance: string;
   readonly version: string;
@@ -39,7 +40,7 @@ export class RelaySession {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#log = options.log.child({ relay: options.endpoint.url });
+    this.#log = options.log;
     this.#done = this.#run();
   }
 
@@ -58,10 +59,9 @@ export class RelaySession {
     await this.#channel?.check(CHECK_MS);
   }
 
-  status(): RelayStatus {
+  status(): Omit<RelayStatus, 'relay'> {
     const rttMs = this.#channel?.rttMs;
     return {
-      relay: this.#options.endpoint.url,
       state: this.#state,
       since: this.#since.toISOString(),
       ...(rttMs === undefined ? {} : { rttMs: Math.round(rttMs * 10) / 10 }),
@@ -80,8 +80,8 @@ export class RelaySession {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const channel = await this.#connect();
-        const pauseMs = await this.#hold(channel);
+        const { channel, endpoint } = await this.#connect();
+        const pauseMs = await this.#hold(channel, endpoint);
         if (!signal.aborted) await delay(pauseMs, signal);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session stumbled');
@@ -89,10 +89,14 @@ export class RelaySession {
     }
   }
 
-  #connect(): Promise<ControlChannel> {
-    const { endpoint, identity, instance, version } = this.#options;
+  #connect(): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> {
+    const { resolve, identity, instance, version } = this.#options;
     const { signal } = this.#stop;
-    return pRetry(() => openControl({ endpoint, identity, instance, version, signal }), {
+    const attempt = async (): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> => {
+      const endpoint = await resolve();
+      return { channel: await openControl({ endpoint, identity, instance, version, signal }), endpoint };
+    };
+    return pRetry(attempt, {
       ...RETRY,
       retries: Infinity,
       signal,
@@ -109,8 +113,7 @@ export class RelaySession {
   }
 
   /** Works with `channel` until it ends; resolves with the pause before the next attempt, in milliseconds. */
-  #hold(channel: ControlChannel): Promise<number> {
-    const { endpoint } = this.#options;
+  #hold(channel: ControlChannel, endpoint: RelayEndpoint): Promise<number> {
     const openedAt = Date.now();
     this.#channel = channel;
     this.#set('connected', undefined);

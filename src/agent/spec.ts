@@ -27,7 +27,7 @@ export interface ServiceSpec {
   readonly relays: readonly RelaySpec[];
 }
 
-/** A relay's key in maps and events: its origin, or `embedded`. */
+/** A relay's key in maps and events: its origin, or `embedded:PORT` with the port as configured. */
 export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
 }

@@ -34,7 +34,6 @@ export interface LeaseStatus {
 /** One relay session as `portal status` shows it. */
 export interface RelayStatus {
   relay: string;
-  url?: string;
   state: 'connecting' | 'connected' | 'retrying';
   since: string;
   /** Round trip of the last heartbeat, milliseconds. */

@@ -13,13 +13,6 @@ test('a service is ready when those of its leases that can be are', () => {
   expect(board.outcome('web')).toBe('ready');
 });
 
-test('an embedded relay may change its name on the way', () => {
-  const board = new LeaseBoard([{ service: 'web', leases: 1 }]);
-  board.note(lease('web', 'embedded:8443', 'connecting'));
-  board.note(lease('web', 'https://localhost:8443', 'ready'));
-  expect(board.outcome('web')).toBe('ready');
-});
-
 test('all have failed only when each has, and there is one', () => {
   expect(new LeaseBoard([]).allFailed()).toBe(false);
   const board = new LeaseBoard([

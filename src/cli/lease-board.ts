@@ -7,7 +7,7 @@ export type Outcome = 'pending' | 'ready' | 'failed';
 interface Row {
   /** How many leases it is to have. */
   readonly leases: number;
-  /** Phase of each, by relay. An embedded relay changes its name once it listens, so there may be more than leases. */
+  /** Phase of each, by relay. */
   readonly phases: Map<string, Phase>;
 }
 

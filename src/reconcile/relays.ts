@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import pRetry from 'p-retry';
 import type { RelayEndpoint } from '../agent/control.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
@@ -15,91 +14,56 @@ export interface EmbeddedRelay {
   close(): Promise<void>;
 }
 
-export interface RelayPoolOptions extends Omit<SessionOptions, 'endpoint'> {
+export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve'> {
   readonly startEmbedded: (port: number) => Promise<EmbeddedRelay>;
 }
 
-const RETRY = { minTimeout: 500, maxTimeout: 10_000, factor: 2, randomize: true } as const;
-
-/** One relay in use: its session once it is reachable at all, and the leases that want it. */
+/** One relay in use: its session, the leases that want it, and the relay itself where it is embedded. */
 class PooledRelay {
-  readonly #spec: RelaySpec;
+  #spec: RelaySpec;
   readonly #options: RelayPoolOptions;
-  readonly #stop = new AbortController();
   readonly #leases = new Set<AgentLease>();
-  readonly #since = new Date();
-  #session: RelaySession | undefined;
+  readonly #session: RelaySession;
   #embedded: EmbeddedRelay | undefined;
-  #error: PortalError | undefined;
-  readonly #started: Promise<void>;
 
   constructor(spec: RelaySpec, options: RelayPoolOptions) {
     this.#spec = spec;
     this.#options = options;
-    this.#started = this.#start();
+    const log = options.log.child({ relay: relayKey(spec) });
+    this.#session = new RelaySession({ ...options, log, resolve: () => this.#endpoint() });
   }
 
-  get url(): string | undefined {
-    return this.#spec.kind === 'url' ? this.#spec.url : this.#embedded?.url;
-  }
-
-  /** Leases that want it, draining ones included. */
+  /** Whether a lease wants it, draining ones included. */
   get inUse(): boolean {
     return this.#leases.size > 0;
   }
 
+  /** Takes over what changed about the same relay (its CA file), for the next time it is connected to. */
+  update(spec: RelaySpec): void {
+    this.#spec = spec;
+  }
+
   add(lease: AgentLease): void {
     this.#leases.add(lease);
-    if (this.#session) this.#session.add(lease);
-    else if (this.#error) lease.detach(this.#error);
+    this.#session.add(lease);
   }
 
   remove(lease: AgentLease): void {
     this.#leases.delete(lease);
-    this.#session?.remove(lease);
+    this.#session.remove(lease);
   }
 
   async check(): Promise<void> {
-    await this.#session?.check();
+    await this.#session.check();
   }
 
   status(): RelayStatus {
-    if (this.#session) return this.#session.status();
-    return {
-      relay: this.url ?? relayKey(this.#spec),
-      state: this.#error ? 'retrying' : 'connecting',
-      since: this.#since.toISOString(),
-      ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
-    };
+    return { relay: relayKey(this.#spec), ...this.#session.status() };
   }
 
   async close(): Promise<void> {
-    this.#stop.abort(new PortalError('aborted', 'the relay is no longer wanted'));
-    await this.#started;
-    await this.#session?.close();
+    await this.#session.close();
     await this.#embedded?.close();
-  }
-
-  /** A port that is taken or a CA file that is missing may come right by itself: tried until it is not wanted. */
-  async #start(): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      const endpoint = await pRetry(() => this.#endpoint(), {
-        ...RETRY,
-        retries: Infinity,
-        signal,
-        onFailedAttempt: ({ error }) => {
-          this.#error = asPortalError(error);
-          for (const lease of this.#leases) lease.detach(this.#error);
-        },
-      });
-      this.#error = undefined;
-      if (signal.aborted) return;
-      this.#session = new RelaySession({ ...this.#options, endpoint });
-      for (const lease of this.#leases) this.#session.add(lease);
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    }
   }
 
   async #endpoint(): Promise<RelayEndpoint> {
@@ -107,7 +71,7 @@ class PooledRelay {
       const { url, caFile } = this.#spec;
       return caFile === undefined ? { url } : { url, ca: await readCa(caFile) };
     }
-    this.#embedded = await this.#options.startEmbedded(this.#spec.port);
+    this.#embedded ??= await this.#options.startEmbedded(this.#spec.port);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
   }
 }
@@ -140,7 +104,8 @@ export class RelayPool {
   ensure(spec: RelaySpec): PooledRelay {
     const key = relayKey(spec);
     let relay = this.#relays.get(key);
-    if (!relay) {
+    if (relay) relay.update(spec);
+    else {
       relay = new PooledRelay(spec, this.#options);
       this.#relays.set(key, relay);
     }

@@ -182,17 +182,16 @@ export class Runner {
   }
 
   #open(key: string, { relay, spec }: Placement): AgentLease {
-    const pooled = this.#pool.ensure(relay);
     const lease = new AgentLease({
       spec,
-      relay: () => pooled.url ?? relayKey(relay),
+      relay: relayKey(relay),
       certificates: this.#certificates,
       onPhase: (changed) => this.#phaseChanged(changed),
       log: this.#options.log,
     });
     this.#active.set(key, { relay, spec, lease, retiring: false });
     this.#tellLease(lease);
-    pooled.add(lease);
+    this.#pool.ensure(relay).add(lease);
     return lease;
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { guessPort } from '../init/guess-port.js';
-import { schemaReference, starterFile } from '../init/starter-file.js';
+import { schemaReference, starterFile, WRITTEN_SCHEMA } from '../init/starter-file.js';
 import { printEvent } from '../print.js';
 
 interface Options {
@@ -17,13 +17,16 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const file = join(context.cwd, 'portal.yaml');
   const guess =
     options.port === undefined ? await guessPort(context.cwd) : { port: options.port, because: '--port' };
-  await writeNew(file, starterFile({ ...guess, schema: await schemaReference(context.cwd) }));
+  const schema = await schemaReference(context.cwd);
+  await writeNew(file, starterFile({ ...guess, schema }));
   if (context.json) {
     printEvent(context, 'created', { file, port: guess.port });
     return 0;
   }
   context.stdout.line(file);
   context.stderr.line(`service web on port ${guess.port} (${guess.because}); start it with: portal up`);
+  if (schema === WRITTEN_SCHEMA)
+    context.stderr.line(`for completion in editors: portal schema > ${WRITTEN_SCHEMA}`);
   context.stderr.line(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
   return 0;
 }

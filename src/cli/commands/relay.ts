@@ -46,7 +46,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       log,
     });
     tellListening(context, { url: relay.url, domain: relay.domain, ca: certificate.caFile });
-    await stopAsked(AbortSignal.any([interrupts.signal, context.stdout.closed, context.stderr.closed]));
+    // A reader that leaves, after the first line say, ends its reading and not the relay.
+    await stopAsked(interrupts.signal);
     await relay.close({ drainMs: DRAIN_MS });
     return 0;
   } finally {

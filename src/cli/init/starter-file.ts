@@ -1,15 +1,15 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where the schema lies in a project that installs Portal, and on the network for everyone else. */
-const INSTALLED_SCHEMA = 'node_modules/portal-tunnel/schema/portal.schema.json';
-const PUBLISHED_SCHEMA = 'https://unpkg.com/portal-tunnel/schema/portal.schema.json';
+/** Where the schema lies in a project that installs Portal, and where `portal schema` is to put it elsewhere. */
+const INSTALLED_SCHEMA = './node_modules/portal-tunnel/schema/portal.schema.json';
+export const WRITTEN_SCHEMA = './portal.schema.json';
 
 /** What the first line of the file names for editors; never a path of this one machine. */
 export async function schemaReference(folder: string): Promise<string> {
   return access(join(folder, INSTALLED_SCHEMA)).then(
-    () => `./${INSTALLED_SCHEMA}`,
-    () => PUBLISHED_SCHEMA,
+    () => INSTALLED_SCHEMA,
+    () => WRITTEN_SCHEMA,
   );
 }
 
