@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
@@ -39,6 +40,8 @@ export class DataConnections {
     this.#endpoint = endpoint;
     this.#log = log;
     this.#leaseById = leaseById;
+    // One listener an idle connection, and there are many: no leak.
+    setMaxListeners(0, this.#idle.signal);
     channel.on('dial', (dial) => this.#dial(dial));
     channel.on('visit', (visit) => this.#notices.get(visit.connection)?.resolve(visit));
   }

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { PortalError } from '../../lib/errors.js';
 import type { LocalCa } from './local-ca.js';
 
@@ -56,7 +56,7 @@ export class LocalCertificates implements CertificateSource {
       });
     }
     const { cert, key, notAfter } = await ca.issue([hostname]);
-    return { cert, key, notAfter, fingerprint: fingerprintOf(new X509Certificate(cert).raw) };
+    return { cert, key, notAfter, fingerprint: fingerprintOf(derOf(cert)) };
   }
 }
 
@@ -64,6 +64,12 @@ const RENEW_BEFORE_MS = 30 * 24 * 3_600_000;
 
 function renewalDue(certificate: ServingCertificate): boolean {
   return certificate.notAfter.getTime() - Date.now() < RENEW_BEFORE_MS;
+}
+
+/** The first certificate of a PEM text. Not parsed, only decoded: there may be hundreds at start. */
+function derOf(pem: string): Buffer {
+  const [, base64 = ''] = /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(pem) ?? [];
+  return Buffer.from(base64, 'base64');
 }
 
 /** SHA-256 of a certificate's DER, hex. */

@@ -1,0 +1,93 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { ErrorSummary } from '../../src/agent/status.js';
+import { fakeRelay, honestly, type FakeRelay } from '../support/fake-relay.js';
+import { agent, desired, httpService, service, type TestAgent } from '../support/world.js';
+
+/** Lets an agent open a service on `at`, and gives the first error that it tells. */
+async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: TestAgent }> {
+  const { port } = await httpService((_request, response) => response.end('x'));
+  const one = await agent();
+  void one.runner.apply(desired([at.spec], service('web', port)));
+  const told = await one.event('lease', ({ error }) => error !== undefined);
+  return { error: told.error!, one };
+}
+
+describe('an agent before a hostile relay', () => {
+  it.each([
+    ['of another relay', { domain: 'bank.example', uri: 'https://bank.example' }],
+    ['for another identity', { address: '0x0000000000000000000000000000000000000001' }],
+    ['that has expired', { issuedAt: new Date(0), expiresAt: new Date(60_000) }],
+    ['that is good for an hour', { expiresAt: new Date(Date.now() + 3_600_000) }],
+  ])('does not sign a challenge %s', async (_title, over) => {
+    const at = await fakeRelay((message, channel) => {
+      if (message.type === 'hello') channel.challenge(message, over);
+    });
+    await firstError(at);
+    expect(at.heard.map(({ type }) => type)).not.toContain('prove');
+  });
+
+  it('does not sign a text that is no challenge at all', async () => {
+    const at = await fakeRelay((_message, channel) =>
+      channel.say({ type: 'challenge', message: 'I owe you 1 ETH' }),
+    );
+    const { error } = await firstError(at);
+    expect(error.code).toBe('protocol');
+    expect(at.heard.map(({ type }) => type)).not.toContain('prove');
+  });
+
+  it.each([
+    ['not JSON', 'nonsense'],
+    ['an unknown type', '{"type":"obey"}'],
+    ['a message out of turn', '{"type":"challenge","message":"x"}'],
+    ['a wrong field', '{"type":"dial","carrier":"raw","tickets":"all"}'],
+    ['prototype tricks', '{"type":"__proto__"}'],
+  ])('ends the channel on %s, and tries again later', async (_title, text) => {
+    const at = await fakeRelay(honestly((_message, { ws }) => ws.send(text)));
+    const { error, one } = await firstError(at);
+    expect(error.code).toBe('protocol');
+    await one.event(
+      'lease',
+      ({ phase }) => phase === 'opening',
+      one.events.findIndex((event) => 'error' in event),
+    );
+    expect(at.channels).toBeGreaterThan(1);
+  });
+
+  it('is not ready before a visit to the public address came through', async () => {
+    const at = await fakeRelay(
+      honestly((message, channel) => {
+        if (message.type !== 'lease.open') return;
+        channel.say({
+          type: 'lease.opened',
+          id: message.id,
+          lease: 'l',
+          hostname: 'web.localhost',
+          url: 'https://web.localhost',
+        });
+      }),
+    );
+    // The port answers TLS, with the relay's certificate instead of the agent's own.
+    const { error, one } = await firstError(at);
+    expect(error.code).toBe('intercepted');
+    expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
+  });
+
+  it('opens no more data connections than it may, whatever it is asked', async () => {
+    let dialled = 0;
+    const at = await fakeRelay(
+      honestly((message, channel) => {
+        if (message.type !== 'lease.open') return;
+        for (let round = 0; round < 40; round++) {
+          const tickets = Array.from({ length: 256 }, () => ({ connection: `c${dialled++}`, ticket: 't' }));
+          channel.say({ type: 'dial', carrier: 'raw', tickets });
+        }
+        channel.say({ type: 'error', id: message.id, code: 'limit_exceeded', message: 'enough' });
+      }),
+    );
+    const { error } = await firstError(at);
+    expect(error.code).toBe('limit_exceeded');
+    expect(dialled).toBe(10_240);
+    await vi.waitFor(() => expect(at.mostOpen).toBeGreaterThan(2));
+    expect(at.mostOpen).toBeLessThanOrEqual(1_024 + at.channels);
+  });
+});

@@ -1,0 +1,109 @@
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { openLocalCa } from '../../src/agent/certificates/local-ca.js';
+import type { RelaySpec } from '../../src/agent/spec.js';
+import { buildChallenge } from '../../src/protocol/challenge.js';
+import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
+import { temporaryFolder } from './world.js';
+
+export interface FakeRelay {
+  readonly spec: RelaySpec;
+  readonly authority: string;
+  /** Everything that agents have said, over all their channels. */
+  readonly heard: FromAgent[];
+  /** How many channels were opened so far. */
+  readonly channels: number;
+  /** The most TCP connections, of any kind, that were open at a time. */
+  readonly mostOpen: number;
+}
+
+export interface Channel {
+  readonly ws: WebSocket;
+  say(message: FromRelay | object): void;
+  /** The challenge an honest relay would send. */
+  challenge(hello: FromAgent<'hello'>, over?: Partial<Parameters<typeof buildChallenge>[0]>): void;
+  welcome(): void;
+}
+
+/** A relay whose every answer the test gives: what an agent meets when its relay is broken or hostile. */
+export async function fakeRelay(
+  onMessage: (message: FromAgent, channel: Channel) => void,
+  onOpen: (channel: Channel) => void = () => undefined,
+): Promise<FakeRelay> {
+  const ca = await openLocalCa(await temporaryFolder());
+  const server = createServer(await ca.issue(['localhost']));
+  const websockets = new WebSocketServer({ server, handleProtocols: ([first]) => first ?? false });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const authority = `localhost:${port}`;
+  const heard: FromAgent[] = [];
+  let channels = 0;
+  let open = 0;
+  let mostOpen = 0;
+  server.on('connection', (socket) => {
+    mostOpen = Math.max(mostOpen, ++open);
+    socket.once('close', () => open--);
+  });
+  websockets.on('connection', (ws) => {
+    channels++;
+    const channel: Channel = {
+      ws,
+      say: (message) => ws.send(JSON.stringify(message)),
+      challenge: ({ address }, over = {}) => {
+        const issuedAt = new Date();
+        const expiresAt = new Date(issuedAt.getTime() + 60_000);
+        const uri = `https://${over.domain ?? authority}`;
+        const fields = { domain: authority, address, uri, nonce: 'abcdefgh12345678', issuedAt, expiresAt };
+        channel.say({ type: 'challenge', message: buildChallenge({ ...fields, ...over }) });
+      },
+      welcome: () =>
+        channel.say({
+          type: 'welcome',
+          session: 's',
+          domain: 'localhost',
+          publicPort: port,
+          capabilities: ['stream'],
+          carriers: ['raw'],
+          heartbeatMs: 60_000,
+          graceMs: 0,
+        }),
+    };
+    ws.on('error', () => undefined);
+    ws.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as FromAgent;
+      heard.push(message);
+      onMessage(message, channel);
+    });
+    onOpen(channel);
+  });
+  onTestFinished(() => {
+    for (const client of websockets.clients) client.terminate();
+    websockets.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    spec: { kind: 'url', url: `https://${authority}`, caFile: ca.certificateFile },
+    authority,
+    heard,
+    get channels() {
+      return channels;
+    },
+    get mostOpen() {
+      return mostOpen;
+    },
+  };
+}
+
+/** Says what an honest relay says up to `welcome`; everything after it is the test's. */
+export function honestly(
+  after: (message: FromAgent, channel: Channel) => void,
+): (message: FromAgent, channel: Channel) => void {
+  return (message, channel) => {
+    if (message.type === 'hello') channel.challenge(message);
+    else if (message.type === 'prove') channel.welcome();
+    else after(message, channel);
+  };
+}
