@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /**
@@ -34,16 +34,23 @@ export const SOCKET_BUFFER_BYTES = 1024 * 1024;
 /** Ends a connection so that the other side sees a reset, not an orderly end. */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;
-  // A TLSSocket cannot send RST itself; destroying it without close_notify is TLS's own sign of truncation.
-  if (socket instanceof TLSSocket) socket.destroy();
-  else socket.resetAndDestroy();
+  // Its end is on the way to the kernel: everything was said, and node can neither take that back nor, if it is
+  // asked for a reset now, close the socket at all (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
+  const ending = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (ending) return void socket.destroy();
+  if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
+  // A TLSSocket cannot send RST itself, and one that is destroyed looks to node's TLS like an orderly end, with
+  // or without close_notify. The socket below it can; node tells which that is by this name alone.
+  const { _parent: below } = socket as { _parent?: unknown };
+  if (below instanceof Socket) resetSocket(below);
+  socket.destroy();
 }
 
 class Splice {
   readonly #a: Socket;
   readonly #b: Socket;
   readonly #onEnd: (result: SpliceResult) => void;
-  /** Bytes `b` had received before it was joined (an upgrade's head, say). */
+  /** What each had received before it was joined and does not belong to this splice (an upgrade's head, say). */
   readonly #bytesBefore: { a: number; b: number };
   #open = 2;
   #end: SpliceEnd = 'ended';
@@ -51,14 +58,14 @@ class Splice {
   movedAt: number;
   #moved = 0;
 
-  constructor(a: Socket, b: Socket, now: number, onEnd: (result: SpliceResult) => void) {
+  constructor(a: Socket, b: Socket, sentToB: number, now: number, onEnd: (result: SpliceResult) => void) {
     this.#a = a;
     this.#b = b;
     this.#onEnd = onEnd;
     this.startedAt = now;
     this.movedAt = now;
     // What sits in the read buffer already was counted by the socket, but belongs to this splice.
-    this.#bytesBefore = { a: a.bytesRead - a.readableLength, b: b.bytesRead - b.readableLength };
+    this.#bytesBefore = { a: a.bytesRead - a.readableLength - sentToB, b: b.bytesRead - b.readableLength };
     this.#join(a, b);
     this.#join(b, a);
     a.pipe(b);
@@ -127,10 +134,10 @@ export class SpliceSet {
 
   /**
    * Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`.
-   * `onEnd` is called once, when both are closed.
+   * `onEnd` is called once, when both are closed. `sentToB` are bytes of `a` that were written to `b` already.
    */
-  add(a: Socket, b: Socket, onEnd?: (result: SpliceResult) => void): void {
-    const splice = new Splice(a, b, Date.now(), (result) => {
+  add(a: Socket, b: Socket, onEnd?: (result: SpliceResult) => void, sentToB = 0): void {
+    const splice = new Splice(a, b, sentToB, Date.now(), (result) => {
       this.#splices.delete(splice);
       onEnd?.(result);
       if (this.#splices.size === 0) this.#emptied();
