@@ -23,6 +23,12 @@ export const LIMITS = {
   firstBytesMs: 10_000,
   /** Connections that have not said yet what they are; the oldest goes when one more comes. */
   maxUnroutedConnections: 4_096,
+  /** What all of those have said so far; again the oldest goes. */
+  maxUnroutedBytes: 64 * 1024 * 1024,
+  /** An HTTP request is there whole within this, and a TLS handshake with the relay itself is done. */
+  requestHeadMs: 10_000,
+  /** A connection that was refused reads why within this. */
+  lingerMs: 1_000,
 
   /** One control message, either direction. */
   maxControlMessageBytes: 64 * 1024,
@@ -36,6 +42,10 @@ export const LIMITS = {
   heartbeatMs: 5_000,
   /** Control messages waiting in a socket; a peer that does not read is dropped beyond it. */
   maxControlBacklogBytes: 4 * 1024 * 1024,
+  /** Requests of one session that the relay works on; more are not read before some are answered. */
+  maxRequestsInFlight: 256,
+  /** A peer answers the WebSocket's close within this. */
+  closeMs: 2_000,
 
   /** A dropped session's leases keep their hostname and ports for this long. */
   graceMs: 30_000,
@@ -54,11 +64,18 @@ export const LIMITS = {
   maxIdleDataConnections: 64,
   /** An idle data connection is replaced at this age, before a NAT on the way forgets it. */
   idleDataConnectionMs: 120_000,
+  /** Data connections of a session, per carrier, that are asked for or idle. */
+  maxDataConnectionsAhead: 1_024,
+  /** An agent loses idle data connections: pause before the next is asked for, doubled up to the second value. */
+  minRedialMs: 100,
+  maxRedialMs: 10_000,
 
   /** Visitors waiting for a data connection, per lease. */
   maxWaitingVisitors: 256,
   /** A visitor waits no longer than this for a data connection. */
   visitorWaitMs: 10_000,
+  /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
+  maxWaitingBytes: 64 * 1024,
   /** The agent answers the first bytes of a visitor within this. */
   firstAnswerMs: 15_000,
   /** A visitor's connection on which nothing moved for this long is closed. */

@@ -12,6 +12,8 @@ interface Ticket {
   readonly carrier: WireCarrier;
   readonly connection: string;
   readonly expiresAt: number;
+  /** Shown on another carrier, and so no secret any more. */
+  spoiled: boolean;
 }
 
 /** Owns every ticket that is out. A ticket is 192 random bits, good for one data connection and `ticketMs`. */
@@ -33,21 +35,28 @@ export class TicketBook {
   issue(pool: DataPool, carrier: WireCarrier): { connection: string; ticket: string } {
     const ticket = randomBytes(24).toString('base64url');
     const connection = randomUUID();
-    this.#tickets.set(ticket, { pool, carrier, connection, expiresAt: Date.now() + this.#ticketMs });
+    const expiresAt = Date.now() + this.#ticketMs;
+    this.#tickets.set(ticket, { pool, carrier, connection, expiresAt, spoiled: false });
     return { connection, ticket };
   }
 
-  /** The ticket, if it is good for `carrier`. Asking uses it up. */
+  /** The ticket, if it is good for `carrier`. Asking uses it up, whatever the answer. */
   redeem(text: string, carrier: WireCarrier): Ticket | undefined {
     const ticket = this.#tickets.get(text);
-    if (!ticket || ticket.carrier !== carrier || ticket.expiresAt <= Date.now()) return undefined;
+    if (!ticket || ticket.spoiled || ticket.expiresAt <= Date.now()) return undefined;
+    if (ticket.carrier !== carrier) {
+      // It stays out until it expires, so that an agent that spoils its tickets only slows itself.
+      ticket.spoiled = true;
+      return undefined;
+    }
     this.#tickets.delete(text);
+    ticket.pool.redeemed(text, carrier);
     return ticket;
   }
 
   /** Tickets of a session that ended are worth nothing. */
-  revoke(pool: DataPool): void {
-    for (const [text, ticket] of this.#tickets) if (ticket.pool === pool) this.#tickets.delete(text);
+  revoke(texts: Iterable<string>): void {
+    for (const text of texts) this.#tickets.delete(text);
   }
 
   close(): void {
@@ -60,7 +69,7 @@ export class TicketBook {
     for (const [text, ticket] of this.#tickets) {
       if (ticket.expiresAt > now) break;
       this.#tickets.delete(text);
-      ticket.pool.expired(ticket.carrier);
+      ticket.pool.expired(text, ticket.carrier);
     }
   }
 }
@@ -74,11 +83,17 @@ interface IdleConnection {
 /** One carrier's share of a pool. */
 interface Lane {
   readonly carrier: WireCarrier;
-  idle: IdleConnection[];
+  /** Oldest first; the newest is taken first, so that what a burst left over grows old and goes. */
+  readonly idle: IdleConnection[];
   /** Tickets that are out. */
-  dialled: number;
+  readonly tickets: Set<string>;
+  /** Leases with visitors in line, in the order in which they are served next. */
+  readonly hungry: Set<Lease>;
   /** How many idle ones to keep ready beyond those that visitors wait for. */
   spare: number;
+  /** Set while no spare ones are asked for, because the agent lost those it had. */
+  redial: NodeJS.Timeout | undefined;
+  redialMs: number;
 }
 
 const MIN_SPARE = 2;
@@ -99,20 +114,12 @@ export interface DataPoolOptions {
 export class DataPool {
   readonly #options: DataPoolOptions;
   readonly #lanes = new Map<WireCarrier, Lane>();
-  /** Leases with visitors in line, in the order in which they are served next. */
-  readonly #hungry = new Set<Lease>();
   readonly #decay: NodeJS.Timeout;
   #closed = false;
 
   constructor(options: DataPoolOptions) {
     this.#options = options;
     this.#decay = setInterval(() => this.#shrink(), SPARE_DECAY_MS).unref();
-  }
-
-  get idle(): number {
-    let count = 0;
-    for (const lane of this.#lanes.values()) count += lane.idle.length;
-    return count;
   }
 
   /** A lease was opened: have connections ready before its first visitor. */
@@ -122,42 +129,49 @@ export class DataPool {
 
   /** Visitors wait for `lease`. */
   serve(lease: Lease): void {
-    this.#hungry.add(lease);
-    const lanes = new Set<Lane>();
-    for (const visitor of lease.waiting) {
-      const lane = this.#lane(visitor.carrier);
-      const connection = lane.idle.pop();
-      if (connection) {
+    for (const carrier of lease.waiting.carriers) {
+      const lane = this.#lane(carrier);
+      for (let visitor = lease.waiting.first(carrier); visitor; visitor = lease.waiting.first(carrier)) {
+        const connection = lane.idle.pop();
+        if (!connection) break;
         connection.forget();
+        lane.redialMs = LIMITS.minRedialMs;
         this.#start(visitor, connection.id, connection.socket);
       }
-      lanes.add(lane);
-    }
-    if (lease.waiting.size === 0) this.#hungry.delete(lease);
-    for (const lane of lanes) {
-      if (this.#inLine(lane.carrier) > 0)
+      if (lease.waiting.count(carrier) > 0) {
+        lane.hungry.add(lease);
         lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
+      }
       this.#dial(lane);
     }
   }
 
+  /** The lease went to another session: its visitors are no longer this one's to serve. */
+  forget(lease: Lease): void {
+    for (const lane of this.#lanes.values()) lane.hungry.delete(lease);
+  }
+
+  /** A ticket is used up: its connection is about to be accepted. */
+  redeemed(ticket: string, carrier: WireCarrier): void {
+    this.#lane(carrier).tickets.delete(ticket);
+  }
+
   /** A data connection arrived with a good ticket. */
   accept(id: string, carrier: WireCarrier, socket: Socket): void {
-    const lane = this.#lane(carrier);
-    lane.dialled--;
     if (this.#closed) {
       socket.destroy();
       return;
     }
-    const visitor = this.#nextVisitor(carrier);
+    const lane = this.#lane(carrier);
+    const visitor = this.#nextVisitor(lane);
     if (visitor) this.#start(visitor, id, socket);
     else this.#keep(lane, id, socket);
   }
 
   /** A ticket was never used. */
-  expired(carrier: WireCarrier): void {
+  expired(ticket: string, carrier: WireCarrier): void {
     const lane = this.#lane(carrier);
-    lane.dialled--;
+    lane.tickets.delete(ticket);
     this.#dial(lane);
   }
 
@@ -165,47 +179,52 @@ export class DataPool {
   close(): void {
     this.#closed = true;
     clearInterval(this.#decay);
-    this.#options.tickets.revoke(this);
     for (const lane of this.#lanes.values()) {
+      clearTimeout(lane.redial);
+      this.#options.tickets.revoke(lane.tickets);
       for (const { socket, forget } of lane.idle) {
         forget();
         socket.destroy();
       }
-      lane.idle = [];
     }
-    this.#hungry.clear();
+    this.#lanes.clear();
   }
 
   #lane(carrier: WireCarrier): Lane {
     let lane = this.#lanes.get(carrier);
     if (!lane) {
-      lane = { carrier, idle: [], dialled: 0, spare: MIN_SPARE };
+      lane = {
+        carrier,
+        idle: [],
+        tickets: new Set(),
+        hungry: new Set(),
+        spare: MIN_SPARE,
+        redial: undefined,
+        redialMs: LIMITS.minRedialMs,
+      };
       this.#lanes.set(carrier, lane);
     }
     return lane;
   }
 
-  #inLine(carrier: WireCarrier): number {
+  #inLine({ carrier, hungry }: Lane): number {
     let count = 0;
-    for (const lease of this.#hungry) {
-      for (const visitor of lease.waiting) if (visitor.carrier === carrier) count++;
+    for (const lease of hungry) {
+      const waiting = lease.waiting.count(carrier);
+      if (waiting === 0) hungry.delete(lease);
+      count += waiting;
     }
     return count;
   }
 
   /** First in line of the lease whose turn it is; the lease goes to the end of the round. */
-  #nextVisitor(carrier: WireCarrier): Visitor | undefined {
-    for (const lease of this.#hungry) {
-      if (lease.waiting.size === 0) {
-        this.#hungry.delete(lease);
-        continue;
-      }
-      for (const visitor of lease.waiting) {
-        if (visitor.carrier !== carrier) continue;
-        this.#hungry.delete(lease);
-        this.#hungry.add(lease);
-        return visitor;
-      }
+  #nextVisitor({ carrier, hungry }: Lane): Visitor | undefined {
+    for (const lease of hungry) {
+      hungry.delete(lease);
+      const visitor = lease.waiting.first(carrier);
+      if (!visitor) continue;
+      hungry.add(lease);
+      return visitor;
     }
     return undefined;
   }
@@ -213,17 +232,25 @@ export class DataPool {
   #start(visitor: Visitor, connection: string, socket: Socket): void {
     const { lease, remote, serverName } = visitor;
     this.#options.send({ type: 'visit', connection, lease: lease.id, remote, serverName });
-    visitor.join(socket, this.#options.gate.splices, () => undefined);
+    visitor.join(socket, this.#options.gate.splices);
   }
 
   #keep(lane: Lane, id: string, socket: Socket): void {
-    const lose = (): void => {
+    const drop = (): void => {
       connection.forget();
-      lane.idle = lane.idle.filter((other) => other !== connection);
+      lane.idle.splice(lane.idle.indexOf(connection), 1);
       socket.destroy();
+    };
+    const lose = (): void => {
+      drop();
+      this.#pause(lane);
       this.#dial(lane);
     };
-    const retire = setTimeout(lose, this.#options.idleDataConnectionMs);
+    const retire = setTimeout(() => {
+      drop();
+      lane.redialMs = LIMITS.minRedialMs;
+      this.#dial(lane);
+    }, this.#options.idleDataConnectionMs);
     // An agent says nothing before the start byte; one that does is not speaking this protocol.
     socket.on('data', lose);
     socket.on('end', lose);
@@ -240,13 +267,27 @@ export class DataPool {
     lane.idle.push(connection);
   }
 
+  /**
+   * For a while no spare ones are asked for, longer each time in a row: an agent that drops them, or a network
+   * that does, must not keep both ends busy. Visitors who wait are served all the same.
+   */
+  #pause(lane: Lane): void {
+    if (lane.redial) return;
+    lane.redial = setTimeout(() => {
+      lane.redial = undefined;
+      this.#dial(lane);
+    }, lane.redialMs).unref();
+    lane.redialMs = Math.min(lane.redialMs * 2, LIMITS.maxRedialMs);
+  }
+
   #dial(lane: Lane): void {
     if (this.#closed) return;
-    const want = this.#inLine(lane.carrier) + lane.spare - lane.idle.length - lane.dialled;
-    const count = Math.min(want, LIMITS.maxTicketsPerDial);
+    const ahead = lane.idle.length + lane.tickets.size;
+    const want = this.#inLine(lane) + (lane.redial ? 0 : lane.spare) - ahead;
+    const count = Math.min(want, LIMITS.maxTicketsPerDial, LIMITS.maxDataConnectionsAhead - ahead);
     if (count <= 0) return;
-    lane.dialled += count;
     const tickets = Array.from({ length: count }, () => this.#options.tickets.issue(this, lane.carrier));
+    for (const { ticket } of tickets) lane.tickets.add(ticket);
     this.#options.send({ type: 'dial', carrier: lane.carrier, tickets });
   }
 

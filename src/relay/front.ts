@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { readClientHello } from '../net/client-hello.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { LIMITS } from '../protocol/limits.js';
 
 /**
  * The public port: looks at the first bytes of each connection, never past the ClientHello, and hands the
@@ -22,6 +23,7 @@ export interface FrontOptions {
   readonly port: number;
   readonly firstBytesMs: number;
   readonly maxUnroutedConnections: number;
+  readonly maxUnroutedBytes: number;
   /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
@@ -36,7 +38,8 @@ const DECODE_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 50]);
 class Arrival {
   readonly socket: Socket;
   readonly since = Date.now();
-  #chunks: Buffer[] = [];
+  /** Grows by doubling: whoever sends byte by byte must not make the relay keep an object for each. */
+  #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
   #need = 1;
 
@@ -44,14 +47,24 @@ class Arrival {
     this.socket = socket;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   /** All bytes so far, once there are enough for another look; parsing costs nothing per small segment. */
   add(chunk: Buffer): Buffer | undefined {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
-    if (this.#length < this.#need) return undefined;
-    const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#length);
-    this.#chunks = [all];
-    return all;
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) this.#bytes = chunk;
+    else {
+      if (length > this.#bytes.length) {
+        const grown = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#bytes.length));
+        this.#bytes.copy(grown, 0, 0, this.#length);
+        this.#bytes = grown;
+      }
+      chunk.copy(this.#bytes, this.#length);
+    }
+    this.#length = length;
+    return length < this.#need ? undefined : this.#bytes.subarray(0, length);
   }
 
   needs(bytes: number): void {
@@ -63,7 +76,11 @@ export class Front {
   readonly #options: FrontOptions;
   readonly #server: Server;
   /** In order of arrival, and so of expiry. */
-  readonly #arrivals = new Map<Socket, Arrival>();
+  readonly #arrivals = new Set<Arrival>();
+  /** What all arrivals have said so far. */
+  #arrivalBytes = 0;
+  /** Every connection that is open, whoever it was handed to. */
+  readonly #sockets = new Set<Socket>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: FrontOptions) {
@@ -98,24 +115,36 @@ export class Front {
   }
 
   /** Stops accepting; what was routed already is not touched. */
-  close(): void {
+  stop(): void {
     clearInterval(this.#timer);
     this.#server.close();
-    for (const socket of this.#arrivals.keys()) socket.destroy();
-    this.#arrivals.clear();
+    for (const arrival of this.#arrivals) this.#evict(arrival);
+  }
+
+  /** Stops, and destroys every connection that is left, whoever has it now; resolves when they are closed. */
+  async close(): Promise<void> {
+    this.stop();
+    const closing = [...this.#sockets].map(
+      (socket) => new Promise((resolve) => socket.once('close', resolve)),
+    );
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closing);
   }
 
   #arrive(socket: Socket): void {
-    if (this.#arrivals.size >= this.#options.maxUnroutedConnections) {
-      const oldest = this.#arrivals.keys().next().value;
-      oldest?.destroy();
-    }
+    const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
+    this.#sockets.add(socket);
     const arrival = new Arrival(socket);
-    this.#arrivals.set(socket, arrival);
+    this.#arrivals.add(arrival);
+    if (this.#arrivals.size > maxUnroutedConnections) this.#evictOldest();
     const onData = (chunk: Buffer): void => {
+      // Evicted in this very turn: it is destroyed, and only has not heard of it.
+      if (!this.#arrivals.has(arrival)) return;
       const head = arrival.add(chunk);
-      if (!head) return;
-      const verdict = readClientHello(head);
+      this.#arrivalBytes += chunk.length;
+      while (this.#arrivalBytes > maxUnroutedBytes) this.#evictOldest();
+      const verdict = head && readClientHello(head);
+      if (!verdict) return;
       if (verdict.kind === 'need') return arrival.needs(verdict.bytes);
       leave();
       socket.pause();
@@ -124,7 +153,7 @@ export class Front {
           return this.#hello(verdict, socket, head);
         case 'not-tls':
           socket.unshift(head);
-          return this.#options.routes.plain(socket);
+          return routes.plain(socket);
         case 'invalid':
           return refuse(socket, DECODE_ERROR);
       }
@@ -134,14 +163,29 @@ export class Front {
       socket.destroy();
     };
     const leave = (): void => {
-      this.#arrivals.delete(socket);
+      this.#forget(arrival);
       socket.off('data', onData).off('end', gone).off('close', gone);
     };
     // Stays on for the socket's whole life: no error of a visitor's connection may reach the process.
     socket.on('error', () => undefined);
+    socket.on('close', () => this.#sockets.delete(socket));
     socket.on('data', onData);
     socket.on('end', gone);
     socket.on('close', gone);
+  }
+
+  #forget(arrival: Arrival): void {
+    if (this.#arrivals.delete(arrival)) this.#arrivalBytes -= arrival.length;
+  }
+
+  #evict(arrival: Arrival): void {
+    this.#forget(arrival);
+    arrival.socket.destroy();
+  }
+
+  #evictOldest(): void {
+    const oldest = this.#arrivals.values().next().value;
+    if (oldest) this.#evict(oldest);
   }
 
   #hello(hello: { serverName?: string; alpn: string[] }, socket: Socket, head: Buffer): void {
@@ -157,18 +201,18 @@ export class Front {
 
   #expire(): void {
     const before = Date.now() - this.#options.firstBytesMs;
-    for (const arrival of this.#arrivals.values()) {
+    for (const arrival of this.#arrivals) {
       if (arrival.since > before) break;
-      arrival.socket.destroy();
+      this.#evict(arrival);
     }
   }
 }
 
-/** Says why in TLS's own words, then closes both ways within a second whatever the client does. */
+/** Says why in TLS's own words, then closes both ways soon, whatever the client does. */
 function refuse(socket: Socket, alert: Buffer): void {
   socket.end(alert);
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), 1_000).unref();
+  const timer = setTimeout(() => socket.destroy(), LIMITS.lingerMs).unref();
   socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
 }

@@ -8,6 +8,7 @@ import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { systemCode } from '../lib/errors.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 
@@ -23,8 +24,10 @@ export interface HttpSurface {
 
 export interface HttpSurfaceOptions {
   readonly tls: { readonly cert: string; readonly key: string };
-  /** The relay's own URL, the target of redirects to https. */
+  /** The relay's own URL. */
   readonly url: () => string;
+  /** A request, and a TLS handshake with the relay itself, is whole within this. */
+  readonly requestHeadMs: number;
   readonly descriptor: () => object;
   readonly healthy: () => boolean;
   /** Whether one more control channel may begin. */
@@ -34,17 +37,18 @@ export interface HttpSurfaceOptions {
   readonly onData: (ticket: string, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
 }
 
-const HEADERS_MS = 10_000;
+/** Not in the types of `ws` yet. */
+const CLOSE_TIMEOUT = { closeTimeout: LIMITS.closeMs };
 const ABOUT = `This is a Portal relay. It passes TLS connections on to the agents that hold names here; it cannot read them.
 Its descriptor: ${PATHS.relay}
 `;
 
 export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const bounds = {
-    headersTimeout: HEADERS_MS,
-    requestTimeout: HEADERS_MS,
-    keepAliveTimeout: 5_000,
-    connectionsCheckingInterval: 2_000,
+    headersTimeout: options.requestHeadMs,
+    requestTimeout: options.requestHeadMs,
+    keepAliveTimeout: Math.min(5_000, options.requestHeadMs),
+    connectionsCheckingInterval: Math.min(2_000, options.requestHeadMs / 4),
     maxHeaderSize: 16 * 1024,
     maxRequestsPerSocket: 100,
   };
@@ -52,6 +56,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     noServer: true,
     perMessageDeflate: false,
     maxPayload: LIMITS.maxControlMessageBytes,
+    ...CLOSE_TIMEOUT,
     handleProtocols: (offered) => (offered.has(CONTROL_SUBPROTOCOL) ? CONTROL_SUBPROTOCOL : false),
   });
 
@@ -59,7 +64,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     {
       ...bounds,
       ...options.tls,
-      handshakeTimeout: LIMITS.firstBytesMs,
+      handshakeTimeout: options.requestHeadMs,
       ALPNProtocols: ['http/1.1'],
       minVersion: 'TLSv1.2',
     },
@@ -78,20 +83,24 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   });
   secure.on('tlsClientError', (_error, socket) => socket.destroy());
 
+  // Nothing is served in the clear but the way to https.
   const clear = createHttp(bounds, (request, response) => {
-    // Nothing is served in the clear but the way to https.
-    const path = request.url?.startsWith('/') ? request.url : '/';
-    response.writeHead(308, { location: options.url() + path, connection: 'close' }).end();
+    response.writeHead(308, { location: secureUrl(request, options), ...closeUnlessBody(request) }).end();
   });
+  // A 100 would invite the whole body of a request that is only told to go elsewhere.
+  clear.on('checkContinue', (request, response) => clear.emit('request', request, response));
   clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (pathOf(request) === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
-    else refuse(socket, '426 Upgrade Required');
+    // To h2c, say: whoever offers an upgrade takes an ordinary answer too (RFC 9110 §7.8).
+    else refuse(socket, '308 Permanent Redirect', `Location: ${secureUrl(request, options)}\r\n`);
   });
 
   for (const server of [secure, clear]) {
     // The front listens; these servers get their sockets from it, so their own time keeping must be started.
     startTimekeeping(server);
-    server.on('clientError', (_error, socket: Duplex) => refuse(socket, '400 Bad Request'));
+    server.on('clientError', (error, socket: Duplex) => {
+      refuse(socket, STATUS_OF[systemCode(error) ?? ''] ?? '400 Bad Request');
+    });
   }
 
   return {
@@ -111,6 +120,30 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   };
 }
 
+const STATUS_OF: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
+
+/** Where a request in the clear belongs: the same host if its name is one of ours, else the relay itself. */
+function secureUrl(request: IncomingMessage, options: HttpSurfaceOptions): string {
+  const url = new URL(options.url());
+  const host = /^([a-z0-9.-]+)(?::\d*)?$/i.exec(request.headers.host ?? '')?.[1]?.toLowerCase();
+  if (host?.endsWith(`.${url.hostname}`)) url.hostname = host;
+  const path = request.url?.startsWith('/') ? request.url : '/';
+  // Node's parser lets bytes through that it lets no one send in a header.
+  return url.origin + path.replace(/[^!-~]/g, (byte) => encodeURIComponent(byte));
+}
+
+/**
+ * Closing while a body still comes in would reset the connection and take the answer with it; the rest is
+ * read and dropped then, within `requestHeadMs`.
+ */
+function closeUnlessBody({ headers }: IncomingMessage): { connection?: 'close' } {
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  return hasBody ? {} : { connection: 'close' };
+}
+
 /**
  * A server's header and request timeouts are checked by an interval that node starts on `listening`; a server
  * that is handed its sockets never emits it, and a slow-loris would hold on for ever.
@@ -123,7 +156,7 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
   response.setHeader('x-robots-tag', 'noindex');
   response.setHeader('cache-control', 'no-store');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.writeHead(405, { allow: 'GET, HEAD', connection: 'close' }).end();
+    response.writeHead(405, { allow: 'GET, HEAD', ...closeUnlessBody(request) }).end();
     return;
   }
   switch (pathOf(request)) {
@@ -181,7 +214,7 @@ function refuse(socket: Duplex, status: string, headers = ''): void {
   if (!socket.writable) return void socket.destroy();
   socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), 1_000).unref();
+  const timer = setTimeout(() => socket.destroy(), LIMITS.lingerMs).unref();
   socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
 }

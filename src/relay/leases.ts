@@ -4,7 +4,7 @@ import type { Logger } from '../lib/logger.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import { hostnameFor } from './names.js';
 import type { Store } from './store.js';
-import type { Visitor } from './visitors.js';
+import { WaitingLine } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
 export interface Lease {
@@ -18,9 +18,12 @@ export interface Lease {
   metadata: Record<string, string>;
   /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
   holder: LeaseHolder | undefined;
-  /** Visitors who wait for a data connection, first come first. */
-  readonly waiting: Set<Visitor>;
+  /** Visitors who wait for a data connection. */
+  readonly waiting: WaitingLine;
   graceTimer?: NodeJS.Timeout;
+  /** When the last use of its name was stored, and that it was. */
+  storedAt: number;
+  stored: Promise<void>;
 }
 
 /** What the registry needs of a session. */
@@ -50,10 +53,14 @@ export interface LeaseRegistryOptions {
 /** How long the present holder of a name is given to show that it is alive when a sibling asks for it. */
 const RIVAL_PING_MS = 1_000;
 const RIVAL_RETRY_MS = 5_000;
+/** A name in use is stored again after this part of the time for which it stays reserved. */
+const REFRESH_PART = 1 / 30;
 
 /** Owns every lease of the relay: who holds which hostname, who may have it, and for how long it is kept. */
 export class LeaseRegistry {
   readonly #byHostname = new Map<string, Lease>();
+  /** By session and lease id; written by #give alone, together with `lease.holder`. */
+  readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
 
   constructor(options: LeaseRegistryOptions) {
@@ -68,10 +75,6 @@ export class LeaseRegistry {
     return this.#byHostname.get(hostname);
   }
 
-  heldBy(holder: LeaseHolder): Lease[] {
-    return [...this.#byHostname.values()].filter((lease) => lease.holder === holder);
-  }
-
   /** Opens a lease for `holder`, or hands it the one its identity has already. */
   async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<Lease> {
     const { name, mode } = request;
@@ -81,9 +84,16 @@ export class LeaseRegistry {
     await this.#settleRival(holder, hostname);
     if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
     const present = this.#byHostname.get(hostname);
-    if (present) return this.#handOver(present, holder, request);
+    if (present) {
+      this.#handOver(present, holder, request);
+      // Whoever asked for it first may still be waiting for the disk.
+      await present.stored;
+      return this.#stillOf(holder, present);
+    }
     this.#checkReservation(name, holder.address);
-    this.#checkCounts(holder);
+    this.#checkCounts(name, holder);
+    // Claimed before the first await, so that of two racing requests one sees the other.
+    const now = Date.now();
     const lease: Lease = {
       id: randomUUID(),
       name,
@@ -92,25 +102,27 @@ export class LeaseRegistry {
       address: holder.address,
       carrier: request.carrier,
       metadata: request.metadata ?? {},
-      holder,
-      waiting: new Set(),
+      holder: undefined,
+      waiting: new WaitingLine(),
+      storedAt: now,
+      stored: this.#options.store.reserve(name, holder.address, now),
     };
-    // Claimed before the first await, so that of two racing requests one sees the other.
     this.#byHostname.set(hostname, lease);
+    this.#give(lease, holder);
     try {
-      await this.#options.store.reserve(name, holder.address, Date.now());
+      await lease.stored;
     } catch (error) {
       this.#remove(lease);
       throw error;
     }
-    return lease;
+    return this.#stillOf(holder, lease);
   }
 
   /** Closes one lease of `holder`; its name stays reserved. */
-  async close(holder: LeaseHolder, id: string): Promise<void> {
+  close(holder: LeaseHolder, id: string): void {
     const lease = this.#own(holder, id);
     this.#remove(lease);
-    await this.#options.store.reserve(lease.name, lease.address, Date.now());
+    this.#store(lease);
   }
 
   update(holder: LeaseHolder, id: string, metadata: Record<string, string>): void {
@@ -119,11 +131,17 @@ export class LeaseRegistry {
 
   /** The session is gone: what it still holds waits `graceMs` for its identity to return. */
   detach(holder: LeaseHolder): void {
-    for (const lease of this.heldBy(holder)) {
-      lease.holder = undefined;
+    for (const lease of this.#held.get(holder)?.values() ?? []) {
+      this.#give(lease, undefined);
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
       lease.graceTimer.unref();
     }
+  }
+
+  /** Names in use must not lapse however long they are: called now and then, stores those that it is time for. */
+  refresh(): void {
+    const before = Date.now() - this.#options.reservationMs * REFRESH_PART;
+    for (const lease of this.#byHostname.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
   clear(): void {
@@ -135,30 +153,41 @@ export class LeaseRegistry {
    * the relay has not seen die yet. It is asked; only one that answers keeps the name.
    */
   async #settleRival(holder: LeaseHolder, hostname: string): Promise<void> {
-    const lease = this.#byHostname.get(hostname);
-    const rival = lease?.holder;
-    if (!lease || !rival || rival === holder || lease.address !== holder.address) return;
-    if (rival.instance === holder.instance || !(await rival.alive(RIVAL_PING_MS))) return;
-    throw new PortalError(
-      'name_taken',
-      `another agent with your identity serves ${hostname}; stop it, or choose another name`,
-      {
-        retryAfterMs: RIVAL_RETRY_MS,
-      },
-    );
+    for (let asked: LeaseHolder | undefined; ;) {
+      const lease = this.#byHostname.get(hostname);
+      const rival = lease?.holder;
+      if (!lease || !rival || rival === holder || lease.address !== holder.address) return;
+      // While the last one was asked, a third may have come to hold it.
+      if (rival.instance === holder.instance || rival === asked) return;
+      asked = rival;
+      if (!(await rival.alive(RIVAL_PING_MS))) continue;
+      if (lease.holder !== rival) continue;
+      throw new PortalError(
+        'name_taken',
+        `another agent with your identity serves ${hostname}; stop it, or choose another name`,
+        { retryAfterMs: RIVAL_RETRY_MS },
+      );
+    }
   }
 
-  #handOver(lease: Lease, holder: LeaseHolder, request: FromAgent<'lease.open'>): Lease {
+  /** `lease`, unless it changed hands while its opener waited: it has been told so, and must not hear of it again. */
+  #stillOf(holder: LeaseHolder, lease: Lease): Lease {
+    if (lease.holder === holder || holder.closed) return lease;
+    throw new PortalError('not_found', 'the lease was closed or taken over while it was opening');
+  }
+
+  #handOver(lease: Lease, holder: LeaseHolder, request: FromAgent<'lease.open'>): void {
     if (lease.address !== holder.address) throw nameTaken(lease.name);
     const before = lease.holder;
+    if (before !== holder && this.#countOf(holder) >= this.#options.maxLeasesPerSession)
+      throw tooManyLeases(this.#options.maxLeasesPerSession);
     clearTimeout(lease.graceTimer);
-    lease.holder = holder;
+    this.#give(lease, holder);
     lease.carrier = request.carrier;
     lease.metadata = request.metadata ?? {};
     if (before && before !== holder)
       before.revoked(lease, 'taken over by a newer session of the same identity');
     if (lease.waiting.size > 0) holder.serve(lease);
-    return lease;
   }
 
   #checkReservation(name: string, address: string): void {
@@ -173,38 +202,67 @@ export class LeaseRegistry {
     );
   }
 
-  #checkCounts(holder: LeaseHolder): void {
+  #checkCounts(name: string, holder: LeaseHolder): void {
     const { store, reservationMs, maxLeasesPerSession, maxReservedNamesPerIdentity } = this.#options;
-    if (this.heldBy(holder).length >= maxLeasesPerSession) {
-      throw new PortalError('limit_exceeded', `a session may hold ${maxLeasesPerSession} leases`);
-    }
-    if (store.countReservations(holder.address, Date.now() - reservationMs) >= maxReservedNamesPerIdentity) {
+    if (this.#countOf(holder) >= maxLeasesPerSession) throw tooManyLeases(maxLeasesPerSession);
+    const since = Date.now() - reservationMs;
+    const reservation = store.reservation(name);
+    // What is its own already takes no more room.
+    if (reservation?.address === holder.address && reservation.usedAt > since) return;
+    if (store.countReservations(holder.address, since) >= maxReservedNamesPerIdentity) {
       throw new PortalError('limit_exceeded', `an identity may reserve ${maxReservedNamesPerIdentity} names`);
     }
   }
 
+  #countOf(holder: LeaseHolder): number {
+    return this.#held.get(holder)?.size ?? 0;
+  }
+
   #own(holder: LeaseHolder, id: string): Lease {
-    for (const lease of this.#byHostname.values()) {
-      if (lease.id === id && lease.holder === holder) return lease;
+    const lease = this.#held.get(holder)?.get(id);
+    if (!lease) throw new PortalError('not_found', 'no such lease in this session');
+    return lease;
+  }
+
+  /** The one place where a lease changes hands. */
+  #give(lease: Lease, holder: LeaseHolder | undefined): void {
+    if (lease.holder) {
+      const leases = this.#held.get(lease.holder);
+      leases?.delete(lease.id);
+      if (leases?.size === 0) this.#held.delete(lease.holder);
     }
-    throw new PortalError('not_found', 'no such lease in this session');
+    lease.holder = holder;
+    if (!holder) return;
+    const leases = this.#held.get(holder);
+    if (leases) leases.set(lease.id, lease);
+    else this.#held.set(holder, new Map([[lease.id, lease]]));
   }
 
   #expire(lease: Lease): void {
     if (lease.holder) return;
     this.#options.log.info({ hostname: lease.hostname }, 'lease expired: its identity did not come back');
     this.#remove(lease);
-    this.#options.store.reserve(lease.name, lease.address, Date.now()).catch((error: unknown) => {
+    this.#store(lease);
+  }
+
+  /** Notes the last use of a name. That it fails is the operator's trouble; the agent's lease does not depend on it. */
+  #store(lease: Lease): void {
+    lease.storedAt = Date.now();
+    this.#options.store.reserve(lease.name, lease.address, lease.storedAt).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'the last use of a name could not be stored');
     });
   }
 
   #remove(lease: Lease): void {
     clearTimeout(lease.graceTimer);
-    this.#byHostname.delete(lease.hostname);
-    for (const visitor of lease.waiting) visitor.giveUp();
+    this.#give(lease, undefined);
+    if (this.#byHostname.get(lease.hostname) === lease) this.#byHostname.delete(lease.hostname);
     lease.waiting.clear();
   }
+}
+
+function tooManyLeases(max: number): PortalError {
+  return new PortalError('limit_exceeded', `a session may hold ${max} leases`);
 }
 
 function nameTaken(name: string): PortalError {

@@ -32,6 +32,8 @@ export interface RelayOptions {
 type Adjustable =
   | 'firstBytesMs'
   | 'maxUnroutedConnections'
+  | 'maxUnroutedBytes'
+  | 'requestHeadMs'
   | 'handshakeMs'
   | 'challengeMs'
   | 'heartbeatMs'
@@ -44,7 +46,9 @@ type Adjustable =
   | 'idleDataConnectionMs'
   | 'maxWaitingVisitors'
   | 'visitorWaitMs'
-  | 'firstAnswerMs';
+  | 'firstAnswerMs'
+  | 'visitorIdleMs'
+  | 'visitorLifetimeMs';
 
 /** The limits an operator may set. */
 export type RelayLimits = { readonly [K in Adjustable]: number };
@@ -67,13 +71,17 @@ export interface Relay {
   readonly address: string;
   readonly descriptor: RelayDescriptor;
   counts(): RelayCounts;
-  /** Stops accepting, sends agents away, lets visitors finish for at most `drainMs`, closes everything. */
+  /**
+   * Stops accepting, sends agents away, lets visitors finish for at most `drainMs`, closes everything. Called
+   * again, it waits for the same close, and may shorten the drain.
+   */
   close(options?: { drainMs?: number }): Promise<void>;
 }
 
 const CAPABILITIES = ['stream'] as const;
 const CARRIERS = ['raw', 'tls'] as const;
-const FORGET_EVERY_MS = 3_600_000;
+const STORE_UPKEEP_MS = 3_600_000;
+const DESCRIBE_EVERY_MS = 3_600_000;
 /** Agents come back at a random moment below this after the relay went away. */
 const RECONNECT_AFTER_MS = 1_000;
 
@@ -86,6 +94,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const tickets = new TicketBook(limits.ticketMs);
   const leases = new LeaseRegistry({ store, domain, log, ...limits });
   const sessions = new Set<Session>();
+  /** Those of them that have not proven an identity yet, oldest first. */
+  const unproven = new Set<Session>();
   let url = '';
   let context: SessionContext | undefined;
   let stopping = false;
@@ -95,6 +105,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     port: options.port,
     firstBytesMs: limits.firstBytesMs,
     maxUnroutedConnections: limits.maxUnroutedConnections,
+    maxUnroutedBytes: limits.maxUnroutedBytes,
     // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
     isOwn: (serverName) => serverName === undefined || serverName === domain,
     routes: {
@@ -112,13 +123,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const http = createHttpSurface({
     tls: options.tls,
     url: () => url,
+    requestHeadMs: limits.requestHeadMs,
     descriptor: () => describe(),
     healthy: () => !stopping,
-    admitControl: () => !stopping && sessions.size < limits.maxSessions,
+    admitControl: () => !stopping && (sessions.size < limits.maxSessions || evictUnproven()),
     onControl(ws: WebSocket, remote: string) {
-      const session = new Session(ws, remote, context!);
+      const session = new Session(ws, remote, context!, () => unproven.delete(session));
       sessions.add(session);
-      ws.once('close', () => sessions.delete(session));
+      unproven.add(session);
+      ws.once('close', () => forget(session));
     },
     onData(text, carrier) {
       const ticket = tickets.redeem(text, carrier);
@@ -126,7 +139,29 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     },
   });
 
+  function forget(session: Session): void {
+    sessions.delete(session);
+    unproven.delete(session);
+  }
+
+  /** Whoever only opens channels and proves nothing must not keep agents out. */
+  function evictUnproven(): boolean {
+    const [oldest] = unproven;
+    if (!oldest) return false;
+    forget(oldest);
+    oldest.terminate();
+    return true;
+  }
+
+  let described: { descriptor: RelayDescriptor; at: number } | undefined;
   function describe(): RelayDescriptor {
+    // Signing costs more than all the rest of the answer, and anyone may ask.
+    if (!described || described.at < Date.now() - DESCRIBE_EVERY_MS)
+      described = { descriptor: newDescriptor(), at: Date.now() };
+    return described.descriptor;
+  }
+
+  function newDescriptor(): RelayDescriptor {
     const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = limits;
     return signDescriptor(
       identity,
@@ -144,7 +179,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   try {
     port = await front.listen();
   } catch (error) {
-    front.close();
+    await front.close();
     http.close();
     tickets.close();
     await store.close();
@@ -166,17 +201,21 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     gate,
     log,
   };
-  const forgetting = setInterval(
-    () => store.forget(Date.now() - limits.reservationMs),
-    FORGET_EVERY_MS,
-  ).unref();
+  const upkeep = setInterval(() => {
+    try {
+      leases.refresh();
+      store.forget(Date.now() - limits.reservationMs);
+    } catch (error) {
+      log.error({ err: error }, 'the store could not be tidied');
+    }
+  }, STORE_UPKEEP_MS).unref();
   log.info({ url, address: identity.address }, 'relay listening');
 
   let closing: Promise<void> | undefined;
   async function close(drainMs: number): Promise<void> {
     stopping = true;
-    front.close();
-    clearInterval(forgetting);
+    front.stop();
+    clearInterval(upkeep);
     for (const session of sessions)
       session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
     await gate.splices.drain(drainMs);
@@ -184,6 +223,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     leases.clear();
     tickets.close();
     http.close();
+    await front.close();
     await store.close();
     log.info({ url }, 'relay closed');
   }
@@ -203,6 +243,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       visitors: gate.splices.size,
       tickets: tickets.size,
     }),
-    close: ({ drainMs = 0 } = {}) => (closing ??= close(drainMs)),
+    close: ({ drainMs = 0 } = {}) => {
+      // Called again, it may shorten the drain.
+      if (closing) void gate.splices.drain(drainMs);
+      return (closing ??= close(drainMs));
+    },
   };
 }

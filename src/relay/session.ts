@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { WebSocket } from 'ws';
+import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { buildChallenge, verifyProof } from '../protocol/challenge.js';
@@ -37,7 +38,7 @@ type State =
   | { name: 'closed' };
 
 /** WebSocket close codes (RFC 6455 §7.4.1); the reason carries our own code. */
-const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008 } as const;
+const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as const;
 
 /**
  * One control channel, from the WebSocket's opening to its end. Each is a generation of its own: leases name
@@ -48,6 +49,8 @@ export class Session implements LeaseHolder {
   address = '';
   instance = '';
   readonly #ws: WebSocket;
+  /** Called once, when the identity is proven. */
+  readonly #onOpen: () => void;
   readonly #context: SessionContext;
   readonly #pool: DataPool;
   #log: Logger;
@@ -55,9 +58,13 @@ export class Session implements LeaseHolder {
   readonly #handshakeTimer: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
   #heardAt = Date.now();
-  #pongWaiters: (() => void)[] = [];
+  readonly #pongWaiters = new Set<() => void>();
+  /** Set when a sibling asked and got no answer: what was heard last then. */
+  #unansweredAt: number | undefined;
+  #requests = 0;
 
-  constructor(ws: WebSocket, remote: string, context: SessionContext) {
+  constructor(ws: WebSocket, remote: string, context: SessionContext, onOpen: () => void) {
+    this.#onOpen = onOpen;
     this.#ws = ws;
     this.#context = context;
     this.#log = context.log.child({ session: this.id, remote });
@@ -87,18 +94,24 @@ export class Session implements LeaseHolder {
   }
 
   async alive(ms: number): Promise<boolean> {
-    if (!this.open) return false;
+    // One that has said nothing since it was asked in vain is not waited for again, lease by lease.
+    if (!this.open || this.#unansweredAt === this.#heardAt) return false;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), ms);
-      this.#pongWaiters.push(() => {
+      const answer = (isAlive: boolean): void => {
         clearTimeout(timer);
-        resolve(true);
-      });
+        this.#pongWaiters.delete(pong);
+        if (!isAlive) this.#unansweredAt = this.#heardAt;
+        resolve(isAlive);
+      };
+      const pong = (): void => answer(true);
+      const timer = setTimeout(() => answer(false), ms);
+      this.#pongWaiters.add(pong);
       this.#ws.ping();
     });
   }
 
   revoked(lease: Lease, reason: string): void {
+    this.#pool.forget(lease);
     this.#send({ type: 'lease.revoked', lease: lease.id, reason });
   }
 
@@ -172,7 +185,8 @@ export class Session implements LeaseHolder {
       now: new Date(),
     });
     clearTimeout(this.#handshakeTimer);
-    this.address = hello.address;
+    // One spelling: leases and reservations compare it.
+    this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
     this.#state = { name: 'open' };
     this.#log = this.#log.child({ address: this.address });
@@ -189,44 +203,42 @@ export class Session implements LeaseHolder {
       graceMs,
     });
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
+    this.#onOpen();
   }
 
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
+    // An agent that asks faster than it can be answered is read no further, and its network slows it down.
+    if (++this.#requests === LIMITS.maxRequestsInFlight) this.#ws.pause();
     try {
       this.#send(await this.#answer(message));
       // After the answer, so that the agent knows the lease before its first visitor.
       if (message.type === 'lease.open') this.#pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
-      if (failure.code === 'internal') this.#log.error({ err: error }, 'a request failed');
+      if (!isOnWire(failure)) this.#log.error({ err: error }, 'a request failed');
       this.#send({ type: 'error', id: message.id, ...wireError(failure) });
+    } finally {
+      if (this.#requests-- === LIMITS.maxRequestsInFlight) this.#ws.resume();
     }
   }
 
   async #answer(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<FromRelay> {
     const { leases, publicPort } = this.#context;
-    switch (message.type) {
-      case 'lease.open': {
-        const lease = await leases.open(this, message);
-        this.#log.info({ hostname: lease.hostname }, 'lease open');
-        const url = `https://${lease.hostname}${publicPort === 443 ? '' : `:${publicPort}`}`;
-        return { type: 'lease.opened', id: message.id, lease: lease.id, hostname: lease.hostname, url };
-      }
-      case 'lease.close':
-        await leases.close(this, message.lease);
-        return { type: 'ok', id: message.id };
-      case 'lease.update':
-        leases.update(this, message.lease, message.metadata);
-        return { type: 'ok', id: message.id };
+    const { id } = message;
+    if (message.type === 'lease.open') {
+      const { id: lease, hostname } = await leases.open(this, message);
+      this.#log.info({ hostname }, 'lease open');
+      const url = `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}`;
+      return { type: 'lease.opened', id, lease, hostname, url };
     }
+    if (message.type === 'lease.close') leases.close(this, message.lease);
+    else leases.update(this, message.lease, message.metadata);
+    return { type: 'ok', id };
   }
 
   #heard(pong: boolean): void {
     this.#heardAt = Date.now();
-    if (!pong) return;
-    const waiters = this.#pongWaiters;
-    this.#pongWaiters = [];
-    for (const waiter of waiters) waiter();
+    if (pong) for (const waiter of this.#pongWaiters) waiter();
   }
 
   #beat(): void {
@@ -252,7 +264,8 @@ export class Session implements LeaseHolder {
     this.#log.info({ code: error.code, reason: error.message }, 'control channel refused');
     const { code, message } = wireError(error);
     this.#send({ type: 'error', code, message });
-    this.#ws.close(code === 'protocol' ? CLOSE.protocol : CLOSE.refused, code);
+    const close = code === 'protocol' ? 'protocol' : code === 'internal' ? 'fault' : 'refused';
+    this.#ws.close(CLOSE[close], code);
     this.#closed();
   }
 
@@ -268,12 +281,13 @@ export class Session implements LeaseHolder {
   }
 }
 
+const isOnWire = (error: PortalError): boolean => 'wire' in ERRORS[error.code];
+
 /** What of an error goes over the wire: a documented code, and never the inside of an unexpected fault. */
 function wireError(error: PortalError): { code: string; message: string; retryAfterMs?: number } {
-  const known = 'wire' in ERRORS[error.code];
   return {
-    code: known ? error.code : 'internal',
-    message: known ? error.message.slice(0, 1000) : 'the relay failed to answer',
+    code: isOnWire(error) ? error.code : 'internal',
+    message: error.code === 'internal' ? 'the relay failed to answer' : error.message.slice(0, 1000),
     ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
   };
 }

@@ -22,10 +22,7 @@ export interface Reservation {
   readonly usedAt: number;
 }
 
-interface Write {
-  name: string;
-  address: string;
-  usedAt: number;
+interface Waiter {
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -55,8 +52,9 @@ class SqliteStore implements Store {
   readonly #count;
   readonly #upsert;
   readonly #delete;
-  #writes: Write[] = [];
-  #flush: NodeJS.Immediate | undefined;
+  /** Who wrote in the transaction that is open now, if one is. */
+  #waiters: Waiter[] = [];
+  #commit: NodeJS.Immediate | undefined;
 
   constructor(db: Database.Database) {
     this.#db = db;
@@ -76,9 +74,6 @@ class SqliteStore implements Store {
   }
 
   reservation(name: string): Reservation | undefined {
-    // A write that waits for this turn's transaction counts already.
-    const waiting = this.#writes.findLast((write) => write.name === name);
-    if (waiting) return { address: waiting.address, usedAt: waiting.usedAt };
     return this.#select.get(name) as Reservation | undefined;
   }
 
@@ -88,9 +83,18 @@ class SqliteStore implements Store {
 
   reserve(name: string, address: string, usedAt: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#writes.push({ name, address, usedAt, resolve, reject });
-      // One transaction, and so one fsync, for all leases opened in this turn of the event loop.
-      this.#flush ??= setImmediate(() => this.#writeAll());
+      try {
+        // One transaction, and so one fsync, for all names of this turn of the event loop; written at once, so
+        // that whoever reads before it is committed sees it.
+        if (!this.#commit) {
+          this.#db.exec('BEGIN');
+          this.#commit = setImmediate(() => this.#commitAll());
+        }
+        this.#upsert.run(name, address, usedAt);
+        this.#waiters.push({ resolve, reject });
+      } catch (error) {
+        reject(writeFailed(error));
+      }
     });
   }
 
@@ -99,25 +103,27 @@ class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    if (this.#flush) clearImmediate(this.#flush);
-    this.#writeAll();
+    if (this.#commit) this.#commitAll();
     this.#db.close();
   }
 
-  #writeAll(): void {
-    this.#flush = undefined;
-    const writes = this.#writes;
-    this.#writes = [];
-    if (writes.length === 0) return;
+  #commitAll(): void {
+    clearImmediate(this.#commit);
+    this.#commit = undefined;
+    const waiters = this.#waiters;
+    this.#waiters = [];
     try {
-      this.#db.transaction(() => {
-        for (const { name, address, usedAt } of writes) this.#upsert.run(name, address, usedAt);
-      })();
+      this.#db.exec('COMMIT');
     } catch (error) {
-      const failure = new PortalError('internal', "the relay's store refused a write", { cause: error });
-      for (const write of writes) write.reject(failure);
+      // SQLite may have rolled back by itself already (https://www.sqlite.org/lang_transaction.html).
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      for (const { reject } of waiters) reject(writeFailed(error));
       return;
     }
-    for (const write of writes) write.resolve();
+    for (const { resolve } of waiters) resolve();
   }
+}
+
+function writeFailed(cause: unknown): PortalError {
+  return new PortalError('state_unwritable', 'the relay cannot keep names now; its log says why', { cause });
 }

@@ -9,6 +9,8 @@ export interface VisitorBounds {
   readonly maxWaitingVisitors: number;
   readonly visitorWaitMs: number;
   readonly firstAnswerMs: number;
+  readonly visitorIdleMs: number;
+  readonly visitorLifetimeMs: number;
 }
 
 const START = Buffer.from([START_BYTE]);
@@ -20,9 +22,16 @@ export class Visitor {
   readonly serverName: string;
   readonly remote: { readonly address: string; readonly port: number };
   readonly #socket: Socket;
-  readonly #head: Buffer;
+  /** What it has said so far. */
+  readonly #said: Buffer[];
+  #saidWaitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #gone = (): void => this.giveUp();
+  readonly #more = (chunk: Buffer): void => {
+    this.#said.push(chunk);
+    this.#saidWaitingBytes += chunk.length;
+    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp();
+  };
 
   constructor(lease: Lease, carrier: WireCarrier, serverName: string, socket: Socket, head: Buffer) {
     this.lease = lease;
@@ -30,14 +39,16 @@ export class Visitor {
     this.serverName = serverName;
     this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.#socket = socket;
-    this.#head = head;
+    this.#said = [head];
   }
 
   /** Waits in the lease's line, for at most `ms`. */
   wait(ms: number): void {
     this.lease.waiting.add(this);
     this.#timer = setTimeout(this.#gone, ms);
-    this.#socket.once('close', this.#gone);
+    // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
+    this.#socket.on('data', this.#more).once('end', this.#gone).once('close', this.#gone);
+    this.#socket.resume();
   }
 
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
@@ -47,16 +58,59 @@ export class Visitor {
   }
 
   /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
-  join(data: Socket, splices: SpliceSet, onEnd: (result: SpliceResult) => void): void {
+  join(data: Socket, splices: SpliceSet, onEnd?: (result: SpliceResult) => void): void {
     this.#leaveLine();
-    data.write(Buffer.concat([START, this.#head]));
-    splices.add(this.#socket, data, onEnd);
+    const head = Buffer.concat([START, ...this.#said]);
+    data.write(head);
+    splices.add(this.#socket, data, onEnd, head.length - START.length);
   }
 
   #leaveLine(): void {
     clearTimeout(this.#timer);
-    this.#socket.off('close', this.#gone);
+    this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
+    this.#socket.pause();
     this.lease.waiting.delete(this);
+  }
+}
+
+/** The visitors of one lease who wait for a data connection: first come, first served, per carrier. */
+export class WaitingLine {
+  readonly #byCarrier = new Map<WireCarrier, Set<Visitor>>();
+
+  get size(): number {
+    let size = 0;
+    for (const visitors of this.#byCarrier.values()) size += visitors.size;
+    return size;
+  }
+
+  /** Carriers that somebody waits for. */
+  get carriers(): WireCarrier[] {
+    return [...this.#byCarrier.keys()];
+  }
+
+  count(carrier: WireCarrier): number {
+    return this.#byCarrier.get(carrier)?.size ?? 0;
+  }
+
+  first(carrier: WireCarrier): Visitor | undefined {
+    return this.#byCarrier.get(carrier)?.values().next().value;
+  }
+
+  add(visitor: Visitor): void {
+    const visitors = this.#byCarrier.get(visitor.carrier);
+    if (visitors) visitors.add(visitor);
+    else this.#byCarrier.set(visitor.carrier, new Set([visitor]));
+  }
+
+  delete(visitor: Visitor): void {
+    const visitors = this.#byCarrier.get(visitor.carrier);
+    visitors?.delete(visitor);
+    if (visitors?.size === 0) this.#byCarrier.delete(visitor.carrier);
+  }
+
+  /** Sends everyone away. */
+  clear(): void {
+    for (const visitors of this.#byCarrier.values()) for (const visitor of visitors) visitor.giveUp();
   }
 }
 
@@ -68,8 +122,8 @@ export class VisitorGate {
   constructor(bounds: VisitorBounds) {
     this.#bounds = bounds;
     this.splices = new SpliceSet({
-      idleMs: LIMITS.visitorIdleMs,
-      lifetimeMs: LIMITS.visitorLifetimeMs,
+      idleMs: bounds.visitorIdleMs,
+      lifetimeMs: bounds.visitorLifetimeMs,
       firstAnswerMs: bounds.firstAnswerMs,
     });
   }
