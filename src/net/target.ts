@@ -30,7 +30,9 @@ function fromUrl(input: string): Target {
   const url = new URL(input);
   if (url.username || url.password) throw new RangeError('a target URL carries no user name or password');
   if (url.pathname !== '/' || url.search || url.hash) {
-    throw new RangeError(`a target URL ends after its port; "${url.pathname}${url.search}${url.hash}" has no meaning here`);
+    throw new RangeError(
+      `a target URL ends after its port; "${url.pathname}${url.search}${url.hash}" has no meaning here`,
+    );
   }
   const tls = url.protocol === 'https:';
   return tcp(url.hostname.replace(/^\[|\]$/g, ''), url.port || (tls ? '443' : '80'), tls);

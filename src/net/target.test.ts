@@ -1,0 +1,57 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { formatTarget, parseTarget } from './target.js';
+
+describe('a target', () => {
+  it.each([
+    [3000, { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false }],
+    ['3000', { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false }],
+    ['localhost:25565', { kind: 'tcp', host: 'localhost', port: 25565, tls: false }],
+    ['[::1]:80', { kind: 'tcp', host: '::1', port: 80, tls: false }],
+    ['http://127.0.0.1:5173', { kind: 'tcp', host: '127.0.0.1', port: 5173, tls: false }],
+    ['http://app', { kind: 'tcp', host: 'app', port: 80, tls: false }],
+    ['https://app', { kind: 'tcp', host: 'app', port: 443, tls: true }],
+    ['http://[::1]:8080', { kind: 'tcp', host: '::1', port: 8080, tls: false }],
+    ['unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
+  ])('is read from %j', (text, expected) => {
+    expect(parseTarget(text)).toEqual(expected);
+  });
+
+  it.each([
+    ['0', /not within 1 to 65535/],
+    ['70000', /not within 1 to 65535/],
+    ['localhost', /is not a port/],
+    ['300x', /is not a port/],
+    ['unix:', /needs a path/],
+    ['http://a:1/path', /ends after its port/],
+    ['http://me:secret@a:1', /no user name or password/],
+    ['ftp://a:1', /is not a port/],
+    ['', /is not a port/],
+  ])('is refused: %j', (text, reason) => {
+    expect(() => parseTarget(text)).toThrow(RangeError);
+    expect(() => parseTarget(text)).toThrow(reason);
+  });
+
+  it('reads what it writes', () => {
+    const host = fc.constantFrom('127.0.0.1', 'localhost', '::1', 'app.internal');
+    const port = fc.integer({ min: 1, max: 65535 });
+    fc.assert(
+      fc.property(host, port, fc.boolean(), (name, number, tls) => {
+        const target = { kind: 'tcp', host: name, port: number, tls } as const;
+        expect(parseTarget(formatTarget(target))).toEqual(target);
+      }),
+    );
+  });
+
+  it('never throws anything but a RangeError', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        try {
+          parseTarget(text);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError);
+        }
+      }),
+    );
+  });
+});
