@@ -13,6 +13,7 @@ import { StreamHandler } from './modes/stream.js';
 import { probe } from './probe.js';
 import type { ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase } from './status.js';
+import { connectTarget } from './upstream.js';
 
 /** Trying again changes nothing until someone acts: a person, or a new session. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -37,6 +38,8 @@ const CLOSE_MS = 2_000;
 
 /** Leases of one process that open and prove themselves at a time: 500 services must not be 500 handshakes at once. */
 const opening = pLimit(24);
+/** Local services that `status` looks at at a time. */
+const checking = pLimit(64);
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
@@ -64,6 +67,7 @@ export class AgentLease {
   #error: PortalError | undefined;
   #retries = 0;
   #provenAt: Date | undefined;
+  #targetError: string | undefined;
   #channel: ControlChannel | undefined;
   #opened: FromRelay<'lease.opened'> | undefined;
   #serving: Promise<Serving> | undefined;
@@ -178,6 +182,17 @@ export class AgentLease {
     await this.#closing;
   }
 
+  /** Looks whether the local service answers; `status` tells what was found. */
+  async checkTarget(): Promise<void> {
+    try {
+      const socket = await checking(() => connectTarget(this.#spec.target));
+      socket.destroy();
+      this.#targetError = undefined;
+    } catch (error) {
+      this.#targetError = asPortalError(error).message;
+    }
+  }
+
   status(): LeaseStatus {
     const traffic = this.#handler?.traffic() ?? { visitors: 0, bytesIn: 0, bytesOut: 0 };
     return {
@@ -191,6 +206,7 @@ export class AgentLease {
       ...(this.#error && { error: this.error }),
       ...traffic,
       target: formatTarget(this.#spec.target),
+      ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
   }
 

@@ -29,6 +29,8 @@ export interface LeaseStatus {
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
   target: string;
+  /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
+  targetError?: string;
 }
 
 /** One relay session as `portal status` shows it. */

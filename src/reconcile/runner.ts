@@ -96,9 +96,10 @@ export class Runner {
     return plan(desired, this.#leases());
   }
 
-  /** Asks every relay whether it still answers (bounded), then takes the snapshot. */
+  /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
   async status(): Promise<AgentStatus> {
-    await this.#pool.check();
+    const asked = [...this.#active.values()].map(({ lease }) => lease.checkTarget());
+    await Promise.all([this.#pool.check(), ...asked]);
     const leases = [...[...this.#active.values()].map(({ lease }) => lease), ...this.#draining.keys()];
     const ca = this.#certificates.caFile;
     return {

@@ -51,7 +51,7 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
     lease.phase,
     formatAge(now - Date.parse(lease.since)),
     printable(lease.url ?? lease.relay),
-    lease.target,
+    lease.targetError === undefined ? lease.target : `${lease.target} (down)`,
     String(lease.visitors),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
@@ -63,9 +63,12 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { error, phase } = leases[index]!;
-      const painted = paintPhase(style, phase, line);
-      return error ? [painted, `  ${describeError(error)}`] : [painted];
+      const { error, phase, targetError } = leases[index]!;
+      const notes = [
+        error && describeError(error),
+        targetError && `${printable(targetError)}; visitors get a 503`,
+      ];
+      return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
   ];
 }
