@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { PortalError } from './errors.js';
+import { delay, deferred, within } from './wait.js';
+
+const never = new Promise<never>(() => undefined);
+
+describe('within', () => {
+  it('passes on what comes in time', async () => {
+    await expect(within(Promise.resolve(7), 1_000, 'it')).resolves.toBe(7);
+    await expect(within(Promise.reject(new Error('no')), 1_000, 'it')).rejects.toThrow('no');
+  });
+
+  it('names what took too long', async () => {
+    await expect(within(never, 1, 'the answer')).rejects.toMatchObject({
+      code: 'timeout',
+      message: 'the answer took longer than 1 ms',
+    });
+  });
+
+  it.each([true, false])('ends with the signal (aborted before: %s)', async (before) => {
+    const controller = new AbortController();
+    if (before) controller.abort();
+    const wait = within(never, 60_000, 'it', controller.signal);
+    controller.abort();
+    await expect(wait).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('delay', () => {
+  it('ends early with the reason of its signal', async () => {
+    const controller = new AbortController();
+    const wait = delay(60_000, controller.signal);
+    controller.abort(new PortalError('shutting_down', 'enough'));
+    await expect(wait).rejects.toMatchObject({ code: 'shutting_down' });
+  });
+
+  it('is over by itself', async () => {
+    await expect(delay(1)).resolves.toBeUndefined();
+  });
+});
+
+it('a deferred settles from outside', async () => {
+  const one = deferred<number>();
+  one.resolve(1);
+  await expect(one.promise).resolves.toBe(1);
+});
