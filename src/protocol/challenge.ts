@@ -125,7 +125,7 @@ export function checkChallenge(
   if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
-      `the relay asks to prove the identity to ${domain}, but the agent is connected to ${expected.domain}; nothing was signed`,
+      `the relay asks to prove the identity to ${domain}, but the agent is connected to ${expected.domain}; nothing was signed. If ${domain} is the relay that is meant, write its URL with that name`,
     );
   }
   if (!URL.canParse(uri) || new URL(uri).host !== expected.domain.toLowerCase()) {

@@ -55,6 +55,8 @@ export const LIMITS = {
   maxLeasesPerSession: 2_000,
   maxReservedNamesPerIdentity: 5_000,
   maxMetadataEntries: 32,
+  maxMetadataKeyChars: 64,
+  maxMetadataValueChars: 256,
 
   /** A ticket is good for this long, and for one data connection. */
   ticketMs: 30_000,

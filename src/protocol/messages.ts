@@ -14,7 +14,8 @@ const address = { type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' } as const;
 const metadata = {
   type: 'object',
   maxProperties: LIMITS.maxMetadataEntries,
-  additionalProperties: { type: 'string', maxLength: 256 },
+  propertyNames: { maxLength: LIMITS.maxMetadataKeyChars },
+  additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
 } as const;
 const carrier = { enum: ['raw', 'tls'] } as const;
 
@@ -57,7 +58,8 @@ export const AGENT_MESSAGES = {
     'lease.open',
     {
       id,
-      name: { type: 'string', maxLength: 63 },
+      // Longer than a name may be: the relay says what is wrong with it, and the channel lives on.
+      name: { type: 'string', maxLength: 253 },
       mode: { enum: ['stream', 'http', 'tcp', 'udp'] },
       carrier,
       metadata,

@@ -70,6 +70,11 @@ export function line(socket: Socket): Line {
   };
 }
 
+/** Waits, turn by turn of the event loop, for what no event tells of. */
+export async function settled(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate);
+}
+
 /** A bare TCP connection to the relay's public port. */
 export async function tcp(at: Pick<At, 'port'>, options: HalfOpen = {}): Promise<Line> {
   const socket = tcpConnect({ port: at.port, host: '127.0.0.1', noDelay: true, ...options });
