@@ -1,0 +1,168 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { cpuOfTree, rssOfTree } from './proc.mjs';
+
+/** Every process the benchmark starts, so that none outlives it. */
+const running = new Set();
+
+const PRELOAD = new URL('../children/control.mjs', import.meta.url).href;
+/** First and second request to stop, then the end. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGTERM', 'SIGKILL'];
+const STOP_EVERY_MS = 2_000;
+
+/** A child process whose standard output is JSON lines (others are ignored). */
+export class Child {
+  #lines = [];
+  #waiters = new Set();
+  #stderr = '';
+  #control;
+  #answers = [];
+  #exited;
+
+  constructor(name, command, args, { env = {}, control = false } = {}) {
+    this.name = name;
+    this.process = spawn(command, args, {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'pipe', ...(control ? ['pipe'] : [])],
+    });
+    running.add(this);
+    this.#exited = new Promise((resolve) => {
+      this.process.once('error', (error) => resolve(this.#gone(error.message)));
+      this.process.once('close', (code, signal) => resolve(this.#gone(`exit ${code ?? signal}`)));
+    });
+    this.process.stdin.on('error', () => undefined);
+    this.process.stderr.on('data', (chunk) => (this.#stderr = (this.#stderr + chunk).slice(-4_000)));
+    createInterface({ input: this.process.stdout }).on('line', (line) => this.#line(line));
+    if (!control) return;
+    this.#control = this.process.stdio[3];
+    this.#control.on('error', () => undefined);
+    createInterface({ input: this.#control }).on('line', (line) => this.#answers.shift()?.(JSON.parse(line)));
+  }
+
+  get pid() {
+    return this.process.pid;
+  }
+
+  /** Lines are kept from here on only: a wait that begins later does not see older ones. */
+  forgetLines() {
+    this.#lines = [];
+  }
+
+  /** The first line, past or future, that `match` accepts, with the moment it arrived as `at`. */
+  line(match, ms = 30_000) {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const found = this.#lines.find(match);
+        if (found) settle(() => resolve(found));
+        else if (this.gone !== undefined) settle(() => reject(this.#failure(`ended (${this.gone})`)));
+      };
+      const timer = setTimeout(() => settle(() => reject(this.#failure(`said nothing in ${ms} ms`))), ms);
+      const settle = (then) => {
+        clearTimeout(timer);
+        this.#waiters.delete(look);
+        then();
+      };
+      this.#waiters.add(look);
+      look();
+    });
+  }
+
+  /** CPU seconds of the process and its children, since they started. */
+  cpuSeconds() {
+    return cpuOfTree(this.pid);
+  }
+
+  /** Resident bytes, after a garbage collection where the process has a collector. */
+  async residentBytes() {
+    if (this.#control) await this.#ask('gc');
+    return rssOfTree(this.pid);
+  }
+
+  /** Ends the process, gently at first. */
+  async stop() {
+    this.process.stdin.destroy();
+    let next = 0;
+    const signal = () => this.process.kill(STOP_SIGNALS[Math.min(next++, STOP_SIGNALS.length - 1)]);
+    if (this.gone === undefined) signal();
+    const timer = setInterval(signal, STOP_EVERY_MS);
+    await this.#exited;
+    clearInterval(timer);
+  }
+
+  exited() {
+    return this.#exited;
+  }
+
+  #ask(question) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(this.#failure(`did not answer "${question}"`)), 20_000);
+      this.#answers.push((answer) => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+      this.#control.write(`${question}\n`);
+    });
+  }
+
+  #line(text) {
+    if (!text.startsWith('{')) return;
+    let line;
+    try {
+      line = JSON.parse(text);
+    } catch {
+      return;
+    }
+    this.#lines.push({ ...line, at: performance.now() });
+    for (const waiter of this.#waiters) waiter();
+  }
+
+  #gone(how) {
+    this.gone = how;
+    running.delete(this);
+    for (const waiter of this.#waiters) waiter();
+    return how;
+  }
+
+  #failure(what) {
+    return new Error(`${this.name} ${what}${this.#stderr && `\n${this.#stderr}`}`);
+  }
+}
+
+/** A script of bench/children/. It stops when its standard input ends, so it never outlives the benchmark. */
+export function script(file, options = {}) {
+  const path = new URL(`../children/${file}`, import.meta.url).pathname;
+  return new Child(file, process.execPath, [path, JSON.stringify(options)]);
+}
+
+/** A node program that can be told to collect garbage. `nodeArgs` come before it. */
+export function program(name, args, { env, nodeArgs = [] } = {}) {
+  return new Child(name, process.execPath, [...nodeArgs, '--expose-gc', '--import', PRELOAD, ...args], {
+    env: { ...env, PORTAL_BENCH_CONTROL: '3' },
+    control: true,
+  });
+}
+
+/** Runs a command to its end, for at most `ms`; resolves with what it printed. */
+export async function output(command, args, { ms = 60_000, allowed = [0] } = {}) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const entry = { stop: async () => void child.kill('SIGKILL') };
+  running.add(entry);
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => (stdout += chunk));
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const code = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (status, signal) => resolve(status ?? signal));
+  });
+  clearTimeout(timer);
+  running.delete(entry);
+  if (!allowed.includes(code)) throw new Error(`${command} ended with ${code}\n${stderr.slice(-2_000)}`);
+  return stdout;
+}
+
+/** Stops whatever still runs. */
+export async function stopEverything() {
+  await Promise.allSettled([...running].map((child) => child.stop()));
+}

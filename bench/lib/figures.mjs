@@ -1,0 +1,33 @@
+/** Figures out of runs. */
+
+export function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+export function round(value, digits = 4) {
+  return Number(value.toPrecision(digits));
+}
+
+/**
+ * One result: the median of each contender's runs, and how many times each baseline Portal's is.
+ * `runs` is {portal: [...], direct: [...], nginx: [...]}; a contender without runs is left out.
+ */
+export function result(name, unit, runs, more = {}) {
+  const measured = Object.entries(runs).filter(([, values]) => values.length > 0);
+  const medians = Object.fromEntries(measured.map(([contender, values]) => [contender, median(values)]));
+  const ratio = Object.fromEntries(
+    Object.entries(medians)
+      .filter(([contender, value]) => contender !== 'portal' && value > 0 && medians.portal !== undefined)
+      .map(([contender, value]) => [contender, round(medians.portal / value, 3)]),
+  );
+  return {
+    name,
+    unit,
+    ...Object.fromEntries(Object.entries(medians).map(([contender, value]) => [contender, round(value)])),
+    ...(Object.keys(ratio).length > 0 && { ratio }),
+    ...more,
+    runs: Object.fromEntries(measured.map(([contender, values]) => [contender, values.map((v) => round(v))])),
+  };
+}

@@ -1,0 +1,34 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** What the kernel knows of a process (Linux). */
+
+const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+const PAGE = Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }));
+
+/** CPU seconds, user and system, of a process and its living children, since they started. */
+export function cpuOfTree(pid) {
+  return sum(pid, (id) => {
+    const fields = statOf(id);
+    return (Number(fields[11]) + Number(fields[12])) / TICKS;
+  });
+}
+
+export function rssOfTree(pid) {
+  return sum(pid, (id) => Number(readFileSync(`/proc/${id}/statm`, 'utf8').split(' ')[1]) * PAGE);
+}
+
+export function childrenOf(pid) {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+function sum(pid, measure) {
+  return childrenOf(pid).reduce((total, child) => total + measure(child), measure(pid));
+}
+
+/** The fields from `state` on: the name before them may hold anything. */
+function statOf(pid) {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
+}

@@ -1,0 +1,168 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { output, stopEverything } from './lib/children.mjs';
+import { round } from './lib/figures.mjs';
+import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
+import { apply } from './suites/apply.mjs';
+import { connections, resumptions } from './suites/connections.mjs';
+import { help } from './suites/help.mjs';
+import { memory } from './suites/memory.mjs';
+import { requests } from './suites/requests.mjs';
+import { download, upload } from './suites/transfer.mjs';
+
+/** `npm run bench`: one JSON document on standard output, progress on standard error. docs/performance.md explains. */
+
+const SUITES = { download, upload, requests, connections, resumptions, memory, apply, help };
+const USAGE = `usage: npm run bench -- [options]
+  --only NAME       one of ${Object.keys(SUITES).join(', ')} (repeatable)
+  --quick           one short round of each: does it run, not how fast
+  --seconds N       length of one measurement (default 3)
+  --rounds N        how often each is repeated; medians are reported (default 3)
+  --against FOLDER  a second built checkout, measured in turns with this one
+  --profile FOLDER  write CPU profiles of relay and agent there
+`;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    quick: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
+    against: { type: 'string' },
+    profile: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+const unknown = values.only.filter((name) => !(name in SUITES));
+if (unknown.length > 0) fail(`no benchmark is called ${unknown.join(', ')}\n${USAGE}`);
+if (process.platform !== 'linux') fail('the benchmarks read /proc and run on Linux only');
+const root = fileURLToPath(new URL('..', import.meta.url));
+const against = values.against && resolve(values.against);
+for (const folder of [root, against]) {
+  if (folder && !existsSync(join(folder, 'dist/cli/main.js')))
+    fail(`${folder} is not built yet: npm run build there, then again`);
+}
+
+const temporary = mkdtempSync(join(tmpdir(), 'portal-bench-'));
+let folders = 0;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => void finish().then(() => process.exit(1)));
+
+const noNginx = nginxMissing();
+const skipped = noNginx ? { nginx: noNginx } : {};
+const world = {
+  root,
+  against,
+  quick: values.quick,
+  seconds: Number(values.seconds ?? (values.quick ? 1 : 3)),
+  rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
+  edits: values.quick ? 3 : 15,
+  starts: values.quick ? 5 : 20,
+  profile: values.profile && resolve(values.profile),
+  wrk: installed('wrk'),
+  hey: installed('hey'),
+  contenders: ['direct', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
+  progress: (text) => process.stderr.write(`${text}\n`),
+  describe: (figures, cpu) => JSON.stringify(roundAll({ ...figures, cpu })),
+  /** A new folder that goes away with the run. */
+  folder(name) {
+    const folder = join(temporary, `${name}-${++folders}`);
+    mkdirSync(folder, { mode: 0o700 });
+    return folder;
+  },
+  /** A certificate from the same source as the agent's, so that handshakes cost the same. */
+  async certificate(folder, hostnames) {
+    const { openLocalCa } = await import(pathToFileURL(join(root, 'dist/agent/certificates/local-ca.js')));
+    const ca = await openLocalCa(join(folder, 'ca'));
+    const issued = await ca.issue(hostnames);
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), ca: ca.certificateFile };
+    writeFileSync(files.cert, issued.cert);
+    writeFileSync(files.key, issued.key, { mode: 0o600 });
+    return files;
+  },
+};
+if (!world.wrk)
+  skipped.wrk = 'wrk is not installed (Debian: apt-get install wrk); a client in node stands in';
+if (!world.hey)
+  skipped.hey = 'hey is not installed (Debian: apt-get install hey); a client in node stands in';
+
+const startedAt = new Date();
+const results = [];
+const failures = [];
+for (const [name, suite] of Object.entries(SUITES)) {
+  if (values.only.length > 0 && !values.only.includes(name)) continue;
+  world.progress(name);
+  try {
+    results.push(...(await suite(world)));
+  } catch (error) {
+    world.progress(`  failed: ${error.message}`);
+    failures.push({ name, error: error.message });
+    await stopEverything();
+  }
+}
+await finish();
+process.stdout.write(
+  `${print({
+    benchmark: 'portal',
+    note: 'Only ratios within one run compare: other machines, and the same one an hour later, differ. 1 GB is 10^9 bytes. Figures are medians.',
+    time: startedAt.toISOString(),
+    durationSeconds: Math.round((Date.now() - startedAt) / 1000),
+    machine: await machine(),
+    settings: { seconds: world.seconds, rounds: world.rounds, quick: world.quick },
+    skipped,
+    failures,
+    results,
+  })}\n`,
+);
+process.exit(failures.length > 0 ? 1 : 0);
+
+async function machine() {
+  return {
+    node: process.version,
+    openssl: process.versions.openssl,
+    cores: cpus().length,
+    cpu: cpus()[0]?.model,
+    memoryGB: round(totalmem() / 1e9, 3),
+    kernel: (await output('uname', ['-r'])).trim(),
+    ...(noNginx ? {} : { nginx: nginxVersion() }),
+  };
+}
+
+/** JSON for people too: the figures of a run on one line. */
+function print(document) {
+  return JSON.stringify(document, null, 2).replace(/\[[\s\d.,-]+\]/g, (array) => array.replace(/\s+/g, ' '));
+}
+
+function installed(command) {
+  try {
+    execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function roundAll(value) {
+  if (typeof value === 'number') return round(value, 3);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, roundAll(item)]));
+}
+
+async function finish() {
+  await stopEverything();
+  rmSync(temporary, { recursive: true, force: true });
+}
+
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(2);
+}

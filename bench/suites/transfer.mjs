@@ -1,0 +1,28 @@
+import { script } from '../lib/children.mjs';
+import { inTurns, pickResult } from '../lib/load.mjs';
+
+/** One visitor, one connection, as fast as it goes. */
+export const download = (world) => transfer(world, 'download', 'down');
+export const upload = (world) => transfer(world, 'upload', 'up');
+
+async function transfer(world, name, direction) {
+  const runs = await inTurns(world, async ({ port, servername, caFile }, measure) => {
+    const { seconds } = world;
+    const client = script('transfer.mjs', { port, servername, caFile, seconds, direction });
+    await client.line((line) => line.started);
+    measure.begin();
+    const done = await client.line((line) => line.done, (seconds + 20) * 1000);
+    const gigabytes = done.bytes / 1e9;
+    await client.stop();
+    return { 'MB/s': done.bytes / 1e6 / done.seconds, gigabytes, client: done.cpuSeconds };
+  });
+  return [
+    pickResult(name, 'MB/s', runs, (run) => run['MB/s']),
+    pickResult(`${name}.cpu.relay`, 'CPU-s/GB', runs, perGigabyte('relay')),
+    pickResult(`${name}.cpu.agent`, 'CPU-s/GB', runs, perGigabyte('agent')),
+    pickResult(`${name}.cpu.service`, 'CPU-s/GB', runs, perGigabyte('service')),
+    pickResult(`${name}.cpu.client`, 'CPU-s/GB', runs, (run) => run.client / run.gigabytes),
+  ];
+}
+
+const perGigabyte = (stage) => (run) => run.cpu[stage] / run.gigabytes;
