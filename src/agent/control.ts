@@ -1,30 +1,10 @@
 import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
-import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
-import type { Identity } from '../identity/identity.js';
-import { asPortalError, ERRORS, PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { asPortalError, ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
-import { checkChallenge } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
-import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
+import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
-
-/** How to reach a relay. */
-export interface RelayEndpoint {
-  readonly url: string;
-  /** PEM of the CA to trust for it, in place of the system's. */
-  readonly ca?: string;
-}
-
-export interface ControlOptions {
-  readonly endpoint: RelayEndpoint;
-  readonly identity: Identity;
-  /** Which agent process this is, the same over all its reconnects. */
-  readonly instance: string;
-  readonly version: string;
-  readonly signal: AbortSignal;
-}
 
 export type Welcome = FromRelay<'welcome'>;
 
@@ -185,121 +165,14 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   }
 }
 
-/** Connects, proves the identity, and resolves with the channel once the relay said `welcome`. */
-export async function openControl(options: ControlOptions): Promise<ControlChannel> {
-  const { endpoint, signal } = options;
-  const url = new URL(PATHS.control, endpoint.url);
-  url.protocol = 'wss:';
-  let socket: Socket | undefined;
-  const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], {
-    perMessageDeflate: false,
-    maxPayload: LIMITS.maxControlMessageBytes,
-    handshakeTimeout: LIMITS.handshakeMs,
-    followRedirects: false,
-    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
-    // Our own connect, because ws does not tell which address answered.
-    createConnection: ((connect: ConnectionOptions) => {
-      socket = tlsConnect({ ...connect, ...serverNameOf(url) });
-      socket.setNoDelay(true);
-      return socket;
-    }) as never,
-  });
-  try {
-    const welcome = await within(
-      handshake(ws, options),
-      LIMITS.handshakeMs,
-      `the handshake with ${endpoint.url}`,
-      signal,
-    );
-    // From here on the channel listens alone.
-    ws.removeAllListeners();
-    return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname);
-  } catch (error) {
-    ws.on('error', () => undefined);
-    ws.terminate();
-    throw connectError(error, endpoint.url);
-  }
-}
-
-function serverNameOf(url: URL): { servername?: string } {
-  return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
-}
-
-/** hello → challenge → prove → welcome. */
-function handshake(ws: WebSocket, options: ControlOptions): Promise<Welcome> {
-  const { identity, instance, version, endpoint } = options;
-  const authority = new URL(endpoint.url).host;
-  return new Promise((resolve, reject) => {
-    const say = (message: FromAgent): void => ws.send(encode(message));
-    ws.once('error', reject);
-    ws.once('close', (_code, reason) => {
-      reject(
-        new PortalError(
-          'relay_unreachable',
-          `the relay closed the control channel ${describeClose(reason)}`.trim(),
-        ),
-      );
-    });
-    ws.once('open', () => {
-      say({
-        type: 'hello',
-        protocol: PROTOCOL_VERSION,
-        agent: { instance, version },
-        address: identity.address,
-      });
-    });
-    ws.on('message', (data: Buffer) => {
-      try {
-        const message = decodeFromRelay(data);
-        if (message.type === 'challenge') {
-          // Checked before it is signed: a relay must not get a signature that opens another relay.
-          checkChallenge(message.message, { address: identity.address, domain: authority, now: new Date() });
-          say({ type: 'prove', signature: identity.sign(message.message) });
-        } else if (message.type === 'welcome') resolve(message);
-        else if (message.type === 'error') reject(relayError(message));
-        else throw new PortalError('protocol', `${message.type} is out of turn`);
-      } catch (error) {
-        reject(asPortalError(error, 'protocol'));
-      }
-    });
-  });
-}
-
-function describeClose(reason: Buffer): string {
+/** Why the relay closed, in brackets, if it said. */
+export function describeClose(reason: Buffer): string {
   return reason.length > 0 ? `(${reason.toString().slice(0, 100)})` : '';
 }
 
 /** An `error` message as the error it stands for; a code this version does not know becomes `protocol`. */
-function relayError({ code, message, retryAfterMs }: FromRelay<'error'>): PortalError {
+export function relayError({ code, message, retryAfterMs }: FromRelay<'error'>): PortalError {
   const known: ErrorCode = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'protocol';
-  return new PortalError(known, message, {
-    hint: ERRORS[known].remedy,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
-}
-
-const UNTRUSTED = new Set([
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'CERT_HAS_EXPIRED',
-  'CERT_SIGNATURE_FAILURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
-
-function connectError(error: unknown, url: string): PortalError {
-  if (error instanceof PortalError && error.code !== 'internal') return error;
-  const system = systemCode(error);
-  const reason = asPortalError(error).message;
-  if (system && UNTRUSTED.has(system)) {
-    return new PortalError('relay_untrusted', `the certificate of ${url} is not trusted: ${reason}`, {
-      cause: error,
-      hint: ERRORS.relay_untrusted.remedy,
-    });
-  }
-  return new PortalError('relay_unreachable', `${url} cannot be reached: ${system ?? reason}`, {
-    cause: error,
-  });
+  // No hint of ours: the relay knows more than the table does, and says so in its message.
+  return new PortalError(known, message, retryAfterMs === undefined ? {} : { retryAfterMs });
 }

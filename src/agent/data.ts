@@ -5,7 +5,7 @@ import { PortalError } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { DATA_UPGRADE, LIMITS, PATHS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import type { RelayEndpoint } from './control.js';
+import type { RelayEndpoint } from './connect.js';
 
 /** Opening one data connection and waiting for the relay to start it. */
 

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
 import { asPortalError, PortalError, type ErrorCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
+import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { FromRelay } from '../protocol/messages.js';
 import type { CertificateSource, ServingCertificate } from './certificates/source.js';
@@ -15,7 +16,7 @@ import type { ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase } from './status.js';
 import { connectTarget } from './upstream.js';
 
-/** Trying again changes nothing until someone acts: a person, or a new session. */
+/** Trying again changes nothing until someone acts: a person, here or elsewhere. Looked at again only now and then. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'name_taken',
   'name_reserved',
@@ -33,11 +34,10 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize: true } as const;
 
+const FINAL_RETRY_MS = 60_000;
 /** A relay that does not confirm a close within this is left to find out by itself. */
 const CLOSE_MS = 2_000;
 
-/** Leases of one process that open and prove themselves at a time: 500 services must not be 500 handshakes at once. */
-const opening = pLimit(24);
 /** Local services that `status` looks at at a time. */
 const checking = pLimit(64);
 
@@ -69,6 +69,7 @@ export class AgentLease {
   #provenAt: Date | undefined;
   #targetError: string | undefined;
   #channel: ControlChannel | undefined;
+  #opening: Limit | undefined;
   #opened: FromRelay<'lease.opened'> | undefined;
   #serving: Promise<Serving> | undefined;
   #handler: StreamHandler | undefined;
@@ -103,9 +104,13 @@ export class AgentLease {
     return this.#opened?.lease;
   }
 
-  /** The session stands: open the lease there, and prove that visitors get through. */
-  attach(channel: ControlChannel): void {
+  /**
+   * The session stands: open the lease there, and prove that visitors get through. `opening` bounds how many
+   * leases of the session do so at a time.
+   */
+  attach(channel: ControlChannel, opening: Limit): void {
     if (this.#closing) return;
+    this.#opening = opening;
     this.#attachment.abort();
     this.#attachment = new AbortController();
     this.#channel = channel;
@@ -115,13 +120,8 @@ export class AgentLease {
       ...RETRY,
       retries: Infinity,
       signal,
-      shouldRetry: ({ error }) => !isFinal(asPortalError(error)),
-      onFailedAttempt: async ({ error }) => {
-        const failure = asPortalError(error);
-        if (signal.aborted) return;
-        this.#setPhase(isFinal(failure) ? 'failed' : 'retrying', failure);
-        if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);
-      },
+      shouldRetry: ({ error }) => asPortalError(error).code !== 'intercepted',
+      onFailedAttempt: ({ error }) => this.#failedAttempt(asPortalError(error), signal),
     }).catch((error: unknown) => {
       if (!signal.aborted) this.#setPhase('failed', asPortalError(error));
     });
@@ -138,9 +138,9 @@ export class AgentLease {
 
   /** The relay took the lease away: ask for it again. */
   revoked(reason: string): void {
-    const channel = this.#channel;
+    const [channel, opening] = [this.#channel, this.#opening];
     this.detach(new PortalError('not_found', reason));
-    if (channel) this.attach(channel);
+    if (channel && opening) this.attach(channel, opening);
   }
 
   /** A visitor arrived on a data connection. */
@@ -173,12 +173,12 @@ export class AgentLease {
   }
 
   /**
-   * Stops accepting at once, lets visitors finish for at most `drainMs`, gives the lease back. Called again, it
+   * Stops accepting at once, lets visitors finish within `drain`, gives the lease back. Called again, it
    * shortens the drain.
    */
-  async close(drainMs: number): Promise<void> {
-    if (this.#closing) await this.#handler?.drain(drainMs);
-    else this.#closing = this.#close(drainMs);
+  async close(drain: Drain): Promise<void> {
+    if (this.#closing) await this.#handler?.drain(drain);
+    else this.#closing = this.#close(drain);
     await this.#closing;
   }
 
@@ -259,20 +259,38 @@ export class AgentLease {
     return this.#serving;
   }
 
-  async #close(drainMs: number): Promise<void> {
+  async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
     this.#setPhase('draining');
-    const { lease } = this.#opened ?? {};
-    if (lease && this.#channel && !this.#channel.closed) {
-      // A relay that does not answer gives the lease up by itself, after its grace.
-      await this.#channel
-        .request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS))
-        .catch((error: unknown) => {
-          this.#log.debug({ err: error }, 'the lease could not be given back');
-        });
-    }
-    await this.#handler?.drain(drainMs);
+    await this.#giveBack();
+    await this.#handler?.drain(drain);
     this.#setPhase('closed');
+  }
+
+  /** Tells of it, and waits as long as it asks for before the next attempt. */
+  async #failedAttempt(failure: PortalError, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    if (!isFinal(failure)) {
+      this.#setPhase('retrying', failure);
+      if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);
+      return;
+    }
+    this.#setPhase('failed', failure);
+    // Not one visitor more is to be sent to a lease that failed after it was opened.
+    await this.#giveBack();
+    this.#opened = undefined;
+    if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
+  }
+
+  async #giveBack(): Promise<void> {
+    const { lease } = this.#opened ?? {};
+    if (!lease || !this.#channel || this.#channel.closed) return;
+    try {
+      await this.#channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
+    } catch (error) {
+      // A relay that does not answer gives the lease up by itself, after its grace.
+      this.#log.debug({ err: error }, 'the lease could not be given back');
+    }
   }
 
   #setPhase(phase: Phase, error?: PortalError): void {

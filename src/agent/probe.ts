@@ -24,7 +24,7 @@ export interface Probe {
   readonly address: string;
   readonly port: number;
   readonly hostname: string;
-  /** First protocol that the service offers: an ordinary visitor's hello, which no relay can tell apart. */
+  /** What the service offers to visitors: by its hello the probe is one of them. By its address it is not. */
   readonly alpn: readonly string[];
   /** SHA-256 of our own leaf. */
   readonly fingerprint: string;

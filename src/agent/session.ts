@@ -1,9 +1,11 @@
+import pLimit from 'p-limit';
 import pRetry from 'p-retry';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
-import { openControl, type ControlChannel, type RelayEndpoint } from './control.js';
+import { openControl, type RelayEndpoint } from './connect.js';
+import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
 import type { AgentLease } from './lease.js';
 import type { RelayStatus } from './status.js';
@@ -12,6 +14,8 @@ import type { RelayStatus } from './status.js';
 const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7, randomize: true } as const;
 /** A session that held this long counts as sound: the pauses begin small again. */
 const SOUND_MS = 10_000;
+/** 500 services must not be 500 handshakes at once. */
+const OPENING_AT_A_TIME = 24;
 /** `status` waits no longer than this for a relay to show that it is there. */
 const CHECK_MS = 2_000;
 
@@ -30,6 +34,7 @@ export class RelaySession {
   readonly #log: Logger;
   readonly #stop = new AbortController();
   readonly #leases = new Set<AgentLease>();
+  readonly #opening = pLimit(OPENING_AT_A_TIME);
   #channel: ControlChannel | undefined;
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
@@ -47,7 +52,7 @@ export class RelaySession {
   /** Opens `lease` here, now or as soon as the relay is reached. */
   add(lease: AgentLease): void {
     this.#leases.add(lease);
-    if (this.#channel) lease.attach(this.#channel);
+    if (this.#channel) lease.attach(this.#channel, this.#opening);
   }
 
   remove(lease: AgentLease): void {
@@ -120,7 +125,7 @@ export class RelaySession {
     this.#log.info({ session: channel.welcome.session }, 'session open');
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => this.#leaseById(lease)?.revoked(reason));
-    for (const lease of this.#leases) lease.attach(channel);
+    for (const lease of this.#leases) lease.attach(channel, this.#opening);
     return new Promise((resolve) => {
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         connections.close();

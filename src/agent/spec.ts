@@ -7,7 +7,13 @@ export type Carrier = 'raw' | 'tls' | 'ws';
 
 /** A relay to hold a session with. */
 export type RelaySpec =
-  | { readonly kind: 'embedded'; readonly port: number }
+  | {
+      readonly kind: 'embedded';
+      /** 0: any free port. */
+      readonly port: number;
+      /** Nobody asked for this very port: if it is taken, any other will do. */
+      readonly orAnyPort?: true;
+    }
   | { readonly kind: 'url'; readonly url: string; readonly caFile?: string };
 
 /** One service of the file, with every default filled in. */

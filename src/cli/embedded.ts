@@ -1,8 +1,9 @@
 import { openLocalCa } from '../agent/certificates/local-ca.js';
 import { generateIdentity } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
-import type { Logger } from '../lib/logger.js';
-import type { EmbeddedRelay } from '../reconcile/runner.js';
+import { silent, type Logger } from '../lib/logger.js';
+import type { EmbeddedRelay, EmbeddedSpec } from '../reconcile/runner.js';
+import type { Relay } from '../relay/relay.js';
 
 const HOST = '127.0.0.1';
 const DOMAIN = 'localhost';
@@ -13,28 +14,47 @@ export const LOOPBACK_NAMES = [DOMAIN, HOST, '::1'] as const;
  * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
  * protocol. Its key and names live as long as the process; no one else ever reserves a name there.
  */
-export function embeddedRelays(caDir: string, log: Logger): (port: number) => Promise<EmbeddedRelay> {
-  return async (port) => {
+export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec) => Promise<EmbeddedRelay> {
+  return async ({ port, orAnyPort }) => {
     // An agent whose relays are elsewhere need not load one.
     const { startRelay } = await import('../relay/relay.js');
     const ca = await openLocalCa(caDir, { log });
-    const relay = await startRelay({
-      domain: DOMAIN,
-      host: HOST,
-      port,
-      tls: await ca.issue(LOOPBACK_NAMES),
-      store: 'memory',
-      identity: generateIdentity(),
-      log: log.child({ relay: 'embedded' }),
-    }).catch((error: unknown) => {
-      throw explain(error, port);
+    const tls = await ca.issue(LOOPBACK_NAMES);
+    const identity = generateIdentity();
+    const start = (at: number): Promise<Relay> =>
+      startRelay({
+        domain: DOMAIN,
+        host: HOST,
+        port: at,
+        tls,
+        store: 'memory',
+        identity,
+        log: troubleOnly(log.child({ relay: 'embedded' })),
+      });
+    const relay = await start(port).catch((error: unknown) => {
+      if (!isTaken(error)) throw error;
+      if (orAnyPort) return start(0);
+      throw taken(error, port);
     });
     return { url: relay.url, caFile: ca.certificateFile, close: () => relay.close() };
   };
 }
 
-function explain(error: unknown, port: number): unknown {
-  if (!(error instanceof PortalError) || error.code !== 'address_in_use') return error;
+/** What a relay in the same process has to say of its ordinary work, its agent says too. */
+function troubleOnly(log: Logger): Logger {
+  return {
+    ...silent,
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    child: (fields) => troubleOnly(log.child(fields)),
+  };
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof PortalError && error.code === 'address_in_use';
+}
+
+function taken(error: unknown, port: number): PortalError {
   return new PortalError('address_in_use', `port ${port} for the relay in this process is taken`, {
     cause: error,
     hint: 'Choose another in portal.yaml, `relays: { embedded: { port: 8444 } }` (0: any free one), or stop what holds it.',

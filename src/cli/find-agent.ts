@@ -31,7 +31,9 @@ async function onlyAgent(sockets: readonly string[]): Promise<ControlClient> {
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only !== undefined && another === undefined) return new ControlClient(only);
   if (only === undefined)
-    throw new PortalError('not_running', 'no agent runs, and there is no portal.yaml here or above');
+    throw new PortalError('not_running', 'no agent runs, and there is no portal.yaml here or above', {
+      hint: 'Write one with `portal init`, or publish a service without one: portal expose 3000',
+    });
   throw new PortalError('usage', 'several agents run, and there is no portal.yaml here or above', {
     hint: 'Name the file of the one you mean: -f FILE.',
   });

@@ -121,6 +121,7 @@ function addExpose(program: Command, execute: Execute): void {
     .option('--udp-addr <target>', 'where datagrams go, if not to the target')
     .addOption(list('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
     .addOption(list('--relay <url>', 'a relay to publish on (repeatable; default: one in this process)'))
+    .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them')
     .option('--chain <url,url>', "a chain of relays, the visitors' side first")
     .option('--pin <pin>', 'visitors must enter this PIN')
     .addOption(list('--allow-ip <range>', 'only visitors from this address or range (repeatable)'))
@@ -166,6 +167,9 @@ function addRelay(program: Command, execute: Execute): void {
     .description('run a relay')
     .option('--domain <name>', 'names are given out below this domain', 'localhost')
     .option('--listen <address>', 'host:port for visitors and agents', '127.0.0.1:8443')
+    .addOption(
+      port('--public-port <port>', 'the port that visitors use, where a NAT or proxy makes it another'),
+    )
     .option('--tcp-ports <a-b>', 'ports to give to services of mode tcp')
     .option('--udp-ports <a-b>', 'ports to give to services of mode udp')
     .option('--cert <file>', 'certificate chain for the domain, PEM (default: made by the local CA)')

@@ -101,6 +101,11 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
   await job.follow?.(runner, log, stopping);
   await aborted(stopping);
+  if (interrupts.signal.aborted && runner.visitors > 0) {
+    job.reporter.warning(
+      `visitors may finish what they began, for ${DRAIN_MS / 1_000} s at most; once more stops now`,
+    );
+  }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
 }

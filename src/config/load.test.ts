@@ -76,7 +76,7 @@ describe('what becomes of it', () => {
   it('fills every default in', async () => {
     await files({ 'portal.yaml': MINIMAL });
     const { desired, effective, inputs, warnings } = await loaded();
-    const embedded = { kind: 'embedded', port: 8443 };
+    const embedded = { kind: 'embedded', port: 8443, orAnyPort: true };
     expect(desired).toEqual({
       file: join(dir, 'portal.yaml'),
       identityFile: undefined,
@@ -129,7 +129,7 @@ services:
       'portal.yaml': `${MINIMAL}relays: { urls: [https://r.example.com] }\n`,
       'portal.local.yaml': 'relays: { urls: null }\n',
     });
-    expect((await loaded()).desired.relays).toEqual([{ kind: 'embedded', port: 8443 }]);
+    expect((await loaded()).desired.relays).toEqual([{ kind: 'embedded', port: 8443, orAnyPort: true }]);
   });
 });
 

@@ -36,7 +36,12 @@ function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySp
   const { urls = [], embedded } = config.relays ?? {};
   const pool = urls.map(relay);
   if (embedded || pool.length === 0) {
-    pool.push({ kind: 'embedded', port: embedded?.port ?? DEFAULT_EMBEDDED_PORT });
+    const { port } = embedded ?? {};
+    pool.push(
+      port === undefined
+        ? { kind: 'embedded', port: DEFAULT_EMBEDDED_PORT, orAnyPort: true }
+        : { kind: 'embedded', port },
+    );
   }
   return pool;
 }

@@ -125,6 +125,7 @@ export const ERRORS = {
     title: 'A fault in Portal itself',
     remedy: 'Please report it with the log lines around it.',
     exit: 1,
+    wire: true,
   },
   // --- what a relay answers on the control channel
   name_taken: {

@@ -17,6 +17,13 @@ export interface SpliceBounds {
   readonly firstAnswerMs: number;
 }
 
+/** How long connections may go on once no more are accepted. */
+export interface Drain {
+  readonly ms: number;
+  /** One on which nothing moved for this long counts as finished; absent: only its end does. */
+  readonly quietMs?: number;
+}
+
 export interface SpliceResult {
   readonly end: SpliceEnd;
   /** Bytes that went from `a` to `b`. */
@@ -93,6 +100,12 @@ class Splice {
     }
   }
 
+  /** Ends both directions in order; the sockets close when their peers agree. */
+  end(): void {
+    this.#a.end();
+    this.#b.end();
+  }
+
   close(end: SpliceEnd): void {
     this.#end = end;
     resetSocket(this.#a);
@@ -157,9 +170,11 @@ export class SpliceSet {
     return { toA, toB };
   }
 
-  /** Waits until the last splice has ended, for at most `ms`; then what is left is reset. */
-  async drain(ms: number): Promise<void> {
+  /** Waits until the last splice has ended, within the bounds of `drain`; then what is left is reset. */
+  async drain({ ms, quietMs }: Drain): Promise<void> {
     if (this.size > 0 && ms > 0) {
+      const looking =
+        quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         this.#whenEmpty.push(() => {
@@ -167,8 +182,20 @@ export class SpliceSet {
           resolve();
         });
       });
+      clearInterval(looking);
     }
     this.closeAll();
+  }
+
+  #closeQuiet(quietMs: number): void {
+    const now = Date.now();
+    for (const splice of this.#splices) {
+      splice.look(now);
+      const quiet = now - splice.movedAt;
+      // An orderly end first: an idle keep-alive connection takes it as such. Then no more waiting.
+      if (quiet > 2 * quietMs) splice.close('closed');
+      else if (quiet > quietMs) splice.end();
+    }
   }
 
   closeAll(): void {

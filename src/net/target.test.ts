@@ -2,6 +2,15 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatTarget, parseTarget } from './target.js';
 
+function outcomeOf(text: string): string {
+  try {
+    parseTarget(text);
+    return 'target';
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
 describe('a target', () => {
   it.each([
     [3000, { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false }],
@@ -46,11 +55,7 @@ describe('a target', () => {
   it('never throws anything but a RangeError', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        try {
-          parseTarget(text);
-        } catch (error) {
-          expect(error).toBeInstanceOf(RangeError);
-        }
+        expect(outcomeOf(text)).toMatch(/^(target|RangeError)$/);
       }),
     );
   });

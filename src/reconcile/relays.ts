@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import type { RelayEndpoint } from '../agent/control.js';
+import type { RelayEndpoint } from '../agent/connect.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type RelaySpec } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+
+export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
 
 /** A relay running in this process; started by the CLI, because agent and relay never import each other. */
 export interface EmbeddedRelay {
@@ -15,7 +17,7 @@ export interface EmbeddedRelay {
 }
 
 export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve'> {
-  readonly startEmbedded: (port: number) => Promise<EmbeddedRelay>;
+  readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
 }
 
 /** One relay in use: its session, the leases that want it, and the relay itself where it is embedded. */
@@ -71,7 +73,7 @@ class PooledRelay {
       const { url, caFile } = this.#spec;
       return caFile === undefined ? { url } : { url, ca: await readCa(caFile) };
     }
-    this.#embedded ??= await this.#options.startEmbedded(this.#spec.port);
+    this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
   }
 }

@@ -8,12 +8,13 @@ import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
+import type { Drain } from '../net/splice.js';
 import { deferred, delay, type Deferred } from '../lib/wait.js';
 import type { AgentStatus, PortalEvent, ProblemSummary, ServiceAddresses } from './events.js';
 import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
-import { RelayPool, type EmbeddedRelay } from './relays.js';
+import { RelayPool, type EmbeddedRelay, type EmbeddedSpec } from './relays.js';
 
-export type { EmbeddedRelay } from './relays.js';
+export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
 
 export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */
@@ -22,7 +23,7 @@ export interface RunnerOptions {
   readonly identity: Identity;
   /** Folder of the local CA (lib/paths). */
   readonly caDir: string;
-  readonly startEmbedded: (port: number) => Promise<EmbeddedRelay>;
+  readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
 }
@@ -30,9 +31,11 @@ export interface RunnerOptions {
 /** A pass reports after this, whatever a relay that does not answer may still keep waiting. */
 const SETTLE_MS = 10_000;
 /** A service taken out of the file stops for its visitors after this. */
-const CLOSED_DRAIN_MS = 10_000;
+const CLOSED_DRAIN: Drain = { ms: 10_000 };
 /** A lease that moved lets the visitors of its old place finish what they began. */
-const REPLACED_DRAIN_MS = 300_000;
+const REPLACED_DRAIN: Drain = { ms: 300_000 };
+/** On the way out, a visitor's connection on which nothing moved for this long counts as finished. */
+const QUIET_MS = 1_000;
 
 /** Phases in which an action has had its first outcome. */
 const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
@@ -100,7 +103,7 @@ export class Runner {
   async status(): Promise<AgentStatus> {
     const asked = [...this.#active.values()].map(({ lease }) => lease.checkTarget());
     await Promise.all([this.#pool.check(), ...asked]);
-    const leases = [...[...this.#active.values()].map(({ lease }) => lease), ...this.#draining.keys()];
+    const leases = this.#allLeases();
     const ca = this.#certificates.caFile;
     return {
       pid: process.pid,
@@ -113,6 +116,11 @@ export class Runner {
       relays: this.#pool.status(),
       leases: leases.map((lease) => lease.status()),
     };
+  }
+
+  /** Visitors connected now, to every service. */
+  get visitors(): number {
+    return this.#allLeases().reduce((sum, lease) => sum + lease.status().visitors, 0);
   }
 
   /** Stops accepting, drains for at most `drainMs`, unregisters, closes everything. Idempotent. */
@@ -171,7 +179,7 @@ export class Runner {
   /** Does one action; returns the lease whose first outcome the pass waits for. */
   #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
     const old = action.from === undefined ? undefined : this.#active.get(action.from);
-    if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN_MS);
+    if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
     if (action.kind === 'update') {
       old!.retiring = false;
       old!.spec = place!.spec;
@@ -196,17 +204,17 @@ export class Runner {
     return lease;
   }
 
-  #close(key: string, drainMs: number): void {
+  #close(key: string, drain: Drain): void {
     const running = this.#active.get(key);
     if (!running) return;
     this.#active.delete(key);
     const { lease, relay } = running;
-    this.#draining.set(lease, this.#finish(lease, relay, drainMs));
+    this.#draining.set(lease, this.#finish(lease, relay, drain));
   }
 
-  async #finish(lease: AgentLease, relay: RelaySpec, drainMs: number): Promise<void> {
+  async #finish(lease: AgentLease, relay: RelaySpec, drain: Drain): Promise<void> {
     try {
-      await lease.close(drainMs);
+      await lease.close(drain);
     } catch (error) {
       this.#options.log.error({ err: error }, 'a lease did not close cleanly');
     }
@@ -222,7 +230,7 @@ export class Runner {
       const successors = [...this.#active.values()].filter(
         (other) => !other.retiring && other.spec.service === spec.service,
       );
-      if (successors.every(({ lease }) => lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN_MS);
+      if (successors.every(({ lease }) => lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN);
     }
   }
 
@@ -268,15 +276,20 @@ export class Runner {
     this.#options.emit({ event: 'ready', services });
   }
 
+  #allLeases(): AgentLease[] {
+    return [...[...this.#active.values()].map(({ lease }) => lease), ...this.#draining.keys()];
+  }
+
   #leases(): ActiveLease[] {
     return [...this.#active.values()].map(({ relay, spec, retiring }) => ({ relay, spec, retiring }));
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
-    for (const key of this.#active.keys()) this.#close(key, drainMs);
+    const drain = { ms: drainMs, quietMs: QUIET_MS };
+    for (const key of this.#active.keys()) this.#close(key, drain);
     for (const outcome of this.#settling.values()) outcome.resolve();
     // Those that were draining already get no longer than the rest.
-    await Promise.allSettled([...this.#draining.keys()].map((lease) => lease.close(drainMs)));
+    await Promise.allSettled([...this.#draining.keys()].map((lease) => lease.close(drain)));
     await Promise.allSettled(this.#draining.values());
     await this.#passes;
     await this.#pool.release([]);

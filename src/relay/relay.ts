@@ -218,7 +218,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     clearInterval(upkeep);
     for (const session of sessions)
       session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
-    await gate.splices.drain(drainMs);
+    await gate.splices.drain({ ms: drainMs });
     for (const session of sessions) session.terminate();
     leases.clear();
     tickets.close();
@@ -245,7 +245,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     }),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.
-      if (closing) void gate.splices.drain(drainMs);
+      if (closing) void gate.splices.drain({ ms: drainMs });
       return (closing ??= close(drainMs));
     },
   };

@@ -70,6 +70,10 @@ describe('an agent before a hostile relay', () => {
     const { error, one } = await firstError(at);
     expect(error.code).toBe('intercepted');
     expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
+    // Given back at once: no visitor is to be sent there any more.
+    await vi.waitFor(() =>
+      expect(at.heard).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
+    );
   });
 
   it('opens no more data connections than it may, whatever it is asked', async () => {

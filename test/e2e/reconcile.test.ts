@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import {
   agent,
@@ -138,5 +138,29 @@ describe('a local service that is down', () => {
     visitor.write(Buffer.from([0, 1, 2, 3]));
     await once(visitor, 'close');
     expect(visitor.bytesRead).toBe(0);
+  });
+});
+
+describe('stopping', () => {
+  it('lets a download finish, and does not wait for a visitor who does nothing', async () => {
+    const at = await relay();
+    const held = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('a', held.port)));
+    const idle = await visit(at, 'a.localhost', one.ca);
+    await held.next();
+    const busy = await visit(at, 'a.localhost', one.ca);
+    const download = readAll(busy);
+    const source = await held.next();
+    // Moves a little all the time, until the idle one was closed: quiet is what counts, not slow.
+    const drip = setInterval(() => source.write('x'), 50);
+    const stopped = one.runner.stop({ reason: 'test', drainMs: 60_000 });
+    await once(idle.resume(), 'close');
+    clearInterval(drip);
+    source.end('end');
+    expect((await download).toString()).toMatch(/^x+end$/);
+    await stopped;
+    expect(one.events.at(-1)).toEqual({ event: 'stopped', reason: 'test' });
+    await vi.waitFor(() => expect(at.counts()).toMatchObject({ sessions: 0, leases: 0, visitors: 0 }));
   });
 });

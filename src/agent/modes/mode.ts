@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Drain } from '../../net/splice.js';
 import type { ServiceSpec } from '../spec.js';
 
 /** What every mode does with a lease's visitors. One file a mode. */
@@ -7,8 +8,8 @@ export interface ModeHandler {
   visit(socket: Socket, visitor: VisitorInfo): void;
   /** New settings for visitors from now on; those connected keep what they have. */
   update(spec: ServiceSpec): void;
-  /** Lets visitors finish for at most `ms`, then closes what is left. No visit comes after it. */
-  drain(ms: number): Promise<void>;
+  /** Lets visitors finish, then closes what is left. No visit comes after it. */
+  drain(drain: Drain): Promise<void>;
   traffic(): Traffic;
 }
 

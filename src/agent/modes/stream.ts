@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, DEFAULT_CIPHERS, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
-import { SpliceSet } from '../../net/splice.js';
+import { SpliceSet, type Drain } from '../../net/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';
@@ -51,8 +51,8 @@ export class StreamHandler implements ModeHandler, ProbeTarget {
     this.#spec = spec;
   }
 
-  async drain(ms: number): Promise<void> {
-    await this.#splices.drain(ms);
+  async drain(drain: Drain): Promise<void> {
+    await this.#splices.drain(drain);
     for (const { socket } of this.#arriving.values()) socket.destroy();
     for (const socket of this.#waiting) socket.destroy();
   }

@@ -15,6 +15,7 @@ import { refuseUnsupported } from '../unsupported.js';
 interface Options {
   readonly name?: string;
   readonly relay?: readonly string[];
+  readonly ca?: string;
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
@@ -48,11 +49,14 @@ function readTarget(text: string | undefined, cwd: string): string {
 
 /** A configuration of one service, held to the rules of any other. */
 async function desiredOf(context: Context, target: string, options: Options): Promise<Desired> {
+  if (options.ca !== undefined && !options.relay) {
+    throw new PortalError('usage', '--ca is the CA of a relay: name that with --relay');
+  }
   const name = options.name ?? (await nameOf(context, target));
   const document = {
     version: 1,
     ...(options.relay && {
-      relays: { urls: await Promise.all(options.relay.map((url) => relayEntry(context, url))) },
+      relays: { urls: await Promise.all(options.relay.map((url) => relayEntry(context, url, options.ca))) },
     }),
     services: { [name]: target },
   };
@@ -78,7 +82,12 @@ async function nameOf({ paths }: Context, target: string): Promise<string> {
 }
 
 /** A relay on this machine or its network can only have a certificate of the local CA. */
-async function relayEntry({ paths }: Context, url: string): Promise<string | { url: string; ca: string }> {
+async function relayEntry(
+  { paths, cwd }: Context,
+  url: string,
+  ca: string | undefined,
+): Promise<string | { url: string; ca: string }> {
+  if (ca !== undefined) return { url, ca: resolve(cwd, ca) };
   if (!URL.canParse(url) || !covers(new URL(url).hostname)) return url;
   const { certificateFile } = await openLocalCa(paths.caDir);
   return { url, ca: certificateFile };

@@ -29,6 +29,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 
 function describeEntry(entry: Entry, style: Style): string {
   const time = style.dim(new Date(entry.time).toLocaleTimeString('en-GB'));
+  if (entry.event === 'rejected') {
+    // On the screen of the agent they stand with code frames; this is the only place a background agent has.
+    const problems = entry.errors.map(
+      ({ file, line, column, message }) => `  ${file}:${line}:${column}: ${message}`,
+    );
+    return [`${time} ${describeEvent(entry, style)}`, ...problems].join('\n');
+  }
   if (entry.event !== 'log') return `${time} ${describeEvent(entry, style)}`;
   const fields = Object.entries(entry.fields).map(
     ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,

@@ -18,6 +18,7 @@ import { refuseUnsupported } from '../unsupported.js';
 interface Options {
   readonly domain: string;
   readonly listen: string;
+  readonly publicPort?: number;
   readonly cert?: string;
   readonly key?: string;
   readonly dataDir?: string;
@@ -40,6 +41,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       domain: options.domain,
       host,
       port,
+      ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
       tls: certificate,
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
@@ -65,6 +67,8 @@ interface Listening {
 function tellListening(context: Context, { url, domain, ca }: Listening): void {
   if (context.json) return printEvent(context, 'listening', { url, domain, ...(ca !== undefined && { ca }) });
   context.stdout.line(url);
+  // Elsewhere stderr is the log's, and each line of it JSON.
+  if (!context.stderr.isTTY) return;
   context.stderr.line(`names below ${domain} are given out here; Ctrl-C stops`);
   if (ca === undefined) return;
   context.stderr.line(

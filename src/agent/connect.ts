@@ -1,0 +1,136 @@
+import type { Socket } from 'node:net';
+import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
+import { WebSocket } from 'ws';
+import type { Identity } from '../identity/identity.js';
+import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
+import { checkChallenge } from '../protocol/challenge.js';
+import { decodeFromRelay, encode } from '../protocol/decode.js';
+import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
+import type { FromAgent } from '../protocol/messages.js';
+import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
+
+/** How to reach a relay. */
+export interface RelayEndpoint {
+  readonly url: string;
+  /** PEM of the CA to trust for it, in place of the system's. */
+  readonly ca?: string;
+}
+
+export interface ControlOptions {
+  readonly endpoint: RelayEndpoint;
+  readonly identity: Identity;
+  /** Which agent process this is, the same over all its reconnects. */
+  readonly instance: string;
+  readonly version: string;
+  readonly signal: AbortSignal;
+}
+
+/** Connects, proves the identity, and resolves with the channel once the relay said `welcome`. */
+export async function openControl(options: ControlOptions): Promise<ControlChannel> {
+  const { endpoint, signal } = options;
+  const url = new URL(PATHS.control, endpoint.url);
+  url.protocol = 'wss:';
+  let socket: Socket | undefined;
+  const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], {
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxControlMessageBytes,
+    handshakeTimeout: LIMITS.handshakeMs,
+    followRedirects: false,
+    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
+    // Our own connect, because ws does not tell which address answered.
+    createConnection: ((connect: ConnectionOptions) => {
+      socket = tlsConnect({ ...connect, ...serverNameOf(url) });
+      socket.setNoDelay(true);
+      return socket;
+    }) as never,
+  });
+  try {
+    const welcome = await within(
+      handshake(ws, options),
+      LIMITS.handshakeMs,
+      `the handshake with ${endpoint.url}`,
+      signal,
+    );
+    // From here on the channel listens alone.
+    ws.removeAllListeners();
+    return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname);
+  } catch (error) {
+    ws.on('error', () => undefined);
+    ws.terminate();
+    throw connectError(error, endpoint.url);
+  }
+}
+
+function serverNameOf(url: URL): { servername?: string } {
+  return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
+}
+
+/** hello → challenge → prove → welcome. */
+function handshake(ws: WebSocket, options: ControlOptions): Promise<Welcome> {
+  const { identity, instance, version, endpoint } = options;
+  const authority = new URL(endpoint.url).host;
+  return new Promise((resolve, reject) => {
+    const say = (message: FromAgent): void => ws.send(encode(message));
+    ws.once('error', reject);
+    ws.once('close', (_code, reason) => {
+      reject(
+        new PortalError(
+          'relay_unreachable',
+          `the relay closed the control channel ${describeClose(reason)}`.trim(),
+        ),
+      );
+    });
+    ws.once('open', () => {
+      say({
+        type: 'hello',
+        protocol: PROTOCOL_VERSION,
+        agent: { instance, version },
+        address: identity.address,
+      });
+    });
+    ws.on('message', (data: Buffer) => {
+      try {
+        const message = decodeFromRelay(data);
+        if (message.type === 'challenge') {
+          // Checked before it is signed: a relay must not get a signature that opens another relay.
+          checkChallenge(message.message, { address: identity.address, domain: authority, now: new Date() });
+          say({ type: 'prove', signature: identity.sign(message.message) });
+        } else if (message.type === 'welcome') resolve(message);
+        else if (message.type === 'error') reject(relayError(message));
+        else throw new PortalError('protocol', `${message.type} is out of turn`);
+      } catch (error) {
+        reject(asPortalError(error, 'protocol'));
+      }
+    });
+  });
+}
+
+const UNTRUSTED = new Set([
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_HAS_EXPIRED',
+  'CERT_SIGNATURE_FAILURE',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+]);
+
+function connectError(error: unknown, url: string): PortalError {
+  if (error instanceof PortalError && error.code !== 'internal') return error;
+  const system = systemCode(error);
+  const reason = asPortalError(error).message;
+  if (system && UNTRUSTED.has(system)) {
+    return new PortalError('relay_untrusted', `the certificate of ${url} is not trusted: ${reason}`, {
+      cause: error,
+      hint: ERRORS.relay_untrusted.remedy,
+    });
+  }
+  // Refused in the middle of the handshake: something listens, but not for this name.
+  const hint = system === 'EPROTO' ? 'Name the relay by its own domain; it answers to no other.' : undefined;
+  return new PortalError('relay_unreachable', `${url} cannot be reached: ${system ?? reason}`, {
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
