@@ -24,6 +24,7 @@ import { parseArgs } from 'node:util';
 /** @type {Record<string, Target>} */
 const targets = {
   'client-hello': { load: loadClientHello },
+  'control-message': { load: loadControlMessage },
 };
 
 /** A call that takes longer than this lets a stranger stall the process. */
@@ -161,6 +162,113 @@ function vector(width, content) {
   const length = Buffer.alloc(width);
   length.writeUIntBE(content.length, 0, width);
   return Buffer.concat([length, content]);
+}
+
+// --- the decoders of control messages
+
+async function loadControlMessage() {
+  const { decodeFromAgent, decodeFromRelay, encode } = await built('protocol/decode.js');
+  const { PortalError } = await built('lib/errors.js');
+  const decoders = { agent: decodeFromAgent, relay: decodeFromRelay };
+  // Most inputs are refused, and where each time would cost more than all the rest.
+  Error.stackTraceLimit = 0;
+
+  return {
+    corpus: CONTROL_MESSAGES.map((message) => Buffer.from(JSON.stringify(message))),
+    mutations: [(random, input) => replaceValue(random, input), addKey, addKey, nest],
+    check(input) {
+      const verdicts = Object.entries(decoders).map(([side, decode]) => {
+        let message;
+        try {
+          message = timed(() => decode(input));
+        } catch (error) {
+          assert(error instanceof PortalError && error.code === 'protocol', `threw ${error}`);
+          return `${side}: refused`;
+        }
+        assertSame(decode(encode(message)), message, 'a decoded message is not its own encoding');
+        assert({}.polluted === undefined, 'the prototype of all objects was changed');
+        return `${side}: ${message.type}`;
+      });
+      return verdicts.join(', ');
+    },
+  };
+}
+
+const CONTROL_MESSAGES = [
+  { type: 'hello', protocol: 1, agent: { instance: 'i', version: '1' }, address: `0x${'aB'.repeat(20)}` },
+  { type: 'prove', signature: `0x${'1b'.repeat(65)}` },
+  { type: 'lease.open', id: 1, name: 'web', mode: 'stream', carrier: 'raw', metadata: { owner: 'team' } },
+  { type: 'lease.close', id: 2, lease: 'l' },
+  { type: 'lease.update', id: 3, lease: 'l', metadata: {} },
+  { type: 'challenge', message: 'localhost wants you to sign in' },
+  {
+    type: 'welcome',
+    session: 's',
+    domain: 'localhost',
+    publicPort: 443,
+    capabilities: ['stream'],
+    carriers: ['raw', 'tls'],
+    heartbeatMs: 5000,
+    graceMs: 30_000,
+  },
+  { type: 'lease.opened', id: 1, lease: 'l', hostname: 'web.localhost', url: 'https://web.localhost' },
+  { type: 'ok', id: 2 },
+  { type: 'error', id: 3, code: 'name_taken', message: 'taken', retryAfterMs: 5000 },
+  { type: 'dial', carrier: 'raw', tickets: [{ connection: 'c', ticket: 't' }] },
+  {
+    type: 'visit',
+    connection: 'c',
+    lease: 'l',
+    remote: { address: '::1', port: 1 },
+    serverName: 'web.localhost',
+  },
+  { type: 'lease.revoked', lease: 'l', reason: 'r' },
+  { type: 'goaway', reason: 'r', reconnectAfterMs: 1 },
+];
+
+const VALUES = [
+  'null',
+  'true',
+  '0',
+  '-1',
+  '1.5',
+  '1e400',
+  '9007199254740993',
+  '""',
+  '"x"',
+  '[]',
+  '{}',
+  '"\\ud800"',
+  '{"__proto__":{"polluted":1}}',
+];
+const KEYS = ['__proto__', 'constructor', 'toString', 'type', 'id', 'metadata', 'tickets', ''];
+
+/** Another value in place of one that JSON text may have after a colon, comma or bracket. */
+function replaceValue(random, input, value = pick(random, VALUES)) {
+  const text = input.toString('latin1');
+  const places = [...text.matchAll(/(?<=[:,[])("(?:[^"\\]|\\.)*"|[\d.e-]+|\[\]|\{\})/g)];
+  if (places.length === 0) return input;
+  const { index, 0: old } = pick(random, places);
+  return Buffer.from(text.slice(0, index) + value + text.slice(index + old.length), 'latin1');
+}
+
+function nest(random, input) {
+  const depth = below(random, pick(random, [4, 4, 4, 50, 50, 2000]));
+  const [open, close] = pick(random, [
+    ['[', ']'],
+    ['{"a":', '}'],
+  ]);
+  return replaceValue(random, input, `${open.repeat(depth)}1${close.repeat(depth)}`);
+}
+
+function addKey(random, input) {
+  const text = input.toString('latin1');
+  const at = text.indexOf('{', below(random, text.length + 1)) + 1;
+  const comma = text[at] === '}' ? '' : ',';
+  return Buffer.from(
+    `${text.slice(0, at)}"${pick(random, KEYS)}":${pick(random, VALUES)}${comma}${text.slice(at)}`,
+    'latin1',
+  );
 }
 
 // --- mutations for any format
