@@ -44,7 +44,7 @@ export function resetSocket(socket: Socket): void {
   // Its end is on the way to the kernel: everything was said, and node can neither take that back nor, if it is
   // asked for a reset now, close the socket at all (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
   const ending = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
-  if (ending) return void socket.destroy();
+  if (ending || socket.connecting) return void socket.destroy();
   if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
   // A TLSSocket cannot send RST itself, and one that is destroyed looks to node's TLS like an orderly end, with
   // or without close_notify. The socket below it can; node tells which that is by this name alone.

@@ -1,0 +1,233 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { systemCode } from '../lib/errors.js';
+import { resetSocket, SpliceSet, type SpliceBounds, type SpliceResult } from './splice.js';
+
+const BOUNDS: SpliceBounds = { idleMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
+
+/** Both ends of one TCP connection. */
+async function connection(): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const near = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+  });
+  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [
+    [Socket],
+    unknown,
+  ];
+  for (const socket of [near, far]) socket.on('error', () => undefined);
+  onTestFinished(() => {
+    near.destroy();
+    far.destroy();
+    server.close();
+  });
+  return [near, far];
+}
+
+const closing = (socket: Socket): Promise<unknown> => new Promise((resolve) => socket.once('close', resolve));
+
+interface Joined {
+  readonly set: SpliceSet;
+  /** The two who talk, and the sockets between them that are joined. */
+  readonly left: Socket;
+  readonly right: Socket;
+  readonly a: Socket;
+  readonly b: Socket;
+  readonly result: Promise<SpliceResult>;
+}
+
+async function join(
+  bounds: Partial<SpliceBounds> = {},
+  before?: (ends: Omit<Joined, 'result'>) => unknown,
+): Promise<Joined> {
+  const [left, a] = await connection();
+  const [b, right] = await connection();
+  const set = new SpliceSet({ ...BOUNDS, ...bounds });
+  onTestFinished(() => set.closeAll());
+  await before?.({ set, left, right, a, b });
+  const result = new Promise<SpliceResult>((resolve) => set.add(a, b, resolve));
+  return { set, left, right, a, b, result };
+}
+
+/** How a connection ends for whoever holds it, and what came before. */
+async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
+  const chunks: Buffer[] = [];
+  let how = 'cut';
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.on('end', () => (how = 'end'));
+  socket.on('error', (error) => (how = systemCode(error) ?? error.message));
+  await new Promise((resolve) => socket.once('end', resolve).once('close', resolve));
+  return { how, bytes: Buffer.concat(chunks) };
+}
+
+describe('a splice', () => {
+  it('carries bytes both ways, counts them, and ends when both sides did', async () => {
+    const { set, left, right, result } = await join();
+    const [up, down] = [randomBytes(3_000_000), randomBytes(2_000_000)];
+    left.end(up);
+    right.end(down);
+    const [heardLeft, heardRight] = await Promise.all([ending(left), ending(right)]);
+    expect(sha(heardRight.bytes)).toBe(sha(up));
+    expect(sha(heardLeft.bytes)).toBe(sha(down));
+    expect(await result).toEqual({ end: 'ended', bytesToB: 3_000_000, bytesToA: 2_000_000 });
+    expect(set.size).toBe(0);
+  });
+
+  it.each(['left', 'right'] as const)(
+    'passes a half-close of the %s side on, and the other way stays open',
+    async (first) => {
+      const joined = await join();
+      const [one, other] = first === 'left' ? [joined.left, joined.right] : [joined.right, joined.left];
+      one.end('question');
+      expect(await ending(other)).toEqual({ how: 'end', bytes: Buffer.from('question') });
+      other.write('slow ');
+      other.end('answer');
+      expect(await ending(one)).toEqual({ how: 'end', bytes: Buffer.from('slow answer') });
+      expect((await joined.result).end).toBe('ended');
+    },
+  );
+
+  it.each(['left', 'right'] as const)('passes a reset by the %s side on as a reset', async (first) => {
+    const joined = await join();
+    const [one, other] = first === 'left' ? [joined.left, joined.right] : [joined.right, joined.left];
+    one.write('half a sen');
+    await once(other, 'data');
+    one.resetAndDestroy();
+    expect((await ending(other)).how).toBe('ECONNRESET');
+    expect((await joined.result).end).toBe('reset');
+    expect(joined.set.size).toBe(0);
+  });
+
+  it('passes a reset on after a half-close', async () => {
+    const { left, right, result } = await join();
+    left.end('all of it');
+    await ending(right);
+    right.resetAndDestroy();
+    expect((await ending(left)).how).toBe('ECONNRESET');
+    expect((await result).end).toBe('reset');
+  });
+
+  it.each([
+    ['closed long ago', ({ a }: { a: Socket }) => closing(a.destroy())],
+    ['destroyed in this very turn', ({ a }: { a: Socket }) => void a.destroy()],
+    [
+      'reset by its peer, unread',
+      ({ left, a }: { left: Socket; a: Socket }) => {
+        left.resetAndDestroy();
+        return closing(a.resume());
+      },
+    ],
+  ])('ends at once when one side was %s', async (_what, before) => {
+    const { right, result, set } = await join({}, before);
+    expect((await ending(right)).how).toBe('ECONNRESET');
+    expect((await result).end).toBe('reset');
+    expect(set.size).toBe(0);
+  });
+
+  it('counts what was in the read buffer, and what was sent ahead, but not what went before', async () => {
+    const [left, a] = await connection();
+    const [b, right] = await connection();
+    left.write('upgrade');
+    await once(a, 'data');
+    a.pause();
+    left.write('early');
+    a.unshift(Buffer.from('head'));
+    const set = new SpliceSet(BOUNDS);
+    const result = new Promise<SpliceResult>((resolve) => set.add(a, b, resolve, 3));
+    left.end();
+    right.end();
+    expect((await ending(right)).bytes.toString()).toBe('headearly');
+    // `head` was part of what had been read: `upgrade` minus it went before.
+    expect((await result).bytesToB).toBe('headearly'.length + 3);
+  });
+
+  it('holds the writer back while the reader does not read', async () => {
+    const { left, right, a, b } = await join();
+    right.pause();
+    const chunk = Buffer.alloc(256 * 1024);
+    let written = 0;
+    while (left.write(chunk)) {
+      written += chunk.length;
+      await new Promise(setImmediate);
+    }
+    expect(a.readableLength + b.writableLength).toBeLessThan(4 * 1024 * 1024);
+    expect(written).toBeLessThan(64 * 1024 * 1024);
+    right.resume();
+    await once(left, 'drain');
+  });
+});
+
+describe('bounds', () => {
+  it('nothing moved for idleMs', async () => {
+    const { left, result } = await join({ idleMs: 60 });
+    left.write('x');
+    expect((await ending(left)).how).toBe('ECONNRESET');
+    expect(await result).toMatchObject({ end: 'idle', bytesToB: 1 });
+  });
+
+  it('lifetimeMs, however busy', async () => {
+    const { left, right, result } = await join({ idleMs: 60, lifetimeMs: 150 });
+    right.resume();
+    const busy = setInterval(() => left.write('x'), 10);
+    expect((await result).end).toBe('lifetime');
+    clearInterval(busy);
+  });
+
+  it('firstAnswerMs without a byte from b; one byte is enough', async () => {
+    const silent = await join({ firstAnswerMs: 60 });
+    silent.left.write('anybody there?');
+    const answered = await join({ firstAnswerMs: 60, idleMs: 300 });
+    answered.right.write('y');
+    expect((await silent.result).end).toBe('unanswered');
+    expect((await answered.result).end).toBe('idle');
+  });
+});
+
+describe('draining', () => {
+  it('waits for the last one, and is done at once when there is none', async () => {
+    const { set, left, right } = await join();
+    const drained = set.drain({ ms: 20_000 });
+    left.end('bye');
+    right.end();
+    await drained;
+    expect(set.size).toBe(0);
+    await set.drain({ ms: 20_000 });
+  });
+
+  it('resets what is left when its time is over', async () => {
+    const { set, left, result } = await join();
+    await set.drain({ ms: 20 });
+    expect((await ending(left)).how).toBe('ECONNRESET');
+    expect((await result).end).toBe('closed');
+  });
+});
+
+describe('resetSocket', () => {
+  it.each([
+    ['open', () => undefined],
+    ['ended in this turn', (socket: Socket) => void socket.end()],
+    ['ended in this turn with something to say', (socket: Socket) => void socket.end('x')],
+    [
+      'ended with much to say that nobody reads',
+      (socket: Socket) => void socket.end(Buffer.alloc(20_000_000)),
+    ],
+    ['ended for good', (socket: Socket) => once(socket.end(), 'finish')],
+    ['destroyed', (socket: Socket) => void socket.destroy()],
+  ])('closes a socket that is %s', async (_what, before) => {
+    const [near, far] = await connection();
+    const closed = closing(near);
+    await before(near);
+    resetSocket(near);
+    await closed;
+    far.resume();
+    expect(near.destroyed).toBe(true);
+  });
+});
+
+const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
