@@ -1,0 +1,331 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { resetSocket } from '../../src/net/splice.js';
+import { LIMITS } from '../../src/protocol/limits.js';
+import type { RelayLimits } from '../../src/relay/relay.js';
+import { relay, type TestRelay } from '../support/world.js';
+import {
+  ACCEPTED,
+  afterHead,
+  helloFor,
+  knock,
+  Peer,
+  settled,
+  tcp,
+  tls,
+  upgradeWith,
+  type Line,
+} from './relay-peer.js';
+
+const START = Buffer.from([1]);
+const HELLO = helloFor('web.localhost');
+
+async function relayWith(limits: Partial<RelayLimits> = {}): Promise<{ at: TestRelay; peer: Peer }> {
+  const at = await relay({ limits });
+  return { at, peer: await Peer.open(at) };
+}
+
+/** A visitor of `web`, joined to a data connection of a hand-made agent. */
+async function joined(limits: Partial<RelayLimits> = {}, carrier: 'raw' | 'tls' = 'raw') {
+  const { at, peer } = await relayWith(limits);
+  peer.answerDials({ allowHalfOpen: true });
+  await peer.lease('web', { carrier });
+  const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
+  const { data, visit } = await peer.visited();
+  await data.until((all) => afterHead(all).length === START.length + HELLO.length);
+  return { at, peer, visitor, data, visit };
+}
+
+const statusOf = async (connection: Line): Promise<string> =>
+  (await connection.closed).received.toString().slice(9, 12);
+
+describe('tickets', () => {
+  it('one is good once', async () => {
+    const { peer } = await relayWith();
+    await peer.lease('web');
+    const [one] = await peer.tickets();
+    expect((await peer.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
+    expect(await statusOf(await peer.data(one!.ticket))).toBe('403');
+  });
+
+  it('guessed, thousands of times: refused each, and the right one is still good', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web');
+    const [one] = await peer.tickets();
+    for (let batch = 0; batch < 30; batch++) {
+      const guesses = Array.from({ length: 100 }, async () =>
+        peer.data(randomBytes(24).toString('base64url')),
+      );
+      for (const guess of await Promise.all(guesses)) expect(await statusOf(guess)).toBe('403');
+    }
+    expect(at.counts().tickets).toBe(2);
+    expect((await peer.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
+  });
+
+  it('expired: refused, and another is asked for', async () => {
+    const { at, peer } = await relayWith({ ticketMs: 40 });
+    await peer.lease('web');
+    const [one] = await peer.tickets();
+    const later = await peer.tickets();
+    expect(await statusOf(await peer.data(one!.ticket))).toBe('403');
+    expect(later.length).toBeGreaterThan(0);
+    expect(at.counts().tickets).toBeLessThanOrEqual(2);
+  });
+
+  it('on another carrier than its own: refused, and spoiled by it', async () => {
+    const { peer } = await relayWith();
+    await peer.lease('web', { carrier: 'tls' });
+    const [one] = await peer.tickets('tls');
+    expect(await statusOf(await peer.data(one!.ticket, 'raw'))).toBe('403');
+    expect(await statusOf(await peer.data(one!.ticket, 'tls'))).toBe('403');
+  });
+
+  it('whoever bears one is let in: it is a bearer token', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web');
+    const [one] = await peer.tickets();
+    const stranger = await Peer.open(at, { identity: generateIdentity() });
+    expect((await stranger.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
+  });
+
+  it('of a session that ended: refused; its idle connections end with it', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web');
+    const [one, two] = await peer.tickets();
+    const idle = await peer.data(one!.ticket);
+    peer.ws.terminate();
+    await idle.closed;
+    expect(await statusOf(await peer.data(two!.ticket))).toBe('403');
+    expect(at.counts()).toMatchObject({ sessions: 0, tickets: 0 });
+  });
+
+  it.each([
+    ['no ticket', upgradeWith('').replace(/Authorization.*\r\n/, '')],
+    ['a malformed ticket', upgradeWith('short')],
+    ['another scheme', upgradeWith('a'.repeat(32)).replace('Bearer', 'Basic')],
+    ['another protocol', upgradeWith('a'.repeat(32)).replace('portal-data', 'websocket')],
+    ['another method', upgradeWith('a'.repeat(32)).replace('GET', 'POST')],
+    ['bytes after the header', `${upgradeWith('a'.repeat(32))}x`],
+  ])('%s: 400', async (_what, request) => {
+    const at = await relay();
+    for (const open of [tcp, tls]) {
+      const one = await open(at);
+      one.socket.write(request);
+      expect(await statusOf(one)).toBe('400');
+    }
+  });
+
+  it('bytes after the header leave the ticket unused', async () => {
+    const { peer, at } = await relayWith();
+    await peer.lease('web');
+    const [one] = await peer.tickets();
+    const hasty = await tcp(at);
+    hasty.socket.write(`${upgradeWith(one!.ticket)}x`);
+    expect(await statusOf(hasty)).toBe('400');
+    expect((await peer.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
+  });
+});
+
+describe('an agent that misuses its data connections', () => {
+  it('talks before the start byte: dropped', async () => {
+    const { peer } = await relayWith();
+    await peer.lease('web');
+    for (const data of await peer.connectAll()) {
+      data.socket.write('me first');
+      await data.closed;
+    }
+    await expect(peer.lease('other')).resolves.toBeDefined();
+  });
+
+  it('dials and drops in a loop: asked again less and less often', async () => {
+    const { peer } = await relayWith();
+    await peer.lease('web');
+    const askedAt: number[] = [];
+    let dials = 0;
+    const startedAt = performance.now();
+    while (performance.now() - startedAt < 1_000) {
+      const tickets = await peer.tickets();
+      askedAt.push(performance.now());
+      dials += tickets.length;
+      for (const data of await Promise.all(tickets.map(({ ticket }) => peer.data(ticket))))
+        data.socket.destroy();
+    }
+    // 100 ms, 200 ms, 400 ms, 800 ms.
+    expect(askedAt.length).toBeLessThanOrEqual(5);
+    expect(dials).toBeLessThanOrEqual(10);
+  });
+
+  it('and a visitor is served meanwhile all the same', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web');
+    for (let round = 0; round < 4; round++) for (const data of await peer.connectAll()) data.socket.destroy();
+    // The next spare ones would be asked for after 800 ms.
+    peer.answerDials();
+    const startedAt = performance.now();
+    await knock(at, 'web.localhost');
+    await peer.visited();
+    expect(performance.now() - startedAt).toBeLessThan(700);
+  });
+
+  it('asks for hundreds of visitors’ connections and opens none: what is out is bounded', async () => {
+    const { at, peer } = await relayWith({ maxWaitingVisitors: 700, visitorWaitMs: 60_000 });
+    for (const name of ['a', 'b']) await peer.lease(name);
+    const visitors: Line[] = [];
+    for (let i = 0; i < 600; i++)
+      for (const name of ['a', 'b']) visitors.push(await knock(at, `${name}.localhost`));
+    await settled(() => at.counts().tickets >= LIMITS.maxDataConnectionsAhead);
+    await expect(peer.lease('c')).resolves.toBeDefined();
+    expect(at.counts().tickets).toBe(LIMITS.maxDataConnectionsAhead);
+    for (const { socket } of visitors) socket.destroy();
+  });
+});
+
+describe('a visitor in line', () => {
+  it('waits no longer than it may', async () => {
+    const { at, peer } = await relayWith({ visitorWaitMs: 80 });
+    await peer.lease('web');
+    const visitor = await knock(at, 'web.localhost');
+    expect(await visitor.closed).toEqual({ how: 'end', received: Buffer.alloc(0) });
+    expect(at.counts().visitors).toBe(0);
+  });
+
+  it('is turned away when the line is full; the others are served', async () => {
+    const { at, peer } = await relayWith({ maxWaitingVisitors: 3 });
+    await peer.lease('web');
+    const line = [];
+    for (let i = 0; i < 5; i++) line.push(await knock(at, 'web.localhost'));
+    await line[3]!.closed;
+    await line[4]!.closed;
+    peer.answerDials();
+    const served = await Promise.all([peer.visited(), peer.visited(), peer.visited()]);
+    expect(served.map(({ visit }) => visit.remote.port)).toEqual(
+      line.slice(0, 3).map(({ socket }) => socket.localPort),
+    );
+  });
+
+  it.each([
+    ['ends', (visitor: Line) => visitor.socket.end()],
+    ['resets', (visitor: Line) => visitor.socket.resetAndDestroy()],
+    ['talks without end', (visitor: Line) => visitor.socket.write(Buffer.alloc(LIMITS.maxWaitingBytes + 1))],
+  ])('gives its place up when it %s', async (_what, leave) => {
+    const { at, peer } = await relayWith({ maxWaitingVisitors: 1 });
+    await peer.lease('web');
+    const first = await knock(at, 'web.localhost');
+    // Turned away: proves that the first one stands in line.
+    await (
+      await knock(at, 'web.localhost')
+    ).closed;
+    leave(first);
+    await first.closed;
+    peer.answerDials();
+    const second = await knock(at, 'web.localhost');
+    const { visit } = await peer.visited();
+    expect(visit.remote.port).toBe(second.socket.localPort);
+  });
+
+  it('what it says while it waits reaches the agent, once and in order', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web');
+    const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
+    const early = randomBytes(10_000);
+    visitor.socket.write(early);
+    const late = randomBytes(200_000);
+    peer.answerDials({ allowHalfOpen: true });
+    const { data } = await peer.visited();
+    visitor.socket.end(late);
+    const all = Buffer.concat([START, HELLO, early, late]);
+    const received = await data.until((bytes) => afterHead(bytes).length >= all.length);
+    expect(afterHead(received).equals(all)).toBe(true);
+  });
+
+  it('with acme-tls/1 rides a tls connection, whatever the lease’s carrier', async () => {
+    const { at, peer } = await relayWith();
+    peer.answerDials();
+    await peer.lease('web');
+    await knock(at, 'web.localhost', { alpn: ['acme-tls/1'] });
+    const { data } = await peer.visited();
+    expect(data.socket).toHaveProperty('encrypted', true);
+  });
+});
+
+describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s', (carrier) => {
+  it('half-closes one way, and the other stays open', async () => {
+    const { visitor, data, at } = await joined({}, carrier);
+    visitor.socket.end('question');
+    await once(data.socket, 'end');
+    expect(
+      afterHead(data.received())
+        .subarray(START.length + HELLO.length)
+        .toString(),
+    ).toBe('question');
+    data.socket.end('answer');
+    expect((await visitor.until('answer')).toString()).toBe('answer');
+    expect(await visitor.closed).toMatchObject({ how: 'end' });
+    await settled(() => at.counts().visitors === 0);
+  });
+
+  it('resets in mid-stream: so does the agent’s side', async () => {
+    const { visitor, data, at } = await joined({}, carrier);
+    visitor.socket.resetAndDestroy();
+    expect((await data.closed).how).toBe('ECONNRESET');
+    await settled(() => at.counts().visitors === 0);
+  });
+
+  it('is reset when its agent’s connection is', async () => {
+    const { visitor, data, at, peer } = await joined({}, carrier);
+    resetSocket(data.socket);
+    expect((await visitor.closed).how).toBe('ECONNRESET');
+    await settled(() => at.counts().visitors === 0);
+    await expect(peer.lease('web')).resolves.toBeDefined();
+  });
+
+  it('is not left waiting for an agent that never answers', async () => {
+    const { visitor, at } = await joined({ firstAnswerMs: 80 }, carrier);
+    expect((await visitor.closed).how).toBe('ECONNRESET');
+    await settled(() => at.counts().visitors === 0);
+  });
+
+  it('is cut off when nothing moves any more', async () => {
+    const { visitor, data } = await joined({ visitorIdleMs: 80 }, carrier);
+    data.socket.write('hello');
+    await visitor.until('hello');
+    expect((await visitor.closed).how).toBe('ECONNRESET');
+  });
+
+  it('is cut off at the end of its lifetime, however busy', async () => {
+    const { visitor, data } = await joined({ visitorIdleMs: 80, visitorLifetimeMs: 200 }, carrier);
+    const busy = setInterval(() => data.socket.write('x'), 10);
+    expect((await visitor.closed).how).toBe('ECONNRESET');
+    clearInterval(busy);
+  });
+
+  it('lives on when its agent’s control channel is lost', async () => {
+    const { visitor, data, peer, at } = await joined({}, carrier);
+    peer.ws.terminate();
+    await settled(() => at.counts().sessions === 0);
+    data.socket.write('still here');
+    await expect(visitor.until('still here')).resolves.toBeDefined();
+  });
+});
+
+describe('a visitor that does not read', () => {
+  it('holds its agent back, and the relay’s memory stays flat', async () => {
+    const { visitor, data } = await joined();
+    visitor.socket.pause();
+    const chunk = Buffer.alloc(1024 * 1024);
+    const before = process.memoryUsage();
+    let sent = 0;
+    // The kernel's and the relay's buffers fill; then the writer is told to wait, and stays told.
+    while (data.socket.write(chunk)) {
+      sent += chunk.length;
+      await new Promise(setImmediate);
+    }
+    const after = process.memoryUsage();
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(16 * 1024 * 1024);
+    visitor.socket.resume();
+    await once(data.socket, 'drain');
+  });
+});
