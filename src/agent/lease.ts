@@ -7,7 +7,8 @@ import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { FromRelay } from '../protocol/messages.js';
-import type { CertificateSource, ServingCertificate } from './certificates/source.js';
+import { LiveCertificate } from './certificates/live.js';
+import type { LocalCertificates } from './certificates/source.js';
 import type { ControlChannel } from './control.js';
 import type { VisitorInfo } from './modes/mode.js';
 import { StreamHandler } from './modes/stream.js';
@@ -45,7 +46,8 @@ export interface LeaseOptions {
   readonly spec: ServiceSpec;
   /** The relay's key, as events and status name it. */
   readonly relay: string;
-  readonly certificates: CertificateSource;
+  /** Where `tls: local` comes from. */
+  readonly localCertificates: LocalCertificates;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -53,7 +55,6 @@ export interface LeaseOptions {
 
 interface Serving {
   readonly hostname: string;
-  readonly certificate: ServingCertificate;
   readonly handler: StreamHandler;
 }
 
@@ -73,6 +74,7 @@ export class AgentLease {
   #opened: FromRelay<'lease.opened'> | undefined;
   #serving: Promise<Serving> | undefined;
   #handler: StreamHandler | undefined;
+  #certificate: LiveCertificate | undefined;
   /** Aborts what is under way for the present channel. */
   #attachment = new AbortController();
   #closing: Promise<void> | undefined;
@@ -159,6 +161,7 @@ export class AgentLease {
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
     this.#handler?.update(spec);
+    this.#certificate?.update(spec.tls);
     const channel = this.#channel;
     if (!channel || !this.#opened || this.#phase === 'failed') return;
     // Opening a lease that is held already changes its carrier in place.
@@ -233,13 +236,13 @@ export class AgentLease {
     if (answer.type !== 'lease.opened')
       throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
     this.#opened = answer;
-    const { hostname, certificate, handler } = await this.#serve(answer.hostname);
+    const { hostname, handler } = await this.#serve(answer.hostname);
     await probe({
       address: channel.relayAddress,
       port: channel.welcome.publicPort,
       hostname,
       alpn: this.#spec.alpn,
-      fingerprint: certificate.fingerprint,
+      fingerprint: handler.certificate.fingerprint,
       target: handler,
       signal,
     });
@@ -251,16 +254,26 @@ export class AgentLease {
   async #serve(hostname: string): Promise<Serving> {
     const present = await this.#serving?.catch(() => undefined);
     if (present?.hostname === hostname) return present;
-    this.#serving = (async () => {
-      const certificate = await this.#options.certificates.forHostname(hostname);
-      this.#handler = new StreamHandler(this.#spec, certificate, this.#log);
-      return { hostname, certificate, handler: this.#handler };
-    })();
+    this.#serving = this.#startServing(hostname);
     return this.#serving;
+  }
+
+  async #startServing(hostname: string): Promise<Serving> {
+    this.#certificate?.close();
+    this.#certificate = new LiveCertificate({
+      hostname,
+      tls: this.#spec.tls,
+      local: this.#options.localCertificates,
+      onNew: (certificate) => this.#handler?.serveCertificate(certificate),
+      log: this.#log,
+    });
+    this.#handler = new StreamHandler(this.#spec, await this.#certificate.open(), this.#log);
+    return { hostname, handler: this.#handler };
   }
 
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
+    this.#certificate?.close();
     this.#setPhase('draining');
     await this.#giveBack();
     await this.#handler?.drain(drain);

@@ -16,6 +16,11 @@ export type RelaySpec =
     }
   | { readonly kind: 'url'; readonly url: string; readonly caFile?: string };
 
+/** Where a service's certificate comes from; paths are absolute. */
+export type TlsSpec =
+  | { readonly source: 'local' }
+  | { readonly source: 'files'; readonly certFile: string; readonly keyFile: string };
+
 /** One service of the file, with every default filled in. */
 export interface ServiceSpec {
   /** The key under `services:`. */
@@ -27,7 +32,7 @@ export interface ServiceSpec {
   /** Protocols offered to the visitor, best first (RFC 7301). */
   readonly alpn: readonly string[];
   readonly carrier: Carrier;
-  readonly tls: { readonly source: 'local' };
+  readonly tls: TlsSpec;
   readonly metadata: Readonly<Record<string, string>>;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];

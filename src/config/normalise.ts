@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
+import type { RelaySpec, ServiceSpec, TlsSpec } from '../agent/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
@@ -26,7 +26,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, relays, relay);
+      const spec = serviceSpec(key, service, relays, relay, directory);
       return { ...spec, target: absolute(spec.target, directory) };
     }),
   };
@@ -51,6 +51,7 @@ function serviceSpec(
   service: Service,
   pool: readonly RelaySpec[],
   relay: (ref: Relay) => RelaySpec,
+  directory: string,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
   return {
@@ -60,10 +61,16 @@ function serviceSpec(
     target: parseTarget(options.target!),
     alpn: options.alpn ?? DEFAULT_ALPN,
     carrier: options.carrier ?? 'raw',
-    tls: { source: 'local' },
+    tls: tlsSpec(options.tls, directory),
     metadata: options.metadata ?? {},
     relays: options.relays?.map(relay) ?? pool,
   };
+}
+
+/** What `check.ts` let through: the local CA, or both files. */
+function tlsSpec(tls: ServiceOptions['tls'], directory: string): TlsSpec {
+  if (typeof tls !== 'object' || tls.cert === undefined || tls.key === undefined) return { source: 'local' };
+  return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
 }
 
 function absolute(target: Target, directory: string): Target {

@@ -53,16 +53,14 @@ export const UNSUPPORTED: readonly Row[] = [
     path: [...SERVICE, 'tls'],
     when: (text) => text === 'acme',
     what: 'tls: acme',
-    instead: 'certificates come from the local CA',
+    instead: 'certificates come from the local CA, or are your own: { cert, key }',
   },
   {
     path: [...SERVICE, 'tls', 'source'],
     when: (text) => text === 'acme',
     what: 'tls.source: acme',
-    instead: 'certificates come from the local CA',
+    instead: 'certificates come from the local CA, or are your own: { cert, key }',
   },
-  { path: [...SERVICE, 'tls', 'cert'], what: 'tls.cert', instead: 'certificates come from the local CA' },
-  { path: [...SERVICE, 'tls', 'key'], what: 'tls.key', instead: 'certificates come from the local CA' },
   {
     path: SERVICE,
     when: isHttpsTarget,

@@ -194,7 +194,7 @@ export class Runner {
     const lease = new AgentLease({
       spec,
       relay: relayKey(relay),
-      certificates: this.#certificates,
+      localCertificates: this.#certificates,
       onPhase: (changed) => this.#phaseChanged(changed),
       log: this.#options.log,
     });

@@ -13,15 +13,8 @@ export interface ServingCertificate {
   readonly notAfter: Date;
 }
 
-/** Certificates for the hostnames of this agent. */
-export interface CertificateSource {
-  /** Path of the CA that visitors must trust, where it is not one they trust already. */
-  readonly caFile: string | undefined;
-  forHostname(hostname: string): Promise<ServingCertificate>;
-}
-
 /** Source `local`: leaves of the local CA, made when first asked for and kept in memory only. */
-export class LocalCertificates implements CertificateSource {
+export class LocalCertificates {
   readonly #openCa: () => Promise<LocalCa>;
   #ca: Promise<LocalCa> | undefined;
   #caFile: string | undefined;
@@ -31,6 +24,7 @@ export class LocalCertificates implements CertificateSource {
     this.#openCa = openCa;
   }
 
+  /** Path of the CA that visitors must trust, once it is in use. */
   get caFile(): string | undefined {
     return this.#caFile;
   }
@@ -52,7 +46,7 @@ export class LocalCertificates implements CertificateSource {
     this.#caFile = ca.certificateFile;
     if (!ca.covers(hostname)) {
       throw new PortalError('certificate_unavailable', `the local CA makes no certificate for ${hostname}`, {
-        hint: 'It covers names under localhost, test, internal, local and home.arpa; use a relay with such a domain.',
+        hint: 'It covers names under localhost, test, internal, local and home.arpa. Bring your own: `tls: { cert, key }`.',
       });
     }
     const { cert, key, notAfter } = await ca.issue([hostname]);

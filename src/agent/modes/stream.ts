@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net';
-import { createServer, DEFAULT_CIPHERS, type Server, type TLSSocket } from 'node:tls';
+import {
+  createServer,
+  DEFAULT_CIPHERS,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -20,6 +26,7 @@ export class StreamHandler implements ModeHandler, ProbeTarget {
   #spec: ServiceSpec;
   readonly #log: Logger;
   readonly #server: Server;
+  #certificate: ServingCertificate;
   readonly #splices = new SpliceSet({
     idleMs: LIMITS.visitorIdleMs,
     lifetimeMs: LIMITS.visitorLifetimeMs,
@@ -36,7 +43,19 @@ export class StreamHandler implements ModeHandler, ProbeTarget {
   constructor(spec: ServiceSpec, certificate: ServingCertificate, log: Logger) {
     this.#spec = spec;
     this.#log = log;
-    this.#server = this.#createServer(certificate);
+    this.#certificate = certificate;
+    this.#server = this.#createServer();
+  }
+
+  /** What visitors are served from now on. */
+  get certificate(): ServingCertificate {
+    return this.#certificate;
+  }
+
+  /** Those who are connected keep their TLS session. */
+  serveCertificate(certificate: ServingCertificate): void {
+    this.#certificate = certificate;
+    this.#server.setSecureContext(this.#tlsOptions());
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
@@ -74,13 +93,14 @@ export class StreamHandler implements ModeHandler, ProbeTarget {
     this.#probes.delete(exporter);
   }
 
-  #createServer(certificate: ServingCertificate): Server {
+  #tlsOptions(): SecureContextOptions {
+    const { cert, key } = this.#certificate;
+    return { cert, key, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true };
+  }
+
+  #createServer(): Server {
     const server = createServer({
-      cert: certificate.cert,
-      key: certificate.key,
-      minVersion: 'TLSv1.2',
-      ciphers: CIPHERS,
-      honorCipherOrder: true,
+      ...this.#tlsOptions(),
       handshakeTimeout: LIMITS.firstBytesMs,
       ALPNCallback: ({ protocols }) => this.#spec.alpn.find((name) => protocols.includes(name)),
     });

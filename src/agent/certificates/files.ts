@@ -1,0 +1,88 @@
+import { X509Certificate } from 'node:crypto';
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import { fingerprintOf, type ServingCertificate } from './source.js';
+
+/** Source `files`: the user's own certificate and key, read from disk and read again when they change. */
+
+export interface CertificateFiles {
+  /** PEM, the own certificate first, then its chain. Absolute path. */
+  readonly certFile: string;
+  /** PEM, not encrypted. Absolute path. */
+  readonly keyFile: string;
+}
+
+/** Looked at this often: by polling, which also sees a link on the way that was swapped. */
+const LOOK_MS = 2_000;
+
+/** Reads and checks a certificate for `hostname`. Throws `certificate_unavailable` that says what does not fit. */
+export async function readCertificateFiles(
+  { certFile, keyFile }: CertificateFiles,
+  hostname: string,
+): Promise<ServingCertificate> {
+  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
+  const leaf = leafOf(cert, certFile);
+  const notAfter = new Date(leaf.validTo);
+  if (leaf.checkHost(hostname) === undefined) {
+    throw unusable(`${certFile} is for ${leaf.subjectAltName ?? leaf.subject}, not for ${hostname}`);
+  }
+  if (notAfter.getTime() <= Date.now()) {
+    throw unusable(
+      `${certFile} expired on ${notAfter.toISOString()}`,
+      'Renew it; a new file is taken up by itself.',
+    );
+  }
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw unusable(
+      `${keyFile} is not the key of ${certFile}`,
+      'Both are PEM, and the key is not encrypted.',
+      error,
+    );
+  }
+  return { cert, key, notAfter, fingerprint: fingerprintOf(leaf.raw) };
+}
+
+/** Calls `onChange` when one of the files changes; the returned function ends it. */
+export function watchCertificateFiles(
+  { certFile, keyFile }: CertificateFiles,
+  onChange: () => void,
+): () => void {
+  const look = (now: { mtimeMs: number; ino: number }, before: { mtimeMs: number; ino: number }): void => {
+    if (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino) onChange();
+  };
+  for (const file of [certFile, keyFile]) watchFile(file, { interval: LOOK_MS, persistent: false }, look);
+  return () => {
+    for (const file of [certFile, keyFile]) unwatchFile(file, look);
+  };
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw unusable(
+      `${file} cannot be read: ${asPortalError(error).message}`,
+      'Check the path and its permissions.',
+      error,
+    );
+  }
+}
+
+function leafOf(pem: string, file: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw unusable(`${file} holds no certificate in PEM`, undefined, error);
+  }
+}
+
+function unusable(message: string, hint?: string, cause?: unknown): PortalError {
+  return new PortalError('certificate_unavailable', message, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
