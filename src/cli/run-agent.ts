@@ -94,9 +94,10 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   // Closed after the runner: that `down` loses its connection means that all is done.
   scope.defer(() => control.close());
 
-  const { certificateFile } = await openLocalCa(paths.caDir, { log });
+  const needsCa = desired.services.some(({ tls }) => tls.source === 'local');
+  const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, { log })).certificateFile } : {};
   job.reporter.begin(expected);
-  emit({ event: 'started', pid: process.pid, file: job.file, ca: certificateFile });
+  emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
   await job.follow?.(runner, log, stopping);
