@@ -5,7 +5,7 @@ import { cpuSeconds, options, tell } from './lib.mjs';
 
 /**
  * Moves bytes over one connection for some seconds. Downloads land in one buffer that is never looked at:
- * of the clients tried (see docs/performance.md) the one that costs least a byte.
+ * of the clients tried the one that costs least (0.71 CPU-s/GB; curl 0.85, openssl s_client 5).
  */
 
 const { port, servername, caFile, seconds, direction } = options;

@@ -37,8 +37,8 @@ async function withHey({ seconds }, { port, servername, caFile }, measure) {
   const report = await output('hey', args, { ms: (seconds + 20) * 1000 });
   const [distribution, errors = ''] = report.split('Error distribution:');
   return {
-    visits: sum(distribution, /\[200\]\s+(\d+) responses/g),
-    failures: sum(distribution, /\[[^2]\d\d\]\s+(\d+) responses/g) + sum(errors, /^\s*\[(\d+)\]/gm),
+    visits: count(distribution, /\[200\]\s+(\d+) responses/g),
+    failures: count(distribution, /\[[^2]\d\d\]\s+(\d+) responses/g) + count(errors, /^\s*\[(\d+)\]/gm),
     seconds: Number(/Total:\s+([\d.]+) secs/.exec(report)[1]),
   };
 }
@@ -54,6 +54,6 @@ const withNode = (resume) =>
     return { visits: done.visits, resumed: done.resumed, failures: done.failures, seconds: done.seconds };
   };
 
-function sum(text, pattern) {
-  return [...text.matchAll(pattern)].reduce((total, [, count]) => total + Number(count), 0);
+function count(text, pattern) {
+  return [...text.matchAll(pattern)].reduce((total, [, found]) => total + Number(found), 0);
 }

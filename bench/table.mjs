@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+
+/** `node bench/table.mjs RUN.json`: the figures of a run as the table in docs/performance.md, ratios first. */
+
+const { machine, results, settings, time } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+const by = (who) => (result) => (result[who] === undefined ? '' : figure(result[who]));
+const ratio = (result) => (result.ratio?.nginx === undefined ? '' : figure(result.ratio.nginx));
+const columns = [
+  ['', ({ name }) => `\`${name}\``],
+  ['Portal : nginx', ratio],
+  ['Portal', by('portal')],
+  ['nginx', by('nginx')],
+  ['direct', by('direct')],
+  ['unit', ({ unit, max }) => (max ? `${unit} (worst ${max.portal})` : unit)],
+];
+/** What explains a figure rather than being one is in the JSON only. */
+const isShown = ({ name }) => !/\.(cpu\.(service|client)|p50)$|^help$/.test(name);
+const row = (cells) => `| ${cells.join(' | ')} |`;
+process.stdout.write(
+  `${[
+    `${time.slice(0, 10)}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, nginx ${machine.nginx}, ${settings.rounds} rounds of ${settings.seconds} s.`,
+    '',
+    row(columns.map(([head]) => head)),
+    row(columns.map((_, index) => (index === 0 || index === columns.length - 1 ? '---' : '--:'))),
+    ...results.filter(isShown).map((result) => row(columns.map(([, cell]) => cell(result)))),
+  ].join('\n')}\n`,
+);
+
+function figure(value) {
+  if (value >= 1000) return Math.round(value).toLocaleString('en');
+  return String(Number(value.toPrecision(3)));
+}
