@@ -47,10 +47,16 @@ export function resetSocket(socket: Socket): void {
   if (ending || socket.connecting) return void socket.destroy();
   if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
   // A TLSSocket cannot send RST itself, and one that is destroyed looks to node's TLS like an orderly end, with
-  // or without close_notify. The socket below it can; node tells which that is by this name alone.
-  const { _parent: below } = socket as { _parent?: unknown };
-  if (below instanceof Socket) resetSocket(below);
+  // or without close_notify. The socket below it can.
+  const below = socketBelow(socket);
+  if (below) resetSocket(below);
   socket.destroy();
+}
+
+/** The socket that carries this TLS session, if it has one of its own. Node tells by this name alone. */
+export function socketBelow(socket: Socket): Socket | undefined {
+  const { _parent: below } = socket as { _parent?: unknown };
+  return below instanceof Socket ? below : undefined;
 }
 
 class Splice {

@@ -27,6 +27,8 @@ export const LIMITS = {
   maxUnroutedBytes: 64 * 1024 * 1024,
   /** An HTTP request is there whole within this, and a TLS handshake with the relay itself is done. */
   requestHeadMs: 10_000,
+  /** Connections to the relay's own HTTP surface that are not upgraded yet; the oldest goes when one more comes. */
+  maxRequestConnections: 1_024,
   /** A connection that was refused reads why within this. */
   lingerMs: 1_000,
 

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
+import { socketBelow } from '../net/splice.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 
@@ -28,6 +29,7 @@ export interface HttpSurfaceOptions {
   readonly url: () => string;
   /** A request, and a TLS handshake with the relay itself, is whole within this. */
   readonly requestHeadMs: number;
+  readonly maxRequestConnections: number;
   readonly descriptor: () => object;
   readonly healthy: () => boolean;
   /** Whether one more control channel may begin. */
@@ -71,6 +73,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     (request, response) => serve(request, response, options),
   );
   secure.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    asking.delete(socketBelow(socket as Socket) ?? socket);
     const path = pathOf(request);
     if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
@@ -90,6 +93,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   // A 100 would invite the whole body of a request that is only told to go elsewhere.
   clear.on('checkContinue', (request, response) => clear.emit('request', request, response));
   clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    asking.delete(socket);
     if (pathOf(request) === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
     // To h2c, say: whoever offers an upgrade takes an ordinary answer too (RFC 9110 §7.8).
     else refuse(socket, '308 Permanent Redirect', `Location: ${secureUrl(request, options)}\r\n`);
@@ -103,9 +107,25 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     });
   }
 
+  /** Connections in a TLS handshake or an HTTP exchange, oldest first: a TLS session is dear to keep. */
+  const asking = new Set<Duplex>();
+  const ask = (socket: Socket): void => {
+    const [oldest] = asking;
+    if (oldest && asking.size >= options.maxRequestConnections) {
+      asking.delete(oldest);
+      oldest.destroy();
+    }
+    asking.add(socket);
+    socket.once('close', () => asking.delete(socket));
+  };
+
   return {
-    tls: (socket) => secure.emit('connection', socket),
+    tls: (socket) => {
+      ask(socket);
+      secure.emit('connection', socket);
+    },
     plain: (socket) => {
+      ask(socket);
       clear.emit('connection', socket);
       // The front paused it to look at its first bytes, and a paused socket tells no listener of any.
       socket.resume();

@@ -34,6 +34,7 @@ type Adjustable =
   | 'maxUnroutedConnections'
   | 'maxUnroutedBytes'
   | 'requestHeadMs'
+  | 'maxRequestConnections'
   | 'handshakeMs'
   | 'challengeMs'
   | 'heartbeatMs'
@@ -124,6 +125,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     tls: options.tls,
     url: () => url,
     requestHeadMs: limits.requestHeadMs,
+    maxRequestConnections: limits.maxRequestConnections,
     descriptor: () => describe(),
     healthy: () => !stopping,
     admitControl: () => !stopping && (sessions.size < limits.maxSessions || evictUnproven()),

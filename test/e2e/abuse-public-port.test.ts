@@ -258,6 +258,25 @@ describe('connections that say nothing', () => {
   });
 });
 
+describe('TLS sessions with the relay itself that ask for nothing', () => {
+  it('are bounded in number: the oldest goes, and agents still get in', async () => {
+    const at = await short({ maxRequestConnections: 5 });
+    const peer = await Peer.open(at);
+    peer.answerDials();
+    await peer.lease('web');
+    await knock(at, 'web.localhost');
+    await peer.visited();
+    const idle = [];
+    for (let i = 0; i < 4; i++)
+      idle.push(await tls(at), await tcp(at).then((one) => (one.socket.write('G'), one)));
+    await Promise.all(idle.slice(0, 3).map(({ closed }) => closed));
+    await expect(Peer.open(at)).resolves.toBeDefined();
+    // Upgraded connections do not count.
+    await expect(peer.lease('other')).resolves.toBeDefined();
+    expect(at.counts().visitors).toBe(1);
+  });
+});
+
 describe('counting what is open', () => {
   it('a relay that is closed while every stage is occupied leaves nothing open', async () => {
     const at = await relay();
