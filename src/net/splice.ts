@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { pour, type Pouring } from './pour.js';
 
 /**
  * Joining two sockets so that neither can tell: bytes both ways with backpressure, a half-close passed on as
@@ -67,6 +68,7 @@ class Splice {
   readonly #bytesBefore: { a: number; b: number };
   #open = 2;
   #end: SpliceEnd = 'ended';
+  readonly #pourings: readonly (Pouring | undefined)[];
   readonly startedAt: number;
   movedAt: number;
   #moved = 0;
@@ -81,8 +83,7 @@ class Splice {
     this.#bytesBefore = { a: a.bytesRead - a.readableLength - sentToB, b: b.bytesRead - b.readableLength };
     this.#join(a, b);
     this.#join(b, a);
-    a.pipe(b);
-    b.pipe(a);
+    this.#pourings = [pour(a, b), pour(b, a)];
   }
 
   get bytesToB(): number {
@@ -103,6 +104,8 @@ class Splice {
     if (moved !== this.#moved) {
       this.#moved = moved;
       this.movedAt = now;
+    } else {
+      for (const pouring of this.#pourings) pouring?.rest();
     }
   }
 
