@@ -13,7 +13,7 @@ import type { AgentLease } from './lease.js';
 type Visit = FromRelay<'visit'>;
 
 /** Dialled, idle, or waiting for their notice, at a time. */
-const MAX_CONNECTIONS = 4 * LIMITS.maxWaitingVisitors;
+const MAX_CONNECTIONS = LIMITS.maxDataConnectionsAhead;
 
 /**
  * The data connections of one control channel: opens those the relay asks for, and brings each started one
@@ -54,7 +54,7 @@ export class DataConnections {
   #dial({ carrier, tickets }: FromRelay<'dial'>): void {
     for (const { connection, ticket } of tickets) {
       // A relay that asks for more than it may only fails to get it.
-      if (this.#notices.size >= MAX_CONNECTIONS || this.#notices.has(connection)) return;
+      if (this.#notices.size >= MAX_CONNECTIONS || this.#notices.has(connection)) continue;
       const notice = deferred<Visit>();
       this.#notices.set(connection, notice);
       const socket = dialData({

@@ -68,7 +68,7 @@ export const LIMITS = {
   maxIdleDataConnections: 64,
   /** An idle data connection is replaced at this age, before a NAT on the way forgets it. */
   idleDataConnectionMs: 120_000,
-  /** Data connections of a session, per carrier, that are asked for or idle. */
+  /** Data connections of a session that are asked for or idle; an agent opens no more. */
   maxDataConnectionsAhead: 1_024,
   /** An agent loses idle data connections: pause before the next is asked for, doubled up to the second value. */
   minRedialMs: 100,

@@ -96,6 +96,8 @@ interface Lane {
   redialMs: number;
 }
 
+const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
+
 const MIN_SPARE = 2;
 /** Without a visitor who had to wait for this long, the spare is halved. */
 const SPARE_DECAY_MS = 30_000;
@@ -282,9 +284,10 @@ export class DataPool {
 
   #dial(lane: Lane): void {
     if (this.#closed) return;
-    const ahead = lane.idle.length + lane.tickets.size;
-    const want = this.#inLine(lane) + (lane.redial ? 0 : lane.spare) - ahead;
-    const count = Math.min(want, LIMITS.maxTicketsPerDial, LIMITS.maxDataConnectionsAhead - ahead);
+    const want = this.#inLine(lane) + (lane.redial ? 0 : lane.spare) - aheadOf(lane);
+    let room = LIMITS.maxDataConnectionsAhead;
+    for (const each of this.#lanes.values()) room -= aheadOf(each);
+    const count = Math.min(want, room, LIMITS.maxTicketsPerDial);
     if (count <= 0) return;
     const tickets = Array.from({ length: count }, () => this.#options.tickets.issue(this, lane.carrier));
     for (const { ticket } of tickets) lane.tickets.add(ticket);
