@@ -28,7 +28,29 @@ export function connectTarget(target: Target): Promise<Socket> {
       // Replaced, not removed: until the splice listens, an error must not end the process.
       socket.on('error', () => undefined);
       socket.off('error', onError);
+      readOutBeforeDestroy(socket);
       resolve(socket);
     });
   });
+}
+
+/** What the service said before it closed is there within this, or will not come. */
+const READ_OUT_MS = 500;
+
+/**
+ * A service may answer an upload before it has read it, and close. The next write to it fails then, and node
+ * destroys the socket at once, with the answer still unread in it. Here a failed write first leaves the reading
+ * side its end: the reset that follows the answer, or a bound.
+ */
+function readOutBeforeDestroy(socket: Socket): void {
+  const destroy = socket.destroy.bind(socket);
+  socket.destroy = (error?: Error) => {
+    const { syscall } = (error ?? {}) as NodeJS.ErrnoException;
+    if (syscall !== 'write' || socket.readableEnded) return destroy(error);
+    // Whatever comes next, a read that fails among it, ends the socket for good.
+    socket.destroy = destroy;
+    const timer = setTimeout(() => destroy(error), READ_OUT_MS);
+    socket.once('close', () => clearTimeout(timer));
+    return socket;
+  };
 }

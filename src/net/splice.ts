@@ -54,6 +54,23 @@ export function resetSocket(socket: Socket): void {
   socket.destroy();
 }
 
+/** A reset follows what was written before it after this, and looks this often whether node still holds any of it. */
+const BEHIND_MS = 200;
+const MAX_LOOKS_BEHIND = 10;
+
+/**
+ * Resets `socket`, but not ahead of what was written to it: a service that answers an upload early and closes
+ * sends its answer and a reset in one breath, and a reset makes every system on the way drop what it still holds.
+ */
+function resetBehind(socket: Socket, looks = 0): void {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => {
+    if (socket.writableLength > 0 && looks < MAX_LOOKS_BEHIND) resetBehind(socket, looks + 1);
+    else resetSocket(socket);
+  }, BEHIND_MS);
+  socket.once('close', () => clearTimeout(timer));
+}
+
 /** The socket that carries this TLS session, if it has one of its own. Node tells by this name alone. */
 export function socketBelow(socket: Socket): Socket | undefined {
   const { _parent: below } = socket as { _parent?: unknown };
@@ -124,7 +141,7 @@ class Splice {
   #join(from: Socket, to: Socket): void {
     const fail = (): void => {
       if (this.#end === 'ended') this.#end = 'reset';
-      resetSocket(to);
+      resetBehind(to);
     };
     const closed = (): void => {
       // Closed before it had said and heard everything: the other side must not take it for an orderly end.
