@@ -49,7 +49,12 @@ test.each([
 ] as const)(
   '%s: every byte arrives both ways, slow reader %s',
   async (kind, slowly) => {
-    const splices = new SpliceSet({ idleMs: 400, lifetimeMs: 60_000, firstAnswerMs: 0 });
+    const splices = new SpliceSet({
+      idleMs: 400,
+      halfClosedMs: 60_000,
+      lifetimeMs: 60_000,
+      firstAnswerMs: 0,
+    });
     const [up, down] = [randomBytes(BYTES), randomBytes(BYTES)];
     let behind!: Promise<string>;
     const service = createServer({ allowHalfOpen: true }, (socket) => {

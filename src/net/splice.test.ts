@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../lib/errors.js';
 import { resetSocket, SpliceSet, type SpliceBounds, type SpliceResult } from './splice.js';
 
-const BOUNDS: SpliceBounds = { idleMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
+const BOUNDS: SpliceBounds = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
 
 /** Both ends of one TCP connection. */
 async function connection(): Promise<[Socket, Socket]> {
@@ -169,6 +169,15 @@ describe('bounds', () => {
     left.write('x');
     expect((await ending(left)).how).toBe('ECONNRESET');
     expect(await result).toMatchObject({ end: 'idle', bytesToB: 1 });
+  });
+
+  it('nothing moved for halfClosedMs, once one side has ended', async () => {
+    const open = await join({ halfClosedMs: 60, idleMs: 400 });
+    const gone = await join({ halfClosedMs: 60 });
+    gone.left.end('bye');
+    expect((await gone.result).end).toBe('idle');
+    expect(open.set.size).toBe(1);
+    expect((await open.result).end).toBe('idle');
   });
 
   it('lifetimeMs, however busy', async () => {

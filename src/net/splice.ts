@@ -13,6 +13,8 @@ export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'unanswered' |
 export interface SpliceBounds {
   /** Nothing moved either way for this long: closed. */
   readonly idleMs: number;
+  /** The same, once one of the two has ended its side. */
+  readonly halfClosedMs: number;
   readonly lifetimeMs: number;
   /** `b` must send its first byte within this; 0 means never mind. */
   readonly firstAnswerMs: number;
@@ -113,6 +115,10 @@ class Splice {
 
   get answered(): boolean {
     return this.bytesToA > 0;
+  }
+
+  get halfClosed(): boolean {
+    return this.#a.readableEnded || this.#b.readableEnded;
   }
 
   /** Notes whether anything moved since the last look. */
@@ -240,18 +246,22 @@ export class SpliceSet {
 
   // One timer for all, instead of one a socket that every chunk would have to touch.
   #sweepMs(): number {
-    const shortest = Math.min(this.#bounds.idleMs, this.#bounds.firstAnswerMs || Infinity);
+    const shortest = Math.min(
+      this.#bounds.idleMs,
+      this.#bounds.halfClosedMs,
+      this.#bounds.firstAnswerMs || Infinity,
+    );
     return Math.max(10, Math.min(5_000, shortest / 4));
   }
 
   #sweep(): void {
     const now = Date.now();
-    const { idleMs, lifetimeMs, firstAnswerMs } = this.#bounds;
+    const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#bounds;
     for (const splice of this.#splices) {
       splice.look(now);
       if (firstAnswerMs > 0 && !splice.answered && now - splice.startedAt > firstAnswerMs)
         splice.close('unanswered');
-      else if (now - splice.movedAt > idleMs) splice.close('idle');
+      else if (now - splice.movedAt > (splice.halfClosed ? halfClosedMs : idleMs)) splice.close('idle');
       else if (now - splice.startedAt > lifetimeMs) splice.close('lifetime');
     }
   }

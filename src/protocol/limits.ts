@@ -75,7 +75,7 @@ export const LIMITS = {
   maxRedialMs: 10_000,
 
   /** Visitors waiting for a data connection, per lease. */
-  maxWaitingVisitors: 256,
+  maxWaitingVisitors: 1_024,
   /** A visitor waits no longer than this for a data connection. */
   visitorWaitMs: 10_000,
   /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
@@ -84,6 +84,8 @@ export const LIMITS = {
   firstAnswerMs: 15_000,
   /** A visitor's connection on which nothing moved for this long is closed. */
   visitorIdleMs: 3_600_000,
+  /** The same, once one side has ended: a visitor that vanished looks like one that only stopped talking. */
+  halfClosedMs: 60_000,
   /** No connection outlives this. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
 

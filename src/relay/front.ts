@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { readClientHello } from '../net/client-hello.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import { LIMITS } from '../protocol/limits.js';
+import { ALERTS, refuse } from './refuse.js';
 
 /**
  * The public port: looks at the first bytes of each connection, never past the ClientHello, and hands the
@@ -28,11 +28,6 @@ export interface FrontOptions {
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
 }
-
-/** TLS 1.2 record: fatal alert unrecognized_name(112), RFC 6066 §3. */
-const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
-/** Fatal decode_error(50): what was said is no ClientHello. */
-const DECODE_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 50]);
 
 /** A connection that has not said yet what it is. */
 class Arrival {
@@ -155,7 +150,7 @@ export class Front {
           socket.unshift(head);
           return routes.plain(socket);
         case 'invalid':
-          return refuse(socket, DECODE_ERROR);
+          return refuse(socket, ALERTS.decodeError);
       }
     };
     const gone = (): void => {
@@ -195,7 +190,7 @@ export class Front {
       socket.unshift(head);
       routes.ownTls(socket);
     } else if (serverName === undefined || !routes.visitor({ serverName, alpn }, socket, head)) {
-      refuse(socket, UNRECOGNIZED_NAME);
+      refuse(socket, ALERTS.unrecognizedName);
     }
   }
 
@@ -206,15 +201,6 @@ export class Front {
       this.#evict(arrival);
     }
   }
-}
-
-/** Says why in TLS's own words, then closes both ways soon, whatever the client does. */
-function refuse(socket: Socket, alert: Buffer): void {
-  socket.end(alert);
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LIMITS.lingerMs).unref();
-  socket.once('end', () => socket.destroy());
-  socket.once('close', () => clearTimeout(timer));
 }
 
 function listenError(error: Error, host: string, port: number): PortalError {

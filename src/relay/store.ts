@@ -104,6 +104,8 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     if (this.#commit) this.#commitAll();
+    // All in the one file again, so that a copy of it is a backup.
+    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#db.close();
   }
 

@@ -4,6 +4,7 @@ import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import type { Lease } from './leases.js';
 import { plainAddress } from './names.js';
+import { ALERTS, refuse } from './refuse.js';
 
 export interface VisitorBounds {
   readonly maxWaitingVisitors: number;
@@ -54,7 +55,7 @@ export class Visitor {
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
   giveUp(): void {
     this.#leaveLine();
-    this.#socket.destroy();
+    refuse(this.#socket, ALERTS.unavailable);
   }
 
   /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
@@ -123,6 +124,7 @@ export class VisitorGate {
     this.#bounds = bounds;
     this.splices = new SpliceSet({
       idleMs: bounds.visitorIdleMs,
+      halfClosedMs: LIMITS.halfClosedMs,
       lifetimeMs: bounds.visitorLifetimeMs,
       firstAnswerMs: bounds.firstAnswerMs,
     });
@@ -135,7 +137,7 @@ export class VisitorGate {
     head: Buffer,
   ): void {
     if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
-      socket.destroy();
+      refuse(socket, ALERTS.unavailable);
       return;
     }
     // Whoever sits on the agent's own network must not be able to answer a certificate challenge for it.

@@ -182,12 +182,15 @@ describe('an agent that misuses its data connections', () => {
   });
 });
 
+/** A fatal TLS alert: the name is known, but nobody came to serve it. */
+const INTERNAL_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 80]);
+
 describe('a visitor in line', () => {
   it('waits no longer than it may', async () => {
     const { at, peer } = await relayWith({ visitorWaitMs: 80 });
     await peer.lease('web');
     const visitor = await knock(at, 'web.localhost');
-    expect(await visitor.closed).toEqual({ how: 'end', received: Buffer.alloc(0) });
+    expect(await visitor.closed).toEqual({ how: 'end', received: UNAVAILABLE });
     expect(at.counts().visitors).toBe(0);
   });
 
@@ -196,7 +199,7 @@ describe('a visitor in line', () => {
     await peer.lease('web');
     const line = [];
     for (let i = 0; i < 5; i++) line.push(await knock(at, 'web.localhost'));
-    await line[3]!.closed;
+    expect(await line[3]!.closed).toEqual({ how: 'end', received: INTERNAL_ERROR });
     await line[4]!.closed;
     peer.answerDials();
     const served = await Promise.all([peer.visited(), peer.visited(), peer.visited()]);

@@ -29,6 +29,7 @@ export class StreamHandler implements ModeHandler, ProbeTarget {
   #certificate: ServingCertificate;
   readonly #splices = new SpliceSet({
     idleMs: LIMITS.visitorIdleMs,
+    halfClosedMs: LIMITS.halfClosedMs,
     lifetimeMs: LIMITS.visitorLifetimeMs,
     firstAnswerMs: 0,
   });
