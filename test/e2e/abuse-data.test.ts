@@ -190,7 +190,7 @@ describe('a visitor in line', () => {
     const { at, peer } = await relayWith({ visitorWaitMs: 80 });
     await peer.lease('web');
     const visitor = await knock(at, 'web.localhost');
-    expect(await visitor.closed).toEqual({ how: 'end', received: UNAVAILABLE });
+    expect(await visitor.closed).toEqual({ how: 'end', received: INTERNAL_ERROR });
     expect(at.counts().visitors).toBe(0);
   });
 
