@@ -5,6 +5,7 @@ import { checkRoutes } from './check-routes.js';
 import { checkTarget, embeddedPort } from './check-target.js';
 import { checkUnique } from './check-unique.js';
 import { shown } from './explain.js';
+import { maskUrl } from './mask-urls.js';
 import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
 import { dnsLabel } from './variables.js';
@@ -55,7 +56,7 @@ function checkName(services: Tree | undefined, key: string, service: Tree, repor
   if (child(service, 'name') || DNS_LABEL.test(key)) return;
   const rename = key.includes('${')
     ? `Variables are not replaced in keys; write \`name: ${key}\` below a plain key.`
-    : `Rename it, or add a name, as in \`name: ${dnsLabel(key)}\`.`;
+    : `Rename it, or add a name, as in \`name: ${dnsLabel(maskUrl(key))}\`.`;
   report(['services', key], {
     message: `the key ${JSON.stringify(key)} is also the service's name, and that must be one DNS label`,
     hint: rename,

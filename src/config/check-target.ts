@@ -2,6 +2,7 @@ import { parseTarget, type Target } from '../net/target.js';
 import { DEFAULT_EMBEDDED_PORT } from './normalise.js';
 import type { Report } from './check.js';
 import { shown } from './explain.js';
+import { maskUrl } from './mask-urls.js';
 import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
@@ -16,10 +17,12 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
     target = parseTarget(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // The parser's own words quote the value, which nobody may see if it came out of a variable.
-    const message = tree.interpolated
-      ? `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`
-      : error.message;
+    // The parser's own words quote the value, which nobody may see if it came out of a variable or is a secret.
+    const mayQuote = !tree.interpolated && !tree.secret && maskUrl(text) === text;
+    const message =
+      mayQuote || !/["\d]/.test(error.message)
+        ? error.message
+        : `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`;
     report(path, { message, hint: 'For example 3000, localhost:3000 or unix:/run/app.sock.' });
     return;
   }

@@ -1,4 +1,5 @@
 import { finding, type Complaint, type Finding } from './finding.js';
+import { maskUrl } from './mask-urls.js';
 import { portalSchema, type Schema, type SchemaError } from './schema.js';
 import { isSecret, MASK } from './secrets.js';
 import { sourceText } from './source.js';
@@ -208,9 +209,9 @@ function exampleOf(schema: Schema, path: Path): string | undefined {
 export function shown(root: Tree, path: Path): string {
   const tree = treeAt(root, path);
   if (tree?.kind !== 'scalar') return subject(path);
-  if (isSecret(path)) return MASK;
-  if (tree.interpolated) return `the value of ${quoted(unquoted(sourceText(tree.place)))}`;
-  return typeof tree.value === 'string' ? quoted(tree.value) : String(tree.value);
+  if (tree.secret || isSecret(path)) return MASK;
+  if (tree.interpolated) return `the value of ${quoted(maskUrl(unquoted(sourceText(tree.place))))}`;
+  return typeof tree.value === 'string' ? quoted(maskUrl(tree.value)) : String(tree.value);
 }
 
 function unquoted(text: string): string {

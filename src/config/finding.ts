@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../lib/errors.js';
 import { codeFrame } from './frame.js';
+import { maskUrl, maskUrls } from './mask-urls.js';
 import type { Problem } from './problem.js';
 import type { Place } from './source.js';
 import { placeOf, toPointer, type Path, type Tree } from './tree.js';
@@ -47,10 +48,10 @@ export function toProblems(findings: readonly Finding[], secrets: readonly Place
     .map(({ place, path, code, message, hint }) => ({
       file: place.source.file,
       ...place.source.position(place.start),
-      path: toPointer(path),
+      path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
       code,
-      message,
-      ...(hint === undefined ? {} : { hint }),
+      message: maskUrls(message),
+      ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
       ...(place.source.text === '' ? {} : { frame: codeFrame(place, secrets) }),
     }));
 }

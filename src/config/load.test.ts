@@ -197,7 +197,80 @@ describe('variables', () => {
   });
 });
 
+describe('.env', () => {
+  const text = 'version: 1\nservices: { web: "${A}" }';
+
+  it('is passed over when it is a directory, as a virtual environment of Python is', async () => {
+    await files({ 'portal.yaml': MINIMAL, '.env/pyvenv.cfg': '' });
+    expect((await loaded()).desired.services).toHaveLength(1);
+  });
+
+  it('may begin with a byte order mark', async () => {
+    await files({ 'portal.yaml': text, '.env': '\ufeffA=3001\n' });
+    expect((await loaded()).desired.services[0]?.target).toMatchObject({ port: 3001 });
+  });
+
+  it('has each line that says nothing told by its number, never by its text', async () => {
+    const dotenv = 'hunter2\r\nB="one\ntwo\n" # x\n# c\n\n  =hunter2\nexport A=3001\nC=\'open\nhunter2';
+    await files({ 'portal.yaml': text, '.env': dotenv });
+    const { warnings, desired } = await loaded();
+    expect(warnings.map(({ file, line }) => `${file}:${line}`)).toEqual(['.env:1', '.env:7', '.env:10']);
+    expect(JSON.stringify(warnings)).not.toContain('hunter2');
+    expect(desired.services[0]?.target).toMatchObject({ port: 3001 });
+  });
+});
+
+describe('what is not UTF-8', () => {
+  it.each([
+    ['portal.yaml', Buffer.from('version: 1 # caf\u00e9', 'latin1')],
+    ['portal.yaml', Buffer.from(`\ufeff${MINIMAL}`, 'utf16le')],
+    ['portal.yaml', Buffer.from(MINIMAL, 'utf16le')],
+    ['portal.local.yaml', Buffer.from(MINIMAL, 'utf16le')],
+    ['.env', Buffer.from('\ufeffA=1', 'utf16le')],
+  ])('is said of %s', async (name, bytes) => {
+    await files({ 'portal.yaml': MINIMAL });
+    await writeFile(join(dir, name), bytes);
+    const told = await problems();
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatchObject({ code: 'config_unreadable' });
+    expect(told[0]?.message).toContain(`${name} is not UTF-8; save it as UTF-8`);
+  });
+
+  it('is said of standard input', async () => {
+    const text = Buffer.from(`\ufeff${MINIMAL}`, 'utf16le').toString();
+    const stdin = async (): Promise<string> => text;
+    expect(await problems({ file: '-', stdin })).toMatchObject([
+      { message: '<stdin> is not UTF-8; save it as UTF-8' },
+    ]);
+  });
+});
+
 describe('the overlay', () => {
+  it('adds to a service written as its target alone, and replaces the target of a mapping alone', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices:\n  web: 4000\n  api: { target: 1, name: x }\n  old: 1\n',
+      'portal.local.yaml': 'services:\n  web: { carrier: tls }\n  api: 4001\n  old: null\n',
+    });
+    expect((await loaded()).desired.services).toMatchObject([
+      { service: 'web', carrier: 'tls', target: { port: 4000 } },
+      { service: 'api', name: 'x', target: { port: 4001 } },
+    ]);
+  });
+
+  it('does so for a route, too, and errors keep their places', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices:\n  web: 70000\n  api: { mode: http, routes: { /: 70001 } }\n',
+      'portal.local.yaml':
+        'services:\n  web: { carrier: tls }\n  api: { routes: { /: { stripPrefix: true } } }\n',
+    });
+    expect(await problems()).toMatchObject([
+      { file: 'portal.yaml', line: 3, column: 8, path: '/services/web/target' },
+      { line: 4, column: 16 },
+      { line: 4 },
+      { file: 'portal.yaml', line: 4, column: 35, path: '/services/api/routes/~1/target' },
+    ]);
+  });
+
   it('is merged, beside a file of any name, and errors point into the right one', async () => {
     await files({
       'dev.yaml': 'version: 1\nservices:\n  web: 3000\n  api: { target: 1, name: x }\n  old: 2\n',

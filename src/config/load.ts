@@ -1,17 +1,19 @@
-import { readFile } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
+import { parseDotenv, type Dotenv } from './dotenv.js';
 import { explain } from './explain.js';
 import { findConfig, type Found } from './find.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
-import { mergePatch } from './merge.js';
+import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
-import { parse, type Parsed } from './parse.js';
+import { parse } from './parse.js';
 import type { Problem } from './problem.js';
-import { maskSecrets, secretPlaces, secretPlacesOfComments, secretPlacesOfText } from './secrets.js';
-import { Source, type Place } from './source.js';
+import { maskSecrets } from './secrets.js';
+import { Source } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
 import { findUnsupported } from './unsupported.js';
@@ -110,7 +112,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
   const [main, overlay, dotenv] = await Promise.all([
     found.kind === 'stdin' ? (options.stdin?.() ?? '') : readText(found.path, found.shown),
     inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay),
-    readText(inputs.dotenv, inputs.dotenv),
+    readDotenv(inputs.dotenv),
   ]);
   if (main === undefined) {
     throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {
@@ -118,6 +120,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
     });
   }
   if (main.length > MAX_BYTES) throw tooLarge(shownName(found));
+  if (found.kind === 'stdin' && /^(?:\ufffd|.?.?.?\0)/s.test(main)) throw notUtf8('<stdin>');
   return { main, overlay, dotenv };
 }
 
@@ -126,7 +129,9 @@ async function readText(path: string, shown: string): Promise<string | undefined
   try {
     const bytes = await readFile(path);
     if (bytes.length > MAX_BYTES) throw tooLarge(shown);
-    return bytes.toString('utf8');
+    // ASCII in UTF-16 without a byte order mark is UTF-8, too, with a NUL for every other character.
+    if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
+    return bytes.toString('utf8').replace(/^\ufeff/, '');
   } catch (error) {
     if (error instanceof PortalError) throw error;
     const code = systemCode(error);
@@ -136,6 +141,19 @@ async function readText(path: string, shown: string): Promise<string | undefined
       hint: code === 'EISDIR' ? 'It is a directory; name the file in it.' : 'Check its permissions.',
     });
   }
+}
+
+/** A directory called `.env` is a virtual environment of Python, and none of our business. */
+async function readDotenv(path: string): Promise<string | undefined> {
+  const isDirectory = await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  return isDirectory ? undefined : readText(path, path);
+}
+
+function notUtf8(shown: string): PortalError {
+  return new PortalError('config_unreadable', `${shown} is not UTF-8; save it as UTF-8`);
 }
 
 function tooLarge(shown: string): PortalError {
@@ -152,15 +170,14 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   const overlay =
     texts.overlay === undefined ? undefined : parse(new Source(localName(shownName(found)), texts.overlay));
   const parsed = overlay ? [main, overlay] : [main];
-  const secrets = parsed.flatMap(secretsOf);
+  const secrets = parsed.flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);
   if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };
 
-  const merged = mergeOverlay(main.tree, overlay?.tree);
-  const { tree, findings, warnings } = substitute(
-    merged,
-    variables(options.env, texts.dotenv, options.userName),
-  );
+  const merged = withOverlay(main.tree, overlay?.tree);
+  const dotenv = parseDotenv(texts.dotenv ?? '');
+  const lookup = variables(options.env, dotenv.values, options.userName);
+  const { tree, findings, warnings } = substitute(merged, lookup, secrets);
   const verdict = validateTree(tree);
   const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree), findUnsupported(tree)];
   const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);
@@ -168,20 +185,32 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   return {
     ok: true,
     desired: normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory),
-    effective: maskSecrets(verdict.config),
-    warnings: toProblems(warnings, secrets),
+    effective: maskSecrets(verdict.config, tree),
+    warnings: [...toProblems(warnings, secrets), ...junkLines(dotenv, dotenvName(found))],
   };
 }
 
 /** An overlay with nothing in it, comments apart, changes nothing. */
-function mergeOverlay(main: Tree, overlay: Tree | undefined): Tree {
+function withOverlay(main: Tree, overlay: Tree | undefined): Tree {
   if (!overlay || (overlay.kind === 'scalar' && overlay.value === null)) return main;
-  return mergePatch(main, overlay);
+  return mergeOverlay(main, overlay);
 }
 
-function secretsOf({ source, tree, broken }: Parsed): Place[] {
-  const text = broken ? secretPlacesOfText(source) : secretPlacesOfComments(source);
-  return [...secretPlaces(tree), ...text];
+function dotenvName(found: Found): string {
+  return found.kind === 'stdin' ? '.env' : join(dirname(found.shown), '.env');
+}
+
+/** A warning for each; without its text, which may be a secret. */
+function junkLines({ junk }: Dotenv, file: string): Problem[] {
+  return junk.map((line) => ({
+    file,
+    line,
+    column: 1,
+    path: '',
+    code: 'config_invalid',
+    message: 'this line is neither NAME=value nor a comment; it is left out',
+    hint: 'A value over several lines needs quotes around it.',
+  }));
 }
 
 /** A problem with a file as a whole, or with its absence. */

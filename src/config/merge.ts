@@ -22,6 +22,58 @@ export function mergePatch(target: Tree | undefined, patch: Tree): Tree {
   return { kind: 'map', place: (base ?? patch).place, entries };
 }
 
+/**
+ * Lays the overlay over the configuration: as `mergePatch` does, but a service or a route that is written as its
+ * target alone meets a mapping as the mapping it stands for, so that neither takes away what the other says.
+ */
+export function mergeOverlay(base: Tree, overlay: Tree): Tree {
+  const [one, other] = alignAt('services', base, overlay, (service, patch) =>
+    alignAt('routes', ...expand(service, patch), expand),
+  );
+  return mergePatch(one, other);
+}
+
+type Pair = readonly [base: Tree, overlay: Tree];
+type Align = (base: Tree, overlay: Tree) => Pair;
+
+/** Aligns what two mappings have in common in the mapping below `key`. */
+function alignAt(key: string, base: Tree, overlay: Tree, align: Align): Pair {
+  return alignShared(base, overlay, [key], (one, other) =>
+    alignShared(one, other, other.kind === 'map' ? other.entries.keys() : [], align),
+  );
+}
+
+function alignShared(base: Tree, overlay: Tree, keys: Iterable<string>, align: Align): Pair {
+  if (base.kind !== 'map' || overlay.kind !== 'map') return [base, overlay];
+  const [one, other] = [new Map(base.entries), new Map(overlay.entries)];
+  for (const key of keys) {
+    const [from, patch] = [one.get(key), other.get(key)];
+    if (!from || !patch) continue;
+    const [value, patchValue] = align(from.value, patch.value);
+    one.set(key, { ...from, value });
+    other.set(key, { ...patch, value: patchValue });
+  }
+  return [
+    { ...base, entries: one },
+    { ...overlay, entries: other },
+  ];
+}
+
+function expand(base: Tree, overlay: Tree): Pair {
+  if (isTargetAlone(base) && overlay.kind === 'map') return [asMapping(base), overlay];
+  if (base.kind === 'map' && isTargetAlone(overlay)) return [base, asMapping(overlay)];
+  return [base, overlay];
+}
+
+function isTargetAlone(tree: Tree): boolean {
+  return tree.kind === 'scalar' && tree.value !== null;
+}
+
+function asMapping(target: Tree): Tree {
+  const { place } = target;
+  return { kind: 'map', place, entries: new Map([['target', { keyPlace: place, value: target }]]) };
+}
+
 function isNull(tree: Tree): boolean {
   return tree.kind === 'scalar' && tree.value === null;
 }

@@ -1,5 +1,12 @@
 import { isAlias, isMap, isScalar, parseDocument, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
 import type { Finding } from './finding.js';
+import {
+  secretPlaces,
+  secretPlacesOfComments,
+  secretPlacesOfNodes,
+  secretPlacesOfText,
+  secretPlacesOfUrls,
+} from './secret-places.js';
 import type { Place, Source } from './source.js';
 import { syntaxWords } from './syntax-words.js';
 import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
@@ -14,6 +21,8 @@ export interface Parsed {
   /** The text could not be read in full, so that nothing can be said about what it holds. */
   readonly broken: boolean;
   readonly findings: readonly Finding[];
+  /** Every secret of the text, whether or not the tree has it. */
+  readonly secrets: readonly Place[];
 }
 
 /**
@@ -33,7 +42,13 @@ export function parse(source: Source): Parsed {
 function giveUp(source: Source, message: string): Parsed {
   const place = { source, start: 0, end: 0 };
   const tree: Tree = { kind: 'scalar', place, value: null, interpolated: false };
-  return { source, tree, broken: true, findings: [syntax(source, 0, 0, [], message)] };
+  return {
+    source,
+    tree,
+    broken: true,
+    findings: [syntax(source, 0, 0, [], message)],
+    secrets: secretPlacesOfText(source),
+  };
 }
 
 function syntax(
@@ -87,7 +102,13 @@ class Parser {
       return giveUp(this.#source, message);
     }
     const broken = document.errors.length + document.warnings.length > 0;
-    return { source: this.#source, tree, broken, findings: this.#findings };
+    const secrets = [
+      ...secretPlaces(tree),
+      ...secretPlacesOfNodes(this.#source, document.contents),
+      ...(broken ? secretPlacesOfText(this.#source) : secretPlacesOfComments(this.#source)),
+      ...secretPlacesOfUrls(this.#source),
+    ];
+    return { source: this.#source, tree, broken, findings: this.#findings, secrets };
   }
 
   /** `{` opens a mapping inside `[ ]` and `{ }`, so `${NAME}` breaks there unless it is quoted. */

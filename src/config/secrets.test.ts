@@ -1,7 +1,14 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatProblem } from './frame.js';
 import { loadConfig } from './load.js';
+import { parse } from './parse.js';
 import { isSecret, maskSecrets } from './secrets.js';
+import { Source } from './source.js';
+import { substitute } from './substitute.js';
+import { toValue } from './tree.js';
 
 const SECRET = 'hunter2secret';
 
@@ -37,8 +44,85 @@ describe('no secret is shown', () => {
     'version: 1\nservices:\n  a: { target: 1, mode: "${SECRET}", metadata: { n: "${SECRET}" } }\n',
     'version: "${SECRET}"\nrelays: { urls: ["${SECRET}", "https://x/${SECRET}"] }\nservices: { a: 1 }\n',
     'version: 1\nservices:\n  a: { target: 1, name: x, hostname: "${SECRET}", access: { allowIps: ["${SECRET}"] } }\n',
+    // A key that is there twice, or where none may be: the tree keeps one of them.
+    `version: 1\nservices:\n  a:\n    target: 1\n    access:\n      pin: AAAA\n      pin: ${SECRET}\n`,
+    `version: 1\nservices:\n  a: { target: 1, access: { pin: AAAA, pin: ${SECRET} } }\n`,
+    `version: 1\nservices:\n  a:\n    target: 1\n    access: { pin: AAAA }\n    access: { pin: ${SECRET} }\n`,
+    `version: 1\nservices: { a: 1 }\nservices: { a: { target: 1, access: { pin: ${SECRET} } } }\n`,
+    `version: 1\nservices:\n  a: { mode: http, routes: { /: { target: 1, headers: { X: a, X: ${SECRET} } } } }\n`,
+    `version: 1\nservices:\n  a: { nope: 1, target: 1, access: { pin: AAAA, <<: { pin: ${SECRET} } } }\n`,
+    `version: 1\nservices:\n  a: { nope: 1, target: 1, access: { [pin]: ${SECRET} } }\n`,
+    `version: 1\nservices:\n  a: { nope: 1, target: 1, __proto__: { pin: ${SECRET} } }\n`,
+    `version: 1\nservices:\n  a: { target: 1, access: { pin: { ${SECRET} }, nope: 1 } }\n`,
+    // Line ends of old.
+    `version: 1\rservices:\r  a:\r    target: 1\r    access:\r      pin: ${SECRET}\r    nope: 1\r`,
+    `version: 1\rservices:\r  a:\r    target: [\r    access:\r      pin: ${SECRET}\r`,
+    // URLs
+    ...[
+      `http://u:${SECRET}@h:1`,
+      `http://u:${SECRET}@h:99999`,
+      `"http://u:${SECRET} x@h:99999"`,
+      `http://u:${SECRET}/x@h:1`,
+      `"http:\\/\\/u:${SECRET}@h:1"`,
+      `u:${SECRET}@h:1`,
+      `http://${SECRET}@h:99999`,
+      `http://h:1/?token=${SECRET}`,
+      `http://h:99999/?token=${SECRET}`,
+      `"http://h:99999/?token=x ${SECRET}"`,
+      `http://h:99999#${SECRET}`,
+      `http://u?p@h:99999/?token=${SECRET}`,
+      `http://u:p@h:99999/?to=x@${SECRET}`,
+    ].flatMap((url) => [
+      `version: 1\nservices:\n  a: ${url}\n`,
+      `version: 1\nservices:\n  a: [\n  b: ${url}\n`,
+      `version: 1\nservices:\n  a: { target: 0, x: ${url} }\n`,
+      `version: 1\nservices:\n  a: 0 # ${url.replace(' ', '')}\n`,
+      `version: 1\nrelays: { urls: [${url.replace('http:', 'https:')}] }\nservices: {}\n`,
+    ]),
+    `version: 1\nservices:\n  "http://u:${SECRET}@h": 1\n`,
+    // Aliases, of a secret and as one
+    ...[
+      'name: *p',
+      'target: *p',
+      'hostname: *p',
+      'expires: *p',
+      'metadata: { x: *p }',
+      'via: *p',
+      'port: *p',
+    ].flatMap((use) => [
+      `version: 1\nservices:\n  a: { target: 1, access: { pin: &p "$${SECRET} x" }, ${use} }\n`,
+      `version: 1\nservices:\n  a: { target: 1, access: { pin: AAAA, pin: &p "${SECRET} x" }, ${use} }\n`,
+      `version: 1\nservices:\n  a: { target: 1, ${use.replace('*p', `&p "$${SECRET} x"`)}, access: { pin: *p } }\n`,
+    ]),
   ])('%j', async (text) => {
     expect(await everythingSaid(text)).not.toContain(SECRET);
+  });
+
+  it('after the overlay took the PIN away', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'portal-secrets-'));
+    const text = `version: 1\nservices:\n  a: { target: 1, access: { pin: &p "${SECRET} x" }, name: *p }\n`;
+    await writeFile(join(dir, 'portal.yaml'), text);
+    await writeFile(join(dir, 'portal.local.yaml'), 'services: { a: { access: null } }');
+    const result = await loadConfig({ cwd: dir, env: {} });
+    await rm(dir, { recursive: true });
+    expect(result.ok).toBe(false);
+    expect(JSON.stringify(result)).not.toContain(SECRET);
+  });
+
+  it('in the effective configuration, when an alias repeats it', async () => {
+    const text = `version: 1\nservices:\n  a: { target: 1, metadata: { x: &p ${SECRET} }, tls: local }\nrelays: { embedded: {} }\n`;
+    const said = await everythingSaid(text);
+    expect(said).toContain(SECRET);
+    const tree = parse(new Source('x', `access: { pin: &p ${SECRET} }\nn: *p`));
+    const { tree: marked } = substitute(tree.tree, () => undefined, tree.secrets);
+    expect(maskSecrets(toValue(marked), marked)).toEqual({ access: { pin: '****' }, n: '****' });
+  });
+
+  it('and what is no secret still is', async () => {
+    const text = 'version: 1\nservices:\n  a: http://${HOST:?where is it}:99999 # by me@example.com\n';
+    expect(await everythingSaid(text)).toContain('http://${HOST:?where is it}:99999 # by me@example.com');
+    const relay = 'version: 1\nrelays: { urls: ["https://u:p@h?x=y"] }\nservices: {}\n';
+    expect(await everythingSaid(relay)).toContain('["https://****@h?****"]');
   });
 
   it('in the effective configuration', () => {

@@ -1,5 +1,4 @@
-import type { Place, Source } from './source.js';
-import type { Path, Tree } from './tree.js';
+import { child, type Path, type Tree } from './tree.js';
 
 /** What stands in place of a secret wherever one would be printed. */
 export const MASK = '****';
@@ -24,74 +23,21 @@ function isFreeName(path: Path, index: number): boolean {
   return path[index - 1] === 'routes' || path[index - 1] === 'metadata';
 }
 
-/** Places of every secret scalar of one document. */
-export function secretPlaces(root: Tree): Place[] {
-  const places: Place[] = [];
-  const path: (string | number)[] = [];
-  const visit = (tree: Tree, part: string | number): void => {
-    path.push(part);
-    walk(tree);
-    path.pop();
-  };
-  const walk = (tree: Tree): void => {
-    if (tree.kind === 'map') for (const [key, entry] of tree.entries) visit(entry.value, key);
-    else if (tree.kind === 'list') for (const [index, item] of tree.items.entries()) visit(item, index);
-    else if (isSecret(path)) places.push(tree.place);
-  };
-  walk(root);
-  return places;
-}
-
-const SECRET_LINE = /^.*?\b(?:pins?|headers?)["']?[ \t]*:[ \t]*/i;
-
 /**
- * The same for a text that does not parse, so that its structure cannot be relied on: the rest of a line
- * after a secret's key, and every line indented below it. It rather masks too much.
+ * A copy of a plain value with every secret in it masked.
+ * @param tree what the value came from: it knows which scalars are secrets reused through an alias
  */
-export function secretPlacesOfText(source: Source): Place[] {
-  return secretsInLines(source, linesOf(source));
-}
-
-/** The same for what is commented out: a PIN put aside is still a PIN. */
-export function secretPlacesOfComments(source: Source): Place[] {
-  const comments = linesOf(source).map((line) => {
-    const mark = /(?:^|\s)#\|?/.exec(line);
-    if (!mark) return '';
-    const end = mark.index + mark[0].length;
-    return ' '.repeat(end) + line.slice(end);
-  });
-  return secretsInLines(source, comments);
-}
-
-function linesOf(source: Source): string[] {
-  return source.lineStarts.map((start, index) =>
-    source.text.slice(start, source.lineStarts[index + 1]).trimEnd(),
-  );
-}
-
-function secretsInLines(source: Source, lines: readonly string[]): Place[] {
-  const places: Place[] = [];
-  let openIndent = Infinity;
-  for (const [index, line] of lines.entries()) {
-    const indent = line.search(/\S/);
-    if (indent === -1) continue;
-    if (indent <= openIndent) openIndent = Infinity;
-    const key = SECRET_LINE.exec(line)?.[0];
-    if (key !== undefined) openIndent = Math.min(openIndent, indent);
-    const from = key?.length ?? (indent > openIndent ? indent : undefined);
-    const start = source.lineStarts[index]!;
-    if (from !== undefined) places.push({ source, start: start + from, end: start + line.length });
-  }
-  return places;
-}
-
-/** A copy of a plain value with every secret in it masked. */
-export function maskSecrets(value: unknown, path: Path = []): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => maskSecrets(item, [...path, index]));
+export function maskSecrets(value: unknown, tree?: Tree, path: Path = []): unknown {
+  if (Array.isArray(value))
+    return value.map((item, index) => maskSecrets(item, child(tree, index), [...path, index]));
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(
-      Object.entries(value).map(([key, inner]) => [key, maskSecrets(inner, [...path, key])]),
+      Object.entries(value).map(([key, inner]) => [
+        key,
+        maskSecrets(inner, child(tree, key), [...path, key]),
+      ]),
     );
   }
-  return isSecret(path) && value !== null ? MASK : value;
+  const secret = isSecret(path) || (tree?.kind === 'scalar' && tree.secret);
+  return secret && value !== null ? MASK : value;
 }

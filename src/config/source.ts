@@ -7,7 +7,8 @@ export class Source {
 
   constructor(file: string, text: string) {
     this.file = file;
-    this.text = text;
+    // A lone CR is a line break in YAML, though not to the YAML library; no offset moves.
+    this.text = text.replace(/\r(?!\n)/g, '\n');
   }
 
   /** Line and column, both 1-based, of an offset in UTF-16 units. Offsets past the end mean the end. */

@@ -1,7 +1,7 @@
 import type { Finding } from './finding.js';
 import { interpolate, type Lookup } from './interpolate.js';
 import { isSecret } from './secrets.js';
-import { sourceText, type Place } from './source.js';
+import { sourceText, type Place, type Source } from './source.js';
 import type { Entry, Path, ScalarTree, Tree } from './tree.js';
 
 export interface Substituted {
@@ -11,8 +11,15 @@ export interface Substituted {
   readonly warnings: readonly Finding[];
 }
 
-/** Interpolates every text of a tree, keys excepted: on values that are parsed already, so none can inject YAML. */
-export function substitute(root: Tree, lookup: Lookup): Substituted {
+/**
+ * Interpolates every text of a tree, keys excepted: on values that are parsed already, so none can inject YAML.
+ * Scalars at one of the places of `secrets` are marked, wherever an alias has put them.
+ */
+export function substitute(root: Tree, lookup: Lookup, secrets: readonly Place[]): Substituted {
+  const secretStarts = new Map<Source, Set<number>>();
+  for (const { source, start } of secrets) {
+    secretStarts.set(source, (secretStarts.get(source) ?? new Set()).add(start));
+  }
   const findings: Finding[] = [];
   const warnings: Finding[] = [];
   const done = new Map<Tree, Tree>();
@@ -36,7 +43,9 @@ export function substitute(root: Tree, lookup: Lookup): Substituted {
       }
       return { ...tree, entries };
     }
-    return typeof tree.value === 'string' ? scalar(tree, tree.value, path) : tree;
+    const secret = secretStarts.get(tree.place.source)?.has(tree.place.start) ?? false;
+    const marked = secret ? { ...tree, secret } : tree;
+    return typeof tree.value === 'string' ? scalar(marked, tree.value, path) : marked;
   };
 
   const scalar = (tree: ScalarTree, value: string, path: Path): Tree => {
@@ -50,17 +59,17 @@ export function substitute(root: Tree, lookup: Lookup): Substituted {
         hint,
       });
     }
-    for (const name of result.bareNames) warnings.push(bareName(tree.place, path, name));
+    for (const name of result.bareNames) warnings.push(bareName(tree, path, name));
     return { ...tree, value: result.text, interpolated: result.substituted };
   };
 
   return { tree: visit(root, []), findings, warnings };
 }
 
-function bareName(scalar: Place, path: Path, name: string): Finding {
-  const shown = isSecret(path) ? 'NAME' : name;
+function bareName({ place, secret }: ScalarTree, path: Path, name: string): Finding {
+  const shown = secret || isSecret(path) ? 'NAME' : name;
   return {
-    place: placeWithin(scalar, `$${name}`),
+    place: placeWithin(place, `$${name}`),
     path,
     code: 'config_invalid',
     message: `$${shown} is taken as it is, not as a variable`,

@@ -1,16 +1,15 @@
 import { userInfo } from 'node:os';
-import { parseEnv } from 'node:util';
+import type { Dotenv } from './dotenv.js';
 import type { Lookup } from './interpolate.js';
 
 /**
  * Where `${…}` takes its values from: `${user}`, then the environment, then the `.env` beside the file.
- * @param dotenv text of the .env file, if there is one
+ * @param dotenv what the .env file sets
  */
-export function variables(env: NodeJS.ProcessEnv, dotenv: string | undefined, userName?: string): Lookup {
-  const file = dotenv === undefined ? {} : parseEnv(dotenv);
+export function variables(env: NodeJS.ProcessEnv, dotenv: Dotenv['values'], userName?: string): Lookup {
   return (name) => {
     if (name === 'user') return dnsLabel(userName ?? loginName(env));
-    return env[name] ?? (Object.hasOwn(file, name) ? file[name] : undefined);
+    return env[name] ?? (Object.hasOwn(dotenv, name) ? dotenv[name] : undefined);
   };
 }
 
