@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { homedir, userInfo } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 
 /** Where Portal keeps its files. Nothing else in the program builds such a path. */
 export interface Paths {
@@ -15,11 +15,12 @@ export interface Paths {
 
 /**
  * `PORTAL_HOME` moves everything into one folder; without it the XDG base directories
- * (XDG Base Directory Specification 0.8) are followed on every platform.
+ * (XDG Base Directory Specification 0.8) are followed on every platform: one that is empty counts as unset, a
+ * relative one is ignored. Every path is absolute: a key must never lie where the program happened to start.
  */
 export function portalPaths(env: NodeJS.ProcessEnv): Paths {
-  const home = env['PORTAL_HOME'];
-  if (home) {
+  if (env['PORTAL_HOME']) {
+    const home = resolve(env['PORTAL_HOME']);
     return {
       identityFile: join(home, 'identity.json'),
       caDir: join(home, 'ca'),
@@ -27,14 +28,33 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       runDir: join(home, 'run'),
     };
   }
-  const user = env['HOME'] ?? homedir();
-  const config = join(env['XDG_CONFIG_HOME'] ?? join(user, '.config'), 'portal');
-  const data = join(env['XDG_DATA_HOME'] ?? join(user, '.local', 'share'), 'portal');
-  const state = join(env['XDG_STATE_HOME'] ?? join(user, '.local', 'state'), 'portal');
+  const user = homeFolder(env);
+  const config = join(absolute(env['XDG_CONFIG_HOME']) ?? join(user, '.config'), 'portal');
+  const data = join(absolute(env['XDG_DATA_HOME']) ?? join(user, '.local', 'share'), 'portal');
+  const state = join(absolute(env['XDG_STATE_HOME']) ?? join(user, '.local', 'state'), 'portal');
+  const runtime = absolute(env['XDG_RUNTIME_DIR']);
   return {
     identityFile: join(config, 'identity.json'),
     caDir: join(data, 'ca'),
     relayDir: join(state, 'relay'),
-    runDir: env['XDG_RUNTIME_DIR'] ? join(env['XDG_RUNTIME_DIR'], 'portal') : join(state, 'run'),
+    runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };
 }
+
+/** The person's own folder, absolute. */
+export function homeFolder(env: NodeJS.ProcessEnv): string {
+  // homedir() repeats HOME, also an empty one; only the system's list of users is beyond that.
+  return absolute(env['HOME']) ?? absolute(homedir()) ?? listedHome();
+}
+
+function listedHome(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    // A user id without an entry, as containers have them; what cannot be written there says so.
+    return resolve('/');
+  }
+}
+
+const absolute = (path: string | undefined): string | undefined =>
+  path !== undefined && isAbsolute(path) ? path : undefined;

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { openLocalCa } from '../../agent/certificates/local-ca.js';
+import { homeFolder } from '../../lib/paths.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { createStyle } from '../style.js';
@@ -18,7 +18,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const commands = trustCommands(
     {
       platform: process.platform,
-      home: context.env['HOME'] ?? homedir(),
+      home: homeFolder(context.env),
       isRoot: process.getuid?.() === 0,
       exists: existsSync,
     },

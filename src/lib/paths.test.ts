@@ -1,0 +1,46 @@
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { portalPaths } from './paths.js';
+
+const IN_HOME = {
+  identityFile: '/home/me/.config/portal/identity.json',
+  caDir: '/home/me/.local/share/portal/ca',
+  relayDir: '/home/me/.local/state/portal/relay',
+  runDir: '/home/me/.local/state/portal/run',
+};
+
+test.each([
+  ['unset', undefined],
+  ['empty', ''],
+  ['relative', 'keys'],
+])('an XDG folder that is %s is the default one', (_, value) => {
+  const xdg = {
+    XDG_CONFIG_HOME: value,
+    XDG_DATA_HOME: value,
+    XDG_STATE_HOME: value,
+    XDG_RUNTIME_DIR: value,
+  };
+  expect(portalPaths({ HOME: '/home/me', PORTAL_HOME: '', ...xdg })).toEqual(IN_HOME);
+});
+
+test('XDG folders are followed', () => {
+  const env = { HOME: '/home/me', XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d', XDG_STATE_HOME: '/s' };
+  expect(portalPaths({ ...env, XDG_RUNTIME_DIR: '/r' })).toEqual({
+    identityFile: '/c/portal/identity.json',
+    caDir: '/d/portal/ca',
+    relayDir: '/s/portal/relay',
+    runDir: '/r/portal',
+  });
+});
+
+test.each(['', 'here'])('HOME=%j is not the current folder', (HOME) => {
+  expect(portalPaths({ HOME }).identityFile).toBe(
+    join(userInfo().homedir, '.config', 'portal', 'identity.json'),
+  );
+});
+
+test('PORTAL_HOME moves everything, a relative one from the current folder', () => {
+  expect(portalPaths({ PORTAL_HOME: '/p' }).runDir).toBe('/p/run');
+  expect(portalPaths({ PORTAL_HOME: 'p' }).identityFile).toBe(resolve('p/identity.json'));
+});
