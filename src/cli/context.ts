@@ -1,8 +1,9 @@
 import { portalPaths, type Paths } from '../lib/paths.js';
+import type { SignalExit } from './interrupts.js';
 import { Output } from './output.js';
 
-/** 0 clean, 1 failed at run time, 2 usage or configuration, 3 `plan` found changes. */
-export type ExitCode = 0 | 1 | 2 | 3;
+/** 0 clean, 1 failed at run time, 2 usage or configuration, 3 `plan` found changes; else a signal's. */
+export type ExitCode = 0 | 1 | 2 | 3 | SignalExit;
 
 /** The process as commands see it: nothing in a command reaches for `process` itself. */
 export interface Context {

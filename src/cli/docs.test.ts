@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { visibleChildren } from './completion/grammar.js';
 import { renderCliDocs } from './docs.js';
 import { COMMAND_EXAMPLES } from './examples.js';
 import { grammarOnly } from './program.js';
@@ -7,7 +8,7 @@ import { UNSUPPORTED } from './unsupported.js';
 const docs = renderCliDocs();
 
 test('the document names every command and every option', () => {
-  for (const command of grammarOnly().commands) {
+  for (const command of visibleChildren(grammarOnly())) {
     expect(docs).toContain(`## portal ${command.name()}`);
     for (const { flags } of command.options) expect(docs).toContain(`\`${flags}\``);
   }

@@ -1,5 +1,6 @@
 import type { Argument, Command, Option } from 'commander';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, type Example } from './examples.js';
+import { visibleChildren } from './completion/grammar.js';
 import { grammarOnly } from './program.js';
 
 /** docs/cli.md, read off the same tree that parses the command line. */
@@ -25,7 +26,7 @@ interface Leaf {
 }
 
 function leaves(command: Command, name: string): Leaf[] {
-  return command.commands.flatMap((child) => {
+  return visibleChildren(command).flatMap((child) => {
     const fullName = `${name} ${child.name()}`.trim();
     return child.commands.length > 0 ? leaves(child, fullName) : [{ command: child, name: fullName }];
   });
@@ -91,12 +92,12 @@ const BEHAVIOUR = `## Exit codes
 | 1 | failed at run time |
 | 2 | the command line or the configuration is wrong |
 | 3 | \`portal plan\` found changes |
-| 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM cut the orderly stop short |
+| 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM cut the orderly stop short, or the first one the waiting of \`--wait\` |
 
 ## Background agents
 
-\`portal up --detach\` returns once the agent has started, \`portal up --wait\` once every service is ready; the agent
-then runs on, and \`status\`, \`logs\` and \`down\` find it by its file. When a service fails for good, or \`--timeout\`
+\`portal up --detach\` returns once every service had its first try, \`portal up --wait\` once every one is ready; the
+agent then runs on, and \`status\`, \`logs\` and \`down\` find it by its file. When a service fails for good, or \`--timeout\`
 passes first, \`--wait\` stops the agent again and exits 1: nothing is left running that was not asked for.
 
 An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`

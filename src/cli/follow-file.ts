@@ -2,11 +2,12 @@ import type { Desired } from '../config/desired.js';
 import { followConfig } from '../config/follow.js';
 import type { LoadOptions, LoadResult } from '../config/load.js';
 import type { Problem } from '../config/problem.js';
-import { asPortalError } from '../lib/errors.js';
+import { asPortalError, type PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Runner } from '../reconcile/runner.js';
 import type { Loaded } from './load.js';
 import type { Reporter } from './reporters/reporter.js';
+import { restartRequired } from './restart-required.js';
 
 export interface FollowFile {
   readonly loading: LoadOptions;
@@ -30,8 +31,8 @@ export function followFile({ loading, loaded, select, reporter }: FollowFile) {
     };
     const onLoaded = (result: LoadResult): void => {
       if (!result.ok) return refuse(result.problems);
-      if (result.desired.identityFile !== loaded.desired.identityFile)
-        return refuse([identityChanged(result.file)]);
+      const refusal = restartRequired(loaded.desired, result.desired);
+      if (refusal) return refuse([placed(result.file, refusal)]);
       reporter.problems(result.warnings);
       runner.apply(select(result.desired)).catch(onError);
     };
@@ -44,15 +45,6 @@ export function followFile({ loading, loaded, select, reporter }: FollowFile) {
   };
 }
 
-/** Every lease belongs to the identity it was opened with. */
-function identityChanged(file: string): Problem {
-  return {
-    file,
-    line: 1,
-    column: 1,
-    path: '/identity',
-    code: 'restart_required',
-    message: 'the identity cannot change while the agent runs',
-    hint: 'Stop it with `portal down` and start it again with `portal up`.',
-  };
+function placed(file: string, { code, message, hint }: PortalError): Problem {
+  return { file, line: 1, column: 1, path: '/identity', code, message, ...(hint !== undefined && { hint }) };
 }

@@ -1,8 +1,11 @@
+import { basename } from 'node:path';
+
 /** Why a long-running command was asked to stop. */
 export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter gone';
 
 const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof EXIT_OF_SIGNAL;
+export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
 
 export interface Interrupts {
@@ -12,21 +15,47 @@ export interface Interrupts {
   dispose(): void;
 }
 
+export interface InterruptOptions {
+  /** The last that is done when the process is ended at once; nothing asynchronous comes of it any more. */
+  readonly onSecond?: (signal: StopReason) => void;
+  readonly source?: NodeJS.Process;
+}
+
+/** How a shell reports a command that was ended for this reason; undefined when it was not a signal. */
+export function exitOfSignal(reason: unknown): SignalExit | undefined {
+  return SIGNALS.includes(reason as StopSignal) ? EXIT_OF_SIGNAL[reason as StopSignal] : undefined;
+}
+
 /**
  * From here on the first SIGINT, SIGTERM or SIGHUP asks for an orderly stop, and the second ends the process
  * at once with 128 + n, which is how shells report a program that a signal ended.
  */
-export function listenForInterrupts(source: NodeJS.Process = process): Interrupts {
+export function listenForInterrupts({ onSecond, source = process }: InterruptOptions = {}): Interrupts {
   const controller = new AbortController();
   const onSignal = (signal: StopSignal): void => {
-    if (controller.signal.aborted) source.exit(EXIT_OF_SIGNAL[signal]);
+    if (controller.signal.aborted) {
+      onSecond?.(signal);
+      source.exit(EXIT_OF_SIGNAL[signal]);
+    }
     controller.abort(signal satisfies StopReason);
   };
-  for (const name of SIGNALS) source.on(name, onSignal);
+  const heard = SIGNALS.filter((name) => name !== 'SIGHUP' || !isUnderNohup(source.env));
+  // Never taken off: Node would end the process again.
+  if (!heard.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
+  for (const name of heard) source.on(name, onSignal);
   return {
     signal: controller.signal,
     dispose: () => {
-      for (const name of SIGNALS) source.off(name, onSignal);
+      for (const name of heard) source.off(name, onSignal);
     },
   };
+}
+
+/**
+ * Whoever starts us under nohup wants SIGHUP ignored. Node takes an inherited "ignore" back before any code of
+ * ours runs, so the signal mask no longer tells; what does is the `_` that shells hand to a command they run:
+ * its own path, which nohup passes on as it is.
+ */
+function isUnderNohup(env: NodeJS.ProcessEnv): boolean {
+  return basename(env['_'] ?? '') === 'nohup';
 }

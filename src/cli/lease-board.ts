@@ -41,6 +41,11 @@ export class LeaseBoard {
     return [...this.#rows.keys()].filter((service) => this.outcome(service) === outcome);
   }
 
+  /** No service is expected. */
+  get isEmpty(): boolean {
+    return this.#rows.size === 0;
+  }
+
   /** Every service failed for good, and there was one. */
   allFailed(): boolean {
     return this.#rows.size > 0 && this.services('failed').length === this.#rows.size;

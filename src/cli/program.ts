@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
-import { UNSUPPORTED } from './unsupported.js';
+import { UNSUPPORTED, UNSUPPORTED_COMMANDS } from './unsupported.js';
 
 /** Turns the way to a command's module into commander's action. */
 export type Execute = <Options extends object>(
@@ -64,6 +64,14 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
     .action(execute(() => import('./commands/completion.js')));
 
+  for (const name of UNSUPPORTED_COMMANDS) {
+    program
+      .command(name, { hidden: true })
+      .argument('[any...]')
+      .allowUnknownOption()
+      .action(execute(async () => (await import('./commands/not-there.js')).notThere(name)));
+  }
+
   program.addHelpCommand(
     new Command('help').argument('[command]').description('print help of a command').helpGroup('Tools:'),
   );
@@ -84,7 +92,7 @@ function addUp(program: Command, execute: Execute): void {
     .argument('[services...]', 'only these services')
     .addOption(file())
     .option('--no-watch', 'do not reload when the file changes')
-    .option('-d, --detach', 'run in the background; return once started')
+    .option('-d, --detach', 'run in the background; return once every service had its first try')
     .option('--wait', 'as --detach, but return once all services are ready; exit 1 if one fails')
     .addOption(seconds('--timeout <seconds>', 'how long --wait waits').default(60))
     .action(execute(() => import('./commands/up.js')));

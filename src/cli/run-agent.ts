@@ -16,6 +16,7 @@ import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
 import { packageVersion } from './program.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
+import { restartRequired } from './restart-required.js';
 
 /** Visitors get this long to finish after the first request to stop. */
 const DRAIN_MS = 10_000;
@@ -51,7 +52,8 @@ export async function runAgent(context: Context, job: AgentJob): Promise<ExitCod
 
 async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<ExitCode> {
   const { paths, stdout, stderr } = context;
-  const interrupts = listenForInterrupts();
+  let cutShort: ((reason: StopReason) => void) | undefined;
+  const interrupts = listenForInterrupts({ onSecond: (reason) => cutShort?.(reason) });
   scope.defer(() => interrupts.dispose());
   const asked = new AbortController();
   const ask = (reason: StopReason | PortalError): void => asked.abort(reason);
@@ -65,7 +67,9 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const noteStart = noticeHopelessStart(expected, () =>
     ask(new PortalError('all_failed', 'no service could be started')),
   );
+  let isStopTold = false;
   const emit = (event: PortalEvent): void => {
+    if (event.event === 'stopped') isStopTold = true;
     const timed = { time: new Date().toISOString(), ...event };
     history.add(timed);
     job.reporter.event(timed);
@@ -85,12 +89,20 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   await place.prepare();
   const control = await startControl(place.address(job.key), {
     status: () => runner.status(),
-    plan: (wanted) => runner.plan(job.select(wanted)),
+    plan: (wanted) => {
+      const refusal = restartRequired(job.desired, wanted);
+      if (refusal) throw refusal;
+      return runner.plan(job.select(wanted));
+    },
     stop: () => ask('down'),
     history,
   });
   if (!control)
     throw new PortalError('already_running', `an agent already runs for ${job.file ?? 'this process'}`);
+  cutShort = (reason) => {
+    control.abandon();
+    if (!isStopTold) emit({ event: 'stopped', reason });
+  };
   // Closed after the runner: that `down` loses its connection means that all is done.
   scope.defer(() => control.close());
 

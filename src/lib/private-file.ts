@@ -1,6 +1,6 @@
 /** Files that are made once and kept: never half-written, and where they hold a key, their owner's alone. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from './errors.js';
 
@@ -55,6 +55,28 @@ export function replaceFile(file: string, content: string, mode: number): Promis
   return throughTemporary(file, content, mode, (temporary) => rename(temporary, file));
 }
 
+/**
+ * Makes `folder` and those on the way to it, for their owner alone; one that is there is left as it is.
+ * Step by step, because Node's recursive mkdir never ends where a folder is there and yet takes no other (/proc).
+ */
+export async function makePrivateFolder(folder: string): Promise<void> {
+  const make = (): Promise<void> => mkdir(folder, { mode: 0o700 });
+  try {
+    await make().catch(async (error: unknown) => {
+      if (systemCode(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
+      await makePrivateFolder(dirname(folder));
+      await make();
+    });
+  } catch (error) {
+    // Made in the meantime, or there all along: a root or a read-only disk has codes of its own for that.
+    const isFolder = await stat(folder).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+    if (!isFolder) throw error;
+  }
+}
+
 /** Has `publish` bring a complete, synced copy of the content under its final name. */
 async function throughTemporary<T>(
   file: string,
@@ -64,7 +86,7 @@ async function throughTemporary<T>(
 ): Promise<T> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await makePrivateFolder(dirname(file));
     const handle = await open(temporary, 'wx', mode);
     try {
       await handle.writeFile(content);

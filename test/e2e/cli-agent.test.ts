@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { deferred } from '../../src/lib/wait.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
 let person: Person;
@@ -108,6 +109,9 @@ test('a save becomes what runs; a bad one is told and changes nothing', async ()
 
   await write('portal.yaml', config({ web: port, api: port }, 'identity: ./other.json\n'));
   await up.event('rejected', ({ errors }) => (errors as { code: string }[])[0]!.code === 'restart_required');
+  const plan = await person.run(['plan', '--json']);
+  expect(plan.code).toBe(2);
+  expect(jsonLines(plan.stdout)).toMatchObject([{ event: 'error', code: 'restart_required' }]);
 });
 
 test('plan asks the agent; SERVICE arguments hold for every reload', async () => {
@@ -242,7 +246,9 @@ test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends takes its agent 
   const logs = person.start(['logs', '-f', '--json']);
   await logs.event('started');
   up.kill(signal);
-  await up.finished;
+  const { code, stdout, stderr } = await up.finished;
+  expect({ code, stderr }).toEqual({ code: signal === 'SIGINT' ? 130 : null, stderr: '' });
+  expect(jsonLines(stdout).filter(({ event }) => event === 'error')).toEqual([]);
   expect(jsonLines((await logs.finished).stdout).at(-1)).toMatchObject({
     event: 'stopped',
     reason: 'starter gone',
@@ -259,7 +265,7 @@ test('all services failed: exit 1, and why', async () => {
     'portal.yaml',
     `version: 1\nrelays: { embedded: { port: ${port} } }\nservices: { web: 3000, api: 3001 }\n`,
   );
-  for (const flags of [[], ['--wait']]) {
+  for (const flags of [[], ['--wait'], ['--detach']]) {
     const { code, stdout } = await person.run(['up', '--json', ...flags]);
     expect(code).toBe(1);
     const events = jsonLines(stdout);
@@ -336,4 +342,51 @@ test('a save whose service fails does not end what runs', async () => {
   await up.event('applied', ({ revision }) => revision === 2);
   expect(await visit(urlOf(ready, 'web'), String(listening['ca']))).toBe('hello');
   expect((await person.run(['status'])).code).toBe(0);
+});
+
+test('--wait without services waits for nothing', async () => {
+  await write('portal.yaml', config({}));
+  person.downAfterTest();
+  const { code, stdout } = await person.run(['up', '--wait', '--json']);
+  expect(code).toBe(0);
+  expect(jsonLines(stdout)[0]!.event).toBe('started');
+  expect(await person.run(['status'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('no services') as string,
+  });
+});
+
+test('a second signal ends at once, and leaves no socket behind', async () => {
+  const asked = deferred<void>();
+  // It never answers, so its visitor holds the drain up.
+  const server = createHttpServer(() => asked.resolve());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await write('portal.yaml', config({ web: (server.address() as AddressInfo).port }));
+  const up = person.start(['up', '--json']);
+  const started = await up.event('started');
+  visit(urlOf(await up.event('ready'), 'web'), String(started['ca'])).catch(() => undefined);
+  await asked.promise;
+  up.kill('SIGINT');
+  await up.event('lease', ({ phase }) => phase === 'draining');
+  up.kill('SIGINT');
+  const { code, stdout } = await up.finished;
+  expect(code).toBe(130);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGINT' });
+  expect(await readdir(join(person.home, 'run'))).toEqual([]);
+});
+
+test('under nohup a terminal that goes does not end the agent', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const up = person.start(['up', '--json'], { env: { _: '/usr/bin/nohup' } });
+  await up.event('ready');
+  up.kill('SIGHUP');
+  expect((await person.run(['status'])).code).toBe(0);
+  up.kill('SIGTERM');
+  const { code, stdout } = await up.finished;
+  expect(code).toBe(0);
+  expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGTERM' });
 });

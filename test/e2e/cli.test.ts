@@ -273,3 +273,26 @@ test('a runtime folder that others can enter is refused', async () => {
   expect(code).toBe(1);
   expect(stderr).toContain('chmod 700');
 });
+
+test.runIf(process.platform === 'linux')(
+  'a folder that cannot be made is told of, not tried for ever',
+  async () => {
+    await write('portal.yaml', 'version: 1\nidentity: ./me.json\nservices: { web: 3000 }\n');
+    const env = { PORTAL_HOME: '/proc/portal' };
+    const up = await person.run(['up', '--json'], { env });
+    expect(up.code).toBe(1);
+    expect(jsonLines(up.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
+    const relay = await person.run(['relay', '--data-dir', '/proc/portal/deep', '--json']);
+    expect(relay.code).toBe(1);
+    expect(jsonLines(relay.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
+  },
+);
+
+test.each([['list'], ['doctor', '--fix', 'web']])('%s is not there yet, and says so', async (...args) => {
+  const { code, stdout } = await person.run([...args, '--json']);
+  expect(code).toBe(2);
+  expect(jsonLines(stdout)).toMatchObject([
+    { code: 'not_supported', message: `not supported yet: portal ${args[0]}` },
+  ]);
+  expect((await person.run(['--help'])).stdout).not.toMatch(new RegExp(`^ +${args[0]} `, 'm'));
+});

@@ -68,15 +68,16 @@ async function upInBackground(
 
 async function detach(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const readsStdin = (options.file ?? context.env['PORTAL_FILE']) === '-';
-  const pid = await startDetached(context, {
+  const start = await startDetached(context, {
     waitMs: options.wait && options.timeout * 1000,
     stdin: readsStdin ? await loadOptions(context, options.file).stdin?.() : undefined,
     reporter: await createReporter(context),
   });
+  if ('exit' in start) return start.exit;
   if (!context.json) {
     const { dim } = createStyle(context.stderr.color);
     context.stderr.line(
-      dim(`runs in the background (pid ${pid}): portal status, portal logs -f, portal down`),
+      dim(`runs in the background (pid ${start.pid}): portal status, portal logs -f, portal down`),
     );
   }
   return 0;

@@ -43,10 +43,16 @@ export function commandWords(program: Command): CommandWords[] {
         choices: argument?.argChoices ?? [],
         takesServices: argument?.name() === 'services',
       },
-      ...command.commands.flatMap((child) => visit(child, `${name} ${child.name()}`.trim())),
+      ...visibleChildren(command).flatMap((child) => visit(child, `${name} ${child.name()}`.trim())),
     ];
   };
   return visit(program, '');
+}
+
+/** Its subcommands, without the hidden ones and commander's own `help`. */
+export function visibleChildren(command: Command): Command[] {
+  const visible = command.createHelp().visibleCommands(command);
+  return command.commands.filter((child) => visible.includes(child));
 }
 
 function optionsOf(command: Command): OptionWords[] {

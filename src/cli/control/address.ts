@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { PortalError, asPortalError } from '../../lib/errors.js';
+import { makePrivateFolder } from '../../lib/private-file.js';
 
 /** sun_path holds 104 bytes on macOS and the BSDs, 108 on Linux, each with a closing zero. */
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -42,6 +43,11 @@ export function controlPlace(runDir: string, platform: NodeJS.Platform = process
   };
 }
 
+/** Beside a socket: whose it is, to be named when that process does not answer. A pipe has nothing beside it. */
+export function pidFileOf(socket: string): string | undefined {
+  return socket.startsWith(PIPE_PREFIX) ? undefined : `${socket}.pid`;
+}
+
 /** Named pipes have one name space a machine, and vanish with their process. */
 function pipePlace(runDir: string): ControlPlace {
   const prefix = `portal-${hash(runDir)}-`;
@@ -60,7 +66,7 @@ const hash = (text: string): string => createHash('sha256').update(text).digest(
 
 /** Whoever can write to the folder could stand in for an agent: it must be ours, a real folder, and closed to others. */
 async function preparePrivateFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makePrivateFolder(folder).catch((error: unknown) => {
     throw new PortalError('state_unwritable', `${folder} cannot be made: ${asPortalError(error).message}`, {
       cause: error,
     });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { ErrorSummary } from '../../agent/status.js';
@@ -6,6 +7,7 @@ import { PortalError, systemCode } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
+import { pidFileOf } from './address.js';
 import type { Entry } from './history.js';
 
 /** Longer than an agent takes to ask its relays; an agent that is stopped (SIGSTOP) must not hang us. */
@@ -78,7 +80,7 @@ export class ControlClient {
         ...(signal && { signal }),
       });
       // Of the connection and the first answer; following may be quiet for hours afterwards.
-      const timer = setTimeout(() => outgoing.destroy(timedOut(this.#timeoutMs)), this.#timeoutMs);
+      const timer = setTimeout(() => outgoing.destroy(this.#timedOut()), this.#timeoutMs);
       outgoing.once('response', (response) => {
         clearTimeout(timer);
         resolve(response);
@@ -93,7 +95,7 @@ export class ControlClient {
 
   #failure(error: unknown): PortalError {
     if (error instanceof PortalError) return error;
-    if ((error as Error).name === 'AbortError') return timedOut(this.#timeoutMs);
+    if ((error as Error).name === 'AbortError') return this.#timedOut();
     const code = systemCode(error);
     if (code === 'EACCES' || code === 'EPERM') {
       return new PortalError('not_running', `the agent at ${this.#path} belongs to another user`, {
@@ -102,10 +104,23 @@ export class ControlClient {
     }
     return new PortalError('not_running', 'no agent runs for this file', { cause: error });
   }
+
+  #timedOut(): PortalError {
+    const pid = readPid(this.#path);
+    const end =
+      pid === undefined ? 'if it does not recover, end its process' : `\`kill -KILL ${pid}\` ends it at once`;
+    return new PortalError('timeout', `the running agent did not answer within ${this.#timeoutMs / 1000} s`, {
+      hint: `It may be stopped or overloaded; ${end}.`,
+    });
+  }
 }
 
-function timedOut(ms: number): PortalError {
-  return new PortalError('timeout', `the running agent did not answer within ${ms / 1000} s`, {
-    hint: 'It may be stopped or overloaded. `portal down` ends it; if that fails, end its process.',
-  });
+function readPid(socket: string): number | undefined {
+  const file = pidFileOf(socket);
+  if (file === undefined) return undefined;
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10) || undefined;
+  } catch {
+    return undefined;
+  }
 }

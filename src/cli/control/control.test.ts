@@ -115,6 +115,18 @@ test('no one there: not_running; someone who never answers: timeout', async () =
   expect(await code(new ControlClient(path, 50).status())).toBe('timeout');
 });
 
+test('an agent that does not answer is named by its process id', async () => {
+  const directory = await folder();
+  const path = join(directory, 'a.sock');
+  const control = await start(path, { status: () => new Promise(() => undefined) });
+  await expect(new ControlClient(path, 50).status()).rejects.toMatchObject({
+    code: 'timeout',
+    hint: expect.stringContaining(`kill -KILL ${process.pid}`) as string,
+  });
+  await control!.close();
+  expect(await readdir(directory)).toEqual([]);
+});
+
 test('a living agent keeps its socket, a dead one gives it up', async () => {
   const path = join(await folder(), 'a.sock');
   await leaveSocketOfDeadProcess(path);
@@ -134,7 +146,7 @@ test.each([
   const started = await Promise.all(Array.from({ length: 12 }, () => start(path)));
   expect(started.filter(Boolean)).toHaveLength(1);
   expect(await new ControlClient(path).status()).toEqual(STATUS);
-  expect(await readdir(directory)).toEqual(['a.sock']);
+  expect((await readdir(directory)).toSorted()).toEqual(['a.sock', 'a.sock.pid']);
 });
 
 test('a lock whose holder died is taken away', async () => {

@@ -1,9 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
+import { pidFileOf } from './address.js';
 import { claimSocket } from './claim.js';
 import type { History } from './history.js';
 
@@ -25,6 +28,8 @@ export interface ControlHandlers {
 
 export interface ControlServer {
   close(): Promise<void>;
+  /** Takes the files away, at once: for a process that ends without closing. */
+  abandon(): void;
 }
 
 /** Listens at `path`; undefined when an agent listens there already. */
@@ -38,7 +43,26 @@ export async function startControl(
   });
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   if ((await claimSocket(server, path)) === 'taken') return undefined;
-  return { close: () => closeServer(server, followers) };
+  const pidFile = pidFileOf(path);
+  // Worth no failure: it only makes a message better.
+  if (pidFile !== undefined)
+    await writeFile(pidFile, `${process.pid}\n`, { mode: 0o600 }).catch(() => undefined);
+  // Before the socket is given up: then it could be the next agent's.
+  const removePid = (): void => {
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+  };
+  return {
+    close: () => {
+      removePid();
+      return closeServer(server, followers);
+    },
+    abandon: () => {
+      if (!server.listening) return;
+      removePid();
+      // A pipe goes with its process.
+      if (pidFile !== undefined) rmSync(path, { force: true });
+    },
+  };
 }
 
 /** Followers get what was told last; whoever does not take it in time is cut off. */

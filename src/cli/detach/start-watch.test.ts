@@ -25,8 +25,8 @@ const lease = (service: string, phase: Phase): TimedEvent => ({
   ...(phase === 'failed' && { error: { code: 'name_taken', message: 'taken' } }),
 });
 
-function watch(): StartWatch {
-  const watching = new StartWatch({ forReady: true });
+function watch(forReady = true): StartWatch {
+  const watching = new StartWatch({ forReady });
   watching.begin([
     { service: 'web', leases: 1 },
     { service: 'api', leases: 1 },
@@ -34,8 +34,19 @@ function watch(): StartWatch {
   return watching;
 }
 
-test('started is enough for --detach', () => {
-  expect(new StartWatch({ forReady: false }).note(STARTED)).toBe('good');
+test('--detach: once every service had its first try', () => {
+  const watching = watch(false);
+  for (const event of [STARTED, lease('web', 'failed'), lease('api', 'retrying')]) {
+    expect(watching.note(event)).toBe('undecided');
+  }
+  expect(watching.note(APPLIED)).toBe('good');
+});
+
+test.each([true, false])('without services there is nothing to wait for (--wait: %s)', (forReady) => {
+  const watching = new StartWatch({ forReady });
+  watching.begin([]);
+  expect(watching.note(STARTED)).toBe('undecided');
+  expect(watching.note(APPLIED)).toBe('good');
 });
 
 test('ready is enough for --wait', () => {
@@ -55,8 +66,8 @@ test('a service that failed counts once all have had their try', () => {
   });
 });
 
-test('when all fail, the agent itself says so', () => {
-  const watching = watch();
+test.each([true, false])('when all fail, the agent itself says so (--wait: %s)', (forReady) => {
+  const watching = watch(forReady);
   for (const event of [lease('web', 'failed'), lease('api', 'failed'), APPLIED]) {
     expect(watching.note(event)).toBe('undecided');
   }

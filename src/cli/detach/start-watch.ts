@@ -20,13 +20,14 @@ export class StartWatch {
   }
 
   note(event: TimedEvent): 'good' | 'undecided' | PortalError {
-    if (!this.#forReady) return event.event === 'started' ? 'good' : 'undecided';
     if (event.event === 'ready') return 'good';
     this.#board.note(event);
     if (event.event === 'applied') this.#firstPassDone = true;
     if (event.event === 'lease' && event.error) this.#errors.set(event.service, errorOf(event.error));
     // Not before all have had their try; and when all fail, the agent says so itself, and ends.
     if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
+    // Without services there is no `ready`.
+    if (!this.#forReady || this.#board.isEmpty) return 'good';
     const [failed] = this.#board.services('failed');
     return failed === undefined ? 'undecided' : this.#failure(failed);
   }

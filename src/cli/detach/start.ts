@@ -4,7 +4,7 @@ import { PortalError } from '../../lib/errors.js';
 import { deferred } from '../../lib/wait.js';
 import type { Context } from '../context.js';
 import { ConfigInvalid, errorOf } from '../failure.js';
-import { listenForInterrupts } from '../interrupts.js';
+import { exitOfSignal, listenForInterrupts, type SignalExit } from '../interrupts.js';
 import type { Reporter } from '../reporters/reporter.js';
 import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
 import { StartWatch } from './start-watch.js';
@@ -15,26 +15,31 @@ const START_TIMEOUT_MS = 30_000;
 const END_TIMEOUT_MS = 12_000;
 
 export interface StartOptions {
-  /** Until every service is ready, for at most so long after the start; undefined: until the start. */
+  /** Until every service is ready, for at most so long after the start; undefined: until each had its first try. */
   readonly waitMs: number | undefined;
   /** What it reads from standard input, if its configuration comes from there. */
   readonly stdin: string | undefined;
   readonly reporter: Reporter;
 }
 
+export type Start = { readonly pid: number } | { readonly exit: SignalExit };
+
 /**
  * Runs this same command line in a process of its own, shows what that process tells until it is on its feet,
- * and lets it go. Gives its process id. When it fails, or does not make it in time, nothing stays behind.
+ * and lets it go. Gives its process id, or what a signal that came first makes the exit code. When it fails, is interrupted
+ * or does not make it in time, nothing stays behind.
  */
-export async function startDetached(context: Context, options: StartOptions): Promise<number> {
+export async function startDetached(context: Context, options: StartOptions): Promise<Start> {
   const child = spawnAgent(context, options.stdin);
   const interrupts = listenForInterrupts();
   try {
     await untilSatisfied(child, options, interrupts.signal);
     await letGo(child);
-    return child.pid!;
+    return { pid: child.pid! };
   } catch (error) {
     await end(child);
+    const exit = exitOfSignal(interrupts.signal.reason);
+    if (exit !== undefined) return { exit };
     throw error;
   } finally {
     interrupts.dispose();
