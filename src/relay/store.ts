@@ -1,7 +1,7 @@
 import type Database from 'libsql';
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { makePrivateFolder } from '../lib/private-file.js';
 
 /** What a relay remembers across restarts: which identity a name is reserved for. Owns the database. */
 export interface Store {
@@ -33,7 +33,7 @@ export async function openStore(where: { file: string } | 'memory'): Promise<Sto
   const { default: Libsql } = await import('libsql');
   const file = where === 'memory' ? ':memory:' : where.file;
   try {
-    if (where !== 'memory') mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    if (where !== 'memory') await makePrivateFolder(dirname(file));
     return new SqliteStore(new Libsql(file));
   } catch (error) {
     throw new PortalError(
