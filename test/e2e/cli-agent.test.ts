@@ -1,11 +1,11 @@
 /** `portal up` and those who talk to it, as processes of their own, on free ports. */
-import { readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
-import { request } from 'node:https';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { deferred } from '../../src/lib/wait.js';
+import { httpsGet } from '../support/visitor.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
 let person: Person;
@@ -31,28 +31,6 @@ async function service(text: string): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** What a visitor of `url` reads, trusting only that CA. */
-async function visit(url: string, caFile: string): Promise<string> {
-  const ca = await readFile(caFile);
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    const outgoing = request({
-      host: '127.0.0.1',
-      port,
-      servername: hostname,
-      headers: { host: hostname },
-      ca,
-      agent: false,
-    });
-    outgoing.once('error', reject).once('response', (response) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      response.once('end', () => resolve(body));
-    });
-    outgoing.end();
-  });
-}
-
 const urlOf = (ready: Line, name: string): string =>
   (ready['services'] as Record<string, { urls: string[] }>)[name]!.urls[0]!;
 
@@ -62,7 +40,7 @@ test('up: a URL that answers, events to the letter, a clean stop', async () => {
   const started = await up.event('started');
   expect(started).toMatchObject({ pid: up.pid, file: join(person.folder, 'portal.yaml') });
   const ready = await up.event('ready');
-  expect(await visit(urlOf(ready, 'web'), String(started['ca']))).toBe('hello');
+  expect(await httpsGet(urlOf(ready, 'web'), String(started['ca']))).toBe('hello');
   up.kill('SIGTERM');
   const { code, stdout, stderr } = await up.finished;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -298,7 +276,7 @@ test('a relay of its own, and expose through it', async () => {
   const ready = await expose.event('ready');
   const [name] = Object.keys(ready['services'] as object);
   expect(name).toMatch(/^[a-z]+-[a-z]+-[2-9a-z]{4}$/);
-  expect(await visit(urlOf(ready, name!), String(listening['ca']))).toBe('hello');
+  expect(await httpsGet(urlOf(ready, name!), String(listening['ca']))).toBe('hello');
   // No file here, and one agent: that one.
   expect((await person.run(['status'])).stdout).toContain(name);
   expect((await person.run(['down'])).code).toBe(0);
@@ -340,7 +318,7 @@ test('a save whose service fails does not end what runs', async () => {
   const failed = await up.event('lease', ({ phase }) => phase === 'failed');
   expect(failed).toMatchObject({ service: 'web', error: { code: 'name_taken' } });
   await up.event('applied', ({ revision }) => revision === 2);
-  expect(await visit(urlOf(ready, 'web'), String(listening['ca']))).toBe('hello');
+  expect(await httpsGet(urlOf(ready, 'web'), String(listening['ca']))).toBe('hello');
   expect((await person.run(['status'])).code).toBe(0);
 });
 
@@ -368,7 +346,7 @@ test('a second signal ends at once, and leaves no socket behind', async () => {
   await write('portal.yaml', config({ web: (server.address() as AddressInfo).port }));
   const up = person.start(['up', '--json']);
   const started = await up.event('started');
-  visit(urlOf(await up.event('ready'), 'web'), String(started['ca'])).catch(() => undefined);
+  httpsGet(urlOf(await up.event('ready'), 'web'), String(started['ca'])).catch(() => undefined);
   await asked.promise;
   up.kill('SIGINT');
   await up.event('lease', ({ phase }) => phase === 'draining');

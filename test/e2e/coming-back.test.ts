@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
+import type { RelayLimits } from '../../src/relay/relay.js';
 import {
   agent,
   desired,
@@ -11,10 +12,26 @@ import {
   service,
   visit,
   type TestAgent,
+  type TestRelay,
 } from '../support/world.js';
-import { wire } from '../support/wire.js';
+import { wire, type Wire } from '../support/wire.js';
 
 const QUICK = { heartbeatMs: 100 };
+
+/** A relay that agents reach through a path whose behaviour the test decides; visitors may go to it directly. */
+async function relayBehindWire(
+  limits: Partial<RelayLimits>,
+): Promise<{ at: TestRelay; path: Wire; spec: RelaySpec }> {
+  let target = 0;
+  const path = await wire(() => target);
+  const at = await relay({ publicPort: path.port, limits });
+  target = at.port;
+  return {
+    at,
+    path,
+    spec: { kind: 'url', url: `https://localhost:${path.port}`, caFile: at.ca.certificateFile },
+  };
+}
 
 /** Resolves when the lease leaves `ready`, and again when it is back. */
 async function lostAndBack(one: TestAgent, from: number): Promise<void> {
@@ -40,17 +57,9 @@ describe('coming back', () => {
   });
 
   it('comes back when the control connection is cut; a visitor notices nothing', async () => {
-    let target = 0;
-    const path = await wire(() => target);
-    const at = await relay({ publicPort: path.port, limits: QUICK });
-    target = at.port;
+    const { at, path, spec } = await relayBehindWire(QUICK);
     const held = await handedOver();
     const one = await agent();
-    const spec: RelaySpec = {
-      kind: 'url',
-      url: `https://localhost:${path.port}`,
-      caFile: at.ca.certificateFile,
-    };
     await one.runner.apply(desired([spec], service('web', held.port)));
     const visitor = await visit(at, 'web.localhost', one.ca);
     visitor.setEncoding('utf8');
@@ -73,17 +82,9 @@ describe('coming back', () => {
   });
 
   it('lets a visitor who comes while the agent is away wait for its return', async () => {
-    let target = 0;
-    const path = await wire(() => target);
-    const at = await relay({ publicPort: path.port, limits: QUICK });
-    target = at.port;
+    const { at, path, spec } = await relayBehindWire(QUICK);
     const { port } = await httpService((_request, response) => response.end('worth the wait'));
     const one = await agent();
-    const spec: RelaySpec = {
-      kind: 'url',
-      url: `https://localhost:${path.port}`,
-      caFile: at.ca.certificateFile,
-    };
     await one.runner.apply(desired([spec], service('web', port)));
     const mark = one.events.length;
     path.connections[0]!.kill();
@@ -92,17 +93,9 @@ describe('coming back', () => {
   });
 
   it('never says ready while a frozen relay lets no visitor through, and is ready after it wakes', async () => {
-    let target = 0;
-    const path = await wire(() => target);
-    const at = await relay({ publicPort: path.port, limits: { heartbeatMs: 60_000 } });
-    target = at.port;
+    const { at, path, spec } = await relayBehindWire({ heartbeatMs: 60_000 });
     const { port } = await httpService((_request, response) => response.end('awake'));
     const one = await agent();
-    const spec: RelaySpec = {
-      kind: 'url',
-      url: `https://localhost:${path.port}`,
-      caFile: at.ca.certificateFile,
-    };
     await one.runner.apply(desired([spec], service('web', port)));
     expect((await one.runner.status()).leases[0]?.phase).toBe('ready');
     const mark = one.events.length;
@@ -119,17 +112,9 @@ describe('coming back', () => {
   });
 
   it('finds out by heartbeat alone that the relay went silent', async () => {
-    let target = 0;
-    const path = await wire(() => target);
-    const at = await relay({ publicPort: path.port, limits: QUICK });
-    target = at.port;
+    const { path, spec } = await relayBehindWire(QUICK);
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();
-    const spec: RelaySpec = {
-      kind: 'url',
-      url: `https://localhost:${path.port}`,
-      caFile: at.ca.certificateFile,
-    };
     await one.runner.apply(desired([spec], service('web', port)));
     const mark = one.events.length;
     path.freeze();
