@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { endWith } from '../net/last-words.js';
 
 /** How long a visitor of a dead service may take to say what it wants, and to read the answer. */
 const FIRST_BYTES_MS = 5_000;
@@ -23,12 +24,7 @@ export function answerUnavailable(socket: Socket, service: string): void {
     socket.off('data', onData);
     clearTimeout(timer);
     if (answer === undefined) return void socket.destroy();
-    // Closing with unread input would reset the connection and take the page with it: read on, but not for long.
-    socket.resume();
-    socket.end(answer);
-    const linger = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('end', () => socket.destroy());
-    socket.once('close', () => clearTimeout(linger));
+    endWith(socket, answer, LINGER_MS);
   };
   socket.on('error', () => undefined);
   socket.once('close', () => clearTimeout(timer));

@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { socketBelow } from '../net/splice.js';
+import { endWith } from '../net/last-words.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 
@@ -231,10 +232,6 @@ function pathOf(request: IncomingMessage): string {
 
 function refuse(socket: Duplex, status: string, headers = ''): void {
   socket.on('error', () => undefined);
-  if (!socket.writable) return void socket.destroy();
-  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LIMITS.lingerMs).unref();
-  socket.once('end', () => socket.destroy());
-  socket.once('close', () => clearTimeout(timer));
+  const answer = `HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`;
+  endWith(socket, answer, LIMITS.lingerMs);
 }

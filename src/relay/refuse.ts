@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { endWith } from '../net/last-words.js';
 import { LIMITS } from '../protocol/limits.js';
 
 /** TLS alerts of a relay, as whole TLS 1.2 records: it is no end of the session, so they go in the clear. */
@@ -17,10 +18,5 @@ function alert(description: number): Buffer {
 
 /** Says why in TLS's own words, then closes both ways soon, whatever the client does. */
 export function refuse(socket: Socket, why: Buffer): void {
-  if (!socket.writable) return void socket.destroy();
-  socket.end(why);
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LIMITS.lingerMs).unref();
-  socket.once('end', () => socket.destroy());
-  socket.once('close', () => clearTimeout(timer));
+  endWith(socket, why, LIMITS.lingerMs);
 }

@@ -1,4 +1,5 @@
 import type { CommandWords, OptionWords } from './grammar.js';
+import { commandCases, valueCases } from './cases.js';
 import { SERVICES_COMMAND } from './services.js';
 
 export function bashCompletion(commands: readonly CommandWords[]): string {
@@ -16,7 +17,7 @@ ${commands.flatMap(commandCases).join('\n')}
     esac
   done
   case "$command/$previous" in
-${commands.flatMap(valueCases).join('\n')}
+${commands.flatMap((command) => valueCases(command, valueWords)).join('\n')}
   esac
   case "$command" in
 ${commands.map(wordCase).join('\n')}
@@ -26,19 +27,6 @@ ${commands.map(wordCase).join('\n')}
 
 complete -F _portal portal
 `;
-}
-
-function commandCases({ name, subcommands }: CommandWords): string[] {
-  return subcommands.map(({ word }) => `      "${name}/${word}") command="${`${name} ${word}`.trim()}" ;;`);
-}
-
-function valueCases({ name, options }: CommandWords): string[] {
-  return options
-    .filter(({ value }) => value !== 'none')
-    .map((option) => {
-      const pattern = option.flags.map((flag) => `"${name}/${flag}"`).join(' | ');
-      return `    ${pattern}) ${valueWords(option)}return ;;`;
-    });
 }
 
 function valueWords({ value }: OptionWords): string {

@@ -1,4 +1,5 @@
 import type { CommandWords, OptionWords } from './grammar.js';
+import { commandCases, valueCases } from './cases.js';
 import { SERVICES_COMMAND } from './services.js';
 
 export function zshCompletion(commands: readonly CommandWords[]): string {
@@ -14,7 +15,7 @@ ${commands.flatMap(commandCases).join('\n')}
     esac
   done
   case "$command/\${words[CURRENT-1]}" in
-${commands.flatMap(valueCases).join('\n')}
+${commands.flatMap((command) => valueCases(command, valueWords)).join('\n')}
   esac
   case "$command" in
 ${commands.map(wordCase).join('\n')}
@@ -25,19 +26,6 @@ ${commands.map(wordCase).join('\n')}
 # Loaded from fpath the file is the function's body; sourced, it registers the function.
 if [[ "\${funcstack[1]}" == _portal ]]; then _portal "$@"; else compdef _portal portal; fi
 `;
-}
-
-function commandCases({ name, subcommands }: CommandWords): string[] {
-  return subcommands.map(({ word }) => `      "${name}/${word}") command="${`${name} ${word}`.trim()}" ;;`);
-}
-
-function valueCases({ name, options }: CommandWords): string[] {
-  return options
-    .filter(({ value }) => value !== 'none')
-    .map((option) => {
-      const pattern = option.flags.map((flag) => `"${name}/${flag}"`).join(' | ');
-      return `    ${pattern}) ${valueWords(option)}return ;;`;
-    });
 }
 
 function valueWords({ value }: OptionWords): string {
