@@ -62,7 +62,8 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   }
 }
 
-function serverNameOf(url: URL): { servername?: string } {
+/** SNI for a relay: none for an IP address, which it cannot carry (RFC 6066 §3). */
+export function serverNameOf(url: URL): { servername?: string } {
   return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
 }
 

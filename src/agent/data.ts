@@ -5,7 +5,7 @@ import { PortalError } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { DATA_UPGRADE, LIMITS, PATHS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import type { RelayEndpoint } from './connect.js';
+import { serverNameOf, type RelayEndpoint } from './connect.js';
 
 /** Opening one data connection and waiting for the relay to start it. */
 
@@ -45,7 +45,7 @@ function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial):
     if (carrier === 'raw') return plain;
     return tlsConnect({
       socket: plain,
-      servername: url.hostname,
+      ...serverNameOf(url),
       ALPNProtocols: ['http/1.1'],
       ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
     });

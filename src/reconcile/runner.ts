@@ -40,8 +40,8 @@ const QUIET_MS = 1_000;
 /** Phases in which an action has had its first outcome. */
 const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
 
-interface Running extends Placement {
-  spec: Placement['spec'];
+interface Running {
+  readonly relay: RelaySpec;
   readonly lease: AgentLease;
   retiring: boolean;
 }
@@ -182,7 +182,6 @@ export class Runner {
     if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
     if (action.kind === 'update') {
       old!.retiring = false;
-      old!.spec = place!.spec;
       old!.lease.update(place!.spec);
     }
     if (action.kind === 'replace') old!.retiring = true;
@@ -198,7 +197,7 @@ export class Runner {
       onPhase: (changed) => this.#phaseChanged(changed),
       log: this.#options.log,
     });
-    this.#active.set(key, { relay, spec, lease, retiring: false });
+    this.#active.set(key, { relay, lease, retiring: false });
     this.#tellLease(lease);
     this.#pool.ensure(relay).add(lease);
     return lease;
@@ -225,12 +224,12 @@ export class Runner {
 
   /** Closes what was replaced, once all that took its place are ready. */
   #retire(): void {
-    for (const [key, { retiring, spec }] of this.#active) {
+    for (const [key, { retiring, lease }] of this.#active) {
       if (!retiring) continue;
       const successors = [...this.#active.values()].filter(
-        (other) => !other.retiring && other.spec.service === spec.service,
+        (other) => !other.retiring && other.lease.spec.service === lease.spec.service,
       );
-      if (successors.every(({ lease }) => lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN);
+      if (successors.every((other) => other.lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN);
     }
   }
 
@@ -269,8 +268,8 @@ export class Runner {
     if (!running.every(({ lease }) => lease.phase === 'ready')) return;
     this.#readyTold = true;
     const services: Record<string, ServiceAddresses> = {};
-    for (const { spec, lease } of running) {
-      const addresses = (services[spec.service] ??= { urls: [], tcp: [], udp: [] });
+    for (const { lease } of running) {
+      const addresses = (services[lease.spec.service] ??= { urls: [], tcp: [], udp: [] });
       if (lease.url) addresses.urls.push(lease.url);
     }
     this.#options.emit({ event: 'ready', services });
@@ -281,16 +280,20 @@ export class Runner {
   }
 
   #leases(): ActiveLease[] {
-    return [...this.#active.values()].map(({ relay, spec, retiring }) => ({ relay, spec, retiring }));
+    return [...this.#active.values()].map(({ relay, lease, retiring }) => ({
+      relay,
+      spec: lease.spec,
+      retiring,
+    }));
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
     const drain = { ms: drainMs, quietMs: QUIET_MS };
+    // Those that are draining already get no longer than the rest.
+    const shortened = [...this.#draining.keys()].map((lease) => lease.close(drain));
     for (const key of this.#active.keys()) this.#close(key, drain);
     for (const outcome of this.#settling.values()) outcome.resolve();
-    // Those that were draining already get no longer than the rest.
-    await Promise.allSettled([...this.#draining.keys()].map((lease) => lease.close(drain)));
-    await Promise.allSettled(this.#draining.values());
+    await Promise.allSettled([...shortened, ...this.#draining.values()]);
     await this.#passes;
     await this.#pool.release([]);
     this.#options.emit({ event: 'stopped', reason });
