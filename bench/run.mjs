@@ -81,7 +81,7 @@ const world = {
   },
   /** A certificate from the same source as the agent's, so that handshakes cost the same. */
   async certificate(folder, hostnames) {
-    const { openLocalCa } = await import(pathToFileURL(join(root, 'dist/agent/certificates/local-ca.js')));
+    const { openLocalCa } = await import(pathToFileURL(join(root, 'dist/certificates/local-ca.js')));
     const ca = await openLocalCa(join(folder, 'ca'));
     const issued = await ca.issue(hostnames);
     const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), ca: ca.certificateFile };

@@ -5,11 +5,12 @@ import { describe, expect, it } from 'vitest';
 
 /** Which rooms a room may import from, besides itself (docs/architecture.md draws it). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
-  cli: ['config', 'reconcile', 'agent', 'relay', 'protocol', 'identity', 'net', 'lib'],
-  reconcile: ['config', 'agent', 'identity', 'net', 'lib'],
+  cli: ['config', 'reconcile', 'agent', 'relay', 'certificates', 'protocol', 'identity', 'net', 'lib'],
+  reconcile: ['config', 'agent', 'certificates', 'identity', 'net', 'lib'],
   config: ['agent', 'net', 'lib'],
-  agent: ['protocol', 'identity', 'net', 'lib'],
-  relay: ['protocol', 'identity', 'net', 'lib'],
+  agent: ['certificates', 'protocol', 'identity', 'net', 'lib'],
+  relay: ['certificates', 'protocol', 'identity', 'net', 'lib'],
+  certificates: ['net', 'lib'],
   protocol: ['identity', 'lib'],
   identity: ['lib'],
   net: ['lib'],

@@ -1,7 +1,7 @@
 import { connect, type TLSSocket } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
-import { fingerprintOf } from './certificates/source.js';
+import { fingerprintOf } from '../certificates/source.js';
 
 /**
  * The pass-through probe: the agent visits its own public address as anybody would. A lease is `ready` only

@@ -1,4 +1,7 @@
+import type { TlsSpec } from '../certificates/spec.js';
 import type { Target } from '../net/target.js';
+
+export type { TlsSpec } from '../certificates/spec.js';
 
 /** What the agent is asked to run: plain data, comparable field by field, free of anything read from disk. */
 
@@ -15,11 +18,6 @@ export type RelaySpec =
       readonly orAnyPort?: true;
     }
   | { readonly kind: 'url'; readonly url: string; readonly caFile?: string };
-
-/** Where a service's certificate comes from; paths are absolute. */
-export type TlsSpec =
-  | { readonly source: 'local' }
-  | { readonly source: 'files'; readonly certFile: string; readonly keyFile: string };
 
 /** One service of the file, with every default filled in. */
 export interface ServiceSpec {

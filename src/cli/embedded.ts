@@ -1,4 +1,4 @@
-import { openLocalCa } from '../agent/certificates/local-ca.js';
+import { openLocalCa } from '../certificates/local-ca.js';
 import { generateIdentity } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';

@@ -1,4 +1,4 @@
-import { openLocalCa } from '../agent/certificates/local-ca.js';
+import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { loadIdentity } from '../identity/file.js';
 import { PortalError, asPortalError } from '../lib/errors.js';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
-import { openLocalCa } from '../agent/certificates/local-ca.js';
+import { openLocalCa } from '../certificates/local-ca.js';
 import { SpliceSet } from './splice.js';
 
 const BYTES = 24 * 1024 * 1024;

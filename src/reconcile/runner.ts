@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { LocalCertificates } from '../agent/certificates/source.js';
-import { openLocalCa } from '../agent/certificates/local-ca.js';
+import { LocalCertificates } from '../certificates/source.js';
+import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
 import { relayKey, type RelaySpec } from '../agent/spec.js';
 import type { Phase } from '../agent/status.js';

@@ -2,7 +2,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { openLocalCa, type LocalCa } from '../../src/agent/certificates/local-ca.js';
+import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { agent, desired, handedOver, relay, service, temporaryFolder, visit } from '../support/world.js';
 

@@ -2,7 +2,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { openLocalCa } from '../../src/agent/certificates/local-ca.js';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { buildChallenge } from '../../src/protocol/challenge.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
-import { openLocalCa, type LocalCa } from '../../src/agent/certificates/local-ca.js';
+import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { Desired } from '../../src/config/desired.js';
 import type { Identity } from '../../src/identity/identity.js';

@@ -9,7 +9,7 @@ import {
 import type { Logger } from '../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { ServingCertificate } from '../certificates/source.js';
+import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';
 import type { ServiceSpec } from '../spec.js';
 import { answerUnavailable } from '../unavailable.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import { covers } from '../../agent/certificates/local-names.js';
-import { openLocalCa } from '../../agent/certificates/local-ca.js';
+import { covers } from '../../certificates/local-names.js';
+import { openLocalCa } from '../../certificates/local-ca.js';
 import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { openLocalCa } from '../../agent/certificates/local-ca.js';
+import { openLocalCa } from '../../certificates/local-ca.js';
 import { loadIdentity } from '../../identity/file.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { openLocalCa } from '../../agent/certificates/local-ca.js';
+import { openLocalCa } from '../../certificates/local-ca.js';
 import { homeFolder } from '../../lib/paths.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';

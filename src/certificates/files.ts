@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
 import { fingerprintOf, type ServingCertificate } from './source.js';
 
 /** Source `files`: the user's own certificate and key, read from disk and read again when they change. */

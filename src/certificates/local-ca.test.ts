@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { connect, createServer, type ConnectionOptions } from 'node:tls';
 import * as x509 from '@peculiar/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemCode } from '../../lib/errors.js';
-import { silent, type Logger } from '../../lib/logger.js';
+import { systemCode } from '../lib/errors.js';
+import { silent, type Logger } from '../lib/logger.js';
 import { openLocalCa, type LocalLeaf } from './local-ca.js';
 
 const onPosix = process.platform !== 'win32';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { PortalError } from '../../lib/errors.js';
+import { PortalError } from '../lib/errors.js';
 import type { LocalCa } from './local-ca.js';
 
 /** A certificate ready to serve, with the fingerprint by which the pass-through probe knows it again. */

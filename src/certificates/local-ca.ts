@@ -6,9 +6,9 @@
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
-import { PortalError, systemCode } from '../../lib/errors.js';
-import { silent, type Logger } from '../../lib/logger.js';
+import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../lib/private-file.js';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { silent, type Logger } from '../lib/logger.js';
 import { covers } from './local-names.js';
 import { createIssuer, makeCaCertificate, newKey, type Issuer, type LocalLeaf } from './local-x509.js';
 

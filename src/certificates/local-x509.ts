@@ -11,7 +11,7 @@ import {
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import type { Name } from '@peculiar/x509';
-import { PortalError } from '../../lib/errors.js';
+import { PortalError } from '../lib/errors.js';
 import { covers, LOCAL_DOMAINS, nameConstraints } from './local-names.js';
 
 export interface LocalLeaf {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { asPortalError } from '../../lib/errors.js';
-import type { Logger } from '../../lib/logger.js';
-import type { TlsSpec } from '../spec.js';
+import { asPortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import type { TlsSpec } from './spec.js';
 import { readCertificateFiles, watchCertificateFiles } from './files.js';
 import type { LocalCertificates, ServingCertificate } from './source.js';
 
