@@ -78,7 +78,7 @@ export class DataConnections {
     try {
       const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit');
       const lease = this.#leaseById(visit.lease);
-      if (lease) lease.visit(socket, { remote: visit.remote });
+      if (lease) lease.visit(socket, visit.remote);
       else socket.destroy();
     } catch (error) {
       socket.destroy();

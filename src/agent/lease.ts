@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import pLimit, { type LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
 import { asPortalError, PortalError, type ErrorCode } from '../lib/errors.js';
@@ -7,14 +8,12 @@ import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { FromRelay } from '../protocol/messages.js';
-import { LiveCertificate } from '../certificates/live.js';
 import type { LocalCertificates } from '../certificates/source.js';
 import type { ControlChannel } from './control.js';
-import type { VisitorInfo } from './modes/mode.js';
-import { StreamHandler } from './modes/stream.js';
-import { probe } from './probe.js';
-import type { ServiceSpec } from './spec.js';
-import type { ErrorSummary, LeaseStatus, Phase } from './status.js';
+import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
+import { openServing, type Serving } from './serving/serving.js';
+import { kindOf, targetsOf, type ServiceSpec } from './spec.js';
+import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
 import { connectTarget } from './upstream.js';
 
 /** Trying again changes nothing until someone acts: a person, here or elsewhere. Looked at again only now and then. */
@@ -53,11 +52,6 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
-interface Serving {
-  readonly hostname: string;
-  readonly handler: StreamHandler;
-}
-
 /** A service's lease on one relay, from the agent's side: its phase is the truth that `status` tells. */
 export class AgentLease {
   #spec: ServiceSpec;
@@ -72,9 +66,11 @@ export class AgentLease {
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   #opened: FromRelay<'lease.opened'> | undefined;
-  #serving: Promise<Serving> | undefined;
-  #handler: StreamHandler | undefined;
-  #certificate: LiveCertificate | undefined;
+  /** The lease's own public port, in the modes that have one; the last one it had, while it has none. */
+  #publicPort: number | undefined;
+  /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
+  #serving: { hostname: string; ready: Promise<Serving> } | undefined;
+  #served: Serving | undefined;
   /** Aborts what is under way for the present channel. */
   #attachment = new AbortController();
   #closing: Promise<void> | undefined;
@@ -97,8 +93,15 @@ export class AgentLease {
     return this.#phase;
   }
 
-  get url(): string | undefined {
-    return this.#opened?.url;
+  /** What the relay gave: a URL, or a public port. */
+  get address(): PublicAddress {
+    if (!this.#opened) return {};
+    const { url, tcpAddr, udpAddr } = this.#opened;
+    return {
+      ...(url !== undefined && { url }),
+      ...(tcpAddr !== undefined && { tcpAddr }),
+      ...(udpAddr !== undefined && { udpAddr }),
+    };
   }
 
   /** The relay's id of the lease, while it is open. */
@@ -146,33 +149,26 @@ export class AgentLease {
   }
 
   /** A visitor arrived on a data connection. */
-  visit(socket: Socket, visitor: VisitorInfo): void {
+  visit(socket: Socket, remote: VisitorInfo['remote']): void {
     if (!this.#serving) return void socket.destroy();
-    this.#serving.then(
-      ({ handler }) => handler.visit(socket, visitor),
+    const local = { address: this.#channel?.relayAddress ?? '', port: this.#publicPort ?? 0 };
+    this.#serving.ready.then(
+      (serving) => serving.visit(socket, { remote, local }),
       () => socket.destroy(),
     );
   }
 
   /** New settings in place: not one visitor is dropped for it. */
   update(spec: ServiceSpec): void {
-    const metadataChanged = JSON.stringify(spec.metadata) !== JSON.stringify(this.#spec.metadata);
-    const carrierChanged = spec.carrier !== this.#spec.carrier;
+    const before = this.#spec;
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
-    this.#handler?.update(spec);
-    this.#certificate?.update(spec.tls);
+    this.#served?.update(spec);
     const channel = this.#channel;
     if (!channel || !this.#opened || this.#phase === 'failed') return;
-    // Opening a lease that is held already changes its carrier in place.
-    const change = carrierChanged
-      ? channel.request(this.#openRequest())
-      : metadataChanged &&
-        channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata: spec.metadata });
-    if (change)
-      change.catch((error: unknown) =>
-        this.#log.warn({ err: error }, 'the relay did not take the new settings'),
-      );
+    void this.#tellRelay(channel, before).catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'the relay did not take the new settings'),
+    );
   }
 
   /**
@@ -180,7 +176,7 @@ export class AgentLease {
    * shortens the drain.
    */
   async close(drain: Drain): Promise<void> {
-    if (this.#closing) await this.#handler?.drain(drain);
+    if (this.#closing) await this.#served?.close(drain);
     else this.#closing = this.#close(drain);
     await this.#closing;
   }
@@ -188,8 +184,10 @@ export class AgentLease {
   /** Looks whether the local service answers; `status` tells what was found. */
   async checkTarget(): Promise<void> {
     try {
-      const socket = await checking(() => connectTarget(this.#spec.target));
-      socket.destroy();
+      for (const target of targetsOf(this.#spec)) {
+        const socket = await checking(() => connectTarget(target));
+        socket.destroy();
+      }
       this.#targetError = undefined;
     } catch (error) {
       this.#targetError = asPortalError(error).message;
@@ -197,14 +195,15 @@ export class AgentLease {
   }
 
   status(): LeaseStatus {
-    const traffic = this.#handler?.traffic() ?? { visitors: 0, bytesIn: 0, bytesOut: 0 };
+    const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
     return {
       service: this.#spec.service,
       relay: this.relay,
       phase: this.#phase,
       since: this.#since.toISOString(),
       retries: this.#retries,
-      ...(this.#opened && { lease: this.#opened.lease, url: this.#opened.url }),
+      ...(this.#opened && { lease: this.#opened.lease }),
+      ...this.address,
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...(this.#error && { error: this.error }),
       ...traffic,
@@ -220,63 +219,86 @@ export class AgentLease {
   }
 
   #openRequest() {
-    const { name, mode, carrier, metadata } = this.#spec;
-    // The protocol module lists the carriers that a lease may have on the wire.
+    const { name, mode, carrier, metadata, hostname, port = this.#publicPort } = this.#spec;
     return {
       type: 'lease.open',
       name,
       mode,
-      carrier: carrier === 'tls' ? 'tls' : 'raw',
+      // What such a lease carries is no TLS of the visitor's.
+      carrier: kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier,
       metadata: { ...metadata },
+      ...(hostname !== undefined && { hostname }),
+      // The port it had, unless another is wanted: whoever knows it finds the service there again.
+      ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
     } as const;
   }
 
   async #open(channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const answer = await channel.request(this.#openRequest(), signal);
-    if (answer.type !== 'lease.opened')
-      throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
-    this.#opened = answer;
-    const { hostname, handler } = await this.#serve(answer.hostname);
-    await probe({
+    const opened = await this.#ask(channel, signal);
+    const serving = await this.#serve(opened);
+    await serving.prove({
       address: channel.relayAddress,
-      port: channel.welcome.publicPort,
-      hostname,
-      alpn: this.#spec.alpn,
-      fingerprint: handler.certificate.fingerprint,
-      target: handler,
+      port: this.#publicPort ?? channel.welcome.publicPort,
       signal,
     });
     this.#provenAt = new Date();
     this.#setPhase('ready');
   }
 
-  /** The handler for `hostname`; kept over reconnects, so that its visitors and counters live on. */
-  async #serve(hostname: string): Promise<Serving> {
-    const present = await this.#serving?.catch(() => undefined);
-    if (present?.hostname === hostname) return present;
-    this.#serving = this.#startServing(hostname);
-    return this.#serving;
+  async #ask(channel: ControlChannel, signal?: AbortSignal): Promise<FromRelay<'lease.opened'>> {
+    const answer = await channel.request(this.#openRequest(), signal);
+    if (answer.type !== 'lease.opened')
+      throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
+    this.#opened = answer;
+    const { port } = this.#spec;
+    const address = answer.tcpAddr ?? answer.udpAddr;
+    this.#publicPort =
+      address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
+    if (port !== undefined && this.#publicPort !== undefined && port !== this.#publicPort)
+      this.#log.warn(
+        { asked: port, given: this.#publicPort },
+        'the relay gave another port than the one asked for',
+      );
+    return answer;
   }
 
-  async #startServing(hostname: string): Promise<Serving> {
-    this.#certificate?.close();
-    this.#certificate = new LiveCertificate({
-      hostname,
-      tls: this.#spec.tls,
-      local: this.#options.localCertificates,
-      onNew: (certificate) => this.#handler?.serveCertificate(certificate),
+  /** Tells the relay what of the new settings is its concern. */
+  async #tellRelay(channel: ControlChannel, before: ServiceSpec): Promise<void> {
+    const { carrier, port, mode, metadata } = this.#spec;
+    if (carrier !== before.carrier || port !== before.port || mode !== before.mode) {
+      // Opening a lease that is held already changes it in place.
+      const address = JSON.stringify(this.address);
+      await this.#ask(channel);
+      if (JSON.stringify(this.address) !== address) this.#options.onPhase(this);
+    } else if (!isDeepStrictEqual(metadata, before.metadata) && this.#opened) {
+      await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
+    }
+  }
+
+  async #serve(opened: FromRelay<'lease.opened'>): Promise<Serving> {
+    const { hostname } = opened;
+    if (this.#serving?.hostname === hostname) {
+      const present = await this.#serving.ready.catch(() => undefined);
+      if (present) return present;
+    }
+    const former = this.#served;
+    const ready = openServing({
+      spec: this.#spec,
+      opened,
+      localCertificates: this.#options.localCertificates,
       log: this.#log,
     });
-    this.#handler = new StreamHandler(this.#spec, await this.#certificate.open(), this.#log);
-    return { hostname, handler: this.#handler };
+    this.#serving = { hostname, ready };
+    this.#served = await ready;
+    void former?.close({ ms: 0 });
+    return this.#served;
   }
 
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
-    this.#certificate?.close();
     this.#setPhase('draining');
     await this.#giveBack();
-    await this.#handler?.drain(drain);
+    await this.#served?.close(drain);
     this.#setPhase('closed');
   }
 

@@ -1,5 +1,5 @@
 import type { TlsSpec } from '../certificates/spec.js';
-import type { Target } from '../net/target.js';
+import { formatTarget, type Target } from '../net/target.js';
 
 export type { TlsSpec } from '../certificates/spec.js';
 
@@ -19,6 +19,19 @@ export type RelaySpec =
     }
   | { readonly kind: 'url'; readonly url: string; readonly caFile?: string };
 
+/** Where one path of an http service goes. */
+export interface RouteSpec {
+  /** Begins with `/`; matches whole segments. */
+  readonly prefix: string;
+  readonly target: Target;
+  /** The prefix is taken off before the request goes on. */
+  readonly stripPrefix: boolean;
+  /** Request headers to set; null takes one away. Values are secrets. */
+  readonly headers: Readonly<Record<string, string | null>>;
+  /** The same for the answer's headers. */
+  readonly responseHeaders: Readonly<Record<string, string | null>>;
+}
+
 /** One service of the file, with every default filled in. */
 export interface ServiceSpec {
   /** The key under `services:`. */
@@ -26,11 +39,20 @@ export interface ServiceSpec {
   /** One DNS label: the name asked from each relay. */
   readonly name: string;
   readonly mode: Mode;
+  /** In mode http the target of the route `/`, or else of the first. */
   readonly target: Target;
-  /** Protocols offered to the visitor, best first (RFC 7301). */
-  readonly alpn: readonly string[];
+  /** In mode http, and empty in the others. */
+  readonly routes: readonly RouteSpec[];
+  /** Protocols offered to the visitor, best first (RFC 7301); `auto` offers what the target speaks. */
+  readonly alpn: readonly string[] | 'auto';
   readonly carrier: Carrier;
   readonly tls: TlsSpec;
+  /** A domain of the user's own, in place of the name under the relay's domain. */
+  readonly hostname: string | undefined;
+  /** The public port to ask for, in the modes tcp and udp. */
+  readonly port: number | undefined;
+  /** Tells the target the visitor's address ahead of the bytes (PROXY protocol v2). */
+  readonly proxyProtocol: boolean;
   readonly metadata: Readonly<Record<string, string>>;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
@@ -39,4 +61,20 @@ export interface ServiceSpec {
 /** A relay's key in maps and events: its origin, or `embedded:PORT` with the port as configured. */
 export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
+}
+
+/**
+ * What a relay tells leases of one name apart by: modes of one kind share the public port, the hostname and the
+ * lease, so that a service may change between them in place.
+ */
+export type LeaseKind = 'tls' | 'tcp' | 'udp';
+
+export function kindOf(mode: Mode): LeaseKind {
+  return mode === 'tcp' || mode === 'udp' ? mode : 'tls';
+}
+
+/** Every local service that `spec` leads to, each once. */
+export function targetsOf({ target, routes }: Pick<ServiceSpec, 'target' | 'routes'>): Target[] {
+  const all = routes.length > 0 ? routes.map((route) => route.target) : [target];
+  return [...new Map(all.map((each) => [formatTarget(each), each])).values()];
 }

@@ -8,8 +8,17 @@ export interface ErrorSummary {
   readonly hint?: string;
 }
 
+/** Where visitors find a lease: one of these, by its mode. */
+export interface PublicAddress {
+  url?: string;
+  /** `host:port`. */
+  tcpAddr?: string;
+  /** `host:port`. */
+  udpAddr?: string;
+}
+
 /** One lease as `portal status` shows it. */
-export interface LeaseStatus {
+export interface LeaseStatus extends PublicAddress {
   service: string;
   relay: string;
   phase: Phase;
@@ -18,7 +27,6 @@ export interface LeaseStatus {
   /** How often it had to come back since it was opened. */
   retries: number;
   lease?: string;
-  url?: string;
   /** When a visit to the public address last proved that visitors get through (ISO). */
   provenAt?: string;
   error?: ErrorSummary;

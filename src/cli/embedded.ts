@@ -29,6 +29,7 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
         tls,
         store: 'memory',
         identity,
+        ports: { tcp: 'any', udp: 'any' },
         log: troubleOnly(log.child({ relay: 'embedded' })),
       });
     const relay = await start(port).catch((error: unknown) => {

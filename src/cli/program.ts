@@ -178,8 +178,8 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       port('--public-port <port>', 'the port that visitors use, where a NAT or proxy makes it another'),
     )
-    .option('--tcp-ports <a-b>', 'ports to give to services of mode tcp')
-    .option('--udp-ports <a-b>', 'ports to give to services of mode udp')
+    .addOption(portRange('--tcp-ports <a-b>', 'ports to give to services of mode tcp (default: none)'))
+    .addOption(portRange('--udp-ports <a-b>', 'ports to give to services of mode udp (default: none)'))
     .option('--cert <file>', 'certificate chain for the domain, PEM (default: made by the local CA)')
     .option('--key <file>', 'its private key, PEM')
     .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
@@ -234,6 +234,15 @@ const seconds = (flags: string, description: string): Option =>
     if (!(number > 0 && number <= 86_400))
       throw new InvalidArgumentError('It is a number of seconds above 0.');
     return number;
+  });
+
+const portRange = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((text: string) => {
+    const [, from, to] = (/^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? []).map(Number);
+    const range = { from: from ?? 0, to: to || (from ?? 0) };
+    if (range.from < 1 || range.to > 65_535 || range.from > range.to)
+      throw new InvalidArgumentError('It is a range of ports, as in 20000-20999.');
+    return range;
   });
 
 const port = (flags: string, description: string): Option =>

@@ -3,7 +3,7 @@ import { PortalError } from '../lib/errors.js';
 /** Options of the contract that this version does not do yet, by command. Whoever builds one deletes it here. */
 export const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   expose: ['--tcp', '--udp', '--udp-addr', '--http-route', '--chain', '--pin', '--allow-ip', '--inspect'],
-  relay: ['--tcp-ports', '--udp-ports', '--peer', '--metrics'],
+  relay: ['--peer', '--metrics'],
 };
 
 /** Commands of the contract that are not there yet: known, so that they are not taken for a typing error. */

@@ -6,7 +6,6 @@ import { originOf } from './relay-refs.js';
 import type { PortalConfig, Relay, Service, ServiceOptions } from './schema-types.js';
 
 export const DEFAULT_EMBEDDED_PORT = 8443;
-const DEFAULT_ALPN = ['http/1.1'];
 
 /**
  * A valid configuration with every default filled in and every path absolute.
@@ -59,9 +58,13 @@ function serviceSpec(
     name: options.name ?? key,
     mode: options.mode ?? 'stream',
     target: parseTarget(options.target!),
-    alpn: options.alpn ?? DEFAULT_ALPN,
+    routes: [],
+    alpn: options.alpn ?? 'auto',
     carrier: options.carrier ?? 'raw',
     tls: tlsSpec(options.tls, directory),
+    hostname: options.hostname,
+    port: options.port,
+    proxyProtocol: options.proxyProtocol === 'v2',
     metadata: options.metadata ?? {},
     relays: options.relays?.map(relay) ?? pool,
   };

@@ -135,7 +135,7 @@ export interface ServiceOptions {
   target?: Target;
   name?: DnsLabel;
   /**
-   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text.
+   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text. Left out: what the target speaks.
    *
    * @minItems 1
    */

@@ -15,14 +15,13 @@ const SERVICE = ['services', '*'];
 
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
-  ...['http', 'tcp', 'udp'].map((mode) => ({
+  ...['http', 'udp'].map((mode) => ({
     path: [...SERVICE, 'mode'],
     when: (text: string | undefined) => text === mode,
     what: `mode: ${mode}`,
-    instead: 'this version runs mode stream',
+    instead: 'this version runs the modes stream and tcp',
   })),
   { path: [...SERVICE, 'routes'], what: 'routes', instead: 'give each target a service of its own' },
-  { path: [...SERVICE, 'port'], what: 'port', instead: 'this version runs mode stream, which needs none' },
   { path: [...SERVICE, 'access', 'pin'], what: 'access.pin', instead: 'anyone who knows the URL gets in' },
   {
     path: [...SERVICE, 'access', 'allowIps'],

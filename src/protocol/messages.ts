@@ -17,7 +17,10 @@ const metadata = {
   propertyNames: { maxLength: LIMITS.maxMetadataKeyChars },
   additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
 } as const;
-const carrier = { enum: ['raw', 'tls'] } as const;
+const carrier = { enum: ['raw', 'tls', 'ws'] } as const;
+const port = { type: 'integer', minimum: 1, maximum: 65535 } as const;
+/** `host:port`. */
+const hostPort = { type: 'string', minLength: 3, maxLength: 260 } as const;
 
 function message<const T extends string, const P extends object, const R extends readonly string[]>(
   type: T,
@@ -63,6 +66,8 @@ export const AGENT_MESSAGES = {
       mode: { enum: ['stream', 'http', 'tcp', 'udp'] },
       carrier,
       metadata,
+      hostname,
+      port,
     },
     ['id', 'name', 'mode', 'carrier'] as const,
   ),
@@ -86,7 +91,7 @@ export const RELAY_MESSAGES = {
     {
       session: short,
       domain: hostname,
-      publicPort: { type: 'integer', minimum: 1, maximum: 65535 },
+      publicPort: port,
       capabilities: { type: 'array', items: short, maxItems: 32 },
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
@@ -94,13 +99,12 @@ export const RELAY_MESSAGES = {
     },
     ['session', 'domain', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs', 'graceMs'] as const,
   ),
-  /** Answers `lease.open`. */
-  'lease.opened': message('lease.opened', { id, lease: short, hostname, url: short }, [
-    'id',
-    'lease',
-    'hostname',
-    'url',
-  ] as const),
+  /** Answers `lease.open`, with one of the three public addresses. */
+  'lease.opened': message(
+    'lease.opened',
+    { id, lease: short, hostname, url: short, tcpAddr: hostPort, udpAddr: hostPort },
+    ['id', 'lease', 'hostname'] as const,
+  ),
   /** Answers `lease.close` and `lease.update`. */
   ok: message('ok', { id }, ['id'] as const),
   /** Answers a request that failed (with its id), or ends the channel (without one). */

@@ -1,4 +1,4 @@
-import type { ErrorSummary, LeaseStatus, Phase, RelayStatus } from '../agent/status.js';
+import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, RelayStatus } from '../agent/status.js';
 import type { Problem } from '../config/problem.js';
 
 export interface ServiceAddresses {
@@ -13,17 +13,14 @@ export type ProblemSummary = Omit<Problem, 'frame'>;
 /** What happens while `portal up` runs. `--json` prints each as one line, with a `time` added. */
 export type PortalEvent =
   | { event: 'started'; pid: number; file: string | null; ca?: string }
-  | {
+  | ({
       event: 'lease';
       service: string;
       relay: string;
       phase: Phase;
       lease?: string;
-      url?: string;
-      tcpAddr?: string;
-      udpAddr?: string;
       error?: ErrorSummary;
-    }
+    } & PublicAddress)
   | { event: 'ready'; services: Record<string, ServiceAddresses> }
   | {
       event: 'applied';

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
+import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 
 /**
  * Desired × Active → actions: a pure function, and the heart of the whole. A lease *is* its placement (relay,
- * mode, name); a service's other settings are what can change under it in place. So two services that swap
+ * kind, name); a service's other settings are what can change under it in place. So two services that swap
  * their names are two updates, and only what has no lease at its placement yet opens one.
  */
 
@@ -22,6 +22,7 @@ export interface ActiveLease extends Placement {
 
 /** What to do about one service on one relay. */
 export interface Action {
+  /** A replacement whose `from` is its `to` changes the mode behind one and the same lease. */
   readonly kind: 'open' | 'update' | 'replace' | 'close' | 'keep';
   readonly service: string;
   /** The relay's key: its origin, or `embedded:PORT`. */
@@ -38,7 +39,7 @@ export interface Action {
 
 /** Identifies a lease among all those of an agent. */
 export function placementKey({ relay, spec }: Placement): string {
-  return `${relayKey(relay)} ${spec.mode} ${spec.name}`;
+  return `${relayKey(relay)} ${kindOf(spec.mode)} ${spec.hostname ?? spec.name}`;
 }
 
 /** Every lease that `desired` asks for, in the order of the file. */
@@ -93,7 +94,8 @@ export function differences(before: ServiceSpec, after: ServiceSpec): string[] {
 function inPlace(key: string, present: ActiveLease, place: Placement): Action {
   const changes = differences(present.spec, place.spec);
   // A retiring lease that is wanted again is updated back to life.
-  const kind = changes.length > 0 || present.retiring ? 'update' : 'keep';
+  const changed = changes.includes('mode') ? 'replace' : 'update';
+  const kind = changes.length > 0 || present.retiring ? changed : 'keep';
   return { kind, ...subject(place), changes, exposes: false, from: key, to: key };
 }
 

@@ -180,9 +180,11 @@ export class Runner {
   #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
     const old = action.from === undefined ? undefined : this.#active.get(action.from);
     if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
-    if (action.kind === 'update') {
-      old!.retiring = false;
-      old!.lease.update(place!.spec);
+    const staysThere = old !== undefined && action.from === action.to;
+    if (staysThere && action.kind !== 'keep') {
+      old.retiring = false;
+      old.lease.update(place!.spec);
+      return undefined;
     }
     if (action.kind === 'replace') old!.retiring = true;
     const opens = action.kind === 'open' || action.kind === 'replace';
@@ -249,14 +251,14 @@ export class Runner {
   }
 
   #tellLease(lease: AgentLease): void {
-    const { id, url, error, phase, spec, relay } = lease;
+    const { id, address, error, phase, spec, relay } = lease;
     this.#options.emit({
       event: 'lease',
       service: spec.service,
       relay,
       phase,
       ...(id === undefined ? {} : { lease: id }),
-      ...(url === undefined ? {} : { url }),
+      ...address,
       ...(error === undefined ? {} : { error }),
     });
   }
@@ -270,7 +272,10 @@ export class Runner {
     const services: Record<string, ServiceAddresses> = {};
     for (const { lease } of running) {
       const addresses = (services[lease.spec.service] ??= { urls: [], tcp: [], udp: [] });
-      if (lease.url) addresses.urls.push(lease.url);
+      const { url, tcpAddr, udpAddr } = lease.address;
+      if (url !== undefined) addresses.urls.push(url);
+      if (tcpAddr !== undefined) addresses.tcp.push(tcpAddr);
+      if (udpAddr !== undefined) addresses.udp.push(udpAddr);
     }
     this.#options.emit({ event: 'ready', services });
   }

@@ -233,8 +233,14 @@ export class DataPool {
 
   #start(visitor: Visitor, connection: string, socket: Socket): void {
     const { lease, remote, serverName } = visitor;
-    this.#options.send({ type: 'visit', connection, lease: lease.id, remote, serverName });
-    visitor.join(socket, this.#options.gate.splices);
+    this.#options.send({
+      type: 'visit',
+      connection,
+      lease: lease.id,
+      remote,
+      ...(serverName !== undefined && { serverName }),
+    });
+    this.#options.gate.join(visitor, socket);
   }
 
   #keep(lane: Lane, id: string, socket: Socket): void {

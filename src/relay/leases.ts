@@ -3,7 +3,8 @@ import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import { hostnameFor } from './names.js';
-import type { Store } from './store.js';
+import type { OpenPort, PortKind, PublicPorts } from './ports.js';
+import type { Reservations } from './reservations.js';
 import { WaitingLine } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
@@ -11,19 +12,23 @@ export interface Lease {
   readonly id: string;
   readonly name: string;
   readonly hostname: string;
-  readonly mode: FromAgent<'lease.open'>['mode'];
+  /** Leases of different kinds may have the same name: they share neither hostname nor port. */
+  readonly kind: 'tls' | PortKind;
   /** Address of the identity it belongs to. */
   readonly address: string;
   carrier: WireCarrier;
   metadata: Record<string, string>;
   /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
   holder: LeaseHolder | undefined;
+  /** Its own public port, in the kinds that have one; undefined while it is being opened. */
+  port: OpenPort | undefined;
   /** Visitors who wait for a data connection. */
   readonly waiting: WaitingLine;
   graceTimer?: NodeJS.Timeout;
-  /** When the last use of its name was stored, and that it was. */
+  /** When the last use of its name was stored. */
   storedAt: number;
-  stored: Promise<void>;
+  /** Settles when it is complete: its name on disk, its port open. */
+  opened: Promise<void>;
 }
 
 /** What the registry needs of a session. */
@@ -41,24 +46,22 @@ export interface LeaseHolder {
 }
 
 export interface LeaseRegistryOptions {
-  readonly store: Store;
+  readonly reservations: Reservations;
+  readonly ports: PublicPorts;
   readonly domain: string;
   readonly graceMs: number;
-  readonly reservationMs: number;
   readonly maxLeasesPerSession: number;
-  readonly maxReservedNamesPerIdentity: number;
   readonly log: Logger;
 }
 
 /** How long the present holder of a name is given to show that it is alive when a sibling asks for it. */
 const RIVAL_PING_MS = 1_000;
 const RIVAL_RETRY_MS = 5_000;
-/** A name in use is stored again after this part of the time for which it stays reserved. */
-const REFRESH_PART = 1 / 30;
 
 /** Owns every lease of the relay: who holds which hostname, who may have it, and for how long it is kept. */
 export class LeaseRegistry {
-  readonly #byHostname = new Map<string, Lease>();
+  /** Every lease, by the place it takes: a hostname, or a name among those with ports of that kind. */
+  readonly #byPlace = new Map<string, Lease>();
   /** By session and lease id; written by #give alone, together with `lease.holder`. */
   readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
@@ -68,49 +71,58 @@ export class LeaseRegistry {
   }
 
   get size(): number {
-    return this.#byHostname.size;
+    return this.#byPlace.size;
   }
 
+  /** The lease that visitors of `hostname` are for. */
   find(hostname: string): Lease | undefined {
-    return this.#byHostname.get(hostname);
+    return this.#byPlace.get(hostname);
   }
 
   /** Opens a lease for `holder`, or hands it the one its identity has already. */
   async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<Lease> {
-    const { name, mode } = request;
+    const { name } = request;
+    if (request.hostname !== undefined)
+      throw new PortalError('capability_missing', 'this relay takes no hostnames outside its domain yet');
+    const kind = kindOf(request.mode);
+    if (kind !== 'tls' && !this.#options.ports.offers(kind))
+      throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
     const hostname = hostnameFor(name, this.#options.domain);
-    if (mode !== 'stream')
-      throw new PortalError('capability_missing', `this relay does not offer mode ${mode} yet`);
-    await this.#settleRival(holder, hostname);
+    const place = placeOf({ kind, hostname });
+    await this.#settleRival(holder, place);
     if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
-    const present = this.#byHostname.get(hostname);
+    const present = this.#byPlace.get(place);
     if (present) {
       this.#handOver(present, holder, request);
       // Whoever asked for it first may still be waiting for the disk.
-      await present.stored;
+      await present.opened;
+      await this.#movePort(present, request.port);
       return this.#stillOf(holder, present);
     }
-    this.#checkReservation(name, holder.address);
-    this.#checkCounts(name, holder);
+    this.#options.reservations.check(name, holder.address);
+    if (this.#countOf(holder) >= this.#options.maxLeasesPerSession)
+      throw tooManyLeases(this.#options.maxLeasesPerSession);
     // Claimed before the first await, so that of two racing requests one sees the other.
     const now = Date.now();
     const lease: Lease = {
       id: randomUUID(),
       name,
       hostname,
-      mode,
+      kind,
       address: holder.address,
       carrier: request.carrier,
       metadata: request.metadata ?? {},
       holder: undefined,
+      port: undefined,
       waiting: new WaitingLine(),
       storedAt: now,
-      stored: this.#options.store.reserve(name, holder.address, now),
+      opened: this.#options.reservations.use(name, holder.address, now),
     };
-    this.#byHostname.set(hostname, lease);
+    this.#byPlace.set(place, lease);
     this.#give(lease, holder);
+    lease.opened = this.#openPort(lease, lease.opened, request.port);
     try {
-      await lease.stored;
+      await lease.opened;
     } catch (error) {
       this.#remove(lease);
       throw error;
@@ -140,21 +152,21 @@ export class LeaseRegistry {
 
   /** Names in use must not lapse however long they are: called now and then, stores those that it is time for. */
   refresh(): void {
-    const before = Date.now() - this.#options.reservationMs * REFRESH_PART;
-    for (const lease of this.#byHostname.values()) if (lease.storedAt <= before) this.#store(lease);
+    const before = Date.now() - this.#options.reservations.refreshMs;
+    for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
   clear(): void {
-    for (const lease of this.#byHostname.values()) this.#remove(lease);
+    for (const lease of this.#byPlace.values()) this.#remove(lease);
   }
 
   /**
    * Another live session of the same identity may hold the name: another machine, or this one's own past that
    * the relay has not seen die yet. It is asked; only one that answers keeps the name.
    */
-  async #settleRival(holder: LeaseHolder, hostname: string): Promise<void> {
+  async #settleRival(holder: LeaseHolder, place: string): Promise<void> {
     for (let asked: LeaseHolder | undefined; ;) {
-      const lease = this.#byHostname.get(hostname);
+      const lease = this.#byPlace.get(place);
       const rival = lease?.holder;
       if (!lease || !rival || rival === holder || lease.address !== holder.address) return;
       // While the last one was asked, a third may have come to hold it.
@@ -164,10 +176,32 @@ export class LeaseRegistry {
       if (lease.holder !== rival) continue;
       throw new PortalError(
         'name_taken',
-        `another agent with your identity serves ${hostname}; stop it, or choose another name`,
+        `another agent with your identity serves ${lease.hostname}; stop it, or choose another name`,
         { retryAfterMs: RIVAL_RETRY_MS },
       );
     }
+  }
+
+  async #openPort(lease: Lease, reserved: Promise<void>, asked: number | undefined): Promise<void> {
+    await reserved;
+    if (lease.kind === 'tls') return;
+    const port = await this.#options.ports.open(lease.kind, lease, asked);
+    this.#listensOn(lease, port);
+  }
+
+  /** Another port for a lease that is held, if it is free; its visitors keep their connections. */
+  async #movePort(lease: Lease, asked: number | undefined): Promise<void> {
+    const { kind, port } = lease;
+    if (kind === 'tls' || asked === undefined || asked === port?.port) return;
+    const moved = await this.#options.ports.move(kind, lease, asked);
+    if (moved) this.#listensOn(lease, moved);
+  }
+
+  #listensOn(lease: Lease, port: OpenPort): void {
+    // Closed while its port was being opened: nobody else would close that.
+    if (this.#byPlace.get(placeOf(lease)) !== lease) return port.close();
+    lease.port?.close();
+    lease.port = port;
   }
 
   /** `lease`, unless it changed hands while its opener waited: it has been told so, and must not hear of it again. */
@@ -188,30 +222,6 @@ export class LeaseRegistry {
     if (before && before !== holder)
       before.revoked(lease, 'taken over by a newer session of the same identity');
     if (lease.waiting.size > 0) holder.serve(lease);
-  }
-
-  #checkReservation(name: string, address: string): void {
-    const { store, reservationMs } = this.#options;
-    const reservation = store.reservation(name);
-    if (!reservation || reservation.address === address) return;
-    const until = reservation.usedAt + reservationMs;
-    if (until <= Date.now()) return;
-    throw new PortalError(
-      'name_reserved',
-      `"${name}" is reserved for another identity until ${new Date(until).toISOString()}; choose another name, or use that identity`,
-    );
-  }
-
-  #checkCounts(name: string, holder: LeaseHolder): void {
-    const { store, reservationMs, maxLeasesPerSession, maxReservedNamesPerIdentity } = this.#options;
-    if (this.#countOf(holder) >= maxLeasesPerSession) throw tooManyLeases(maxLeasesPerSession);
-    const since = Date.now() - reservationMs;
-    const reservation = store.reservation(name);
-    // What is its own already takes no more room.
-    if (reservation?.address === holder.address && reservation.usedAt > since) return;
-    if (store.countReservations(holder.address, since) >= maxReservedNamesPerIdentity) {
-      throw new PortalError('limit_exceeded', `an identity may reserve ${maxReservedNamesPerIdentity} names`);
-    }
   }
 
   #countOf(holder: LeaseHolder): number {
@@ -248,7 +258,7 @@ export class LeaseRegistry {
   /** Notes the last use of a name. That it fails is the operator's trouble; the agent's lease does not depend on it. */
   #store(lease: Lease): void {
     lease.storedAt = Date.now();
-    this.#options.store.reserve(lease.name, lease.address, lease.storedAt).catch((error: unknown) => {
+    this.#options.reservations.use(lease.name, lease.address, lease.storedAt).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'the last use of a name could not be stored');
     });
   }
@@ -256,9 +266,19 @@ export class LeaseRegistry {
   #remove(lease: Lease): void {
     clearTimeout(lease.graceTimer);
     this.#give(lease, undefined);
-    if (this.#byHostname.get(lease.hostname) === lease) this.#byHostname.delete(lease.hostname);
+    if (this.#byPlace.get(placeOf(lease)) === lease) this.#byPlace.delete(placeOf(lease));
+    lease.port?.close();
     lease.waiting.clear();
   }
+}
+
+function kindOf(mode: FromAgent<'lease.open'>['mode']): Lease['kind'] {
+  return mode === 'tcp' || mode === 'udp' ? mode : 'tls';
+}
+
+/** A hostname has no space in it, so the kinds never meet. */
+function placeOf({ kind, hostname }: Pick<Lease, 'kind' | 'hostname'>): string {
+  return kind === 'tls' ? hostname : `${kind} ${hostname}`;
 }
 
 function tooManyLeases(max: number): PortalError {

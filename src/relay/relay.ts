@@ -8,6 +8,8 @@ import { Front } from './front.js';
 import { createHttpSurface } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { Session, type SessionContext } from './session.js';
+import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
+import { Reservations } from './reservations.js';
 import { openStore } from './store.js';
 import { VisitorGate } from './visitors.js';
 
@@ -25,6 +27,8 @@ export interface RelayOptions {
   /** The relay's own key: signs its descriptor. */
   readonly identity: Identity;
   readonly log?: Logger;
+  /** Public ports given out for the modes tcp and udp; a kind that is left out is not offered. */
+  readonly ports?: { readonly tcp?: PortRange; readonly udp?: PortRange };
   /** Bounds that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
 }
@@ -79,7 +83,6 @@ export interface Relay {
   close(options?: { drainMs?: number }): Promise<void>;
 }
 
-const CAPABILITIES = ['stream'] as const;
 const CARRIERS = ['raw', 'tls'] as const;
 const STORE_UPKEEP_MS = 3_600_000;
 const DESCRIBE_EVERY_MS = 3_600_000;
@@ -93,7 +96,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const store = await openStore(options.store);
   const gate = new VisitorGate(limits);
   const tickets = new TicketBook(limits.ticketMs);
-  const leases = new LeaseRegistry({ store, domain, log, ...limits });
+  const ports = new PublicPorts({
+    ranges: options.ports ?? {},
+    listen: {
+      tcp: (lease, at) => listenTcp(options.host, at, (socket) => gate.admitToPort(lease, socket)),
+    },
+    store,
+    ...limits,
+  });
+  const capabilities = ['stream', 'http', ...PORT_KINDS.filter((kind) => ports.offers(kind))];
+  const reservations = new Reservations(store, limits);
+  const leases = new LeaseRegistry({ reservations, ports, domain, log, ...limits });
   const sessions = new Set<Session>();
   /** Those of them that have not proven an identity yet, oldest first. */
   const unproven = new Set<Session>();
@@ -169,7 +182,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       identity,
       {
         url,
-        capabilities: CAPABILITIES,
+        capabilities,
         carriers: CARRIERS,
         limits: { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession },
       },
@@ -196,7 +209,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     url,
     domain,
     publicPort,
-    capabilities: CAPABILITIES,
+    capabilities,
     carriers: CARRIERS,
     leases,
     tickets,
@@ -220,7 +233,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     clearInterval(upkeep);
     for (const session of sessions)
       session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
-    await gate.splices.drain({ ms: drainMs });
+    await gate.drain({ ms: drainMs });
     for (const session of sessions) session.terminate();
     leases.clear();
     tickets.close();
@@ -242,12 +255,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       sessions: sessions.size,
       leases: leases.size,
       unrouted: front.unrouted,
-      visitors: gate.splices.size,
+      visitors: gate.size,
       tickets: tickets.size,
     }),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.
-      if (closing) void gate.splices.drain({ ms: drainMs });
+      if (closing) void gate.drain({ ms: drainMs });
       return (closing ??= close(drainMs));
     },
   };

@@ -223,17 +223,26 @@ export class Session implements LeaseHolder {
   }
 
   async #answer(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<FromRelay> {
-    const { leases, publicPort } = this.#context;
+    const { leases } = this.#context;
     const { id } = message;
     if (message.type === 'lease.open') {
-      const { id: lease, hostname } = await leases.open(this, message);
-      this.#log.info({ hostname }, 'lease open');
-      const url = `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}`;
-      return { type: 'lease.opened', id, lease, hostname, url };
+      const lease = await leases.open(this, message);
+      const { hostname } = lease;
+      const address = this.#addressOf(lease);
+      this.#log.info({ hostname, ...address }, 'lease open');
+      return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
     }
     if (message.type === 'lease.close') leases.close(this, message.lease);
     else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
+  }
+
+  /** Where visitors find it. */
+  #addressOf({ kind, hostname, port }: Lease): { url: string } | { tcpAddr: string } | { udpAddr: string } {
+    const { domain, publicPort } = this.#context;
+    if (kind === 'tls') return { url: `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}` };
+    const address = `${domain}:${port?.port ?? 0}`;
+    return kind === 'tcp' ? { tcpAddr: address } : { udpAddr: address };
   }
 
   #heard(pong: boolean): void {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { makePrivateFolder } from '../lib/private-file.js';
 
-/** What a relay remembers across restarts: which identity a name is reserved for. Owns the database. */
+/** What a relay remembers across restarts: which identity a name is reserved for, and its port. Owns the database. */
 export interface Store {
   /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
   reservation(name: string): Reservation | undefined;
@@ -11,7 +11,13 @@ export interface Store {
   countReservations(address: string, since: number): number;
   /** Reserves `name` for `address`, or moves its last use. Resolves once it is on disk. */
   reserve(name: string, address: string, usedAt: number): Promise<void>;
-  /** Forgets reservations last used before `before`. */
+  /** The public port that `name` had last. */
+  port(kind: string, name: string): number | undefined;
+  /** Whose reservation, used after `since`, last had this public port. */
+  portHolder(kind: string, port: number, since: number): string | undefined;
+  /** Notes the public port of `name`; nobody else had it last from now on. */
+  rememberPort(kind: string, name: string, port: number): Promise<void>;
+  /** Forgets reservations last used before `before`, and their ports. */
   forget(before: number): void;
   close(): Promise<void>;
 }
@@ -52,6 +58,11 @@ class SqliteStore implements Store {
   readonly #count;
   readonly #upsert;
   readonly #delete;
+  readonly #port;
+  readonly #portHolder;
+  readonly #takePort;
+  readonly #upsertPort;
+  readonly #deletePorts;
   /** Who wrote in the transaction that is open now, if one is. */
   #waiters: Waiter[] = [];
   #commit: NodeJS.Immediate | undefined;
@@ -71,6 +82,19 @@ class SqliteStore implements Store {
       'INSERT INTO reservations (name, address, used_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at',
     );
     this.#delete = db.prepare('DELETE FROM reservations WHERE used_at < ?');
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS ports (kind TEXT NOT NULL, name TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID',
+    );
+    db.exec('CREATE UNIQUE INDEX IF NOT EXISTS ports_by_number ON ports (kind, port)');
+    this.#port = db.prepare('SELECT port FROM ports WHERE kind = ? AND name = ?');
+    this.#portHolder = db.prepare(
+      'SELECT address FROM ports JOIN reservations USING (name) WHERE kind = ? AND port = ? AND used_at > ?',
+    );
+    this.#takePort = db.prepare('DELETE FROM ports WHERE kind = ? AND port = ?');
+    this.#upsertPort = db.prepare(
+      'INSERT INTO ports (kind, name, port) VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET port = excluded.port',
+    );
+    this.#deletePorts = db.prepare('DELETE FROM ports WHERE name NOT IN (SELECT name FROM reservations)');
   }
 
   reservation(name: string): Reservation | undefined {
@@ -82,24 +106,45 @@ class SqliteStore implements Store {
   }
 
   reserve(name: string, address: string, usedAt: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      try {
-        // One transaction, and so one fsync, for all names of this turn of the event loop; written at once, so
-        // that whoever reads before it is committed sees it.
-        if (!this.#commit) {
-          this.#db.exec('BEGIN');
-          this.#commit = setImmediate(() => this.#commitAll());
-        }
-        this.#upsert.run(name, address, usedAt);
-        this.#waiters.push({ resolve, reject });
-      } catch (error) {
-        reject(writeFailed(error));
-      }
+    return this.#write(() => this.#upsert.run(name, address, usedAt));
+  }
+
+  port(kind: string, name: string): number | undefined {
+    return (this.#port.get(kind, name) as { port: number } | undefined)?.port;
+  }
+
+  portHolder(kind: string, port: number, since: number): string | undefined {
+    return (this.#portHolder.get(kind, port, since) as { address: string } | undefined)?.address;
+  }
+
+  rememberPort(kind: string, name: string, port: number): Promise<void> {
+    return this.#write(() => {
+      this.#takePort.run(kind, port);
+      this.#upsertPort.run(kind, name, port);
     });
   }
 
   forget(before: number): void {
     this.#delete.run(before);
+    this.#deletePorts.run();
+  }
+
+  /** Resolves once what `run` wrote is on disk. */
+  #write(run: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      try {
+        // One transaction, and so one fsync, for all that is written in this turn of the event loop; written at
+        // once, so that whoever reads before it is committed sees it.
+        if (!this.#commit) {
+          this.#db.exec('BEGIN');
+          this.#commit = setImmediate(() => this.#commitAll());
+        }
+        run();
+        this.#waiters.push({ resolve, reject });
+      } catch (error) {
+        reject(writeFailed(error));
+      }
+    });
   }
 
   async close(): Promise<void> {

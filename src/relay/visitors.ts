@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { SpliceSet, type SpliceResult } from '../net/splice.js';
+import { resetSocket, SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import type { Lease } from './leases.js';
@@ -16,11 +16,12 @@ export interface VisitorBounds {
 
 const START = Buffer.from([START_BYTE]);
 
-/** A connection from outside that asked for a leased hostname, until it is joined to a data connection. */
+/** A connection from outside to a lease, until it is joined to a data connection. */
 export class Visitor {
   readonly lease: Lease;
   readonly carrier: WireCarrier;
-  readonly serverName: string;
+  /** What it asked for; undefined on a lease's own port. */
+  readonly serverName: string | undefined;
   readonly remote: { readonly address: string; readonly port: number };
   readonly #socket: Socket;
   /** What it has said so far. */
@@ -34,13 +35,19 @@ export class Visitor {
     if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp();
   };
 
-  constructor(lease: Lease, carrier: WireCarrier, serverName: string, socket: Socket, head: Buffer) {
+  constructor(
+    lease: Lease,
+    carrier: WireCarrier,
+    serverName: string | undefined,
+    socket: Socket,
+    head?: Buffer,
+  ) {
     this.lease = lease;
     this.carrier = carrier;
     this.serverName = serverName;
     this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.#socket = socket;
-    this.#said = [head];
+    this.#said = head ? [head] : [];
   }
 
   /** Waits in the lease's line, for at most `ms`. */
@@ -55,15 +62,15 @@ export class Visitor {
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
   giveUp(): void {
     this.#leaveLine();
-    refuse(this.#socket, ALERTS.unavailable);
+    turnAway(this.lease, this.#socket);
   }
 
   /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
-  join(data: Socket, splices: SpliceSet, onEnd?: (result: SpliceResult) => void): void {
+  join(data: Socket, splices: SpliceSet): void {
     this.#leaveLine();
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
-    splices.add(this.#socket, data, onEnd, head.length - START.length);
+    splices.add(this.#socket, data, undefined, head.length - START.length);
   }
 
   #leaveLine(): void {
@@ -115,34 +122,63 @@ export class WaitingLine {
   }
 }
 
+/** Closes a visitor's connection in the words of its lease: TLS has an alert for it, a bare port only a reset. */
+function turnAway(lease: Lease, socket: Socket): void {
+  if (lease.kind === 'tls') refuse(socket, ALERTS.unavailable);
+  else resetSocket(socket);
+}
+
 /** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
 export class VisitorGate {
-  readonly splices: SpliceSet;
   readonly #bounds: VisitorBounds;
+  readonly #tls: SpliceSet;
+  /** On a port of its own a visitor may wait for the other side as long as its protocol likes. */
+  readonly #tcp: SpliceSet;
 
   constructor(bounds: VisitorBounds) {
     this.#bounds = bounds;
-    this.splices = new SpliceSet({
+    const splices = {
       idleMs: bounds.visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
       lifetimeMs: bounds.visitorLifetimeMs,
-      firstAnswerMs: bounds.firstAnswerMs,
-    });
+    };
+    this.#tls = new SpliceSet({ ...splices, firstAnswerMs: bounds.firstAnswerMs });
+    this.#tcp = new SpliceSet({ ...splices, firstAnswerMs: 0 });
   }
 
+  /** Visitors joined to a data connection. */
+  get size(): number {
+    return this.#tls.size + this.#tcp.size;
+  }
+
+  async drain(drain: Drain): Promise<void> {
+    await Promise.all([this.#tls.drain(drain), this.#tcp.drain(drain)]);
+  }
+
+  /** A visitor of a hostname, whose ClientHello is `head`. */
   admit(
     lease: Lease,
     socket: Socket,
     hello: { serverName: string; alpn: readonly string[] },
     head: Buffer,
   ): void {
-    if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
-      refuse(socket, ALERTS.unavailable);
-      return;
-    }
     // Whoever sits on the agent's own network must not be able to answer a certificate challenge for it.
-    const carrier = hello.alpn.includes('acme-tls/1') ? 'tls' : lease.carrier;
-    const visitor = new Visitor(lease, carrier, hello.serverName, socket, head);
+    const mustHide = lease.carrier === 'raw' && hello.alpn.includes('acme-tls/1');
+    this.#line(new Visitor(lease, mustHide ? 'tls' : lease.carrier, hello.serverName, socket, head), socket);
+  }
+
+  /** A visitor of a lease's own port. */
+  admitToPort(lease: Lease, socket: Socket): void {
+    this.#line(new Visitor(lease, lease.carrier, undefined, socket), socket);
+  }
+
+  join(visitor: Visitor, data: Socket): void {
+    visitor.join(data, visitor.lease.kind === 'tls' ? this.#tls : this.#tcp);
+  }
+
+  #line(visitor: Visitor, socket: Socket): void {
+    const { lease } = visitor;
+    if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) return turnAway(lease, socket);
     visitor.wait(this.#bounds.visitorWaitMs);
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);

@@ -57,11 +57,11 @@ export interface TestAgent {
   readonly events: PortalEvent[];
   readonly ca: LocalCa;
   /** The first event, past or future, that `match` accepts, from position `from` on. */
-  event<T extends PortalEvent['event']>(
+  readonly event: <T extends PortalEvent['event']>(
     type: T,
     match?: (event: Extract<PortalEvent, { event: T }>) => boolean,
     from?: number,
-  ): Promise<Extract<PortalEvent, { event: T }>>;
+  ) => Promise<Extract<PortalEvent, { event: T }>>;
 }
 
 export async function agent(options: { identity?: Identity; caDir?: string } = {}): Promise<TestAgent> {
@@ -110,7 +110,11 @@ export function service(name: string, target: number | string, over: Partial<Ser
     name,
     mode: 'stream',
     target: parseTarget(target),
-    alpn: ['http/1.1'],
+    routes: [],
+    alpn: 'auto',
+    hostname: undefined,
+    port: undefined,
+    proxyProtocol: false,
     carrier: 'raw',
     tls: { source: 'local' },
     metadata: {},

@@ -2,9 +2,12 @@ import type { Socket } from 'node:net';
 import type { Drain } from '../../net/splice.js';
 import type { ServiceSpec } from '../spec.js';
 
-/** What every mode does with a lease's visitors. One file a mode. */
+/** What every mode does with a lease's visitors. One file, or one folder, a mode. */
 export interface ModeHandler {
-  /** Takes the visitor's connection and owns it from here on. */
+  /**
+   * Takes the visitor's connection and owns it from here on. In the modes stream and http it is a TLSSocket
+   * whose TLS ended in this process; in mode tcp it is the data connection itself.
+   */
   visit(socket: Socket, visitor: VisitorInfo): void;
   /** New settings for visitors from now on; those connected keep what they have. */
   update(spec: ServiceSpec): void;
@@ -16,6 +19,8 @@ export interface ModeHandler {
 export interface VisitorInfo {
   /** Address the relay saw. */
   readonly remote: { readonly address: string; readonly port: number };
+  /** Address and public port that the visitor connected to, as far as the agent can tell. */
+  readonly local: { readonly address: string; readonly port: number };
 }
 
 export interface Traffic {
@@ -25,4 +30,14 @@ export interface Traffic {
   readonly bytesIn: number;
   /** Bytes from the local service to visitors. */
   readonly bytesOut: number;
+}
+
+export const NO_TRAFFIC: Traffic = { visitors: 0, bytesIn: 0, bytesOut: 0 };
+
+export function sumTraffic(a: Traffic, b: Traffic): Traffic {
+  return {
+    visitors: a.visitors + b.visitors,
+    bytesIn: a.bytesIn + b.bytesIn,
+    bytesOut: a.bytesOut + b.bytesOut,
+  };
 }

@@ -6,6 +6,7 @@ import { openLocalCa } from '../../certificates/local-ca.js';
 import { loadIdentity } from '../../identity/file.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
+import type { PortRange } from '../../relay/ports.js';
 import { startRelay } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { LOOPBACK_NAMES } from '../embedded.js';
@@ -19,6 +20,8 @@ interface Options {
   readonly domain: string;
   readonly listen: string;
   readonly publicPort?: number;
+  readonly tcpPorts?: PortRange;
+  readonly udpPorts?: PortRange;
   readonly cert?: string;
   readonly key?: string;
   readonly dataDir?: string;
@@ -43,6 +46,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       port,
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
       tls: certificate,
+      ports: {
+        ...(options.tcpPorts && { tcp: options.tcpPorts }),
+        ...(options.udpPorts && { udp: options.udpPorts }),
+      },
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
       log,

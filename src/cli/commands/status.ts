@@ -3,7 +3,7 @@ import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent } from '../find-agent.js';
 import { columns, printEvent } from '../print.js';
-import { describeError } from '../reporters/describe.js';
+import { describeError, publicAddress } from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -50,7 +50,7 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
     lease.service,
     lease.phase,
     formatAge(now - Date.parse(lease.since)),
-    printable(lease.url ?? lease.relay),
+    publicAddress(lease) ?? printable(lease.relay),
     lease.targetError === undefined ? lease.target : `${lease.target} (down)`,
     String(lease.visitors),
     formatBytes(lease.bytesIn),

@@ -1,0 +1,72 @@
+import type { Socket } from 'node:net';
+import type { Logger } from '../../lib/logger.js';
+import { SpliceSet, type Drain } from '../../net/splice.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { ServiceSpec } from '../spec.js';
+import { connectTarget } from '../upstream.js';
+import type { ModeHandler, Traffic, VisitorInfo } from './mode.js';
+
+/** What the modes stream and tcp share: a visitor's bytes go to a connection of its own to the target, and back. */
+export class PipedHandler implements ModeHandler {
+  #spec: ServiceSpec;
+  readonly #log: Logger;
+  /** Ends a visitor whose service is down, in the words of its protocol. */
+  readonly #turnAway: (visitor: Socket, service: string) => void;
+  readonly #splices = new SpliceSet({
+    idleMs: LIMITS.visitorIdleMs,
+    halfClosedMs: LIMITS.halfClosedMs,
+    lifetimeMs: LIMITS.visitorLifetimeMs,
+    firstAnswerMs: 0,
+  });
+  /** Visitors whose service is being reached, or told that it is down. */
+  readonly #waiting = new Set<Socket>();
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(spec: ServiceSpec, log: Logger, turnAway: (visitor: Socket, service: string) => void) {
+    this.#spec = spec;
+    this.#log = log;
+    this.#turnAway = turnAway;
+  }
+
+  visit(socket: Socket, _visitor: VisitorInfo): void {
+    void this.#serve(socket);
+  }
+
+  update(spec: ServiceSpec): void {
+    // Read anew at each connection, so those that are connected keep what they have.
+    this.#spec = spec;
+  }
+
+  async drain(drain: Drain): Promise<void> {
+    await this.#splices.drain(drain);
+    for (const socket of this.#waiting) socket.destroy();
+  }
+
+  traffic(): Traffic {
+    const open = this.#splices.openBytes;
+    return {
+      visitors: this.#splices.size + this.#waiting.size,
+      bytesIn: this.#bytesIn + open.toB,
+      bytesOut: this.#bytesOut + open.toA,
+    };
+  }
+
+  async #serve(visitor: Socket): Promise<void> {
+    const { service, target } = this.#spec;
+    this.#waiting.add(visitor);
+    visitor.once('close', () => this.#waiting.delete(visitor));
+    try {
+      const upstream = await connectTarget(target);
+      this.#waiting.delete(visitor);
+      if (visitor.destroyed) return void upstream.destroy();
+      this.#splices.add(visitor, upstream, ({ bytesToB, bytesToA }) => {
+        this.#bytesIn += bytesToB;
+        this.#bytesOut += bytesToA;
+      });
+    } catch (error) {
+      this.#log.warn({ service, reason: (error as Error).message }, 'the local service does not answer');
+      this.#turnAway(visitor, service);
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { Socket } from 'node:net';
+import {
+  createServer,
+  DEFAULT_CIPHERS,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
+import type { Logger } from '../../lib/logger.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { ServingCertificate } from '../../certificates/source.js';
+import { exporterOf, type ProbeTarget } from '../probe.js';
+import type { VisitorInfo } from './mode.js';
+
+/** AES-128 first: as good here, and a quarter cheaper for the agent, which does all the encryption there is. */
+const CIPHERS = `TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:${DEFAULT_CIPHERS}`;
+
+export interface TlsEndpointOptions {
+  readonly certificate: ServingCertificate;
+  /** Protocols offered to the next visitor, best first (RFC 7301). */
+  readonly alpn: () => readonly string[];
+  /** Takes a visitor whose handshake is done. */
+  readonly onVisitor: (socket: TLSSocket, visitor: VisitorInfo) => void;
+  readonly log: Logger;
+}
+
+/** Where visitors' TLS ends: in the process on the user's own machine. Also the far end of the probe. */
+export class TlsEndpoint implements ProbeTarget {
+  readonly #options: TlsEndpointOptions;
+  readonly #server: Server;
+  #certificate: ServingCertificate;
+  /** Connections in their TLS handshake, by the addresses of both ends: node tells no other way whose it is. */
+  readonly #arriving = new Map<string, { socket: Socket; visitor: VisitorInfo }>();
+  readonly #probes = new Map<string, () => void>();
+
+  constructor(options: TlsEndpointOptions) {
+    this.#options = options;
+    this.#certificate = options.certificate;
+    this.#server = this.#createServer();
+  }
+
+  /** What visitors are served from now on. */
+  get certificate(): ServingCertificate {
+    return this.#certificate;
+  }
+
+  /** Those who are connected keep their TLS session. */
+  serveCertificate(certificate: ServingCertificate): void {
+    this.#certificate = certificate;
+    this.#server.setSecureContext(this.#tlsOptions());
+  }
+
+  /** Takes a data connection: the visitor's ClientHello comes first. */
+  visit(socket: Socket, visitor: VisitorInfo): void {
+    const key = endpoints(socket);
+    this.#arriving.set(key, { socket, visitor });
+    socket.once('close', () => this.#arriving.delete(key));
+    this.#server.emit('connection', socket);
+  }
+
+  /** Ends the handshakes that are under way. */
+  close(): void {
+    for (const { socket } of this.#arriving.values()) socket.destroy();
+  }
+
+  expectProbe(exporter: string): Promise<void> {
+    return new Promise((resolve) => this.#probes.set(exporter, resolve));
+  }
+
+  forgetProbe(exporter: string): void {
+    this.#probes.delete(exporter);
+  }
+
+  #tlsOptions(): SecureContextOptions {
+    const { cert, key } = this.#certificate;
+    return { cert, key, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true };
+  }
+
+  #createServer(): Server {
+    const { alpn, onVisitor, log } = this.#options;
+    const server = createServer({
+      ...this.#tlsOptions(),
+      handshakeTimeout: LIMITS.firstBytesMs,
+      ALPNCallback: ({ protocols }) => alpn().find((name) => protocols.includes(name)),
+    });
+    server.on('tlsClientError', (error, socket) => {
+      log.debug({ err: error }, 'a TLS handshake with a visitor failed');
+      socket.destroy();
+    });
+    server.on('secureConnection', (socket) => {
+      socket.on('error', () => undefined);
+      if (this.#isProbe(socket)) return;
+      const arrived = this.#arriving.get(endpoints(socket));
+      this.#arriving.delete(endpoints(socket));
+      if (arrived) onVisitor(socket, arrived.visitor);
+      else socket.destroy();
+    });
+    return server;
+  }
+
+  /** Only while a probe is out does a visitor's handshake cost the extra exporter. */
+  #isProbe(socket: TLSSocket): boolean {
+    if (this.#probes.size === 0) return false;
+    const exporter = exporterOf(socket);
+    const seen = this.#probes.get(exporter);
+    if (!seen) return false;
+    this.#probes.delete(exporter);
+    seen();
+    socket.end();
+    return true;
+  }
+}
+
+function endpoints(socket: Socket): string {
+  return `${socket.localAddress} ${socket.localPort} ${socket.remoteAddress} ${socket.remotePort}`;
+}

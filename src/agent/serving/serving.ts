@@ -1,0 +1,55 @@
+import type { Socket } from 'node:net';
+import type { Logger } from '../../lib/logger.js';
+import type { Drain } from '../../net/splice.js';
+import type { FromRelay } from '../../protocol/messages.js';
+import type { LocalCertificates } from '../../certificates/source.js';
+import type { Traffic, VisitorInfo } from '../modes/mode.js';
+import { kindOf, type LeaseKind, type ServiceSpec } from '../spec.js';
+
+/**
+ * This side of an open lease: where its visitors arrive, and the proof that they do. One file a kind of lease;
+ * what is done with a visitor is the mode's.
+ */
+export interface Serving {
+  /** Takes a data connection that a visitor was joined to. */
+  visit(socket: Socket, visitor: VisitorInfo): void;
+  /** New settings in place: nobody who is connected is dropped for it. */
+  update(spec: ServiceSpec): void;
+  /** Resolves once a visit of our own to the public address has come through; bounded. */
+  prove(way: PublicWay): Promise<void>;
+  /** Lets visitors finish, then closes what is left. No visit comes after it. */
+  close(drain: Drain): Promise<void>;
+  traffic(): Traffic;
+}
+
+/** The way of a visitor to a lease. */
+export interface PublicWay {
+  /** IP address of the relay. */
+  readonly address: string;
+  /** Public port of the lease. */
+  readonly port: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ServingOptions {
+  readonly spec: ServiceSpec;
+  readonly opened: FromRelay<'lease.opened'>;
+  /** Where `tls: local` comes from. */
+  readonly localCertificates: LocalCertificates;
+  readonly log: Logger;
+}
+
+type Open = (options: ServingOptions) => Promise<Serving>;
+
+/** Loaded when first used: a service in one mode does not pay for the others. */
+const KINDS: Readonly<Record<LeaseKind, () => Promise<Open>>> = {
+  tls: async () => (await import('./tls.js')).openTlsServing,
+  tcp: async () => (await import('./tcp.js')).openTcpServing,
+  udp: () => Promise.reject(new Error('mode udp is not there yet')),
+};
+
+/** Makes ready for visitors of a lease that was opened just now. */
+export async function openServing(options: ServingOptions): Promise<Serving> {
+  const open = await KINDS[kindOf(options.spec.mode)]();
+  return open(options);
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { within } from '../../lib/wait.js';
+import type { Drain } from '../../net/splice.js';
+import type { Traffic, VisitorInfo } from '../modes/mode.js';
+import { TcpHandler } from '../modes/tcp.js';
+import type { ServiceSpec } from '../spec.js';
+import type { PublicWay, Serving, ServingOptions } from './serving.js';
+
+const TOKEN_BYTES = 32;
+const PROBE_MS = 5_000;
+/** While a probe is out, a visitor who says nothing counts as a visitor after this. */
+const SILENT_MS = 250;
+
+/** Opens what serves a lease with a public TCP port. */
+export function openTcpServing({ spec, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new TcpServing(new TcpHandler(spec, log)));
+}
+
+class TcpServing implements Serving {
+  readonly #handler: TcpHandler;
+  /** Probes that are out, by what they will say first. */
+  readonly #probes = new Map<string, () => void>();
+
+  constructor(handler: TcpHandler) {
+    this.#handler = handler;
+  }
+
+  visit(socket: Socket, visitor: VisitorInfo): void {
+    if (this.#probes.size === 0) this.#handler.visit(socket, visitor);
+    else this.#tellApart(socket, visitor);
+  }
+
+  update(spec: ServiceSpec): void {
+    this.#handler.update(spec);
+  }
+
+  /**
+   * Visits the public port. There is no TLS of ours in it, and so nothing that a relay could not forge: it
+   * proves that visitors get through, not that nobody reads along.
+   */
+  async prove({ address, port, signal }: PublicWay): Promise<void> {
+    const token = randomBytes(TOKEN_BYTES);
+    const key = token.toString('hex');
+    const socket = connect({ host: address, port });
+    try {
+      const arrived = new Promise<void>((resolve, reject) => {
+        this.#probes.set(key, resolve);
+        socket.once('error', reject);
+        socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
+        socket.once('connect', () => socket.write(token));
+      });
+      await within(arrived, PROBE_MS, 'a visit to the public port', signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const reason = systemCode(error) ?? asPortalError(error).message;
+      throw new PortalError('not_through', `a visitor of port ${port} does not get through: ${reason}`, {
+        cause: error,
+      });
+    } finally {
+      this.#probes.delete(key);
+      socket.on('error', () => undefined);
+      socket.destroy();
+    }
+  }
+
+  close(drain: Drain): Promise<void> {
+    return this.#handler.drain(drain);
+  }
+
+  traffic(): Traffic {
+    return this.#handler.traffic();
+  }
+
+  /** A probe says its token first; whoever says anything else, or nothing for a while, is a visitor. */
+  #tellApart(socket: Socket, visitor: VisitorInfo): void {
+    let said: Buffer = Buffer.alloc(0);
+    const decide = (isProbe: boolean): void => {
+      clearTimeout(timer);
+      socket.off('readable', look).off('close', leave);
+      if (isProbe) return void socket.destroy();
+      if (said.length > 0) socket.unshift(said);
+      this.#handler.visit(socket, visitor);
+    };
+    const leave = (): void => decide(false);
+    // Read only what is there: reading past its end would use up the end, which the target is to see.
+    const look = (): void => {
+      if (socket.readableLength === 0) return decide(false);
+      said = Buffer.concat([said, socket.read() as Buffer]);
+      const text = said.toString('hex');
+      const arrived = this.#probes.get(text);
+      arrived?.();
+      if (arrived) decide(true);
+      else if (![...this.#probes.keys()].some((key) => key.startsWith(text))) decide(false);
+    };
+    const timer = setTimeout(leave, SILENT_MS);
+    socket.on('readable', look).once('close', leave);
+  }
+}

@@ -1,0 +1,49 @@
+import { PortalError } from '../lib/errors.js';
+import type { Store } from './store.js';
+
+/** A name in use is stored again after this part of the time for which it stays reserved. */
+const REFRESH_PART = 1 / 30;
+
+export interface ReservationBounds {
+  readonly reservationMs: number;
+  readonly maxReservedNamesPerIdentity: number;
+}
+
+/** Names that stay with their identity for a while after their last use. */
+export class Reservations {
+  readonly #store: Store;
+  readonly #bounds: ReservationBounds;
+
+  constructor(store: Store, bounds: ReservationBounds) {
+    this.#store = store;
+    this.#bounds = bounds;
+  }
+
+  /** How often a name in use is to be stored again. */
+  get refreshMs(): number {
+    return this.#bounds.reservationMs * REFRESH_PART;
+  }
+
+  /** Whether `address` may use `name` now. Throws `name_reserved`, or `limit_exceeded` when it has too many. */
+  check(name: string, address: string): void {
+    const { reservationMs, maxReservedNamesPerIdentity } = this.#bounds;
+    const now = Date.now();
+    const reservation = this.#store.reservation(name);
+    const until = reservation ? reservation.usedAt + reservationMs : 0;
+    if (reservation && until > now) {
+      // What is its own already takes no more room.
+      if (reservation.address === address) return;
+      throw new PortalError(
+        'name_reserved',
+        `"${name}" is reserved for another identity until ${new Date(until).toISOString()}; choose another name, or use that identity`,
+      );
+    }
+    if (this.#store.countReservations(address, now - reservationMs) >= maxReservedNamesPerIdentity)
+      throw new PortalError('limit_exceeded', `an identity may reserve ${maxReservedNamesPerIdentity} names`);
+  }
+
+  /** Notes a use of `name`. Resolves once that is on disk. */
+  use(name: string, address: string, usedAt: number): Promise<void> {
+    return this.#store.reserve(name, address, usedAt);
+  }
+}

@@ -1,0 +1,167 @@
+import { connect, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { PortalEvent } from '../../src/reconcile/events.js';
+import { agent, desired, handedOver, relay, service, tcpService } from '../support/world.js';
+
+const ANY = { ports: { tcp: 'any' } } as const;
+
+type Opened = Extract<PortalEvent, { event: 'lease' }>;
+
+function portOf({ tcpAddr }: Opened): number {
+  return Number(tcpAddr!.split(':')[1]);
+}
+
+async function visitor(port: number): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  onTestFinished(() => void socket.destroy());
+  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  return socket;
+}
+
+/** Everything read until the connection ends, and how it did. */
+async function outcome(socket: Socket): Promise<{ text: string; error?: string }> {
+  let text = '';
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  return new Promise((resolve) => {
+    socket.once('end', () => resolve({ text }));
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve({ text, error: error.code! }));
+  });
+}
+
+async function published(target: number, over: { port?: number; options?: object } = {}) {
+  const at = await relay({ ...ANY, ...over.options });
+  const { runner, event } = await agent();
+  const spec = service('db', target, { mode: 'tcp', port: over.port });
+  await runner.apply(desired([at.spec], spec));
+  const lease = await event('lease', ({ phase }) => phase === 'ready');
+  return { at, runner, event, spec, lease, port: portOf(lease) };
+}
+
+describe('mode tcp', () => {
+  it('carries bytes both ways, with the half-close of each side', async () => {
+    const target = await tcpService((socket) => {
+      // Answers only once it has heard everything.
+      let said = '';
+      socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      socket.once('end', () => socket.end(`you said ${said}`));
+    });
+    const { port, lease } = await published(target);
+    expect(lease.tcpAddr).toBe(`localhost:${port}`);
+    expect(lease.url).toBeUndefined();
+    const socket = await visitor(port);
+    socket.end('hello');
+    expect(await outcome(socket)).toEqual({ text: 'you said hello' });
+  });
+
+  it('lets the service speak first', async () => {
+    const target = await tcpService((socket) => socket.end('220 ready\r\n'));
+    const { port } = await published(target);
+    expect(await outcome(await visitor(port))).toEqual({ text: '220 ready\r\n' });
+  });
+
+  it('passes a reset on, either way', async () => {
+    const { port: target, next } = await handedOver();
+    const { port } = await published(target);
+    const first = await visitor(port);
+    first.write('x');
+    (await next()).resetAndDestroy();
+    expect(await outcome(first)).toMatchObject({ error: 'ECONNRESET' });
+    const second = await visitor(port);
+    second.write('x');
+    const served = await next();
+    const seen = outcome(served);
+    second.resetAndDestroy();
+    expect(await seen).toMatchObject({ error: 'ECONNRESET' });
+  });
+
+  it('resets a visitor while the service is down, and serves the next one when it is back', async () => {
+    const down = await tcpService((socket) => socket.end('up'));
+    const { port, runner, at, spec } = await published(1);
+    expect(await outcome(await visitor(port))).toMatchObject({ error: 'ECONNRESET' });
+    await runner.apply(desired([at.spec], { ...spec, target: service('db', down).target }));
+    expect(await outcome(await visitor(port))).toEqual({ text: 'up' });
+  });
+
+  it('gives the asked port, and tells the visitor count', async () => {
+    const free = await freePort();
+    const { port: target, next } = await handedOver();
+    const { port, runner } = await published(target, { port: free });
+    expect(port).toBe(free);
+    await visitor(port);
+    await next();
+    const [lease] = (await runner.status()).leases;
+    expect(lease).toMatchObject({ tcpAddr: `localhost:${free}`, visitors: 1 });
+  });
+
+  it('moves to another port in place, and keeps who is connected', async () => {
+    const { port: target, next } = await handedOver();
+    const { port, runner, at, spec, event } = await published(target);
+    const early = await visitor(port);
+    const served = await next();
+    const other = await freePort();
+    await runner.apply(desired([at.spec], { ...spec, port: other }));
+    await event('lease', ({ tcpAddr }) => tcpAddr === `localhost:${other}`);
+    const late = await visitor(other);
+    await next();
+    late.destroy();
+    served.write('still here');
+    await expect(
+      new Promise((resolve) => early.once('data', (chunk) => resolve(String(chunk)))),
+    ).resolves.toBe('still here');
+    await expect(visitor(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('comes back to the same port when the relay was restarted', async () => {
+    const target = await tcpService((socket) => socket.end('again'));
+    const { at, port, event, lease } = await published(target);
+    await at.close();
+    const back = await relay({ ...ANY, port: at.port, ca: at.ca });
+    const seen = await event('lease', (each) => each.phase === 'ready' && each.lease !== lease.lease);
+    expect(portOf(seen)).toBe(port);
+    expect(back.port).toBe(at.port);
+    expect(await outcome(await visitor(port))).toEqual({ text: 'again' });
+  });
+
+  it('says so when the relay gives out no ports, or none is free', async () => {
+    const none = await relay();
+    const first = await agent();
+    await first.runner.apply(desired([none.spec], service('db', 1, { mode: 'tcp' })));
+    const failed = await first.event('lease', ({ phase }) => phase === 'failed');
+    expect(failed.error).toMatchObject({ code: 'capability_missing' });
+
+    const port = await freePort();
+    const one = await relay({ ports: { tcp: { from: port, to: port } } });
+    const second = await agent();
+    await second.runner.apply(
+      desired([one.spec], service('a', 1, { mode: 'tcp' }), service('b', 1, { mode: 'tcp' })),
+    );
+    const full = await second.event(
+      'lease',
+      ({ phase, error }) => phase === 'retrying' && error !== undefined,
+    );
+    expect(full.error).toMatchObject({ code: 'ports_exhausted' });
+  });
+
+  it('gives another identity the port of a name that left only when nothing else is free', async () => {
+    const port = await freePort();
+    const at = await relay({ ports: { tcp: { from: port, to: port + 1 } } });
+    const alice = await agent();
+    await alice.runner.apply(desired([at.spec], service('a', 1, { mode: 'tcp', port })));
+    const hers = portOf(await alice.event('lease', ({ phase }) => phase === 'ready'));
+    await alice.runner.apply(desired([at.spec]));
+    const bob = await agent();
+    await bob.runner.apply(desired([at.spec], service('b', 1, { mode: 'tcp', port: hers })));
+    const his = portOf(await bob.event('lease', ({ phase }) => phase === 'ready'));
+    expect(his).not.toBe(hers);
+  });
+});
+
+/** A port that was free just now. */
+async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
