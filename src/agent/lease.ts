@@ -1,42 +1,23 @@
 import type { Socket } from 'node:net';
-import { isDeepStrictEqual } from 'node:util';
 import pLimit, { type LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
-import { asPortalError, PortalError, type ErrorCode } from '../lib/errors.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { delay } from '../lib/wait.js';
+import { delay, within } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
-import type { FromRelay } from '../protocol/messages.js';
 import type { LocalCertificates } from '../certificates/source.js';
 import type { ControlChannel } from './control.js';
+import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
+import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
-import { kindOf, targetsOf, type ServiceSpec } from './spec.js';
+import { targetsOf, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
 import { connectTarget } from './upstream.js';
 
-/** Trying again changes nothing until someone acts: a person, here or elsewhere. Looked at again only now and then. */
-const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'name_taken',
-  'name_reserved',
-  'name_invalid',
-  'capability_missing',
-  'limit_exceeded',
-  'certificate_unavailable',
-  'intercepted',
-  'version',
-  'unauthorized',
-  'relay_untrusted',
-  'address_in_use',
-  'listen_failed',
-]);
-
-const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize: true } as const;
-
-const FINAL_RETRY_MS = 60_000;
-/** A relay that does not confirm a close within this is left to find out by itself. */
-const CLOSE_MS = 2_000;
+/** A certificate from a public CA may take this long; the attempt after it waits for the same one. */
+const OPEN_SERVING_MS = 120_000;
 
 /** Local services that `status` looks at at a time. */
 const checking = pLimit(64);
@@ -47,6 +28,8 @@ export interface LeaseOptions {
   readonly relay: string;
   /** Where `tls: local` comes from. */
   readonly localCertificates: LocalCertificates;
+  /** How often a lease that is ready is proven anew, on average. */
+  readonly proveEveryMs: number;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -65,14 +48,14 @@ export class AgentLease {
   #targetError: string | undefined;
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
-  #opened: FromRelay<'lease.opened'> | undefined;
-  /** The lease's own public port, in the modes that have one; the last one it had, while it has none. */
-  #publicPort: number | undefined;
+  readonly #held = new HeldLease();
   /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
   /** Aborts what is under way for the present channel. */
   #attachment = new AbortController();
+  /** Aborts what is under way for the lease as such: it is being closed. */
+  readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(options: LeaseOptions) {
@@ -95,18 +78,12 @@ export class AgentLease {
 
   /** What the relay gave: a URL, or a public port. */
   get address(): PublicAddress {
-    if (!this.#opened) return {};
-    const { url, tcpAddr, udpAddr } = this.#opened;
-    return {
-      ...(url !== undefined && { url }),
-      ...(tcpAddr !== undefined && { tcpAddr }),
-      ...(udpAddr !== undefined && { udpAddr }),
-    };
+    return this.#held.address;
   }
 
   /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
-    return this.#opened?.lease;
+    return this.#held.id;
   }
 
   /**
@@ -143,15 +120,21 @@ export class AgentLease {
 
   /** The relay took the lease away: ask for it again. */
   revoked(reason: string): void {
-    const [channel, opening] = [this.#channel, this.#opening];
-    this.detach(new PortalError('not_found', reason));
-    if (channel && opening) this.attach(channel, opening);
+    this.#comeBack(new PortalError('not_found', reason));
+  }
+
+  /** Proves now that visitors get through, whatever the schedule says; `status` tells what came of it. */
+  async proveNow(): Promise<void> {
+    if (this.#channel) await this.#proveAgain(this.#channel, this.#attachment.signal);
   }
 
   /** A visitor arrived on a data connection. */
   visit(socket: Socket, remote: VisitorInfo['remote']): void {
     if (!this.#serving) return void socket.destroy();
-    const local = { address: this.#channel?.relayAddress ?? '', port: this.#publicPort ?? 0 };
+    const local = {
+      address: this.#channel?.relayAddress ?? '',
+      port: this.#held.publicPort ?? this.#channel?.welcome.publicPort ?? 0,
+    };
     this.#serving.ready.then(
       (serving) => serving.visit(socket, { remote, local }),
       () => socket.destroy(),
@@ -164,10 +147,10 @@ export class AgentLease {
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
     this.#served?.update(spec);
-    const channel = this.#channel;
-    if (!channel || !this.#opened || this.#phase === 'failed') return;
-    void this.#tellRelay(channel, before).catch((error: unknown) =>
-      this.#log.warn({ err: error }, 'the relay did not take the new settings'),
+    if (!this.#channel || this.#phase === 'failed') return;
+    this.#held.update(this.#channel, before, spec, this.#log).then(
+      (moved) => moved && this.#options.onPhase(this),
+      (error: unknown) => this.#log.warn({ err: error }, 'the relay did not take the new settings'),
     );
   }
 
@@ -202,7 +185,7 @@ export class AgentLease {
       phase: this.#phase,
       since: this.#since.toISOString(),
       retries: this.#retries,
-      ...(this.#opened && { lease: this.#opened.lease }),
+      ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...(this.#error && { error: this.error }),
@@ -218,86 +201,89 @@ export class AgentLease {
     return { code, message, ...(hint === undefined ? {} : { hint }) };
   }
 
-  #openRequest() {
-    const { name, mode, carrier, metadata, hostname, port = this.#publicPort } = this.#spec;
-    return {
-      type: 'lease.open',
-      name,
-      mode,
-      // What such a lease carries is no TLS of the visitor's.
-      carrier: kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier,
-      metadata: { ...metadata },
-      ...(hostname !== undefined && { hostname }),
-      // The port it had, unless another is wanted: whoever knows it finds the service there again.
-      ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
-    } as const;
+  async #open(channel: ControlChannel, signal: AbortSignal): Promise<void> {
+    const opened = await this.#held.ask(channel, this.#spec, this.#log, signal);
+    const serving = await within(this.#serve(opened), OPEN_SERVING_MS, 'its certificate', signal);
+    await this.#prove(serving, channel, signal);
+    this.#setPhase('ready');
+    this.#proveLater(channel, signal);
   }
 
-  async #open(channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const opened = await this.#ask(channel, signal);
-    const serving = await this.#serve(opened);
+  /** Visits the public address as anybody would. */
+  async #prove(serving: Serving, channel: ControlChannel, signal: AbortSignal): Promise<void> {
+    const { relayAddress, welcome } = channel;
     await serving.prove({
-      address: channel.relayAddress,
-      port: this.#publicPort ?? channel.welcome.publicPort,
+      address: relayAddress,
+      port: this.#held.publicPort ?? welcome.publicPort,
       signal,
     });
     this.#provenAt = new Date();
-    this.#setPhase('ready');
   }
 
-  async #ask(channel: ControlChannel, signal?: AbortSignal): Promise<FromRelay<'lease.opened'>> {
-    const answer = await channel.request(this.#openRequest(), signal);
-    if (answer.type !== 'lease.opened')
-      throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
-    this.#opened = answer;
-    const { port } = this.#spec;
-    const address = answer.tcpAddr ?? answer.udpAddr;
-    this.#publicPort =
-      address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
-    if (port !== undefined && this.#publicPort !== undefined && port !== this.#publicPort)
-      this.#log.warn(
-        { asked: port, given: this.#publicPort },
-        'the relay gave another port than the one asked for',
-      );
-    return answer;
+  #proveLater(channel: ControlChannel, signal: AbortSignal): void {
+    // Not all at the same moment, and not at one that a relay could foresee.
+    const pauseMs = this.#options.proveEveryMs * (0.5 + Math.random());
+    const timer = setTimeout(() => void this.#proveAgain(channel, signal), pauseMs).unref();
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
-  /** Tells the relay what of the new settings is its concern. */
-  async #tellRelay(channel: ControlChannel, before: ServiceSpec): Promise<void> {
-    const { carrier, port, mode, metadata } = this.#spec;
-    if (carrier !== before.carrier || port !== before.port || mode !== before.mode) {
-      // Opening a lease that is held already changes it in place.
-      const address = JSON.stringify(this.address);
-      await this.#ask(channel);
-      if (JSON.stringify(this.address) !== address) this.#options.onPhase(this);
-    } else if (!isDeepStrictEqual(metadata, before.metadata) && this.#opened) {
-      await channel.request({ type: 'lease.update', lease: this.#opened.lease, metadata });
+  /** A lease that is `ready` is looked at again; one that visitors no longer reach is opened anew. */
+  async #proveAgain(channel: ControlChannel, signal: AbortSignal): Promise<void> {
+    const [serving, opening] = [this.#served, this.#opening];
+    if (!serving || !opening || signal.aborted || this.#phase !== 'ready') return;
+    try {
+      // A second look before anyone is told: one visit may fail for a moment's trouble.
+      await pRetry(() => opening(() => this.#prove(serving, channel, signal)), {
+        ...RETRY,
+        retries: 1,
+        signal,
+        shouldRetry: ({ error }) => asPortalError(error).code !== 'intercepted',
+      });
+      this.#proveLater(channel, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const failure = asPortalError(error);
+      if (failure.code === 'intercepted') await this.#failedAttempt(failure, signal);
+      else this.#comeBack(failure);
     }
   }
 
-  async #serve(opened: FromRelay<'lease.opened'>): Promise<Serving> {
+  #comeBack(failure: PortalError): void {
+    const [channel, opening] = [this.#channel, this.#opening];
+    this.detach(failure);
+    if (channel && opening) this.attach(channel, opening);
+  }
+
+  async #serve(opened: Opened): Promise<Serving> {
     const { hostname } = opened;
     if (this.#serving?.hostname === hostname) {
       const present = await this.#serving.ready.catch(() => undefined);
       if (present) return present;
     }
     const former = this.#served;
+    const spec = this.#spec;
     const ready = openServing({
-      spec: this.#spec,
+      spec,
       opened,
       localCertificates: this.#options.localCertificates,
+      signal: this.#over.signal,
       log: this.#log,
     });
     this.#serving = { hostname, ready };
-    this.#served = await ready;
+    const served = await ready;
+    if (this.#over.signal.aborted) await served.close({ ms: 0 });
+    this.#served = served;
+    // Changed while its certificate was being made.
+    if (spec !== this.#spec) served.update(this.#spec);
     void former?.close({ ms: 0 });
-    return this.#served;
+    return served;
   }
 
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
+    this.#over.abort();
     this.#setPhase('draining');
-    await this.#giveBack();
+    await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);
     this.#setPhase('closed');
   }
@@ -312,20 +298,9 @@ export class AgentLease {
     }
     this.#setPhase('failed', failure);
     // Not one visitor more is to be sent to a lease that failed after it was opened.
-    await this.#giveBack();
-    this.#opened = undefined;
+    await this.#held.giveBack(this.#channel, this.#log);
+    this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
-  }
-
-  async #giveBack(): Promise<void> {
-    const { lease } = this.#opened ?? {};
-    if (!lease || !this.#channel || this.#channel.closed) return;
-    try {
-      await this.#channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
-    } catch (error) {
-      // A relay that does not answer gives the lease up by itself, after its grace.
-      this.#log.debug({ err: error }, 'the lease could not be given back');
-    }
   }
 
   #setPhase(phase: Phase, error?: PortalError): void {
@@ -336,8 +311,4 @@ export class AgentLease {
     this.#since = new Date();
     this.#options.onPhase(this);
   }
-}
-
-function isFinal(error: PortalError): boolean {
-  return FINAL.has(error.code) && error.retryAfterMs === undefined;
 }

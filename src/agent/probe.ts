@@ -49,6 +49,9 @@ export async function probe(options: Probe): Promise<void> {
     rejectUnauthorized: false,
   });
   let exporter: string | undefined;
+  /** Whoever sent a ticket has completed the handshake (RFC 8446 §4.6.1), so its session is one that we would know. */
+  let isComplete = false;
+  socket.once('session', () => (isComplete = true));
   try {
     const arrived = new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
@@ -66,6 +69,13 @@ export async function probe(options: Probe): Promise<void> {
   } catch (error) {
     const failure = asPortalError(error);
     if (failure.code === 'intercepted' || signal.aborted) throw failure;
+    if (exporter && isComplete) {
+      throw new PortalError(
+        'intercepted',
+        `${hostname} answered with our certificate, but the TLS session did not end here: someone else has its key`,
+        { cause: error },
+      );
+    }
     throw new PortalError(
       'not_through',
       `a visitor of ${hostname} does not get through: ${systemCode(error) ?? failure.message}`,

@@ -89,6 +89,10 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   await place.prepare();
   const control = await startControl(place.address(job.key), {
     status: () => runner.status(),
+    prove: async () => {
+      await runner.prove();
+      return runner.status();
+    },
     plan: (wanted) => {
       const refusal = restartRequired(job.desired, wanted);
       if (refusal) throw refusal;

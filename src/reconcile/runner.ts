@@ -23,11 +23,14 @@ export interface RunnerOptions {
   readonly identity: Identity;
   /** Folder of the local CA (lib/paths). */
   readonly caDir: string;
+  /** How often it is proven anew that visitors reach each service, on average. */
+  readonly proveEveryMs?: number;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
 }
 
+const PROVE_EVERY_MS = 5 * 60_000;
 /** A pass reports after this, whatever a relay that does not answer may still keep waiting. */
 const SETTLE_MS = 10_000;
 /** A service taken out of the file stops for its visitors after this. */
@@ -118,6 +121,11 @@ export class Runner {
     };
   }
 
+  /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
+  async prove(): Promise<void> {
+    await Promise.all([...this.#active.values()].map(({ lease }) => lease.proveNow()));
+  }
+
   /** Visitors connected now, to every service. */
   get visitors(): number {
     return this.#allLeases().reduce((sum, lease) => sum + lease.status().visitors, 0);
@@ -196,6 +204,7 @@ export class Runner {
       spec,
       relay: relayKey(relay),
       localCertificates: this.#certificates,
+      proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       onPhase: (changed) => this.#phaseChanged(changed),
       log: this.#options.log,
     });

@@ -64,7 +64,9 @@ export interface TestAgent {
   ) => Promise<Extract<PortalEvent, { event: T }>>;
 }
 
-export async function agent(options: { identity?: Identity; caDir?: string } = {}): Promise<TestAgent> {
+export async function agent(
+  options: { identity?: Identity; caDir?: string; proveEveryMs?: number } = {},
+): Promise<TestAgent> {
   const caDir = options.caDir ?? (await temporaryFolder());
   const identity = options.identity ?? generateIdentity();
   const events: PortalEvent[] = [];
@@ -74,6 +76,7 @@ export async function agent(options: { identity?: Identity; caDir?: string } = {
     version: 'test',
     identity,
     caDir,
+    ...(options.proveEveryMs !== undefined && { proveEveryMs: options.proveEveryMs }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

@@ -36,6 +36,8 @@ export interface ServingOptions {
   readonly opened: FromRelay<'lease.opened'>;
   /** Where `tls: local` comes from. */
   readonly localCertificates: LocalCertificates;
+  /** Aborts when the lease is being closed. */
+  readonly signal: AbortSignal;
   readonly log: Logger;
 }
 

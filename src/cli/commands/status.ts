@@ -52,12 +52,13 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
     formatAge(now - Date.parse(lease.since)),
     publicAddress(lease) ?? printable(lease.relay),
     lease.targetError === undefined ? lease.target : `${lease.target} (down)`,
+    lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
     String(lease.visitors),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
   ]);
   const [header, ...lines] = columns([
-    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', 'TARGET', 'VISITORS', 'IN', 'OUT'],
+    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', 'TARGET', 'PROVEN', 'VISITORS', 'IN', 'OUT'],
     ...rows,
   ]);
   return [

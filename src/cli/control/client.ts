@@ -12,6 +12,8 @@ import type { Entry } from './history.js';
 
 /** Longer than an agent takes to ask its relays; an agent that is stopped (SIGSTOP) must not hang us. */
 const ANSWER_TIMEOUT_MS = 10_000;
+/** Two visits to each service, of which each may take five seconds, some hundred at a time. */
+const PROVE_TIMEOUT_MS = 30_000;
 
 /** A running agent, over its local socket. Every call throws `not_running` when no one is there. */
 export class ControlClient {
@@ -29,6 +31,11 @@ export class ControlClient {
 
   plan(desired: Desired): Promise<Action[]> {
     return this.#call<Action[]>('POST', '/plan', desired);
+  }
+
+  /** Has it prove of every service that visitors get through; the status after that. */
+  prove(): Promise<AgentStatus> {
+    return this.#call<AgentStatus>('POST', '/prove', undefined, PROVE_TIMEOUT_MS);
   }
 
   /** Asks for the stop; `logs` ends when it is done. */
@@ -57,8 +64,13 @@ export class ControlClient {
     }
   }
 
-  async #call<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-    const response = await this.#send(method, path, body, AbortSignal.timeout(this.#timeoutMs));
+  async #call<Answer>(
+    method: string,
+    path: string,
+    body?: object,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<Answer> {
+    const response = await this.#send(method, path, body, AbortSignal.timeout(timeoutMs), timeoutMs);
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
@@ -70,7 +82,13 @@ export class ControlClient {
     throw errorOf(answer as ErrorSummary);
   }
 
-  #send(method: string, path: string, body?: object, signal?: AbortSignal): Promise<IncomingMessage> {
+  #send(
+    method: string,
+    path: string,
+    body?: object,
+    signal?: AbortSignal,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const outgoing = request({
         socketPath: this.#path,
@@ -80,7 +98,7 @@ export class ControlClient {
         ...(signal && { signal }),
       });
       // Of the connection and the first answer; following may be quiet for hours afterwards.
-      const timer = setTimeout(() => outgoing.destroy(this.#timedOut()), this.#timeoutMs);
+      const timer = setTimeout(() => outgoing.destroy(this.#timedOut()), timeoutMs);
       outgoing.once('response', (response) => {
         clearTimeout(timer);
         resolve(response);

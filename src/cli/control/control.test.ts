@@ -37,6 +37,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
   return {
     status: () => Promise.resolve(STATUS),
     plan: (desired) => plan(desired, []),
+    prove: () => Promise.resolve(STATUS),
     stop: () => undefined,
     history: new History(),
     ...overrides,

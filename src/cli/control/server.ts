@@ -21,6 +21,8 @@ const LAST_WORDS_MS = 500;
 export interface ControlHandlers {
   status(): Promise<AgentStatus>;
   plan(desired: Desired): Action[];
+  /** Proves of every service that visitors get through, and tells how it went. */
+  prove(): Promise<AgentStatus>;
   /** Starts the stop; the process ends soon after. */
   stop(): void;
   readonly history: History;
@@ -90,6 +92,8 @@ async function route(
       return answer(response, 200, await handlers.status());
     case 'POST /plan':
       return answer(response, 200, handlers.plan(await readDesired(request)));
+    case 'POST /prove':
+      return answer(response, 200, await handlers.prove());
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':

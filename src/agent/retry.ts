@@ -1,0 +1,30 @@
+import type { ErrorCode, PortalError } from '../lib/errors.js';
+
+/** When a lease that failed is tried again. */
+
+/** Trying again changes nothing until someone acts: a person, here or elsewhere. Looked at again only now and then. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'name_taken',
+  'name_reserved',
+  'name_invalid',
+  'capability_missing',
+  'limit_exceeded',
+  'certificate_unavailable',
+  'intercepted',
+  'version',
+  'unauthorized',
+  'relay_untrusted',
+  'address_in_use',
+  'listen_failed',
+]);
+
+/** Pauses between attempts, in milliseconds (p-retry). */
+export const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize: true } as const;
+
+/** What only a person can mend is looked at again this often. */
+export const FINAL_RETRY_MS = 60_000;
+
+/** Whether trying again soon is of no use. */
+export function isFinal(error: PortalError): boolean {
+  return FINAL.has(error.code) && error.retryAfterMs === undefined;
+}

@@ -1,0 +1,60 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect as tlsConnect, TLSSocket } from 'node:tls';
+import { onTestFinished } from 'vitest';
+import { readClientHello } from '../../src/net/client-hello.js';
+
+/** What stands before a relay and reads along. */
+export interface Eavesdropper {
+  readonly port: number;
+  /** From now on it ends visitors' TLS itself, with this certificate. */
+  readAlong(certificate: { cert: string; key: string }): void;
+  /** Everything visitors said, in the clear. */
+  readonly overheard: () => string;
+}
+
+/**
+ * A relay that terminates TLS: an honest one, behind something that ends the TLS of visitors of `hostname` with
+ * a certificate of its own and goes on as a visitor itself. Passes everything through until it is told to.
+ */
+export async function eavesdropper(hostname: string, to: () => number): Promise<Eavesdropper> {
+  const sockets = new Set<Socket>();
+  let certificate: { cert: string; key: string } | undefined;
+  let overheard = '';
+  const keep = <S extends Socket>(socket: S): S => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => sockets.delete(socket));
+    return socket;
+  };
+  const server = createServer((near) => {
+    keep(near).once('data', (head) => {
+      near.pause();
+      near.unshift(head);
+      const hello = readClientHello(head);
+      const isVisitor = hello.kind === 'hello' && hello.serverName === hostname;
+      if (!certificate || !isVisitor) return join(near, keep(connect(to(), '127.0.0.1')));
+      const visitor = keep(new TLSSocket(near, { isServer: true, ...certificate }));
+      const onward = keep(
+        tlsConnect({ port: to(), host: '127.0.0.1', servername: hostname, rejectUnauthorized: false }),
+      );
+      visitor.on('data', (chunk: Buffer) => (overheard += chunk.toString()));
+      join(visitor, onward);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    readAlong: (next) => (certificate = next),
+    overheard: () => overheard,
+  };
+}
+
+function join(near: Socket, far: Socket): void {
+  near.pipe(far).pipe(near);
+  near.on('close', () => far.destroy());
+  far.on('close', () => near.destroy());
+}
