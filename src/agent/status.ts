@@ -36,6 +36,8 @@ export interface LeaseStatus extends PublicAddress {
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
+  /** A certificate from a CA: until when it is good, when it is renewed next, and why the last attempt failed. */
+  certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   target: string;
   /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
   targetError?: string;

@@ -1,5 +1,4 @@
 import { createSocket } from 'node:dgram';
-import type { AddressInfo } from 'node:net';
 import { decode, encode, type Answer, type RecordType } from 'dns-packet';
 import { onTestFinished } from 'vitest';
 
@@ -38,7 +37,7 @@ export async function dnsServer(answer: (name: string, type: RecordType) => Said
   onTestFinished(() => {
     socket.close();
   });
-  return { address: `127.0.0.1:${(socket.address() as AddressInfo).port}`, asked };
+  return { address: `127.0.0.1:${socket.address().port}`, asked };
 }
 
 /** Answers that lead every name to this machine. */

@@ -34,16 +34,17 @@ export async function refusingCa(refusal: () => Refusal): Promise<FakeCa> {
       request.resume().once('end', () => {
         if (request.url === '/dir') {
           const directory = { newNonce: url('/nonce'), newAccount: url('/account'), newOrder: url('/order') };
-          return void response.end(JSON.stringify(directory));
-        }
-        if (request.url === '/nonce') return void response.end();
-        if (request.url === '/account') {
+          response.end(JSON.stringify(directory));
+        } else if (request.url === '/nonce') {
+          response.end();
+        } else if (request.url === '/account') {
           response.writeHead(201, { location: url('/account/1'), 'content-type': 'application/json' });
-          return void response.end('{"status":"valid"}');
+          response.end('{"status":"valid"}');
+        } else {
+          const { status, type, detail, headers } = refusal();
+          response.writeHead(status, { 'content-type': 'application/problem+json', ...headers });
+          response.end(JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail }));
         }
-        const { status, type, detail, headers } = refusal();
-        response.writeHead(status, { 'content-type': 'application/problem+json', ...headers });
-        response.end(JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail }));
       });
     },
   );

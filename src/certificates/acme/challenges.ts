@@ -59,6 +59,8 @@ export class AcmeChallenges {
     };
     const timer = setTimeout(gone, HANDSHAKE_MS);
     socket.on('data', look).once('end', gone).once('close', leave);
+    // It may have been paused by whoever had it last.
+    socket.resume();
   }
 
   /** Answers a CA's handshake on `socket`, whose bytes are all still to be read. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { request as httpsRequest } from 'node:https';
+import type * as acmeClient from 'acme-client';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
@@ -26,7 +27,7 @@ const wires = new AsyncLocalStorage<Wire>();
 /** Runs `work`, whose requests go over `wire`. */
 export const over = <T>(wire: Wire, work: () => Promise<T>): Promise<T> => wires.run(wire, work);
 
-export type Acme = typeof import('acme-client');
+export type Acme = typeof acmeClient;
 type Adapter = Extract<Acme['axios']['defaults']['adapter'], (config: never) => unknown>;
 
 /** Takes 300 ms to load, so only when there is something to ask a CA. */
