@@ -1,54 +1,64 @@
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
-const run = promisify(execFile);
-const INSTALL_MS = 120_000;
+/** Programs of Debian that tests use as real peers: found, or installed where this user may. */
 
-/** A program of the system that a test needs: its path, or why it is not there. */
+const run = promisify(execFile);
+const INSTALL_MS = 180_000;
+
 export type Binary = { readonly path: string } | { readonly skip: string };
 
-const asked = new Map<string, Promise<Binary>>();
+/** Where packages put what is not meant to be typed. */
+const FOLDERS = ['/usr/sbin', '/usr/local/sbin', ...(process.env['PATH'] ?? '').split(delimiter)];
 
-/** Finds `name` on the PATH; where it is missing and can be, it is installed out of Debian's `debianPackage`. */
-export function ensureBinary(name: string, debianPackage: string): Promise<Binary> {
-  let answer = asked.get(name);
-  if (!answer) {
-    answer = find(name, debianPackage);
-    asked.set(name, answer);
-  }
-  return answer;
+/** `name` as an absolute path, installed from `debianPackage` if need be; else the reason to skip with. */
+export async function ensureBinary(name: string, debianPackage: string): Promise<Binary> {
+  const present = await find(name);
+  if (present) return { path: present };
+  const failure = await (installs[debianPackage] ??= install(debianPackage));
+  const installed = await find(name);
+  if (installed) return { path: installed };
+  return { skip: `${name} is not here: ${failure ?? `${debianPackage} does not bring it`}` };
 }
 
-async function find(name: string, debianPackage: string): Promise<Binary> {
-  const path = await onPath(name);
-  if (path) return { path };
-  if (process.getuid?.() !== 0)
-    return { skip: `${name} is not there, and only root can install ${debianPackage}` };
-  if (!(await onPath('apt-get')))
-    return { skip: `${name} is not there, and there is no apt-get to install it with` };
+/** One attempt a package and process. */
+const installs: Record<string, Promise<string | undefined>> = {};
+
+/** Resolves with why it did not work. */
+async function install(debianPackage: string): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return `only root can install ${debianPackage}`;
+  // RUNLEVEL 1: what is a service of the system is installed, not started.
+  const options = {
+    timeout: INSTALL_MS,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+  };
+  const apt = ['-qq', '-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=2'];
+  const get = () =>
+    run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', debianPackage], options);
   try {
-    await run('apt-get', ['install', '-y', '--no-install-recommends', debianPackage], {
-      timeout: INSTALL_MS,
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    await get().catch(async () => {
+      // The list of packages may be stale, or not there at all.
+      await run('apt-get', [...apt, 'update'], options);
+      await get();
     });
+    return undefined;
   } catch (error) {
-    return { skip: `${debianPackage} could not be installed: ${String(error).split('\n')[0]}` };
+    return `${debianPackage} could not be installed (${(error as Error).message.split('\n', 1)[0]})`;
   }
-  const installed = await onPath(name);
-  return installed ? { path: installed } : { skip: `${debianPackage} brought no ${name}` };
 }
 
-async function onPath(name: string): Promise<string | undefined> {
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
-  for (const folder of folders.filter(Boolean)) {
+async function find(name: string): Promise<string | undefined> {
+  for (const folder of FOLDERS) {
     const path = join(folder, name);
-    const isThere = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return path;
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return undefined;
 }
