@@ -1,0 +1,11 @@
+import { askHttp, converseHttp, startHttp } from './http-service.js';
+import { complies } from './suite.js';
+
+complies({
+  mode: 'stream',
+  start: startHttp,
+  ask: askHttp,
+  converse: converseHttp,
+  whenDown: /^503$/,
+  exceptions: {},
+});
