@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { request, type RequestOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,10 @@ import type { Conversation, LocalService, Place } from './mode.js';
 
 export async function startHttp(name: string, port = 0): Promise<LocalService> {
   const server = createServer((incoming, response) => {
-    if (incoming.method !== 'POST') return void response.end(name);
+    if (incoming.method !== 'POST') {
+      response.end(name);
+      return;
+    }
     // A conversation: each chunk is answered at once, until the visitor has ended.
     response.flushHeaders();
     incoming.on('data', (chunk: Buffer) => response.write(`${name}:${chunk.toString()}`));
@@ -39,7 +42,7 @@ function optionsOf({ address, ca }: Place): RequestOptions {
 export async function askHttp(place: Place): Promise<string> {
   const outgoing = request(optionsOf(place));
   outgoing.end();
-  const [response] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
   let body = '';
   for await (const chunk of response) body += String(chunk);
   return response.statusCode === 200 ? body : `${response.statusCode}`;
@@ -50,7 +53,7 @@ export async function converseHttp(place: Place): Promise<Conversation> {
   onTestFinished(() => void outgoing.destroy());
   outgoing.on('error', () => undefined);
   outgoing.flushHeaders();
-  const [response] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
   const ended = new Promise((resolve) => response.once('close', resolve));
   response.on('error', () => undefined);
   return {

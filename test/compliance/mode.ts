@@ -13,6 +13,8 @@ export interface ModeUnderTest {
   converse(place: Place): Promise<Conversation>;
   /** What `ask` resolves or rejects with while the local service is down. */
   readonly whenDown: RegExp;
+  /** What `ask` rejects with once the service is no longer published. */
+  readonly whenGone: RegExp;
   /** Promises that the mode cannot keep, each with the reason. */
   readonly exceptions: Readonly<Partial<Record<Promised, string>>>;
 }
@@ -42,9 +44,9 @@ export interface LocalService {
 
 export interface Conversation {
   /** Says `text`; resolves with the local service's name and the echo, as `name:text`. */
-  say(text: string): Promise<string>;
+  readonly say: (text: string) => Promise<string>;
   /** Ends it in an orderly way. */
-  end(): Promise<void>;
+  readonly end: () => Promise<void>;
   /** Resolves when the other side has ended it. */
   readonly ended: Promise<unknown>;
 }

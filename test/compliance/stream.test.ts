@@ -7,5 +7,6 @@ complies({
   ask: askHttp,
   converse: converseHttp,
   whenDown: /^503$/,
+  whenGone: /unrecognized name|ECONNRESET|ECONNREFUSED/,
   exceptions: {},
 });

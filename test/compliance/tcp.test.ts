@@ -10,6 +10,7 @@ complies({
   ask,
   converse,
   whenDown: /ECONNRESET/,
+  whenGone: /ECONNREFUSED|ECONNRESET|closed/,
   exceptions: {},
 });
 
