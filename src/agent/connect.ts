@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net';
-import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
+import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
@@ -31,7 +30,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   const { endpoint, signal } = options;
   const url = new URL(PATHS.control, endpoint.url);
   url.protocol = 'wss:';
-  let socket: Socket | undefined;
+  let socket: TLSSocket | undefined;
   const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], {
     perMessageDeflate: false,
     maxPayload: LIMITS.maxControlMessageBytes,
@@ -54,7 +53,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     );
     // From here on the channel listens alone.
     ws.removeAllListeners();
-    return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname);
+    return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname, socket);
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();

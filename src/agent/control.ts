@@ -1,10 +1,13 @@
 import { EventEmitter } from 'node:events';
+import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { asPortalError, ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
+import { exportKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import type { AgentDatagrams } from './datagrams/datagrams.js';
 
 export type Welcome = FromRelay<'welcome'>;
 
@@ -26,6 +29,9 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** IP address of the relay that answered: data connections go to the same one. */
   readonly relayAddress: string;
   #rttMs: number | undefined;
+  /** The datagrams of this session; there from the moment on that its leases are. */
+  datagrams: AgentDatagrams | undefined;
+  readonly #tls: TLSSocket | undefined;
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();
   #nextId = 1;
@@ -35,8 +41,10 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #reconnectAfterMs: number | undefined;
   #closed = false;
 
-  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string) {
+  /** `tls` is the session below `ws`: datagrams take their keys from it. */
+  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket) {
     super();
+    this.#tls = tls;
     this.#ws = ws;
     this.welcome = welcome;
     this.relayAddress = relayAddress;
@@ -65,6 +73,11 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** Round trip of the last heartbeat, milliseconds. */
   get rttMs(): number | undefined {
     return this.#rttMs;
+  }
+
+  /** Keying material for one association of datagrams; undefined where the session has none to give. */
+  exportKey(association: Buffer): Buffer | undefined {
+    return this.#tls && exportKey(this.#tls, association);
   }
 
   /** Sends a request and waits (bounded) for its answer; an error answer is thrown with its code. */
@@ -129,6 +142,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         this.#reconnectAfterMs = message.reconnectAfterMs;
         return this.#end(new PortalError('shutting_down', message.reason));
       case 'lease.opened':
+      case 'datagrams.opened':
       case 'ok':
         return this.#requests.get(message.id)?.resolve(message);
       case 'error': {

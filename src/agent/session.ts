@@ -7,6 +7,7 @@ import { delay } from '../lib/wait.js';
 import { openControl, type RelayEndpoint } from './connect.js';
 import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
+import { AgentDatagrams } from './datagrams/datagrams.js';
 import type { AgentLease } from './lease.js';
 import type { RelayStatus } from './status.js';
 
@@ -70,8 +71,16 @@ export class RelaySession {
       state: this.#state,
       since: this.#since.toISOString(),
       ...(rttMs === undefined ? {} : { rttMs: Math.round(rttMs * 10) / 10 }),
+      ...this.#datagrams(),
       ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
     };
+  }
+
+  /** What became of datagrams, once there were any to carry. */
+  #datagrams(): Pick<RelayStatus, 'datagrams'> {
+    const { carrier, dropped } = this.#channel?.datagrams?.status() ?? {};
+    if (!carrier && Object.keys(dropped ?? {}).length === 0) return {};
+    return { datagrams: { ...(carrier && { carrier }), dropped: dropped ?? {} } };
   }
 
   /** Ends the session; its leases must have been closed before. */
@@ -123,12 +132,14 @@ export class RelaySession {
     this.#channel = channel;
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
+    channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log);
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => this.#leaseById(lease)?.revoked(reason));
     for (const lease of this.#leases) lease.attach(channel, this.#opening);
     return new Promise((resolve) => {
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         connections.close();
+        channel.datagrams?.close();
         this.#channel = undefined;
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');

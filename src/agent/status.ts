@@ -36,8 +36,8 @@ export interface LeaseStatus extends PublicAddress {
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
-  /** A certificate from a CA: until when it is good, when it is renewed next, and why the last attempt failed. */
-  certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
+  /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */
+  dropped?: Readonly<Record<string, number>>;
   target: string;
   /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
   targetError?: string;
@@ -50,5 +50,7 @@ export interface RelayStatus {
   since: string;
   /** Round trip of the last heartbeat, milliseconds. */
   rttMs?: number;
+  /** Once there are services of mode udp: how their datagrams travel now, and which went no further, by reason. */
+  datagrams?: { carrier?: 'udp' | 'ws'; dropped: Readonly<Record<string, number>> };
   error?: ErrorSummary;
 }

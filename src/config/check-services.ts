@@ -109,10 +109,26 @@ function checkFitsMode(path: Path, service: Tree, mode: Mode, report: Report): v
     const message = `\`${rule.key.join('.')}\` needs ${listOf(names)}; this service runs mode ${mode}`;
     report([...path, ...rule.key], { message, hint: rule.why });
   }
+  if (mode === 'udp') checkUdp(path, service, report);
   if (mode === 'tcp' && textOf(child(service, 'carrier')) === 'raw') {
     report([...path, 'carrier'], {
       message: '`carrier: raw` would carry the bytes of a tcp service in the clear',
       hint: 'Leave it out: tls is the default in mode tcp.',
+    });
+  }
+}
+
+function checkUdp(path: Path, service: Tree, report: Report): void {
+  if (textOf(child(service, 'carrier')) === 'tls') {
+    report([...path, 'carrier'], {
+      message: '`carrier: tls` does not fit mode udp',
+      hint: 'Leave it out for secured packets over UDP, or choose `ws`, a WebSocket over TLS.',
+    });
+  }
+  if (/^\s*(unix:|https?:)/i.test(textOf(child(service, 'target')) ?? '')) {
+    report([...path, 'target'], {
+      message: 'this target does not take datagrams',
+      hint: 'Name a UDP port, as in `target: 5353` or `target: 192.168.1.7:53`.',
     });
   }
 }

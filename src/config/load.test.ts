@@ -309,7 +309,6 @@ it('tells all errors at once, in reading order', async () => {
     '4 /services/api/nme config_invalid',
     '5 /services/a b config_invalid',
     '6 /services/udp/target config_invalid',
-    '6 /services/udp/mode not_supported',
   ]);
 });
 

@@ -80,6 +80,14 @@ it.each([
     '  a: { mode: http }',
     '`target` is missing: where should visitors go? | Add `target: 3000`, or `routes`.',
   ],
+  [
+    '  a: { mode: udp, target: 1, carrier: tls }',
+    '`carrier: tls` does not fit mode udp | Leave it out for secured packets over UDP, or choose `ws`, a WebSocket over TLS.',
+  ],
+  [
+    '  a: { mode: udp, target: "unix:/run/dns.sock" }',
+    'this target does not take datagrams | Name a UDP port, as in `target: 5353` or `target: 192.168.1.7:53`.',
+  ],
   ['  a: { mode: htpp, target: 1 }', '`mode` must be stream, http, tcp or udp | Did you mean `http`?'],
   [
     '  a: { mode: tcp, target: 1, carrier: raw }',

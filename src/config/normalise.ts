@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec, TlsSpec } from '../agent/spec.js';
-import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
@@ -26,7 +25,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, relays, relay, (tls) => tlsSpec(tls, config.acme, directory));
+      const spec = serviceSpec(key, service, relays, relay, directory);
       return { ...spec, target: absolute(spec.target, directory) };
     }),
   };
@@ -51,7 +50,7 @@ function serviceSpec(
   service: Service,
   pool: readonly RelaySpec[],
   relay: (ref: Relay) => RelaySpec,
-  tls: (tls: ServiceOptions['tls']) => TlsSpec,
+  directory: string,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
   return {
@@ -62,8 +61,8 @@ function serviceSpec(
     routes: [],
     alpn: options.alpn ?? 'auto',
     carrier: options.carrier ?? 'raw',
-    tls: tls(options.tls),
-    hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
+    tls: tlsSpec(options.tls, directory),
+    hostname: options.hostname,
     port: options.port,
     proxyProtocol: options.proxyProtocol === 'v2',
     metadata: options.metadata ?? {},
@@ -71,19 +70,10 @@ function serviceSpec(
   };
 }
 
-/** What `check.ts` let through: a source, or both files. */
-function tlsSpec(tls: ServiceOptions['tls'], acme: PortalConfig['acme'], directory: string): TlsSpec {
-  if (typeof tls === 'object' && tls.cert !== undefined && tls.key !== undefined)
-    return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
-  const source = typeof tls === 'object' ? tls.source : tls;
-  if (source !== 'acme') return { source: 'local' };
-  const { directory: url = LETS_ENCRYPT, email, ca } = acme ?? {};
-  return {
-    source: 'acme',
-    directory: url,
-    ...(email !== undefined && { email }),
-    ...(ca !== undefined && { caFile: resolve(directory, ca) }),
-  };
+/** What `check.ts` let through: the local CA, or both files. */
+function tlsSpec(tls: ServiceOptions['tls'], directory: string): TlsSpec {
+  if (typeof tls !== 'object' || tls.cert === undefined || tls.key === undefined) return { source: 'local' };
+  return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
 }
 
 function absolute(target: Target, directory: string): Target {

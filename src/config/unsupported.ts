@@ -1,11 +1,13 @@
 import { finding, type Complaint, type Finding } from './finding.js';
-import { child, entriesOf, textOf, type Path, type Tree } from './tree.js';
+import { child, entriesOf, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 interface Row {
   /** Keys from the root; `*` stands for any. */
   readonly path: readonly string[];
   /** Only these values; left out, the key itself is not supported. */
   readonly when?: (text: string | undefined) => boolean;
+  /** A mode in which it is there already. */
+  readonly exceptMode?: string;
   readonly what: string;
   /** What this version does instead. */
   readonly instead: string;
@@ -15,12 +17,12 @@ const SERVICE = ['services', '*'];
 
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
-  ...['http', 'udp'].map((mode) => ({
+  {
     path: [...SERVICE, 'mode'],
-    when: (text: string | undefined) => text === mode,
-    what: `mode: ${mode}`,
-    instead: 'this version runs the modes stream and tcp',
-  })),
+    when: (text: string | undefined) => text === 'http',
+    what: 'mode: http',
+    instead: 'this version runs the modes stream, tcp and udp',
+  },
   { path: [...SERVICE, 'routes'], what: 'routes', instead: 'give each target a service of its own' },
   { path: [...SERVICE, 'access', 'pin'], what: 'access.pin', instead: 'anyone who knows the URL gets in' },
   {
@@ -45,8 +47,21 @@ export const UNSUPPORTED: readonly Row[] = [
   {
     path: [...SERVICE, 'carrier'],
     when: (text) => text === 'ws',
+    exceptMode: 'udp',
     what: 'carrier: ws',
     instead: 'this version has raw and tls',
+  },
+  {
+    path: [...SERVICE, 'tls'],
+    when: (text) => text === 'acme',
+    what: 'tls: acme',
+    instead: 'certificates come from the local CA, or are your own: { cert, key }',
+  },
+  {
+    path: [...SERVICE, 'tls', 'source'],
+    when: (text) => text === 'acme',
+    what: 'tls.source: acme',
+    instead: 'certificates come from the local CA, or are your own: { cert, key }',
   },
   {
     path: SERVICE,
@@ -78,7 +93,10 @@ export function findUnsupported(root: Tree): Finding[] {
   const findings: Finding[] = [];
   const walk = (tree: Tree, path: Path, rows: readonly Row[]): void => {
     for (const row of rows) {
-      if (row.path.length === path.length && (row.when?.(textOf(tree)) ?? true)) {
+      const there =
+        row.exceptMode !== undefined &&
+        row.exceptMode === textOf(treeAt(root, [...path.slice(0, 2), 'mode']));
+      if (row.path.length === path.length && !there && (row.when?.(textOf(tree)) ?? true)) {
         findings.push(finding(root, path, complaint(row)));
       }
     }

@@ -7,11 +7,13 @@ export const PROTOCOL_VERSION = 1;
 
 export const CONTROL_SUBPROTOCOL = 'portal.control.1';
 export const DATA_UPGRADE = 'portal-data';
+export const DATAGRAMS_SUBPROTOCOL = 'portal.datagrams.1';
 
 export const PATHS = {
   relay: '/v1/relay',
   control: '/v1/control',
   data: '/v1/data',
+  datagrams: '/v1/datagrams',
   health: '/healthz',
 } as const;
 
@@ -91,6 +93,32 @@ export const LIMITS = {
 
   /** The agent waits this long for `visit` once a data connection was started. */
   visitNoticeMs: 10_000,
+
+  /** A visitor's datagram: what UDP over IPv4 can carry. */
+  maxDatagramBytes: 65_507,
+  /** A packet of the `udp` carrier: passes every path that IPv6 may use (1,280 bytes with its headers). */
+  maxPacketBytes: 1_200,
+  /** The same on one machine's loopback, where there is no such limit and each packet costs. */
+  maxLoopbackPacketBytes: 16_384,
+  /** The frames in one message of the `ws` carrier. */
+  maxFramesBytes: 65_792,
+  /** Frames that wait in a carrier's own buffers; beyond it, datagrams are dropped. */
+  maxDatagramBacklogBytes: 1024 * 1024,
+  /** Datagrams in pieces: all of a session, how many per flow, and for how long. */
+  maxReassemblyBytes: 8 * 1024 * 1024,
+  maxReassembliesPerFlow: 8,
+  reassemblyMs: 1_000,
+  /** A flow without a datagram, either way, is over. */
+  flowIdleMs: 60_000,
+  maxFlowsPerLease: 4_096,
+  maxFlowsPerSession: 16_384,
+  /** The agent asks whether the carrier stands; also what keeps a NAT on the way open. */
+  datagramProbeMs: 5_000,
+  /** An unanswered probe is repeated after this, and after so many the agent takes to the other carrier. */
+  datagramProbeRetryMs: 500,
+  maxUnansweredProbes: 4,
+  /** Plain UDP is tried again after `datagramProbeMs`, then after twice as long each time, up to this. */
+  maxUdpRetryMs: 300_000,
 } as const;
 
 /** Silence after which a peer counts as gone, for a heartbeat of `heartbeatMs`. */

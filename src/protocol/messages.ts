@@ -77,6 +77,11 @@ export const AGENT_MESSAGES = {
     'lease',
     'metadata',
   ] as const),
+  /** Asks for a way for datagrams, in place of the one of that carrier before. */
+  'datagrams.open': message('datagrams.open', { id, carrier: { enum: ['udp', 'ws'] } }, [
+    'id',
+    'carrier',
+  ] as const),
 } as const satisfies Record<string, JSONSchema>;
 
 /** What a relay says. */
@@ -92,6 +97,7 @@ export const RELAY_MESSAGES = {
       session: short,
       domain: hostname,
       publicPort: port,
+      datagramPort: port,
       capabilities: { type: 'array', items: short, maxItems: 32 },
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
@@ -104,6 +110,18 @@ export const RELAY_MESSAGES = {
     'lease.opened',
     { id, lease: short, hostname, url: short, tcpAddr: hostPort, udpAddr: hostPort },
     ['id', 'lease', 'hostname'] as const,
+  ),
+  /** Answers `datagrams.open`: with an association for packets, or with a ticket for the WebSocket. */
+  'datagrams.opened': message(
+    'datagrams.opened',
+    {
+      id,
+      association: { type: 'string', pattern: '^[0-9a-f]{16}$' },
+      ticket: short,
+      probeMs: { type: 'integer', minimum: 10, maximum: 600_000 },
+      flowIdleMs: { type: 'integer', minimum: 10, maximum: 86_400_000 },
+    },
+    ['id', 'probeMs', 'flowIdleMs'] as const,
   ),
   /** Answers `lease.close` and `lease.update`. */
   ok: message('ok', { id }, ['id'] as const),

@@ -7,11 +7,18 @@ import {
 import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { socketBelow } from '../net/splice.js';
 import { endWith } from '../net/last-words.js';
-import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
+import {
+  CONTROL_SUBPROTOCOL,
+  DATA_UPGRADE,
+  DATAGRAMS_SUBPROTOCOL,
+  LIMITS,
+  PATHS,
+} from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
@@ -35,7 +42,9 @@ export interface HttpSurfaceOptions {
   readonly healthy: () => boolean;
   /** Whether one more control channel may begin. */
   readonly admitControl: () => boolean;
-  readonly onControl: (ws: WebSocket, remote: string) => void;
+  readonly onControl: (ws: WebSocket, socket: TLSSocket) => void;
+  /** Takes the WebSocket of whoever shows a good ticket for datagrams. */
+  readonly onDatagrams: (ticket: string) => ((ws: WebSocket) => void) | undefined;
   /** Takes the socket and answers true when the ticket is good for the carrier. */
   readonly onData: (ticket: string, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
 }
@@ -63,6 +72,14 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     handleProtocols: (offered) => (offered.has(CONTROL_SUBPROTOCOL) ? CONTROL_SUBPROTOCOL : false),
   });
 
+  const datagrams = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxFramesBytes,
+    ...CLOSE_TIMEOUT,
+    handleProtocols: (offered) => (offered.has(DATAGRAMS_SUBPROTOCOL) ? DATAGRAMS_SUBPROTOCOL : false),
+  });
+
   const secure = createHttps(
     {
       ...bounds,
@@ -77,14 +94,23 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     asking.delete(socketBelow(socket as Socket) ?? socket);
     const path = pathOf(request);
     if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
+    if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
-    if (!offersControl(request)) return refuse(socket, '400 Bad Request');
+    if (!offers(request, CONTROL_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
     if (!options.admitControl()) return refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
     socket.on('error', () => undefined);
     websockets.handleUpgrade(request, socket, head, (ws) => {
-      options.onControl(ws, (socket as Socket).remoteAddress ?? '');
+      options.onControl(ws, socket as TLSSocket);
     });
   });
+  const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+    const ticket = ticketOf(request);
+    if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
+    const take = options.onDatagrams(ticket);
+    if (!take) return refuse(socket, '403 Forbidden');
+    socket.on('error', () => undefined);
+    datagrams.handleUpgrade(request, socket, head, take);
+  };
   secure.on('tlsClientError', (_error, socket) => socket.destroy());
 
   // Nothing is served in the clear but the way to https.
@@ -137,6 +163,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
         server.closeAllConnections();
       }
       websockets.close();
+      datagrams.close();
     },
   };
 }
@@ -190,6 +217,7 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
         ? send(response, 200, 'text/plain', 'ok\n')
         : send(response, 503, 'text/plain', 'stopping\n');
     case PATHS.control:
+    case PATHS.datagrams:
     case PATHS.data:
       response.setHeader('upgrade', pathOf(request) === PATHS.data ? DATA_UPGRADE : 'websocket');
       return send(response, 426, 'text/plain', 'upgrade required\n');
@@ -209,7 +237,7 @@ function upgradeData(
   carrier: WireCarrier,
   options: HttpSurfaceOptions,
 ): void {
-  const ticket = /^Bearer ([\w-]{32})$/.exec(request.headers.authorization ?? '')?.[1];
+  const ticket = ticketOf(request);
   const isData = request.headers.upgrade?.toLowerCase() === DATA_UPGRADE && request.method === 'GET';
   // An agent says nothing before the start byte.
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
@@ -221,9 +249,13 @@ function upgradeData(
   take(socket);
 }
 
-function offersControl(request: IncomingMessage): boolean {
+function ticketOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer ([\w-]{32})$/.exec(headers.authorization ?? '')?.[1];
+}
+
+function offers(request: IncomingMessage, subprotocol: string): boolean {
   const offered = request.headers['sec-websocket-protocol'] ?? '';
-  return offered.split(',').some((name) => name.trim() === CONTROL_SUBPROTOCOL);
+  return offered.split(',').some((name) => name.trim() === subprotocol);
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
+import type { FlowLink } from './datagrams/flows.js';
 import { hostnameFor } from './names.js';
 import type { OpenPort, PortKind, PublicPorts } from './ports.js';
 import type { Reservations } from './reservations.js';
@@ -43,6 +44,8 @@ export interface LeaseHolder {
   revoked(lease: Lease, reason: string): void;
   /** Visitors wait for this lease: see that data connections come. */
   serve(lease: Lease): void;
+  /** Where the datagrams of its leases go. */
+  readonly datagrams: FlowLink;
 }
 
 export interface LeaseRegistryOptions {

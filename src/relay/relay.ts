@@ -1,8 +1,11 @@
+import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { silent, type Logger } from '../lib/logger.js';
+import type { DropReason } from '../protocol/datagrams/drops.js';
 import { LIMITS } from '../protocol/limits.js';
 import { TicketBook } from './data.js';
+import { Datagrams } from './datagrams/datagrams.js';
 import { signDescriptor, type RelayDescriptor } from './descriptor.js';
 import { Front } from './front.js';
 import { createHttpSurface } from './http.js';
@@ -21,6 +24,8 @@ export interface RelayOptions {
   readonly port: number;
   /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */
   readonly publicPort?: number;
+  /** UDP port that agents are to use, where it differs from the one that the relay took. */
+  readonly datagramPort?: number;
   /** Certificate for `domain`, PEM. */
   readonly tls: { readonly cert: string; readonly key: string };
   readonly store: { readonly file: string } | 'memory';
@@ -53,7 +58,11 @@ type Adjustable =
   | 'visitorWaitMs'
   | 'firstAnswerMs'
   | 'visitorIdleMs'
-  | 'visitorLifetimeMs';
+  | 'visitorLifetimeMs'
+  | 'flowIdleMs'
+  | 'maxFlowsPerLease'
+  | 'maxFlowsPerSession'
+  | 'datagramProbeMs';
 
 /** The limits an operator may set. */
 export type RelayLimits = { readonly [K in Adjustable]: number };
@@ -66,6 +75,10 @@ export interface RelayCounts {
   /** Visitors joined to a data connection. */
   readonly visitors: number;
   readonly tickets: number;
+  /** Visitors of UDP leases. */
+  readonly flows: number;
+  /** Datagrams and packets that went no further, by reason. */
+  readonly dropped: Partial<Record<DropReason, number>>;
 }
 
 export interface Relay {
@@ -96,10 +109,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const store = await openStore(options.store);
   const gate = new VisitorGate(limits);
   const tickets = new TicketBook(limits.ticketMs);
+  const datagrams = new Datagrams(limits, log);
   const ports = new PublicPorts({
     ranges: options.ports ?? {},
     listen: {
       tcp: (lease, at) => listenTcp(options.host, at, (socket) => gate.admitToPort(lease, socket)),
+      udp: (lease, at) => datagrams.openPort(options.host, at, lease),
     },
     store,
     ...limits,
@@ -142,8 +157,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     descriptor: () => describe(),
     healthy: () => !stopping,
     admitControl: () => !stopping && (sessions.size < limits.maxSessions || evictUnproven()),
-    onControl(ws: WebSocket, remote: string) {
-      const session = new Session(ws, remote, context!, () => unproven.delete(session));
+    onControl(ws: WebSocket, socket: TLSSocket) {
+      const session = new Session(ws, socket, context!, () => unproven.delete(session));
       sessions.add(session);
       unproven.add(session);
       ws.once('close', () => forget(session));
@@ -152,6 +167,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       const ticket = tickets.redeem(text, carrier);
       return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
     },
+    onDatagrams: (ticket) => datagrams.redeem(ticket),
   });
 
   function forget(session: Session): void {
@@ -200,6 +216,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await store.close();
     throw error;
   }
+  if (ports.offers('udp')) await datagrams.listen(options.host, port, options.port === 0);
   const publicPort = options.publicPort ?? port;
   const authority = publicPort === 443 ? domain : `${domain}:${publicPort}`;
   url = `https://${authority}`;
@@ -209,11 +226,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     url,
     domain,
     publicPort,
+    // A NAT that makes the one port another does so with both.
+    datagramPort: options.datagramPort ?? (datagrams.port === port ? publicPort : datagrams.port),
     capabilities,
     carriers: CARRIERS,
     leases,
     tickets,
     gate,
+    datagrams,
     log,
   };
   const upkeep = setInterval(() => {
@@ -237,6 +257,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     for (const session of sessions) session.terminate();
     leases.clear();
     tickets.close();
+    datagrams.close();
     http.close();
     await front.close();
     await store.close();
@@ -257,6 +278,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       unrouted: front.unrouted,
       visitors: gate.size,
       tickets: tickets.size,
+      flows: datagrams.flows,
+      dropped: datagrams.drops.counts(),
     }),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.

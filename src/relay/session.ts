@@ -1,13 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { buildChallenge, verifyProof } from '../protocol/challenge.js';
+import { exportKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { DataPool, type TicketBook } from './data.js';
+import type { Datagrams } from './datagrams/datagrams.js';
+import type { DatagramLink } from './datagrams/link.js';
 import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
 import type { VisitorGate } from './visitors.js';
 
@@ -18,6 +22,8 @@ export interface SessionContext {
   readonly url: string;
   readonly domain: string;
   readonly publicPort: number;
+  /** UDP port for agents, as they see it. */
+  readonly datagramPort: number | undefined;
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
   readonly heartbeatMs: number;
@@ -28,6 +34,7 @@ export interface SessionContext {
   readonly leases: LeaseRegistry;
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
+  readonly datagrams: Datagrams;
   readonly log: Logger;
 }
 
@@ -53,6 +60,7 @@ export class Session implements LeaseHolder {
   readonly #onOpen: () => void;
   readonly #context: SessionContext;
   readonly #pool: DataPool;
+  readonly datagrams: DatagramLink;
   #log: Logger;
   #state: State = { name: 'hello' };
   readonly #handshakeTimer: NodeJS.Timeout;
@@ -63,17 +71,19 @@ export class Session implements LeaseHolder {
   #unansweredAt: number | undefined;
   #requests = 0;
 
-  constructor(ws: WebSocket, remote: string, context: SessionContext, onOpen: () => void) {
+  /** `socket` is the TLS session below `ws`: datagrams take their keys from it. */
+  constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, onOpen: () => void) {
     this.#onOpen = onOpen;
     this.#ws = ws;
     this.#context = context;
-    this.#log = context.log.child({ session: this.id, remote });
+    this.#log = context.log.child({ session: this.id, remote: socket.remoteAddress ?? '' });
     this.#pool = new DataPool({
       tickets: context.tickets,
       gate: context.gate,
       send: (message) => this.#send(message),
       idleDataConnectionMs: context.idleDataConnectionMs,
     });
+    this.datagrams = context.datagrams.link((exporterContext) => exportKey(socket, exporterContext));
     this.#handshakeTimer = setTimeout(
       () => this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
       context.handshakeMs,
@@ -191,12 +201,13 @@ export class Session implements LeaseHolder {
     this.#state = { name: 'open' };
     this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
-    const { domain, publicPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
+    const { domain, publicPort, datagramPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
     this.#send({
       type: 'welcome',
       session: this.id,
       domain,
       publicPort,
+      ...(datagramPort !== undefined && { datagramPort }),
       capabilities: [...capabilities],
       carriers: [...carriers],
       heartbeatMs,
@@ -212,7 +223,7 @@ export class Session implements LeaseHolder {
     try {
       this.#send(await this.#answer(message));
       // After the answer, so that the agent knows the lease before its first visitor.
-      if (message.type === 'lease.open') this.#pool.warm(message.carrier);
+      if (message.type === 'lease.open' && message.mode !== 'udp') this.#pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
       if (!isOnWire(failure)) this.#log.error({ err: error }, 'a request failed');
@@ -232,6 +243,7 @@ export class Session implements LeaseHolder {
       this.#log.info({ hostname, ...address }, 'lease open');
       return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
     }
+    if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
     if (message.type === 'lease.close') leases.close(this, message.lease);
     else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
@@ -285,6 +297,7 @@ export class Session implements LeaseHolder {
     clearTimeout(this.#handshakeTimer);
     clearInterval(this.#heartbeat);
     this.#pool.close();
+    this.#context.datagrams.forget(this.datagrams);
     this.#context.leases.detach(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }

@@ -30,6 +30,8 @@ export interface Traffic {
   readonly bytesIn: number;
   /** Bytes from the local service to visitors. */
   readonly bytesOut: number;
+  /** Datagrams that went no further, by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
 }
 
 export const NO_TRAFFIC: Traffic = { visitors: 0, bytesIn: 0, bytesOut: 0 };

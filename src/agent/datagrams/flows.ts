@@ -1,0 +1,119 @@
+import type { Drops } from '../../protocol/datagrams/drops.js';
+import { readFrames, type FlowAddress, type FrameSink } from '../../protocol/datagrams/frames.js';
+import { Reassembly } from '../../protocol/datagrams/reassembly.js';
+import type { FrameWriter } from '../../protocol/datagrams/writer.js';
+import { LIMITS } from '../../protocol/limits.js';
+
+/** The way back to one visitor. */
+export interface FlowReply {
+  send(payload: Buffer): void;
+  /** The flow is over on this side. */
+  end(): void;
+}
+
+/** A visitor's flow on this side: what takes its datagrams. */
+export interface LocalFlow {
+  /** The payload is a view of a packet that nobody writes to again. */
+  deliver(payload: Buffer): void;
+  /** The visitor has been silent for long, or gave way to others. */
+  end(): void;
+}
+
+/** Where the flows of a lease begin: the mode's handler. */
+export interface FlowSink {
+  /** A visitor's flow, which is known already perhaps; undefined for one that is not let in. */
+  flow(visitor: FlowAddress, reply: FlowReply): LocalFlow | undefined;
+}
+
+export interface ServedLease {
+  readonly sink: FlowSink;
+  /** `ws`, and nothing else; or whichever works best. */
+  readonly carrier: 'udp' | 'ws';
+}
+
+interface Entry {
+  readonly lease: string;
+  /** Undefined: not let in. */
+  readonly local: LocalFlow | undefined;
+}
+
+/** The relay opens no more, so one that does is not to be kept up with. */
+const MAX_FLOWS = 2 * LIMITS.maxFlowsPerSession;
+
+/** The flows of one session, by the numbers that its relay gave them. */
+export class SessionFlows {
+  readonly drops: Drops;
+  readonly #leases: ReadonlyMap<string, ServedLease>;
+  readonly #writerOf: (lease: string) => FrameWriter | undefined;
+  readonly #flows = new Map<number, Entry>();
+  readonly #reassembly: Reassembly;
+
+  constructor(
+    leases: ReadonlyMap<string, ServedLease>,
+    writerOf: (lease: string) => FrameWriter | undefined,
+    drops: Drops,
+  ) {
+    this.drops = drops;
+    this.#leases = leases;
+    this.#writerOf = writerOf;
+    this.#reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
+  }
+
+  /** Takes what came over a way whose answers go to `writer`. */
+  reader(writer: () => FrameWriter, onProbeAnswer: (sequence: number) => void): (frames: Buffer) => void {
+    const sink: FrameSink = {
+      open: (flow, lease, visitor) => this.#open(flow, lease, visitor, writer()),
+      data: (flow, payload) => this.#data(flow, payload, writer()),
+      fragment: (flow, datagram, index, count, payload) => {
+        if (!this.#flows.has(flow)) return this.#unknown(flow, writer());
+        const whole = this.#reassembly.add(flow, datagram, index, count, payload, Date.now());
+        if (whole) this.#data(flow, whole, writer());
+      },
+      close: (flow) => {
+        this.#flows.get(flow)?.local?.end();
+        this.#flows.delete(flow);
+      },
+      probeAnswer: onProbeAnswer,
+      probe: () => this.drops.add('malformed'),
+      opened: () => this.drops.add('malformed'),
+    };
+    return (frames) => {
+      if (!readFrames(frames, sink)) this.drops.add('malformed');
+    };
+  }
+
+  #open(flow: number, lease: string, visitor: FlowAddress, writer: FrameWriter): void {
+    if (!this.#flows.has(flow)) {
+      const served = this.#leases.get(lease);
+      if (!served || this.#flows.size >= MAX_FLOWS) return;
+      const reply: FlowReply = {
+        send: (payload) => this.#send(flow, lease, payload),
+        end: () => {
+          if (this.#flows.delete(flow)) this.#writerOf(lease)?.close(flow);
+        },
+      };
+      this.#flows.set(flow, { lease, local: served.sink.flow(visitor, reply) });
+    }
+    // The relay goes on saying `open` until it hears this.
+    writer.opened(flow);
+  }
+
+  #data(flow: number, payload: Buffer, writer: FrameWriter): void {
+    const entry = this.#flows.get(flow);
+    if (!entry) this.#unknown(flow, writer);
+    else if (entry.local) entry.local.deliver(payload);
+    else this.drops.add('refused');
+  }
+
+  /** The relay is told, so that it opens the flow anew. */
+  #unknown(flow: number, writer: FrameWriter): void {
+    this.drops.add('no_flow');
+    writer.close(flow);
+  }
+
+  #send(flow: number, lease: string, payload: Buffer): void {
+    const writer = this.#writerOf(lease);
+    if (writer) writer.data(flow, payload);
+    else this.drops.add('away');
+  }
+}

@@ -1,0 +1,109 @@
+import type { Socket } from 'node:dgram';
+import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
+import { WebSocket } from 'ws';
+import { PortalError } from '../../lib/errors.js';
+import { closeUdp, connectUdp, isLoopback, waitingBytes } from '../../net/udp.js';
+import { WebSocketFrames } from '../../net/ws-frames.js';
+import type { Drops } from '../../protocol/datagrams/drops.js';
+import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
+import type { FramePath } from '../../protocol/datagrams/writer.js';
+import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
+import { serverNameOf, type RelayEndpoint } from '../connect.js';
+
+/** The two ways for frames between an agent and its relay. */
+export interface Way extends FramePath {
+  readonly carrier: 'udp' | 'ws';
+  close(): void;
+}
+
+/** What a way tells its owner. */
+export interface WayEvents {
+  readonly frames: (frames: Buffer) => void;
+  readonly closed: () => void;
+}
+
+export interface UdpKeys {
+  readonly secret: Buffer;
+  readonly association: Buffer;
+}
+
+/** Sealed packets to the relay's UDP port. */
+export class UdpWay implements Way {
+  readonly carrier = 'udp';
+  readonly maxBytes: number;
+  readonly #socket: Socket;
+  readonly #sealer: PacketSealer;
+  readonly #drops: Drops;
+  readonly #onSent = (error: Error | null): void => {
+    if (error) this.#drops.add('unreachable');
+  };
+  #closed = false;
+
+  private constructor(socket: Socket, address: string, keys: UdpKeys, drops: Drops, on: WayEvents) {
+    this.#socket = socket;
+    this.#drops = drops;
+    this.#sealer = new PacketSealer({ ...keys, direction: 'agent to relay' });
+    const opener = new PacketOpener({ ...keys, direction: 'relay to agent' });
+    this.maxBytes =
+      (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
+    socket.on('message', (packet) => {
+      const frames = opener.open(packet);
+      if (typeof frames === 'string') drops.add(frames);
+      else on.frames(frames);
+    });
+  }
+
+  static async open(
+    address: string,
+    port: number,
+    keys: UdpKeys,
+    drops: Drops,
+    on: WayEvents,
+  ): Promise<UdpWay> {
+    return new UdpWay(await connectUdp(address, port), address, keys, drops, on);
+  }
+
+  send(frames: Buffer): boolean {
+    if (this.#closed || waitingBytes(this.#socket) > LIMITS.maxDatagramBacklogBytes) return false;
+    this.#socket.send(this.#sealer.seal(frames) as unknown as Uint8Array[], this.#onSent);
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    closeUdp(this.#socket);
+  }
+}
+
+/** Opens the WebSocket that carries datagrams where plain UDP does not pass. */
+export function openWebSocketWay(
+  endpoint: RelayEndpoint,
+  relayAddress: string,
+  ticket: string,
+  on: WayEvents,
+): Promise<Way> {
+  const url = new URL(PATHS.datagrams, endpoint.url);
+  url.protocol = 'wss:';
+  const ws = new WebSocket(url, [DATAGRAMS_SUBPROTOCOL], {
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxFramesBytes,
+    handshakeTimeout: LIMITS.requestMs,
+    followRedirects: false,
+    headers: { authorization: `Bearer ${ticket}` },
+    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
+    // The instance that the control channel talks to: it alone knows the ticket.
+    createConnection: ((connect: ConnectionOptions) =>
+      tlsConnect({ ...connect, host: relayAddress, ...serverNameOf(url) }).setNoDelay(true)) as never,
+  });
+  const bounds = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };
+  return new Promise((resolve, reject) => {
+    ws.once('open', () => {
+      ws.removeAllListeners();
+      resolve(new WebSocketFrames(ws, bounds, on));
+    });
+    ws.once('error', reject);
+    ws.once('close', () =>
+      reject(new PortalError('relay_unreachable', 'the relay closed the WebSocket for datagrams')),
+    );
+  });
+}

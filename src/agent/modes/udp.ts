@@ -1,0 +1,234 @@
+import type { Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { closeUdp, connectUdp, waitingBytes } from '../../net/udp.js';
+import { formatTarget, type Target } from '../../net/target.js';
+import { Drops } from '../../protocol/datagrams/drops.js';
+import type { FlowAddress } from '../../protocol/datagrams/frames.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
+import type { ServiceSpec } from '../spec.js';
+import type { Traffic } from './mode.js';
+
+/** Datagrams that wait while a flow's socket is opened: a name has to be looked up, perhaps. */
+const MAX_HELD = 16;
+const SOCKET_BUFFER_BYTES = 1024 * 1024;
+
+/**
+ * Mode `udp`: each visitor's datagrams go to the target from a socket of their own, so that the local service
+ * sees as many peers as there are visitors, and its answers find their way back.
+ */
+export class UdpHandler implements FlowSink {
+  readonly #log: Logger;
+  readonly #drops = new Drops();
+  /** By visitor: a flow outlives the session that it began in, and the number that it had there. */
+  readonly #flows = new Map<string, UdpFlow>();
+  readonly #probes = new Map<string, () => void>();
+  readonly #timer: NodeJS.Timeout;
+  #spec: ServiceSpec;
+  #idleMs: number = LIMITS.flowIdleMs;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #targetError: string | undefined;
+  #closed = false;
+
+  constructor(spec: ServiceSpec, log: Logger) {
+    this.#spec = spec;
+    this.#log = log;
+    this.#timer = setInterval(() => this.#expire(), 5_000).unref();
+  }
+
+  /** The relay ends silent flows, and says so; this is for those of which it could not tell. */
+  set idleMs(ms: number) {
+    this.#idleMs = ms;
+  }
+
+  get targetError(): string | undefined {
+    return this.#targetError;
+  }
+
+  flow(visitor: FlowAddress, reply: FlowReply): LocalFlow | undefined {
+    if (this.#closed) return undefined;
+    // Whoever may come in at all is decided here, once a flow.
+    const key = `${visitor.address} ${visitor.port}`;
+    const present = this.#flows.get(key);
+    if (present) {
+      present.reply = reply;
+      return present;
+    }
+    const flow = new UdpFlow(reply, {
+      target: () => this.#spec.target,
+      isProbe: (payload) => this.#isProbe(payload),
+      drops: this.#drops,
+      received: (bytes) => (this.#bytesIn += bytes),
+      answered: (bytes) => {
+        this.#bytesOut += bytes;
+        this.#targetError = undefined;
+      },
+      failed: (error) => this.#failed(error),
+      ended: () => {
+        if (this.#flows.get(key) === flow) this.#flows.delete(key);
+      },
+    });
+    this.#flows.set(key, flow);
+    return flow;
+  }
+
+  update(spec: ServiceSpec): void {
+    // Read anew at each flow, so those that there are keep what they have.
+    if (formatTarget(spec.target) !== formatTarget(this.#spec.target)) this.#targetError = undefined;
+    this.#spec = spec;
+  }
+
+  /** There is no end of a conversation to wait for: what is not answered yet is lost, as UDP may. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const flow of this.#flows.values()) flow.end();
+  }
+
+  traffic(): Traffic {
+    return {
+      visitors: this.#flows.size,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      dropped: this.#drops.counts(),
+    };
+  }
+
+  /** Calls `arrived` when a datagram of exactly these bytes comes from outside; it goes no further. */
+  expectProbe(token: Buffer, arrived: () => void): () => void {
+    const key = token.toString('latin1');
+    this.#probes.set(key, arrived);
+    return () => this.#probes.delete(key);
+  }
+
+  #isProbe(payload: Buffer): boolean {
+    if (this.#probes.size === 0) return false;
+    const arrived = this.#probes.get(payload.toString('latin1'));
+    arrived?.();
+    return arrived !== undefined;
+  }
+
+  #failed(error: unknown): void {
+    const { service, target } = this.#spec;
+    const reason = `${formatTarget(target)} does not take datagrams (${systemCode(error) ?? (error as Error).message})`;
+    // Once, until it answers again: each datagram of each visitor may tell the same.
+    if (this.#targetError === undefined)
+      this.#log.warn({ service, reason }, 'the local service does not answer');
+    this.#targetError = reason;
+  }
+
+  #expire(): void {
+    // Later than the relay, which sees both directions as this side does.
+    const before = Date.now() - this.#idleMs - 5_000;
+    for (const flow of this.#flows.values()) {
+      if (flow.lastAt > before) continue;
+      flow.reply.end();
+      flow.end();
+    }
+  }
+}
+
+interface FlowOptions {
+  readonly target: () => Target;
+  readonly isProbe: (payload: Buffer) => boolean;
+  readonly drops: Drops;
+  readonly received: (bytes: number) => void;
+  readonly answered: (bytes: number) => void;
+  readonly failed: (error: unknown) => void;
+  readonly ended: () => void;
+}
+
+class UdpFlow implements LocalFlow {
+  reply: FlowReply;
+  lastAt = Date.now();
+  readonly #options: FlowOptions;
+  #socket: Socket | undefined;
+  #held: Buffer[] | undefined;
+  #ended = false;
+  readonly #onSent = (error: Error | null): void => {
+    if (error) this.#unreachable(error);
+  };
+
+  constructor(reply: FlowReply, options: FlowOptions) {
+    this.reply = reply;
+    this.#options = options;
+  }
+
+  deliver(payload: Buffer): void {
+    const { drops, isProbe, received } = this.#options;
+    if (this.#ended) return drops.add('no_flow');
+    if (isProbe(payload)) {
+      if (!this.#socket) this.#leave();
+      return;
+    }
+    this.lastAt = Date.now();
+    const socket = this.#socket;
+    if (!socket) return this.#hold(payload);
+    if (waitingBytes(socket) > LIMITS.maxDatagramBacklogBytes) return drops.add('busy');
+    received(payload.length);
+    socket.send(payload, this.#onSent);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#socket) closeUdp(this.#socket);
+    this.#options.ended();
+  }
+
+  /** Nobody's flow but a probe's. */
+  #leave(): void {
+    this.reply.end();
+    this.end();
+  }
+
+  #hold(payload: Buffer): void {
+    if (!this.#held) {
+      this.#held = [];
+      void this.#open();
+    }
+    if (this.#held.length < MAX_HELD) this.#held.push(payload);
+    else this.#options.drops.add('busy');
+  }
+
+  async #open(): Promise<void> {
+    const { target, drops, failed } = this.#options;
+    let socket: Socket;
+    try {
+      const { host, port } = hostOf(target());
+      const address = isIP(host) ? host : (await lookup(host, { verbatim: false })).address;
+      socket = await connectUdp(address, port, SOCKET_BUFFER_BYTES);
+    } catch (error) {
+      failed(error);
+      drops.add('unreachable', this.#held?.length ?? 0);
+      return this.#leave();
+    }
+    if (this.#ended) return closeUdp(socket);
+    this.#socket = socket;
+    socket.on('message', (answer) => this.#answer(answer));
+    // Refused by the target's machine (ICMP): the flow goes on, for the service may come back.
+    socket.on('error', (error) => this.#unreachable(error));
+    for (const payload of this.#held ?? []) this.deliver(payload);
+    this.#held = undefined;
+  }
+
+  #answer(payload: Buffer): void {
+    this.lastAt = Date.now();
+    this.#options.answered(payload.length);
+    this.reply.send(payload);
+  }
+
+  #unreachable(error: Error): void {
+    this.#options.drops.add('unreachable');
+    this.#options.failed(error);
+  }
+}
+
+function hostOf(target: Target): { host: string; port: number } {
+  if (target.kind === 'tcp') return target;
+  throw new PortalError('internal', 'a unix socket is no target for datagrams');
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { within } from '../../lib/wait.js';
+import { closeUdp, connectUdp } from '../../net/udp.js';
+import type { Drain } from '../../net/splice.js';
+import type { AgentDatagrams } from '../datagrams/datagrams.js';
+import type { Traffic } from '../modes/mode.js';
+import { UdpHandler } from '../modes/udp.js';
+import type { ServiceSpec } from '../spec.js';
+import type { PublicWay, Serving, ServingOptions } from './serving.js';
+
+const TOKEN_BYTES = 32;
+const PROBE_MS = 5_000;
+/** A probe is a datagram, and may be lost. */
+const REPEAT_MS = 250;
+
+/** Opens what serves a lease with a public UDP port. */
+export function openUdpServing({ spec, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log)));
+}
+
+class UdpServing implements Serving {
+  readonly #handler: UdpHandler;
+  #spec: ServiceSpec;
+  /** Where the lease is served now. */
+  #at: { datagrams: AgentDatagrams; lease: string } | undefined;
+
+  constructor(spec: ServiceSpec, handler: UdpHandler) {
+    this.#spec = spec;
+    this.#handler = handler;
+  }
+
+  visit(socket: { destroy(): void }): void {
+    // A lease of this kind has no data connections.
+    socket.destroy();
+  }
+
+  update(spec: ServiceSpec): void {
+    this.#spec = spec;
+    this.#handler.update(spec);
+    // The relay is told by the lease's own request.
+    if (this.#at) void this.#serve(AbortSignal.timeout(PROBE_MS)).catch(() => undefined);
+  }
+
+  /** Sends to the public port, from a socket like any visitor's, until one of the datagrams has come through. */
+  async prove({ address, port, lease, datagrams, signal }: PublicWay): Promise<void> {
+    if (!datagrams) throw new PortalError('internal', 'the session has no datagrams');
+    this.#at = { datagrams, lease };
+    await this.#serve(signal);
+    this.#handler.idleMs = datagrams.flowIdleMs;
+    const token = randomBytes(TOKEN_BYTES);
+    const socket = await connectUdp(address, port);
+    let forget: (() => void) | undefined;
+    let repeat: NodeJS.Timeout | undefined;
+    try {
+      const arrived = new Promise<void>((resolve, reject) => {
+        forget = this.#handler.expectProbe(token, resolve);
+        socket.once('error', reject);
+        const send = (): void => socket.send(token);
+        repeat = setInterval(send, REPEAT_MS);
+        send();
+      });
+      await within(arrived, PROBE_MS, 'a datagram to the public port', signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const reason = systemCode(error) ?? asPortalError(error).message;
+      throw new PortalError('not_through', `a visitor of port ${port} does not get through: ${reason}`, {
+        cause: error,
+      });
+    } finally {
+      clearInterval(repeat);
+      forget?.();
+      closeUdp(socket);
+    }
+  }
+
+  close(_drain: Drain): Promise<void> {
+    this.#at?.datagrams.forget(this.#at.lease);
+    this.#handler.close();
+    return Promise.resolve();
+  }
+
+  traffic(): Traffic {
+    return this.#handler.traffic();
+  }
+
+  targetError(): string | undefined {
+    return this.#handler.targetError;
+  }
+
+  #serve(signal: AbortSignal): Promise<void> {
+    const { datagrams, lease } = this.#at!;
+    return datagrams.serve(lease, this.#handler, this.#spec.carrier === 'ws' ? 'ws' : 'udp', signal);
+  }
+}

@@ -1,0 +1,87 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+
+/** UDP sockets, set up for many small datagrams. */
+
+/** What to ask the system for; it may give less (net.core.rmem_max), and one that refuses is asked for less. */
+const BUFFER_BYTES = [4 * 1024 * 1024, 1024 * 1024, 256 * 1024];
+
+/** Numeric addresses need no resolver, and node's own costs a turn of the event loop for each datagram. */
+const lookup = (
+  host: string,
+  _options: unknown,
+  done: (error: Error | null, address: string, family: number) => void,
+): void => done(null, host, isIPv6(host) ? 6 : 4);
+
+function create(address: string): Socket {
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup });
+  // An ICMP error, say: whoever wants to know of it listens as well. It must never end the process.
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+/** A socket that is bound to `port` (0: any free one) of the IP address `host`; rejects when it is taken. */
+export function bindUdp(host: string, port: number): Promise<Socket> {
+  const address = host === 'localhost' ? '127.0.0.1' : host;
+  const socket = create(address);
+  return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done));
+}
+
+/** A socket of its own port that speaks with one peer, by IP address, and hears of its ICMP errors. */
+export function connectUdp(address: string, port: number, bufferBytes = BUFFER_BYTES[0]!): Promise<Socket> {
+  const socket = create(address);
+  return settled(socket, (done) => socket.connect(port, address, done), bufferBytes);
+}
+
+function settled(
+  socket: Socket,
+  begin: (done: (error?: Error) => void) => void,
+  bufferBytes = BUFFER_BYTES[0]!,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const finish = (error?: Error): void => {
+      socket.off('error', finish);
+      if (error) {
+        socket.close();
+        reject(error);
+        return;
+      }
+      growBuffers(socket, bufferBytes);
+      resolve(socket);
+    };
+    socket.once('error', finish);
+    begin(finish);
+  });
+}
+
+function growBuffers(socket: Socket, most: number): void {
+  for (const set of ['setRecvBufferSize', 'setSendBufferSize'] as const) {
+    for (const bytes of BUFFER_BYTES.filter((size) => size <= most)) {
+      try {
+        socket[set](bytes);
+        break;
+      } catch {
+        // Less, then; or what the system gives by itself.
+      }
+    }
+  }
+}
+
+/** Closing twice throws in node; here it does nothing. */
+export function closeUdp(socket: Socket): void {
+  try {
+    socket.close();
+  } catch {
+    // It is closed.
+  }
+}
+
+/** Bytes that wait in node because the system took no more. */
+export function waitingBytes(socket: Socket): number {
+  return socket.getSendQueueSize();
+}
+
+/** Whether packets to this IP address stay on the machine. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
+}

@@ -1,0 +1,41 @@
+/**
+ * Why a datagram went no further. UDP may lose anything; what Portal itself drops is counted by reason, so that
+ * nothing is lost silently.
+ */
+export type DropReason =
+  /** No carrier stands: the agent is away, or on its way back. */
+  | 'away'
+  /** The next hop does not take more now; waiting would only add delay. */
+  | 'busy'
+  /** A flow too many: no room for another visitor. */
+  | 'flows'
+  /** Pieces that did not come together in time, or were too many. */
+  | 'incomplete'
+  /** Of a flow that is over. */
+  | 'no_flow'
+  /** The local service, or the visitor, cannot be reached (ICMP). */
+  | 'unreachable'
+  /** Not let in. */
+  | 'refused'
+  /** Packets and frames that are not what they should be. */
+  | 'malformed'
+  | 'forged'
+  | 'replayed'
+  | 'old';
+
+export class Drops {
+  readonly #counts = new Map<DropReason, number>();
+
+  add(reason: DropReason, count = 1): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + count);
+  }
+
+  get(reason: DropReason): number {
+    return this.#counts.get(reason) ?? 0;
+  }
+
+  /** Those that happened. */
+  counts(): Partial<Record<DropReason, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import type { WebSocket } from 'ws';
+import { systemCode } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { bindUdp, closeUdp } from '../../net/udp.js';
+import { Drops } from '../../protocol/datagrams/drops.js';
+import type { FromAgent, FromRelay } from '../../protocol/messages.js';
+import type { Lease } from '../leases.js';
+import type { OpenPort } from '../ports.js';
+import { LeaseFlows } from './flows.js';
+import { DatagramHub } from './hub.js';
+import { DatagramLink } from './link.js';
+
+export interface DatagramBounds {
+  readonly ticketMs: number;
+  readonly flowIdleMs: number;
+  readonly maxFlowsPerLease: number;
+  readonly maxFlowsPerSession: number;
+  readonly datagramProbeMs: number;
+}
+
+/** The datagrams of a relay: its UDP port for agents, the tickets for the other carrier, the flows of its leases. */
+export class Datagrams {
+  readonly drops = new Drops();
+  readonly #bounds: DatagramBounds;
+  readonly #log: Logger;
+  readonly #tickets = new Map<string, { link: DatagramLink; expiresAt: number }>();
+  readonly #flows = new Set<LeaseFlows>();
+  #hub: DatagramHub | undefined;
+
+  constructor(bounds: DatagramBounds, log: Logger) {
+    this.#bounds = bounds;
+    this.#log = log;
+  }
+
+  /** Flows of visitors. */
+  get flows(): number {
+    let flows = 0;
+    for (const lease of this.#flows) flows += lease.size;
+    return flows;
+  }
+
+  /** The UDP port for agents; undefined where there is none, and the WebSocket has to do. */
+  get port(): number | undefined {
+    return this.#hub?.port;
+  }
+
+  /** Takes the UDP port of the same number as the relay's TCP port; another one, if that was for nobody's choosing. */
+  async listen(host: string, port: number, orAny: boolean): Promise<void> {
+    try {
+      this.#hub = await DatagramHub.open(host, port, this.drops);
+    } catch (error) {
+      if (orAny && systemCode(error) === 'EADDRINUSE') return this.listen(host, 0, false);
+      this.#log.warn(
+        { port, reason: systemCode(error) },
+        'no UDP port for agents: their datagrams take the WebSocket',
+      );
+    }
+  }
+
+  /** Listens for the visitors of a lease. */
+  async openPort(host: string, port: number, lease: Lease): Promise<OpenPort> {
+    const socket = await bindUdp(host, port);
+    const { flowIdleMs, maxFlowsPerLease } = this.#bounds;
+    const flows = new LeaseFlows({
+      lease: lease.id,
+      carrier: () => (lease.carrier === 'ws' ? 'ws' : 'udp'),
+      socket,
+      link: () => lease.holder?.datagrams,
+      flowIdleMs,
+      maxFlows: maxFlowsPerLease,
+      drops: this.drops,
+    });
+    this.#flows.add(flows);
+    return {
+      port: socket.address().port,
+      close: () => {
+        this.#flows.delete(flows);
+        flows.close();
+        closeUdp(socket);
+      },
+    };
+  }
+
+  /** The datagrams of one session. */
+  link(exportKey: (context: Buffer) => Buffer | undefined): DatagramLink {
+    return new DatagramLink({
+      hub: this.#hub,
+      exportKey,
+      maxFlows: this.#bounds.maxFlowsPerSession,
+      drops: this.drops,
+    });
+  }
+
+  /** Answers `datagrams.open`. */
+  open({ id, carrier }: FromAgent<'datagrams.open'>, link: DatagramLink): FromRelay<'datagrams.opened'> {
+    const { datagramProbeMs, flowIdleMs } = this.#bounds;
+    const way = carrier === 'udp' ? { association: link.openUdp() } : { ticket: this.#issue(link) };
+    return { type: 'datagrams.opened', id, ...way, probeMs: datagramProbeMs, flowIdleMs };
+  }
+
+  /** What takes the WebSocket of whoever shows `ticket`; asking uses it up. */
+  redeem(ticket: string): ((ws: WebSocket) => void) | undefined {
+    const issued = this.#tickets.get(ticket);
+    this.#tickets.delete(ticket);
+    if (!issued || issued.expiresAt <= Date.now()) return undefined;
+    return (ws) => issued.link.acceptWs(ws);
+  }
+
+  /** The session has ended. */
+  forget(link: DatagramLink): void {
+    this.#revoke(link);
+    link.close();
+  }
+
+  close(): void {
+    this.#tickets.clear();
+    this.#hub?.close();
+  }
+
+  /** One ticket a session: the last one is the one that counts. */
+  #issue(link: DatagramLink): string {
+    this.#revoke(link);
+    const ticket = randomBytes(24).toString('base64url');
+    link.ticket = ticket;
+    this.#tickets.set(ticket, { link, expiresAt: Date.now() + this.#bounds.ticketMs });
+    return ticket;
+  }
+
+  #revoke(link: DatagramLink): void {
+    if (link.ticket !== undefined) this.#tickets.delete(link.ticket);
+    link.ticket = undefined;
+  }
+}

@@ -1,0 +1,169 @@
+import type { RemoteInfo, Socket } from 'node:dgram';
+import { waitingBytes } from '../../net/udp.js';
+import type { Drops } from '../../protocol/datagrams/drops.js';
+import { encodeOpening } from '../../protocol/datagrams/frames.js';
+import { LIMITS } from '../../protocol/limits.js';
+import { plainAddress } from '../names.js';
+
+/** Where a lease's datagrams go: the link of the session that holds it. */
+export interface FlowLink {
+  /** A visitor's datagram. */
+  deliver(flow: Flow, payload: Buffer): void;
+  /** The flow is over here. */
+  forget(flow: Flow): void;
+}
+
+/** One visitor of a UDP lease: who asks from one address and port. */
+export class Flow {
+  readonly flows: LeaseFlows;
+  /** As the socket names it. */
+  readonly address: string;
+  readonly port: number;
+  /** The frame that tells an agent whose flow it is, without its number. */
+  readonly opening: Buffer;
+  lastAt: number;
+  /** When it was moved to the end of its line last. */
+  queuedAt: number;
+  /** The local service has answered: whoever only sends, from forged addresses perhaps, gives way to those. */
+  answered = false;
+  /** The link that knows it, its number there, and whether the agent has said that it knows it too. */
+  link: FlowLink | undefined;
+  id = 0;
+  opened = false;
+
+  constructor(flows: LeaseFlows, lease: string, address: string, port: number, now: number) {
+    this.flows = flows;
+    this.address = address;
+    this.port = port;
+    this.opening = encodeOpening(lease, { address: plainAddress(address), port });
+    this.lastAt = now;
+    this.queuedAt = now;
+  }
+}
+
+export interface LeaseFlowsOptions {
+  /** The lease's id. */
+  readonly lease: string;
+  /** The carrier its agent wants for it: `ws`, or whichever works best. */
+  readonly carrier: () => 'udp' | 'ws';
+  readonly socket: Socket;
+  /** The link of whoever holds the lease now; undefined while its agent is away. */
+  readonly link: () => FlowLink | undefined;
+  readonly flowIdleMs: number;
+  readonly maxFlows: number;
+  /** The relay's own count; the lease's is `drops`. */
+  readonly drops: Drops;
+}
+
+/** How exact the order of idle flows is: moving one at each datagram would cost more than the datagram. */
+const QUEUE_MS = 1_000;
+
+/** The public side of a UDP lease: its socket, and the flows of its visitors. */
+export class LeaseFlows {
+  readonly #options: LeaseFlowsOptions;
+  readonly #byVisitor = new Map<string, Flow>();
+  /** The same flows, longest idle first: those never answered, and the others. */
+  readonly #unanswered = new Set<Flow>();
+  readonly #answered = new Set<Flow>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #onSent = (error: Error | null): void => {
+    if (error) this.#options.drops.add('unreachable');
+  };
+
+  constructor(options: LeaseFlowsOptions) {
+    this.#options = options;
+    options.socket.on('message', (payload, from) => this.#receive(payload, from));
+    this.#timer = setInterval(() => this.#expire(), Math.min(5_000, options.flowIdleMs / 2)).unref();
+  }
+
+  get size(): number {
+    return this.#byVisitor.size;
+  }
+
+  /** Where its datagrams go now. */
+  get link(): FlowLink | undefined {
+    return this.#options.link();
+  }
+
+  get carrier(): 'udp' | 'ws' {
+    return this.#options.carrier();
+  }
+
+  /** To the visitor. */
+  answer(flow: Flow, payload: Buffer): void {
+    const { socket, drops } = this.#options;
+    if (waitingBytes(socket) > LIMITS.maxDatagramBacklogBytes) return drops.add('busy');
+    this.#used(flow);
+    if (!flow.answered) {
+      flow.answered = true;
+      this.#unanswered.delete(flow);
+      this.#answered.add(flow);
+    }
+    // The payload is a view of a packet that nobody writes to again.
+    socket.send(payload, flow.port, flow.address, this.#onSent);
+  }
+
+  /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
+  evict(newcomer?: Flow): void {
+    for (const line of [this.#unanswered, this.#answered]) {
+      for (const flow of line) {
+        if (flow === newcomer) continue;
+        this.#options.drops.add('flows');
+        return this.#end(flow);
+      }
+    }
+  }
+
+  /** The socket is its owner's to close. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const flow of this.#byVisitor.values()) flow.link?.forget(flow);
+    this.#byVisitor.clear();
+    this.#answered.clear();
+    this.#unanswered.clear();
+  }
+
+  #receive(payload: Buffer, from: RemoteInfo): void {
+    const link = this.#options.link();
+    // Held back, it would come too late to be of use; the visitor asks again, or can do without.
+    if (!link) return this.#options.drops.add('away');
+    const key = `${from.port} ${from.address}`;
+    let flow = this.#byVisitor.get(key);
+    if (flow) this.#used(flow);
+    else {
+      if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
+      flow = new Flow(this, this.#options.lease, from.address, from.port, Date.now());
+      this.#byVisitor.set(key, flow);
+      this.#unanswered.add(flow);
+    }
+    link.deliver(flow, payload);
+  }
+
+  #used(flow: Flow): void {
+    const now = Date.now();
+    flow.lastAt = now;
+    if (now - flow.queuedAt < QUEUE_MS) return;
+    flow.queuedAt = now;
+    const line = flow.answered ? this.#answered : this.#unanswered;
+    line.delete(flow);
+    line.add(flow);
+  }
+
+  #expire(): void {
+    const before = Date.now() - this.#options.flowIdleMs;
+    for (const line of [this.#unanswered, this.#answered]) {
+      for (const flow of line) {
+        if (flow.lastAt <= before) this.#end(flow);
+        // In the order of `queuedAt`, which is at most a second behind.
+        else if (flow.queuedAt > before) break;
+      }
+    }
+  }
+
+  #end(flow: Flow): void {
+    this.#byVisitor.delete(`${flow.port} ${flow.address}`);
+    this.#answered.delete(flow);
+    this.#unanswered.delete(flow);
+    flow.link?.forget(flow);
+  }
+}

@@ -1,0 +1,120 @@
+import type { RemoteInfo, Socket } from 'node:dgram';
+import { bindUdp, closeUdp, isLoopback, waitingBytes } from '../../net/udp.js';
+import type { Drops } from '../../protocol/datagrams/drops.js';
+import type { FramePath } from '../../protocol/datagrams/writer.js';
+import {
+  associationOf,
+  PACKET_OVERHEAD,
+  PacketOpener,
+  PacketSealer,
+} from '../../protocol/datagrams/packets.js';
+import { LIMITS } from '../../protocol/limits.js';
+
+/** One agent's secured UDP way to this relay. It is known where the agent is once a packet of it was authenticated. */
+export class UdpAssociation implements FramePath {
+  readonly carrier = 'udp';
+  readonly #hub: DatagramHub;
+  readonly #sealer: PacketSealer;
+  readonly #opener: PacketOpener;
+  readonly #key: string;
+  readonly #onFrames: (frames: Buffer) => void;
+  #address: string | undefined;
+  #port = 0;
+  #maxBytes = LIMITS.maxPacketBytes - PACKET_OVERHEAD;
+
+  constructor(
+    hub: DatagramHub,
+    keys: { secret: Buffer; association: Buffer },
+    onFrames: (frames: Buffer) => void,
+  ) {
+    this.#hub = hub;
+    this.#sealer = new PacketSealer({ ...keys, direction: 'relay to agent' });
+    this.#opener = new PacketOpener({ ...keys, direction: 'agent to relay' });
+    this.#key = keys.association.toString('latin1');
+    this.#onFrames = onFrames;
+    hub.add(this.#key, this);
+  }
+
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
+  send(frames: Buffer): boolean {
+    if (this.#address === undefined) return false;
+    return this.#hub.send(this.#sealer.seal(frames), this.#port, this.#address);
+  }
+
+  close(): void {
+    this.#hub.remove(this.#key);
+    this.#address = undefined;
+  }
+
+  receive(packet: Buffer, { address, port }: RemoteInfo, drops: Drops): void {
+    const frames = this.#opener.open(packet);
+    if (typeof frames === 'string') return drops.add(frames);
+    // Only the newest packet tells where the agent is: one that was held back on the way must not move it.
+    if (this.#opener.newest && (port !== this.#port || address !== this.#address)) {
+      this.#address = address;
+      this.#port = port;
+      this.#maxBytes =
+        (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
+    }
+    this.#onFrames(frames);
+  }
+}
+
+/** The relay's UDP socket for agents. Answers nothing that is not authenticated. */
+export class DatagramHub {
+  readonly #socket: Socket;
+  readonly #drops: Drops;
+  readonly #associations = new Map<string, UdpAssociation>();
+  /** One for all sends. An agent that cannot be reached for good is found out by its silence. */
+  readonly #onSent = (error: Error | null): void => {
+    if (error) this.#drops.add('unreachable');
+  };
+
+  private constructor(socket: Socket, drops: Drops) {
+    this.#socket = socket;
+    this.#drops = drops;
+    socket.on('message', (packet, from) => this.#receive(packet, from));
+  }
+
+  /** Takes the UDP port of that number; rejects when it is taken. */
+  static async open(host: string, port: number, drops: Drops): Promise<DatagramHub> {
+    return new DatagramHub(await bindUdp(host, port), drops);
+  }
+
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
+  get size(): number {
+    return this.#associations.size;
+  }
+
+  add(key: string, association: UdpAssociation): void {
+    this.#associations.set(key, association);
+  }
+
+  remove(key: string): void {
+    this.#associations.delete(key);
+  }
+
+  send(packet: [Buffer, Buffer, Buffer], port: number, address: string): boolean {
+    if (waitingBytes(this.#socket) > LIMITS.maxDatagramBacklogBytes) return false;
+    this.#socket.send(packet as unknown as Uint8Array[], port, address, this.#onSent);
+    return true;
+  }
+
+  close(): void {
+    this.#associations.clear();
+    closeUdp(this.#socket);
+  }
+
+  #receive(packet: Buffer, from: RemoteInfo): void {
+    const key = associationOf(packet);
+    const association = key === undefined ? undefined : this.#associations.get(key);
+    if (association) association.receive(packet, from, this.#drops);
+    else this.#drops.add('malformed');
+  }
+}

@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import type { WebSocket } from 'ws';
+import { PortalError } from '../../lib/errors.js';
+import { WebSocketFrames } from '../../net/ws-frames.js';
+import type { Drops } from '../../protocol/datagrams/drops.js';
+import { readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
+import { ASSOCIATION_BYTES } from '../../protocol/datagrams/packets.js';
+import { Reassembly } from '../../protocol/datagrams/reassembly.js';
+import { FrameWriter, type FramePath } from '../../protocol/datagrams/writer.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { Flow, FlowLink, LeaseFlows } from './flows.js';
+import { UdpAssociation, type DatagramHub } from './hub.js';
+
+export type DatagramCarrier = 'udp' | 'ws';
+
+interface Way {
+  readonly path: FramePath & { readonly carrier: DatagramCarrier; close(): void };
+  readonly writer: FrameWriter;
+}
+
+export interface DatagramLinkOptions {
+  readonly hub: DatagramHub | undefined;
+  /** Keying material of the control channel's TLS session; undefined where it is older than TLS 1.3. */
+  readonly exportKey: (context: Buffer) => Buffer | undefined;
+  readonly maxFlows: number;
+  readonly drops: Drops;
+}
+
+/**
+ * The datagrams of one session: its ways to the agent, and the flows that go over them. The agent chooses the way,
+ * because it alone sees whether a probe was answered.
+ */
+export class DatagramLink implements FlowLink {
+  /** The ticket that is out for its WebSocket, if one is. */
+  ticket: string | undefined;
+  readonly #options: DatagramLinkOptions;
+  readonly #ways = new Map<DatagramCarrier, Way>();
+  /** Where datagrams go, unless their lease says otherwise. */
+  #used: DatagramCarrier | undefined;
+  /** The highest number of a probe that asked for a way: one that was held back must not change it. */
+  #usedAt = -1;
+  readonly #flows = new Map<number, Flow>();
+  /** How many of them each lease has. */
+  readonly #perLease = new Map<LeaseFlows, number>();
+  #nextFlow = 1;
+  readonly #reassembly: Reassembly;
+  #closed = false;
+
+  constructor(options: DatagramLinkOptions) {
+    this.#options = options;
+    this.#reassembly = new Reassembly((count) => options.drops.add('incomplete', count));
+  }
+
+  get flows(): number {
+    return this.#flows.size;
+  }
+
+  /** A new association for the `udp` carrier, in place of the one before; answers its id. */
+  openUdp(): string {
+    const { hub, exportKey } = this.#options;
+    if (!hub) throw new PortalError('capability_missing', 'this relay has no UDP port for agents');
+    const association = randomBytes(ASSOCIATION_BYTES);
+    const secret = exportKey(association);
+    if (!secret) throw new PortalError('capability_missing', 'datagrams over UDP need TLS 1.3');
+    this.#ways.get('udp')?.path.close();
+    this.#add((receive) => new UdpAssociation(hub, { secret, association }, receive));
+    return association.toString('hex');
+  }
+
+  /** The agent's WebSocket has come, in place of the one before. */
+  acceptWs(ws: WebSocket): void {
+    if (this.#closed) return ws.terminate();
+    this.#ways.get('ws')?.path.close();
+    const way = this.#add(
+      (receive) =>
+        new WebSocketFrames(
+          ws,
+          { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes },
+          {
+            frames: receive,
+            closed: () => {
+              if (this.#ways.get('ws') === way) this.#ways.delete('ws');
+            },
+          },
+        ),
+    );
+  }
+
+  deliver(flow: Flow, payload: Buffer): void {
+    const way = this.#wayOf(flow);
+    if (!way) return this.#options.drops.add('away');
+    if (flow.link !== this) this.#adopt(flow);
+    way.writer.data(flow.id, payload, flow.opened ? undefined : flow.opening);
+  }
+
+  forget(flow: Flow): void {
+    if (!this.#flows.delete(flow.id)) return;
+    this.#count(flow.flows, -1);
+    flow.link = undefined;
+    this.#wayOf(flow)?.writer.close(flow.id);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { path } of this.#ways.values()) path.close();
+    this.#ways.clear();
+    // They live on with their lease; the next session's link adopts them.
+    for (const flow of this.#flows.values()) flow.link = undefined;
+    this.#flows.clear();
+    this.#perLease.clear();
+  }
+
+  #adopt(flow: Flow): void {
+    flow.link?.forget(flow);
+    if (this.#flows.size >= this.#options.maxFlows) this.#evict(flow);
+    flow.link = this;
+    flow.id = this.#nextFlow++;
+    flow.opened = false;
+    this.#flows.set(flow.id, flow);
+    this.#count(flow.flows, 1);
+  }
+
+  #count(flows: LeaseFlows, change: number): void {
+    const count = (this.#perLease.get(flows) ?? 0) + change;
+    if (count > 0) this.#perLease.set(flows, count);
+    else this.#perLease.delete(flows);
+  }
+
+  /** The lease with the most flows gives one up: a flood of visitors must not cost the others theirs. */
+  #evict(newcomer: Flow): void {
+    let largest: LeaseFlows | undefined;
+    let most = 0;
+    for (const [flows, count] of this.#perLease) {
+      if (count > most) [largest, most] = [flows, count];
+    }
+    largest?.evict(newcomer);
+  }
+
+  #wayOf(flow: Flow): Way | undefined {
+    const carrier = flow.flows.carrier === 'ws' ? 'ws' : this.#used;
+    return carrier && this.#ways.get(carrier);
+  }
+
+  #add(open: (receive: (frames: Buffer) => void) => Way['path']): Way {
+    const { drops } = this.#options;
+    let sink: FrameSink | undefined;
+    const path = open((frames) => {
+      if (!readFrames(frames, sink!)) drops.add('malformed');
+    });
+    const way = { path, writer: new FrameWriter(path, (count) => drops.add('busy', count)) };
+    sink = this.#sink(way);
+    this.#ways.set(path.carrier, way);
+    return way;
+  }
+
+  #sink(way: Way): FrameSink {
+    const { drops } = this.#options;
+    const data = (id: number, payload: Buffer): void => {
+      const flow = this.#flows.get(id);
+      // The lease may have gone to another session meanwhile.
+      if (!flow || flow.flows.link !== this) return drops.add('no_flow');
+      flow.opened = true;
+      flow.flows.answer(flow, payload);
+    };
+    return {
+      data,
+      fragment: (id, datagram, index, count, payload) => {
+        // Only for flows there are: an agent must not make the relay keep pieces of what goes nowhere.
+        if (!this.#flows.has(id)) return drops.add('no_flow');
+        const whole = this.#reassembly.add(id, datagram, index, count, payload, Date.now());
+        if (whole) data(id, whole);
+      },
+      probe: (sequence, use) => {
+        if (use && sequence > this.#usedAt) {
+          this.#usedAt = sequence;
+          this.#used = way.path.carrier;
+        }
+        way.writer.probeAnswer(sequence);
+      },
+      opened: (id) => {
+        const flow = this.#flows.get(id);
+        if (flow) flow.opened = true;
+      },
+      // The agent has lost it, or ended it; the visitor's next datagram opens it again.
+      close: (id) => {
+        const flow = this.#flows.get(id);
+        if (flow) flow.opened = false;
+      },
+      open: () => drops.add('malformed'),
+      probeAnswer: () => drops.add('malformed'),
+    };
+  }
+}

@@ -1,0 +1,102 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { onTestFinished } from 'vitest';
+
+/** UDP peers of a test; all close with it. */
+
+async function bound(socket: Socket, port = 0, address = '127.0.0.1'): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(port, address, resolve);
+  });
+  socket.on('error', () => undefined);
+  return socket.address().port;
+}
+
+export interface UdpService {
+  readonly port: number;
+  /** Peers that it has heard from, as `address port`. */
+  readonly peers: Set<string>;
+  /** How many datagrams it has received. */
+  readonly received: number;
+  close(): Promise<void>;
+}
+
+/** A local UDP service; answers what `answer` makes of a datagram, by default the datagram itself. */
+export async function udpService(
+  answer: (payload: Buffer, from: RemoteInfo) => Uint8Array | undefined = (payload) => payload,
+  port = 0,
+): Promise<UdpService> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
+  const peers = new Set<string>();
+  let received = 0;
+  socket.on('message', (payload, from) => {
+    received++;
+    peers.add(`${from.address} ${from.port}`);
+    const text = answer(payload, from);
+    if (text) socket.send(text, from.port, from.address);
+  });
+  const at = await bound(socket, port);
+  let closed = false;
+  const close = async (): Promise<void> => {
+    if (closed) return;
+    closed = true;
+    await new Promise<void>((resolve) => socket.close(resolve));
+  };
+  onTestFinished(close);
+  return {
+    port: at,
+    peers,
+    get received() {
+      return received;
+    },
+    close,
+  };
+}
+
+export interface UdpVisitor {
+  readonly port: number;
+  send(payload: Uint8Array | string): void;
+  /** The next datagram that has not been taken yet. */
+  next(): Promise<Buffer>;
+  /** Asks until an answer comes: a datagram may be lost while something is under way. */
+  ask(payload: string): Promise<string>;
+  close(): void;
+}
+
+/** A visitor with a port of its own. */
+export async function udpVisitor(to: number, address = '127.0.0.1'): Promise<UdpVisitor> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
+  const arrived: Buffer[] = [];
+  let wake: (() => void) | undefined;
+  socket.on('message', (payload) => {
+    arrived.push(payload);
+    wake?.();
+  });
+  const port = await bound(socket);
+  let closed = false;
+  const close = (): void => {
+    if (!closed) socket.close();
+    closed = true;
+  };
+  onTestFinished(close);
+  const next = async (): Promise<Buffer> => {
+    while (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return arrived.shift()!;
+  };
+  return {
+    port,
+    send: (payload) => socket.send(payload, to, address),
+    next,
+    async ask(payload) {
+      const send = (): void => socket.send(payload, to, address);
+      const repeat = setInterval(send, 200);
+      try {
+        send();
+        return (await next()).toString();
+      } finally {
+        clearInterval(repeat);
+      }
+    },
+    close,
+  };
+}
