@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['config', 'reconcile', 'agent', 'relay', 'certificates', 'protocol', 'identity', 'net', 'lib'],
   reconcile: ['config', 'agent', 'certificates', 'identity', 'net', 'lib'],
-  config: ['agent', 'net', 'lib'],
+  config: ['agent', 'certificates', 'net', 'lib'],
   agent: ['certificates', 'protocol', 'identity', 'net', 'lib'],
   relay: ['certificates', 'protocol', 'identity', 'net', 'lib'],
   certificates: ['net', 'lib'],

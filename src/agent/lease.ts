@@ -3,10 +3,10 @@ import pLimit, { type LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { delay, within } from '../lib/wait.js';
+import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
-import type { LocalCertificates } from '../certificates/source.js';
+import type { CertificateSources } from '../certificates/live.js';
 import type { ControlChannel } from './control.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
@@ -16,9 +16,6 @@ import { targetsOf, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
 import { connectTarget } from './upstream.js';
 
-/** A certificate from a public CA may take this long; the attempt after it waits for the same one. */
-const OPEN_SERVING_MS = 120_000;
-
 /** Local services that `status` looks at at a time. */
 const checking = pLimit(64);
 
@@ -26,8 +23,8 @@ export interface LeaseOptions {
   readonly spec: ServiceSpec;
   /** The relay's key, as events and status name it. */
   readonly relay: string;
-  /** Where `tls: local` comes from. */
-  readonly localCertificates: LocalCertificates;
+  /** Where `tls: local` and `tls: acme` come from. */
+  readonly certificates: CertificateSources;
   /** How often a lease that is ready is proven anew, on average. */
   readonly proveEveryMs: number;
   /** Called after every change of phase. */
@@ -98,7 +95,7 @@ export class AgentLease {
     this.#channel = channel;
     const { signal } = this.#attachment;
     this.#setPhase('opening');
-    pRetry(() => opening(() => this.#open(channel, signal)), {
+    pRetry(() => this.#open(channel, opening, signal), {
       ...RETRY,
       retries: Infinity,
       signal,
@@ -194,21 +191,35 @@ export class AgentLease {
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...(this.#error && { error: this.error }),
       ...traffic,
+      ...this.#certificateStatus(),
       target: formatTarget(this.#spec.target),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
   }
 
   get error(): ErrorSummary | undefined {
-    if (!this.#error) return undefined;
-    const { code, message, hint } = this.#error;
-    return { code, message, ...(hint === undefined ? {} : { hint }) };
+    return this.#error && summary(this.#error);
   }
 
-  async #open(channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const opened = await this.#held.ask(channel, this.#spec, this.#log, signal);
-    const serving = await within(this.#serve(opened), OPEN_SERVING_MS, 'its certificate', signal);
-    await this.#prove(serving, channel, signal);
+  #certificateStatus(): Pick<LeaseStatus, 'certificate'> {
+    const { notAfter, nextAt, error } = this.#served?.renewal?.() ?? {};
+    if (notAfter === undefined && error === undefined) return {};
+    return {
+      certificate: {
+        ...(notAfter !== undefined && { notAfter }),
+        ...(nextAt !== undefined && { nextAt }),
+        ...(error && { error: summary(error) }),
+      },
+    };
+  }
+
+  async #open(channel: ControlChannel, opening: Limit, signal: AbortSignal): Promise<void> {
+    const serving = await opening(async () =>
+      this.#serve(await this.#held.ask(channel, this.#spec, this.#log, signal)),
+    );
+    // Not within the limit: one that waits for a CA must not keep others from opening.
+    await serving.prepare?.(signal);
+    await opening(() => this.#prove(serving, channel, signal));
     this.#setPhase('ready');
     this.#proveLater(channel, signal);
   }
@@ -271,7 +282,7 @@ export class AgentLease {
     const ready = openServing({
       spec,
       opened,
-      localCertificates: this.#options.localCertificates,
+      certificates: this.#options.certificates,
       signal: this.#over.signal,
       log: this.#log,
     });
@@ -317,4 +328,8 @@ export class AgentLease {
     this.#since = new Date();
     this.#options.onPhase(this);
   }
+}
+
+function summary({ code, message, hint }: PortalError): ErrorSummary {
+  return { code, message, ...(hint === undefined ? {} : { hint }) };
 }

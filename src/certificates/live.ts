@@ -1,15 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import type { TlsSpec } from './spec.js';
+import type { AcmeCertificates, Hold } from './acme/certificates.js';
+import type { RenewalStatus } from './acme/held.js';
 import { readCertificateFiles, watchCertificateFiles } from './files.js';
 import type { LocalCertificates, ServingCertificate } from './source.js';
+import type { TlsSpec } from './spec.js';
+
+/** Where certificates come from that are not files. */
+export interface CertificateSources {
+  readonly local: LocalCertificates;
+  readonly acme: AcmeCertificates;
+}
 
 export interface LiveCertificateOptions {
   readonly hostname: string;
   readonly tls: TlsSpec;
-  /** Where `tls: local` comes from. */
-  readonly local: LocalCertificates;
+  readonly sources: CertificateSources;
   /** A new certificate is to be served from now on. */
   readonly onNew: (certificate: ServingCertificate) => void;
   readonly log: Logger;
@@ -17,21 +24,28 @@ export interface LiveCertificateOptions {
 
 /** One hostname's certificate over time: from whichever source, followed when that changes. */
 export class LiveCertificate {
+  readonly hostname: string;
   readonly #options: LiveCertificateOptions;
+  readonly #stop = new AbortController();
   #tls: TlsSpec;
-  #serving: string | undefined;
+  #serving: ServingCertificate | undefined;
   #unwatch: (() => void) | undefined;
+  #hold: Hold | undefined;
 
   constructor(options: LiveCertificateOptions) {
+    this.hostname = options.hostname;
     this.#options = options;
     this.#tls = options.tls;
+    this.#watch();
   }
 
-  /** The certificate to begin with; later ones come through `onNew`. Throws `certificate_unavailable`. */
-  async open(): Promise<ServingCertificate> {
-    const certificate = await this.#read();
-    this.#serving = certificate.fingerprint;
-    this.#watch();
+  /**
+   * The certificate to begin with; later ones come through `onNew`. Throws `certificate_unavailable`, or what a CA
+   * said; where another try is worth it, after `retryAfterMs`, it may be called again.
+   */
+  async open(signal: AbortSignal): Promise<ServingCertificate> {
+    const certificate = await this.#read(signal);
+    this.#serving = certificate;
     return certificate;
   }
 
@@ -43,37 +57,55 @@ export class LiveCertificate {
     void this.#renew();
   }
 
+  /** How a certificate that Portal renews is getting on; undefined for one that it does not. */
+  renewal(): RenewalStatus | undefined {
+    return this.#hold?.certificate.status();
+  }
+
   close(): void {
+    this.#stop.abort();
     this.#unwatch?.();
+    this.#hold?.release();
   }
 
-  #read(): Promise<ServingCertificate> {
-    const { hostname, local } = this.#options;
-    return this.#tls.source === 'files'
-      ? readCertificateFiles(this.#tls, hostname)
-      : local.forHostname(hostname);
+  #read(signal: AbortSignal): Promise<ServingCertificate> {
+    const { hostname, sources } = this.#options;
+    if (this.#tls.source === 'files') return readCertificateFiles(this.#tls, hostname);
+    return this.#hold ? this.#hold.certificate.first(signal) : sources.local.forHostname(hostname);
   }
 
+  /** Follows the source: a file that changes, a CA that renews. */
   #watch(): void {
-    this.#unwatch?.();
+    const { hostname, sources } = this.#options;
+    const [unwatch, hold] = [this.#unwatch, this.#hold];
     this.#unwatch =
       this.#tls.source === 'files' ? watchCertificateFiles(this.#tls, () => void this.#renew()) : undefined;
+    this.#hold =
+      this.#tls.source === 'acme'
+        ? sources.acme.hold(hostname, this.#tls, { onNew: (certificate) => this.#serve(certificate) })
+        : undefined;
+    // After the new one is held, so that what is the same is not begun again.
+    unwatch?.();
+    hold?.release();
   }
 
-  /** While the source has nothing that fits, what was served goes on: a file may be half written, or wrong. */
+  /** While the source has nothing that fits, what was served goes on: a file may be half written, a CA down. */
   async #renew(): Promise<void> {
-    const { onNew, log } = this.#options;
     try {
-      const certificate = await this.#read();
-      if (certificate.fingerprint === this.#serving) return;
-      this.#serving = certificate.fingerprint;
-      onNew(certificate);
-      log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is served');
+      this.#serve(await this.#read(this.#stop.signal));
     } catch (error) {
-      log.warn(
+      if (this.#stop.signal.aborted) return;
+      this.#options.log.warn(
         { reason: asPortalError(error).message },
         'the new certificate is not served, the old one still is',
       );
     }
+  }
+
+  #serve(certificate: ServingCertificate): void {
+    if (certificate.fingerprint === this.#serving?.fingerprint || this.#stop.signal.aborted) return;
+    this.#serving = certificate;
+    this.#options.onNew(certificate);
+    this.#options.log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is served');
   }
 }

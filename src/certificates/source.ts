@@ -46,7 +46,7 @@ export class LocalCertificates {
     this.#caFile = ca.certificateFile;
     if (!ca.covers(hostname)) {
       throw new PortalError('certificate_unavailable', `the local CA makes no certificate for ${hostname}`, {
-        hint: 'It covers names under localhost, test, internal, local and home.arpa. Bring your own: `tls: { cert, key }`.',
+        hint: 'It covers names under localhost, test, internal, local and home.arpa. For others: `tls: acme`, or bring your own, `tls: { cert, key }`.',
       });
     }
     const { cert, key, notAfter } = await ca.issue([hostname]);

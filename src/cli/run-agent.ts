@@ -81,6 +81,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     version: packageVersion(),
     identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
     caDir: paths.caDir,
+    acmeDir: paths.acmeDir,
     startEmbedded: embeddedRelays(paths.caDir, log),
     emit,
     log,

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec, TlsSpec } from '../agent/spec.js';
+import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
@@ -25,7 +26,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, relays, relay, directory);
+      const spec = serviceSpec(key, service, relays, relay, (tls) => tlsSpec(tls, config.acme, directory));
       return { ...spec, target: absolute(spec.target, directory) };
     }),
   };
@@ -50,7 +51,7 @@ function serviceSpec(
   service: Service,
   pool: readonly RelaySpec[],
   relay: (ref: Relay) => RelaySpec,
-  directory: string,
+  tls: (tls: ServiceOptions['tls']) => TlsSpec,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
   return {
@@ -61,8 +62,8 @@ function serviceSpec(
     routes: [],
     alpn: options.alpn ?? 'auto',
     carrier: options.carrier ?? 'raw',
-    tls: tlsSpec(options.tls, directory),
-    hostname: options.hostname,
+    tls: tls(options.tls),
+    hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
     port: options.port,
     proxyProtocol: options.proxyProtocol === 'v2',
     metadata: options.metadata ?? {},
@@ -70,10 +71,19 @@ function serviceSpec(
   };
 }
 
-/** What `check.ts` let through: the local CA, or both files. */
-function tlsSpec(tls: ServiceOptions['tls'], directory: string): TlsSpec {
-  if (typeof tls !== 'object' || tls.cert === undefined || tls.key === undefined) return { source: 'local' };
-  return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
+/** What `check.ts` let through: a source, or both files. */
+function tlsSpec(tls: ServiceOptions['tls'], acme: PortalConfig['acme'], directory: string): TlsSpec {
+  if (typeof tls === 'object' && tls.cert !== undefined && tls.key !== undefined)
+    return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
+  const source = typeof tls === 'object' ? tls.source : tls;
+  if (source !== 'acme') return { source: 'local' };
+  const { directory: url = LETS_ENCRYPT, email, ca } = acme ?? {};
+  return {
+    source: 'acme',
+    directory: url,
+    ...(email !== undefined && { email }),
+    ...(ca !== undefined && { caFile: resolve(directory, ca) }),
+  };
 }
 
 function absolute(target: Target, directory: string): Target {

@@ -1,6 +1,14 @@
 /* Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
+ * The URL of its directory; left out, Let's Encrypt. To try things out there is its staging directory, whose certificates no browser trusts.
+ */
+export type HttpsUrl = string;
+/**
+ * Where the CA may write to about the account. It is given to the CA and to nobody else.
+ */
+export type Email = string;
+/**
  * One relay: its URL, or its URL and the CA that signed its certificate.
  */
 export type Relay = RelayUrl | RelayWithCa;
@@ -71,6 +79,7 @@ export interface PortalConfig {
    * The identity file that proves who holds a name, relative to this file. Left out: one per person, in the config directory. It is made on first use; never commit it.
    */
   identity?: string;
+  acme?: Acme;
   relays?: Pool;
   /**
    * Named routes over several relays. A service takes one with `via`, so that no single relay sees both the visitor and you.
@@ -84,6 +93,17 @@ export interface PortalConfig {
   services: {
     [k: string]: Service;
   };
+}
+/**
+ * The public CA that `tls: acme` asks, over ACME. Using it means agreeing to its terms of service.
+ */
+export interface Acme {
+  directory?: HttpsUrl;
+  email?: Email;
+  /**
+   * The CA certificate in PEM form to trust for the directory's own HTTPS, where that is private; relative to this file.
+   */
+  ca?: string;
 }
 /**
  * The pool: the relays that services are published on. Left out, the embedded relay runs inside `portal up` and serves https://NAME.localhost:8443 on this machine.

@@ -52,18 +52,6 @@ export const UNSUPPORTED: readonly Row[] = [
     instead: 'this version has raw and tls',
   },
   {
-    path: [...SERVICE, 'tls'],
-    when: (text) => text === 'acme',
-    what: 'tls: acme',
-    instead: 'certificates come from the local CA, or are your own: { cert, key }',
-  },
-  {
-    path: [...SERVICE, 'tls', 'source'],
-    when: (text) => text === 'acme',
-    what: 'tls.source: acme',
-    instead: 'certificates come from the local CA, or are your own: { cert, key }',
-  },
-  {
     path: SERVICE,
     when: isHttpsTarget,
     what: 'an https:// target',

@@ -86,6 +86,24 @@ export const ERRORS = {
     remedy: 'The message names the hostname and which certificate sources fit it.',
     exit: 1,
   },
+  acme_unreachable: {
+    title: 'The certificate authority cannot be reached',
+    remedy:
+      'It is tried again by itself, and a certificate that is there stays served. Check your network, `acme: { directory }`, and `acme: { ca }` where the CA is private.',
+    exit: 1,
+  },
+  acme_refused: {
+    title: 'The certificate authority refuses the certificate',
+    remedy:
+      'The message carries its reason. It is tried again with growing pauses; `portal doctor` looks at what it needs.',
+    exit: 1,
+  },
+  acme_rate_limited: {
+    title: 'A rate limit of the certificate authority is reached',
+    remedy:
+      'Wait: the message says when it is tried again. Each new order counts, so restarting does not help; for trying things out, use the staging directory of the CA.',
+    exit: 1,
+  },
   all_failed: {
     title: 'No service could be started',
     remedy: 'The lines above say why, service by service.',

@@ -6,6 +6,7 @@ import { portalPaths } from './paths.js';
 const IN_HOME = {
   identityFile: '/home/me/.config/portal/identity.json',
   caDir: '/home/me/.local/share/portal/ca',
+  acmeDir: '/home/me/.local/state/portal/acme',
   relayDir: '/home/me/.local/state/portal/relay',
   runDir: '/home/me/.local/state/portal/run',
 };
@@ -29,6 +30,7 @@ test('XDG folders are followed', () => {
   expect(portalPaths({ ...env, XDG_RUNTIME_DIR: '/r' })).toEqual({
     identityFile: '/c/portal/identity.json',
     caDir: '/d/portal/ca',
+    acmeDir: '/s/portal/acme',
     relayDir: '/s/portal/relay',
     runDir: '/r/portal',
   });

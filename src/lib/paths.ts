@@ -7,6 +7,8 @@ export interface Paths {
   readonly identityFile: string;
   /** The local CA: `ca.pem`, `ca.key.pem`. */
   readonly caDir: string;
+  /** ACME accounts and the certificates that came of them. */
+  readonly acmeDir: string;
   /** A relay's own store and key, when it was given no --data-dir. */
   readonly relayDir: string;
   /** Local sockets of running agents. */
@@ -24,6 +26,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     return {
       identityFile: join(home, 'identity.json'),
       caDir: join(home, 'ca'),
+      acmeDir: join(home, 'acme'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
     };
@@ -36,6 +39,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
   return {
     identityFile: join(config, 'identity.json'),
     caDir: join(data, 'ca'),
+    acmeDir: join(state, 'acme'),
     relayDir: join(state, 'relay'),
     runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { AcmeCertificates, type AcmeOptions } from '../certificates/acme/certificates.js';
+import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
@@ -25,6 +27,10 @@ export interface RunnerOptions {
   readonly caDir: string;
   /** How often it is proven anew that visitors reach each service, on average. */
   readonly proveEveryMs?: number;
+  /** Folder of ACME accounts and certificates (lib/paths). */
+  readonly acmeDir: string;
+  /** Pauses of ACME that differ from the usual ones. */
+  readonly acme?: Pick<AcmeOptions, 'schedule'>;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
@@ -53,7 +59,7 @@ interface Running {
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #pool: RelayPool;
-  readonly #certificates: LocalCertificates;
+  readonly #certificates: CertificateSources;
   readonly #startedAt = new Date();
   readonly #active = new Map<string, Running>();
   /** Leases that left #active and let their visitors finish. */
@@ -69,7 +75,10 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.#certificates = new LocalCertificates(() => openLocalCa(options.caDir));
+    this.#certificates = {
+      local: new LocalCertificates(() => openLocalCa(options.caDir)),
+      acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
+    };
     this.#pool = new RelayPool({
       identity: options.identity,
       instance: randomUUID(),
@@ -107,7 +116,7 @@ export class Runner {
     const asked = [...this.#active.values()].map(({ lease }) => lease.checkTarget());
     await Promise.all([this.#pool.check(), ...asked]);
     const leases = this.#allLeases();
-    const ca = this.#certificates.caFile;
+    const ca = this.#certificates.local.caFile;
     return {
       pid: process.pid,
       file: this.#options.file,
@@ -203,8 +212,8 @@ export class Runner {
     const lease = new AgentLease({
       spec,
       relay: relayKey(relay),
-      localCertificates: this.#certificates,
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
+      certificates: this.#certificates,
       onPhase: (changed) => this.#phaseChanged(changed),
       log: this.#options.log,
     });
@@ -310,6 +319,7 @@ export class Runner {
     await Promise.allSettled([...shortened, ...this.#draining.values()]);
     await this.#passes;
     await this.#pool.release([]);
+    this.#certificates.acme.close();
     this.#options.emit({ event: 'stopped', reason });
   }
 }

@@ -13,7 +13,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { log } from './log.js';
 import { parseTarget } from '../../src/net/target.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
-import { createRunner, type Runner } from '../../src/reconcile/runner.js';
+import { createRunner, type Runner, type RunnerOptions } from '../../src/reconcile/runner.js';
 import { startRelay, type Relay, type RelayOptions } from '../../src/relay/relay.js';
 
 /** Relay, agent and local services in this process, on free ports; everything closes with the test. */
@@ -65,7 +65,13 @@ export interface TestAgent {
 }
 
 export async function agent(
-  options: { identity?: Identity; caDir?: string; proveEveryMs?: number } = {},
+  options: {
+    identity?: Identity;
+    caDir?: string;
+    acmeDir?: string;
+    acme?: RunnerOptions['acme'];
+    proveEveryMs?: number;
+  } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await temporaryFolder());
   const identity = options.identity ?? generateIdentity();
@@ -77,6 +83,8 @@ export async function agent(
     identity,
     caDir,
     ...(options.proveEveryMs !== undefined && { proveEveryMs: options.proveEveryMs }),
+    acmeDir: options.acmeDir ?? (await temporaryFolder()),
+    ...(options.acme && { acme: options.acme }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import type { Logger } from '../../lib/logger.js';
 import type { Drain } from '../../net/splice.js';
 import type { FromRelay } from '../../protocol/messages.js';
-import type { LocalCertificates } from '../../certificates/source.js';
+import type { CertificateSources } from '../../certificates/live.js';
+import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { kindOf, type LeaseKind, type ServiceSpec } from '../spec.js';
@@ -16,11 +17,18 @@ export interface Serving {
   visit(socket: Socket, visitor: VisitorInfo): void;
   /** New settings in place: nobody who is connected is dropped for it. */
   update(spec: ServiceSpec): void;
+  /**
+   * What may take minutes before visitors can be served, such as a certificate that has to be ordered. Called again
+   * after it failed.
+   */
+  prepare?(signal: AbortSignal): Promise<void>;
   /** Resolves once a visit of our own to the public address has come through; bounded. */
   prove(way: PublicWay): Promise<void>;
   /** Lets visitors finish, then closes what is left. No visit comes after it. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
+  /** How a certificate that is renewed by itself is getting on. */
+  renewal?(): RenewalStatus | undefined;
   /** Why the local service does not answer, where only its visitors' datagrams can tell. */
   targetError?(): string | undefined;
 }
@@ -41,10 +49,10 @@ export interface PublicWay {
 export interface ServingOptions {
   readonly spec: ServiceSpec;
   readonly opened: FromRelay<'lease.opened'>;
-  /** Where `tls: local` comes from. */
-  readonly localCertificates: LocalCertificates;
   /** Aborts when the lease is being closed. */
   readonly signal: AbortSignal;
+  /** Where `tls: local` and `tls: acme` come from. */
+  readonly certificates: CertificateSources;
   readonly log: Logger;
 }
 

@@ -1,7 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Drain } from '../../net/splice.js';
 import type { Logger } from '../../lib/logger.js';
+import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
+import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
+import type { ServingCertificate } from '../../certificates/source.js';
+import { PortalError } from '../../lib/errors.js';
+import { LIMITS } from '../../protocol/limits.js';
 import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInfo } from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
@@ -12,26 +17,9 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 /** A handler that another mode took the place of lets its visitors finish what they began. */
 const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
-/** Opens what serves a lease under a hostname, in mode stream or http. Throws `certificate_unavailable`. */
+/** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, opened, localCertificates, log } = options;
-  let serving: TlsServing | undefined;
-  const certificate = new LiveCertificate({
-    hostname: opened.hostname,
-    tls: spec.tls,
-    local: localCertificates,
-    onNew: (next) => serving?.endpoint.serveCertificate(next),
-    log,
-  });
-  const first = await certificate.open();
-  const handler = await handlerFor(spec, log);
-  serving = new TlsServing(
-    options,
-    certificate,
-    handler,
-    (alpn, onVisitor) => new TlsEndpoint({ certificate: first, alpn, onVisitor, log }),
-  );
-  return serving;
+  return new TlsServing(options, await handlerFor(options.spec, options.log));
 }
 
 async function handlerFor(spec: ServiceSpec, log: Logger): Promise<ModeHandler> {
@@ -39,17 +27,16 @@ async function handlerFor(spec: ServiceSpec, log: Logger): Promise<ModeHandler> 
   throw new Error('mode http is not there yet');
 }
 
-type MakeEndpoint = (
-  alpn: () => readonly string[],
-  onVisitor: (socket: Socket, visitor: VisitorInfo) => void,
-) => TlsEndpoint;
-
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
 class TlsServing implements Serving {
-  readonly endpoint: TlsEndpoint;
   readonly #hostname: string;
   readonly #log: Logger;
   readonly #certificate: LiveCertificate;
+  readonly #challenges: AcmeChallenges;
+  /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
+  #endpoint: TlsEndpoint | undefined;
+  /** Visitors who came before it, and what is done with them then. */
+  readonly #early = new Map<Socket, () => void>();
   #spec: ServiceSpec;
   #mode: Mode;
   #handler: ModeHandler;
@@ -59,26 +46,32 @@ class TlsServing implements Serving {
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
-  constructor(
-    { spec, opened, log }: ServingOptions,
-    certificate: LiveCertificate,
-    handler: ModeHandler,
-    makeEndpoint: MakeEndpoint,
-  ) {
+  constructor({ spec, opened, certificates, log }: ServingOptions, handler: ModeHandler) {
     this.#hostname = opened.hostname;
     this.#spec = spec;
     this.#mode = spec.mode;
     this.#log = log;
-    this.#certificate = certificate;
     this.#handler = handler;
-    this.endpoint = makeEndpoint(
-      () => this.#alpn(),
-      (socket, visitor) => this.#handler.visit(socket, visitor),
-    );
+    this.#challenges = certificates.acme.challenges;
+    this.#certificate = new LiveCertificate({
+      hostname: opened.hostname,
+      tls: spec.tls,
+      sources: certificates,
+      onNew: (next) => this.#serveCertificate(next),
+      log,
+    });
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
-    this.endpoint.visit(socket, visitor);
+    this.#challenges.offer(this.#hostname, socket, () => {
+      if (this.#endpoint) this.#endpoint.visit(socket, visitor);
+      else this.#keep(socket, visitor);
+    });
+  }
+
+  /** Gets the first certificate. Throws `certificate_unavailable`, or what a CA said. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    if (!this.#endpoint) this.#serveCertificate(await this.#certificate.open(signal));
   }
 
   update(spec: ServiceSpec): void {
@@ -88,14 +81,17 @@ class TlsServing implements Serving {
     else void this.#changeMode(spec);
   }
 
-  prove({ address, port, signal }: PublicWay): Promise<void> {
-    return probe({
+  async prove({ address, port, signal }: PublicWay): Promise<void> {
+    const endpoint = this.#endpoint;
+    if (!endpoint)
+      throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
+    await probe({
       address,
       port,
       hostname: this.#hostname,
       alpn: this.#alpn(),
-      fingerprint: this.endpoint.certificate.fingerprint,
-      target: this.endpoint,
+      fingerprint: endpoint.certificate.fingerprint,
+      target: endpoint,
       signal,
     });
   }
@@ -104,7 +100,8 @@ class TlsServing implements Serving {
     this.#closed = true;
     this.#certificate.close();
     await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(drain)));
-    this.endpoint.close();
+    for (const socket of this.#early.keys()) socket.destroy();
+    this.#endpoint?.close();
   }
 
   traffic(): Traffic {
@@ -112,6 +109,36 @@ class TlsServing implements Serving {
       (sum, handler) => sumTraffic(sum, handler.traffic()),
       this.#past,
     );
+  }
+
+  renewal(): RenewalStatus | undefined {
+    return this.#certificate.renewal();
+  }
+
+  #serveCertificate(certificate: ServingCertificate): void {
+    if (this.#endpoint) return this.#endpoint.serveCertificate(certificate);
+    this.#endpoint = new TlsEndpoint({
+      certificate,
+      alpn: () => this.#alpn(),
+      onVisitor: (socket, visitor) => this.#handler.visit(socket, visitor),
+      log: this.#log,
+    });
+    for (const serve of this.#early.values()) serve();
+  }
+
+  /** A visitor waits for the first certificate, no longer than the relay waits for a first answer. */
+  #keep(socket: Socket, visitor: VisitorInfo): void {
+    const leave = (): void => {
+      clearTimeout(timer);
+      socket.off('close', leave);
+      this.#early.delete(socket);
+    };
+    const timer = setTimeout(() => socket.destroy(), LIMITS.firstAnswerMs);
+    socket.once('close', leave);
+    this.#early.set(socket, () => {
+      leave();
+      this.#endpoint?.visit(socket, visitor);
+    });
   }
 
   #alpn(): readonly string[] {

@@ -1,0 +1,72 @@
+import type { Logger } from '../../lib/logger.js';
+import { AcmeAuthority } from './authority.js';
+import { AcmeChallenges } from './challenges.js';
+import { HeldCertificate, type HoldListener, type Schedule } from './held.js';
+import { AcmeStore } from './store.js';
+import type { AcmeSpec } from '../spec.js';
+
+export interface AcmeOptions {
+  /** Where accounts and certificates are kept (lib/paths). */
+  readonly folder: string;
+  readonly log: Logger;
+  readonly schedule?: Partial<Schedule>;
+}
+
+/** A hostname's certificate, shared with everyone else who holds the same. */
+export interface Hold {
+  readonly certificate: HeldCertificate;
+  release(): void;
+}
+
+/** Source `acme`: one account per CA, one certificate per hostname and CA, whoever and however many hold it. */
+export class AcmeCertificates {
+  readonly challenges = new AcmeChallenges();
+  readonly #options: AcmeOptions;
+  /** By what makes the account: directory, address and trust. */
+  readonly #authorities = new Map<string, { authority: AcmeAuthority; store: AcmeStore }>();
+  readonly #held = new Map<string, HeldCertificate>();
+
+  constructor(options: AcmeOptions) {
+    this.#options = options;
+  }
+
+  /** Holds `hostname`'s certificate: it is ordered if need be, and renewed, until every hold is released. */
+  hold(hostname: string, spec: AcmeSpec, listener: HoldListener): Hold {
+    const account = JSON.stringify([spec.directory, spec.email, spec.caFile]);
+    const key = `${hostname} ${account}`;
+    let certificate = this.#held.get(key);
+    if (!certificate) {
+      const { authority, store } = this.#authority(account, spec);
+      const { log, schedule } = this.#options;
+      certificate = new HeldCertificate(hostname, { authority, store, log, schedule });
+      this.#held.set(key, certificate);
+    }
+    const held = certificate;
+    held.add(listener);
+    return {
+      certificate: held,
+      release: () => {
+        if (!held.remove(listener) || held.listeners > 0) return;
+        held.close();
+        this.#held.delete(key);
+      },
+    };
+  }
+
+  close(): void {
+    for (const certificate of this.#held.values()) certificate.close();
+    this.#held.clear();
+    for (const { authority } of this.#authorities.values()) authority.close();
+    this.challenges.close();
+  }
+
+  #authority(account: string, spec: AcmeSpec): { authority: AcmeAuthority; store: AcmeStore } {
+    let known = this.#authorities.get(account);
+    if (!known) {
+      const store = new AcmeStore(this.#options.folder, spec.directory);
+      known = { store, authority: new AcmeAuthority(spec, store, this.challenges) };
+      this.#authorities.set(account, known);
+    }
+    return known;
+  }
+}

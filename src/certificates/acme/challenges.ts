@@ -1,0 +1,101 @@
+import type { Socket } from 'node:net';
+import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls';
+import { readClientHello } from '../../net/client-hello.js';
+
+/** ALPN protocol of a CA that validates (RFC 8737 §6.2). */
+export const ACME_ALPN = 'acme-tls/1';
+
+const HANDSHAKE_MS = 10_000;
+/** CAs validate from a handful of places at once; more than this at a time is somebody else. */
+const MAX_HANDSHAKES = 64;
+
+/**
+ * The challenges that are pending, and the answers to them (TLS-ALPN-01). A challenge's certificate is shown to
+ * nobody but a CA that validates: a handshake for its hostname, with ALPN `acme-tls/1`, while it is pending.
+ */
+export class AcmeChallenges {
+  readonly #pending = new Map<string, SecureContext>();
+  readonly #open = new Set<Socket>();
+  #server: Server | undefined;
+
+  /** Answers challenges for `hostname` from now on; the returned function ends it. */
+  add(hostname: string, { cert, key }: { cert: string | Buffer; key: string | Buffer }): () => void {
+    const context = createSecureContext({ cert, key });
+    this.#pending.set(hostname, context);
+    return () => {
+      if (this.#pending.get(hostname) === context) this.#pending.delete(hostname);
+    };
+  }
+
+  isPending(hostname: string): boolean {
+    return this.#pending.has(hostname);
+  }
+
+  /**
+   * Takes `socket`, which begins a TLS handshake for `hostname`, if it is a CA's; everyone else goes on to `others`,
+   * with nothing read. Only while a challenge is pending does a visitor cost a look.
+   */
+  offer(hostname: string, socket: Socket, others: () => void): void {
+    if (!this.isPending(hostname)) return others();
+    const chunks: Buffer[] = [];
+    const leave = (): void => {
+      clearTimeout(timer);
+      socket.off('data', look).off('end', gone).off('close', leave);
+    };
+    const gone = (): void => {
+      leave();
+      socket.destroy();
+    };
+    const look = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      const head = Buffer.concat(chunks);
+      const verdict = readClientHello(head);
+      if (verdict.kind === 'need') return;
+      leave();
+      socket.pause();
+      socket.unshift(head);
+      if (verdict.kind === 'hello' && verdict.alpn.includes(ACME_ALPN)) this.answer(socket);
+      else others();
+    };
+    const timer = setTimeout(gone, HANDSHAKE_MS);
+    socket.on('data', look).once('end', gone).once('close', leave);
+    // It may have been paused by whoever had it last.
+    socket.resume();
+  }
+
+  /** Answers a CA's handshake on `socket`, whose bytes are all still to be read. */
+  answer(socket: Socket): void {
+    if (this.#open.size >= MAX_HANDSHAKES) return void socket.destroy();
+    this.#open.add(socket);
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#open.delete(socket);
+    });
+    socket.on('error', () => undefined);
+    this.#server ??= this.#createServer();
+    this.#server.emit('connection', socket);
+  }
+
+  close(): void {
+    this.#pending.clear();
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #createServer(): Server {
+    const server = createServer({
+      handshakeTimeout: HANDSHAKE_MS,
+      ALPNProtocols: [ACME_ALPN],
+      // Without a pending challenge there is no certificate, and the handshake ends there.
+      SNICallback: (name, done) => done(null, this.#pending.get(name.toLowerCase())),
+    });
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    // RFC 8737 §3: the handshake is all there is.
+    server.on('secureConnection', (socket) => {
+      socket.on('error', () => undefined);
+      socket.end();
+      socket.resume();
+    });
+    return server;
+  }
+}

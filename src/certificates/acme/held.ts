@@ -1,0 +1,198 @@
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { within } from '../../lib/wait.js';
+import type { ServingCertificate } from '../source.js';
+import type { AcmeAuthority } from './authority.js';
+import type { AcmeStore, DatedCertificate } from './store.js';
+
+/** Pauses after failures, in milliseconds. */
+export interface Schedule {
+  /** After a refusal. CAs count failed validations: Let's Encrypt takes five an hour for a hostname. */
+  readonly refusedMs: { readonly first: number; readonly factor: number; readonly max: number };
+  /** After a CA did not answer, which it does not count. */
+  readonly unreachableMs: { readonly first: number; readonly factor: number; readonly max: number };
+}
+
+export const SCHEDULE: Schedule = {
+  refusedMs: { first: 60_000, factor: 3, max: 6 * 3_600_000 },
+  unreachableMs: { first: 10_000, factor: 2, max: 600_000 },
+};
+
+/** Renewed when this part of its life is over: a third is left for a CA that is down. */
+const RENEW_AT = 2 / 3;
+/** Renewals of what was issued together are spread over this part of the life. */
+const SPREAD = 0.02;
+/** Node's timers end at 24 days, and stand still while a machine sleeps: the clock is looked at this often. */
+const LOOK_MS = 3_600_000;
+
+export interface HoldListener {
+  /** A new certificate is there; never called for what `first` resolves with. */
+  onNew(certificate: ServingCertificate): void;
+}
+
+/** What `status` tells of a certificate that is renewed. */
+export interface RenewalStatus {
+  readonly notAfter: string | undefined;
+  /** When it is next renewed, or tried to be. */
+  readonly nextAt: string | undefined;
+  readonly error: PortalError | undefined;
+}
+
+export interface HeldOptions {
+  readonly authority: AcmeAuthority;
+  readonly store: AcmeStore;
+  readonly log: Logger;
+  readonly schedule?: Partial<Schedule> | undefined;
+}
+
+/** One hostname's certificate from one CA: read from disk, ordered, renewed ahead of its end, tried again. */
+export class HeldCertificate {
+  readonly hostname: string;
+  readonly #options: HeldOptions;
+  readonly #schedule: Schedule;
+  readonly #log: Logger;
+  readonly #stop = new AbortController();
+  readonly #listeners = new Set<HoldListener>();
+  #certificate: DatedCertificate | undefined;
+  #renewAt: number | undefined;
+  #order: Promise<DatedCertificate> | undefined;
+  #read: Promise<void> | undefined;
+  #failure: { error: PortalError; count: number; nextAt: number } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(hostname: string, options: HeldOptions) {
+    this.hostname = hostname;
+    this.#options = options;
+    this.#schedule = { ...SCHEDULE, ...options.schedule };
+    this.#log = options.log.child({ hostname, ca: options.authority.name });
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  add(listener: HoldListener): void {
+    this.#listeners.add(listener);
+  }
+
+  remove(listener: HoldListener): boolean {
+    return this.#listeners.delete(listener);
+  }
+
+  /**
+   * The certificate to serve now: the stored one, or, where there is none that is valid, one that is ordered. After
+   * a failure it rejects until it is time for the next attempt, with what was wrong and `retryAfterMs`.
+   */
+  async first(signal: AbortSignal): Promise<ServingCertificate> {
+    this.#read ??= this.#readStored();
+    await within(this.#read, LOOK_MS, 'the stored certificate', signal);
+    if (this.#certificate && isValid(this.#certificate)) return this.#certificate;
+    const { error, nextAt } = this.#failure ?? {};
+    const leftMs = (nextAt ?? 0) - Date.now();
+    if (error && leftMs > 0) throw withPause(error, leftMs);
+    return await within(this.#obtain(), LOOK_MS, `the certificate for ${this.hostname}`, signal);
+  }
+
+  status(): RenewalStatus {
+    const nextAt = this.#failure?.nextAt ?? this.#renewAt;
+    return {
+      notAfter: this.#certificate?.notAfter.toISOString(),
+      nextAt: nextAt === undefined ? undefined : new Date(nextAt).toISOString(),
+      error: this.#failure?.error,
+    };
+  }
+
+  close(): void {
+    this.#stop.abort(new PortalError('aborted', 'the certificate is not wanted any more'));
+    clearTimeout(this.#timer);
+  }
+
+  async #readStored(): Promise<void> {
+    const stored = await this.#options.store.read(this.hostname);
+    if (!stored || this.#stop.signal.aborted) return;
+    if (!isValid(stored)) {
+      this.#log.warn(
+        { notAfter: stored.notAfter.toISOString() },
+        'the stored certificate has expired and is not served; a new one is ordered',
+      );
+      return;
+    }
+    this.#take(stored);
+  }
+
+  #take(certificate: DatedCertificate): void {
+    this.#certificate = certificate;
+    this.#failure = undefined;
+    const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
+    this.#renewAt = from + (to - from) * (RENEW_AT - Math.random() * SPREAD);
+    this.#wait();
+  }
+
+  /** The order under way, or a new one: whoever asks meanwhile waits for the same. */
+  #obtain(): Promise<DatedCertificate> {
+    this.#order ??= this.#run().finally(() => (this.#order = undefined));
+    return this.#order;
+  }
+
+  async #run(): Promise<DatedCertificate> {
+    const { authority } = this.#options;
+    const before = this.#certificate;
+    try {
+      this.#log.info({}, before ? 'the certificate is renewed' : 'a certificate is ordered');
+      const certificate = await authority.order(this.hostname, this.#stop.signal);
+      this.#take(certificate);
+      this.#log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is there');
+      for (const listener of this.#listeners) listener.onNew(certificate);
+      return certificate;
+    } catch (error) {
+      throw this.#failed(asPortalError(error));
+    }
+  }
+
+  #failed(error: PortalError): PortalError {
+    if (this.#stop.signal.aborted) return error;
+    const count = (this.#failure?.count ?? 0) + 1;
+    const pauseMs = Math.max(this.#pauseMs(error, count), error.retryAfterMs ?? 0);
+    this.#failure = { error, count, nextAt: Date.now() + pauseMs };
+    this.#wait();
+    const { code, message, hint } = error;
+    const served = this.#certificate
+      ? `, the old certificate stays served until ${this.#certificate.notAfter.toISOString()}`
+      : '';
+    this.#log.warn(
+      { code, reason: message, hint, attempt: count, nextAt: new Date(this.#failure.nextAt).toISOString() },
+      `no new certificate${served}; it is tried again`,
+    );
+    return withPause(error, pauseMs);
+  }
+
+  #pauseMs(error: PortalError, count: number): number {
+    const isAway = error.code === 'acme_unreachable';
+    const { first, factor, max } = isAway ? this.#schedule.unreachableMs : this.#schedule.refusedMs;
+    return Math.min(max, first * factor ** (count - 1)) * (1 + Math.random() / 4);
+  }
+
+  /** Looks again when it is time to renew, or to try again. */
+  #wait(): void {
+    clearTimeout(this.#timer);
+    const at = this.#failure?.nextAt ?? this.#renewAt;
+    if (at === undefined || this.#stop.signal.aborted) return;
+    const look = (): void => {
+      if (Date.now() < at) this.#wait();
+      else this.#obtain().catch(() => undefined);
+    };
+    this.#timer = setTimeout(look, Math.min(LOOK_MS, Math.max(0, at - Date.now()))).unref();
+  }
+}
+
+const isValid = ({ notAfter }: DatedCertificate): boolean => notAfter.getTime() > Date.now();
+
+/** The same error, with the pause before it is worth another try. */
+function withPause(error: PortalError, pauseMs: number): PortalError {
+  const { code, message, hint } = error;
+  return new PortalError(code, message, {
+    cause: error,
+    retryAfterMs: Math.ceil(pauseMs),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}

@@ -1,0 +1,52 @@
+import { expect, it } from 'vitest';
+import { AcmeProblem, explainProblem } from './problem.js';
+import { retryAfterMs } from './transport.js';
+
+const problem = (type: string, detail = 'because'): AcmeProblem =>
+  new AcmeProblem({ type: `urn:ietf:params:acme:error:${type}`, detail });
+
+it.each([
+  ['caa', /may not issue it \(because\)/, /CAA record of shop\.test/],
+  ['dns', /found no address/, /A, AAAA or CNAME/],
+  ['connection', /could not connect/, /port 443/],
+  ['unauthorized', /no right answer/, /Every A and AAAA record/],
+  ['tls', /TLS handshake/, /filter by ALPN/],
+  ['rejectedIdentifier', /does not certify this name/, /policy/],
+  ['externalAccountRequired', /made beforehand/, /external account binding/],
+])('%s is said in plain words', (type, message, hint) => {
+  const error = explainProblem(problem(type), 'shop.test', 'ca.test');
+  expect(error.code).toBe('acme_refused');
+  expect(error.message).toMatch(message);
+  expect(error.message).toContain('no certificate for shop.test: ca.test');
+  expect(error.hint).toMatch(hint);
+});
+
+it('what is not known is passed on with its reason', () => {
+  const error = explainProblem(problem('somethingNew', 'it is Sunday'), 'shop.test', 'ca.test');
+  expect(error).toMatchObject({ code: 'acme_refused', hint: undefined });
+  expect(error.message).toContain('it is Sunday');
+});
+
+it('a rate limit without a time is waited for an hour', () => {
+  const error = explainProblem(problem('rateLimited'), 'shop.test', 'ca.test');
+  expect(error).toMatchObject({ code: 'acme_rate_limited', retryAfterMs: 3_600_000 });
+});
+
+it('of several problems the first one under them is told', () => {
+  const compound = new AcmeProblem({
+    type: 'urn:ietf:params:acme:error:compound',
+    detail: 'errors',
+    subproblems: [{ type: 'urn:ietf:params:acme:error:caa', detail: 'no' }],
+  });
+  expect(compound).toMatchObject({ type: 'caa', detail: 'no' });
+});
+
+it.each([
+  ['120', 120_000],
+  ['Thu, 01 Jan 1970 00:02:00 GMT', 120_000],
+  ['0', undefined],
+  ['soon', undefined],
+  [undefined, undefined],
+])('Retry-After: %s', (header, ms) => {
+  expect(retryAfterMs(header, 0)).toBe(ms);
+});

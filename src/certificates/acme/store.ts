@@ -1,0 +1,80 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { PortalError } from '../../lib/errors.js';
+import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
+import { fingerprintOf, type ServingCertificate } from '../source.js';
+
+/** A certificate with the time it is good for. */
+export interface DatedCertificate extends ServingCertificate {
+  readonly notBefore: Date;
+}
+
+/**
+ * What is kept of one CA, in a folder of its own: the account's key, and a file for each hostname with the private
+ * key and the chain, so that the two never part. All of it is the owner's alone.
+ */
+export class AcmeStore {
+  readonly folder: string;
+
+  constructor(folder: string, directory: string) {
+    const hash = createHash('sha256').update(directory).digest('hex').slice(0, 12);
+    // The host for people, the hash because one host may have several directories.
+    this.folder = join(folder, `${new URL(directory).host.replaceAll(/[^\w.-]/g, '_')}-${hash}`);
+  }
+
+  /** The account's private key, PEM; `make` is asked for one the first time. */
+  async accountKey(make: () => Promise<string>): Promise<string> {
+    const file = join(this.folder, 'account.key.pem');
+    const present = await readPrivateFile(file, 'certificate_unavailable');
+    if (present !== undefined) return present;
+    const fresh = await make();
+    // Another process may have been first; then there is one account all the same.
+    if (await createFile(file, fresh, PRIVATE_MODE)) return fresh;
+    return (await readPrivateFile(file, 'certificate_unavailable')) ?? fresh;
+  }
+
+  /** What is stored for `hostname`, expired or not; undefined where there is nothing that can be used. */
+  async read(hostname: string): Promise<DatedCertificate | undefined> {
+    const text = await readPrivateFile(this.fileOf(hostname), 'certificate_unavailable');
+    if (text === undefined) return undefined;
+    try {
+      return parse(text, hostname);
+    } catch {
+      // Cut short or meddled with: a new one is ordered in its place.
+      return undefined;
+    }
+  }
+
+  async write(hostname: string, key: string, chain: string): Promise<DatedCertificate> {
+    const text = `${key.trimEnd()}\n${chain.trimStart()}`;
+    const certificate = parse(text, hostname);
+    await replaceFile(this.fileOf(hostname), text, PRIVATE_MODE);
+    return certificate;
+  }
+
+  fileOf(hostname: string): string {
+    if (!/^[a-z0-9][a-z0-9._-]*$/i.test(hostname))
+      throw new PortalError('certificate_unavailable', `${JSON.stringify(hostname)} is no hostname`);
+    return join(this.folder, `${hostname.toLowerCase()}.pem`);
+  }
+}
+
+const PEM = /-----BEGIN ([A-Z ]+)-----[^-]+-----END \1-----\r?\n?/g;
+
+function parse(text: string, hostname: string): DatedCertificate {
+  const blocks = [...text.matchAll(PEM)].map(([block, label]) => ({ block, label: label! }));
+  const key = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'))?.block;
+  const cert = blocks.flatMap(({ block, label }) => (label === 'CERTIFICATE' ? [block] : [])).join('');
+  const leaf = new X509Certificate(cert);
+  if (key === undefined || leaf.checkHost(hostname) === undefined)
+    throw new PortalError('certificate_unavailable', `this is no certificate with its key for ${hostname}`);
+  createSecureContext({ cert, key });
+  return {
+    cert,
+    key,
+    fingerprint: fingerprintOf(leaf.raw),
+    notBefore: new Date(leaf.validFrom),
+    notAfter: new Date(leaf.validTo),
+  };
+}

@@ -1,0 +1,153 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { request as httpsRequest } from 'node:https';
+import type * as acmeClient from 'acme-client';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import { AcmeProblem, type ProblemDocument } from './problem.js';
+
+/**
+ * How requests reach a CA. acme-client sends through an axios of its own, which waits without a bound, repeats
+ * failed requests for minutes, cannot be cancelled, trusts the system's CAs alone, and turns every refusal into a
+ * text. It lets the sending itself be replaced, and that is done here: bounded, once, cancellable, with the CA's
+ * own certificate authority where it is private, and refusals as what they are.
+ */
+
+export interface Wire {
+  readonly signal: AbortSignal;
+  /** PEM of the CA to trust for the directory's own HTTPS, in place of the system's. */
+  readonly trust?: string;
+}
+
+const REQUEST_MS = 20_000;
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** RFC 8555 §6.5: the client repeats these by itself, with the nonce of the answer. */
+const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
+
+const wires = new AsyncLocalStorage<Wire>();
+
+/** Runs `work`, whose requests go over `wire`. */
+export const over = <T>(wire: Wire, work: () => Promise<T>): Promise<T> => wires.run(wire, work);
+
+export type Acme = typeof acmeClient;
+type Adapter = Extract<Acme['axios']['defaults']['adapter'], (config: never) => unknown>;
+
+/** Takes 300 ms to load, so only when there is something to ask a CA. */
+export async function loadAcme(): Promise<Acme> {
+  const acme = await import('acme-client');
+  acme.axios.defaults.adapter = send;
+  acme.axios.defaults.proxy = false;
+  return acme;
+}
+
+const send: Adapter = async (config) => {
+  const wire = wires.getStore();
+  if (!wire) throw new PortalError('internal', 'a request to a CA without its wire');
+  const answer = await exchange(wire, {
+    url: config.url ?? '',
+    method: (config.method ?? 'get').toUpperCase(),
+    headers: headersOf(config),
+    body: typeof config.data === 'string' ? config.data : undefined,
+  });
+  const { status, headers, text } = answer;
+  if (status >= 400) {
+    const problem = problemOf(text);
+    if (problem.type !== BAD_NONCE) throw problemError(status, problem, headers['retry-after']);
+  }
+  return { status, statusText: String(status), headers, data: text, config, request: undefined };
+};
+
+function headersOf(config: Parameters<Adapter>[0]): Record<string, string> {
+  const all = config.headers.toJSON();
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value == null ? [] : [[name, String(value)]])),
+  );
+}
+
+interface Exchange {
+  readonly url: string;
+  readonly method: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string | undefined;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly text: string;
+}
+
+/** One request to a CA. Rejects with `acme_unreachable` unless it was answered in time. */
+export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<Answer> {
+  const signal = AbortSignal.any([wire.signal, AbortSignal.timeout(REQUEST_MS)]);
+  try {
+    return await new Promise<Answer>((resolve, reject) => {
+      const outgoing = httpsRequest(
+        url,
+        { method, headers, signal, agent: false, ...(wire.trust !== undefined && { ca: wire.trust }) },
+        (incoming) => {
+          const chunks: Buffer[] = [];
+          let length = 0;
+          incoming.on('data', (chunk: Buffer) => {
+            length += chunk.length;
+            if (length > MAX_ANSWER_BYTES) incoming.destroy(new Error('the answer is too long'));
+            else chunks.push(chunk);
+          });
+          incoming.once('error', reject);
+          incoming.once('end', () =>
+            resolve({
+              status: incoming.statusCode ?? 0,
+              headers: Object.fromEntries(
+                Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]),
+              ),
+              text: Buffer.concat(chunks).toString(),
+            }),
+          );
+        },
+      );
+      outgoing.once('error', reject);
+      outgoing.end(body);
+    });
+  } catch (error) {
+    if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
+    throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS} ms` : reasonOf(error), error);
+  }
+}
+
+const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;
+
+function unreachable(url: string, reason: string, cause?: unknown): PortalError {
+  return new PortalError('acme_unreachable', `the CA at ${hostOf(url)} does not answer: ${reason}`, {
+    cause,
+  });
+}
+
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : url);
+
+function problemOf(text: string): ProblemDocument {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === 'object' && parsed !== null ? parsed : {};
+  } catch {
+    return {};
+  }
+}
+
+/** A server in trouble is one that does not answer; anything else is a refusal. */
+function problemError(status: number, problem: ProblemDocument, retryAfter: string | undefined): Error {
+  const pauseMs = retryAfterMs(retryAfter);
+  const rateLimit = { type: 'urn:ietf:params:acme:error:rateLimited', detail: `HTTP ${status}` };
+  if (status === 429) return new AcmeProblem({ ...rateLimit, ...problem }, pauseMs);
+  if (problem.type === undefined || status >= 500) {
+    return new PortalError('acme_unreachable', `the CA is in trouble: HTTP ${status}`, {
+      cause: problem.detail,
+      ...(pauseMs !== undefined && { retryAfterMs: pauseMs }),
+    });
+  }
+  return new AcmeProblem(problem, pauseMs);
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date. */
+export function retryAfterMs(header: string | undefined, now = Date.now()): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now;
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+}

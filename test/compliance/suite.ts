@@ -1,0 +1,185 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { ServiceSpec } from '../../src/agent/spec.js';
+import type { PublicAddress } from '../../src/agent/status.js';
+import type { PortalEvent } from '../../src/reconcile/events.js';
+import { wire } from '../support/wire.js';
+import { agent, desired, relay, service, type TestAgent, type TestRelay } from '../support/world.js';
+import type { ModeUnderTest, Place, Promised } from './mode.js';
+
+const PORTS = { ports: { tcp: 'any', udp: 'any' } } as const;
+
+/** What every mode promises, held against one of them. */
+export function complies(mode: ModeUnderTest): void {
+  const promise = (what: Promised, body: () => Promise<void>): void => {
+    const reason = mode.exceptions[what];
+    // The promises themselves hold the assertions.
+    // oxlint-disable-next-line vitest/expect-expect, vitest/valid-title
+    it(what, (context) => (reason === undefined ? body() : context.skip(reason)));
+  };
+
+  describe(`mode ${mode.mode}`, () => {
+    promise('opens', async () => {
+      const { one, place } = await published(mode);
+      expect(await mode.ask(place)).toBe('alpha');
+      const { leases } = await one.runner.status();
+      expect(leases).toMatchObject([{ phase: 'ready', ...place.address }]);
+      expect(leases[0]!.provenAt).toBeDefined();
+      expect(leases[0]!.targetError).toBeUndefined();
+      const ready = await one.event('ready');
+      const { urls, tcp, udp } = ready.services['app']!;
+      expect([...urls, ...tcp, ...udp]).toEqual(Object.values(place.address));
+    });
+
+    promise('edits in place', async () => {
+      const { at, one, place, spec } = await published(mode);
+      const other = await mode.start('beta');
+      const [before] = (await one.runner.status()).leases;
+      await one.runner.apply(desired([at.spec], withTarget(spec, other.port)));
+      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
+      const [after] = (await one.runner.status()).leases;
+      expect(after).toMatchObject({ lease: before!.lease, since: before!.since, ...place.address });
+      expect(await one.event('applied', ({ updated }) => updated.length > 0)).toMatchObject({
+        updated: ['app'],
+        replaced: [],
+        opened: [],
+        closed: [],
+      });
+    });
+
+    promise('keeps who is connected when the target changes', async () => {
+      const { at, one, place, spec } = await published(mode);
+      const talk = await mode.converse(place);
+      expect(await talk.say('one')).toBe('alpha:one');
+      const other = await mode.start('beta');
+      await one.runner.apply(desired([at.spec], withTarget(spec, other.port)));
+      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
+      expect(await talk.say('two')).toBe('alpha:two');
+      await talk.end();
+    });
+
+    promise('tells that the service is down, and serves again when it is back', async () => {
+      const { one, place, local } = await published(mode);
+      expect(await mode.ask(place)).toBe('alpha');
+      await local.stop();
+      const refused = await mode.ask(place).catch((error: Error) => error.message);
+      expect(refused).toMatch(mode.whenDown);
+      // The lease itself is well: it is the local service that is not.
+      expect((await one.runner.status()).leases).toMatchObject([{ phase: 'ready' }]);
+      await mode.start('back again', local.port);
+      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('back again'), { timeout: 5_000 });
+    });
+
+    promise('comes back to the same address after a restart of the relay', async () => {
+      const { at, one, place, lease } = await published(mode);
+      await at.close();
+      await relay({ ...PORTS, port: at.port, ca: at.ca });
+      const back = await one.event('lease', (each) => each.phase === 'ready' && each.lease !== lease);
+      expect(back).toMatchObject(place.address);
+      expect(await mode.ask(place)).toBe('alpha');
+    });
+
+    promise('keeps who is connected when the control channel is lost', async () => {
+      const { between, one, place } = await publishedThroughWire(mode);
+      const talk = await mode.converse(place);
+      expect(await talk.say('one')).toBe('alpha:one');
+      const seen = one.events.length;
+      between.connections[0]!.kill();
+      await one.event('lease', ({ phase }) => phase === 'ready', seen);
+      expect(await talk.say('two')).toBe('alpha:two');
+      await talk.end();
+    });
+
+    promise('is gone once its service is taken out of the file', async () => {
+      const { at, one, place, spec } = await published(mode);
+      await one.runner.apply(desired([at.spec], spec, { ...spec, service: 'other', name: 'other' }));
+      const other = await one.event('lease', (each) => each.service === 'other' && each.phase === 'ready');
+      await one.runner.apply(desired([at.spec], { ...spec, service: 'other', name: 'other' }));
+      await vi.waitFor(() => expect(at.counts().leases).toBe(1));
+      await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
+      expect(await mode.ask({ ...place, address: addressOf(other) })).toBe('alpha');
+    });
+
+    promise('moves to another name without a gap', async () => {
+      const { at, one, place, spec } = await published(mode);
+      const talk = await mode.converse(place);
+      expect(await talk.say('one')).toBe('alpha:one');
+      const seen = one.events.length;
+      await one.runner.apply(desired([at.spec], { ...spec, name: 'renamed' }));
+      const moved = await one.event('lease', ({ phase }) => phase === 'ready', seen);
+      expect(await mode.ask({ ...place, address: addressOf(moved) })).toBe('alpha');
+      expect(await talk.say('two')).toBe('alpha:two');
+      await talk.end();
+      await vi.waitFor(() => expect(at.counts().leases).toBe(1));
+    });
+
+    promise('lets visitors finish when the agent stops', async () => {
+      const { at, one, place } = await published(mode);
+      const talk = await mode.converse(place);
+      expect(await talk.say('one')).toBe('alpha:one');
+      const stopped = one.runner.stop({ reason: 'test', drainMs: 20_000 });
+      await vi.waitFor(() => expect(at.counts().leases).toBe(0));
+      await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
+      expect(await talk.say('two')).toBe('alpha:two');
+      await talk.end();
+      await stopped;
+      expect(one.events.at(-1)).toMatchObject({ event: 'stopped' });
+    });
+
+    promise('cuts off who does not finish in time', async () => {
+      const { one, place } = await published(mode);
+      const talk = await mode.converse(place);
+      expect(await talk.say('one')).toBe('alpha:one');
+      await one.runner.stop({ reason: 'test', drainMs: 50 });
+      await talk.ended;
+    });
+  });
+}
+
+interface Published {
+  readonly at: TestRelay;
+  readonly one: TestAgent;
+  readonly place: Place;
+  readonly spec: ServiceSpec;
+  readonly lease: string;
+  readonly local: Awaited<ReturnType<ModeUnderTest['start']>>;
+}
+
+async function published(mode: ModeUnderTest, at?: TestRelay): Promise<Published> {
+  const here = at ?? (await relay(PORTS));
+  const local = await mode.start('alpha');
+  const one = await agent();
+  const spec = withTarget(service('app', local.port, { mode: mode.mode }), local.port);
+  await one.runner.apply(desired([here.spec], spec));
+  const ready = await one.event('lease', ({ phase }) => phase === 'ready');
+  return {
+    at: here,
+    one,
+    place: { address: addressOf(ready), ca: one.ca },
+    spec,
+    lease: ready.lease!,
+    local,
+  };
+}
+
+async function publishedThroughWire(mode: ModeUnderTest) {
+  let port = 0;
+  const between = await wire(() => port);
+  const at = await relay({ ...PORTS, publicPort: between.port });
+  port = at.port;
+  return { between, ...(await published(mode, at)) };
+}
+
+/** In mode http the target is the route `/`. */
+function withTarget(spec: ServiceSpec, port: number): ServiceSpec {
+  const { target } = service('x', port);
+  const route = { prefix: '/', target, stripPrefix: true, headers: {}, responseHeaders: {} };
+  return { ...spec, target, routes: spec.mode === 'http' ? [route] : [] };
+}
+
+function addressOf({ url, tcpAddr, udpAddr }: Extract<PortalEvent, { event: 'lease' }>): PublicAddress {
+  return {
+    ...(url !== undefined && { url }),
+    ...(tcpAddr !== undefined && { tcpAddr }),
+    ...(udpAddr !== undefined && { udpAddr }),
+  };
+}

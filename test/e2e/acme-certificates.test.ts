@@ -1,0 +1,237 @@
+import { readdir, stat } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createServer as createTls, connect } from 'node:tls';
+import { expect, it, onTestFinished } from 'vitest';
+import { ACME_ALPN } from '../../src/certificates/acme/challenges.js';
+import { AcmeCertificates, type AcmeOptions, type Hold } from '../../src/certificates/acme/certificates.js';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import type { ServingCertificate } from '../../src/certificates/source.js';
+import type { AcmeSpec } from '../../src/certificates/spec.js';
+import { dnsServer, everythingHere } from '../support/dns-server.js';
+import { log } from '../support/log.js';
+import { refusingCa } from '../support/fake-ca.js';
+import { pebble } from '../support/pebble.js';
+import { temporaryFolder } from '../support/world.js';
+
+const neverAborted = new AbortController().signal;
+
+/** A port whose visitors see `challenges` answered, and otherwise a certificate of their own. */
+async function port(): Promise<{ port: number; serve(acme: AcmeCertificates): void }> {
+  const ca = await openLocalCa(await temporaryFolder());
+  const ordinary = createTls({ ...(await ca.issue(['shop.test'])), ALPNProtocols: ['http/1.1'] });
+  ordinary.on('tlsClientError', (_error, socket) => socket.destroy());
+  let current: AcmeCertificates | undefined;
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    const others = (): void => void ordinary.emit('connection', socket);
+    if (current) current.challenges.offer('shop.test', socket, others);
+    else others();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, serve: (acme) => (current = acme) };
+}
+
+function certificates(folder: string, options: Partial<AcmeOptions> = {}): AcmeCertificates {
+  const acme = new AcmeCertificates({ folder, log, ...options });
+  onTestFinished(() => acme.close());
+  return acme;
+}
+
+interface Holding extends Hold {
+  readonly renewed: ServingCertificate[];
+}
+
+function hold(acme: AcmeCertificates, hostname: string, spec: AcmeSpec): Holding {
+  const renewed: ServingCertificate[] = [];
+  return Object.assign(
+    acme.hold(hostname, spec, { onNew: (certificate) => void renewed.push(certificate) }),
+    { renewed },
+  );
+}
+
+it('orders, stores for its owner alone, and takes what is stored after a restart', async (ctx) => {
+  const at = await port();
+  const dns = await dnsServer(everythingHere);
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
+  const folder = await temporaryFolder();
+  const first = certificates(folder);
+  at.serve(first);
+  const ordered = await hold(first, 'shop.test', ca.spec).certificate.first(neverAborted);
+  expect(first.challenges.isPending('shop.test')).toBe(false);
+  first.close();
+
+  const [account] = await readdir(folder);
+  const files = await readdir(join(folder, account!));
+  expect(files.toSorted()).toEqual(['account.key.pem', 'shop.test.pem']);
+  for (const file of files) expect((await stat(join(folder, account!, file))).mode & 0o777).toBe(0o600);
+
+  expect(ca.issued).toBe(1);
+  await ca.stop();
+  const second = certificates(folder);
+  const stored = await hold(second, 'shop.test', ca.spec).certificate.first(neverAborted);
+  expect(stored).toMatchObject({ fingerprint: ordered.fingerprint, cert: ordered.cert, key: ordered.key });
+});
+
+it('one order serves all who hold the same hostname', async (ctx) => {
+  const at = await port();
+  const dns = await dnsServer(everythingHere);
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
+  const acme = certificates(await temporaryFolder());
+  at.serve(acme);
+  const holds = Array.from({ length: 5 }, () => hold(acme, 'shop.test', ca.spec));
+  const got = await Promise.all(holds.map(({ certificate }) => certificate.first(neverAborted)));
+  expect(new Set(got.map(({ fingerprint }) => fingerprint)).size).toBe(1);
+  expect(ca.issued).toBe(1);
+});
+
+it('shows the challenge to a CA alone', async () => {
+  const at = await port();
+  const acme = certificates(await temporaryFolder());
+  at.serve(acme);
+  const challenge = await (await openLocalCa(await temporaryFolder())).issue(['shop.test']);
+  const visitor = (alpn: string): Promise<string | undefined> =>
+    new Promise((resolve) => {
+      const socket = connect(
+        {
+          host: '127.0.0.1',
+          port: at.port,
+          servername: 'shop.test',
+          ALPNProtocols: [alpn],
+          rejectUnauthorized: false,
+        },
+        () => {
+          resolve(socket.getPeerX509Certificate()?.toString());
+          socket.destroy();
+        },
+      );
+      socket.once('error', () => resolve(undefined));
+    });
+  expect(await visitor(ACME_ALPN)).toBeUndefined();
+  const withdraw = acme.challenges.add('shop.test', challenge);
+  expect(await visitor(ACME_ALPN)).toBe(challenge.cert);
+  const ordinary = await visitor('http/1.1');
+  expect(ordinary).toMatch(/BEGIN CERTIFICATE/);
+  expect(ordinary).not.toBe(challenge.cert);
+  withdraw();
+  expect(await visitor(ACME_ALPN)).toBeUndefined();
+});
+
+const soon = { first: 200, factor: 1, max: 200 };
+
+it('renews ahead of the end; a CA that is down costs nothing while the old one is good', async (ctx) => {
+  const at = await port();
+  const dns = await dnsServer(everythingHere);
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 6 });
+  const acme = certificates(await temporaryFolder(), { schedule: { unreachableMs: soon } });
+  at.serve(acme);
+  const held = hold(acme, 'shop.test', ca.spec);
+  const first = await held.certificate.first(neverAborted);
+  await ca.stop();
+  await expect
+    .poll(() => held.certificate.status().error?.code, { timeout: 20_000 })
+    .toBe('acme_unreachable');
+  expect(Date.now()).toBeLessThan(first.notAfter.getTime());
+  expect(await held.certificate.first(neverAborted)).toMatchObject({ fingerprint: first.fingerprint });
+  expect(held.certificate.status()).toMatchObject({
+    notAfter: first.notAfter.toISOString(),
+    nextAt: expect.any(String) as string,
+  });
+
+  await ca.start();
+  await expect.poll(() => held.renewed.length, { timeout: 20_000 }).toBeGreaterThan(1);
+  expect(held.certificate.status().error).toBeUndefined();
+});
+
+it('does not serve what is stored once it has expired', async (ctx) => {
+  const at = await port();
+  const dns = await dnsServer(everythingHere);
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 2 });
+  const folder = await temporaryFolder();
+  const first = certificates(folder);
+  at.serve(first);
+  const old = await hold(first, 'shop.test', ca.spec).certificate.first(neverAborted);
+  first.close();
+  await expect.poll(() => Date.now() > old.notAfter.getTime(), { timeout: 20_000 }).toBe(true);
+
+  const second = certificates(folder);
+  at.serve(second);
+  const fresh = await hold(second, 'shop.test', ca.spec).certificate.first(neverAborted);
+  expect(fresh.fingerprint).not.toBe(old.fingerprint);
+  second.close();
+
+  await ca.stop();
+  await expect.poll(() => Date.now() > fresh.notAfter.getTime(), { timeout: 20_000 }).toBe(true);
+  const third = hold(certificates(folder), 'shop.test', ca.spec);
+  await expect(third.certificate.first(neverAborted)).rejects.toMatchObject({
+    code: 'acme_unreachable',
+    retryAfterMs: expect.any(Number) as number,
+  });
+});
+
+it('a rate limit is told as one, and waited for', async () => {
+  const ca = await refusingCa(() => ({
+    status: 429,
+    type: 'rateLimited',
+    detail: 'too many certificates already issued for "shop.test"',
+    headers: { 'retry-after': '7200' },
+  }));
+  const held = hold(certificates(await temporaryFolder()), 'shop.test', ca.spec);
+  const refused = await held.certificate.first(neverAborted).catch((error: unknown) => error);
+  expect(refused).toMatchObject({
+    code: 'acme_rate_limited',
+    hint: expect.stringContaining('each new order counts') as string,
+  });
+  expect((refused as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(7_199_000);
+  // Nobody asks the CA again before that, however often the certificate is wanted.
+  const asked = ca.asked.length;
+  await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({ code: 'acme_rate_limited' });
+  expect(ca.asked).toHaveLength(asked);
+});
+
+it('a refusal is explained, with growing pauses between attempts', async () => {
+  const ca = await refusingCa(() => ({
+    status: 403,
+    type: 'caa',
+    detail: 'CAA record for shop.test prevents issuance',
+  }));
+  const acme = certificates(await temporaryFolder(), {
+    schedule: { refusedMs: { first: 50, factor: 3, max: 10_000 } },
+  });
+  const held = hold(acme, 'shop.test', ca.spec);
+  const pauses: number[] = [];
+  while (pauses.length < 3) {
+    const refused = await held.certificate.first(neverAborted).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      code: 'acme_refused',
+      hint: expect.stringContaining('CAA record') as string,
+    });
+    const orders = ca.asked.filter((path) => path === '/order').length;
+    if (orders > pauses.length) pauses.push((refused as { retryAfterMs: number }).retryAfterMs);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(pauses[2]! / pauses[0]!).toBeGreaterThan(5);
+});
+
+it('a CA that cannot reach us says so in words', async (ctx) => {
+  const dns = await dnsServer(everythingHere);
+  const ca = await pebble(ctx, { tlsPort: 9, dns: dns.address });
+  const held = hold(certificates(await temporaryFolder()), 'shop.test', ca.spec);
+  await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({
+    code: 'acme_refused',
+    message: expect.stringContaining('got no right answer when it validated') as string,
+    hint: expect.stringContaining('must be 443') as string,
+  });
+});
+
+it('an order ends with the last who wanted it', async () => {
+  const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'never mind' }));
+  const acme = certificates(await temporaryFolder());
+  const held = hold(acme, 'shop.test', ca.spec);
+  const waiting = held.certificate.first(neverAborted);
+  held.release();
+  await expect(waiting).rejects.toMatchObject({ code: 'aborted' });
+});

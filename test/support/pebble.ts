@@ -1,0 +1,137 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { onTestFinished, type TestContext } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import type { AcmeSpec } from '../../src/certificates/spec.js';
+import { ensureBinary } from './debian.js';
+import { temporaryFolder } from './world.js';
+
+export interface Pebble {
+  readonly spec: AcmeSpec;
+  readonly port: number;
+  /** PEM of the root that its certificates chain to. It is made anew at every start. */
+  root(): Promise<string>;
+  /** Every line it has logged. */
+  readonly lines: readonly string[];
+  /** Certificates issued so far. */
+  readonly issued: number;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export interface PebbleOptions {
+  /** Where it connects to validate TLS-ALPN-01. */
+  readonly tlsPort: number;
+  readonly dns: string;
+  /** Lifetime of certificates, in seconds. */
+  readonly validityS?: number;
+  /** Percent of good nonces that it refuses. */
+  readonly rejectNonces?: number;
+  readonly blocked?: readonly string[];
+}
+
+/** Debian's pebble, a CA to test against, with nonces refused now and then; skips the test where it cannot be had. */
+export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<Pebble> {
+  const binary = await ensureBinary('pebble', 'pebble');
+  if ('skip' in binary) return ctx.skip(binary.skip);
+  const folder = await temporaryFolder();
+  const ca = await openLocalCa(join(folder, 'ca'));
+  const own = await ca.issue(['localhost', '127.0.0.1']);
+  const [port, managementPort] = await freePorts();
+  const file = join(folder, 'pebble.json');
+  await Promise.all([
+    writeFile(join(folder, 'cert.pem'), own.cert),
+    writeFile(join(folder, 'key.pem'), own.key),
+    writeFile(
+      file,
+      JSON.stringify({
+        pebble: {
+          listenAddress: `127.0.0.1:${port}`,
+          managementListenAddress: `127.0.0.1:${managementPort}`,
+          certificate: join(folder, 'cert.pem'),
+          privateKey: join(folder, 'key.pem'),
+          httpPort: 9,
+          tlsPort: options.tlsPort,
+          ocspResponderURL: '',
+          externalAccountBindingRequired: false,
+          domainBlocklist: options.blocked ?? [],
+          ...(options.validityS !== undefined && { certificateValidityPeriod: options.validityS }),
+        },
+      }),
+    ),
+  ]);
+
+  const lines: string[] = [];
+  let child: ChildProcess | undefined;
+  const start = async (): Promise<void> => {
+    child = spawn(binary.path, ['-config', file, '-dnsserver', options.dns, '-strict'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        PEBBLE_VA_NOSLEEP: '1',
+        PEBBLE_WFE_NONCEREJECT: String(options.rejectNonces ?? 15),
+        PEBBLE_AUTHZREUSE: '0',
+      },
+    });
+    const listening = new Promise<void>((resolve, reject) => {
+      const note = (line: string): void => {
+        lines.push(line);
+        if (line.includes('ACME directory available at')) resolve();
+      };
+      createInterface({ input: child!.stdout! }).on('line', note);
+      createInterface({ input: child!.stderr! }).on('line', note);
+      child!.once('exit', () => reject(new Error(`pebble ended:\n${lines.join('\n')}`)));
+    });
+    await listening;
+  };
+  const stop = async (): Promise<void> => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  onTestFinished(stop);
+  await start();
+  return {
+    spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile },
+    port,
+    root: () => download(managementPort, '/roots/0', ca.certificatePem),
+    lines,
+    get issued() {
+      return lines.filter((line) => line.includes('Issued certificate serial')).length;
+    },
+    start,
+    stop,
+  };
+}
+
+/** Ports that were free just now: pebble does not take 0 for any. */
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()];
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return (server.address() as AddressInfo).port;
+    }),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return [ports[0]!, ports[1]!];
+}
+
+function download(port: number, path: string, ca: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, ca, servername: 'localhost', agent: false });
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.once('end', () => resolve(text));
+    });
+    outgoing.end();
+  });
+}
