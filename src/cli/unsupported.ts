@@ -2,7 +2,7 @@ import { PortalError } from '../lib/errors.js';
 
 /** Options of the contract that this version does not do yet, by command. Whoever builds one deletes it here. */
 export const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
-  expose: ['--tcp', '--udp', '--udp-addr', '--http-route', '--chain', '--pin', '--allow-ip', '--inspect'],
+  expose: ['--chain', '--pin', '--allow-ip', '--inspect'],
   relay: ['--peer', '--metrics'],
 };
 
@@ -15,7 +15,7 @@ export function refuseUnsupported(command: string, options: object): void {
   const flags = (UNSUPPORTED[command] ?? []).filter((flag) => given.has(attributeName(flag)));
   if (flags.length === 0) return;
   throw new PortalError('not_supported', `not supported yet: ${flags.join(', ')}`, {
-    hint: 'This version carries HTTPS streams. Leave it out, or update Portal once it is there.',
+    hint: 'Leave it out, or update Portal once it is there.',
   });
 }
 

@@ -12,13 +12,15 @@ export function checkUnique(root: Tree, report: Report): void {
     const relays = relaysOf(root, key, value, pool);
     const explicit = child(value, 'name');
     const name = explicit ? textOf(explicit) : key;
+    const mode = textOf(child(value, 'mode'));
+    // A relay keeps hostnames, TCP ports and UDP ports apart: one name may have one of each.
+    const kind = mode === 'tcp' || mode === 'udp' ? mode : 'tls';
     if (name !== undefined)
-      claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value);
+      claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value, kind);
     const hostname = textOf(child(value, 'hostname'))?.toLowerCase();
     if (hostname !== undefined) claims.claim('hostname', hostname, relays, key, [...path, 'hostname'], value);
     const port = textOf(child(value, 'port'));
-    const mode = textOf(child(value, 'mode'));
-    if (port !== undefined) claims.claim('port', `${mode} ${port}`, relays, key, [...path, 'port'], value);
+    if (port !== undefined) claims.claim('port', port, relays, key, [...path, 'port'], value, kind);
   }
 }
 
@@ -52,10 +54,11 @@ class Claims {
     service: string,
     path: Path,
     tree: Tree,
+    kind = '',
   ): void {
     const place =
       path.length === 2 ? keyPlaceOf(child(this.#root, 'services'), service) : placeOf(this.#root, path);
-    const keys = relays.map((relay) => `${what} ${value} ${relay}`);
+    const keys = relays.map((relay) => `${what} ${kind} ${value} ${relay}`);
     const holder = keys.map((key) => this.#holders.get(key)).find((found) => found !== undefined);
     if (holder) {
       const quoted = JSON.stringify(holder.service);

@@ -1,6 +1,7 @@
 /** `portal up` and those who talk to it, as processes of their own, on free ports. */
 import { readdir, rename, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -367,4 +368,29 @@ test('under nohup a terminal that goes does not end the agent', async () => {
   const { code, stdout } = await up.finished;
   expect(code).toBe(0);
   expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGTERM' });
+});
+
+test('expose --tcp: a port of a relay that gives out a range of them', async () => {
+  const server = createServer((socket) => socket.end('raw'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const relay = person.start(['relay', '--listen', '127.0.0.1:0', '--tcp-ports', '20000-60000', '--json']);
+  const { url } = await relay.event('listening');
+  const expose = person.start(['expose', String(port), '--tcp', '--relay', String(url), '--json']);
+  const ready = await expose.event('ready');
+  const [published] = Object.values(ready['services'] as Record<string, { tcp: string[]; urls: string[] }>);
+  expect(published).toMatchObject({ urls: [], tcp: [expect.stringMatching(/^localhost:\d+$/)] });
+  const visitor = connect(Number(published!.tcp[0]!.split(':')[1]), '127.0.0.1');
+  const [said] = (await once(visitor, 'data')) as [Buffer];
+  expect(said.toString()).toBe('raw');
+  expose.kill('SIGTERM');
+  expect((await expose.finished).code).toBe(0);
+});
+
+test('a relay refuses a range that is none', async () => {
+  for (const range of ['70000', '20-10', 'many', '0-5']) {
+    const { code, stderr } = await person.run(['relay', '--tcp-ports', range]);
+    expect({ code, says: stderr.includes('20000-20999') }).toEqual({ code: 2, says: true });
+  }
 });

@@ -6,13 +6,13 @@ import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
 import { PortalError } from '../../lib/errors.js';
-import { formatTarget, parseTarget } from '../../net/target.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
+import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { createReporter } from '../reporters/create.js';
 import { refuseUnsupported } from '../unsupported.js';
 
-interface Options {
+interface Options extends ExposeFlags {
   readonly name?: string;
   readonly relay?: readonly string[];
   readonly ca?: string;
@@ -20,7 +20,7 @@ interface Options {
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
   refuseUnsupported('expose', options);
-  const desired = await desiredOf(context, readTarget(args[0], context.cwd), options);
+  const desired = await desiredOf(context, args[0], options);
   const { runAgent } = await import('../run-agent.js');
   return runAgent(context, {
     key: { pid: process.pid },
@@ -31,34 +31,23 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   });
 }
 
-/** The target as a configuration would say it, with an absolute path. */
-function readTarget(text: string | undefined, cwd: string): string {
-  if (text === undefined) {
-    throw new PortalError('usage', 'which service? Name its target', {
-      hint: 'For example: portal expose 3000',
-    });
-  }
-  try {
-    const target = parseTarget(text);
-    return formatTarget(target.kind === 'unix' ? { ...target, path: resolve(cwd, target.path) } : target);
-  } catch (error) {
-    if (error instanceof RangeError) throw new PortalError('usage', error.message, { cause: error });
-    throw error;
-  }
-}
-
-/** A configuration of one service, held to the rules of any other. */
-async function desiredOf(context: Context, target: string, options: Options): Promise<Desired> {
-  if (options.ca !== undefined && !options.relay) {
-    throw new PortalError('usage', '--ca is the CA of a relay: name that with --relay');
-  }
-  const name = options.name ?? (await nameOf(context, target));
+/** A configuration made of what was typed, held to the rules of any other. */
+async function desiredOf(context: Context, target: string | undefined, options: Options): Promise<Desired> {
+  if (options.ca !== undefined && !options.relay)
+    throw usage('--ca is the CA of a relay: name that with --relay');
+  if (options.relay && options.chain !== undefined)
+    throw usage(
+      '--relay and --chain exclude each other',
+      'A service goes over one chain, or is published on relays.',
+    );
+  const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
+  const name = options.name ?? (await nameOf(context, typed.join(' ')));
+  const urls = options.relay?.map((url) => relayEntry(context, url, options.ca));
   const document = {
     version: 1,
-    ...(options.relay && {
-      relays: { urls: await Promise.all(options.relay.map((url) => relayEntry(context, url, options.ca))) },
-    }),
-    services: { [name]: target },
+    ...(urls && { relays: { urls: await Promise.all(urls) } }),
+    ...(options.chain !== undefined && { chains: { [EXPOSED_CHAIN]: options.chain.split(',') } }),
+    services: exposedServices(name, target, options, context.cwd),
   };
   const result = await loadConfig({
     file: '-',
@@ -76,9 +65,9 @@ async function desiredOf(context: Context, target: string, options: Options): Pr
   );
 }
 
-async function nameOf({ paths }: Context, target: string): Promise<string> {
+async function nameOf({ paths }: Context, typed: string): Promise<string> {
   const { address } = await loadIdentity(paths.identityFile, { create: true });
-  return derivedName(createHash('sha256').update(`${address} ${target}`).digest());
+  return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
 }
 
 /** A relay on this machine or its network can only have a certificate of the local CA. */

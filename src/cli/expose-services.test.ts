@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { exposedServices, type ExposeFlags } from './expose-services.js';
+
+const services = (target: string | undefined, flags: ExposeFlags = {}) =>
+  exposedServices('app', target, flags, '/work');
+
+describe('what the flags of expose make', () => {
+  it.each<[string, string | undefined, ExposeFlags, object]>([
+    ['a stream', '3000', {}, { app: { name: 'app', target: '127.0.0.1:3000' } }],
+    ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/work/a.sock' } }],
+    [
+      'a TCP port',
+      'localhost:25565',
+      { tcp: true, port: 25565 },
+      { app: { name: 'app', mode: 'tcp', target: 'localhost:25565', port: 25565 } },
+    ],
+    [
+      'a UDP port alone',
+      '19132',
+      { udp: true },
+      { app: { name: 'app', mode: 'udp', target: '127.0.0.1:19132' } },
+    ],
+    [
+      'datagrams beside a stream, under one name',
+      '8080',
+      { udp: true, udpAddr: '19132' },
+      {
+        app: { name: 'app', target: '127.0.0.1:8080' },
+        'app-udp': { name: 'app', mode: 'udp', target: '127.0.0.1:19132' },
+      },
+    ],
+    [
+      'TCP and UDP',
+      '53',
+      { tcp: true, udp: true },
+      {
+        app: { name: 'app', mode: 'tcp', target: '127.0.0.1:53' },
+        'app-udp': { name: 'app', mode: 'udp', target: '127.0.0.1:53' },
+      },
+    ],
+    [
+      'routes',
+      undefined,
+      { httpRoute: ['/api=3001', '/=5173'] },
+      { app: { name: 'app', mode: 'http', routes: { '/api': '127.0.0.1:3001', '/': '127.0.0.1:5173' } } },
+    ],
+    [
+      'routes beside a target, which is the rest',
+      '5173',
+      { httpRoute: ['/api=3001'] },
+      { app: { name: 'app', mode: 'http', routes: { '/api': '127.0.0.1:3001', '/': '127.0.0.1:5173' } } },
+    ],
+    [
+      'gates and a chain',
+      '3000',
+      { pin: '1234', allowIp: ['10.0.0.0/8'], chain: 'a,b', inspect: true },
+      {
+        app: {
+          name: 'app',
+          mode: 'http',
+          target: '127.0.0.1:3000',
+          access: { pin: '1234', allowIps: ['10.0.0.0/8'] },
+          via: 'chain',
+          inspect: true,
+        },
+      },
+    ],
+  ])('%s', (_what, target, flags, expected) => {
+    expect(services(target, flags)).toEqual(expected);
+  });
+
+  it.each<[string, string | undefined, ExposeFlags]>([
+    ['which service?', undefined, {}],
+    ['it needs --udp', '1', { udpAddr: '2' }],
+    ['it goes without --tcp', '1', { tcp: true, httpRoute: ['/=1'] }],
+    ['the same thing twice', '1', { httpRoute: ['/=1'] }],
+    ['"3001" is no route', undefined, { httpRoute: ['3001'] }],
+    ['it needs --tcp or --udp', '1', { port: 5 }],
+    ['is not a port', 'nonsense', {}],
+  ])('refuses: %s', (message, target, flags) => {
+    expect(() => services(target, flags)).toThrow(message);
+  });
+});
