@@ -106,7 +106,8 @@ function handshake(ws: WebSocket, options: ControlOptions): Promise<Welcome> {
   });
 }
 
-const UNTRUSTED = new Set([
+/** What node says of a certificate that it does not take. */
+export const UNTRUSTED: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_GET_ISSUER_CERT',

@@ -169,7 +169,7 @@ export class AgentLease {
     }
     try {
       for (const target of targetsOf(this.#spec)) {
-        const socket = await checking(() => connectTarget(target));
+        const socket = await checking(() => connectTarget(target, { tls: this.#spec.targetTls }));
         socket.destroy();
       }
       this.#targetError = undefined;

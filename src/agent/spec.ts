@@ -32,6 +32,16 @@ export interface RouteSpec {
   readonly responseHeaders: Readonly<Record<string, string | null>>;
 }
 
+/** How targets that speak TLS themselves (`https://`) are known. */
+export interface TargetTls {
+  /** PEM of the CA that vouches for them, in place of the system's. */
+  readonly caFile?: string;
+  /** The name asked for and expected in the certificate, in place of the target's host. */
+  readonly serverName?: string;
+  /** Left out: on this machine's loopback nobody vouches for anybody, so all are taken; others are verified. */
+  readonly verify?: boolean;
+}
+
 /** One service of the file, with every default filled in. */
 export interface ServiceSpec {
   /** The key under `services:`. */
@@ -53,6 +63,7 @@ export interface ServiceSpec {
   readonly port: number | undefined;
   /** Tells the target the visitor's address ahead of the bytes (PROXY protocol v2). */
   readonly proxyProtocol: boolean;
+  readonly targetTls: TargetTls;
   readonly metadata: Readonly<Record<string, string>>;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];

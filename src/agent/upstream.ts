@@ -1,37 +1,135 @@
-import { connect, type Socket } from 'node:net';
-import { PortalError, systemCode } from '../lib/errors.js';
+import { readFile } from 'node:fs/promises';
+import { connect, isIP, type Socket } from 'node:net';
+import {
+  connect as tlsConnect,
+  createSecureContext,
+  type ConnectionOptions,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import { formatTarget, type Target } from '../net/target.js';
+import { formatTarget, isLoopback, type Target } from '../net/target.js';
+import { UNTRUSTED } from './connect.js';
+import type { TargetTls } from './spec.js';
 
 /** Below the two seconds within which a visitor is told that the service is down. */
 const CONNECT_MS = 1_500;
 
-/** Connects to the local service; rejects within 1.5 s with a reason fit for the visitor's error page. */
-export function connectTarget(target: Target): Promise<Socket> {
+export interface UpstreamOptions {
+  /** How a target that speaks TLS is known. */
+  readonly tls?: TargetTls;
+  /** Protocols to offer in that TLS (RFC 7301); none: no ALPN at all. */
+  readonly alpn?: readonly string[];
+  /** Said ahead of everything, TLS included (a PROXY protocol header). */
+  readonly preamble?: Buffer;
+}
+
+/**
+ * Connects to the local service; rejects within 1.5 s with `target_down` or `target_untrusted`, and a reason fit
+ * for `status`.
+ */
+export async function connectTarget(target: Target, options: UpstreamOptions = {}): Promise<Socket> {
+  const { tls = {}, alpn = [], preamble } = options;
+  const secure = target.kind === 'tcp' && target.tls ? await targetTlsOptions(target, tls) : undefined;
   return new Promise((resolve, reject) => {
-    const common = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
-    const socket =
-      target.kind === 'unix'
-        ? connect({ ...common, path: target.path })
-        : connect({ ...common, host: target.host, port: target.port, noDelay: true, keepAlive: true });
-    const fail = (reason: string, cause?: unknown): void => {
+    const plain = open(target);
+    let socket = plain;
+    const fail = (failure: PortalError): void => {
       clearTimeout(timer);
       socket.destroy();
-      reject(new PortalError('not_through', `${formatTarget(target)} ${reason}`, { cause }));
+      plain.destroy();
+      reject(failure);
     };
-    const timer = setTimeout(() => fail(`did not answer within ${CONNECT_MS} ms`), CONNECT_MS);
-    const onError = (error: Error): void =>
-      fail(`refused the connection (${systemCode(error) ?? error.message})`, error);
-    socket.once('error', onError);
-    socket.once('connect', () => {
+    const timer = setTimeout(() => fail(down(target, `did not answer within ${CONNECT_MS} ms`)), CONNECT_MS);
+    const onError = (error: Error): void => fail(failureOf(target, error));
+    const done = (): void => {
       clearTimeout(timer);
       // Replaced, not removed: until the splice listens, an error must not end the process.
-      socket.on('error', () => undefined);
-      socket.off('error', onError);
+      for (const each of new Set([plain, socket])) each.on('error', () => undefined).off('error', onError);
       readOutBeforeDestroy(socket);
       resolve(socket);
+    };
+    plain.once('error', onError);
+    plain.once('connect', () => {
+      if (preamble) plain.write(preamble);
+      if (!secure) return done();
+      // Node takes the mark, its types do not.
+      const mark: object = { highWaterMark: SOCKET_BUFFER_BYTES };
+      const offer = alpn.length > 0 && { ALPNProtocols: [...alpn] };
+      socket = tlsConnect({ ...secure, ...mark, socket: plain, ...offer });
+      socket.once('error', onError);
+      socket.once('close', () => fail(down(target, 'closed the connection in its TLS handshake')));
+      socket.once('secureConnect', () => {
+        socket.removeAllListeners('close');
+        done();
+      });
     });
   });
+}
+
+export type TargetTlsOptions = Pick<ConnectionOptions, 'servername' | 'rejectUnauthorized' | 'secureContext'>;
+
+/** What a TLS client has to know of `target`: whom to ask for, and whom to trust. */
+export async function targetTlsOptions(
+  target: Extract<Target, { kind: 'tcp' }>,
+  { caFile, serverName, verify }: TargetTls,
+): Promise<TargetTlsOptions> {
+  const name = serverName ?? target.host;
+  // Nothing leaves this machine on the way to a loopback address, and no CA vouches for one. Who names a CA means it.
+  const isVerified = verify ?? (caFile !== undefined || !isLoopback(target.host));
+  return {
+    // An IP address cannot stand in SNI (RFC 6066 §3).
+    ...(isIP(name) === 0 && { servername: name }),
+    rejectUnauthorized: isVerified,
+    ...(caFile !== undefined && { secureContext: await contextOf(target, caFile) }),
+  };
+}
+
+/** Reading the file each time finds a new CA at once; parsing it each time would cost every visitor. */
+const contexts = new Map<string, { pem: string; context: SecureContext }>();
+
+async function contextOf(target: Target, caFile: string): Promise<SecureContext> {
+  try {
+    const pem = await readFile(caFile, 'utf8');
+    const known = contexts.get(caFile);
+    if (known?.pem === pem) return known.context;
+    const context = createSecureContext({ ca: pem });
+    contexts.set(caFile, { pem, context });
+    return context;
+  } catch (error) {
+    throw new PortalError(
+      'target_untrusted',
+      `the CA of ${formatTarget(target)} cannot be read: ${asPortalError(error).message}`,
+      { cause: error, hint: 'Check the path after `targetTls: { ca }`; it is relative to the file.' },
+    );
+  }
+}
+
+function open(target: Target): Socket {
+  const common = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
+  return target.kind === 'unix'
+    ? connect({ ...common, path: target.path })
+    : connect({ ...common, host: target.host, port: target.port, noDelay: true, keepAlive: true });
+}
+
+function failureOf(target: Target, error: Error): PortalError {
+  const code = systemCode(error);
+  if (code && UNTRUSTED.has(code)) {
+    const message = `${formatTarget(target)} has a certificate that is not trusted (${code})`;
+    return new PortalError('target_untrusted', message, { cause: error });
+  }
+  return down(target, `refused the connection (${code ?? error.message})`, error);
+}
+
+function down(target: Target, reason: string, cause?: Error): PortalError {
+  return new PortalError('target_down', `${formatTarget(target)} ${reason}`, { cause });
+}
+
+/** The protocol that was agreed on with the other end of TLS, if one was. */
+export function alpnOf(socket: Socket): string | undefined {
+  const { alpnProtocol } = socket as Partial<TLSSocket>;
+  return alpnProtocol || undefined;
 }
 
 /** What the service said before it closed is there within this, or will not come. */

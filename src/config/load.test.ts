@@ -92,6 +92,7 @@ describe('what becomes of it', () => {
           hostname: undefined,
           port: undefined,
           proxyProtocol: false,
+          targetTls: {},
           carrier: 'raw',
           tls: { source: 'local' },
           metadata: {},

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { RelaySpec, ServiceSpec, TlsSpec } from '../agent/spec.js';
+import type { RelaySpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
@@ -27,7 +27,13 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
       const spec = serviceSpec(key, service, relays, relay, (tls) => tlsSpec(tls, config.acme, directory));
-      return { ...spec, target: absolute(spec.target, directory) };
+      const { targetTls } = spec;
+      const caFile = targetTls.caFile !== undefined && { caFile: resolve(directory, targetTls.caFile) };
+      return {
+        ...spec,
+        target: absolute(spec.target, directory),
+        targetTls: { ...targetTls, ...caFile },
+      };
     }),
   };
 }
@@ -66,6 +72,7 @@ function serviceSpec(
     hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
     port: options.port,
     proxyProtocol: options.proxyProtocol === 'v2',
+    targetTls: targetTlsSpec(options.targetTls),
     metadata: options.metadata ?? {},
     relays: options.relays?.map(relay) ?? pool,
   };
@@ -83,6 +90,15 @@ function tlsSpec(tls: ServiceOptions['tls'], acme: PortalConfig['acme'], directo
     directory: url,
     ...(email !== undefined && { email }),
     ...(ca !== undefined && { caFile: resolve(directory, ca) }),
+  };
+}
+
+function targetTlsSpec(options: ServiceOptions['targetTls']): TargetTls {
+  const { ca, serverName, insecureSkipVerify } = options ?? {};
+  return {
+    ...(ca !== undefined && { caFile: ca }),
+    ...(serverName !== undefined && { serverName }),
+    ...(insecureSkipVerify !== undefined && { verify: !insecureSkipVerify }),
   };
 }
 

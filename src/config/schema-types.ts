@@ -155,7 +155,7 @@ export interface ServiceOptions {
   target?: Target;
   name?: DnsLabel;
   /**
-   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text. Left out: what the target speaks.
+   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text. Left out: what the target speaks, which Portal finds out by opening HTTP/2 to it once; a server of HTTP/1.1 refuses that before its application sees anything.
    *
    * @minItems 1
    */
@@ -204,6 +204,7 @@ export interface ServiceOptions {
    * Send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it.
    */
   proxyProtocol?: 'v2';
+  targetTls?: TargetTls;
   health?: Health;
   /**
    * When the service closes by itself: a time after the start of `portal up` (`30m`, `8h`, `7d`), or a moment as in RFC 3339.
@@ -254,6 +255,23 @@ export interface Access {
    * @minItems 1
    */
   allowIps?: string[];
+}
+/**
+ * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine's loopback addresses, where no CA vouches for anybody, every certificate is taken.
+ */
+export interface TargetTls {
+  /**
+   * File with the CA's certificate in PEM form, relative to this file. With it a target on a loopback address is verified as well.
+   */
+  ca?: string;
+  /**
+   * The name to ask the target for (SNI) and to expect in its certificate. Left out: the target's host.
+   */
+  serverName?: string;
+  /**
+   * Take any certificate. Whoever sits between Portal and the target can read along then. `false` verifies a target on a loopback address as well.
+   */
+  insecureSkipVerify?: boolean;
 }
 /**
  * A health check in its long form.

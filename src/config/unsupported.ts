@@ -51,18 +51,6 @@ export const UNSUPPORTED: readonly Row[] = [
     what: 'carrier: ws',
     instead: 'this version has raw and tls',
   },
-  {
-    path: SERVICE,
-    when: isHttpsTarget,
-    what: 'an https:// target',
-    instead: 'targets are spoken to in plain text',
-  },
-  {
-    path: [...SERVICE, 'target'],
-    when: isHttpsTarget,
-    what: 'an https:// target',
-    instead: 'targets are spoken to in plain text',
-  },
   { path: ['chains', '*'], what: 'a chain', instead: 'services run on single relays' },
   { path: ['relays', 'registry'], what: 'relays.registry', instead: 'list the relays in relays.urls' },
   {
@@ -71,10 +59,6 @@ export const UNSUPPORTED: readonly Row[] = [
     instead: 'every relay of relays.urls stays connected',
   },
 ];
-
-function isHttpsTarget(text: string | undefined): boolean {
-  return /^\s*https:/i.test(text ?? '');
-}
 
 /** One finding for each use of what is not supported yet. */
 export function findUnsupported(root: Tree): Finding[] {

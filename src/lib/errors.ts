@@ -129,6 +129,16 @@ export const ERRORS = {
     remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
     exit: 1,
   },
+  target_down: {
+    title: 'The local service does not answer',
+    remedy: 'Start it, or correct `target`. Visitors are told meanwhile; nothing has to be started again.',
+    exit: 1,
+  },
+  target_untrusted: {
+    title: "The target's certificate is not trusted",
+    remedy: 'Name its CA, or the name in its certificate: `targetTls: { ca, serverName }`.',
+    exit: 1,
+  },
   not_through: {
     title: 'The lease is open, but a visitor does not get through',
     remedy: 'The agent visited its own public URL and failed; the message says where. It keeps trying.',

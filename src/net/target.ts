@@ -50,3 +50,10 @@ export function formatTarget(target: Target): string {
   const host = target.host.includes(':') ? `[${target.host}]` : target.host;
   return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
 }
+
+/** Whether `host` is this machine itself, and nothing else can be meant by it. */
+export function isLoopback(host: string): boolean {
+  return (
+    host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+  );
+}

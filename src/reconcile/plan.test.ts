@@ -18,6 +18,7 @@ function spec(service: string, over: Partial<ServiceSpec> = {}): ServiceSpec {
     hostname: undefined,
     port: undefined,
     proxyProtocol: false,
+    targetTls: {},
     carrier: 'raw',
     tls: { source: 'local' },
     metadata: {},

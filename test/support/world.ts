@@ -126,6 +126,7 @@ export function service(name: string, target: number | string, over: Partial<Ser
     hostname: undefined,
     port: undefined,
     proxyProtocol: false,
+    targetTls: {},
     carrier: 'raw',
     tls: { source: 'local' },
     metadata: {},

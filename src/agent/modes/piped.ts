@@ -1,17 +1,25 @@
 import type { Socket } from 'node:net';
+import { asPortalError, type PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
+import type { Target } from '../../net/target.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServiceSpec } from '../spec.js';
-import { connectTarget } from '../upstream.js';
+import { alpnOf, connectTarget } from '../upstream.js';
 import type { ModeHandler, Traffic, VisitorInfo } from './mode.js';
+
+export interface PipedHooks {
+  /** Ends a visitor whose service is down, in the words of its protocol. */
+  readonly turnAway: (visitor: Socket, service: string, error: PortalError) => void;
+  /** The service did not answer. */
+  readonly onDown?: (target: Target) => void;
+}
 
 /** What the modes stream and tcp share: a visitor's bytes go to a connection of its own to the target, and back. */
 export class PipedHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #log: Logger;
-  /** Ends a visitor whose service is down, in the words of its protocol. */
-  readonly #turnAway: (visitor: Socket, service: string) => void;
+  readonly #hooks: PipedHooks;
   readonly #splices = new SpliceSet({
     idleMs: LIMITS.visitorIdleMs,
     halfClosedMs: LIMITS.halfClosedMs,
@@ -23,10 +31,10 @@ export class PipedHandler implements ModeHandler {
   #bytesIn = 0;
   #bytesOut = 0;
 
-  constructor(spec: ServiceSpec, log: Logger, turnAway: (visitor: Socket, service: string) => void) {
+  constructor(spec: ServiceSpec, log: Logger, hooks: PipedHooks) {
     this.#spec = spec;
     this.#log = log;
-    this.#turnAway = turnAway;
+    this.#hooks = hooks;
   }
 
   visit(socket: Socket, _visitor: VisitorInfo): void {
@@ -53,11 +61,11 @@ export class PipedHandler implements ModeHandler {
   }
 
   async #serve(visitor: Socket): Promise<void> {
-    const { service, target } = this.#spec;
+    const { service, target, targetTls } = this.#spec;
     this.#waiting.add(visitor);
     visitor.once('close', () => this.#waiting.delete(visitor));
     try {
-      const upstream = await connectTarget(target);
+      const upstream = await connectTarget(target, { tls: targetTls, alpn: offerTo(visitor) });
       this.#waiting.delete(visitor);
       if (visitor.destroyed) return void upstream.destroy();
       this.#splices.add(visitor, upstream, ({ bytesToB, bytesToA }) => {
@@ -65,8 +73,16 @@ export class PipedHandler implements ModeHandler {
         this.#bytesOut += bytesToA;
       });
     } catch (error) {
-      this.#log.warn({ service, reason: (error as Error).message }, 'the local service does not answer');
-      this.#turnAway(visitor, service);
+      const failure = asPortalError(error);
+      this.#log.warn({ service, reason: failure.message }, 'the local service does not answer');
+      this.#hooks.onDown?.(target);
+      this.#hooks.turnAway(visitor, service, failure);
     }
   }
+}
+
+/** What a target that speaks TLS is offered: what the visitor will speak. Nobody registers HTTP/1.0 there. */
+function offerTo(visitor: Socket): readonly string[] {
+  const agreed = alpnOf(visitor);
+  return agreed === undefined || agreed === 'http/1.0' ? [] : [agreed];
 }

@@ -9,6 +9,6 @@ import { PipedHandler } from './piped.js';
  */
 export class TcpHandler extends PipedHandler {
   constructor(spec: ServiceSpec, log: Logger) {
-    super(spec, log, resetSocket);
+    super(spec, log, { turnAway: resetSocket });
   }
 }

@@ -19,6 +19,8 @@ export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;
   /** Protocols offered to the next visitor, best first (RFC 7301). */
   readonly alpn: () => readonly string[];
+  /** A visitor offered only protocols that we do not. */
+  readonly onRefused?: (offered: readonly string[]) => void;
   /** Takes a visitor whose handshake is done. */
   readonly onVisitor: (socket: TLSSocket, visitor: VisitorInfo) => void;
   readonly log: Logger;
@@ -81,7 +83,11 @@ export class TlsEndpoint implements ProbeTarget {
     const server = createServer({
       ...this.#tlsOptions(),
       handshakeTimeout: LIMITS.firstBytesMs,
-      ALPNCallback: ({ protocols }) => alpn().find((name) => protocols.includes(name)),
+      ALPNCallback: ({ protocols }) => {
+        const chosen = choose(alpn(), protocols);
+        if (chosen === undefined) this.#options.onRefused?.(protocols);
+        return chosen;
+      },
     });
     server.on('tlsClientError', (error, socket) => {
       log.debug({ err: error }, 'a TLS handshake with a visitor failed');
@@ -109,6 +115,13 @@ export class TlsEndpoint implements ProbeTarget {
     socket.end();
     return true;
   }
+}
+
+/** Ours is the order. Whoever takes HTTP/1.1 takes HTTP/1.0. Nothing in common ends the handshake with an alert. */
+function choose(ours: readonly string[], theirs: readonly string[]): string | undefined {
+  const chosen = ours.find((name) => theirs.includes(name));
+  if (chosen === undefined && ours.includes('http/1.1') && theirs.includes('http/1.0')) return 'http/1.0';
+  return chosen;
 }
 
 function endpoints(socket: Socket): string {

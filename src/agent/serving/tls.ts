@@ -11,7 +11,9 @@ import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInf
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { probe } from '../probe.js';
+import type { TargetProtocols } from '../speaks.js';
 import type { Mode, ServiceSpec } from '../spec.js';
+import { AlpnOffer } from './offer.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 /** A handler that another mode took the place of lets its visitors finish what they began. */
@@ -19,11 +21,13 @@ const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  return new TlsServing(options, await handlerFor(options.spec, options.log));
+  const offer = new AlpnOffer(options.spec, options.log);
+  return new TlsServing(options, offer, await handlerFor(options.spec, options.log, offer.protocols));
 }
 
-async function handlerFor(spec: ServiceSpec, log: Logger): Promise<ModeHandler> {
-  if (spec.mode !== 'http') return new StreamHandler(spec, log);
+async function handlerFor(spec: ServiceSpec, log: Logger, protocols: TargetProtocols): Promise<ModeHandler> {
+  if (spec.mode !== 'http')
+    return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
   throw new Error('mode http is not there yet');
 }
 
@@ -31,6 +35,7 @@ async function handlerFor(spec: ServiceSpec, log: Logger): Promise<ModeHandler> 
 class TlsServing implements Serving {
   readonly #hostname: string;
   readonly #log: Logger;
+  readonly #offer: AlpnOffer;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
@@ -46,7 +51,8 @@ class TlsServing implements Serving {
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
-  constructor({ spec, opened, certificates, log }: ServingOptions, handler: ModeHandler) {
+  constructor({ spec, opened, certificates, log }: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
+    this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
     this.#mode = spec.mode;
@@ -64,8 +70,10 @@ class TlsServing implements Serving {
 
   visit(socket: Socket, visitor: VisitorInfo): void {
     this.#challenges.offer(this.#hostname, socket, () => {
-      if (this.#endpoint) this.#endpoint.visit(socket, visitor);
-      else this.#keep(socket, visitor);
+      this.#offer.whenKnown(() => {
+        if (this.#endpoint) this.#endpoint.visit(socket, visitor);
+        else this.#keep(socket, visitor);
+      });
     });
   }
 
@@ -76,6 +84,7 @@ class TlsServing implements Serving {
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
+    this.#offer.update(spec);
     this.#certificate.update(spec.tls);
     if (spec.mode === this.#mode) this.#handler.update(spec);
     else void this.#changeMode(spec);
@@ -85,11 +94,12 @@ class TlsServing implements Serving {
     const endpoint = this.#endpoint;
     if (!endpoint)
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
+    await this.#offer.settle();
     await probe({
       address,
       port,
       hostname: this.#hostname,
-      alpn: this.#alpn(),
+      alpn: this.#offer.possibleNames,
       fingerprint: endpoint.certificate.fingerprint,
       target: endpoint,
       signal,
@@ -119,7 +129,8 @@ class TlsServing implements Serving {
     if (this.#endpoint) return this.#endpoint.serveCertificate(certificate);
     this.#endpoint = new TlsEndpoint({
       certificate,
-      alpn: () => this.#alpn(),
+      alpn: () => this.#offer.names,
+      onRefused: () => this.#offer.refused(),
       onVisitor: (socket, visitor) => this.#handler.visit(socket, visitor),
       log: this.#log,
     });
@@ -141,15 +152,9 @@ class TlsServing implements Serving {
     });
   }
 
-  #alpn(): readonly string[] {
-    const { alpn, mode } = this.#spec;
-    if (alpn !== 'auto') return alpn;
-    return mode === 'http' ? ['h2', 'http/1.1'] : ['http/1.1'];
-  }
-
   async #changeMode(spec: ServiceSpec): Promise<void> {
     this.#mode = spec.mode;
-    const next = await handlerFor(spec, this.#log);
+    const next = await handlerFor(spec, this.#log, this.#offer.protocols);
     // Meanwhile it may have been closed, or changed once more.
     if (this.#closed || this.#spec.mode !== spec.mode) return void next.drain({ ms: 0 });
     if (this.#spec !== spec) next.update(this.#spec);
