@@ -14,7 +14,7 @@ import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
 import { targetsOf, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
-import { connectTarget } from './upstream.js';
+import { connectTarget, upstreamOf } from './upstream.js';
 
 /** Local services that `status` looks at at a time. */
 const checking = pLimit(64);
@@ -169,7 +169,7 @@ export class AgentLease {
     }
     try {
       for (const target of targetsOf(this.#spec)) {
-        const socket = await checking(() => connectTarget(target, { tls: this.#spec.targetTls }));
+        const socket = await checking(() => connectTarget(target, upstreamOf(this.#spec)));
         socket.destroy();
       }
       this.#targetError = undefined;

@@ -8,10 +8,11 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
 import { UNTRUSTED } from './connect.js';
-import type { TargetTls } from './spec.js';
+import type { ServiceSpec, TargetTls } from './spec.js';
 
 /** Below the two seconds within which a visitor is told that the service is down. */
 const CONNECT_MS = 1_500;
@@ -23,6 +24,11 @@ export interface UpstreamOptions {
   readonly alpn?: readonly string[];
   /** Said ahead of everything, TLS included (a PROXY protocol header). */
   readonly preamble?: Buffer;
+}
+
+/** For connections of our own to the targets of `spec`, which carry no visitor. */
+export function upstreamOf({ targetTls, proxyProtocol }: ServiceSpec): UpstreamOptions {
+  return { tls: targetTls, ...(proxyProtocol && { preamble: LOCAL_HEADER }) };
 }
 
 /**

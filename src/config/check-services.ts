@@ -95,6 +95,16 @@ const MODE_RULES: readonly ModeRule[] = [
     why: 'In the modes tcp and udp the target itself speaks with visitors.',
   },
   {
+    key: ['proxyProtocol'],
+    modes: ['stream', 'tcp'],
+    why: 'In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+  },
+  {
+    key: ['targetTls'],
+    modes: ['stream', 'http', 'tcp'],
+    why: 'No target of mode udp speaks TLS.',
+  },
+  {
     key: ['hostname'],
     modes: ['stream', 'http'],
     why: 'In the modes tcp and udp a service is known by its port.',

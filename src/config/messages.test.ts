@@ -88,6 +88,23 @@ it.each([
     '  a: { mode: udp, target: "unix:/run/dns.sock" }',
     'this target does not take datagrams | Name a UDP port, as in `target: 5353` or `target: 192.168.1.7:53`.',
   ],
+  [
+    '  a: { mode: http, target: 1, proxyProtocol: v2 }',
+    '`proxyProtocol` needs mode stream or mode tcp; this service runs mode http | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+  ],
+  [
+    '  a: { mode: udp, target: 1, proxyProtocol: v2 }',
+    '`proxyProtocol` needs mode stream or mode tcp; this service runs mode udp | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+  ],
+  [
+    '  a: { mode: udp, target: 1, targetTls: { ca: x } }',
+    '`targetTls` needs mode stream, mode http or mode tcp; this service runs mode udp | No target of mode udp speaks TLS.',
+  ],
+  [
+    '  a: { target: 1, targetTls: { insecureSkipVerfy: true } }',
+    'unknown key "insecureSkipVerfy" in `targetTls` | Did you mean `insecureSkipVerify`?',
+  ],
+  ['  a: { target: 1, proxyProtocol: v1 }', '`proxyProtocol` must be v2 | Did you mean `v2`?'],
   ['  a: { mode: htpp, target: 1 }', '`mode` must be stream, http, tcp or udp | Did you mean `http`?'],
   [
     '  a: { mode: tcp, target: 1, carrier: raw }',

@@ -201,7 +201,7 @@ export interface ServiceOptions {
    */
   inspect?: boolean;
   /**
-   * Send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it.
+   * In the modes stream and tcp: send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it; in mode http it finds the address in `X-Forwarded-For`.
    */
   proxyProtocol?: 'v2';
   targetTls?: TargetTls;

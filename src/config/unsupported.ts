@@ -33,7 +33,6 @@ export const UNSUPPORTED: readonly Row[] = [
   { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
   { path: [...SERVICE, 'via'], what: 'via', instead: 'services run on single relays' },
   { path: [...SERVICE, 'hostname'], what: 'hostname', instead: "services answer under the relay's domain" },
-  { path: [...SERVICE, 'proxyProtocol'], what: 'proxyProtocol', instead: "targets see the agent's address" },
   {
     path: [...SERVICE, 'health'],
     what: 'health',

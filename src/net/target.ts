@@ -51,9 +51,7 @@ export function formatTarget(target: Target): string {
   return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
 }
 
-/** Whether `host` is this machine itself, and nothing else can be meant by it. */
+/** Whether `host` is this machine itself. Names under localhost are left to resolvers by some systems. */
 export function isLoopback(host: string): boolean {
-  return (
-    host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-  );
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

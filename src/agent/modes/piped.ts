@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
+import { proxyHeader } from '../../net/proxy-protocol.js';
 import type { Target } from '../../net/target.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServiceSpec } from '../spec.js';
@@ -37,8 +39,8 @@ export class PipedHandler implements ModeHandler {
     this.#hooks = hooks;
   }
 
-  visit(socket: Socket, _visitor: VisitorInfo): void {
-    void this.#serve(socket);
+  visit(socket: Socket, visitor: VisitorInfo): void {
+    void this.#serve(socket, visitor);
   }
 
   update(spec: ServiceSpec): void {
@@ -60,12 +62,16 @@ export class PipedHandler implements ModeHandler {
     };
   }
 
-  async #serve(visitor: Socket): Promise<void> {
-    const { service, target, targetTls } = this.#spec;
+  async #serve(visitor: Socket, info: VisitorInfo): Promise<void> {
+    const { service, target, targetTls, proxyProtocol } = this.#spec;
     this.#waiting.add(visitor);
     visitor.once('close', () => this.#waiting.delete(visitor));
     try {
-      const upstream = await connectTarget(target, { tls: targetTls, alpn: offerTo(visitor) });
+      const upstream = await connectTarget(target, {
+        tls: targetTls,
+        alpn: offerTo(visitor),
+        ...(proxyProtocol && { preamble: headerFor(visitor, info) }),
+      });
       this.#waiting.delete(visitor);
       if (visitor.destroyed) return void upstream.destroy();
       this.#splices.add(visitor, upstream, ({ bytesToB, bytesToA }) => {
@@ -79,6 +85,19 @@ export class PipedHandler implements ModeHandler {
       this.#hooks.turnAway(visitor, service, failure);
     }
   }
+}
+
+function headerFor(visitor: Socket, { remote, local }: VisitorInfo): Buffer {
+  if (!(visitor instanceof TLSSocket)) return proxyHeader({ remote, local });
+  const { servername } = visitor as { servername?: string | false };
+  const alpn = alpnOf(visitor);
+  const tls = {
+    version: visitor.getProtocol() ?? '',
+    cipher: visitor.getCipher()?.standardName ?? '',
+    ...(servername && { serverName: servername }),
+    ...(alpn !== undefined && { alpn }),
+  };
+  return proxyHeader({ remote, local, tls });
 }
 
 /** What a target that speaks TLS is offered: what the visitor will speak. Nobody registers HTTP/1.0 there. */

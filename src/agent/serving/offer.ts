@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { TargetProtocols, type Speaks } from '../speaks.js';
 import { targetsOf, type ServiceSpec } from '../spec.js';
-import type { UpstreamOptions } from '../upstream.js';
+import { upstreamOf } from '../upstream.js';
 
 const BOTH = ['h2', 'http/1.1'] as const;
 /** A target that takes HTTP/2 alone gets nobody else: who does not speak it is told in the handshake. */
@@ -60,8 +60,4 @@ export class AlpnOffer {
   get #follows(): boolean {
     return this.#spec.mode === 'stream' && this.#spec.alpn === 'auto';
   }
-}
-
-function upstreamOf({ targetTls }: ServiceSpec): UpstreamOptions {
-  return { tls: targetTls };
 }

@@ -1,0 +1,199 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer as createHttp } from 'node:http';
+import { createSecureServer, connect as connectHttp2 } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { join } from 'node:path';
+import { createServer as createTls, type TlsOptions, type TLSSocket } from 'node:tls';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
+import { resetSocket } from '../../src/net/splice.js';
+import { isLoopback } from '../../src/net/target.js';
+import { agent, desired, get, readAll, relay, service, temporaryFolder, visit } from '../support/world.js';
+
+/** Targets that are reached through a socket in the file system, or speak TLS themselves. */
+
+async function published(target: number | string, over: Parameters<typeof service>[2] = {}) {
+  const at = await relay({ ports: { tcp: 'any' } });
+  const { runner, ca, event } = await agent();
+  const spec = service('web', target, over);
+  await runner.apply(desired([at.spec], spec));
+  await event('lease', ({ phase }) => phase === 'ready');
+  return {
+    at,
+    ca,
+    update: (changes: Parameters<typeof service>[2]) =>
+      runner.apply(desired([at.spec], { ...spec, ...changes })),
+    targetError: async () => (await runner.status()).leases[0]?.targetError,
+    get: () => get(at, 'web.localhost', ca),
+  };
+}
+
+/** A TLS service with a certificate of `names`; resolves with its port, and the CA it is of. */
+async function tlsService(
+  onSocket: (socket: TLSSocket) => void,
+  names: readonly string[] = ['app.internal'],
+  options: TlsOptions = {},
+): Promise<{ port: number; issuer: LocalCa }> {
+  const issuer = await openLocalCa(await temporaryFolder());
+  const sockets = new Set<Socket>();
+  const server = createTls(
+    { ...(await issuer.issue([...names])), allowHalfOpen: true, ...options } as TlsOptions,
+    (socket) => {
+      socket.on('error', () => undefined);
+      onSocket(socket);
+    },
+  );
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+  });
+  server.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, issuer };
+}
+
+const answering = (socket: TLSSocket): void => {
+  socket.once('data', () =>
+    socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'),
+  );
+};
+
+describe('a unix: target', () => {
+  it('is reached, told of while it is not there, and found again', async () => {
+    const path = join(await temporaryFolder(), 'app.sock');
+    const { get: ask, targetError } = await published(`unix:${path}`);
+    expect((await ask()).status).toBe(503);
+    expect(await targetError()).toBe(`unix:${path} refused the connection (ENOENT)`);
+    const server = createHttp((_request, response) => void response.end('over a file'));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    expect((await ask()).text).toContain('over a file');
+    expect(await targetError()).toBeUndefined();
+  });
+});
+
+describe('an https:// target', () => {
+  it('on this machine is taken as it is', async () => {
+    const { port } = await tlsService(answering);
+    const { get: ask, targetError } = await published(`https://127.0.0.1:${port}`);
+    expect((await ask()).text).toMatch(/200 OK[\s\S]*ok$/);
+    expect(await targetError()).toBeUndefined();
+  });
+
+  it('is verified when that is asked for; status and visitors are told what is wrong', async () => {
+    const { port, issuer } = await tlsService(answering);
+    const {
+      get: ask,
+      targetError,
+      update,
+    } = await published(`https://127.0.0.1:${port}`, {
+      targetTls: { verify: true },
+    });
+    const page = await ask();
+    expect(page.status).toBe(502);
+    expect(page.text).toContain('the certificate of the service behind it is not trusted');
+    expect(page.text).not.toContain('127.0.0.1');
+    expect(await targetError()).toMatch(/has a certificate that is not trusted \(\w+\)$/);
+    // The right CA, but the certificate has another name.
+    await update({ targetTls: { caFile: issuer.certificateFile } });
+    expect((await ask()).status).toBe(502);
+    expect(await targetError()).toContain('ERR_TLS_CERT_ALTNAME_INVALID');
+    await update({ targetTls: { caFile: issuer.certificateFile, serverName: 'app.internal' } });
+    expect((await ask()).status).toBe(200);
+    expect(await targetError()).toBeUndefined();
+    await update({ targetTls: { caFile: join(await temporaryFolder(), 'none.pem') } });
+    expect((await ask()).status).toBe(502);
+    expect(await targetError()).toContain('cannot be read');
+    await update({ targetTls: { verify: false, serverName: 'another.internal' } });
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('finds a new CA in the file without being told', async () => {
+    const { port, issuer } = await tlsService(answering);
+    const [folder, other] = [await temporaryFolder(), await openLocalCa(await temporaryFolder())];
+    const caFile = join(folder, 'ca.pem');
+    await writeFile(caFile, other.certificatePem);
+    const { get: ask } = await published(`https://127.0.0.1:${port}`, {
+      targetTls: { caFile, serverName: 'app.internal' },
+    });
+    expect((await ask()).status).toBe(502);
+    await writeFile(caFile, issuer.certificatePem);
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('speaks what the visitor agreed on', async () => {
+    const issuer = await openLocalCa(await temporaryFolder());
+    const seen: (string | false | null)[] = [];
+    const server = createSecureServer(
+      { ...(await issuer.issue(['app.internal'])), allowHTTP1: true },
+      (request, response) => {
+        seen.push((request.socket as TLSSocket).alpnProtocol);
+        response.end(`over ${request.httpVersion}`);
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { at, ca, get: ask } = await published(`https://127.0.0.1:${port}`);
+    expect((await ask()).text).toContain('over 1.1');
+    const visitor = await visit(at, 'web.localhost', ca, { ALPNProtocols: ['h2', 'http/1.1'] });
+    const session = connectHttp2('https://web.localhost', { createConnection: () => visitor });
+    expect((await readAll(session.request({ ':path': '/' }) as never)).toString()).toBe('over 2.0');
+    session.destroy();
+    const silent = await visit(at, 'web.localhost', ca, { ALPNProtocols: undefined as never });
+    silent.write('GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n');
+    expect((await readAll(silent)).toString()).toContain('over 1.1');
+    expect(seen).toEqual(['http/1.1', 'h2', false]);
+  });
+
+  it('keeps half-closes and resets', async () => {
+    const { port } = await tlsService((socket) => {
+      let said = '';
+      socket.on('data', (chunk: Buffer) => {
+        said += String(chunk);
+        if (said === 'reset') resetSocket(socket);
+      });
+      socket.once('end', () => socket.end(`you said ${said}`));
+    });
+    const { at, ca } = await published(`https://127.0.0.1:${port}`);
+    const visitor = await visit(at, 'web.localhost', ca, { allowHalfOpen: true } as never);
+    visitor.end('hello');
+    expect((await readAll(visitor)).toString()).toBe('you said hello');
+    const second = await visit(at, 'web.localhost', ca);
+    second.write('reset');
+    await expect(readAll(second)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  it('that is no TLS at all is said to be so', async () => {
+    const server = createHttp();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { get: ask, targetError } = await published(`https://127.0.0.1:${port}`);
+    expect((await ask()).status).toBe(503);
+    expect(await targetError()).toMatch(
+      /https:\/\/127\.0\.0\.1:\d+ refused the connection|closed the connection/,
+    );
+  });
+});
+
+it.each([
+  ['127.0.0.1', true],
+  ['127.8.8.8', true],
+  ['::1', true],
+  ['localhost', true],
+  ['app.localhost', false],
+  ['127.0.0.1.example.com', false],
+  ['localhost.example.com', false],
+  ['10.0.0.1', false],
+  ['0.0.0.0', false],
+])('%s is this machine and nothing else: %s', (host, expected) => {
+  expect(isLoopback(host)).toBe(expected);
+});
