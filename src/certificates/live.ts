@@ -22,6 +22,9 @@ export interface LiveCertificateOptions {
   readonly log: Logger;
 }
 
+/** The local CA is asked this often whether it is time for a new certificate. */
+const LOOK_MS = 12 * 3_600_000;
+
 /** One hostname's certificate over time: from whichever source, followed when that changes. */
 export class LiveCertificate {
   readonly hostname: string;
@@ -31,12 +34,17 @@ export class LiveCertificate {
   #serving: ServingCertificate | undefined;
   #unwatch: (() => void) | undefined;
   #hold: Hold | undefined;
+  readonly #looking: NodeJS.Timeout;
 
   constructor(options: LiveCertificateOptions) {
     this.hostname = options.hostname;
     this.#options = options;
     this.#tls = options.tls;
     this.#watch();
+    // Those of the local CA last long, and so may the process.
+    this.#looking = setInterval(() => {
+      if (this.#serving && this.#tls.source === 'local') void this.#renew();
+    }, LOOK_MS).unref();
   }
 
   /**
@@ -64,6 +72,7 @@ export class LiveCertificate {
 
   close(): void {
     this.#stop.abort();
+    clearInterval(this.#looking);
     this.#unwatch?.();
     this.#hold?.release();
   }

@@ -16,12 +16,18 @@ export interface ServingCertificate {
 /** Source `local`: leaves of the local CA, made when first asked for and kept in memory only. */
 export class LocalCertificates {
   readonly #openCa: () => Promise<LocalCa>;
+  readonly #namesFor: (hostname: string) => readonly string[];
   #ca: Promise<LocalCa> | undefined;
   #caFile: string | undefined;
   readonly #leaves = new Map<string, Promise<ServingCertificate>>();
 
-  constructor(openCa: () => Promise<LocalCa>) {
+  /** `namesFor`: all the names of the certificate for a hostname, where that is not the only one. */
+  constructor(
+    openCa: () => Promise<LocalCa>,
+    namesFor = (hostname: string): readonly string[] => [hostname],
+  ) {
     this.#openCa = openCa;
+    this.#namesFor = namesFor;
   }
 
   /** Path of the CA that visitors must trust, once it is in use. */
@@ -49,7 +55,7 @@ export class LocalCertificates {
         hint: 'It covers names under localhost, test, internal, local and home.arpa. For others: `tls: acme`, or bring your own, `tls: { cert, key }`.',
       });
     }
-    const { cert, key, notAfter } = await ca.issue([hostname]);
+    const { cert, key, notAfter } = await ca.issue(this.#namesFor(hostname));
     return { cert, key, notAfter, fingerprint: fingerprintOf(derOf(cert)) };
   }
 }

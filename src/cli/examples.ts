@@ -48,6 +48,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --cert chain.pem --key key.pem',
       does: 'for everyone',
     },
+    {
+      run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --acme --acme-email ops@example.com',
+      does: "the same, with a certificate of Let's Encrypt",
+    },
   ],
   completion: [
     { run: 'portal completion bash > ~/.local/share/bash-completion/completions/portal', does: 'bash' },

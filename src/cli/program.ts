@@ -183,6 +183,16 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(portRange('--udp-ports <a-b>', 'ports to give to services of mode udp (default: none)'))
     .option('--cert <file>', 'certificate chain for the domain, PEM (default: made by the local CA)')
     .option('--key <file>', 'its private key, PEM')
+    .option('--acme', "have a public CA make it, over ACME; that agrees to the CA's terms")
+    .option('--acme-directory <url>', "the CA's directory (default: Let's Encrypt)")
+    .option('--acme-email <address>', 'where the CA may write to')
+    .option('--acme-ca <file>', "CA to trust for the directory's own HTTPS, PEM, where that is private")
+    .addOption(
+      list(
+        '--dns <address>',
+        "DNS server that looks up who holds a domain (repeatable; default: the system's)",
+      ),
+    )
     .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .option('--metrics <address>', 'serve Prometheus metrics here')

@@ -32,7 +32,6 @@ export const UNSUPPORTED: readonly Row[] = [
   },
   { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
   { path: [...SERVICE, 'via'], what: 'via', instead: 'services run on single relays' },
-  { path: [...SERVICE, 'hostname'], what: 'hostname', instead: "services answer under the relay's domain" },
   {
     path: [...SERVICE, 'health'],
     what: 'health',

@@ -169,8 +169,16 @@ export const ERRORS = {
     wire: true,
   },
   name_invalid: {
-    title: 'The name is not one DNS label',
-    remedy: 'Use 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end.',
+    title: 'The name or hostname cannot be used',
+    remedy:
+      'A name is one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end. A hostname is a domain of your own, in full.',
+    exit: 1,
+    wire: true,
+  },
+  domain_unproven: {
+    title: 'The hostname is not proven to be yours',
+    remedy:
+      'Create the DNS record that the message shows: it names your identity. It is looked for again by itself; `portal doctor` looks at once.',
     exit: 1,
     wire: true,
   },

@@ -91,6 +91,17 @@ export const LIMITS = {
   /** No connection outlives this. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
 
+  /** One lookup of the record that proves a domain. */
+  domainLookupMs: 5_000,
+  /** Such lookups at a time. */
+  maxDomainLookups: 64,
+  /** A domain that was not proven is not looked up again before this. */
+  domainRetryMs: 15_000,
+  /** A proven one is looked at again this often. */
+  domainRecheckMs: 3_600_000,
+  /** A proof holds this long while DNS does not answer. */
+  domainGraceMs: 24 * 3_600_000,
+
   /** The agent waits this long for `visit` once a data connection was started. */
   visitNoticeMs: 10_000,
 

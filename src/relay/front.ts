@@ -13,7 +13,7 @@ export interface FrontRoutes {
   /** TLS for a leased hostname, or for an unknown one (`false` then, and the socket stays with the front). */
   visitor(hello: { serverName: string; alpn: readonly string[] }, socket: Socket, head: Buffer): boolean;
   /** TLS for the relay's own host; `head` is back in the socket. */
-  ownTls(socket: Socket): void;
+  ownTls(socket: Socket, alpn: readonly string[]): void;
   /** Not TLS; `head` is back in the socket. */
   plain(socket: Socket): void;
 }
@@ -188,7 +188,7 @@ export class Front {
     const { serverName, alpn } = hello;
     if (isOwn(serverName)) {
       socket.unshift(head);
-      routes.ownTls(socket);
+      routes.ownTls(socket, alpn);
     } else if (serverName === undefined || !routes.visitor({ serverName, alpn }, socket, head)) {
       refuse(socket, ALERTS.unrecognizedName);
     }

@@ -23,21 +23,32 @@ import type { WireCarrier } from '../protocol/messages.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
 
+/** A certificate chain and its private key, PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface HttpSurface {
   /** A socket that begins a TLS handshake for the relay's own host. */
   tls(socket: Socket): void;
   /** A socket that speaks plain HTTP. */
   plain(socket: Socket): void;
+  /** Those who are connected keep their TLS session. */
+  serveCertificate(pair: KeyPair): void;
   close(): void;
 }
 
 export interface HttpSurfaceOptions {
-  readonly tls: { readonly cert: string; readonly key: string };
+  /** The relay's own certificate; while there is none, nobody gets past the handshake. */
+  readonly tls: KeyPair | undefined;
   /** The relay's own URL. */
   readonly url: () => string;
   /** A request, and a TLS handshake with the relay itself, is whole within this. */
   readonly requestHeadMs: number;
   readonly maxRequestConnections: number;
+  /** Whether visitors of this hostname find a service here. */
+  readonly serves: (hostname: string) => boolean;
   readonly descriptor: () => object;
   readonly healthy: () => boolean;
   /** Whether one more control channel may begin. */
@@ -49,6 +60,7 @@ export interface HttpSurfaceOptions {
   readonly onData: (ticket: string, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
 }
 
+const MIN_VERSION = 'TLSv1.2';
 /** Not in the types of `ws` yet. */
 const CLOSE_TIMEOUT = { closeTimeout: LIMITS.closeMs };
 const ABOUT = `This is a Portal relay. It passes TLS connections on to the agents that hold names here; it cannot read them.
@@ -86,7 +98,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       ...options.tls,
       handshakeTimeout: options.requestHeadMs,
       ALPNProtocols: ['http/1.1'],
-      minVersion: 'TLSv1.2',
+      minVersion: MIN_VERSION,
     },
     (request, response) => serve(request, response, options),
   );
@@ -157,6 +169,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       // The front paused it to look at its first bytes, and a paused socket tells no listener of any.
       socket.resume();
     },
+    serveCertificate: ({ cert, key }) => secure.setSecureContext({ cert, key, minVersion: MIN_VERSION }),
     close: () => {
       for (const server of [secure, clear]) {
         server.close();
@@ -177,7 +190,7 @@ const STATUS_OF: Readonly<Record<string, string>> = {
 function secureUrl(request: IncomingMessage, options: HttpSurfaceOptions): string {
   const url = new URL(options.url());
   const host = /^([a-z0-9.-]+)(?::\d*)?$/i.exec(request.headers.host ?? '')?.[1]?.toLowerCase();
-  if (host?.endsWith(`.${url.hostname}`)) url.hostname = host;
+  if (host !== undefined && (host.endsWith(`.${url.hostname}`) || options.serves(host))) url.hostname = host;
   const path = request.url?.startsWith('/') ? request.url : '/';
   // Node's parser lets bytes through that it lets no one send in a header.
   return url.origin + path.replace(/[^!-~]/g, (byte) => encodeURIComponent(byte));

@@ -3,6 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
+import { plainHostname, type DomainProofs } from './domains.js';
 import { hostnameFor } from './names.js';
 import type { OpenPort, PortKind, PublicPorts } from './ports.js';
 import type { Reservations } from './reservations.js';
@@ -13,6 +14,8 @@ export interface Lease {
   readonly id: string;
   readonly name: string;
   readonly hostname: string;
+  /** It is outside the relay's domain, and its identity's by proof. */
+  readonly isOwnDomain: boolean;
   /** Leases of different kinds may have the same name: they share neither hostname nor port. */
   readonly kind: 'tls' | PortKind;
   /** Address of the identity it belongs to. */
@@ -51,6 +54,7 @@ export interface LeaseHolder {
 export interface LeaseRegistryOptions {
   readonly reservations: Reservations;
   readonly ports: PublicPorts;
+  readonly domains: DomainProofs;
   readonly domain: string;
   readonly graceMs: number;
   readonly maxLeasesPerSession: number;
@@ -85,12 +89,12 @@ export class LeaseRegistry {
   /** Opens a lease for `holder`, or hands it the one its identity has already. */
   async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<Lease> {
     const { name } = request;
-    if (request.hostname !== undefined)
-      throw new PortalError('capability_missing', 'this relay takes no hostnames outside its domain yet');
     const kind = kindOf(request.mode);
     if (kind !== 'tls' && !this.#options.ports.offers(kind))
       throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
-    const hostname = hostnameFor(name, this.#options.domain);
+    const ownHostname = request.hostname === undefined ? undefined : plainHostname(request.hostname);
+    const hostname = ownHostname ?? hostnameFor(name, this.#options.domain);
+    if (ownHostname !== undefined) await this.#proveDomain(kind, ownHostname, holder);
     const place = placeOf({ kind, hostname });
     await this.#settleRival(holder, place);
     if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
@@ -102,7 +106,8 @@ export class LeaseRegistry {
       await this.#movePort(present, request.port);
       return this.#stillOf(holder, present);
     }
-    this.#options.reservations.check(name, holder.address);
+    const { reservations } = this.#options;
+    if (ownHostname === undefined) reservations.check(name, holder.address);
     if (this.#countOf(holder) >= this.#options.maxLeasesPerSession)
       throw tooManyLeases(this.#options.maxLeasesPerSession);
     // Claimed before the first await, so that of two racing requests one sees the other.
@@ -111,6 +116,7 @@ export class LeaseRegistry {
       id: randomUUID(),
       name,
       hostname,
+      isOwnDomain: ownHostname !== undefined,
       kind,
       address: holder.address,
       carrier: request.carrier,
@@ -119,7 +125,7 @@ export class LeaseRegistry {
       port: undefined,
       waiting: new WaitingLine(),
       storedAt: now,
-      opened: this.#options.reservations.use(name, holder.address, now),
+      opened: ownHostname === undefined ? reservations.use(name, holder.address, now) : Promise.resolve(),
     };
     this.#byPlace.set(place, lease);
     this.#give(lease, holder);
@@ -157,6 +163,21 @@ export class LeaseRegistry {
   refresh(): void {
     const before = Date.now() - this.#options.reservations.refreshMs;
     for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
+  }
+
+  /** Looks at the proofs of domains again; a lease whose proof holds no longer ends, and its agent is told why. */
+  async recheckDomains(): Promise<void> {
+    const leases = [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);
+    const look = async (lease: Lease): Promise<void> => {
+      const reason = await this.#options.domains.recheck(lease.hostname, lease.address);
+      if (reason === undefined || this.#byPlace.get(placeOf(lease)) !== lease) return;
+      const { holder, hostname } = lease;
+      this.#options.log.info({ hostname, reason }, 'lease revoked');
+      this.#remove(lease);
+      holder?.revoked(lease, reason);
+    };
+    await Promise.all(leases.map(look));
+    this.#options.domains.tidy();
   }
 
   clear(): void {
@@ -214,7 +235,7 @@ export class LeaseRegistry {
   }
 
   #handOver(lease: Lease, holder: LeaseHolder, request: FromAgent<'lease.open'>): void {
-    if (lease.address !== holder.address) throw nameTaken(lease.name);
+    if (lease.address !== holder.address) throw nameTaken(lease.isOwnDomain ? lease.hostname : lease.name);
     const before = lease.holder;
     if (before !== holder && this.#countOf(holder) >= this.#options.maxLeasesPerSession)
       throw tooManyLeases(this.#options.maxLeasesPerSession);
@@ -258,9 +279,19 @@ export class LeaseRegistry {
     this.#store(lease);
   }
 
+  async #proveDomain(kind: Lease['kind'], hostname: string, holder: LeaseHolder): Promise<void> {
+    if (kind !== 'tls')
+      throw new PortalError(
+        'capability_missing',
+        'a service with a port of its own has no hostname of its own',
+      );
+    await this.#options.domains.prove(hostname, holder.address);
+  }
+
   /** Notes the last use of a name. That it fails is the operator's trouble; the agent's lease does not depend on it. */
   #store(lease: Lease): void {
     lease.storedAt = Date.now();
+    if (lease.isOwnDomain) return;
     this.#options.reservations.use(lease.name, lease.address, lease.storedAt).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'the last use of a name could not be stored');
     });

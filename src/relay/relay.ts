@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
+import { ACME_ALPN, type AcmeChallenges } from '../certificates/acme/challenges.js';
 import { silent, type Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import { LIMITS } from '../protocol/limits.js';
@@ -8,7 +9,8 @@ import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import { signDescriptor, type RelayDescriptor } from './descriptor.js';
 import { Front } from './front.js';
-import { createHttpSurface } from './http.js';
+import { DomainProofs } from './domains.js';
+import { createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { Session, type SessionContext } from './session.js';
 import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
@@ -26,8 +28,12 @@ export interface RelayOptions {
   readonly publicPort?: number;
   /** UDP port that agents are to use, where it differs from the one that the relay took. */
   readonly datagramPort?: number;
-  /** Certificate for `domain`, PEM. */
-  readonly tls: { readonly cert: string; readonly key: string };
+  /** Certificate for `domain`; agents cannot connect before there is one, here or by `serveCertificate`. */
+  readonly tls?: KeyPair | undefined;
+  /** Challenges of a CA for `domain`, to be answered on the public port. */
+  readonly challenges?: AcmeChallenges;
+  /** DNS servers that proofs of domains are looked up at, `address:port`; left out, the system's. */
+  readonly dnsServers?: readonly string[];
   readonly store: { readonly file: string } | 'memory';
   /** The relay's own key: signs its descriptor. */
   readonly identity: Identity;
@@ -52,6 +58,11 @@ type Adjustable =
   | 'maxSessions'
   | 'maxLeasesPerSession'
   | 'maxReservedNamesPerIdentity'
+  | 'domainLookupMs'
+  | 'maxDomainLookups'
+  | 'domainRetryMs'
+  | 'domainRecheckMs'
+  | 'domainGraceMs'
   | 'ticketMs'
   | 'idleDataConnectionMs'
   | 'maxWaitingVisitors'
@@ -85,10 +96,14 @@ export interface Relay {
   readonly url: string;
   readonly domain: string;
   readonly port: number;
+  /** The port that visitors use. */
+  readonly publicPort: number;
   /** Address of the relay's own key. */
   readonly address: string;
   readonly descriptor: RelayDescriptor;
   counts(): RelayCounts;
+  /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
+  serveCertificate(pair: KeyPair): void;
   /**
    * Stops accepting, sends agents away, lets visitors finish for at most `drainMs`, closes everything. Called
    * again, it waits for the same close, and may shorten the drain.
@@ -119,9 +134,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     store,
     ...limits,
   });
-  const capabilities = ['stream', 'http', ...PORT_KINDS.filter((kind) => ports.offers(kind))];
+  const capabilities = ['stream', 'http', 'hostname', ...PORT_KINDS.filter((kind) => ports.offers(kind))];
   const reservations = new Reservations(store, limits);
-  const leases = new LeaseRegistry({ reservations, ports, domain, log, ...limits });
+  const domains = new DomainProofs({
+    domain,
+    bounds: limits,
+    log,
+    ...(options.dnsServers && { servers: options.dnsServers }),
+  });
+  const leases = new LeaseRegistry({ reservations, ports, domains, domain, log, ...limits });
   const sessions = new Set<Session>();
   /** Those of them that have not proven an identity yet, oldest first. */
   const unproven = new Set<Session>();
@@ -144,7 +165,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         gate.admit(lease, socket, hello, head);
         return true;
       },
-      ownTls: (socket) => http.tls(socket),
+      ownTls(socket, alpn) {
+        const { challenges } = options;
+        if (challenges?.isPending(domain) && alpn.includes(ACME_ALPN)) challenges.answer(socket);
+        else http.tls(socket);
+      },
       plain: (socket) => http.plain(socket),
     },
   });
@@ -152,6 +177,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const http = createHttpSurface({
     tls: options.tls,
     url: () => url,
+    serves: (hostname) => leases.find(hostname) !== undefined,
     requestHeadMs: limits.requestHeadMs,
     maxRequestConnections: limits.maxRequestConnections,
     descriptor: () => describe(),
@@ -244,6 +270,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       log.error({ err: error }, 'the store could not be tidied');
     }
   }, STORE_UPKEEP_MS).unref();
+  // Oftener than each is due, so that those which came at different times are looked at about when they should be.
+  const rechecks = setInterval(
+    () => {
+      leases.recheckDomains().catch((error: unknown) => {
+        log.error({ err: error }, 'the proofs of domains could not be looked at again');
+      });
+    },
+    Math.max(10, limits.domainRecheckMs / 4),
+  ).unref();
   log.info({ url, address: identity.address }, 'relay listening');
 
   let closing: Promise<void> | undefined;
@@ -251,6 +286,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     stopping = true;
     front.stop();
     clearInterval(upkeep);
+    clearInterval(rechecks);
+    domains.close();
     for (const session of sessions)
       session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
     await gate.drain({ ms: drainMs });
@@ -268,6 +305,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     url,
     domain,
     port,
+    publicPort,
     address: identity.address,
     get descriptor() {
       return describe();
@@ -281,6 +319,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       flows: datagrams.flows,
       dropped: datagrams.drops.counts(),
     }),
+    serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.
       if (closing) void gate.drain({ ms: drainMs });

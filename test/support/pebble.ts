@@ -42,7 +42,7 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
   const folder = await temporaryFolder();
   const ca = await openLocalCa(join(folder, 'ca'));
   const own = await ca.issue(['localhost', '127.0.0.1']);
-  const [port, managementPort] = await freePorts();
+  const [port = 0, managementPort = 0] = await freePorts(2);
   const file = join(folder, 'pebble.json');
   await Promise.all([
     writeFile(join(folder, 'cert.pem'), own.cert),
@@ -110,9 +110,9 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
   };
 }
 
-/** Ports that were free just now: pebble does not take 0 for any. */
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()];
+/** Ports that were free just now, all different: for programs that do not take 0 for any. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     servers.map(async (server) => {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -120,7 +120,7 @@ async function freePorts(): Promise<[number, number]> {
     }),
   );
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [ports[0]!, ports[1]!];
+  return ports;
 }
 
 function download(port: number, path: string, ca: string): Promise<string> {

@@ -1,29 +1,24 @@
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { createSecureContext } from 'node:tls';
-import { openLocalCa } from '../../certificates/local-ca.js';
 import { loadIdentity } from '../../identity/file.js';
-import { PortalError, asPortalError } from '../../lib/errors.js';
-import type { Logger } from '../../lib/logger.js';
+import { isIP } from 'node:net';
+import { PortalError } from '../../lib/errors.js';
 import type { PortRange } from '../../relay/ports.js';
 import { startRelay } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { LOOPBACK_NAMES } from '../embedded.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
+import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { refuseUnsupported } from '../unsupported.js';
 
-interface Options {
-  readonly domain: string;
+interface Options extends CertificateOptions {
   readonly listen: string;
   readonly publicPort?: number;
   readonly tcpPorts?: PortRange;
   readonly udpPorts?: PortRange;
-  readonly cert?: string;
-  readonly key?: string;
+  /** DNS servers, as typed. */
+  readonly dns?: readonly string[];
   readonly dataDir?: string;
   readonly logLevel: LogLevel;
 }
@@ -35,7 +30,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
   const log = await relayLogger(context.stderr, options.logLevel);
-  const certificate = await certificateOf(context, options, log);
+  const dnsServers = options.dns?.map(dnsServer);
+  const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
   const interrupts = listenForInterrupts();
@@ -45,7 +41,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       host,
       port,
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
-      tls: certificate,
+      ...certificate.options,
+      ...(dnsServers && { dnsServers }),
       ports: {
         ...(options.tcpPorts && { tcp: options.tcpPorts }),
         ...(options.udpPorts && { udp: options.udpPorts }),
@@ -54,12 +51,16 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
       log,
     });
+    certificate.follow(relay);
+    if (options.acme && relay.publicPort !== 443)
+      log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
     tellListening(context, { url: relay.url, domain: relay.domain, ca: certificate.caFile });
     // A reader that leaves, after the first line say, ends its reading and not the relay.
     await stopAsked(interrupts.signal);
     await relay.close({ drainMs: DRAIN_MS });
     return 0;
   } finally {
+    certificate.close();
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
   }
@@ -83,62 +84,15 @@ function tellListening(context: Context, { url, domain, ca }: Listening): void {
   );
 }
 
-interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-  /** The local CA's file, if it is from there. */
-  readonly caFile?: string;
-}
-
-async function certificateOf(context: Context, options: Options, log: Logger): Promise<Certificate> {
-  const { cert, key, domain } = options;
-  if (cert !== undefined && key !== undefined)
-    return readCertificate(context.cwd, { cert, key, domain }, log);
-  if (cert !== undefined || key !== undefined) throw new PortalError('usage', '--cert and --key go together');
-  const ca = await openLocalCa(context.paths.caDir, { log });
-  if (!ca.covers(domain)) {
-    throw new PortalError('usage', `a relay for ${domain} needs a certificate of its own`, {
-      hint: 'Name it with --cert and --key. Only names such as localhost or *.test have one made for them.',
-    });
-  }
-  const names = domain === 'localhost' ? LOOPBACK_NAMES : [domain, ...LOOPBACK_NAMES];
-  return { ...(await ca.issue(names)), caFile: ca.certificateFile };
-}
-
-async function readCertificate(
-  cwd: string,
-  files: { cert: string; key: string; domain: string },
-  log: Logger,
-): Promise<Certificate> {
-  const [cert, key] = await Promise.all([readPem(cwd, files.cert), readPem(cwd, files.key)]);
-  try {
-    createSecureContext({ cert, key });
-  } catch (error) {
-    throw new PortalError('usage', `${files.cert} and ${files.key} do not make a certificate with its key`, {
-      cause: error,
-      hint: 'Both are PEM; --cert holds the chain, the own certificate first.',
-    });
-  }
-  const { validTo, ...certificate } = inspect(cert);
-  if (!certificate.fits(files.domain))
-    log.warn({ domain: files.domain }, 'the certificate is not for this domain');
-  log.info({ validTo }, 'certificate loaded');
-  return { cert, key };
-}
-
-function inspect(pem: string): { validTo: string; fits: (domain: string) => boolean } {
-  const certificate = new X509Certificate(pem);
-  return { validTo: certificate.validTo, fits: (domain) => certificate.checkHost(domain) !== undefined };
-}
-
-async function readPem(cwd: string, file: string): Promise<string> {
-  try {
-    return await readFile(resolve(cwd, file), 'utf8');
-  } catch (error) {
-    throw new PortalError('usage', `${file} cannot be read: ${asPortalError(error).message}`, {
-      cause: error,
-    });
-  }
+/** `address` or `address:port`, as node's resolver takes it. */
+function dnsServer(text: string): string {
+  const [, six, four, port] = /^(?:\[(.+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
+  const number = Number(port);
+  if (isIP(text) !== 0) return text;
+  if (isIP(six ?? four ?? '') !== 0 && number >= 1 && number <= 65_535) return text;
+  throw new PortalError('usage', `--dns: ${text} is not the address of a DNS server`, {
+    hint: 'For example 127.0.0.1, 127.0.0.1:5353 or [::1]:53.',
+  });
 }
 
 function stopAsked(signal: AbortSignal): Promise<void> {

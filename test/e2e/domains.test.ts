@@ -1,0 +1,148 @@
+import type { RecordType } from 'dns-packet';
+import { expect, it } from 'vitest';
+import { generateIdentity } from '../../src/identity/keys.js';
+import type { RelayLimits } from '../../src/relay/relay.js';
+import { dnsServer, everythingHere, type Said, type TestDns } from '../support/dns-server.js';
+import { pebble } from '../support/pebble.js';
+import {
+  agent,
+  desired,
+  get,
+  httpService,
+  relay,
+  service,
+  type TestAgent,
+  type TestRelay,
+} from '../support/world.js';
+
+const HOSTNAME = 'shop.acme.test';
+const RECORD = `_portal.${HOSTNAME}`;
+
+interface World {
+  readonly at: TestRelay;
+  readonly dns: TestDns;
+  /** What DNS says of the record from now on: the values of its texts, or how it fails. */
+  says(said: readonly string[] | Exclude<Said, readonly unknown[]>): void;
+}
+
+async function world(limits: Partial<RelayLimits> = {}): Promise<World> {
+  let said: readonly string[] | Exclude<Said, readonly unknown[]> = 'NXDOMAIN';
+  const dns = await dnsServer((name: string, type: RecordType) => {
+    if (type !== 'TXT') return everythingHere(name, type);
+    if (name !== RECORD) return 'NXDOMAIN';
+    return typeof said === 'string' ? said : said.map((data) => ({ type: 'TXT', name, ttl: 1, data }));
+  });
+  const at = await relay({ dnsServers: [dns.address], limits: { domainRetryMs: 100, ...limits } });
+  return { at, dns, says: (next) => void (said = next) };
+}
+
+const names = (...agents: TestAgent[]): string[] =>
+  agents.map(({ identity }) => `portal-address=${identity.address}`);
+
+async function publish(one: TestAgent, at: TestRelay, hostname = HOSTNAME): Promise<void> {
+  const { port } = await httpService((_request, response) => response.end('the shop'));
+  await one.runner.apply(desired([at.spec], service('shop', port, { hostname })));
+}
+
+const lease = async (one: TestAgent) => (await one.runner.status()).leases[0]!;
+
+const isPhase =
+  (phase: string, code?: string) =>
+  (event: { phase: string; error?: { code: string } }): boolean =>
+    event.phase === phase && event.error?.code === code;
+
+it('says which record to make, and takes the hostname once it is there', async () => {
+  const { at, says } = await world();
+  const one = await agent();
+  await publish(one, at);
+  const { phase, error } = await lease(one);
+  expect({ phase, code: error?.code }).toEqual({ phase: 'retrying', code: 'domain_unproven' });
+  expect(error?.message).toContain(`_portal.${HOSTNAME}. TXT "portal-address=${one.identity.address}"`);
+  says(['something else', names(one)[0]!.toLowerCase()]);
+  const { url } = await one.event('lease', isPhase('ready'));
+  expect(url).toBe(`https://${HOSTNAME}:${at.port}`);
+  expect((await get(at, HOSTNAME, one.ca)).text).toContain('the shop');
+});
+
+it('a hostname is for those whom its records name, and for one of them at a time', async () => {
+  const { at, says } = await world();
+  const [first, second, stranger] = [await agent(), await agent(), await agent()];
+  says(names(first, second));
+  await publish(first, at);
+  expect((await lease(first)).phase).toBe('ready');
+  await publish(stranger, at);
+  expect((await lease(stranger)).error).toMatchObject({
+    code: 'domain_unproven',
+    message: expect.stringContaining('names another identity') as string,
+  });
+  await publish(second, at);
+  expect((await lease(second)).error?.code).toBe('name_taken');
+});
+
+it('is taken back when the record is gone', async () => {
+  const { at, says } = await world({ domainRecheckMs: 100 });
+  const one = await agent();
+  says(names(one));
+  await publish(one, at);
+  expect((await lease(one)).phase).toBe('ready');
+  const from = one.events.length;
+  says('NXDOMAIN');
+  await one.event('lease', isPhase('retrying', 'domain_unproven'), from);
+  const told = one.events
+    .slice(from)
+    .flatMap((event) => (event.event === 'lease' ? [event.error?.message] : []));
+  expect(told[0]).toContain('does not name your identity any more');
+  await expect(get(at, HOSTNAME, one.ca)).rejects.toThrow();
+  says(names(one));
+  await one.event('lease', isPhase('ready'), from);
+});
+
+it('a DNS that does not answer takes nothing back, until its grace is over', async () => {
+  const { at, dns, says } = await world({ domainRecheckMs: 50, domainGraceMs: 3_000 });
+  const one = await agent();
+  says(names(one));
+  await publish(one, at);
+  const from = one.events.length;
+  says('SERVFAIL');
+  const asked = dns.asked.length;
+  await expect.poll(() => dns.asked.length).toBeGreaterThan(asked + 4);
+  expect((await lease(one)).phase).toBe('ready');
+  const { error } = await one.event('lease', isPhase('retrying', 'not_found'), from);
+  expect(error?.message).toContain('DNS did not answer for too long');
+});
+
+it('looks an unproven hostname up once in a while only', async () => {
+  const { at, dns } = await world({ domainRetryMs: 60_000 });
+  const identity = generateIdentity();
+  const [one, two] = [await agent({ identity }), await agent({ identity })];
+  await publish(one, at);
+  const asked = dns.asked.length;
+  expect(asked).toBeGreaterThan(0);
+  await publish(two, at);
+  expect((await lease(two)).error?.code).toBe('domain_unproven');
+  expect(dns.asked).toHaveLength(asked);
+});
+
+it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
+  '%s is no domain of somebody’s own',
+  async (hostname) => {
+    const { at, dns } = await world();
+    const one = await agent();
+    await publish(one, at, hostname);
+    expect(await lease(one)).toMatchObject({ phase: 'failed', error: { code: 'name_invalid' } });
+    expect(dns.asked).toEqual([]);
+  },
+);
+
+it('gets a certificate of a public CA for it', async (ctx) => {
+  const { at, dns, says } = await world();
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
+  const one = await agent();
+  says(names(one));
+  const { port } = await httpService((_request, response) => response.end('the shop'));
+  const tls = { source: 'acme', ...ca.spec } as const;
+  await one.runner.apply(desired([at.spec], service('shop', port, { hostname: HOSTNAME, tls })));
+  expect((await lease(one)).phase).toBe('ready');
+  const trust = { ...one.ca, certificatePem: await ca.root() };
+  expect((await get(at, HOSTNAME, trust)).text).toContain('the shop');
+});
