@@ -22,7 +22,7 @@ interface World {
   readonly at: TestRelay;
   readonly dns: TestDns;
   /** What DNS says of the record from now on: the values of its texts, or how it fails. */
-  says(said: readonly string[] | Exclude<Said, readonly unknown[]>): void;
+  readonly says: (said: readonly string[] | Exclude<Said, readonly unknown[]>) => void;
 }
 
 async function world(limits: Partial<RelayLimits> = {}): Promise<World> {
