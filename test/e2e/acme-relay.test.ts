@@ -65,10 +65,8 @@ it('portal relay takes files up anew', async () => {
     await rename(`${files.cert}.new`, files.cert);
   };
   await renew();
-  const running = person.start([
-    ...['relay', '--domain', 'relay.test', '--listen', '127.0.0.1:0', '--json'],
-    ...['--cert', files.cert, '--key', files.key],
-  ]);
+  const args = ['relay', '--domain', 'relay.test', '--listen', '127.0.0.1:0', '--json'];
+  const running = person.start([...args, '--cert', files.cert, '--key', files.key]);
   const { url } = await running.event('listening');
   const port = Number(new URL(String(url)).port);
   const kept = await toRelay(port, 'relay.test', issuer.certificatePem);
