@@ -4,12 +4,13 @@ import { request } from 'node:https';
 /** The body of one HTTPS answer on a connection of its own, trusting only the CA in `caFile`. */
 export async function httpsGet(url: string, caFile: string): Promise<string> {
   const ca = await readFile(caFile);
-  const { hostname, port } = new URL(url);
+  const { hostname, port, pathname } = new URL(url);
   return new Promise((resolve, reject) => {
     // The loopback by address: not every resolver knows names under localhost.
     const outgoing = request({
       host: '127.0.0.1',
       port,
+      path: pathname,
       servername: hostname,
       headers: { host: hostname },
       ca,

@@ -1,0 +1,135 @@
+/** Each folder of examples/, started as its README says: its service, then `portal up` on its file. */
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { httpsGet } from '../support/visitor.js';
+import { Person, type Line } from './cli-support.js';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+const USE_CASES = ['webhook', 'client-demo', 'multi-service', 'game-server', 'edge-device'];
+
+interface Started {
+  readonly ca: string;
+  /** The first public address of a service. */
+  readonly address: (service: string) => string;
+}
+
+/** A copy of the example, with its services on free ports and the relay in `portal up` too. */
+async function start(
+  example: string,
+  program: string,
+  variables: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Started> {
+  const person = await Person.create();
+  await cp(join(EXAMPLES, example), person.folder, { recursive: true });
+  await writeFile(join(person.folder, 'portal.local.yaml'), 'relays: { embedded: { port: 0 } }\n');
+  const free = Object.fromEntries(variables.map((name) => [name, '0']));
+  const child = spawn(process.execPath, [program], {
+    cwd: person.folder,
+    env: { ...process.env, ...free, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    if (child.exitCode === null) await once(child, 'exit');
+  });
+  const ports = await listening(child.stdout);
+  const up = person.start(['up', '--json'], {
+    env: { ...Object.fromEntries(variables.map((name, index) => [name, ports[index]])), ...env },
+  });
+  const { ca } = await up.event('started');
+  const ready = await up.event('ready');
+  return { ca: String(ca), address: (service) => firstAddress(ready, service) };
+}
+
+/** The ports that a program says it listens on. */
+async function listening(stdout: NodeJS.ReadableStream): Promise<string[]> {
+  let said = '';
+  while (!/listening on .*\n/.test(said)) {
+    const [chunk] = (await once(stdout, 'data')) as [Buffer];
+    said += chunk.toString();
+  }
+  stdout.resume();
+  return said.match(/\d+/g) ?? [];
+}
+
+function firstAddress(ready: Line, service: string): string {
+  const { urls, tcp, udp } = (
+    ready['services'] as Record<string, { urls: string[]; tcp: string[]; udp: string[] }>
+  )[service]!;
+  return [...urls, ...tcp, ...udp][0]!;
+}
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
+
+test('webhook: a signed one is taken, any other refused', async () => {
+  const { ca, address } = await start('webhook', 'receiver.mjs', ['PORT'], { WEBHOOK_SECRET: 's3cret' });
+  const { hostname, port } = new URL(address('hooks'));
+  const trusted = await readFile(ca);
+  const post = async (signature: string): Promise<number> => {
+    const outgoing = request({
+      host: '127.0.0.1',
+      port,
+      servername: hostname,
+      ca: trusted,
+      method: 'POST',
+      headers: { host: hostname, 'x-hub-signature-256': signature },
+      agent: false,
+    });
+    outgoing.end('{"ref":"main"}');
+    const [response] = (await once(outgoing, 'response')) as [{ statusCode: number; resume(): void }];
+    response.resume();
+    return response.statusCode;
+  };
+  const signature = createHmac('sha256', 's3cret').update('{"ref":"main"}').digest('hex');
+  expect(await post(`sha256=${signature}`)).toBe(204);
+  expect(await post('sha256=nonsense')).toBe(401);
+});
+
+test('client-demo: a page at a URL', async () => {
+  const { ca, address } = await start('client-demo', 'site.mjs', ['PORT']);
+  expect(address('preview')).toMatch(/^https:\/\/preview\.localhost/);
+  expect(await httpsGet(address('preview'), ca)).toContain('<h1>Preview</h1>');
+});
+
+test('multi-service: two services under one URL', async () => {
+  const { ca, address } = await start('multi-service', 'app.mjs', ['WEB_PORT', 'API_PORT']);
+  expect(await httpsGet(address('app'), ca)).toContain('<h1>Items</h1>');
+  expect(await httpsGet(`${address('app')}/api/items`, ca)).toBe('["one","two"]');
+});
+
+test('game-server: a lobby over TCP and a world over UDP', async () => {
+  const { address } = await start('game-server', 'server.mjs', ['TCP_PORT', 'UDP_PORT']);
+  const lobby = connect(portOf(address('lobby')), '127.0.0.1');
+  onTestFinished(() => void lobby.destroy());
+  const [greeting] = (await once(lobby, 'data')) as [Buffer];
+  expect(greeting.toString()).toBe('welcome\n');
+  const world = createSocket('udp4');
+  onTestFinished(() => void world.close());
+  world.send('north', portOf(address('world')), '127.0.0.1');
+  const [moved] = (await once(world, 'message')) as [Buffer];
+  expect(moved.toString()).toBe('moved north');
+});
+
+test('edge-device: a Unix socket, over a WebSocket, under an identity of its own', async () => {
+  const { ca, address } = await start('edge-device', 'sensor.mjs', []);
+  expect(address('sensor')).toMatch(/^https:\/\/sensor-1\.localhost/);
+  expect(JSON.parse(await httpsGet(address('sensor'), ca))).toMatchObject({
+    celsius: expect.any(Number) as number,
+  });
+});
+
+test('every use case has its folder, with a README', async () => {
+  const folders = (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  expect(folders.map(({ name }) => name).toSorted()).toEqual(USE_CASES.toSorted());
+  for (const { name } of folders)
+    expect(await readFile(join(EXAMPLES, name, 'README.md'), 'utf8')).toContain('portal up');
+});
