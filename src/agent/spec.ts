@@ -42,6 +42,13 @@ export interface TargetTls {
   readonly verify?: boolean;
 }
 
+/** When a service closes by itself. */
+export type Expiry =
+  /** After the start of the agent. */
+  | { readonly afterMs: number }
+  /** At a moment, milliseconds since the epoch. */
+  | { readonly at: number };
+
 /** One service of the file, with every default filled in. */
 export interface ServiceSpec {
   /** The key under `services:`. */
@@ -65,6 +72,7 @@ export interface ServiceSpec {
   readonly proxyProtocol: boolean;
   readonly targetTls: TargetTls;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly expires: Expiry | undefined;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
 }

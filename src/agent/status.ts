@@ -29,6 +29,8 @@ export interface LeaseStatus extends PublicAddress {
   lease?: string;
   /** When a visit to the public address last proved that visitors get through (ISO). */
   provenAt?: string;
+  /** When the service closes by itself (ISO). */
+  expiresAt?: string;
   error?: ErrorSummary;
   /** Visitors connected now. */
   visitors: number;

@@ -5,6 +5,7 @@ import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { Scope } from '../lib/scope.js';
 import type { PortalEvent } from '../reconcile/events.js';
+import { ExpiryClock } from '../reconcile/expiry.js';
 import { createRunner, type Runner } from '../reconcile/runner.js';
 import type { Context, ExitCode } from './context.js';
 import { controlPlace, type AgentKey } from './control/address.js';
@@ -63,7 +64,8 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const history = new History();
   const log = historyLogger(history);
   const desired = job.select(job.desired);
-  const expected = expectedLeases(desired);
+  const current = new ExpiryClock(Date.now()).unexpired(desired);
+  const expected = expectedLeases(current);
   const noteStart = noticeHopelessStart(expected, () =>
     ask(new PortalError('all_failed', 'no service could be started')),
   );
@@ -114,6 +116,8 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const needsCa = desired.services.some(({ tls }) => tls.source === 'local');
   const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, { log })).certificateFile } : {};
   job.reporter.begin(expected);
+  for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
+    job.reporter.warning(`${service} has expired and is not published; give it a later \`expires\``);
   emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));

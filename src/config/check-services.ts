@@ -47,6 +47,7 @@ function checkOptions(
   checkRoutes(root, [...path, 'routes'], ownPort, report);
   checkAccess(root, [...path, 'access'], report);
   checkVia(root, path, service, report);
+  checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);
   checkTls([...path, 'tls'], child(service, 'tls'), report);
   checkAlpn([...path, 'alpn'], child(service, 'alpn'), report);
   checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);
@@ -214,4 +215,10 @@ function checkHostname(root: Tree, path: Path, hostname: Tree | undefined, repor
     message: `${shown(root, path)} is not a domain of your own`,
     hint: 'Write it in full, as in shop.example.com. For a name at the relay there is `name`.',
   });
+}
+
+/** A day that no calendar has fits the schema's pattern. */
+function checkExpires(path: Path, text: string | undefined, report: Report): void {
+  if (text === undefined || /^\d+[smhd]$/.test(text) || !/^\d{4}-/.test(text)) return;
+  if (Number.isNaN(Date.parse(text))) report(path, { message: 'there is no such day or time' });
 }

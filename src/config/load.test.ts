@@ -96,6 +96,7 @@ describe('what becomes of it', () => {
           carrier: 'raw',
           tls: { source: 'local' },
           metadata: {},
+          expires: undefined,
           relays: [embedded],
         },
       ],
@@ -103,6 +104,15 @@ describe('what becomes of it', () => {
     expect(effective).toEqual({ version: 1, services: { web: 3000 } });
     expect(inputs).toEqual(['portal.yaml', 'portal.local.yaml', '.env'].map((name) => join(dir, name)));
     expect(warnings).toEqual([]);
+  });
+
+  it.each([
+    ['30m', { afterMs: 1_800_000 }],
+    ['7d', { afterMs: 604_800_000 }],
+    ['2027-01-31T18:00:00+01:00', { at: Date.UTC(2027, 0, 31, 17) }],
+  ])('reads when a service expires: %s', async (text, expires) => {
+    await files({ 'portal.yaml': `version: 1\nservices: { a: { target: 1, expires: ${text} } }` });
+    expect((await loaded()).desired.services).toMatchObject([{ expires }]);
   });
 
   it('makes every path absolute, from the directory of the file', async () => {

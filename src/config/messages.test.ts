@@ -161,6 +161,7 @@ it.each([
     '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
   ],
   ['  a: { target: 1, metadata: { build: 42 } }', '`build` must be text | Put the value in quotes.'],
+  ['  a: { target: 1, expires: 2027-13-45T18:00:00Z }', 'there is no such day or time'],
   [
     '  a: { target: 1, expires: soon }',
     '"soon" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { RelaySpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
+import type { Expiry, RelaySpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
@@ -74,8 +74,16 @@ function serviceSpec(
     proxyProtocol: options.proxyProtocol === 'v2',
     targetTls: targetTlsSpec(options.targetTls),
     metadata: options.metadata ?? {},
+    expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     relays: options.relays?.map(relay) ?? pool,
   };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function expiryOf(text: string): Expiry {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  return unit === undefined ? { at: Date.parse(text) } : { afterMs: Number(count) * UNIT_MS[unit]! };
 }
 
 /** What `check.ts` let through: a source, or both files. */

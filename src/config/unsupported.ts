@@ -38,11 +38,6 @@ export const UNSUPPORTED: readonly Row[] = [
     instead: 'a target counts as well while it takes connections',
   },
   {
-    path: [...SERVICE, 'expires'],
-    what: 'expires',
-    instead: 'a service runs until it is removed or `portal down`',
-  },
-  {
     path: [...SERVICE, 'carrier'],
     when: (text) => text === 'ws',
     exceptMode: 'udp',

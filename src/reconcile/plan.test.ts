@@ -22,6 +22,7 @@ function spec(service: string, over: Partial<ServiceSpec> = {}): ServiceSpec {
     carrier: 'raw',
     tls: { source: 'local' },
     metadata: {},
+    expires: undefined,
     relays: [r1],
     ...over,
   };

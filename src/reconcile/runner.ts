@@ -5,14 +5,16 @@ import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
 import { relayKey, type RelaySpec } from '../agent/spec.js';
-import type { Phase } from '../agent/status.js';
+import type { LeaseStatus, Phase } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
 import type { Drain } from '../net/splice.js';
 import { deferred, delay, type Deferred } from '../lib/wait.js';
-import type { AgentStatus, PortalEvent, ProblemSummary, ServiceAddresses } from './events.js';
+import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
+import { Announcer } from './announce.js';
+import { ExpiryClock } from './expiry.js';
 import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec } from './relays.js';
 
@@ -65,16 +67,20 @@ export class Runner {
   /** Leases that left #active and let their visitors finish. */
   readonly #draining = new Map<AgentLease, Promise<void>>();
   readonly #settling = new Map<AgentLease, Deferred<void>>();
+  /** As it was asked for, services whose time is over included. */
   #desired: Desired | undefined;
+  readonly #clock: ExpiryClock;
+  readonly #announce: Announcer;
   #next: { desired: Desired; done: Deferred<void> } | undefined;
   #passes: Promise<void> | undefined;
   #revision = 0;
   #rejected: ProblemSummary[] = [];
-  #readyTold = false;
   #stopping: Promise<void> | undefined;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
+    this.#clock = new ExpiryClock(this.#startedAt.getTime());
+    this.#announce = new Announcer(options.emit);
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
       acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
@@ -108,7 +114,7 @@ export class Runner {
 
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
-    return plan(desired, this.#leases());
+    return plan(this.#clock.unexpired(desired), this.#leases());
   }
 
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
@@ -126,8 +132,13 @@ export class Runner {
       rejected: this.#rejected,
       ...(ca === undefined ? {} : { ca }),
       relays: this.#pool.status(),
-      leases: leases.map((lease) => lease.status()),
+      leases: leases.map((lease) => this.#statusOf(lease)),
     };
+  }
+
+  #statusOf(lease: AgentLease): LeaseStatus {
+    const at = this.#clock.expiresAt(lease.spec.expires);
+    return { ...lease.status(), ...(at !== undefined && { expiresAt: new Date(at).toISOString() }) };
   }
 
   /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
@@ -162,9 +173,11 @@ export class Runner {
 
   async #pass(desired: Desired): Promise<void> {
     const startedAt = performance.now();
-    const wanted = placements(desired);
-    const actions = plan(desired, this.#leases());
+    const current = this.#clock.unexpired(desired);
+    const wanted = placements(current);
+    const actions = plan(current, this.#leases());
     this.#desired = desired;
+    this.#clock.watch(desired, () => void this.apply(desired));
     this.#rejected = [];
     for (const spec of desired.relays) this.#pool.ensure(spec);
     const settled: Promise<void>[] = [];
@@ -218,7 +231,7 @@ export class Runner {
       log: this.#options.log,
     });
     this.#active.set(key, { relay, lease, retiring: false });
-    this.#tellLease(lease);
+    this.#announce.lease(lease);
     this.#pool.ensure(relay).add(lease);
     return lease;
   }
@@ -254,7 +267,7 @@ export class Runner {
   }
 
   #phaseChanged(lease: AgentLease): void {
-    this.#tellLease(lease);
+    this.#announce.lease(lease);
     if (SETTLED.has(lease.phase)) this.#settling.get(lease)?.resolve();
     if (lease.phase !== 'ready') return;
     this.#retire();
@@ -268,34 +281,9 @@ export class Runner {
     return outcome.promise.finally(() => this.#settling.delete(lease));
   }
 
-  #tellLease(lease: AgentLease): void {
-    const { id, address, error, phase, spec, relay } = lease;
-    this.#options.emit({
-      event: 'lease',
-      service: spec.service,
-      relay,
-      phase,
-      ...(id === undefined ? {} : { lease: id }),
-      ...address,
-      ...(error === undefined ? {} : { error }),
-    });
-  }
-
-  /** `ready` is said once: when all first leases are through. */
   #tellReady(): void {
     const running = [...this.#active.values()].filter(({ retiring }) => !retiring);
-    if (this.#readyTold || this.#stopping || running.length === 0) return;
-    if (!running.every(({ lease }) => lease.phase === 'ready')) return;
-    this.#readyTold = true;
-    const services: Record<string, ServiceAddresses> = {};
-    for (const { lease } of running) {
-      const addresses = (services[lease.spec.service] ??= { urls: [], tcp: [], udp: [] });
-      const { url, tcpAddr, udpAddr } = lease.address;
-      if (url !== undefined) addresses.urls.push(url);
-      if (tcpAddr !== undefined) addresses.tcp.push(tcpAddr);
-      if (udpAddr !== undefined) addresses.udp.push(udpAddr);
-    }
-    this.#options.emit({ event: 'ready', services });
+    if (!this.#stopping) this.#announce.ready(running.map(({ lease }) => lease));
   }
 
   #allLeases(): AgentLease[] {
@@ -311,6 +299,7 @@ export class Runner {
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
+    this.#clock.stop();
     const drain = { ms: drainMs, quietMs: QUIET_MS };
     // Those that are draining already get no longer than the rest.
     const shortened = [...this.#draining.keys()].map((lease) => lease.close(drain));

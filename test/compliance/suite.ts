@@ -148,7 +148,7 @@ async function published(mode: ModeUnderTest, at?: TestRelay): Promise<Published
   const here = at ?? (await relay(PORTS));
   const local = await mode.start('alpha');
   const one = await agent();
-  const spec = withTarget(service('app', local.port, { mode: mode.mode }), local.port);
+  const spec = withTarget(service('app', local.port, { mode: mode.mode, alpn: 'auto' }), local.port);
   await one.runner.apply(desired([here.spec], spec));
   const ready = await one.event('lease', ({ phase }) => phase === 'ready');
   return {

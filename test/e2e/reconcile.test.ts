@@ -164,3 +164,24 @@ describe('stopping', () => {
     await vi.waitFor(() => expect(at.counts()).toMatchObject({ sessions: 0, leases: 0, visitors: 0 }));
   });
 });
+
+it('closes a service when its time is over, and leaves the others', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const one = await agent();
+  const wanted = desired(
+    [at.spec],
+    service('brief', port, { expires: { at: Date.now() + 1_500 } }),
+    service('gone', port, { expires: { at: 0 } }),
+    service('lasting', port),
+  );
+  await one.runner.apply(wanted);
+  await one.event('ready');
+  const [brief] = (await one.runner.status()).leases;
+  expect(brief).toMatchObject({ service: 'brief', phase: 'ready', expiresAt: expect.any(String) as string });
+  await one.event('lease', (lease) => lease.service === 'brief' && lease.phase === 'closed');
+  expect(await one.event('applied', ({ closed }) => closed.length > 0)).toMatchObject({ closed: ['brief'] });
+  expect(await get(at, 'lasting.localhost', one.ca)).toMatchObject({ status: 200 });
+  expect(one.runner.plan(wanted).map(({ kind }) => kind)).toEqual(['keep']);
+  expect(one.events).not.toContainEqual(expect.objectContaining({ service: 'gone' }));
+});

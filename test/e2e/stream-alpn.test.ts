@@ -25,7 +25,7 @@ const NO_PROTOCOL = { code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' };
 async function published(target: number | string, over: Parameters<typeof service>[2] = {}) {
   const at = await relay();
   const { runner, ca, event } = await agent();
-  const spec = service('web', target, over);
+  const spec = service('web', target, { alpn: 'auto', ...over });
   await runner.apply(desired([at.spec], spec));
   await event('lease', ({ phase }) => phase === 'ready');
   return {

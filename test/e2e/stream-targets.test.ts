@@ -15,7 +15,7 @@ import { agent, desired, get, readAll, relay, service, temporaryFolder, visit } 
 async function published(target: number | string, over: Parameters<typeof service>[2] = {}) {
   const at = await relay({ ports: { tcp: 'any' } });
   const { runner, ca, event } = await agent();
-  const spec = service('web', target, over);
+  const spec = service('web', target, { alpn: 'auto', ...over });
   await runner.apply(desired([at.spec], spec));
   await event('lease', ({ phase }) => phase === 'ready');
   return {

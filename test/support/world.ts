@@ -115,6 +115,7 @@ export async function agent(
   };
 }
 
+/** A stream offers HTTP/1.1 unless told otherwise, so that no target is asked what it speaks before its first visitor. */
 export function service(name: string, target: number | string, over: Partial<ServiceSpec> = {}): ServiceSpec {
   return {
     service: name,
@@ -122,7 +123,7 @@ export function service(name: string, target: number | string, over: Partial<Ser
     mode: 'stream',
     target: parseTarget(target),
     routes: [],
-    alpn: 'auto',
+    alpn: over.mode === 'http' ? 'auto' : ['http/1.1'],
     hostname: undefined,
     port: undefined,
     proxyProtocol: false,
@@ -130,6 +131,7 @@ export function service(name: string, target: number | string, over: Partial<Ser
     carrier: 'raw',
     tls: { source: 'local' },
     metadata: {},
+    expires: undefined,
     relays: [],
     ...over,
   };
