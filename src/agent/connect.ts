@@ -118,7 +118,8 @@ export const UNTRUSTED: ReadonlySet<string> = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
 
-function connectError(error: unknown, url: string): PortalError {
+/** What kept a relay from being reached, in words of ours. */
+export function connectError(error: unknown, url: string): PortalError {
   if (error instanceof PortalError && error.code !== 'internal') return error;
   const system = systemCode(error);
   const reason = asPortalError(error).message;

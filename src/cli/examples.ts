@@ -53,6 +53,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       does: "the same, with a certificate of Let's Encrypt",
     },
   ],
+  doctor: [{ run: 'portal doctor', does: 'what is missing, and what to do about it' }],
   completion: [
     { run: 'portal completion bash > ~/.local/share/bash-completion/completions/portal', does: 'bash' },
     { run: 'portal completion zsh > "${fpath[1]}/_portal"', does: 'zsh' },

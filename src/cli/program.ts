@@ -55,6 +55,12 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
 
   program.commandsGroup('Tools:');
   program
+    .command('doctor')
+    .description('look at everything the configuration needs, and say what is missing')
+    .addOption(file())
+    .addOption(list('--dns <address>', "DNS server to ask (repeatable; default: the system's)"))
+    .action(execute(() => import('./commands/doctor.js')));
+  program
     .command('schema')
     .description('print the JSON schema of portal.yaml')
     .action(execute(() => import('./commands/schema.js')));

@@ -4,6 +4,7 @@ import pLimit from 'p-limit';
 import { PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
+import { PROOF_LABEL, PROOF_PREFIX } from '../protocol/domains.js';
 
 /**
  * Who may answer for a hostname outside the relay's domain: the identity that a TXT record of the hostname names.
@@ -39,14 +40,13 @@ type Finding =
   /** DNS does not answer: nothing is known. */
   | { readonly kind: 'unknown'; readonly reason: string };
 
-const PREFIX = 'portal-address=';
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 /** c-ares' words for: the name is not there, or has no such record. */
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
 
 /** The record that proves `hostname` for an identity, as it is written in a zone. */
 export function proofRecord(hostname: string, address: string): string {
-  return `_portal.${hostname}. TXT "${PREFIX}${address}"`;
+  return `${PROOF_LABEL}.${hostname}. TXT "${PROOF_PREFIX}${address}"`;
 }
 
 export class DomainProofs {
@@ -117,8 +117,8 @@ export class DomainProofs {
     try {
       const values = await this.#records(hostname);
       const named = values
-        .filter((value) => value.startsWith(PREFIX))
-        .map((value) => value.slice(PREFIX.length));
+        .filter((value) => value.startsWith(PROOF_PREFIX))
+        .map((value) => value.slice(PROOF_PREFIX.length));
       if (!named.some((other) => other.trim().toLowerCase() === address.toLowerCase()))
         return { kind: 'absent', others: named.length };
       this.#provenAt.set(keyOf(hostname, address), Date.now());
@@ -135,7 +135,11 @@ export class DomainProofs {
     if (!asking) {
       const ask = async (): Promise<string[]> => {
         const { domainLookupMs } = this.#options.bounds;
-        const records = await within(this.#resolver.resolveTxt(`_portal.${hostname}`), domainLookupMs, 'DNS');
+        const records = await within(
+          this.#resolver.resolveTxt(`${PROOF_LABEL}.${hostname}`),
+          domainLookupMs,
+          'DNS',
+        );
         // A long text is cut into strings of 255 bytes, which belong together (RFC 7208 §3.3 says so for SPF).
         return records.map((strings) => strings.join('').trim());
       };

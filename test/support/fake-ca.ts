@@ -33,7 +33,12 @@ export async function refusingCa(refusal: () => Refusal): Promise<FakeCa> {
       response.setHeader('replay-nonce', `nonce${++nonce}`);
       request.resume().once('end', () => {
         if (request.url === '/dir') {
-          const directory = { newNonce: url('/nonce'), newAccount: url('/account'), newOrder: url('/order') };
+          const directory = {
+            newNonce: url('/nonce'),
+            newAccount: url('/account'),
+            newOrder: url('/order'),
+            meta: { caaIdentities: ['ca.test'] },
+          };
           response.end(JSON.stringify(directory));
         } else if (request.url === '/nonce') {
           response.end();

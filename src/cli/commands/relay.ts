@@ -1,10 +1,9 @@
 import { join, resolve } from 'node:path';
 import { loadIdentity } from '../../identity/file.js';
-import { isIP } from 'node:net';
-import { PortalError } from '../../lib/errors.js';
 import type { PortRange } from '../../relay/ports.js';
 import { startRelay } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { dnsServers } from '../dns-servers.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
@@ -30,7 +29,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
   const log = await relayLogger(context.stderr, options.logLevel);
-  const dnsServers = options.dns?.map(dnsServer);
+  const servers = options.dns && dnsServers(options.dns);
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
@@ -42,7 +41,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       port,
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
       ...certificate.options,
-      ...(dnsServers && { dnsServers }),
+      ...(servers && { dnsServers: servers }),
       ports: {
         ...(options.tcpPorts && { tcp: options.tcpPorts }),
         ...(options.udpPorts && { udp: options.udpPorts }),
@@ -82,17 +81,6 @@ function tellListening(context: Context, { url, domain, ca }: Listening): void {
   context.stderr.line(
     `certificate of the local CA ${ca}; agents elsewhere name it: relays: { urls: [{ url, ca }] }`,
   );
-}
-
-/** `address` or `address:port`, as node's resolver takes it. */
-function dnsServer(text: string): string {
-  const [, six, four, port] = /^(?:\[(.+)\]|([\d.]+)):(\d{1,5})$/.exec(text) ?? [];
-  const number = Number(port);
-  if (isIP(text) !== 0) return text;
-  if (isIP(six ?? four ?? '') !== 0 && number >= 1 && number <= 65_535) return text;
-  throw new PortalError('usage', `--dns: ${text} is not the address of a DNS server`, {
-    hint: 'For example 127.0.0.1, 127.0.0.1:5353 or [::1]:53.',
-  });
 }
 
 function stopAsked(signal: AbortSignal): Promise<void> {

@@ -43,6 +43,23 @@ export function trustCommands(machine: Machine, certificate: TrustedCertificate)
   return onLinux(machine, certificate);
 }
 
+/** How to find out whether this machine trusts the certificate already. */
+export type SystemTrust =
+  /** It does if this file is the certificate. */
+  | { readonly kind: 'file'; readonly file: string }
+  /** It does if this succeeds. */
+  | { readonly kind: 'command'; readonly command: CommandLine }
+  | { readonly kind: 'unknown' };
+
+export function systemTrust({ platform, exists }: Machine, certificate: TrustedCertificate): SystemTrust {
+  const { file, thumbprint } = certificate;
+  if (platform === 'darwin') return { kind: 'command', command: ['security', 'verify-cert', '-c', file] };
+  if (platform === 'win32')
+    return { kind: 'command', command: ['certutil', '-user', '-verifystore', 'Root', thumbprint] };
+  const store = LINUX_STORES.find(({ folder }) => exists(folder));
+  return store ? { kind: 'file', file: posix.join(store.folder, ANCHOR) } : { kind: 'unknown' };
+}
+
 function onMac({ home }: Machine, { file, thumbprint }: TrustedCertificate): TrustCommands {
   const keychain = posix.join(home, 'Library/Keychains/login.keychain-db');
   return {

@@ -1,0 +1,135 @@
+import { isIP } from 'node:net';
+import pLimit from 'p-limit';
+import { relayKey, type RelaySpec } from '../../agent/spec.js';
+import type { Desired } from '../../config/desired.js';
+import { PortalError } from '../../lib/errors.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { checkAgent } from '../doctor/agent.js';
+import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
+import { Names } from '../doctor/names.js';
+import { checkRelay } from '../doctor/relay.js';
+import { Subject, type Finding, type Level } from '../doctor/report.js';
+import { checkService } from '../doctor/service.js';
+import { dnsServers } from '../dns-servers.js';
+import { findAgent } from '../find-agent.js';
+import { load, loadOptions } from '../load.js';
+import { printEvent } from '../print.js';
+import { createStyle, printable } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+  /** DNS servers, as typed. */
+  readonly dns?: readonly string[];
+}
+
+/** Relays and services that are looked at at a time. */
+const AT_A_TIME = 8;
+
+/** Looks at everything a configuration needs, in the order in which it is needed. */
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const names = new Names(dnsServers(options.dns ?? []));
+  const telling = new Telling(context);
+  const { desired, file, warnings } = await load(loadOptions(context, options.file));
+  const configuration = new Subject('configuration');
+  configuration.ok('configuration.valid', `${file}: ${count(desired.services.length, 'service')}`);
+  for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
+  telling.tell(configuration);
+
+  const { paths } = context;
+  const identityFile = desired.identityFile ?? paths.identityFile;
+  const identity = await checkIdentity(identityFile);
+  telling.tell(identity.subject);
+  telling.tell(await checkFolders(paths, identityFile, desired));
+  if (desired.services.some(({ tls }) => tls.source === 'local'))
+    telling.tell(await checkLocalCa(paths, context.env));
+
+  const agent = await runningAgent(context, options.file);
+  const limit = pLimit(AT_A_TIME);
+  const relays = relaysOf(desired).map((spec) => {
+    const services = desired.services.filter((service) =>
+      service.relays.some((other) => relayKey(other) === relayKey(spec)),
+    );
+    return limit(() => checkRelay(spec, services, names, agent?.runs ?? false));
+  });
+  for (const relay of relays) telling.tell((await relay).subject);
+  const facts = (await Promise.all(relays)).map((relay) => relay.facts);
+  const services = desired.services.map((spec) => {
+    const keys = new Set(spec.relays.map(relayKey));
+    // One that is named by its address gives out no names, and has been told of.
+    const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
+    return limit(() =>
+      checkService(spec, { names, relays: own, address: identity.address, acmeDir: paths.acmeDir }),
+    );
+  });
+  for (const service of services) telling.tell(await service);
+  if (agent) telling.tell(agent.subject);
+  return telling.end();
+}
+
+async function runningAgent(
+  context: Context,
+  file: string | undefined,
+): Promise<{ subject: Subject; runs: boolean } | undefined> {
+  try {
+    return await checkAgent(await findAgent(context, file));
+  } catch (error) {
+    // Standard input has no agent.
+    if (error instanceof PortalError && error.code === 'usage') return undefined;
+    throw error;
+  }
+}
+
+/** Every relay that is named, each once. */
+function relaysOf({ relays, services }: Desired): RelaySpec[] {
+  const all = [...relays, ...services.flatMap((service) => service.relays)];
+  return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
+}
+
+const SIGNS: Readonly<Record<Level, string>> = { ok: '✓', warning: '!', problem: '✗' };
+
+/** Says what was found, and counts it. */
+class Telling {
+  readonly #context: Context;
+  readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0 };
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  tell(subject: Subject): void {
+    const { stdout, json } = this.#context;
+    const { bold } = createStyle(stdout.color);
+    if (!json && subject.findings.length > 0) stdout.line(bold(printable(subject.about)));
+    for (const finding of subject.findings) {
+      this.#counts[finding.level]++;
+      if (json) printEvent(this.#context, 'check', finding);
+      else this.#line(finding);
+    }
+  }
+
+  /** Sums up. */
+  end(): ExitCode {
+    const { stdout, json } = this.#context;
+    const { ok, warning, problem } = this.#counts;
+    if (json) printEvent(this.#context, 'checked', { ok, warnings: warning, problems: problem });
+    else {
+      stdout.line();
+      stdout.line(
+        problem + warning === 0
+          ? 'nothing is wrong'
+          : `${count(problem, 'problem')}, ${count(warning, 'warning')}`,
+      );
+    }
+    return problem > 0 ? 1 : 0;
+  }
+
+  #line({ level, message, hint }: Finding): void {
+    const { stdout } = this.#context;
+    const { green, yellow, red, dim } = createStyle(stdout.color);
+    const paint = { ok: green, warning: yellow, problem: red }[level];
+    stdout.line(`  ${paint(SIGNS[level])} ${printable(message)}`);
+    if (hint !== undefined) stdout.line(dim(`    ${printable(hint)}`));
+  }
+}
+
+const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,40 @@
+import type { LeaseStatus } from '../../agent/status.js';
+import { PortalError } from '../../lib/errors.js';
+import type { AgentStatus } from '../../reconcile/events.js';
+import type { ControlClient } from '../control/client.js';
+import { Subject } from './report.js';
+
+/** What an agent that runs says itself: it is asked to visit every service anew. */
+
+export async function checkAgent(agent: ControlClient): Promise<{ subject: Subject; runs: boolean }> {
+  const subject = new Subject('agent');
+  let status: AgentStatus;
+  try {
+    status = await agent.prove();
+  } catch (error) {
+    const isAbsent = error instanceof PortalError && error.code === 'not_running';
+    if (isAbsent) subject.ok('agent.running', 'none runs for this file; `portal up` starts one');
+    else subject.failed('agent.running', error);
+    return { subject, runs: !isAbsent };
+  }
+  subject.ok('agent.running', `pid ${status.pid}, revision ${status.revision}`);
+  if (status.rejected.length > 0)
+    subject.warning('agent.revision', 'the file on disk was refused; what runs is the last good one');
+  for (const lease of status.leases) checkLease(lease, subject);
+  return { subject, runs: true };
+}
+
+function checkLease(lease: LeaseStatus, subject: Subject): void {
+  const { service, relay, phase, error, provenAt, certificate } = lease;
+  const name = `${service} on ${relay}`;
+  const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
+  if (phase === 'ready')
+    subject.ok('agent.lease', `${name}: visitors of ${address} get through, proven ${provenAt ?? 'never'}`);
+  else subject.problem('agent.lease', `${name} is ${phase}${error ? `: ${error.message}` : ''}`, error?.hint);
+  if (certificate?.error)
+    subject.warning(
+      'agent.certificate',
+      `${name}: no new certificate: ${certificate.error.message}`,
+      [certificate.error.hint, `It is tried again at ${certificate.nextAt}.`].filter(Boolean).join(' '),
+    );
+}

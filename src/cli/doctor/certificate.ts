@@ -1,0 +1,127 @@
+import { readCertificateFiles } from '../../certificates/files.js';
+import { covers } from '../../certificates/local-names.js';
+import { AcmeStore } from '../../certificates/acme/store.js';
+import { exchange } from '../../certificates/acme/transport.js';
+import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import { readFile } from 'node:fs/promises';
+import type { Subject } from './report.js';
+import type { ServiceContext } from './service.js';
+
+/** Whether a hostname's certificate is there, or what stands in its way. */
+
+const SOON_MS = 14 * 24 * 3_600_000;
+
+export async function checkCertificate(
+  tls: TlsSpec,
+  hostname: string,
+  context: ServiceContext,
+  subject: Subject,
+): Promise<void> {
+  if (tls.source === 'files') return checkFiles(tls, hostname, subject);
+  if (tls.source === 'acme') return checkAcme(tls, hostname, context, subject);
+  if (covers(hostname)) subject.ok('service.certificate', `the local CA makes one for ${hostname}`);
+  else
+    subject.problem(
+      'service.certificate',
+      `the local CA makes none for ${hostname}`,
+      'Have a public CA make it, `tls: acme`, or bring your own, `tls: { cert, key }`.',
+    );
+}
+
+async function checkFiles(
+  tls: Extract<TlsSpec, { source: 'files' }>,
+  hostname: string,
+  subject: Subject,
+): Promise<void> {
+  try {
+    const { notAfter } = await readCertificateFiles(tls, hostname);
+    const message = `${tls.certFile} is good for ${hostname} until ${notAfter.toISOString()}`;
+    if (notAfter.getTime() - Date.now() < SOON_MS)
+      subject.warning('service.certificate', message, 'Renew it; a new file is taken up by itself.');
+    else subject.ok('service.certificate', message);
+  } catch (error) {
+    subject.failed('service.certificate', error);
+  }
+}
+
+async function checkAcme(
+  spec: AcmeSpec,
+  hostname: string,
+  { acmeDir, names, relays }: ServiceContext,
+  subject: Subject,
+): Promise<void> {
+  try {
+    const stored = await new AcmeStore(acmeDir, spec.directory).read(hostname);
+    if (!stored) subject.ok('service.certificate', `none for ${hostname} yet; it is ordered on first use`);
+    else if (stored.notAfter.getTime() > Date.now())
+      subject.ok(
+        'service.certificate',
+        `one for ${hostname} is stored, good until ${stored.notAfter.toISOString()}`,
+      );
+    else
+      subject.warning(
+        'service.certificate',
+        `the one that is stored for ${hostname} has expired on ${stored.notAfter.toISOString()}`,
+        'A new one is ordered by itself while `portal up` runs.',
+      );
+  } catch (error) {
+    subject.failed('service.certificate', error);
+  }
+  let identities: readonly string[] = [];
+  try {
+    identities = await caaIdentities(spec);
+    subject.ok('service.acme', `the CA at ${new URL(spec.directory).host} answers`);
+  } catch (error) {
+    subject.failed('service.acme', error);
+  }
+  for (const { port, key } of relays) {
+    if (port === 443 || spec.directory !== LETS_ENCRYPT) continue;
+    subject.problem(
+      'service.acme.port',
+      `Let's Encrypt validates on port 443, and ${key} is on port ${port}`,
+      'Use a relay on port 443, unless something in front of it passes port 443 on.',
+    );
+  }
+  const found = await names.caa(hostname).catch(() => undefined);
+  const allowed = found?.records.flatMap(({ issue }) =>
+    issue === undefined ? [] : [issue.split(';')[0]!.trim()],
+  );
+  if (!found || !allowed || allowed.length === 0 || identities.length === 0) return;
+  if (allowed.some((name) => identities.includes(name)))
+    subject.ok('service.caa', `the CAA records of ${found.domain} allow this CA`);
+  else
+    subject.problem(
+      'service.caa',
+      `the CAA records of ${found.domain} do not allow this CA, only ${allowed.filter(Boolean).join(', ') || 'none'}`,
+      `Add the record: ${found.domain}. CAA 0 issue "${identities[0]}"`,
+    );
+}
+
+/** Asks the CA for its directory; by what names CAA records call it. */
+async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly string[]> {
+  const trust =
+    caFile === undefined
+      ? undefined
+      : await readFile(caFile, 'utf8').catch((error: unknown) => {
+          throw new PortalError('acme_unreachable', `${caFile} cannot be read (${systemCode(error)})`, {
+            hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',
+          });
+        });
+  const wire = { signal: AbortSignal.timeout(10_000), ...(trust !== undefined && { trust }) };
+  const { status, text } = await exchange(wire, { url: directory, method: 'GET' });
+  const parsed = status === 200 ? tryJson(text) : undefined;
+  if (!parsed?.newOrder)
+    throw new PortalError('acme_unreachable', `${directory} is not the directory of a CA (HTTP ${status})`, {
+      hint: 'Correct `acme: { directory }`.',
+    });
+  return parsed.meta?.caaIdentities ?? [];
+}
+
+function tryJson(text: string): { newOrder?: string; meta?: { caaIdentities?: string[] } } | undefined {
+  try {
+    return JSON.parse(text) as { newOrder?: string };
+  } catch {
+    return undefined;
+  }
+}

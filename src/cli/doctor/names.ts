@@ -1,0 +1,66 @@
+import { promises as dns } from 'node:dns';
+import { isIP } from 'node:net';
+import { systemCode } from '../../lib/errors.js';
+import { within } from '../../lib/wait.js';
+
+const LOOKUP_MS = 5_000;
+const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
+
+export interface CaaRecord {
+  readonly issue?: string;
+  readonly issuewild?: string;
+}
+
+/** Questions to DNS, bounded. What is not there is an empty answer; that DNS does not answer is thrown. */
+export class Names {
+  readonly #resolver: dns.Resolver;
+  readonly #isSystem: boolean;
+
+  /** @param servers `address[:port]`; none: the system's */
+  constructor(servers: readonly string[]) {
+    this.#resolver = new dns.Resolver({ timeout: 2_000, tries: 2 });
+    this.#isSystem = servers.length === 0;
+    if (!this.#isSystem) this.#resolver.setServers(servers);
+  }
+
+  /** As programs of this machine find it: its hosts file included. */
+  async ofMachine(host: string): Promise<string[]> {
+    if (isIP(host) !== 0) return [host];
+    return orNone(async () => (await dns.lookup(host, { all: true })).map(({ address }) => address));
+  }
+
+  /** As DNS has it, aliases followed. */
+  async addresses(host: string): Promise<string[]> {
+    if (this.#isSystem && (host === 'localhost' || host.endsWith('.localhost')))
+      return this.ofMachine('localhost');
+    const [four, six] = await Promise.all([
+      orNone(() => this.#resolver.resolve4(host)),
+      orNone(() => this.#resolver.resolve6(host)),
+    ]);
+    return [...four, ...six];
+  }
+
+  async texts(name: string): Promise<string[]> {
+    return (await orNone(() => this.#resolver.resolveTxt(name))).map((strings) => strings.join(''));
+  }
+
+  /** The CAA records that count for `host`: its own, or those of the nearest domain above it (RFC 8659 §3). */
+  async caa(host: string): Promise<{ readonly domain: string; readonly records: CaaRecord[] } | undefined> {
+    const labels = host.split('.');
+    for (let from = 0; from < labels.length - 1; from++) {
+      const domain = labels.slice(from).join('.');
+      const records = await orNone(() => this.#resolver.resolveCaa(domain));
+      if (records.length > 0) return { domain, records };
+    }
+    return undefined;
+  }
+}
+
+async function orNone<T>(ask: () => Promise<T[]>): Promise<T[]> {
+  try {
+    return await within(ask(), LOOKUP_MS, 'DNS');
+  } catch (error) {
+    if (ABSENT.has(systemCode(error) ?? '')) return [];
+    throw error;
+  }
+}

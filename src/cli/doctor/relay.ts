@@ -1,0 +1,295 @@
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { connect, createServer, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connectError, serverNameOf } from '../../agent/connect.js';
+import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
+import { recoverAddress } from '../../identity/keys.js';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { within } from '../../lib/wait.js';
+import { PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
+import type { Names } from './names.js';
+import { Subject } from './report.js';
+
+/** One relay, from its name to what it offers. */
+
+const STEP_MS = 5_000;
+/** Clocks may differ by a minute for a challenge to be taken. */
+const MAX_SKEW_MS = 60_000;
+const NOTED_SKEW_MS = 10_000;
+const SOON_MS = 7 * 24 * 3_600_000;
+const MAX_DESCRIPTOR_BYTES = 256 * 1024;
+
+/** What services need to know of a relay. */
+export interface RelayFacts {
+  readonly key: string;
+  /** Names are given out below it. */
+  readonly domain: string;
+  readonly port: number;
+  readonly addresses: readonly string[];
+  readonly isEmbedded: boolean;
+}
+
+export interface RelayFindings {
+  readonly subject: Subject;
+  readonly facts: RelayFacts;
+}
+
+/** @param services those that are published on it */
+export async function checkRelay(
+  spec: RelaySpec,
+  services: readonly ServiceSpec[],
+  names: Names,
+  agentRuns: boolean,
+): Promise<RelayFindings> {
+  const subject = new Subject(`relay ${relayKey(spec)}`);
+  if (spec.kind === 'embedded') return checkEmbedded(spec, subject, agentRuns);
+  const url = new URL(spec.url);
+  const domain = url.hostname.replace(/^\[|\]$/g, '');
+  const facts = { key: relayKey(spec), domain, port: Number(url.port || 443), isEmbedded: false };
+  if (isIP(domain) !== 0) {
+    subject.problem(
+      'relay.name',
+      `${domain} is an address`,
+      'Name the relay by its own domain; it answers to no other.',
+    );
+    return { subject, facts: { ...facts, addresses: [domain] } };
+  }
+  const addresses = await names.ofMachine(domain).catch(() => []);
+  if (addresses.length === 0)
+    subject.problem(
+      'relay.dns',
+      `${domain} has no address in DNS`,
+      'Check the name, and whether this machine is online.',
+    );
+  else {
+    subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
+    await checkConnection(spec, url, services, subject);
+  }
+  return { subject, facts: { ...facts, addresses } };
+}
+
+async function checkEmbedded(
+  spec: Extract<RelaySpec, { kind: 'embedded' }>,
+  subject: Subject,
+  agentRuns: boolean,
+): Promise<RelayFindings> {
+  const { port, orAnyPort } = spec;
+  const facts = {
+    key: relayKey(spec),
+    domain: 'localhost',
+    port,
+    addresses: ['127.0.0.1', '::1'],
+    isEmbedded: true,
+  };
+  if (agentRuns) subject.ok('relay.port', 'it runs inside the agent');
+  else if (port === 0) subject.ok('relay.port', 'any free port');
+  else if (await isFree(port)) subject.ok('relay.port', `port ${port} is free`);
+  else if (orAnyPort) subject.warning('relay.port', `port ${port} is taken; another one will be`);
+  else
+    subject.problem(
+      'relay.port',
+      `port ${port} is taken`,
+      'Stop the program that holds it, or choose another: `relays: { embedded: { port: 8444 } }` (0: any free one).',
+    );
+  return { subject, facts };
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+async function checkConnection(
+  spec: Extract<RelaySpec, { kind: 'url' }>,
+  url: URL,
+  services: readonly ServiceSpec[],
+  subject: Subject,
+): Promise<void> {
+  let plain: Socket | undefined;
+  let step = 'relay.tcp';
+  try {
+    plain = await tcp(url);
+    subject.ok(step, `port ${url.port || 443} answers`);
+    step = 'relay.tls';
+    const secure = await tls(plain, url, await caOf(spec.caFile));
+    const end = new Date(secure.getPeerCertificate().valid_to);
+    if (end.getTime() - Date.now() < SOON_MS)
+      subject.warning(step, `its certificate ends on ${end.toISOString()}`, 'Tell its operator.');
+    else subject.ok(step, `its certificate is trusted, until ${end.toISOString()}`);
+    step = 'relay.descriptor';
+    checkDescriptor(await describe(secure, url), url, services, subject);
+  } catch (error) {
+    subject.failed(
+      step,
+      error instanceof PortalError && error.code !== 'internal' ? error : connectError(error, spec.url),
+    );
+  } finally {
+    plain?.destroy();
+  }
+}
+
+async function tcp(url: URL): Promise<Socket> {
+  const socket = connect({ host: url.hostname, port: Number(url.port || 443) });
+  const connected = new Promise<void>((resolve, reject) =>
+    socket.once('connect', resolve).once('error', reject),
+  );
+  try {
+    await within(connected, STEP_MS, `a connection to ${url.host}`);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+async function tls(plain: Socket, url: URL, ca: string | undefined): Promise<TLSSocket> {
+  const secure = connectTls({
+    socket: plain,
+    ...serverNameOf(url),
+    ALPNProtocols: ['http/1.1'],
+    ...(ca !== undefined && { ca }),
+  });
+  const done = new Promise<void>((resolve, reject) => {
+    secure.once('secureConnect', resolve).once('error', reject);
+    secure.once('close', () =>
+      reject(new PortalError('relay_unreachable', `${url.host} closed the TLS handshake`)),
+    );
+  });
+  await within(done, STEP_MS, `the TLS handshake with ${url.host}`);
+  secure.on('error', () => undefined);
+  return secure;
+}
+
+async function caOf(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new PortalError('relay_untrusted', `its CA file ${file} cannot be read (${systemCode(error)})`, {
+      hint: 'Check the path after `ca:`; it is relative to the file that names it.',
+    });
+  }
+}
+
+interface Described {
+  readonly status: number;
+  readonly text: string;
+  /** How far the relay's clock is ahead of ours, as far as it says. */
+  readonly skewMs: number | undefined;
+}
+
+async function describe(secure: TLSSocket, url: URL): Promise<Described> {
+  const sentAt = Date.now();
+  const answer = new Promise<Described>((resolve, reject) => {
+    const outgoing = request({
+      createConnection: () => secure,
+      host: url.hostname,
+      path: PATHS.relay,
+      headers: { host: url.host, connection: 'close' },
+    });
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      const date = Date.parse(response.headers.date ?? '');
+      // Of whole seconds, cut off; and some of the way is gone by.
+      const now = (sentAt + Date.now()) / 2;
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        if (text.length > MAX_DESCRIPTOR_BYTES) response.destroy(new Error('its descriptor is too long'));
+      });
+      response.once('error', reject);
+      response.once('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          text,
+          skewMs: Number.isNaN(date) ? undefined : date + 500 - now,
+        }),
+      );
+    });
+    outgoing.end();
+  });
+  return within(answer, STEP_MS, 'its descriptor');
+}
+
+interface Descriptor {
+  readonly address: string;
+  readonly protocols: readonly number[];
+  readonly capabilities: readonly string[];
+  readonly carriers: readonly string[];
+}
+
+function checkDescriptor(
+  { status, text, skewMs }: Described,
+  url: URL,
+  services: readonly ServiceSpec[],
+  subject: Subject,
+): void {
+  checkClock(skewMs, subject);
+  const descriptor = status === 200 ? parse(text) : undefined;
+  if (!descriptor) {
+    const message = `${url.host} answers, and not as a relay does (HTTP ${status})`;
+    return subject.problem('relay.descriptor', message, 'Check the URL: something else is there.');
+  }
+  if (descriptor === 'forged')
+    return subject.problem(
+      'relay.descriptor',
+      'its descriptor is not signed by the key it names',
+      'Do not use it.',
+    );
+  subject.ok('relay.descriptor', `relay ${descriptor.address}, ${descriptor.capabilities.join(', ')}`);
+  if (!descriptor.protocols.includes(PROTOCOL_VERSION)) {
+    const spoken = descriptor.protocols.join(', ');
+    subject.problem(
+      'relay.protocol',
+      `it speaks version ${spoken} of the protocol, and this Portal version ${PROTOCOL_VERSION}`,
+      'Update the older one.',
+    );
+  }
+  for (const { service, mode, hostname, carrier } of services) {
+    const needs = hostname === undefined ? [mode] : [mode, 'hostname'];
+    const missing = needs.filter((capability) => !descriptor.capabilities.includes(capability));
+    if (mode !== 'udp' && !descriptor.carriers.includes(carrier)) missing.push(`carrier ${carrier}`);
+    if (missing.length > 0)
+      subject.problem(
+        'relay.capabilities',
+        `it does not offer what service ${service} needs: ${missing.join(', ')}`,
+        'Publish the service on another relay, or ask the operator of this one.',
+      );
+  }
+  return undefined;
+}
+
+function checkClock(skewMs: number | undefined, subject: Subject): void {
+  if (skewMs === undefined) return;
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  const message = `this machine's clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the relay's`;
+  const hint = 'Set the clock, or have it set over NTP: proofs of identity carry the time.';
+  if (Math.abs(skewMs) > MAX_SKEW_MS) subject.problem('relay.clock', message, hint);
+  else if (Math.abs(skewMs) > NOTED_SKEW_MS) subject.warning('relay.clock', message, hint);
+  else subject.ok('relay.clock', 'its clock and that of this machine agree');
+}
+
+function parse(text: string): Descriptor | 'forged' | undefined {
+  let value: Partial<Descriptor> & { signature?: unknown };
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { signature, ...signed } = value;
+  const { address, protocols, capabilities, carriers } = signed;
+  const isWhole = [protocols, capabilities, carriers].every(Array.isArray) && typeof address === 'string';
+  if (!isWhole || typeof signature !== 'string') return undefined;
+  try {
+    const signer = recoverAddress(JSON.stringify(signed), signature);
+    return signer.toLowerCase() === address.toLowerCase() ? (signed as Descriptor) : 'forged';
+  } catch (error) {
+    return asPortalError(error).code === 'unauthorized' ? 'forged' : undefined;
+  }
+}

@@ -1,0 +1,160 @@
+import type { Socket } from 'node:net';
+import { kindOf, targetsOf, type ServiceSpec } from '../../agent/spec.js';
+import { connectTarget, upstreamOf } from '../../agent/upstream.js';
+import { asPortalError } from '../../lib/errors.js';
+import { delay } from '../../lib/wait.js';
+import { formatTarget } from '../../net/target.js';
+import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
+import { checkCertificate } from './certificate.js';
+import type { Names } from './names.js';
+import type { RelayFacts } from './relay.js';
+import { Subject } from './report.js';
+
+/** One service: its target, its name in DNS, its certificate. */
+
+const ANSWER_MS = 1_500;
+
+export interface ServiceContext {
+  readonly names: Names;
+  /** The relays it is published on. */
+  readonly relays: readonly RelayFacts[];
+  /** Address of the identity, where there is one already. */
+  readonly address: string | undefined;
+  readonly acmeDir: string;
+}
+
+export async function checkService(spec: ServiceSpec, context: ServiceContext): Promise<Subject> {
+  const subject = new Subject(`service ${spec.service}`);
+  await checkTargets(spec, subject);
+  if (kindOf(spec.mode) !== 'tls') return subject;
+  if (spec.hostname === undefined) await checkNames(spec, context, subject);
+  else await checkOwnDomain(spec.hostname, context, subject);
+  const hostnames =
+    spec.hostname === undefined
+      ? context.relays.map(({ domain }) => `${spec.name}.${domain}`)
+      : [spec.hostname];
+  for (const hostname of new Set(hostnames)) await checkCertificate(spec.tls, hostname, context, subject);
+  return subject;
+}
+
+async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> {
+  for (const target of targetsOf(spec)) {
+    const shown = formatTarget(target);
+    if (spec.mode === 'udp') {
+      subject.ok('service.target', `${shown} is for datagrams; whether someone listens shows with the first`);
+      continue;
+    }
+    try {
+      const socket = await connectTarget(target, upstreamOf(spec));
+      const spoken = spec.mode === 'http' ? await speaksHttp(socket) : 'silence';
+      socket.destroy();
+      if (spoken === 'something else')
+        subject.problem(
+          'service.speaks',
+          `${shown} answers, and not in HTTP`,
+          'Mode http needs HTTP; for anything else there are the modes stream and tcp.',
+        );
+      else subject.ok('service.target', `${shown} answers${spoken === 'http' ? ' in HTTP' : ''}`);
+    } catch (error) {
+      const { message } = asPortalError(error);
+      subject.problem(
+        'service.target',
+        message,
+        'Start the service, or correct `target`. Visitors get a 503 page meanwhile.',
+      );
+    }
+  }
+}
+
+/** What a target answers to a request; HTTP/2 alone answers with a frame of its settings. */
+async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | 'silence'> {
+  const stop = new AbortController();
+  const first = new Promise<Buffer>((resolve) => {
+    socket.once('data', resolve);
+    socket.once('close', () => resolve(Buffer.alloc(0)));
+  });
+  socket.write(
+    'HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: portal-doctor\r\nConnection: close\r\n\r\n',
+  );
+  const silence = delay(ANSWER_MS, stop.signal).then(
+    () => Buffer.alloc(0),
+    () => Buffer.alloc(0),
+  );
+  const answer = await Promise.race([first, silence]);
+  stop.abort();
+  if (answer.length === 0) return 'silence';
+  const isSettings = answer.length > 3 && answer[3] === 4;
+  return answer.toString('latin1', 0, 5) === 'HTTP/' || isSettings ? 'http' : 'something else';
+}
+
+/** A name below the relay's domain leads visitors to the relay only if its operator saw to it. */
+async function checkNames(
+  { name }: ServiceSpec,
+  { names, relays }: ServiceContext,
+  subject: Subject,
+): Promise<void> {
+  for (const { domain, isEmbedded } of relays) {
+    if (isEmbedded || domain === 'localhost') continue;
+    const hostname = `${name}.${domain}`;
+    const addresses = await names.addresses(hostname).catch(() => undefined);
+    if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
+    else if (addresses.length > 0) subject.ok('service.dns', `${hostname} is ${addresses.join(', ')}`);
+    else
+      subject.problem(
+        'service.dns',
+        `${hostname} has no address in DNS, so visitors do not find it`,
+        `The operator of the relay adds a record for all names: *.${domain}.`,
+      );
+  }
+}
+
+async function checkOwnDomain(hostname: string, context: ServiceContext, subject: Subject): Promise<void> {
+  const { names, relays, address } = context;
+  const [relay] = relays;
+  const wanted = new Set(relays.flatMap(({ addresses }) => addresses));
+  const record = relay ? `${hostname}. CNAME ${relay.domain}.` : '';
+  const addresses = await names.addresses(hostname).catch(() => undefined);
+  const elsewhere = addresses?.filter((each) => !wanted.has(each)) ?? [];
+  if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
+  else if (addresses.length === 0)
+    subject.problem('service.dns', `${hostname} has no address in DNS`, `Create the record: ${record}`);
+  else if (elsewhere.length === addresses.length)
+    subject.problem(
+      'service.dns',
+      `${hostname} leads to ${elsewhere.join(', ')}, and not to the relay`,
+      `Create, in place of what is there, the record: ${record}`,
+    );
+  else if (elsewhere.length > 0)
+    subject.warning(
+      'service.dns',
+      `${hostname} leads to the relay, and to ${elsewhere.join(', ')} as well`,
+      'Remove the other records: visitors, and the CA, take any of them.',
+    );
+  else subject.ok('service.dns', `${hostname} leads to the relay`);
+
+  const proof = `${PROOF_LABEL}.${hostname}`;
+  if (address === undefined) {
+    subject.warning(
+      'service.proof',
+      `${proof} has to name your identity, which is not made yet`,
+      'Make it with `portal identity new`, and run this again.',
+    );
+    return;
+  }
+  const needed = `${proof}. TXT "${PROOF_PREFIX}${address}"`;
+  const texts = await names.texts(proof).catch(() => undefined);
+  const named = texts?.map((text) => text.trim()).filter((text) => text.startsWith(PROOF_PREFIX)) ?? [];
+  const isNamed = named.some(
+    (text) => text.slice(PROOF_PREFIX.length).trim().toLowerCase() === address.toLowerCase(),
+  );
+  if (texts === undefined) subject.warning('service.proof', `DNS does not answer for ${proof}`);
+  else if (isNamed) subject.ok('service.proof', `${proof} names your identity`);
+  else
+    subject.problem(
+      'service.proof',
+      named.length > 0
+        ? `${proof} names another identity`
+        : `${proof} has no record that names your identity`,
+      `Create the record: ${needed}`,
+    );
+}

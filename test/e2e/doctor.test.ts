@@ -1,0 +1,240 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { RecordType } from 'dns-packet';
+import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { loadIdentity } from '../../src/identity/file.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { signDescriptor } from '../../src/relay/descriptor.js';
+import { dnsServer, type Said } from '../support/dns-server.js';
+import { refusingCa } from '../support/fake-ca.js';
+import { freePorts } from '../support/pebble.js';
+import { httpService, relay, tcpService } from '../support/world.js';
+import { jsonLines, Person, type Line } from './cli-support.js';
+
+let person: Person;
+beforeEach(async () => {
+  person = await Person.create();
+});
+
+const write = (text: string): Promise<void> => writeFile(join(person.folder, 'portal.yaml'), text);
+
+interface Examined {
+  readonly code: number | null;
+  readonly lines: Line[];
+  /** Findings of one check, as `level: message`. */
+  readonly of: (check: string) => string[];
+  readonly hints: (check: string) => string;
+}
+
+async function examine(...args: string[]): Promise<Examined> {
+  const { code, stdout } = await person.run(['doctor', '--json', ...args]);
+  const lines = jsonLines(stdout);
+  const of = (check: string): Line[] => lines.filter((line) => line['check'] === check);
+  return {
+    code,
+    lines,
+    of: (check) => of(check).map(({ level, message }) => `${String(level)}: ${String(message)}`),
+    hints: (check) =>
+      of(check)
+        .map(({ hint }) => String(hint))
+        .join('\n'),
+  };
+}
+
+it('finds nothing wrong, and has an agent that runs prove it', async () => {
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
+  const before = await examine();
+  expect(before.code).toBe(0);
+  expect(before.of('service.target')).toEqual([`ok: 127.0.0.1:${port} answers`]);
+  expect(before.of('agent.running')[0]).toContain('none runs');
+  expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
+
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'])).code).toBe(0);
+  const startedAt = new Date().toISOString();
+  const { code, of } = await examine();
+  expect(code).toBe(0);
+  const [lease] = of('agent.lease');
+  expect(lease).toContain('ok: web on embedded:0: visitors of https://web.localhost');
+  expect(lease!.split('proven ')[1]! >= startedAt).toBe(true);
+});
+
+it('a configuration with errors is told as ever, with exit code 2', async () => {
+  await write('version: 1\nservices: { web: 70000 }\n');
+  const { code, lines } = await examine();
+  expect(code).toBe(2);
+  expect(lines).toMatchObject([{ event: 'rejected' }]);
+  expect((await person.run(['doctor', '-f', 'none.yaml'])).code).toBe(2);
+});
+
+it('names what is down: service, relay, identity, folders', async () => {
+  const [port, relayPort, ownPort] = await freePorts(3);
+  await mkdir(person.home, { recursive: true });
+  await writeFile(join(person.home, 'identity.json'), '{}', { mode: 0o644 });
+  await chmod(join(person.home, 'identity.json'), 0o644);
+  const taken = await tcpService(() => undefined);
+  await write(
+    `version: 1\nrelays:\n  urls: ['https://localhost:${relayPort}', 'https://127.0.0.1:${ownPort}']\n` +
+      `  embedded: { port: ${taken} }\nservices: { web: ${port} }\n`,
+  );
+  const { code, of, hints, lines } = await examine();
+  expect(code).toBe(1);
+  expect(of('identity.file')[0]).toMatch(/^problem: .*chmod 600/);
+  expect(of('service.target')[0]).toMatch(/^problem: /);
+  expect(of('relay.tcp')[0]).toMatch(/^problem: .*ECONNREFUSED/);
+  expect(of('relay.name')[0]).toBe('problem: 127.0.0.1 is an address');
+  expect(of('relay.port')[0]).toBe(`problem: port ${taken} is taken`);
+  expect(hints('relay.port')).toContain('embedded: { port: 8444 }');
+  expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 5 });
+});
+
+it('looks at a relay’s trust and what it offers', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const services = `services:\n  web: ${port}\n  game: { mode: tcp, target: ${port} }\n`;
+  await write(`version: 1\nrelays: { urls: ['${at.url}'] }\n${services}`);
+  const untrusted = await examine();
+  expect(untrusted.code).toBe(1);
+  expect(untrusted.of('relay.tls')[0]).toMatch(/^problem: .*not trusted/);
+
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n${services}`,
+  );
+  const { code, of } = await examine();
+  expect(code).toBe(1);
+  expect(of('relay.tls')[0]).toMatch(/^ok: /);
+  expect(of('relay.clock')[0]).toMatch(/^ok: /);
+  expect(of('relay.descriptor')[0]).toContain(at.address);
+  expect(of('relay.capabilities')).toEqual(['problem: it does not offer what service game needs: tcp']);
+});
+
+it('notices a clock that is off, a descriptor that is forged, and what is no relay', async () => {
+  const ca = await openLocalCa(join(person.folder, 'relay-ca'));
+  const identity = generateIdentity();
+  let answer = '';
+  let skewMs = 0;
+  const server = createServer(await ca.issue(['localhost']), (_request, response) => {
+    response.setHeader('date', new Date(Date.now() + skewMs).toUTCString());
+    response.end(answer);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${url}', ca: '${ca.certificateFile}' }] }\nservices: { web: ${port} }\n`,
+  );
+  const facts = { url, capabilities: ['stream'], carriers: ['raw'], limits: {} };
+  const descriptor = signDescriptor(identity, facts, new Date());
+
+  skewMs = -3_600_000;
+  answer = JSON.stringify({ ...descriptor, protocols: [9] });
+  const forged = await examine();
+  expect(forged.of('relay.clock')[0]).toMatch(/^problem: .* s ahead of the relay's/);
+  expect(forged.of('relay.descriptor')[0]).toContain('not signed by the key');
+
+  skewMs = 0;
+  answer = JSON.stringify(descriptor);
+  expect((await examine()).code).toBe(0);
+  answer = 'hello';
+  expect((await examine()).of('relay.descriptor')[0]).toContain('not as a relay does');
+});
+
+const a = (data: string): Said => [{ type: 'A', name: 'shop.acme.test', ttl: 1, data }];
+const proof = (...addresses: string[]): Said =>
+  addresses.map((address) => ({
+    type: 'TXT',
+    name: '_portal.shop.acme.test',
+    ttl: 1,
+    data: `portal-address=${address}`,
+  }));
+
+it('prints the records that a domain of one’s own needs, until they are there', async () => {
+  const at = await relay();
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const records = new Map<string, Said>();
+  const dns = await dnsServer((name: string, type: RecordType) => records.get(`${type} ${name}`) ?? []);
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n` +
+      `services: { shop: { target: ${port}, hostname: shop.acme.test } }\n`,
+  );
+  const { address } = await loadIdentity(join(person.home, 'identity.json'), { create: true });
+  const missing = await examine('--dns', dns.address);
+  expect(missing.code).toBe(1);
+  expect(missing.hints('service.dns')).toBe('Create the record: shop.acme.test. CNAME localhost.');
+  expect(missing.hints('service.proof')).toBe(
+    `Create the record: _portal.shop.acme.test. TXT "portal-address=${address}"`,
+  );
+
+  records.set('A shop.acme.test', a('192.0.2.1'));
+  records.set('TXT _portal.shop.acme.test', proof(generateIdentity().address));
+  const wrong = await examine('--dns', dns.address);
+  expect(wrong.of('service.dns')).toEqual([
+    'problem: shop.acme.test leads to 192.0.2.1, and not to the relay',
+  ]);
+  expect(wrong.of('service.proof')).toEqual(['problem: _portal.shop.acme.test names another identity']);
+
+  records.set('A shop.acme.test', a('127.0.0.1'));
+  records.set('TXT _portal.shop.acme.test', proof(generateIdentity().address, address.toLowerCase()));
+  const right = await examine('--dns', dns.address);
+  expect(right.code).toBe(0);
+  expect(right.of('service.proof')).toEqual(['ok: _portal.shop.acme.test names your identity']);
+});
+
+it('looks at where certificates come from', async () => {
+  const at = await relay();
+  const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'not asked' }));
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const issuer = await openLocalCa(join(person.folder, 'issuer'));
+  const { cert, key } = await issuer.issue(['other.localhost']);
+  await writeFile(join(person.folder, 'cert.pem'), cert);
+  await writeFile(join(person.folder, 'key.pem'), key);
+  let allowed = 'another-ca.test';
+  const dns = await dnsServer((name: string, type: RecordType) =>
+    type === 'CAA' && name === 'acme.test'
+      ? [{ type: 'CAA', name, ttl: 1, data: { flags: 0, tag: 'issue', value: allowed } }]
+      : [],
+  );
+  const file = (directory: string): string =>
+    `version: 1\nacme: { directory: '${directory}', ca: '${ca.spec.caFile}' }\n` +
+    `relays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\nservices:\n` +
+    `  shop: { target: ${port}, hostname: shop.acme.test, tls: acme }\n` +
+    `  own: { target: ${port}, tls: { cert: ./cert.pem, key: ./key.pem } }\n`;
+  await write(file(ca.spec.directory));
+  const { of, hints } = await examine('--dns', dns.address);
+  expect(of('service.acme')[0]).toMatch(/^ok: the CA at localhost:\d+ answers$/);
+  expect(of('service.caa')).toEqual([
+    'problem: the CAA records of acme.test do not allow this CA, only another-ca.test',
+  ]);
+  expect(hints('service.caa')).toBe('Add the record: acme.test. CAA 0 issue "ca.test"');
+  expect(of('service.certificate')[0]).toContain('ok: none for shop.acme.test yet');
+  expect(of('service.certificate')[1]).toMatch(/^problem: .*not for own\.localhost/);
+
+  allowed = 'ca.test';
+  const [gone] = await freePorts(1);
+  await write(file(`https://localhost:${gone}/dir`));
+  const down = await examine('--dns', dns.address);
+  expect(down.of('service.acme')[0]).toMatch(
+    /^problem: the CA at localhost:\d+ does not answer: ECONNREFUSED/,
+  );
+});
+
+it('is written for people, in colour only where it is wanted', async () => {
+  const [port] = await freePorts(1);
+  await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
+  const { code, stdout } = await person.run(['doctor']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^configuration\n {2}✓ .*portal\.yaml: 1 service\n/);
+  expect(stdout).toMatch(/^service web\n {2}✗ .*\n {4}Start the service/m);
+  expect(stdout).toMatch(/^1 problem, \d+ warnings?$/m);
+  expect(stdout).not.toContain('\u001b');
+  const coloured = await person.run(['doctor'], { env: { FORCE_COLOR: '1' } });
+  expect(coloured.stdout).toContain('\u001b[31m✗');
+});
