@@ -1,4 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 
 /** UDP sockets, set up for many small datagrams. */
@@ -20,15 +20,63 @@ function create(address: string): Socket {
   return socket;
 }
 
+/** Bytes that may wait in node because the system takes no more; beyond them, datagrams are not taken. */
+const MAX_BACKLOG_BYTES = 1024 * 1024;
+
+/** One UDP socket. What it cannot send now it refuses, as everything does once it is closed. */
+export class UdpSocket {
+  readonly port: number;
+  readonly #socket: Socket;
+  readonly #onSent: (error: Error | null) => void;
+  #closed = false;
+  #onFailed: (error: Error) => void = () => undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.port = socket.address().port;
+    this.#onSent = (error) => {
+      if (error && !this.#closed) this.#onFailed(error);
+    };
+  }
+
+  onMessage(take: (payload: Buffer, from: RemoteInfo) => void): void {
+    this.#socket.on('message', take);
+  }
+
+  /** A datagram that the system did not send, or that the peer refused (ICMP). */
+  onFailed(tell: (error: Error) => void): void {
+    this.#onFailed = tell;
+    this.#socket.on('error', this.#onSent);
+  }
+
+  /** False: not taken. What is taken must not be changed any more. Where to, unless it has one peer alone. */
+  send(payload: Buffer | readonly Buffer[], port?: number, address?: string): boolean {
+    if (this.#closed || this.#socket.getSendQueueSize() > MAX_BACKLOG_BYTES) return false;
+    if (port === undefined) this.#socket.send(payload as Buffer, this.#onSent);
+    else this.#socket.send(payload as Buffer, port, address, this.#onSent);
+    return true;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+}
+
 /** A socket that is bound to `port` (0: any free one) of the IP address `host`; rejects when it is taken. */
-export function bindUdp(host: string, port: number): Promise<Socket> {
+export function bindUdp(host: string, port: number): Promise<UdpSocket> {
   const address = host === 'localhost' ? '127.0.0.1' : host;
   const socket = create(address);
   return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done));
 }
 
 /** A socket of its own port that speaks with one peer, by IP address, and hears of its ICMP errors. */
-export function connectUdp(address: string, port: number, bufferBytes = BUFFER_BYTES[0]!): Promise<Socket> {
+export function connectUdp(
+  address: string,
+  port: number,
+  bufferBytes = BUFFER_BYTES[0]!,
+): Promise<UdpSocket> {
   const socket = create(address);
   return settled(socket, (done) => socket.connect(port, address, done), bufferBytes);
 }
@@ -37,7 +85,7 @@ function settled(
   socket: Socket,
   begin: (done: (error?: Error) => void) => void,
   bufferBytes = BUFFER_BYTES[0]!,
-): Promise<Socket> {
+): Promise<UdpSocket> {
   return new Promise((resolve, reject) => {
     const finish = (error?: Error): void => {
       socket.off('error', finish);
@@ -47,7 +95,7 @@ function settled(
         return;
       }
       growBuffers(socket, bufferBytes);
-      resolve(socket);
+      resolve(new UdpSocket(socket));
     };
     socket.once('error', finish);
     begin(finish);
@@ -65,20 +113,6 @@ function growBuffers(socket: Socket, most: number): void {
       }
     }
   }
-}
-
-/** Closing twice throws in node; here it does nothing. */
-export function closeUdp(socket: Socket): void {
-  try {
-    socket.close();
-  } catch {
-    // It is closed.
-  }
-}
-
-/** Bytes that wait in node because the system took no more. */
-export function waitingBytes(socket: Socket): number {
-  return socket.getSendQueueSize();
 }
 
 /** Whether packets to this IP address stay on the machine. */

@@ -18,7 +18,7 @@ export interface UdpService {
   readonly peers: Set<string>;
   /** How many datagrams it has received. */
   readonly received: number;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** A local UDP service; answers what `answer` makes of a datagram, by default the datagram itself. */
@@ -58,7 +58,7 @@ export interface UdpVisitor {
   send(payload: Uint8Array | string): void;
   /** The next datagram that has not been taken yet. */
   next(): Promise<Buffer>;
-  /** Asks until an answer comes: a datagram may be lost while something is under way. */
+  /** Asks until an answer comes that ends with what was asked: a datagram may be lost while something is under way. */
   ask(payload: string): Promise<string>;
   close(): void;
 }
@@ -88,11 +88,18 @@ export async function udpVisitor(to: number, address = '127.0.0.1'): Promise<Udp
     send: (payload) => socket.send(payload, to, address),
     next,
     async ask(payload) {
-      const send = (): void => socket.send(payload, to, address);
+      const send = (): void => {
+        if (closed) clearInterval(repeat);
+        else socket.send(payload, to, address);
+      };
       const repeat = setInterval(send, 200);
       try {
         send();
-        return (await next()).toString();
+        for (;;) {
+          const answer = (await next()).toString();
+          // Another may be late, to a question that was asked twice.
+          if (answer.endsWith(payload)) return answer;
+        }
       } finally {
         clearInterval(repeat);
       }

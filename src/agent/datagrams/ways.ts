@@ -1,8 +1,7 @@
-import type { Socket } from 'node:dgram';
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
-import { closeUdp, connectUdp, isLoopback, waitingBytes } from '../../net/udp.js';
+import { connectUdp, isLoopback, type UdpSocket } from '../../net/udp.js';
 import { WebSocketFrames } from '../../net/ws-frames.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
@@ -31,22 +30,17 @@ export interface UdpKeys {
 export class UdpWay implements Way {
   readonly carrier = 'udp';
   readonly maxBytes: number;
-  readonly #socket: Socket;
+  readonly #socket: UdpSocket;
   readonly #sealer: PacketSealer;
-  readonly #drops: Drops;
-  readonly #onSent = (error: Error | null): void => {
-    if (error) this.#drops.add('unreachable');
-  };
-  #closed = false;
 
-  private constructor(socket: Socket, address: string, keys: UdpKeys, drops: Drops, on: WayEvents) {
+  private constructor(socket: UdpSocket, address: string, keys: UdpKeys, drops: Drops, on: WayEvents) {
     this.#socket = socket;
-    this.#drops = drops;
     this.#sealer = new PacketSealer({ ...keys, direction: 'agent to relay' });
     const opener = new PacketOpener({ ...keys, direction: 'relay to agent' });
     this.maxBytes =
       (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
-    socket.on('message', (packet) => {
+    socket.onFailed(() => drops.add('unreachable'));
+    socket.onMessage((packet) => {
       const frames = opener.open(packet);
       if (typeof frames === 'string') drops.add(frames);
       else on.frames(frames);
@@ -64,14 +58,11 @@ export class UdpWay implements Way {
   }
 
   send(frames: Buffer): boolean {
-    if (this.#closed || waitingBytes(this.#socket) > LIMITS.maxDatagramBacklogBytes) return false;
-    this.#socket.send(this.#sealer.seal(frames) as unknown as Uint8Array[], this.#onSent);
-    return true;
+    return this.#socket.send(this.#sealer.seal(frames));
   }
 
   close(): void {
-    this.#closed = true;
-    closeUdp(this.#socket);
+    this.#socket.close();
   }
 }
 

@@ -1,9 +1,8 @@
-import type { Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { closeUdp, connectUdp, waitingBytes } from '../../net/udp.js';
+import { connectUdp, type UdpSocket } from '../../net/udp.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
@@ -146,12 +145,9 @@ class UdpFlow implements LocalFlow {
   reply: FlowReply;
   lastAt = Date.now();
   readonly #options: FlowOptions;
-  #socket: Socket | undefined;
+  #socket: UdpSocket | undefined;
   #held: Buffer[] | undefined;
   #ended = false;
-  readonly #onSent = (error: Error | null): void => {
-    if (error) this.#unreachable(error);
-  };
 
   constructor(reply: FlowReply, options: FlowOptions) {
     this.reply = reply;
@@ -168,15 +164,14 @@ class UdpFlow implements LocalFlow {
     this.lastAt = Date.now();
     const socket = this.#socket;
     if (!socket) return this.#hold(payload);
-    if (waitingBytes(socket) > LIMITS.maxDatagramBacklogBytes) return drops.add('busy');
-    received(payload.length);
-    socket.send(payload, this.#onSent);
+    if (socket.send(payload)) received(payload.length);
+    else drops.add('busy');
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#socket) closeUdp(this.#socket);
+    this.#socket?.close();
     this.#options.ended();
   }
 
@@ -197,7 +192,7 @@ class UdpFlow implements LocalFlow {
 
   async #open(): Promise<void> {
     const { target, drops, failed } = this.#options;
-    let socket: Socket;
+    let socket: UdpSocket;
     try {
       const { host, port } = hostOf(target());
       const address = isIP(host) ? host : (await lookup(host, { verbatim: false })).address;
@@ -207,11 +202,11 @@ class UdpFlow implements LocalFlow {
       drops.add('unreachable', this.#held?.length ?? 0);
       return this.#leave();
     }
-    if (this.#ended) return closeUdp(socket);
+    if (this.#ended) return socket.close();
     this.#socket = socket;
-    socket.on('message', (answer) => this.#answer(answer));
+    socket.onMessage((answer) => this.#answer(answer));
     // Refused by the target's machine (ICMP): the flow goes on, for the service may come back.
-    socket.on('error', (error) => this.#unreachable(error));
+    socket.onFailed((error) => this.#unreachable(error));
     for (const payload of this.#held ?? []) this.deliver(payload);
     this.#held = undefined;
   }

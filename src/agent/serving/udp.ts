@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
-import { closeUdp, connectUdp } from '../../net/udp.js';
+import { connectUdp } from '../../net/udp.js';
 import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
@@ -55,8 +55,8 @@ class UdpServing implements Serving {
     try {
       const arrived = new Promise<void>((resolve, reject) => {
         forget = this.#handler.expectProbe(token, resolve);
-        socket.once('error', reject);
-        const send = (): void => socket.send(token);
+        socket.onFailed(reject);
+        const send = (): void => void socket.send(token);
         repeat = setInterval(send, REPEAT_MS);
         send();
       });
@@ -70,7 +70,7 @@ class UdpServing implements Serving {
     } finally {
       clearInterval(repeat);
       forget?.();
-      closeUdp(socket);
+      socket.close();
     }
   }
 

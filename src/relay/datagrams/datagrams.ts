@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { bindUdp, closeUdp } from '../../net/udp.js';
+import { bindUdp } from '../../net/udp.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
 import type { Lease } from '../leases.js';
@@ -73,11 +73,11 @@ export class Datagrams {
     });
     this.#flows.add(flows);
     return {
-      port: socket.address().port,
+      port: socket.port,
       close: () => {
         this.#flows.delete(flows);
         flows.close();
-        closeUdp(socket);
+        socket.close();
       },
     };
   }

@@ -1,8 +1,7 @@
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { waitingBytes } from '../../net/udp.js';
+import type { RemoteInfo } from 'node:dgram';
+import type { UdpSocket } from '../../net/udp.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening } from '../../protocol/datagrams/frames.js';
-import { LIMITS } from '../../protocol/limits.js';
 import { plainAddress } from '../names.js';
 
 /** Where a lease's datagrams go: the link of the session that holds it. */
@@ -46,7 +45,7 @@ export interface LeaseFlowsOptions {
   readonly lease: string;
   /** The carrier its agent wants for it: `ws`, or whichever works best. */
   readonly carrier: () => 'udp' | 'ws';
-  readonly socket: Socket;
+  readonly socket: UdpSocket;
   /** The link of whoever holds the lease now; undefined while its agent is away. */
   readonly link: () => FlowLink | undefined;
   readonly flowIdleMs: number;
@@ -66,13 +65,11 @@ export class LeaseFlows {
   readonly #unanswered = new Set<Flow>();
   readonly #answered = new Set<Flow>();
   readonly #timer: NodeJS.Timeout;
-  readonly #onSent = (error: Error | null): void => {
-    if (error) this.#options.drops.add('unreachable');
-  };
 
   constructor(options: LeaseFlowsOptions) {
     this.#options = options;
-    options.socket.on('message', (payload, from) => this.#receive(payload, from));
+    options.socket.onMessage((payload, from) => this.#receive(payload, from));
+    options.socket.onFailed(() => options.drops.add('unreachable'));
     this.#timer = setInterval(() => this.#expire(), Math.min(5_000, options.flowIdleMs / 2)).unref();
   }
 
@@ -92,7 +89,6 @@ export class LeaseFlows {
   /** To the visitor. */
   answer(flow: Flow, payload: Buffer): void {
     const { socket, drops } = this.#options;
-    if (waitingBytes(socket) > LIMITS.maxDatagramBacklogBytes) return drops.add('busy');
     this.#used(flow);
     if (!flow.answered) {
       flow.answered = true;
@@ -100,7 +96,7 @@ export class LeaseFlows {
       this.#answered.add(flow);
     }
     // The payload is a view of a packet that nobody writes to again.
-    socket.send(payload, flow.port, flow.address, this.#onSent);
+    if (!socket.send(payload, flow.port, flow.address)) drops.add('busy');
   }
 
   /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */

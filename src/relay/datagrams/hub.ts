@@ -1,5 +1,5 @@
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { bindUdp, closeUdp, isLoopback, waitingBytes } from '../../net/udp.js';
+import type { RemoteInfo } from 'node:dgram';
+import { bindUdp, isLoopback, type UdpSocket } from '../../net/udp.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import {
@@ -65,18 +65,16 @@ export class UdpAssociation implements FramePath {
 
 /** The relay's UDP socket for agents. Answers nothing that is not authenticated. */
 export class DatagramHub {
-  readonly #socket: Socket;
+  readonly #socket: UdpSocket;
   readonly #drops: Drops;
   readonly #associations = new Map<string, UdpAssociation>();
-  /** One for all sends. An agent that cannot be reached for good is found out by its silence. */
-  readonly #onSent = (error: Error | null): void => {
-    if (error) this.#drops.add('unreachable');
-  };
 
-  private constructor(socket: Socket, drops: Drops) {
+  private constructor(socket: UdpSocket, drops: Drops) {
     this.#socket = socket;
     this.#drops = drops;
-    socket.on('message', (packet, from) => this.#receive(packet, from));
+    socket.onMessage((packet, from) => this.#receive(packet, from));
+    // An agent that cannot be reached for good is found out by its silence.
+    socket.onFailed(() => drops.add('unreachable'));
   }
 
   /** Takes the UDP port of that number; rejects when it is taken. */
@@ -85,7 +83,7 @@ export class DatagramHub {
   }
 
   get port(): number {
-    return this.#socket.address().port;
+    return this.#socket.port;
   }
 
   get size(): number {
@@ -101,14 +99,12 @@ export class DatagramHub {
   }
 
   send(packet: [Buffer, Buffer, Buffer], port: number, address: string): boolean {
-    if (waitingBytes(this.#socket) > LIMITS.maxDatagramBacklogBytes) return false;
-    this.#socket.send(packet as unknown as Uint8Array[], port, address, this.#onSent);
-    return true;
+    return this.#socket.send(packet, port, address);
   }
 
   close(): void {
     this.#associations.clear();
-    closeUdp(this.#socket);
+    this.#socket.close();
   }
 
   #receive(packet: Buffer, from: RemoteInfo): void {

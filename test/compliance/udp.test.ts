@@ -1,0 +1,47 @@
+import { udpService, udpVisitor, type UdpVisitor } from '../support/udp.js';
+import type { Place } from './mode.js';
+import { complies } from './suite.js';
+
+const NO_END = 'a conversation in datagrams has no end that anyone could wait for or see';
+
+complies({
+  mode: 'udp',
+  /** A datagram is answered with a datagram; an empty one with the name alone. */
+  async start(name, port) {
+    const service = await udpService((payload) => {
+      const text = payload.toString();
+      return Buffer.from(text === '' ? name : `${name}:${text}`);
+    }, port);
+    return { port: service.port, stop: service.close };
+  },
+  async ask(place) {
+    const visitor = await open(place);
+    return answered(visitor, '').finally(() => visitor.close());
+  },
+  async converse(place) {
+    const visitor = await open(place);
+    return {
+      say: (text) => answered(visitor, text),
+      end: () => Promise.resolve(visitor.close()),
+      ended: new Promise(() => undefined),
+    };
+  },
+  whenDown: /no answer/,
+  whenGone: /no answer/,
+  exceptions: {
+    'lets visitors finish when the agent stops': NO_END,
+    'cuts off who does not finish in time': NO_END,
+    'moves to another name without a gap': `the old name's port closes once the new one is ready: ${NO_END}`,
+  },
+});
+
+function open({ address }: Place): Promise<UdpVisitor> {
+  return udpVisitor(Number(address.udpAddr!.split(':')[1]));
+}
+
+function answered(visitor: UdpVisitor, text: string): Promise<string> {
+  const silence = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(new Error('no answer')), 800).unref();
+  });
+  return Promise.race([visitor.ask(text), silence]);
+}

@@ -1,0 +1,76 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { onTestFinished } from 'vitest';
+
+/** A NAT on the way between agents and a relay's UDP port, whose behaviour a test decides. */
+export interface Middlebox {
+  /** Where agents send to. */
+  readonly port: number;
+  /** Every packet that has come from an agent, and from the relay, oldest first. */
+  readonly fromAgent: Buffer[];
+  readonly fromRelay: Buffer[];
+  /** What becomes of a packet; by default each passes once. */
+  fate: (packet: Buffer, from: 'agent' | 'relay') => readonly Buffer[];
+  /** From now on the relay sees another port, and what it sends to the old one goes nowhere. */
+  rebind(): Promise<void>;
+  /** From now on nothing passes. */
+  block(): void;
+  unblock(): void;
+  /** Sends these bytes to the relay, from the NAT's own address or from a stranger's. */
+  inject(packet: Buffer, as?: 'agent' | 'stranger'): Promise<void>;
+  /** What the relay has sent to the stranger. */
+  readonly toStranger: Buffer[];
+}
+
+const send = (socket: Socket, packet: Buffer, port: number): Promise<void> =>
+  new Promise((resolve) => socket.send(packet, port, '127.0.0.1', () => resolve()));
+
+export async function middlebox(relayPort: () => number): Promise<Middlebox> {
+  const sockets = new Set<Socket>();
+  onTestFinished(() => {
+    for (const socket of sockets) socket.close();
+  });
+  const open = async (onMessage: (packet: Buffer, port: number) => void): Promise<Socket> => {
+    const socket = createSocket('udp4', (packet, { port }) => onMessage(packet, port));
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    return socket;
+  };
+  let blocked = false;
+  let agentPort = 0;
+  const fromAgent: Buffer[] = [];
+  const fromRelay: Buffer[] = [];
+  const toStranger: Buffer[] = [];
+  const inside = await open((packet, port) => {
+    fromAgent.push(packet);
+    agentPort = port;
+    if (blocked) return;
+    for (const each of box.fate(packet, 'agent')) void send(outside, each, relayPort());
+  });
+  const openOutside = (): Promise<Socket> =>
+    open((packet) => {
+      fromRelay.push(packet);
+      if (blocked) return;
+      for (const each of box.fate(packet, 'relay')) void send(inside, each, agentPort);
+    });
+  let outside = await openOutside();
+  const stranger = await open((packet) => toStranger.push(packet));
+
+  const box: Middlebox = {
+    port: inside.address().port,
+    fromAgent,
+    fromRelay,
+    toStranger,
+    fate: (packet) => [packet],
+    async rebind() {
+      const former = outside;
+      outside = await openOutside();
+      sockets.delete(former);
+      former.close();
+    },
+    block: () => (blocked = true),
+    unblock: () => (blocked = false),
+    inject: (packet, as = 'agent') => send(as === 'agent' ? outside : stranger, packet, relayPort()),
+  };
+  return box;
+}
