@@ -84,19 +84,19 @@ describe('a NAT on the way', () => {
 
   it('that loses, doubles and reorders: what arrives, arrives once', async () => {
     const { nat, visitor, echo, at, runner } = await behindNat({ datagramProbeMs: 1_000 });
-    let held: Buffer | undefined;
+    const held: { agent?: Buffer | undefined; relay?: Buffer | undefined } = {};
     let count = 0;
-    nat.fate = (packet) => {
+    nat.fate = (packet, from) => {
       if (!isData(packet)) return [packet];
       count++;
       if (count % 7 === 0) return [];
       if (count % 5 === 0) return [packet, packet];
       if (count % 3 === 0) {
-        held = packet;
+        held[from] = packet;
         return [];
       }
-      const late = held;
-      held = undefined;
+      const late = held[from];
+      held[from] = undefined;
       return late ? [packet, late] : [packet];
     };
     const answers = new Set<string>();
