@@ -9,9 +9,9 @@ const BUFFER_BYTES = [4 * 1024 * 1024, 1024 * 1024, 256 * 1024];
 /** Numeric addresses need no resolver, and node's own costs a turn of the event loop for each datagram. */
 const lookup = (
   host: string,
-  _options: unknown,
+  family: unknown,
   done: (error: Error | null, address: string, family: number) => void,
-): void => done(null, host, isIPv6(host) ? 6 : 4);
+): void => done(null, host, family as number);
 
 function create(address: string): Socket {
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup });

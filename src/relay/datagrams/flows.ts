@@ -64,6 +64,8 @@ export class LeaseFlows {
   /** The same flows, longest idle first: those never answered, and the others. */
   readonly #unanswered = new Set<Flow>();
   readonly #answered = new Set<Flow>();
+  /** Whose datagram came last: they come in bursts, and then need no looking up. */
+  #latest: Flow | undefined;
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: LeaseFlowsOptions) {
@@ -123,16 +125,23 @@ export class LeaseFlows {
     const link = this.#options.link();
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
     if (!link) return this.#options.drops.add('away');
-    const key = `${from.port} ${from.address}`;
-    let flow = this.#byVisitor.get(key);
-    if (flow) this.#used(flow);
-    else {
-      if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
-      flow = new Flow(this, this.#options.lease, from.address, from.port, Date.now());
-      this.#byVisitor.set(key, flow);
-      this.#unanswered.add(flow);
-    }
+    const latest = this.#latest;
+    const flow =
+      latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
+    this.#latest = flow;
+    this.#used(flow);
     link.deliver(flow, payload);
+  }
+
+  #flowOf({ address, port }: RemoteInfo): Flow {
+    const key = `${port} ${address}`;
+    const present = this.#byVisitor.get(key);
+    if (present) return present;
+    if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
+    const flow = new Flow(this, this.#options.lease, address, port, Date.now());
+    this.#byVisitor.set(key, flow);
+    this.#unanswered.add(flow);
+    return flow;
   }
 
   #used(flow: Flow): void {
@@ -158,6 +167,7 @@ export class LeaseFlows {
 
   #end(flow: Flow): void {
     this.#byVisitor.delete(`${flow.port} ${flow.address}`);
+    if (this.#latest === flow) this.#latest = undefined;
     this.#answered.delete(flow);
     this.#unanswered.delete(flow);
     flow.link?.forget(flow);
