@@ -24,6 +24,17 @@ describe('npm run fuzz', () => {
     expect(status).toBe(0);
   });
 
+  it.each([
+    ['datagram-frames', ['whole, data', 'malformed, open', 'malformed, nothing']],
+    ['datagram-packets', ['opened', 'forged', 'malformed']],
+  ])('10,000 broken %s: every invariant holds', (target, verdicts) => {
+    const { status, stdout, stderr } = fuzz('--target', target, '--runs', '10000', '--seed', '20260302');
+    expect(stderr).toBe('');
+    expect(stdout).toContain(`${target}: 10000 inputs, seed 20260302`);
+    for (const verdict of verdicts) expect(stdout).toMatch(new RegExp(`^ +\\d+ {2}${verdict}$`, 'm'));
+    expect(status).toBe(0);
+  });
+
   it('the same seed makes the same inputs', () => {
     const [first, second] = [1, 2].map(() => fuzz('--runs', '500', '--seed', '7').stdout);
     expect(withoutTimes(second)).toBe(withoutTimes(first));

@@ -202,13 +202,18 @@ class UdpFlow implements LocalFlow {
       drops.add('unreachable', this.#held?.length ?? 0);
       return this.#leave();
     }
-    if (this.#ended) return socket.close();
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    if (this.#ended) {
+      // It gave way to another before its socket was there; what its visitor had said was said.
+      for (const payload of held) socket.send(payload);
+      return socket.close();
+    }
     this.#socket = socket;
     socket.onMessage((answer) => this.#answer(answer));
     // Refused by the target's machine (ICMP): the flow goes on, for the service may come back.
     socket.onFailed((error) => this.#unreachable(error));
-    for (const payload of this.#held ?? []) this.deliver(payload);
-    this.#held = undefined;
+    for (const payload of held) this.deliver(payload);
   }
 
   #answer(payload: Buffer): void {

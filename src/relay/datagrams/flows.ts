@@ -126,8 +126,7 @@ export class LeaseFlows {
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
     if (!link) return this.#options.drops.add('away');
     const latest = this.#latest;
-    const flow =
-      latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
+    const flow = latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
     this.#latest = flow;
     this.#used(flow);
     link.deliver(flow, payload);

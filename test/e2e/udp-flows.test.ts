@@ -1,0 +1,194 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { RelayLimits } from '../../src/relay/relay.js';
+import { wire } from '../support/wire.js';
+import { agent, desired, relay, service } from '../support/world.js';
+import { udpService, udpVisitor, type UdpService } from '../support/udp.js';
+
+/** What becomes of flows: bounds, silence, services and relays that come and go. */
+
+async function published(target: UdpService, limits: Partial<RelayLimits> = {}, over = {}) {
+  const at = await relay({ ports: { udp: 'any' }, limits, ...over });
+  const one = await agent();
+  const spec = service('echo', target.port, { mode: 'udp' });
+  await one.runner.apply(desired([at.spec], spec));
+  const lease = await one.event('lease', ({ phase }) => phase === 'ready');
+  const port = Number(lease.udpAddr!.split(':')[1]);
+  const status = async () => (await one.runner.status()).leases[0]!;
+  return { ...one, at, spec, lease, port, status };
+}
+
+describe('flows', () => {
+  it('end after silence, on both sides, and begin anew', async () => {
+    const echo = await udpService();
+    const { at, port, status } = await published(echo, { flowIdleMs: 300 });
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('one')).toBe('one');
+    await vi.waitFor(() => expect(at.counts().flows).toBe(0), { timeout: 5_000 });
+    await vi.waitFor(async () => expect((await status()).visitors).toBe(0), { timeout: 5_000 });
+    expect(await visitor.ask('two')).toBe('two');
+    expect(echo.peers.size).toBe(2);
+  });
+
+  it('that are spoken on do not end', async () => {
+    const echo = await udpService();
+    const { port } = await published(echo, { flowIdleMs: 400 });
+    const visitor = await udpVisitor(port);
+    const until = Date.now() + 1_500;
+    while (Date.now() < until) await visitor.ask(`${Date.now()}`);
+    expect(echo.peers.size).toBe(1);
+  });
+
+  it('of those who never got an answer give way first', async () => {
+    const echo = await udpService((payload) => (payload.toString() === 'answer' ? payload : undefined));
+    const { at, port } = await published(echo, { maxFlowsPerLease: 10 });
+    const friend = await udpVisitor(port);
+    expect(await friend.ask('answer')).toBe('answer');
+    const peers = echo.peers.size;
+    const crowd = await Promise.all(Array.from({ length: 50 }, () => udpVisitor(port)));
+    for (const one of crowd) one.send('nothing');
+    await vi.waitFor(() => expect(echo.received).toBeGreaterThanOrEqual(51));
+    expect(at.counts().flows).toBe(10);
+    expect(at.counts().dropped.flows).toBeGreaterThanOrEqual(41);
+    expect(await friend.ask('answer')).toBe('answer');
+    // The same peer as before: its flow was never ended.
+    expect(echo.peers.size).toBe(peers + 50);
+  });
+
+  it('of a session are bounded, and the lease with the most gives them up', async () => {
+    const [busy, quiet] = [await udpService(), await udpService()];
+    const at = await relay({ ports: { udp: 'any' }, limits: { maxFlowsPerSession: 20 } });
+    const one = await agent();
+    await one.runner.apply(
+      desired(
+        [at.spec],
+        service('busy', busy.port, { mode: 'udp' }),
+        service('quiet', quiet.port, { mode: 'udp' }),
+      ),
+    );
+    const ready = await one.event('ready');
+    const portOf = (name: string): number => Number(ready.services[name]!.udp[0]!.split(':')[1]);
+    const calm = await udpVisitor(portOf('quiet'));
+    expect(await calm.ask('one')).toBe('one');
+    for (let i = 0; i < 60; i++) {
+      const visitor = await udpVisitor(portOf('busy'));
+      expect(await visitor.ask('hello')).toBe('hello');
+    }
+    const peers = quiet.peers.size;
+    expect(await calm.ask('two')).toBe('two');
+    expect(quiet.peers.size).toBe(peers);
+    expect(at.counts().flows).toBeLessThanOrEqual(22);
+  });
+});
+
+describe('a local service', () => {
+  it('that is down is counted and told, and the same flow goes on when it is back', async () => {
+    const echo = await udpService();
+    const { port, status } = await published(echo);
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('one')).toBe('one');
+    expect((await status()).targetError).toBeUndefined();
+    await echo.close();
+    visitor.send('lost');
+    visitor.send('lost too');
+    await vi.waitFor(async () => {
+      const { targetError, dropped, phase } = await status();
+      expect(phase).toBe('ready');
+      expect(targetError).toContain('ECONNREFUSED');
+      expect(dropped?.['unreachable']).toBeGreaterThan(0);
+    });
+    await udpService(undefined, echo.port);
+    expect(await visitor.ask('two')).toBe('two');
+    expect((await status()).targetError).toBeUndefined();
+  });
+
+  it('that another takes the place of is asked by those who come after', async () => {
+    const [first, second] = [
+      await udpService((payload) => Buffer.from(`first ${payload.toString()}`)),
+      await udpService((payload) => Buffer.from(`second ${payload.toString()}`)),
+    ];
+    const { port, runner, at, spec } = await published(first);
+    const early = await udpVisitor(port);
+    expect(await early.ask('x')).toBe('first x');
+    await runner.apply(desired([at.spec], { ...spec, target: service('e', second.port).target }));
+    const late = await udpVisitor(port);
+    expect(await late.ask('x')).toBe('second x');
+    expect(await early.ask('y')).toBe('first y');
+  });
+});
+
+describe('a relay', () => {
+  it('that loses the control channel: the service sees the same peers afterwards', async () => {
+    let port = 0;
+    const between = await wire(() => port);
+    const echo = await udpService();
+    const at = await relay({ ports: { udp: 'any' }, publicPort: between.port });
+    port = at.port;
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp', carrier: 'ws' })));
+    const lease = await one.event('lease', ({ phase }) => phase === 'ready');
+    const visitor = await udpVisitor(Number(lease.udpAddr!.split(':')[1]));
+    expect(await visitor.ask('one')).toBe('one');
+    const seen = one.events.length;
+    for (const connection of between.connections.slice()) connection.kill();
+    await one.event('lease', ({ phase }) => phase === 'ready', seen);
+    expect(await visitor.ask('two')).toBe('two');
+    expect(echo.peers.size).toBe(1);
+  });
+
+  it('that is restarted gives the port again, and the same peers', async () => {
+    const echo = await udpService();
+    const { at, port, event, lease } = await published(echo);
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('one')).toBe('one');
+    await at.close();
+    visitor.send('into the void');
+    await relay({ ports: { udp: 'any' }, port: at.port, ca: at.ca });
+    const back = await event('lease', (each) => each.phase === 'ready' && each.lease !== lease.lease);
+    expect(back.udpAddr).toBe(lease.udpAddr);
+    expect(await visitor.ask('two')).toBe('two');
+    expect(echo.peers.size).toBe(1);
+  });
+
+  it('counts what comes while the agent is away, and goes on when it is back', async () => {
+    const echo = await udpService();
+    const { at, port, runner, identity, spec } = await published(echo);
+    await runner.stop({ reason: 'test', drainMs: 0 });
+    const again = await agent({ identity });
+    await again.runner.apply(desired([at.spec], spec));
+    const back = await again.event('lease', ({ phase }) => phase === 'ready');
+    // Given back and asked for again: the port is remembered with the name.
+    expect(Number(back.udpAddr!.split(':')[1])).toBe(port);
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('hello')).toBe('hello');
+  });
+
+  it('refuses a ticket for datagrams that is made up, used or for something else', async () => {
+    const { at } = await published(await udpService());
+    const { request } = await import('node:https');
+    const upgrade = (headers: Record<string, string>): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const asked = request({
+          host: '127.0.0.1',
+          port: at.port,
+          path: '/v1/datagrams',
+          ca: at.ca.certificatePem,
+          servername: 'localhost',
+          headers: {
+            connection: 'Upgrade',
+            upgrade: 'websocket',
+            'sec-websocket-version': '13',
+            'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+            ...headers,
+          },
+        });
+        asked.once('response', (response) => resolve(response.statusCode!));
+        asked.once('upgrade', () => resolve(101));
+        asked.once('error', reject);
+        asked.end();
+      });
+    const protocol = { 'sec-websocket-protocol': 'portal.datagrams.1' };
+    expect(await upgrade({ ...protocol, authorization: `Bearer ${'x'.repeat(32)}` })).toBe(403);
+    expect(await upgrade(protocol)).toBe(400);
+    expect(await upgrade({ authorization: `Bearer ${'x'.repeat(32)}` })).toBe(400);
+  });
+});
