@@ -8,6 +8,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
     pool: 'forks',
-    globalSetup: ['test/support/build.ts'],
+    globalSetup: ['test/support/build.ts', 'test/support/peers.ts'],
   },
 });

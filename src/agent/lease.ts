@@ -49,6 +49,7 @@ export class AgentLease {
   /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
+  #nextProof: NodeJS.Timeout | undefined;
   /** Aborts what is under way for the present channel. */
   #attachment = new AbortController();
   /** Aborts what is under way for the lease as such: it is being closed. */
@@ -240,14 +241,15 @@ export class AgentLease {
   #proveLater(channel: ControlChannel, signal: AbortSignal): void {
     // Not all at the same moment, and not at one that a relay could foresee.
     const pauseMs = this.#options.proveEveryMs * (0.5 + Math.random());
-    const timer = setTimeout(() => void this.#proveAgain(channel, signal), pauseMs).unref();
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    clearTimeout(this.#nextProof);
+    this.#nextProof = setTimeout(() => void this.#proveAgain(channel, signal), pauseMs).unref();
   }
 
   /** A lease that is `ready` is looked at again; one that visitors no longer reach is opened anew. */
   async #proveAgain(channel: ControlChannel, signal: AbortSignal): Promise<void> {
     const [serving, opening] = [this.#served, this.#opening];
     if (!serving || !opening || signal.aborted || this.#phase !== 'ready') return;
+    clearTimeout(this.#nextProof);
     try {
       // A second look before anyone is told: one visit may fail for a moment's trouble.
       await pRetry(() => opening(() => this.#prove(serving, channel, signal)), {
@@ -299,6 +301,7 @@ export class AgentLease {
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
     this.#over.abort();
+    clearTimeout(this.#nextProof);
     this.#setPhase('draining');
     await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);
@@ -315,6 +318,12 @@ export class AgentLease {
     }
     this.#setPhase('failed', failure);
     // Not one visitor more is to be sent to a lease that failed after it was opened.
+    const served = this.#served;
+    if (failure.code === 'intercepted') {
+      // Those who are connected are read along, too.
+      this.#serving = this.#served = undefined;
+      void served?.close({ ms: 0 });
+    }
     await this.#held.giveBack(this.#channel, this.#log);
     this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);

@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { eavesdropper } from '../support/terminating-relay.js';
-import { agent, desired, get, httpService, relay, service, temporaryFolder } from '../support/world.js';
+import {
+  agent,
+  desired,
+  get,
+  httpService,
+  relay,
+  service,
+  temporaryFolder,
+  visit,
+} from '../support/world.js';
 
 async function world(over: Partial<ServiceSpec> = {}, proveEveryMs = 60_000) {
   let port = 0;
@@ -46,11 +55,15 @@ describe('a relay that reads along', () => {
     expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'failed' });
   });
 
-  it('is caught on demand', async () => {
+  it('is caught on demand, and whoever is connected is cut off', async () => {
     const { at, between, one, wanted } = await world();
     await one.runner.apply(wanted);
     between.readAlong(await at.ca.issue(['web.localhost']));
+    const visitor = await visit(between, 'web.localhost', at.ca);
+    const cut = new Promise((resolve) => visitor.once('close', resolve));
+    visitor.on('error', () => undefined);
     await one.runner.prove();
+    await cut;
     expect((await one.runner.status()).leases[0]).toMatchObject({
       phase: 'failed',
       error: { code: 'intercepted' },

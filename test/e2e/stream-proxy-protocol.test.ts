@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
-import { ensureBinary } from '../support/debian.js';
+import { ensureBinary, type Program } from '../support/debian.js';
 import { daemon } from '../support/daemon.js';
 import {
   agent,
@@ -77,8 +77,8 @@ frontend told
   return { target: `unix:${socket}` };
 }
 
-async function pathOf(name: string, ctx: TestContext): Promise<string> {
-  const found = await ensureBinary(name, name);
+async function pathOf(name: Program, ctx: TestContext): Promise<string> {
+  const found = await ensureBinary(name);
   if ('skip' in found) return ctx.skip(found.skip);
   return found.path;
 }

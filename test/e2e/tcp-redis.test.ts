@@ -4,13 +4,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test, type TestContext } from 'vitest';
-import { ensureBinary } from '../support/debian.js';
+import { ensureBinary, type Program } from '../support/debian.js';
 import { agent, desired, relay, service, temporaryFolder } from '../support/world.js';
 
 const run = promisify(execFile);
 
-async function binary(name: string, context: TestContext): Promise<string> {
-  const found = await ensureBinary(name, name === 'redis-cli' ? 'redis-tools' : 'redis-server');
+async function binary(name: Program, context: TestContext): Promise<string> {
+  const found = await ensureBinary(name);
   if ('skip' in found) return context.skip(found.skip);
   return found.path;
 }

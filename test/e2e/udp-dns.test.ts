@@ -11,7 +11,7 @@ import { agent, desired, relay, service } from '../support/world.js';
 const run = promisify(execFile);
 let dig: Binary;
 beforeAll(async () => {
-  dig = await ensureBinary('dig', 'dnsutils');
+  dig = await ensureBinary('dig');
 }, 200_000);
 
 async function published(target: number, carrier: 'raw' | 'ws'): Promise<number> {
@@ -62,7 +62,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
   });
 
   it('asks dnsmasq, many times at once', async (context) => {
-    const dnsmasq = await ensureBinary('dnsmasq', 'dnsmasq-base');
+    const dnsmasq = await ensureBinary('dnsmasq');
     const path = pathOf(dig, context);
     const server = pathOf(dnsmasq, context);
     const target = await freeUdpPort();

@@ -3,40 +3,50 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** Programs of Debian that tests use as real peers: found, or installed where this user may. */
+/** Programs of Debian that tests use as real peers: found, or installed before the tests where this user may. */
 
 const run = promisify(execFile);
-const INSTALL_MS = 180_000;
+const INSTALL_MS = 240_000;
 
+/** Every program that a test asks for, and the package that brings it. */
+export const PROGRAMS = {
+  dig: 'dnsutils',
+  dnsmasq: 'dnsmasq-base',
+  haproxy: 'haproxy',
+  ip: 'iproute2',
+  nginx: 'nginx-light',
+  pebble: 'pebble',
+  'redis-cli': 'redis-tools',
+  'redis-server': 'redis-server',
+  tc: 'iproute2',
+} as const;
+
+export type Program = keyof typeof PROGRAMS;
 export type Binary = { readonly path: string } | { readonly skip: string };
 
 /** Where packages put what is not meant to be typed. */
-const FOLDERS = ['/usr/sbin', '/usr/local/sbin', ...(process.env['PATH'] ?? '').split(delimiter)];
+const FOLDERS = ['/usr/sbin', '/sbin', ...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean)];
 
-/** `name` as an absolute path, installed from `debianPackage` if need be; else the reason to skip with. */
-export async function ensureBinary(name: string, debianPackage: string): Promise<Binary> {
-  const present = await find(name);
-  if (present) return { path: present };
-  const failure = await (installs[debianPackage] ??= install(debianPackage));
-  const installed = await find(name);
-  if (installed) return { path: installed };
-  return { skip: `${name} is not here: ${failure ?? `${debianPackage} does not bring it`}` };
+/** `name` as an absolute path, or the reason to skip with. */
+export async function ensureBinary(name: Program): Promise<Binary> {
+  const path = await find(name);
+  return path ? { path } : { skip: `${name} is not here; Debian's ${PROGRAMS[name]} brings it` };
 }
 
-/** One attempt a package and process. */
-const installs: Record<string, Promise<string | undefined>> = {};
-
-/** Resolves with why it did not work. */
-async function install(debianPackage: string): Promise<string | undefined> {
-  if (process.getuid?.() !== 0) return `only root can install ${debianPackage}`;
+/** Installs what is missing, in one go. Resolves with why it did not work, if it did not. */
+export async function installMissing(): Promise<string | undefined> {
+  const found = await Promise.all(Object.keys(PROGRAMS).map((name) => find(name)));
+  const packages = new Set(Object.values(PROGRAMS).filter((_, index) => !found[index]));
+  if (packages.size === 0) return undefined;
+  const names = [...packages].join(', ');
+  if (process.getuid?.() !== 0) return `only root can install ${names}`;
+  if (!(await find('apt-get'))) return `there is no apt-get to install ${names} with`;
   // RUNLEVEL 1: what is a service of the system is installed, not started.
-  const options = {
-    timeout: INSTALL_MS,
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-  };
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const options = { timeout: INSTALL_MS, env };
   const apt = ['-qq', '-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=2'];
   const get = () =>
-    run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', debianPackage], options);
+    run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', ...packages], options);
   try {
     await get().catch(async () => {
       // The list of packages may be stale, or not there at all.
@@ -45,20 +55,18 @@ async function install(debianPackage: string): Promise<string | undefined> {
     });
     return undefined;
   } catch (error) {
-    return `${debianPackage} could not be installed (${(error as Error).message.split('\n', 1)[0]})`;
+    return `${names} could not be installed (${(error as Error).message.split('\n', 1)[0]})`;
   }
 }
 
 async function find(name: string): Promise<string | undefined> {
   for (const folder of FOLDERS) {
     const path = join(folder, name);
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
+    const isThere = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return path;
   }
   return undefined;
 }

@@ -37,7 +37,7 @@ export interface PebbleOptions {
 
 /** Debian's pebble, a CA to test against, with nonces refused now and then; skips the test where it cannot be had. */
 export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<Pebble> {
-  const binary = await ensureBinary('pebble', 'pebble');
+  const binary = await ensureBinary('pebble');
   if ('skip' in binary) return ctx.skip(binary.skip);
   const folder = await temporaryFolder();
   const ca = await openLocalCa(join(folder, 'ca'));
