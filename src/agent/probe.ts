@@ -26,8 +26,8 @@ export interface Probe {
   readonly hostname: string;
   /** What the service offers to visitors: by its hello the probe is one of them. By its address it is not. */
   readonly alpn: readonly string[];
-  /** SHA-256 of our own leaf. */
-  readonly fingerprint: string;
+  /** Whether a leaf with this fingerprint (SHA-256) is one that we serve; asked once it has been shown. */
+  readonly isOurs: (fingerprint: string) => boolean;
   readonly target: ProbeTarget;
   readonly signal: AbortSignal;
 }
@@ -37,7 +37,7 @@ export interface Probe {
  * or with `intercepted` when someone else's certificate answered.
  */
 export async function probe(options: Probe): Promise<void> {
-  const { address, port, hostname, alpn, fingerprint, target, signal } = options;
+  const { address, port, hostname, alpn, isOurs, target, signal } = options;
   // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
   const socket = connect({
     host: address,
@@ -57,7 +57,7 @@ export async function probe(options: Probe): Promise<void> {
       socket.once('error', reject);
       socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
       socket.once('secureConnect', () => {
-        if (fingerprintOf(socket.getPeerCertificate().raw) !== fingerprint) {
+        if (!isOurs(fingerprintOf(socket.getPeerCertificate().raw))) {
           reject(new PortalError('intercepted', `${hostname} answered with a certificate that is not ours`));
           return;
         }

@@ -1,3 +1,4 @@
+import { request, type IncomingMessage } from 'node:http';
 import type { RecordType } from 'dns-packet';
 import { expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
@@ -62,6 +63,15 @@ it('says which record to make, and takes the hostname once it is there', async (
   const { url } = await one.event('lease', isPhase('ready'));
   expect(url).toBe(`https://${HOSTNAME}:${at.port}`);
   expect((await get(at, HOSTNAME, one.ca)).text).toContain('the shop');
+  // In the clear there is the way to it, as for names of the relay's own.
+  const headers = { host: HOSTNAME };
+  const inTheClear = await new Promise<IncomingMessage>((resolve, reject) => {
+    request({ host: '127.0.0.1', port: at.port, path: '/a', headers, agent: false }, resolve)
+      .once('error', reject)
+      .end();
+  });
+  inTheClear.resume();
+  expect(inTheClear.headers.location).toBe(`https://${HOSTNAME}:${at.port}/a`);
 });
 
 it('a hostname is for those whom its records name, and for one of them at a time', async () => {

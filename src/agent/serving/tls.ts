@@ -95,12 +95,14 @@ class TlsServing implements Serving {
     if (!endpoint)
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
     await this.#offer.settle();
+    const before = endpoint.certificate.fingerprint;
     await probe({
       address,
       port,
       hostname: this.#hostname,
       alpn: this.#offer.possibleNames,
-      fingerprint: endpoint.certificate.fingerprint,
+      // It may be renewed while the visit is on its way: the one before it is ours as well.
+      isOurs: (fingerprint) => [before, endpoint.certificate.fingerprint].includes(fingerprint),
       target: endpoint,
       signal,
     });

@@ -3,6 +3,7 @@ import type { Authorization, Client, Order } from 'acme-client';
 import pLimit from 'p-limit';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
+import type { Logger } from '../../lib/logger.js';
 import type { AcmeSpec } from '../spec.js';
 import type { AcmeChallenges } from './challenges.js';
 import { AcmeProblem, explainProblem } from './problem.js';
@@ -21,11 +22,13 @@ export class AcmeAuthority {
   readonly #spec: AcmeSpec;
   readonly #store: AcmeStore;
   readonly #challenges: AcmeChallenges;
+  readonly #log: Logger;
   readonly #ordering = pLimit(ORDERS_AT_A_TIME);
   readonly #stop = new AbortController();
   #account: Promise<Client> | undefined;
 
-  constructor(spec: AcmeSpec, store: AcmeStore, challenges: AcmeChallenges) {
+  constructor(spec: AcmeSpec, store: AcmeStore, challenges: AcmeChallenges, log: Logger) {
+    this.#log = log;
     this.#spec = spec;
     this.#store = store;
     this.#challenges = challenges;
@@ -135,6 +138,8 @@ export class AcmeAuthority {
         // One that was there already is updated next, and some CAs refuse an update that changes nothing.
         if (email !== undefined || !(error instanceof AcmeProblem) || !isOpen(client)) throw error;
       }
+      // Whoever pins it in a CAA record (RFC 8657) needs its URL.
+      this.#log.info({ ca: this.name, account: client.getAccountUrl() }, 'the account at the CA is open');
       return client;
     };
     // Not cancelled with the order that happens to be first: others wait for the same account.

@@ -64,7 +64,7 @@ export class AcmeCertificates {
     let known = this.#authorities.get(account);
     if (!known) {
       const store = new AcmeStore(this.#options.folder, spec.directory);
-      known = { store, authority: new AcmeAuthority(spec, store, this.challenges) };
+      known = { store, authority: new AcmeAuthority(spec, store, this.challenges, this.#options.log) };
       this.#authorities.set(account, known);
     }
     return known;

@@ -64,10 +64,12 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { error, phase, targetError } = leases[index]!;
+      const { error, phase, targetError, certificate } = leases[index]!;
       const notes = [
         error && describeError(error),
         targetError && `${printable(targetError)}; visitors get a 503`,
+        certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,
+        certificate?.error && certificate.notAfter && `the old one is good until ${certificate.notAfter}`,
       ];
       return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
