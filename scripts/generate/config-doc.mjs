@@ -103,9 +103,13 @@ function typeText(schema, node) {
   }
   if (target.type === 'integer' && target.minimum !== undefined)
     return `${target.minimum} to ${target.maximum}`;
-  return { object: 'mapping', string: 'text', boolean: '`true` or `false`', integer: 'whole number' }[
-    target.type
-  ];
+  return {
+    object: 'mapping',
+    string: 'text',
+    boolean: '`true` or `false`',
+    integer: 'whole number',
+    null: 'null',
+  }[target.type];
 }
 
 function listOf(words) {
@@ -115,7 +119,7 @@ function listOf(words) {
 /** A value as YAML in flow style, quoted only where it must be. */
 function flow(value) {
   if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
-  if (typeof value === 'object') {
+  if (typeof value === 'object' && value !== null) {
     const pairs = Object.entries(value).map(([key, inner]) => `${key}: ${flow(inner)}`);
     return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
   }

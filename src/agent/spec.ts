@@ -26,6 +26,8 @@ export interface RouteSpec {
   readonly target: Target;
   /** The prefix is taken off before the request goes on. */
   readonly stripPrefix: boolean;
+  /** Whose name the Host header has: what the visitor asked for (if left out), or the target's own. */
+  readonly host?: 'visitor' | 'target';
   /** Request headers to set; null takes one away. Values are secrets. */
   readonly headers: Readonly<Record<string, string | null>>;
   /** The same for the answer's headers. */

@@ -1,9 +1,10 @@
+import { CONNECTION_HEADERS, FRAMING_HEADERS, HEADER_NAME } from '../net/http-headers.js';
 import type { Report } from './check.js';
 import { checkTarget } from './check-target.js';
 import { child, entriesOf, keyPlaceOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** RFC 9110, section 5.6.2. */
-const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What every program reads as one and the same path. */
+const PLAIN_PATH = /^[A-Za-z0-9\-._~!$&'()*+,=:@/]*$/;
 
 /** Rules for the routes of one service. */
 export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined, report: Report): void {
@@ -19,7 +20,7 @@ export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined,
       report(at, { message: `this is the same route as ${JSON.stringify(same)}`, place });
     seen.set(withoutSlash(route), route);
     checkTarget(root, value.kind === 'map' ? [...at, 'target'] : at, ownPort, report);
-    checkHeaders([...at, 'headers'], child(value, 'headers'), report);
+    for (const key of ['headers', 'responseHeaders']) checkHeaders([...at, key], child(value, key), report);
   }
 }
 
@@ -36,6 +37,12 @@ function routeProblem(route: string): { message: string; hint: string } | undefi
       hint: 'A route is a path alone: no query, no fragment, no space.',
     };
   }
+  if (!PLAIN_PATH.test(route) || /\/\/|\/\.{1,2}(\/|$)/.test(route)) {
+    return {
+      message: `the route ${JSON.stringify(route)} can be read in more than one way`,
+      hint: 'A route has plain characters only: no escapes, no `;` or backslash, no double slash, no dot segments.',
+    };
+  }
   return undefined;
 }
 
@@ -44,15 +51,33 @@ function withoutSlash(route: string): string {
 }
 
 function checkHeaders(path: Path, headers: Tree | undefined, report: Report): void {
+  const seen = new Set<string>();
   for (const [name, { value }] of entriesOf(headers)) {
     const at = [...path, name];
-    if (!HEADER_NAME.test(name)) {
-      report(at, {
-        message: `${JSON.stringify(name)} is not the name of a header`,
-        place: keyPlaceOf(headers, name),
-      });
-    } else if (value.kind === 'scalar' && /[\r\n\0]/.test(String(value.value))) {
-      report(at, { message: `the value of the header ${name} has a line break in it` });
-    }
+    const place = keyPlaceOf(headers, name);
+    const lower = name.toLowerCase();
+    const own = ownHeader(lower, path.at(-1) === 'headers');
+    if (!HEADER_NAME.test(name))
+      report(at, { message: `${JSON.stringify(name)} is not the name of a header`, place });
+    else if (own) report(at, { message: `the header ${name} is not yours to set`, hint: own, place });
+    else if (seen.has(lower))
+      report(at, { message: `the header ${name} is there already, in another spelling`, place });
+    else if (value.kind === 'scalar' && !isFieldValue(String(value.value)))
+      report(at, { message: `the value of the header ${name} has characters in it that no header can have` });
+    seen.add(lower);
   }
+}
+
+/** Why Portal sets this header itself. */
+function ownHeader(name: string, inRequest: boolean): string | undefined {
+  if (name === 'host' && inRequest)
+    return 'For the name of the target write `host: target` beside `headers`.';
+  if (CONNECTION_HEADERS.has(name)) return 'It is about a single connection; Portal has one with each side.';
+  if (FRAMING_HEADERS.has(name)) return 'It says where a message ends, or where it goes; Portal knows.';
+  return undefined;
+}
+
+/** RFC 9110, section 5.5, and no more than one byte a character: no line breaks, no control characters. */
+function isFieldValue(text: string): boolean {
+  return /^[\t\u0020-\u007e\u0080-\u00ff]*$/.test(text);
 }

@@ -49,7 +49,7 @@ function checkOptions(
   checkVia(root, path, service, report);
   checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);
   checkTls([...path, 'tls'], child(service, 'tls'), report);
-  checkAlpn([...path, 'alpn'], child(service, 'alpn'), report);
+  checkAlpn([...path, 'alpn'], child(service, 'alpn'), mode, report);
   checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);
 }
 
@@ -199,12 +199,19 @@ function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
   }
 }
 
-function checkAlpn(path: Path, alpn: Tree | undefined, report: Report): void {
+function checkAlpn(path: Path, alpn: Tree | undefined, mode: Mode | undefined, report: Report): void {
   for (const [index, item] of itemsOf(alpn).entries()) {
-    if (textOf(item) !== 'acme-tls/1') continue;
-    report([...path, index], {
-      message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
-    });
+    const protocol = textOf(item);
+    if (protocol === 'acme-tls/1') {
+      report([...path, index], {
+        message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
+      });
+    } else if (mode === 'http' && protocol !== undefined && protocol !== 'h2' && protocol !== 'http/1.1') {
+      report([...path, index], {
+        message: 'mode http speaks h2 and http/1.1 with visitors, and nothing else',
+        hint: 'Leave `alpn` out to offer both. Mode stream passes any protocol on.',
+      });
+    }
   }
 }
 

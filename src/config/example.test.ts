@@ -17,7 +17,12 @@ async function wholeExample(): Promise<unknown> {
 it('runs as it stands, without any variable', async () => {
   const result = await loadConfig({ file: FILE, cwd: '/', env: {} });
   expect(result).toMatchObject({ ok: true, warnings: [] });
-  expect(result.ok && result.desired.services.map(({ name }) => name)).toEqual(['web', 'api', 'bedrock']);
+  expect(result.ok && result.desired.services.map(({ name }) => name)).toEqual([
+    'web',
+    'api',
+    'app',
+    'bedrock',
+  ]);
   expect(result.ok && result.desired.relays).toEqual([{ kind: 'embedded', port: 8443 }]);
 });
 

@@ -85,6 +85,8 @@ function fitsType(value: unknown, type: string | undefined): boolean {
       return Array.isArray(value);
     case 'integer':
       return Number.isInteger(value);
+    case 'null':
+      return value === null;
     default:
       return typeof value === type;
   }

@@ -280,8 +280,6 @@ describe('the overlay', () => {
     });
     expect(await problems()).toMatchObject([
       { file: 'portal.yaml', line: 3, column: 8, path: '/services/web/target' },
-      { line: 4, column: 16 },
-      { line: 4 },
       { file: 'portal.yaml', line: 4, column: 35, path: '/services/api/routes/~1/target' },
     ]);
   });

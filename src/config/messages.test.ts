@@ -16,6 +16,9 @@ async function said(services: string, rest = ''): Promise<string[]> {
     .map(({ message, hint }) => (hint === undefined ? message : `${message} | ${hint}`));
 }
 
+const DOT_SEGMENT = (route: string): string =>
+  `the route "${route}" can be read in more than one way | A route has plain characters only: no escapes, no \`;\` or backslash, no double slash, no dot segments.`;
+
 // Each line is a mistake that people make, and what they are told.
 it.each([
   // --- targets
@@ -121,6 +124,41 @@ it.each([
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: { "X Y": a } } } }',
     '"X Y" is not the name of a header',
+  ],
+  [
+    '  a: { mode: http, routes: { "/a%2Fb": 3000 } }',
+    'the route "/a%2Fb" can be read in more than one way | A route has plain characters only: no escapes, no `;` or backslash, no double slash, no dot segments.',
+  ],
+  ['  a: { mode: http, routes: { /a/../b: 3000 } }', DOT_SEGMENT('/a/../b')],
+  ['  a: { mode: http, routes: { //a: 3000 } }', DOT_SEGMENT('//a')],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: { Host: x } } } }',
+    'the header Host is not yours to set | For the name of the target write `host: target` beside `headers`.',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: { content-length: "1" } } } }',
+    'the header content-length is not yours to set | It says where a message ends, or where it goes; Portal knows.',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, responseHeaders: { Transfer-Encoding: null } } } }',
+    'the header Transfer-Encoding is not yours to set | It is about a single connection; Portal has one with each side.',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: { X-A: a, x-a: b } } } }',
+    'the header x-a is there already, in another spelling',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, responseHeaders: { X-A: "a\\nb" } } } }',
+    'the value of the header X-A has characters in it that no header can have',
+  ],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, headers: { X-A: 1 } } } }',
+    '`X-A` must be text, or null to remove the header | For example `X-A: demo`.',
+  ],
+  ['  a: { mode: http, routes: { /: { target: 1, host: localhost } } }', '`host` must be visitor or target'],
+  [
+    '  a: { mode: http, target: 1, alpn: [h3] }',
+    'mode http speaks h2 and http/1.1 with visitors, and nothing else | Leave `alpn` out to offer both. Mode stream passes any protocol on.',
   ],
   [
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',

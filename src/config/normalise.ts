@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import type { Expiry, RelaySpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
+import type { Expiry, RelaySpec, RouteSpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
-import type { PortalConfig, Relay, Service, ServiceOptions } from './schema-types.js';
+import type { PortalConfig, Relay, Route, RouteOptions, Service, ServiceOptions } from './schema-types.js';
 
 export const DEFAULT_EMBEDDED_PORT = 8443;
 
@@ -32,6 +32,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
       return {
         ...spec,
         target: absolute(spec.target, directory),
+        routes: spec.routes.map((route) => ({ ...route, target: absolute(route.target, directory) })),
         targetTls: { ...targetTls, ...caFile },
       };
     }),
@@ -60,12 +61,14 @@ function serviceSpec(
   tls: (tls: ServiceOptions['tls']) => TlsSpec,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
+  const routes = Object.entries(options.routes ?? {}).map(routeSpec);
+  const first = routes.find(({ prefix }) => prefix === '/') ?? routes[0];
   return {
     service: key,
     name: options.name ?? key,
     mode: options.mode ?? 'stream',
-    target: parseTarget(options.target!),
-    routes: [],
+    target: first?.target ?? parseTarget(options.target!),
+    routes,
     alpn: options.alpn ?? 'auto',
     carrier: options.carrier ?? 'raw',
     tls: tls(options.tls),
@@ -84,6 +87,18 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_60
 function expiryOf(text: string): Expiry {
   const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   return unit === undefined ? { at: Date.parse(text) } : { afterMs: Number(count) * UNIT_MS[unit]! };
+}
+
+function routeSpec([prefix, route]: [prefix: string, route: Route]): RouteSpec {
+  const options: RouteOptions = typeof route === 'object' ? route : { target: route };
+  return {
+    prefix,
+    target: parseTarget(options.target),
+    stripPrefix: options.stripPrefix ?? true,
+    host: options.host ?? 'visitor',
+    headers: options.headers ?? {},
+    responseHeaders: options.responseHeaders ?? {},
+  };
 }
 
 /** What `check.ts` let through: a source, or both files. */

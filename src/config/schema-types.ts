@@ -55,6 +55,18 @@ export type TlsSource = 'local' | 'acme';
  */
 export type Route = Port | TargetText | RouteOptions;
 /**
+ * The value of a header; null removes the header.
+ */
+export type HeaderValue = HeaderText | NoHeader;
+/**
+ * The value to set.
+ */
+export type HeaderText = string;
+/**
+ * Removes the header.
+ */
+export type NoHeader = null;
+/**
  * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status.
  */
 export type Health = HealthPath | HealthOptions;
@@ -231,14 +243,24 @@ export interface TlsOptions {
 export interface RouteOptions {
   target: Target;
   /**
-   * Take the route's path off before the request goes on.
+   * Take the route's path off before the request goes on, and put it back into the redirects and cookies of the answer.
    */
   stripPrefix?: boolean;
   /**
-   * Request headers to set before the request goes on. Values are masked wherever Portal prints them.
+   * Whose name the target finds in the Host header: `visitor`, the public one that was asked for, or `target`, its own, for servers that answer to no other.
+   */
+  host?: 'visitor' | 'target';
+  /**
+   * Request headers to set before the request goes on; null removes one. Values are masked wherever Portal prints them.
    */
   headers?: {
-    [k: string]: string;
+    [k: string]: HeaderValue;
+  };
+  /**
+   * The same for the headers of the target's answers.
+   */
+  responseHeaders?: {
+    [k: string]: HeaderValue;
   };
 }
 /**

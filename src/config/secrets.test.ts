@@ -146,4 +146,6 @@ it('takes a service or a route called pin for what it is', () => {
   expect(isSecret(['services', 'headers', 'target'])).toBe(false);
   expect(isSecret(['services', 'a', 'metadata', 'pin'])).toBe(false);
   expect(isSecret(['services', 'a', 'pin'])).toBe(true);
+  expect(isSecret(['services', 'a', 'routes', '/', 'headers', 'X'])).toBe(true);
+  expect(isSecret(['services', 'a', 'routes', '/', 'responseHeaders', 'X'])).toBe(true);
 });

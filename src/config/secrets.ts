@@ -3,7 +3,7 @@ import { child, type Path, type Tree } from './tree.js';
 /** What stands in place of a secret wherever one would be printed. */
 export const MASK = '****';
 
-const SECRET_KEY = /^(pin|header)s?$/i;
+const SECRET_KEY = /^(pin|(response[-_]?)?header)s?$/i;
 
 /**
  * Whether a value must not be printed: PINs and header values. It goes by key rather than by exact path, so

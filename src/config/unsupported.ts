@@ -17,13 +17,6 @@ const SERVICE = ['services', '*'];
 
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
-  {
-    path: [...SERVICE, 'mode'],
-    when: (text: string | undefined) => text === 'http',
-    what: 'mode: http',
-    instead: 'this version runs the modes stream, tcp and udp',
-  },
-  { path: [...SERVICE, 'routes'], what: 'routes', instead: 'give each target a service of its own' },
   { path: [...SERVICE, 'access', 'pin'], what: 'access.pin', instead: 'anyone who knows the URL gets in' },
   {
     path: [...SERVICE, 'access', 'allowIps'],

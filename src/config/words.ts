@@ -16,6 +16,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
+  headerValue: 'text, or null to remove the header',
   healthPath: 'a path that begins with `/`',
 };
 

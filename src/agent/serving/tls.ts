@@ -28,7 +28,9 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
 async function handlerFor(spec: ServiceSpec, log: Logger, protocols: TargetProtocols): Promise<ModeHandler> {
   if (spec.mode !== 'http')
     return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
-  throw new Error('mode http is not there yet');
+  // Loaded when first used: its HTTP client is large.
+  const { HttpHandler } = await import('../modes/http/handler.js');
+  return new HttpHandler(spec, log, protocols);
 }
 
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */

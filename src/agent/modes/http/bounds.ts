@@ -1,0 +1,38 @@
+/** Every bound of mode `http`; docs/http.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+export interface HttpBounds {
+  /** The head of a request is there whole within this, counted from its first byte, or from the handshake. */
+  readonly requestHeadMs: number;
+  /** All header fields of one message, either way. */
+  readonly maxHeadBytes: number;
+  /** Header fields in one message. */
+  readonly maxHeaders: number;
+  /** A visitor's connection with no request on it is closed after this. */
+  readonly keepAliveMs: number;
+  /** Requests on one HTTP/2 connection at a time. */
+  readonly maxStreams: number;
+  /** HTTP/2 streams that a visitor may take back at once, and then each second, before its connection is ended. */
+  readonly resetBurst: number;
+  readonly resetsPerSecond: number;
+  /** The target begins its answer within this. */
+  readonly answerMs: number;
+  /** Nothing moved in the middle of a request or an answer for this long: it is broken off. */
+  readonly stalledMs: number;
+  /** Requests at one target at a time; more are told to come back. */
+  readonly maxAtTarget: number;
+  /** What a visitor sends on after the answer is complete is read and dropped for this long. */
+  readonly lingerMs: number;
+}
+
+export const HTTP_BOUNDS: HttpBounds = {
+  requestHeadMs: 15_000,
+  maxHeadBytes: 32 * 1024,
+  maxHeaders: 200,
+  keepAliveMs: 60_000,
+  maxStreams: 128,
+  resetBurst: 200,
+  resetsPerSecond: 50,
+  answerMs: 120_000,
+  stalledMs: 3_600_000,
+  maxAtTarget: 1_024,
+  lingerMs: 5_000,
+};

@@ -1,0 +1,83 @@
+import type { Duplex, Readable } from 'node:stream';
+import type { Socket } from 'node:net';
+
+/** Name, value, name, value…: header fields as they travel, in their order, a repeated one repeated. */
+export type Headers = readonly string[];
+
+/** The visitor's side of a connection, made once and used by each of its requests. */
+export interface Client {
+  /** Address the relay saw, as X-Forwarded-For has it. */
+  readonly address: string;
+  /** The same, as the Forwarded header has it (RFC 7239). */
+  readonly forwardedFor: string;
+  /** The name the visitor asked for in the TLS handshake. */
+  readonly hostname: string;
+}
+
+/**
+ * One request and the answer to it, the same for every version of HTTP a visitor may speak. What stands between
+ * visitor and target takes an exchange: today the routes, and what is to stand before them (see `Gate`).
+ */
+export interface Exchange {
+  readonly client: Client;
+  readonly method: string;
+  /** Origin form, `/path?query`, byte for byte as it came. */
+  readonly target: string;
+  /** Host, as the visitor wrote it. */
+  readonly authority: string;
+  readonly headers: Headers;
+  /** Absent where the request has none. To be read, or `answer` must be the end of it. */
+  readonly body: Readable | undefined;
+  /** Header fields that followed the body, once it has ended. */
+  trailers(): Headers;
+  /** The visitor holds its body back until it is told to go on (RFC 9110, 10.1.1). */
+  readonly expectsContinue: boolean;
+
+  /** An interim answer: 100, 103. */
+  inform(status: number, headers: Headers): void;
+  /**
+   * The answer's head. Throws, with nothing sent, when a field cannot be sent as it is.
+   * `ended`: no body follows, and not for the method's or the status' sake.
+   */
+  begin(status: number, reason: string, headers: Headers, ended: boolean): void;
+  readonly begun: boolean;
+  /** False: wait for `onDrain` before the next. */
+  write(chunk: Buffer): boolean;
+  onDrain(resume: () => void): void;
+  end(trailers: Headers): void;
+  /** Breaks off, so that the visitor cannot take what it has for the whole. */
+  abort(): void;
+  /** Called once if the visitor goes away before the answer is complete. */
+  onGone(gone: () => void): void;
+  /**
+   * Takes the connection over for another protocol: answers that it is switched to, and gives the stream that
+   * speaks it from now on, or undefined where the visitor has gone.
+   */
+  switchProtocols?(headers: Headers): Switched | undefined;
+  /** The protocol to switch to, if the visitor asks for one (RFC 9110, 7.8, or RFC 8441). */
+  readonly upgrade: string | undefined;
+}
+
+/** A stream of bytes to and from a visitor. */
+export type Switched =
+  | { readonly kind: 'socket'; readonly socket: Socket; readonly head: Buffer }
+  | { readonly kind: 'stream'; readonly stream: Duplex };
+
+/** Stands before the routes: answers the exchange itself (true), or lets it through. */
+export type Gate = (exchange: Exchange) => boolean;
+
+/** Answers with a short body and is done with the exchange. */
+export function answer(
+  exchange: Exchange,
+  status: number,
+  reason: string,
+  headers: Headers,
+  body: string,
+): void {
+  const bytes = Buffer.from(body);
+  exchange.begin(status, reason, [...headers, 'Content-Length', String(bytes.length)], bytes.length === 0);
+  if (exchange.method !== 'HEAD' && bytes.length > 0) exchange.write(bytes);
+  exchange.end([]);
+  // Read and dropped: what is left unread would reset the connection and take the answer with it.
+  exchange.body?.resume();
+}

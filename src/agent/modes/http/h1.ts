@@ -1,0 +1,275 @@
+import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex, Readable } from 'node:stream';
+import { systemCode } from '../../../lib/errors.js';
+import { endWith } from '../../../net/last-words.js';
+import type { HttpBounds } from './bounds.js';
+import { answer, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { PAGES, type Page } from './pages.js';
+
+/** HTTP/1.1 and 1.0 towards visitors: node's parser, in its strict form, and what it leaves to its user to refuse. */
+
+export interface H1Options {
+  readonly bounds: HttpBounds;
+  readonly clientOf: (socket: Socket) => Client | undefined;
+  readonly serve: (exchange: Exchange) => void;
+  /** True from when no request is to come any more. */
+  readonly draining: () => boolean;
+}
+
+export function createH1(options: H1Options): Server {
+  const { bounds } = options;
+  const server = createServer({
+    headersTimeout: bounds.requestHeadMs,
+    // A body may take as long as it moves.
+    requestTimeout: 0,
+    keepAliveTimeout: bounds.keepAliveMs,
+    connectionsCheckingInterval: Math.min(2_000, bounds.requestHeadMs / 4),
+    maxHeaderSize: bounds.maxHeadBytes,
+    insecureHTTPParser: false,
+    // Told by us, with what the visitor can make of it.
+    requireHostHeader: false,
+    noDelay: true,
+  });
+  // Node would drop the rest without a word; we refuse.
+  server.maxHeadersCount = 0;
+  server.timeout = bounds.stalledMs;
+  const take = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean,
+    head?: Buffer,
+  ): void => {
+    const client = options.clientOf(request.socket);
+    if (!client) return void request.socket.destroy();
+    if (options.draining()) response.shouldKeepAlive = false;
+    const exchange = new H1Exchange(client, request, response, expectsContinue, bounds.lingerMs, head);
+    const refusal = refusalOf(request, exchange, bounds);
+    if (refusal) refuse(exchange, response, refusal);
+    else options.serve(exchange);
+  };
+  server.on('request', (request, response) => take(request, response, false));
+  server.on('checkContinue', (request, response) => take(request, response, true));
+  server.on('checkExpectation', (request, response) => take(request, response, true));
+  // The parser has let go of the connection: what follows is answered as the last on it.
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    take(request, responseOn(request, socket as Socket), false, head);
+  });
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    socket.on('error', () => undefined);
+    endWith(socket, rawPage(PAGES.methodNotAllowed), bounds.lingerMs);
+  });
+  server.on('clientError', (error, socket: Duplex) => {
+    if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
+    else endBroken(socket, error, bounds.lingerMs);
+  });
+  // Its time keeping begins when it listens, which a server that is handed its sockets never does.
+  server.emit('listening');
+  return server;
+}
+
+/**
+ * The parser understands nothing more on this connection. Requests that were whole before that get their answers;
+ * then what is wrong is said, unless an answer has begun to the very request.
+ */
+function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
+  // The response that is under way; node tells no other way.
+  const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
+  if (current?.req.complete) current.once('finish', () => endBroken(socket, error, lingerMs));
+  else endWith(socket, current?.headersSent ? '' : rawPage(pageOf(error)), lingerMs);
+}
+
+/** What node's parser lets pass, and is not good enough to send on. */
+function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpBounds): Page | undefined {
+  const { httpVersionMajor, httpVersionMinor, rawHeaders } = request;
+  if (httpVersionMajor !== 1) return PAGES.version;
+  if (rawHeaders.length > 2 * bounds.maxHeaders) return PAGES.tooLarge;
+  if (exchange.contradictory || exchange.hosts > 1 || (exchange.hosts === 0 && httpVersionMinor > 0))
+    return PAGES.badRequest;
+  const { expect, 'transfer-encoding': coding } = request.headers;
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return PAGES.expectationFailed;
+  // Behind a request to switch protocols nothing is read as its body.
+  if (exchange.upgrade !== undefined && hasBody(request)) return PAGES.badRequest;
+  if (coding === undefined) return undefined;
+  if (httpVersionMinor === 0) return PAGES.badRequest;
+  return coding.toLowerCase() === 'chunked' ? undefined : PAGES.notImplemented;
+}
+
+function refuse(exchange: Exchange, response: ServerResponse, { status, reason, headers, body }: Page): void {
+  response.shouldKeepAlive = false;
+  answer(exchange, status, reason, headers, body);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once('finish', () => socket.destroySoon());
+  socket.on('error', () => socket.destroy());
+  return response;
+}
+
+function pageOf(error: Error): Page {
+  const code = systemCode(error);
+  if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return REQUEST_TIMEOUT;
+  return PAGES.badRequest;
+}
+
+const REQUEST_TIMEOUT: Page = { ...PAGES.badRequest, status: 408, reason: 'Request Timeout' };
+
+function rawPage({ status, reason, headers, body }: Page): string {
+  let head = `HTTP/1.1 ${status} ${reason}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
+}
+
+/** A target in absolute form (RFC 9112, section 3.2.2). */
+const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
+
+class H1Exchange implements Exchange {
+  readonly client: Client;
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: Headers;
+  readonly body: Readable | undefined;
+  readonly expectsContinue: boolean;
+  readonly upgrade: string | undefined;
+  /** How often the request names its host. */
+  readonly hosts: number;
+  /** Its target names another host than its header does. */
+  readonly contradictory: boolean;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #lingerMs: number;
+  readonly #head: Buffer | undefined;
+  begun = false;
+  #wrote = false;
+
+  constructor(
+    client: Client,
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean,
+    lingerMs: number,
+    head?: Buffer,
+  ) {
+    this.client = client;
+    this.#request = request;
+    this.#response = response;
+    this.#lingerMs = lingerMs;
+    this.#head = head;
+    this.method = request.method ?? '';
+    this.headers = request.rawHeaders;
+    this.expectsContinue = expectsContinue;
+    this.upgrade = head && request.headers.upgrade;
+    let hosts = 0;
+    for (let i = 0; i < this.headers.length; i += 2) {
+      const name = this.headers[i]!;
+      if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+    }
+    this.hosts = hosts;
+    // HTTP/1.0 may do without.
+    const host = request.headers.host ?? client.hostname;
+    const [, named, path = ''] = ABSOLUTE.exec(request.url ?? '') ?? [];
+    this.authority = named ?? host;
+    this.contradictory = named !== undefined && named.toLowerCase() !== host.toLowerCase();
+    this.target = named === undefined ? (request.url ?? '') : path.startsWith('/') ? path : `/${path}`;
+    this.body = !head && hasBody(request) ? request : undefined;
+  }
+
+  trailers(): Headers {
+    return this.#request.rawTrailers;
+  }
+
+  inform(status: number, headers: Headers): void {
+    if (this.begun || this.#request.httpVersionMinor === 0) return;
+    if (status === 100) return this.#response.writeContinue();
+    if (status === 102) return this.#response.writeProcessing();
+    const links = headers.filter((_, i) => i % 2 === 1 && headers[i - 1]!.toLowerCase() === 'link');
+    if (status !== 103 || links.length === 0) return;
+    try {
+      this.#response.writeEarlyHints({ link: links });
+    } catch {
+      // A hint that cannot be sent as it is, and no harm is done without it.
+    }
+  }
+
+  begin(status: number, reason: string, headers: Headers): void {
+    // The body was never asked for, and may come or not: nothing can be told apart behind it.
+    if (this.expectsContinue && !this.#request.complete) this.#response.shouldKeepAlive = false;
+    this.#response.writeHead(status, reason, headers as string[]);
+    this.begun = true;
+    // With the first of the body if that is there already, and alone if it is not.
+    queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (!this.#wrote && !this.#response.writableEnded) this.#response.flushHeaders();
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#wrote = true;
+    return this.#response.write(chunk);
+  }
+
+  onDrain(resume: () => void): void {
+    this.#response.once('drain', resume);
+  }
+
+  end(trailers: Headers): void {
+    if (trailers.length > 0) {
+      const pairs: [string, string][] = [];
+      for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
+      this.#response.addTrailers(pairs);
+    }
+    if (this.body && !this.#request.complete) this.#endEarly();
+    else this.#response.end();
+  }
+
+  /** The visitor is still sending: what it sends is dropped, within bounds, so that it gets to read the answer. */
+  #endEarly(): void {
+    const { socket } = this.#request;
+    const timer = setTimeout(() => socket.destroy(), this.#lingerMs);
+    const done = (): void => clearTimeout(timer);
+    this.#request.once('end', done);
+    socket.once('close', done);
+    if (!this.#response.shouldKeepAlive) {
+      // Node would close at once, with input unread, and the reset that makes would take the answer with it.
+      this.#request.once('end', () => this.#response.end());
+      this.#request.resume();
+      this.#response.write('');
+      return;
+    }
+    this.#response.end();
+    this.#request.resume();
+  }
+
+  abort(): void {
+    this.#request.socket.destroy();
+  }
+
+  onGone(gone: () => void): void {
+    this.#response.once('close', () => {
+      if (!this.#response.writableFinished) gone();
+    });
+  }
+
+  switchProtocols(headers: Headers): Switched | undefined {
+    const { socket } = this.#request;
+    if (socket.destroyed || !this.#head) return undefined;
+    this.begun = true;
+    this.#response.detachSocket(socket);
+    let text = 'HTTP/1.1 101 Switching Protocols\r\n';
+    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+    socket.write(`${text}\r\n`, 'latin1');
+    socket.setTimeout(0);
+    return { kind: 'socket', socket, head: this.#head };
+  }
+}

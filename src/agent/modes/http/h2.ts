@@ -1,0 +1,232 @@
+import {
+  constants,
+  performServerHandshake,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Readable } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { HttpBounds } from './bounds.js';
+import { answer, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { PAGES, type Page } from './pages.js';
+
+/** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
+
+export interface H2Options {
+  readonly bounds: HttpBounds;
+  readonly serve: (exchange: Exchange) => void;
+}
+
+const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
+
+/** What one stream may be ahead of its reader; a connection has a few of those. */
+const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
+
+export function serveH2(socket: TLSSocket, client: Client, options: H2Options): ServerHttp2Session {
+  const { bounds } = options;
+  const session = performServerHandshake(socket, {
+    settings: {
+      maxConcurrentStreams: bounds.maxStreams,
+      maxHeaderListSize: bounds.maxHeadBytes,
+      initialWindowSize: MAX_STREAM_WINDOW_BYTES,
+      enableConnectProtocol: true,
+      enablePush: false,
+    },
+    maxHeaderListPairs: bounds.maxHeaders + 4,
+    maxSessionInvalidFrames: 100,
+    maxSessionMemory: 16,
+    maxSettings: 32,
+    maxOutstandingPings: 10,
+  });
+  session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
+  const resets = new ResetBudget(bounds);
+  let open = 0;
+  session.on(
+    'stream',
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
+      open++;
+      stream.on('error', () => undefined);
+      stream.once('close', () => {
+        open--;
+        // Taken back before it was answered: what the rapid-reset attack does (CVE-2023-44487).
+        const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted;
+        if (takenBack && !resets.spend()) session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+      });
+      const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, bounds.lingerMs);
+      const refusal = refusalOf(headers, exchange, bounds);
+      if (refusal) answer(exchange, refusal.status, refusal.reason, refusal.headers, refusal.body);
+      else options.serve(exchange);
+    },
+  );
+  session.on('error', () => undefined);
+  let idleSince = Date.now();
+  session.setTimeout(bounds.keepAliveMs, () => {
+    if (open > 0) {
+      if (Date.now() - idleSince > bounds.stalledMs) session.destroy();
+    } else if (session.closed) session.destroy();
+    else session.close();
+    idleSince = open > 0 ? idleSince : Date.now();
+  });
+  return session;
+}
+
+/** How many streams a visitor may still take back: so many at once, and so many more each second. */
+class ResetBudget {
+  readonly #bounds: HttpBounds;
+  #left: number;
+  #at = Date.now();
+
+  constructor(bounds: HttpBounds) {
+    this.#bounds = bounds;
+    this.#left = bounds.resetBurst;
+  }
+
+  spend(): boolean {
+    const now = Date.now();
+    const { resetBurst, resetsPerSecond } = this.#bounds;
+    this.#left = Math.min(resetBurst, this.#left + ((now - this.#at) / 1000) * resetsPerSecond) - 1;
+    this.#at = now;
+    return this.#left >= 0;
+  }
+}
+
+function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, bounds: HttpBounds): Page | undefined {
+  if (exchange.headers.length > 2 * bounds.maxHeaders) return PAGES.tooLarge;
+  const { host, [':authority']: authority, [':protocol']: protocol, [':method']: method } = headers;
+  if (method === 'CONNECT' && protocol === undefined) return PAGES.methodNotAllowed;
+  // Two names for one request: each program on the way would believe another.
+  if (authority !== undefined && host !== undefined && host !== authority) return PAGES.badRequest;
+  const expect = headers.expect?.toLowerCase();
+  return expect === undefined || expect === '100-continue' ? undefined : PAGES.expectationFailed;
+}
+
+class H2Exchange implements Exchange {
+  readonly client: Client;
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: Headers;
+  readonly body: Readable | undefined;
+  readonly expectsContinue: boolean;
+  readonly upgrade: string | undefined;
+  readonly #stream: ServerHttp2Stream;
+  readonly #lingerMs: number;
+  #receivedTrailers: Headers = [];
+  #trailers: Headers = [];
+  begun = false;
+
+  constructor(
+    client: Client,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: readonly string[],
+    endOfStream: boolean,
+    lingerMs: number,
+  ) {
+    this.client = client;
+    this.#stream = stream;
+    this.#lingerMs = lingerMs;
+    this.upgrade = headers[':protocol'];
+    this.method = this.upgrade ? 'GET' : (headers[':method'] ?? '');
+    this.target = headers[':path'] ?? '';
+    this.authority = headers[':authority'] ?? headers.host ?? '';
+    this.headers = withoutPseudo(raw);
+    this.expectsContinue = headers.expect !== undefined;
+    this.body = endOfStream || this.upgrade ? undefined : stream;
+    if (!endOfStream) {
+      stream.once('trailers', (_: unknown, _flags: number, received: string[]) => {
+        this.#receivedTrailers = received;
+      });
+    }
+  }
+
+  trailers(): Headers {
+    return this.#receivedTrailers;
+  }
+
+  inform(status: number, headers: Headers): void {
+    if (this.begun || this.#stream.destroyed || status === 101) return;
+    try {
+      this.#stream.additionalHeaders({ ...asObject(headers), ':status': status });
+    } catch {
+      // An interim answer that HTTP/2 has no form for; the real one is still to come.
+    }
+  }
+
+  begin(status: number, _reason: string, headers: Headers, ended: boolean): void {
+    if (this.#stream.destroyed) return;
+    const fields = asObject(headers);
+    fields[':status'] = status;
+    // Fields may follow any body; where the stream ends with the head, none can.
+    this.#stream.respond(fields, { endStream: ended, waitForTrailers: !ended });
+    this.begun = true;
+    if (!ended) {
+      this.#stream.once('wantTrailers', () => {
+        try {
+          this.#stream.sendTrailers(asObject(this.#trailers));
+        } catch {
+          this.abort();
+        }
+      });
+    }
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#stream.writable ? this.#stream.write(chunk) : true;
+  }
+
+  onDrain(resume: () => void): void {
+    this.#stream.once('drain', resume);
+  }
+
+  end(trailers: Headers): void {
+    this.#trailers = trailers;
+    const stream = this.#stream;
+    stream.end();
+    if (!this.body || stream.readableEnded || stream.destroyed) return;
+    // Still sending: dropped for a while, and then told that nobody listens.
+    stream.resume();
+    const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), this.#lingerMs);
+    stream.once('close', () => clearTimeout(timer));
+  }
+
+  abort(): void {
+    this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+
+  onGone(gone: () => void): void {
+    this.#stream.once('close', () => {
+      if (!this.#stream.writableFinished || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
+    });
+  }
+
+  switchProtocols(headers: Headers): Switched | undefined {
+    if (this.#stream.destroyed) return undefined;
+    this.#stream.respond({ ...asObject(headers), ':status': 200 });
+    this.begun = true;
+    return { kind: 'stream', stream: this.#stream };
+  }
+}
+
+function withoutPseudo(raw: readonly string[]): Headers {
+  let at = 0;
+  while (at < raw.length && raw[at]!.charCodeAt(0) === 0x3a) at += 2;
+  return raw.slice(at);
+}
+
+/** The form in which node takes fields to send; repeated ones become a list. */
+export function asObject(headers: Headers): OutgoingHttpHeaders {
+  const fields: OutgoingHttpHeaders = Object.create(null) as OutgoingHttpHeaders;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase();
+    const value = headers[i + 1]!;
+    const present = fields[name];
+    if (present === undefined) fields[name] = value;
+    else if (Array.isArray(present)) present.push(value);
+    else fields[name] = [String(present), value];
+  }
+  return fields;
+}

@@ -1,0 +1,213 @@
+import type { ServerHttp2Session } from 'node:http2';
+import type { Server } from 'node:http';
+import { isIPv6, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from '../../../lib/logger.js';
+import { SpliceSet, type Drain } from '../../../net/splice.js';
+import { formatTarget, type Target } from '../../../net/target.js';
+import { LIMITS } from '../../../protocol/limits.js';
+import type { ServiceSpec } from '../../spec.js';
+import type { ModeHandler, Traffic, VisitorInfo } from '../mode.js';
+import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
+import { answer, type Client, type Exchange, type Gate } from './exchange.js';
+import { Forwarding } from './forward.js';
+import { createH1 } from './h1.js';
+import { serveH2 } from './h2.js';
+import { PAGES, type Page } from './pages.js';
+import { isWellFormed } from './paths.js';
+import { describeRoute, RouteTable } from './routes.js';
+import { isPassed, upgrade } from './upgrade.js';
+import { Upstream, type Protocols } from './upstream.js';
+
+/** A visitor's connection. */
+interface Connection {
+  readonly client: Client;
+  readonly session?: ServerHttp2Session;
+}
+
+/** Mode `http`: the visitor's requests are read, and each goes to the target of its route. docs/http.md is the policy. */
+export class HttpHandler implements ModeHandler {
+  #spec: ServiceSpec;
+  readonly #log: Logger;
+  readonly #bounds: HttpBounds;
+  readonly #protocols: Protocols;
+  readonly #h1: Server;
+  readonly #connections = new Map<Socket, Connection>();
+  readonly #splices = new SpliceSet({
+    idleMs: LIMITS.visitorIdleMs,
+    halfClosedMs: LIMITS.halfClosedMs,
+    lifetimeMs: LIMITS.visitorLifetimeMs,
+    firstAnswerMs: 0,
+  });
+  readonly #upstreams = new Map<string, Upstream>();
+  #table: RouteTable;
+  /** Asked in turn before the routes are; the first that answers ends it. */
+  readonly #gates: readonly Gate[] = [];
+  #draining = false;
+  #whenEmpty: (() => void) | undefined;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  /** Requests so far, those included that were refused. */
+  requests = 0;
+
+  constructor(spec: ServiceSpec, log: Logger, protocols: Protocols, bounds: Partial<HttpBounds> = {}) {
+    this.#spec = spec;
+    this.#protocols = protocols;
+    this.#log = log;
+    this.#bounds = { ...HTTP_BOUNDS, ...bounds };
+    this.#table = this.#tableOf(spec);
+    this.#h1 = createH1({
+      bounds: this.#bounds,
+      clientOf: (socket) => this.#connections.get(socket)?.client,
+      serve: (exchange) => this.#serve(exchange),
+      draining: () => this.#draining,
+    });
+  }
+
+  visit(socket: TLSSocket, visitor: VisitorInfo): void {
+    const client = clientOf(socket, visitor);
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#closed(socket));
+    if (socket.alpnProtocol === 'h2') {
+      const options = { bounds: this.#bounds, serve: (exchange: Exchange) => this.#serve(exchange) };
+      this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
+    } else {
+      this.#connections.set(socket, { client });
+      this.#h1.emit('connection', socket);
+    }
+  }
+
+  update(spec: ServiceSpec): void {
+    this.#spec = spec;
+    const before = new Set(this.#upstreams.keys());
+    this.#table = this.#tableOf(spec);
+    for (const { target } of this.#table.routes) before.delete(keyOf(target, spec));
+    // Requests under way hold their upstream, and it closes with the last.
+    for (const key of before) {
+      this.#upstreams.get(key)?.close();
+      this.#upstreams.delete(key);
+    }
+  }
+
+  async drain(drain: Drain): Promise<void> {
+    this.#draining = true;
+    this.#h1.closeIdleConnections();
+    for (const { session } of this.#connections.values()) session?.close();
+    await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
+    for (const socket of this.#connections.keys()) socket.destroy();
+    // Stops its time keeping.
+    this.#h1.close();
+    for (const upstream of this.#upstreams.values()) upstream.destroy();
+    this.#upstreams.clear();
+  }
+
+  traffic(): Traffic {
+    let bytesIn = this.#bytesIn;
+    let bytesOut = this.#bytesOut;
+    for (const socket of this.#connections.keys()) {
+      bytesIn += socket.bytesRead;
+      bytesOut += socket.bytesWritten;
+    }
+    return { visitors: this.#connections.size, bytesIn, bytesOut };
+  }
+
+  #serve(exchange: Exchange): void {
+    this.requests++;
+    for (const gate of this.#gates) if (gate(exchange)) return;
+    if (!isHost(exchange.authority, exchange.client.hostname)) return refuse(exchange, PAGES.misdirected);
+    if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);
+    const { upgrade: protocol } = exchange;
+    if (!isWellFormed(exchange.target)) return refuse(exchange, PAGES.badRequest);
+    const table = this.#table;
+    const route = table.find(exchange.target);
+    if (route === 'unsafe') return refuse(exchange, PAGES.unsafePath);
+    if (!route) return refuse(exchange, PAGES.noRoute);
+    const switches = protocol !== undefined && isPassed(protocol);
+    const forwarding = new Forwarding(exchange, route, table, this.#spec.service, (problem) => {
+      if (!switches) route.upstream.done();
+      if (problem !== undefined)
+        this.#log.warn(
+          { route: describeRoute(route), reason: (problem as Error).message },
+          'a request failed',
+        );
+    });
+    if (switches) void upgrade(forwarding, protocol, this.#splices, this.#bounds);
+    else route.upstream.send(forwarding);
+  }
+
+  #tableOf(spec: ServiceSpec): RouteTable {
+    return new RouteTable(spec, (target) => {
+      const key = keyOf(target, spec);
+      let upstream = this.#upstreams.get(key);
+      if (!upstream)
+        this.#upstreams.set(
+          key,
+          (upstream = new Upstream(target, spec.targetTls, this.#bounds, this.#protocols)),
+        );
+      return upstream;
+    });
+  }
+
+  #closed(socket: Socket): void {
+    this.#connections.delete(socket);
+    this.#bytesIn += socket.bytesRead;
+    this.#bytesOut += socket.bytesWritten;
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+
+  /** Until the last connection is closed, within the bounds of `drain`. */
+  async #drainRequests({ ms, quietMs }: Drain): Promise<void> {
+    if (this.#connections.size === 0 || ms <= 0) return;
+    const moved = new Map<Socket, { bytes: number; at: number }>();
+    const looking =
+      quietMs === undefined
+        ? undefined
+        : setInterval(() => {
+            for (const socket of this.#connections.keys()) {
+              const bytes = socket.bytesRead + socket.bytesWritten;
+              const last = moved.get(socket);
+              if (last?.bytes !== bytes) moved.set(socket, { bytes, at: Date.now() });
+              else if (Date.now() - last.at > quietMs) socket.destroy();
+            }
+          }, quietMs / 4);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#whenEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    clearInterval(looking);
+  }
+}
+
+function clientOf(socket: TLSSocket, { remote }: VisitorInfo): Client {
+  const address = remote.address.replace(/^::ffff:(?=\d+\.)/i, '');
+  // Node gives the name for sockets of servers only in this property.
+  const { servername } = socket as { servername?: string | false | null };
+  return {
+    address,
+    forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
+    hostname: servername || '',
+  };
+}
+
+/** Whether a Host names `hostname`, with whatever port. */
+function isHost(authority: string, hostname: string): boolean {
+  if (hostname === '' || authority === hostname) return authority !== '';
+  const [, name = ''] = /^([^:]*?)\.?(?::\d{0,5})?$/.exec(authority) ?? [];
+  return name.toLowerCase() === hostname.toLowerCase();
+}
+
+function refuse(exchange: Exchange, { status, reason, headers, body }: Page): void {
+  answer(exchange, status, reason, headers, body);
+}
+
+/** `OPTIONS *` asks about the server as a whole, and that is Portal. */
+function answerAsterisk(exchange: Exchange): void {
+  answer(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
+}
+
+function keyOf(target: Target, { targetTls }: ServiceSpec): string {
+  return `${formatTarget(target)} ${JSON.stringify(targetTls)}`;
+}

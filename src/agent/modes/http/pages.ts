@@ -1,0 +1,118 @@
+/** What Portal itself answers a visitor: short pages that say what is wrong, and to whom it may be of use. */
+
+export interface Page {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: readonly string[];
+  readonly body: string;
+}
+
+const HEADERS = [
+  'Content-Type',
+  'text/html; charset=utf-8',
+  'Cache-Control',
+  'no-store',
+  'X-Robots-Tag',
+  'noindex',
+] as const;
+
+function page(status: number, reason: string, title: string, text: string, retryAfterS?: number): Page {
+  const again = retryAfterS === undefined ? '' : `\n<meta http-equiv="refresh" content="${retryAfterS}">`;
+  return {
+    status,
+    reason,
+    headers: retryAfterS === undefined ? HEADERS : [...HEADERS, 'Retry-After', String(retryAfterS)],
+    body: `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">${again}
+<title>${escape(title)}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}</style>
+<h1>${escape(title)}</h1>
+<p>${escape(text)}</p>
+</html>
+`,
+  };
+}
+
+function escape(text: string): string {
+  return text.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+export const notRunning = (service: string): Page =>
+  page(
+    503,
+    'Service Unavailable',
+    `${service} is not running`,
+    'The tunnel is up, but the service behind it does not answer. This page tries again by itself.',
+    3,
+  );
+
+export const notTrusted = (service: string): Page =>
+  page(
+    502,
+    'Bad Gateway',
+    `${service} cannot be reached safely`,
+    'The tunnel is up, but the certificate of the service behind it is not trusted. This page tries again by itself.',
+    3,
+  );
+
+export const PAGES = {
+  badRequest: page(400, 'Bad Request', 'Bad request', 'What was asked is not valid HTTP.'),
+  unsafePath: page(
+    400,
+    'Bad Request',
+    'This path is ambiguous',
+    'Different programs would read it as different paths. Write it plainly, without dot segments or needless escapes.',
+  ),
+  noRoute: page(
+    404,
+    'Not Found',
+    'Nothing is here',
+    'The tunnel is up, but no route of it leads to this path.',
+  ),
+  methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT means nothing here.'),
+  expectationFailed: page(
+    417,
+    'Expectation Failed',
+    'Expectation failed',
+    'Only 100-continue can be expected.',
+  ),
+  misdirected: page(
+    421,
+    'Misdirected Request',
+    'This is another host',
+    'The request names a host that this connection was not made to.',
+  ),
+  tooLarge: page(
+    431,
+    'Request Header Fields Too Large',
+    'Too much header',
+    'The header fields are too many or too long.',
+  ),
+  notImplemented: page(501, 'Not Implemented', 'Not implemented', 'The only transfer coding is chunked.'),
+  badGateway: page(
+    502,
+    'Bad Gateway',
+    'The service did not answer properly',
+    'The connection to it broke, or what it said is not valid HTTP.',
+  ),
+  busy: page(
+    503,
+    'Service Unavailable',
+    'Too many requests at once',
+    'The service has enough to do. Try again in a moment.',
+    3,
+  ),
+  silent: page(
+    504,
+    'Gateway Timeout',
+    'The service does not answer',
+    'It took the request, and said nothing in time.',
+  ),
+  version: page(
+    505,
+    'HTTP Version Not Supported',
+    'Not this version of HTTP',
+    'HTTP/1.1, HTTP/1.0 and HTTP/2 are spoken here.',
+  ),
+} as const;

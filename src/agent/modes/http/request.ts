@@ -1,0 +1,144 @@
+import { CONNECTION_HEADERS } from '../../../net/http-headers.js';
+import type { Exchange, Headers } from './exchange.js';
+import type { Route } from './routes.js';
+
+/** What is sent to the target of a visitor's request. */
+
+/** What visitors may not say, because Portal does, or because some target would believe it. */
+const NOT_VISITORS = new Set([
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  // Take the path's place in some frameworks: a way around the routes.
+  'x-original-url',
+  'x-rewrite-url',
+  'x-original-host',
+  // Becomes HTTP_PROXY, the environment variable, behind CGI.
+  'proxy',
+]);
+const FORWARDED = 'x-forwarded-';
+
+/** Never in trailers (RFC 9110, 6.5.1): what frames or routes a message, or says who sends it. */
+const NOT_IN_TRAILERS = new Set([
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'content-type',
+  'content-encoding',
+  'content-range',
+]);
+/** Naming one of these in Connection does not take it away: they are not about one connection. */
+const END_TO_END =
+  /^(accept|authorization|cache-control|cookie|content-|date|expect|forwarded|host|if-|origin|range|referer|sec-|set-cookie|user-agent|x-)/;
+
+const enum Field {
+  Pass,
+  Drop,
+  Cookie,
+  Connection,
+  Te,
+}
+
+/** What becomes of a field, by its name in any spelling: the few spellings that there are, remembered. */
+const FIELDS = new Map<string, Field>();
+const MAX_REMEMBERED = 2_000;
+
+function fieldOf(name: string): Field {
+  const known = FIELDS.get(name);
+  if (known !== undefined) return known;
+  const field = classify(name.toLowerCase());
+  if (FIELDS.size < MAX_REMEMBERED) FIELDS.set(name, field);
+  return field;
+}
+
+function classify(name: string): Field {
+  if (name === 'cookie') return Field.Cookie;
+  if (name === 'connection') return Field.Connection;
+  if (name === 'te') return Field.Te;
+  if (name === 'trailer') return Field.Pass;
+  // Behind CGI, WSGI and the like `_` and `-` are one.
+  const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
+  if (name === 'host' || name === 'expect' || CONNECTION_HEADERS.has(name)) return Field.Drop;
+  return plain.startsWith(FORWARDED) || NOT_VISITORS.has(plain) ? Field.Drop : Field.Pass;
+}
+
+/** The request target to send: the visitor's own bytes, without the route's prefix. */
+export function upstreamTarget(target: string, { stripped }: Route): string {
+  if (stripped === '') return target;
+  const rest = target.slice(stripped.length);
+  return rest.charCodeAt(0) === 0x2f ? rest : `/${rest}`;
+}
+
+/**
+ * The header fields to send, ours included, but none that frame the body: those are for who sends it.
+ * `Expect` is left out too.
+ */
+export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
+  const { headers, authority, client } = exchange;
+  const edited = route.requestEdits;
+  const out: string[] = ['Host', route.host ?? authority];
+  let cookie: string | undefined;
+  let named: string[] | undefined;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const field = fieldOf(name);
+    if (field === Field.Drop || edited?.names.has(name.toLowerCase())) continue;
+    const value = headers[i + 1]!;
+    if (field === Field.Pass) out.push(name, value);
+    // HTTP/2 sends them one by one, and means one (RFC 9113, 8.2.3).
+    else if (field === Field.Cookie) cookie = cookie === undefined ? value : `${cookie}; ${value}`;
+    else if (field === Field.Connection) (named ??= []).push(...namedBy(value));
+    else if (/(^|[\s,])trailers([\s,;]|$)/i.test(value)) out.push('TE', 'trailers');
+  }
+  if (cookie !== undefined) out.push('Cookie', cookie);
+  const kept = named?.length ? without(out, new Set(named)) : out;
+  kept.push(
+    'X-Forwarded-For',
+    client.address,
+    'X-Forwarded-Proto',
+    'https',
+    'X-Forwarded-Host',
+    authority,
+    'Forwarded',
+    `for=${client.forwardedFor};host="${authority}";proto=https`,
+  );
+  if (route.stripped !== '') kept.push('X-Forwarded-Prefix', route.stripped);
+  if (!edited) return kept;
+  const ours = without(kept, edited.names);
+  ours.push(...edited.add);
+  return ours;
+}
+
+/** Trailing fields that may go on, in either direction. */
+export function passableTrailers(trailers: Headers): Headers {
+  if (trailers.length === 0) return trailers;
+  const out: string[] = [];
+  for (let i = 0; i < trailers.length; i += 2) {
+    const name = trailers[i]!.toLowerCase();
+    const passes = fieldOf(name) === Field.Pass && name !== 'trailer' && !NOT_IN_TRAILERS.has(name);
+    if (passes && name !== 'content-length') out.push(trailers[i]!, trailers[i + 1]!);
+  }
+  return out;
+}
+
+/** Names in a Connection field that it may take away. */
+export function namedBy(connection: string): string[] {
+  // Nearly always one of these.
+  if (connection === 'keep-alive' || connection === 'close' || connection === 'Upgrade') return [];
+  return connection
+    .toLowerCase()
+    .split(',')
+    .map((token) => token.trim())
+    .filter((name) => name !== '' && !END_TO_END.test(name));
+}
+
+function without(headers: string[], names: ReadonlySet<string>): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!names.has(headers[i]!.toLowerCase())) out.push(headers[i]!, headers[i + 1]!);
+  }
+  return out;
+}

@@ -1,0 +1,129 @@
+import { formatTarget, type Target } from '../../../net/target.js';
+import type { RouteSpec, ServiceSpec } from '../../spec.js';
+import { pathOf, readGenerously } from './paths.js';
+import type { Upstream } from './upstream.js';
+
+/** One route, made ready to be used once a request. */
+export interface Route {
+  /** As visitors see it, without a slash at its end: '' is the route `/`. */
+  readonly prefix: string;
+  /** What is taken off requests and put back into answers: `prefix`, or '' where it is not stripped. */
+  readonly stripped: string;
+  readonly target: Target;
+  readonly upstream: Upstream;
+  /** The Host header to send; undefined: the visitor's own. */
+  readonly host: string | undefined;
+  readonly requestEdits: HeaderEdits | undefined;
+  readonly responseEdits: HeaderEdits | undefined;
+}
+
+/** Header fields to set or to remove, by name. */
+export interface HeaderEdits {
+  /** In lower case: whatever has such a name goes. */
+  readonly names: ReadonlySet<string>;
+  /** Name, value, name, value… to add. */
+  readonly add: readonly string[];
+}
+
+export class RouteTable {
+  readonly #byPrefix = new Map<string, Route>();
+  /** Prefixes by the origin of their targets, for redirects that name it. */
+  readonly #prefixByOrigin = new Map<string, string>();
+
+  constructor(spec: ServiceSpec, upstreamOf: (target: Target) => Upstream) {
+    for (const route of routesOf(spec)) {
+      const prefix = route.prefix.replace(/\/+$/, '');
+      this.#byPrefix.set(prefix, {
+        prefix,
+        stripped: route.stripPrefix ? prefix : '',
+        target: route.target,
+        upstream: upstreamOf(route.target),
+        host: route.host === 'target' ? authorityOf(route.target) : undefined,
+        requestEdits: editsOf(route.headers),
+        responseEdits: editsOf(route.responseHeaders),
+      });
+      for (const origin of originsOf(route.target)) {
+        if (!this.#prefixByOrigin.has(origin))
+          this.#prefixByOrigin.set(origin, route.stripPrefix ? prefix : '');
+      }
+    }
+  }
+
+  get routes(): Iterable<Route> {
+    return this.#byPrefix.values();
+  }
+
+  /** The route of a request target in origin form. `unsafe`: its path can be read in more than one way. */
+  find(target: string): Route | 'unsafe' | undefined {
+    const path = pathOf(target);
+    const route = this.#longest(path);
+    const generous = readGenerously(path);
+    if (generous === path) return route;
+    return generous !== undefined && this.#longest(generous) === route ? route : 'unsafe';
+  }
+
+  /** What stands before the paths of a target, given as `host:port` of a URL; undefined for an origin not ours. */
+  prefixOf(scheme: string, authority: string, own: Route): string | undefined {
+    const origin = originKey(scheme, authority);
+    if (originsOf(own.target).includes(origin)) return own.stripped;
+    return this.#prefixByOrigin.get(origin);
+  }
+
+  #longest(path: string): Route | undefined {
+    for (let end = path.length; end > 0;) {
+      const route = this.#byPrefix.get(path.slice(0, end));
+      if (route) return route;
+      end = path.lastIndexOf('/', end - 1);
+    }
+    return this.#byPrefix.get('');
+  }
+}
+
+function routesOf({ routes, target }: ServiceSpec): readonly RouteSpec[] {
+  if (routes.length > 0) return routes;
+  return [{ prefix: '/', target, stripPrefix: false, host: 'visitor', headers: {}, responseHeaders: {} }];
+}
+
+function editsOf(headers: Readonly<Record<string, string | null>>): HeaderEdits | undefined {
+  const entries = Object.entries(headers);
+  if (entries.length === 0) return undefined;
+  return {
+    names: new Set(entries.map(([name]) => name.toLowerCase())),
+    add: entries.flatMap(([name, value]) => (value === null ? [] : [name, value])),
+  };
+}
+
+/** The target as a Host header names it. */
+function authorityOf(target: Target): string {
+  if (target.kind === 'unix') return 'localhost';
+  const standard = target.port === (target.tls ? 443 : 80);
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+  return standard ? host : `${host}:${target.port}`;
+}
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]', '[::]', '0.0.0.0'];
+
+/** Every way a local service may name its own origin: a program on the loopback goes by several names. */
+function originsOf(target: Target): string[] {
+  if (target.kind === 'unix') return ['http//localhost:80'];
+  const host = (target.host.includes(':') ? `[${target.host}]` : target.host).toLowerCase();
+  const hosts = LOOPBACK.includes(host) ? LOOPBACK : [host];
+  return hosts.map((name) => `${target.tls ? 'https' : 'http'}//${name}:${target.port}`);
+}
+
+function originKey(scheme: string, authority: string): string {
+  const port = scheme === 'https' ? 443 : 80;
+  return `${scheme}//${authority.toLowerCase()}${/:\d+$/.test(authority) ? '' : `:${port}`}`;
+}
+
+/** Whether a cookie's Domain means the target itself, or this machine. */
+export function isTargetsDomain(domain: string, target: Target): boolean {
+  const name = domain.toLowerCase().replace(/^\./, '');
+  if (LOOPBACK.includes(name) || name === '::1' || name.endsWith('.localhost')) return true;
+  return target.kind === 'tcp' && name === target.host.toLowerCase();
+}
+
+/** For logs. */
+export function describeRoute({ prefix, target }: Route): string {
+  return `${prefix || '/'} → ${formatTarget(target)}`;
+}

@@ -1,0 +1,138 @@
+import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { HttpBounds } from './bounds.js';
+import { dialBack, UpstreamError, type Dial } from './dial.js';
+import { SilentError, type Forwarding } from './forward.js';
+import { passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+
+/** A connection is not used again after this: a request with a body cannot be sent twice. */
+const REUSE_MS = 1_000;
+
+/** Requests with a body, over HTTP/1.1. */
+export class BodyRequests {
+  readonly #agent: TargetAgent;
+  readonly #bounds: HttpBounds;
+
+  constructor(dial: Dial, bounds: HttpBounds) {
+    this.#agent = new TargetAgent(dial);
+    this.#bounds = bounds;
+  }
+
+  send(forwarding: Forwarding): void {
+    const { exchange, route } = forwarding;
+    const { body } = exchange;
+    const headers = upstreamHeaders(exchange, route);
+    if (body && !hasLength(headers)) headers.push('Transfer-Encoding', 'chunked');
+    if (exchange.expectsContinue) headers.push('Expect', '100-continue');
+    const request = httpRequest({
+      agent: this.#agent,
+      method: exchange.method,
+      path: upstreamTarget(exchange.target, route),
+      headers,
+      setHost: false,
+      maxHeaderSize: this.#bounds.maxHeadBytes,
+      insecureHTTPParser: false,
+    });
+    listen(request, forwarding, this.#bounds);
+    if (!body) return void request.end();
+    body.on('data', (chunk: Buffer) => {
+      if (!request.write(chunk)) body.pause();
+    });
+    request.on('drain', () => {
+      if (!forwarding.over) body.resume();
+    });
+    body.once('end', () => {
+      addTrailers(request, exchange.trailers());
+      request.end();
+    });
+    // A body that is slow to come must not hold its head back.
+    setImmediate(() => {
+      if (!request.destroyed) request.flushHeaders();
+    });
+  }
+
+  destroy(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** Tells `forwarding` what comes back for a request of node:http. */
+export function listen(request: ClientRequest, forwarding: Forwarding, bounds: HttpBounds): void {
+  let answered = false;
+  // Counted from the last byte that the target took of the request.
+  let silent = setTimeout(onSilent, bounds.answerMs);
+  function onSilent(): void {
+    forwarding.fail(new SilentError());
+    request.destroy();
+  }
+  request.on('drain', () => silent.refresh());
+  forwarding.exchange.body?.once('end', () => silent.refresh());
+  request.once('close', () => {
+    clearTimeout(silent);
+    // Without an error, too: node closes one that is answered with a switch of protocols unasked.
+    if (!answered) forwarding.fail(new UpstreamError('the connection was closed without an answer'));
+  });
+  request.on('continue', () => forwarding.inform(100, []));
+  request.on('information', ({ statusCode, rawHeaders }) => {
+    if (statusCode > 100) forwarding.inform(statusCode, rawHeaders);
+  });
+  request.once('response', (response: IncomingMessage) => {
+    answered = true;
+    clearTimeout(silent);
+    // After it nothing but the answer counts: the target may close what it does not want to read.
+    request.off('error', onError);
+    request.on('error', () => undefined);
+    response.setTimeout(bounds.stalledMs, () => response.destroy());
+    forwarding.head(response.statusCode ?? 502, response.statusMessage ?? '', response.rawHeaders, false);
+    response.on('data', (chunk: Buffer) => {
+      if (forwarding.data(chunk)) return;
+      response.pause();
+      forwarding.onDrain(() => response.resume());
+    });
+    response.once('end', () => {
+      if (!response.complete) return forwarding.fail(new UpstreamError('the answer broke off'));
+      forwarding.end(response.rawTrailers);
+      // The answer is there and the request is not: what is left of it is nobody's.
+      if (!request.writableFinished) request.destroy();
+    });
+    response.once('error', (error) => forwarding.fail(error));
+    response.once('close', () => {
+      if (!response.complete) forwarding.fail(new UpstreamError('the answer broke off'));
+    });
+  });
+  const onError = (error: Error): void => forwarding.fail(error);
+  request.on('error', onError);
+  forwarding.cancelWith(() => request.destroy());
+}
+
+export function addTrailers(request: ClientRequest, received: readonly string[]): void {
+  const trailers = passableTrailers(received);
+  if (trailers.length === 0) return;
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
+  request.addTrailers(pairs);
+}
+
+function hasLength(headers: readonly string[]): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length === 14 && headers[i]!.toLowerCase() === 'content-length') return true;
+  }
+  return false;
+}
+
+class TargetAgent extends Agent {
+  readonly #dial: Dial;
+
+  constructor(dial: Dial) {
+    super({ keepAlive: true, timeout: REUSE_MS, scheduling: 'lifo', maxFreeSockets: 64 });
+    this.#dial = dial;
+  }
+
+  override createConnection(
+    _options: object,
+    callback?: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    dialBack(this.#dial, (error, socket) => callback?.(error, socket as Duplex));
+    return undefined;
+  }
+}

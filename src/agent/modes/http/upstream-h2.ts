@@ -1,0 +1,202 @@
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
+import { within } from '../../../lib/wait.js';
+import type { Target } from '../../../net/target.js';
+import { alpnOf } from '../../upstream.js';
+import type { HttpBounds } from './bounds.js';
+import { UpstreamError, type Dial } from './dial.js';
+import { SilentError, type Forwarding } from './forward.js';
+import { asObject } from './h2.js';
+import { passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
+const SETTINGS_MS = 1_500;
+const WINDOW_BYTES = 1024 * 1024;
+
+/** Requests over HTTP/2, all on one connection: in plain text with prior knowledge, or behind TLS by ALPN. */
+export class H2Requests {
+  readonly #dial: Dial;
+  readonly #isTls: boolean;
+  readonly #bounds: HttpBounds;
+  #session: Promise<ClientHttp2Session> | undefined;
+  #destroyed = false;
+
+  constructor(target: Target, dial: Dial, bounds: HttpBounds) {
+    this.#dial = dial;
+    this.#isTls = target.kind === 'tcp' && target.tls;
+    this.#bounds = bounds;
+  }
+
+  send(forwarding: Forwarding): void {
+    void this.#send(forwarding);
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+    this.#session?.then(
+      (session) => session.destroy(),
+      () => undefined,
+    );
+  }
+
+  async #send(forwarding: Forwarding): Promise<void> {
+    try {
+      const session = await this.#connected();
+      if (!forwarding.over) this.#request(session, forwarding);
+    } catch (error) {
+      forwarding.fail(error);
+    }
+  }
+
+  #connected(): Promise<ClientHttp2Session> {
+    if (this.#session) return this.#session;
+    const opening = this.#connect(() => {
+      if (this.#session === opening) this.#session = undefined;
+    });
+    this.#session = opening;
+    return opening;
+  }
+
+  /** `onUnusable` is called once no request can begin on the session, or when there is none. */
+  async #connect(onUnusable: () => void): Promise<ClientHttp2Session> {
+    try {
+      const session = await this.#open();
+      session.once('goaway', onUnusable);
+      session.once('close', onUnusable);
+      if (this.#destroyed) session.destroy();
+      return session;
+    } catch (error) {
+      onUnusable();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<ClientHttp2Session> {
+    const socket = await this.#dial('h2');
+    if (this.#isTls && alpnOf(socket) !== 'h2') {
+      socket.destroy();
+      throw new UpstreamError('the target did not choose h2');
+    }
+    const session = connect(this.#isTls ? 'https://target' : 'http://target', {
+      createConnection: () => socket,
+      settings: {
+        enablePush: false,
+        initialWindowSize: WINDOW_BYTES,
+        maxHeaderListSize: this.#bounds.maxHeadBytes,
+      },
+      maxHeaderListPairs: this.#bounds.maxHeaders + 4,
+    });
+    session.on('error', () => undefined);
+    session.setTimeout(this.#bounds.keepAliveMs, () => {
+      if (!hasStreams(session)) session.close();
+    });
+    try {
+      await within(
+        new Promise<void>((resolve, reject) => {
+          session.once('remoteSettings', () => resolve());
+          session.once('error', reject);
+          session.once('close', () => reject(new UpstreamError('the target closed the HTTP/2 connection')));
+        }),
+        SETTINGS_MS,
+        "the target's HTTP/2 settings",
+      );
+    } catch (error) {
+      session.destroy();
+      throw new UpstreamError('the target does not speak HTTP/2', { cause: error });
+    }
+    session.setLocalWindowSize(4 * WINDOW_BYTES);
+    return session;
+  }
+
+  #request(session: ClientHttp2Session, forwarding: Forwarding): void {
+    const { body } = forwarding.exchange;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.request(this.#head(forwarding), {
+        endStream: !body,
+        waitForTrailers: body !== undefined,
+      });
+    } catch (error) {
+      return forwarding.fail(error);
+    }
+    forwarding.cancelWith(() => stream.close(NGHTTP2_CANCEL));
+    hear(stream, forwarding, this.#bounds);
+    if (!body) return;
+    body.on('data', (chunk: Buffer) => {
+      if (stream.writable && !stream.write(chunk)) body.pause();
+    });
+    stream.on('drain', () => {
+      if (!forwarding.over) body.resume();
+    });
+    body.once('end', () => stream.end());
+    stream.once('wantTrailers', () =>
+      stream.sendTrailers(asObject(passableTrailers(forwarding.exchange.trailers()))),
+    );
+  }
+
+  #head({ exchange, route }: Forwarding): OutgoingHttpHeaders {
+    const { host, te, trailer, ...fields } = asObject(upstreamHeaders(exchange, route));
+    const head: OutgoingHttpHeaders = {
+      ...fields,
+      ':method': exchange.method,
+      ':path': upstreamTarget(exchange.target, route),
+      ':scheme': this.#isTls ? 'https' : 'http',
+      ':authority': String(host),
+    };
+    if (te !== undefined) head['te'] = 'trailers';
+    if (trailer !== undefined) head['trailer'] = trailer;
+    if (exchange.expectsContinue) head['expect'] = '100-continue';
+    return head;
+  }
+}
+
+function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBounds): void {
+  let trailers: readonly string[] = [];
+  let silent = setTimeout(() => {
+    forwarding.fail(new SilentError());
+    stream.close(NGHTTP2_CANCEL);
+  }, bounds.answerMs);
+  forwarding.exchange.body?.on('data', () => silent.refresh());
+  stream.once('close', () => clearTimeout(silent));
+  // Their third argument, the fields as they came, is not in the types.
+  const on = stream.on.bind(stream) as unknown as (
+    event: string,
+    take: (headers: IncomingHttpHeaders, flags: number, raw: string[]) => void,
+  ) => void;
+  on('headers', (headers, _flags, raw) => {
+    const status = Number(headers[':status']);
+    if (status >= 100 && status < 200) forwarding.inform(status, withoutStatus(raw));
+  });
+  on('trailers', (_headers, _flags, raw) => (trailers = raw));
+  on('response', (headers, flags, raw) => {
+    clearTimeout(silent);
+    stream.setTimeout(bounds.stalledMs, () => stream.close(NGHTTP2_CANCEL));
+    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended);
+    stream.on('data', (chunk: Buffer) => {
+      if (forwarding.data(chunk)) return;
+      stream.pause();
+      forwarding.onDrain(() => stream.resume());
+    });
+    stream.once('end', () => {
+      // A stream that was reset ends too.
+      if (stream.rstCode === NGHTTP2_NO_ERROR) forwarding.end(trailers);
+    });
+  });
+  stream.once('error', (error) => forwarding.fail(error));
+  stream.once('close', () => forwarding.fail(new UpstreamError(`the stream was reset (${stream.rstCode})`)));
+}
+
+function withoutStatus(raw: readonly string[]): readonly string[] {
+  return raw[0] === ':status' ? raw.slice(2) : raw;
+}
+
+function hasStreams(session: ClientHttp2Session): boolean {
+  return (session.state.nextStreamID ?? 1) > 1 && (session.state.outboundQueueSize ?? 0) > 0;
+}

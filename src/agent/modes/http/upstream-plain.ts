@@ -1,0 +1,128 @@
+import type { Socket } from 'node:net';
+import { Pool, type Dispatcher } from 'undici';
+import { systemCode } from '../../../lib/errors.js';
+import type { HttpBounds } from './bounds.js';
+import { dialBack, type Dial } from './dial.js';
+import { SilentError, type Forwarding } from './forward.js';
+import { upstreamHeaders, upstreamTarget } from './request.js';
+
+/** Requests without a body, over kept-alive HTTP/1.1 connections: undici's pool, at its lowest level. */
+export class PlainRequests {
+  readonly #pool: Pool;
+  readonly #onNotH1: (forwarding: Forwarding, error: unknown) => void;
+
+  constructor(dial: Dial, bounds: HttpBounds, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
+    this.#onNotH1 = onNotH1;
+    // The name means nothing: `connect` goes to the target, and Host is among the headers.
+    this.#pool = new Pool('http://target', {
+      connections: bounds.maxAtTarget,
+      pipelining: 1,
+      headersTimeout: bounds.answerMs,
+      bodyTimeout: bounds.stalledMs,
+      maxHeaderSize: bounds.maxHeadBytes,
+      keepAliveMaxTimeout: bounds.keepAliveMs,
+      connect: (_options, callback) => {
+        dialBack(dial, (...dialled) => {
+          if (dialled[1]) noteReuse(dialled[1]);
+          callback(...dialled);
+        });
+      },
+    });
+  }
+
+  send(forwarding: Forwarding): void {
+    const { exchange, route } = forwarding;
+    const options = {
+      path: upstreamTarget(exchange.target, route),
+      method: exchange.method,
+      headers: upstreamHeaders(exchange, route),
+    };
+    this.#dispatch(options, forwarding, true);
+  }
+
+  destroy(): void {
+    this.#pool.destroy().catch(() => undefined);
+  }
+
+  #dispatch(options: Dispatcher.DispatchOptions, forwarding: Forwarding, mayRetry: boolean): void {
+    const reply = new Reply(forwarding, (error) => {
+      if (mayRetry && isIdempotent(options.method) && wasStale(error))
+        this.#dispatch(options, forwarding, false);
+      else if (systemCode(error)?.startsWith('HPE_')) this.#onNotH1(forwarding, error);
+      else forwarding.fail(systemCode(error) === 'UND_ERR_HEADERS_TIMEOUT' ? new SilentError() : error);
+    });
+    this.#pool.dispatch(options, reply as unknown as Dispatcher.DispatchHandler);
+  }
+}
+
+/**
+ * What undici tells of one answer. This is the form of its handlers that gives header fields as they came, with no
+ * object made of them (its `lib/core/request.js` calls these names).
+ */
+class Reply {
+  readonly #forwarding: Forwarding;
+  readonly #onFailed: (error: Error) => void;
+  #began = false;
+
+  constructor(forwarding: Forwarding, onFailed: (error: Error) => void) {
+    this.#forwarding = forwarding;
+    this.#onFailed = onFailed;
+  }
+
+  onConnect(abort: () => void): void {
+    this.#forwarding.cancelWith(abort);
+  }
+
+  onHeaders(status: number, raw: readonly Buffer[], resume: () => void, reason: string): boolean {
+    const headers = raw.map(latin1);
+    if (status < 200) {
+      this.#forwarding.inform(status, headers);
+      return true;
+    }
+    this.#began = true;
+    this.#resume = resume;
+    this.#forwarding.head(status, reason, headers, false);
+    return true;
+  }
+
+  #resume: (() => void) | undefined;
+
+  onData(chunk: Buffer): boolean {
+    if (this.#forwarding.data(chunk)) return true;
+    this.#forwarding.onDrain(this.#resume!);
+    return false;
+  }
+
+  onComplete(trailers: readonly Buffer[]): void {
+    this.#forwarding.end(trailers.length > 0 ? trailers.map(latin1) : NONE);
+  }
+
+  onError(error: Error): void {
+    if (this.#began) this.#forwarding.fail(error);
+    else if (!this.#forwarding.over) this.#onFailed(error);
+  }
+}
+
+const NONE: readonly string[] = [];
+const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
+
+/** RFC 9110, section 9.2.2; the others may have done their work before the connection broke. */
+function isIdempotent(method: string): boolean {
+  return (
+    method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE'
+  );
+}
+
+/** The connection had answered before, and was closed by the target just as this request went out on it. */
+function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: number } }): boolean {
+  const code = systemCode(error);
+  if (code === 'UND_ERR_SOCKET') return (error.socket?.bytesRead ?? 0) > 0;
+  return (code === 'ECONNRESET' || code === 'EPIPE') && error.stale === true;
+}
+
+/** The system's own errors do not tell what the connection had been through. */
+function noteReuse(socket: Socket): void {
+  socket.prependListener('error', (error: Error & { stale?: boolean }) => {
+    error.stale = socket.bytesRead > 0;
+  });
+}

@@ -1,0 +1,12 @@
+import { askHttp, converseHttp, startHttp } from './http-service.js';
+import { complies } from './suite.js';
+
+complies({
+  mode: 'http',
+  start: startHttp,
+  ask: askHttp,
+  converse: converseHttp,
+  whenDown: /^503$/,
+  whenGone: /unrecognized name|ECONNRESET|ECONNREFUSED/,
+  exceptions: {},
+});

@@ -1,0 +1,217 @@
+import { connect as connectH2, type ClientHttp2Session } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
+import { request, type RequestOptions } from 'node:https';
+import { createServer as createTcp, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import { onTestFinished } from 'vitest';
+import type { HttpBounds } from '../../src/agent/modes/http/bounds.js';
+import { HttpHandler } from '../../src/agent/modes/http/handler.js';
+import { TargetProtocols } from '../../src/agent/speaks.js';
+import { upstreamOf } from '../../src/agent/upstream.js';
+import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
+import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
+import { parseTarget } from '../../src/net/target.js';
+import { log } from './log.js';
+import { service, temporaryFolder } from './world.js';
+
+/** Mode http alone, with the visitor's TLS in front of it and no relay: for what a relay has no part in. */
+
+export const HOST = 'app.localhost';
+/** The address that visitors come from, as the relay would say. */
+export const VISITOR = '203.0.113.7';
+
+export interface Edge {
+  readonly handler: HttpHandler;
+  readonly port: number;
+  readonly ca: LocalCa;
+  /** Host header of a visitor. */
+  readonly host: string;
+  update(routes: Routes): void;
+}
+
+export type Routes = Record<string, number | string | (Partial<RouteSpec> & { to: number | string })>;
+
+let shared: Promise<LocalCa> | undefined;
+
+export async function edge(
+  routes: Routes,
+  options: { bounds?: Partial<HttpBounds>; visitor?: string } = {},
+): Promise<Edge> {
+  // One CA for the file: keys take time.
+  shared ??= temporaryFolder().then(openLocalCa);
+  const ca = await shared;
+  const spec = httpSpec('app', routes);
+  const protocols = new TargetProtocols(() => upstreamOf(spec), log);
+  const handler = new HttpHandler(spec, log, protocols, options.bounds);
+  const remote = { address: options.visitor ?? VISITOR, port: 50_000 };
+  const sockets = new Set<Socket>();
+  const server = createServer(
+    { ...(await ca.issue([HOST])), ALPNProtocols: ['h2', 'http/1.1'] },
+    (socket) => {
+      sockets.add(socket);
+      handler.visit(socket, { remote, local: { address: '127.0.0.1', port: 443 } });
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    await handler.drain({ ms: 0 });
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    handler,
+    port,
+    ca,
+    host: `${HOST}:${port}`,
+    update: (next) => handler.update(httpSpec('app', next)),
+  };
+}
+
+/** A service in mode http with these routes. */
+export function httpSpec(name: string, routes: Routes): ServiceSpec {
+  const specs = Object.entries(routes).map(([prefix, route]): RouteSpec => {
+    const { to, ...over } = typeof route === 'object' ? route : { to: route };
+    const defaults = { stripPrefix: true, host: 'visitor', headers: {}, responseHeaders: {} } as const;
+    return { prefix, target: parseTarget(to), ...defaults, ...over };
+  });
+  return service(name, 1, { mode: 'http', routes: specs, target: specs[0]!.target });
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+  readonly trailers: IncomingMessage['trailers'];
+}
+
+/** One exchange over HTTP/1.1, through node's client. */
+export function ask(
+  at: Edge,
+  path: string,
+  options: RequestOptions & { body?: string | Buffer } = {},
+): Promise<Answer> {
+  const { body, headers, ...rest } = options;
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      host: '127.0.0.1',
+      port: at.port,
+      servername: HOST,
+      ca: at.ca.certificatePem,
+      agent: false,
+      path,
+      headers: { host: at.host, ...(headers as Record<string, string> | undefined) },
+      ...rest,
+    });
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('error', reject);
+      response.once('end', () =>
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          rawHeaders: response.rawHeaders,
+          body: Buffer.concat(chunks).toString(),
+          trailers: response.trailers,
+        }),
+      );
+    });
+    outgoing.end(body);
+  });
+}
+
+/** A visitor's TLS connection. */
+export async function connectTo(at: Edge, alpn: string = 'http/1.1'): Promise<TLSSocket> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: at.port,
+    servername: HOST,
+    ca: at.ca.certificatePem,
+    ALPNProtocols: [alpn],
+  });
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  await new Promise<void>((resolve) => socket.once('secureConnect', resolve));
+  return socket;
+}
+
+/** Sends bytes as they are, and gives all that comes back until the connection is closed. */
+export async function raw(at: Edge, bytes: string): Promise<string> {
+  const socket = await connectTo(at);
+  let received = '';
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write(Buffer.from(bytes, 'latin1'));
+  await closed;
+  return received;
+}
+
+/** An HTTP/2 visitor. */
+export async function h2Visitor(at: Edge): Promise<ClientHttp2Session> {
+  const socket = await connectTo(at, 'h2');
+  const session = connectH2(`https://${at.host}`, { createConnection: () => socket });
+  onTestFinished(() => session.destroy());
+  session.on('error', () => undefined);
+  await new Promise((resolve) => session.once('remoteSettings', resolve));
+  return session;
+}
+
+export interface H2Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+  readonly trailers: Record<string, unknown>;
+}
+
+/** One exchange over HTTP/2. */
+export function askH2(
+  session: ClientHttp2Session,
+  headers: Record<string, string | string[]>,
+  body?: string | Buffer,
+): Promise<H2Answer> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request(headers, { endStream: body === undefined });
+    let answered: Record<string, unknown> = {};
+    let trailers: Record<string, unknown> = {};
+    let text = '';
+    stream.once('response', (received) => (answered = received));
+    stream.once('trailers', (received) => (trailers = received));
+    stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    stream.once('error', reject);
+    stream.once('close', () => {
+      if (stream.rstCode !== 0) reject(new Error(`reset with ${stream.rstCode}`));
+      else resolve({ status: Number(answered[':status']), headers: answered, body: text, trailers });
+    });
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+/** A target that records what it receives, byte for byte, and answers each connection with fixed bytes. */
+export async function rawTarget(
+  answer: string | ((received: string, socket: Socket) => void),
+): Promise<{ port: number; received: string[] }> {
+  const received: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createTcp((socket) => {
+    sockets.add(socket);
+    const index = received.push('') - 1;
+    let answered = false;
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      received[index] += chunk.toString('latin1');
+      if (typeof answer === 'function') return answer(received[index]!, socket);
+      if (answered || !received[index]!.includes('\r\n\r\n')) return;
+      answered = true;
+      socket.end(Buffer.from(answer, 'latin1'));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, received };
+}
