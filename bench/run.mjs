@@ -6,21 +6,39 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { output, stopEverything } from './lib/children.mjs';
 import { round } from './lib/figures.mjs';
+import { lossHere } from './lib/link.mjs';
 import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { apply } from './suites/apply.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
 import { help } from './suites/help.mjs';
 import { memory } from './suites/memory.mjs';
-import { requests } from './suites/requests.mjs';
-import { download, upload } from './suites/transfer.mjs';
+import { http, http2, requests } from './suites/requests.mjs';
+import { download, tcp, upload } from './suites/transfer.mjs';
+import { loss, udp } from './suites/udp.mjs';
+import { websocket } from './suites/websocket.mjs';
 
 /** `npm run bench`: one JSON document on standard output, progress on standard error. docs/performance.md explains. */
 
-const SUITES = { download, upload, requests, connections, resumptions, memory, apply, help };
+const SUITES = {
+  download,
+  upload,
+  requests,
+  http,
+  http2,
+  websocket,
+  tcp,
+  udp,
+  loss,
+  connections,
+  resumptions,
+  memory,
+  apply,
+  help,
+};
 const USAGE = `usage: npm run bench -- [options]
   --only NAME       one of ${Object.keys(SUITES).join(', ')} (repeatable)
   --quick           one short round of each: does it run, not how fast
-  --seconds N       length of one measurement (default 3)
+  --seconds N       length of one measurement (default 2)
   --rounds N        how often each is repeated; medians are reported (default 3)
   --against FOLDER  a second built checkout, measured in turns with this one
   --profile FOLDER  write CPU profiles of relay and agent there
@@ -68,6 +86,7 @@ const world = {
   edits: values.quick ? 3 : 15,
   starts: values.quick ? 5 : 20,
   profile: values.profile && resolve(values.profile),
+  loss: lossHere(),
   wrk: installed('wrk'),
   hey: installed('hey'),
   contenders: ['direct', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
@@ -94,6 +113,8 @@ if (!world.wrk)
   skipped.wrk = 'wrk is not installed (Debian: apt-get install wrk); a client in node stands in';
 if (!world.hey)
   skipped.hey = 'hey is not installed (Debian: apt-get install hey); a client in node stands in';
+
+if (world.loss.missing) skipped.loss = world.loss.missing;
 
 const startedAt = new Date();
 const results = [];

@@ -48,6 +48,14 @@ export class Child {
     this.#lines = [];
   }
 
+  /** Asks a script something on its standard input, and waits for the line that has `key`. */
+  async ask(question, key) {
+    this.process.stdin.write(`${JSON.stringify(question)}\n`);
+    const answer = await this.line((line) => line[key] !== undefined, 10_000);
+    this.forgetLines();
+    return answer;
+  }
+
   /** The first line, past or future, that `match` accepts, with the moment it arrived as `at`. */
   line(match, ms = 30_000) {
     return new Promise((resolve, reject) => {
@@ -128,18 +136,29 @@ export class Child {
   }
 }
 
-/** A script of bench/children/. It stops when its standard input ends, so it never outlives the benchmark. */
-export function script(file, options = {}) {
+/**
+ * A script of bench/children/. It stops when its standard input ends, so it never outlives the benchmark.
+ * With `inside`, the id of a process, it runs in the namespaces of that.
+ */
+export function script(file, options = {}, { inside } = {}) {
   const path = new URL(`../children/${file}`, import.meta.url).pathname;
-  return new Child(file, process.execPath, [path, JSON.stringify(options)]);
+  return new Child(file, ...node(inside, [path, JSON.stringify(options)]));
 }
 
 /** A node program that can be told to collect garbage. `nodeArgs` come before it. */
-export function program(name, args, { env, nodeArgs = [] } = {}) {
-  return new Child(name, process.execPath, [...nodeArgs, '--expose-gc', '--import', PRELOAD, ...args], {
+export function program(name, args, { env, nodeArgs = [], inside } = {}) {
+  return new Child(name, ...node(inside, [...nodeArgs, '--expose-gc', '--import', PRELOAD, ...args]), {
     env: { ...env, PORTAL_BENCH_CONTROL: '3' },
     control: true,
   });
+}
+
+const node = (pid, args) =>
+  pid === undefined ? [process.execPath, args] : enter(pid, process.execPath, args);
+
+/** What runs `command` in the namespaces of process `pid`. nsenter becomes it, so the process id is the command's. */
+export function enter(pid, command, args) {
+  return ['nsenter', [`--target=${pid}`, '--net', '--mount', command, ...args]];
 }
 
 /** Runs a command to its end, for at most `ms`; resolves with what it printed. */

@@ -1,45 +1,98 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { program, script } from './children.mjs';
+import { RELAY_DOMAIN } from './link.mjs';
 import { startNginx } from './nginx.mjs';
 
 /**
  * The ways to the service that are compared. Each is
- * {name, port, servername?, caFile?, stages: {relay, agent}, stop()}: where a visitor connects, as whom, and
- * which processes do what the relay and what the agent does. Without a server name the visitor speaks plain HTTP.
+ * {name, host, port, servername?, caFile?, stages: {relay, agent}, stop()}: where a visitor connects, as whom, and
+ * which processes do what the relay and what the agent does. Without a server name the visitor speaks without TLS.
  */
 
 export const HOSTNAME = 'web.localhost';
+/** The relay takes a free one at random. */
+const PUBLIC_PORTS = '20000-29999';
 
-/** Starts the service and every contender that `world.contenders` names. */
-export async function startContenders(world) {
-  const service = script('service.mjs');
-  const { port } = await service.line((line) => line.port);
-  const starts = {
-    portal: () => startPortal(world, { services: { web: port } }),
-    against: () => startPortal(world, { services: { web: port }, root: world.against, name: 'against' }),
-    nginx: () => startNginx(world, { services: { [HOSTNAME]: port } }),
-    direct: async () => ({ name: 'direct', port, stages: {}, stop: async () => undefined }),
-  };
-  const contenders = [];
-  for (const name of world.contenders) contenders.push(await starts[name]());
-  return {
-    contenders,
-    service,
-    async stop() {
-      for (const contender of contenders) await contender.stop();
-      await service.stop();
+/**
+ * What is compared: the service's script, what nginx does beside it (left out: nothing), and what portal.yaml says
+ * of the service, by what is added to the contender's name.
+ */
+const HTTP_SERVICE = { script: 'service.mjs' };
+const throughHttp = (port) => ({ mode: 'http', routes: { '/': port } });
+export const KINDS = {
+  stream: { ...HTTP_SERVICE, nginx: 'stream', variants: { '': (port) => port } },
+  http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
+  tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
+  websocket: {
+    script: 'websocket-service.mjs',
+    nginx: 'http',
+    variants: { '': throughHttp, ' stream': (port) => port },
+  },
+  udp: {
+    script: 'datagram-service.mjs',
+    variants: {
+      '': (target) => ({ mode: 'udp', target }),
+      ' ws': (target) => ({ mode: 'udp', target, carrier: 'ws' }),
     },
-  };
+  },
+};
+
+/** The runs of one variant of Portal beside those that have none. */
+export function variant(runs, suffix) {
+  const others = Object.entries(runs).filter(([name]) => !/^(portal|against)/.test(name));
+  const own = ['portal', 'against'].filter((name) => runs[name + suffix]);
+  return Object.fromEntries([...others, ...own.map((name) => [name, runs[name + suffix]])]);
 }
 
-/** `portal relay` and `portal up`, as a user starts them, each in a home of its own. */
+/** Starts the service and every contender that `world.contenders` names; over a lossy `link`, if one is given. */
+export async function startContenders(world, kind = KINDS.stream, link) {
+  const host = link ? link.agent.address : '127.0.0.1';
+  const service = script(kind.script, { host }, { inside: link?.agent.pid });
+  const contenders = [];
+  const stop = async () => {
+    for (const contender of contenders) await contender.stop();
+    await service.stop();
+  };
+  const portals = async (name, root) => {
+    for (const [suffix, spec] of Object.entries(kind.variants)) {
+      const target = link ? `${host}:${port}` : port;
+      contenders.push(
+        await startPortal(world, { services: { web: spec(target) }, root, name: name + suffix, link }),
+      );
+    }
+  };
+  let port;
+  const starts = {
+    portal: () => portals('portal', world.root),
+    against: () => portals('against', world.against),
+    nginx: async () => {
+      if (kind.nginx)
+        contenders.push(await startNginx(world, { services: { [HOSTNAME]: port }, mode: kind.nginx }));
+    },
+    direct: () => contenders.push({ name: 'direct', host, port, stages: {}, stop: async () => undefined }),
+  };
+  try {
+    ({ port } = await service.line((line) => line.port));
+    for (const name of world.contenders) await starts[name]();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { contenders, service, stop };
+}
+
+/**
+ * `portal relay` and `portal up`, as a user starts them, each in a home of its own. `services` is what portal.yaml
+ * says of each; visitors are those of `web`.
+ */
 export async function startPortal(
   world,
-  { services, root = world.root, name = 'portal', watch = false, profile = world.profile },
+  { services, root = world.root, name = 'portal', watch = false, profile = world.profile, link },
 ) {
   const bin = join(root, 'bin/portal.js');
-  const folder = world.folder(name);
+  const label = name.replaceAll(' ', '-');
+  const folder = world.folder(label);
   const start = (role, args) => {
     const home = join(folder, role);
     mkdirSync(home, { mode: 0o700 });
@@ -49,34 +102,46 @@ export async function startPortal(
           '--cpu-prof-dir',
           profile,
           '--cpu-prof-name',
-          `${name}-${role}-${process.hrtime.bigint()}.cpuprofile`,
+          `${label}-${role}-${process.hrtime.bigint()}.cpuprofile`,
         ]
       : [];
-    return program(`${name} ${role}`, [bin, ...args], { env: { PORTAL_HOME: home }, nodeArgs });
+    const options = { env: { PORTAL_HOME: home }, nodeArgs, inside: link?.[role].pid };
+    return program(`${name} ${role}`, [bin, ...args], options);
   };
-  const relay = start('relay', ['relay', '--json', '--listen', '127.0.0.1:0', '--log-level', 'warn']);
+  const host = link ? link.relay.address : '127.0.0.1';
+  const kinds = new Set(Object.values(services).map(({ mode }) => mode));
+  const relay = start('relay', [
+    'relay',
+    '--json',
+    '--log-level=warn',
+    `--listen=${host}:0`,
+    ...(link ? ['--domain', RELAY_DOMAIN] : []),
+    ...['tcp', 'udp'].flatMap((mode) => (kinds.has(mode) ? [`--${mode}-ports`, PUBLIC_PORTS] : [])),
+  ]);
   const { url, ca } = await relay.line((line) => line.event === 'listening');
   const file = join(folder, 'portal.yaml');
-  const write = (targets) =>
+  const write = (specs) =>
     writeFileSync(
       file,
       [
         'version: 1',
         `relays: { urls: [{ url: ${url}, ca: ${ca} }] }`,
         'services:',
-        ...Object.entries(targets).map(([key, port]) => `  ${key}: ${port}`),
+        ...Object.entries(specs).map(([key, spec]) => `  ${key}: ${JSON.stringify(spec)}`),
         '',
       ].join('\n'),
     );
   write(services);
   const agent = start('agent', ['up', '--json', '-f', file, ...(watch ? [] : ['--no-watch'])]);
   const { ca: caFile } = await agent.line((line) => line.event === 'started');
-  await agent.line((line) => line.event === 'ready', 120_000);
+  const ready = await agent.line((line) => line.event === 'ready', 120_000);
+  const { tcp, udp } = ready.services.web;
+  const own = [...tcp, ...udp][0]?.split(':').at(-1);
   return {
     name,
-    port: Number(new URL(url).port),
-    servername: HOSTNAME,
-    caFile,
+    host,
+    port: Number(own ?? new URL(url).port),
+    ...(own === undefined && { servername: HOSTNAME, caFile }),
     stages: { relay, agent },
     write,
     async stop() {

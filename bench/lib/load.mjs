@@ -3,33 +3,47 @@ import { result } from './figures.mjs';
 
 /**
  * Runs `load` on every contender, in turns and several rounds: what else the machine does hits all alike.
- * `load(contender, measure)` calls `measure.begin()` and returns figures; the CPU seconds each stage used since
- * are added as {relay, agent}. Returns {contender: [figures…]}.
+ * `load(contender, measure, service)` calls `measure.begin()` and returns figures; the CPU seconds each stage used since
+ * are added as {relay, agent}, unless the figures hold those that `measure.cpu()` gave earlier. In the turn that does
+ * not count, `measure.warmsUp` is set. Returns {contender: [figures…]}. `start` is what startContenders does.
  */
-export async function inTurns(world, load) {
-  const { contenders, service, stop } = await startContenders(world);
+export async function inTurns(world, load, start = startContenders) {
+  const { contenders, service, stop } = await start(world);
   const runs = Object.fromEntries(contenders.map(({ name }) => [name, []]));
+  const width = Math.max(...contenders.map(({ name }) => name.length));
   try {
     // A relay runs for weeks: what its compiler does in the first seconds is not what a visitor pays.
-    for (const contender of contenders) await load(contender, { begin: () => undefined });
+    for (const contender of contenders)
+      await load(contender, meter({ ...contender.stages, service }, true), service);
     for (let round = 0; round < world.rounds; round++) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(round + turn) % contenders.length];
-        const processes = { ...contender.stages, service };
-        let before;
-        const read = () =>
-          Object.fromEntries(Object.entries(processes).map(([name, child]) => [name, child.cpuSeconds()]));
-        const figures = await load(contender, { begin: () => (before = read()) });
-        const after = read();
-        const cpu = Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - before[name]]));
+        const measure = meter({ ...contender.stages, service }, false);
+        const figures = await load(contender, measure, service);
+        const { cpu = measure.cpu() } = figures;
         runs[contender.name].push({ ...figures, cpu });
-        world.progress(`  ${contender.name.padEnd(7)} ${world.describe(figures, cpu)}`);
+        world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
       }
     }
   } finally {
     await stop();
   }
   return runs;
+}
+
+/** Counts the CPU seconds of `processes`, each apart, from `begin()` on. */
+function meter(processes, warmsUp) {
+  let before;
+  const read = () =>
+    Object.fromEntries(Object.entries(processes).map(([name, child]) => [name, child.cpuSeconds()]));
+  return {
+    warmsUp,
+    begin: () => (before = read()),
+    cpu() {
+      const after = read();
+      return Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - before[name]]));
+    },
+  };
 }
 
 /** A result out of what `pick` takes from each run; runs for which it gives undefined are left out. */

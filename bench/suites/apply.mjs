@@ -2,6 +2,7 @@ import { script } from '../lib/children.mjs';
 import { HOSTNAME, startPortal } from '../lib/contenders.mjs';
 import { result } from '../lib/figures.mjs';
 import { startNginx } from '../lib/nginx.mjs';
+import { pause } from '../lib/wait.mjs';
 
 /** From the save of an edited target to the `applied` event; nginx: from the save and SIGHUP to its new worker. */
 export async function apply(world) {
@@ -67,5 +68,3 @@ async function edits(world, count) {
   world.progress(`  ${count}: max ${JSON.stringify(max)} ms`);
   return [result(`apply.${count}`, 'ms', runs, { services: count, max })];
 }
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

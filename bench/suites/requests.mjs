@@ -1,32 +1,45 @@
-import { Child, script } from '../lib/children.mjs';
+import { Child, output, script } from '../lib/children.mjs';
+import { KINDS, startContenders } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 32;
 const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 
 /** Small requests over kept-alive connections, each answered before the next is asked. */
-export async function requests(world) {
-  const runs = await inTurns(world, async (contender, measure) => {
-    const run = world.wrk
-      ? await withWrk(world, contender, measure)
-      : await withNode(world, contender, measure);
+export const requests = (world) => small(world, 'requests', KINDS.stream);
+/** The same through mode http, which reads each request; nginx is a reverse proxy. */
+export const http = (world) => small(world, 'http', KINDS.http);
+/** The same from visitors who speak HTTP/2. The service does not, so there is no way to it without one who does. */
+export const http2 = (world) => {
+  if (!world.hey) return [];
+  const contenders = world.contenders.filter((name) => name !== 'direct');
+  return small({ ...world, contenders }, 'http2', KINDS.http, withHey);
+};
+
+async function small(world, name, kind, client = world.wrk ? withWrk : withNode) {
+  const load = async (contender, measure) => {
+    const run = await client(measure.warmsUp ? { ...world, seconds: 1 } : world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
     return run;
-  });
-  const client = { client: world.wrk ? 'wrk' : 'node', connections: CONNECTIONS };
+  };
+  const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
+  const more = { client: CLIENTS.get(client), connections: CONNECTIONS };
   return [
-    pickResult('requests', 'requests/s', runs, (run) => run.requests / run.seconds, client),
-    pickResult('requests.p50', 'ms', runs, (run) => run.p50Ms),
-    pickResult('requests.p99', 'ms', runs, (run) => run.p99Ms),
-    pickResult('requests.cpu.relay', 'CPU-µs/request', runs, perRequest('relay')),
-    pickResult('requests.cpu.agent', 'CPU-µs/request', runs, perRequest('agent')),
+    pickResult(name, 'requests/s', runs, (run) => run.requests / run.seconds, more),
+    pickResult(`${name}.p50`, 'ms', runs, (run) => run.p50Ms),
+    pickResult(`${name}.p99`, 'ms', runs, (run) => run.p99Ms),
+    pickResult(`${name}.cpu.relay`, 'CPU-µs/request', runs, perRequest('relay')),
+    pickResult(`${name}.cpu.agent`, 'CPU-µs/request', runs, perRequest('agent')),
+    // What its agent could do with a core for itself.
+    pickResult(`${name}.perAgentCore`, 'requests/CPU-s', runs, (run) =>
+      run.cpu.agent > 0 ? run.requests / run.cpu.agent : undefined,
+    ),
   ];
 }
 
 const perRequest = (stage) => (run) => (run.cpu[stage] / run.requests) * 1e6;
 
-async function withWrk(world, { port, servername = '127.0.0.1', caFile }, measure) {
-  const { seconds } = world;
+async function withWrk({ seconds }, { port, servername = '127.0.0.1', caFile }, measure) {
   const url = `${caFile ? 'https' : 'http'}://${servername}:${port}/`;
   measure.begin();
   const args = ['-t1', `-c${CONNECTIONS}`, `-d${Math.ceil(seconds)}s`, '-s', LUA, url];
@@ -50,3 +63,30 @@ async function withNode({ seconds }, { port, servername, caFile }, measure) {
   await client.stop();
   return { ...done, failures: 0 };
 }
+
+/** All requests in one connection, as a browser does it. */
+async function withHey({ seconds }, { port, servername }, measure) {
+  const args = ['-h2', '-c', CONNECTIONS, '-z', `${seconds}s`, '-host', servername].map(String);
+  measure.begin();
+  const report = await output('hey', [...args, `https://127.0.0.1:${port}/`], { ms: (seconds + 20) * 1000 });
+  const number = (pattern) => Number(pattern.exec(report)?.[1]);
+  const [distribution, errors = ''] = report.split('Error distribution:');
+  const answered = number(/\[200\]\s+(\d+) responses/);
+  if (!answered) throw new Error(`hey had no answer\n${report.slice(-500)}`);
+  return {
+    requests: answered,
+    seconds: number(/Total:\s+([\d.]+) secs/),
+    p50Ms: number(/50% in ([\d.]+) secs/) * 1000,
+    p99Ms: number(/99% in ([\d.]+) secs/) * 1000,
+    failures: Number(/\[[^2]\d\d\]\s+(\d+) responses/.exec(distribution)?.[1] ?? 0) + heyErrors(errors),
+  };
+}
+
+const heyErrors = (text) =>
+  [...text.matchAll(/^\s*\[(\d+)\]/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+
+const CLIENTS = new Map([
+  [withWrk, 'wrk'],
+  [withNode, 'node'],
+  [withHey, 'hey'],
+]);

@@ -1,13 +1,19 @@
 import { script } from '../lib/children.mjs';
+import { KINDS, startContenders } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 /** One visitor, one connection, as fast as it goes. */
-export const download = (world) => transfer(world, 'download', 'down');
-export const upload = (world) => transfer(world, 'upload', 'up');
+export const download = (world) => transfer(world, 'download', 'down', KINDS.stream);
+export const upload = (world) => transfer(world, 'upload', 'up', KINDS.stream);
+/** The same through a public port of the relay's, without TLS. */
+export const tcp = async (world) => [
+  ...(await transfer(world, 'tcp.download', 'down', KINDS.tcp)),
+  ...(await transfer(world, 'tcp.upload', 'up', KINDS.tcp)),
+];
 
-async function transfer(world, name, direction) {
-  const runs = await inTurns(world, async ({ port, servername, caFile }, measure) => {
-    const { seconds } = world;
+async function transfer(world, name, direction, kind) {
+  const load = async ({ port, servername, caFile }, measure) => {
+    const seconds = measure.warmsUp ? 1 : world.seconds;
     const client = script('transfer.mjs', { port, servername, caFile, seconds, direction });
     await client.line((line) => line.started);
     measure.begin();
@@ -15,7 +21,8 @@ async function transfer(world, name, direction) {
     const gigabytes = done.bytes / 1e9;
     await client.stop();
     return { 'MB/s': done.bytes / 1e6 / done.seconds, gigabytes, client: done.cpuSeconds };
-  });
+  };
+  const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
   return [
     pickResult(name, 'MB/s', runs, (run) => run['MB/s']),
     pickResult(`${name}.cpu.relay`, 'CPU-s/GB', runs, perGigabyte('relay')),

@@ -1,0 +1,13 @@
+import { createServer } from 'node:http';
+import { WebSocketServer } from 'ws';
+import { options, tell } from './lib.mjs';
+
+/** Says every message again; "ok" to whoever asks without an upgrade. */
+
+const server = createServer((_request, response) => response.end('ok'));
+const sockets = new WebSocketServer({ server, perMessageDeflate: false });
+sockets.on('connection', (socket) => {
+  socket.on('error', () => undefined);
+  socket.on('message', (message) => socket.send(message));
+});
+server.listen({ host: options.host, port: 0, backlog: 4096 }, () => tell({ port: server.address().port }));

@@ -1,0 +1,93 @@
+import { existsSync } from 'node:fs';
+
+/** The files of the two nginx: what a relay does, and what an agent does. */
+
+const MODULES = ['/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/usr/share/nginx/modules'];
+const BUFFER = '64k';
+
+export function streamModule() {
+  return MODULES.map((folder) => `${folder}/ngx_stream_module.so`).find((file) => existsSync(file));
+}
+
+/** Passes TLS on by its server name, undecrypted. */
+export const byServerName = ({ port, targets }) =>
+  stream(`listen 127.0.0.1:${port} backlog=4096; ssl_preread on;`, '$ssl_preread_server_name', targets);
+
+/** Ends TLS, and passes the bytes on. */
+export const endsTls = ({ port, targets, certificate }) =>
+  stream(`listen 127.0.0.1:${port} ssl backlog=4096;${tls(certificate)}`, '$ssl_server_name', targets);
+
+/** Passes bytes on. */
+export const passes = ({ port, targets }) =>
+  stream(`listen 127.0.0.1:${port} backlog=4096;`, '$server_port', { default: Object.values(targets)[0] });
+
+/** Ends TLS, and is a reverse proxy for HTTP, with kept-alive connections to the service. */
+export const reverseProxy = ({ port, targets, certificate, folder }) => `http {
+  access_log off;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  scgi_temp_path ${folder}/scgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  map $http_upgrade $upgraded { default upgrade; '' ''; }
+${Object.values(targets)
+  .map(
+    (to, index) =>
+      `  upstream s${index} { server 127.0.0.1:${to}; keepalive 64; keepalive_requests 1000000000; }`,
+  )
+  .join('\n')}
+${Object.keys(targets)
+  .map(
+    (hostname, index) => `  server {
+    listen 127.0.0.1:${port} ssl http2 backlog=4096;${tls(certificate)}
+    server_name ${hostname};
+    keepalive_requests 1000000000;
+    location / {
+      proxy_pass http://s${index};
+      proxy_http_version 1.1;
+      proxy_set_header Host $host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $upgraded;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $host;
+    }
+  }`,
+  )
+  .join('\n')}
+}`;
+
+const tls = ({ cert, key }) => `
+    ssl_certificate ${cert};
+    ssl_certificate_key ${key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
+    ssl_conf_command Options ServerPreference;`;
+
+const stream = (listen, by, targets) => `stream {
+  access_log off;
+  map_hash_max_size 16384;
+  map_hash_bucket_size 128;
+  proxy_buffer_size ${BUFFER};
+  proxy_timeout 1h;
+  map ${by} $target {
+${Object.entries(targets)
+  .map(([from, to]) => `    ${from} 127.0.0.1:${to};`)
+  .join('\n')}
+  }
+  server {
+    ${listen}
+    proxy_pass $target;
+  }
+}`;
+
+/** A whole file for one worker, as Portal has one thread. */
+export const whole = (name, folder, body) => `${streamModule() ? `load_module ${streamModule()};` : ''}
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+pid ${folder}/${name}.pid;
+error_log stderr crit;
+events { worker_connections 16384; }
+${body}
+`;
