@@ -132,7 +132,8 @@ export class Child {
   }
 
   #failure(what) {
-    return new Error(`${this.name} ${what}${this.#stderr && `\n${this.#stderr}`}`);
+    const told = this.#lines.findLast(({ event }) => event === 'error')?.message ?? '';
+    return new Error([`${this.name} ${what}`, told, this.#stderr].filter(Boolean).join('\n'));
   }
 }
 

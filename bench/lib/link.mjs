@@ -41,7 +41,7 @@ function nft(device, fraction) {
 /** {by: what makes the loss}, or {missing: why there is none}. */
 export function lossHere() {
   if (process.getuid() !== 0) return { missing: 'network namespaces are made by root only' };
-  if (!can('ip link add a type veth peer name b'))
+  if (!can(`ip link add ${DEVICE} type veth peer name other`))
     return {
       missing: 'no network namespaces with a cable between them here (Debian: apt-get install iproute2)',
     };
