@@ -14,7 +14,10 @@ const columns = [
   ['unit', ({ unit, max }) => (max ? `${unit} (worst ${max.portal})` : unit)],
 ];
 /** What explains a figure rather than being one is in the JSON only. */
-const isShown = ({ name }) => !/\.(cpu\.(service|client)|p50)$|^help$/.test(name);
+const isShown = ({ name }) =>
+  !/\.cpu\.(service|client)$|^(requests|http2?)\.p50$|^requests\.perAgentCore$|\.noLoss\.lost$|^help$/.test(
+    name,
+  );
 const row = (cells) => `| ${cells.join(' | ')} |`;
 process.stdout.write(
   `${[

@@ -132,8 +132,10 @@ export class Child {
   }
 
   #failure(what) {
-    const told = this.#lines.findLast(({ event }) => event === 'error')?.message ?? '';
-    return new Error([`${this.name} ${what}`, told, this.#stderr].filter(Boolean).join('\n'));
+    const told = this.#lines.flatMap(({ event, errors = [], message }) =>
+      event === 'error' ? [message] : errors.map((error) => error.message),
+    );
+    return new Error([`${this.name} ${what}`, ...told, this.#stderr].filter(Boolean).join('\n'));
   }
 }
 
