@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -5,6 +6,7 @@ import { createServer as createTls, connect } from 'node:tls';
 import { expect, it, onTestFinished } from 'vitest';
 import { ACME_ALPN } from '../../src/certificates/acme/challenges.js';
 import { AcmeCertificates, type AcmeOptions, type Hold } from '../../src/certificates/acme/certificates.js';
+import { AcmeStore } from '../../src/certificates/acme/store.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { ServingCertificate } from '../../src/certificates/source.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
@@ -234,4 +236,23 @@ it('an order ends with the last who wanted it', async () => {
   const waiting = held.certificate.first(neverAborted);
   held.release();
   await expect(waiting).rejects.toMatchObject({ code: 'aborted' });
+});
+
+it('renews when the CA suggests it, long before the clock would', async () => {
+  const window = [new Date(Date.now() - 7_200_000), new Date(Date.now() - 3_600_000)] as const;
+  const ca = await refusingCa(
+    () => ({ status: 403, type: 'unauthorized', detail: 'not today' }),
+    [window[0].toISOString(), window[1].toISOString()],
+  );
+  const folder = await temporaryFolder();
+  const { cert, key } = await (await openLocalCa(await temporaryFolder())).issue(['shop.test']);
+  await new AcmeStore(folder, ca.spec.directory).write('shop.test', key, cert);
+  const held = hold(certificates(folder, { schedule: { askWithinMs: 0 } }), 'shop.test', ca.spec);
+  const { notAfter } = await held.certificate.first(neverAborted);
+  await expect.poll(() => ca.asked.includes('/order'), { timeout: 20_000 }).toBe(true);
+  const asked = ca.asked.find((path) => path.startsWith('/renewal/'))!;
+  const { serialNumber } = new X509Certificate(cert);
+  expect(Buffer.from(asked.split('.')[1]!, 'base64url').toString('hex').toUpperCase()).toBe(serialNumber);
+  await expect.poll(() => held.certificate.status().error?.code).toBe('acme_refused');
+  expect(held.certificate.status().notAfter).toBe(notAfter.toISOString());
 });

@@ -20,7 +20,10 @@ export interface Refusal {
 }
 
 /** A CA that makes accounts and then refuses every order with what the test says. */
-export async function refusingCa(refusal: () => Refusal): Promise<FakeCa> {
+export async function refusingCa(
+  refusal: () => Refusal,
+  renewal: readonly [start: string, end: string] | readonly [] = [],
+): Promise<FakeCa> {
   const ca = await openLocalCa(await temporaryFolder());
   const asked: string[] = [];
   let nonce = 0;
@@ -37,9 +40,13 @@ export async function refusingCa(refusal: () => Refusal): Promise<FakeCa> {
             newNonce: url('/nonce'),
             newAccount: url('/account'),
             newOrder: url('/order'),
+            renewalInfo: url('/renewal'),
             meta: { caaIdentities: ['ca.test'] },
           };
           response.end(JSON.stringify(directory));
+        } else if (request.url?.startsWith('/renewal/')) {
+          const [start = '', end = ''] = renewal;
+          response.end(JSON.stringify({ suggestedWindow: { start, end } }));
         } else if (request.url === '/nonce') {
           response.end();
         } else if (request.url === '/account') {

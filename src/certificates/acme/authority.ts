@@ -8,6 +8,7 @@ import type { AcmeSpec } from '../spec.js';
 import type { AcmeChallenges } from './challenges.js';
 import { AcmeProblem, explainProblem } from './problem.js';
 import type { AcmeStore, DatedCertificate } from './store.js';
+import { askWhenToRenew, type Suggestion } from './renewal-info.js';
 import { loadAcme, over, type Acme, type Wire } from './transport.js';
 
 /** Orders with one CA at a time: fifty services must not be fifty orders at once. */
@@ -56,6 +57,17 @@ export class AcmeAuthority {
         throw asPortalError(error, 'acme_refused');
       }
     });
+  }
+
+  /** When the CA suggests to renew `certificate`; undefined when it does not say, or does not answer. */
+  async suggestion(certificate: DatedCertificate, signal: AbortSignal): Promise<Suggestion | undefined> {
+    try {
+      const wire: Wire = { signal, ...(await this.#trust()) };
+      return await this.#ordering(() => askWhenToRenew(wire, this.#spec.directory, certificate.cert));
+    } catch (error) {
+      this.#log.debug({ ca: this.name, err: error }, 'the CA was not asked when to renew');
+      return undefined;
+    }
   }
 
   close(): void {
@@ -145,9 +157,12 @@ export class AcmeAuthority {
     // Not cancelled with the order that happens to be first: others wait for the same account.
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ORDER_MS)]);
     this.#account ??= over({ signal, ...(trust !== undefined && { trust }) }, open);
+    const account = this.#account;
     // A failure must not be remembered.
-    this.#account.catch(() => (this.#account = undefined));
-    return this.#account;
+    account.catch(() => {
+      if (this.#account === account) this.#account = undefined;
+    });
+    return account;
   }
 
   /** Proves to the CA that visitors of `hostname` come to us. */

@@ -11,17 +11,25 @@ export interface Schedule {
   readonly refusedMs: { readonly first: number; readonly factor: number; readonly max: number };
   /** After a CA did not answer, which it does not count. */
   readonly unreachableMs: { readonly first: number; readonly factor: number; readonly max: number };
+  /** The CA is first asked when to renew a certificate at a random moment within this. */
+  readonly askWithinMs: number;
 }
 
 export const SCHEDULE: Schedule = {
   refusedMs: { first: 60_000, factor: 3, max: 6 * 3_600_000 },
   unreachableMs: { first: 10_000, factor: 2, max: 600_000 },
+  askWithinMs: 60_000,
 };
 
 /** Renewed when this part of its life is over: a third is left for a CA that is down. */
 const RENEW_AT = 2 / 3;
 /** Renewals of what was issued together are spread over this part of the life. */
 const SPREAD = 0.02;
+/** The latest part of its life that a CA may suggest to renew it at. */
+const LATEST_AT = 0.9;
+/** What lives no longer is renewed before an answer would matter. */
+const MIN_ASKED_LIFE_MS = 3_600_000;
+const ASK_AGAIN_MS = 6 * 3_600_000;
 /** Node's timers end at 24 days, and stand still while a machine sleeps: the clock is looked at this often. */
 const LOOK_MS = 3_600_000;
 
@@ -59,6 +67,7 @@ export class HeldCertificate {
   #read: Promise<void> | undefined;
   #failure: { error: PortalError; count: number; nextAt: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #asking: NodeJS.Timeout | undefined;
 
   constructor(hostname: string, options: HeldOptions) {
     this.hostname = hostname;
@@ -105,6 +114,7 @@ export class HeldCertificate {
   close(): void {
     this.#stop.abort(new PortalError('aborted', 'the certificate is not wanted any more'));
     clearTimeout(this.#timer);
+    clearTimeout(this.#asking);
   }
 
   async #readStored(): Promise<void> {
@@ -126,6 +136,26 @@ export class HeldCertificate {
     const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
     this.#renewAt = from + (to - from) * (RENEW_AT - Math.random() * SPREAD);
     this.#wait();
+    const askMs = Math.random() * this.#schedule.askWithinMs;
+    if (to - from > MIN_ASKED_LIFE_MS) this.#askLater(certificate, askMs);
+  }
+
+  /** Asks the CA, now and then, whether it wants the certificate renewed earlier, or when else. */
+  #askLater(certificate: DatedCertificate, pauseMs: number): void {
+    clearTimeout(this.#asking);
+    this.#asking = setTimeout(() => void this.#ask(certificate), pauseMs).unref();
+  }
+
+  async #ask(certificate: DatedCertificate): Promise<void> {
+    const { signal } = this.#stop;
+    const suggestion = await this.#options.authority.suggestion(certificate, signal);
+    if (signal.aborted || this.#certificate !== certificate) return;
+    this.#askLater(certificate, suggestion?.againMs ?? ASK_AGAIN_MS);
+    if (!suggestion) return;
+    // Never so late that a CA which is down then would leave no time.
+    const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
+    this.#renewAt = Math.min(suggestion.renewAt, from + (to - from) * LATEST_AT);
+    if (!this.#failure) this.#wait();
   }
 
   /** The order under way, or a new one: whoever asks meanwhile waits for the same. */
