@@ -81,3 +81,13 @@ describe('what the flags of expose make', () => {
     expect(() => services(target, flags)).toThrow(message);
   });
 });
+
+it('names that the whole world can reach have a certificate of a public CA', () => {
+  const flags = { isPublic: true };
+  expect(services('3000', flags)['app']).toMatchObject({ tls: 'acme' });
+  expect(services(undefined, { ...flags, httpRoute: ['/=3000'] })['app']).toMatchObject({ tls: 'acme' });
+  expect(services('3000')['app']).not.toHaveProperty('tls');
+  // What has a port of its own has no certificate of ours.
+  for (const service of Object.values(services('3000', { ...flags, tcp: true, udp: true, udpAddr: '3001' })))
+    expect(service).not.toHaveProperty('tls');
+});

@@ -13,6 +13,8 @@ export interface ExposeFlags {
   readonly pin?: string;
   readonly allowIp?: readonly string[];
   readonly inspect?: true;
+  /** Its relay gives out names that the whole world can reach: their certificates are a public CA's. */
+  readonly isPublic?: boolean;
 }
 
 /** A service as portal.yaml would say it. */
@@ -28,7 +30,8 @@ export function exposedServices(
   flags: ExposeFlags,
   cwd: string,
 ): Record<string, Settings> {
-  const { tcp, udp, udpAddr, httpRoute, port, pin, allowIp, inspect, chain } = flags;
+  const { tcp, udp, udpAddr, httpRoute, port, pin, allowIp, inspect, chain, isPublic } = flags;
+  const tls = isPublic ? { tls: 'acme' } : {};
   const access = { ...(pin !== undefined && { pin }), ...(allowIp && { allowIps: allowIp }) };
   const common = {
     name,
@@ -42,7 +45,7 @@ export function exposedServices(
     if (target !== undefined && '/' in routes)
       throw usage('the target and --http-route /=… say the same thing twice');
     if (target !== undefined) routes['/'] = readTarget(target, cwd);
-    return { [name]: { ...common, mode: 'http', routes, ...(inspect && { inspect }) } };
+    return { [name]: { ...common, ...tls, mode: 'http', routes, ...(inspect && { inspect }) } };
   }
   if (target === undefined) throw usage('which service? Name its target', 'For example: portal expose 3000');
   if (port !== undefined && !tcp && !udp)
@@ -58,7 +61,7 @@ export function exposedServices(
   if (udp && !tcp && udpAddr === undefined) return { [name]: datagrams };
   const main: Settings = {
     ...stream,
-    ...(tcp && { mode: 'tcp', ...wanted }),
+    ...(tcp ? { mode: 'tcp', ...wanted } : tls),
     ...(inspect && { mode: 'http', inspect }),
   };
   return { [name]: main, ...(udp && { [`${name}-udp`]: datagrams }) };

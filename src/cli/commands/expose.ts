@@ -43,11 +43,14 @@ async function desiredOf(context: Context, target: string | undefined, options: 
   const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
   const name = options.name ?? (await nameOf(context, typed.join(' ')));
   const urls = options.relay?.map((url) => relayEntry(context, url, options.ca));
+  const isPublic = options.relay?.some((url) => !isLocal(url)) ?? false;
+  if (isPublic && !options.tcp)
+    context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
   const document = {
     version: 1,
     ...(urls && { relays: { urls: await Promise.all(urls) } }),
     ...(options.chain !== undefined && { chains: { [EXPOSED_CHAIN]: options.chain.split(',') } }),
-    services: exposedServices(name, target, options, context.cwd),
+    services: exposedServices(name, target, { ...options, isPublic }, context.cwd),
   };
   const result = await loadConfig({
     file: '-',
@@ -70,6 +73,11 @@ async function nameOf({ paths }: Context, typed: string): Promise<string> {
   return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
 }
 
+/** Whether the local CA can certify the names of a relay; what is no URL is told of elsewhere. */
+function isLocal(url: string): boolean {
+  return !URL.canParse(url) || covers(new URL(url).hostname);
+}
+
 /** A relay on this machine or its network can only have a certificate of the local CA. */
 async function relayEntry(
   { paths, cwd }: Context,
@@ -77,7 +85,7 @@ async function relayEntry(
   ca: string | undefined,
 ): Promise<string | { url: string; ca: string }> {
   if (ca !== undefined) return { url, ca: resolve(cwd, ca) };
-  if (!URL.canParse(url) || !covers(new URL(url).hostname)) return url;
+  if (!URL.canParse(url) || !isLocal(url)) return url;
   const { certificateFile } = await openLocalCa(paths.caDir);
   return { url, ca: certificateFile };
 }
