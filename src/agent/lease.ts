@@ -189,6 +189,7 @@ export class AgentLease {
       retries: this.#retries,
       ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
+      ...this.#askedPort(),
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...(this.#error && { error: this.error }),
       ...traffic,
@@ -196,6 +197,11 @@ export class AgentLease {
       target: formatTarget(this.#spec.target),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
+  }
+
+  #askedPort(): Pick<LeaseStatus, 'askedPort'> {
+    const [asked, given] = [this.#spec.port, this.#held.publicPort];
+    return asked === undefined || given === undefined || asked === given ? {} : { askedPort: asked };
   }
 
   get error(): ErrorSummary | undefined {

@@ -27,6 +27,8 @@ export interface LeaseStatus extends PublicAddress {
   /** How often it had to come back since it was opened. */
   retries: number;
   lease?: string;
+  /** The public port that was asked for, where the relay had to give another. */
+  askedPort?: number;
   /** When a visit to the public address last proved that visitors get through (ISO). */
   provenAt?: string;
   /** When the service closes by itself (ISO). */

@@ -79,7 +79,7 @@ export async function openPort<T extends OpenPort>(
 const UNAVAILABLE = new Set(['EADDRINUSE', 'EACCES']);
 
 function isWithin(range: PortRange, port: number): boolean {
-  return range === 'any' ? port >= 1024 : port >= range.from && port <= range.to;
+  return range === 'any' || (port >= range.from && port <= range.to);
 }
 
 /** Every port of the range once, from a random one on. */

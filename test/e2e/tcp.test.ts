@@ -93,6 +93,13 @@ describe('mode tcp', () => {
     expect(lease).toMatchObject({ tcpAddr: `localhost:${free}`, visitors: 1 });
   });
 
+  it('gives another port where the asked one is taken, and status says so', async () => {
+    const taken = await tcpService(() => undefined);
+    const { port, runner } = await published(1, { port: taken });
+    expect(port).not.toBe(taken);
+    expect((await runner.status()).leases).toMatchObject([{ phase: 'ready', askedPort: taken }]);
+  });
+
   it('moves to another port in place, and keeps who is connected', async () => {
     const { port: target, next } = await handedOver();
     const { port, runner, at, spec, event } = await published(target);

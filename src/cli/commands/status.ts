@@ -64,16 +64,23 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { error, phase, targetError, certificate } = leases[index]!;
+      const { error, phase, targetError, askedPort, certificate } = leases[index]!;
       const notes = [
         error && describeError(error),
-        targetError && `${printable(targetError)}; visitors get a 503`,
+        askedPort !== undefined && `port ${askedPort} was not to be had on this relay; it gave another`,
+        targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
         certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,
         certificate?.error && certificate.notAfter && `the old one is good until ${certificate.notAfter}`,
       ];
       return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
   ];
+}
+
+/** What visitors meet while the local service is down. */
+function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
+  if (tcpAddr !== undefined) return 'visitors are reset';
+  return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";
 }
 
 function describeRelays(relays: readonly RelayStatus[], style: Style): string[] {
