@@ -64,9 +64,14 @@ export class Person {
   }
 
   /** Starts `portal …`; it is killed with the test if it still runs. */
-  start(args: readonly string[], options: { stdin?: string; env?: NodeJS.ProcessEnv } = {}): Running {
+  start(
+    args: readonly string[],
+    options: { stdin?: string; env?: NodeJS.ProcessEnv; within?: readonly string[] } = {},
+  ): Running {
     const { NO_COLOR: _, FORCE_COLOR: __, PORTAL_FILE: ___, ...env } = process.env;
-    const child = spawn(process.execPath, [PORTAL, ...args], {
+    // `within` is what runs it elsewhere, as in a network of its own.
+    const [command, ...rest] = [...(options.within ?? []), process.execPath, PORTAL, ...args];
+    const child = spawn(command!, rest, {
       cwd: this.folder,
       env: { ...env, PORTAL_HOME: this.home, ...options.env },
       stdio: 'pipe',

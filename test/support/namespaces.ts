@@ -1,0 +1,125 @@
+import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { onTestFinished } from 'vitest';
+import { ensureBinary } from './debian.js';
+
+const run = promisify(execFile);
+const BOUND = { timeout: 10_000 };
+
+/** Two machines with a wire between them: network namespaces of this one. */
+export interface TwoMachines {
+  readonly left: Machine;
+  readonly right: Machine;
+  /**
+   * From now on the wire loses 5 % of the packets, either way; with tc-netem(8) it also delays, reorders and
+   * doubles some. Or the reason why it cannot.
+   */
+  impair(): Promise<{ how: 'netem' | 'loss' } | { skip: string }>;
+}
+
+export interface Machine {
+  readonly address: string;
+  /** Put before a command, it runs the command there. */
+  readonly within: readonly string[];
+}
+
+/** They are gone with the test. `names` are hosts that both know. Or the reason to skip with. */
+export async function twoMachines(
+  names: (machines: { left: string; right: string }) => Record<string, string>,
+): Promise<TwoMachines | { skip: string }> {
+  if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
+  const ip = await ensureBinary('ip', 'iproute2');
+  if ('skip' in ip) return ip;
+  const id = randomBytes(3).toString('hex');
+  const [left, right] = ['l', 'r'].map((side) => ({ name: `portal-${id}-${side}`, link: `pt${id}${side}` }));
+  const addresses = { left: '10.213.77.1', right: '10.213.77.2' };
+  const to = (...args: string[]): Promise<unknown> => run(ip.path, args, BOUND);
+  onTestFinished(async () => {
+    for (const { name } of [left!, right!]) {
+      await to('netns', 'del', name).catch(() => undefined);
+      await rm(etc(name), { recursive: true, force: true });
+    }
+  });
+  try {
+    for (const { name } of [left!, right!]) await to('netns', 'add', name);
+    await to(
+      'link',
+      'add',
+      left!.link,
+      'netns',
+      left!.name,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      right!.link,
+      'netns',
+      right!.name,
+    );
+    for (const [{ name, link }, address] of [
+      [left!, addresses.left],
+      [right!, addresses.right],
+    ] as const) {
+      await to('-n', name, 'addr', 'add', `${address}/24`, 'dev', link);
+      for (const up of [link, 'lo']) await to('-n', name, 'link', 'set', up, 'up');
+      await mkdir(etc(name), { recursive: true });
+      const hosts = Object.entries({ localhost: '127.0.0.1', ...names(addresses) });
+      await writeFile(join(etc(name), 'hosts'), hosts.map(([host, at]) => `${at} ${host}\n`).join(''));
+    }
+  } catch (error) {
+    return { skip: `network namespaces do not work here (${firstLine(error)})` };
+  }
+  return {
+    left: { address: addresses.left, within: [ip.path, 'netns', 'exec', left!.name] },
+    right: { address: addresses.right, within: [ip.path, 'netns', 'exec', right!.name] },
+    async impair() {
+      const tools = [await ensureBinary('tc', 'iproute2'), await ensureBinary('nft', 'nftables')] as const;
+      for (const tool of tools) if ('skip' in tool) return tool;
+      const [tc, nft] = tools.map((tool) => ('path' in tool ? tool.path : ''));
+      const netem = 'delay 20ms 5ms loss 5% reorder 20% duplicate 2%'.split(' ');
+      const filter = 'type filter hook input priority 0;';
+      try {
+        for (const { name, link } of [left!, right!])
+          await run(tc!, ['-n', name, 'qdisc', 'replace', 'dev', link, 'root', 'netem', ...netem], BOUND);
+        return { how: 'netem' };
+      } catch {
+        // Not every kernel has it; a firewall can lose packets too, if nothing else.
+      }
+      try {
+        for (const { name, link } of [left!, right!]) {
+          const rules = `table ip t {\nchain c {\n${filter}\niifname ${link} numgen random mod 100 < 5 drop\n}\n}\n`;
+          await run(ip.path, ['netns', 'exec', name, nft!, rules], BOUND);
+        }
+        return { how: 'loss' };
+      } catch (error) {
+        return { skip: `this kernel has neither netem nor nftables (${firstLine(error)})` };
+      }
+    },
+  };
+}
+
+/** What `ip netns exec` lays over /etc. */
+const etc = (name: string): string => join('/etc/netns', name);
+
+/** A program of the tests on one of the machines; killed with the test. Resolves with its first line. */
+export async function startOn(machine: Machine, script: string, ...args: string[]): Promise<string> {
+  const [command, ...rest] = [...machine.within, process.execPath, script, ...args];
+  const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('\n')) resolve(text.split('\n', 1)[0]!);
+    });
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`${script} ended without a word`)));
+  });
+}
+
+function firstLine(error: unknown): string {
+  return (error as Error).message.split('\n', 1)[0]!;
+}

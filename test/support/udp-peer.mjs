@@ -1,0 +1,48 @@
+/**
+ * A UDP peer as a process of its own, for tests that run it in another network. Prints one line of JSON.
+ *
+ *   node udp-peer.mjs echo               a service; the line is its port, and it stays
+ *   node udp-peer.mjs ask HOST PORT N    sends N numbered datagrams, one a millisecond or so, and tells what came back
+ */
+import { createSocket } from 'node:dgram';
+
+/** After the last one was sent, late answers still count. */
+const PATIENCE_MS = 2_000;
+const [role, host, port, count] = process.argv.slice(2);
+const socket = createSocket('udp4');
+const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+if (role === 'echo') {
+  socket.on('message', (payload, from) => socket.send(payload, from.port, from.address));
+  socket.bind(0, '127.0.0.1', () => tell({ port: socket.address().port }));
+} else {
+  const sentAt = [];
+  const tookMs = new Map();
+  let [doubled, wrong] = [0, 0];
+  socket.on('message', (payload) => {
+    const number = payload.readUInt32BE(0);
+    if (payload.length !== 500 || sentAt[number] === undefined) wrong++;
+    else if (tookMs.has(number)) doubled++;
+    else tookMs.set(number, performance.now() - sentAt[number]);
+  });
+  socket.bind(0, () => {
+    const timer = setInterval(() => {
+      const number = sentAt.length;
+      if (number === Number(count)) {
+        clearInterval(timer);
+        setTimeout(finish, PATIENCE_MS);
+        return;
+      }
+      const payload = Buffer.alloc(500);
+      payload.writeUInt32BE(number, 0);
+      sentAt.push(performance.now());
+      socket.send(payload, Number(port), host);
+    }, 1);
+  });
+  const finish = () => {
+    const sorted = [...tookMs.values()].toSorted((a, b) => a - b);
+    const part = (share) => Math.round((sorted[Math.floor(share * (sorted.length - 1))] ?? 0) * 10) / 10;
+    tell({ sent: sentAt.length, answered: tookMs.size, doubled, wrong, p50Ms: part(0.5), p99Ms: part(0.99) });
+    socket.close();
+  };
+}
