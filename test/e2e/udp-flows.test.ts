@@ -116,6 +116,50 @@ describe('a local service', () => {
   });
 });
 
+describe('a carrier', () => {
+  it("changes in place: flows and the service's peers stay", async () => {
+    const echo = await udpService();
+    const { port, runner, at, spec } = await published(echo);
+    const carrier = async () => (await runner.status()).relays[0]!.datagrams?.carrier;
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('one')).toBe('one');
+    for (const other of ['ws', 'raw', 'ws'] as const) {
+      await runner.apply(desired([at.spec], { ...spec, carrier: other }));
+      await vi.waitFor(async () => expect(await carrier()).toBe(other === 'ws' ? 'ws' : 'udp'));
+      expect(await visitor.ask(other)).toBe(other);
+    }
+    expect(echo.peers.size).toBe(1);
+  });
+
+  it("is the WebSocket where another program has the relay's UDP port", async () => {
+    const taken = await udpService();
+    const echo = await udpService();
+    const { port, runner } = await published(echo, {}, { port: taken.port });
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('hello')).toBe('hello');
+    expect((await runner.status()).relays[0]!.datagrams).toMatchObject({ carrier: 'ws' });
+    expect(taken.received).toBe(0);
+  });
+
+  it('is UDP as well where the relay listens on IPv4 and IPv6 at once', async (context) => {
+    if (!(await hasIpv6())) context.skip('this machine has no IPv6');
+    const echo = await udpService();
+    const { port, runner } = await published(echo, {}, { host: '::' });
+    const visitor = await udpVisitor(port);
+    expect(await visitor.ask('hello')).toBe('hello');
+    expect((await runner.status()).relays[0]!.datagrams).toEqual({ carrier: 'udp', dropped: {} });
+  });
+});
+
+async function hasIpv6(): Promise<boolean> {
+  const { createSocket } = await import('node:dgram');
+  const socket = createSocket('udp6');
+  return new Promise((resolve) => {
+    socket.once('error', () => resolve(false));
+    socket.bind(0, '::1', () => socket.close(() => resolve(true)));
+  });
+}
+
 describe('a relay', () => {
   it('that loses the control channel: the service sees the same peers afterwards', async () => {
     let port = 0;

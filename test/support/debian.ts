@@ -14,6 +14,7 @@ export const PROGRAMS = {
   dnsmasq: 'dnsmasq-base',
   haproxy: 'haproxy',
   ip: 'iproute2',
+  nft: 'nftables',
   nginx: 'nginx-light',
   pebble: 'pebble',
   'redis-cli': 'redis-tools',

@@ -31,7 +31,7 @@ export async function twoMachines(
   names: (machines: { left: string; right: string }) => Record<string, string>,
 ): Promise<TwoMachines | { skip: string }> {
   if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
-  const ip = await ensureBinary('ip', 'iproute2');
+  const ip = await ensureBinary('ip');
   if ('skip' in ip) return ip;
   const id = randomBytes(3).toString('hex');
   const [left, right] = ['l', 'r'].map((side) => ({ name: `portal-${id}-${side}`, link: `pt${id}${side}` }));
@@ -76,7 +76,7 @@ export async function twoMachines(
     left: { address: addresses.left, within: [ip.path, 'netns', 'exec', left!.name] },
     right: { address: addresses.right, within: [ip.path, 'netns', 'exec', right!.name] },
     async impair() {
-      const tools = [await ensureBinary('tc', 'iproute2'), await ensureBinary('nft', 'nftables')] as const;
+      const tools = [await ensureBinary('tc'), await ensureBinary('nft')] as const;
       for (const tool of tools) if ('skip' in tool) return tool;
       const [tc, nft] = tools.map((tool) => ('path' in tool ? tool.path : ''));
       const netem = 'delay 20ms 5ms loss 5% reorder 20% duplicate 2%'.split(' ');

@@ -1,6 +1,6 @@
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { delay, within } from '../../lib/wait.js';
+import { abortReason, deferred, delay, within } from '../../lib/wait.js';
 import { Drops, type DropReason } from '../../protocol/datagrams/drops.js';
 import { FrameWriter } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
@@ -46,11 +46,8 @@ export class AgentDatagrams {
   readonly #lines = new Map<Carrier, Line>();
   #used: Carrier | undefined;
   #sequence = 0;
-  #running = false;
-  /** Set while the WebSocket is kept open. */
-  #keepingWs: AbortController | undefined;
-  /** Set while it is open and needed no more. */
-  #wsLeaves: NodeJS.Timeout | undefined;
+  /** Those that are kept up; `leaves` is set while one is needed no more. */
+  readonly #kept = new Map<Carrier, { until: AbortController; leaves: NodeJS.Timeout | undefined }>();
   /** Plain UDP was tried, and did not get through. */
   #fellBack = false;
   #probeMs: number = LIMITS.datagramProbeMs;
@@ -74,23 +71,27 @@ export class AgentDatagrams {
   }
 
   status(): DatagramStatus {
-    return { carrier: this.#used, dropped: this.#drops.counts() };
+    return {
+      carrier: this.#wants('udp') ? this.#used : this.#up('ws')?.way.carrier,
+      dropped: this.#drops.counts(),
+    };
   }
 
   /** The visitors of `lease` are for `sink` from now on; resolves once there is a way for them. */
   async serve(lease: string, sink: FlowSink, carrier: Carrier, signal: AbortSignal): Promise<void> {
     this.#leases.set(lease, { sink, carrier });
     this.#arrange();
-    const up = new Promise<void>((resolve) => {
-      const look = (): void => {
-        if (!this.#lineFor(carrier)) return;
-        this.#waiters.delete(look);
-        resolve();
-      };
-      this.#waiters.add(look);
-      look();
-    });
-    await within(up, LIMITS.requestMs, 'a way for datagrams to the relay', signal);
+    const up = deferred<void>();
+    const look = (): void => {
+      if (this.#lineFor(carrier)) up.resolve();
+    };
+    this.#waiters.add(look);
+    look();
+    try {
+      await within(up.promise, LIMITS.requestMs, 'a way for datagrams to the relay', signal);
+    } finally {
+      this.#waiters.delete(look);
+    }
   }
 
   forget(lease: string): void {
@@ -100,102 +101,113 @@ export class AgentDatagrams {
 
   close(): void {
     this.#stop.abort(new PortalError('aborted', 'the session was closed'));
-    clearTimeout(this.#wsLeaves);
-    for (const { way, prober, lose } of this.#lines.values()) {
-      prober.stop();
-      way.close();
-      lose();
-    }
-    this.#lines.clear();
     this.#used = undefined;
+    for (const carrier of ['udp', 'ws'] as const) this.#letGo(carrier);
   }
 
   /** Starts and ends what the leases need. */
   #arrange(): void {
     if (this.#stop.signal.aborted) return;
-    const wanted = new Set([...this.#leases.values()].map(({ carrier }) => carrier));
-    if (wanted.has('udp') && !this.#running) {
-      this.#running = true;
-      void this.#runUdp().catch((error: unknown) => this.#log.error({ err: error }, 'datagrams stumbled'));
-    }
-    this.#needWs(wanted.has('ws') || (wanted.has('udp') && this.#used !== 'udp' && this.#fellBack));
+    const wantsUdp = this.#wants('udp');
+    this.#keep('udp', wantsUdp, (signal) => this.#runUdp(signal));
+    const wantsWs = this.#wants('ws') || (wantsUdp && this.#used !== 'udp' && this.#fellBack);
+    this.#keep('ws', wantsWs, (signal) => this.#runWs(signal));
   }
 
-  async #runUdp(): Promise<void> {
-    const { signal } = this.#stop;
+  #wants(carrier: Carrier): boolean {
+    for (const lease of this.#leases.values()) if (lease.carrier === carrier) return true;
+    return false;
+  }
+
+  /** Keeps a carrier up while it is needed. */
+  #keep(carrier: Carrier, needed: boolean, run: (signal: AbortSignal) => Promise<void>): void {
+    const kept = this.#kept.get(carrier);
+    if (!needed) {
+      // What is under way there still arrives.
+      if (kept) kept.leaves ??= setTimeout(() => this.#letGo(carrier), LIMITS.closeMs).unref();
+      return;
+    }
+    if (kept) {
+      clearTimeout(kept.leaves);
+      kept.leaves = undefined;
+      return;
+    }
+    const until = new AbortController();
+    this.#kept.set(carrier, { until, leaves: undefined });
+    run(until.signal).catch((error: unknown) => {
+      if (!until.signal.aborted) this.#log.error({ err: error, carrier }, 'datagrams stumbled');
+    });
+  }
+
+  #letGo(carrier: Carrier): void {
+    const kept = this.#kept.get(carrier);
+    if (!kept) return;
+    this.#kept.delete(carrier);
+    clearTimeout(kept.leaves);
+    kept.until.abort(new PortalError('aborted', 'the carrier is not needed any more'));
+    this.#end(carrier);
+    if (this.#used === carrier) this.#use(this.#up(carrier === 'udp' ? 'ws' : 'udp')?.way.carrier);
+  }
+
+  #end(carrier: Carrier): void {
+    const line = this.#lines.get(carrier);
+    if (!line) return;
+    this.#lines.delete(carrier);
+    line.prober.stop();
+    line.way.close();
+    line.lose();
+  }
+
+  async #runUdp(signal: AbortSignal): Promise<void> {
     let pauseMs = 0;
     while (!signal.aborted) {
-      const line = await this.#openUdp().catch((error: unknown) => {
-        this.#log.info({ reason: asPortalError(error).message }, 'no UDP carrier');
+      const line = await this.#openUdp(signal).catch((error: unknown) => {
+        if (!signal.aborted) this.#log.info({ reason: asPortalError(error).message }, 'no UDP carrier');
         return undefined;
       });
+      if (signal.aborted) return;
       if (line) {
         await line.lost;
+        if (signal.aborted) return;
         // One that held was worth it, and is worth looking for at once.
         if (this.#used === 'udp') pauseMs = 0;
-        this.#lines.delete('udp');
-        line.way.close();
+        this.#end('udp');
       }
-      if (signal.aborted) return;
       this.#fellBack = true;
-      this.#use(this.#lines.get('ws')?.prober.up ? 'ws' : undefined);
+      this.#use(this.#up('ws') && 'ws');
       pauseMs = Math.min(Math.max(pauseMs * 2, this.#probeMs), LIMITS.maxUdpRetryMs);
       await delay(pauseMs * (0.75 + Math.random() / 2), signal).catch(() => undefined);
     }
   }
 
-  async #openUdp(): Promise<Line> {
+  async #openUdp(signal: AbortSignal): Promise<Line> {
     const { datagramPort } = this.#channel.welcome;
     if (datagramPort === undefined)
       throw new PortalError('capability_missing', 'the relay has no UDP port for agents');
-    const opened = await this.#ask('udp');
+    const opened = await this.#ask('udp', signal);
     const association = Buffer.from(opened.association ?? '', 'hex');
     const secret = this.#channel.exportKey(association);
     if (opened.association === undefined || !secret)
       throw new PortalError('protocol', 'the relay gave no association for datagrams');
     const address = this.#channel.relayAddress;
-    return this.#line('udp', (on) =>
+    return this.#line('udp', signal, (on) =>
       UdpWay.open(address, datagramPort, { secret, association }, this.#drops, on),
     );
-  }
-
-  /** Keeps the WebSocket open while it is needed. */
-  #needWs(needed: boolean): void {
-    if (!needed) {
-      if (!this.#keepingWs) return;
-      // What is under way there still arrives.
-      this.#wsLeaves ??= setTimeout(() => {
-        this.#wsLeaves = undefined;
-        this.#keepingWs?.abort();
-        this.#keepingWs = undefined;
-      }, LIMITS.closeMs).unref();
-      return;
-    }
-    clearTimeout(this.#wsLeaves);
-    this.#wsLeaves = undefined;
-    if (this.#keepingWs) return;
-    this.#keepingWs = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, this.#keepingWs.signal]);
-    void this.#runWs(signal);
   }
 
   async #runWs(signal: AbortSignal): Promise<void> {
     let pauseMs: number = LIMITS.minRedialMs;
     while (!signal.aborted) {
       try {
-        const { ticket } = await this.#ask('ws');
+        const { ticket } = await this.#ask('ws', signal);
         if (ticket === undefined) throw new PortalError('protocol', 'the relay gave no ticket for datagrams');
-        const line = await this.#line('ws', (on) =>
+        const line = await this.#line('ws', signal, (on) =>
           openWebSocketWay(this.#endpoint, this.#channel.relayAddress, ticket, on),
         );
-        const ended = new Promise<void>((resolve) =>
-          signal.addEventListener('abort', () => resolve(), { once: true }),
-        );
-        await Promise.race([line.lost, ended]);
+        await line.lost;
+        if (signal.aborted) return;
         if (line.prober.up) pauseMs = LIMITS.minRedialMs;
-        line.prober.stop();
-        line.way.close();
-        if (this.#lines.get('ws') === line) this.#lines.delete('ws');
+        this.#end('ws');
         if (this.#used === 'ws') this.#use(undefined);
       } catch (error) {
         if (!signal.aborted)
@@ -206,8 +218,8 @@ export class AgentDatagrams {
     }
   }
 
-  async #ask(carrier: Carrier): Promise<Opened> {
-    const answer = await this.#channel.request({ type: 'datagrams.open', carrier }, this.#stop.signal);
+  async #ask(carrier: Carrier, signal: AbortSignal): Promise<Opened> {
+    const answer = await this.#channel.request({ type: 'datagrams.open', carrier }, signal);
     if (answer.type !== 'datagrams.opened')
       throw new PortalError('protocol', `datagrams.open was answered with ${answer.type}`);
     this.#probeMs = answer.probeMs;
@@ -215,7 +227,7 @@ export class AgentDatagrams {
     return answer;
   }
 
-  async #line(carrier: Carrier, open: (on: WayEvents) => Promise<Way>): Promise<Line> {
+  async #line(carrier: Carrier, signal: AbortSignal, open: (on: WayEvents) => Promise<Way>): Promise<Line> {
     let lose!: () => void;
     const lost = new Promise<void>((resolve) => (lose = resolve));
     let line: Line | undefined;
@@ -224,9 +236,9 @@ export class AgentDatagrams {
       (sequence) => line!.prober.answered(sequence),
     );
     const way = await open({ frames: read, closed: lose });
-    if (this.#stop.signal.aborted) {
+    if (signal.aborted) {
       way.close();
-      throw new PortalError('aborted', 'the session was closed');
+      throw abortReason(signal);
     }
     const writer = new FrameWriter(way, (count) => this.#drops.add('busy', count));
     const ask = (): number => {
@@ -261,8 +273,13 @@ export class AgentDatagrams {
     for (const look of this.#waiters) look();
   }
 
+  /** The line for a lease with this carrier, while it is up. */
   #lineFor(carrier: Carrier | undefined): Line | undefined {
-    const line = this.#lines.get(carrier === 'ws' ? 'ws' : (this.#used ?? 'udp'));
+    return this.#up(carrier === 'ws' ? 'ws' : (this.#used ?? 'udp'));
+  }
+
+  #up(carrier: Carrier): Line | undefined {
+    const line = this.#lines.get(carrier);
     return line?.prober.up ? line : undefined;
   }
 }
