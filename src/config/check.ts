@@ -14,9 +14,16 @@ export function check(root: Tree): Finding[] {
   const findings: Finding[] = [];
   const report: Report = (path, complaint) => findings.push(finding(root, path, complaint));
   checkIdentity(root, report);
+  checkAcme(root, report);
   checkRelays(root, report);
   checkServices(root, report);
   return findings;
+}
+
+function checkAcme(root: Tree, report: Report): void {
+  const directory = textOf(child(child(root, 'acme'), 'directory'));
+  if (directory === undefined || !directory.startsWith('https:') || URL.canParse(directory)) return;
+  report(['acme', 'directory'], { message: `${JSON.stringify(directory)} is not a valid URL` });
 }
 
 function checkIdentity(root: Tree, report: Report): void {

@@ -254,6 +254,12 @@ it.each([
     'identity: ~/id.json',
     '`~` does not stand for your home directory here | Write ${HOME} in its place, or a path relative to this file.',
   ],
+  [
+    'acme: { directory: "https://ca.example.com:99999/dir" }',
+    '"https://ca.example.com:99999/dir" is not a valid URL',
+  ],
+  ['acme: { directory: http://ca.example.com/dir }', '"http://ca.example.com/dir" is not an https:// URL'],
+  ['acme: { email: nobody }', '"nobody" is not an e-mail address'],
   ['web: 3000', 'unknown key "web" | Services stand under `services:`, indented.'],
   ['tunnels: {}', 'unknown key "tunnels" | That is `services` here.'],
   ['mode: http', 'unknown key "mode" | `mode` belongs in a service.'],

@@ -165,19 +165,18 @@ export class LeaseRegistry {
     for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
-  /** Looks at the proofs of domains again; a lease whose proof holds no longer ends, and its agent is told why. */
-  async recheckDomains(): Promise<void> {
-    const leases = [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);
-    const look = async (lease: Lease): Promise<void> => {
-      const reason = await this.#options.domains.recheck(lease.hostname, lease.address);
-      if (reason === undefined || this.#byPlace.get(placeOf(lease)) !== lease) return;
-      const { holder, hostname } = lease;
-      this.#options.log.info({ hostname, reason }, 'lease revoked');
-      this.#remove(lease);
-      holder?.revoked(lease, reason);
-    };
-    await Promise.all(leases.map(look));
-    this.#options.domains.tidy();
+  /** Leases of hostnames that rest on a proof. */
+  withOwnDomains(): Lease[] {
+    return [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);
+  }
+
+  /** Ends a lease, and tells its agent why. */
+  revoke(lease: Lease, reason: string): void {
+    if (this.#byPlace.get(placeOf(lease)) !== lease) return;
+    const { holder, hostname } = lease;
+    this.#options.log.info({ hostname, reason }, 'lease revoked');
+    this.#remove(lease);
+    holder?.revoked(lease, reason);
   }
 
   clear(): void {

@@ -9,6 +9,7 @@ import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import { signDescriptor, type RelayDescriptor } from './descriptor.js';
 import { Front } from './front.js';
+import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
@@ -270,15 +271,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       log.error({ err: error }, 'the store could not be tidied');
     }
   }, STORE_UPKEEP_MS).unref();
-  // Oftener than each is due, so that those which came at different times are looked at about when they should be.
-  const rechecks = setInterval(
-    () => {
-      leases.recheckDomains().catch((error: unknown) => {
-        log.error({ err: error }, 'the proofs of domains could not be looked at again');
-      });
-    },
-    Math.max(10, limits.domainRecheckMs / 4),
-  ).unref();
+  const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
   log.info({ url, address: identity.address }, 'relay listening');
 
   let closing: Promise<void> | undefined;
@@ -286,8 +279,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     stopping = true;
     front.stop();
     clearInterval(upkeep);
-    clearInterval(rechecks);
-    domains.close();
+    domainWatch.close();
     for (const session of sessions)
       session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
     await gate.drain({ ms: drainMs });

@@ -1,0 +1,47 @@
+import type { Logger } from '../lib/logger.js';
+import type { DomainProofs } from './domains.js';
+import type { Lease, LeaseRegistry } from './leases.js';
+
+export interface DomainWatchOptions {
+  readonly proofs: DomainProofs;
+  readonly leases: LeaseRegistry;
+  readonly domainRecheckMs: number;
+  readonly log: Logger;
+}
+
+/** Looks at the proofs of domains again, as long as they are in use; a lease whose proof holds no longer ends. */
+export class DomainWatch {
+  readonly #options: DomainWatchOptions;
+  readonly #timer: NodeJS.Timeout;
+  #looking = false;
+
+  constructor(options: DomainWatchOptions) {
+    this.#options = options;
+    // Oftener than each is due, so that those which came at different times are looked at about when they should be.
+    const everyMs = Math.max(10, options.domainRecheckMs / 4);
+    this.#timer = setInterval(() => void this.#look(), everyMs).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#options.proofs.close();
+  }
+
+  async #look(): Promise<void> {
+    const { proofs, leases, log } = this.#options;
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      const recheck = async (lease: Lease): Promise<void> => {
+        const reason = await proofs.recheck(lease.hostname, lease.address);
+        if (reason !== undefined) leases.revoke(lease, reason);
+      };
+      await Promise.all(leases.withOwnDomains().map(recheck));
+      proofs.tidy();
+    } catch (error) {
+      log.error({ err: error }, 'the proofs of domains could not be looked at again');
+    } finally {
+      this.#looking = false;
+    }
+  }
+}
