@@ -17,9 +17,19 @@ export const byServerName = ({ port, targets }) =>
 export const endsTls = ({ port, targets, certificate }) =>
   stream(`listen 127.0.0.1:${port} ssl backlog=4096;${tls(certificate)}`, '$ssl_server_name', targets);
 
-/** Passes bytes on. */
-export const passes = ({ port, targets }) =>
-  stream(`listen 127.0.0.1:${port} backlog=4096;`, '$server_port', { default: Object.values(targets)[0] });
+/** Passes bytes on in TLS of its own, as those of a visitor without TLS travel between relay and agent. */
+export const addsTls = ({ port, targets, certificate }) =>
+  stream(
+    `listen 127.0.0.1:${port} backlog=4096;
+    proxy_ssl on;
+    proxy_ssl_protocols TLSv1.3;
+    proxy_ssl_server_name on;
+    proxy_ssl_name ${Object.keys(targets)[0]};
+    proxy_ssl_verify on;
+    proxy_ssl_trusted_certificate ${certificate.ca};`,
+    '$server_port',
+    { default: Object.values(targets)[0] },
+  );
 
 /** Ends TLS, and is a reverse proxy for HTTP, with kept-alive connections to the service. */
 export const reverseProxy = ({ port, targets, certificate, folder }) => `http {

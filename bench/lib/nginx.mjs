@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child, script } from './children.mjs';
-import { byServerName, endsTls, passes, reverseProxy, streamModule, whole } from './nginx-conf.mjs';
+import { addsTls, byServerName, endsTls, reverseProxy, streamModule, whole } from './nginx-conf.mjs';
 import { childrenOf } from './proc.mjs';
 import { freePort, until } from './wait.mjs';
 
@@ -13,7 +13,7 @@ import { freePort, until } from './wait.mjs';
 const STAGES = {
   stream: { relay: byServerName, agent: endsTls },
   http: { relay: byServerName, agent: reverseProxy },
-  tcp: { relay: passes, agent: passes },
+  tcp: { relay: addsTls, agent: endsTls },
 };
 
 /** Why nginx cannot be measured here, or undefined. */
@@ -35,7 +35,7 @@ export function nginxVersion() {
   return execFileSync('sh', ['-c', 'nginx -v 2>&1'], { encoding: 'utf8' }).trim().split('/').at(-1);
 }
 
-/** `services` is {hostname: port of the local service}; without TLS, in mode tcp, there is one. */
+/** `services` is {hostname: port of the local service}; in mode tcp there is one, for nothing tells them apart. */
 export async function startNginx(world, { services, mode = 'stream' }) {
   const folder = world.folder('nginx');
   const hostnames = Object.keys(services);
