@@ -81,7 +81,7 @@ const world = {
   root,
   against,
   quick: values.quick,
-  seconds: Number(values.seconds ?? (values.quick ? 1 : 3)),
+  seconds: Number(values.seconds ?? (values.quick ? 1 : 2)),
   rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
   edits: values.quick ? 3 : 15,
   starts: values.quick ? 5 : 20,

@@ -4,16 +4,14 @@ import { options, tell } from './lib.mjs';
 
 /**
  * One visitor who sends `rate` datagrams a second. With `ping` it tells how long each took there and back; otherwise
- * how many it sent, and the service counts what came.
+ * how many it sent, and the service counts what came. What comes later than `lateMs` after the last one is lost.
  */
 
-const { host, port, bytes, rate, seconds, run, ping } = options;
+const { host, port, bytes, rate, seconds, run, ping, lateMs } = options;
 /** More at once would not fit into a socket's buffer, however fast it is read. */
 const MAX_BURST = 32;
 const MAX_QUEUED_BYTES = 64 * 1024;
 const KNOCK_MS = 200;
-/** What is on its way still comes, or is lost: a retransmission of TCP's takes this long at times. */
-const LATE_MS = 1_000;
 
 const total = Math.max(1, Math.round(rate * seconds));
 const payload = datagram(ping ? KIND.ping : KIND.flood, run, bytes);
@@ -63,7 +61,7 @@ function send(startedAt) {
   if (sent < due) return void setImmediate(send, startedAt);
   if (sent < total) return void setTimeout(send, 1, startedAt);
   const took = (performance.now() - startedAt) / 1000;
-  if (ping) setTimeout(() => finish(took), LATE_MS);
+  if (ping) setTimeout(() => finish(took), lateMs);
   else finish(took);
 }
 
