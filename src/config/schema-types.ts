@@ -47,7 +47,7 @@ export type DnsLabel = string;
  */
 export type Tls = TlsSource | TlsOptions;
 /**
- * `local`: a CA made on this machine. `acme`: a public CA, over ACME.
+ * `local`: a CA made on this machine. `acme`: a public CA over ACME, the one that `acme:` names; its certificates are for names that lead to a relay on port 443.
  */
 export type TlsSource = 'local' | 'acme';
 /**
@@ -194,7 +194,7 @@ export interface ServiceOptions {
    */
   via?: string;
   /**
-   * A domain of your own under which the service answers, besides its name at the relay. Its DNS must point to the relay.
+   * A domain of your own under which the service answers, in place of its name at the relay. Its DNS leads to the relay, and has a TXT record that names your identity; docs/certificates.md shows both, and `portal doctor` prints what is missing.
    */
   hostname?: string;
   /**

@@ -144,6 +144,24 @@ it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
   },
 );
 
+it('on two relays it has one certificate, out of one order', async (ctx) => {
+  const { at, dns, says } = await world();
+  const other = await relay({ ca: at.ca, dnsServers: [dns.address] });
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
+  const one = await agent();
+  says(names(one));
+  const { port } = await httpService((_request, response) => response.end('the shop'));
+  const tls = { source: 'acme', ...ca.spec } as const;
+  const shop = service('shop', port, { hostname: HOSTNAME, tls });
+  await one.runner.apply(desired([at.spec], shop));
+  await one.runner.apply(desired([at.spec, other.spec], shop));
+  const { leases } = await one.runner.status();
+  expect(leases.map(({ phase }) => phase)).toEqual(['ready', 'ready']);
+  expect(ca.issued).toBe(1);
+  const trust = { ...one.ca, certificatePem: await ca.root() };
+  for (const each of [at, other]) expect((await get(each, HOSTNAME, trust)).text).toContain('the shop');
+});
+
 it('gets a certificate of a public CA for it', async (ctx) => {
   const { at, dns, says } = await world();
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
