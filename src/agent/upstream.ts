@@ -153,6 +153,9 @@ function readOutBeforeDestroy(socket: Socket): void {
     if (syscall !== 'write' || socket.readableEnded) return destroy(error);
     // Whatever comes next, a read that fails among it, ends the socket for good.
     socket.destroy = destroy;
+    // Node has marked the reading side as failed, too, and would drop what it reads from now on.
+    const { _readableState: reading } = socket as { _readableState?: { errored: unknown } };
+    if (reading) reading.errored = null;
     const timer = setTimeout(() => destroy(error), READ_OUT_MS);
     socket.once('close', () => clearTimeout(timer));
     return socket;

@@ -32,7 +32,7 @@ const NOT_IN_TRAILERS = new Set([
 ]);
 /** Naming one of these in Connection does not take it away: they are not about one connection. */
 const END_TO_END =
-  /^(accept|authorization|cache-control|cookie|content-|date|expect|forwarded|host|if-|origin|range|referer|sec-|set-cookie|user-agent|x-)/;
+  /^(accept|authorization|cache-control|cookie|content-|date|expect|forwarded|host|if-|origin|range|referer|sec-|set-cookie|user-agent|x-forwarded-)/;
 
 const enum Field {
   Pass,

@@ -82,6 +82,8 @@ class Reply {
     this.#began = true;
     this.#resume = resume;
     this.#forwarding.head(status, reason, headers, false);
+    // Such a Content-Length is of a body that does not come; undici waits for it all the same (RFC 9110, 8.6).
+    if (status === 304 || status === 204) this.#forwarding.end(NONE);
     return true;
   }
 

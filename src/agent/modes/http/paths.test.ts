@@ -1,0 +1,53 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isUnder, isWellFormed, readGenerously } from './paths.js';
+
+describe('the generous reading of a path', () => {
+  it('is the path itself where there is one way to read it', () => {
+    for (const path of ['/', '/api', '/api/x-y_z~/', '/a.b', '/a..b', "/a!$&'()*+,=:@"])
+      expect(readGenerously(path)).toBe(path);
+  });
+
+  it('decodes once, and takes for a slash what anybody does', () => {
+    expect(readGenerously('/%61pi')).toBe('/api');
+    expect(readGenerously('/a%2Fb\\c//d;e=f/g')).toBe('/a/b/c/d/g');
+    expect(readGenerously('/%2561')).toBe('/%61');
+    expect(readGenerously('/%zz%')).toBe('/%zz%');
+  });
+
+  it('knows a dot segment in any spelling', () => {
+    const dot = fc.constantFrom('.', '%2e', '%2E');
+    const slash = fc.constantFrom('/', '%2f', '%2F', '\\', '%5c', '%5C');
+    const params = fc.constantFrom('', ';', ';a=b', '%3b');
+    fc.assert(
+      fc.property(
+        fc.array(dot, { minLength: 1, maxLength: 2 }),
+        slash,
+        slash,
+        params,
+        (dots, before, after, rest) => {
+          expect(readGenerously(`/a${before}${dots.join('')}${rest}${after}b`)).toBeUndefined();
+          expect(readGenerously(`/a${before}${dots.join('')}${rest}`)).toBeUndefined();
+        },
+      ),
+    );
+  });
+});
+
+it('a path is under a prefix on whole segments', () => {
+  expect(['/a', '/a/', '/a/b', '/a?b', '/ab', '/b'].map((path) => isUnder(path, '/a'))).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(isUnder('/x', '')).toBe(true);
+});
+
+it('a request target has no blanks, controls or fragment in it', () => {
+  expect(isWellFormed('/a?b=c%20d#'.slice(0, -1))).toBe(true);
+  for (const target of ['', 'a', '/a b', '/a#b', '/a\nb', '/a\u007f', '*'])
+    expect(isWellFormed(target)).toBe(false);
+});

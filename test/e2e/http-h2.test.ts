@@ -1,0 +1,231 @@
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { askH2, connectTo, edge, h2Visitor, HOST, rawTarget, type Edge } from '../support/http-edge.js';
+import { httpService } from '../support/world.js';
+
+/** HTTP/2 frames as no client library sends them. */
+
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION] = [0, 1, 3, 4, 6, 7, 9];
+const END_STREAM = 1;
+const END_HEADERS = 4;
+
+function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** A string as HPACK has it, not Huffman coded (RFC 7541, 5.2). */
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, 'latin1');
+  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  const length: number[] = [127];
+  let rest = bytes.length - 127;
+  for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
+  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
+}
+
+/** Header fields in HPACK's plainest form: literal, and never indexed (RFC 7541, 6.2.3). */
+function fields(pairs: readonly (readonly [string, string])[]): Buffer {
+  return Buffer.concat(
+    pairs.map(([name, value]) => Buffer.concat([Buffer.from([0x10]), text(name), text(value)])),
+  );
+}
+
+const GET = [
+  [':method', 'GET'],
+  [':scheme', 'https'],
+  [':path', '/'],
+  [':authority', HOST],
+] as const;
+
+/** Says these frames; resolves with the types of frames that came back, once `until` is among them or all is closed. */
+async function say(
+  at: Edge,
+  frames: readonly Buffer[],
+  until: number,
+): Promise<{ types: number[]; codes: number[] }> {
+  const socket = await connectTo(at, 'h2');
+  let bytes = Buffer.alloc(0);
+  const types: number[] = [];
+  const codes: number[] = [];
+  return new Promise((resolve) => {
+    socket.on('data', (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      while (bytes.length >= 9 && bytes.length >= 9 + bytes.readUIntBE(0, 3)) {
+        const length = bytes.readUIntBE(0, 3);
+        types.push(bytes[3]!);
+        if (bytes[3] === RST_STREAM) codes.push(bytes.readUInt32BE(9));
+        if (bytes[3] === GOAWAY) codes.push(bytes.readUInt32BE(13));
+        bytes = bytes.subarray(9 + length);
+      }
+      if (types.includes(until)) resolve({ types, codes });
+    });
+    socket.once('close', () => resolve({ types, codes }));
+    socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...frames]));
+  });
+}
+
+describe('a malformed request over HTTP/2 is reset, and nothing of it reaches the target:', () => {
+  it.each<[what: string, pairs: (readonly [string, string])[]]>([
+    ['Connection', [...GET, ['connection', 'close']]],
+    ['Transfer-Encoding', [...GET, ['transfer-encoding', 'chunked']]],
+    ['Keep-Alive', [...GET, ['keep-alive', 'x']]],
+    ['Upgrade', [...GET, ['upgrade', 'websocket']]],
+    ['TE that is not trailers', [...GET, ['te', 'gzip']]],
+    ['a name in upper case', [...GET, ['X-A', 'b']]],
+    ['a pseudo-header after the others', [['x-a', 'b'], ...GET]],
+    ['an unknown pseudo-header', [...GET, [':evil', 'x']]],
+    ['a pseudo-header twice', [...GET.slice(0, 3), [':path', '/x'], GET[3]]],
+    ['no path', [GET[0], GET[1], GET[3]]],
+    ['a path with a space', [GET[0], GET[1], [':path', '/a b'], GET[3]]],
+    ['two lengths', [...GET, ['content-length', '1'], ['content-length', '2']]],
+    ['a length without a body', [...GET, ['content-length', '5']]],
+  ])('%s', async (_what, pairs) => {
+    const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    const at = await edge({ '/': target.port });
+    const { types } = await say(at, [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(pairs))], RST_STREAM);
+    expect(types.some((type) => type === RST_STREAM || type === GOAWAY) || !types.includes(DATA)).toBe(true);
+    expect(target.received).toEqual([]);
+  });
+
+  it.each([
+    ['a line break in a value', 'x-a', 'b\r\nx-evil: 1'],
+    ['NUL in a value', 'x-a', 'b\0c'],
+    ['a colon in a name', 'x:evil', 'b'],
+  ])('but for a field with %s, which alone is dropped', async (_what, name, value) => {
+    const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    const at = await edge({ '/': target.port });
+    await say(at, [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields([...GET, [name, value]]))], DATA);
+    expect(target.received).toHaveLength(1);
+    expect(target.received[0]).not.toMatch(/x-a|evil/);
+  });
+
+  it('a body longer than its length', async () => {
+    const target = await rawTarget(() => undefined);
+    const at = await edge({ '/': target.port });
+    const head = fields([[':method', 'POST'], ...GET.slice(1), ['content-length', '3']]);
+    const { types } = await say(
+      at,
+      [frame(HEADERS, END_HEADERS, 1, head), frame(DATA, END_STREAM, 1, Buffer.from('abcdef'))],
+      RST_STREAM,
+    );
+    expect(types).toContain(RST_STREAM);
+    for (const received of target.received) expect(received).not.toContain('abcdef');
+  });
+
+  it('an authority that is not the one of the connection, and a Host beside it', async () => {
+    const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    const at = await edge({ '/': target.port });
+    const visitor = await h2Visitor(at);
+    expect(await askH2(visitor, { ':path': '/', ':authority': 'other.example' })).toMatchObject({
+      status: 421,
+    });
+    const { types } = await say(
+      at,
+      [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields([...GET, ['host', 'other.example']]))],
+      DATA,
+    );
+    expect(types).toContain(HEADERS);
+    expect(target.received).toEqual([]);
+  });
+
+  it('paths and expectations as over HTTP/1.1', async () => {
+    const at = await edge({ '/api': 1 });
+    const visitor = await h2Visitor(at);
+    expect(await askH2(visitor, { ':path': '/api/../x' })).toMatchObject({ status: 400 });
+    expect(await askH2(visitor, { ':path': '/x' })).toMatchObject({ status: 404 });
+    expect(await askH2(visitor, { ':path': '/api', expect: 'miracles' })).toMatchObject({ status: 417 });
+    expect(await askH2(visitor, { ':path': '*', ':method': 'OPTIONS' })).toMatchObject({ status: 204 });
+  });
+});
+
+describe('a flood ends the connection:', () => {
+  it('streams opened and taken back (CVE-2023-44487)', async () => {
+    let most = 0;
+    let open = 0;
+    const { port } = await httpService((_request, response) => {
+      most = Math.max(most, ++open);
+      response.once('close', () => open--);
+    });
+    const at = await edge({ '/': port }, { bounds: { resetBurst: 20, resetsPerSecond: 1 } });
+    const head = fields(GET);
+    const frames = Array.from({ length: 500 }, (_, i) => [
+      frame(HEADERS, END_STREAM | END_HEADERS, 2 * i + 1, head),
+      frame(RST_STREAM, 0, 2 * i + 1, Buffer.from([0, 0, 0, 8])),
+    ]).flat();
+    const { types } = await say(at, frames, 99);
+    expect(types.filter((type) => type === HEADERS)).toEqual([]);
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+    await expect.poll(() => open).toBe(0);
+    expect(most).toBeLessThanOrEqual(128);
+  });
+
+  it('headers without end (CONTINUATION)', async () => {
+    const at = await edge({ '/': 1 });
+    const part = fields(Array.from({ length: 100 }, (_, i) => [`x-${i}`, 'a'.repeat(100)] as const));
+    const frames = [
+      frame(HEADERS, END_STREAM, 1, fields(GET)),
+      ...Array.from({ length: 200 }, () => frame(CONTINUATION, 0, 1, part)),
+    ];
+    const { types } = await say(at, frames, 99);
+    expect(types).not.toContain(HEADERS);
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+  });
+
+  it('pings that nobody reads the answers of, and settings', async () => {
+    for (const flood of [frame(PING, 0, 0, Buffer.alloc(8)), frame(SETTINGS, 0, 0)]) {
+      const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 2_000 } });
+      const socket = await connectTo(at, 'h2');
+      socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0)]));
+      socket.pause();
+      const block = Buffer.concat(Array.from({ length: 4_000 }, () => flood));
+      const more = (): void => {
+        while (!socket.destroyed && socket.write(block));
+      };
+      socket.on('drain', more);
+      more();
+      await expect.poll(() => at.handler.traffic().visitors, { timeout: 20_000 }).toBe(0);
+      socket.destroy();
+    }
+  });
+});
+
+describe('one connection', () => {
+  it('has so many requests at a time, and takes more as they finish', async () => {
+    const waiting: (() => void)[] = [];
+    const { port } = await httpService((_request, response) => waiting.push(() => response.end('done')));
+    const at = await edge({ '/': port }, { bounds: { maxStreams: 4 } });
+    const visitor = await h2Visitor(at);
+    expect(visitor.remoteSettings.maxConcurrentStreams).toBe(4);
+    const all = Array.from({ length: 8 }, () => askH2(visitor, { ':path': '/' }));
+    await expect.poll(() => waiting.length).toBe(4);
+    for (const finish of waiting.splice(0)) finish();
+    await expect.poll(() => waiting.length).toBe(4);
+    for (const finish of waiting.splice(0)) finish();
+    expect((await Promise.all(all)).map(({ body }) => body)).toEqual(Array.from({ length: 8 }, () => 'done'));
+  });
+
+  it('with too many header fields in a request gets 431, or the stream reset', async () => {
+    const at = await edge({ '/': 1 });
+    const visitor = await h2Visitor(at);
+    const many = Object.fromEntries(Array.from({ length: 203 }, (_, i) => [`x-${i}`, '1']));
+    const status = await askH2(visitor, { ':path': '/', ...many }).then(
+      (answer) => answer.status,
+      () => 431,
+    );
+    expect(status).toBe(431);
+  });
+
+  it('without requests is told to go, and closed', async () => {
+    const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 200 } });
+    const visitor = await h2Visitor(at);
+    await once(visitor, 'goaway');
+    await once(visitor, 'close');
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+  });
+});

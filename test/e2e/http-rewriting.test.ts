@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { ask, edge } from '../support/http-edge.js';
+import { httpService } from '../support/world.js';
+
+/** A service that answers with the header fields it is asked for, as JSON in the query. */
+async function answering(): Promise<number> {
+  const { port } = await httpService((request, response) => {
+    const query = decodeURIComponent(request.url!.split('?')[1] ?? '%7B%7D');
+    for (const [name, value] of Object.entries(JSON.parse(query) as Record<string, string | string[]>))
+      response.setHeader(name, value);
+    response.end();
+  });
+  return port;
+}
+
+async function answeredWith(
+  prefix: string,
+  headers: Record<string, string | string[]>,
+  over: object = {},
+): Promise<Record<string, unknown>> {
+  const port = await answering();
+  const other = await answering();
+  const at = await edge({ [prefix]: { to: port, ...over }, '/other': other });
+  const filled = JSON.stringify(headers)
+    .replaceAll('{port}', String(port))
+    .replaceAll('{other}', String(other))
+    .replaceAll('{host}', at.host);
+  const { headers: got } = await ask(at, `${prefix}?${encodeURIComponent(filled)}`);
+  return JSON.parse(
+    JSON.stringify(got).replaceAll(at.host, '{host}').replaceAll(`:${port}`, ':{port}'),
+  ) as Record<string, unknown>;
+}
+
+describe('a URL in an answer', () => {
+  it.each([
+    // An absolute path is the target's own.
+    ['/login', '/app/login'],
+    ['/', '/app/'],
+    ['/apple', '/app/apple'],
+    ['/app/login', '/app/login'],
+    ['/app', '/app'],
+    ['/login?next=/x#y', '/app/login?next=/x#y'],
+    // So is its origin, under whatever name.
+    ['http://127.0.0.1:{port}/x', 'https://{host}/app/x'],
+    ['http://localhost:{port}/x', 'https://{host}/app/x'],
+    ['HTTP://[::1]:{port}', 'https://{host}/app'],
+    ['http://127.0.0.1:{port}?a', 'https://{host}/app/?a'],
+    ['//localhost:{port}/x', 'https://{host}/app/x'],
+    // The public host, of which the target does not know that it speaks TLS.
+    ['http://{host}/x', 'https://{host}/app/x'],
+    ['https://{host}/app/x', 'https://{host}/app/x'],
+    // Another route's target.
+    ['http://localhost:{other}/x', 'https://{host}/other/x'],
+    // All else stays.
+    ['https://example.com/x', 'https://example.com/x'],
+    ['http://localhost:1/x', 'http://localhost:1/x'],
+    ['https://localhost:{port}/x', 'https://localhost:{port}/x'],
+    ['http://user@localhost:{port}/x', 'http://user@localhost:{port}/x'],
+    ['//example.com/x', '//example.com/x'],
+    ['/\\example.com', '/\\example.com'],
+    ['relative?x', 'relative?x'],
+    ['../up', '../up'],
+    ['', ''],
+    ['mailto:a@example.com', 'mailto:a@example.com'],
+  ])('%s becomes %s', async (location, seen) => {
+    expect((await answeredWith('/app', { location, 'content-location': location }))['location']).toBe(seen);
+  });
+
+  it('stays where no prefix was taken off, but for the origin', async () => {
+    expect(await answeredWith('/app', { location: '/login' }, { stripPrefix: false })).toMatchObject({
+      location: '/login',
+    });
+    expect(
+      await answeredWith('/app', { location: 'http://localhost:{port}/app/x' }, { stripPrefix: false }),
+    ).toMatchObject({ location: 'https://{host}/app/x' });
+    expect(await answeredWith('/', { location: '/login' })).toMatchObject({ location: '/login' });
+  });
+
+  it('is found in Content-Location and Refresh, too', async () => {
+    const headers = { 'content-location': '/doc', refresh: '5; url=http://localhost:{port}/next' };
+    expect(await answeredWith('/app', headers)).toMatchObject({
+      'content-location': '/app/doc',
+      refresh: '5; url=https://{host}/app/next',
+    });
+    expect(await answeredWith('/app', { refresh: '5' })).toMatchObject({ refresh: '5' });
+    expect(await answeredWith('/app', { refresh: "0;URL='/x'" })).toMatchObject({
+      refresh: "0;URL='/app/x'",
+    });
+  });
+});
+
+describe('a cookie in an answer', () => {
+  it.each([
+    ['a=b', 'a=b'],
+    ['a=b; Path=/', 'a=b; Path=/app'],
+    ['a=b; path=/x; Secure', 'a=b; path=/app/x; Secure'],
+    ['a=b; Path=/app/x', 'a=b; Path=/app/x'],
+    ['a=b; Domain=localhost', 'a=b'],
+    ['a=b; Domain=127.0.0.1; HttpOnly', 'a=b; HttpOnly'],
+    ['a=b; Domain=.app.localhost; Path=/', 'a=b; Path=/app'],
+    ['a=b; Domain=example.com', 'a=b; Domain=example.com'],
+    ['__Host-a=b; Path=/; Secure', '__Host-a=b; Path=/; Secure'],
+    ['path=/x; Path=/', 'path=/x; Path=/app'],
+    ['a="x;y"; Path=/', 'a="x;y"; Path=/app'],
+  ])('%s becomes %s', async (cookie, seen) => {
+    expect((await answeredWith('/app', { 'set-cookie': [cookie, 'z=1'] }))['set-cookie']).toEqual([
+      seen,
+      'z=1',
+    ]);
+  });
+});
+
+describe('a header of an answer', () => {
+  it('is set or removed as the route says', async () => {
+    const responseHeaders = { Server: null, 'X-Robots-Tag': 'noindex', 'cache-control': 'no-store' };
+    const got = await answeredWith('/app', { server: 'x', 'Cache-Control': 'public' }, { responseHeaders });
+    expect(got).toMatchObject({ 'x-robots-tag': 'noindex', 'cache-control': 'no-store' });
+    expect(got).not.toHaveProperty('server');
+  });
+
+  it('of one connection, or about other ports of this machine, stays behind', async () => {
+    const got = await answeredWith('/app', {
+      connection: 'x-hop',
+      'x-hop': '1',
+      'x-end': '2',
+      'keep-alive': 'timeout=77',
+      'proxy-authenticate': 'x',
+      'alt-svc': 'h3=":443"',
+    });
+    expect(got).toMatchObject({ 'x-end': '2' });
+    for (const name of ['x-hop', 'proxy-authenticate', 'alt-svc']) expect(got).not.toHaveProperty(name);
+    expect(got['keep-alive']).not.toBe('timeout=77');
+  });
+});

@@ -1,0 +1,106 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createServer, type InlineConfig } from 'vite';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { httpSpec, type Routes } from '../support/http-edge.js';
+import { agent, desired, relay, temporaryFolder } from '../support/world.js';
+import { httpsGet } from '../support/visitor.js';
+
+/** A real Vite dev server with hot module replacement, visited through relay and agent. */
+
+interface Project {
+  readonly port: number;
+  readonly edit: (file: string, text: string) => Promise<void>;
+}
+
+async function project(over: InlineConfig = {}): Promise<Project> {
+  const root = await temporaryFolder();
+  const edit = (file: string, text: string): Promise<void> => writeFile(join(root, file), text);
+  await edit('index.html', '<!doctype html><script type="module" src="/main.js"></script>');
+  await edit(
+    'main.js',
+    "import { colour } from './colour.js';\nif (import.meta.hot) import.meta.hot.accept('./colour.js', () => {});\nconsole.log(colour);\n",
+  );
+  await edit('colour.js', "export const colour = 'red';\n");
+  const { server: serverOver, ...rest } = over;
+  const vite = await createServer({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    cacheDir: join(root, '.vite'),
+    ...rest,
+    server: {
+      host: '127.0.0.1',
+      port: 0,
+      strictPort: false,
+      watch: { usePolling: true, interval: 50 },
+      ...serverOver,
+    },
+  });
+  await vite.listen();
+  onTestFinished(() => vite.close());
+  const address = vite.httpServer!.address();
+  if (typeof address !== 'object' || !address) throw new Error('vite does not listen');
+  return { port: address.port, edit };
+}
+
+/** Passed on to node's TLS, and not in the types of `ws`. */
+const SNI: object = { servername: 'app.localhost' };
+
+/** What the page's own client would do: loads the page and its modules, connects, and waits for the update. */
+async function sees(
+  routes: (port: number) => Routes,
+  base: string,
+  over: InlineConfig = {},
+): Promise<string> {
+  const { port, edit } = await project(over);
+  const at = await relay();
+  const one = await agent();
+  await one.runner.apply(desired([at.spec], httpSpec('app', routes(port))));
+  await one.event('ready');
+  const origin = `https://app.localhost:${at.port}`;
+  const get = (path: string): Promise<string> => httpsGet(`${origin}${path}`, one.ca.certificateFile);
+
+  expect(await get(base)).toContain(`src="${base}@vite/client"`);
+  const client = await get(`${base}@vite/client`);
+  const token = /wsToken = "([^"]+)"/.exec(client)?.[1];
+  expect(token).toBeDefined();
+  expect(await get(`${base}main.js`)).toContain(`${base}colour.js`);
+  expect(await get(`${base}colour.js`)).toContain('red');
+
+  const socket = new WebSocket(`wss://127.0.0.1:${at.port}${base}?token=${token}`, 'vite-hmr', {
+    ca: one.ca.certificatePem,
+    ...SNI,
+    headers: { host: `app.localhost:${at.port}`, origin },
+  });
+  onTestFinished(() => socket.terminate());
+  const messages: { type: string; updates?: { path: string }[] }[] = [];
+  socket.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString())));
+  await expect.poll(() => messages.map(({ type }) => type)).toContain('connected');
+  await edit('colour.js', "export const colour = 'blue';\n");
+  await expect
+    .poll(() => messages.find(({ type }) => type === 'update')?.updates?.map(({ path }) => path), {
+      timeout: 15_000,
+    })
+    .toEqual(['/main.js']);
+  return get(`${base}colour.js`);
+}
+
+describe('a Vite dev server', () => {
+  it('serves its page, and its updates arrive', async () => {
+    expect(await sees((port) => ({ '/': port }), '/')).toContain('blue');
+  });
+
+  it('does so below a prefix that it knows as its base', async () => {
+    expect(
+      await sees((port) => ({ '/shop': { to: port, stripPrefix: false } }), '/shop/', { base: '/shop/' }),
+    ).toContain('blue');
+  });
+
+  it('does so when it takes its own name alone', async () => {
+    expect(
+      await sees((port) => ({ '/': { to: port, host: 'target' } }), '/', { server: { allowedHosts: [] } }),
+    ).toContain('blue');
+  });
+});
