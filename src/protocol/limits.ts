@@ -115,7 +115,7 @@ export const LIMITS = {
   maxFramesBytes: 65_792,
   /** Frames that wait in a carrier's own buffers; beyond it, datagrams are dropped. */
   maxDatagramBacklogBytes: 1024 * 1024,
-  /** Datagrams in pieces: all of a session, how many per flow, and for how long. */
+  /** Datagrams in pieces: all of one way between agent and relay, how many per flow, and for how long. */
   maxReassemblyBytes: 8 * 1024 * 1024,
   maxReassembliesPerFlow: 8,
   reassemblyMs: 1_000,

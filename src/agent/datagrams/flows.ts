@@ -15,8 +15,13 @@ export interface FlowReply {
 export interface LocalFlow {
   /** The payload is a view of a packet that nobody writes to again. */
   deliver(payload: Buffer): void;
-  /** The visitor has been silent for long, or gave way to others. */
-  end(): void;
+  /** No more is taken: the relay has to open the flow anew. */
+  readonly ended: boolean;
+  /**
+   * The visitor has been silent for long, or gave way to others. Says nothing to a flow that has a newer way back:
+   * the end of the old one may be overtaken by the beginning of the next.
+   */
+  end(reply: FlowReply): void;
 }
 
 /** Where the flows of a lease begin: the mode's handler. */
@@ -32,7 +37,7 @@ export interface ServedLease {
 }
 
 interface Entry {
-  readonly lease: string;
+  readonly reply: FlowReply;
   /** Undefined: not let in. */
   readonly local: LocalFlow | undefined;
 }
@@ -46,7 +51,6 @@ export class SessionFlows {
   readonly #leases: ReadonlyMap<string, ServedLease>;
   readonly #writerOf: (lease: string) => FrameWriter | undefined;
   readonly #flows = new Map<number, Entry>();
-  readonly #reassembly: Reassembly;
 
   constructor(
     leases: ReadonlyMap<string, ServedLease>,
@@ -56,22 +60,24 @@ export class SessionFlows {
     this.drops = drops;
     this.#leases = leases;
     this.#writerOf = writerOf;
-    this.#reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
   }
 
   /** Takes what came over a way whose answers go to `writer`. */
   reader(writer: () => FrameWriter, onProbeAnswer: (sequence: number) => void): (frames: Buffer) => void {
+    // Each way counts its fragmented datagrams for itself.
+    const reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
     const sink: FrameSink = {
       open: (flow, lease, visitor) => this.#open(flow, lease, visitor, writer()),
       data: (flow, payload) => this.#data(flow, payload, writer()),
       fragment: (flow, datagram, index, count, payload) => {
         if (!this.#flows.has(flow)) return this.#unknown(flow, writer());
-        const whole = this.#reassembly.add(flow, datagram, index, count, payload, Date.now());
+        const whole = reassembly.add(flow, datagram, index, count, payload, Date.now());
         if (whole) this.#data(flow, whole, writer());
       },
       close: (flow) => {
-        this.#flows.get(flow)?.local?.end();
+        const entry = this.#flows.get(flow);
         this.#flows.delete(flow);
+        entry?.local?.end(entry.reply);
       },
       probeAnswer: onProbeAnswer,
       probe: () => this.drops.add('malformed'),
@@ -92,7 +98,7 @@ export class SessionFlows {
           if (this.#flows.delete(flow)) this.#writerOf(lease)?.close(flow);
         },
       };
-      this.#flows.set(flow, { lease, local: served.sink.flow(visitor, reply) });
+      this.#flows.set(flow, { reply, local: served.sink.flow(visitor, reply) });
     }
     // The relay goes on saying `open` until it hears this.
     writer.opened(flow);
@@ -101,7 +107,10 @@ export class SessionFlows {
   #data(flow: number, payload: Buffer, writer: FrameWriter): void {
     const entry = this.#flows.get(flow);
     if (!entry) this.#unknown(flow, writer);
-    else if (entry.local) entry.local.deliver(payload);
+    else if (entry.local?.ended) {
+      this.#flows.delete(flow);
+      this.#unknown(flow, writer);
+    } else if (entry.local) entry.local.deliver(payload);
     else this.drops.add('refused');
   }
 

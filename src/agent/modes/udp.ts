@@ -168,8 +168,12 @@ class UdpFlow implements LocalFlow {
     else drops.add('busy');
   }
 
-  end(): void {
-    if (this.#ended) return;
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  end(reply: FlowReply = this.reply): void {
+    if (this.#ended || reply !== this.reply) return;
     this.#ended = true;
     this.#socket?.close();
     this.#options.ended();

@@ -43,12 +43,10 @@ export class DatagramLink implements FlowLink {
   /** How many of them each lease has. */
   readonly #perLease = new Map<LeaseFlows, number>();
   #nextFlow = 1;
-  readonly #reassembly: Reassembly;
   #closed = false;
 
   constructor(options: DatagramLinkOptions) {
     this.#options = options;
-    this.#reassembly = new Reassembly((count) => options.drops.add('incomplete', count));
   }
 
   get flows(): number {
@@ -155,6 +153,8 @@ export class DatagramLink implements FlowLink {
 
   #sink(way: Way): FrameSink {
     const { drops } = this.#options;
+    // Each way counts its fragmented datagrams for itself.
+    const reassembly = new Reassembly((count) => drops.add('incomplete', count));
     const data = (id: number, payload: Buffer): void => {
       const flow = this.#flows.get(id);
       // The lease may have gone to another session meanwhile.
@@ -167,7 +167,7 @@ export class DatagramLink implements FlowLink {
       fragment: (id, datagram, index, count, payload) => {
         // Only for flows there are: an agent must not make the relay keep pieces of what goes nowhere.
         if (!this.#flows.has(id)) return drops.add('no_flow');
-        const whole = this.#reassembly.add(id, datagram, index, count, payload, Date.now());
+        const whole = reassembly.add(id, datagram, index, count, payload, Date.now());
         if (whole) data(id, whole);
       },
       probe: (sequence, use) => {
