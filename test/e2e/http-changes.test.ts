@@ -89,6 +89,17 @@ describe('a close', () => {
     await expect.poll(service.connections).toBe(0);
   });
 
+  it('may be hurried: a shorter one ends the first, too', async () => {
+    const service = await patient('service');
+    const at = await edge({ '/': service.port });
+    const cut = ask(at, '/long').catch((error: Error) => error.message);
+    await expect.poll(() => service.begun.length).toBe(1);
+    const first = at.handler.drain({ ms: 600_000 });
+    await at.handler.drain({ ms: 0 });
+    await first;
+    expect(await cut).toMatch(/aborted|hang up/);
+  });
+
   it('cuts off what does not end in time, and does not wait for what is still', async () => {
     const service = await patient('service');
     for (const drain of [{ ms: 200 }, { ms: 20_000, quietMs: 100 }]) {

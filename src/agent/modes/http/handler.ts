@@ -44,7 +44,8 @@ export class HttpHandler implements ModeHandler {
   /** Asked in turn before the routes are; the first that answers ends it. */
   readonly #gates: readonly Gate[] = [];
   #draining = false;
-  #whenEmpty: (() => void) | undefined;
+  /** Drains that wait for the last connection; a later one may be shorter. */
+  #whenEmpty: (() => void)[] = [];
   #bytesIn = 0;
   #bytesOut = 0;
   /** Requests so far, those included that were refused. */
@@ -152,7 +153,8 @@ export class HttpHandler implements ModeHandler {
     this.#connections.delete(socket);
     this.#bytesIn += socket.bytesRead;
     this.#bytesOut += socket.bytesWritten;
-    if (this.#connections.size === 0) this.#whenEmpty?.();
+    if (this.#connections.size > 0) return;
+    for (const wake of this.#whenEmpty.splice(0)) wake();
   }
 
   /** Until the last connection is closed, within the bounds of `drain`. */
@@ -172,10 +174,10 @@ export class HttpHandler implements ModeHandler {
           }, quietMs / 4);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#whenEmpty = () => {
+      this.#whenEmpty.push(() => {
         clearTimeout(timer);
         resolve();
-      };
+      });
     });
     clearInterval(looking);
   }
