@@ -22,7 +22,7 @@ const LOCAL = `${SIGNATURE}20000000`;
 async function published(target: string | number, over: Parameters<typeof service>[2] = {}) {
   const at = await relay({ ports: { tcp: 'any' } });
   const { runner, ca, event } = await agent();
-  const spec = service('web', target, { proxyProtocol: true, ...over });
+  const spec = service('web', target, { alpn: 'auto', proxyProtocol: true, ...over });
   await runner.apply(desired([at.spec], spec));
   const { tcpAddr } = await event('lease', ({ phase }) => phase === 'ready');
   return {
