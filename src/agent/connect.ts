@@ -1,4 +1,4 @@
-import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
@@ -7,14 +7,8 @@ import { checkChallenge } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent } from '../protocol/messages.js';
+import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
-
-/** How to reach a relay. */
-export interface RelayEndpoint {
-  readonly url: string;
-  /** PEM of the CA to trust for it, in place of the system's. */
-  readonly ca?: string;
-}
 
 export interface ControlOptions {
   readonly endpoint: RelayEndpoint;
@@ -36,13 +30,8 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     maxPayload: LIMITS.maxControlMessageBytes,
     handshakeTimeout: LIMITS.handshakeMs,
     followRedirects: false,
-    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
     // Our own connect, because ws does not tell which address answered.
-    createConnection: ((connect: ConnectionOptions) => {
-      socket = tlsConnect({ ...connect, ...serverNameOf(url) });
-      socket.setNoDelay(true);
-      return socket;
-    }) as never,
+    createConnection: creating(wayTo(endpoint), (plain) => (socket = relayTls(endpoint, plain))) as never,
   });
   try {
     const welcome = await within(
@@ -53,17 +42,14 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     );
     // From here on the channel listens alone.
     ws.removeAllListeners();
-    return new ControlChannel(ws, welcome, socket?.remoteAddress ?? url.hostname, socket);
+    // Behind a proxy nobody tells it.
+    const address = endpoint.proxy === undefined ? socket?.remoteAddress : undefined;
+    return new ControlChannel(ws, welcome, address ?? wayTo(endpoint).host, socket, endpoint.proxy);
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();
     throw connectError(error, endpoint.url);
   }
-}
-
-/** SNI for a relay: none for an IP address, which it cannot carry (RFC 6066 §3). */
-export function serverNameOf(url: URL): { servername?: string } {
-  return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
 }
 
 /** hello → challenge → prove → welcome. */

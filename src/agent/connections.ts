@@ -5,7 +5,7 @@ import type { Logger } from '../lib/logger.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay } from '../protocol/messages.js';
-import type { RelayEndpoint } from './connect.js';
+import type { RelayEndpoint } from './relay-way.js';
 import type { ControlChannel } from './control.js';
 import { dialData } from './data.js';
 import type { AgentLease } from './lease.js';

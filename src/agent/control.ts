@@ -28,6 +28,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly welcome: Welcome;
   /** IP address of the relay that answered: data connections go to the same one. */
   readonly relayAddress: string;
+  readonly proxy: string | undefined;
   #rttMs: number | undefined;
   /** The datagrams of this session; there from the moment on that its leases are. */
   datagrams: AgentDatagrams | undefined;
@@ -41,9 +42,13 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #reconnectAfterMs: number | undefined;
   #closed = false;
 
-  /** `tls` is the session below `ws`: datagrams take their keys from it. */
-  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket) {
+  /**
+   * `tls` is the session below `ws`: datagrams take their keys from it. `proxy` is the HTTP proxy that led here, and
+   * leads to whatever else the relay has.
+   */
+  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, proxy?: string) {
     super();
+    this.proxy = proxy;
     this.#tls = tls;
     this.#ws = ws;
     this.welcome = welcome;

@@ -1,11 +1,18 @@
 import { request as httpRequest } from 'node:http';
-import { connect as netConnect, type Socket } from 'node:net';
-import { connect as tlsConnect } from 'node:tls';
+import type { Socket } from 'node:net';
+import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../lib/errors.js';
-import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import { DATA_UPGRADE, LIMITS, PATHS, START_BYTE } from '../protocol/limits.js';
+import { WsSocket } from '../net/ws-socket.js';
+import {
+  DATA_MESSAGES,
+  DATA_SUBPROTOCOL,
+  DATA_UPGRADE,
+  LIMITS,
+  PATHS,
+  START_BYTE,
+} from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { serverNameOf, type RelayEndpoint } from './connect.js';
+import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 
 /** Opening one data connection and waiting for the relay to start it. */
 
@@ -24,38 +31,18 @@ export interface DataDial {
  * aborts; an idle one waits as long as its session lives.
  */
 export async function dialData(dial: DataDial): Promise<Socket> {
-  const socket = await upgrade(dial);
+  const socket = await (dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial));
   return started(socket, dial.signal);
 }
 
 function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
-  const url = new URL(endpoint.url);
-  const port = Number(url.port || 443);
-  const options = {
-    host: relayAddress,
-    port,
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 15_000,
-    highWaterMark: SOCKET_BUFFER_BYTES,
-  };
-  const connect = (): Socket => {
-    const plain = netConnect(options);
-    if (carrier === 'raw') return plain;
-    return tlsConnect({
-      socket: plain,
-      ...serverNameOf(url),
-      ALPNProtocols: ['http/1.1'],
-      ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
-    });
-  };
+  const over = (plain: Socket): Socket => (carrier === 'raw' ? plain : relayTls(endpoint, plain));
   return new Promise((resolve, reject) => {
     const request = httpRequest({
-      createConnection: connect,
+      createConnection: creating(wayTo(endpoint, relayAddress), over) as never,
       path: PATHS.data,
       headers: {
-        host: url.host,
+        host: new URL(endpoint.url).host,
         connection: 'Upgrade',
         upgrade: DATA_UPGRADE,
         authorization: `Bearer ${ticket}`,
@@ -70,14 +57,49 @@ function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial):
     });
     request.once('response', (response) => {
       request.destroy();
-      reject(new PortalError('expired', `the relay refused a data connection (${response.statusCode})`));
+      reject(refused(response.statusCode));
     });
-    request.once('timeout', () =>
-      request.destroy(new PortalError('timeout', 'a data connection was not answered in time')),
-    );
+    request.once('timeout', () => request.destroy(notAnswered()));
     request.once('error', reject);
     request.end();
   });
+}
+
+function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Promise<Socket> {
+  const url = new URL(PATHS.data, endpoint.url);
+  url.protocol = 'wss:';
+  const options: ClientOptions & { closeTimeout: number } = {
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxDataMessageBytes,
+    handshakeTimeout: LIMITS.requestMs,
+    closeTimeout: LIMITS.closeMs,
+    autoPong: false,
+    followRedirects: false,
+    headers: { authorization: `Bearer ${ticket}` },
+    createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
+  };
+  const ws = new WebSocket(url, [DATA_SUBPROTOCOL], options);
+  const abort = (): void => ws.terminate();
+  return new Promise<Socket>((resolve, reject) => {
+    // What follows the handshake in the same breath must find its listeners.
+    ws.once('open', () => resolve(new WsSocket(ws, DATA_MESSAGES)));
+    ws.once('unexpected-response', (_request, { statusCode }) => {
+      reject(refused(statusCode));
+      ws.terminate();
+    });
+    ws.on('error', reject);
+    ws.once('close', () => reject(notAnswered()));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  }).finally(() => signal.removeEventListener('abort', abort));
+}
+
+function refused(status: number | undefined): PortalError {
+  return new PortalError('expired', `the relay refused a data connection (${status})`);
+}
+
+function notAnswered(): PortalError {
+  return new PortalError('timeout', 'a data connection was not answered in time');
 }
 
 function started(socket: Socket, signal: AbortSignal): Promise<Socket> {

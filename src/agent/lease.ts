@@ -233,15 +233,16 @@ export class AgentLease {
 
   /** Visits the public address as anybody would. */
   async #prove(serving: Serving, channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const { relayAddress, welcome } = channel;
-    await serving.prove({
+    const { relayAddress, welcome, proxy } = channel;
+    const outcome = await serving.prove({
       address: relayAddress,
       port: this.#held.publicPort ?? welcome.publicPort,
       lease: this.id ?? '',
       datagrams: channel.datagrams,
+      proxy,
       signal,
     });
-    this.#provenAt = new Date();
+    if (outcome !== 'unproven') this.#provenAt = new Date();
   }
 
   #proveLater(channel: ControlChannel, signal: AbortSignal): void {

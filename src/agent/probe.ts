@@ -1,6 +1,7 @@
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
+import { openWay } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
@@ -26,6 +27,8 @@ export interface Probe {
   /** IP address and public port of the relay. */
   readonly address: string;
   readonly port: number;
+  /** The HTTP proxy that leads there. */
+  readonly proxy: string | undefined;
   readonly hostname: string;
   /** What the service offers to visitors: by its hello the probe is one of them. By its address it is not. */
   readonly alpn: readonly string[];
@@ -40,11 +43,13 @@ export interface Probe {
  * or with `intercepted` when someone else's certificate answered.
  */
 export async function probe(options: Probe): Promise<void> {
-  const { address, port, hostname, alpn, isOurs, target, signal } = options;
+  const { address, port, proxy, hostname, alpn, isOurs, target, signal } = options;
+  const plain = await openWay({ host: address, port, proxy }, PROBE_MS, signal).catch((error: unknown) => {
+    throw signal.aborted ? error : notThrough(hostname, error);
+  });
   // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
   const socket = connect({
-    host: address,
-    port,
+    socket: plain,
     servername: hostname,
     ALPNProtocols: [...alpn],
     secureContext: (context ??= createSecureContext({ minVersion: 'TLSv1.3' })),
@@ -79,18 +84,20 @@ export async function probe(options: Probe): Promise<void> {
         { cause: error },
       );
     }
-    throw new PortalError(
-      'not_through',
-      `a visitor of ${hostname} does not get through: ${systemCode(error) ?? failure.message}`,
-      {
-        cause: error,
-      },
-    );
+    throw notThrough(hostname, error);
   } finally {
     if (exporter) target.forgetProbe(exporter);
     socket.on('error', () => undefined);
     socket.destroy();
+    plain.destroy();
   }
+}
+
+function notThrough(hostname: string, error: unknown): PortalError {
+  const reason = systemCode(error) ?? asPortalError(error).message;
+  return new PortalError('not_through', `a visitor of ${hostname} does not get through: ${reason}`, {
+    cause: error,
+  });
 }
 
 /** A value that only the two ends of one and the same TLS session share, hex. */

@@ -4,11 +4,12 @@ import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
-import { openControl, type RelayEndpoint } from './connect.js';
+import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
 import { AgentDatagrams } from './datagrams/datagrams.js';
 import type { AgentLease } from './lease.js';
+import type { RelayEndpoint } from './relay-way.js';
 import type { RelayStatus } from './status.js';
 
 /** Pauses between attempts: full seconds only once a relay has been away for a while, never above ten. */

@@ -13,6 +13,7 @@ import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
 import { startControl } from './control/server.js';
 import { embeddedRelays } from './embedded.js';
+import { proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
 import { packageVersion } from './program.js';
@@ -84,6 +85,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
+    proxyFor,
     startEmbedded: embeddedRelays(paths.caDir, log),
     emit,
     log,

@@ -6,7 +6,6 @@ const EVERYTHING = `version: 1
 relays: { urls: [https://r.example.com], registry: ./more.json, maxActive: 2 }
 chains: { private: [https://a.example.com, https://b.example.com] }
 services:
-  plain: https://127.0.0.1:3000
   one:
     mode: http
     routes: { /: 3000 }
@@ -16,9 +15,9 @@ services:
     tls: acme
     health: /healthz
     expires: 8h
-  two: { mode: tcp, target: 1, port: 25565, proxyProtocol: v2, carrier: ws }
+  two: { mode: tcp, target: 1, port: 25565 }
   three: { mode: udp, target: 1 }
-  four: { target: https://127.0.0.1:1, via: private, tls: { source: acme } }
+  four: { target: 1, via: private, tls: { source: acme } }
   five: { target: 1, tls: { cert: a, key: b } }
 `;
 

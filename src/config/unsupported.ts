@@ -1,13 +1,11 @@
 import { finding, type Complaint, type Finding } from './finding.js';
-import { child, entriesOf, textOf, treeAt, type Path, type Tree } from './tree.js';
+import { child, entriesOf, textOf, type Path, type Tree } from './tree.js';
 
 interface Row {
   /** Keys from the root; `*` stands for any. */
   readonly path: readonly string[];
   /** Only these values; left out, the key itself is not supported. */
   readonly when?: (text: string | undefined) => boolean;
-  /** A mode in which it is there already. */
-  readonly exceptMode?: string;
   readonly what: string;
   /** What this version does instead. */
   readonly instead: string;
@@ -30,13 +28,6 @@ export const UNSUPPORTED: readonly Row[] = [
     what: 'health',
     instead: 'a target counts as well while it takes connections',
   },
-  {
-    path: [...SERVICE, 'carrier'],
-    when: (text) => text === 'ws',
-    exceptMode: 'udp',
-    what: 'carrier: ws',
-    instead: 'this version has raw and tls',
-  },
   { path: ['chains', '*'], what: 'a chain', instead: 'services run on single relays' },
   { path: ['relays', 'registry'], what: 'relays.registry', instead: 'list the relays in relays.urls' },
   {
@@ -51,10 +42,7 @@ export function findUnsupported(root: Tree): Finding[] {
   const findings: Finding[] = [];
   const walk = (tree: Tree, path: Path, rows: readonly Row[]): void => {
     for (const row of rows) {
-      const there =
-        row.exceptMode !== undefined &&
-        row.exceptMode === textOf(treeAt(root, [...path.slice(0, 2), 'mode']));
-      if (row.path.length === path.length && !there && (row.when?.(textOf(tree)) ?? true)) {
+      if (row.path.length === path.length && (row.when?.(textOf(tree)) ?? true)) {
         findings.push(finding(root, path, complaint(row)));
       }
     }

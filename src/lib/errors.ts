@@ -119,6 +119,12 @@ export const ERRORS = {
     remedy: 'Nothing to do: it follows from a stop.',
     exit: 1,
   },
+  proxy_refused: {
+    title: 'The HTTP proxy does not let a connection through',
+    remedy:
+      'Its administrator says which ports are open; 443 nearly always is. `NO_PROXY` names relays that need no proxy.',
+    exit: 1,
+  },
   relay_unreachable: {
     title: 'The relay cannot be reached',
     remedy: 'Check its URL and your network; the agent keeps trying with growing pauses.',

@@ -73,10 +73,13 @@ function resetBehind(socket: Socket, looks = 0): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-/** The socket that carries this TLS session, if it has one of its own. Node tells by this name alone. */
+/** The socket that carries this TLS session, if it has one of its own. Node tells by these names alone. */
 export function socketBelow(socket: Socket): Socket | undefined {
   const { _parent: below } = socket as { _parent?: unknown };
-  return below instanceof Socket ? below : undefined;
+  if (!(below instanceof Socket)) return undefined;
+  // One without a handle was wrapped first.
+  const { stream } = below as { stream?: unknown };
+  return stream instanceof Socket ? stream : below;
 }
 
 class Splice {

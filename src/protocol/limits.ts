@@ -7,6 +7,7 @@ export const PROTOCOL_VERSION = 1;
 
 export const CONTROL_SUBPROTOCOL = 'portal.control.1';
 export const DATA_UPGRADE = 'portal-data';
+export const DATA_SUBPROTOCOL = 'portal.data.1';
 export const DATAGRAMS_SUBPROTOCOL = 'portal.datagrams.1';
 
 export const PATHS = {
@@ -102,6 +103,11 @@ export const LIMITS = {
   /** A proof holds this long while DNS does not answer. */
   domainGraceMs: 24 * 3_600_000,
 
+  /** One message of a data connection in a WebSocket. */
+  maxDataMessageBytes: 128 * 1024,
+  /** A data connection in a WebSocket says a ping after silence of this long, so that a proxy on the way keeps it. */
+  dataPingMs: 25_000,
+
   /** The agent waits this long for `visit` once a data connection was started. */
   visitNoticeMs: 10_000,
 
@@ -130,6 +136,12 @@ export const LIMITS = {
   maxUnansweredProbes: 4,
   /** Plain UDP is tried again after `datagramProbeMs`, then after twice as long each time, up to this. */
   maxUdpRetryMs: 300_000,
+} as const;
+
+/** A data connection in a WebSocket. */
+export const DATA_MESSAGES = {
+  maxMessageBytes: LIMITS.maxDataMessageBytes,
+  pingMs: LIMITS.dataPingMs,
 } as const;
 
 /** Silence after which a peer counts as gone, for a heartbeat of `heartbeatMs`. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { RelayEndpoint } from '../agent/connect.js';
+import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type RelaySpec } from '../agent/spec.js';
@@ -17,6 +17,8 @@ export interface EmbeddedRelay {
 }
 
 export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve'> {
+  /** The HTTP proxy that leads to a relay elsewhere. */
+  readonly proxyFor?: (url: string) => string | undefined;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
 }
 
@@ -71,7 +73,12 @@ class PooledRelay {
   async #endpoint(): Promise<RelayEndpoint> {
     if (this.#spec.kind === 'url') {
       const { url, caFile } = this.#spec;
-      return caFile === undefined ? { url } : { url, ca: await readCa(caFile) };
+      const proxy = this.#options.proxyFor?.(url);
+      return {
+        url,
+        ...(caFile !== undefined && { ca: await readCa(caFile) }),
+        ...(proxy !== undefined && { proxy }),
+      };
     }
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };

@@ -33,6 +33,8 @@ export interface RunnerOptions {
   readonly acmeDir: string;
   /** Pauses of ACME that differ from the usual ones. */
   readonly acme?: Pick<AcmeOptions, 'schedule'>;
+  /** The HTTP proxy that leads to a relay elsewhere; none if it answers undefined. */
+  readonly proxyFor?: (url: string) => string | undefined;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
@@ -91,6 +93,7 @@ export class Runner {
       version: options.version,
       log: options.log,
       startEmbedded: options.startEmbedded,
+      ...(options.proxyFor && { proxyFor: options.proxyFor }),
     });
   }
 

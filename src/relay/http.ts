@@ -11,9 +11,12 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { socketBelow } from '../net/splice.js';
+import { WsSocket } from '../net/ws-socket.js';
 import { endWith } from '../net/last-words.js';
 import {
   CONTROL_SUBPROTOCOL,
+  DATA_MESSAGES,
+  DATA_SUBPROTOCOL,
   DATA_UPGRADE,
   DATAGRAMS_SUBPROTOCOL,
   LIMITS,
@@ -92,6 +95,15 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     handleProtocols: (offered) => (offered.has(DATAGRAMS_SUBPROTOCOL) ? DATAGRAMS_SUBPROTOCOL : false),
   });
 
+  const data = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: LIMITS.maxDataMessageBytes,
+    autoPong: false,
+    ...CLOSE_TIMEOUT,
+    handleProtocols: (offered) => (offered.has(DATA_SUBPROTOCOL) ? DATA_SUBPROTOCOL : false),
+  });
+
   const secure = createHttps(
     {
       ...bounds,
@@ -105,6 +117,8 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   secure.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     asking.delete(socketBelow(socket as Socket) ?? socket);
     const path = pathOf(request);
+    if (path === PATHS.data && upgradeOf(request) === 'websocket')
+      return upgradeDataInWebSocket(request, socket as Socket, head);
     if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
     if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
@@ -115,6 +129,16 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       options.onControl(ws, socket as TLSSocket);
     });
   });
+  const upgradeDataInWebSocket = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+    const ticket = ticketOf(request);
+    // An agent says nothing before the start byte.
+    const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
+    if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
+    const take = options.onData(ticket, 'ws');
+    if (!take) return refuse(socket, '403 Forbidden');
+    socket.on('error', () => undefined);
+    data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
+  };
   const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     const ticket = ticketOf(request);
     if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
@@ -177,6 +201,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       }
       websockets.close();
       datagrams.close();
+      data.close();
     },
   };
 }
@@ -251,7 +276,7 @@ function upgradeData(
   options: HttpSurfaceOptions,
 ): void {
   const ticket = ticketOf(request);
-  const isData = request.headers.upgrade?.toLowerCase() === DATA_UPGRADE && request.method === 'GET';
+  const isData = upgradeOf(request) === DATA_UPGRADE && request.method === 'GET';
   // An agent says nothing before the start byte.
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
   const take = options.onData(ticket, carrier);
@@ -260,6 +285,10 @@ function upgradeData(
   socket.setTimeout(0);
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`);
   take(socket);
+}
+
+function upgradeOf({ headers }: IncomingMessage): string | undefined {
+  return headers.upgrade?.toLowerCase();
 }
 
 function ticketOf({ headers }: IncomingMessage): string | undefined {

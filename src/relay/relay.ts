@@ -112,7 +112,7 @@ export interface Relay {
   close(options?: { drainMs?: number }): Promise<void>;
 }
 
-const CARRIERS = ['raw', 'tls'] as const;
+const CARRIERS = ['raw', 'tls', 'ws'] as const;
 const STORE_UPKEEP_MS = 3_600_000;
 const DESCRIBE_EVERY_MS = 3_600_000;
 /** Agents come back at a random moment below this after the relay went away. */

@@ -71,6 +71,7 @@ export async function agent(
     acmeDir?: string;
     acme?: RunnerOptions['acme'];
     proveEveryMs?: number;
+    proxyFor?: RunnerOptions['proxyFor'];
   } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await temporaryFolder());
@@ -85,6 +86,7 @@ export async function agent(
     ...(options.proveEveryMs !== undefined && { proveEveryMs: options.proveEveryMs }),
     acmeDir: options.acmeDir ?? (await temporaryFolder()),
     ...(options.acme && { acme: options.acme }),
+    ...(options.proxyFor && { proxyFor: options.proxyFor }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

@@ -5,7 +5,7 @@ import { Drops, type DropReason } from '../../protocol/datagrams/drops.js';
 import { FrameWriter } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { FromRelay } from '../../protocol/messages.js';
-import type { RelayEndpoint } from '../connect.js';
+import type { RelayEndpoint } from '../relay-way.js';
 import type { ControlChannel } from '../control.js';
 import { SessionFlows, type FlowSink, type ServedLease } from './flows.js';
 import { Prober } from './prober.js';

@@ -1,4 +1,3 @@
-import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import { PortalError } from '../../lib/errors.js';
 import { connectUdp, isLoopback, type UdpSocket } from '../../net/udp.js';
@@ -7,7 +6,7 @@ import type { Drops } from '../../protocol/datagrams/drops.js';
 import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/datagrams/packets.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
-import { serverNameOf, type RelayEndpoint } from '../connect.js';
+import { creating, relayTls, wayTo, type RelayEndpoint } from '../relay-way.js';
 
 /** The two ways for frames between an agent and its relay. */
 export interface Way extends FramePath {
@@ -81,10 +80,8 @@ export function openWebSocketWay(
     handshakeTimeout: LIMITS.requestMs,
     followRedirects: false,
     headers: { authorization: `Bearer ${ticket}` },
-    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
     // The instance that the control channel talks to: it alone knows the ticket.
-    createConnection: ((connect: ConnectionOptions) =>
-      tlsConnect({ ...connect, host: relayAddress, ...serverNameOf(url) }).setNoDelay(true)) as never,
+    createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
   });
   const bounds = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };
   return new Promise((resolve, reject) => {

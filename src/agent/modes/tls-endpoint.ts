@@ -7,6 +7,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
+import { socketBelow } from '../../net/splice.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';
@@ -31,8 +32,8 @@ export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
   #certificate: ServingCertificate;
-  /** Connections in their TLS handshake, by the addresses of both ends: node tells no other way whose it is. */
-  readonly #arriving = new Map<string, { socket: Socket; visitor: VisitorInfo }>();
+  /** Connections in their TLS handshake. */
+  readonly #arriving = new Map<Socket, VisitorInfo>();
   readonly #probes = new Map<string, () => void>();
 
   constructor(options: TlsEndpointOptions) {
@@ -54,15 +55,14 @@ export class TlsEndpoint implements ProbeTarget {
 
   /** Takes a data connection: the visitor's ClientHello comes first. */
   visit(socket: Socket, visitor: VisitorInfo): void {
-    const key = endpoints(socket);
-    this.#arriving.set(key, { socket, visitor });
-    socket.once('close', () => this.#arriving.delete(key));
+    this.#arriving.set(socket, visitor);
+    socket.once('close', () => this.#arriving.delete(socket));
     this.#server.emit('connection', socket);
   }
 
   /** Ends the handshakes that are under way. */
   close(): void {
-    for (const { socket } of this.#arriving.values()) socket.destroy();
+    for (const socket of this.#arriving.keys()) socket.destroy();
   }
 
   expectProbe(exporter: string): Promise<void> {
@@ -96,10 +96,12 @@ export class TlsEndpoint implements ProbeTarget {
     server.on('secureConnection', (socket) => {
       socket.on('error', () => undefined);
       if (this.#isProbe(socket)) return;
-      const arrived = this.#arriving.get(endpoints(socket));
-      this.#arriving.delete(endpoints(socket));
-      if (arrived) onVisitor(socket, arrived.visitor);
-      else socket.destroy();
+      const below = socketBelow(socket);
+      const visitor = below && this.#arriving.get(below);
+      if (below && visitor) {
+        this.#arriving.delete(below);
+        onVisitor(socket, visitor);
+      } else socket.destroy();
     });
     return server;
   }
@@ -122,8 +124,4 @@ function choose(ours: readonly string[], theirs: readonly string[]): string | un
   const chosen = ours.find((name) => theirs.includes(name));
   if (chosen === undefined && ours.includes('http/1.1') && theirs.includes('http/1.0')) return 'http/1.0';
   return chosen;
-}
-
-function endpoints(socket: Socket): string {
-  return `${socket.localAddress} ${socket.localPort} ${socket.remoteAddress} ${socket.remotePort}`;
 }

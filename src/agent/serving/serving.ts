@@ -22,8 +22,11 @@ export interface Serving {
    * after it failed.
    */
   prepare?(signal: AbortSignal): Promise<void>;
-  /** Resolves once a visit of our own to the public address has come through; bounded. */
-  prove(way: PublicWay): Promise<void>;
+  /**
+   * Resolves once a visit of our own to the public address has come through; bounded. `unproven` where none can be
+   * made from here.
+   */
+  prove(way: PublicWay): Promise<void | 'unproven'>;
   /** Lets visitors finish, then closes what is left. No visit comes after it. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
@@ -43,6 +46,8 @@ export interface PublicWay {
   readonly lease: string;
   /** The datagrams of the session. */
   readonly datagrams: AgentDatagrams | undefined;
+  /** The HTTP proxy that leads to the relay. */
+  readonly proxy: string | undefined;
   readonly signal: AbortSignal;
 }
 

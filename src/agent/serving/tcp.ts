@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import type { Drain } from '../../net/splice.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
+import { openWay } from '../relay-way.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
@@ -40,28 +41,30 @@ class TcpServing implements Serving {
    * Visits the public port. There is no TLS of ours in it, and so nothing that a relay could not forge: it
    * proves that visitors get through, not that nobody reads along.
    */
-  async prove({ address, port, signal }: PublicWay): Promise<void> {
+  async prove({ address, port, proxy, signal }: PublicWay): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
-    const socket = connect({ host: address, port });
+    let socket: Socket | undefined;
     try {
+      const visitor = (socket = await openWay({ host: address, port, proxy }, PROBE_MS, signal));
       const arrived = new Promise<void>((resolve, reject) => {
         this.#probes.set(key, resolve);
-        socket.once('error', reject);
-        socket.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
-        socket.once('connect', () => socket.write(token));
+        visitor.once('error', reject);
+        visitor.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
+        visitor.write(token);
       });
       await within(arrived, PROBE_MS, 'a visit to the public port', signal);
     } catch (error) {
       if (signal.aborted) throw error;
+      // Proxies open few ports besides 443. Visitors do not come by way of it.
+      if (asPortalError(error).code === 'proxy_refused') return 'unproven';
       const reason = systemCode(error) ?? asPortalError(error).message;
       throw new PortalError('not_through', `a visitor of port ${port} does not get through: ${reason}`, {
         cause: error,
       });
     } finally {
       this.#probes.delete(key);
-      socket.on('error', () => undefined);
-      socket.destroy();
+      socket?.destroy();
     }
   }
 

@@ -92,7 +92,7 @@ class TlsServing implements Serving {
     else void this.#changeMode(spec);
   }
 
-  async prove({ address, port, signal }: PublicWay): Promise<void> {
+  async prove({ address, port, proxy, signal }: PublicWay): Promise<void> {
     const endpoint = this.#endpoint;
     if (!endpoint)
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
@@ -101,6 +101,7 @@ class TlsServing implements Serving {
     await probe({
       address,
       port,
+      proxy,
       hostname: this.#hostname,
       alpn: this.#offer.possibleNames,
       // It may be renewed while the visit is on its way: the one before it is ours as well.

@@ -1,0 +1,307 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { openControl } from '../../src/agent/connect.js';
+import type { ControlChannel } from '../../src/agent/control.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { resetSocket } from '../../src/net/splice.js';
+import { DATA_SUBPROTOCOL, LIMITS, PATHS } from '../../src/protocol/limits.js';
+import type { FromRelay } from '../../src/protocol/messages.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  readAll,
+  relay,
+  service,
+  tcpService,
+  visit,
+  type TestRelay,
+} from '../support/world.js';
+
+const LONG = 50_000_000;
+
+async function published(target: number, over: Parameters<typeof service>[2] = {}) {
+  const at = await relay({ ports: { tcp: 'any' } });
+  const one = await agent();
+  const spec = service('web', target, { carrier: 'ws', ...over });
+  await one.runner.apply(desired([at.spec], spec));
+  const { tcpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+  const port = Number(tcpAddr?.split(':')[1]);
+  return {
+    at,
+    ...one,
+    spec,
+    /** A visitor, whichever the mode. */
+    arrive: (): Promise<Socket> =>
+      over.mode === 'tcp'
+        ? plainVisitor(port)
+        : visit(at, 'web.localhost', one.ca, { allowHalfOpen: true } as never),
+  };
+}
+
+async function plainVisitor(port: number): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  onTestFinished(() => void socket.destroy());
+  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  return socket;
+}
+
+/** Everything until the other side's end; unlike an iteration it leaves our own side open. */
+function heardBy(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return new Promise((resolve, reject) => {
+    socket.once('end', () => resolve(Buffer.concat(chunks)));
+    socket.once('error', reject);
+  });
+}
+
+const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) => {
+  it('carries 50 MB each way at a time, unchanged', async () => {
+    const [up, down] = [randomBytes(LONG), randomBytes(LONG)];
+    let heard = '';
+    const target = await tcpService((socket) => {
+      void heardBy(socket).then((bytes) => (heard = digest(bytes)));
+      socket.end(down);
+    });
+    const { arrive } = await published(target, { mode });
+    const visitor = await arrive();
+    visitor.end(up);
+    expect(digest(await heardBy(visitor))).toBe(digest(down));
+    await expect.poll(() => heard, { timeout: 20_000 }).toBe(digest(up));
+  });
+
+  it('keeps the half-close of each side', async () => {
+    const target = await tcpService((socket) => {
+      let said = '';
+      socket.on('data', (chunk: Buffer) => (said += String(chunk)));
+      socket.once('end', () => socket.end(`you said ${said}`));
+    });
+    const { arrive } = await published(target, { mode });
+    const visitor = await arrive();
+    visitor.end('hello');
+    expect(String(await heardBy(visitor))).toBe('you said hello');
+    const late = await tcpService((socket) => {
+      socket.end('220 ready\r\n');
+    });
+    const other = await published(late, { mode });
+    expect(String(await readAll(await other.arrive()))).toBe('220 ready\r\n');
+  });
+
+  it('passes a reset on, either way', async () => {
+    const { port, next } = await handedOver();
+    const { arrive } = await published(port, { mode });
+    const first = await arrive();
+    first.write('x');
+    (await next()).resetAndDestroy();
+    await expect(readAll(first)).rejects.toMatchObject({ code: 'ECONNRESET' });
+    const second = await arrive();
+    second.write('x');
+    const served = await next();
+    const seen = new Promise((resolve) => served.once('error', resolve));
+    resetSocket(second);
+    expect(await seen).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  it('takes thousands of small messages, in order', async () => {
+    const target = await tcpService((socket) => void socket.pipe(socket));
+    const { arrive } = await published(target, { mode });
+    const visitor = await arrive();
+    const answers = heardBy(visitor);
+    let said = '';
+    for (let each = 0; each < 5_000; each += 1) {
+      const line = `line ${each}\n`;
+      said += line;
+      if (!visitor.write(line)) await new Promise((resolve) => visitor.once('drain', resolve));
+      if (each % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    visitor.end();
+    expect(String(await answers)).toBe(said);
+  });
+
+  it('stops a sender whose reader does not read', async () => {
+    const { port, next } = await handedOver();
+    const { arrive } = await published(port, { mode });
+    const visitor = await arrive();
+    visitor.pause();
+    visitor.write('x');
+    const served = await next();
+    let written = 0;
+    let stuck = false;
+    const chunk = Buffer.alloc(1024 * 1024);
+    while (!stuck && written < 400) {
+      const drained = new Promise<void>((resolve) => served.write(chunk, () => resolve()));
+      written += 1;
+      stuck = await Promise.race([
+        drained.then(() => false),
+        new Promise<boolean>((resolve) => setTimeout(resolve, 1_000, true)),
+      ]);
+    }
+    expect(stuck).toBe(true);
+    visitor.resume();
+    let heard = 0;
+    visitor.on('data', (part: Buffer) => (heard += part.length));
+    await expect.poll(() => heard, { timeout: 20_000 }).toBe(written * chunk.length);
+  });
+});
+
+it('tells a visitor that the target is down', async () => {
+  const { at, ca } = await published(1);
+  expect((await get(at, 'web.localhost', ca)).status).toBe(503);
+  const { arrive } = await published(1, { mode: 'tcp' });
+  await expect(readAll(await arrive())).rejects.toMatchObject({ code: 'ECONNRESET' });
+});
+
+it('changes to ws and back in place; who is connected stays', async () => {
+  const { port, next } = await handedOver();
+  const { at, runner, spec, ca } = await published(port, { carrier: 'raw' });
+  const early = await visit(at, 'web.localhost', ca);
+  const served = await next();
+  await runner.apply(desired([at.spec], { ...spec, carrier: 'ws' }));
+  const late = await visit(at, 'web.localhost', ca);
+  const later = await next();
+  for (const [visitor, source] of [
+    [early, served],
+    [late, later],
+  ] as const) {
+    source.write('hello');
+    expect(String(await new Promise((resolve) => visitor.once('data', resolve)))).toBe('hello');
+  }
+});
+
+// --- someone who holds a ticket, and does not keep to the protocol
+
+interface Holder {
+  at: TestRelay;
+  channel: ControlChannel;
+  ticket(): Promise<string>;
+}
+
+/** An identity with a lease over ws that dials by hand. */
+async function holder(): Promise<Holder> {
+  const at = await relay({ ports: { tcp: 'any' }, limits: { visitorWaitMs: 5_000 } });
+  const channel = await openControl({
+    endpoint: { url: at.url, ca: at.ca.certificatePem },
+    identity: generateIdentity(),
+    instance: 'test',
+    version: 'test',
+    signal: AbortSignal.timeout(20_000),
+  });
+  onTestFinished(() => channel.close());
+  const tickets: string[] = [];
+  const waiting: ((ticket: string) => void)[] = [];
+  channel.on('dial', ({ carrier, tickets: issued }: FromRelay<'dial'>) => {
+    expect(carrier).toBe('ws');
+    for (const { ticket } of issued) {
+      const next = waiting.shift();
+      if (next) next(ticket);
+      else tickets.push(ticket);
+    }
+  });
+  await channel.request({ type: 'lease.open', name: 'web', mode: 'tcp', carrier: 'ws', metadata: {} });
+  return {
+    at,
+    channel,
+    ticket: () => {
+      const ticket = tickets.shift();
+      return ticket ? Promise.resolve(ticket) : new Promise((resolve) => waiting.push(resolve));
+    },
+  };
+}
+
+function dial({ at }: Holder, ticket: string | undefined, subprotocols = [DATA_SUBPROTOCOL]) {
+  const url = new URL(PATHS.data, at.url);
+  url.protocol = 'wss:';
+  const ws = new WebSocket(url, subprotocols, {
+    ca: at.ca.certificatePem,
+    ...(ticket !== undefined && { headers: { authorization: `Bearer ${ticket}` } }),
+  });
+  onTestFinished(() => ws.terminate());
+  const opened = new Promise<number>((resolve, reject) => {
+    ws.once('open', () => resolve(101));
+    ws.once('unexpected-response', (_request, { statusCode }) => resolve(statusCode ?? 0));
+    ws.once('error', reject);
+  });
+  const closed = new Promise<number>((resolve) => ws.once('close', resolve));
+  return { ws, opened, closed };
+}
+
+describe('a peer of the relay that shows a ticket', () => {
+  it('is let in once, and refused without a good one', async () => {
+    const held = await holder();
+    const ticket = await held.ticket();
+    expect(await dial(held, ticket).opened).toBe(101);
+    expect(await dial(held, ticket).opened).toBe(403);
+    expect(await dial(held, 'x'.repeat(32)).opened).toBe(403);
+    expect(await dial(held, undefined).opened).toBe(400);
+    expect(await dial(held, await held.ticket(), ['portal.other.1']).opened.catch(() => 400)).toBe(400);
+  });
+
+  it('spoils a ticket of ws on the tls carrier', async () => {
+    const held = await holder();
+    const ticket = await held.ticket();
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port: held.at.port,
+      servername: 'localhost',
+      ca: held.at.ca.certificatePem,
+    });
+    onTestFinished(() => void socket.destroy());
+    socket.write(
+      `GET ${PATHS.data} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\nAuthorization: Bearer ${ticket}\r\n\r\n`,
+    );
+    expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await dial(held, ticket).opened).toBe(403);
+  });
+
+  it('is refused when it speaks before it may', async () => {
+    const held = await holder();
+    const ticket = await held.ticket();
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port: held.at.port,
+      servername: 'localhost',
+      ca: held.at.ca.certificatePem,
+    });
+    onTestFinished(() => void socket.destroy());
+    const frame = Buffer.from([0x82, 0x81, 0, 0, 0, 0, 0x41]);
+    const head = `GET ${PATHS.data} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: ${DATA_SUBPROTOCOL}\r\nAuthorization: Bearer ${ticket}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(head), frame]));
+    expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it.each([
+    ['says something while it is idle', (ws: WebSocket) => ws.send(Buffer.from('x'))],
+    ['sends text', (ws: WebSocket) => ws.send('text')],
+    ['ends at once', (ws: WebSocket) => ws.send(Buffer.alloc(0))],
+    [
+      'sends more than a message may hold',
+      (ws: WebSocket) => ws.send(Buffer.alloc(LIMITS.maxDataMessageBytes + 1)),
+    ],
+    ['speaks after its end', (ws: WebSocket) => (ws.send(Buffer.alloc(0)), ws.send(Buffer.from('x')))],
+  ])('is dropped when it %s', async (_what, act) => {
+    const held = await holder();
+    const { ws, opened, closed } = dial(held, await held.ticket());
+    expect(await opened).toBe(101);
+    ws.on('error', () => undefined);
+    act(ws);
+    expect(await closed).not.toBe(1000);
+    // The relay goes on, and asks for another.
+    expect(await dial(held, await held.ticket()).opened).toBe(101);
+  });
+
+  it('may be pinged to death by nobody: answers wait for nothing', async () => {
+    const held = await holder();
+    const { ws, opened } = dial(held, await held.ticket());
+    await opened;
+    const pong = new Promise((resolve) => ws.once('pong', resolve));
+    ws.ping('are you there');
+    expect(String(await pong)).toBe('are you there');
+  });
+});

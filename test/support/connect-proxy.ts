@@ -1,0 +1,63 @@
+import { createServer } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** An HTTP proxy that knows CONNECT and nothing else. Every name leads to this machine. */
+export interface ConnectProxy {
+  readonly url: string;
+  /** What was asked for, in order: `host:port`. */
+  readonly asked: string[];
+  /** The `Proxy-Authorization` of each. */
+  readonly credentials: (string | undefined)[];
+  /** Tunnels that stand. */
+  readonly open: () => number;
+}
+
+/** @param admits whether a tunnel to `host:port` is let through; refused with 403 otherwise. `hang`: never answered */
+export async function connectProxy(
+  admits: (authority: string) => boolean | 'hang' = () => true,
+): Promise<ConnectProxy> {
+  const asked: string[] = [];
+  const credentials: (string | undefined)[] = [];
+  const sockets = new Set<Socket>();
+  let open = 0;
+  const own = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
+  };
+  const server = createServer();
+  server.on('connection', own);
+  server.on('connect', (request, near: Socket) => {
+    const authority = request.url!;
+    asked.push(authority);
+    credentials.push(request.headers['proxy-authorization']);
+    const verdict = admits(authority);
+    if (verdict === 'hang') return;
+    if (!verdict) {
+      near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    const far = connect({
+      host: '127.0.0.1',
+      port: Number(authority.split(':').at(-1)),
+      allowHalfOpen: true,
+    });
+    own(far);
+    far.once('connect', () => {
+      open += 1;
+      near.once('close', () => (open -= 1));
+      near.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      near.pipe(far).pipe(near);
+      near.once('close', () => far.destroy());
+      far.once('close', () => near.destroy());
+    });
+    far.once('error', () => near.end('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n'));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, asked, credentials, open: () => open };
+}
