@@ -294,7 +294,15 @@ describe('counting what is open', () => {
     ];
     await Promise.all([at.close(), at.close()]);
     await Promise.all(left.map(({ closed }) => closed));
-    expect(at.counts()).toEqual({ sessions: 0, leases: 0, unrouted: 0, visitors: 0, tickets: 0 });
+    expect(at.counts()).toEqual({
+      sessions: 0,
+      leases: 0,
+      unrouted: 0,
+      visitors: 0,
+      tickets: 0,
+      flows: 0,
+      dropped: {},
+    });
     await expect(tcp(at)).rejects.toThrow('ECONNREFUSED');
   });
 });

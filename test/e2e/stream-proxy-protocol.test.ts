@@ -132,7 +132,7 @@ it('is in the log of nginx', async (ctx) => {
 
 it('comes ahead of the first byte, once a connection, and as a local one where nobody visits', async () => {
   const { port, said } = await listening();
-  const { at, ca, runner } = await published(port);
+  const { at, ca, runner } = await published(port, { alpn: 'auto' });
   // Asked what it speaks, and whether it is there.
   await expect.poll(() => said[0]?.toString('hex')).toMatch(new RegExp(`^${LOCAL}`));
   await runner.status();
