@@ -43,6 +43,9 @@ const GET = [
   [':authority', HOST],
 ] as const;
 
+/** The stream is reset, or, as newer versions of node have it, the whole connection. */
+const isRefusal = (type: number): boolean => type === RST_STREAM || type === GOAWAY;
+
 /** Says these frames; resolves with the types of frames that came back, once `until` is among them or all is closed. */
 async function say(
   at: Edge,
@@ -89,7 +92,7 @@ describe('a malformed request over HTTP/2 is reset, and nothing of it reaches th
     const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     const at = await edge({ '/': target.port });
     const { types } = await say(at, [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(pairs))], RST_STREAM);
-    expect(types.some((type) => type === RST_STREAM || type === GOAWAY) || !types.includes(DATA)).toBe(true);
+    expect(types.some(isRefusal)).toBe(true);
     expect(target.received).toEqual([]);
   });
 
@@ -114,7 +117,7 @@ describe('a malformed request over HTTP/2 is reset, and nothing of it reaches th
       [frame(HEADERS, END_HEADERS, 1, head), frame(DATA, END_STREAM, 1, Buffer.from('abcdef'))],
       RST_STREAM,
     );
-    expect(types).toContain(RST_STREAM);
+    expect(types.some(isRefusal)).toBe(true);
     for (const received of target.received) expect(received).not.toContain('abcdef');
   });
 
