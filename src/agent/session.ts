@@ -79,9 +79,15 @@ export class RelaySession {
 
   /** What became of datagrams, once there were any to carry. */
   #datagrams(): Pick<RelayStatus, 'datagrams'> {
-    const { carrier, dropped } = this.#channel?.datagrams?.status() ?? {};
+    const { carrier, missingPackets, dropped } = this.#channel?.datagrams?.status() ?? {};
     if (!carrier && Object.keys(dropped ?? {}).length === 0) return {};
-    return { datagrams: { ...(carrier && { carrier }), dropped: dropped ?? {} } };
+    return {
+      datagrams: {
+        ...(carrier && { carrier }),
+        ...(missingPackets && { missingPackets }),
+        dropped: dropped ?? {},
+      },
+    };
   }
 
   /** Ends the session; its leases must have been closed before. */

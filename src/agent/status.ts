@@ -57,6 +57,6 @@ export interface RelayStatus {
   /** Round trip of the last heartbeat, milliseconds. */
   rttMs?: number;
   /** Once there are services of mode udp: how their datagrams travel now, and which went no further, by reason. */
-  datagrams?: { carrier?: 'udp' | 'ws'; dropped: Readonly<Record<string, number>> };
+  datagrams?: { carrier?: 'udp' | 'ws'; missingPackets?: number; dropped: Readonly<Record<string, number>> };
   error?: ErrorSummary;
 }

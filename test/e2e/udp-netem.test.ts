@@ -63,7 +63,7 @@ async function published(two: TwoMachines, carrier: 'raw' | 'ws') {
     datagrams: async () => {
       const { stdout } = await person.run(['status', '--json']);
       const [status] = jsonLines(stdout) as unknown as [
-        { relays: { datagrams: { carrier: string; dropped: object } }[] },
+        { relays: { datagrams: { carrier: string; missingPackets?: number; dropped: object } }[] },
       ];
       return status.relays[0]!.datagrams;
     },
@@ -93,8 +93,9 @@ it('a bad wire: what is lost is lost, and holds nothing else back', { timeout: 1
   expect(outcome).toMatchObject({ sent: COUNT, doubled: 0, wrong: 0 });
   expect(outcome.answered).toBeLessThan(COUNT);
   expect(outcome.answered).toBeGreaterThan(0.75 * COUNT);
-  const { carrier, dropped } = await datagrams();
+  const { carrier, missingPackets, dropped } = await datagrams();
   expect(carrier).toBe('udp');
+  expect(missingPackets).toBeGreaterThan(0);
   // What the wire doubled was found out, and nothing was taken for forged.
   expect(Object.keys(dropped)).toEqual(how === 'netem' ? ['replayed'] : []);
 });

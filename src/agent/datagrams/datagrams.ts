@@ -27,6 +27,8 @@ interface Line {
 export interface DatagramStatus {
   /** Where datagrams go now. */
   readonly carrier: Carrier | undefined;
+  /** Packets of the relay's that have not come, since this carrier came up: lost on the way, or late. */
+  readonly missingPackets: number;
   /** What went no further, by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
 }
@@ -71,10 +73,9 @@ export class AgentDatagrams {
   }
 
   status(): DatagramStatus {
-    return {
-      carrier: this.#wants('udp') ? this.#used : this.#up('ws')?.way.carrier,
-      dropped: this.#drops.counts(),
-    };
+    const carrier = this.#wants('udp') ? this.#used : this.#up('ws')?.way.carrier;
+    const missingPackets = (carrier && this.#lines.get(carrier)?.way.missing) ?? 0;
+    return { carrier, missingPackets, dropped: this.#drops.counts() };
   }
 
   /** The visitors of `lease` are for `sink` from now on; resolves once there is a way for them. */

@@ -11,6 +11,8 @@ import { creating, relayTls, wayTo, type RelayEndpoint } from '../relay-way.js';
 /** The two ways for frames between an agent and its relay. */
 export interface Way extends FramePath {
   readonly carrier: 'udp' | 'ws';
+  /** Packets of the relay's that have not come. */
+  readonly missing?: number;
   close(): void;
 }
 
@@ -31,11 +33,13 @@ export class UdpWay implements Way {
   readonly maxBytes: number;
   readonly #socket: UdpSocket;
   readonly #sealer: PacketSealer;
+  readonly #opener: PacketOpener;
 
   private constructor(socket: UdpSocket, address: string, keys: UdpKeys, drops: Drops, on: WayEvents) {
     this.#socket = socket;
     this.#sealer = new PacketSealer({ ...keys, direction: 'agent to relay' });
     const opener = new PacketOpener({ ...keys, direction: 'relay to agent' });
+    this.#opener = opener;
     this.maxBytes =
       (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
     socket.onFailed(() => drops.add('unreachable'));
@@ -54,6 +58,10 @@ export class UdpWay implements Way {
     on: WayEvents,
   ): Promise<UdpWay> {
     return new UdpWay(await connectUdp(address, port), address, keys, drops, on);
+  }
+
+  get missing(): number {
+    return this.#opener.missing;
   }
 
   send(frames: Buffer): boolean {

@@ -26,6 +26,17 @@ describe('packets', () => {
     );
   });
 
+  it('that did not come are counted by those that did', () => {
+    const sealer = new PacketSealer(keys());
+    const opener = new PacketOpener(keys());
+    expect(opener.missing).toBe(0);
+    const packets = Array.from({ length: 10 }, (_, i) => seal(sealer, `${i}`));
+    for (const i of [2, 3, 3, 9]) opener.open(packets[i]!);
+    expect(opener.missing).toBe(7);
+    opener.open(packets[0]!);
+    expect(opener.missing).toBe(6);
+  });
+
   it('say whose they are, and show nothing else', () => {
     const packet = seal(new PacketSealer(keys()), 'a secret that must not be seen');
     expect(associationOf(packet)).toBe('associat');

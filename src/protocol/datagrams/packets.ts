@@ -108,12 +108,18 @@ export class PacketOpener {
   readonly #window = new ReplayWindow();
   readonly #nonce = Buffer.alloc(12);
   readonly #epochs = new Map<number, EpochKey>();
+  #opened = 0;
   /** Whether the packet that was opened last is the newest so far: only such a one may move the peer's address. */
   newest = false;
 
   constructor(keys: PacketKeys) {
     this.#keys = keys;
     this.#key = keys.association.toString('latin1');
+  }
+
+  /** Packets that the other end has sent and that have not come: lost on the way, or late. */
+  get missing(): number {
+    return this.#window.newest + 1 - this.#opened;
   }
 
   /** The frames in `packet`, or why it is refused. A refused packet changes nothing. */
@@ -144,6 +150,7 @@ export class PacketOpener {
     }
     this.newest = counter > this.#window.newest;
     this.#window.accept(counter);
+    this.#opened++;
     if (this.newest) this.#forgetEpochsBefore(epoch.epoch - 1);
     return frames;
   }
