@@ -6,10 +6,12 @@ import { cpuSeconds, options, tell } from './lib.mjs';
 /** Requests over `concurrency` kept-alive connections, one at a time each. For machines without wrk. */
 
 const { port, servername, caFile, seconds, concurrency } = options;
-const REQUEST = 'GET / HTTP/1.1\r\nHost: bench\r\n\r\n';
+const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername ?? 'bench'}\r\n\r\n`;
+const OK = Buffer.from('HTTP/1.1 200');
 const secureContext = servername && createSecureContext({ ca: readFileSync(caFile) });
 
 let measuring = false;
+let failures = 0;
 const latencies = [];
 for (let index = 0; index < concurrency; index++) {
   const socket = servername
@@ -22,7 +24,8 @@ for (let index = 0; index < concurrency; index++) {
   };
   socket.on(servername ? 'secureConnect' : 'connect', ask);
   // The answer is so short that it is never split.
-  socket.on('data', () => {
+  socket.on('data', (chunk) => {
+    if (OK.compare(chunk, 0, OK.length) !== 0) failures++;
     if (measuring) latencies.push(performance.now() - sentAt);
     ask();
   });
@@ -36,6 +39,7 @@ setTimeout(() => {
     latencies.sort((a, b) => a - b);
     tell({
       done: true,
+      failures,
       requests: latencies.length,
       seconds: (performance.now() - first.at) / 1000,
       p50Ms: latencies[Math.floor(latencies.length * 0.5)],

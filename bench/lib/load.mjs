@@ -4,22 +4,21 @@ import { result } from './figures.mjs';
 /**
  * Runs `load` on every contender, in turns and several rounds: what else the machine does hits all alike.
  * `load(contender, measure, service)` calls `measure.begin()` and returns figures; the CPU seconds each stage used since
- * are added as {relay, agent}, unless the figures hold those that `measure.cpu()` gave earlier. In the turn that does
- * not count, `measure.warmsUp` is set. Returns {contender: [figures…]}. `start` is what startContenders does.
+ * are added as {relay, agent}, unless the figures hold those that `measure.cpu()` gave earlier. In turns that do
+ * not count, `measure.warmsUp` is set, and `work` among the figures says how much was done. Returns
+ * {contender: [figures…]}. `start` is what startContenders does.
  */
 export async function inTurns(world, load, start = startContenders) {
   const { contenders, service, stop } = await start(world);
   const runs = Object.fromEntries(contenders.map(({ name }) => [name, []]));
   const width = Math.max(...contenders.map(({ name }) => name.length));
   try {
-    // A relay runs for weeks: what its compiler does in the first seconds is not what a visitor pays.
-    for (const contender of contenders)
-      await load(contender, meter({ ...contender.stages, service }, true), service);
+    for (const contender of contenders) await warmUp(contender, service, load);
     for (let round = 0; round < world.rounds; round++) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(round + turn) % contenders.length];
         const measure = meter({ ...contender.stages, service }, false);
-        const figures = await load(contender, measure, service);
+        const { work: _, ...figures } = await load(contender, measure, service);
         const { cpu = measure.cpu() } = figures;
         runs[contender.name].push({ ...figures, cpu });
         world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
@@ -29,6 +28,24 @@ export async function inTurns(world, load, start = startContenders) {
     await stop();
   }
   return runs;
+}
+
+const MAX_WARM_UPS = 5;
+
+/**
+ * A relay runs for weeks: what its compiler does in the first seconds is not what a visitor pays. Turns that do not
+ * count, until one costs hardly less than the one before; for a load that tells no `work` one is enough.
+ */
+async function warmUp(contender, service, load) {
+  let before = Infinity;
+  for (let turn = 0; turn < MAX_WARM_UPS; turn++) {
+    const measure = meter({ ...contender.stages, service }, true);
+    const { work, cpu = measure.cpu() } = await load(contender, measure, service);
+    const cost = ((cpu.relay ?? 0) + (cpu.agent ?? 0)) / work;
+    // Written so that no work, or nobody between visitor and service, ends it too.
+    if (!(cost < 0.9 * before) || cost === 0) return;
+    before = cost;
+  }
 }
 
 /** Counts the CPU seconds of `processes`, each apart, from `begin()` on. */

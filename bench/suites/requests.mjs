@@ -18,9 +18,9 @@ export const http2 = (world) => {
 
 async function small(world, name, kind, client = world.wrk ? withWrk : withNode) {
   const load = async (contender, measure) => {
-    const run = await client(measure.warmsUp ? { ...world, seconds: 1 } : world, contender, measure);
+    const run = await client(world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
-    return run;
+    return { ...run, work: run.requests };
   };
   const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
   const more = { client: CLIENTS.get(client), connections: CONNECTIONS };
@@ -61,7 +61,7 @@ async function withNode({ seconds }, { port, servername, caFile }, measure) {
   measure.begin();
   const done = await client.line((line) => line.done, (seconds + 20) * 1000);
   await client.stop();
-  return { ...done, failures: 0 };
+  return done;
 }
 
 /** All requests in one connection, as a browser does it. */

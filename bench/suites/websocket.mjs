@@ -10,10 +10,12 @@ const BYTES = 64;
 /** Small messages there and back over WebSockets; through mode http, and through mode stream. */
 export async function websocket(world) {
   const load = async ({ port, servername, caFile }, measure) => {
-    const seconds = measure.warmsUp ? 1 : world.seconds;
-    const options = { port, servername, caFile, seconds };
+    const { seconds } = world;
     const client = script('websocket.mjs', {
-      ...options,
+      port,
+      servername,
+      caFile,
+      seconds,
       connections: CONNECTIONS,
       inFlight: IN_FLIGHT,
       bytes: BYTES,
@@ -28,6 +30,7 @@ export async function websocket(world) {
     return {
       'messages/s': done.messages / done.seconds,
       messages: done.messages,
+      work: done.messages,
       client: done.cpuSeconds,
       cpu,
     };
