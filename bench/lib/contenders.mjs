@@ -143,6 +143,8 @@ export async function startPortal(
     port: Number(own ?? new URL(url).port),
     ...(own === undefined && { servername: HOSTNAME, caFile }),
     stages: { relay, agent },
+    /** By Node, as they run. */
+    isCompiled: true,
     write,
     async stop() {
       await agent.stop();

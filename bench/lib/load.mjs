@@ -5,7 +5,7 @@ import { result } from './figures.mjs';
  * Runs `load` on every contender, in turns and several rounds: what else the machine does hits all alike.
  * `load(contender, measure, service)` calls `measure.begin()` and returns figures; the CPU seconds each stage used since
  * are added as {relay, agent}, unless the figures hold those that `measure.cpu()` gave earlier. In turns that do
- * not count, `measure.warmsUp` is set, and `work` among the figures says how much was done. Returns
+ * not count, `measure.warmsUp` is set, and `work` among the figures says how much was done, and `enough` how much it takes. Returns
  * {contender: [figures…]}. `start` is what startContenders does.
  */
 export async function inTurns(world, load, start = startContenders) {
@@ -18,7 +18,7 @@ export async function inTurns(world, load, start = startContenders) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(round + turn) % contenders.length];
         const measure = meter({ ...contender.stages, service }, false);
-        const { work: _, ...figures } = await load(contender, measure, service);
+        const { work: _, enough: __, ...figures } = await load(contender, measure, service);
         const { cpu = measure.cpu() } = figures;
         runs[contender.name].push({ ...figures, cpu });
         world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures, cpu)}`);
@@ -30,21 +30,19 @@ export async function inTurns(world, load, start = startContenders) {
   return runs;
 }
 
-const MAX_WARM_UPS = 5;
+const MAX_WARM_UPS = 6;
 
 /**
  * A relay runs for weeks: what its compiler does in the first seconds is not what a visitor pays. Turns that do not
- * count, until one costs hardly less than the one before; for a load that tells no `work` one is enough.
+ * count, until relay and agent have done `enough` of the work, where the load says how much that is.
  */
 async function warmUp(contender, service, load) {
-  let before = Infinity;
+  let done = 0;
   for (let turn = 0; turn < MAX_WARM_UPS; turn++) {
     const measure = meter({ ...contender.stages, service }, true);
-    const { work, cpu = measure.cpu() } = await load(contender, measure, service);
-    const cost = ((cpu.relay ?? 0) + (cpu.agent ?? 0)) / work;
-    // Written so that no work, or nobody between visitor and service, ends it too.
-    if (!(cost < 0.9 * before) || cost === 0) return;
-    before = cost;
+    const { work = 0, enough = 0 } = await load(contender, measure, service);
+    done += work;
+    if (done >= enough || !contender.isCompiled) return;
   }
 }
 

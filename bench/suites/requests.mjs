@@ -3,6 +3,8 @@ import { KINDS, startContenders } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 32;
+/** After so many the CPU seconds of a request in mode http fall no further. */
+const WARM_REQUESTS = 60_000;
 const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 
 /** Small requests over kept-alive connections, each answered before the next is asked. */
@@ -20,7 +22,7 @@ async function small(world, name, kind, client = world.wrk ? withWrk : withNode)
   const load = async (contender, measure) => {
     const run = await client(world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
-    return { ...run, work: run.requests };
+    return { ...run, work: run.requests, enough: WARM_REQUESTS };
   };
   const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
   const more = { client: CLIENTS.get(client), connections: CONNECTIONS };

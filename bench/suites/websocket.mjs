@@ -31,6 +31,7 @@ export async function websocket(world) {
       'messages/s': done.messages / done.seconds,
       messages: done.messages,
       work: done.messages,
+      enough: 100_000,
       client: done.cpuSeconds,
       cpu,
     };
