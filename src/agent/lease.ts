@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import pLimit, { type LimitFunction as Limit } from 'p-limit';
+import type { LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
@@ -10,14 +10,12 @@ import type { CertificateSources } from '../certificates/live.js';
 import type { ControlChannel } from './control.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
+import { PhaseRecord, summaryOf } from './phase.js';
 import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
-import { targetsOf, type ServiceSpec } from './spec.js';
+import type { ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
-import { connectTarget, upstreamOf } from './upstream.js';
-
-/** Local services that `status` looks at at a time. */
-const checking = pLimit(64);
+import { checkTargets } from './target-check.js';
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
@@ -37,10 +35,7 @@ export class AgentLease {
   #spec: ServiceSpec;
   readonly #options: LeaseOptions;
   #log: Logger;
-  #phase: Phase = 'connecting';
-  #since = new Date();
-  #error: PortalError | undefined;
-  #retries = 0;
+  readonly #phase: PhaseRecord;
   #provenAt: Date | undefined;
   #targetError: string | undefined;
   #channel: ControlChannel | undefined;
@@ -60,6 +55,7 @@ export class AgentLease {
     this.#options = options;
     this.#spec = options.spec;
     this.#log = options.log.child({ service: options.spec.service });
+    this.#phase = new PhaseRecord(() => options.onPhase(this));
   }
 
   get relay(): string {
@@ -71,7 +67,7 @@ export class AgentLease {
   }
 
   get phase(): Phase {
-    return this.#phase;
+    return this.#phase.now;
   }
 
   /** What the relay gave: a URL, or a public port. */
@@ -95,7 +91,7 @@ export class AgentLease {
     this.#attachment = new AbortController();
     this.#channel = channel;
     const { signal } = this.#attachment;
-    this.#setPhase('opening');
+    this.#phase.set('opening');
     pRetry(() => this.#open(channel, opening, signal), {
       ...RETRY,
       retries: Infinity,
@@ -103,7 +99,7 @@ export class AgentLease {
       shouldRetry: ({ error }) => asPortalError(error).code !== 'intercepted',
       onFailedAttempt: ({ error }) => this.#failedAttempt(asPortalError(error), signal),
     }).catch((error: unknown) => {
-      if (!signal.aborted) this.#setPhase('failed', asPortalError(error));
+      if (!signal.aborted) this.#phase.set('failed', asPortalError(error));
     });
   }
 
@@ -112,8 +108,8 @@ export class AgentLease {
     this.#attachment.abort();
     this.#channel = undefined;
     if (this.#closing) return;
-    this.#retries++;
-    this.#setPhase(isFinal(error) ? 'failed' : 'retrying', error);
+    this.#phase.countRetry();
+    this.#phase.set(isFinal(error) ? 'failed' : 'retrying', error);
   }
 
   /** The relay took the lease away: ask for it again. */
@@ -145,7 +141,7 @@ export class AgentLease {
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
     this.#served?.update(spec);
-    if (!this.#channel || this.#phase === 'failed') return;
+    if (!this.#channel || this.#phase.now === 'failed') return;
     this.#held.update(this.#channel, before, spec, this.#log).then(
       (moved) => moved && this.#options.onPhase(this),
       (error: unknown) => this.#log.warn({ err: error }, 'the relay did not take the new settings'),
@@ -164,19 +160,9 @@ export class AgentLease {
 
   /** Looks whether the local service answers; `status` tells what was found. */
   async checkTarget(): Promise<void> {
-    if (this.#served?.targetError) {
-      this.#targetError = this.#served.targetError();
-      return;
-    }
-    try {
-      for (const target of targetsOf(this.#spec)) {
-        const socket = await checking(() => connectTarget(target, upstreamOf(this.#spec)));
-        socket.destroy();
-      }
-      this.#targetError = undefined;
-    } catch (error) {
-      this.#targetError = asPortalError(error).message;
-    }
+    const served = this.#served;
+    // A kind that has no connection to look at tells from what it met itself.
+    this.#targetError = served?.targetError ? served.targetError() : await checkTargets(this.#spec);
   }
 
   status(): LeaseStatus {
@@ -184,14 +170,11 @@ export class AgentLease {
     return {
       service: this.#spec.service,
       relay: this.relay,
-      phase: this.#phase,
-      since: this.#since.toISOString(),
-      retries: this.#retries,
+      ...this.#phase.status(),
       ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
       ...this.#askedPort(),
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
-      ...(this.#error && { error: this.error }),
       ...traffic,
       ...this.#certificateStatus(),
       target: formatTarget(this.#spec.target),
@@ -205,7 +188,7 @@ export class AgentLease {
   }
 
   get error(): ErrorSummary | undefined {
-    return this.#error && summary(this.#error);
+    return this.#phase.error;
   }
 
   #certificateStatus(): Pick<LeaseStatus, 'certificate'> {
@@ -215,7 +198,7 @@ export class AgentLease {
       certificate: {
         ...(notAfter !== undefined && { notAfter }),
         ...(nextAt !== undefined && { nextAt }),
-        ...(error && { error: summary(error) }),
+        ...(error && { error: summaryOf(error) }),
       },
     };
   }
@@ -227,7 +210,7 @@ export class AgentLease {
     // Not within the limit: one that waits for a CA must not keep others from opening.
     await serving.prepare?.(signal);
     await opening(() => this.#prove(serving, channel, signal));
-    this.#setPhase('ready');
+    this.#phase.set('ready');
     this.#proveLater(channel, signal);
   }
 
@@ -255,7 +238,7 @@ export class AgentLease {
   /** A lease that is `ready` is looked at again; one that visitors no longer reach is opened anew. */
   async #proveAgain(channel: ControlChannel, signal: AbortSignal): Promise<void> {
     const [serving, opening] = [this.#served, this.#opening];
-    if (!serving || !opening || signal.aborted || this.#phase !== 'ready') return;
+    if (!serving || !opening || signal.aborted || this.#phase.now !== 'ready') return;
     clearTimeout(this.#nextProof);
     try {
       // A second look before anyone is told: one visit may fail for a moment's trouble.
@@ -309,21 +292,21 @@ export class AgentLease {
     this.#attachment.abort();
     this.#over.abort();
     clearTimeout(this.#nextProof);
-    this.#setPhase('draining');
+    this.#phase.set('draining');
     await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);
-    this.#setPhase('closed');
+    this.#phase.set('closed');
   }
 
   /** Tells of it, and waits as long as it asks for before the next attempt. */
   async #failedAttempt(failure: PortalError, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     if (!isFinal(failure)) {
-      this.#setPhase('retrying', failure);
+      this.#phase.set('retrying', failure);
       if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);
       return;
     }
-    this.#setPhase('failed', failure);
+    this.#phase.set('failed', failure);
     // Not one visitor more is to be sent to a lease that failed after it was opened.
     const served = this.#served;
     if (failure.code === 'intercepted') {
@@ -335,17 +318,4 @@ export class AgentLease {
     this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
   }
-
-  #setPhase(phase: Phase, error?: PortalError): void {
-    const same = this.#phase === phase && this.#error?.code === error?.code;
-    this.#phase = phase;
-    this.#error = error;
-    if (same) return;
-    this.#since = new Date();
-    this.#options.onPhase(this);
-  }
-}
-
-function summary({ code, message, hint }: PortalError): ErrorSummary {
-  return { code, message, ...(hint === undefined ? {} : { hint }) };
 }
