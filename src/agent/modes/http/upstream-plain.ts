@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Pool, type Dispatcher } from 'undici';
+import { errors, Pool, type Dispatcher } from 'undici';
 import { systemCode } from '../../../lib/errors.js';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, type Dial } from './dial.js';
@@ -48,7 +48,7 @@ export class PlainRequests {
     const reply = new Reply(forwarding, (error) => {
       if (mayRetry && isIdempotent(options.method) && wasStale(error))
         this.#dispatch(options, forwarding, false);
-      else if (systemCode(error)?.startsWith('HPE_')) this.#onNotH1(forwarding, error);
+      else if (isNotH1(error)) this.#onNotH1(forwarding, error);
       else forwarding.fail(systemCode(error) === 'UND_ERR_HEADERS_TIMEOUT' ? new SilentError() : error);
     });
     this.#pool.dispatch(options, reply as unknown as Dispatcher.DispatchHandler);
@@ -107,6 +107,14 @@ class Reply {
 
 const NONE: readonly string[] = [];
 const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
+
+/** The answer was not HTTP/1.1, or there was none before the end: what a server of HTTP/2 alone makes of such a request. */
+function isNotH1(error: Error): boolean {
+  // Its code is not always there.
+  if (error instanceof errors.HTTPParserError) return true;
+  const code = systemCode(error);
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET';
+}
 
 /** RFC 9110, section 9.2.2; the others may have done their work before the connection broke. */
 function isIdempotent(method: string): boolean {

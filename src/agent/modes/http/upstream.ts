@@ -95,9 +95,10 @@ export class Upstream {
 
   /** Its answer was not HTTP/1.1; it may be HTTP/2, and nothing but. */
   async #notH1(forwarding: Forwarding, error: unknown): Promise<void> {
-    if ((await this.#protocols.learn(this.#target)) === 'h2') return this.#h2.send(forwarding);
-    this.#protocols.doubt(this.#target);
-    forwarding.fail(error);
+    const known = this.#protocols.speaks(this.#target);
+    if (known) this.#protocols.doubt(this.#target);
+    else if ((await this.#protocols.learn(this.#target)) === 'h2') return this.#h2.send(forwarding);
+    return forwarding.fail(error);
   }
 }
 
