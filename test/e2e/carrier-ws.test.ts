@@ -184,7 +184,7 @@ interface Holder {
 }
 
 /** An identity with a lease over ws that dials by hand. */
-async function holder(): Promise<Holder> {
+async function holder(mode: 'tcp' | 'stream' = 'tcp'): Promise<Holder> {
   const at = await relay({ ports: { tcp: 'any' }, limits: { visitorWaitMs: 5_000 } });
   const channel = await openControl({
     endpoint: { url: at.url, ca: at.ca.certificatePem },
@@ -204,7 +204,7 @@ async function holder(): Promise<Holder> {
       else tickets.push(ticket);
     }
   });
-  await channel.request({ type: 'lease.open', name: 'web', mode: 'tcp', carrier: 'ws', metadata: {} });
+  await channel.request({ type: 'lease.open', name: 'web', mode, carrier: 'ws', metadata: {} });
   return {
     at,
     channel,
@@ -294,6 +294,25 @@ describe('a peer of the relay that shows a ticket', () => {
     expect(await closed).not.toBe(1000);
     // The relay goes on, and asks for another.
     expect(await dial(held, await held.ticket()).opened).toBe(101);
+  });
+
+  it('is given certificate challenges as well: the WebSocket hides them', async () => {
+    const held = await holder('stream');
+    const { ws, opened } = dial(held, await held.ticket());
+    await opened;
+    const started = new Promise<Buffer>((resolve) => ws.once('message', resolve));
+    const visitor = connectTls({
+      host: '127.0.0.1',
+      port: held.at.port,
+      servername: 'web.localhost',
+      ALPNProtocols: ['acme-tls/1'],
+    });
+    onTestFinished(() => void visitor.destroy());
+    visitor.on('error', () => undefined);
+    const said = await started;
+    // The start byte, and a TLS handshake record that names the challenge.
+    expect([...said.subarray(0, 2)]).toEqual([1, 22]);
+    expect(said.includes('acme-tls/1')).toBe(true);
   });
 
   it('may be pinged to death by nobody: answers wait for nothing', async () => {
