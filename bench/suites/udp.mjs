@@ -8,8 +8,8 @@ import { pause } from '../lib/wait.mjs';
 const FLOOD_BYTES = 1_100;
 /** Rates that are tried: each a little above the one before. */
 const RATES = Array.from({ length: 31 }, (_, index) => Math.round(2_000 * 1.17 ** index));
-const WARM_UP = { rate: 20_000, seconds: 2 };
-const MAX_TRIES = 4;
+const WARM_UP = { rate: 20_000, seconds: 1.5 };
+const MAX_TRIES = 3;
 const MAX_LOST = 0.001;
 /** What is on its way still comes. */
 const SETTLE_MS = 150;
@@ -17,7 +17,7 @@ const SETTLE_MS = 150;
 /** There and back: small ones, as a game sends them, far from any limit. */
 const PING = { ping: true, bytes: 200, rate: 250, lateMs: 200 };
 /** A retransmission of TCP's takes this long at times. */
-const LATE_MS = 1_000;
+const LATE_MS = 500;
 
 const VARIANTS = { '': 'udp', ' ws': 'udp.ws' };
 let lastRun = 0;
