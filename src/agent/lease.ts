@@ -178,6 +178,7 @@ export class AgentLease {
       ...traffic,
       ...this.#certificateStatus(),
       target: formatTarget(this.#spec.target),
+      ...routesOf(this.#spec),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
   }
@@ -318,4 +319,9 @@ export class AgentLease {
     this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
   }
+}
+
+function routesOf({ routes }: ServiceSpec): Pick<LeaseStatus, 'routes'> {
+  if (routes.length === 0) return {};
+  return { routes: Object.fromEntries(routes.map(({ prefix, target }) => [prefix, formatTarget(target)])) };
 }

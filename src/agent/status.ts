@@ -44,7 +44,10 @@ export interface LeaseStatus extends PublicAddress {
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */
   dropped?: Readonly<Record<string, number>>;
+  /** In mode http that of the route `/`, or of the first. */
   target: string;
+  /** In mode http: the target of each route. */
+  routes?: Record<string, string>;
   /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
   targetError?: string;
 }

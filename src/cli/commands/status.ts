@@ -51,7 +51,7 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
     lease.phase,
     formatAge(now - Date.parse(lease.since)),
     publicAddress(lease) ?? printable(lease.relay),
-    lease.targetError === undefined ? lease.target : `${lease.target} (down)`,
+    targetOf(lease),
     lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
     String(lease.visitors),
     formatBytes(lease.bytesIn),
@@ -75,6 +75,12 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
       return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
   ];
+}
+
+function targetOf({ target, targetError, routes = {} }: LeaseStatus): string {
+  const count = Object.keys(routes).length;
+  const where = count > 1 ? `${count} routes` : target;
+  return targetError === undefined ? where : `${where} (down)`;
 }
 
 /** What visitors meet while the local service is down. */
