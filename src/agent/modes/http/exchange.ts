@@ -51,11 +51,13 @@ export interface Exchange {
   onGone(gone: () => void): void;
   /**
    * Takes the connection over for another protocol: answers that it is switched to, and gives the stream that
-   * speaks it from now on, or undefined where the visitor has gone.
+   * speaks it from now on, or undefined where the visitor has gone. Throws as `begin` does.
    */
-  switchProtocols?(headers: Headers): Switched | undefined;
+  switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
   /** The protocol to switch to, if the visitor asks for one (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
+  /** It asks for that over HTTP/2, where a WebSocket has no key. */
+  readonly isHttp2: boolean;
 }
 
 /** A stream of bytes to and from a visitor. */
@@ -80,4 +82,9 @@ export function answer(
   exchange.end([]);
   // Read and dropped: what is left unread would reset the connection and take the answer with it.
   exchange.body?.resume();
+}
+
+/** `name` in lower case. */
+export function withoutField(headers: Headers, name: string): string[] {
+  return headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== name);
 }

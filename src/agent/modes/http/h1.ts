@@ -4,7 +4,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
-import { answer, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 import { PAGES, type Page } from './pages.js';
 
 /** HTTP/1.1 and 1.0 towards visitors: node's parser, in its strict form, and what it leaves to its user to refuse. */
@@ -59,7 +59,11 @@ export function createH1(options: H1Options): Server {
     socket.on('error', () => undefined);
     endWith(socket, rawPage(PAGES.methodNotAllowed), bounds.lingerMs);
   });
+  const broken = new WeakSet<Duplex>();
   server.on('clientError', (error, socket: Duplex) => {
+    // The parser complains anew of whatever follows.
+    if (broken.has(socket) && systemCode(error) !== 'ECONNRESET') return;
+    broken.add(socket);
     if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
     else endBroken(socket, error, bounds.lingerMs);
   });
@@ -141,6 +145,7 @@ class H1Exchange implements Exchange {
   readonly body: Readable | undefined;
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
+  readonly isHttp2 = false;
   /** How often the request names its host. */
   readonly hosts: number;
   /** Its target names another host than its header does. */
@@ -204,7 +209,13 @@ class H1Exchange implements Exchange {
   begin(status: number, reason: string, headers: Headers): void {
     // The body was never asked for, and may come or not: nothing can be told apart behind it.
     if (this.expectsContinue && !this.#request.complete) this.#response.shouldKeepAlive = false;
-    this.#response.writeHead(status, reason, headers as string[]);
+    try {
+      this.#response.writeHead(status, reason, headers as string[]);
+    } catch (error) {
+      // Fields are announced that this answer has no place for: it has a length, or the visitor speaks HTTP/1.0.
+      if (systemCode(error) !== 'ERR_HTTP_TRAILER_INVALID') throw error;
+      this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
+    }
     this.begun = true;
     // With the first of the body if that is there already, and alone if it is not.
     queueMicrotask(() => this.#flush());
@@ -261,14 +272,14 @@ class H1Exchange implements Exchange {
     });
   }
 
-  switchProtocols(headers: Headers): Switched | undefined {
+  switchProtocols(headers: Headers, protocol: string): Switched | undefined {
     const { socket } = this.#request;
     if (socket.destroyed || !this.#head) return undefined;
     this.begun = true;
     this.#response.detachSocket(socket);
     let text = 'HTTP/1.1 101 Switching Protocols\r\n';
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    socket.write(`${text}\r\n`, 'latin1');
+    socket.write(`${text}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
     socket.setTimeout(0);
     return { kind: 'socket', socket, head: this.#head };
   }

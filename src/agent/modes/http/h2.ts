@@ -9,7 +9,7 @@ import {
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { HttpBounds } from './bounds.js';
-import { answer, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 import { PAGES, type Page } from './pages.js';
 
 /** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
@@ -43,13 +43,19 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
   const resets = new ResetBudget(bounds);
   let open = 0;
+  // Its timer starts anew whenever something moves.
+  session.setTimeout(bounds.keepAliveMs);
+  session.on('timeout', () => {
+    if (open > 0 || session.closed) session.destroy();
+    else session.close();
+  });
   session.on(
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
-      open++;
+      if (open++ === 0) session.setTimeout(bounds.stalledMs);
       stream.on('error', () => undefined);
       stream.once('close', () => {
-        open--;
+        if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
         // Taken back before it was answered: what the rapid-reset attack does (CVE-2023-44487).
         const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted;
         if (takenBack && !resets.spend()) session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -62,14 +68,6 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     },
   );
   session.on('error', () => undefined);
-  let idleSince = Date.now();
-  session.setTimeout(bounds.keepAliveMs, () => {
-    if (open > 0) {
-      if (Date.now() - idleSince > bounds.stalledMs) session.destroy();
-    } else if (session.closed) session.destroy();
-    else session.close();
-    idleSince = open > 0 ? idleSince : Date.now();
-  });
   return session;
 }
 
@@ -112,6 +110,7 @@ class H2Exchange implements Exchange {
   readonly body: Readable | undefined;
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
+  readonly isHttp2 = true;
   readonly #stream: ServerHttp2Stream;
   readonly #lingerMs: number;
   #receivedTrailers: Headers = [];
@@ -205,7 +204,7 @@ class H2Exchange implements Exchange {
 
   switchProtocols(headers: Headers): Switched | undefined {
     if (this.#stream.destroyed) return undefined;
-    this.#stream.respond({ ...asObject(headers), ':status': 200 });
+    this.#stream.respond({ ...asObject(withoutField(headers, 'sec-websocket-accept')), ':status': 200 });
     this.begun = true;
     return { kind: 'stream', stream: this.#stream };
   }

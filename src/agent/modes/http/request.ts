@@ -40,6 +40,8 @@ const enum Field {
   Cookie,
   Connection,
   Te,
+  Length,
+  Trailer,
 }
 
 /** What becomes of a field, by its name in any spelling: the few spellings that there are, remembered. */
@@ -58,7 +60,8 @@ function classify(name: string): Field {
   if (name === 'cookie') return Field.Cookie;
   if (name === 'connection') return Field.Connection;
   if (name === 'te') return Field.Te;
-  if (name === 'trailer') return Field.Pass;
+  if (name === 'content-length') return Field.Length;
+  if (name === 'trailer') return Field.Trailer;
   // Behind CGI, WSGI and the like `_` and `-` are one.
   const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
   if (name === 'host' || name === 'expect' || CONNECTION_HEADERS.has(name)) return Field.Drop;
@@ -82,18 +85,27 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   const out: string[] = ['Host', route.host ?? authority];
   let cookie: string | undefined;
   let named: string[] | undefined;
+  let announced: string | undefined;
+  let hasLength = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     const field = fieldOf(name);
     if (field === Field.Drop || edited?.names.has(name.toLowerCase())) continue;
     const value = headers[i + 1]!;
     if (field === Field.Pass) out.push(name, value);
+    else if (field === Field.Length) {
+      hasLength = true;
+      out.push(name, value);
+    } else if (field === Field.Trailer)
+      announced = announced === undefined ? value : `${announced}, ${value}`;
     // HTTP/2 sends them one by one, and means one (RFC 9113, 8.2.3).
     else if (field === Field.Cookie) cookie = cookie === undefined ? value : `${cookie}; ${value}`;
     else if (field === Field.Connection) (named ??= []).push(...namedBy(value));
     else if (/(^|[\s,])trailers([\s,;]|$)/i.test(value)) out.push('TE', 'trailers');
   }
   if (cookie !== undefined) out.push('Cookie', cookie);
+  // There is no place for fields behind a body with a length, nor where there is no body (RFC 9110, 6.5).
+  if (announced !== undefined && exchange.body && !hasLength) out.push('Trailer', announced);
   const kept = named?.length ? without(out, new Set(named)) : out;
   kept.push(
     'X-Forwarded-For',
@@ -118,8 +130,7 @@ export function passableTrailers(trailers: Headers): Headers {
   const out: string[] = [];
   for (let i = 0; i < trailers.length; i += 2) {
     const name = trailers[i]!.toLowerCase();
-    const passes = fieldOf(name) === Field.Pass && name !== 'trailer' && !NOT_IN_TRAILERS.has(name);
-    if (passes && name !== 'content-length') out.push(trailers[i]!, trailers[i + 1]!);
+    if (fieldOf(name) === Field.Pass && !NOT_IN_TRAILERS.has(name)) out.push(trailers[i]!, trailers[i + 1]!);
   }
   return out;
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { resetSocket, type SpliceSet } from '../../../net/splice.js';
 import type { HttpBounds } from './bounds.js';
-import type { Switched } from './exchange.js';
+import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
 import { listen } from './upstream-body.js';
@@ -34,31 +34,47 @@ export async function upgrade(
     return forwarding.fail(error);
   }
   if (forwarding.over) return void socket.destroy();
-  const headers = upstreamHeaders(exchange, route);
-  headers.push('Connection', 'Upgrade', 'Upgrade', protocol);
-  // A visitor over HTTP/2 has none (RFC 8441, section 5).
-  const overHttp2 = !headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'sec-websocket-key');
-  if (overHttp2) headers.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'));
-  const request = httpRequest({
-    createConnection: () => socket,
-    method: 'GET',
-    path: upstreamTarget(exchange.target, route),
-    headers,
-    setHost: false,
-    maxHeaderSize: bounds.maxHeadBytes,
-  });
+  let request: ClientRequest;
+  try {
+    request = httpRequest({
+      createConnection: () => socket,
+      method: 'GET',
+      path: upstreamTarget(exchange.target, route),
+      headers: headersFor(forwarding, protocol),
+      setHost: false,
+      maxHeaderSize: bounds.maxHeadBytes,
+    });
+  } catch (error) {
+    socket.destroy();
+    return forwarding.fail(error);
+  }
   listen(request, forwarding, bounds);
   request.once('upgrade', (response: IncomingMessage, upstream: Socket, head: Buffer) => {
+    if (forwarding.over) return void upstream.destroy();
+    let switched: Switched | undefined;
+    try {
+      switched = exchange.switchProtocols?.(forwarding.fields(response.rawHeaders), protocol);
+    } catch (error) {
+      // A field that no visitor's parser may see.
+      upstream.destroy();
+      return forwarding.fail(error);
+    }
     forwarding.switched();
-    const fields = forwarding.fields(response.rawHeaders);
-    const switched = exchange.switchProtocols?.(
-      overHttp2 ? withoutAccept(fields) : [...fields, 'Connection', 'Upgrade', 'Upgrade', protocol],
-    );
     if (head.length > 0) upstream.unshift(head);
     if (switched) join(switched, upstream, splices);
     else upstream.destroy();
   });
   request.end();
+}
+
+function headersFor({ exchange, route }: Forwarding, protocol: string): string[] {
+  const headers = upstreamHeaders(exchange, route);
+  // Over HTTP/2 there is none (RFC 8441, section 5), and one that is there all the same means nothing.
+  const isKeyless = exchange.isHttp2 && protocol.toLowerCase() === 'websocket';
+  const kept = isKeyless ? withoutField(headers, 'sec-websocket-key') : headers;
+  if (isKeyless) kept.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'));
+  kept.push('Connection', 'Upgrade', 'Upgrade', protocol);
+  return kept;
 }
 
 function join(visitor: Switched, upstream: Socket, splices: SpliceSet): void {
@@ -83,8 +99,4 @@ function joinStream(stream: Duplex, upstream: Socket): void {
     if (!stream.readableEnded) resetSocket(upstream);
     else upstream.destroySoon();
   });
-}
-
-function withoutAccept(headers: readonly string[]): string[] {
-  return headers.filter((_, i) => headers[i - (i % 2)]!.toLowerCase() !== 'sec-websocket-accept');
 }

@@ -65,6 +65,8 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
     forwarding.fail(new SilentError());
     request.destroy();
   }
+  // What comes slowly never fills a buffer that could drain.
+  forwarding.exchange.body?.on('data', () => silent.refresh());
   request.on('drain', () => silent.refresh());
   forwarding.exchange.body?.once('end', () => silent.refresh());
   request.once('close', () => {

@@ -19,12 +19,18 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
 const SETTINGS_MS = 1_500;
 const WINDOW_BYTES = 1024 * 1024;
 
+interface Connection {
+  readonly session: ClientHttp2Session;
+  /** Those that are under way. */
+  requests: number;
+}
+
 /** Requests over HTTP/2, all on one connection: in plain text with prior knowledge, or behind TLS by ALPN. */
 export class H2Requests {
   readonly #dial: Dial;
   readonly #isTls: boolean;
   readonly #bounds: HttpBounds;
-  #session: Promise<ClientHttp2Session> | undefined;
+  #session: Promise<Connection> | undefined;
   #destroyed = false;
 
   constructor(target: Target, dial: Dial, bounds: HttpBounds) {
@@ -40,21 +46,21 @@ export class H2Requests {
   destroy(): void {
     this.#destroyed = true;
     this.#session?.then(
-      (session) => session.destroy(),
+      ({ session }) => session.destroy(),
       () => undefined,
     );
   }
 
   async #send(forwarding: Forwarding): Promise<void> {
     try {
-      const session = await this.#connected();
-      if (!forwarding.over) this.#request(session, forwarding);
+      const connection = await this.#connected();
+      if (!forwarding.over) this.#request(connection, forwarding);
     } catch (error) {
       forwarding.fail(error);
     }
   }
 
-  #connected(): Promise<ClientHttp2Session> {
+  #connected(): Promise<Connection> {
     if (this.#session) return this.#session;
     const opening = this.#connect(() => {
       if (this.#session === opening) this.#session = undefined;
@@ -64,13 +70,21 @@ export class H2Requests {
   }
 
   /** `onUnusable` is called once no request can begin on the session, or when there is none. */
-  async #connect(onUnusable: () => void): Promise<ClientHttp2Session> {
+  async #connect(onUnusable: () => void): Promise<Connection> {
     try {
       const session = await this.#open();
+      const connection = { session, requests: 0 };
+      session.setTimeout(this.#bounds.keepAliveMs);
+      session.on('timeout', () => {
+        // A stream may be quiet for as long as it likes, and others begin beside it.
+        if (connection.requests > 0) return;
+        onUnusable();
+        session.close();
+      });
       session.once('goaway', onUnusable);
       session.once('close', onUnusable);
       if (this.#destroyed) session.destroy();
-      return session;
+      return connection;
     } catch (error) {
       onUnusable();
       throw error;
@@ -93,9 +107,6 @@ export class H2Requests {
       maxHeaderListPairs: this.#bounds.maxHeaders + 4,
     });
     session.on('error', () => undefined);
-    session.setTimeout(this.#bounds.keepAliveMs, () => {
-      if (!hasStreams(session)) session.close();
-    });
     try {
       await within(
         new Promise<void>((resolve, reject) => {
@@ -114,7 +125,8 @@ export class H2Requests {
     return session;
   }
 
-  #request(session: ClientHttp2Session, forwarding: Forwarding): void {
+  #request(connection: Connection, forwarding: Forwarding): void {
+    const { session } = connection;
     const { body } = forwarding.exchange;
     let stream: ClientHttp2Stream;
     try {
@@ -125,6 +137,10 @@ export class H2Requests {
     } catch (error) {
       return forwarding.fail(error);
     }
+    connection.requests++;
+    stream.once('close', () => {
+      if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#bounds.keepAliveMs);
+    });
     forwarding.cancelWith(() => stream.close(NGHTTP2_CANCEL));
     hear(stream, forwarding, this.#bounds);
     if (!body) return;
@@ -135,9 +151,15 @@ export class H2Requests {
       if (!forwarding.over) body.resume();
     });
     body.once('end', () => stream.end());
-    stream.once('wantTrailers', () =>
-      stream.sendTrailers(asObject(passableTrailers(forwarding.exchange.trailers()))),
-    );
+    stream.once('wantTrailers', () => {
+      try {
+        stream.sendTrailers(asObject(passableTrailers(forwarding.exchange.trailers())));
+      } catch (error) {
+        // Fields that HTTP/2 has no form for: half a request is none.
+        forwarding.fail(error);
+        stream.close(NGHTTP2_CANCEL);
+      }
+    });
   }
 
   #head({ exchange, route }: Forwarding): OutgoingHttpHeaders {
@@ -195,8 +217,4 @@ function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBou
 
 function withoutStatus(raw: readonly string[]): readonly string[] {
   return raw[0] === ':status' ? raw.slice(2) : raw;
-}
-
-function hasStreams(session: ClientHttp2Session): boolean {
-  return (session.state.nextStreamID ?? 1) > 1 && (session.state.outboundQueueSize ?? 0) > 0;
 }

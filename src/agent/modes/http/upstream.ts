@@ -53,6 +53,15 @@ export class Upstream {
       return forwarding.fail(new BusyError('too many requests at the target'));
     }
     this.#active++;
+    try {
+      this.#start(forwarding);
+    } catch (error) {
+      // Something about the request that no client of ours would write: it must end this request, and nothing else.
+      forwarding.fail(error);
+    }
+  }
+
+  #start(forwarding: Forwarding): void {
     const { body, headers, expectsContinue } = forwarding.exchange;
     if (this.#protocols.speaks(this.#target) === 'h2') this.#h2.send(forwarding);
     else if (body === undefined && !expectsContinue) this.#plain.send(forwarding);
@@ -89,8 +98,12 @@ export class Upstream {
 
   async #sendGrpc(forwarding: Forwarding): Promise<void> {
     const speaks: Speaks | undefined = await this.#protocols.learn(this.#target);
-    if (speaks === 'h2' || speaks === 'both') this.#h2.send(forwarding);
-    else this.#body.send(forwarding);
+    if (speaks === 'h2' || speaks === 'both') return this.#h2.send(forwarding);
+    try {
+      this.#body.send(forwarding);
+    } catch (error) {
+      forwarding.fail(error);
+    }
   }
 
   /** Its answer was not HTTP/1.1; it may be HTTP/2, and nothing but. */

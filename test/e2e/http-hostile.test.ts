@@ -1,0 +1,236 @@
+import { createServer as createH2, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget, type Edge } from '../support/http-edge.js';
+
+/** Requests and answers that no decent client or target sends: they may fail, and nothing else may with them. */
+
+const HEAD = `Host: ${HOST}\r\nConnection: close\r\n`;
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n';
+const WEBSOCKET = `${SWITCHED}Upgrade: websocket\r\n`;
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+/** A target that speaks HTTP/2 alone, in plain text. */
+async function h2cTarget(onStream: (stream: ServerHttp2Stream, path: string) => void): Promise<number> {
+  const server = createH2();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on('session', (session) => sessions.add(session));
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => undefined);
+    onStream(stream, headers[':path'] ?? '');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function h1Target(listener: RequestListener): Promise<number> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Asks for a WebSocket over HTTP/2; resolves with the status. */
+async function webSocketOverH2(at: Edge, headers: Record<string, string> = {}): Promise<unknown> {
+  const session = await h2Visitor(at);
+  const stream = session.request(
+    {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':scheme': 'https',
+      ':path': '/',
+      ':authority': at.host,
+      ...headers,
+    },
+    { endStream: false },
+  );
+  return new Promise((resolve, reject) => {
+    stream.once('response', (answer) => resolve(answer[':status']));
+    stream.once('error', reject);
+  });
+}
+
+/** All that comes until `pattern` has. */
+async function saying(at: Edge, words: string, pattern: RegExp): Promise<string> {
+  const socket = await connectTo(at);
+  let received = '';
+  const heard = new Promise<void>((resolve, reject) => {
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.toString('latin1');
+      if (pattern.test(received)) resolve();
+    });
+    socket.once('close', () => reject(new Error(`closed after: ${received}`)));
+  });
+  socket.write(words);
+  await heard;
+  return received;
+}
+
+describe('a switch of protocols', () => {
+  it('over HTTP/2 may name a key that HTTP/2 has no use for', async () => {
+    const { port, received } = await rawTarget(`${WEBSOCKET}Sec-WebSocket-Accept: x\r\n\r\n`);
+    const key = 'dGhlIHNhbXBsZSBub25jZQ==';
+    expect(await webSocketOverH2(await edge({ '/': port }), { 'sec-websocket-key': key })).toBe(200);
+    // One key, and ours.
+    expect(received[0]!.match(/sec-websocket-key: /gi)).toHaveLength(1);
+    expect(received[0]).not.toContain(key);
+  });
+
+  it('that the target answers with what HTTP/2 cannot say is a bad gateway', async () => {
+    const { port } = await rawTarget(`${WEBSOCKET}ETag: 1\r\nETag: 2\r\n\r\n`);
+    expect(await webSocketOverH2(await edge({ '/': port }))).toBe(502);
+  });
+
+  it('to another protocol is answered as one, and no WebSocket is made of it', async () => {
+    const { port, received } = await rawTarget(`${SWITCHED}Upgrade: tcp\r\n\r\nhello`);
+    const words = `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
+    const answer = await saying(await edge({ '/': port }), words, /hello/);
+    expect(answer).toMatch(/^HTTP\/1.1 101 .*\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nhello$/s);
+    expect(received[0]).not.toMatch(/sec-websocket/i);
+  });
+});
+
+describe('announced trailers that can never come are not announced', () => {
+  it('to the target of a request with a length', async () => {
+    const { port, received } = await rawTarget(OK);
+    const request = `POST / HTTP/1.1\r\n${HEAD}Trailer: X\r\nContent-Length: 3\r\n\r\nabc`;
+    expect(await raw(await edge({ '/': port }), request)).toMatch(/^HTTP\/1.1 200 /);
+    expect(received[0]).toMatch(/\r\n\r\nabc$/);
+    expect(received[0]).not.toMatch(/trailer/i);
+  });
+
+  it('to the target of a WebSocket', async () => {
+    const { port } = await rawTarget(`${WEBSOCKET}\r\n`);
+    const words = `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTrailer: X\r\nSec-WebSocket-Key: a\r\n\r\n`;
+    expect(await saying(await edge({ '/': port }), words, /\r\n\r\n/)).toMatch(/^HTTP\/1.1 101 /);
+  });
+
+  it('to a visitor of HTTP/1.0, and where the answer has a length', async () => {
+    const trailing = await h1Target((_request, response) => {
+      response.setHeader('Trailer', 'X-End');
+      response.write('hello');
+      response.addTrailers({ 'X-End': '1' });
+      response.end();
+    });
+    expect(await raw(await edge({ '/': trailing }), `GET / HTTP/1.0\r\n${HEAD}\r\n`)).toMatch(
+      /^HTTP\/1.1 200 .*\r\n\r\nhello$/s,
+    );
+    const { port } = await rawTarget('HTTP/1.1 200 OK\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nok');
+    expect(await raw(await edge({ '/': port }), `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(
+      /^HTTP\/1.1 200 .*\r\n\r\nok$/s,
+    );
+  });
+});
+
+it('trailers that HTTP/2 cannot say end their request alone', async () => {
+  const port = await h2cTarget((stream) => {
+    stream.resume();
+    stream.once('end', () => {
+      if (stream.destroyed) return;
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    });
+  });
+  const at = await edge({ '/': port });
+  // From here on it is known to speak nothing else.
+  expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
+  const body = '3\r\nabc\r\n0\r\nETag: 1\r\nETag: 2\r\n\r\n';
+  const request = `POST / HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${body}`;
+  expect(await raw(at, request)).toMatch(/^HTTP\/1.1 502 /);
+  expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
+});
+
+describe('time', () => {
+  it('for an answer does not pass while the body still comes, however slowly', async () => {
+    let bytes = 0;
+    const port = await h1Target((request, response) => {
+      request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+      request.on('end', () => response.end(String(bytes)));
+    });
+    const answerMs = 1_000;
+    const at = await edge({ '/': port }, { bounds: { answerMs } });
+    const socket = await connectTo(at);
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write(`POST / HTTP/1.1\r\n${HEAD}Content-Length: 8\r\n\r\n`);
+    let sent = 0;
+    await new Promise<void>((resolve) => {
+      const trickle = setInterval(() => {
+        socket.write('x');
+        if (++sent < 8) return;
+        clearInterval(trickle);
+        resolve();
+      }, answerMs / 4);
+    });
+    await closed;
+    expect(received).toMatch(/^HTTP\/1.1 200 .*\r\n\r\n8$/s);
+  });
+
+  it('on an HTTP/2 connection with nothing on it ends, also after a stream that was quiet for longer', async () => {
+    let finish: (() => void) | undefined;
+    const port = await h1Target((_request, response) => {
+      response.write('a');
+      finish = () => response.end('b');
+    });
+    const keepAliveMs = 200;
+    const session = await h2Visitor(await edge({ '/': port }, { bounds: { keepAliveMs } }));
+    const closed = new Promise((resolve) => session.once('close', resolve));
+    const stream = session.request({ ':path': '/', ':authority': HOST });
+    let body = '';
+    stream.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    const ended = new Promise((resolve) => stream.once('end', resolve));
+    // Past the moment at which it would have been closed without a stream.
+    setTimeout(() => finish?.(), 3 * keepAliveMs);
+    await ended;
+    expect(body).toBe('ab');
+    await closed;
+  });
+
+  it('in which an HTTP/2 target is quiet on one stream costs others nothing', async () => {
+    const waiting: ServerHttp2Stream[] = [];
+    const port = await h2cTarget((stream, path) => {
+      stream.respond({ ':status': 200 });
+      if (path === '/wait') {
+        stream.write('a');
+        waiting.push(stream);
+      } else stream.end('ok');
+    });
+    const keepAliveMs = 100;
+    const at = await edge({ '/': port }, { bounds: { keepAliveMs } });
+    const asked = { ':path': '/', ':authority': at.host };
+    expect(await askH2(await h2Visitor(at), asked)).toMatchObject({ status: 200 });
+    const socket = await connectTo(at);
+    socket.write(`GET /wait HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+    await new Promise((resolve) => socket.once('data', resolve));
+    const [stream] = waiting;
+    let isToldToGo = false;
+    stream!.session!.once('goaway', () => (isToldToGo = true));
+    await new Promise((resolve) => setTimeout(resolve, 4 * keepAliveMs));
+    expect(await askH2(await h2Visitor(at), asked)).toMatchObject({ status: 200 });
+    expect(isToldToGo).toBe(false);
+  });
+});
+
+it('noise behind a request whose answer is under way is heard once', async () => {
+  const port = await h1Target((_request, response) => response.write('hello'));
+  const at = await edge({ '/': port });
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): unknown => warnings.push(warning);
+  process.on('warning', onWarning);
+  onTestFinished(() => void process.off('warning', onWarning));
+  const socket = await connectTo(at);
+  socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  await new Promise((resolve) => socket.once('data', resolve));
+  for (let i = 0; i < 50; i++)
+    await new Promise<void>((resolve) => socket.write('\0noise\r\n\r\n', () => setImmediate(resolve)));
+  expect(warnings).toEqual([]);
+});
