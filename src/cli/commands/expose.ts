@@ -44,13 +44,12 @@ async function desiredOf(context: Context, target: string | undefined, options: 
   const name = options.name ?? (await nameOf(context, typed.join(' ')));
   const urls = options.relay?.map((url) => relayEntry(context, url, options.ca));
   const isPublic = options.relay?.some((url) => !isLocal(url)) ?? false;
-  if (isPublic && !options.tcp)
-    context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
+  const services = exposedServices(name, target, { ...options, isPublic }, context.cwd);
   const document = {
     version: 1,
     ...(urls && { relays: { urls: await Promise.all(urls) } }),
     ...(options.chain !== undefined && { chains: { [EXPOSED_CHAIN]: options.chain.split(',') } }),
-    services: exposedServices(name, target, { ...options, isPublic }, context.cwd),
+    services,
   };
   const result = await loadConfig({
     file: '-',
@@ -59,7 +58,11 @@ async function desiredOf(context: Context, target: string | undefined, options: 
     // JSON is YAML. What was typed is meant as it stands: no variables.
     stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
   });
-  if (result.ok) return result.desired;
+  if (result.ok) {
+    if (Object.values(services).some(({ tls }) => tls === 'acme'))
+      context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
+    return result.desired;
+  }
   const { code, message, hint } = result.problems[0]!;
   throw new PortalError(
     code === 'config_invalid' ? 'usage' : code,
