@@ -234,3 +234,29 @@ it('noise behind a request whose answer is under way is heard once', async () =>
     await new Promise<void>((resolve) => socket.write('\0noise\r\n\r\n', () => setImmediate(resolve)));
   expect(warnings).toEqual([]);
 });
+
+describe('an answer', () => {
+  it('in a transfer coding besides chunked is refused, for nobody would decode it', async () => {
+    const coded = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n';
+    const at = await edge({ '/': (await rawTarget(coded)).port });
+    expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 502 /);
+    const post = `POST / HTTP/1.1\r\n${HEAD}Content-Length: 2\r\n\r\nhi`;
+    expect(await raw(at, post)).toMatch(/^HTTP\/1.1 502 /);
+  });
+
+  it('of 204 has no length, whatever the target says', async () => {
+    const { port } = await rawTarget('HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n');
+    const at = await edge({ '/': port });
+    expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).not.toMatch(/content-length/i);
+    const answer = await askH2(await h2Visitor(at), { ':path': '/', ':authority': at.host });
+    expect(answer).toMatchObject({ status: 204, body: '' });
+  });
+});
+
+it('fields that a target may take for those that frame a message are left out', async () => {
+  const { port, received } = await rawTarget(OK);
+  const twins = 'Content_Length: 1\r\nTransfer_Encoding: chunked\r\nKeep_Alive: 1\r\n';
+  const request = `POST / HTTP/1.1\r\n${HEAD}${twins}Content-Length: 2\r\n\r\nhi`;
+  expect(await raw(await edge({ '/': port }), request)).toMatch(/^HTTP\/1.1 200 /);
+  expect(received[0]).not.toMatch(/content_|transfer|keep_/i);
+});

@@ -1,5 +1,5 @@
 import { PortalError } from '../../../lib/errors.js';
-import { answer, type Exchange, type Headers } from './exchange.js';
+import { answer, withoutField, type Exchange, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from './pages.js';
 import { passableTrailers } from './request.js';
 import { visitorHeaders } from './response.js';
@@ -58,7 +58,10 @@ export class Forwarding {
   head(status: number, reason: string, headers: Headers, ended: boolean): void {
     if (this.#over) return;
     try {
-      this.exchange.begin(status, reason, this.fields(headers), ended);
+      const fields = this.fields(headers);
+      // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
+      const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
+      this.exchange.begin(status, reason, passed, ended);
     } catch (error) {
       // A field that no visitor's parser may see.
       this.fail(error);

@@ -1,4 +1,4 @@
-import { CONNECTION_HEADERS } from '../../../net/http-headers.js';
+import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
 import type { Route } from './routes.js';
 
@@ -65,6 +65,7 @@ function classify(name: string): Field {
   // Behind CGI, WSGI and the like `_` and `-` are one.
   const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
   if (name === 'host' || name === 'expect' || CONNECTION_HEADERS.has(name)) return Field.Drop;
+  if (plain !== name && (CONNECTION_HEADERS.has(plain) || FRAMING_HEADERS.has(plain))) return Field.Drop;
   return plain.startsWith(FORWARDED) || NOT_VISITORS.has(plain) ? Field.Drop : Field.Pass;
 }
 

@@ -1,5 +1,6 @@
 import { CONNECTION_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
+import { UpstreamError } from './dial.js';
 import { isUnder } from './paths.js';
 import { namedBy } from './request.js';
 import { isTargetsDomain, type Route, type RouteTable } from './routes.js';
@@ -35,6 +36,9 @@ function classify(name: string): Rewrite | typeof DROP | undefined {
   return undefined;
 }
 
+/** The one `Transfer-Encoding` whose body is taken apart here; with any other it would reach the visitor still coded. */
+const CHUNKED = /^\s*chunked\s*$/i;
+
 /** The header fields for the visitor: hop-by-hop ones left out, URLs and cookies of the target made public ones. */
 export function visitorHeaders(
   headers: Headers,
@@ -51,6 +55,8 @@ export function visitorHeaders(
     const field = fieldOf(name);
     if (field === DROP) {
       if (name.length === 10 && name.toLowerCase() === 'connection') (named ??= []).push(...namedBy(value));
+      else if (name.length === 17 && !CHUNKED.test(value))
+        throw new UpstreamError('an unknown transfer coding');
     } else if (!edited?.names.has(name.toLowerCase())) {
       out.push(name, field ? field(value, { exchange, route, table }) : value);
     }
