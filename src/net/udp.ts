@@ -40,7 +40,10 @@ export class UdpSocket {
   }
 
   onMessage(take: (payload: Buffer, from: RemoteInfo) => void): void {
-    this.#socket.on('message', take);
+    this.#socket.on('message', (payload, from) => {
+      // Only who forges it sends from port 0; nothing can be sent there, and node throws where one tries.
+      if (from.port !== 0) take(payload, from);
+    });
   }
 
   /** A datagram that the system did not send, or that the peer refused (ICMP). */

@@ -21,12 +21,16 @@ export interface PortWish {
   readonly asked: number | undefined;
   /** The port that this lease had before, if it is known. */
   readonly former: number | undefined;
+  /** Whether this relay listens on it: not worth an attempt. */
+  readonly isOpen: (port: number) => boolean;
   /** Whether a port was somebody else's before, who may come back to it. */
   readonly isTaken: (port: number) => boolean;
 }
 
-/** Ports that fail to open for another reason than being taken: more of them will not help. */
+/** Ports that other programs hold: after so many, more of them will not help. */
 const MAX_ATTEMPTS = 64;
+/** Former holders that are looked up for one lease: the store answers at once, but not ten thousand times. */
+const MAX_LOOKUPS = 1_024;
 
 /**
  * Finds a free port and opens it: the one asked for, else the one the lease had, else one from the range at
@@ -39,7 +43,7 @@ export async function openPort<T extends OpenPort>(
 ): Promise<T> {
   const tried = new Set<number>();
   const attempt = async (port: number): Promise<T | undefined> => {
-    if (tried.has(port)) return undefined;
+    if (tried.has(port) || wish.isOpen(port)) return undefined;
     tried.add(port);
     try {
       return await open(port);
@@ -55,8 +59,11 @@ export async function openPort<T extends OpenPort>(
   }
   if (range === 'any') return open(0);
   const others: number[] = [];
+  let lookups = 0;
   for (const port of everyPort(range)) {
-    if (tried.size >= MAX_ATTEMPTS) break;
+    if (tried.size >= MAX_ATTEMPTS || lookups >= MAX_LOOKUPS) break;
+    if (wish.isOpen(port)) continue;
+    lookups++;
     if (wish.isTaken(port)) others.push(port);
     else {
       const opened = await attempt(port);
@@ -82,11 +89,17 @@ function isWithin(range: PortRange, port: number): boolean {
   return range === 'any' || (port >= range.from && port <= range.to);
 }
 
-/** Every port of the range once, from a random one on. */
+/** Every port of the range once, in an order that is random enough: the first ones are spread over all of it. */
 function* everyPort({ from, to }: { from: number; to: number }): Generator<number> {
   const size = to - from + 1;
   const start = Math.floor(Math.random() * size);
-  for (let index = 0; index < size; index++) yield from + ((start + index) % size);
+  let step = 1 + Math.floor(Math.random() * (size - 1));
+  while (commonDivisor(step, size) > 1) step++;
+  for (let index = 0; index < size; index++) yield from + ((start + index * step) % size);
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** Listens for visitors on a TCP port of their lease's own. */
@@ -135,6 +148,7 @@ export interface PublicPortsOptions {
 /** Gives leases their public ports, and remembers which one each name had. */
 export class PublicPorts {
   readonly #options: PublicPortsOptions;
+  readonly #open: { readonly [kind in PortKind]: Set<number> } = { tcp: new Set(), udp: new Set() };
 
   constructor(options: PublicPortsOptions) {
     this.#options = options;
@@ -146,35 +160,61 @@ export class PublicPorts {
 
   /** Opens a port for `lease`. Throws `capability_missing` or `ports_exhausted`. */
   async open(kind: PortKind, lease: Lease, asked: number | undefined): Promise<OpenPort> {
-    const { store } = this.#options;
-    const { range, listen } = this.#offer(kind);
+    const range = this.#range(kind);
     const opened = await openPort(
       range,
-      { asked, former: store.port(kind, lease.name), isTaken: (port) => this.#isTaken(kind, port, lease) },
-      (port) => listen(lease, port),
+      {
+        asked,
+        former: this.#options.store.port(kind, lease.name),
+        isOpen: (port) => this.#open[kind].has(port),
+        isTaken: (port) => this.#isTaken(kind, port, lease),
+      },
+      (port) => this.#listen(kind, lease, port),
     );
-    await store.rememberPort(kind, lease.name, opened.port);
-    return opened;
+    return this.#remembered(kind, lease, opened);
   }
 
   /** The port `asked` and no other for `lease`, which has one already; undefined when it is not to be had. */
   async move(kind: PortKind, lease: Lease, asked: number): Promise<OpenPort | undefined> {
-    const { range, listen } = this.#offer(kind);
-    if (!isWithin(range, asked) || this.#isTaken(kind, asked, lease)) return undefined;
+    if (!isWithin(this.#range(kind), asked) || this.#isTaken(kind, asked, lease)) return undefined;
+    let opened: OpenPort;
     try {
-      const opened = await listen(lease, asked);
-      await this.#options.store.rememberPort(kind, lease.name, opened.port);
-      return opened;
+      opened = await this.#listen(kind, lease, asked);
     } catch (error) {
       if (UNAVAILABLE.has(systemCode(error) ?? '')) return undefined;
       throw error;
     }
+    return this.#remembered(kind, lease, opened);
   }
 
-  #offer(kind: PortKind): { range: PortRange; listen: (lease: Lease, port: number) => Promise<OpenPort> } {
+  async #listen(kind: PortKind, lease: Lease, at: number): Promise<OpenPort> {
+    const opened = await this.#options.listen[kind]!(lease, at);
+    const { port } = opened;
+    const open = this.#open[kind];
+    open.add(port);
+    return {
+      port,
+      close: () => {
+        open.delete(port);
+        opened.close();
+      },
+    };
+  }
+
+  async #remembered(kind: PortKind, { name }: Lease, opened: OpenPort): Promise<OpenPort> {
+    try {
+      await this.#options.store.rememberPort(kind, name, opened.port);
+      return opened;
+    } catch (error) {
+      // Nobody else knows of it yet.
+      opened.close();
+      throw error;
+    }
+  }
+
+  #range(kind: PortKind): PortRange {
     const range = this.#options.ranges[kind];
-    const listen = this.#options.listen[kind];
-    if (range && listen) return { range, listen };
+    if (range && this.#options.listen[kind]) return range;
     throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
   }
 

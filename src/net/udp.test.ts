@@ -1,0 +1,20 @@
+import { createSocket } from 'node:dgram';
+import { expect, it, onTestFinished } from 'vitest';
+import { UdpSocket } from './udp.js';
+
+it('a datagram of port 0 is nobody to answer, and is not taken: sending there throws', async () => {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  const udp = new UdpSocket(socket);
+  onTestFinished(() => udp.close());
+  const taken: number[] = [];
+  udp.onMessage((payload, { port, address }) => {
+    taken.push(port);
+    udp.send(payload, port, address);
+  });
+  // As the system hands over a forged one: only a raw socket can send it.
+  const from = { address: '127.0.0.1', family: 'IPv4', size: 1 };
+  socket.emit('message', Buffer.from('x'), { ...from, port: 0 });
+  socket.emit('message', Buffer.from('x'), { ...from, port: 9 });
+  expect(taken).toEqual([9]);
+});
