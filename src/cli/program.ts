@@ -180,7 +180,7 @@ function addRelay(program: Command, execute: Execute): void {
   program
     .command('relay')
     .description('run a relay')
-    .option('--domain <name>', 'names are given out below this domain', 'localhost')
+    .addOption(domain('--domain <name>', 'names are given out below this domain').default('localhost'))
     .option('--listen <address>', 'host:port for visitors and agents', '127.0.0.1:8443')
     .addOption(
       port('--public-port <port>', 'the port that visitors use, where a NAT or proxy makes it another'),
@@ -251,6 +251,20 @@ const seconds = (flags: string, description: string): Option =>
     if (!(number > 0 && number <= 86_400))
       throw new InvalidArgumentError('It is a number of seconds above 0.');
     return number;
+  });
+
+const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+/** The last label is no number: it would be an IP address, and nothing is below one. */
+const DOMAIN = new RegExp(`^(${LABEL}\\.)*(?![0-9]+$)${LABEL}$`);
+
+/** As it is compared with what visitors ask for, which TLS and DNS do not tell capitals from. */
+const domain = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((text: string) => {
+    const name = text.toLowerCase().replace(/\.$/, '');
+    // A label and its dot below it are a hostname still.
+    if (!DOMAIN.test(name) || name.length > 253 - 64)
+      throw new InvalidArgumentError('It is a domain, as in relay.example.com.');
+    return name;
   });
 
 const portRange = (flags: string, description: string): Option =>

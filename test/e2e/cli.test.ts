@@ -260,6 +260,8 @@ test('expose and relay check what was typed', async () => {
     ['relay', '--cert', 'a.pem'],
     ['relay', '--cert', 'a.pem', '--key', 'b.pem'],
     ['relay', '--domain', 'relay.example.com'],
+    ['relay', '--domain', 'https://relay.test'],
+    ['relay', '--domain', '127.0.0.1'],
   ]) {
     const { code, stdout } = await person.run(args);
     expect({ args, code, stdout }).toEqual({ args, code: 2, stdout: '' });
