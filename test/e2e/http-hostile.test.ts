@@ -11,6 +11,8 @@ const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n';
 const WEBSOCKET = `${SWITCHED}Upgrade: websocket\r\n`;
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
+
 /** A target that speaks HTTP/2 alone, in plain text. */
 async function h2cTarget(onStream: (stream: ServerHttp2Stream, path: string) => void): Promise<number> {
   const server = createH2();
@@ -259,4 +261,44 @@ it('fields that a target may take for those that frame a message are left out', 
   const request = `POST / HTTP/1.1\r\n${HEAD}${twins}Content-Length: 2\r\n\r\nhi`;
   expect(await raw(await edge({ '/': port }), request)).toMatch(/^HTTP\/1.1 200 /);
   expect(received[0]).not.toMatch(/content_|transfer|keep_/i);
+});
+
+describe('requests one behind another on a connection (pipelining)', () => {
+  it('reach the target one after another, as their order may matter', async () => {
+    let atOnce = 0;
+    let most = 0;
+    const order: string[] = [];
+    const port = await h1Target((request, response) => {
+      order.push(request.url!);
+      most = Math.max(most, ++atOnce);
+      // Time enough for the next to come, if it did.
+      setTimeout(() => {
+        atOnce--;
+        response.end(`<${request.url}>`);
+      }, 50);
+    });
+    const words = `POST /1 HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 2\r\n\r\nhi${get('/2')}${get('/3')}`;
+    const answers = await saying(await edge({ '/': port }), words, /<\/3>/);
+    expect(answers.match(/<\/\d>/g)).toEqual(['</1>', '</2>', '</3>']);
+    expect(order).toEqual(['/1', '/2', '/3']);
+    expect(most).toBe(1);
+  });
+
+  it('may end in a switch of protocols, which waits for its turn', async () => {
+    const { port } = await rawTarget((received, socket) => {
+      if (!received.includes('\r\n\r\n')) return;
+      if (/upgrade/i.test(received)) socket.write(`${WEBSOCKET}\r\nhello`);
+      else setImmediate(() => socket.write(OK));
+    });
+    const upgrade = `GET /2 HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n`;
+    const answers = await saying(await edge({ '/': port }), get('/1') + upgrade, /hello/);
+    expect(answers).toMatch(/^HTTP\/1.1 200 .*\r\n\r\nokHTTP\/1.1 101 .*\r\n\r\nhello$/s);
+  });
+
+  it('without end are no way to fill the memory', async () => {
+    const port = await h1Target(() => undefined);
+    const at = await edge({ '/': port }, { bounds: { maxStreams: 4 } });
+    // Closed, though no answer ever came.
+    expect(await raw(at, get('/').repeat(20))).toBe('');
+  });
 });

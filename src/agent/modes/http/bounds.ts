@@ -8,7 +8,7 @@ export interface HttpBounds {
   readonly maxHeaders: number;
   /** A visitor's connection with no request on it is closed after this. */
   readonly keepAliveMs: number;
-  /** Requests on one HTTP/2 connection at a time. */
+  /** Requests on one HTTP/2 connection at a time, and waiting one behind another on one of HTTP/1.1. */
   readonly maxStreams: number;
   /** HTTP/2 streams that a visitor may take back at once, and then each second, before its connection is ended. */
   readonly resetBurst: number;

@@ -6,6 +6,7 @@ import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
 import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 import { PAGES, type Page } from './pages.js';
+import { Turns } from './turns.js';
 
 /** HTTP/1.1 and 1.0 towards visitors: node's parser, in its strict form, and what it leaves to its user to refuse. */
 
@@ -48,12 +49,23 @@ export function createH1(options: H1Options): Server {
     if (refusal) refuse(exchange, response, refusal);
     else options.serve(exchange);
   };
-  server.on('request', (request, response) => take(request, response, false));
-  server.on('checkContinue', (request, response) => take(request, response, true));
-  server.on('checkExpectation', (request, response) => take(request, response, true));
+  const turns = new Turns(bounds.maxStreams);
+  const inTurn = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void =>
+    turns.take(request.socket, () => {
+      take(request, response, expectsContinue);
+      return response;
+    });
+  server.on('request', (request, response) => inTurn(request, response, false));
+  server.on('checkContinue', (request, response) => inTurn(request, response, true));
+  server.on('checkExpectation', (request, response) => inTurn(request, response, true));
   // The parser has let go of the connection: what follows is answered as the last on it.
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    take(request, responseOn(request, socket as Socket), false, head);
+    socket.on('error', () => socket.destroy());
+    turns.take(socket as Socket, () => {
+      const response = responseOn(request, socket as Socket);
+      take(request, response, false, head);
+      return response;
+    });
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => undefined);
@@ -114,7 +126,6 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
   response.once('finish', () => socket.destroySoon());
-  socket.on('error', () => socket.destroy());
   return response;
 }
 
