@@ -82,6 +82,26 @@ describe('bodies', () => {
     expect(written).toBeLessThan(64);
   });
 
+  it.each(['with a length', 'in chunks'])('arrive byte for byte, short ones too, %s', async (framing) => {
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
+    const { port } = await httpService((request, response) => {
+      const size = Number(request.url!.slice(1));
+      const body = Buffer.alloc(size, bytes);
+      if (framing === 'with a length') response.setHeader('content-length', size);
+      else response.addTrailers({ 'x-end': 'yes' });
+      // What comes a moment later must follow what is held back for it.
+      response.write(body.subarray(0, size / 2));
+      if (size % 3 === 0) response.end(body.subarray(size / 2));
+      else setImmediate(() => response.end(body.subarray(size / 2)));
+    });
+    const at = await edge({ '/': port });
+    for (const size of [1, 2, 255, 256, 3_000, 4_095, 4_096, 4_097, 8_192, 12_000, 70_000]) {
+      const answer = await ask(at, `/${size}`);
+      expect(answer.bytes.equals(Buffer.alloc(size, bytes)), `${size} bytes`).toBe(true);
+      expect(answer.trailers).toEqual(framing === 'in chunks' ? { 'x-end': 'yes' } : {});
+    }
+  });
+
   it('events of a stream arrive one by one', async () => {
     const listeners: ServerResponse[] = [];
     const { port } = await httpService((_request, response) => {

@@ -83,6 +83,7 @@ export interface Answer {
   readonly headers: IncomingMessage['headers'];
   readonly rawHeaders: readonly string[];
   readonly body: string;
+  readonly bytes: Buffer;
   readonly trailers: IncomingMessage['trailers'];
 }
 
@@ -115,6 +116,7 @@ export function ask(
           headers: response.headers,
           rawHeaders: response.rawHeaders,
           body: Buffer.concat(chunks).toString(),
+          bytes: Buffer.concat(chunks),
           trailers: response.trailers,
         }),
       );

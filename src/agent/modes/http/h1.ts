@@ -144,6 +144,9 @@ function rawPage({ status, reason, headers, body }: Page): string {
   return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }
 
+/** Bodies up to this are copied to go out with their head. */
+const SHORT_BYTES = 4 * 1024;
+
 /** A target in absolute form (RFC 9112, section 3.2.2). */
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
 
@@ -166,7 +169,10 @@ class H1Exchange implements Exchange {
   readonly #lingerMs: number;
   readonly #head: Buffer | undefined;
   begun = false;
-  #wrote = false;
+  /** The head is not sent yet. */
+  #flushing = false;
+  /** The first of the body, which is to go out with the head. */
+  #first: Buffer | undefined;
 
   constructor(
     client: Client,
@@ -229,15 +235,29 @@ class H1Exchange implements Exchange {
     }
     this.begun = true;
     // With the first of the body if that is there already, and alone if it is not.
+    this.#flushing = true;
     queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {
-    if (!this.#wrote && !this.#response.writableEnded) this.#response.flushHeaders();
+    if (!this.#flushing) return;
+    this.#flushing = false;
+    if (this.#first) this.#response.write(this.#first);
+    else if (!this.#response.writableEnded) this.#response.flushHeaders();
+    this.#first = undefined;
   }
 
   write(chunk: Buffer): boolean {
-    this.#wrote = true;
+    if (this.#flushing) {
+      // It may be all there is: a head and a short body go out as one.
+      if (!this.#first && chunk.length <= SHORT_BYTES) {
+        this.#first = chunk;
+        return true;
+      }
+      this.#flushing = false;
+      if (this.#first) this.#response.write(this.#first);
+      this.#first = undefined;
+    }
     return this.#response.write(chunk);
   }
 
@@ -251,8 +271,16 @@ class H1Exchange implements Exchange {
       for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
       this.#response.addTrailers(pairs);
     }
-    if (this.body && !this.#request.complete) this.#endEarly();
-    else this.#response.end();
+    if (this.body && !this.#request.complete) {
+      this.#flush();
+      this.#endEarly();
+    } else if (this.#first) {
+      const text = this.#first.toString('latin1');
+      this.#flushing = false;
+      this.#first = undefined;
+      // As text (Latin-1 is any byte as it is) node joins it with the head: one write where there were two.
+      this.#response.end(text, 'latin1');
+    } else this.#response.end();
   }
 
   /** The visitor is still sending: what it sends is dropped, within bounds, so that it gets to read the answer. */

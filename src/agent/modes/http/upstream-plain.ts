@@ -36,6 +36,9 @@ export class PlainRequests {
       path: upstreamTarget(exchange.target, route),
       method: exchange.method,
       headers: upstreamHeaders(exchange, route),
+      // Nothing is asked behind another on one connection, and TLS is `connect`'s: undici need not look into either.
+      blocking: false,
+      servername: 'target',
     };
     this.#dispatch(options, forwarding, true);
   }
