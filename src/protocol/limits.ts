@@ -94,7 +94,7 @@ export const LIMITS = {
 
   /** One lookup of the record that proves a domain. */
   domainLookupMs: 5_000,
-  /** Such lookups at a time. */
+  /** Such lookups at a time; those of who has proven one already are counted for themselves. */
   maxDomainLookups: 64,
   /** A domain that was not proven is not looked up again before this. */
   domainRetryMs: 15_000,

@@ -1,6 +1,6 @@
 import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
@@ -40,6 +40,12 @@ type Finding =
   /** DNS does not answer: nothing is known. */
   | { readonly kind: 'unknown'; readonly reason: string };
 
+interface Line {
+  readonly limit: LimitFunction;
+  /** Lookups under way, by hostname: whoever asks meanwhile waits for the same. */
+  readonly asking: Map<string, Promise<string[]>>;
+}
+
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 /** c-ares' words for: the name is not there, or has no such record. */
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
@@ -52,9 +58,11 @@ export function proofRecord(hostname: string, address: string): string {
 export class DomainProofs {
   readonly #options: DomainOptions;
   readonly #resolver: dns.Resolver;
-  readonly #limit;
-  /** Lookups under way, by hostname: whoever asks meanwhile waits for the same. */
-  readonly #asking = new Map<string, Promise<string[]>>();
+  /**
+   * Those who have proven a domain wait in a line of their own: anyone may ask for names of which DNS is silent, and
+   * would hold them up until their proofs are too old.
+   */
+  readonly #lines: Readonly<Record<'proven' | 'unproven', Line>>;
   /** When each pair of hostname and identity was proven last, or found unproven. */
   readonly #provenAt = new Map<string, number>();
   readonly #refusedAt = new Map<string, { at: number; error: PortalError }>();
@@ -62,7 +70,8 @@ export class DomainProofs {
   constructor(options: DomainOptions) {
     const { bounds, servers } = options;
     this.#options = options;
-    this.#limit = pLimit(bounds.maxDomainLookups);
+    const line = (): Line => ({ limit: pLimit(bounds.maxDomainLookups), asking: new Map() });
+    this.#lines = { proven: line(), unproven: line() };
     this.#resolver = new dns.Resolver({ timeout: Math.ceil(bounds.domainLookupMs / 3), tries: 2 });
     if (servers && servers.length > 0) this.#resolver.setServers([...servers]);
   }
@@ -115,7 +124,8 @@ export class DomainProofs {
 
   async #look(hostname: string, address: string): Promise<Finding> {
     try {
-      const values = await this.#records(hostname);
+      const line = this.#holds(keyOf(hostname, address)) ? 'proven' : 'unproven';
+      const values = await this.#records(hostname, this.#lines[line]);
       const named = values
         .filter((value) => value.startsWith(PROOF_PREFIX))
         .map((value) => value.slice(PROOF_PREFIX.length));
@@ -130,8 +140,8 @@ export class DomainProofs {
     }
   }
 
-  #records(hostname: string): Promise<string[]> {
-    let asking = this.#asking.get(hostname);
+  #records(hostname: string, { limit, asking: lookups }: Line): Promise<string[]> {
+    let asking = lookups.get(hostname);
     if (!asking) {
       const ask = async (): Promise<string[]> => {
         const { domainLookupMs } = this.#options.bounds;
@@ -143,8 +153,8 @@ export class DomainProofs {
         // A long text is cut into strings of 255 bytes, which belong together (RFC 7208 §3.3 says so for SPF).
         return records.map((strings) => strings.join('').trim());
       };
-      asking = this.#limit(ask).finally(() => this.#asking.delete(hostname));
-      this.#asking.set(hostname, asking);
+      asking = limit(ask).finally(() => lookups.delete(hostname));
+      lookups.set(hostname, asking);
     }
     return asking;
   }
