@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { createServer as createH2, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -301,4 +302,21 @@ describe('requests one behind another on a connection (pipelining)', () => {
     // Closed, though no answer ever came.
     expect(await raw(at, get('/').repeat(20))).toBe('');
   });
+});
+
+it('an HTTP/2 visitor who vanishes in the middle leaves nothing behind', async () => {
+  const asked = new EventEmitter();
+  const port = await h1Target((_request, response) => {
+    response.once('close', () => asked.emit('left'));
+    asked.emit('arrived');
+  });
+  const [arrived, left] = [once(asked, 'arrived'), once(asked, 'left')];
+  const at = await edge({ '/': port });
+  const session = await h2Visitor(at);
+  session.request({ ':path': '/', ':authority': at.host }).on('error', () => undefined);
+  await arrived;
+  session.destroy();
+  // The target is told, and nobody is counted any more.
+  await left;
+  await expect.poll(() => at.handler.traffic().visitors).toBe(0);
 });

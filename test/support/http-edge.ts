@@ -46,7 +46,8 @@ export async function edge(
   const remote = { address: options.visitor ?? VISITOR, port: 50_000 };
   const sockets = new Set<Socket>();
   const server = createServer(
-    { ...(await ca.issue([HOST])), ALPNProtocols: ['h2', 'http/1.1'] },
+    // Data connections of a relay are half-open sockets, too.
+    { ...(await ca.issue([HOST])), ALPNProtocols: ['h2', 'http/1.1'], allowHalfOpen: true },
     (socket) => {
       sockets.add(socket);
       handler.visit(socket, { remote, local: { address: '127.0.0.1', port: 443 } });

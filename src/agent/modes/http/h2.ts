@@ -68,6 +68,8 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     },
   );
   session.on('error', () => undefined);
+  // The socket may be half open, and HTTP/2 knows no such thing: who ends one direction has gone.
+  socket.once('end', () => session.destroy());
   return session;
 }
 
