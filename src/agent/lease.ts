@@ -75,6 +75,12 @@ export class AgentLease {
     return this.#held.address;
   }
 
+  /** The public port that was asked for, where the relay had to give another. */
+  get askedPort(): number | undefined {
+    const [asked, given] = [this.#spec.port, this.#held.publicPort];
+    return given === undefined || asked === given ? undefined : asked;
+  }
+
   /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
     return this.#held.id;
@@ -173,7 +179,7 @@ export class AgentLease {
       ...this.#phase.status(),
       ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
-      ...this.#askedPort(),
+      ...(this.askedPort !== undefined && { askedPort: this.askedPort }),
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...traffic,
       ...this.#certificateStatus(),
@@ -181,11 +187,6 @@ export class AgentLease {
       ...routesOf(this.#spec),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
-  }
-
-  #askedPort(): Pick<LeaseStatus, 'askedPort'> {
-    const [asked, given] = [this.#spec.port, this.#held.publicPort];
-    return asked === undefined || given === undefined || asked === given ? {} : { askedPort: asked };
   }
 
   get error(): ErrorSummary | undefined {

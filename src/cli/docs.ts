@@ -110,7 +110,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | event | fields |
 |---|---|
 | \`started\` | pid, file, ca? |
-| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, error? |
+| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error? |
 | \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
 | \`applied\` | revision, opened, updated, replaced, closed, kept: names; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |

@@ -10,7 +10,7 @@ export class Announcer {
     this.#emit = emit;
   }
 
-  lease({ id, address, error, phase, spec, relay }: AgentLease): void {
+  lease({ id, address, askedPort, error, phase, spec, relay }: AgentLease): void {
     this.#emit({
       event: 'lease',
       service: spec.service,
@@ -18,6 +18,7 @@ export class Announcer {
       phase,
       ...(id === undefined ? {} : { lease: id }),
       ...address,
+      ...(askedPort === undefined ? {} : { askedPort }),
       ...(error === undefined ? {} : { error }),
     });
   }

@@ -19,6 +19,8 @@ export type PortalEvent =
       relay: string;
       phase: Phase;
       lease?: string;
+      /** The public port that was asked for, where the relay had to give another. */
+      askedPort?: number;
       error?: ErrorSummary;
     } & PublicAddress)
   | { event: 'ready'; services: Record<string, ServiceAddresses> }

@@ -95,8 +95,9 @@ describe('mode tcp', () => {
 
   it('gives another port where the asked one is taken, and status says so', async () => {
     const taken = await tcpService(() => undefined);
-    const { port, runner } = await published(1, { port: taken });
+    const { port, runner, lease } = await published(1, { port: taken });
     expect(port).not.toBe(taken);
+    expect(lease.askedPort).toBe(taken);
     expect((await runner.status()).leases).toMatchObject([{ phase: 'ready', askedPort: taken }]);
   });
 

@@ -32,7 +32,7 @@ function describeLease(event: Lease, style: Style): string {
   const why = event.error ? `: ${describeError(event.error)}` : '';
   switch (event.phase) {
     case 'ready':
-      return `${service}: ${style.green('ready')} at ${where ?? event.relay}`;
+      return `${service}: ${style.green('ready')} at ${where ?? event.relay}${otherPort(event)}`;
     case 'failed':
       return `${service}: ${style.red('failed')} ${via}${why}`;
     case 'retrying':
@@ -40,6 +40,10 @@ function describeLease(event: Lease, style: Style): string {
     default:
       return `${service}: ${event.phase} ${via}${why}`;
   }
+}
+
+function otherPort({ askedPort }: Lease): string {
+  return askedPort === undefined ? '' : ` (port ${askedPort} was not to be had)`;
 }
 
 /** What the relay gave the lease; a URL, or a public port. */
