@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { createServer as createH2Server } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget } from '../support/http-edge.js';
 import { httpService } from '../support/world.js';
 
@@ -218,6 +219,20 @@ describe('trailers', () => {
     stream.resume();
     const [trailers] = (await once(stream, 'trailers')) as [Record<string, string>];
     expect(trailers['x-sum']).toBe('8');
+  });
+
+  it('follow a body of known length, too, where the target speaks HTTP/2', async () => {
+    const target = createH2Server();
+    target.on('stream', (stream) => {
+      stream.respond({ ':status': 200, 'content-length': 4 }, { waitForTrailers: true });
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'x-sum': '9' }));
+      stream.end('body');
+    });
+    await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void target.close());
+    const at = await edge({ '/': (target.address() as AddressInfo).port });
+    const { body, trailers } = await askH2(await h2Visitor(at), { ':path': '/' });
+    expect({ body, sum: trailers['x-sum'] }).toEqual({ body: 'body', sum: '9' });
   });
 });
 

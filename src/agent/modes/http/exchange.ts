@@ -4,6 +4,9 @@ import type { Socket } from 'node:net';
 /** Name, value, name, value…: header fields as they travel, in their order, a repeated one repeated. */
 export type Headers = readonly string[];
 
+/** What comes after the head of an answer: a body alone is cheaper to send than one that trailers may follow. */
+export type Follows = 'nothing' | 'body' | 'trailers';
+
 /** The visitor's side of a connection, made once and used by each of its requests. */
 export interface Client {
   /** Address the relay saw, as X-Forwarded-For has it. */
@@ -37,9 +40,9 @@ export interface Exchange {
   inform(status: number, headers: Headers): void;
   /**
    * The answer's head. Throws, with nothing sent, when a field cannot be sent as it is.
-   * `ended`: no body follows, and not for the method's or the status' sake.
+   * `follows`: `nothing` where no body does, and not for the method's or the status' sake.
    */
-  begin(status: number, reason: string, headers: Headers, ended: boolean): void;
+  begin(status: number, reason: string, headers: Headers, follows: Follows): void;
   readonly begun: boolean;
   /** False: wait for `onDrain` before the next. */
   write(chunk: Buffer): boolean;
@@ -77,7 +80,12 @@ export function answer(
   body: string,
 ): void {
   const bytes = Buffer.from(body);
-  exchange.begin(status, reason, [...headers, 'Content-Length', String(bytes.length)], bytes.length === 0);
+  exchange.begin(
+    status,
+    reason,
+    [...headers, 'Content-Length', String(bytes.length)],
+    bytes.length === 0 ? 'nothing' : 'body',
+  );
   if (exchange.method !== 'HEAD' && bytes.length > 0) exchange.write(bytes);
   exchange.end([]);
   // Read and dropped: what is left unread would reset the connection and take the answer with it.

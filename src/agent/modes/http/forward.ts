@@ -1,5 +1,5 @@
 import { PortalError } from '../../../lib/errors.js';
-import { answer, withoutField, type Exchange, type Headers } from './exchange.js';
+import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from './pages.js';
 import { passableTrailers } from './request.js';
 import { visitorHeaders } from './response.js';
@@ -54,14 +54,13 @@ export class Forwarding {
     if (!this.#over) this.exchange.inform(status, this.fields(headers));
   }
 
-  /** `ended`: nothing follows, neither body nor trailers. */
-  head(status: number, reason: string, headers: Headers, ended: boolean): void {
+  head(status: number, reason: string, headers: Headers, follows: Follows): void {
     if (this.#over) return;
     try {
       const fields = this.fields(headers);
       // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
-      this.exchange.begin(status, reason, passed, ended);
+      this.exchange.begin(status, reason, passed, follows);
     } catch (error) {
       // A field that no visitor's parser may see.
       this.fail(error);

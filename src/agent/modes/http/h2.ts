@@ -9,7 +9,15 @@ import {
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { HttpBounds } from './bounds.js';
-import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import {
+  answer,
+  withoutField,
+  type Client,
+  type Exchange,
+  type Follows,
+  type Headers,
+  type Switched,
+} from './exchange.js';
 import { PAGES, type Page } from './pages.js';
 
 /** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
@@ -157,14 +165,14 @@ class H2Exchange implements Exchange {
     }
   }
 
-  begin(status: number, _reason: string, headers: Headers, ended: boolean): void {
+  begin(status: number, _reason: string, headers: Headers, follows: Follows): void {
     if (this.#stream.destroyed) return;
     const fields = asObject(headers);
     fields[':status'] = status;
-    // Fields may follow any body; where the stream ends with the head, none can.
-    this.#stream.respond(fields, { endStream: ended, waitForTrailers: !ended });
+    const waitForTrailers = follows === 'trailers';
+    this.#stream.respond(fields, { endStream: follows === 'nothing', waitForTrailers });
     this.begun = true;
-    if (!ended) {
+    if (waitForTrailers) {
       this.#stream.once('wantTrailers', () => {
         try {
           this.#stream.sendTrailers(asObject(this.#trailers));

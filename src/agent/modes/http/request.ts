@@ -125,6 +125,13 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   return ours;
 }
 
+export function hasContentLength(headers: Headers): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length === 14 && headers[i]!.toLowerCase() === 'content-length') return true;
+  }
+  return false;
+}
+
 /** Trailing fields that may go on, in either direction. */
 export function passableTrailers(trailers: Headers): Headers {
   if (trailers.length === 0) return trailers;

@@ -1,8 +1,8 @@
 import { CONNECTION_HEADERS } from '../../../net/http-headers.js';
-import type { Exchange, Headers } from './exchange.js';
+import type { Exchange, Follows, Headers } from './exchange.js';
 import { UpstreamError } from './dial.js';
 import { isUnder } from './paths.js';
-import { namedBy } from './request.js';
+import { hasContentLength, namedBy } from './request.js';
 import { isTargetsDomain, type Route, type RouteTable } from './routes.js';
 
 /** What is sent to the visitor of a target's answer. */
@@ -38,6 +38,11 @@ function classify(name: string): Rewrite | typeof DROP | undefined {
 
 /** The one `Transfer-Encoding` whose body is taken apart here; with any other it would reach the visitor still coded. */
 const CHUNKED = /^\s*chunked\s*$/i;
+
+/** What comes after such a head over HTTP/1.1, where only a body in chunks can have trailers (RFC 9112, 7.1.2). */
+export function followingH1(headers: Headers): Follows {
+  return hasContentLength(headers) ? 'body' : 'trailers';
+}
 
 /** The header fields for the visitor: hop-by-hop ones left out, URLs and cookies of the target made public ones. */
 export function visitorHeaders(

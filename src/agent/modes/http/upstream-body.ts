@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
-import { passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { hasContentLength, passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { followingH1 } from './response.js';
 
 /** A connection is not used again after this: a request with a body cannot be sent twice. */
 const REUSE_MS = 1_000;
@@ -22,7 +23,7 @@ export class BodyRequests {
     const { exchange, route } = forwarding;
     const { body } = exchange;
     const headers = upstreamHeaders(exchange, route);
-    if (body && !hasLength(headers)) headers.push('Transfer-Encoding', 'chunked');
+    if (body && !hasContentLength(headers)) headers.push('Transfer-Encoding', 'chunked');
     if (exchange.expectsContinue) headers.push('Expect', '100-continue');
     const request = httpRequest({
       agent: this.#agent,
@@ -85,7 +86,8 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
     request.off('error', onError);
     request.on('error', () => undefined);
     response.setTimeout(bounds.stalledMs, () => response.destroy());
-    forwarding.head(response.statusCode ?? 502, response.statusMessage ?? '', response.rawHeaders, false);
+    const { statusCode = 502, statusMessage = '', rawHeaders } = response;
+    forwarding.head(statusCode, statusMessage, rawHeaders, followingH1(rawHeaders));
     response.on('data', (chunk: Buffer) => {
       if (forwarding.data(chunk)) return;
       response.pause();
@@ -113,13 +115,6 @@ export function addTrailers(request: ClientRequest, received: readonly string[])
   const pairs: [string, string][] = [];
   for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
   request.addTrailers(pairs);
-}
-
-function hasLength(headers: readonly string[]): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.length === 14 && headers[i]!.toLowerCase() === 'content-length') return true;
-  }
-  return false;
 }
 
 class TargetAgent extends Agent {

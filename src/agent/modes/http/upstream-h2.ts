@@ -200,7 +200,7 @@ function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBou
     clearTimeout(silent);
     stream.setTimeout(bounds.stalledMs, () => stream.close(NGHTTP2_CANCEL));
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended);
+    forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended ? 'nothing' : 'trailers');
     stream.on('data', (chunk: Buffer) => {
       if (forwarding.data(chunk)) return;
       stream.pause();

@@ -5,6 +5,7 @@ import type { HttpBounds } from './bounds.js';
 import { dialBack, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
+import { followingH1 } from './response.js';
 
 /** Requests without a body, over kept-alive HTTP/1.1 connections: undici's pool, at its lowest level. */
 export class PlainRequests {
@@ -84,7 +85,7 @@ class Reply {
     }
     this.#began = true;
     this.#resume = resume;
-    this.#forwarding.head(status, reason, headers, false);
+    this.#forwarding.head(status, reason, headers, followingH1(headers));
     // Such a Content-Length is of a body that does not come; undici waits for it all the same (RFC 9110, 8.6).
     if (status === 304 || status === 204) this.#forwarding.end(NONE);
     return true;
