@@ -4,6 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget, type Edge } from '../support/http-edge.js';
+import { wire } from '../support/wire.js';
 
 /** Requests and answers that no decent client or target sends: they may fail, and nothing else may with them. */
 
@@ -319,4 +320,23 @@ it('an HTTP/2 visitor who vanishes in the middle leaves nothing behind', async (
   // The target is told, and nobody is counted any more.
   await left;
   await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+});
+
+it('an HTTP/2 visitor who freezes with a request open is asked, and let go; one who only waits stays', async () => {
+  const port = await h1Target((request, response) => {
+    if (request.url === '/wait') response.writeHead(200).write('begun');
+  });
+  const at = await edge({ '/': port }, { bounds: { pingMs: 200 } });
+  const way = await wire(() => at.port);
+  const frozen = await h2Visitor({ ...at, port: way.port });
+  const waiting = await h2Visitor(at);
+  for (const session of [frozen, waiting]) {
+    const stream = session.request({ ':path': '/wait', ':authority': at.host });
+    stream.on('error', () => undefined);
+    await once(stream, 'data');
+  }
+  expect(at.handler.traffic().visitors).toBe(2);
+  way.freeze();
+  await expect.poll(() => at.handler.traffic().visitors, { timeout: 5_000 }).toBe(1);
+  expect(waiting.closed).toBe(false);
 });

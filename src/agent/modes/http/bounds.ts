@@ -8,6 +8,8 @@ export interface HttpBounds {
   readonly maxHeaders: number;
   /** A visitor's connection with no request on it is closed after this. */
   readonly keepAliveMs: number;
+  /** A visitor's HTTP/2 connection on which nothing moved for this long is asked whether anybody is there; as long again for the answer. */
+  readonly pingMs: number;
   /** Requests on one HTTP/2 connection at a time, and waiting one behind another on one of HTTP/1.1. */
   readonly maxStreams: number;
   /** HTTP/2 streams that a visitor may take back at once, and then each second, before its connection is ended. */
@@ -28,6 +30,7 @@ export const HTTP_BOUNDS: HttpBounds = {
   maxHeadBytes: 32 * 1024,
   maxHeaders: 200,
   keepAliveMs: 60_000,
+  pingMs: 60_000,
   maxStreams: 128,
   resetBurst: 200,
   resetsPerSecond: 50,

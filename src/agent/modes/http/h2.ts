@@ -51,16 +51,18 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
   const resets = new ResetBudget(bounds);
   let open = 0;
+  const liveness = new Liveness(session, socket, bounds);
   // Its timer starts anew whenever something moves.
   session.setTimeout(bounds.keepAliveMs);
   session.on('timeout', () => {
-    if (open > 0 || session.closed) session.destroy();
+    if (open > 0) liveness.check();
+    else if (session.closed) session.destroy();
     else session.close();
   });
   session.on(
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
-      if (open++ === 0) session.setTimeout(bounds.stalledMs);
+      if (open++ === 0) session.setTimeout(bounds.pingMs);
       stream.on('error', () => undefined);
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
@@ -79,6 +81,41 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   // The socket may be half open, and HTTP/2 knows no such thing: who ends one direction has gone.
   socket.once('end', () => session.destroy());
   return session;
+}
+
+/** A ping and its answer, with what TLS and HTTP/2 put around them, are less than this. */
+const PING_BYTES = 256;
+
+/**
+ * Whether a visitor with a quiet request is still there. A connection that nghttp2 does not read at the moment, for
+ * it waits to write, tells nobody that its other end is gone; one that is written to does.
+ */
+class Liveness {
+  readonly #session: ServerHttp2Session;
+  readonly #socket: TLSSocket;
+  readonly #bounds: HttpBounds;
+  #isAsked = false;
+  #quietMs = 0;
+  #moved = 0;
+
+  constructor(session: ServerHttp2Session, socket: TLSSocket, bounds: HttpBounds) {
+    this.#session = session;
+    this.#socket = socket;
+    this.#bounds = bounds;
+  }
+
+  /** Nothing moved for `pingMs`, but a ping perhaps. */
+  check(): void {
+    const { pingMs, stalledMs } = this.#bounds;
+    const moved = this.#socket.bytesRead + this.#socket.bytesWritten;
+    this.#quietMs = moved - this.#moved > PING_BYTES ? 0 : this.#quietMs + pingMs;
+    this.#moved = moved;
+    if (this.#isAsked || this.#quietMs > stalledMs) return this.#session.destroy();
+    this.#isAsked = true;
+    this.#session.ping((error) => (this.#isAsked = error !== null));
+    // A timer that went off waits for something to move; there may be nothing.
+    this.#session.setTimeout(pingMs);
+  }
 }
 
 /** How many streams a visitor may still take back: so many at once, and so many more each second. */
