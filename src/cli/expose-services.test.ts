@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { exposedServices, type ExposeFlags } from './expose-services.js';
 
 const services = (target: string | undefined, flags: ExposeFlags = {}) =>
-  exposedServices('app', target, flags, '/work');
+  exposedServices('app', target, flags, '/project');
 
 describe('what the flags of expose make', () => {
   it.each<[string, string | undefined, ExposeFlags, object]>([
     ['a stream', '3000', {}, { app: { name: 'app', target: '127.0.0.1:3000' } }],
-    ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/work/a.sock' } }],
+    ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/project/a.sock' } }],
     [
       'a TCP port',
       'localhost:25565',
