@@ -8,6 +8,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
     pool: 'forks',
+    reporters: ['default', './test/support/skips.ts'],
     globalSetup: ['test/support/build.ts', 'test/support/peers.ts'],
   },
 });
