@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { endWith } from '../net/last-words.js';
+import { notRunning, notTrusted, rawPage } from './pages.js';
 
 /** How long a visitor of a dead service may take to say what it wants, and to read the answer. */
 const FIRST_BYTES_MS = 5_000;
@@ -13,11 +14,12 @@ const COULD_BE_HTTP = /^[A-Z][A-Z-]{0,19}( |$)/;
  * Owns the socket from here on.
  */
 export function answerUnavailable(socket: Socket, service: string, { code }: { code: string }): void {
+  const page = code === 'target_untrusted' ? notTrusted(service) : notRunning(service);
   let head = '';
   const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
   const onData = (chunk: Buffer): void => {
     head += chunk.toString('latin1', 0, MAX_HEAD_BYTES);
-    if (REQUEST_LINE.test(head)) finish(page(service, code, head.startsWith('HEAD ')));
+    if (REQUEST_LINE.test(head)) finish(rawPage(page, head.startsWith('HEAD ')));
     else if (head.length >= MAX_HEAD_BYTES || !COULD_BE_HTTP.test(head)) finish(undefined);
   };
   const finish = (answer: string | undefined): void => {
@@ -30,34 +32,4 @@ export function answerUnavailable(socket: Socket, service: string, { code }: { c
   socket.once('close', () => clearTimeout(timer));
   socket.once('end', () => socket.destroy());
   socket.on('data', onData);
-}
-
-function page(service: string, code: string, headOnly: boolean): string {
-  // What is wrong, and nothing of where the service is.
-  const isUntrusted = code === 'target_untrusted';
-  const status = isUntrusted ? '502 Bad Gateway' : '503 Service Unavailable';
-  const [state, reason] = isUntrusted
-    ? ['cannot be reached safely', 'the certificate of the service behind it is not trusted']
-    : ['is not running', 'the service behind it does not answer'];
-  // The name is one DNS label or a checked key; escaped all the same, it comes out of a file.
-  const name = service.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
-  const body = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="3"><meta name="color-scheme" content="light dark">
-<title>${name} ${state}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}</style>
-<h1>${name} ${state}</h1>
-<p>The tunnel is up, but ${reason}. This page tries again by itself.</p>
-</html>
-`;
-  const headers = [
-    `HTTP/1.1 ${status}`,
-    'Content-Type: text/html; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Retry-After: 3',
-    'Cache-Control: no-store',
-    'X-Robots-Tag: noindex',
-    'Connection: close',
-  ];
-  return `${headers.join('\r\n')}\r\n\r\n${headOnly ? '' : body}`;
 }

@@ -1,6 +1,6 @@
 import { PortalError } from '../../../lib/errors.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
-import { notRunning, notTrusted, PAGES, type Page } from './pages.js';
+import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
 import { passableTrailers } from './request.js';
 import { visitorHeaders } from './response.js';
 import type { Route, RouteTable } from './routes.js';

@@ -5,7 +5,7 @@ import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
 import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
-import { PAGES, type Page } from './pages.js';
+import { PAGES, rawPage, type Page } from '../../pages.js';
 import { Turns } from './turns.js';
 
 /** HTTP/1.1 and 1.0 towards visitors: node's parser, in its strict form, and what it leaves to its user to refuse. */
@@ -137,12 +137,6 @@ function pageOf(error: Error): Page {
 }
 
 const REQUEST_TIMEOUT: Page = { ...PAGES.badRequest, status: 408, reason: 'Request Timeout' };
-
-function rawPage({ status, reason, headers, body }: Page): string {
-  let head = `HTTP/1.1 ${status} ${reason}\r\n`;
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
-}
 
 /** Bodies up to this are copied to go out with their head. */
 const SHORT_BYTES = 4 * 1024;

@@ -18,7 +18,7 @@ import {
   type Headers,
   type Switched,
 } from './exchange.js';
-import { PAGES, type Page } from './pages.js';
+import { PAGES, type Page } from '../../pages.js';
 
 /** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
 

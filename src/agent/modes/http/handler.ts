@@ -13,7 +13,7 @@ import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1 } from './h1.js';
 import { serveH2 } from './h2.js';
-import { PAGES, type Page } from './pages.js';
+import { PAGES, type Page } from '../../pages.js';
 import { isWellFormed } from './paths.js';
 import { describeRoute, RouteTable } from './routes.js';
 import { isPassed, upgrade } from './upgrade.js';

@@ -116,3 +116,10 @@ export const PAGES = {
     'HTTP/1.1, HTTP/1.0 and HTTP/2 are spoken here.',
   ),
 } as const;
+
+/** A page as the bytes of an HTTP/1.1 answer, the last on its connection. */
+export function rawPage({ status, reason, headers, body }: Page, headOnly = false): string {
+  let head = `HTTP/1.1 ${status} ${reason}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${headOnly ? '' : body}`;
+}
