@@ -1,6 +1,7 @@
 import type { TlsSpec } from '../certificates/spec.js';
 import { formatTarget, type Target } from '../net/target.js';
 
+export { kindOf, type LeaseKind } from '../protocol/kind.js';
 export type { TlsSpec } from '../certificates/spec.js';
 
 /** What the agent is asked to run: plain data, comparable field by field, free of anything read from disk. */
@@ -82,16 +83,6 @@ export interface ServiceSpec {
 /** A relay's key in maps and events: its origin, or `embedded:PORT` with the port as configured. */
 export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
-}
-
-/**
- * What a relay tells leases of one name apart by: modes of one kind share the public port, the hostname and the
- * lease, so that a service may change between them in place.
- */
-export type LeaseKind = 'tls' | 'tcp' | 'udp';
-
-export function kindOf(mode: Mode): LeaseKind {
-  return mode === 'tcp' || mode === 'udp' ? mode : 'tls';
 }
 
 /** Every local service that `spec` leads to, each once. */

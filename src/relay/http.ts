@@ -8,7 +8,7 @@ import { createServer as createHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
 import { socketBelow } from '../net/splice.js';
 import { WsSocket } from '../net/ws-socket.js';
@@ -64,11 +64,20 @@ export interface HttpSurfaceOptions {
 }
 
 const MIN_VERSION = 'TLSv1.2';
-/** Not in the types of `ws` yet. */
-const CLOSE_TIMEOUT = { closeTimeout: LIMITS.closeMs };
 const ABOUT = `This is a Portal relay. It passes TLS connections on to the agents that hold names here; it cannot read them.
 Its descriptor: ${PATHS.relay}
 `;
+
+/** Upgrades to WebSockets of one subprotocol. */
+function upgrades(subprotocol: string, options: ServerOptions): WebSocketServer {
+  // `closeTimeout` is not in the types of `ws` yet.
+  const common = { noServer: true, perMessageDeflate: false, closeTimeout: LIMITS.closeMs };
+  return new WebSocketServer({
+    ...common,
+    ...options,
+    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+  });
+}
 
 export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   const bounds = {
@@ -79,30 +88,9 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     maxHeaderSize: 16 * 1024,
     maxRequestsPerSocket: 100,
   };
-  const websockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: LIMITS.maxControlMessageBytes,
-    ...CLOSE_TIMEOUT,
-    handleProtocols: (offered) => (offered.has(CONTROL_SUBPROTOCOL) ? CONTROL_SUBPROTOCOL : false),
-  });
-
-  const datagrams = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: LIMITS.maxFramesBytes,
-    ...CLOSE_TIMEOUT,
-    handleProtocols: (offered) => (offered.has(DATAGRAMS_SUBPROTOCOL) ? DATAGRAMS_SUBPROTOCOL : false),
-  });
-
-  const data = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: LIMITS.maxDataMessageBytes,
-    autoPong: false,
-    ...CLOSE_TIMEOUT,
-    handleProtocols: (offered) => (offered.has(DATA_SUBPROTOCOL) ? DATA_SUBPROTOCOL : false),
-  });
+  const websockets = upgrades(CONTROL_SUBPROTOCOL, { maxPayload: LIMITS.maxControlMessageBytes });
+  const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
+  const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
 
   const secure = createHttps(
     {

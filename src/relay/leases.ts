@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
 import { plainHostname, type DomainProofs } from './domains.js';
 import { hostnameFor } from './names.js';
-import type { OpenPort, PortKind, PublicPorts } from './ports.js';
+import type { OpenPort, PublicPorts } from './ports.js';
 import type { Reservations } from './reservations.js';
 import { WaitingLine } from './visitors.js';
 
@@ -17,7 +18,7 @@ export interface Lease {
   /** It is outside the relay's domain, and its identity's by proof. */
   readonly isOwnDomain: boolean;
   /** Leases of different kinds may have the same name: they share neither hostname nor port. */
-  readonly kind: 'tls' | PortKind;
+  readonly kind: LeaseKind;
   /** Address of the identity it belongs to. */
   readonly address: string;
   carrier: WireCarrier;
@@ -303,10 +304,6 @@ export class LeaseRegistry {
     lease.port?.close();
     lease.waiting.clear();
   }
-}
-
-function kindOf(mode: FromAgent<'lease.open'>['mode']): Lease['kind'] {
-  return mode === 'tcp' || mode === 'udp' ? mode : 'tls';
 }
 
 /** A hostname has no space in it, so the kinds never meet. */
