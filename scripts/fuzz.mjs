@@ -198,7 +198,13 @@ async function loadControlMessage() {
 }
 
 const CONTROL_MESSAGES = [
-  { type: 'hello', protocol: 1, agent: { instance: 'i', version: '1' }, address: `0x${'aB'.repeat(20)}` },
+  {
+    type: 'hello',
+    protocol: 1,
+    agent: { instance: 'i', version: '1' },
+    address: `0x${'aB'.repeat(20)}`,
+    nonce: 'ab'.repeat(16),
+  },
   { type: 'prove', signature: `0x${'1b'.repeat(65)}` },
   { type: 'lease.open', id: 1, name: 'web', mode: 'stream', carrier: 'raw', metadata: { owner: 'team' } },
   { type: 'lease.close', id: 2, lease: 'l' },

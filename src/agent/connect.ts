@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
@@ -7,6 +8,7 @@ import { checkChallenge } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent } from '../protocol/messages.js';
+import { verifyRelay } from '../protocol/relay-proof.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
 
@@ -19,11 +21,15 @@ export interface ControlOptions {
   readonly signal: AbortSignal;
 }
 
-/** Connects, proves the identity, and resolves with the channel once the relay said `welcome`. */
+/**
+ * Connects, proves the identity, and resolves with the channel once the relay said `welcome`, proved its own key and
+ * was found to be the one that is trusted. Throws `relay_untrusted` where it is not.
+ */
 export async function openControl(options: ControlOptions): Promise<ControlChannel> {
   const { endpoint, signal } = options;
   const url = new URL(PATHS.control, endpoint.url);
   url.protocol = 'wss:';
+  const nonce = randomBytes(16).toString('hex');
   let socket: TLSSocket | undefined;
   const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], {
     perMessageDeflate: false,
@@ -35,11 +41,14 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   });
   try {
     const welcome = await within(
-      handshake(ws, options),
+      handshake(ws, options, nonce),
       LIMITS.handshakeMs,
       `the handshake with ${endpoint.url}`,
       signal,
     );
+    if (!welcome.relay || !socket)
+      throw new PortalError('protocol', `${endpoint.url} did not prove its own key`);
+    await endpoint.trust?.(verifyRelay(welcome.relay, { url: endpoint.url, nonce, socket }));
     // From here on the channel listens alone.
     ws.removeAllListeners();
     // Behind a proxy nobody tells it.
@@ -53,7 +62,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
 }
 
 /** hello → challenge → prove → welcome. */
-function handshake(ws: WebSocket, options: ControlOptions): Promise<Welcome> {
+function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promise<Welcome> {
   const { identity, instance, version, endpoint } = options;
   const authority = new URL(endpoint.url).host;
   return new Promise((resolve, reject) => {
@@ -73,6 +82,7 @@ function handshake(ws: WebSocket, options: ControlOptions): Promise<Welcome> {
         protocol: PROTOCOL_VERSION,
         agent: { instance, version },
         address: identity.address,
+        nonce,
       });
     });
     ws.on('message', (data: Buffer) => {

@@ -33,6 +33,8 @@ export interface RelayEndpoint {
   readonly ca?: string;
   /** URL of the HTTP proxy that leads to it. */
   readonly proxy?: string;
+  /** Told the address of the relay's own key, once it is proven; throws when it is not the one that is trusted. */
+  readonly trust?: (address: string) => void | Promise<void>;
 }
 
 /**

@@ -18,7 +18,15 @@ export type RelaySpec =
       /** Nobody asked for this very port: if it is taken, any other will do. */
       readonly orAnyPort?: true;
     }
-  | { readonly kind: 'url'; readonly url: string; readonly caFile?: string };
+  | UrlRelay
+  /** The first of `hops`, reached through the others: visitors' side first, two of them or three. */
+  | { readonly kind: 'chain'; readonly hops: readonly UrlRelay[] };
+
+export interface UrlRelay {
+  readonly kind: 'url';
+  readonly url: string;
+  readonly caFile?: string;
+}
 
 /** Where one path of an http service goes. */
 export interface RouteSpec {
@@ -80,8 +88,12 @@ export interface ServiceSpec {
   readonly relays: readonly RelaySpec[];
 }
 
-/** A relay's key in maps and events: its origin, or `embedded:PORT` with the port as configured. */
+/**
+ * A relay's key in maps and events: its origin, `embedded:PORT` with the port as configured, or a chain's origins as
+ * `--chain` takes them, visitors' side first.
+ */
 export function relayKey(relay: RelaySpec): string {
+  if (relay.kind === 'chain') return relay.hops.map(relayKey).join(',');
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
 }
 

@@ -135,6 +135,11 @@ export const ERRORS = {
     remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
     exit: 1,
   },
+  descriptor_invalid: {
+    title: "A relay's descriptor is not valid",
+    remedy: 'Its operator has to look; a descriptor that was changed on the way is not to be trusted.',
+    exit: 1,
+  },
   target_down: {
     title: 'The local service does not answer',
     remedy: 'Start it, or correct `target`. Visitors are told meanwhile; nothing has to be started again.',

@@ -11,6 +11,8 @@ const id = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } as 
 const short = { type: 'string', minLength: 1, maxLength: 200 } as const;
 const hostname = { type: 'string', minLength: 1, maxLength: 253 } as const;
 const address = { type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' } as const;
+/** EIP-191, 65 bytes. */
+const signature = { type: 'string', pattern: '^0x[0-9a-fA-F]{130}$' } as const;
 const metadata = {
   type: 'object',
   maxProperties: LIMITS.maxMetadataEntries,
@@ -49,13 +51,13 @@ export const AGENT_MESSAGES = {
         additionalProperties: false,
       },
       address,
+      /** The relay is to prove its own key, over this. */
+      nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
     },
     ['protocol', 'agent', 'address'] as const,
   ),
   /** The signature over the challenge's text (EIP-191 personal_sign, 65 bytes, hex). */
-  prove: message('prove', { signature: { type: 'string', pattern: '^0x[0-9a-fA-F]{130}$' } }, [
-    'signature',
-  ] as const),
+  prove: message('prove', { signature }, ['signature'] as const),
   /** Asks for a lease. Asking for one that this identity holds already returns the same. */
   'lease.open': message(
     'lease.open',
@@ -102,6 +104,13 @@ export const RELAY_MESSAGES = {
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
       graceMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
+      /** The relay's own key, proven over the nonce of `hello`. */
+      relay: {
+        type: 'object',
+        properties: { address, signature },
+        required: ['address', 'signature'],
+        additionalProperties: false,
+      },
     },
     ['session', 'domain', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs', 'graceMs'] as const,
   ),

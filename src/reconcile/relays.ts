@@ -80,6 +80,8 @@ class PooledRelay {
         ...(proxy !== undefined && { proxy }),
       };
     }
+    if (this.#spec.kind === 'chain')
+      throw new PortalError('not_supported', 'chains of relays are not supported yet');
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
   }

@@ -7,7 +7,8 @@ import type { DropReason } from '../protocol/datagrams/drops.js';
 import { LIMITS } from '../protocol/limits.js';
 import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
-import { signDescriptor, type RelayDescriptor } from './descriptor.js';
+import type { SignedDescriptor } from '../protocol/descriptor.js';
+import { describeRelay } from './descriptor.js';
 import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
@@ -101,7 +102,7 @@ export interface Relay {
   readonly publicPort: number;
   /** Address of the relay's own key. */
   readonly address: string;
-  readonly descriptor: RelayDescriptor;
+  readonly descriptor: SignedDescriptor;
   counts(): RelayCounts;
   /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
   serveCertificate(pair: KeyPair): void;
@@ -211,17 +212,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     return true;
   }
 
-  let described: { descriptor: RelayDescriptor; at: number } | undefined;
-  function describe(): RelayDescriptor {
+  let described: { descriptor: SignedDescriptor; at: number } | undefined;
+  function describe(): SignedDescriptor {
     // Signing costs more than all the rest of the answer, and anyone may ask.
     if (!described || described.at < Date.now() - DESCRIBE_EVERY_MS)
       described = { descriptor: newDescriptor(), at: Date.now() };
     return described.descriptor;
   }
 
-  function newDescriptor(): RelayDescriptor {
+  function newDescriptor(): SignedDescriptor {
     const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = limits;
-    return signDescriptor(
+    return describeRelay(
       identity,
       {
         url,
@@ -251,6 +252,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     ...limits,
     authority,
     url,
+    identity,
     domain,
     publicPort,
     // A NAT that makes the one port another does so with both.

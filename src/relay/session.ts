@@ -4,11 +4,13 @@ import type { WebSocket } from 'ws';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import type { Identity } from '../identity/identity.js';
 import { buildChallenge, verifyProof } from '../protocol/challenge.js';
 import { exportKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import { proveRelay } from '../protocol/relay-proof.js';
 import { DataPool, type TicketBook } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
@@ -20,6 +22,8 @@ export interface SessionContext {
   /** Authority that the challenge names: the relay's host, with its port unless that is 443. */
   readonly authority: string;
   readonly url: string;
+  /** The relay's own key. */
+  readonly identity: Identity;
   readonly domain: string;
   readonly publicPort: number;
   /** UDP port for agents, as they see it. */
@@ -56,6 +60,7 @@ export class Session implements LeaseHolder {
   address = '';
   instance = '';
   readonly #ws: WebSocket;
+  readonly #socket: TLSSocket;
   /** Called once, when the identity is proven. */
   readonly #onOpen: () => void;
   readonly #context: SessionContext;
@@ -75,6 +80,7 @@ export class Session implements LeaseHolder {
   constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, onOpen: () => void) {
     this.#onOpen = onOpen;
     this.#ws = ws;
+    this.#socket = socket;
     this.#context = context;
     this.#log = context.log.child({ session: this.id, remote: socket.remoteAddress ?? '' });
     this.#pool = new DataPool({
@@ -185,7 +191,7 @@ export class Session implements LeaseHolder {
   }
 
   #prove({ signature }: FromAgent<'prove'>, { hello, message, nonce }: State & { name: 'proof' }): void {
-    const { authority, url } = this.#context;
+    const { authority, url, identity } = this.#context;
     // One attempt a challenge: whatever comes of it, this state is not entered again.
     verifyProof(message, signature, {
       address: hello.address,
@@ -212,6 +218,10 @@ export class Session implements LeaseHolder {
       carriers: [...carriers],
       heartbeatMs,
       graceMs,
+      // Only now: a signature is dear, and whoever proves nothing gets none.
+      ...(hello.nonce !== undefined && {
+        relay: proveRelay(identity, { url, nonce: hello.nonce, socket: this.#socket }),
+      }),
     });
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
     this.#onOpen();

@@ -7,7 +7,7 @@ import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { loadIdentity } from '../../src/identity/file.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { signDescriptor } from '../../src/relay/descriptor.js';
+import { describeRelay } from '../../src/relay/descriptor.js';
 import { dnsServer, type Said } from '../support/dns-server.js';
 import { refusingCa } from '../support/fake-ca.js';
 import { freePorts } from '../support/pebble.js';
@@ -132,13 +132,13 @@ it('notices a clock that is off, a descriptor that is forged, and what is no rel
     `version: 1\nrelays: { urls: [{ url: '${url}', ca: '${ca.certificateFile}' }] }\nservices: { web: ${port} }\n`,
   );
   const facts = { url, capabilities: ['stream'], carriers: ['raw'], limits: {} };
-  const descriptor = signDescriptor(identity, facts, new Date());
+  const descriptor = describeRelay(identity, facts, new Date());
 
   skewMs = -3_600_000;
   answer = JSON.stringify({ ...descriptor, protocols: [9] });
   const forged = await examine();
   expect(forged.of('relay.clock')[0]).toMatch(/^problem: .* s ahead of the relay's/);
-  expect(forged.of('relay.descriptor')[0]).toContain('not signed by the key');
+  expect(forged.of('relay.descriptor')[0]).toContain('it was not signed by 0x');
 
   skewMs = 0;
   answer = JSON.stringify(descriptor);

@@ -4,13 +4,17 @@ import { onTestFinished } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
+import type { TLSSocket } from 'node:tls';
+import { generateIdentity } from '../../src/identity/keys.js';
 import { buildChallenge } from '../../src/protocol/challenge.js';
+import { proveRelay } from '../../src/protocol/relay-proof.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
 import { temporaryFolder } from './world.js';
 
 export interface FakeRelay {
   readonly spec: RelaySpec;
   readonly authority: string;
+  readonly caPem: string;
   /** Everything that agents have said, over all their channels. */
   readonly heard: FromAgent[];
   /** How many channels were opened so far. */
@@ -46,8 +50,10 @@ export async function fakeRelay(
     mostOpen = Math.max(mostOpen, ++open);
     socket.once('close', () => open--);
   });
-  websockets.on('connection', (ws) => {
+  const identity = generateIdentity();
+  websockets.on('connection', (ws, request) => {
     channels++;
+    let nonce = '';
     const channel: Channel = {
       ws,
       say: (message) => ws.send(JSON.stringify(message)),
@@ -68,12 +74,18 @@ export async function fakeRelay(
           carriers: ['raw'],
           heartbeatMs: 60_000,
           graceMs: 0,
+          relay: proveRelay(identity, {
+            url: `https://${authority}`,
+            nonce,
+            socket: request.socket as TLSSocket,
+          }),
         }),
     };
     ws.on('error', () => undefined);
     ws.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as FromAgent;
       heard.push(message);
+      if (message.type === 'hello') nonce = message.nonce ?? '';
       onMessage(message, channel);
     });
     onOpen(channel);
@@ -87,6 +99,7 @@ export async function fakeRelay(
   return {
     spec: { kind: 'url', url: `https://${authority}`, caFile: ca.certificateFile },
     authority,
+    caPem: ca.certificatePem,
     heard,
     get channels() {
       return channels;

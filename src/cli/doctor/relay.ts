@@ -5,9 +5,9 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
 import { serverNameOf } from '../../agent/relay-way.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
-import { recoverAddress } from '../../identity/keys.js';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import type { Names } from './names.js';
 import { Subject } from './report.js';
@@ -45,6 +45,7 @@ export async function checkRelay(
 ): Promise<RelayFindings> {
   const subject = new Subject(`relay ${relayKey(spec)}`);
   if (spec.kind === 'embedded') return checkEmbedded(spec, subject, agentRuns);
+  if (spec.kind === 'chain') return checkRelay(spec.hops[0]!, services, names, agentRuns);
   const url = new URL(spec.url);
   const domain = url.hostname.replace(/^\[|\]$/g, '');
   const facts = { key: relayKey(spec), domain, port: Number(url.port || 443), isEmbedded: false };
@@ -217,13 +218,6 @@ async function describe(secure: TLSSocket, url: URL): Promise<Described> {
   return within(answer, STEP_MS, 'its descriptor');
 }
 
-interface Descriptor {
-  readonly address: string;
-  readonly protocols: readonly number[];
-  readonly capabilities: readonly string[];
-  readonly carriers: readonly string[];
-}
-
 function checkDescriptor(
   { status, text, skewMs }: Described,
   url: URL,
@@ -236,12 +230,8 @@ function checkDescriptor(
     const message = `${url.host} answers, and not as a relay does (HTTP ${status})`;
     return subject.problem('relay.descriptor', message, 'Check the URL: something else is there.');
   }
-  if (descriptor === 'forged')
-    return subject.problem(
-      'relay.descriptor',
-      'its descriptor is not signed by the key it names',
-      'Do not use it.',
-    );
+  if (descriptor instanceof PortalError)
+    return subject.problem('relay.descriptor', descriptor.message, ERRORS.descriptor_invalid.remedy);
   subject.ok('relay.descriptor', `relay ${descriptor.address}, ${descriptor.capabilities.join(', ')}`);
   if (!descriptor.protocols.includes(PROTOCOL_VERSION)) {
     const spoken = descriptor.protocols.join(', ');
@@ -275,22 +265,17 @@ function checkClock(skewMs: number | undefined, subject: Subject): void {
   else subject.ok('relay.clock', 'its clock and that of this machine agree');
 }
 
-function parse(text: string): Descriptor | 'forged' | undefined {
-  let value: Partial<Descriptor> & { signature?: unknown };
+/** Its descriptor, or what is wrong with it; undefined when it is none at all. */
+function parse(text: string): SignedDescriptor | PortalError | undefined {
+  let value: unknown;
   try {
-    value = JSON.parse(text) as typeof value;
+    value = JSON.parse(text);
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { signature, ...signed } = value;
-  const { address, protocols, capabilities, carriers } = signed;
-  const isWhole = [protocols, capabilities, carriers].every(Array.isArray) && typeof address === 'string';
-  if (!isWhole || typeof signature !== 'string') return undefined;
   try {
-    const signer = recoverAddress(JSON.stringify(signed), signature);
-    return signer.toLowerCase() === address.toLowerCase() ? (signed as Descriptor) : 'forged';
+    return readDescriptor(value, new Date());
   } catch (error) {
-    return asPortalError(error).code === 'unauthorized' ? 'forged' : undefined;
+    return asPortalError(error);
   }
 }

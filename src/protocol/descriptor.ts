@@ -1,0 +1,102 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import type { Identity } from '../identity/identity.js';
+import { checksumAddress, recoverAddress } from '../identity/keys.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
+
+/** What a relay says of itself (`GET /v1/relay`), signed with its own key so that others can pass it on. */
+
+const text = { type: 'string', minLength: 1, maxLength: 64 } as const;
+const time = { type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$' } as const;
+
+const SCHEMA = {
+  type: 'object',
+  properties: {
+    address: { type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' },
+    url: { type: 'string', pattern: '^https://', maxLength: 300 },
+    protocols: { type: 'array', items: { type: 'integer' }, minItems: 1, maxItems: 16 },
+    capabilities: { type: 'array', items: text, maxItems: 32 },
+    carriers: { type: 'array', items: text, maxItems: 8 },
+    limits: { type: 'object', maxProperties: 64, additionalProperties: { type: 'number' } },
+    issuedAt: time,
+    expiresAt: time,
+    signature: { type: 'string', pattern: '^0x[0-9a-fA-F]{130}$' },
+  },
+  required: [
+    'address',
+    'url',
+    'protocols',
+    'capabilities',
+    'carriers',
+    'limits',
+    'issuedAt',
+    'expiresAt',
+    'signature',
+  ],
+} as const;
+
+export interface RelayDescriptor {
+  /** Of the relay's own key, EIP-55. */
+  readonly address: string;
+  readonly url: string;
+  /** Versions of the protocol. */
+  readonly protocols: readonly number[];
+  /** What it can carry: modes, `hostname`, `hop`. */
+  readonly capabilities: readonly string[];
+  readonly carriers: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+  /** ISO times. */
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+export interface SignedDescriptor extends RelayDescriptor {
+  readonly signature: string;
+}
+
+/** How far ahead the clock of whoever issued a descriptor may be. */
+const CLOCK_SKEW_MS = 60_000;
+/** No relay signs for longer; what claims to hold for years would never be looked at again. */
+const MAX_VALID_MS = 7 * 24 * 3_600_000;
+
+/** `descriptor` with an EIP-191 signature over its JSON text, keys as they stand. */
+export function signDescriptor(
+  identity: Identity,
+  descriptor: Omit<RelayDescriptor, 'address'>,
+): SignedDescriptor {
+  const whole: RelayDescriptor = { address: identity.address, ...descriptor };
+  return { ...whole, signature: identity.sign(JSON.stringify(whole)) };
+}
+
+const ajv = new Ajv({ strict: true, allErrors: false });
+let validate: ValidateFunction<SignedDescriptor> | undefined;
+
+/**
+ * A descriptor as it was received, JSON read: its form, its signature and its times are checked, and unknown fields
+ * belong to what is signed. Throws `descriptor_invalid`, or `expired`.
+ */
+export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
+  validate ??= ajv.compile<SignedDescriptor>(SCHEMA);
+  if (!validate(value)) {
+    const [first] = validate.errors ?? [];
+    throw invalid(`${first?.instancePath ?? ''} ${first?.message ?? 'is malformed'}`.trim());
+  }
+  const { signature, ...signed } = value;
+  let signer: string;
+  try {
+    signer = recoverAddress(JSON.stringify(signed), signature);
+  } catch (error) {
+    throw invalid(asPortalError(error).message, error);
+  }
+  if (signer !== checksumAddress(value.address)) throw invalid(`it was not signed by ${value.address}`);
+  const [issuedAt, expiresAt] = [Date.parse(value.issuedAt), Date.parse(value.expiresAt)];
+  if (issuedAt > now.getTime() + CLOCK_SKEW_MS) throw invalid(`it is from the future, ${value.issuedAt}`);
+  // Negated, so that what is no time fails as well.
+  if (!(expiresAt - issuedAt <= MAX_VALID_MS)) throw invalid('it claims to hold for too long');
+  if (expiresAt <= now.getTime())
+    throw new PortalError('expired', `the descriptor of ${value.url} was good until ${value.expiresAt}`);
+  return value;
+}
+
+function invalid(why: string, cause?: unknown): PortalError {
+  return new PortalError('descriptor_invalid', `a relay's descriptor is not valid: ${why}`, { cause });
+}
