@@ -47,6 +47,15 @@ export const notRunning = (service: string): Page =>
     3,
   );
 
+export const changing = (service: string): Page =>
+  page(
+    503,
+    'Service Unavailable',
+    `${service} has just changed`,
+    'It was changed while you were connecting, and no longer speaks what was agreed on. This page tries again by itself.',
+    1,
+  );
+
 export const notTrusted = (service: string): Page =>
   page(
     502,

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { formatTarget, type Target } from '../net/target.js';
+import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 
 /** Which versions of HTTP a target takes: h1 (or something that is not HTTP at all), h2, or either. */
@@ -15,10 +16,6 @@ const MAX_PAUSE_MS = 60_000;
 /** One that gave a clear answer is not doubted within this. */
 const SURE_MS = 10_000;
 
-/** The client's half of an HTTP/2 connection with prior knowledge: preface and empty SETTINGS (RFC 9113 §3.4). */
-const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0)]);
-/** GOAWAY without an error: so that the server has nothing to complain of in its log. */
-const GOODBYE = Buffer.concat([frame(4, 0, 1), frame(7, 8), Buffer.alloc(8)]);
 /** Refused by any server of HTTP/1.1, and so out of the application's sight: it lacks `Host` (RFC 9112 §3.2). */
 const NO_HOST = Buffer.from('OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n');
 
@@ -185,20 +182,4 @@ function firstBytes(socket: Socket, words: Buffer): Promise<Buffer | undefined> 
     socket.on('data', onData).once('end', finish).once('close', finish);
     socket.write(words);
   });
-}
-
-/** A server's connection begins with a SETTINGS frame on stream 0 that acknowledges nothing (RFC 9113 §3.4). */
-function isSettings(bytes: Buffer | undefined): boolean {
-  if (!bytes || bytes.length < 9) return false;
-  const length = bytes.readUIntBE(0, 3);
-  return bytes[3] === 4 && (bytes[4]! & 1) === 0 && bytes.readUInt32BE(5) === 0 && length % 6 === 0;
-}
-
-/** The head of an HTTP/2 frame on stream 0. */
-function frame(type: number, length: number, flags = 0): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  return head;
 }

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { endWith } from '../net/last-words.js';
-import { notRunning, notTrusted, rawPage } from './pages.js';
+import { COME_AGAIN } from './h2-words.js';
+import { changing, notRunning, notTrusted, rawPage, type Page } from './pages.js';
+import { alpnOf } from './upstream.js';
 
 /** How long a visitor of a dead service may take to say what it wants, and to read the answer. */
 const FIRST_BYTES_MS = 5_000;
@@ -14,7 +16,17 @@ const COULD_BE_HTTP = /^[A-Z][A-Z-]{0,19}( |$)/;
  * Owns the socket from here on.
  */
 export function answerUnavailable(socket: Socket, service: string, { code }: { code: string }): void {
-  const page = code === 'target_untrusted' ? notTrusted(service) : notRunning(service);
+  answerPage(socket, code === 'target_untrusted' ? notTrusted(service) : notRunning(service));
+}
+
+/** The visitor agreed, in its TLS handshake, on a protocol that nobody behind it speaks any more. Owns the socket, too. */
+export function answerChanged(socket: Socket, service: string): void {
+  if (alpnOf(socket) !== 'h2') return answerPage(socket, changing(service));
+  socket.on('error', () => undefined);
+  endWith(socket, COME_AGAIN, LINGER_MS);
+}
+
+function answerPage(socket: Socket, page: Page): void {
   let head = '';
   const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
   const onData = (chunk: Buffer): void => {

@@ -18,8 +18,8 @@ const CIPHERS = `TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY
 
 export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;
-  /** Protocols offered to the next visitor, best first (RFC 7301). */
-  readonly alpn: () => readonly string[];
+  /** Of the protocols that a visitor offers, the one to speak (RFC 7301); undefined ends the handshake with an alert. */
+  readonly choose: (offered: readonly string[]) => string | undefined;
   /** A visitor offered only protocols that we do not. */
   readonly onRefused?: (offered: readonly string[]) => void;
   /** Takes a visitor whose handshake is done. */
@@ -79,12 +79,12 @@ export class TlsEndpoint implements ProbeTarget {
   }
 
   #createServer(): Server {
-    const { alpn, onVisitor, log } = this.#options;
+    const { choose, onVisitor, log } = this.#options;
     const server = createServer({
       ...this.#tlsOptions(),
       handshakeTimeout: LIMITS.firstBytesMs,
       ALPNCallback: ({ protocols }) => {
-        const chosen = choose(alpn(), protocols);
+        const chosen = choose(protocols);
         if (chosen === undefined) this.#options.onRefused?.(protocols);
         return chosen;
       },
@@ -117,11 +117,4 @@ export class TlsEndpoint implements ProbeTarget {
     socket.end();
     return true;
   }
-}
-
-/** Ours is the order. Whoever takes HTTP/1.1 takes HTTP/1.0. Nothing in common ends the handshake with an alert. */
-function choose(ours: readonly string[], theirs: readonly string[]): string | undefined {
-  const chosen = ours.find((name) => theirs.includes(name));
-  if (chosen === undefined && ours.includes('http/1.1') && theirs.includes('http/1.0')) return 'http/1.0';
-  return chosen;
 }

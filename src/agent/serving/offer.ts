@@ -34,6 +34,17 @@ export class AlpnOffer {
     return mode === 'http' ? BOTH : OFFERS[this.protocols.speaks(target) ?? 'h1'];
   }
 
+  /**
+   * What to speak with a visitor who offers `theirs`: ours is the order, and whoever takes HTTP/1.1 takes HTTP/1.0.
+   * Undefined if there is nothing in common.
+   */
+  choose(theirs: readonly string[]): string | undefined {
+    const ours = this.names;
+    const chosen = ours.find((name) => theirs.includes(name));
+    if (chosen === undefined && ours.includes('http/1.1') && theirs.includes('http/1.0')) return 'http/1.0';
+    return chosen;
+  }
+
   /** Of these one will be in the offer, whatever the target turns out to speak. */
   get possibleNames(): readonly string[] {
     return this.#follows ? BOTH : this.names;

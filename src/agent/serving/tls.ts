@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Drain } from '../../net/splice.js';
 import type { Logger } from '../../lib/logger.js';
 import type { AcmeChallenges } from '../../certificates/acme/challenges.js';
@@ -13,6 +14,8 @@ import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { probe } from '../probe.js';
 import type { TargetProtocols } from '../speaks.js';
 import type { Mode, ServiceSpec } from '../spec.js';
+import { answerChanged } from '../unavailable.js';
+import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
@@ -44,9 +47,12 @@ class TlsServing implements Serving {
   #endpoint: TlsEndpoint | undefined;
   /** Visitors who came before it, and what is done with them then. */
   readonly #early = new Map<Socket, () => void>();
+  /** As last asked for. */
   #spec: ServiceSpec;
+  /** Of the handler that serves now. */
   #mode: Mode;
   #handler: ModeHandler;
+  #isChangingMode = false;
   /** Handlers of another mode that the service was in before, until their visitors have left. */
   readonly #former = new Set<ModeHandler>();
   /** What handlers that are gone have moved. */
@@ -86,10 +92,12 @@ class TlsServing implements Serving {
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
-    this.#offer.update(spec);
     this.#certificate.update(spec.tls);
-    if (spec.mode === this.#mode) this.#handler.update(spec);
-    else void this.#changeMode(spec);
+    // The handler that is being made begins with what is asked for by then.
+    if (this.#isChangingMode) return;
+    if (spec.mode !== this.#mode) return void this.#changeMode(spec);
+    this.#offer.update(spec);
+    this.#handler.update(spec);
   }
 
   async prove({ address, port, proxy, signal }: PublicWay): Promise<void> {
@@ -134,12 +142,21 @@ class TlsServing implements Serving {
     if (this.#endpoint) return this.#endpoint.serveCertificate(certificate);
     this.#endpoint = new TlsEndpoint({
       certificate,
-      alpn: () => this.#offer.names,
+      choose: (offered) => this.#offer.choose(offered),
       onRefused: () => this.#offer.refused(),
-      onVisitor: (socket, visitor) => this.#handler.visit(socket, visitor),
+      onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#serve(socket, visitor)),
       log: this.#log,
     });
     for (const serve of this.#early.values()) serve();
+  }
+
+  /** The offer may have changed since the visitor agreed on a part of it. */
+  #serve(socket: TLSSocket, visitor: VisitorInfo): void {
+    const agreed = alpnOf(socket);
+    if (this.#closed || socket.destroyed) socket.destroy();
+    else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
+      this.#handler.visit(socket, visitor);
+    else answerChanged(socket, this.#spec.service);
   }
 
   /** A visitor waits for the first certificate, no longer than the relay waits for a first answer. */
@@ -157,14 +174,18 @@ class TlsServing implements Serving {
     });
   }
 
+  /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    this.#mode = spec.mode;
+    this.#isChangingMode = true;
     const next = await handlerFor(spec, this.#log, this.#offer.protocols);
-    // Meanwhile it may have been closed, or changed once more.
-    if (this.#closed || this.#spec.mode !== spec.mode) return void next.drain({ ms: 0 });
-    if (this.#spec !== spec) next.update(this.#spec);
+    this.#isChangingMode = false;
+    if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;
     this.#handler = next;
+    this.#mode = spec.mode;
+    this.#offer.update(spec);
+    // Meanwhile it may have been changed once more.
+    if (this.#spec !== spec) this.update(this.#spec);
     this.#former.add(former);
     await former.drain(REPLACED_DRAIN);
     this.#former.delete(former);
