@@ -1,6 +1,7 @@
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
+import { notThrough } from './not-through.js';
 import { openWay } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
@@ -91,13 +92,6 @@ export async function probe(options: Probe): Promise<void> {
     socket.destroy();
     plain.destroy();
   }
-}
-
-function notThrough(hostname: string, error: unknown): PortalError {
-  const reason = systemCode(error) ?? asPortalError(error).message;
-  return new PortalError('not_through', `a visitor of ${hostname} does not get through: ${reason}`, {
-    cause: error,
-  });
 }
 
 /** A value that only the two ends of one and the same TLS session share, hex. */

@@ -1,3 +1,4 @@
+import { kindOf, type Mode } from '../agent/spec.js';
 import type { Report } from './check.js';
 import { relayRefs } from './relay-refs.js';
 import { child, entriesOf, keyPlaceOf, placeOf, textOf, type Path, type Tree } from './tree.js';
@@ -12,9 +13,8 @@ export function checkUnique(root: Tree, report: Report): void {
     const relays = relaysOf(root, key, value, pool);
     const explicit = child(value, 'name');
     const name = explicit ? textOf(explicit) : key;
-    const mode = textOf(child(value, 'mode'));
     // A relay keeps hostnames, TCP ports and UDP ports apart: one name may have one of each.
-    const kind = mode === 'tcp' || mode === 'udp' ? mode : 'tls';
+    const kind = kindOf((textOf(child(value, 'mode')) ?? 'stream') as Mode);
     if (name !== undefined)
       claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value, kind);
     const hostname = textOf(child(value, 'hostname'))?.toLowerCase();

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import type { Drain } from '../../net/splice.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
+import { notThrough } from '../not-through.js';
 import { openWay } from '../relay-way.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
@@ -58,10 +59,7 @@ class TcpServing implements Serving {
       if (signal.aborted) throw error;
       // Proxies open few ports besides 443. Visitors do not come by way of it.
       if (asPortalError(error).code === 'proxy_refused') return 'unproven';
-      const reason = systemCode(error) ?? asPortalError(error).message;
-      throw new PortalError('not_through', `a visitor of port ${port} does not get through: ${reason}`, {
-        cause: error,
-      });
+      throw notThrough(`port ${port}`, error);
     } finally {
       this.#probes.delete(key);
       socket?.destroy();

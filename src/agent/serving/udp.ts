@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { connectUdp } from '../../net/udp.js';
 import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
 import { UdpHandler } from '../modes/udp.js';
+import { notThrough } from '../not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
@@ -63,10 +64,7 @@ class UdpServing implements Serving {
       await within(arrived, PROBE_MS, 'a datagram to the public port', signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      const reason = systemCode(error) ?? asPortalError(error).message;
-      throw new PortalError('not_through', `a visitor of port ${port} does not get through: ${reason}`, {
-        cause: error,
-      });
+      throw notThrough(`port ${port}`, error);
     } finally {
       clearInterval(repeat);
       forget?.();
