@@ -6,13 +6,13 @@ import { agent, desired, httpService, readAll, relay, service, tcpService, visit
 
 /** A way to the relay that keeps what the visitor says after its ClientHello, until it is told to pass it on. */
 async function slowWay(to: { port: number }): Promise<{ port: number; answered: Promise<void>; go(): void }> {
-  let go = (): void => undefined;
-  let answered = (): void => undefined;
+  let go: (() => void) | undefined;
+  let answered: (() => void) | undefined;
   const heard = new Promise<void>((resolve) => (answered = resolve));
   const port = await tcpService((visitor: Socket) => {
     const onward = connect(to.port, '127.0.0.1').on('error', () => undefined);
     onward.on('data', (chunk: Buffer) => visitor.write(chunk));
-    onward.once('data', answered);
+    onward.once('data', () => answered?.());
     onward.on('close', () => visitor.destroy());
     visitor.on('close', () => onward.destroy());
     visitor.once('data', (hello: Buffer) => {
@@ -21,7 +21,7 @@ async function slowWay(to: { port: number }): Promise<{ port: number; answered: 
       go = () => void visitor.pipe(onward);
     });
   });
-  return { port, answered: heard, go: () => go() };
+  return { port, answered: heard, go: () => go?.() };
 }
 
 async function published(target: number, mode: 'stream' | 'http') {
