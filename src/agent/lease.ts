@@ -7,6 +7,7 @@ import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
+import { Refusals, type RefusalReason } from './access/refusals.js';
 import type { ControlChannel } from './control.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
@@ -25,6 +26,8 @@ export interface LeaseOptions {
   readonly certificates: CertificateSources;
   /** How often a lease that is ready is proven anew, on average. */
   readonly proveEveryMs: number;
+  /** Called for visitors who do not pass a gate, once a while for each address. */
+  readonly onRefused: (lease: AgentLease, reason: RefusalReason, address: string) => void;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -41,6 +44,7 @@ export class AgentLease {
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   readonly #held = new HeldLease();
+  readonly #refusals: Refusals;
   /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
@@ -55,6 +59,7 @@ export class AgentLease {
     this.#options = options;
     this.#spec = options.spec;
     this.#log = options.log.child({ service: options.spec.service });
+    this.#refusals = new Refusals((reason, address) => options.onRefused(this, reason, address));
     this.#phase = new PhaseRecord(() => options.onPhase(this));
   }
 
@@ -173,6 +178,7 @@ export class AgentLease {
 
   status(): LeaseStatus {
     const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
+    const refused = this.#refusals.counts();
     return {
       service: this.#spec.service,
       relay: this.relay,
@@ -182,6 +188,7 @@ export class AgentLease {
       ...(this.askedPort !== undefined && { askedPort: this.askedPort }),
       ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
       ...traffic,
+      ...(refused && { refused }),
       ...this.#certificateStatus(),
       target: formatTarget(this.#spec.target),
       ...routesOf(this.#spec),
@@ -277,6 +284,7 @@ export class AgentLease {
       spec,
       opened,
       certificates: this.#options.certificates,
+      refusals: this.#refusals,
       signal: this.#over.signal,
       log: this.#log,
     });

@@ -65,6 +65,15 @@ export const notTrusted = (service: string): Page =>
     3,
   );
 
+/** Who is shown the page knows the address; its owner has to be told it, to let it in. */
+export const notAllowed = (address: string): Page =>
+  page(
+    403,
+    'Forbidden',
+    'Not open to your address',
+    `Visitors from ${address} are not let in. Whoever runs this service can allow the address.`,
+  );
+
 export const PAGES = {
   badRequest: page(400, 'Bad Request', 'Bad request', 'What was asked is not valid HTTP.'),
   unsafePath: page(

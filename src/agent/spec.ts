@@ -53,6 +53,14 @@ export interface TargetTls {
   readonly verify?: boolean;
 }
 
+/** The gates of a service: a visitor must pass each that is set. */
+export interface AccessSpec {
+  /** Addresses and ranges (CIDR) that get in. */
+  readonly allowIps?: readonly string[];
+  /** What visitors have to know. A secret. */
+  readonly pin?: string;
+}
+
 /** When a service closes by itself. */
 export type Expiry =
   /** After the start of the agent. */
@@ -84,6 +92,7 @@ export interface ServiceSpec {
   readonly targetTls: TargetTls;
   readonly metadata: Readonly<Record<string, string>>;
   readonly expires: Expiry | undefined;
+  readonly access: AccessSpec;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
 }

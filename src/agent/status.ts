@@ -40,6 +40,8 @@ export interface LeaseStatus extends PublicAddress {
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
+  /** Visitors who did not get in, by gate. */
+  refused?: { ip?: number; pin?: number };
   /** A certificate from a CA: until when it is good, when it is renewed next, and why the last attempt failed. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */

@@ -97,6 +97,7 @@ describe('what becomes of it', () => {
           tls: { source: 'local' },
           metadata: {},
           expires: undefined,
+          access: {},
           relays: [embedded],
         },
       ],

@@ -78,6 +78,7 @@ function serviceSpec(
     targetTls: targetTlsSpec(options.targetTls),
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
+    access: options.access ?? {},
     relays: options.relays?.map(relay) ?? pool,
   };
 }

@@ -23,6 +23,7 @@ function spec(service: string, over: Partial<ServiceSpec> = {}): ServiceSpec {
     tls: { source: 'local' },
     metadata: {},
     expires: undefined,
+    access: {},
     relays: [r1],
     ...over,
   };
@@ -54,6 +55,22 @@ function running(...services: ServiceSpec[]): ActiveLease[] {
 }
 
 const kinds = (actions: Action[]): string[] => actions.map(({ kind, service }) => `${kind} ${service}`);
+
+describe('what a change opens to more people', () => {
+  it.each([
+    ['a gate that is removed', { allowIps: ['10.0.0.0/8'] }, {}, true],
+    ['a wider range', { allowIps: ['10.1.0.0/16'] }, { allowIps: ['10.0.0.0/8'] }, true],
+    ['one more address', { allowIps: ['10.0.0.1'] }, { allowIps: ['10.0.0.1', '10.0.0.2'] }, true],
+    ['a PIN that is removed', { pin: '1234', allowIps: ['10.0.0.1'] }, { allowIps: ['10.0.0.1'] }, true],
+    ['a narrower range', { allowIps: ['10.0.0.0/8'] }, { allowIps: ['10.1.0.0/16'] }, false],
+    ['a first gate', {}, { allowIps: ['10.0.0.0/8'] }, false],
+    ['another PIN', { pin: '1234' }, { pin: '5678' }, false],
+  ])('%s', (_what, before, after, exposes) => {
+    const active = [{ relay: r1, spec: spec('a', { access: before }), retiring: false }];
+    const [action] = plan(desired(spec('a', { access: after })), active);
+    expect(action).toMatchObject({ kind: 'update', changes: ['access'], exposes });
+  });
+});
 
 describe('plan', () => {
   it.each([

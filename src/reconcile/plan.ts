@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { letsInMore } from '../agent/access/addresses.js';
 import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 
@@ -97,7 +98,8 @@ function inPlace(key: string, present: ActiveLease, place: Placement): Action {
   // A retiring lease that is wanted again is updated back to life.
   const changed = changes.includes('mode') ? 'replace' : 'update';
   const kind = changes.length > 0 || present.retiring ? changed : 'keep';
-  return { kind, ...subject(place), changes, exposes: false, from: key, to: key };
+  const exposes = changes.includes('access') && letsInMore(present.spec.access, place.spec.access);
+  return { kind, ...subject(place), changes, exposes, from: key, to: key };
 }
 
 function opening(key: string, place: Placement): Action {

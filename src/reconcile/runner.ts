@@ -231,6 +231,8 @@ export class Runner {
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       certificates: this.#certificates,
       onPhase: (changed) => this.#phaseChanged(changed),
+      onRefused: ({ spec: { service } }, reason, remote) =>
+        this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
     });
     this.#active.set(key, { relay, lease, retiring: false });

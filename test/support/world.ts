@@ -134,6 +134,7 @@ export function service(name: string, target: number | string, over: Partial<Ser
     tls: { source: 'local' },
     metadata: {},
     expires: undefined,
+    access: {},
     relays: [],
     ...over,
   };

@@ -4,6 +4,7 @@ import { silent } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening, readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
 import { FrameWriter } from '../../protocol/datagrams/writer.js';
+import { Refusals } from '../access/refusals.js';
 import { UdpHandler } from '../modes/udp.js';
 import type { ServiceSpec } from '../spec.js';
 import { SessionFlows } from './flows.js';
@@ -30,7 +31,11 @@ async function flows() {
   await new Promise<void>((resolve) => echo.bind(0, '127.0.0.1', resolve));
   const { port } = echo.address();
   const target = { kind: 'tcp', host: '127.0.0.1', port, tls: false } as const;
-  const handler = new UdpHandler({ service: 'echo', target } as ServiceSpec, silent);
+  const handler = new UdpHandler(
+    { service: 'echo', target, access: {} } as ServiceSpec,
+    silent,
+    new Refusals(() => undefined),
+  );
   onTestFinished(() => {
     handler.close();
     echo.close();

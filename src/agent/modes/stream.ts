@@ -1,11 +1,16 @@
 import type { Logger } from '../../lib/logger.js';
 import type { ServiceSpec } from '../spec.js';
-import { answerUnavailable } from '../unavailable.js';
+import { notRunning, notTrusted } from '../pages.js';
+import { turnAway } from '../turn-away.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
 /** Mode `stream`: what came out of the visitor's TLS goes to the target, whatever protocol it is. */
 export class StreamHandler extends PipedHandler {
   constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onDown'>) {
-    super(spec, log, { ...hooks, turnAway: answerUnavailable });
+    super(spec, log, {
+      ...hooks,
+      turnAway: (socket, service, { code }) =>
+        turnAway(socket, code === 'target_untrusted' ? notTrusted(service) : notRunning(service)),
+    });
   }
 }

@@ -7,6 +7,8 @@ import { formatTarget, type Target } from '../../net/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
 import { LIMITS } from '../../protocol/limits.js';
+import { AddressGate } from '../access/addresses.js';
+import type { Refusals } from '../access/refusals.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
 import type { ServiceSpec } from '../spec.js';
 import type { Traffic } from './mode.js';
@@ -26,6 +28,8 @@ export class UdpHandler implements FlowSink {
   readonly #flows = new Map<string, UdpFlow>();
   readonly #probes = new Map<string, () => void>();
   readonly #timer: NodeJS.Timeout;
+  readonly #gate: AddressGate;
+  readonly #refusals: Refusals;
   #spec: ServiceSpec;
   #idleMs: number = LIMITS.flowIdleMs;
   #bytesIn = 0;
@@ -33,8 +37,10 @@ export class UdpHandler implements FlowSink {
   #targetError: string | undefined;
   #closed = false;
 
-  constructor(spec: ServiceSpec, log: Logger) {
+  constructor(spec: ServiceSpec, log: Logger, refusals: Refusals) {
     this.#spec = spec;
+    this.#gate = new AddressGate(spec.access);
+    this.#refusals = refusals;
     this.#log = log;
     this.#timer = setInterval(() => this.#expire(), 5_000).unref();
   }
@@ -50,14 +56,16 @@ export class UdpHandler implements FlowSink {
 
   flow(visitor: FlowAddress, reply: FlowReply): LocalFlow | undefined {
     if (this.#closed) return undefined;
-    // Whoever may come in at all is decided here, once a flow.
     const key = `${visitor.address} ${visitor.port}`;
     const present = this.#flows.get(key);
     if (present) {
       present.reply = reply;
       return present;
     }
+    // One that is not let in is a flow all the same: a probe of ours may come from anywhere, and the gate may open.
+    if (!this.#gate.allows(visitor.address)) this.#refusals.note('ip', visitor.address);
     const flow = new UdpFlow(reply, {
+      mayEnter: () => this.#gate.allows(visitor.address),
       target: () => this.#spec.target,
       isProbe: (payload) => this.#isProbe(payload),
       drops: this.#drops,
@@ -77,6 +85,7 @@ export class UdpHandler implements FlowSink {
 
   update(spec: ServiceSpec): void {
     // Read anew at each flow, so those that there are keep what they have.
+    if (this.#gate.update(spec.access)) this.#flows.forEach((flow) => flow.review());
     if (formatTarget(spec.target) !== formatTarget(this.#spec.target)) this.#targetError = undefined;
     this.#spec = spec;
   }
@@ -90,7 +99,7 @@ export class UdpHandler implements FlowSink {
 
   traffic(): Traffic {
     return {
-      visitors: this.#flows.size,
+      visitors: [...this.#flows.values()].filter(({ isAllowed }) => isAllowed).length,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       dropped: this.#drops.counts(),
@@ -132,6 +141,7 @@ export class UdpHandler implements FlowSink {
 }
 
 interface FlowOptions {
+  readonly mayEnter: () => boolean;
   readonly target: () => Target;
   readonly isProbe: (payload: Buffer) => boolean;
   readonly drops: Drops;
@@ -148,10 +158,18 @@ class UdpFlow implements LocalFlow {
   #socket: UdpSocket | undefined;
   #held: Buffer[] | undefined;
   #ended = false;
+  isAllowed: boolean;
 
   constructor(reply: FlowReply, options: FlowOptions) {
     this.reply = reply;
     this.#options = options;
+    this.isAllowed = options.mayEnter();
+  }
+
+  /** The gate has changed: a flow that lost its right is over. */
+  review(): void {
+    this.isAllowed = this.#options.mayEnter();
+    if (!this.isAllowed && this.#socket) this.#leave();
   }
 
   deliver(payload: Buffer): void {
@@ -161,6 +179,7 @@ class UdpFlow implements LocalFlow {
       if (!this.#socket) this.#leave();
       return;
     }
+    if (!this.isAllowed) return drops.add('refused');
     this.lastAt = Date.now();
     const socket = this.#socket;
     if (!socket) return this.#hold(payload);

@@ -5,6 +5,7 @@ import type { FromRelay } from '../../protocol/messages.js';
 import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
+import type { Refusals } from '../access/refusals.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { kindOf, type LeaseKind, type ServiceSpec } from '../spec.js';
 
@@ -58,6 +59,8 @@ export interface ServingOptions {
   readonly signal: AbortSignal;
   /** Where `tls: local` and `tls: acme` come from. */
   readonly certificates: CertificateSources;
+  /** Told of visitors who do not get in. */
+  readonly refusals: Refusals;
   readonly log: Logger;
 }
 

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
-import type { Drain } from '../../net/splice.js';
+import { resetSocket, type Drain } from '../../net/splice.js';
+import { AddressGate } from '../access/addresses.js';
+import type { Refusals } from '../access/refusals.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
 import { notThrough } from '../not-through.js';
@@ -16,25 +18,30 @@ const PROBE_MS = 5_000;
 const SILENT_MS = 250;
 
 /** Opens what serves a lease with a public TCP port. */
-export function openTcpServing({ spec, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new TcpServing(new TcpHandler(spec, log)));
+export function openTcpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new TcpServing(new TcpHandler(spec, log), new AddressGate(spec.access), refusals));
 }
 
 class TcpServing implements Serving {
   readonly #handler: TcpHandler;
+  readonly #gate: AddressGate;
+  readonly #refusals: Refusals;
   /** Probes that are out, by what they will say first. */
   readonly #probes = new Map<string, () => void>();
 
-  constructor(handler: TcpHandler) {
+  constructor(handler: TcpHandler, gate: AddressGate, refusals: Refusals) {
     this.#handler = handler;
+    this.#gate = gate;
+    this.#refusals = refusals;
   }
 
   visit(socket: Socket, visitor: VisitorInfo): void {
-    if (this.#probes.size === 0) this.#handler.visit(socket, visitor);
+    if (this.#probes.size === 0) this.#admit(socket, visitor);
     else this.#tellApart(socket, visitor);
   }
 
   update(spec: ServiceSpec): void {
+    this.#gate.update(spec.access);
     this.#handler.update(spec);
   }
 
@@ -74,6 +81,14 @@ class TcpServing implements Serving {
     return this.#handler.traffic();
   }
 
+  /** A bare port has no words for why not but a reset. */
+  #admit(socket: Socket, visitor: VisitorInfo): void {
+    const { address } = visitor.remote;
+    if (this.#gate.enter(socket, address)) return this.#handler.visit(socket, visitor);
+    this.#refusals.note('ip', address);
+    resetSocket(socket);
+  }
+
   /** A probe says its token first; whoever says anything else, or nothing for a while, is a visitor. */
   #tellApart(socket: Socket, visitor: VisitorInfo): void {
     let said: Buffer = Buffer.alloc(0);
@@ -82,7 +97,7 @@ class TcpServing implements Serving {
       socket.off('readable', look).off('close', leave);
       if (isProbe) return void socket.destroy();
       if (said.length > 0) socket.unshift(said);
-      this.#handler.visit(socket, visitor);
+      this.#admit(socket, visitor);
     };
     const leave = (): void => decide(false);
     // Read only what is there: reading past its end would use up the end, which the target is to see.

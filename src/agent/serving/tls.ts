@@ -8,13 +8,16 @@ import { LiveCertificate } from '../../certificates/live.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { PortalError } from '../../lib/errors.js';
 import { LIMITS } from '../../protocol/limits.js';
+import { AddressGate } from '../access/addresses.js';
+import type { Refusals } from '../access/refusals.js';
 import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInfo } from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
+import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
 import type { TargetProtocols } from '../speaks.js';
 import type { Mode, ServiceSpec } from '../spec.js';
-import { answerChanged } from '../unavailable.js';
+import { sendAgain, turnAway } from '../turn-away.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
@@ -41,6 +44,8 @@ class TlsServing implements Serving {
   readonly #hostname: string;
   readonly #log: Logger;
   readonly #offer: AlpnOffer;
+  readonly #gate: AddressGate;
+  readonly #refusals: Refusals;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
@@ -59,7 +64,10 @@ class TlsServing implements Serving {
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
-  constructor({ spec, opened, certificates, log }: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
+  constructor(options: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
+    const { spec, opened, certificates, refusals, log } = options;
+    this.#gate = new AddressGate(spec.access);
+    this.#refusals = refusals;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
@@ -92,6 +100,7 @@ class TlsServing implements Serving {
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
+    this.#gate.update(spec.access);
     this.#certificate.update(spec.tls);
     // The handler that is being made begins with what is asked for by then.
     if (this.#isChangingMode) return;
@@ -144,10 +153,18 @@ class TlsServing implements Serving {
       certificate,
       choose: (offered) => this.#offer.choose(offered),
       onRefused: () => this.#offer.refused(),
-      onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#serve(socket, visitor)),
+      onVisitor: (socket, visitor) => this.#offer.whenKnown(() => this.#admit(socket, visitor)),
       log: this.#log,
     });
     for (const serve of this.#early.values()) serve();
+  }
+
+  /** After the handshake: before it there is no way to say why not. */
+  #admit(socket: TLSSocket, visitor: VisitorInfo): void {
+    const { address } = visitor.remote;
+    if (this.#gate.enter(socket, address)) return this.#serve(socket, visitor);
+    this.#refusals.note('ip', address);
+    turnAway(socket, notAllowed(address));
   }
 
   /** The offer may have changed since the visitor agreed on a part of it. */
@@ -156,7 +173,7 @@ class TlsServing implements Serving {
     if (this.#closed || socket.destroyed) socket.destroy();
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
       this.#handler.visit(socket, visitor);
-    else answerChanged(socket, this.#spec.service);
+    else sendAgain(socket, this.#spec.service);
   }
 
   /** A visitor waits for the first certificate, no longer than the relay waits for a first answer. */

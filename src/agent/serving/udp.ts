@@ -16,8 +16,8 @@ const PROBE_MS = 5_000;
 const REPEAT_MS = 250;
 
 /** Opens what serves a lease with a public UDP port. */
-export function openUdpServing({ spec, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log)));
+export function openUdpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, refusals)));
 }
 
 class UdpServing implements Serving {

@@ -1,0 +1,85 @@
+import * as fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
+import { describe, expect, it } from 'vitest';
+import { AddressSet, rangeProblem } from './cidr.js';
+
+const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+
+describe('a range as it is written', () => {
+  it.each([
+    '85.99.254.169',
+    '10.0.0.0/8',
+    '0.0.0.0/0',
+    '2001:db8::/32',
+    '::1',
+    '::/0',
+    '::ffff:10.0.0.0/104',
+  ])('%s is one', (text) => expect(rangeProblem(text)).toBeUndefined());
+
+  it.each([
+    '',
+    'localhost',
+    '10.0.0',
+    '010.0.0.1',
+    '0x0a.0.0.1',
+    '10.0.0.0/33',
+    '10.0.0.0/08',
+    '10.0.0.0/-1',
+    '10.0.0.0/8/8',
+    '10.0.0.0/',
+    'fe80::1%eth0',
+    '2001:db8::/129',
+    ' 10.0.0.1',
+  ])('%s is none', (text) => expect(rangeProblem(text)).toBe('is not an IP address or range'));
+
+  it('with an address in it is told what range that is in', () => {
+    expect(rangeProblem('10.1.2.3/8')).toContain('10.0.0.0/8 is the range');
+    expect(rangeProblem('2001:db8::1/32')).toContain('2001:db8::/32 is the range');
+  });
+});
+
+describe('a set of addresses', () => {
+  it.each([
+    ['10.1.2.3', ['10.0.0.0/8'], true],
+    ['11.1.2.3', ['10.0.0.0/8'], false],
+    ['::ffff:10.1.2.3', ['10.0.0.0/8'], true],
+    ['::ffff:a01:203', ['10.0.0.0/8'], true],
+    ['10.1.2.3', ['::ffff:10.0.0.0/104'], true],
+    ['10.1.2.3', ['::ffff:10.1.2.3'], true],
+    ['2001:db8::7', ['2001:db8::/32'], true],
+    ['2001:DB8:0::7', ['2001:db8::7'], true],
+    ['2001:db9::7', ['2001:db8::/32'], false],
+    ['fe80::1%eth0', ['fe80::/10'], true],
+    ['10.1.2.3', ['::/0'], false],
+    ['1.2.3.4', ['85.99.254.169', '1.2.3.4'], true],
+    ['', ['0.0.0.0/0', '::/0'], false],
+    ['unknown', ['0.0.0.0/0', '::/0'], false],
+  ])('%s in %j: %s', (address, ranges, isIn) => expect(new AddressSet(ranges).has(address)).toBe(isIn));
+
+  const v4 = fc.array(fc.integer({ min: 0, max: 255 }), { minLength: 4, maxLength: 4 });
+  const v4Range = fc.tuple(v4, fc.integer({ min: 0, max: 32 })).map(([parts, bits]) => {
+    const text = `${parts.join('.')}/${bits}`;
+    return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${bits}`;
+  });
+
+  it('has what one of its ranges has, by arithmetic', () => {
+    fc.assert(
+      fc.property(v4, fc.array(v4Range, { maxLength: 4 }), (parts, ranges) => {
+        const address = parts.join('.');
+        const expected = ranges.some((range) => {
+          const [base, bits] = range.split('/') as [string, string];
+          const size = 2 ** (32 - Number(bits));
+          return Math.floor(number(address) / size) === Math.floor(number(base) / size);
+        });
+        expect(new AddressSet(ranges).has(address)).toBe(expected);
+      }),
+    );
+  });
+
+  it('covers another when nobody of that is outside', () => {
+    expect(new AddressSet(['10.0.0.0/8']).covers(new AddressSet(['10.1.0.0/16', '10.2.3.4']))).toBe(true);
+    expect(new AddressSet(['10.1.0.0/16']).covers(new AddressSet(['10.0.0.0/8']))).toBe(false);
+    expect(new AddressSet(['::/0']).covers(new AddressSet(['10.0.0.0/8']))).toBe(false);
+    expect(new AddressSet(['10.0.0.0/8']).covers(new AddressSet(['::ffff:10.0.0.0/104']))).toBe(true);
+  });
+});

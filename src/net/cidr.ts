@@ -1,0 +1,67 @@
+import { BlockList, isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+/** Sets of IP addresses, written as single ones and as ranges (CIDR, RFC 4632 and RFC 4291 §2.3). */
+
+type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefixBits: number];
+
+/** What is wrong with `text` as an address or a range, as the end of a sentence; undefined if nothing is. */
+export function rangeProblem(text: string): string | undefined {
+  const [address = '', prefix, ...rest] = text.split('/');
+  // Stricter than the library, which takes octal and other spellings that readers take for something else.
+  const family = isIP(address);
+  if (family === 0 || address.includes('%') || rest.length > 0) return 'is not an IP address or range';
+  if (prefix === undefined) return undefined;
+  if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128))
+    return 'is not an IP address or range';
+  const network = networkOf(text, family);
+  return network === ipaddr.parse(address).toString()
+    ? undefined
+    : `has an address in it, not the beginning of its range; ${network}/${prefix} is the range around it`;
+}
+
+function networkOf(text: string, family: number): string {
+  return (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(text).toString();
+}
+
+/** An IPv4 address in IPv6's clothes counts as the one that it is, in ranges and in addresses alike (RFC 4291 §2.5.5.2). */
+function readRange(text: string): Range {
+  const [address, prefixBits] = text.includes('/')
+    ? ipaddr.parseCIDR(text)
+    : ([ipaddr.parse(text), undefined] as const);
+  const whole = address.kind() === 'ipv4' ? 32 : 128;
+  const bits = prefixBits ?? whole;
+  if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96)
+    return [address.toIPv4Address(), bits - 96];
+  return [address, bits];
+}
+
+export class AddressSet {
+  readonly #ranges: readonly Range[];
+  /** One a family: in a list of both, an IPv4 address is found in ranges of IPv6. */
+  readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
+
+  /** @param ranges what `rangeProblem` has nothing against */
+  constructor(ranges: readonly string[]) {
+    this.#ranges = ranges.map(readRange);
+    for (const [address, bits] of this.#ranges)
+      this.#lists[address.kind()].addSubnet(address.toString(), bits, address.kind());
+  }
+
+  /** Whether `address` is in it; what is no address never is. */
+  has(address: string): boolean {
+    if (isIP(address) === 0) return false;
+    const plain = ipaddr.process(address.split('%', 1)[0]!);
+    return this.#lists[plain.kind()].check(plain.toString(), plain.kind());
+  }
+
+  /** Whether one of its ranges holds all of each range of `other`. */
+  covers(other: AddressSet): boolean {
+    return other.#ranges.every(([address, bits]) =>
+      this.#ranges.some(
+        ([within, outer]) =>
+          within.kind() === address.kind() && outer <= bits && address.match(within, outer),
+      ),
+    );
+  }
+}
