@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError } from '../../lib/errors.js';
-import { within } from '../../lib/wait.js';
+import { deferred, within } from '../../lib/wait.js';
 import { resetSocket, type Drain } from '../../net/splice.js';
 import { AddressGate } from '../access/addresses.js';
 import type { Refusals } from '../access/refusals.js';
@@ -14,8 +14,6 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
 const PROBE_MS = 5_000;
-/** While a probe is out, a visitor who says nothing counts as a visitor after this. */
-const SILENT_MS = 250;
 
 /** Opens what serves a lease with a public TCP port. */
 export function openTcpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
@@ -28,6 +26,8 @@ class TcpServing implements Serving {
   readonly #refusals: Refusals;
   /** Probes that are out, by what they will say first. */
   readonly #probes = new Map<string, () => void>();
+  /** Visitors who have said nothing yet; they are served once no probe is out. */
+  readonly #silent = new Set<() => void>();
 
   constructor(handler: TcpHandler, gate: AddressGate, refusals: Refusals) {
     this.#handler = handler;
@@ -52,16 +52,16 @@ class TcpServing implements Serving {
   async prove({ address, port, proxy, signal }: PublicWay): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
+    const arrived = deferred<void>();
+    // From before it sets out: the relay may bring it here ahead of the news that it is connected.
+    this.#probes.set(key, arrived.resolve);
     let socket: Socket | undefined;
     try {
-      const visitor = (socket = await openWay({ host: address, port, proxy }, PROBE_MS, signal));
-      const arrived = new Promise<void>((resolve, reject) => {
-        this.#probes.set(key, resolve);
-        visitor.once('error', reject);
-        visitor.once('close', () => reject(new PortalError('not_through', 'the connection was closed')));
-        visitor.write(token);
-      });
-      await within(arrived, PROBE_MS, 'a visit to the public port', signal);
+      socket = await openWay({ host: address, port, proxy }, PROBE_MS, signal);
+      socket.once('error', arrived.reject);
+      socket.once('close', () => arrived.reject(new PortalError('not_through', 'the connection was closed')));
+      socket.write(token);
+      await within(arrived.promise, PROBE_MS, 'a visit to the public port', signal);
     } catch (error) {
       if (signal.aborted) throw error;
       // Proxies open few ports besides 443. Visitors do not come by way of it.
@@ -70,15 +70,21 @@ class TcpServing implements Serving {
     } finally {
       this.#probes.delete(key);
       socket?.destroy();
+      if (this.#probes.size === 0) this.#serveSilent();
     }
   }
 
   close(drain: Drain): Promise<void> {
+    this.#serveSilent();
     return this.#handler.drain(drain);
   }
 
   traffic(): Traffic {
     return this.#handler.traffic();
+  }
+
+  #serveSilent(): void {
+    for (const serve of this.#silent) serve();
   }
 
   /** A bare port has no words for why not but a reset. */
@@ -89,11 +95,14 @@ class TcpServing implements Serving {
     resetSocket(socket);
   }
 
-  /** A probe says its token first; whoever says anything else, or nothing for a while, is a visitor. */
+  /**
+   * A probe says its token first; whoever says anything else is a visitor. One who says nothing, because the service
+   * speaks first, may be the probe on a long way: nobody knows before the probe has arrived, and that is soon.
+   */
   #tellApart(socket: Socket, visitor: VisitorInfo): void {
     let said: Buffer = Buffer.alloc(0);
     const decide = (isProbe: boolean): void => {
-      clearTimeout(timer);
+      this.#silent.delete(leave);
       socket.off('readable', look).off('close', leave);
       if (isProbe) return void socket.destroy();
       if (said.length > 0) socket.unshift(said);
@@ -110,7 +119,7 @@ class TcpServing implements Serving {
       if (arrived) decide(true);
       else if (![...this.#probes.keys()].some((key) => key.startsWith(text))) decide(false);
     };
-    const timer = setTimeout(leave, SILENT_MS);
+    this.#silent.add(leave);
     socket.on('readable', look).once('close', leave);
   }
 }
