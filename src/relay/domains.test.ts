@@ -1,6 +1,8 @@
-import { expect, it } from 'vitest';
+import type { Answer } from 'dns-packet';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { silent } from '../lib/logger.js';
-import { dnsServer } from '../../test/support/dns-server.js';
+import { dnsServer, type Said } from '../../test/support/dns-server.js';
+import { LIMITS } from '../protocol/limits.js';
 import { DomainProofs } from './domains.js';
 
 it('what was proven is looked at in a line of its own: names that DNS is silent of do not hold it up', async () => {
@@ -33,4 +35,89 @@ it('what was proven is looked at in a line of its own: names that DNS is silent 
   proofs.close();
   expect(await stuck).toMatchObject({ code: 'domain_unproven' });
   expect(await rival).toMatchObject({ code: 'domain_unproven' });
+});
+
+const ADDRESS = `0x${'a1'.repeat(20)}`;
+const txt = (name: string, ...data: string[]): Answer => ({ type: 'TXT', name, ttl: 1, data });
+const PROOF = `portal-address=${ADDRESS}`;
+const noise = (count: number) =>
+  Array.from({ length: count }, (_, each) => txt('_portal.shop.test', `${each} ${'x'.repeat(200)}`));
+
+async function proofsOf(said: Said, options: Parameters<typeof dnsServer>[1] = {}, domainLookupMs = 10_000) {
+  const dns = await dnsServer((_name, type) => (type === 'TXT' ? said : []), options);
+  const bounds = { ...LIMITS, domainLookupMs };
+  const proofs = new DomainProofs({ domain: 'relay.test', servers: [dns.address], log: silent, bounds });
+  onTestFinished(() => proofs.close());
+  return { proofs, dns };
+}
+
+describe('what DNS may say of a domain:', () => {
+  it.each<[string, Said]>([
+    ['a text cut into many strings', [txt('_portal.shop.test', ...PROOF.split(''))]],
+    [
+      'spaces about it, and the letters of the address large',
+      [txt('_portal.shop.test', ` ${PROOF.replace(ADDRESS, ` 0x${'A1'.repeat(20)}`)} `)],
+    ],
+    ['the record among others that are not meant for us', [...noise(3), txt('_portal.shop.test', PROOF)]],
+    [
+      'the record at the end of a chain of CNAMEs',
+      [
+        { type: 'CNAME', name: '_portal.shop.test', ttl: 1, data: 'one.test' },
+        { type: 'CNAME', name: 'one.test', ttl: 1, data: 'two.test' },
+        txt('two.test', PROOF),
+      ],
+    ],
+  ])('%s', async (_what, said) => {
+    const { proofs } = await proofsOf(said);
+    await expect(proofs.prove('shop.test', ADDRESS)).resolves.toBeUndefined();
+  });
+
+  it('more than a datagram holds: it is asked again over TCP, to 60 kB and more', async () => {
+    for (const count of [6, 25, 280]) {
+      const { proofs, dns } = await proofsOf([...noise(count), txt('_portal.shop.test', PROOF)]);
+      await proofs.prove('shop.test', ADDRESS);
+      expect(dns.overTcp()).toBe(1);
+    }
+  });
+
+  it('more than a datagram holds, and nothing over TCP: that is no answer, within the bound', async () => {
+    const { proofs } = await proofsOf(noise(25), { tcp: 'silent' }, 300);
+    const refused = proofs.prove('shop.test', ADDRESS);
+    await expect(refused).rejects.toMatchObject({
+      code: 'domain_unproven',
+      message: expect.stringContaining('DNS does not answer') as string,
+    });
+  });
+
+  it.each<[string, Said, string]>([
+    ['no such name', 'NXDOMAIN', 'it has no such record'],
+    ['no such record', [], 'it has no such record'],
+    ['it failed', 'SERVFAIL', 'DNS does not answer'],
+    ['texts of others alone', noise(3), 'it has no such record'],
+    ['another identity', [txt('_portal.shop.test', 'portal-address=0xB')], 'names another identity'],
+    [
+      'an address that only begins like it',
+      [txt('_portal.shop.test', `${PROOF}0`)],
+      'names another identity',
+    ],
+    [
+      'CNAMEs in a circle',
+      [
+        { type: 'CNAME', name: '_portal.shop.test', ttl: 1, data: 'one.test' },
+        { type: 'CNAME', name: 'one.test', ttl: 1, data: '_portal.shop.test' },
+      ],
+      'it has no such record',
+    ],
+    [
+      'bytes that are no text',
+      [{ type: 'TXT', name: '_portal.shop.test', ttl: 1, data: [Buffer.alloc(255, 0xff)] }],
+      'it has no such record',
+    ],
+  ])('%s: unproven', async (_what, said, why) => {
+    const { proofs } = await proofsOf(said);
+    await expect(proofs.prove('shop.test', ADDRESS)).rejects.toMatchObject({
+      code: 'domain_unproven',
+      message: expect.stringContaining(why) as string,
+    });
+  });
 });

@@ -1,4 +1,5 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createServer, type Server, type Socket } from 'node:net';
 import { decode, encode, type Answer, type RecordType } from 'dns-packet';
 import { onTestFinished } from 'vitest';
 
@@ -10,34 +11,84 @@ export interface TestDns {
   readonly address: string;
   /** Names and types asked for so far, as `TXT _portal.shop.test`. */
   readonly asked: string[];
+  /** Questions that came over TCP, because the answer was too long for a datagram. */
+  readonly overTcp: () => number;
 }
 
+/** Longer answers are cut off over UDP, and asked for again over TCP (RFC 9715). */
+const MAX_DATAGRAM_BYTES = 1_232;
+const TRUNCATED = 0x0200;
+
 /** A DNS server that a test decides the answers of; it closes with the test. */
-export async function dnsServer(answer: (name: string, type: RecordType) => Said): Promise<TestDns> {
+export async function dnsServer(
+  answer: (name: string, type: RecordType) => Said,
+  options: { tcp?: 'silent' } = {},
+): Promise<TestDns> {
   const asked: string[] = [];
-  const socket = createSocket('udp4', (message, remote) => {
+  let overTcp = 0;
+  const answerTo = (message: Buffer, maxBytes: number): Buffer | undefined => {
     const query = decode(message);
     const [question] = query.questions ?? [];
-    if (!question) return;
+    if (!question) return undefined;
     asked.push(`${question.type} ${question.name}`);
     const said = answer(question.name.toLowerCase(), question.type);
-    if (said === 'silence') return;
+    if (said === 'silence') return undefined;
     const rcode = said === 'NXDOMAIN' ? 3 : said === 'SERVFAIL' ? 2 : 0;
-    const reply = encode({
-      type: 'response',
+    const reply = {
+      type: 'response' as const,
       id: query.id ?? 0,
       // Recursion available, authoritative; the lowest four bits are the answer's code.
       flags: 0x0480 | ((query.flags ?? 0) & 0x0100) | rcode,
       questions: [question],
-      answers: typeof said === 'string' ? [] : [...said],
+    };
+    const whole = encode({ ...reply, answers: typeof said === 'string' ? [] : [...said] });
+    return whole.length <= maxBytes ? whole : encode({ ...reply, flags: reply.flags | TRUNCATED });
+  };
+  const { udp, tcp } = await bothAtOnePort();
+  udp.on('message', (message, remote) => {
+    const reply = answerTo(message, MAX_DATAGRAM_BYTES);
+    if (reply) udp.send(reply, remote.port, remote.address);
+  });
+  const connections = new Set<Socket>();
+  tcp.on('connection', (socket) => {
+    connections.add(socket);
+    socket.on('error', () => undefined).on('close', () => connections.delete(socket));
+    let heard = Buffer.alloc(0);
+    socket.on('data', (chunk: Buffer) => {
+      heard = Buffer.concat([heard, chunk]);
+      while (heard.length >= 2 && heard.length >= 2 + heard.readUInt16BE()) {
+        const end = 2 + heard.readUInt16BE();
+        const reply = answerTo(heard.subarray(2, end), 65_535);
+        heard = heard.subarray(end);
+        overTcp += 1;
+        if (!reply || options.tcp === 'silent') continue;
+        const length = Buffer.alloc(2);
+        length.writeUInt16BE(reply.length);
+        socket.write(Buffer.concat([length, reply]));
+      }
     });
-    socket.send(reply, remote.port, remote.address);
   });
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   onTestFinished(() => {
-    socket.close();
+    udp.close();
+    for (const socket of connections) socket.destroy();
+    tcp.close();
   });
-  return { address: `127.0.0.1:${socket.address().port}`, asked };
+  return { address: `127.0.0.1:${udp.address().port}`, asked, overTcp: () => overTcp };
+}
+
+/** DNS has one port number for UDP and TCP. */
+async function bothAtOnePort(): Promise<{ udp: UdpSocket; tcp: Server }> {
+  for (;;) {
+    const udp = createSocket('udp4');
+    await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve));
+    const tcp = createServer();
+    const listens = await new Promise<boolean>((resolve) => {
+      tcp.once('error', () => resolve(false));
+      tcp.listen(udp.address().port, '127.0.0.1', () => resolve(true));
+    });
+    if (listens) return { udp, tcp };
+    udp.close();
+  }
 }
 
 /** Answers that lead every name to this machine. */
