@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
@@ -68,6 +69,8 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
   return new Promise((resolve, reject) => {
     const say = (message: FromAgent): void => ws.send(encode(message));
     ws.once('error', reject);
+    // No upgrade: the relay has no room now, say.
+    ws.once('unexpected-response', (_request, response) => void refusal(response, endpoint.url).then(reject));
     ws.once('close', (_code, reason) => {
       reject(
         new PortalError(
@@ -100,6 +103,41 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
       }
     });
   });
+}
+
+const MAX_REFUSAL_BYTES = 4_096;
+
+/** What a relay says in place of an upgrade: its own code and words where there are any, and when to come back. */
+async function refusal(response: IncomingMessage, url: string): Promise<PortalError> {
+  const { statusCode = 0, headers } = response;
+  const seconds = Number(headers['retry-after']);
+  const retryAfterMs = seconds >= 0 ? seconds * 1_000 : undefined;
+  let text = '';
+  try {
+    for await (const chunk of response) {
+      text += String(chunk);
+      if (text.length > MAX_REFUSAL_BYTES) break;
+    }
+  } catch {
+    // The status has to do.
+  }
+  const said = readRefusal(text);
+  if (said)
+    return relayError({ type: 'error', ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+  return new PortalError('relay_unreachable', `${url} answered ${statusCode} in place of a control channel`, {
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}
+
+function readRefusal(text: string): { code: string; message: string } | undefined {
+  try {
+    const { code, message } = JSON.parse(text) as { code?: unknown; message?: unknown };
+    if (typeof code === 'string' && typeof message === 'string')
+      return { code, message: message.slice(0, 1000) };
+  } catch {
+    // A proxy's page, perhaps.
+  }
+  return undefined;
 }
 
 /** What node says of a certificate that it does not take. */

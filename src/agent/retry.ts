@@ -1,4 +1,5 @@
 import type { ErrorCode, PortalError } from '../lib/errors.js';
+import { LIMITS } from '../protocol/limits.js';
 
 /** When a lease that failed is tried again. */
 
@@ -23,6 +24,14 @@ export const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize
 
 /** What only a person can mend is looked at again this often. */
 export const FINAL_RETRY_MS = 60_000;
+
+/**
+ * When to come back to a relay that said when: no sooner, and up to twice as late, so that all those who heard the
+ * same do not come in the same moment.
+ */
+export function comeBackMs(askedMs: number): number {
+  return Math.min(askedMs, LIMITS.maxComeBackMs) * (1 + Math.random());
+}
 
 /** Whether trying again soon is of no use. */
 export function isFinal(error: PortalError): boolean {

@@ -10,6 +10,7 @@ import { DataConnections } from './connections.js';
 import { AgentDatagrams } from './datagrams/datagrams.js';
 import type { AgentLease } from './lease.js';
 import type { RelayEndpoint } from './relay-way.js';
+import { comeBackMs } from './retry.js';
 import type { RelayStatus } from './status.js';
 
 /** Pauses between attempts: full seconds only once a relay has been away for a while, never above ten. */
@@ -121,7 +122,9 @@ export class RelaySession {
       ...RETRY,
       retries: Infinity,
       signal,
-      onFailedAttempt: ({ error, attemptNumber }) => {
+      // Whoever was told when to come back waits that long, and not the pause of ours on top.
+      shouldConsumeRetry: ({ error }) => asPortalError(error).retryAfterMs === undefined,
+      onFailedAttempt: async ({ error, attemptNumber }) => {
         if (signal.aborted) return;
         const failure = asPortalError(error);
         this.#log.info(
@@ -129,6 +132,7 @@ export class RelaySession {
           'the relay was not reached',
         );
         this.#lost(failure);
+        if (failure.retryAfterMs !== undefined) await delay(comeBackMs(failure.retryAfterMs), signal);
       },
     });
   }

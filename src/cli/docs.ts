@@ -2,6 +2,7 @@ import type { Argument, Command, Option } from 'commander';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, type Example } from './examples.js';
 import { visibleChildren } from './completion/grammar.js';
 import { grammarOnly } from './program.js';
+import { limitsTable } from './relay-limits.js';
 
 /** docs/cli.md, read off the same tree that parses the command line. */
 export function renderCliDocs(): string {
@@ -53,6 +54,7 @@ function section(command: Command, name: string): string {
     sentence(command.description()),
     `\`\`\`sh\n${syntax.join(' ')}\n\`\`\``,
     table,
+    name === 'relay' ? limitsTable() : '',
     exampleBlock(COMMAND_EXAMPLES[name] ?? []),
   ]
     .filter(Boolean)

@@ -52,6 +52,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       run: 'portal relay --domain relay.example.com --listen 0.0.0.0:443 --acme --acme-email ops@example.com',
       does: "the same, with a certificate of Let's Encrypt",
     },
+    {
+      run: 'portal relay --limit maxSessionsPerIdentity=10 --limit maxBytesPerSecondPerIdentity=10M',
+      does: 'with bounds of your own',
+    },
   ],
   doctor: [{ run: 'portal doctor', does: 'what is missing, and what to do about it' }],
   completion: [

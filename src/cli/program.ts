@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+import { limitsHelp } from './relay-limits.js';
 import { UNSUPPORTED, UNSUPPORTED_COMMANDS } from './unsupported.js';
 
 /** Turns the way to a command's module into commander's action. */
@@ -200,6 +201,7 @@ function addRelay(program: Command, execute: Execute): void {
       ),
     )
     .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
+    .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .option('--metrics <address>', 'serve Prometheus metrics here')
     .addOption(
@@ -207,6 +209,7 @@ function addRelay(program: Command, execute: Execute): void {
         .choices(['debug', 'info', 'warn', 'error'])
         .default('info'),
     )
+    .addHelpText('after', limitsHelp)
     .action(execute(() => import('./commands/relay.js')));
 }
 

@@ -207,7 +207,14 @@ export const ERRORS = {
   },
   limit_exceeded: {
     title: "One of the relay's limits is reached",
-    remedy: 'The message names the limit and its value.',
+    remedy:
+      'The message names the limit, its value and what makes room. The operator of the relay sets it; another relay may allow more.',
+    exit: 1,
+    wire: true,
+  },
+  relay_busy: {
+    title: 'The relay takes no new session now',
+    remedy: 'The agent tries again by itself, after the pause that the relay asked for.',
     exit: 1,
     wire: true,
   },

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { openLocalCa } from '../certificates/local-ca.js';
+import { ByteRate } from './rate.js';
 import { SpliceSet } from './splice.js';
 
 const BYTES = 24 * 1024 * 1024;
@@ -42,13 +43,15 @@ async function exchange(socket: Socket, data: Buffer, slowly: boolean): Promise<
 const hashOf = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
 
 test.each([
-  ['plain', false],
-  ['plain', true],
-  ['tls', false],
-  ['tls', true],
+  ['plain', false, undefined],
+  ['plain', true, undefined],
+  ['tls', false, undefined],
+  ['tls', true, undefined],
+  ['plain', false, 40_000_000],
+  ['tls', true, 40_000_000],
 ] as const)(
-  '%s: every byte arrives both ways, slow reader %s',
-  async (kind, slowly) => {
+  '%s: every byte arrives both ways, slow reader %s, at most %s bytes a second',
+  async (kind, slowly, bytesPerSecond) => {
     const splices = new SpliceSet({
       idleMs: 400,
       halfClosedMs: 60_000,
@@ -60,10 +63,11 @@ test.each([
     const service = createServer({ allowHalfOpen: true }, (socket) => {
       behind = exchange(socket, down, slowly);
     });
+    const rate = bytesPerSecond === undefined ? undefined : new ByteRate(bytesPerSecond);
     const servicePort = await listening(service);
     const splice = (visitor: Socket): void => {
       const upstream = connect({ port: servicePort, host: '127.0.0.1', allowHalfOpen: true });
-      upstream.once('connect', () => splices.add(visitor, upstream));
+      upstream.once('connect', () => splices.add(visitor, upstream, { rate }));
     };
     let visitor: Socket;
     if (kind === 'tls') {

@@ -51,7 +51,7 @@ async function join(
   const set = new SpliceSet({ ...BOUNDS, ...bounds });
   onTestFinished(() => set.closeAll());
   await before?.({ set, left, right, a, b });
-  const result = new Promise<SpliceResult>((resolve) => set.add(a, b, resolve));
+  const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { onEnd: resolve }));
   return { set, left, right, a, b, result };
 }
 
@@ -139,7 +139,7 @@ describe('a splice', () => {
     left.write('early');
     a.unshift(Buffer.from('head'));
     const set = new SpliceSet(BOUNDS);
-    const result = new Promise<SpliceResult>((resolve) => set.add(a, b, resolve, 3));
+    const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { onEnd: resolve, sentToB: 3 }));
     left.end();
     right.end();
     expect((await ending(right)).bytes.toString()).toBe('headearly');

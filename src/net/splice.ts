@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { pour, type Pouring } from './pour.js';
+import { pourAt, type ByteRate } from './rate.js';
 
 /**
  * Joining two sockets so that neither can tell: bytes both ways with backpressure, a half-close passed on as
@@ -82,6 +83,15 @@ export function socketBelow(socket: Socket): Socket | undefined {
   return stream instanceof Socket ? stream : below;
 }
 
+export interface SpliceOptions {
+  /** Called once, when both sockets are closed. */
+  readonly onEnd?: (result: SpliceResult) => void;
+  /** Bytes of `a` that were written to `b` already. */
+  readonly sentToB?: number;
+  /** What both directions keep to, perhaps with other splices. */
+  readonly rate?: ByteRate | undefined;
+}
+
 class Splice {
   readonly #a: Socket;
   readonly #b: Socket;
@@ -95,7 +105,13 @@ class Splice {
   movedAt: number;
   #moved = 0;
 
-  constructor(a: Socket, b: Socket, sentToB: number, now: number, onEnd: (result: SpliceResult) => void) {
+  constructor(
+    a: Socket,
+    b: Socket,
+    { sentToB = 0, rate }: SpliceOptions,
+    now: number,
+    onEnd: (result: SpliceResult) => void,
+  ) {
     this.#a = a;
     this.#b = b;
     this.#onEnd = onEnd;
@@ -105,7 +121,11 @@ class Splice {
     this.#bytesBefore = { a: a.bytesRead - a.readableLength - sentToB, b: b.bytesRead - b.readableLength };
     this.#join(a, b);
     this.#join(b, a);
-    this.#pourings = [pour(a, b), pour(b, a)];
+    if (rate) {
+      pourAt(rate, a, b);
+      pourAt(rate, b, a);
+      this.#pourings = [];
+    } else this.#pourings = [pour(a, b), pour(b, a)];
   }
 
   get bytesToB(): number {
@@ -180,14 +200,11 @@ export class SpliceSet {
     return this.#splices.size;
   }
 
-  /**
-   * Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`.
-   * `onEnd` is called once, when both are closed. `sentToB` are bytes of `a` that were written to `b` already.
-   */
-  add(a: Socket, b: Socket, onEnd?: (result: SpliceResult) => void, sentToB = 0): void {
-    const splice = new Splice(a, b, sentToB, Date.now(), (result) => {
+  /** Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`. */
+  add(a: Socket, b: Socket, options: SpliceOptions = {}): void {
+    const splice = new Splice(a, b, options, Date.now(), (result) => {
       this.#splices.delete(splice);
-      onEnd?.(result);
+      options.onEnd?.(result);
       if (this.#splices.size === 0) this.#emptied();
     });
     this.#splices.add(splice);

@@ -32,6 +32,8 @@ export const LIMITS = {
   requestHeadMs: 10_000,
   /** Connections to the relay's own HTTP surface that are not upgraded yet; the oldest goes when one more comes. */
   maxRequestConnections: 1_024,
+  /** Connections of one address; an IPv6 address counts as its /64. Of these bounds per address and identity, 0 is none. */
+  maxConnectionsPerAddress: 4_096,
   /** A connection that was refused reads why within this. */
   lingerMs: 1_000,
 
@@ -57,7 +59,16 @@ export const LIMITS = {
   /** A name stays reserved for its identity this long after its last use. */
   reservationMs: 30 * 24 * 3_600_000,
   maxSessions: 10_000,
+  /** Control channels that have not proven an identity yet; of one address half as many. Others come back later. */
+  maxHandshakes: 64,
+  /** When all of those are taken, one that is older than this gives way. */
+  handshakeShareMs: 2_000,
+  /** Longest pause that a relay asks of an agent which it has no room for; such an agent waits up to twice as long. */
+  maxComeBackMs: 30_000,
+  maxSessionsPerAddress: 1_024,
+  maxSessionsPerIdentity: 256,
   maxLeasesPerSession: 2_000,
+  maxLeasesPerIdentity: 5_000,
   maxReservedNamesPerIdentity: 5_000,
   maxMetadataEntries: 32,
   maxMetadataKeyChars: 64,
@@ -83,6 +94,10 @@ export const LIMITS = {
   visitorWaitMs: 10_000,
   /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
   maxWaitingBytes: 64 * 1024,
+  /** Visitors of one identity, those in line included. */
+  maxVisitorsPerIdentity: 16_384,
+  /** What visitors of one identity may move, both directions together. */
+  maxBytesPerSecondPerIdentity: 0,
   /** The agent answers the first bytes of a visitor within this. */
   firstAnswerMs: 15_000,
   /** A visitor's connection on which nothing moved for this long is closed. */

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { readClientHello } from '../net/client-hello.js';
-import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**
@@ -24,6 +24,10 @@ export interface FrontOptions {
   readonly firstBytesMs: number;
   readonly maxUnroutedConnections: number;
   readonly maxUnroutedBytes: number;
+  /** Whether its address may have one more connection. */
+  readonly admits: (socket: Socket) => boolean;
+  /** A connection that had not said what it is gave way. */
+  readonly evicted: (limit: 'maxUnroutedConnections' | 'maxUnroutedBytes') => void;
   /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
@@ -127,17 +131,18 @@ export class Front {
   }
 
   #arrive(socket: Socket): void {
-    const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
+    const { maxUnroutedConnections, maxUnroutedBytes, routes, admits } = this.#options;
+    if (!admits(socket)) return resetSocket(socket);
     this.#sockets.add(socket);
     const arrival = new Arrival(socket);
     this.#arrivals.add(arrival);
-    if (this.#arrivals.size > maxUnroutedConnections) this.#evictOldest();
+    if (this.#arrivals.size > maxUnroutedConnections) this.#evictOldest('maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
       // Evicted in this very turn: it is destroyed, and only has not heard of it.
       if (!this.#arrivals.has(arrival)) return;
       const head = arrival.add(chunk);
       this.#arrivalBytes += chunk.length;
-      while (this.#arrivalBytes > maxUnroutedBytes) this.#evictOldest();
+      while (this.#arrivalBytes > maxUnroutedBytes) this.#evictOldest('maxUnroutedBytes');
       const verdict = head && readClientHello(head);
       if (!verdict) return;
       if (verdict.kind === 'need') return arrival.needs(verdict.bytes);
@@ -178,9 +183,11 @@ export class Front {
     arrival.socket.destroy();
   }
 
-  #evictOldest(): void {
+  #evictOldest(limit: 'maxUnroutedConnections' | 'maxUnroutedBytes'): void {
     const oldest = this.#arrivals.values().next().value;
-    if (oldest) this.#evict(oldest);
+    if (!oldest) return;
+    this.#options.evicted(limit);
+    this.#evict(oldest);
   }
 
   #hello(hello: { serverName?: string; alpn: string[] }, socket: Socket, head: Buffer): void {

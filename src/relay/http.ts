@@ -23,6 +23,7 @@ import {
   PATHS,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import type { TurnedAway } from './sessions.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
 
@@ -54,8 +55,12 @@ export interface HttpSurfaceOptions {
   readonly serves: (hostname: string) => boolean;
   readonly descriptor: () => object;
   readonly healthy: () => boolean;
-  /** Whether one more control channel may begin. */
-  readonly admitControl: () => boolean;
+  /** Why no more control channel may begin on this socket; undefined: it may. */
+  readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
+  /** This connection came with a good ticket. */
+  readonly onTrusted: (socket: Duplex) => void;
+  /** A connection gave way to a newer one. */
+  readonly onCrowded: () => void;
   readonly onControl: (ws: WebSocket, socket: TLSSocket) => void;
   /** Takes the WebSocket of whoever shows a good ticket for datagrams. */
   readonly onDatagrams: (ticket: string) => ((ws: WebSocket) => void) | undefined;
@@ -111,7 +116,8 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
     if (!offers(request, CONTROL_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
-    if (!options.admitControl()) return refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
+    const turnedAway = options.refuseControl(socket);
+    if (turnedAway) return turnAway(socket, turnedAway);
     socket.on('error', () => undefined);
     websockets.handleUpgrade(request, socket, head, (ws) => {
       options.onControl(ws, socket as TLSSocket);
@@ -124,6 +130,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
     const take = options.onData(ticket, 'ws');
     if (!take) return refuse(socket, '403 Forbidden');
+    options.onTrusted(socketBelow(socket) ?? socket);
     socket.on('error', () => undefined);
     data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
   };
@@ -132,6 +139,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
     const take = options.onDatagrams(ticket);
     if (!take) return refuse(socket, '403 Forbidden');
+    options.onTrusted(socketBelow(socket) ?? socket);
     socket.on('error', () => undefined);
     datagrams.handleUpgrade(request, socket, head, take);
   };
@@ -165,6 +173,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     if (oldest && asking.size >= options.maxRequestConnections) {
       asking.delete(oldest);
       oldest.destroy();
+      options.onCrowded();
     }
     asking.add(socket);
     socket.once('close', () => asking.delete(socket));
@@ -269,6 +278,7 @@ function upgradeData(
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
   const take = options.onData(ticket, carrier);
   if (!take) return refuse(socket, '403 Forbidden');
+  options.onTrusted(socketBelow(socket) ?? socket);
   socket.on('error', () => undefined);
   socket.setTimeout(0);
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_UPGRADE}\r\n\r\n`);
@@ -292,8 +302,15 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').split('?', 1)[0]!;
 }
 
-function refuse(socket: Duplex, status: string, headers = ''): void {
+/** Says why in JSON, so that an agent can tell its user. */
+function turnAway(socket: Duplex, { status, retryAfterSeconds, code, message }: TurnedAway): void {
+  const headers = `Retry-After: ${retryAfterSeconds}\r\nContent-Type: application/json\r\n`;
+  refuse(socket, status, headers, `${JSON.stringify({ code, message })}\n`);
+}
+
+function refuse(socket: Duplex, status: string, headers = '', body = ''): void {
   socket.on('error', () => undefined);
-  const answer = `HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`;
+  const length = Buffer.byteLength(body);
+  const answer = `HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: ${length}\r\n\r\n${body}`;
   endWith(socket, answer, LIMITS.lingerMs);
 }

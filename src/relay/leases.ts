@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import type { ByteRate } from '../net/rate.js';
 import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
 import { plainHostname, type DomainProofs } from './domains.js';
 import { hostnameFor } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
+import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
 import { WaitingLine } from './visitors.js';
 
@@ -27,6 +29,8 @@ export interface Lease {
   holder: LeaseHolder | undefined;
   /** Its own public port, in the kinds that have one; undefined while it is being opened. */
   port: OpenPort | undefined;
+  /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
+  readonly rate: ByteRate | undefined;
   /** Visitors who wait for a data connection. */
   readonly waiting: WaitingLine;
   graceTimer?: NodeJS.Timeout;
@@ -56,6 +60,7 @@ export interface LeaseRegistryOptions {
   readonly reservations: Reservations;
   readonly ports: PublicPorts;
   readonly domains: DomainProofs;
+  readonly quotas: Quotas;
   readonly domain: string;
   readonly graceMs: number;
   readonly maxLeasesPerSession: number;
@@ -107,10 +112,10 @@ export class LeaseRegistry {
       await this.#movePort(present, request.port);
       return this.#stillOf(holder, present);
     }
-    const { reservations } = this.#options;
+    const { reservations, quotas } = this.#options;
     if (ownHostname === undefined) reservations.check(name, holder.address);
-    if (this.#countOf(holder) >= this.#options.maxLeasesPerSession)
-      throw tooManyLeases(this.#options.maxLeasesPerSession);
+    this.#checkRoom(holder);
+    quotas.openLease(holder.address);
     // Claimed before the first await, so that of two racing requests one sees the other.
     const now = Date.now();
     const lease: Lease = {
@@ -124,6 +129,7 @@ export class LeaseRegistry {
       metadata: request.metadata ?? {},
       holder: undefined,
       port: undefined,
+      rate: quotas.rateOf(holder.address),
       waiting: new WaitingLine(),
       storedAt: now,
       opened: ownHostname === undefined ? reservations.use(name, holder.address, now) : Promise.resolve(),
@@ -237,8 +243,7 @@ export class LeaseRegistry {
   #handOver(lease: Lease, holder: LeaseHolder, request: FromAgent<'lease.open'>): void {
     if (lease.address !== holder.address) throw nameTaken(lease.isOwnDomain ? lease.hostname : lease.name);
     const before = lease.holder;
-    if (before !== holder && this.#countOf(holder) >= this.#options.maxLeasesPerSession)
-      throw tooManyLeases(this.#options.maxLeasesPerSession);
+    if (before !== holder) this.#checkRoom(holder);
     clearTimeout(lease.graceTimer);
     this.#give(lease, holder);
     lease.carrier = request.carrier;
@@ -248,8 +253,14 @@ export class LeaseRegistry {
     if (lease.waiting.size > 0) holder.serve(lease);
   }
 
-  #countOf(holder: LeaseHolder): number {
-    return this.#held.get(holder)?.size ?? 0;
+  #checkRoom(holder: LeaseHolder): void {
+    const { maxLeasesPerSession: max, quotas } = this.#options;
+    if ((this.#held.get(holder)?.size ?? 0) < max) return;
+    quotas.refusals.add('maxLeasesPerSession');
+    throw new PortalError(
+      'limit_exceeded',
+      `a session may hold ${max} leases on this relay (maxLeasesPerSession); close others, or use another relay`,
+    );
   }
 
   #own(holder: LeaseHolder, id: string): Lease {
@@ -300,7 +311,10 @@ export class LeaseRegistry {
   #remove(lease: Lease): void {
     clearTimeout(lease.graceTimer);
     this.#give(lease, undefined);
-    if (this.#byPlace.get(placeOf(lease)) === lease) this.#byPlace.delete(placeOf(lease));
+    if (this.#byPlace.get(placeOf(lease)) === lease) {
+      this.#byPlace.delete(placeOf(lease));
+      this.#options.quotas.closeLease(lease.address);
+    }
     lease.port?.close();
     lease.waiting.clear();
   }
@@ -309,10 +323,6 @@ export class LeaseRegistry {
 /** A hostname has no space in it, so the kinds never meet. */
 function placeOf({ kind, hostname }: Pick<Lease, 'kind' | 'hostname'>): string {
   return kind === 'tls' ? hostname : `${kind} ${hostname}`;
-}
-
-function tooManyLeases(max: number): PortalError {
-  return new PortalError('limit_exceeded', `a session may hold ${max} leases`);
 }
 
 function nameTaken(name: string): PortalError {

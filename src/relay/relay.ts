@@ -4,6 +4,7 @@ import type { Identity } from '../identity/identity.js';
 import { ACME_ALPN, type AcmeChallenges } from '../certificates/acme/challenges.js';
 import { silent, type Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
+import { resetSocket } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
@@ -14,7 +15,10 @@ import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
+import type { LimitName, RelayLimits } from './limits.js';
+import { Quotas } from './quotas.js';
 import { Session, type SessionContext } from './session.js';
+import { Sessions, type TurnedAway } from './sessions.js';
 import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
 import { Reservations } from './reservations.js';
 import { openStore } from './store.js';
@@ -46,52 +50,27 @@ export interface RelayOptions {
   readonly limits?: Partial<RelayLimits>;
 }
 
-type Adjustable =
-  | 'firstBytesMs'
-  | 'maxUnroutedConnections'
-  | 'maxUnroutedBytes'
-  | 'requestHeadMs'
-  | 'maxRequestConnections'
-  | 'handshakeMs'
-  | 'challengeMs'
-  | 'heartbeatMs'
-  | 'graceMs'
-  | 'reservationMs'
-  | 'maxSessions'
-  | 'maxLeasesPerSession'
-  | 'maxReservedNamesPerIdentity'
-  | 'domainLookupMs'
-  | 'maxDomainLookups'
-  | 'domainRetryMs'
-  | 'domainRecheckMs'
-  | 'domainGraceMs'
-  | 'ticketMs'
-  | 'idleDataConnectionMs'
-  | 'maxWaitingVisitors'
-  | 'visitorWaitMs'
-  | 'firstAnswerMs'
-  | 'visitorIdleMs'
-  | 'visitorLifetimeMs'
-  | 'flowIdleMs'
-  | 'maxFlowsPerLease'
-  | 'maxFlowsPerSession'
-  | 'datagramProbeMs';
-
-/** The limits an operator may set. */
-export type RelayLimits = { readonly [K in Adjustable]: number };
+export type { RelayLimits } from './limits.js';
 
 export interface RelayCounts {
   readonly sessions: number;
+  /** Those of them that have not proven an identity yet, now and at most so far. */
+  readonly handshakes: number;
+  readonly mostHandshakes: number;
   readonly leases: number;
   /** Connections that have not said yet what they are. */
   readonly unrouted: number;
   /** Visitors joined to a data connection. */
   readonly visitors: number;
+  /** Those who wait for one. */
+  readonly waiting: number;
   readonly tickets: number;
   /** Visitors of UDP leases. */
   readonly flows: number;
   /** Datagrams and packets that went no further, by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
+  /** What was refused, by the limit that it was beyond. */
+  readonly refused: Partial<Record<LimitName, number>>;
 }
 
 export interface Relay {
@@ -118,36 +97,45 @@ const STORE_UPKEEP_MS = 3_600_000;
 const DESCRIBE_EVERY_MS = 3_600_000;
 /** Agents come back at a random moment below this after the relay went away. */
 const RECONNECT_AFTER_MS = 1_000;
+const GOING_AWAY: TurnedAway = {
+  status: '503 Service Unavailable',
+  retryAfterSeconds: 1,
+  code: 'shutting_down',
+  message: 'the relay is stopping',
+};
 
 /** Starts a relay; resolves once it listens. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { domain, identity, log = silent } = options;
   const limits: RelayLimits = { ...LIMITS, ...options.limits };
   const store = await openStore(options.store);
-  const gate = new VisitorGate(limits);
+  const quotas = new Quotas(limits);
+  const gate = new VisitorGate(limits, quotas);
   const tickets = new TicketBook(limits.ticketMs);
   const datagrams = new Datagrams(limits, log);
   const ports = new PublicPorts({
     ranges: options.ports ?? {},
     listen: {
-      tcp: (lease, at) => listenTcp(options.host, at, (socket) => gate.admitToPort(lease, socket)),
+      tcp: (lease, at) =>
+        listenTcp(options.host, at, (socket) => {
+          if (quotas.connection(socket, socket.remoteAddress)) gate.admitToPort(lease, socket);
+          else resetSocket(socket);
+        }),
       udp: (lease, at) => datagrams.openPort(options.host, at, lease),
     },
     store,
     ...limits,
   });
   const capabilities = ['stream', 'http', 'hostname', ...PORT_KINDS.filter((kind) => ports.offers(kind))];
-  const reservations = new Reservations(store, limits);
+  const reservations = new Reservations(store, limits, quotas.refusals);
   const domains = new DomainProofs({
     domain,
     bounds: limits,
     log,
     ...(options.dnsServers && { servers: options.dnsServers }),
   });
-  const leases = new LeaseRegistry({ reservations, ports, domains, domain, log, ...limits });
-  const sessions = new Set<Session>();
-  /** Those of them that have not proven an identity yet, oldest first. */
-  const unproven = new Set<Session>();
+  const leases = new LeaseRegistry({ reservations, ports, domains, quotas, domain, log, ...limits });
+  const sessions = new Sessions(limits, quotas);
   let url = '';
   let context: SessionContext | undefined;
   let stopping = false;
@@ -158,6 +146,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     firstBytesMs: limits.firstBytesMs,
     maxUnroutedConnections: limits.maxUnroutedConnections,
     maxUnroutedBytes: limits.maxUnroutedBytes,
+    admits: (socket) => quotas.connection(socket, socket.remoteAddress),
+    evicted: (limit) => quotas.refusals.add(limit),
     // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
     isOwn: (serverName) => serverName === undefined || serverName === domain,
     routes: {
@@ -184,33 +174,21 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     maxRequestConnections: limits.maxRequestConnections,
     descriptor: () => describe(),
     healthy: () => !stopping,
-    admitControl: () => !stopping && (sessions.size < limits.maxSessions || evictUnproven()),
+    refuseControl: (socket) =>
+      stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
     onControl(ws: WebSocket, socket: TLSSocket) {
-      const session = new Session(ws, socket, context!, () => unproven.delete(session));
-      sessions.add(session);
-      unproven.add(session);
-      ws.once('close', () => forget(session));
+      const session = new Session(ws, socket, context!, () => sessions.proven(session));
+      sessions.add(session, socket.remoteAddress);
+      ws.once('close', () => sessions.forget(session));
     },
+    onTrusted: (socket) => quotas.trusted(socket),
+    onCrowded: () => quotas.refusals.add('maxRequestConnections'),
     onData(text, carrier) {
       const ticket = tickets.redeem(text, carrier);
       return ticket && ((socket) => ticket.pool.accept(ticket.connection, carrier, socket));
     },
     onDatagrams: (ticket) => datagrams.redeem(ticket),
   });
-
-  function forget(session: Session): void {
-    sessions.delete(session);
-    unproven.delete(session);
-  }
-
-  /** Whoever only opens channels and proves nothing must not keep agents out. */
-  function evictUnproven(): boolean {
-    const [oldest] = unproven;
-    if (!oldest) return false;
-    forget(oldest);
-    oldest.terminate();
-    return true;
-  }
 
   let described: { descriptor: SignedDescriptor; at: number } | undefined;
   function describe(): SignedDescriptor {
@@ -260,6 +238,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     capabilities,
     carriers: CARRIERS,
     leases,
+    quotas,
     tickets,
     gate,
     datagrams,
@@ -306,12 +285,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     },
     counts: () => ({
       sessions: sessions.size,
+      handshakes: sessions.handshakes,
+      mostHandshakes: sessions.mostHandshakes,
       leases: leases.size,
       unrouted: front.unrouted,
       visitors: gate.size,
+      waiting: gate.waiting,
       tickets: tickets.size,
       flows: datagrams.flows,
       dropped: datagrams.drops.counts(),
+      refused: quotas.refusals.counts(),
     }),
     serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {

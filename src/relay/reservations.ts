@@ -1,4 +1,5 @@
 import { PortalError } from '../lib/errors.js';
+import type { Refusals } from './quotas.js';
 import type { Store } from './store.js';
 
 /** A name in use is stored again after this part of the time for which it stays reserved. */
@@ -13,10 +14,12 @@ export interface ReservationBounds {
 export class Reservations {
   readonly #store: Store;
   readonly #bounds: ReservationBounds;
+  readonly #refusals: Refusals;
 
-  constructor(store: Store, bounds: ReservationBounds) {
+  constructor(store: Store, bounds: ReservationBounds, refusals: Refusals) {
     this.#store = store;
     this.#bounds = bounds;
+    this.#refusals = refusals;
   }
 
   /** How often a name in use is to be stored again. */
@@ -38,8 +41,12 @@ export class Reservations {
         `"${name}" is reserved for another identity until ${new Date(until).toISOString()}; choose another name, or use that identity`,
       );
     }
-    if (this.#store.countReservations(address, now - reservationMs) >= maxReservedNamesPerIdentity)
-      throw new PortalError('limit_exceeded', `an identity may reserve ${maxReservedNamesPerIdentity} names`);
+    if (this.#store.countReservations(address, now - reservationMs) < maxReservedNamesPerIdentity) return;
+    this.#refusals.add('maxReservedNamesPerIdentity');
+    throw new PortalError(
+      'limit_exceeded',
+      `an identity may reserve ${maxReservedNamesPerIdentity} names on this relay (maxReservedNamesPerIdentity); use names that it has, or another relay`,
+    );
   }
 
   /** Notes a use of `name`. Resolves once that is on disk. */

@@ -15,6 +15,7 @@ import { DataPool, type TicketBook } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
 import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
+import type { Quotas } from './quotas.js';
 import type { VisitorGate } from './visitors.js';
 
 /** What sessions need to know of the relay they belong to. */
@@ -36,6 +37,7 @@ export interface SessionContext {
   readonly handshakeMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
+  readonly quotas: Quotas;
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
@@ -204,6 +206,7 @@ export class Session implements LeaseHolder {
     // One spelling: leases and reservations compare it.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
+    this.#context.quotas.openSession(this);
     this.#state = { name: 'open' };
     this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
@@ -293,8 +296,9 @@ export class Session implements LeaseHolder {
 
   #fail(error: PortalError): void {
     this.#log.info({ code: error.code, reason: error.message }, 'control channel refused');
-    const { code, message } = wireError(error);
-    this.#send({ type: 'error', code, message });
+    const wire = wireError(error);
+    const { code } = wire;
+    this.#send({ type: 'error', ...wire });
     const close = code === 'protocol' ? 'protocol' : code === 'internal' ? 'fault' : 'refused';
     this.#ws.close(CLOSE[close], code);
     this.#closed();
@@ -309,6 +313,7 @@ export class Session implements LeaseHolder {
     this.#pool.close();
     this.#context.datagrams.forget(this.datagrams);
     this.#context.leases.detach(this);
+    this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }
 }

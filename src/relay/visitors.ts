@@ -4,6 +4,7 @@ import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import type { Lease } from './leases.js';
 import { plainAddress } from './names.js';
+import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
 
 export interface VisitorBounds {
@@ -28,6 +29,8 @@ export class Visitor {
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
+  #onLeft: (() => void) | undefined;
+  readonly arrivedAt = performance.now();
   readonly #gone = (): void => this.giveUp();
   readonly #more = (chunk: Buffer): void => {
     this.#said.push(chunk);
@@ -50,8 +53,9 @@ export class Visitor {
     this.#said = head ? [head] : [];
   }
 
-  /** Waits in the lease's line, for at most `ms`. */
-  wait(ms: number): void {
+  /** Waits in the lease's line, for at most `ms`; `onLeft` hears, once, that it no longer does. */
+  wait(ms: number, onLeft: () => void): void {
+    this.#onLeft = onLeft;
     this.lease.waiting.add(this);
     this.#timer = setTimeout(this.#gone, ms);
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
@@ -70,7 +74,7 @@ export class Visitor {
     this.#leaveLine();
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
-    splices.add(this.#socket, data, undefined, head.length - START.length);
+    splices.add(this.#socket, data, { sentToB: head.length - START.length, rate: this.lease.rate });
   }
 
   #leaveLine(): void {
@@ -78,6 +82,8 @@ export class Visitor {
     this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
     this.#socket.pause();
     this.lease.waiting.delete(this);
+    this.#onLeft?.();
+    this.#onLeft = undefined;
   }
 }
 
@@ -131,12 +137,15 @@ function turnAway(lease: Lease, socket: Socket): void {
 /** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
 export class VisitorGate {
   readonly #bounds: VisitorBounds;
+  readonly #quotas: Quotas;
   readonly #tls: SpliceSet;
   /** On a port of its own a visitor may wait for the other side as long as its protocol likes. */
   readonly #tcp: SpliceSet;
+  #waiting = 0;
 
-  constructor(bounds: VisitorBounds) {
+  constructor(bounds: VisitorBounds, quotas: Quotas) {
     this.#bounds = bounds;
+    this.#quotas = quotas;
     const splices = {
       idleMs: bounds.visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
@@ -149,6 +158,11 @@ export class VisitorGate {
   /** Visitors joined to a data connection. */
   get size(): number {
     return this.#tls.size + this.#tcp.size;
+  }
+
+  /** Visitors in line. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -178,8 +192,13 @@ export class VisitorGate {
 
   #line(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
-    if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) return turnAway(lease, socket);
-    visitor.wait(this.#bounds.visitorWaitMs);
+    if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
+      this.#quotas.refusals.add('maxWaitingVisitors');
+      return turnAway(lease, socket);
+    }
+    if (!this.#quotas.visitor(lease.address, socket)) return turnAway(lease, socket);
+    this.#waiting++;
+    visitor.wait(this.#bounds.visitorWaitMs, () => void this.#waiting--);
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);
   }

@@ -296,12 +296,16 @@ describe('counting what is open', () => {
     await Promise.all(left.map(({ closed }) => closed));
     expect(at.counts()).toEqual({
       sessions: 0,
+      handshakes: 0,
+      mostHandshakes: expect.any(Number),
       leases: 0,
       unrouted: 0,
       visitors: 0,
       tickets: 0,
       flows: 0,
       dropped: {},
+      waiting: 0,
+      refused: {},
     });
     await expect(tcp(at)).rejects.toThrow('ECONNREFUSED');
   });

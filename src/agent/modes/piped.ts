@@ -74,9 +74,11 @@ export class PipedHandler implements ModeHandler {
       });
       this.#waiting.delete(visitor);
       if (visitor.destroyed) return void upstream.destroy();
-      this.#splices.add(visitor, upstream, ({ bytesToB, bytesToA }) => {
-        this.#bytesIn += bytesToB;
-        this.#bytesOut += bytesToA;
+      this.#splices.add(visitor, upstream, {
+        onEnd: ({ bytesToB, bytesToA }) => {
+          this.#bytesIn += bytesToB;
+          this.#bytesOut += bytesToA;
+        },
       });
     } catch (error) {
       const failure = asPortalError(error);

@@ -8,6 +8,7 @@ import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
+import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { refuseUnsupported } from '../unsupported.js';
 
@@ -18,6 +19,8 @@ interface Options extends CertificateOptions {
   readonly udpPorts?: PortRange;
   /** DNS servers, as typed. */
   readonly dns?: readonly string[];
+  /** `NAME=VALUE`, as typed. */
+  readonly limit?: readonly string[];
   readonly dataDir?: string;
   readonly logLevel: LogLevel;
 }
@@ -28,6 +31,7 @@ const LAST_WORDS_MS = 1_000;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
+  const limits = parseLimits(options.limit ?? []);
   const log = await relayLogger(context.stderr, options.logLevel);
   const servers = options.dns && dnsServers(options.dns);
   const certificate = await openRelayCertificate(context, options, log);
@@ -46,6 +50,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
         ...(options.tcpPorts && { tcp: options.tcpPorts }),
         ...(options.udpPorts && { udp: options.udpPorts }),
       },
+      limits,
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
       log,

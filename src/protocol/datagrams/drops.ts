@@ -9,6 +9,8 @@ export type DropReason =
   | 'busy'
   /** A flow too many: no room for another visitor. */
   | 'flows'
+  /** Faster than the identity may be on this relay. */
+  | 'rate'
   /** Pieces that did not come together in time, or were too many. */
   | 'incomplete'
   /** Of a flow that is over. */

@@ -70,6 +70,7 @@ export class Datagrams {
       flowIdleMs,
       maxFlows: maxFlowsPerLease,
       drops: this.drops,
+      rate: lease.rate,
     });
     this.#flows.add(flows);
     return {

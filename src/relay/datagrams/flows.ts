@@ -1,5 +1,6 @@
 import type { RemoteInfo } from 'node:dgram';
 import type { UdpSocket } from '../../net/udp.js';
+import type { ByteRate } from '../../net/rate.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening } from '../../protocol/datagrams/frames.js';
 import { plainAddress } from '../names.js';
@@ -52,6 +53,8 @@ export interface LeaseFlowsOptions {
   readonly maxFlows: number;
   /** The relay's own count; the lease's is `drops`. */
   readonly drops: Drops;
+  /** What all visitors of the identity share; datagrams beyond it are dropped. */
+  readonly rate: ByteRate | undefined;
 }
 
 /** How exact the order of idle flows is: moving one at each datagram would cost more than the datagram. */
@@ -90,8 +93,9 @@ export class LeaseFlows {
 
   /** To the visitor. */
   answer(flow: Flow, payload: Buffer): void {
-    const { socket, drops } = this.#options;
+    const { socket, drops, rate } = this.#options;
     this.#used(flow);
+    if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
       flow.answered = true;
       this.#unanswered.delete(flow);
@@ -124,7 +128,9 @@ export class LeaseFlows {
   #receive(payload: Buffer, from: RemoteInfo): void {
     const link = this.#options.link();
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
-    if (!link) return this.#options.drops.add('away');
+    const { drops, rate } = this.#options;
+    if (!link) return drops.add('away');
+    if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     const latest = this.#latest;
     const flow = latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
     this.#latest = flow;

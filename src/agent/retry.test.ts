@@ -1,0 +1,12 @@
+import { expect, it } from 'vitest';
+import { LIMITS } from '../protocol/limits.js';
+import { comeBackMs } from './retry.js';
+
+it('who was told when to come back comes no sooner, up to twice as late, and never waits for ever', () => {
+  const waits = Array.from({ length: 1_000 }, () => comeBackMs(1_000));
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
+  // Spread over the whole second.
+  expect(new Set(waits.map((ms) => Math.floor(ms / 100))).size).toBe(10);
+  expect(comeBackMs(Number.MAX_SAFE_INTEGER)).toBeLessThanOrEqual(2 * LIMITS.maxComeBackMs);
+});

@@ -1,0 +1,171 @@
+import type { Duplex } from 'node:stream';
+import { PortalError } from '../lib/errors.js';
+import { ByteRate } from '../net/rate.js';
+import type { LimitName, RelayLimits } from './limits.js';
+import { networkOf, plainAddress } from './names.js';
+
+/** What an identity or an address has of a relay, and what was refused because it is too much. */
+
+/** How often each limit refused somebody. */
+export class Refusals {
+  readonly #counts = new Map<LimitName, number>();
+
+  add(limit: LimitName, count = 1): void {
+    this.#counts.set(limit, (this.#counts.get(limit) ?? 0) + count);
+  }
+
+  /** Those that happened. */
+  counts(): Partial<Record<LimitName, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+/** How many of something each has; nobody has more than `max`, 0 being no bound. */
+class Shares {
+  readonly #max: number;
+  readonly #counts = new Map<string, number>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  take(key: string): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    if (this.#max > 0 && count >= this.#max) return false;
+    this.#counts.set(key, count + 1);
+    return true;
+  }
+
+  give(key: string): void {
+    const count = (this.#counts.get(key) ?? 0) - 1;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
+  }
+
+  has(key: string): boolean {
+    return this.#counts.has(key);
+  }
+}
+
+/** What it needs to know of a session. */
+export interface QuotaSession {
+  readonly address: string;
+  readonly instance: string;
+}
+
+const RETRY_MS = 30_000;
+
+export class Quotas {
+  readonly refusals = new Refusals();
+  readonly #limits: RelayLimits;
+  readonly #connections: Shares;
+  readonly #channels: Shares;
+  readonly #leases: Shares;
+  readonly #visitors: Shares;
+  readonly #sessions = new Map<string, Set<QuotaSession>>();
+  readonly #rates = new Map<string, ByteRate>();
+  /** Connections that count, and against whom. */
+  readonly #counted = new WeakMap<Duplex, string>();
+
+  constructor(limits: RelayLimits) {
+    this.#limits = limits;
+    this.#connections = new Shares(limits.maxConnectionsPerAddress);
+    this.#channels = new Shares(limits.maxSessionsPerAddress);
+    this.#leases = new Shares(limits.maxLeasesPerIdentity);
+    this.#visitors = new Shares(limits.maxVisitorsPerIdentity);
+  }
+
+  /** A connection to a public port; false: its address has too many. */
+  connection(socket: Duplex, address: string | undefined): boolean {
+    const network = networkOf(plainAddress(address));
+    if (!this.#connections.take(network)) return this.#refuse('maxConnectionsPerAddress');
+    this.#counted.set(socket, network);
+    socket.once('close', () => this.trusted(socket));
+    return true;
+  }
+
+  /** It turned out to be an agent's, with a ticket: those are counted by the visitors that they are for. */
+  trusted(socket: Duplex): void {
+    const network = this.#counted.get(socket);
+    if (network === undefined) return;
+    this.#counted.delete(socket);
+    this.#connections.give(network);
+  }
+
+  /** A control channel, until `socket` closes; false: its address has too many. */
+  channel(socket: Duplex, address: string | undefined): boolean {
+    const network = networkOf(plainAddress(address));
+    if (!this.#channels.take(network)) return this.#refuse('maxSessionsPerAddress');
+    socket.once('close', () => this.#channels.give(network));
+    return true;
+  }
+
+  /** A session whose identity is proven. Throws `limit_exceeded`. */
+  openSession(session: QuotaSession): void {
+    const { maxSessionsPerIdentity: max } = this.#limits;
+    const present = this.#sessions.get(session.address) ?? new Set();
+    // An agent that comes back before its last session is known to be dead is not one more.
+    const others = [...present].filter(({ instance }) => instance !== session.instance).length;
+    if (max > 0 && others >= max) {
+      this.refusals.add('maxSessionsPerIdentity');
+      throw new PortalError(
+        'limit_exceeded',
+        `an identity may have ${max} sessions on this relay (maxSessionsPerIdentity); stop another agent of it, or use another identity`,
+        { retryAfterMs: RETRY_MS },
+      );
+    }
+    this.#sessions.set(session.address, present.add(session));
+  }
+
+  closeSession(session: QuotaSession): void {
+    const present = this.#sessions.get(session.address);
+    present?.delete(session);
+    if (present?.size === 0) this.#sessions.delete(session.address);
+  }
+
+  /** One more lease of `identity`. Throws `limit_exceeded`. */
+  openLease(identity: string): void {
+    if (this.#leases.take(identity)) return;
+    const { maxLeasesPerIdentity: max } = this.#limits;
+    this.refusals.add('maxLeasesPerIdentity');
+    throw new PortalError(
+      'limit_exceeded',
+      `an identity may hold ${max} leases on this relay (maxLeasesPerIdentity); close others, or use another relay`,
+    );
+  }
+
+  closeLease(identity: string): void {
+    this.#leases.give(identity);
+  }
+
+  /** A visitor of `identity`, until `socket` closes; false: it has too many. */
+  visitor(identity: string, socket: Duplex): boolean {
+    if (!this.#visitors.take(identity)) return this.#refuse('maxVisitorsPerIdentity');
+    socket.once('close', () => this.#visitors.give(identity));
+    return true;
+  }
+
+  /** What all visitors of `identity` share; undefined: as fast as it goes. */
+  rateOf(identity: string): ByteRate | undefined {
+    const { maxBytesPerSecondPerIdentity: bytesPerSecond } = this.#limits;
+    if (bytesPerSecond === 0) return undefined;
+    let rate = this.#rates.get(identity);
+    if (!rate) {
+      this.#forgetRates();
+      rate = new ByteRate(bytesPerSecond);
+      this.#rates.set(identity, rate);
+    }
+    return rate;
+  }
+
+  #refuse(limit: LimitName): false {
+    this.refusals.add(limit);
+    return false;
+  }
+
+  /** Of those who left. One who owes still is remembered: leaving and coming back must not pay for it. */
+  #forgetRates(): void {
+    for (const [identity, rate] of this.#rates)
+      if (rate.isIdle && !this.#leases.has(identity)) this.#rates.delete(identity);
+  }
+}

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { RelaySession } from '../../src/agent/session.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { LIMITS } from '../../src/protocol/limits.js';
+import { log } from '../support/log.js';
+import { relay, type TestRelay } from '../support/world.js';
+import { Peer, settled } from './relay-peer.js';
+
+/** Every agent comes back at once: after a restart of the relay, that is. */
+
+const AGENTS = 100;
+
+function sessionOf(at: TestRelay): RelaySession {
+  const session = new RelaySession({
+    resolve: async () => ({ url: at.url, ca: at.ca.certificatePem }),
+    identity: generateIdentity(),
+    instance: randomUUID(),
+    version: 'test',
+    log,
+  });
+  onTestFinished(() => session.close());
+  return session;
+}
+
+describe('a hundred agents', () => {
+  it('all come back to a relay that was started anew, a few at a time', async () => {
+    const limits = { maxHandshakes: 16 };
+    const first = await relay({ limits });
+    const sessions = Array.from({ length: AGENTS }, () => sessionOf(first));
+    const allConnected = (): void =>
+      expect(sessions.filter((session) => session.status().state === 'connected')).toHaveLength(AGENTS);
+    await vi.waitFor(allConnected, { timeout: 60_000, interval: 50 });
+    await first.close();
+    await vi.waitFor(() => expect(sessions.every((one) => one.status().state !== 'connected')).toBe(true));
+    const second = await relay({ limits, port: first.port, ca: first.ca });
+    await vi.waitFor(allConnected, { timeout: 60_000, interval: 50 });
+    expect(second.counts().sessions).toBe(AGENTS);
+    expect(second.counts().handshakes).toBe(0);
+    // All of them have one address, which may have half of the places.
+    expect(second.counts().mostHandshakes).toBeLessThanOrEqual(limits.maxHandshakes / 2);
+  }, 130_000);
+});
+
+describe('handshakes', () => {
+  it('of one address take half of the places; those beyond hear when to come back, later the more they are', async () => {
+    const at = await relay({ limits: { maxHandshakes: 4 } });
+    await Promise.all([Peer.connect(at), Peer.connect(at)]);
+    const refusals: { status: number | undefined; retryAfter: number }[] = [];
+    const refused = (): Promise<void> =>
+      new Promise((resolve) => {
+        void Peer.connect(at, {
+          finishRequest: (request) => {
+            request.on('response', ({ statusCode, headers }) => {
+              refusals.push({ status: statusCode, retryAfter: Number(headers['retry-after']) });
+              resolve();
+            });
+            request.end();
+          },
+        }).catch(() => undefined);
+      });
+    for (let count = 0; count < 20; count++) await refused();
+    expect(new Set(refusals.map(({ status }) => status))).toEqual(new Set([503]));
+    expect(refusals[0]!.retryAfter).toBe(1);
+    expect(refusals.at(-1)!.retryAfter).toBeGreaterThan(1);
+    expect(refusals.at(-1)!.retryAfter).toBeLessThanOrEqual(LIMITS.maxComeBackMs / 1000);
+    expect(at.counts().refused).toEqual({ maxHandshakes: 20 });
+  });
+
+  it('that prove nothing for long give way to a newcomer', async () => {
+    const at = await relay({ limits: { maxHandshakes: 2 } });
+    const silent = await Peer.connect(at);
+    await expect(Peer.connect(at)).rejects.toThrow('503');
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + LIMITS.handshakeShareMs + 1 });
+    onTestFinished(() => void vi.useRealTimers());
+    await Peer.open(at);
+    await silent.closed;
+    await settled(() => at.counts().sessions === 1);
+  });
+});
