@@ -15,6 +15,9 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'version',
   'unauthorized',
   'relay_untrusted',
+  'relay_key_changed',
+  'relay_not_locked',
+  'lock_invalid',
   'address_in_use',
   'listen_failed',
 ]);

@@ -83,6 +83,8 @@ export interface ServiceSpec {
   readonly alpn: readonly string[] | 'auto';
   readonly carrier: Carrier;
   readonly tls: TlsSpec;
+  /** Address of the identity that must own the name, as it is written; left out, any may. */
+  readonly identity?: string;
   /** A domain of the user's own, in place of the name under the relay's domain. */
   readonly hostname: string | undefined;
   /** The public port to ask for, in the modes tcp and udp. */

@@ -121,6 +121,6 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`error\` | code, message, hint: what the process ends with |
 | \`dropped\` | lines: how many were not read in time and are missing here |
 
-Other commands print one object: \`valid\`, \`plan\` (actions), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
+Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, lock?), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
 \`completion\`; \`portal relay\` prints \`listening\` (url, domain, ca) first. \`portal logs --json\` prints events as above,
 and \`log\` (level, message, fields) besides.`;

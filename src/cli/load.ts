@@ -1,8 +1,9 @@
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { LoadOptions, LoadResult } from '../config/load.js';
-import { PortalError, type ErrorCode } from '../lib/errors.js';
+import { loadIdentity } from '../identity/file.js';
+import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import type { AgentKey } from './control/address.js';
 import type { Context } from './context.js';
 import { ConfigInvalid } from './failure.js';
@@ -14,6 +15,25 @@ export function loadOptions(context: Context, file: string | undefined): LoadOpt
   const { cwd, env, stdin } = context;
   return { cwd, env, stdin: () => text(stdin), ...(file !== undefined && { file }) };
 }
+
+/** The same, for who would run the services: those that say whose they are are held to it. */
+export function ownedLoadOptions(
+  context: Context,
+  file: string | undefined,
+  runs: (service: string) => boolean = () => true,
+): LoadOptions {
+  const addressIn = async (identityFile = context.paths.identityFile): Promise<string | undefined> => {
+    if (await isAbsent(identityFile)) return undefined;
+    return (await loadIdentity(identityFile, { create: false })).address;
+  };
+  return { ...loadOptions(context, file), owner: { addressIn, runs } };
+}
+
+const isAbsent = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => false,
+    (error: unknown) => systemCode(error) === 'ENOENT',
+  );
 
 /**
  * The configuration. Throws `ConfigInvalid` with every problem that is in it, and a plain error when there is

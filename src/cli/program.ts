@@ -99,6 +99,7 @@ function addUp(program: Command, execute: Execute): void {
     .argument('[services...]', 'only these services')
     .addOption(file())
     .option('--no-watch', 'do not reload when the file changes')
+    .option('--frozen', 'refuse relays that are not in portal.lock, and leave that as it is (for CI)')
     .option('-d, --detach', 'run in the background; return once every service had its first try')
     .option('--wait', 'as --detach, but return once all services are ready; exit 1 if one fails')
     .addOption(seconds('--timeout <seconds>', 'how long --wait waits').default(60))

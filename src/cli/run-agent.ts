@@ -1,5 +1,6 @@
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
+import { lockFileOf, RelayLock } from '../config/lock.js';
 import { loadIdentity } from '../identity/file.js';
 import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
@@ -32,6 +33,8 @@ export interface AgentJob {
   readonly file: string | null;
   readonly desired: Desired;
   readonly reporter: Reporter;
+  /** Relays are held to their keys, and a new one is refused rather than remembered. */
+  readonly frozen?: boolean;
   /** What of a configuration is run: `portal up SERVICE…` leaves the others out. */
   readonly select: (desired: Desired) => Desired;
   /** Begins to follow the file, until the signal aborts. */
@@ -79,6 +82,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     noteStart(event);
   };
 
+  const trust = relayLock(job);
   const runner = createRunner({
     file: job.file,
     version: packageVersion(),
@@ -86,6 +90,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
     proxyFor,
+    ...(trust && { trust }),
     startEmbedded: embeddedRelays(paths.caDir, log),
     emit,
     log,
@@ -132,6 +137,17 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
+}
+
+/** Without a file there is nothing beside which to remember keys. */
+function relayLock({ desired, reporter, frozen = false }: AgentJob): RelayLock | undefined {
+  if (desired.file === undefined) return undefined;
+  return new RelayLock({
+    file: lockFileOf(desired.file),
+    frozen,
+    onUnwritable: ({ message }) =>
+      reporter.warning(`${message}; keys of new relays are remembered only while this agent runs`),
+  });
 }
 
 function expectedLeases(desired: Desired): Expected[] {

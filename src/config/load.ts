@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { checkOwner, type Owner } from './check-owner.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
 import { parseDotenv, type Dotenv } from './dotenv.js';
@@ -13,7 +14,7 @@ import { normalise } from './normalise.js';
 import { parse } from './parse.js';
 import type { Problem } from './problem.js';
 import { maskSecrets } from './secrets.js';
-import { Source } from './source.js';
+import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
 import { findUnsupported } from './unsupported.js';
@@ -29,6 +30,8 @@ export interface LoadOptions {
   stdin?: () => Promise<string>;
   /** The login name behind `${user}`; left out, the operating system's. */
   userName?: string;
+  /** Who would run it; left out, it is not asked whose services they are. */
+  owner?: Owner;
 }
 
 export type LoadResult =
@@ -66,7 +69,12 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
   try {
     const texts = await readInputs(found, inputs, options);
-    return { ...where, ...evaluate(texts, inputs.directory, found, options) };
+    const evaluated = evaluate(texts, inputs.directory, found, options);
+    if (!evaluated.ok) return { ...where, ...evaluated };
+    const { tree, secrets, ...loaded } = evaluated;
+    const findings = options.owner ? await checkOwner(loaded.desired, tree, options.owner) : [];
+    if (findings.length > 0) return { ...where, ok: false, problems: toProblems(findings, secrets) };
+    return { ...where, ...loaded };
   } catch (error) {
     if (!(error instanceof PortalError)) throw error;
     return { ...where, ok: false, problems: [wholeFile(error, shownName(found))] };
@@ -161,7 +169,14 @@ function tooLarge(shown: string): PortalError {
 }
 
 type Evaluated =
-  | { ok: true; desired: Desired; effective: unknown; warnings: Problem[] }
+  | {
+      ok: true;
+      desired: Desired;
+      effective: unknown;
+      warnings: Problem[];
+      tree: Tree;
+      secrets: readonly Place[];
+    }
   | { ok: false; problems: Problem[] };
 
 /** From texts to a result, without touching anything outside. */
@@ -187,6 +202,8 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
     desired: normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory),
     effective: maskSecrets(verdict.config, tree),
     warnings: [...toProblems(warnings, secrets), ...junkLines(dotenv, dotenvName(found))],
+    tree,
+    secrets,
   };
 }
 

@@ -72,6 +72,7 @@ function serviceSpec(
     alpn: options.alpn ?? 'auto',
     carrier: options.carrier ?? 'raw',
     tls: tls(options.tls),
+    ...(options.identity !== undefined && { identity: options.identity }),
     hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
     port: options.port,
     proxyProtocol: options.proxyProtocol === 'v2',

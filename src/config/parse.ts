@@ -14,6 +14,9 @@ import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
 /** Far beyond any real file; it keeps recursion and aliases that multiply (a "billion laughs") in bounds. */
 const LIMITS = { depth: 64, values: 100_000 };
 
+/** Of an identity: 0x and 40 hex digits. */
+const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
+
 export interface Parsed {
   readonly source: Source;
   /** After a syntax error, what could be read. */
@@ -138,7 +141,9 @@ class Parser {
     return { kind: 'list', place: this.#place(node), items };
   }
 
-  #scalar(value: unknown, node: ParsedNode): ScalarTree {
+  #scalar(read: unknown, node: ParsedNode): ScalarTree {
+    // To YAML an address is a number, of which hardly a digit would be left.
+    const value = isScalar(node) && ADDRESS.test(node.source ?? '') ? node.source : read;
     const plain =
       typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
     return { kind: 'scalar', place: this.#place(node), value: plain, interpolated: false };

@@ -194,6 +194,10 @@ export interface ServiceOptions {
    */
   via?: string;
   /**
+   * The address of the identity that owns the name. Whoever runs this file with another one is told so before anything is opened: for a team that shares one identity. `portal identity` prints yours.
+   */
+  identity?: string;
+  /**
    * A domain of your own under which the service answers, in place of its name at the relay. Its DNS leads to the relay, and has a TXT record that names your identity; docs/certificates.md shows both, and `portal doctor` prints what is missing.
    */
   hostname?: string;

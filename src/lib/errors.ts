@@ -56,6 +56,17 @@ export const ERRORS = {
     remedy: 'Restore it from a backup, or move it away and let Portal make a new one.',
     exit: 2,
   },
+  identity_mismatch: {
+    title: 'The service belongs to another identity',
+    remedy:
+      'Run it with the identity file that the message asks for, or give the service another `name` and take `identity` out.',
+    exit: 2,
+  },
+  lock_invalid: {
+    title: 'portal.lock cannot be made sense of',
+    remedy: 'Restore it from version control; after a merge keep the relays of both sides, each once.',
+    exit: 2,
+  },
   already_running: {
     title: 'An agent already runs for this file',
     remedy: 'Look at it with `portal status`, or stop it with `portal down`.',
@@ -133,6 +144,17 @@ export const ERRORS = {
   relay_untrusted: {
     title: "The relay's certificate is not trusted",
     remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
+    exit: 1,
+  },
+  relay_key_changed: {
+    title: 'The relay answers with another key than before',
+    remedy:
+      'Ask its operator, not over the relay. If the key did change, remove the line of portal.lock that the message names.',
+    exit: 1,
+  },
+  relay_not_locked: {
+    title: 'The relay is not in portal.lock, and the lock is frozen',
+    remedy: 'Run `portal up` once without --frozen, look at what is new in the file, and commit it.',
     exit: 1,
   },
   descriptor_invalid: {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
-import { relayKey, type RelaySpec } from '../agent/spec.js';
+import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 
@@ -16,7 +16,17 @@ export interface EmbeddedRelay {
   close(): Promise<void>;
 }
 
+/** Which key a relay is trusted by: what `config/lock.ts` keeps. */
+export interface RelayTrust {
+  /** Before a relay is connected to. Throws where it is not to be. */
+  admit(url: string): Promise<void>;
+  /** Once it has proven the key of `address`. Throws where that is not the one to trust. */
+  trust(url: string, address: string): Promise<void>;
+}
+
 export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve'> {
+  /** Of relays elsewhere. Left out, any key is taken: there is nowhere to remember one. */
+  readonly trust?: RelayTrust;
   /** The HTTP proxy that leads to a relay elsewhere. */
   readonly proxyFor?: (url: string) => string | undefined;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
@@ -71,19 +81,23 @@ class PooledRelay {
   }
 
   async #endpoint(): Promise<RelayEndpoint> {
-    if (this.#spec.kind === 'url') {
-      const { url, caFile } = this.#spec;
-      const proxy = this.#options.proxyFor?.(url);
-      return {
-        url,
-        ...(caFile !== undefined && { ca: await readCa(caFile) }),
-        ...(proxy !== undefined && { proxy }),
-      };
-    }
+    if (this.#spec.kind === 'url') return this.#elsewhere(this.#spec);
     if (this.#spec.kind === 'chain')
       throw new PortalError('not_supported', 'chains of relays are not supported yet');
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
+  }
+
+  async #elsewhere({ url, caFile }: UrlRelay): Promise<RelayEndpoint> {
+    const { trust, proxyFor } = this.#options;
+    await trust?.admit(url);
+    const proxy = proxyFor?.(url);
+    return {
+      url,
+      ...(caFile !== undefined && { ca: await readCa(caFile) }),
+      ...(proxy !== undefined && { proxy }),
+      ...(trust && { trust: (address) => trust.trust(url, address) }),
+    };
   }
 }
 

@@ -16,7 +16,7 @@ import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
 import { Announcer } from './announce.js';
 import { ExpiryClock } from './expiry.js';
 import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
-import { RelayPool, type EmbeddedRelay, type EmbeddedSpec } from './relays.js';
+import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
 
 export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
 
@@ -35,6 +35,8 @@ export interface RunnerOptions {
   readonly acme?: Pick<AcmeOptions, 'schedule'>;
   /** The HTTP proxy that leads to a relay elsewhere; none if it answers undefined. */
   readonly proxyFor?: (url: string) => string | undefined;
+  /** Holds relays to the keys they are trusted by; left out, there is nowhere to remember them. */
+  readonly trust?: RelayTrust;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
@@ -94,6 +96,7 @@ export class Runner {
       log: options.log,
       startEmbedded: options.startEmbedded,
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
+      ...(options.trust && { trust: options.trust }),
     });
   }
 

@@ -2,6 +2,8 @@ import { isIP } from 'node:net';
 import pLimit from 'p-limit';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
+import type { LockEntries } from '../../config/lock-file.js';
+import { loadLock, lockFileOf } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent } from '../doctor/agent.js';
@@ -33,11 +35,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const configuration = new Subject('configuration');
   configuration.ok('configuration.valid', `${file}: ${count(desired.services.length, 'service')}`);
   for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
+  const locked = await checkLock(desired, configuration);
   telling.tell(configuration);
 
   const { paths } = context;
   const identityFile = desired.identityFile ?? paths.identityFile;
-  const identity = await checkIdentity(identityFile);
+  const identity = await checkIdentity(identityFile, desired.services);
   telling.tell(identity.subject);
   telling.tell(await checkFolders(paths, identityFile, desired));
   if (desired.services.some(({ tls }) => tls.source === 'local'))
@@ -49,7 +52,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const services = desired.services.filter((service) =>
       service.relays.some((other) => relayKey(other) === relayKey(spec)),
     );
-    return limit(() => checkRelay(spec, services, names, agent?.runs ?? false));
+    return limit(() => checkRelay(spec, services, { names, agentRuns: agent?.runs ?? false, locked }));
   });
   for (const relay of relays) telling.tell((await relay).subject);
   const facts = (await Promise.all(relays)).map((relay) => relay.facts);
@@ -64,6 +67,21 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   for (const service of services) telling.tell(await service);
   if (agent) telling.tell(agent.subject);
   return telling.end();
+}
+
+/** What portal.lock holds; undefined where there can be none, or none that makes sense. */
+async function checkLock(desired: Desired, subject: Subject): Promise<LockEntries | undefined> {
+  if (desired.file === undefined) return undefined;
+  const file = lockFileOf(desired.file);
+  try {
+    const entries = await loadLock(file);
+    const relays = entries.size === 0 ? 'no relay yet' : count(entries.size, 'relay');
+    subject.ok('configuration.lock', `${file}: ${relays}`);
+    return entries;
+  } catch (error) {
+    subject.failed('configuration.lock', error);
+    return undefined;
+  }
 }
 
 async function runningAgent(

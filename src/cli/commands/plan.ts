@@ -4,7 +4,8 @@ import { plan, type Action } from '../../reconcile/plan.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
-import { agentKey, load, loadOptions } from '../load.js';
+import { agentKey, load, ownedLoadOptions } from '../load.js';
+import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { columns, printEvent } from '../print.js';
 import { createStyle, type Paint, type Style } from '../style.js';
 
@@ -13,10 +14,15 @@ interface Options {
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { desired } = await load(loadOptions(context, options.file));
+  const { desired } = await load(ownedLoadOptions(context, options.file));
+  const lock = await loadLockState(desired);
   const actions = (await askAgent(context, desired)) ?? plan(desired, []);
-  if (context.json) printEvent(context, 'plan', { actions });
-  else printActions(context, actions);
+  if (context.json) printEvent(context, 'plan', { actions, ...(lock && { lock: lockFields(lock) }) });
+  else {
+    printActions(context, actions);
+    const unlocked = lock && describeUnlocked(lock);
+    if (unlocked !== undefined) context.stderr.line(unlocked);
+  }
   return actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
 }
 

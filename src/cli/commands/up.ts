@@ -4,13 +4,15 @@ import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
-import { agentKey, load, loadOptions } from '../load.js';
+import { agentKey, load, loadOptions, ownedLoadOptions } from '../load.js';
+import { loadLockState } from '../lock.js';
 import { createReporter } from '../reporters/create.js';
 import { createStyle } from '../style.js';
 
 interface Options {
   readonly file?: string;
   readonly watch: boolean;
+  readonly frozen?: true;
   readonly detach?: true;
   readonly wait?: true;
   readonly timeout: number;
@@ -29,10 +31,14 @@ async function up(
   { args, options }: CommandInput<Options>,
   starter?: Starter,
 ): Promise<ExitCode> {
-  const loading = loadOptions(context, options.file);
+  const runs = (service: string): boolean => args.length === 0 || args.includes(service);
+  const loading = ownedLoadOptions(context, options.file, runs);
   const loaded = await load(loading);
   const { desired, warnings } = loaded;
   checkNames(args, desired);
+  const lock = await loadLockState(desired);
+  if (options.frozen && !lock)
+    throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock beside it');
   const select = selection(args);
   const reporter = starter?.reporter ?? (await createReporter(context));
   reporter.problems(warnings);
@@ -46,6 +52,7 @@ async function up(
     desired,
     reporter,
     select,
+    frozen: options.frozen ?? false,
     ...(starter && { stop: starter.stop }),
     // Standard input is read once; there is nothing to follow.
     ...(options.watch && file !== undefined && { follow: followFile({ loading, loaded, select, reporter }) }),

@@ -1,6 +1,7 @@
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { reportWarnings, summarizeProblem } from '../failure.js';
 import { load, loadOptions } from '../load.js';
+import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { printEvent } from '../print.js';
 import { createStyle } from '../style.js';
 
@@ -11,12 +12,14 @@ interface Options {
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const { desired, effective, file, warnings } = await load(loadOptions(context, options.file));
+  const lock = await loadLockState(desired);
   const services = desired.services.map(({ service }) => service);
   if (context.json) {
     printEvent(context, 'valid', {
       file,
       services,
       warnings: warnings.map(summarizeProblem),
+      ...(lock && { lock: lockFields(lock) }),
       ...(options.print && { effective }),
     });
     return 0;
@@ -29,5 +32,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { green } = createStyle(context.stderr.color);
   const count = services.length === 1 ? '1 service' : `${services.length} services`;
   context.stderr.line(`${green('valid')}: ${file}, ${count}`);
+  const unlocked = lock && describeUnlocked(lock);
+  if (unlocked !== undefined) context.stderr.line(unlocked);
   return 0;
 }

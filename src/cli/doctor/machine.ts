@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
-import { systemCode } from '../../lib/errors.js';
+import { sameAddress } from '../../config/lock-file.js';
+import { ERRORS, systemCode } from '../../lib/errors.js';
 import { homeFolder, type Paths } from '../../lib/paths.js';
 import { systemTrust } from '../trust/commands.js';
 import { Subject } from './report.js';
@@ -16,22 +17,35 @@ import { Subject } from './report.js';
 const run = promisify(execFile);
 const VERIFY_MS = 5_000;
 
-/** The identity, and its address where it is there. */
+/** The identity, its address where it is there, and whether it is the one that services ask for. */
 export async function checkIdentity(
   file: string,
+  services: Desired['services'],
 ): Promise<{ subject: Subject; address: string | undefined }> {
   const subject = new Subject('identity');
+  const wanted = (address: string | undefined): void => {
+    for (const { service, identity } of services) {
+      if (identity === undefined || (address !== undefined && sameAddress(identity, address))) continue;
+      subject.problem(
+        'identity.owner',
+        `service ${service} belongs to ${identity}`,
+        ERRORS.identity_mismatch.remedy,
+      );
+    }
+  };
   const isThere = await stat(file).then(
     () => true,
     (error: unknown) => systemCode(error) !== 'ENOENT',
   );
   if (!isThere) {
     subject.ok('identity.file', `none yet; it is made on first use: ${file}`);
+    wanted(undefined);
     return { subject, address: undefined };
   }
   try {
     const { address } = await loadIdentity(file, { create: false });
     subject.ok('identity.file', `${address}, in ${file}`);
+    wanted(address);
     return { subject, address };
   } catch (error) {
     subject.failed('identity.file', error);

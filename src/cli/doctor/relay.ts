@@ -5,6 +5,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
 import { serverNameOf } from '../../agent/relay-way.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
+import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
@@ -36,16 +37,22 @@ export interface RelayFindings {
   readonly facts: RelayFacts;
 }
 
+export interface RelayContext {
+  readonly names: Names;
+  readonly agentRuns: boolean;
+  /** What portal.lock knows; undefined where there is none to be. */
+  readonly locked: LockEntries | undefined;
+}
+
 /** @param services those that are published on it */
 export async function checkRelay(
   spec: RelaySpec,
   services: readonly ServiceSpec[],
-  names: Names,
-  agentRuns: boolean,
+  context: RelayContext,
 ): Promise<RelayFindings> {
   const subject = new Subject(`relay ${relayKey(spec)}`);
-  if (spec.kind === 'embedded') return checkEmbedded(spec, subject, agentRuns);
-  if (spec.kind === 'chain') return checkRelay(spec.hops[0]!, services, names, agentRuns);
+  if (spec.kind === 'embedded') return checkEmbedded(spec, subject, context.agentRuns);
+  if (spec.kind === 'chain') return checkRelay(spec.hops[0]!, services, context);
   const url = new URL(spec.url);
   const domain = url.hostname.replace(/^\[|\]$/g, '');
   const facts = { key: relayKey(spec), domain, port: Number(url.port || 443), isEmbedded: false };
@@ -57,7 +64,7 @@ export async function checkRelay(
     );
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
-  const addresses = await names.ofMachine(domain).catch(() => []);
+  const addresses = await context.names.ofMachine(domain).catch(() => []);
   if (addresses.length === 0)
     subject.problem(
       'relay.dns',
@@ -66,7 +73,7 @@ export async function checkRelay(
     );
   else {
     subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
-    await checkConnection(spec, url, services, subject);
+    await checkConnection(spec, url, services, context.locked, subject);
   }
   return { subject, facts: { ...facts, addresses } };
 }
@@ -109,6 +116,7 @@ async function checkConnection(
   spec: Extract<RelaySpec, { kind: 'url' }>,
   url: URL,
   services: readonly ServiceSpec[],
+  locked: LockEntries | undefined,
   subject: Subject,
 ): Promise<void> {
   let plain: Socket | undefined;
@@ -123,7 +131,8 @@ async function checkConnection(
       subject.warning(step, `its certificate ends on ${end.toISOString()}`, 'Tell its operator.');
     else subject.ok(step, `its certificate is trusted, until ${end.toISOString()}`);
     step = 'relay.descriptor';
-    checkDescriptor(await describe(secure, url), url, services, subject);
+    const descriptor = checkDescriptor(await describe(secure, url), url, services, subject);
+    if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
   } catch (error) {
     subject.failed(
       step,
@@ -223,15 +232,18 @@ function checkDescriptor(
   url: URL,
   services: readonly ServiceSpec[],
   subject: Subject,
-): void {
+): SignedDescriptor | undefined {
   checkClock(skewMs, subject);
   const descriptor = status === 200 ? parse(text) : undefined;
   if (!descriptor) {
     const message = `${url.host} answers, and not as a relay does (HTTP ${status})`;
-    return subject.problem('relay.descriptor', message, 'Check the URL: something else is there.');
+    subject.problem('relay.descriptor', message, 'Check the URL: something else is there.');
+    return undefined;
   }
-  if (descriptor instanceof PortalError)
-    return subject.problem('relay.descriptor', descriptor.message, ERRORS.descriptor_invalid.remedy);
+  if (descriptor instanceof PortalError) {
+    subject.problem('relay.descriptor', descriptor.message, ERRORS.descriptor_invalid.remedy);
+    return undefined;
+  }
   subject.ok('relay.descriptor', `relay ${descriptor.address}, ${descriptor.capabilities.join(', ')}`);
   if (!descriptor.protocols.includes(PROTOCOL_VERSION)) {
     const spoken = descriptor.protocols.join(', ');
@@ -252,7 +264,19 @@ function checkDescriptor(
         'Publish the service on another relay, or ask the operator of this one.',
       );
   }
-  return undefined;
+  return descriptor;
+}
+
+/** Its key against portal.lock. Said by the relay here; an agent has it proven. */
+function checkKey(address: string, entry: LockEntry | undefined, subject: Subject): void {
+  if (!entry) subject.ok('relay.key', 'its key is not in portal.lock yet; the first session adds it');
+  else if (sameAddress(entry.address, address)) subject.ok('relay.key', 'its key is the one in portal.lock');
+  else
+    subject.problem(
+      'relay.key',
+      `its key is ${address} now, and portal.lock, line ${entry.line}, has ${entry.address}`,
+      ERRORS.relay_key_changed.remedy,
+    );
 }
 
 function checkClock(skewMs: number | undefined, subject: Subject): void {

@@ -1,0 +1,38 @@
+import { PortalError } from '../lib/errors.js';
+import type { Desired } from './desired.js';
+import { finding, type Finding } from './finding.js';
+import { sameAddress } from './lock-file.js';
+import type { Tree } from './tree.js';
+
+/** The identity that a configuration would run with. */
+export interface Owner {
+  /** Address of the identity in `file` (undefined: the person's own); undefined when there is none yet. */
+  readonly addressIn: (file: string | undefined) => Promise<string | undefined>;
+  /** Whether this service is to run. */
+  readonly runs: (service: string) => boolean;
+}
+
+/** Services that say which identity owns their name, where another one would run them. */
+export async function checkOwner(desired: Desired, root: Tree, owner: Owner): Promise<Finding[]> {
+  const services = desired.services.filter(
+    ({ service, identity }) => identity !== undefined && owner.runs(service),
+  );
+  if (services.length === 0) return [];
+  let address: string | undefined;
+  try {
+    address = await owner.addressIn(desired.identityFile);
+  } catch (error) {
+    // What is wrong with the file is told by whoever runs with it.
+    if (error instanceof PortalError) return [];
+    throw error;
+  }
+  return services
+    .filter(({ identity }) => address === undefined || !sameAddress(identity!, address))
+    .map(({ service, identity }) =>
+      finding(root, ['services', service, 'identity'], {
+        code: 'identity_mismatch',
+        message: `service "${service}" belongs to ${identity}, and ${address === undefined ? 'there is no identity here yet' : `this is ${address}`}`,
+        hint: `Get the identity file of ${identity} and name it with \`identity: FILE\`, or take this line out and give the service another \`name\`.`,
+      }),
+    );
+}

@@ -1,0 +1,225 @@
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { PortalError } from '../lib/errors.js';
+import { updateFile } from '../lib/shared-file.js';
+import { readLock, withRelay } from './lock-file.js';
+import { RelayLock } from './lock.js';
+
+const A = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
+const B = '0x90F79bf6EB2c4f870365E785982E1f101E93b906';
+
+let folder: string;
+let file: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'portal-lock-'));
+  file = join(folder, 'portal.lock');
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+});
+
+const entries = async (): Promise<Record<string, string>> =>
+  Object.fromEntries(
+    [...readLock(await readFile(file, 'utf8'), file)].map(([url, { address }]) => [url, address]),
+  );
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'fine',
+    (error: unknown) => (error instanceof PortalError ? error.code : error),
+  );
+
+describe('the text of a lock', () => {
+  it('is sorted, says what it is, and keeps what people wrote beside it', () => {
+    const first = withRelay(undefined, file, 'https://b.example', A);
+    expect(first).toMatch(/^# .*portal\.yaml/);
+    const commented = first.replace('  https://b', '  # asked Bo on the phone\n  https://b');
+    expect(
+      withRelay(withRelay(commented, file, 'https://c.example:8443', B), file, 'https://a.example', B),
+    ).toBe(
+      `${first.slice(0, first.indexOf('version'))}version: 1
+relays:
+  https://a.example: "${B}"
+  # asked Bo on the phone
+  https://b.example: "${A}"
+  https://c.example:8443: "${B}"
+`,
+    );
+  });
+
+  it.each(['', '# nothing yet\n', 'version: 1\n', 'version: 1\nrelays:\n', 'version: 1\nrelays: {}\n'])(
+    'without relays takes one: %j',
+    (text) => {
+      expect(readLock(text, file).size).toBe(0);
+      expect([...readLock(withRelay(text, file, 'https://a.example', A), file).keys()]).toEqual([
+        'https://a.example',
+      ]);
+    },
+  );
+
+  it('takes an address without quotes, and another spelling of the URL', () => {
+    const text = `version: 1\nrelays:\n  HTTPS://a.example:443/: ${A}\n  https://a.example: ${A.toLowerCase()}\n`;
+    expect([...readLock(text, file)]).toEqual([['https://a.example', { address: A, line: 3 }]]);
+  });
+
+  it.each([
+    ['version: 2\nrelays: {}\n', 1, 'Update Portal.'],
+    ['relays: {}\n', 1, ''],
+    ['version: 1\nrelays: [a]\n', 2, ''],
+    ['version: 1\nrelays: {}\nmore: 1\n', 3, 'update Portal'],
+    ['version: 1\nrelays: {}\nrelays: {}\n', 3, ''],
+    ['version: 1\nrelays:\n  here: x\n', 3, ''],
+    ['version: 1\nrelays:\n  https://a.example: 0x12\n', 3, ''],
+    [`version: 1\nrelays:\n  https://a.example: ${A}\n  https://a.example: ${B}\n`, 4, 'which is right'],
+    [`version: 1\nrelays:\n<<<<<<< HEAD\n  https://a.example: ${A}\n=======\n`, 3, 'both sides'],
+    ['version: 1\nrelays: {\n', 3, ''],
+    ['- version: 1\n', 1, ''],
+  ])('that makes no sense is placed: %j', (text, line, hint) => {
+    let thrown: unknown;
+    try {
+      readLock(text, file);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({
+      code: 'lock_invalid',
+      line,
+      hint: expect.stringContaining(hint) as string,
+    });
+    // And what makes no sense is not written over.
+    expect(() => withRelay(text, file, 'https://b.example', A)).toThrow(PortalError);
+  });
+});
+
+describe('the lock', () => {
+  const url = 'https://relay.example';
+
+  it('remembers a relay, and refuses another key of its own, naming both and the line', async () => {
+    const lock = new RelayLock({ file });
+    await lock.trust(`${url}/`, A);
+    await lock.trust(url, A.toLowerCase());
+    expect(await entries()).toEqual({ [url]: A });
+    const refused = lock.trust(url, B);
+    await expect(refused).rejects.toMatchObject({ code: 'relay_key_changed' });
+    await expect(refused).rejects.toThrow(new RegExp(`${B}.*portal\\.lock, line 6, has ${A}`));
+    expect(await entries()).toEqual({ [url]: A });
+  });
+
+  it('takes what is in the file now: an entry that was removed, and one that came from elsewhere', async () => {
+    const lock = new RelayLock({ file });
+    await lock.trust(url, A);
+    await writeFile(file, withRelay(undefined, file, 'https://other.example', A));
+    await lock.trust(url, B);
+    expect(await entries()).toEqual({ [url]: B, 'https://other.example': A });
+    await expect(lock.trust('https://other.example', B)).rejects.toThrow(A);
+    await rm(file);
+    await lock.trust(url, A);
+    expect(await entries()).toEqual({ [url]: A });
+  });
+
+  it('is not written when nothing is added', async () => {
+    const lock = new RelayLock({ file });
+    await lock.trust(url, A);
+    await utimes(file, 1, 1);
+    await lock.trust(url, A);
+    expect((await lstat(file)).mtimeMs).toBe(1_000);
+  });
+
+  it('that is frozen admits what it holds, and adds nothing', async () => {
+    await new RelayLock({ file }).trust(url, A);
+    const frozen = new RelayLock({ file, frozen: true });
+    await frozen.admit(url);
+    await frozen.trust(url, A);
+    expect(await codeOf(frozen.trust(url, B))).toBe('relay_key_changed');
+    expect(await codeOf(frozen.admit('https://new.example'))).toBe('relay_not_locked');
+    expect(await codeOf(frozen.trust('https://new.example', A))).toBe('relay_not_locked');
+    expect(await frozen.agrees('https://new.example', A)).toBe(false);
+    expect(await frozen.agrees(url, B)).toBe(false);
+    expect(await entries()).toEqual({ [url]: A });
+  });
+
+  it('loses nothing when many write at once', async () => {
+    const urls = Array.from({ length: 24 }, (_, index) => `https://relay-${index}.example`);
+    // Each a lock of its own, as agents in processes of their own have it.
+    await Promise.all(urls.map((each) => new RelayLock({ file }).trust(each, A)));
+    expect(await entries()).toEqual(Object.fromEntries(urls.map((each) => [each, A])));
+    expect(await readdir(folder)).toEqual(['portal.lock']);
+  });
+
+  it('finds out that another was faster with another key', async () => {
+    const outcomes = await Promise.all(
+      [A, B].map((each) => codeOf(new RelayLock({ file }).trust(url, each))),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(['fine', 'relay_key_changed']));
+  });
+
+  it('that makes no sense refuses every relay, and stays as it is', async () => {
+    await writeFile(file, '<<<<<<< HEAD\n');
+    const lock = new RelayLock({ file });
+    expect(await codeOf(lock.admit(url))).toBe('lock_invalid');
+    expect(await codeOf(lock.trust(url, A))).toBe('lock_invalid');
+    expect(await readFile(file, 'utf8')).toBe('<<<<<<< HEAD\n');
+    await rm(file);
+    await mkdir(file);
+    expect(await codeOf(lock.admit(url))).toBe('lock_invalid');
+  });
+
+  it('that cannot be written is told once, and the keys are held to while the agent runs', async () => {
+    await writeFile(file, 'version: 1\n');
+    await chmod(file, 0o444);
+    const told: PortalError[] = [];
+    const lock = new RelayLock({ file, onUnwritable: (error) => told.push(error) });
+    await lock.trust(url, A);
+    await lock.trust('https://other.example', A);
+    expect(told).toMatchObject([{ code: 'state_unwritable' }]);
+    await expect(lock.trust(url, B)).rejects.toThrow('this agent remembers');
+    expect(await readFile(file, 'utf8')).toBe('version: 1\n');
+    await chmod(file, 0o644);
+    await lock.trust(url, A);
+    expect(await entries()).toEqual({ [url]: A });
+  });
+
+  it('stays a symbolic link, to nothing yet or to a file with a mode of its own', async () => {
+    await mkdir(join(folder, 'shared'));
+    await symlink(join('shared', 'relays.lock'), file);
+    await new RelayLock({ file }).trust(url, A);
+    await chmod(join(folder, 'shared', 'relays.lock'), 0o640);
+    await new RelayLock({ file }).trust('https://other.example', A);
+    expect((await lstat(file)).isSymbolicLink()).toBe(true);
+    expect((await lstat(join(folder, 'shared', 'relays.lock'))).mode & 0o777).toBe(0o640);
+    expect(Object.keys(await entries())).toEqual(['https://other.example', url]);
+  });
+});
+
+describe('a file that several write', () => {
+  it('is taken over from a writer that is gone, and waited for while one is there', async () => {
+    await writeFile(`${file}.new`, 'half');
+    expect(await codeOf(updateFile(file, () => 'whole', { waitMs: 50 }))).toBe('state_unwritable');
+    await utimes(`${file}.new`, 1, 1);
+    await updateFile(file, () => 'whole');
+    expect(await readFile(file, 'utf8')).toBe('whole');
+    expect(await readdir(folder)).toEqual(['portal.lock']);
+  });
+
+  it('is left as it is when the change throws', async () => {
+    await writeFile(file, 'before');
+    const failing = updateFile(file, () => {
+      throw new PortalError('aborted', 'no');
+    });
+    expect(await codeOf(failing)).toBe('aborted');
+    expect(await readFile(file, 'utf8')).toBe('before');
+    expect(await readdir(folder)).toEqual(['portal.lock']);
+  });
+});

@@ -1,0 +1,143 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import pLimit from 'p-limit';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { updateFile } from '../lib/shared-file.js';
+import { LockInvalid, readLock, sameAddress, withRelay, type LockEntries } from './lock-file.js';
+import { originOf } from './relay-refs.js';
+
+const NAME = 'portal.lock';
+/** Thousands of relays stay far below. */
+const MAX_BYTES = 1024 * 1024;
+
+/** The lock beside a configuration. */
+export function lockFileOf(configFile: string): string {
+  return join(dirname(configFile), NAME);
+}
+
+/** What `file` holds; nothing, where there is no such file. Throws `lock_invalid`. */
+export async function loadLock(file: string): Promise<LockEntries> {
+  const text = await readText(file);
+  return text === undefined ? new Map() : readLock(text, file);
+}
+
+export interface RelayLockOptions {
+  readonly file: string;
+  /** Adds nothing: a relay that is not there is refused. */
+  readonly frozen?: boolean;
+  /** Told once when the file cannot be written: what should be in it is remembered in this process alone. */
+  readonly onUnwritable?: (error: PortalError) => void;
+}
+
+/**
+ * Which key each relay is trusted by. The file is the truth, and is read anew at each connection: an entry that
+ * somebody corrected, removed or pulled from elsewhere counts at once.
+ */
+export class RelayLock {
+  readonly file: string;
+  readonly #options: RelayLockOptions;
+  /** One relay at a time: several are met in one moment when an agent starts. */
+  readonly #turns = pLimit(1);
+  /** Those that the file should hold and could not be made to. */
+  readonly #unwritten = new Map<string, string>();
+  #isTold = false;
+
+  constructor(options: RelayLockOptions) {
+    this.file = options.file;
+    this.#options = options;
+  }
+
+  /** Before a relay is connected to: whether it may be at all. Throws `relay_not_locked`, `lock_invalid`. */
+  async admit(url: string): Promise<void> {
+    const origin = originOf(url) ?? url;
+    const isKnown = (await loadLock(this.file)).has(origin);
+    if (this.#options.frozen && !isKnown) throw this.#notLocked(origin);
+  }
+
+  /**
+   * Once the relay has proven its key: remembers it, or holds it to what is remembered. Throws `relay_key_changed`,
+   * `relay_not_locked`, `lock_invalid`.
+   */
+  trust(url: string, address: string): Promise<void> {
+    const origin = originOf(url) ?? url;
+    return this.#turns(async () => {
+      if (this.#compare(origin, address, await loadLock(this.file))) return;
+      if (this.#options.frozen) throw this.#notLocked(origin);
+      const unwritten = this.#unwritten.get(origin);
+      if (unwritten !== undefined && !sameAddress(unwritten, address))
+        throw this.#changed(
+          origin,
+          address,
+          unwritten,
+          `${this.file} could not be written; this agent remembers`,
+        );
+      await this.#add(origin, address);
+    });
+  }
+
+  /** Of an address that others tell of a relay: whether it is the one that is trusted, as far as one is. */
+  async agrees(url: string, address: string): Promise<boolean> {
+    const entry = (await loadLock(this.file)).get(originOf(url) ?? url);
+    return entry === undefined ? !this.#options.frozen : sameAddress(entry.address, address);
+  }
+
+  async #add(origin: string, address: string): Promise<void> {
+    try {
+      await updateFile(this.file, (text) => {
+        // Another agent may have been faster.
+        const isThere = text !== undefined && this.#compare(origin, address, readLock(text, this.file));
+        return isThere ? undefined : withRelay(text, this.file, origin, address);
+      });
+      this.#unwritten.delete(origin);
+    } catch (error) {
+      if (!(error instanceof PortalError) || error.code !== 'state_unwritable') throw error;
+      this.#unwritten.set(origin, address);
+      if (!this.#isTold) this.#options.onUnwritable?.(error);
+      this.#isTold = true;
+    }
+  }
+
+  /** True when it is there, with this address. */
+  #compare(origin: string, address: string, entries: LockEntries): boolean {
+    const entry = entries.get(origin);
+    if (entry && !sameAddress(entry.address, address))
+      throw this.#changed(origin, address, entry.address, `${this.file}, line ${entry.line}, has`);
+    return entry !== undefined;
+  }
+
+  #changed(origin: string, proven: string, trusted: string, where: string): PortalError {
+    const remedy = where.startsWith(`${this.file}, line`)
+      ? 'remove that line, and the new key is remembered'
+      : 'start the agent anew';
+    return new PortalError(
+      'relay_key_changed',
+      `${origin} has the key ${proven} now, and ${where} ${trusted}`,
+      {
+        hint: `Somebody may be answering in its place: ask its operator, not over this relay. If its key did change, ${remedy}.`,
+      },
+    );
+  }
+
+  #notLocked(origin: string): PortalError {
+    return new PortalError('relay_not_locked', `${origin} is not in ${this.file}, and that is frozen`, {
+      hint: 'Run `portal up` once without --frozen, look at what is new in the file, and commit it.',
+    });
+  }
+}
+
+async function readText(file: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_BYTES) throw unreadable(file, `is larger than ${MAX_BYTES / 1024 / 1024} MiB`);
+    return (await readFile(file, 'utf8')).replace(/^\ufeff/, '');
+  } catch (error) {
+    if (error instanceof PortalError) throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw unreadable(file, `cannot be read (${code ?? 'unknown reason'})`);
+  }
+}
+
+function unreadable(file: string, what: string): LockInvalid {
+  return new LockInvalid(`${file} ${what}`, 1, 'Check what is there, and its permissions.');
+}
