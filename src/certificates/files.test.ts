@@ -46,6 +46,15 @@ describe('certificate files', () => {
     const [mine, other] = [await ca.issue(['shop.test']), await ca.issue(['shop.test'])];
     await refused(mine.cert, other.key, /key\.pem is not the key of .*cert\.pem/);
     await refused('nonsense', mine.key, /cert\.pem holds no certificate in PEM/);
+    // What whoever writes a file in place leaves for a moment.
+    await refused('', mine.key, /cert\.pem holds no certificate in PEM/);
+    await refused(mine.cert, '', /key\.pem is not the key of .*cert\.pem/);
+    await refused(
+      mine.cert,
+      mine.key.slice(0, mine.key.length / 2),
+      /key\.pem is not the key of .*cert\.pem/,
+    );
+    await refused(`${mine.cert}${mine.cert.slice(0, 300)}`, mine.key, /cert\.pem/);
     const past = await openLocalCa(join(folder, 'past'), { now: () => new Date('2020-01-01') });
     const expired = await past.issue(['shop.test']);
     await refused(expired.cert, expired.key, /expired on 20/);

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
@@ -35,6 +35,8 @@ export async function readCertificateFiles(
     );
   }
   try {
+    // An empty file, as it is for a moment while somebody writes it, would be no key at all to the next line.
+    if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error('another key');
     createSecureContext({ cert, key });
   } catch (error) {
     throw unusable(
