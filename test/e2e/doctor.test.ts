@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +9,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { loadIdentity } from '../../src/identity/file.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { describeRelay } from '../../src/relay/descriptor.js';
+import { connectProxy } from '../support/connect-proxy.js';
 import { dnsServer, type Said } from '../support/dns-server.js';
 import { refusingCa } from '../support/fake-ca.js';
 import { freePorts } from '../support/pebble.js';
@@ -30,7 +32,11 @@ interface Examined {
 }
 
 async function examine(...args: string[]): Promise<Examined> {
-  const { code, stdout } = await person.run(['doctor', '--json', ...args]);
+  return examineIn({}, ...args);
+}
+
+async function examineIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Examined> {
+  const { code, stdout } = await person.run(['doctor', '--json', ...args], { env });
   const lines = jsonLines(stdout);
   const of = (check: string): Line[] => lines.filter((line) => line['check'] === check);
   return {
@@ -110,6 +116,71 @@ it('looks at a relay’s trust and what it offers', async () => {
   expect(of('relay.clock')[0]).toMatch(/^ok: /);
   expect(of('relay.descriptor')[0]).toContain(at.address);
   expect(of('relay.capabilities')).toEqual(['problem: it does not offer what service game needs: tcp']);
+});
+
+it('goes to a relay by the proxy that an agent would take', async () => {
+  const [at, proxy] = [await relay({ domain: 'relay.test' }), await connectProxy()];
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const trusted = `[{ url: '${at.url}', ca: '${at.ca.certificateFile}' }]`;
+  await write(`version: 1\nrelays: { urls: ${trusted} }\nservices: { web: ${port} }\n`);
+  const nowhere = await dnsServer(() => 'NXDOMAIN');
+  const { of } = await examineIn({ HTTPS_PROXY: proxy.url }, '--dns', nowhere.address);
+  expect(of('relay.dns')).toEqual([
+    'ok: relay.test has no address in DNS here; the proxy looks it up by itself',
+  ]);
+  expect(of('relay.tcp')).toEqual([
+    `ok: port ${at.port} answers, through the proxy ${new URL(proxy.url).host}`,
+  ]);
+  expect(of('relay.tls')[0]).toMatch(/^ok: /);
+  expect(of('relay.descriptor')[0]).toMatch(/^ok: /);
+  expect(proxy.asked).toEqual([`relay.test:${at.port}`]);
+
+  const refusing = await connectProxy(() => false);
+  const refused = await examineIn({ HTTPS_PROXY: refusing.url }, '--dns', nowhere.address);
+  expect(refused.code).toBe(1);
+  expect(refused.of('relay.tcp')[0]).toMatch(/^problem: the proxy \S+ refused relay\.test:\d+ \(403\)/);
+});
+
+it('says how the datagrams of a service travel, as far as anybody knows', async () => {
+  const at = await relay({ ports: { udp: 'any' } });
+  const { port } = await httpService((_request, response) => response.end('here'));
+  const config = (carrier: string): string =>
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n` +
+    `services: { game: { mode: udp, target: ${port}${carrier} } }\n`;
+  await write(config(''));
+  expect((await examine()).of('service.datagrams')[0]).toMatch(
+    /^ok: whether UDP gets through .* only while an agent/,
+  );
+
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'])).code).toBe(0);
+  expect((await examine()).of('service.datagrams')).toEqual(['ok: UDP gets through to localhost']);
+  expect((await person.run(['down'])).code).toBe(0);
+
+  await write(config(', carrier: ws'));
+  expect((await person.run(['up', '--wait'])).code).toBe(0);
+  expect((await examine()).of('service.datagrams')[0]).toMatch(
+    /^ok: datagrams go to localhost in a WebSocket/,
+  );
+});
+
+it('warns where UDP does not get through', async () => {
+  // Agents are told of a UDP port at which nobody answers.
+  const silent = createSocket('udp4');
+  await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve));
+  onTestFinished(() => void silent.close());
+  const at = await relay({ ports: { udp: 'any' }, datagramPort: silent.address().port });
+  const { port } = await httpService((_request, response) => response.end('here'));
+  await write(
+    `version: 1\nrelays: { urls: [{ url: '${at.url}', ca: '${at.ca.certificateFile}' }] }\n` +
+      `services: { game: { mode: udp, target: ${port} } }\n`,
+  );
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'])).code).toBe(0);
+  const { code, of, hints } = await examine();
+  expect(code).toBe(0);
+  expect(of('service.datagrams')[0]).toMatch(/^warning: UDP does not get through to localhost/);
+  expect(hints('service.datagrams')).toContain('Let UDP out');
 });
 
 it('notices a clock that is off, a descriptor that is forged, and what is no relay', async () => {

@@ -6,7 +6,7 @@ import type { LockEntries } from '../../config/lock-file.js';
 import { loadLock, lockFileOf } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { checkAgent } from '../doctor/agent.js';
+import { checkAgent, type AgentFindings } from '../doctor/agent.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
 import { Names } from '../doctor/names.js';
 import { checkRelay } from '../doctor/relay.js';
@@ -61,7 +61,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     // One that is named by its address gives out no names, and has been told of.
     const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
     return limit(() =>
-      checkService(spec, { names, relays: own, address: identity.address, acmeDir: paths.acmeDir }),
+      checkService(spec, {
+        names,
+        relays: own,
+        address: identity.address,
+        acmeDir: paths.acmeDir,
+        sessions: agent?.status?.relays,
+      }),
     );
   });
   for (const service of services) telling.tell(await service);
@@ -84,10 +90,7 @@ async function checkLock(desired: Desired, subject: Subject): Promise<LockEntrie
   }
 }
 
-async function runningAgent(
-  context: Context,
-  file: string | undefined,
-): Promise<{ subject: Subject; runs: boolean } | undefined> {
+async function runningAgent(context: Context, file: string | undefined): Promise<AgentFindings | undefined> {
   try {
     return await checkAgent(await findAgent(context, file));
   } catch (error) {

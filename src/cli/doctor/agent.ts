@@ -6,7 +6,14 @@ import { Subject } from './report.js';
 
 /** What an agent that runs says itself: it is asked to visit every service anew. */
 
-export async function checkAgent(agent: ControlClient): Promise<{ subject: Subject; runs: boolean }> {
+export interface AgentFindings {
+  readonly subject: Subject;
+  readonly runs: boolean;
+  /** What it said. */
+  readonly status?: AgentStatus;
+}
+
+export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   const subject = new Subject('agent');
   let status: AgentStatus;
   try {
@@ -21,7 +28,7 @@ export async function checkAgent(agent: ControlClient): Promise<{ subject: Subje
   if (status.rejected.length > 0)
     subject.warning('agent.revision', 'the file on disk was refused; what runs is the last good one');
   for (const lease of status.leases) checkLease(lease, subject);
-  return { subject, runs: true };
+  return { subject, runs: true, status };
 }
 
 function checkLease(lease: LeaseStatus, subject: Subject): void {

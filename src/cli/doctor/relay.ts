@@ -1,15 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { connect, createServer, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { createServer, isIP, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
-import { serverNameOf } from '../../agent/relay-way.js';
+import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
+import { proxyFor } from '../proxy.js';
 import type { Names } from './names.js';
 import { Subject } from './report.js';
 
@@ -65,16 +66,19 @@ export async function checkRelay(
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
   const addresses = await context.names.ofMachine(domain).catch(() => []);
-  if (addresses.length === 0)
+  const proxy = proxyFor(spec.url);
+  if (addresses.length > 0) subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
+  else if (proxy !== undefined)
+    subject.ok('relay.dns', `${domain} has no address in DNS here; the proxy looks it up by itself`);
+  else {
     subject.problem(
       'relay.dns',
       `${domain} has no address in DNS`,
       'Check the name, and whether this machine is online.',
     );
-  else {
-    subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
-    await checkConnection(spec, url, services, context.locked, subject);
+    return { subject, facts: { ...facts, addresses } };
   }
+  await checkConnection(spec, proxy, services, context.locked, subject);
   return { subject, facts: { ...facts, addresses } };
 }
 
@@ -112,20 +116,25 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** By the way that an agent takes, through an HTTP proxy where the environment names one. */
 async function checkConnection(
   spec: Extract<RelaySpec, { kind: 'url' }>,
-  url: URL,
+  proxy: string | undefined,
   services: readonly ServiceSpec[],
   locked: LockEntries | undefined,
   subject: Subject,
 ): Promise<void> {
+  const url = new URL(spec.url);
+  const through = proxy === undefined ? '' : `, through the proxy ${new URL(proxy).host}`;
   let plain: Socket | undefined;
   let step = 'relay.tcp';
   try {
-    plain = await tcp(url);
-    subject.ok(step, `port ${url.port || 443} answers`);
+    const endpoint = { url: spec.url, ...(proxy !== undefined && { proxy }) };
+    plain = await openWay(wayTo(endpoint), STEP_MS);
+    subject.ok(step, `port ${url.port || 443} answers${through}`);
     step = 'relay.tls';
-    const secure = await tls(plain, url, await caOf(spec.caFile));
+    const ca = await caOf(spec.caFile);
+    const secure = await tls({ ...endpoint, ...(ca !== undefined && { ca }) }, plain);
     const end = new Date(secure.getPeerCertificate().valid_to);
     if (end.getTime() - Date.now() < SOON_MS)
       subject.warning(step, `its certificate ends on ${end.toISOString()}`, 'Tell its operator.');
@@ -143,35 +152,16 @@ async function checkConnection(
   }
 }
 
-async function tcp(url: URL): Promise<Socket> {
-  const socket = connect({ host: url.hostname, port: Number(url.port || 443) });
-  const connected = new Promise<void>((resolve, reject) =>
-    socket.once('connect', resolve).once('error', reject),
-  );
-  try {
-    await within(connected, STEP_MS, `a connection to ${url.host}`);
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-  socket.on('error', () => undefined);
-  return socket;
-}
-
-async function tls(plain: Socket, url: URL, ca: string | undefined): Promise<TLSSocket> {
-  const secure = connectTls({
-    socket: plain,
-    ...serverNameOf(url),
-    ALPNProtocols: ['http/1.1'],
-    ...(ca !== undefined && { ca }),
-  });
+async function tls(endpoint: RelayEndpoint, plain: Socket): Promise<TLSSocket> {
+  const secure = relayTls(endpoint, plain);
+  const { host } = new URL(endpoint.url);
   const done = new Promise<void>((resolve, reject) => {
     secure.once('secureConnect', resolve).once('error', reject);
     secure.once('close', () =>
-      reject(new PortalError('relay_unreachable', `${url.host} closed the TLS handshake`)),
+      reject(new PortalError('relay_unreachable', `${host} closed the TLS handshake`)),
     );
   });
-  await within(done, STEP_MS, `the TLS handshake with ${url.host}`);
+  await within(done, STEP_MS, `the TLS handshake with ${host}`);
   secure.on('error', () => undefined);
   return secure;
 }

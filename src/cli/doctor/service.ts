@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import { kindOf, targetsOf, type ServiceSpec } from '../../agent/spec.js';
+import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
 import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import { formatTarget } from '../../net/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
 import { checkCertificate } from './certificate.js';
+import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';
 import type { RelayFacts } from './relay.js';
 import { Subject } from './report.js';
@@ -21,11 +23,14 @@ export interface ServiceContext {
   /** Address of the identity, where there is one already. */
   readonly address: string | undefined;
   readonly acmeDir: string;
+  /** Sessions of the agent that runs, if one does. */
+  readonly sessions: readonly RelayStatus[] | undefined;
 }
 
 export async function checkService(spec: ServiceSpec, context: ServiceContext): Promise<Subject> {
   const subject = new Subject(`service ${spec.service}`);
   await checkTargets(spec, subject);
+  if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
   if (kindOf(spec.mode) !== 'tls') return subject;
   if (spec.hostname === undefined) await checkNames(spec, context, subject);
   else await checkOwnDomain(spec.hostname, context, subject);
@@ -118,6 +123,11 @@ async function checkOwnDomain(hostname: string, context: ServiceContext, subject
   if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
   else if (addresses.length === 0)
     subject.problem('service.dns', `${hostname} has no address in DNS`, `Create the record: ${record}`);
+  else if (wanted.size === 0)
+    subject.warning(
+      'service.dns',
+      `${hostname} is ${addresses.join(', ')}; nobody here knows whether that is the relay`,
+    );
   else if (elsewhere.length === addresses.length)
     subject.problem(
       'service.dns',
