@@ -66,9 +66,10 @@ function argumentText(argument: Argument): string {
   return argument.required ? `<${name}>` : `[${name}]`;
 }
 
-function optionText({ description, defaultValue, negate }: Option): string {
+function optionText({ description, defaultValue, defaultValueDescription, negate }: Option): string {
   const isShown = defaultValue !== undefined && !negate;
-  return isShown ? `${description} (default: \`${String(defaultValue)}\`)` : description;
+  const shown = defaultValueDescription ?? String(defaultValue);
+  return isShown ? `${description} (default: \`${shown}\`)` : description;
 }
 
 function row(term: string, description: string, choices: readonly string[] | undefined): string {

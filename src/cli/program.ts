@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { parseDurationMs } from './amounts.js';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
 import { limitsHelp } from './relay-limits.js';
@@ -204,6 +205,15 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
     .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
     .option('--data-dir <folder>', "where the relay's key and names are kept")
+    .addOption(
+      duration('--drain <time>', 'how long visitors may finish once the relay is asked to stop').default(
+        10_000,
+        '10s',
+      ),
+    )
+    .addOption(
+      duration('--take-over <time>', 'wait this long for the address while another relay gives it up'),
+    )
     .option('--metrics <address>', 'serve Prometheus metrics here')
     .addOption(
       new Option('--log-level <level>', 'what is logged to stderr')
@@ -256,6 +266,18 @@ const seconds = (flags: string, description: string): Option =>
       throw new InvalidArgumentError('It is a number of seconds above 0.');
     return number;
   });
+
+/** In milliseconds; a bare number is in seconds. */
+const duration = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((text) => {
+    const ms = parseDurationMs(text, 's');
+    if (ms === undefined || ms > MAX_DURATION_MS)
+      throw new InvalidArgumentError('It is a time such as 30s or 5m, of 24 days at most.');
+    return ms;
+  });
+
+/** What a timer holds. */
+const MAX_DURATION_MS = 24 * 86_400_000;
 
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 /** The last label is no number: it would be an IP address, and nothing is below one. */

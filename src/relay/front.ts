@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { delay } from '../lib/wait.js';
 import { readClientHello } from '../net/client-hello.js';
 import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { ALERTS, refuse } from './refuse.js';
@@ -31,6 +32,14 @@ export interface FrontOptions {
   /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
+}
+
+export interface TakeOver {
+  readonly takeOverMs?: number | undefined;
+  /** Hears once that it has to wait. */
+  readonly onWait?: () => void;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A connection that has not said yet what it is. */
@@ -71,6 +80,9 @@ class Arrival {
   }
 }
 
+/** A port that another process gives up is looked for this often. */
+const TAKE_OVER_LOOK_MS = 50;
+
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: Server;
@@ -97,26 +109,53 @@ export class Front {
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, options.firstBytesMs / 4)).unref();
   }
 
-  /** Starts listening; resolves with the port. */
-  async listen(): Promise<number> {
+  /** Starts listening; resolves with the port. One that is taken is waited for, for `takeOverMs`. */
+  async listen({ takeOverMs = 0, signal, onWait }: TakeOver = {}): Promise<number> {
     const { host, port } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError(error, host, port)));
-      this.#server.listen({ host, port, backlog: 4_096 }, resolve);
-    });
+    const startedAt = performance.now();
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#listenOnce();
+        break;
+      } catch (error) {
+        const waits = systemCode(error) === 'EADDRINUSE' && performance.now() - startedAt < takeOverMs;
+        if (!waits) throw listenError(error, host, port);
+        if (tries === 0) onWait?.();
+        await delay(TAKE_OVER_LOOK_MS, signal);
+      }
+    }
     // Running out of descriptors must not end the relay: accepting goes on when some are free again.
     this.#server.on('error', () => undefined);
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  #listenOnce(): Promise<void> {
+    const { host, port } = this.#options;
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        server.off('error', settle).off('listening', settle);
+        if (error) reject(error);
+        else resolve();
+      };
+      server.once('error', settle).once('listening', settle);
+      server.listen({ host, port, backlog: 4_096 });
+    });
   }
 
   get unrouted(): number {
     return this.#arrivals.size;
   }
 
+  /** Gives the port up; whoever was let in may still say what it is. */
+  stopListening(): void {
+    this.#server.close();
+  }
+
   /** Stops accepting; what was routed already is not touched. */
   stop(): void {
     clearInterval(this.#timer);
-    this.#server.close();
+    this.stopListening();
     for (const arrival of this.#arrivals) this.#evict(arrival);
   }
 
@@ -210,7 +249,7 @@ export class Front {
   }
 }
 
-function listenError(error: Error, host: string, port: number): PortalError {
+function listenError(error: unknown, host: string, port: number): PortalError {
   const code = systemCode(error) === 'EADDRINUSE' ? 'address_in_use' : 'listen_failed';
   const message = code === 'address_in_use' ? `${host}:${port} is in use` : asPortalError(error).message;
   return new PortalError(code, message, { cause: error });

@@ -78,6 +78,7 @@ export class LeaseRegistry {
   /** By session and lease id; written by #give alone, together with `lease.holder`. */
   readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
+  #stopped = false;
 
   constructor(options: LeaseRegistryOptions) {
     this.#options = options;
@@ -186,6 +187,12 @@ export class LeaseRegistry {
     holder?.revoked(lease, reason);
   }
 
+  /** Gives up the public ports of all leases; visitors who are connected stay. */
+  stopListening(): void {
+    this.#stopped = true;
+    for (const lease of this.#byPlace.values()) lease.port?.close();
+  }
+
   clear(): void {
     for (const lease of this.#byPlace.values()) this.#remove(lease);
   }
@@ -229,7 +236,7 @@ export class LeaseRegistry {
 
   #listensOn(lease: Lease, port: OpenPort): void {
     // Closed while its port was being opened: nobody else would close that.
-    if (this.#byPlace.get(placeOf(lease)) !== lease) return port.close();
+    if (this.#stopped || this.#byPlace.get(placeOf(lease)) !== lease) return port.close();
     lease.port?.close();
     lease.port = port;
   }

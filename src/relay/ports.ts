@@ -12,7 +12,7 @@ export type PortRange = { readonly from: number; readonly to: number } | 'any';
 /** Something that listens on one port. */
 export interface OpenPort {
   readonly port: number;
-  /** Stops listening; connections that were accepted live on. */
+  /** Stops listening; connections that were accepted live on. May be called again. */
   close(): void;
 }
 
@@ -192,9 +192,12 @@ export class PublicPorts {
     const { port } = opened;
     const open = this.#open[kind];
     open.add(port);
+    let closed = false;
     return {
       port,
       close: () => {
+        if (closed) return;
+        closed = true;
         open.delete(port);
         opened.close();
       },

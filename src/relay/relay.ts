@@ -10,7 +10,7 @@ import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { describeRelay } from './descriptor.js';
-import { Front } from './front.js';
+import { Front, type TakeOver } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { createHttpSurface, type KeyPair } from './http.js';
@@ -19,6 +19,7 @@ import type { LimitName, RelayLimits } from './limits.js';
 import { Quotas } from './quotas.js';
 import { Session, type SessionContext } from './session.js';
 import { Sessions, type TurnedAway } from './sessions.js';
+import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
 import { Reservations } from './reservations.js';
 import { openStore } from './store.js';
@@ -30,6 +31,8 @@ export interface RelayOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** Waits for the port while another process, a relay that drains say, gives it up. */
+  readonly takeOver?: TakeOver;
   /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */
   readonly publicPort?: number;
   /** UDP port that agents are to use, where it differs from the one that the relay took. */
@@ -86,7 +89,7 @@ export interface Relay {
   /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
   serveCertificate(pair: KeyPair): void;
   /**
-   * Stops accepting, sends agents away, lets visitors finish for at most `drainMs`, closes everything. Called
+   * Gives up every port, sends agents away, lets visitors finish for at most `drainMs`, closes everything. Called
    * again, it waits for the same close, and may shorten the drain.
    */
   close(options?: { drainMs?: number }): Promise<void>;
@@ -95,8 +98,6 @@ export interface Relay {
 const CARRIERS = ['raw', 'tls', 'ws'] as const;
 const STORE_UPKEEP_MS = 3_600_000;
 const DESCRIBE_EVERY_MS = 3_600_000;
-/** Agents come back at a random moment below this after the relay went away. */
-const RECONNECT_AFTER_MS = 1_000;
 const GOING_AWAY: TurnedAway = {
   status: '503 Service Unavailable',
   retryAfterSeconds: 1,
@@ -214,7 +215,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   let port: number;
   try {
-    port = await front.listen();
+    port = await front.listen(options.takeOver);
   } catch (error) {
     await front.close();
     http.close();
@@ -258,19 +259,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let closing: Promise<void> | undefined;
   async function close(drainMs: number): Promise<void> {
     stopping = true;
-    front.stop();
     clearInterval(upkeep);
     domainWatch.close();
-    for (const session of sessions)
-      session.goAway('the relay is stopping', Math.ceil(Math.random() * RECONNECT_AFTER_MS));
-    await gate.drain({ ms: drainMs });
-    for (const session of sessions) session.terminate();
-    leases.clear();
-    tickets.close();
-    datagrams.close();
-    http.close();
-    await front.close();
-    await store.close();
+    await shutDown({ front, leases, datagrams, gate, sessions, tickets, http, store, log }, drainMs);
     log.info({ url }, 'relay closed');
   }
 

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { loadIdentity } from '../../identity/file.js';
+import { asPortalError } from '../../lib/errors.js';
 import type { PortRange } from '../../relay/ports.js';
 import { startRelay } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -22,10 +23,12 @@ interface Options extends CertificateOptions {
   /** `NAME=VALUE`, as typed. */
   readonly limit?: readonly string[];
   readonly dataDir?: string;
+  /** Milliseconds, both. */
+  readonly drain: number;
+  readonly takeOver?: number;
   readonly logLevel: LogLevel;
 }
 
-const DRAIN_MS = 10_000;
 const LAST_WORDS_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
@@ -43,6 +46,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       domain: options.domain,
       host,
       port,
+      takeOver: {
+        takeOverMs: options.takeOver,
+        signal: interrupts.signal,
+        onWait: () => log.info({ address: options.listen }, 'waiting for the address to be given up'),
+      },
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
       ...certificate.options,
       ...(servers && { dnsServers: servers }),
@@ -61,8 +69,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     tellListening(context, { url: relay.url, domain: relay.domain, ca: certificate.caFile });
     // A reader that leaves, after the first line say, ends its reading and not the relay.
     await stopAsked(interrupts.signal);
-    await relay.close({ drainMs: DRAIN_MS });
+    await relay.close({ drainMs: options.drain });
     return 0;
+  } catch (error) {
+    // Asked to stop while it waited to begin.
+    if (interrupts.signal.aborted && asPortalError(error).code === 'aborted') return 0;
+    throw error;
   } finally {
     certificate.close();
     interrupts.dispose();

@@ -1,0 +1,190 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import type { RelaySpec } from '../../src/agent/spec.js';
+import { udpService, udpVisitor } from '../support/udp.js';
+import { agent, desired, handedOver, relay, service, temporaryFolder, visit } from '../support/world.js';
+import { Person, type Running } from './cli-support.js';
+import { knock, line, Peer, settled, tcp } from './relay-peer.js';
+
+/** A relay that goes, and the one that takes over its ports and names while visitors of the first one finish. */
+
+/** Ports that nobody has at the moment; held together, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ports.push((server.address() as AddressInfo).port);
+  }
+  for (const server of servers) {
+    server.close();
+    await once(server, 'close');
+  }
+  return ports;
+}
+
+interface Started {
+  readonly running: Running;
+  readonly spec: RelaySpec;
+  readonly port: number;
+}
+
+async function start(operator: Person, args: readonly string[]): Promise<Started> {
+  const running = operator.start(['relay', '--json', '--log-level', 'debug', ...args]);
+  const { url, ca } = (await running.event('listening')) as unknown as { url: string; ca: string };
+  return { running, spec: { kind: 'url', url, caFile: ca }, port: Number(new URL(url).port) };
+}
+
+describe('portal relay, restarted', () => {
+  it('old visitors finish with the old process, while the new one serves the same names and ports', async () => {
+    const operator = await Person.create();
+    const [tcpPort, udpPort] = await freePorts(2);
+    const ports = ['--tcp-ports', String(tcpPort), '--udp-ports', String(udpPort)];
+    const old = await start(operator, ['--listen', '127.0.0.1:0', '--drain', '60s', ...ports]);
+    const [web, db, echo] = [await handedOver(), await handedOver(), await udpService()];
+    const one = await agent();
+    await one.runner.apply(
+      desired(
+        [old.spec],
+        service('web', web.port),
+        service('db', db.port, { mode: 'tcp', carrier: 'tls' }),
+        service('echo', echo.port, { mode: 'udp' }),
+      ),
+    );
+    await one.event('ready');
+    const download = line(await visit(old, 'web.localhost', one.ca));
+    const source = await web.next();
+    source.write('the first half, ');
+    await download.until('half, ');
+    const query = await tcp({ port: tcpPort! });
+    query.socket.write('select');
+    // The probe of a port is a connection to nowhere: the first that comes here is the visitor's.
+    const database = await db.next();
+    database.write('row 1, ');
+    await query.until('row 1');
+
+    const mark = one.events.length;
+    old.running.kill('SIGTERM');
+    const renewed = await start(operator, [
+      '--listen',
+      `127.0.0.1:${old.port}`,
+      '--take-over',
+      '20s',
+      ...ports,
+    ]);
+    expect(renewed.port).toBe(old.port);
+    for (const name of ['web', 'db', 'echo'])
+      await one.event('lease', ({ phase, service: of }) => phase === 'ready' && of === name, mark);
+    const newcomer = line(await visit(old, 'web.localhost', one.ca));
+    (await web.next()).end('for the newcomer');
+    expect((await newcomer.closed).received.toString()).toBe('for the newcomer');
+    const other = await tcp({ port: tcpPort! });
+    other.socket.write('again');
+    (await db.next()).end('row of the new one');
+    other.socket.end();
+    expect((await other.closed).received.toString()).toBe('row of the new one');
+    expect(await (await udpVisitor(udpPort!)).ask('over the new one')).toBe('over the new one');
+
+    // The old ones are still there.
+    source.end('and the second');
+    expect((await download.closed).received.toString()).toBe('the first half, and the second');
+    database.end('row 2');
+    query.socket.end();
+    expect((await query.closed).received.toString()).toBe('row 1, row 2');
+    expect(await old.running.finished).toMatchObject({ code: 0, signal: null });
+    // Last, because it connects to every local service.
+    const { leases } = await one.runner.status();
+    expect(leases.map(({ url, tcpAddr, udpAddr }) => url ?? tcpAddr ?? udpAddr)).toEqual([
+      `https://web.localhost:${old.port}`,
+      `localhost:${tcpPort}`,
+      `localhost:${udpPort}`,
+    ]);
+    renewed.running.kill('SIGTERM');
+    expect((await renewed.running.finished).code).toBe(0);
+  });
+
+  it('waits for its address no longer than it is told, and not past a signal', async () => {
+    const operator = await Person.create();
+    const old = await start(operator, ['--listen', '127.0.0.1:0']);
+    const listen = ['--listen', `127.0.0.1:${old.port}`];
+    const impatient = await operator.run(['relay', '--json', ...listen, '--take-over', '1']);
+    expect(impatient).toMatchObject({ code: 1, stdout: expect.stringContaining('address_in_use') });
+    const patient = operator.start([
+      'relay',
+      '--json',
+      ...listen,
+      '--take-over',
+      '10m',
+      '--log-level',
+      'info',
+    ]);
+    await patient.line(/waiting for/);
+    patient.kill('SIGTERM');
+    expect((await patient.finished).code).toBe(0);
+  });
+
+  it('ends what is left after its drain', async () => {
+    const operator = await Person.create();
+    const old = await start(operator, ['--listen', '127.0.0.1:0', '--drain', '1s']);
+    const web = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([old.spec], service('web', web.port)));
+    const visitor = line(await visit(old, 'web.localhost', one.ca));
+    (await web.next()).write('never finished');
+    await visitor.until('never finished');
+    old.running.kill('SIGTERM');
+    expect((await old.running.finished).code).toBe(0);
+    expect((await visitor.closed).how).toBe('ECONNRESET');
+  });
+});
+
+describe('a relay that stops', () => {
+  it('serves the visitors in line first, where data connections still come', async () => {
+    const at = await relay();
+    const peer = await Peer.open(at);
+    await peer.lease('web');
+    const dials = await peer.tickets();
+    const visitor = await knock(at, 'web.localhost');
+    await settled(() => at.counts().waiting === 1);
+    const closing = at.close({ drainMs: 10_000 });
+    const data = await peer.data(dials[0]!.ticket);
+    await data.until((received) => received.length > 200);
+    data.socket.end('served');
+    visitor.socket.end();
+    await visitor.until('served');
+    expect(await peer.next('goaway')).toMatchObject({ reconnectAfterMs: expect.any(Number) });
+    await closing;
+  });
+
+  it('gives up every port before its visitors have finished, and hears no more of its sessions', async () => {
+    const file = `${await temporaryFolder()}/relay.db`;
+    const at = await relay({ ports: { tcp: 'any' }, store: { file } });
+    const peer = await Peer.open(at);
+    const { tcpAddr } = await peer.lease('db', { mode: 'tcp', carrier: 'tls' });
+    peer.answerDials();
+    const port = Number(tcpAddr!.split(':')[1]);
+    const visitor = await tcp({ port });
+    visitor.socket.write('hello');
+    const { data } = await peer.visited();
+    await data.until('hello');
+    const closing = at.close({ drainMs: 30_000 });
+    await peer.next('goaway');
+    for (const taken of [at.port, port]) await expect(tcp({ port: taken })).rejects.toThrow('ECONNREFUSED');
+    // The store is free as well.
+    const next = await relay({
+      ports: { tcp: { from: port, to: port } },
+      store: { file },
+      port: at.port,
+      ca: at.ca,
+    });
+    const again = await Peer.open(next, { identity: peer.identity });
+    expect((await again.lease('db', { mode: 'tcp', carrier: 'tls' })).tcpAddr).toBe(tcpAddr);
+    expect(at.counts()).toMatchObject({ visitors: 1, leases: 0 });
+    data.socket.end('bye');
+    visitor.socket.end();
+    await visitor.until('bye');
+    await closing;
+  });
+});
