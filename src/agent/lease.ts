@@ -24,6 +24,8 @@ export interface LeaseOptions {
   readonly relay: string;
   /** Where `tls: local` and `tls: acme` come from. */
   readonly certificates: CertificateSources;
+  /** Signs the sessions of visitors who knew the PIN; the same after a restart. */
+  readonly sessionKey: Buffer;
   /** How often a lease that is ready is proven anew, on average. */
   readonly proveEveryMs: number;
   /** Called for visitors who do not pass a gate, once a while for each address. */
@@ -285,6 +287,7 @@ export class AgentLease {
       opened,
       certificates: this.#options.certificates,
       refusals: this.#refusals,
+      sessionKey: this.#options.sessionKey,
       signal: this.#over.signal,
       log: this.#log,
     });

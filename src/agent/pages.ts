@@ -7,7 +7,8 @@ export interface Page {
   readonly body: string;
 }
 
-const HEADERS = [
+/** Of every answer of Portal's own that is a page. */
+export const OWN_HEADERS = [
   'Content-Type',
   'text/html; charset=utf-8',
   'Cache-Control',
@@ -21,20 +22,20 @@ function page(status: number, reason: string, title: string, text: string, retry
   return {
     status,
     reason,
-    headers: retryAfterS === undefined ? HEADERS : [...HEADERS, 'Retry-After', String(retryAfterS)],
+    headers: retryAfterS === undefined ? OWN_HEADERS : [...OWN_HEADERS, 'Retry-After', String(retryAfterS)],
     body: `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">${again}
-<title>${escape(title)}</title>
+<title>${escapeHtml(title)}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}</style>
-<h1>${escape(title)}</h1>
-<p>${escape(text)}</p>
+<h1>${escapeHtml(title)}</h1>
+<p>${escapeHtml(text)}</p>
 </html>
 `,
   };
 }
 
-function escape(text: string): string {
+export function escapeHtml(text: string): string {
   return text.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 

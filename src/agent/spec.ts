@@ -108,6 +108,11 @@ export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
 }
 
+/** How a service's visitors are served: a PIN is asked for over HTTP, so in mode stream their requests are read then. */
+export function servedMode({ mode, access }: Pick<ServiceSpec, 'mode' | 'access'>): Mode {
+  return mode === 'stream' && access.pin !== undefined ? 'http' : mode;
+}
+
 /** Every local service that `spec` leads to, each once. */
 export function targetsOf({ target, routes }: Pick<ServiceSpec, 'target' | 'routes'>): Target[] {
   const all = routes.length > 0 ? routes.map((route) => route.target) : [target];

@@ -2,7 +2,7 @@ import { PortalError } from '../lib/errors.js';
 
 /** Options of the contract that this version does not do yet, by command. Whoever builds one deletes it here. */
 export const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
-  expose: ['--chain', '--pin', '--inspect'],
+  expose: ['--chain', '--inspect'],
   relay: ['--peer', '--metrics'],
 };
 

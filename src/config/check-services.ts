@@ -49,7 +49,15 @@ function checkOptions(
   checkVia(root, path, service, report);
   checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);
   checkTls([...path, 'tls'], child(service, 'tls'), report);
-  checkAlpn([...path, 'alpn'], child(service, 'alpn'), mode, report);
+  const asksPin = child(child(service, 'access'), 'pin') !== undefined;
+  const readsHttp = mode === 'http' || (mode === 'stream' && asksPin);
+  checkAlpn([...path, 'alpn'], child(service, 'alpn'), readsHttp, report);
+  if (mode === 'stream' && asksPin && child(service, 'proxyProtocol')) {
+    report([...path, 'proxyProtocol'], {
+      message: '`proxyProtocol` does not go with `access.pin`',
+      hint: 'With a PIN requests are read; the target finds the address in `X-Forwarded-For`.',
+    });
+  }
   checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);
 }
 
@@ -199,17 +207,17 @@ function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
   }
 }
 
-function checkAlpn(path: Path, alpn: Tree | undefined, mode: Mode | undefined, report: Report): void {
+function checkAlpn(path: Path, alpn: Tree | undefined, readsHttp: boolean, report: Report): void {
   for (const [index, item] of itemsOf(alpn).entries()) {
     const protocol = textOf(item);
     if (protocol === 'acme-tls/1') {
       report([...path, index], {
         message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
       });
-    } else if (mode === 'http' && protocol !== undefined && protocol !== 'h2' && protocol !== 'http/1.1') {
+    } else if (readsHttp && protocol !== undefined && protocol !== 'h2' && protocol !== 'http/1.1') {
       report([...path, index], {
-        message: 'mode http speaks h2 and http/1.1 with visitors, and nothing else',
-        hint: 'Leave `alpn` out to offer both. Mode stream passes any protocol on.',
+        message: 'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else',
+        hint: 'Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',
       });
     }
   }

@@ -158,7 +158,7 @@ it.each([
   ['  a: { mode: http, routes: { /: { target: 1, host: localhost } } }', '`host` must be visitor or target'],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',
-    'mode http speaks h2 and http/1.1 with visitors, and nothing else | Leave `alpn` out to offer both. Mode stream passes any protocol on.',
+    'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else | Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',
   ],
   [
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',

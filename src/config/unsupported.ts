@@ -15,7 +15,6 @@ const SERVICE = ['services', '*'];
 
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
-  { path: [...SERVICE, 'access', 'pin'], what: 'access.pin', instead: 'anyone who knows the URL gets in' },
   { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
   { path: [...SERVICE, 'via'], what: 'via', instead: 'services run on single relays' },
   {

@@ -7,4 +7,6 @@ export interface Identity {
   readonly address: string;
   /** EIP-191 personal_sign over `message` (UTF-8): 0x-prefixed r‖s‖v, 65 bytes, v 27 or 28, low s. */
   sign(message: string): string;
+  /** 32 secret bytes for one purpose, always the same, that only this key can make (HKDF-SHA256, RFC 5869). */
+  derive(purpose: string): Buffer;
 }

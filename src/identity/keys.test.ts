@@ -119,8 +119,17 @@ describe('private keys', () => {
     expect(Reflect.ownKeys(identity)).toStrictEqual(['address']);
   });
 
+  it('make secrets for one purpose each, the same again and again', () => {
+    const [one, other] = [generateIdentity(), generateIdentity()];
+    const again = identityFromPrivateKey(privateKeyOf(one));
+    expect(one.derive('a')).toHaveLength(32);
+    expect(again.derive('a')).toEqual(one.derive('a'));
+    expect(one.derive('b')).not.toEqual(one.derive('a'));
+    expect(other.derive('a')).not.toEqual(one.derive('a'));
+  });
+
   it('stay with identities of another make', () => {
-    const foreign = { address: HARDHAT.address, sign: () => '0x' };
+    const foreign = { address: HARDHAT.address, sign: () => '0x', derive: () => Buffer.alloc(32) };
     expect(() => privateKeyOf(foreign)).toThrow(expect.objectContaining({ code: 'identity_invalid' }));
   });
 });

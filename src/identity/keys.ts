@@ -2,6 +2,7 @@
  * secp256k1 keys as Ethereum uses them, so that an identity is one every wallet understands.
  * Addresses: EIP-55. Signatures: EIP-191 (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
  */
+import { hkdfSync } from 'node:crypto';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js';
@@ -35,6 +36,10 @@ class KeyIdentity implements Identity {
       format: 'recovered',
     });
     return toHex([...rs, V_OFFSET + recovery!]);
+  }
+
+  derive(purpose: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#privateKey, '', `portal ${purpose}`, 32));
   }
 
   static privateKeyOf(identity: Identity): string {

@@ -36,6 +36,14 @@ function readRange(text: string): Range {
   return [address, bits];
 }
 
+/** What counts as one visitor where visitors are counted: an IPv4 address, or the /64 that an IPv6 network hands out to one. */
+export function addressGroup(address: string): string {
+  if (isIP(address) === 0) return address;
+  const plain = ipaddr.process(address.split('%', 1)[0]!);
+  if (plain.kind() === 'ipv4') return plain.toString();
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${plain.toString()}/64`).toString()}/64`;
+}
+
 export class AddressSet {
   readonly #ranges: readonly Range[];
   /** One a family: in a list of both, an IPv4 address is found in ranges of IPv6. */

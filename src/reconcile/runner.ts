@@ -66,6 +66,7 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #pool: RelayPool;
   readonly #certificates: CertificateSources;
+  readonly #sessionKey: Buffer;
   readonly #startedAt = new Date();
   readonly #active = new Map<string, Running>();
   /** Leases that left #active and let their visitors finish. */
@@ -84,6 +85,7 @@ export class Runner {
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#clock = new ExpiryClock(this.#startedAt.getTime());
+    this.#sessionKey = options.identity.derive('visitor sessions');
     this.#announce = new Announcer(options.emit);
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
@@ -233,6 +235,7 @@ export class Runner {
       relay: relayKey(relay),
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       certificates: this.#certificates,
+      sessionKey: this.#sessionKey,
       onPhase: (changed) => this.#phaseChanged(changed),
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),

@@ -242,7 +242,7 @@ test('what is not built yet says so', async () => {
   const expose = await person.run(['expose', '3000', '--pin', '1234', '--inspect', '--json']);
   expect(expose.code).toBe(2);
   expect(jsonLines(expose.stdout)).toMatchObject([
-    { code: 'not_supported', message: 'not supported yet: --pin, --inspect' },
+    { code: 'not_supported', message: 'not supported yet: --inspect' },
   ]);
   expect(expose.stdout).not.toContain('1234');
   const relay = await person.run(['relay', '--peer', 'https://a.example']);

@@ -10,6 +10,7 @@ const INSTALL_MS = 240_000;
 
 /** Every program that a test asks for, and the package that brings it. */
 export const PROGRAMS = {
+  chromium: 'chromium',
   dig: 'dnsutils',
   dnsmasq: 'dnsmasq-base',
   haproxy: 'haproxy',

@@ -42,7 +42,7 @@ export async function edge(
   const ca = await shared;
   const spec = httpSpec('app', routes);
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
-  const handler = new HttpHandler(spec, log, protocols, options.bounds);
+  const handler = new HttpHandler(spec, log, protocols, [], options.bounds);
   const remote = { address: options.visitor ?? VISITOR, port: 50_000 };
   const sockets = new Set<Socket>();
   const server = createServer(

@@ -36,6 +36,11 @@ export class AddressGate {
     return true;
   }
 
+  /** Cuts everybody off. */
+  expel(): void {
+    for (const socket of this.#inside.keys()) socket.destroy();
+  }
+
   #set(ranges: AccessSpec['allowIps']): void {
     this.#ranges = ranges;
     this.#allowed = ranges && new AddressSet(ranges);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { TargetProtocols, type Speaks } from '../speaks.js';
-import { targetsOf, type ServiceSpec } from '../spec.js';
+import { servedMode, targetsOf, type ServiceSpec } from '../spec.js';
 import { upstreamOf } from '../upstream.js';
 
 const BOTH = ['h2', 'http/1.1'] as const;
@@ -29,9 +29,9 @@ export class AlpnOffer {
 
   /** Offered now, best first. */
   get names(): readonly string[] {
-    const { alpn, mode, target } = this.#spec;
+    const { alpn, target } = this.#spec;
     if (alpn !== 'auto') return alpn;
-    return mode === 'http' ? BOTH : OFFERS[this.protocols.speaks(target) ?? 'h1'];
+    return servedMode(this.#spec) === 'http' ? BOTH : OFFERS[this.protocols.speaks(target) ?? 'h1'];
   }
 
   /**
@@ -52,7 +52,7 @@ export class AlpnOffer {
 
   /** Finds out what the targets speak, where that matters. Bounded. */
   async settle(): Promise<void> {
-    if (!this.#follows && this.#spec.mode !== 'http') return;
+    if (!this.#follows && servedMode(this.#spec) !== 'http') return;
     await Promise.all(targetsOf(this.#spec).map((target) => this.protocols.learn(target)));
   }
 
@@ -69,6 +69,6 @@ export class AlpnOffer {
   }
 
   get #follows(): boolean {
-    return this.#spec.mode === 'stream' && this.#spec.alpn === 'auto';
+    return servedMode(this.#spec) === 'stream' && this.#spec.alpn === 'auto';
   }
 }

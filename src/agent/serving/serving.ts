@@ -61,6 +61,8 @@ export interface ServingOptions {
   readonly certificates: CertificateSources;
   /** Told of visitors who do not get in. */
   readonly refusals: Refusals;
+  /** Signs visitors' sessions. */
+  readonly sessionKey: Buffer;
   readonly log: Logger;
 }
 

@@ -24,6 +24,7 @@ async function served(target: number) {
     opened: {} as never,
     certificates: {} as CertificateSources,
     refusals: new Refusals(() => undefined),
+    sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
     log: silent,
   });

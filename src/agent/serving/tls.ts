@@ -9,6 +9,7 @@ import type { ServingCertificate } from '../../certificates/source.js';
 import { PortalError } from '../../lib/errors.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
+import { PinGate } from '../access/pin.js';
 import type { Refusals } from '../access/refusals.js';
 import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInfo } from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
@@ -16,7 +17,7 @@ import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
 import type { TargetProtocols } from '../speaks.js';
-import type { Mode, ServiceSpec } from '../spec.js';
+import { servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { sendAgain, turnAway } from '../turn-away.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
@@ -27,16 +28,23 @@ const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const offer = new AlpnOffer(options.spec, options.log);
-  return new TlsServing(options, offer, await handlerFor(options.spec, options.log, offer.protocols));
+  const { spec, log, sessionKey, refusals } = options;
+  const offer = new AlpnOffer(spec, log);
+  const pin = new PinGate(spec, sessionKey, refusals);
+  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin));
 }
 
-async function handlerFor(spec: ServiceSpec, log: Logger, protocols: TargetProtocols): Promise<ModeHandler> {
-  if (spec.mode !== 'http')
+async function handlerFor(
+  spec: ServiceSpec,
+  log: Logger,
+  protocols: TargetProtocols,
+  pin: PinGate,
+): Promise<ModeHandler> {
+  if (servedMode(spec) !== 'http')
     return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
   // Loaded when first used: its HTTP client is large.
   const { HttpHandler } = await import('../modes/http/handler.js');
-  return new HttpHandler(spec, log, protocols);
+  return new HttpHandler(spec, log, protocols, [pin.ask]);
 }
 
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
@@ -45,6 +53,7 @@ class TlsServing implements Serving {
   readonly #log: Logger;
   readonly #offer: AlpnOffer;
   readonly #gate: AddressGate;
+  readonly #pin: PinGate;
   readonly #refusals: Refusals;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
@@ -64,14 +73,15 @@ class TlsServing implements Serving {
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
-  constructor(options: ServingOptions, offer: AlpnOffer, handler: ModeHandler) {
+  constructor(options: ServingOptions, offer: AlpnOffer, pin: PinGate, handler: ModeHandler) {
     const { spec, opened, certificates, refusals, log } = options;
     this.#gate = new AddressGate(spec.access);
+    this.#pin = pin;
     this.#refusals = refusals;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
-    this.#mode = spec.mode;
+    this.#mode = servedMode(spec);
     this.#log = log;
     this.#handler = handler;
     this.#challenges = certificates.acme.challenges;
@@ -101,10 +111,12 @@ class TlsServing implements Serving {
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#gate.update(spec.access);
+    // Whoever is inside was not asked for this PIN.
+    if (this.#pin.update(spec)) this.#gate.expel();
     this.#certificate.update(spec.tls);
     // The handler that is being made begins with what is asked for by then.
     if (this.#isChangingMode) return;
-    if (spec.mode !== this.#mode) return void this.#changeMode(spec);
+    if (servedMode(spec) !== this.#mode) return void this.#changeMode(spec);
     this.#offer.update(spec);
     this.#handler.update(spec);
   }
@@ -162,6 +174,7 @@ class TlsServing implements Serving {
   /** After the handshake: before it there is no way to say why not. */
   #admit(socket: TLSSocket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
+    if (this.#isSealed) return sendAgain(socket, this.#spec.service);
     if (this.#gate.enter(socket, address)) return this.#serve(socket, visitor);
     this.#refusals.note('ip', address);
     turnAway(socket, notAllowed(address));
@@ -174,6 +187,11 @@ class TlsServing implements Serving {
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
       this.#handler.visit(socket, visitor);
     else sendAgain(socket, this.#spec.service);
+  }
+
+  /** Until a handler is there that asks for the PIN, nobody is served. */
+  get #isSealed(): boolean {
+    return this.#spec.access.pin !== undefined && this.#mode !== 'http';
   }
 
   /** A visitor waits for the first certificate, no longer than the relay waits for a first answer. */
@@ -194,12 +212,12 @@ class TlsServing implements Serving {
   /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
     this.#isChangingMode = true;
-    const next = await handlerFor(spec, this.#log, this.#offer.protocols);
+    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin);
     this.#isChangingMode = false;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;
     this.#handler = next;
-    this.#mode = spec.mode;
+    this.#mode = servedMode(spec);
     this.#offer.update(spec);
     // Meanwhile it may have been changed once more.
     if (this.#spec !== spec) this.update(this.#spec);

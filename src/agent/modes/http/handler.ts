@@ -42,7 +42,7 @@ export class HttpHandler implements ModeHandler {
   readonly #upstreams = new Map<string, Upstream>();
   #table: RouteTable;
   /** Asked in turn before the routes are; the first that answers ends it. */
-  readonly #gates: readonly Gate[] = [];
+  readonly #gates: readonly Gate[];
   #draining = false;
   /** Drains that wait for the last connection; a later one may be shorter. */
   #whenEmpty: (() => void)[] = [];
@@ -51,8 +51,15 @@ export class HttpHandler implements ModeHandler {
   /** Requests so far, those included that were refused. */
   requests = 0;
 
-  constructor(spec: ServiceSpec, log: Logger, protocols: Protocols, bounds: Partial<HttpBounds> = {}) {
+  constructor(
+    spec: ServiceSpec,
+    log: Logger,
+    protocols: Protocols,
+    gates: readonly Gate[] = [],
+    bounds: Partial<HttpBounds> = {},
+  ) {
     this.#spec = spec;
+    this.#gates = gates;
     this.#protocols = protocols;
     this.#log = log;
     this.#bounds = { ...HTTP_BOUNDS, ...bounds };

@@ -1,3 +1,5 @@
+import { PIN_HEADER } from '../../access/pin-page.js';
+import { withoutSession } from '../../access/sessions.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
 import type { Route } from './routes.js';
@@ -16,6 +18,8 @@ const NOT_VISITORS = new Set([
   'x-original-url',
   'x-rewrite-url',
   'x-original-host',
+  // For Portal itself.
+  PIN_HEADER,
   // Becomes HTTP_PROXY, the environment variable, behind CGI.
   'proxy',
 ]);
@@ -104,7 +108,8 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
     else if (field === Field.Connection) (named ??= []).push(...namedBy(value));
     else if (/(^|[\s,])trailers([\s,;]|$)/i.test(value)) out.push('TE', 'trailers');
   }
-  if (cookie !== undefined) out.push('Cookie', cookie);
+  const theirs = cookie === undefined ? undefined : withoutSession(cookie);
+  if (theirs !== undefined) out.push('Cookie', theirs);
   // There is no place for fields behind a body with a length, nor where there is no body (RFC 9110, 6.5).
   if (announced !== undefined && exchange.body && !hasLength) out.push('Trailer', announced);
   const kept = named?.length ? without(out, new Set(named)) : out;

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { Attempts, ATTEMPTS } from './attempts.js';
+
+const A = '203.0.113.7';
+const B = '198.51.100.9';
+
+function failing(attempts: Attempts, address: string, times: number, now = 0): void {
+  for (let i = 0; i < times; i++) attempts.failed(address, now);
+}
+
+function many(attempts: Attempts): void {
+  for (let i = 0; i < ATTEMPTS.allFree; i++) attempts.failed(`10.0.0.${i}`, 0);
+}
+
+describe('attempts of one address', () => {
+  it('are free at first, then wait, twice as long each time up to an hour', () => {
+    const attempts = new Attempts();
+    failing(attempts, A, ATTEMPTS.free - 1);
+    expect(attempts.waitMs(A, 0)).toBe(0);
+    const waits: number[] = [];
+    let now = 0;
+    for (let i = 0; i < 9; i++) {
+      attempts.failed(A, now);
+      waits.push(attempts.waitMs(A, now));
+      now += attempts.waitMs(A, now);
+      expect(attempts.waitMs(A, now)).toBe(0);
+    }
+    expect(waits.map((ms) => ms / 1_000)).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
+  });
+
+  it('cost no other address anything', () => {
+    const attempts = new Attempts();
+    failing(attempts, A, 20);
+    expect(attempts.waitMs(A, 0)).toBeGreaterThan(0);
+    expect(attempts.waitMs(B, 0)).toBe(0);
+  });
+
+  it('are forgotten after a quiet day, and once the PIN was right', () => {
+    const attempts = new Attempts();
+    failing(attempts, A, 20);
+    expect(attempts.waitMs(A, ATTEMPTS.forgetMs + 1)).toBe(0);
+    failing(attempts, B, 4);
+    attempts.succeeded(B);
+    failing(attempts, B, 4);
+    expect(attempts.waitMs(B, 0)).toBe(0);
+  });
+});
+
+describe('attempts of all addresses together', () => {
+  it('are bounded, and one more comes free a minute', () => {
+    const attempts = new Attempts();
+    many(attempts);
+    expect(attempts.waitMs(B, 0)).toBe(ATTEMPTS.allEveryMs);
+    expect(attempts.waitMs(B, ATTEMPTS.allEveryMs)).toBe(0);
+    attempts.failed('10.0.1.1', ATTEMPTS.allEveryMs);
+    expect(attempts.waitMs(B, ATTEMPTS.allEveryMs)).toBe(ATTEMPTS.allEveryMs);
+  });
+
+  it('do not keep out who has known the PIN', () => {
+    const attempts = new Attempts();
+    attempts.succeeded(A);
+    many(attempts);
+    expect(attempts.waitMs(A, 0)).toBe(0);
+    failing(attempts, A, ATTEMPTS.free);
+    expect(attempts.waitMs(A, 0)).toBeGreaterThan(0);
+  });
+
+  it('begin anew with another PIN', () => {
+    const attempts = new Attempts();
+    many(attempts);
+    attempts.reset();
+    expect(attempts.waitMs(B, 0)).toBe(0);
+  });
+
+  it('are remembered for so many addresses, and no more', () => {
+    const attempts = new Attempts();
+    failing(attempts, A, 20);
+    expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.maxWaitMs);
+    for (let i = 0; i < ATTEMPTS.maxAddresses; i++) attempts.failed(`address ${i}`, 0);
+    // What is left is what everybody has to wait.
+    expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.allEveryMs);
+  });
+});

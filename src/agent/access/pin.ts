@@ -1,0 +1,156 @@
+import type { Readable } from 'node:stream';
+import { addressGroup } from '../../net/cidr.js';
+import { LIMITS } from '../../protocol/limits.js';
+import { answer, type Exchange, type Gate } from '../modes/http/exchange.js';
+import type { Page } from '../pages.js';
+import type { ServiceSpec } from '../spec.js';
+import { Attempts } from './attempts.js';
+import { PIN_HEADER, PIN_PATH, pinPage, pinText } from './pin-page.js';
+import type { Refusals } from './refusals.js';
+import { isSame, Sessions } from './sessions.js';
+
+const MAX_FORM_BYTES = 4 * 1024;
+const MAX_RETURN_CHARS = 2_048;
+
+type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; readonly waitS: number };
+
+/** The gate that asks for the service's PIN: a page for people, a header for programs, a cookie for who knew it. */
+export class PinGate {
+  readonly #sessions: Sessions;
+  readonly #attempts = new Attempts();
+  readonly #refusals: Refusals;
+  #service: string;
+  #pin: string | undefined;
+
+  constructor({ service, access }: ServiceSpec, key: Buffer, refusals: Refusals) {
+    this.#service = service;
+    this.#pin = access.pin;
+    this.#sessions = new Sessions(key);
+    this.#refusals = refusals;
+  }
+
+  /** Returns whether there is a PIN now that visitors were not asked for before. */
+  update({ service, access }: ServiceSpec): boolean {
+    this.#service = service;
+    if (access.pin === this.#pin) return false;
+    this.#pin = access.pin;
+    this.#attempts.reset();
+    return access.pin !== undefined;
+  }
+
+  /** Answers whoever has not proven to know the PIN. */
+  readonly ask: Gate = (exchange) => {
+    const pin = this.#pin;
+    if (pin === undefined) return false;
+    const { hostname } = exchange.client;
+    const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
+    const isIn = this.#sessions.isGood(all(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
+    if (isForm && exchange.method === 'POST' && exchange.body)
+      void this.#readForm(exchange, exchange.body, pin);
+    else if (isForm && isIn) redirect(exchange, '/');
+    else if (isIn) return false;
+    else return this.#askProgram(exchange, pin);
+    return true;
+  };
+
+  #askProgram(exchange: Exchange, pin: string): boolean {
+    const given = all(exchange, PIN_HEADER, ', ');
+    if (given === '') {
+      const to = exchange.method === 'GET' && exchange.upgrade === undefined ? exchange.target : '/';
+      this.#refuse(exchange, to, undefined);
+      return true;
+    }
+    const verdict = this.#judge(exchange, given, pin);
+    if (verdict.kind === 'right') return false;
+    this.#refuse(exchange, '/', verdict);
+    return true;
+  }
+
+  async #readForm(exchange: Exchange, body: Readable, pin: string): Promise<void> {
+    if (exchange.expectsContinue) exchange.inform(100, []);
+    const form = await read(exchange, body);
+    if (form === undefined) return;
+    const to = form.get('to') ?? '/';
+    const verdict = this.#judge(exchange, form.get('pin') ?? '', pin);
+    if (verdict.kind !== 'right') return this.#refuse(exchange, to, verdict);
+    const { hostname } = exchange.client;
+    redirect(exchange, isLocal(to) ? to : '/', this.#sessions.begin({ hostname, pin }, Date.now()));
+  }
+
+  #judge({ client }: Exchange, given: string, pin: string): Verdict {
+    // By the monotonic clock: a wait must not end because somebody sets the time.
+    const now = performance.now();
+    const address = addressGroup(client.address);
+    const waitMs = this.#attempts.waitMs(address, now);
+    if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs) };
+    if (isSame(given, pin)) {
+      this.#attempts.succeeded(address);
+      return { kind: 'right' };
+    }
+    this.#attempts.failed(address, now);
+    this.#refusals.note('pin', client.address);
+    const pauseMs = this.#attempts.waitMs(address, now);
+    return pauseMs > 0 ? { kind: 'wait', waitS: seconds(pauseMs) } : { kind: 'wrong' };
+  }
+
+  #refuse(exchange: Exchange, to: string, verdict: Verdict | undefined): void {
+    const outcome = verdict?.kind === 'right' ? undefined : verdict?.kind;
+    const waitS = verdict?.kind === 'wait' ? verdict.waitS : undefined;
+    const wait = waitS === undefined ? {} : { waitS };
+    const isPerson = /\btext\/html\b/i.test(all(exchange, 'accept', ', '));
+    const page: Page = isPerson
+      ? pinPage({
+          service: this.#service,
+          to: isLocal(to) ? to : '/',
+          ...(outcome && { outcome }),
+          ...wait,
+        })
+      : pinText(this.#service, outcome, waitS);
+    answer(exchange, page.status, page.reason, page.headers, page.body);
+  }
+}
+
+/** Rounded up, but for what is no more than arithmetic. */
+const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
+
+function redirect(exchange: Exchange, to: string, cookie?: string): void {
+  const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
+  answer(exchange, 303, 'See Other', cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie], '');
+}
+
+/** A path on this host, in no reading of it another host. */
+function isLocal(to: string): boolean {
+  return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
+}
+
+/** The values of every header of this name, which is in lower case. */
+function all({ headers }: Exchange, name: string, separator: string): string {
+  let value = '';
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length !== name.length || headers[i]!.toLowerCase() !== name) continue;
+    value = value === '' ? headers[i + 1]! : value + separator + headers[i + 1]!;
+  }
+  return value;
+}
+
+/** A form's fields, none if it is too long; undefined if the visitor has gone, or takes too long. */
+function read(exchange: Exchange, body: Readable): Promise<URLSearchParams | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => exchange.abort(), LIMITS.requestHeadMs);
+    const finish = (form?: URLSearchParams): void => {
+      clearTimeout(timer);
+      resolve(form);
+    };
+    body.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= MAX_FORM_BYTES) chunks.push(chunk);
+    });
+    body.once('end', () =>
+      finish(new URLSearchParams(length > MAX_FORM_BYTES ? '' : Buffer.concat(chunks).toString())),
+    );
+    body.once('error', () => finish());
+    body.once('close', () => finish());
+  });
+}

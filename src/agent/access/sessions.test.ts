@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { isSame, Sessions, withoutSession } from './sessions.js';
+
+const KEY = randomBytes(32);
+const NOW = Date.parse('2026-03-01T12:00:00Z');
+const DAY = 24 * 3_600_000;
+const admitted = { hostname: 'app.example.com', pin: '1234' };
+const cookieOf = (header: string): string => header.split(';', 1)[0]!;
+
+describe('a session', () => {
+  const header = new Sessions(KEY).begin(admitted, NOW);
+  const cookie = cookieOf(header);
+  const isGood = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
+    new Sessions(key).isGood(cookies, { ...admitted, ...over }, now);
+
+  it('is a cookie of this host alone, out of reach of scripts and of plain http', () => {
+    expect(header).toMatch(/^__Host-portal=[^;]+; Path=\/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax$/);
+  });
+
+  it('is good for a day, after a restart too', () => {
+    expect(isGood(cookie)).toBe(true);
+    expect(isGood(`a=b; ${cookie}; c=d`)).toBe(true);
+    expect(isGood(cookie, {}, NOW + DAY - 1_000)).toBe(true);
+    expect(isGood(cookie, {}, NOW + DAY)).toBe(false);
+  });
+
+  it('is bound to its service, its PIN and the identity', () => {
+    expect(isGood(cookie, { hostname: 'shop.example.com' })).toBe(false);
+    expect(isGood(cookie, { pin: '12345' })).toBe(false);
+    expect(isGood(cookie, {}, NOW, randomBytes(32))).toBe(false);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['a later end', cookie.replace(/=(\d+)/, (_, end: string) => `=${Number(end) + 1}`)],
+    ['no signature', cookie.replace(/\..*/, '.')],
+    ['a cut signature', cookie.slice(0, -1)],
+    ['another name', cookie.replace('__Host-portal', '__Host-portal2')],
+    ['a name that ends alike', `x${cookie}`],
+    ['a bare name', '__Host-portal'],
+  ])('is none with %s', (_what, cookies) => expect(isGood(cookies)).toBe(false));
+
+  it('is found beside one that is none: a browser may hold several', () => {
+    expect(isGood(`__Host-portal=1.x; ${cookie}`)).toBe(true);
+  });
+
+  it('is taken out of what goes to the service', () => {
+    expect(withoutSession(`a=b; ${cookie}; c=d`)).toBe('a=b; c=d');
+    expect(withoutSession(cookie)).toBeUndefined();
+    expect(withoutSession('a=b;c=d')).toBe('a=b;c=d');
+  });
+});
+
+it('compares texts of any length', () => {
+  expect(isSame('1234', '1234')).toBe(true);
+  expect(isSame('1234', '12345')).toBe(false);
+  expect(isSame('', '1')).toBe(false);
+});

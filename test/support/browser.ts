@@ -1,0 +1,18 @@
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { onTestFinished, type TestContext } from 'vitest';
+import { ensureBinary } from './debian.js';
+
+/** A real browser for a test; skips the test, with the reason, where there is none. */
+export async function browserPage(context: TestContext, options: BrowserContextOptions = {}): Promise<Page> {
+  const binary = await ensureBinary('chromium');
+  if ('skip' in binary) return context.skip(binary.skip);
+  const browser: Browser = await chromium.launch({
+    executablePath: binary.path,
+    // As root there is no sandbox of its own to be had.
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  });
+  onTestFinished(() => browser.close());
+  // The local CA of a test is in nobody's trust store.
+  const one = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  return one.newPage();
+}
