@@ -17,6 +17,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
   headerValue: 'text, or null to remove the header',
+  address: '`0x` and 40 hex digits',
   healthPath: 'a path that begins with `/`',
 };
 
