@@ -50,8 +50,12 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     if (!welcome.relay || !socket)
       throw new PortalError('protocol', `${endpoint.url} did not prove its own key`);
     await endpoint.trust?.(verifyRelay(welcome.relay, { url: endpoint.url, nonce, socket }));
+    // A connection that was cut tells so, paused or not.
+    if (ws.readyState !== WebSocket.OPEN)
+      throw new PortalError('relay_unreachable', 'the relay closed the control channel');
     // From here on the channel listens alone.
     ws.removeAllListeners();
+    ws.resume();
     // Behind a proxy nobody tells it.
     const address = endpoint.proxy === undefined ? socket?.remoteAddress : undefined;
     return new ControlChannel(ws, welcome, address ?? wayTo(endpoint).host, socket, endpoint.proxy);
@@ -95,8 +99,11 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
           // Checked before it is signed: a relay must not get a signature that opens another relay.
           checkChallenge(message.message, { address: identity.address, domain: authority, now: new Date() });
           say({ type: 'prove', signature: identity.sign(message.message) });
-        } else if (message.type === 'welcome') resolve(message);
-        else if (message.type === 'error') reject(relayError(message));
+        } else if (message.type === 'welcome') {
+          // Whether the relay is trusted takes a while: what it says next is the channel's to hear.
+          ws.pause();
+          resolve(message);
+        } else if (message.type === 'error') reject(relayError(message));
         else throw new PortalError('protocol', `${message.type} is out of turn`);
       } catch (error) {
         reject(asPortalError(error, 'protocol'));

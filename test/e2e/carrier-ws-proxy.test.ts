@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Person } from './cli-support.js';
 import { connectProxy, type ConnectProxy } from '../support/connect-proxy.js';
 import { agent, desired, get, httpService, readAll, relay, service, tcpService } from '../support/world.js';
+import { udpService, udpVisitor } from '../support/udp.js';
 import { connect } from 'node:net';
 import type { Carrier } from '../../src/agent/spec.js';
 
@@ -11,7 +12,7 @@ import type { Carrier } from '../../src/agent/spec.js';
 const DOMAIN = 'relay.test';
 
 async function behind(proxy: ConnectProxy, url = proxy.url) {
-  const at = await relay({ domain: DOMAIN, ports: { tcp: 'any' } });
+  const at = await relay({ domain: DOMAIN, ports: { tcp: 'any', udp: 'any' } });
   const asked: string[] = [];
   const one = await agent({
     proxyFor: (relayUrl) => {
@@ -90,6 +91,23 @@ describe('behind an HTTP proxy', () => {
     const visitor = connect({ host: '127.0.0.1', port: Number(tcpAddr!.split(':')[1]) });
     expect(String(await readAll(visitor))).toBe('hello');
   });
+
+  it.each<Carrier>(['tls', 'ws'])(
+    'mode udp works in a WebSocket through it, unproven, with carrier %s',
+    async (carrier) => {
+      const echo = await udpService();
+      const proxy = await connectProxy();
+      const { at, runner, event } = await behind(proxy);
+      await runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp', carrier })));
+      const { udpAddr } = await event('lease', ({ phase }) => phase === 'ready');
+      const { leases, relays } = await runner.status();
+      expect(relays[0]!.datagrams!.carrier).toBe('ws');
+      expect(leases[0]!.provenAt).toBeUndefined();
+      const visitor = await udpVisitor(Number(udpAddr!.split(':')[1]));
+      expect(await visitor.ask('hello')).toBe('hello');
+      expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
+    },
+  );
 });
 
 async function person(at: Awaited<ReturnType<typeof relay>>): Promise<Person> {

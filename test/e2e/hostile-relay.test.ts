@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
+import { openControl } from '../../src/agent/connect.js';
 import type { ErrorSummary } from '../../src/agent/status.js';
+import { generateIdentity } from '../../src/identity/keys.js';
 import { fakeRelay, honestly, type FakeRelay } from '../support/fake-relay.js';
 import { agent, desired, httpService, service, type TestAgent } from '../support/world.js';
 
@@ -74,6 +77,36 @@ describe('an agent before a hostile relay', () => {
     await vi.waitFor(() =>
       expect(at.heard).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
     );
+  });
+
+  it('notices that the channel ended while it was still making up its mind about the relay', async () => {
+    let gone: (() => void) | undefined;
+    const isGone = new Promise<void>((resolve) => (gone = resolve));
+    const at = await fakeRelay((message, channel) => {
+      if (message.type === 'hello') channel.challenge(message);
+      if (message.type !== 'prove') return;
+      channel.welcome();
+      channel.ws.once('close', () => gone?.());
+      // Once the welcome is on its way.
+      setImmediate(() => channel.ws.terminate());
+    });
+    const opening = openControl({
+      endpoint: {
+        url: `https://${at.authority}`,
+        ca: at.caPem,
+        trust: async () => {
+          await isGone;
+          for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+      identity: generateIdentity(),
+      instance: 'test',
+      version: 'test',
+      signal: AbortSignal.timeout(20_000),
+    });
+    // Either way, as it happens to be noticed.
+    const outcome = opening.then(async (channel) => ((await once(channel, 'closed')) as unknown[])[0]);
+    expect(await outcome.catch((error: unknown) => error)).toMatchObject({ code: 'relay_unreachable' });
   });
 
   it('opens no more data connections than it may, whatever it is asked', async () => {

@@ -43,12 +43,25 @@ class UdpServing implements Serving {
     if (this.#at) void this.#serve(AbortSignal.timeout(PROBE_MS)).catch(() => undefined);
   }
 
-  /** Sends to the public port, from a socket like any visitor's, until one of the datagrams has come through. */
-  async prove({ address, port, lease, datagrams, signal }: PublicWay): Promise<void> {
+  /**
+   * Sends to the public port, from a socket like any visitor's, until one of the datagrams has come through. Where
+   * the relay's own UDP is out of reach from here, so is the public port: that says nothing about visitors.
+   */
+  async prove({ address, port, lease, datagrams, signal }: PublicWay): Promise<void | 'unproven'> {
     if (!datagrams) throw new PortalError('internal', 'the session has no datagrams');
     this.#at = { datagrams, lease };
     await this.#serve(signal);
     this.#handler.idleMs = datagrams.flowIdleMs;
+    try {
+      await this.#visit(address, port, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (datagrams.status().carrier === 'ws') return 'unproven';
+      throw notThrough(`port ${port}`, error);
+    }
+  }
+
+  async #visit(address: string, port: number, signal: AbortSignal): Promise<void> {
     const token = randomBytes(TOKEN_BYTES);
     const socket = await connectUdp(address, port);
     let forget: (() => void) | undefined;
@@ -62,9 +75,6 @@ class UdpServing implements Serving {
         send();
       });
       await within(arrived, PROBE_MS, 'a datagram to the public port', signal);
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw notThrough(`port ${port}`, error);
     } finally {
       clearInterval(repeat);
       forget?.();
