@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
-import { AddressSet, rangeProblem } from './cidr.js';
+import { AddressSet, networkOf, rangeProblem } from './cidr.js';
 
 const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
@@ -82,4 +82,19 @@ describe('a set of addresses', () => {
     expect(new AddressSet(['::/0']).covers(new AddressSet(['10.0.0.0/8']))).toBe(false);
     expect(new AddressSet(['10.0.0.0/8']).covers(new AddressSet(['::ffff:10.0.0.0/104']))).toBe(true);
   });
+});
+
+describe('what a limit per address counts', () => {
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['::1', '::/64'],
+    ['2001:db8::1', '2001:db8::/64'],
+    ['2001:db8:0:0:1:2:3:4', '2001:db8::/64'],
+    ['2001:0db8:00a0:000b:1:2:3:4', '2001:db8:a0:b::/64'],
+    ['1::2:3:4:5:6:7', '1:0:2:3::/64'],
+    ['fe80::1%eth0', 'fe80::/64'],
+    ['64:ff9b::192.0.2.1', '64:ff9b::/64'],
+    ['', ''],
+  ])('%s is of %s', (address, network) => expect(networkOf(address)).toBe(network));
 });

@@ -14,13 +14,13 @@ export function rangeProblem(text: string): string | undefined {
   if (prefix === undefined) return undefined;
   if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128))
     return 'is not an IP address or range';
-  const network = networkOf(text, family);
+  const network = beginningOf(text, family);
   return network === ipaddr.parse(address).toString()
     ? undefined
     : `has an address in it, not the beginning of its range; ${network}/${prefix} is the range around it`;
 }
 
-function networkOf(text: string, family: number): string {
+function beginningOf(text: string, family: number): string {
   return (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(text).toString();
 }
 
@@ -36,8 +36,12 @@ function readRange(text: string): Range {
   return [address, bits];
 }
 
-/** What counts as one visitor where visitors are counted: an IPv4 address, or the /64 that an IPv6 network hands out to one. */
-export function addressGroup(address: string): string {
+/**
+ * What a limit per address counts: an IPv4 address, or the /64 of an IPv6 one. A /64 is the smallest network that is
+ * handed out (RFC 6177, RFC 4862): one machine has 2^64 addresses there, and takes a new one whenever it likes. What is
+ * no address counts as it is.
+ */
+export function networkOf(address: string): string {
   if (isIP(address) === 0) return address;
   const plain = ipaddr.process(address.split('%', 1)[0]!);
   if (plain.kind() === 'ipv4') return plain.toString();

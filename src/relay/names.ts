@@ -16,22 +16,3 @@ export function plainAddress(address: string | undefined): string {
   const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
   return plain.split('%')[0]!;
 }
-
-/**
- * What a limit per address counts: an IPv4 address, or the /64 of an IPv6 one. A /64 is the smallest network that is
- * handed out (RFC 6177, RFC 4862): one machine has 2^64 addresses there, and takes a new one whenever it likes.
- */
-export function networkOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [before = '', after] = address.split('::', 2);
-  const groups = before === '' ? [] : before.split(':');
-  // What `::` stands for is long enough to reach the fifth group, unless the rest is there to be counted.
-  if (after !== undefined) {
-    const rest = after === '' ? [] : after.split(':');
-    const restGroups = rest.length + (after.includes('.') ? 1 : 0);
-    while (groups.length + restGroups < 8) groups.push('0');
-    groups.push(...rest);
-  }
-  const prefix = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
-  return `${prefix.join(':')}::/64`;
-}

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { PortalError } from '../lib/errors.js';
 import { ByteRate } from '../net/rate.js';
+import { networkOf } from '../net/cidr.js';
 import type { LimitName, RelayLimits } from './limits.js';
-import { networkOf, plainAddress } from './names.js';
+import { plainAddress } from './names.js';
 
 /** What an identity or an address has of a relay, and what was refused because it is too much. */
 

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../lib/errors.js';
+import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
-import { networkOf, plainAddress } from './names.js';
+import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import type { Session } from './session.js';
 

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { addressGroup } from '../../net/cidr.js';
+import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { answer, type Exchange, type Gate } from '../modes/http/exchange.js';
 import type { Page } from '../pages.js';
@@ -80,7 +80,7 @@ export class PinGate {
   #judge({ client }: Exchange, given: string, pin: string): Verdict {
     // By the monotonic clock: a wait must not end because somebody sets the time.
     const now = performance.now();
-    const address = addressGroup(client.address);
+    const address = networkOf(client.address);
     const waitMs = this.#attempts.waitMs(address, now);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs) };
     if (isSame(given, pin)) {
