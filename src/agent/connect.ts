@@ -56,9 +56,9 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     // From here on the channel listens alone.
     ws.removeAllListeners();
     ws.resume();
-    // Behind a proxy nobody tells it.
-    const address = endpoint.proxy === undefined ? socket?.remoteAddress : undefined;
-    return new ControlChannel(ws, welcome, address ?? wayTo(endpoint).host, socket, endpoint.proxy);
+    // On a detour nobody tells it.
+    const address = endpoint.detour ? undefined : socket?.remoteAddress;
+    return new ControlChannel(ws, welcome, address ?? wayTo(endpoint).host, socket, endpoint.detour);
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();

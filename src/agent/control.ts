@@ -8,6 +8,8 @@ import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import type { AgentDatagrams } from './datagrams/datagrams.js';
+import type { HopTunnel } from './hop-tunnel.js';
+import type { Detour } from './relay-way.js';
 
 export type Welcome = FromRelay<'welcome'>;
 
@@ -28,10 +30,12 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly welcome: Welcome;
   /** IP address of the relay that answered: data connections go to the same one. */
   readonly relayAddress: string;
-  readonly proxy: string | undefined;
+  readonly detour: Detour | undefined;
   #rttMs: number | undefined;
   /** The datagrams of this session; there from the moment on that its leases are. */
   datagrams: AgentDatagrams | undefined;
+  /** Connections from this relay on; there from the same moment. */
+  tunnel: HopTunnel | undefined;
   readonly #tls: TLSSocket | undefined;
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();
@@ -43,12 +47,12 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #closed = false;
 
   /**
-   * `tls` is the session below `ws`: datagrams take their keys from it. `proxy` is the HTTP proxy that led here, and
-   * leads to whatever else the relay has.
+   * `tls` is the session below `ws`: datagrams take their keys from it. `detour` is what led here, and leads to
+   * whatever else the relay has.
    */
-  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, proxy?: string) {
+  constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, detour?: Detour) {
     super();
-    this.proxy = proxy;
+    this.detour = detour;
     this.#tls = tls;
     this.#ws = ws;
     this.welcome = welcome;
@@ -148,6 +152,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         return this.#end(new PortalError('shutting_down', message.reason));
       case 'lease.opened':
       case 'datagrams.opened':
+      case 'hop.opened':
       case 'ok':
         return this.#requests.get(message.id)?.resolve(message);
       case 'error': {

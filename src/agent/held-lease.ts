@@ -3,7 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromRelay } from '../protocol/messages.js';
 import type { ControlChannel } from './control.js';
-import { kindOf, type ServiceSpec } from './spec.js';
+import { kindOf, type Carrier, type Mode, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
 
 /** A relay that does not confirm a close within this is left to find out by itself. */
@@ -39,7 +39,10 @@ export class HeldLease {
 
   /** Asks for it; of one that is held already, for what may have changed about it. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
-    const answer = await channel.request(openRequest(spec, this.#publicPort), signal);
+    const answer = await channel.request(
+      openRequest(spec, this.#publicPort, channel.detour?.hides ?? false),
+      signal,
+    );
     if (answer.type !== 'lease.opened')
       throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
     this.#opened = answer;
@@ -87,19 +90,26 @@ export class HeldLease {
   }
 }
 
-function openRequest(spec: ServiceSpec, portBefore: number | undefined) {
+function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain: boolean) {
   const { name, mode, carrier, metadata, hostname, port = portBefore } = spec;
   return {
     type: 'lease.open',
     name,
     mode,
-    // What such a lease carries is no TLS of the visitor's.
-    carrier: kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier,
+    carrier: inChain ? CHAIN_CARRIER[kindOf(mode)] : carrierOf(mode, carrier),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),
     // The port it had, unless another is wanted: whoever knows it finds the service there again.
     ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
   } as const;
+}
+
+/** In a chain everything is TLS to the relay itself: those in between read nothing. */
+const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
+
+/** What a lease of kind tcp carries is no TLS of the visitor's. */
+function carrierOf(mode: Mode, carrier: Carrier): Carrier {
+  return kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier;
 }
 
 function portOf(address: string | undefined): number | undefined {

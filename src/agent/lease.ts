@@ -227,13 +227,14 @@ export class AgentLease {
 
   /** Visits the public address as anybody would. */
   async #prove(serving: Serving, channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const { relayAddress, welcome, proxy } = channel;
+    const { relayAddress, welcome, detour, tunnel } = channel;
     const outcome = await serving.prove({
       address: relayAddress,
       port: this.#held.publicPort ?? welcome.publicPort,
       lease: this.id ?? '',
       datagrams: channel.datagrams,
-      proxy,
+      // A visitor's hello names the host: it must not pass other relays in the clear.
+      detour: detour?.hides ? tunnel : detour,
       signal,
     });
     if (outcome !== 'unproven') this.#provenAt = new Date();

@@ -2,7 +2,7 @@ import { connect, createSecureContext, type SecureContext, type TLSSocket } from
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
 import { notThrough } from './not-through.js';
-import { openWay } from './relay-way.js';
+import { openWay, type Detour } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
@@ -28,8 +28,8 @@ export interface Probe {
   /** IP address and public port of the relay. */
   readonly address: string;
   readonly port: number;
-  /** The HTTP proxy that leads there. */
-  readonly proxy: string | undefined;
+  /** What leads there, where it is not reached straight. */
+  readonly detour: Detour | undefined;
   readonly hostname: string;
   /** What the service offers to visitors: by its hello the probe is one of them. By its address it is not. */
   readonly alpn: readonly string[];
@@ -44,8 +44,8 @@ export interface Probe {
  * or with `intercepted` when someone else's certificate answered.
  */
 export async function probe(options: Probe): Promise<void> {
-  const { address, port, proxy, hostname, alpn, isOurs, target, signal } = options;
-  const plain = await openWay({ host: address, port, proxy }, PROBE_MS, signal).catch((error: unknown) => {
+  const { address, port, detour, hostname, alpn, isOurs, target, signal } = options;
+  const plain = await openWay({ host: address, port, detour }, PROBE_MS, signal).catch((error: unknown) => {
     throw signal.aborted ? error : notThrough(hostname, error);
   });
   // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.

@@ -1,16 +1,13 @@
-import { EventEmitter } from 'node:events';
-import type { ClientRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
-import { HttpsProxyAgent } from 'https-proxy-agent';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { asPortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
-/** TCP to a relay: straight, or through the HTTP proxy that the network wants (`CONNECT`). */
+/** TCP to a relay: straight, or by a detour. */
 
-const TCP = {
+export const TCP = {
   allowHalfOpen: true,
   noDelay: true,
   keepAlive: true,
@@ -18,12 +15,20 @@ const TCP = {
   highWaterMark: SOCKET_BUFFER_BYTES,
 } as const;
 
-/** Where to, by which proxy. */
+/** Opens connections from elsewhere: from an HTTP proxy, or from another relay. */
+export interface Detour {
+  /** Nothing may go there in any other way, not even a question to DNS: who is there is not to learn where we are. */
+  readonly hides: boolean;
+  /** Resolves once it stands, where that is not always so; rejects with what keeps it from standing. */
+  readonly ready?: (signal: AbortSignal) => Promise<void>;
+  open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket>;
+}
+
+/** Where to, by which detour. */
 export interface Way {
   readonly host: string;
   readonly port: number;
-  /** URL of the proxy; it may carry a user name and a password. */
-  readonly proxy: string | undefined;
+  readonly detour: Detour | undefined;
 }
 
 /** How to reach a relay. */
@@ -31,20 +36,20 @@ export interface RelayEndpoint {
   readonly url: string;
   /** PEM of the CA to trust for it, in place of the system's. */
   readonly ca?: string;
-  /** URL of the HTTP proxy that leads to it. */
-  readonly proxy?: string;
+  /** What leads to it, where it is not reached straight. */
+  readonly detour?: Detour;
   /** Told the address of the relay's own key, once it is proven; throws when it is not the one that is trusted. */
   readonly trust?: (address: string) => void | Promise<void>;
 }
 
 /**
- * The way to a relay's HTTPS server. `address` is the IP address of the instance meant; a proxy resolves the name
- * by itself.
+ * The way to a relay's HTTPS server. `address` is the IP address of the instance meant; on a detour the name is
+ * resolved at its other end.
  */
-export function wayTo({ url, proxy }: RelayEndpoint, address?: string): Way {
+export function wayTo({ url, detour }: RelayEndpoint, address?: string): Way {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  return { host: proxy === undefined ? (address ?? host) : host, port: Number(port || 443), proxy };
+  return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
 }
 
 /** TLS with the relay itself, on top of `plain`. */
@@ -69,21 +74,21 @@ type Create = (options: object, done: (error: Error | null, socket?: Socket) => 
 /** For `createConnection` of node's HTTP client and of `ws`: `over` puts on top what is wanted, TLS say. */
 export function creating(way: Way, over: (plain: Socket) => Socket): Create {
   return (_options, done) => {
-    if (way.proxy === undefined) return over(connect({ ...TCP, host: way.host, port: way.port }));
-    void tunnelled(way, way.proxy, over, done);
+    if (!way.detour) return over(connect({ ...TCP, host: way.host, port: way.port }));
+    void detoured(way, way.detour, over, done);
     return undefined;
   };
 }
 
-async function tunnelled(
-  way: Way,
-  proxy: string,
+async function detoured(
+  { host, port }: Way,
+  detour: Detour,
   over: (plain: Socket) => Socket,
   done: Parameters<Create>[1],
 ): Promise<void> {
   let socket: Socket;
   try {
-    socket = over(await tunnel(way, proxy, LIMITS.requestMs));
+    socket = over(await detour.open(host, port, LIMITS.requestMs));
   } catch (error) {
     done(asPortalError(error));
     return;
@@ -93,7 +98,7 @@ async function tunnelled(
 
 /** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
 export async function openWay(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> {
-  if (way.proxy !== undefined) return tunnel(way, way.proxy, ms, signal);
+  if (way.detour) return way.detour.open(way.host, way.port, ms, signal);
   const socket = connect({ ...TCP, host: way.host, port: way.port });
   const connected = new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
@@ -106,35 +111,5 @@ export async function openWay(way: Way, ms: number, signal?: AbortSignal): Promi
   } catch (error) {
     socket.on('error', () => undefined).destroy();
     throw error;
-  }
-}
-
-async function tunnel({ host, port }: Way, proxy: string, ms: number, signal?: AbortSignal): Promise<Socket> {
-  const { host: proxyName } = new URL(proxy);
-  const connecting = new AbortController();
-  const agent = new HttpsProxyAgent(proxy, { ...TCP, signal: connecting.signal });
-  let status = 0;
-  agent.once('proxyConnect', ({ statusCode }) => (status = statusCode));
-  // The agent wants to tell a request of its answer; nothing of ours begins before the tunnel stands.
-  const request = new EventEmitter() as ClientRequest;
-  const opening = agent.connect(request, { host, port, secureEndpoint: false });
-  try {
-    const socket = await within(opening, ms, `the proxy ${proxyName}`, signal);
-    socket.on('error', () => undefined);
-    if (status !== 200) {
-      socket.destroy();
-      throw new PortalError('proxy_refused', `the proxy ${proxyName} refused ${host}:${port} (${status})`);
-    }
-    // It was read by hand so far, and would tell no listener of anything.
-    setImmediate(() => socket.resume());
-    return socket;
-  } catch (error) {
-    connecting.abort();
-    opening.catch(() => undefined);
-    if (error instanceof PortalError) throw error;
-    const reason = systemCode(error) ?? asPortalError(error).message;
-    throw new PortalError('relay_unreachable', `the proxy ${proxyName} cannot be reached: ${reason}`, {
-      cause: error,
-    });
   }
 }

@@ -3,13 +3,14 @@ import pRetry from 'p-retry';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { delay } from '../lib/wait.js';
+import { deferred, delay, within, type Deferred } from '../lib/wait.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
 import { AgentDatagrams } from './datagrams/datagrams.js';
+import { HopTunnel } from './hop-tunnel.js';
 import type { AgentLease } from './lease.js';
-import type { RelayEndpoint } from './relay-way.js';
+import type { Detour, RelayEndpoint } from './relay-way.js';
 import { comeBackMs } from './retry.js';
 import type { RelayStatus } from './status.js';
 
@@ -19,6 +20,8 @@ const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7, randomize: true
 const SOUND_MS = 10_000;
 /** 500 services must not be 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
+/** Whoever wants to go on from this relay waits no longer than this for the session to stand. */
+const DETOUR_MS = 30_000;
 /** `status` waits no longer than this for a relay to show that it is there. */
 const CHECK_MS = 2_000;
 
@@ -42,6 +45,8 @@ export class RelaySession {
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
+  /** Who wants to go on from this relay, and waits for the session. */
+  readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Sessions in a row that did not hold. */
   #unsound = 0;
   readonly #done: Promise<void>;
@@ -61,6 +66,13 @@ export class RelaySession {
   remove(lease: AgentLease): void {
     this.#leases.delete(lease);
   }
+
+  /** Connections from this relay on to the next of a chain. */
+  readonly detour: Detour = {
+    hides: true,
+    ready: async (signal) => void (await this.#tunnel(DETOUR_MS, signal)),
+    open: async (host, port, ms, signal) => (await this.#tunnel(ms, signal)).open(host, port, ms, signal),
+  };
 
   /** Asks the relay whether it is there; one that is not is given up at once, and coming back begins. */
   async check(): Promise<void> {
@@ -93,7 +105,9 @@ export class RelaySession {
 
   /** Ends the session; its leases must have been closed before. */
   async close(): Promise<void> {
-    this.#stop.abort(new PortalError('aborted', 'the session was closed'));
+    const reason = new PortalError('aborted', 'the session was closed');
+    this.#stop.abort(reason);
+    this.#refuseWaiting(reason);
     this.#channel?.close();
     await this.#done;
   }
@@ -114,8 +128,12 @@ export class RelaySession {
   #connect(): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> {
     const { resolve, identity, instance, version } = this.#options;
     const { signal } = this.#stop;
+    let isOnTheWay = false;
     const attempt = async (): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> => {
       const endpoint = await resolve();
+      isOnTheWay = false;
+      await endpoint.detour?.ready?.(signal);
+      isOnTheWay = true;
       return { channel: await openControl({ endpoint, identity, instance, version, signal }), endpoint };
     };
     return pRetry(attempt, {
@@ -123,7 +141,8 @@ export class RelaySession {
       retries: Infinity,
       signal,
       // Whoever was told when to come back waits that long, and not the pause of ours on top.
-      shouldConsumeRetry: ({ error }) => asPortalError(error).retryAfterMs === undefined,
+      // While the detour does not stand, its own pauses are enough.
+      shouldConsumeRetry: ({ error }) => isOnTheWay && asPortalError(error).retryAfterMs === undefined,
       onFailedAttempt: async ({ error, attemptNumber }) => {
         if (signal.aborted) return;
         const failure = asPortalError(error);
@@ -144,9 +163,12 @@ export class RelaySession {
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
     channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log);
+    channel.tunnel = new HopTunnel(channel, endpoint);
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => this.#leaseById(lease)?.revoked(reason));
     for (const lease of this.#leases) lease.attach(channel, this.#opening);
+    for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
+    this.#waiting.clear();
     return new Promise((resolve) => {
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         connections.close();
@@ -166,8 +188,31 @@ export class RelaySession {
     });
   }
 
+  /** Waits for the session; rejects when an attempt at it fails. */
+  async #tunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
+    this.#stop.signal.throwIfAborted();
+    if (this.#channel?.tunnel) return this.#channel.tunnel;
+    const waiting = deferred<HopTunnel>();
+    waiting.promise.catch(() => undefined);
+    this.#waiting.add(waiting);
+    try {
+      return await within(waiting.promise, ms, 'a session with the relay before it', signal);
+    } catch (error) {
+      // Why it does not stand says more than that it takes long.
+      throw (error as PortalError).code === 'timeout' ? (this.#error ?? error) : error;
+    } finally {
+      this.#waiting.delete(waiting);
+    }
+  }
+
+  #refuseWaiting(error: PortalError): void {
+    for (const waiting of this.#waiting) waiting.reject(error);
+    this.#waiting.clear();
+  }
+
   #lost(error: PortalError): void {
     this.#set('retrying', error);
+    this.#refuseWaiting(error);
     for (const lease of this.#leases) lease.detach(error);
   }
 

@@ -54,6 +54,9 @@ export interface LeaseStatus extends PublicAddress {
   targetError?: string;
 }
 
+/** A relay that a chain passes. */
+export type HopStatus = Pick<RelayStatus, 'relay' | 'state' | 'since' | 'rttMs' | 'error'>;
+
 /** One relay session as `portal status` shows it. */
 export interface RelayStatus {
   relay: string;
@@ -63,5 +66,7 @@ export interface RelayStatus {
   rttMs?: number;
   /** Once there are services of mode udp: how their datagrams travel now, and which went no further, by reason. */
   datagrams?: { carrier?: 'udp' | 'ws'; missingPackets?: number; dropped: Readonly<Record<string, number>> };
+  /** Of a chain: the relays behind its first, in the visitors' order. */
+  hops?: HopStatus[];
   error?: ErrorSummary;
 }

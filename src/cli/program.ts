@@ -140,7 +140,7 @@ function addExpose(program: Command, execute: Execute): void {
     .addOption(list('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
     .addOption(list('--relay <url>', 'a relay to publish on (repeatable; default: one in this process)'))
     .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them')
-    .option('--chain <url,url>', "a chain of relays, the visitors' side first")
+    .option('--chain <url,url>', "a chain of two relays or three, the visitors' side first")
     .option('--pin <pin>', 'visitors must enter this PIN')
     .addOption(list('--allow-ip <range>', 'only visitors from this address or range (repeatable)'))
     .option('--inspect', 'record requests and show them in the local inspector')
@@ -202,7 +202,13 @@ function addRelay(program: Command, execute: Execute): void {
         "DNS server that looks up who holds a domain (repeatable; default: the system's)",
       ),
     )
-    .addOption(list('--peer <url>', 'another relay to form chains with (repeatable)'))
+    .addOption(
+      list('--peer <url>', 'another relay that agents may go on to from here, in a chain (repeatable)'),
+    )
+    .option('--peer-ca <file>', 'the CA of those relays, PEM, where the system does not trust them')
+    .addOption(
+      list('--trust-peer <url>', 'a peer whose key was replaced: remember the one it has now (repeatable)'),
+    )
     .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .addOption(

@@ -3,11 +3,15 @@ import { shown, subject } from './explain.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
 import { textOf, treeAt, type Tree } from './tree.js';
 
+/** A longer one is refused by its relays (docs/protocol.md). */
+const MAX_CHAIN = 3;
+
 /** Rules about relays, wherever the file names them. */
 export function checkRelays(root: Tree, report: Report): void {
   const firstWithCa = new Map<string, RelayRef>();
   for (const list of relayLists(root)) {
     const seen = new Map<string, RelayRef>();
+    checkLength(list, report);
     for (const relay of list) {
       checkUrl(root, relay, report);
       if (relay.origin === undefined) continue;
@@ -18,6 +22,15 @@ export function checkRelays(root: Tree, report: Report): void {
       firstWithCa.set(relay.origin, firstWithCa.get(relay.origin) ?? relay);
     }
   }
+}
+
+function checkLength(list: readonly RelayRef[], report: Report): void {
+  const beyond = list[MAX_CHAIN];
+  if (beyond?.path[0] !== 'chains') return;
+  report(beyond.path, {
+    message: `a chain has ${MAX_CHAIN} relays at most`,
+    hint: 'Each one costs time, and three hide you already: the one in the middle knows neither end.',
+  });
 }
 
 function checkUrl(root: Tree, { urlPath }: RelayRef, report: Report): void {

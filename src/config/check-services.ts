@@ -175,6 +175,14 @@ function hasMisspeltTarget(service: Tree): boolean {
 function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {
   const via = child(service, 'via');
   const name = textOf(via);
+  const carrier = textOf(child(service, 'carrier'));
+  const fitting = modeOf(service) === 'udp' ? 'ws' : 'tls';
+  if (via && carrier !== undefined && carrier !== fitting) {
+    report([...path, 'carrier'], {
+      message: `over a chain the carrier is ${fitting}`,
+      hint: 'Leave `carrier` out: relays on the way are to read nothing.',
+    });
+  }
   if (via && child(service, 'relays')) {
     report([...path, 'via'], {
       message: '`via` and `relays` exclude each other',

@@ -27,7 +27,11 @@ export function checkUnique(root: Tree, report: Report): void {
 /** Where a service is published. The pool counts as a place of its own: it may be the embedded relay. */
 function relaysOf(root: Tree, key: string, service: Tree, pool: readonly string[]): readonly string[] {
   const via = textOf(child(service, 'via'));
-  if (via !== undefined) return [`chain ${via}`];
+  if (via !== undefined) {
+    // It is published by the first relay of its chain.
+    const [entry] = relayRefs(root, ['chains', via]);
+    return [entry?.origin ?? `chain ${via}`];
+  }
   if (!child(service, 'relays')) return ['pool', ...pool];
   return relayRefs(root, ['services', key, 'relays']).flatMap(({ origin }) => origin ?? []);
 }

@@ -1,5 +1,14 @@
 import { resolve } from 'node:path';
-import type { Expiry, RelaySpec, RouteSpec, ServiceSpec, TargetTls, TlsSpec } from '../agent/spec.js';
+import type {
+  Carrier,
+  Expiry,
+  RelaySpec,
+  RouteSpec,
+  ServiceSpec,
+  TargetTls,
+  TlsSpec,
+  UrlRelay,
+} from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
@@ -15,18 +24,24 @@ export const DEFAULT_EMBEDDED_PORT = 8443;
  */
 export function normalise(config: PortalConfig, file: string | undefined, directory: string): Desired {
   const caFiles = caFilesOf(config, directory);
-  const relay = (ref: Relay): RelaySpec => {
+  const relay = (ref: Relay): UrlRelay => {
     const url = urlOf(ref);
     const caFile = caFiles.get(url);
     return { kind: 'url', url, ...(caFile === undefined ? {} : { caFile }) };
   };
   const relays = poolOf(config, relay);
+  const chain = (via: string): RelaySpec => ({
+    kind: 'chain',
+    hops: (config.chains?.[via] ?? []).map(relay),
+  });
   return {
     file,
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
-      const spec = serviceSpec(key, service, relays, relay, (tls) => tlsSpec(tls, config.acme, directory));
+      const spec = serviceSpec(key, service, { relays, relay, chain }, (tls) =>
+        tlsSpec(tls, config.acme, directory),
+      );
       const { targetTls } = spec;
       const caFile = targetTls.caFile !== undefined && { caFile: resolve(directory, targetTls.caFile) };
       return {
@@ -41,8 +56,10 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
 
 function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {
   const { urls = [], embedded } = config.relays ?? {};
-  const pool = urls.map(relay);
-  if (embedded || pool.length === 0) {
+  const pool: RelaySpec[] = urls.map(relay);
+  // A relay of this process's own is there for services that name no other.
+  const isWanted = config.relays !== undefined || Object.values(config.services).some(usesPool);
+  if (embedded || (pool.length === 0 && isWanted)) {
     const { port } = embedded ?? {};
     pool.push(
       port === undefined
@@ -53,11 +70,21 @@ function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySp
   return pool;
 }
 
+/** Relays that a service may name, and those it has if it names none. */
+interface Known {
+  readonly relays: readonly RelaySpec[];
+  readonly relay: (ref: Relay) => RelaySpec;
+  readonly chain: (via: string) => RelaySpec;
+}
+
+function usesPool(service: Service): boolean {
+  return typeof service !== 'object' || (service.relays === undefined && service.via === undefined);
+}
+
 function serviceSpec(
   key: string,
   service: Service,
-  pool: readonly RelaySpec[],
-  relay: (ref: Relay) => RelaySpec,
+  known: Known,
   tls: (tls: ServiceOptions['tls']) => TlsSpec,
 ): ServiceSpec {
   const options: ServiceOptions = typeof service === 'object' ? service : { target: service };
@@ -70,7 +97,7 @@ function serviceSpec(
     target: first?.target ?? parseTarget(options.target!),
     routes,
     alpn: options.alpn ?? 'auto',
-    carrier: options.carrier ?? 'raw',
+    carrier: carrierOf(options),
     tls: tls(options.tls),
     ...(options.identity !== undefined && { identity: options.identity }),
     hostname: options.hostname?.toLowerCase().replace(/\.$/, ''),
@@ -80,8 +107,18 @@ function serviceSpec(
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     access: options.access ?? {},
-    relays: options.relays?.map(relay) ?? pool,
+    relays: relaysOf(options, known),
   };
+}
+
+function relaysOf({ via, relays }: ServiceOptions, known: Known): readonly RelaySpec[] {
+  return via === undefined ? (relays?.map(known.relay) ?? known.relays) : [known.chain(via)];
+}
+
+/** In a chain everything is TLS to its first relay: the others read nothing. */
+function carrierOf({ carrier, via, mode }: ServiceOptions): Carrier {
+  if (via !== undefined) return mode === 'udp' ? 'ws' : 'tls';
+  return carrier ?? 'raw';
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -136,6 +173,7 @@ function caFilesOf(config: PortalConfig, directory: string): Map<string, string>
   const services = Object.values(config.services);
   const refs = [
     ...(config.relays?.urls ?? []),
+    ...Object.values(config.chains ?? {}).flat(),
     ...services.flatMap((service) => (typeof service === 'object' ? (service.relays ?? []) : [])),
   ];
   const files = new Map<string, string>();

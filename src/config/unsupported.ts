@@ -16,13 +16,11 @@ const SERVICE = ['services', '*'];
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
   { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
-  { path: [...SERVICE, 'via'], what: 'via', instead: 'services run on single relays' },
   {
     path: [...SERVICE, 'health'],
     what: 'health',
     instead: 'a target counts as well while it takes connections',
   },
-  { path: ['chains', '*'], what: 'a chain', instead: 'services run on single relays' },
   { path: ['relays', 'registry'], what: 'relays.registry', instead: 'list the relays in relays.urls' },
   {
     path: ['relays', 'maxActive'],

@@ -157,6 +157,12 @@ export const ERRORS = {
     remedy: 'Run `portal up` once without --frozen, look at what is new in the file, and commit it.',
     exit: 1,
   },
+  peer_key_changed: {
+    title: 'A peer of this relay has another key than before',
+    remedy:
+      'Ask its operator whether the key was replaced. If it was, start the relay once with `--trust-peer URL`.',
+    exit: 1,
+  },
   descriptor_invalid: {
     title: "A relay's descriptor is not valid",
     remedy: 'Its operator has to look; a descriptor that was changed on the way is not to be trusted.',
@@ -237,6 +243,31 @@ export const ERRORS = {
   relay_busy: {
     title: 'The relay takes no new session now',
     remedy: 'The agent tries again by itself, after the pause that the relay asked for.',
+    exit: 1,
+    wire: true,
+  },
+  peer_unknown: {
+    title: 'A relay of the chain does not pass connections on to the next',
+    remedy:
+      'Its operator adds the next relay as a peer: `portal relay --peer URL`. Or choose other relays for the chain.',
+    exit: 1,
+    wire: true,
+  },
+  peer_unreachable: {
+    title: 'A relay of the chain cannot reach the next',
+    remedy: 'The message names both. It is tried again by itself.',
+    exit: 1,
+    wire: true,
+  },
+  hop_loop: {
+    title: 'The chain leads back to a relay that it came from',
+    remedy: 'A chain passes each relay once.',
+    exit: 1,
+    wire: true,
+  },
+  too_many_hops: {
+    title: 'The chain is too long',
+    remedy: 'A chain has three relays at most.',
     exit: 1,
     wire: true,
   },

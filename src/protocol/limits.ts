@@ -9,12 +9,18 @@ export const CONTROL_SUBPROTOCOL = 'portal.control.1';
 export const DATA_UPGRADE = 'portal-data';
 export const DATA_SUBPROTOCOL = 'portal.data.1';
 export const DATAGRAMS_SUBPROTOCOL = 'portal.datagrams.1';
+export const HOP_UPGRADE = 'portal-hop';
+
+/** Headers between relays: how many of them the connection has passed, and the URL of the last. */
+export const HOP_HEADERS = { count: 'portal-hops', from: 'portal-from', error: 'portal-error' } as const;
 
 export const PATHS = {
   relay: '/v1/relay',
+  relays: '/v1/relays',
   control: '/v1/control',
   data: '/v1/data',
   datagrams: '/v1/datagrams',
+  hop: '/v1/hop',
   health: '/healthz',
 } as const;
 
@@ -106,6 +112,23 @@ export const LIMITS = {
   halfClosedMs: 60_000,
   /** No connection outlives this. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
+
+  /** Relays that one connection is passed on by: a chain has one relay more. */
+  maxHops: 2,
+  /** A relay connects to its peer within this. */
+  hopMs: 5_000,
+  /** Tickets for hops that are out, per session. */
+  maxHopTickets: 512,
+  /** Connections that a relay passes on for one identity, and in all. */
+  maxHopConnectionsPerIdentity: 2_048,
+  maxHopConnections: 16_384,
+  /** Peers of a relay. */
+  maxPeers: 64,
+  /** A peer's descriptor is fetched again after this; while it cannot be, sooner. */
+  peerRefreshMs: 300_000,
+  peerRetryMs: 10_000,
+  /** A descriptor, as it is fetched. */
+  maxDescriptorBytes: 65_536,
 
   /** One lookup of the record that proves a domain. */
   domainLookupMs: 5_000,

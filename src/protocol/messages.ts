@@ -79,6 +79,12 @@ export const AGENT_MESSAGES = {
     'lease',
     'metadata',
   ] as const),
+  /** Asks for tickets for connections on to `target`, the `host:port` of a peer or of what the session has here. */
+  'hop.open': message(
+    'hop.open',
+    { id, target: hostPort, count: { type: 'integer', minimum: 1, maximum: LIMITS.maxTicketsPerDial } },
+    ['id', 'target'] as const,
+  ),
   /** Asks for a way for datagrams, in place of the one of that carrier before. */
   'datagrams.open': message('datagrams.open', { id, carrier: { enum: ['udp', 'ws'] } }, [
     'id',
@@ -131,6 +137,12 @@ export const RELAY_MESSAGES = {
       flowIdleMs: { type: 'integer', minimum: 10, maximum: 86_400_000 },
     },
     ['id', 'probeMs', 'flowIdleMs'] as const,
+  ),
+  /** Answers `hop.open`: each ticket is good for one `CONNECT` to its target. */
+  'hop.opened': message(
+    'hop.opened',
+    { id, tickets: { type: 'array', minItems: 1, maxItems: LIMITS.maxTicketsPerDial, items: short } },
+    ['id', 'tickets'] as const,
   ),
   /** Answers `lease.close` and `lease.update`. */
   ok: message('ok', { id }, ['id'] as const),

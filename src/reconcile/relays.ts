@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { httpProxy } from '../agent/http-proxy.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { Hops, type Lent } from './hops.js';
 
 export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
 
@@ -38,11 +40,14 @@ class PooledRelay {
   readonly #options: RelayPoolOptions;
   readonly #leases = new Set<AgentLease>();
   readonly #session: RelaySession;
+  /** Of a chain: the way to its first relay. */
+  readonly #way: Lent | undefined;
   #embedded: EmbeddedRelay | undefined;
 
-  constructor(spec: RelaySpec, options: RelayPoolOptions) {
+  constructor(spec: RelaySpec, options: RelayPoolOptions, hops: Hops) {
     this.#spec = spec;
     this.#options = options;
+    if (spec.kind === 'chain') this.#way = hops.borrow(spec.hops.slice(1));
     const log = options.log.child({ relay: relayKey(spec) });
     this.#session = new RelaySession({ ...options, log, resolve: () => this.#endpoint() });
   }
@@ -68,37 +73,48 @@ class PooledRelay {
   }
 
   async check(): Promise<void> {
-    await this.#session.check();
+    await Promise.all([this.#session.check(), this.#way?.check()]);
   }
 
   status(): RelayStatus {
-    return { relay: relayKey(this.#spec), ...this.#session.status() };
+    const hops = this.#way?.statuses().map(({ relay, state, since, rttMs, error }) => ({
+      relay,
+      state,
+      since,
+      ...(rttMs !== undefined && { rttMs }),
+      ...(error && { error }),
+    }));
+    return { relay: relayKey(this.#spec), ...this.#session.status(), ...(hops && { hops }) };
   }
 
   async close(): Promise<void> {
     await this.#session.close();
+    await this.#way?.giveBack();
     await this.#embedded?.close();
   }
 
   async #endpoint(): Promise<RelayEndpoint> {
-    if (this.#spec.kind === 'url') return this.#elsewhere(this.#spec);
+    if (this.#spec.kind === 'url') return endpointOf(this.#spec, this.#options);
     if (this.#spec.kind === 'chain')
-      throw new PortalError('not_supported', 'chains of relays are not supported yet');
+      return { ...(await endpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
   }
+}
 
-  async #elsewhere({ url, caFile }: UrlRelay): Promise<RelayEndpoint> {
-    const { trust, proxyFor } = this.#options;
-    await trust?.admit(url);
-    const proxy = proxyFor?.(url);
-    return {
-      url,
-      ...(caFile !== undefined && { ca: await readCa(caFile) }),
-      ...(proxy !== undefined && { proxy }),
-      ...(trust && { trust: (address) => trust.trust(url, address) }),
-    };
-  }
+/** How to reach a relay elsewhere, if no other is between. */
+async function endpointOf(
+  { url, caFile }: UrlRelay,
+  { trust, proxyFor }: Pick<RelayPoolOptions, 'trust' | 'proxyFor'>,
+): Promise<RelayEndpoint> {
+  await trust?.admit(url);
+  const proxy = proxyFor?.(url);
+  return {
+    url,
+    ...(caFile !== undefined && { ca: await readCa(caFile) }),
+    ...(proxy !== undefined && { detour: httpProxy(proxy) }),
+    ...(trust && { trust: (address) => trust.trust(url, address) }),
+  };
 }
 
 async function readCa(file: string): Promise<string> {
@@ -120,9 +136,11 @@ async function readCa(file: string): Promise<string> {
 export class RelayPool {
   readonly #options: RelayPoolOptions;
   readonly #relays = new Map<string, PooledRelay>();
+  readonly #hops: Hops;
 
   constructor(options: RelayPoolOptions) {
     this.#options = options;
+    this.#hops = new Hops({ ...options, endpointOf: (relay) => endpointOf(relay, options) });
   }
 
   /** The relay for `spec`, started if need be. */
@@ -131,7 +149,7 @@ export class RelayPool {
     let relay = this.#relays.get(key);
     if (relay) relay.update(spec);
     else {
-      relay = new PooledRelay(spec, this.#options);
+      relay = new PooledRelay(spec, this.#options, this.#hops);
       this.#relays.set(key, relay);
     }
     return relay;

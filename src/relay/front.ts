@@ -169,9 +169,12 @@ export class Front {
     await Promise.all(closing);
   }
 
-  #arrive(socket: Socket): void {
-    const { maxUnroutedConnections, maxUnroutedBytes, routes, admits } = this.#options;
-    if (!admits(socket)) return resetSocket(socket);
+  /**
+   * A connection that came by another way is looked at like any that arrived here: from a peer, or, where only a
+   * visitor may come that way, out of an agent's own TLS.
+   */
+  take(socket: Socket, { visitorsOnly = false } = {}): void {
+    const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
     this.#sockets.add(socket);
     const arrival = new Arrival(socket);
     this.#arrivals.add(arrival);
@@ -189,8 +192,9 @@ export class Front {
       socket.pause();
       switch (verdict.kind) {
         case 'hello':
-          return this.#hello(verdict, socket, head);
+          return this.#hello(verdict, socket, head, visitorsOnly);
         case 'not-tls':
+          if (visitorsOnly) return void socket.destroy();
           socket.unshift(head);
           return routes.plain(socket);
         case 'invalid':
@@ -213,6 +217,11 @@ export class Front {
     socket.on('close', gone);
   }
 
+  #arrive(socket: Socket): void {
+    if (this.#options.admits(socket)) this.take(socket);
+    else resetSocket(socket);
+  }
+
   #forget(arrival: Arrival): void {
     if (this.#arrivals.delete(arrival)) this.#arrivalBytes -= arrival.length;
   }
@@ -229,10 +238,14 @@ export class Front {
     this.#evict(oldest);
   }
 
-  #hello(hello: { serverName?: string; alpn: string[] }, socket: Socket, head: Buffer): void {
+  #hello(
+    { serverName, alpn }: { serverName?: string; alpn: string[] },
+    socket: Socket,
+    head: Buffer,
+    visitorsOnly: boolean,
+  ): void {
     const { isOwn, routes } = this.#options;
-    const { serverName, alpn } = hello;
-    if (isOwn(serverName)) {
+    if (isOwn(serverName) && !visitorsOnly) {
       socket.unshift(head);
       routes.ownTls(socket, alpn);
     } else if (serverName === undefined || !routes.visitor({ serverName, alpn }, socket, head)) {

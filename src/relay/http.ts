@@ -10,6 +10,8 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
+import { serveConnect, servePreface } from './hop-requests.js';
+import type { Hops } from './hops.js';
 import { socketBelow } from '../net/splice.js';
 import { WsSocket } from '../net/ws-socket.js';
 import { endWith } from '../net/last-words.js';
@@ -54,6 +56,11 @@ export interface HttpSurfaceOptions {
   /** Whether visitors of this hostname find a service here. */
   readonly serves: (hostname: string) => boolean;
   readonly descriptor: () => object;
+  /** Descriptors of the peers. */
+  readonly relays: () => readonly object[];
+  readonly hops: Hops;
+  /** A connection that a peer passed on, to be looked at as a fresh one. */
+  readonly onHop: (socket: Socket) => void;
   readonly healthy: () => boolean;
   /** Why no more control channel may begin on this socket; undefined: it may. */
   readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
@@ -143,6 +150,12 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     socket.on('error', () => undefined);
     datagrams.handleUpgrade(request, socket, head, take);
   };
+  secure.on('connect', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const socket = stream as Socket;
+    const below = socketBelow(socket) ?? socket;
+    asking.delete(below);
+    void serveConnect(options.hops, { request, socket, head }, () => options.onTrusted(below), refuse);
+  });
   secure.on('tlsClientError', (_error, socket) => socket.destroy());
 
   // Nothing is served in the clear but the way to https.
@@ -153,7 +166,15 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   clear.on('checkContinue', (request, response) => clear.emit('request', request, response));
   clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     asking.delete(socket);
-    if (pathOf(request) === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
+    const path = pathOf(request);
+    if (path === PATHS.data) upgradeData(request, socket as Socket, head, 'raw', options);
+    else if (path === PATHS.hop)
+      servePreface(
+        options.hops,
+        { request, socket: socket as Socket, head },
+        () => options.onHop(socket as Socket),
+        refuse,
+      );
     // To h2c, say: whoever offers an upgrade takes an ordinary answer too (RFC 9110 §7.8).
     else refuse(socket, '308 Permanent Redirect', `Location: ${secureUrl(request, options)}\r\n`);
   });
@@ -247,6 +268,8 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
       return send(response, 200, 'text/plain; charset=utf-8', ABOUT);
     case PATHS.relay:
       return send(response, 200, 'application/json', `${JSON.stringify(options.descriptor())}\n`);
+    case PATHS.relays:
+      return send(response, 200, 'application/json', `${JSON.stringify({ relays: options.relays() })}\n`);
     case PATHS.health:
       return options.healthy()
         ? send(response, 200, 'text/plain', 'ok\n')

@@ -173,6 +173,13 @@ export class LeaseRegistry {
     for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
+  /** Whether `port` is that of a lease of mode tcp which `holder` has. */
+  listensFor(holder: LeaseHolder, port: number): boolean {
+    for (const lease of this.#held.get(holder)?.values() ?? [])
+      if (lease.kind === 'tcp' && lease.port?.port === port) return true;
+    return false;
+  }
+
   /** Leases of hostnames that rest on a proof. */
   withOwnDomains(): Lease[] {
     return [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);

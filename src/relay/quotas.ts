@@ -63,6 +63,7 @@ export class Quotas {
   readonly #channels: Shares;
   readonly #leases: Shares;
   readonly #visitors: Shares;
+  readonly #hops: Shares;
   readonly #sessions = new Map<string, Set<QuotaSession>>();
   readonly #rates = new Map<string, ByteRate>();
   /** Connections that count, and against whom. */
@@ -74,6 +75,7 @@ export class Quotas {
     this.#channels = new Shares(limits.maxSessionsPerAddress);
     this.#leases = new Shares(limits.maxLeasesPerIdentity);
     this.#visitors = new Shares(limits.maxVisitorsPerIdentity);
+    this.#hops = new Shares(limits.maxHopConnectionsPerIdentity);
   }
 
   /** A connection to a public port; false: its address has too many. */
@@ -143,6 +145,13 @@ export class Quotas {
   visitor(identity: string, socket: Duplex): boolean {
     if (!this.#visitors.take(identity)) return this.#refuse('maxVisitorsPerIdentity');
     socket.once('close', () => this.#visitors.give(identity));
+    return true;
+  }
+
+  /** A connection that is passed on for `identity`, until `socket` closes; false: it has too many. */
+  hop(identity: string, socket: Duplex): boolean {
+    if (!this.#hops.take(identity)) return this.#refuse('maxHopConnectionsPerIdentity');
+    socket.once('close', () => this.#hops.give(identity));
     return true;
   }
 

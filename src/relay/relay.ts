@@ -13,9 +13,11 @@ import { describeRelay } from './descriptor.js';
 import { Front, type TakeOver } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
+import { Hops } from './hops.js';
 import { createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import type { LimitName, RelayLimits } from './limits.js';
+import { Peers, type PeerSpec } from './peers.js';
 import { Quotas } from './quotas.js';
 import { Session, type SessionContext } from './session.js';
 import { Sessions, type TurnedAway } from './sessions.js';
@@ -49,6 +51,10 @@ export interface RelayOptions {
   readonly log?: Logger;
   /** Public ports given out for the modes tcp and udp; a kind that is left out is not offered. */
   readonly ports?: { readonly tcp?: PortRange; readonly udp?: PortRange };
+  /** Relays that agents may go on to from here, in a chain. */
+  readonly peers?: readonly PeerSpec[];
+  /** URLs of peers whose key may be another than the one that is remembered. */
+  readonly trustPeers?: readonly string[];
   /** Bounds that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
 }
@@ -70,6 +76,13 @@ export interface RelayCounts {
   readonly tickets: number;
   /** Visitors of UDP leases. */
   readonly flows: number;
+  /** Connections that are passed on to peers, what went over such so far, and tickets for more. */
+  readonly hops: number;
+  readonly hopBytes: number;
+  readonly hopTickets: number;
+  /** Relays that this one passes connections on to, and how many of them are what they say. */
+  readonly peers: number;
+  readonly knownPeers: number;
   /** Datagrams and packets that went no further, by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
   /** What was refused, by the limit that it was beyond. */
@@ -127,7 +140,20 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     store,
     ...limits,
   });
-  const capabilities = ['stream', 'http', 'hostname', ...PORT_KINDS.filter((kind) => ports.offers(kind))];
+  const peers = new Peers({
+    peers: options.peers ?? [],
+    trustAnew: options.trustPeers ?? [],
+    store,
+    bounds: limits,
+    log,
+  });
+  const capabilities = [
+    'stream',
+    'http',
+    'hostname',
+    ...PORT_KINDS.filter((kind) => ports.offers(kind)),
+    ...(peers.size > 0 ? ['hop'] : []),
+  ];
   const reservations = new Reservations(store, limits, quotas.refusals);
   const domains = new DomainProofs({
     domain,
@@ -137,6 +163,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const leases = new LeaseRegistry({ reservations, ports, domains, quotas, domain, log, ...limits });
   const sessions = new Sessions(limits, quotas);
+  const hops = new Hops({
+    peers,
+    leases,
+    quotas,
+    bounds: limits,
+    host: options.host,
+    domain,
+    takeVisitor: (socket) => front.take(socket, { visitorsOnly: true }),
+    log,
+  });
   let url = '';
   let context: SessionContext | undefined;
   let stopping = false;
@@ -174,6 +210,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     requestHeadMs: limits.requestHeadMs,
     maxRequestConnections: limits.maxRequestConnections,
     descriptor: () => describe(),
+    relays: () => peers.descriptors(),
+    hops,
+    onHop: (socket) => front.take(socket),
     healthy: () => !stopping,
     refuseControl: (socket) =>
       stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
@@ -243,8 +282,11 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     tickets,
     gate,
     datagrams,
+    hops,
     log,
   };
+  hops.start({ url, authority: `${domain}:${publicPort}` });
+  peers.start(url);
   const upkeep = setInterval(() => {
     try {
       leases.refresh();
@@ -261,7 +303,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     stopping = true;
     clearInterval(upkeep);
     domainWatch.close();
-    await shutDown({ front, leases, datagrams, gate, sessions, tickets, http, store, log }, drainMs);
+    peers.close();
+    await shutDown({ front, leases, datagrams, gate, hops, sessions, tickets, http, store, log }, drainMs);
     log.info({ url }, 'relay closed');
   }
 
@@ -284,13 +327,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       waiting: gate.waiting,
       tickets: tickets.size,
       flows: datagrams.flows,
+      hops: hops.size,
+      hopBytes: hops.bytes,
+      hopTickets: hops.tickets,
+      peers: peers.size,
+      knownPeers: peers.descriptors().length,
       dropped: datagrams.drops.counts(),
       refused: quotas.refusals.counts(),
     }),
     serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.
-      if (closing) void gate.drain({ ms: drainMs });
+      if (closing) void Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);
       return (closing ??= close(drainMs));
     },
   };

@@ -14,6 +14,7 @@ import { proveRelay } from '../protocol/relay-proof.js';
 import { DataPool, type TicketBook } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
+import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
 import type { Quotas } from './quotas.js';
 import type { VisitorGate } from './visitors.js';
@@ -41,6 +42,7 @@ export interface SessionContext {
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
+  readonly hops: Hops;
   readonly log: Logger;
 }
 
@@ -257,6 +259,7 @@ export class Session implements LeaseHolder {
       this.#log.info({ hostname, ...address }, 'lease open');
       return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
     }
+    if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
     if (message.type === 'lease.close') leases.close(this, message.lease);
     else leases.update(this, message.lease, message.metadata);
@@ -313,6 +316,7 @@ export class Session implements LeaseHolder {
     clearInterval(this.#heartbeat);
     this.#pool.close();
     this.#context.datagrams.forget(this.datagrams);
+    this.#context.hops.forget(this);
     this.#context.leases.detach(this);
     this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');

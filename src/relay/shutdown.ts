@@ -3,6 +3,7 @@ import { delay } from '../lib/wait.js';
 import type { TicketBook } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Front } from './front.js';
+import type { Hops } from './hops.js';
 import type { HttpSurface } from './http.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Sessions } from './sessions.js';
@@ -16,6 +17,7 @@ export interface ShutdownParts {
   readonly leases: LeaseRegistry;
   readonly datagrams: Datagrams;
   readonly gate: VisitorGate;
+  readonly hops: Hops;
   readonly sessions: Sessions;
   readonly tickets: TicketBook;
   readonly http: HttpSurface;
@@ -32,7 +34,7 @@ const RECONNECT_WITHIN_MS = 1_000;
 const RECONNECT_MS_EACH = 2;
 
 export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<void> {
-  const { front, leases, datagrams, gate, sessions, tickets, http, store, log } = parts;
+  const { front, leases, datagrams, gate, hops, sessions, tickets, http, store, log } = parts;
   if (drainMs > 0) {
     // Whoever waits for a data connection gets none once agents cannot connect any more.
     await settled(() => gate.waiting === 0);
@@ -53,7 +55,8 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
   await store.close();
   if (drainMs > 0 && gate.size > 0)
     log.info({ visitors: gate.size, drainMs }, 'waiting for visitors to finish');
-  await gate.drain({ ms: drainMs });
+  await Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);
+  hops.close();
   for (const session of sessions) session.terminate();
   http.close();
   await front.close();

@@ -17,6 +17,10 @@ export interface Store {
   portHolder(kind: string, port: number, since: number): string | undefined;
   /** Notes the public port of `name`; nobody else had it last from now on. */
   rememberPort(kind: string, name: string, port: number): Promise<void>;
+  /** Address of the key that the peer at this URL had. */
+  peerKey(url: string): string | undefined;
+  /** Notes a peer's key, in place of the one before. */
+  rememberPeer(url: string, address: string): Promise<void>;
   /** Forgets reservations last used before `before`, and their ports. */
   forget(before: number): void;
   close(): Promise<void>;
@@ -63,6 +67,8 @@ class SqliteStore implements Store {
   readonly #takePort;
   readonly #upsertPort;
   readonly #deletePorts;
+  readonly #peerKey;
+  readonly #upsertPeer;
   /** Who wrote in the transaction that is open now, if one is. */
   #waiters: Waiter[] = [];
   #commit: NodeJS.Immediate | undefined;
@@ -95,6 +101,13 @@ class SqliteStore implements Store {
       'INSERT INTO ports (kind, name, port) VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET port = excluded.port',
     );
     this.#deletePorts = db.prepare('DELETE FROM ports WHERE name NOT IN (SELECT name FROM reservations)');
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS peers (url TEXT PRIMARY KEY, address TEXT NOT NULL) STRICT, WITHOUT ROWID',
+    );
+    this.#peerKey = db.prepare('SELECT address FROM peers WHERE url = ?');
+    this.#upsertPeer = db.prepare(
+      'INSERT INTO peers (url, address) VALUES (?, ?) ON CONFLICT (url) DO UPDATE SET address = excluded.address',
+    );
   }
 
   reservation(name: string): Reservation | undefined {
@@ -122,6 +135,14 @@ class SqliteStore implements Store {
       this.#takePort.run(kind, port);
       this.#upsertPort.run(kind, name, port);
     });
+  }
+
+  peerKey(url: string): string | undefined {
+    return (this.#peerKey.get(url) as { address: string } | undefined)?.address;
+  }
+
+  rememberPeer(url: string, address: string): Promise<void> {
+    return this.#write(() => this.#upsertPeer.run(url, address));
   }
 
   forget(before: number): void {

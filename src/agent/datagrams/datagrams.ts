@@ -80,6 +80,8 @@ export class AgentDatagrams {
 
   /** The visitors of `lease` are for `sink` from now on; resolves once there is a way for them. */
   async serve(lease: string, sink: FlowSink, carrier: Carrier, signal: AbortSignal): Promise<void> {
+    // A packet from here would tell the relay where we are.
+    if (this.#endpoint.detour?.hides) carrier = 'ws';
     this.#leases.set(lease, { sink, carrier });
     this.#arrange();
     const up = deferred<void>();

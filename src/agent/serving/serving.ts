@@ -7,6 +7,7 @@ import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Refusals } from '../access/refusals.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
+import type { Detour } from '../relay-way.js';
 import { kindOf, type LeaseKind, type ServiceSpec } from '../spec.js';
 
 /**
@@ -47,8 +48,8 @@ export interface PublicWay {
   readonly lease: string;
   /** The datagrams of the session. */
   readonly datagrams: AgentDatagrams | undefined;
-  /** The HTTP proxy that leads to the relay. */
-  readonly proxy: string | undefined;
+  /** What leads there, where the relay is not reached straight. */
+  readonly detour: Detour | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -39,7 +39,7 @@ const prove = (serving: Serving, port: number) =>
     port,
     lease: 'db',
     datagrams: undefined,
-    proxy: undefined,
+    detour: undefined,
     signal: new AbortController().signal,
   });
 

@@ -49,7 +49,7 @@ class TcpServing implements Serving {
    * Visits the public port. There is no TLS of ours in it, and so nothing that a relay could not forge: it
    * proves that visitors get through, not that nobody reads along.
    */
-  async prove({ address, port, proxy, signal }: PublicWay): Promise<void | 'unproven'> {
+  async prove({ address, port, detour, signal }: PublicWay): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
     const arrived = deferred<void>();
@@ -57,7 +57,7 @@ class TcpServing implements Serving {
     this.#probes.set(key, arrived.resolve);
     let socket: Socket | undefined;
     try {
-      socket = await openWay({ host: address, port, proxy }, PROBE_MS, signal);
+      socket = await openWay({ host: address, port, detour }, PROBE_MS, signal);
       socket.once('error', arrived.reject);
       socket.once('close', () => arrived.reject(new PortalError('not_through', 'the connection was closed')));
       socket.write(token);

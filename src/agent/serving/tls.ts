@@ -121,7 +121,7 @@ class TlsServing implements Serving {
     this.#handler.update(spec);
   }
 
-  async prove({ address, port, proxy, signal }: PublicWay): Promise<void> {
+  async prove({ address, port, detour, signal }: PublicWay): Promise<void> {
     const endpoint = this.#endpoint;
     if (!endpoint)
       throw new PortalError('certificate_unavailable', `no certificate for ${this.#hostname} yet`);
@@ -130,7 +130,7 @@ class TlsServing implements Serving {
     await probe({
       address,
       port,
-      proxy,
+      detour,
       hostname: this.#hostname,
       alpn: this.#offer.possibleNames,
       // It may be renewed while the visit is on its way: the one before it is ours as well.

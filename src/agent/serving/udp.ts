@@ -47,11 +47,13 @@ class UdpServing implements Serving {
    * Sends to the public port, from a socket like any visitor's, until one of the datagrams has come through. Where
    * the relay's own UDP is out of reach from here, so is the public port: that says nothing about visitors.
    */
-  async prove({ address, port, lease, datagrams, signal }: PublicWay): Promise<void | 'unproven'> {
+  async prove({ address, port, lease, datagrams, detour, signal }: PublicWay): Promise<void | 'unproven'> {
     if (!datagrams) throw new PortalError('internal', 'the session has no datagrams');
     this.#at = { datagrams, lease };
     await this.#serve(signal);
     this.#handler.idleMs = datagrams.flowIdleMs;
+    // A datagram from here would tell the relay where we are.
+    if (detour?.hides) return 'unproven';
     try {
       await this.#visit(address, port, signal);
     } catch (error) {

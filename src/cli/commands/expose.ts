@@ -33,8 +33,8 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
 
 /** A configuration made of what was typed, held to the rules of any other. */
 async function desiredOf(context: Context, target: string | undefined, options: Options): Promise<Desired> {
-  if (options.ca !== undefined && !options.relay)
-    throw usage('--ca is the CA of a relay: name that with --relay');
+  if (options.ca !== undefined && !options.relay && options.chain === undefined)
+    throw usage('--ca is the CA of a relay: name that with --relay or --chain');
   if (options.relay && options.chain !== undefined)
     throw usage(
       '--relay and --chain exclude each other',
@@ -42,13 +42,16 @@ async function desiredOf(context: Context, target: string | undefined, options: 
     );
   const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
   const name = options.name ?? (await nameOf(context, typed.join(' ')));
-  const urls = options.relay?.map((url) => relayEntry(context, url, options.ca));
-  const isPublic = options.relay?.some((url) => !isLocal(url)) ?? false;
+  const entries = (urls: readonly string[]): Promise<unknown[]> =>
+    Promise.all(urls.map((url) => relayEntry(context, url, options.ca)));
+  const hops = options.chain?.split(',');
+  // Visitors meet the first relay of a chain, and no other.
+  const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
   const services = exposedServices(name, target, { ...options, isPublic }, context.cwd);
   const document = {
     version: 1,
-    ...(urls && { relays: { urls: await Promise.all(urls) } }),
-    ...(options.chain !== undefined && { chains: { [EXPOSED_CHAIN]: options.chain.split(',') } }),
+    ...(options.relay && { relays: { urls: await entries(options.relay) } }),
+    ...(hops && { chains: { [EXPOSED_CHAIN]: await entries(hops) } }),
     services,
   };
   const result = await loadConfig({

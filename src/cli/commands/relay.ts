@@ -1,9 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { openLocalCa } from '../../certificates/local-ca.js';
+import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
-import { asPortalError } from '../../lib/errors.js';
+import { asPortalError, systemCode } from '../../lib/errors.js';
 import type { PortRange } from '../../relay/ports.js';
-import { startRelay } from '../../relay/relay.js';
+import { startRelay, type RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
+import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
@@ -22,6 +26,9 @@ interface Options extends CertificateOptions {
   readonly dns?: readonly string[];
   /** `NAME=VALUE`, as typed. */
   readonly limit?: readonly string[];
+  readonly peer?: readonly string[];
+  readonly peerCa?: string;
+  readonly trustPeer?: readonly string[];
   readonly dataDir?: string;
   /** Milliseconds, both. */
   readonly drain: number;
@@ -35,6 +42,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
   const limits = parseLimits(options.limit ?? []);
+  const peers = await peersOf(context, options);
   const log = await relayLogger(context.stderr, options.logLevel);
   const servers = options.dns && dnsServers(options.dns);
   const certificate = await openRelayCertificate(context, options, log);
@@ -59,6 +67,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
         ...(options.udpPorts && { udp: options.udpPorts }),
       },
       limits,
+      ...peers,
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
       log,
@@ -79,6 +88,40 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     certificate.close();
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
+  }
+}
+
+/** Relays that agents may go on to from here. */
+async function peersOf(
+  { paths, cwd }: Context,
+  { peer = [], peerCa, trustPeer = [] }: Options,
+): Promise<Pick<RelayOptions, 'peers' | 'trustPeers'>> {
+  if (peer.length === 0 && (peerCa !== undefined || trustPeer.length > 0))
+    throw usage('--peer-ca and --trust-peer need --peer');
+  const origins = peer.map((url) => originOf('--peer', url));
+  const anew = trustPeer.map((url) => originOf('--trust-peer', url));
+  const stranger = anew.find((origin) => !origins.includes(origin));
+  if (stranger !== undefined) throw usage(`--trust-peer: ${stranger} is no --peer`);
+  const given = peerCa === undefined ? undefined : await readCa(resolve(cwd, peerCa));
+  const peers = [...new Set(origins)].map(async (url) => {
+    // One on this machine or its network can only have a certificate of the local CA.
+    const isLocal = given === undefined && covers(new URL(url).hostname);
+    const ca = isLocal ? (await openLocalCa(paths.caDir)).certificatePem : given;
+    return { url, ...(ca !== undefined && { ca }) };
+  });
+  return { peers: await Promise.all(peers), trustPeers: anew };
+}
+
+function originOf(flag: string, url: string): string {
+  if (URL.canParse(url) && new URL(url).protocol === 'https:') return new URL(url).origin;
+  throw usage(`${flag}: ${url} is not an https:// URL`);
+}
+
+async function readCa(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw usage(`--peer-ca: ${file} cannot be read (${systemCode(error)})`);
   }
 }
 

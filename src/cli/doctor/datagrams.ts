@@ -11,7 +11,11 @@ export function checkDatagrams(
   { relays, sessions }: Pick<ServiceContext, 'relays' | 'sessions'>,
   subject: Subject,
 ): void {
-  for (const { key, domain, port } of relays) {
+  for (const { key, domain, port, inChain } of relays) {
+    if (inChain) {
+      subject.ok('service.datagrams', 'over a chain datagrams go in a WebSocket');
+      continue;
+    }
     const session = sessions?.find(({ relay }) => relay === key);
     const used = session?.datagrams?.carrier;
     if (!sessions)

@@ -3,6 +3,7 @@ import { request } from 'node:https';
 import { createServer, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
+import { httpProxy } from '../../agent/http-proxy.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
@@ -11,6 +12,7 @@ import { within } from '../../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { proxyFor } from '../proxy.js';
+import { checkChain } from './chain.js';
 import type { Names } from './names.js';
 import { Subject } from './report.js';
 
@@ -31,11 +33,15 @@ export interface RelayFacts {
   readonly port: number;
   readonly addresses: readonly string[];
   readonly isEmbedded: boolean;
+  /** It is the first of a chain, and not to learn from here who is behind it. */
+  readonly inChain?: boolean;
 }
 
 export interface RelayFindings {
   readonly subject: Subject;
   readonly facts: RelayFacts;
+  /** What it says of itself. */
+  readonly descriptor?: SignedDescriptor;
 }
 
 export interface RelayContext {
@@ -53,7 +59,7 @@ export async function checkRelay(
 ): Promise<RelayFindings> {
   const subject = new Subject(`relay ${relayKey(spec)}`);
   if (spec.kind === 'embedded') return checkEmbedded(spec, subject, context.agentRuns);
-  if (spec.kind === 'chain') return checkRelay(spec.hops[0]!, services, context);
+  if (spec.kind === 'chain') return checkChain(spec, services, context);
   const url = new URL(spec.url);
   const domain = url.hostname.replace(/^\[|\]$/g, '');
   const facts = { key: relayKey(spec), domain, port: Number(url.port || 443), isEmbedded: false };
@@ -78,8 +84,8 @@ export async function checkRelay(
     );
     return { subject, facts: { ...facts, addresses } };
   }
-  await checkConnection(spec, proxy, services, context.locked, subject);
-  return { subject, facts: { ...facts, addresses } };
+  const descriptor = await checkConnection(spec, proxy, services, context.locked, subject);
+  return { subject, facts: { ...facts, addresses }, ...(descriptor && { descriptor }) };
 }
 
 async function checkEmbedded(
@@ -123,13 +129,13 @@ async function checkConnection(
   services: readonly ServiceSpec[],
   locked: LockEntries | undefined,
   subject: Subject,
-): Promise<void> {
+): Promise<SignedDescriptor | undefined> {
   const url = new URL(spec.url);
   const through = proxy === undefined ? '' : `, through the proxy ${new URL(proxy).host}`;
   let plain: Socket | undefined;
   let step = 'relay.tcp';
   try {
-    const endpoint = { url: spec.url, ...(proxy !== undefined && { proxy }) };
+    const endpoint = { url: spec.url, ...(proxy !== undefined && { detour: httpProxy(proxy) }) };
     plain = await openWay(wayTo(endpoint), STEP_MS);
     subject.ok(step, `port ${url.port || 443} answers${through}`);
     step = 'relay.tls';
@@ -142,13 +148,32 @@ async function checkConnection(
     step = 'relay.descriptor';
     const descriptor = checkDescriptor(await describe(secure, url), url, services, subject);
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
+    return descriptor;
   } catch (error) {
     subject.failed(
       step,
       error instanceof PortalError && error.code !== 'internal' ? error : connectError(error, spec.url),
     );
+    return undefined;
   } finally {
     plain?.destroy();
+  }
+}
+
+/** What a relay answers to a GET of `path`, by the same way. */
+export async function askRelay(
+  spec: Extract<RelaySpec, { kind: 'url' }>,
+  path: string,
+): Promise<{ status: number; text: string }> {
+  const proxy = proxyFor(spec.url);
+  const endpoint = { url: spec.url, ...(proxy !== undefined && { detour: httpProxy(proxy) }) };
+  const plain = await openWay(wayTo(endpoint), STEP_MS);
+  try {
+    const ca = await caOf(spec.caFile);
+    const secure = await tls({ ...endpoint, ...(ca !== undefined && { ca }) }, plain);
+    return await describe(secure, new URL(spec.url), path);
+  } finally {
+    plain.destroy();
   }
 }
 
@@ -184,13 +209,13 @@ interface Described {
   readonly skewMs: number | undefined;
 }
 
-async function describe(secure: TLSSocket, url: URL): Promise<Described> {
+async function describe(secure: TLSSocket, url: URL, path: string = PATHS.relay): Promise<Described> {
   const sentAt = Date.now();
   const answer = new Promise<Described>((resolve, reject) => {
     const outgoing = request({
       createConnection: () => secure,
       host: url.hostname,
-      path: PATHS.relay,
+      path,
       headers: { host: url.host, connection: 'close' },
     });
     outgoing.once('error', reject);
@@ -243,6 +268,16 @@ function checkDescriptor(
       'Update the older one.',
     );
   }
+  checkOffer(descriptor, services, subject);
+  return descriptor;
+}
+
+/** Whether a relay has what the services on it need. */
+export function checkOffer(
+  descriptor: SignedDescriptor,
+  services: readonly ServiceSpec[],
+  subject: Subject,
+): void {
   for (const { service, mode, hostname, carrier } of services) {
     const needs = hostname === undefined ? [mode] : [mode, 'hostname'];
     const missing = needs.filter((capability) => !descriptor.capabilities.includes(capability));
@@ -254,7 +289,6 @@ function checkDescriptor(
         'Publish the service on another relay, or ask the operator of this one.',
       );
   }
-  return descriptor;
 }
 
 /** Its key against portal.lock. Said by the relay here; an agent has it proven. */

@@ -1,0 +1,128 @@
+import { request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import { ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
+import { deferred, within, type Deferred } from '../lib/wait.js';
+import { HOP_HEADERS, LIMITS } from '../protocol/limits.js';
+import { connectError } from './connect.js';
+import type { ControlChannel } from './control.js';
+import { openWay, relayTls, wayTo, type Detour, type RelayEndpoint } from './relay-way.js';
+
+/** A relay that does not give a ticket in time is asked whether it is still there. */
+const CHECK_MS = 2_000;
+
+/**
+ * Connections from a relay on to the next of a chain (`CONNECT`), or to what one's own leases have there. Each is
+ * TLS to this relay, and inside it what the other end is to read.
+ */
+export class HopTunnel implements Detour {
+  readonly hides = true;
+  readonly #channel: ControlChannel;
+  readonly #endpoint: RelayEndpoint;
+  /** Who waits for a ticket, by target: those that are wanted in one breath are asked for at once. */
+  readonly #wanted = new Map<string, Deferred<string>[]>();
+
+  constructor(channel: ControlChannel, endpoint: RelayEndpoint) {
+    this.#channel = channel;
+    this.#endpoint = endpoint;
+  }
+
+  async open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket> {
+    const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const way = wayTo(this.#endpoint, this.#channel.relayAddress);
+    const stop = new AbortController();
+    const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    // Side by side, so that the ticket costs no time of its own.
+    const opening = openWay(way, ms, either).catch((error: unknown) => {
+      throw connectError(error, this.#endpoint.url);
+    });
+    const ticket = this.#ticket(target, ms, either);
+    try {
+      const [plain, text] = await Promise.all([opening, ticket]);
+      return await within(
+        this.#connect(plain, target, text),
+        ms,
+        `the way on from ${this.#endpoint.url}`,
+        signal,
+      );
+    } catch (error) {
+      stop.abort();
+      ticket.catch(() => undefined);
+      opening.then(
+        (plain) => plain.destroy(),
+        () => undefined,
+      );
+      throw error;
+    }
+  }
+
+  #connect(plain: Socket, target: string, ticket: string): Promise<Socket> {
+    const { url } = this.#endpoint;
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({
+        method: 'CONNECT',
+        path: target,
+        createConnection: () => relayTls(this.#endpoint, plain),
+        headers: { host: target, 'proxy-authorization': `Bearer ${ticket}` },
+      });
+      request.once('connect', ({ statusCode, headers }, socket: Socket, head: Buffer) => {
+        // For good: what comes later is for whoever has it then.
+        socket.on('error', () => undefined);
+        if (statusCode !== 200) {
+          socket.destroy();
+          return reject(refused(url, target, headers[HOP_HEADERS.error], statusCode));
+        }
+        socket.setTimeout(0);
+        if (head.length > 0) socket.unshift(head);
+        resolve(socket);
+      });
+      request.once('error', (error) => reject(connectError(error, url)));
+      request.end();
+    });
+  }
+
+  #ticket(target: string, ms: number, signal: AbortSignal): Promise<string> {
+    const ticket = deferred<string>();
+    const wanted = this.#wanted.get(target);
+    if (wanted) wanted.push(ticket);
+    else {
+      this.#wanted.set(target, [ticket]);
+      setImmediate(() => void this.#ask(target));
+    }
+    return within(ticket.promise, ms, `a ticket of ${this.#endpoint.url}`, signal);
+  }
+
+  async #ask(target: string): Promise<void> {
+    const all = this.#wanted.get(target) ?? [];
+    this.#wanted.delete(target);
+    for (let at = 0; at < all.length; at += LIMITS.maxTicketsPerDial) {
+      const some = all.slice(at, at + LIMITS.maxTicketsPerDial);
+      try {
+        const answer = await this.#channel.request({ type: 'hop.open', target, count: some.length });
+        if (answer.type !== 'hop.opened')
+          throw new PortalError('protocol', `hop.open was answered with ${answer.type}`);
+        for (const [index, one] of some.entries()) {
+          const ticket = answer.tickets[index];
+          if (ticket === undefined) one.reject(new PortalError('protocol', 'the relay gave too few tickets'));
+          else one.resolve(ticket);
+        }
+      } catch (error) {
+        if (error instanceof PortalError && error.code === 'timeout') void this.#channel.check(CHECK_MS);
+        for (const one of some) {
+          one.promise.catch(() => undefined);
+          one.reject(error);
+        }
+      }
+    }
+  }
+}
+
+/** In words of ours: what a relay refuses with is a code. */
+function refused(url: string, target: string, code: unknown, status: number | undefined): PortalError {
+  const known: ErrorCode =
+    typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'peer_unreachable';
+  // A ticket that is not good any more: the next one will be.
+  if (known === 'unauthorized') return new PortalError('expired', `${url} did not take its own ticket`);
+  if (known === 'peer_unreachable')
+    return new PortalError(known, `${url} could not reach https://${target} (${status})`);
+  return new PortalError(known, `${url} does not go on to https://${target}: ${ERRORS[known].title}`);
+}

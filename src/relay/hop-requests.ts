@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { asPortalError, type ErrorCode, type PortalError } from '../lib/errors.js';
+import { HOP_HEADERS, HOP_UPGRADE } from '../protocol/limits.js';
+import type { Hops } from './hops.js';
+
+/** Hops as HTTP says them: an agent's `CONNECT`, and the word of a peer that a connection was passed on. */
+
+/** Refuses a request on its socket. */
+type Refuse = (socket: Duplex, status: string, headers?: string) => void;
+
+const STATUS: Partial<Record<ErrorCode, string>> = {
+  unauthorized: '403 Forbidden',
+  peer_unknown: '403 Forbidden',
+  peer_unreachable: '502 Bad Gateway',
+  hop_loop: '508 Loop Detected',
+  too_many_hops: '508 Loop Detected',
+  limit_exceeded: '503 Service Unavailable',
+};
+
+const errorHeader = (error: PortalError): string => `${HOP_HEADERS.error}: ${error.code}\r\n`;
+
+/** `CONNECT host:port` on a TLS connection to this relay. `onGood` hears of each that came with a good ticket. */
+export async function serveConnect(
+  hops: Hops,
+  { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
+  onGood: () => void,
+  refuse: Refuse,
+): Promise<void> {
+  // For its whole life: no error of an agent's connection may reach the process.
+  socket.on('error', () => undefined);
+  const [, ticket] = /^Bearer ([\w-]{32})$/.exec(request.headers['proxy-authorization'] ?? '') ?? [];
+  if (ticket === undefined)
+    return refuse(socket, '407 Proxy Authentication Required', 'Proxy-Authenticate: Bearer\r\n');
+  // Whoever may not go on must not have sent anything yet.
+  if (head.length > 0) return refuse(socket, '400 Bad Request');
+  try {
+    const begin = await hops.connect(ticket, request.url ?? '', socket);
+    onGood();
+    socket.setTimeout(0);
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    begin();
+  } catch (error) {
+    const failure = asPortalError(error);
+    refuse(socket, STATUS[failure.code] ?? '502 Bad Gateway', errorHeader(failure));
+  }
+}
+
+/** `GET /v1/hop` in the clear: `take` gets the connection as if it had arrived just now. */
+export function servePreface(
+  hops: Hops,
+  { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
+  take: () => void,
+  refuse: Refuse,
+): void {
+  const { headers, method } = request;
+  const count = Number(/^\d{1,3}$/.exec(String(headers[HOP_HEADERS.count]))?.[0] ?? 0);
+  const from = String(headers[HOP_HEADERS.from] ?? '');
+  const isFit = method === 'GET' && headers.upgrade?.toLowerCase() === HOP_UPGRADE && head.length === 0;
+  if (!isFit || count < 1 || from.length > 300 || !URL.canParse(from))
+    return refuse(socket, '400 Bad Request');
+  try {
+    hops.arrived(socket, { count, from: new URL(from).origin });
+  } catch (error) {
+    const failure = asPortalError(error);
+    return refuse(socket, STATUS[failure.code] ?? '400 Bad Request', errorHeader(failure));
+  }
+  socket.setTimeout(0);
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${HOP_UPGRADE}\r\n\r\n`);
+  take();
+}

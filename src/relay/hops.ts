@@ -1,0 +1,326 @@
+import { randomBytes } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { within } from '../lib/wait.js';
+import { socketBelow, SpliceSet, SOCKET_BUFFER_BYTES, type Drain } from '../net/splice.js';
+import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
+import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import type { LeaseHolder, LeaseRegistry } from './leases.js';
+import type { RelayLimits } from './limits.js';
+import type { Peer, Peers } from './peers.js';
+import type { Quotas } from './quotas.js';
+
+/**
+ * Hops: connections that agents open from here on to a peer, for a chain. Only who has proven an identity gets
+ * tickets for them, only peers are reached, and each hop is counted, so that a relay is no open proxy.
+ */
+
+/** How a connection came here: by how many relays, and from which. */
+export interface HopPath {
+  readonly count: number;
+  /** URL of the relay that passed it on. */
+  readonly from: string | undefined;
+}
+
+const STRAIGHT: HopPath = { count: 0, from: undefined };
+
+interface HopTicket {
+  readonly session: LeaseHolder;
+  /** As `hop.open` named it, and `CONNECT` must, letter by letter. */
+  readonly target: string;
+  readonly expiresAt: number;
+}
+
+export interface HopsOptions {
+  readonly peers: Peers;
+  readonly leases: LeaseRegistry;
+  readonly quotas: Quotas;
+  readonly bounds: RelayLimits;
+  /** Where this relay listens. */
+  readonly host: string;
+  readonly domain: string;
+  /** Takes a visitor that an agent sends to its own lease. */
+  readonly takeVisitor: (socket: Socket) => void;
+  readonly log: Logger;
+}
+
+/** What a hop leads to. */
+type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'port'; port: number };
+
+export class Hops {
+  readonly #options: HopsOptions;
+  #own = { url: '', authority: '' };
+  /** In order of issue, and so of expiry. */
+  readonly #tickets = new Map<string, HopTicket>();
+  readonly #ticketsOf = new Map<LeaseHolder, number>();
+  readonly #splices: SpliceSet;
+  readonly #paths = new WeakMap<Socket, HopPath>();
+  readonly #timer: NodeJS.Timeout;
+  #opening = 0;
+  #closed = false;
+  #bytes = 0;
+
+  constructor(options: HopsOptions) {
+    this.#options = options;
+    const { ticketMs, visitorIdleMs, visitorLifetimeMs } = options.bounds;
+    this.#splices = new SpliceSet({
+      idleMs: visitorIdleMs,
+      halfClosedMs: LIMITS.halfClosedMs,
+      lifetimeMs: visitorLifetimeMs,
+      firstAnswerMs: 0,
+    });
+    this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
+  }
+
+  /** Connections that are passed on, or about to be. */
+  get size(): number {
+    return this.#splices.size + this.#opening;
+  }
+
+  /** What was passed on so far, both ways. */
+  get bytes(): number {
+    const { toA, toB } = this.#splices.openBytes;
+    return this.#bytes + toA + toB;
+  }
+
+  get tickets(): number {
+    return this.#tickets.size;
+  }
+
+  /** `url` is this relay's own, `authority` what agents call it, its port included. */
+  start(own: { readonly url: string; readonly authority: string }): void {
+    this.#own = own;
+  }
+
+  /** A peer passed this connection on. Throws where it must not go on. */
+  arrived(socket: Socket, path: HopPath): void {
+    if (path.from === this.#own.url) throw new PortalError('hop_loop', 'the chain leads back to this relay');
+    if (path.count > LIMITS.maxHops || this.#paths.has(socket)) throw tooManyHops();
+    this.#paths.set(socket, path);
+  }
+
+  /** Answers `hop.open` of a session whose control channel is `socket`. Throws why not. */
+  issue(
+    session: LeaseHolder,
+    { id, target, count = 1 }: FromAgent<'hop.open'>,
+    socket: Socket,
+  ): FromRelay<'hop.opened'> {
+    this.#destination(session, target, this.#pathOf(socket));
+    const out = this.#ticketsOf.get(session) ?? 0;
+    if (out + count > LIMITS.maxHopTickets)
+      throw new PortalError('limit_exceeded', `a session may have ${LIMITS.maxHopTickets} tickets for hops`, {
+        retryAfterMs: this.#options.bounds.ticketMs,
+      });
+    const expiresAt = Date.now() + this.#options.bounds.ticketMs;
+    const tickets = Array.from({ length: count }, () => randomBytes(24).toString('base64url'));
+    for (const ticket of tickets) this.#tickets.set(ticket, { session, target, expiresAt });
+    this.#ticketsOf.set(session, out + count);
+    return { type: 'hop.opened', id, tickets };
+  }
+
+  /**
+   * A `CONNECT` with a ticket. Resolves with what begins the connection, to be called once its 200 is written; throws
+   * why there is none. Asking uses the ticket up, whatever the answer.
+   */
+  async connect(text: string, target: string, socket: Socket): Promise<() => void> {
+    const ticket = this.#tickets.get(text);
+    if (ticket) this.#forget(text, ticket);
+    if (!ticket || ticket.expiresAt <= Date.now() || ticket.target !== target || ticket.session.closed)
+      throw new PortalError('unauthorized', 'the ticket is not good');
+    const { session } = ticket;
+    const path = this.#pathOf(socket);
+    const destination = this.#destination(session, target, path);
+    if (destination.kind === 'front') return () => this.#options.takeVisitor(socket);
+    this.#admit(session, socket);
+    this.#opening++;
+    try {
+      const far =
+        destination.kind === 'port'
+          ? await open(loopbackOf(this.#options.host), destination.port)
+          : await this.#openPeer(destination.peer, path);
+      return () => this.#join(session, socket, far);
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  /** Tickets of a session that ended are worth nothing. What it had passed on goes on. */
+  forget(session: LeaseHolder): void {
+    if (!this.#ticketsOf.has(session)) return;
+    for (const [text, ticket] of this.#tickets) if (ticket.session === session) this.#forget(text, ticket);
+  }
+
+  async drain(drain: Drain): Promise<void> {
+    await this.#splices.drain(drain);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#tickets.clear();
+    this.#ticketsOf.clear();
+    this.#splices.closeAll();
+  }
+
+  /** What `target` is for this session. Throws where it may not go there. */
+  #destination(session: LeaseHolder, target: string, path: HopPath): Destination {
+    const { peers, leases, domain } = this.#options;
+    if (target === this.#own.authority) return { kind: 'front' };
+    const [, host, port] = /^(.+):(\d{1,5})$/.exec(target) ?? [];
+    if (host === domain && leases.listensFor(session, Number(port)))
+      return { kind: 'port', port: Number(port) };
+    const peer = peers.find(target);
+    if (!peer)
+      throw new PortalError('peer_unknown', `${this.#own.url} passes nothing on to ${target.slice(0, 260)}`);
+    if (path.from === peer.url)
+      throw new PortalError('hop_loop', `this connection came to ${this.#own.url} from ${peer.url}`);
+    if (path.count >= LIMITS.maxHops) throw tooManyHops();
+    if (!peer.descriptor) throw this.#notReached(peer, peer.problem?.message ?? 'it was not asked yet');
+    return { kind: 'peer', peer };
+  }
+
+  #admit(session: LeaseHolder, socket: Socket): void {
+    const { quotas, bounds } = this.#options;
+    if (this.size >= bounds.maxHopConnections) {
+      quotas.refusals.add('maxHopConnections');
+      throw new PortalError(
+        'limit_exceeded',
+        `this relay passes on ${bounds.maxHopConnections} connections at most`,
+      );
+    }
+    if (!quotas.hop(session.address, socket))
+      throw new PortalError(
+        'limit_exceeded',
+        `an identity may have ${bounds.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
+      );
+  }
+
+  async #openPeer(peer: Peer, path: HopPath): Promise<Socket> {
+    let plain: Socket | undefined;
+    try {
+      plain = await open(peer.host, peer.port);
+      await within(
+        announce(plain, peer, { count: path.count + 1, from: this.#own.url }),
+        LIMITS.hopMs,
+        `the way on at ${peer.url}`,
+      );
+      return plain;
+    } catch (error) {
+      plain?.destroy();
+      if (error instanceof PortalError && (error.code === 'hop_loop' || error.code === 'too_many_hops'))
+        throw error;
+      throw this.#notReached(peer, systemCode(error) ?? asPortalError(error).message, error);
+    }
+  }
+
+  #notReached(peer: Peer, reason: string, cause?: unknown): PortalError {
+    return new PortalError('peer_unreachable', `${this.#own.url} could not reach ${peer.url}: ${reason}`, {
+      cause,
+    });
+  }
+
+  #join(session: LeaseHolder, near: Socket, far: Socket): void {
+    if (this.#closed || near.destroyed) {
+      near.destroy();
+      far.destroy();
+      return;
+    }
+    this.#splices.add(near, far, {
+      rate: this.#options.quotas.rateOf(session.address),
+      onEnd: ({ bytesToA, bytesToB }) => (this.#bytes += bytesToA + bytesToB),
+    });
+  }
+
+  /** Of the connection below TLS, where there is one. */
+  #pathOf(socket: Socket): HopPath {
+    return this.#paths.get(socketBelow(socket) ?? socket) ?? STRAIGHT;
+  }
+
+  #forget(text: string, { session }: HopTicket): void {
+    this.#tickets.delete(text);
+    const left = (this.#ticketsOf.get(session) ?? 0) - 1;
+    if (left > 0) this.#ticketsOf.set(session, left);
+    else this.#ticketsOf.delete(session);
+  }
+
+  #expire(): void {
+    const now = Date.now();
+    for (const [text, ticket] of this.#tickets) {
+      if (ticket.expiresAt > now) break;
+      this.#forget(text, ticket);
+    }
+  }
+}
+
+function tooManyHops(): PortalError {
+  return new PortalError('too_many_hops', `a chain has ${LIMITS.maxHops + 1} relays at most`);
+}
+
+/** Where one reaches what listens on `host`. */
+function loopbackOf(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+const TCP = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+  highWaterMark: SOCKET_BUFFER_BYTES,
+} as const;
+
+async function open(host: string, port: number): Promise<Socket> {
+  const socket = connect({ ...TCP, host, port });
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  // For its whole life: no error of a connection that is passed on may reach the process.
+  socket.on('error', () => undefined);
+  try {
+    await within(connected, LIMITS.hopMs, `a connection to ${host}:${port}`);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Says what this connection is, in the clear and without a word about whose it is; then it is like a fresh one. */
+function announce(socket: Socket, { authority }: Peer, { count, from }: HopPath): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest({
+      createConnection: () => socket,
+      path: PATHS.hop,
+      headers: {
+        host: authority,
+        connection: 'Upgrade',
+        upgrade: HOP_UPGRADE,
+        [HOP_HEADERS.count]: count,
+        [HOP_HEADERS.from]: from,
+      },
+    });
+    outgoing.once('upgrade', (response, _socket, head: Buffer) => {
+      // Who is fresh there speaks second.
+      if (response.headers.upgrade?.toLowerCase() !== HOP_UPGRADE || head.length > 0)
+        return reject(new PortalError('protocol', 'it answered something else'));
+      socket.setTimeout(0);
+      resolve();
+    });
+    outgoing.once('response', ({ headers, statusCode }) => {
+      const code = headers[HOP_HEADERS.error];
+      outgoing.destroy();
+      reject(
+        code === 'hop_loop' || code === 'too_many_hops'
+          ? new PortalError(code, `${authority} refused: the chain is too long or leads back`)
+          : new PortalError('protocol', `it answered ${statusCode}`),
+      );
+    });
+    outgoing.once('error', reject);
+    outgoing.once('close', () => reject(new PortalError('protocol', 'it closed the connection')));
+    outgoing.end();
+  });
+}

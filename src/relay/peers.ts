@@ -1,0 +1,205 @@
+import { request } from 'node:https';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { delay, within } from '../lib/wait.js';
+import { readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
+import { LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
+import type { RelayLimits } from './limits.js';
+import type { Store } from './store.js';
+
+/** Another relay that this one passes connections on to, as its operator names it. */
+export interface PeerSpec {
+  readonly url: string;
+  /** PEM of the CA to trust for it, in place of the system's. */
+  readonly ca?: string;
+}
+
+export interface PeersOptions {
+  readonly peers: readonly PeerSpec[];
+  /** URLs of those whose key may be another now: what was remembered of it is forgotten. */
+  readonly trustAnew: readonly string[];
+  readonly store: Pick<Store, 'peerKey' | 'rememberPeer'>;
+  readonly bounds: Pick<RelayLimits, 'peerRefreshMs' | 'peerRetryMs'>;
+  readonly log: Logger;
+}
+
+/** One peer: what it says of itself, and whether that is to be believed. */
+export class Peer {
+  readonly url: string;
+  /** As a `CONNECT` names it; the port is always there. */
+  readonly authority: string;
+  readonly host: string;
+  readonly port: number;
+  readonly ca: string | undefined;
+  #descriptor: SignedDescriptor | undefined;
+  #problem: PortalError | undefined;
+
+  constructor({ url, ca }: PeerSpec) {
+    const { origin, hostname, port } = new URL(url);
+    this.url = origin;
+    this.host = hostname.replace(/^\[|\]$/g, '');
+    this.port = Number(port || 443);
+    this.authority = `${hostname}:${this.port}`;
+    this.ca = ca;
+  }
+
+  /** What it said of itself last, while that holds. */
+  get descriptor(): SignedDescriptor | undefined {
+    const holds = this.#descriptor && Date.parse(this.#descriptor.expiresAt) > Date.now();
+    return holds ? this.#descriptor : undefined;
+  }
+
+  /** Why nothing is passed on to it, or why it could not be asked lately. */
+  get problem(): PortalError | undefined {
+    return this.#problem;
+  }
+
+  accept(descriptor: SignedDescriptor): void {
+    this.#descriptor = descriptor;
+    this.#problem = undefined;
+  }
+
+  /** It could not be asked; what it said before holds as long as it said. */
+  missed(problem: PortalError): void {
+    this.#problem = problem;
+  }
+
+  /** What it says is not to be believed: nothing is passed on from now on. */
+  distrust(problem: PortalError): void {
+    this.#descriptor = undefined;
+    this.#problem = problem;
+  }
+}
+
+/** Owns what this relay knows of its peers: asks each for its descriptor now and then, and remembers its key. */
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #peers = new Map<string, Peer>();
+  readonly #stop = new AbortController();
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    for (const spec of options.peers) {
+      const peer = new Peer(spec);
+      this.#peers.set(peer.authority, peer);
+    }
+    if (this.#peers.size > LIMITS.maxPeers)
+      throw new PortalError('usage', `a relay has at most ${LIMITS.maxPeers} peers`);
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  /** Begins to ask them. `url` is this relay's own. */
+  start(url: string): void {
+    for (const [authority, peer] of this.#peers) {
+      if (peer.url !== url) void this.#follow(peer);
+      else {
+        this.#peers.delete(authority);
+        this.#options.log.warn({ peer: url }, 'a relay is no peer of itself');
+      }
+    }
+  }
+
+  /** The peer that `authority` names, letter by letter. */
+  find(authority: string): Peer | undefined {
+    return this.#peers.get(authority);
+  }
+
+  /** Descriptors of those that are what they say. */
+  descriptors(): SignedDescriptor[] {
+    return [...this.#peers.values()].flatMap(({ descriptor }) => descriptor ?? []);
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  async #follow(peer: Peer): Promise<void> {
+    const { signal } = this.#stop;
+    const { bounds, trustAnew } = this.#options;
+    let known = trustAnew.includes(peer.url) ? undefined : this.#options.store.peerKey(peer.url);
+    while (!signal.aborted) {
+      try {
+        const descriptor = await fetchDescriptor(peer, signal);
+        if (signal.aborted) return;
+        checkPeer(peer, descriptor, known);
+        if (known === undefined) {
+          await this.#options.store.rememberPeer(peer.url, descriptor.address);
+          known = descriptor.address;
+        }
+        if (!peer.descriptor)
+          this.#options.log.info({ peer: peer.url, address: descriptor.address }, 'peer known');
+        peer.accept(descriptor);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(peer, asPortalError(error, 'peer_unreachable'));
+      }
+      const pauseMs = peer.problem ? bounds.peerRetryMs : bounds.peerRefreshMs;
+      await delay(pauseMs * (0.75 + Math.random() / 2), signal).catch(() => undefined);
+    }
+  }
+
+  #failed(peer: Peer, problem: PortalError): void {
+    if (peer.problem?.code !== problem.code)
+      this.#options.log.warn({ peer: peer.url, code: problem.code, reason: problem.message }, 'peer refused');
+    if (problem.code === 'peer_unreachable' || problem.code === 'timeout') peer.missed(problem);
+    else peer.distrust(problem);
+  }
+}
+
+function checkPeer({ url }: Peer, descriptor: SignedDescriptor, known: string | undefined): void {
+  if (new URL(descriptor.url).origin !== url)
+    throw new PortalError('descriptor_invalid', `what answers at ${url} says that it is ${descriptor.url}`);
+  if (!descriptor.protocols.includes(PROTOCOL_VERSION))
+    throw new PortalError('version', `${url} does not speak version ${PROTOCOL_VERSION} of the protocol`);
+  if (known !== undefined && known !== descriptor.address)
+    throw new PortalError(
+      'peer_key_changed',
+      `${url} has the key ${descriptor.address} now, and had ${known}`,
+    );
+}
+
+/** What the relay at `url` says of itself. Throws `peer_unreachable`, `descriptor_invalid` or `expired`. */
+async function fetchDescriptor({ url, ca }: Peer, signal: AbortSignal): Promise<SignedDescriptor> {
+  const asking = new AbortController();
+  const text = new Promise<string>((resolve, reject) => {
+    const outgoing = request(
+      new URL(PATHS.relay, url),
+      { agent: false, signal: AbortSignal.any([signal, asking.signal]), ...(ca !== undefined && { ca }) },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          size += chunk.length;
+          if (size > LIMITS.maxDescriptorBytes) response.destroy(new Error('it says too much'));
+        });
+        response.once('error', reject);
+        response.once('end', () =>
+          response.statusCode === 200
+            ? resolve(Buffer.concat(chunks).toString())
+            : reject(new Error(`it answered ${response.statusCode}`)),
+        );
+      },
+    );
+    outgoing.once('error', reject);
+    outgoing.end();
+  });
+  let said: string;
+  try {
+    said = await within(text, LIMITS.requestMs, `the descriptor of ${url}`);
+  } catch (error) {
+    asking.abort();
+    const reason = systemCode(error) ?? asPortalError(error).message;
+    throw new PortalError('peer_unreachable', `${url} cannot be asked: ${reason}`, { cause: error });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(said);
+  } catch (error) {
+    throw new PortalError('descriptor_invalid', `what answers at ${url} is no relay`, { cause: error });
+  }
+  return readDescriptor(value, new Date());
+}
