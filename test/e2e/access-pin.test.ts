@@ -229,6 +229,13 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
   });
 });
 
+it('takes a PIN in any script, from the form and from the header', async () => {
+  const { port } = await site();
+  const one = await published('http', port, { pin: 'žluťoučký kůň' });
+  expect((await submit(one, 'žluťoučký kůň')).status).toBe(303);
+  expect((await ask(one, 'GET /', { 'Portal-Pin': 'žluťoučký kůň' })).status).toBe(200);
+});
+
 it('asks for the address first: who is not allowed is not asked for the PIN', async () => {
   const { port } = await site();
   const one = await published('http', port, { pin: PIN, allowIps: ['192.0.2.1'] });

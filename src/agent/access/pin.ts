@@ -60,7 +60,8 @@ export class PinGate {
       this.#refuse(exchange, to, undefined);
       return true;
     }
-    const verdict = this.#judge(exchange, given, pin);
+    // Header fields are bytes; in a PIN they are UTF-8, as in the form.
+    const verdict = this.#judge(exchange, Buffer.from(given, 'latin1').toString(), pin);
     if (verdict.kind === 'right') return false;
     this.#refuse(exchange, '/', verdict);
     return true;
