@@ -6,7 +6,6 @@ import { silent, type Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import { resetSocket } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
-import { TicketBook } from './data.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { describeRelay } from './descriptor.js';
@@ -25,6 +24,7 @@ import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
 import { Reservations } from './reservations.js';
 import { openStore } from './store.js';
+import { TicketBook } from './tickets.js';
 import { VisitorGate } from './visitors.js';
 
 export interface RelayOptions {

@@ -11,12 +11,13 @@ import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { proveRelay } from '../protocol/relay-proof.js';
-import { DataPool, type TicketBook } from './data.js';
+import { DataPool } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
 import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
 import type { Quotas } from './quotas.js';
+import type { TicketBook } from './tickets.js';
 import type { VisitorGate } from './visitors.js';
 
 /** What sessions need to know of the relay they belong to. */

@@ -1,6 +1,5 @@
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
-import type { TicketBook } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Front } from './front.js';
 import type { Hops } from './hops.js';
@@ -8,6 +7,7 @@ import type { HttpSurface } from './http.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Sessions } from './sessions.js';
 import type { Store } from './store.js';
+import type { TicketBook } from './tickets.js';
 import type { VisitorGate } from './visitors.js';
 
 /** How a relay goes: so that its successor can take over every port and name while visitors here finish. */

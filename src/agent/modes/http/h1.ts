@@ -1,10 +1,11 @@
 import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
-import { answer, withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
+import { answer, type Client, type Exchange } from './exchange.js';
+import { H1Exchange, hasBody } from './h1-exchange.js';
 import { PAGES, rawPage, type Page } from '../../pages.js';
 import { Turns } from './turns.js';
 
@@ -116,11 +117,6 @@ function refuse(exchange: Exchange, response: ServerResponse, { status, reason, 
   answer(exchange, status, reason, headers, body);
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  const length = headers['content-length'];
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-}
-
 function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
@@ -137,183 +133,3 @@ function pageOf(error: Error): Page {
 }
 
 const REQUEST_TIMEOUT: Page = { ...PAGES.badRequest, status: 408, reason: 'Request Timeout' };
-
-/** Bodies up to this are copied to go out with their head. */
-const SHORT_BYTES = 4 * 1024;
-
-/** A target in absolute form (RFC 9112, section 3.2.2). */
-const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
-
-class H1Exchange implements Exchange {
-  readonly client: Client;
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly headers: Headers;
-  readonly body: Readable | undefined;
-  readonly expectsContinue: boolean;
-  readonly upgrade: string | undefined;
-  readonly isHttp2 = false;
-  /** How often the request names its host. */
-  readonly hosts: number;
-  /** Its target names another host than its header does. */
-  readonly contradictory: boolean;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #lingerMs: number;
-  readonly #head: Buffer | undefined;
-  begun = false;
-  /** The head is not sent yet. */
-  #flushing = false;
-  /** The first of the body, which is to go out with the head. */
-  #first: Buffer | undefined;
-
-  constructor(
-    client: Client,
-    request: IncomingMessage,
-    response: ServerResponse,
-    expectsContinue: boolean,
-    lingerMs: number,
-    head?: Buffer,
-  ) {
-    this.client = client;
-    this.#request = request;
-    this.#response = response;
-    this.#lingerMs = lingerMs;
-    this.#head = head;
-    this.method = request.method ?? '';
-    this.headers = request.rawHeaders;
-    this.expectsContinue = expectsContinue;
-    this.upgrade = head && request.headers.upgrade;
-    let hosts = 0;
-    for (let i = 0; i < this.headers.length; i += 2) {
-      const name = this.headers[i]!;
-      if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
-    }
-    this.hosts = hosts;
-    // HTTP/1.0 may do without.
-    const host = request.headers.host ?? client.hostname;
-    const [, named, path = ''] = ABSOLUTE.exec(request.url ?? '') ?? [];
-    this.authority = named ?? host;
-    this.contradictory = named !== undefined && named.toLowerCase() !== host.toLowerCase();
-    this.target = named === undefined ? (request.url ?? '') : path.startsWith('/') ? path : `/${path}`;
-    this.body = !head && hasBody(request) ? request : undefined;
-  }
-
-  trailers(): Headers {
-    return this.#request.rawTrailers;
-  }
-
-  inform(status: number, headers: Headers): void {
-    if (this.begun || this.#request.httpVersionMinor === 0) return;
-    if (status === 100) return this.#response.writeContinue();
-    if (status === 102) return this.#response.writeProcessing();
-    const links = headers.filter((_, i) => i % 2 === 1 && headers[i - 1]!.toLowerCase() === 'link');
-    if (status !== 103 || links.length === 0) return;
-    try {
-      this.#response.writeEarlyHints({ link: links });
-    } catch {
-      // A hint that cannot be sent as it is, and no harm is done without it.
-    }
-  }
-
-  begin(status: number, reason: string, headers: Headers): void {
-    // The body was never asked for, and may come or not: nothing can be told apart behind it.
-    if (this.expectsContinue && !this.#request.complete) this.#response.shouldKeepAlive = false;
-    try {
-      this.#response.writeHead(status, reason, headers as string[]);
-    } catch (error) {
-      // Fields are announced that this answer has no place for: it has a length, or the visitor speaks HTTP/1.0.
-      if (systemCode(error) !== 'ERR_HTTP_TRAILER_INVALID') throw error;
-      this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
-    }
-    this.begun = true;
-    // With the first of the body if that is there already, and alone if it is not.
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    if (!this.#flushing) return;
-    this.#flushing = false;
-    if (this.#first) this.#response.write(this.#first);
-    else if (!this.#response.writableEnded) this.#response.flushHeaders();
-    this.#first = undefined;
-  }
-
-  write(chunk: Buffer): boolean {
-    if (this.#flushing) {
-      // It may be all there is: a head and a short body go out as one.
-      if (!this.#first && chunk.length <= SHORT_BYTES) {
-        this.#first = chunk;
-        return true;
-      }
-      this.#flushing = false;
-      if (this.#first) this.#response.write(this.#first);
-      this.#first = undefined;
-    }
-    return this.#response.write(chunk);
-  }
-
-  onDrain(resume: () => void): void {
-    this.#response.once('drain', resume);
-  }
-
-  end(trailers: Headers): void {
-    if (trailers.length > 0) {
-      const pairs: [string, string][] = [];
-      for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
-      this.#response.addTrailers(pairs);
-    }
-    if (this.body && !this.#request.complete) {
-      this.#flush();
-      this.#endEarly();
-    } else if (this.#first) {
-      const text = this.#first.toString('latin1');
-      this.#flushing = false;
-      this.#first = undefined;
-      // As text (Latin-1 is any byte as it is) node joins it with the head: one write where there were two.
-      this.#response.end(text, 'latin1');
-    } else this.#response.end();
-  }
-
-  /** The visitor is still sending: what it sends is dropped, within bounds, so that it gets to read the answer. */
-  #endEarly(): void {
-    const { socket } = this.#request;
-    const timer = setTimeout(() => socket.destroy(), this.#lingerMs);
-    const done = (): void => clearTimeout(timer);
-    this.#request.once('end', done);
-    socket.once('close', done);
-    if (!this.#response.shouldKeepAlive) {
-      // Node would close at once, with input unread, and the reset that makes would take the answer with it.
-      this.#request.once('end', () => this.#response.end());
-      this.#request.resume();
-      this.#response.write('');
-      return;
-    }
-    this.#response.end();
-    this.#request.resume();
-  }
-
-  abort(): void {
-    this.#request.socket.destroy();
-  }
-
-  onGone(gone: () => void): void {
-    this.#response.once('close', () => {
-      if (!this.#response.writableFinished) gone();
-    });
-  }
-
-  switchProtocols(headers: Headers, protocol: string): Switched | undefined {
-    const { socket } = this.#request;
-    if (socket.destroyed || !this.#head) return undefined;
-    this.begun = true;
-    this.#response.detachSocket(socket);
-    let text = 'HTTP/1.1 101 Switching Protocols\r\n';
-    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    socket.write(`${text}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
-    socket.setTimeout(0);
-    return { kind: 'socket', socket, head: this.#head };
-  }
-}
