@@ -106,6 +106,14 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** Whether the relay answers a ping within `ms`; one that does not is given up, so that coming back begins. */
   async check(ms: number): Promise<boolean> {
     if (this.#closed) return false;
+    if (await this.answers(ms)) return true;
+    this.#end(new PortalError('relay_unreachable', `the relay did not answer within ${ms} ms`));
+    return false;
+  }
+
+  /** The same, and no more than a question. */
+  async answers(ms: number): Promise<boolean> {
+    if (this.#closed) return false;
     const sentAt = performance.now();
     const payload = `check ${this.#nextId++}`;
     const pong = new Promise<void>((resolve) => this.#pongs.set(payload, resolve));
@@ -115,7 +123,6 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
       this.#rttMs = performance.now() - sentAt;
       return true;
     } catch {
-      this.#end(new PortalError('relay_unreachable', `the relay did not answer within ${ms} ms`));
       return false;
     } finally {
       this.#pongs.delete(payload);

@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { FromRelay } from '../protocol/messages.js';
+import { carrierAsked } from './capabilities.js';
 import type { ControlChannel } from './control.js';
-import { kindOf, type Carrier, type Mode, type ServiceSpec } from './spec.js';
+import { kindOf, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
 
 /** A relay that does not confirm a close within this is left to find out by itself. */
@@ -96,20 +97,12 @@ function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain:
     type: 'lease.open',
     name,
     mode,
-    carrier: inChain ? CHAIN_CARRIER[kindOf(mode)] : carrierOf(mode, carrier),
+    carrier: carrierAsked(mode, carrier, inChain),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),
     // The port it had, unless another is wanted: whoever knows it finds the service there again.
     ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
   } as const;
-}
-
-/** In a chain everything is TLS to the relay itself: those in between read nothing. */
-const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
-
-/** What a lease of kind tcp carries is no TLS of the visitor's. */
-function carrierOf(mode: Mode, carrier: Carrier): Carrier {
-  return kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier;
 }
 
 function portOf(address: string | undefined): number | undefined {

@@ -8,6 +8,7 @@ import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
 import { Refusals, type RefusalReason } from './access/refusals.js';
+import { missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
@@ -215,6 +216,7 @@ export class AgentLease {
   }
 
   async #open(channel: ControlChannel, opening: Limit, signal: AbortSignal): Promise<void> {
+    this.#checkOffer(channel);
     const serving = await opening(async () =>
       this.#serve(await this.#held.ask(channel, this.#spec, this.#log, signal)),
     );
@@ -223,6 +225,13 @@ export class AgentLease {
     await opening(() => this.#prove(serving, channel, signal));
     this.#phase.set('ready');
     this.#proveLater(channel, signal);
+  }
+
+  /** What the relay does not offer it need not be asked for. */
+  #checkOffer({ welcome, detour }: ControlChannel): void {
+    const missing = missingFor(this.#spec, welcome, detour?.hides);
+    if (missing.length > 0)
+      throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`);
   }
 
   /** Visits the public address as anybody would. */

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly identity: Identity;
   readonly instance: string;
   readonly version: string;
+  /** Told of what becomes of the session: it stands, it was lost, or an attempt to open it failed. */
+  readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
   readonly log: Logger;
 }
 
@@ -79,12 +81,20 @@ export class RelaySession {
     await this.#channel?.check(CHECK_MS);
   }
 
+  /** Whether the relay answers within `ms`, if there is a session to ask on; nothing follows from it here. */
+  async answers(ms: number): Promise<boolean> {
+    return (await this.#channel?.answers(ms)) ?? false;
+  }
+
   status(): Omit<RelayStatus, 'relay'> {
     const rttMs = this.#channel?.rttMs;
+    const { relay: key, capabilities, carriers } = this.#channel?.welcome ?? {};
     return {
       state: this.#state,
       since: this.#since.toISOString(),
       ...(rttMs === undefined ? {} : { rttMs: Math.round(rttMs * 10) / 10 }),
+      ...(key && { address: key.address }),
+      ...(capabilities && { capabilities, carriers }),
       ...this.#datagrams(),
       ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
     };
@@ -150,7 +160,7 @@ export class RelaySession {
           { code: failure.code, reason: failure.message, attempt: attemptNumber },
           'the relay was not reached',
         );
-        this.#lost(failure);
+        this.#lost(failure, 'refused');
         if (failure.retryAfterMs !== undefined) await delay(comeBackMs(failure.retryAfterMs), signal);
       },
     });
@@ -169,6 +179,7 @@ export class RelaySession {
     for (const lease of this.#leases) lease.attach(channel, this.#opening);
     for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
     this.#waiting.clear();
+    this.#options.onState?.('connected');
     return new Promise((resolve) => {
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
         connections.close();
@@ -176,7 +187,7 @@ export class RelaySession {
         this.#channel = undefined;
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
-          this.#lost(error);
+          this.#lost(error, 'lost');
         }
         this.#unsound = Date.now() - openedAt < SOUND_MS ? this.#unsound + 1 : 0;
         const jitterMs = Math.random() * Math.min(RETRY.maxTimeout, RETRY.minTimeout * 2 ** this.#unsound);
@@ -210,10 +221,11 @@ export class RelaySession {
     this.#waiting.clear();
   }
 
-  #lost(error: PortalError): void {
+  #lost(error: PortalError, how: 'lost' | 'refused'): void {
     this.#set('retrying', error);
     this.#refuseWaiting(error);
     for (const lease of this.#leases) lease.detach(error);
+    this.#options.onState?.(how, error);
   }
 
   #set(state: RelayStatus['state'], error: PortalError | undefined): void {

@@ -26,6 +26,8 @@ export interface UrlRelay {
   readonly kind: 'url';
   readonly url: string;
   readonly caFile?: string;
+  /** The key that it must prove, where a list of relays names it. */
+  readonly address?: string;
 }
 
 /** Where one path of an http service goes. */
@@ -97,6 +99,8 @@ export interface ServiceSpec {
   readonly access: AccessSpec;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
+  /** It is on the pool: what the pool takes besides the relays that the file names, this service is on as well. */
+  readonly onPool?: true;
 }
 
 /**

@@ -64,6 +64,11 @@ export interface RelayStatus {
   since: string;
   /** Round trip of the last heartbeat, milliseconds. */
   rttMs?: number;
+  /** Of its key, as proven in this session. */
+  address?: string;
+  /** What it offers, while there is a session. */
+  capabilities?: readonly string[];
+  carriers?: readonly string[];
   /** Once there are services of mode udp: how their datagrams travel now, and which went no further, by reason. */
   datagrams?: { carrier?: 'udp' | 'ws'; missingPackets?: number; dropped: Readonly<Record<string, number>> };
   /** Of a chain: the relays behind its first, in the visitors' order. */

@@ -7,6 +7,8 @@ export type Outcome = 'pending' | 'ready' | 'failed';
 interface Row {
   /** How many leases it is to have. */
   readonly leases: number;
+  /** More may come. */
+  readonly more: boolean;
   /** Phase of each, by relay. */
   readonly phases: Map<string, Phase>;
 }
@@ -16,13 +18,17 @@ export class LeaseBoard {
   readonly #rows: ReadonlyMap<string, Row>;
 
   constructor(expected: readonly Expected[]) {
-    this.#rows = new Map(expected.map(({ service, leases }) => [service, { leases, phases: new Map() }]));
+    this.#rows = new Map(
+      expected.map(({ service, leases, more = false }) => [service, { leases, more, phases: new Map() }]),
+    );
   }
 
   note(event: PortalEvent): void {
-    // How a lease goes in the end says nothing about how it began.
-    if (event.event !== 'lease' || event.phase === 'draining' || event.phase === 'closed') return;
-    this.#rows.get(event.service)?.phases.set(event.relay, event.phase);
+    if (event.event !== 'lease') return;
+    const row = this.#rows.get(event.service);
+    if (event.phase !== 'draining' && event.phase !== 'closed') row?.phases.set(event.relay, event.phase);
+    // How a lease goes in the end says nothing about how it began; one that gave way to another does not count.
+    else if (row?.more && row.phases.get(event.relay) !== 'ready') row.phases.delete(event.relay);
   }
 
   /** Pending until each lease is ready or failed for good; then failed only if none is ready. */
@@ -32,8 +38,10 @@ export class LeaseBoard {
     const count = (wanted: Phase): number =>
       [...row.phases.values()].filter((phase) => phase === wanted).length;
     const ready = count('ready');
-    if (ready + count('failed') < row.leases) return 'pending';
-    return ready > 0 ? 'ready' : 'failed';
+    if (ready + count('failed') < Math.max(row.leases, row.phases.size)) return 'pending';
+    if (ready > 0) return 'ready';
+    // Those that were chosen have failed as well.
+    return row.more && row.phases.size <= row.leases ? 'pending' : 'failed';
   }
 
   /** Services with this outcome, in the order of the file. */

@@ -89,6 +89,8 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
+    registryDir: paths.registryDir,
+    warn: (message) => job.reporter.warning(message),
     proxyFor,
     ...(trust && { trust }),
     startEmbedded: embeddedRelays(paths.caDir, log),
@@ -151,7 +153,11 @@ function relayLock({ desired, reporter, frozen = false }: AgentJob): RelayLock |
 }
 
 function expectedLeases(desired: Desired): Expected[] {
-  return desired.services.map(({ service, relays }) => ({ service, leases: relays.length }));
+  return desired.services.map(({ service, relays, onPool }) => ({
+    service,
+    leases: relays.length,
+    ...(onPool && { more: true }),
+  }));
 }
 
 /**

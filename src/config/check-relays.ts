@@ -1,13 +1,14 @@
 import type { Report } from './check.js';
 import { shown, subject } from './explain.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
-import { textOf, treeAt, type Tree } from './tree.js';
+import { child, textOf, treeAt, type Tree } from './tree.js';
 
 /** A longer one is refused by its relays (docs/protocol.md). */
 const MAX_CHAIN = 3;
 
 /** Rules about relays, wherever the file names them. */
 export function checkRelays(root: Tree, report: Report): void {
+  checkCandidates(root, report);
   const firstWithCa = new Map<string, RelayRef>();
   for (const list of relayLists(root)) {
     const seen = new Map<string, RelayRef>();
@@ -31,6 +32,33 @@ function checkLength(list: readonly RelayRef[], report: Report): void {
     message: `a chain has ${MAX_CHAIN} relays at most`,
     hint: 'Each one costs time, and three hide you already: the one in the middle knows neither end.',
   });
+}
+
+/** The list of further relays, and how many of them. */
+function checkCandidates(root: Tree, report: Report): void {
+  const pool = child(root, 'relays');
+  const path = ['relays', 'registry'];
+  const registry = textOf(child(pool, 'registry'));
+  if (registry === undefined) {
+    if (child(pool, 'maxActive') && !child(pool, 'urls'))
+      report(['relays', 'maxActive'], {
+        message: '`maxActive` counts relays that are chosen, and there are none to choose from',
+        hint: 'Name a `registry`, or `urls`: relays that may tell of others.',
+      });
+    return;
+  }
+  if (registry.startsWith('~'))
+    return report(path, {
+      message: '`~` does not stand for your home directory here',
+      hint: 'Write ${HOME} in its place, or a path relative to this file.',
+    });
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(registry)) return undefined;
+  if (!/^https:/i.test(registry) || !URL.canParse(registry))
+    return report(path, { message: `${shown(root, path)} is neither an https:// URL nor a file` });
+  const { username, password } = new URL(registry);
+  if (username || password)
+    report(path, { message: 'the URL of a registry carries no user name or password' });
+  return undefined;
 }
 
 function checkUrl(root: Tree, { urlPath }: RelayRef, report: Report): void {

@@ -9,4 +9,15 @@ export interface Desired {
   /** Relays that stay connected, with or without services. */
   readonly relays: readonly RelaySpec[];
   readonly services: readonly ServiceSpec[];
+  /** Further relays for the pool, of which the best few stay connected; left out, there are none. */
+  readonly candidates?: CandidatesSpec;
+}
+
+export interface CandidatesSpec {
+  /** An https:// URL, or the absolute path of a file; left out, candidates come from the relays of the pool alone. */
+  readonly registry?: string;
+  /** How many of the candidates stay connected. */
+  readonly maxActive: number;
+  /** By origin: the file of the CA of a relay that the configuration names somewhere. */
+  readonly caFiles: Readonly<Record<string, string>>;
 }

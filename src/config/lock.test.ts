@@ -145,8 +145,8 @@ describe('the lock', () => {
     expect(await codeOf(frozen.trust(url, B))).toBe('relay_key_changed');
     expect(await codeOf(frozen.admit('https://new.example'))).toBe('relay_not_locked');
     expect(await codeOf(frozen.trust('https://new.example', A))).toBe('relay_not_locked');
-    expect(await frozen.agrees('https://new.example', A)).toBe(false);
-    expect(await frozen.agrees(url, B)).toBe(false);
+    expect(await codeOf(frozen.check('https://new.example', A))).toBe('relay_not_locked');
+    expect(await codeOf(frozen.check(url, B))).toBe('relay_key_changed');
     expect(await entries()).toEqual({ [url]: A });
   });
 

@@ -75,10 +75,11 @@ export class RelayLock {
     });
   }
 
-  /** Of an address that others tell of a relay: whether it is the one that is trusted, as far as one is. */
-  async agrees(url: string, address: string): Promise<boolean> {
-    const entry = (await loadLock(this.file)).get(originOf(url) ?? url);
-    return entry === undefined ? !this.#options.frozen : sameAddress(entry.address, address);
+  /** Of a key that a relay is said to have, nothing proven yet. Throws as `trust` would, and remembers nothing. */
+  async check(url: string, address: string): Promise<void> {
+    const origin = originOf(url) ?? url;
+    const isKnown = this.#compare(origin, address, await loadLock(this.file));
+    if (!isKnown && this.#options.frozen) throw this.#notLocked(origin);
   }
 
   async #add(origin: string, address: string): Promise<void> {

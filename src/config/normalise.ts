@@ -11,7 +11,7 @@ import type {
 } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
-import type { Desired } from './desired.js';
+import type { CandidatesSpec, Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
 import type { PortalConfig, Relay, Route, RouteOptions, Service, ServiceOptions } from './schema-types.js';
 
@@ -34,7 +34,9 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
     kind: 'chain',
     hops: (config.chains?.[via] ?? []).map(relay),
   });
+  const candidates = candidatesOf(config, caFiles, directory);
   return {
+    ...(candidates && { candidates }),
     file,
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
@@ -46,6 +48,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
       const caFile = targetTls.caFile !== undefined && { caFile: resolve(directory, targetTls.caFile) };
       return {
         ...spec,
+        ...(candidates && usesPool(service) && { onPool: true as const }),
         target: absolute(spec.target, directory),
         routes: spec.routes.map((route) => ({ ...route, target: absolute(route.target, directory) })),
         targetTls: { ...targetTls, ...caFile },
@@ -55,11 +58,11 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
 }
 
 function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {
-  const { urls = [], embedded } = config.relays ?? {};
+  const { urls = [], embedded, registry } = config.relays ?? {};
   const pool: RelaySpec[] = urls.map(relay);
   // A relay of this process's own is there for services that name no other.
   const isWanted = config.relays !== undefined || Object.values(config.services).some(usesPool);
-  if (embedded || (pool.length === 0 && isWanted)) {
+  if (embedded || (pool.length === 0 && registry === undefined && isWanted)) {
     const { port } = embedded ?? {};
     pool.push(
       port === undefined
@@ -79,6 +82,26 @@ interface Known {
 
 function usesPool(service: Service): boolean {
   return typeof service !== 'object' || (service.relays === undefined && service.via === undefined);
+}
+
+const DEFAULT_MAX_ACTIVE = 3;
+
+/** Whoever names a registry or a number wants more relays than those that are named. */
+function candidatesOf(
+  config: PortalConfig,
+  caFiles: ReadonlyMap<string, string>,
+  directory: string,
+): CandidatesSpec | undefined {
+  const { registry, maxActive } = config.relays ?? {};
+  if (registry === undefined && maxActive === undefined) return undefined;
+  const isUrl = registry !== undefined && /^https:\/\//i.test(registry);
+  return {
+    ...(registry !== undefined && {
+      registry: isUrl ? new URL(registry).href : resolve(directory, registry),
+    }),
+    maxActive: maxActive ?? DEFAULT_MAX_ACTIVE,
+    caFiles: Object.fromEntries(caFiles),
+  };
 }
 
 function serviceSpec(

@@ -129,11 +129,11 @@ export interface Pool {
   urls?: Relay[];
   embedded?: Embedded;
   /**
-   * A list of further candidates, `{"relays": [...]}`: an https:// URL, or a file relative to this one.
+   * A list of further relays, of which the best `maxActive` stay connected: an https:// URL, or a file relative to this one. It is JSON, `{"relays": [...]}`; each entry is a URL, a mapping `{ url, address, ca }` (the address of its key; `ca` only in a file), or a relay's signed descriptor.
    */
   registry?: string;
   /**
-   * How many of the registry's relays stay connected, best first.
+   * How many relays stay connected besides `urls`, the best first: of the registry's, and of those that connected relays tell of.
    */
   maxActive?: number;
 }

@@ -21,12 +21,6 @@ export const UNSUPPORTED: readonly Row[] = [
     what: 'health',
     instead: 'a target counts as well while it takes connections',
   },
-  { path: ['relays', 'registry'], what: 'relays.registry', instead: 'list the relays in relays.urls' },
-  {
-    path: ['relays', 'maxActive'],
-    what: 'relays.maxActive',
-    instead: 'every relay of relays.urls stays connected',
-  },
 ];
 
 /** One finding for each use of what is not supported yet. */

@@ -146,6 +146,18 @@ export const ERRORS = {
     remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
     exit: 1,
   },
+  registry_unreachable: {
+    title: 'The list of relays cannot be fetched',
+    remedy:
+      'Check `relays: { registry }` and your network. It is tried again by itself; meanwhile the last good copy counts, where there is one.',
+    exit: 1,
+  },
+  registry_invalid: {
+    title: 'The list of relays is not one',
+    remedy:
+      'It is JSON, `{"relays": [...]}`; docs/config.md shows it. Meanwhile the last good copy counts, where there is one.',
+    exit: 1,
+  },
   relay_key_changed: {
     title: 'The relay answers with another key than before',
     remedy:

@@ -7,6 +7,7 @@ const IN_HOME = {
   identityFile: '/home/me/.config/portal/identity.json',
   caDir: '/home/me/.local/share/portal/ca',
   acmeDir: '/home/me/.local/state/portal/acme',
+  registryDir: '/home/me/.local/state/portal/registry',
   relayDir: '/home/me/.local/state/portal/relay',
   runDir: '/home/me/.local/state/portal/run',
 };
@@ -31,6 +32,7 @@ test('XDG folders are followed', () => {
     identityFile: '/c/portal/identity.json',
     caDir: '/d/portal/ca',
     acmeDir: '/s/portal/acme',
+    registryDir: '/s/portal/registry',
     relayDir: '/s/portal/relay',
     runDir: '/r/portal',
   });

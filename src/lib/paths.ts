@@ -9,6 +9,8 @@ export interface Paths {
   readonly caDir: string;
   /** ACME accounts and the certificates that came of them. */
   readonly acmeDir: string;
+  /** The last good copies of lists of relays. */
+  readonly registryDir: string;
   /** A relay's own store and key, when it was given no --data-dir. */
   readonly relayDir: string;
   /** Local sockets of running agents. */
@@ -27,6 +29,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       identityFile: join(home, 'identity.json'),
       caDir: join(home, 'ca'),
       acmeDir: join(home, 'acme'),
+      registryDir: join(home, 'registry'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
     };
@@ -40,6 +43,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     identityFile: join(config, 'identity.json'),
     caDir: join(data, 'ca'),
     acmeDir: join(state, 'acme'),
+    registryDir: join(state, 'registry'),
     relayDir: join(state, 'relay'),
     runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };

@@ -172,6 +172,9 @@ export const LIMITS = {
   /** An unanswered probe is repeated after this, and after so many the agent takes to the other carrier. */
   datagramProbeRetryMs: 500,
   maxUnansweredProbes: 4,
+  /** A list of relays, from a registry or a relay: its bytes, and how many of its entries count. */
+  maxRelayListBytes: 1024 * 1024,
+  maxRelaysListed: 256,
   /** Plain UDP is tried again after `datagramProbeMs`, then after twice as long each time, up to this. */
   maxUdpRetryMs: 300_000,
 } as const;

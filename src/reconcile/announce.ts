@@ -23,18 +23,32 @@ export class Announcer {
     });
   }
 
-  /** `ready` is said once: when all first leases are through. */
-  ready(leases: readonly AgentLease[]): void {
-    if (this.#readyTold || leases.length === 0) return;
-    if (!leases.every(({ phase }) => phase === 'ready')) return;
+  /**
+   * `ready` is said once: when every service has a lease that is ready, and all its others are through.
+   * @param services those that are to run
+   */
+  ready(
+    leases: readonly AgentLease[],
+    services: readonly string[],
+    isThroughHere: (lease: AgentLease) => boolean,
+  ): void {
+    if (this.#readyTold || services.length === 0) return;
+    const ready = leases.filter(({ phase }) => phase === 'ready');
+    const running = new Set(ready.map(({ spec }) => spec.service));
+    if (!services.every((service) => running.has(service)) || !leases.every(isThroughHere)) return;
     this.#readyTold = true;
-    const services: Record<string, ServiceAddresses> = {};
-    for (const { spec, address } of leases) {
-      const { urls, tcp, udp } = (services[spec.service] ??= { urls: [], tcp: [], udp: [] });
+    const addresses: Record<string, ServiceAddresses> = {};
+    for (const { spec, address } of ready) {
+      const { urls, tcp, udp } = (addresses[spec.service] ??= { urls: [], tcp: [], udp: [] });
       if (address.url !== undefined) urls.push(address.url);
       if (address.tcpAddr !== undefined) tcp.push(address.tcpAddr);
       if (address.udpAddr !== undefined) udp.push(address.udpAddr);
     }
-    this.#emit({ event: 'ready', services });
+    this.#emit({ event: 'ready', services: addresses });
   }
+}
+
+/** Nothing more is to be waited for: it is ready, or the relay has nothing to offer that the service could run on. */
+export function isThrough({ phase, error }: AgentLease): boolean {
+  return phase === 'ready' || (phase === 'failed' && error?.code === 'capability_missing');
 }

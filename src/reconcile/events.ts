@@ -50,6 +50,8 @@ export interface AgentStatus {
   rejected: ProblemSummary[];
   /** Path of the local CA's certificate, once one is in use. */
   ca?: string;
+  /** The list that more relays come from, where there is one. */
+  registry?: { source: string; relays: number; fetchedAt?: string; error?: ErrorSummary };
   relays: RelayStatus[];
   leases: LeaseStatus[];
 }

@@ -5,7 +5,7 @@ import { relayKey, type UrlRelay } from '../agent/spec.js';
 import type { HopStatus } from '../agent/status.js';
 import { derivedIdentity } from '../identity/derived.js';
 
-export interface HopsOptions extends Omit<SessionOptions, 'resolve' | 'instance'> {
+export interface HopsOptions extends Omit<SessionOptions, 'resolve' | 'instance' | 'onState'> {
   /** How to reach a relay that is not gone to through another. */
   readonly endpointOf: (relay: UrlRelay) => Promise<RelayEndpoint>;
 }

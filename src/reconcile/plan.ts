@@ -90,7 +90,9 @@ export function differences(before: ServiceSpec, after: ServiceSpec): string[] {
   // Of both: what came over the control socket lacks the keys that are not set.
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof ServiceSpec)[];
   // Which relays a service is on shows in its placements, not in the settings of each.
-  return keys.filter((key) => key !== 'relays' && !isDeepStrictEqual(before[key], after[key]));
+  return keys.filter(
+    (key) => key !== 'relays' && key !== 'onPool' && !isDeepStrictEqual(before[key], after[key]),
+  );
 }
 
 function inPlace(key: string, present: ActiveLease, place: Placement): Action {

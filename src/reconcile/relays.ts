@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { httpProxy } from '../agent/http-proxy.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { AgentLease } from '../agent/lease.js';
 import { RelaySession, type SessionOptions } from '../agent/session.js';
 import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
-import { asPortalError, PortalError } from '../lib/errors.js';
+import type { PortalError } from '../lib/errors.js';
+import { expectKey } from './candidates/candidate.js';
+import { endpointOf, readCa, type ProxyFor } from './endpoint.js';
 import { Hops, type Lent } from './hops.js';
 
 export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
@@ -24,13 +24,19 @@ export interface RelayTrust {
   admit(url: string): Promise<void>;
   /** Once it has proven the key of `address`. Throws where that is not the one to trust. */
   trust(url: string, address: string): Promise<void>;
+  /** Of a key that it is said to have: throws where `trust` would, and remembers nothing. */
+  check(url: string, address: string): Promise<void>;
 }
 
-export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve'> {
+/** What becomes of a relay's session. */
+export type SessionState = Parameters<NonNullable<SessionOptions['onState']>>[0];
+
+export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onState'> {
+  readonly onState?: (relay: string, state: SessionState, error?: PortalError) => void;
   /** Of relays elsewhere. Left out, any key is taken: there is nowhere to remember one. */
   readonly trust?: RelayTrust;
   /** The HTTP proxy that leads to a relay elsewhere. */
-  readonly proxyFor?: (url: string) => string | undefined;
+  readonly proxyFor?: ProxyFor;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
 }
 
@@ -48,8 +54,13 @@ class PooledRelay {
     this.#spec = spec;
     this.#options = options;
     if (spec.kind === 'chain') this.#way = hops.borrow(spec.hops.slice(1));
-    const log = options.log.child({ relay: relayKey(spec) });
-    this.#session = new RelaySession({ ...options, log, resolve: () => this.#endpoint() });
+    const key = relayKey(spec);
+    this.#session = new RelaySession({
+      ...options,
+      log: options.log.child({ relay: key }),
+      resolve: () => this.#endpoint(),
+      onState: (state, error) => options.onState?.(key, state, error),
+    });
   }
 
   /** Whether a lease wants it, draining ones included. */
@@ -76,6 +87,10 @@ class PooledRelay {
     await Promise.all([this.#session.check(), this.#way?.check()]);
   }
 
+  answers(ms: number): Promise<boolean> {
+    return this.#session.answers(ms);
+  }
+
   status(): RelayStatus {
     const hops = this.#way?.statuses().map(({ relay, state, since, rttMs, error }) => ({
       relay,
@@ -94,42 +109,27 @@ class PooledRelay {
   }
 
   async #endpoint(): Promise<RelayEndpoint> {
-    if (this.#spec.kind === 'url') return endpointOf(this.#spec, this.#options);
+    if (this.#spec.kind === 'url') return trustedEndpointOf(this.#spec, this.#options);
     if (this.#spec.kind === 'chain')
-      return { ...(await endpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
+      return { ...(await trustedEndpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
     return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
   }
 }
 
-/** How to reach a relay elsewhere, if no other is between. */
-async function endpointOf(
-  { url, caFile }: UrlRelay,
+/** How to reach a relay elsewhere, if no other is between, and the key to hold it to. */
+async function trustedEndpointOf(
+  relay: UrlRelay,
   { trust, proxyFor }: Pick<RelayPoolOptions, 'trust' | 'proxyFor'>,
 ): Promise<RelayEndpoint> {
-  await trust?.admit(url);
-  const proxy = proxyFor?.(url);
+  await trust?.admit(relay.url);
   return {
-    url,
-    ...(caFile !== undefined && { ca: await readCa(caFile) }),
-    ...(proxy !== undefined && { detour: httpProxy(proxy) }),
-    ...(trust && { trust: (address) => trust.trust(url, address) }),
+    ...(await endpointOf(relay, proxyFor)),
+    trust: async (address) => {
+      expectKey(relay, address);
+      await trust?.trust(relay.url, address);
+    },
   };
-}
-
-async function readCa(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new PortalError(
-      'relay_untrusted',
-      `the relay's CA file cannot be read: ${asPortalError(error).message}`,
-      {
-        cause: error,
-        hint: 'Check the path after `ca:`; it is relative to the file that names it.',
-      },
-    );
-  }
 }
 
 /** Owns the relays in use: each is started when first wanted, and closed once nothing wants it. */
@@ -140,7 +140,7 @@ export class RelayPool {
 
   constructor(options: RelayPoolOptions) {
     this.#options = options;
-    this.#hops = new Hops({ ...options, endpointOf: (relay) => endpointOf(relay, options) });
+    this.#hops = new Hops({ ...options, endpointOf: (relay) => trustedEndpointOf(relay, options) });
   }
 
   /** The relay for `spec`, started if need be. */
@@ -161,6 +161,14 @@ export class RelayPool {
     const leaving = [...this.#relays].filter(([key, relay]) => !keep.has(key) && !relay.inUse);
     for (const [key] of leaving) this.#relays.delete(key);
     await Promise.all(leaving.map(([, relay]) => relay.close()));
+  }
+
+  /** Whether each relay of these answers within `ms`; without a session it does not. */
+  async answers(keys: readonly string[], ms: number): Promise<Map<string, boolean>> {
+    const asked = keys.map(
+      async (key) => [key, (await this.#relays.get(key)?.answers(ms)) ?? false] as const,
+    );
+    return new Map(await Promise.all(asked));
   }
 
   async check(): Promise<void> {

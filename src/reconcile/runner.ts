@@ -4,6 +4,7 @@ import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
+import { summaryOf } from '../agent/phase.js';
 import { relayKey, type RelaySpec } from '../agent/spec.js';
 import type { LeaseStatus, Phase } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
@@ -13,7 +14,8 @@ import type { Logger } from '../lib/logger.js';
 import type { Drain } from '../net/splice.js';
 import { deferred, delay, type Deferred } from '../lib/wait.js';
 import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
-import { Announcer } from './announce.js';
+import { Announcer, isThrough } from './announce.js';
+import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import { ExpiryClock } from './expiry.js';
 import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
@@ -35,6 +37,12 @@ export interface RunnerOptions {
   readonly acme?: Pick<AcmeOptions, 'schedule'>;
   /** The HTTP proxy that leads to a relay elsewhere; none if it answers undefined. */
   readonly proxyFor?: (url: string) => string | undefined;
+  /** Folder of the copies of registries (lib/paths); left out, they are kept in memory alone. */
+  readonly registryDir?: string;
+  /** Paces of the candidates of the pool that differ from the usual ones. */
+  readonly candidates?: CandidatePoolOptions['paces'];
+  /** Told of what no event tells and a person should know. */
+  readonly warn?: (message: string) => void;
   /** Holds relays to the keys they are trusted by; left out, there is nowhere to remember them. */
   readonly trust?: RelayTrust;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
@@ -45,6 +53,8 @@ export interface RunnerOptions {
 const PROVE_EVERY_MS = 5 * 60_000;
 /** A pass reports after this, whatever a relay that does not answer may still keep waiting. */
 const SETTLE_MS = 10_000;
+/** Where the file names no relay, the first pass waits so long for the first choice of candidates. */
+const FIRST_CHOICE_MS = 5_000;
 /** A service taken out of the file stops for its visitors after this. */
 const CLOSED_DRAIN: Drain = { ms: 10_000 };
 /** A lease that moved lets the visitors of its old place finish what they began. */
@@ -59,6 +69,8 @@ interface Running {
   readonly relay: RelaySpec;
   readonly lease: AgentLease;
   retiring: boolean;
+  /** Key of what takes its place, once it is retiring. */
+  successor?: string;
 }
 
 /** Owns Active: makes Desired what runs, one pass at a time, and tells what happens. */
@@ -74,6 +86,13 @@ export class Runner {
   readonly #settling = new Map<AgentLease, Deferred<void>>();
   /** As it was asked for, services whose time is over included. */
   #desired: Desired | undefined;
+  /** The same, as it is now: without the services whose time is over, and with the relays that were chosen. */
+  #current: Desired | undefined;
+  readonly #candidates: CandidatePool;
+  /** A pass is about to take up what is chosen, so that nobody need ask for another. */
+  #isChoosing = false;
+  /** Ends the waiting of the pass that runs, for one that cannot wait. */
+  #hurry = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
   #next: { desired: Desired; done: Deferred<void> } | undefined;
@@ -91,7 +110,19 @@ export class Runner {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
       acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
     };
+    this.#candidates = new CandidatePool({
+      ...(options.registryDir !== undefined && { cacheDir: options.registryDir }),
+      ...(options.proxyFor && { proxyFor: options.proxyFor }),
+      ...(options.trust && { trust: options.trust }),
+      ...(options.candidates && { paces: options.candidates }),
+      answers: (keys, ms) => this.#pool.answers(keys, ms),
+      onChoice: () => this.#applyAgain(),
+      onSettled: () => this.#tellReady(),
+      warn: (message) => options.warn?.(message),
+      log: options.log,
+    });
     this.#pool = new RelayPool({
+      onState: (relay, state, error) => this.#candidates.session(relay, state, error),
       identity: options.identity,
       instance: randomUUID(),
       version: options.version,
@@ -122,7 +153,7 @@ export class Runner {
 
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
-    return plan(this.#clock.unexpired(desired), this.#leases());
+    return plan(this.#candidates.extend(this.#clock.unexpired(desired)), this.#leases());
   }
 
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
@@ -139,9 +170,17 @@ export class Runner {
       revision: this.#revision,
       rejected: this.#rejected,
       ...(ca === undefined ? {} : { ca }),
+      ...this.#registryStatus(),
       relays: this.#pool.status(),
       leases: leases.map((lease) => this.#statusOf(lease)),
     };
+  }
+
+  #registryStatus(): Pick<AgentStatus, 'registry'> {
+    const registry = this.#candidates.registryStatus();
+    if (!registry) return {};
+    const { error, skipped: _, ...status } = registry;
+    return { registry: { ...status, ...(error && { error: summaryOf(error) }) } };
   }
 
   #statusOf(lease: AgentLease): LeaseStatus {
@@ -179,15 +218,36 @@ export class Runner {
     this.#passes = undefined;
   }
 
+  async #chooseFrom(desired: Desired): Promise<void> {
+    this.#isChoosing = true;
+    this.#candidates.follow(desired);
+    // Without a relay there is nothing to begin with.
+    if (desired.relays.length === 0) await this.#candidates.settled(FIRST_CHOICE_MS);
+    this.#hurry = deferred<void>();
+    this.#isChoosing = false;
+  }
+
+  /** The latest Desired once more: what it comes to may be something else by now. */
+  #applyAgain(): void {
+    if (this.#isChoosing) return;
+    const desired = this.#next?.desired ?? this.#desired;
+    this.#hurry.resolve();
+    if (desired) void this.apply(desired);
+  }
+
   async #pass(desired: Desired): Promise<void> {
     const startedAt = performance.now();
-    const current = this.#clock.unexpired(desired);
+    const unexpired = this.#clock.unexpired(desired);
+    this.#desired = desired;
+    await this.#chooseFrom(unexpired);
+    if (this.#stopping) return;
+    const current = this.#candidates.extend(unexpired);
+    this.#current = current;
     const wanted = placements(current);
     const actions = plan(current, this.#leases());
-    this.#desired = desired;
-    this.#clock.watch(desired, () => void this.apply(desired));
+    this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
-    for (const spec of desired.relays) this.#pool.ensure(spec);
+    for (const spec of current.relays) this.#pool.ensure(spec);
     const settled: Promise<void>[] = [];
     for (const action of actions) {
       const place = action.to === undefined ? undefined : wanted.get(action.to);
@@ -195,9 +255,9 @@ export class Runner {
       if (opened) settled.push(this.#settled(opened));
     }
     this.#retire();
-    await Promise.race([Promise.all(settled), delay(SETTLE_MS)]);
+    await Promise.race([Promise.all(settled), delay(SETTLE_MS), this.#hurry.promise]);
     if (this.#stopping) return;
-    await this.#pool.release(desired.relays);
+    await this.#pool.release(current.relays);
     const names = (kind: Action['kind']): string[] => [
       ...new Set(actions.filter((action) => action.kind === kind).map(({ service }) => service)),
     ];
@@ -224,7 +284,7 @@ export class Runner {
       old.lease.update(place!.spec);
       return undefined;
     }
-    if (action.kind === 'replace') old!.retiring = true;
+    if (action.kind === 'replace') Object.assign(old!, { retiring: true, successor: action.to });
     const opens = action.kind === 'open' || action.kind === 'replace';
     return opens ? this.#open(action.to!, place!) : undefined;
   }
@@ -263,24 +323,34 @@ export class Runner {
     }
     this.#pool.ensure(relay).remove(lease);
     this.#draining.delete(lease);
-    if (!this.#stopping && this.#desired) await this.#pool.release(this.#desired.relays);
+    if (!this.#stopping && this.#current) await this.#pool.release(this.#current.relays);
   }
 
-  /** Closes what was replaced, once all that took its place are ready. */
+  /** Closes what was replaced, once what took its place is ready. */
   #retire(): void {
-    for (const [key, { retiring, lease }] of this.#active) {
-      if (!retiring) continue;
-      const successors = [...this.#active.values()].filter(
-        (other) => !other.retiring && other.lease.spec.service === lease.spec.service,
-      );
-      if (successors.every((other) => other.lease.phase === 'ready')) this.#close(key, REPLACED_DRAIN);
+    for (const [key, running] of this.#active) {
+      if (!running.retiring) continue;
+      const successor = this.#successorOf(running);
+      const waitedFor = successor
+        ? [successor]
+        : [...this.#active.values()].filter(
+            (other) => !other.retiring && other.lease.spec.service === running.lease.spec.service,
+          );
+      if (waitedFor.every(({ lease }) => isThrough(lease))) this.#close(key, REPLACED_DRAIN);
     }
+  }
+
+  /** What is there in its place now: what took it may have been replaced itself. */
+  #successorOf(running: Running): Running | undefined {
+    let next: Running | undefined = running;
+    while (next?.retiring) next = next.successor === undefined ? undefined : this.#active.get(next.successor);
+    return next;
   }
 
   #phaseChanged(lease: AgentLease): void {
     this.#announce.lease(lease);
-    if (SETTLED.has(lease.phase)) this.#settling.get(lease)?.resolve();
-    if (lease.phase !== 'ready') return;
+    if (!SETTLED.has(lease.phase)) return;
+    this.#settling.get(lease)?.resolve();
     this.#retire();
     if (this.#revision > 0) this.#tellReady();
   }
@@ -293,8 +363,14 @@ export class Runner {
   }
 
   #tellReady(): void {
+    if (this.#stopping || !this.#current || !this.#candidates.isSettled) return;
     const running = [...this.#active.values()].filter(({ retiring }) => !retiring);
-    if (!this.#stopping) this.#announce.ready(running.map(({ lease }) => lease));
+    this.#announce.ready(
+      running.map(({ lease }) => lease),
+      this.#current.services.map(({ service }) => service),
+      // Of those that were chosen it is enough to know how they begin.
+      (lease) => isThrough(lease) || (this.#candidates.isChosen(lease.relay) && SETTLED.has(lease.phase)),
+    );
   }
 
   #allLeases(): AgentLease[] {
@@ -311,6 +387,7 @@ export class Runner {
 
   async #stop(reason: string, drainMs: number): Promise<void> {
     this.#clock.stop();
+    await this.#candidates.close();
     const drain = { ms: drainMs, quietMs: QUIET_MS };
     // Those that are draining already get no longer than the rest.
     const shortened = [...this.#draining.keys()].map((lease) => lease.close(drain));

@@ -72,6 +72,10 @@ export async function agent(
     acme?: RunnerOptions['acme'];
     proveEveryMs?: number;
     proxyFor?: RunnerOptions['proxyFor'];
+    registryDir?: string;
+    candidates?: RunnerOptions['candidates'];
+    trust?: RunnerOptions['trust'];
+    warn?: RunnerOptions['warn'];
   } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await temporaryFolder());
@@ -87,6 +91,10 @@ export async function agent(
     acmeDir: options.acmeDir ?? (await temporaryFolder()),
     ...(options.acme && { acme: options.acme }),
     ...(options.proxyFor && { proxyFor: options.proxyFor }),
+    ...(options.registryDir !== undefined && { registryDir: options.registryDir }),
+    ...(options.candidates && { candidates: options.candidates }),
+    ...(options.trust && { trust: options.trust }),
+    ...(options.warn && { warn: options.warn }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
 import { httpProxy } from '../../agent/http-proxy.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
+import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
@@ -278,14 +279,12 @@ export function checkOffer(
   services: readonly ServiceSpec[],
   subject: Subject,
 ): void {
-  for (const { service, mode, hostname, carrier } of services) {
-    const needs = hostname === undefined ? [mode] : [mode, 'hostname'];
-    const missing = needs.filter((capability) => !descriptor.capabilities.includes(capability));
-    if (mode !== 'udp' && !descriptor.carriers.includes(carrier)) missing.push(`carrier ${carrier}`);
+  for (const service of services) {
+    const missing = missingFor(service, descriptor);
     if (missing.length > 0)
       subject.problem(
         'relay.capabilities',
-        `it does not offer what service ${service} needs: ${missing.join(', ')}`,
+        `it does not offer what service ${service.service} needs: ${missing.join(', ')}`,
         'Publish the service on another relay, or ask the operator of this one.',
       );
   }

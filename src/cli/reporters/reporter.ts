@@ -8,6 +8,8 @@ export type TimedEvent = PortalEvent & { readonly time: string };
 export interface Expected {
   readonly service: string;
   readonly leases: number;
+  /** There may be more of them, on relays that are yet to be chosen. */
+  readonly more?: boolean;
 }
 
 /** Shows what happens while an agent runs. One per form of output; no other code of `up` prints. */

@@ -1,0 +1,35 @@
+import { kindOf, type Carrier, type Mode, type ServiceSpec } from './spec.js';
+
+/** What a relay offers, as its descriptor and its `welcome` say. */
+export interface Offer {
+  readonly capabilities: readonly string[];
+  readonly carriers: readonly string[];
+}
+
+type Needs = Pick<ServiceSpec, 'mode' | 'hostname' | 'carrier'>;
+
+/** What a service needs and a relay does not offer, in words; empty when it can run there. */
+export function missingFor(
+  { mode, hostname, carrier }: Needs,
+  { capabilities, carriers }: Offer,
+  inChain = false,
+): string[] {
+  const missing: string[] = [];
+  if (!capabilities.includes(mode)) missing.push(`mode ${mode}`);
+  if (hostname !== undefined && !capabilities.includes('hostname')) missing.push("domains of one's own");
+  const asked = carrierAsked(mode, carrier, inChain);
+  // Packets over UDP come with the mode.
+  const isPackets = kindOf(mode) === 'udp' && asked !== 'ws';
+  if (!isPackets && !carriers.includes(asked)) missing.push(`carrier ${asked}`);
+  return missing;
+}
+
+/** In a chain everything is TLS to the relay itself: those in between read nothing. */
+const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
+
+/** The carrier to ask a relay for. */
+export function carrierAsked(mode: Mode, carrier: Carrier, inChain: boolean): Carrier {
+  if (inChain) return CHAIN_CARRIER[kindOf(mode)];
+  // What a lease of a TCP port carries is no TLS of the visitor's.
+  return kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier;
+}

@@ -1,0 +1,148 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { asPortalError, PortalError } from '../lib/errors.js';
+import { checksumAddress } from '../identity/keys.js';
+import { readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
+import { LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
+import { fetchFrom } from './fetch.js';
+import type { RelayEndpoint } from './relay-way.js';
+
+export type { SignedDescriptor } from '../protocol/descriptor.js';
+
+/** Which relays there are: what one says of itself, and lists of them, from a registry or from a relay. */
+
+/** A relay as a list names it. */
+export interface ListedRelay {
+  /** Its origin. */
+  readonly url: string;
+  /** The key it must prove, EIP-55. */
+  readonly address?: string;
+  /** File of the CA to trust for it, as the list spells it. */
+  readonly ca?: string;
+}
+
+export interface RelayList {
+  /** In the order of the list, each relay once. */
+  readonly relays: readonly ListedRelay[];
+  /** Why entries were left out; the first few of them. */
+  readonly skipped: readonly string[];
+}
+
+const MAX_TOLD = 5;
+const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
+/** So many signatures are checked before others get their turn. */
+const AT_A_TIME = 8;
+
+/** What a relay says of itself, and how long the way there and back takes. Throws `descriptor_invalid`, `version`… */
+export async function askRelay(
+  endpoint: RelayEndpoint,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<{ descriptor: SignedDescriptor; rttMs: number }> {
+  const { status, text, rttMs } = await fetchFrom(endpoint, {
+    path: PATHS.relay,
+    ms,
+    maxBytes: LIMITS.maxRelayListBytes,
+    ...(signal && { signal }),
+  });
+  if (status !== 200)
+    throw new PortalError(
+      'descriptor_invalid',
+      `${endpoint.url} answers, and not as a relay does (HTTP ${status})`,
+    );
+  const descriptor = readDescriptor(parsed(text, endpoint.url), new Date());
+  if (originOf(descriptor.url) !== new URL(endpoint.url).origin)
+    throw new PortalError('descriptor_invalid', `${endpoint.url} says that it is ${descriptor.url}`);
+  if (!descriptor.protocols.includes(PROTOCOL_VERSION))
+    throw new PortalError('version', `${endpoint.url} speaks version ${descriptor.protocols.join(', ')}`);
+  return { descriptor, rttMs };
+}
+
+/** The relays that a relay knows of; none where it has no such list. */
+export async function askForRelays(
+  endpoint: RelayEndpoint,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<RelayList> {
+  const { status, text } = await fetchFrom(endpoint, {
+    path: PATHS.relays,
+    ms,
+    maxBytes: LIMITS.maxRelayListBytes,
+    ...(signal && { signal }),
+  });
+  if (status !== 200) return { relays: [], skipped: [] };
+  // A relay may tell of others, and not say for itself what is true of them.
+  return readRelayList(text, endpoint.url, { signedAlone: true });
+}
+
+/**
+ * `{"relays": [...]}`: each a URL, `{ url, address?, ca? }`, or a signed descriptor. An entry that is not good is left
+ * out. Throws `registry_invalid` for what is no such list.
+ */
+export async function readRelayList(
+  text: string,
+  from: string,
+  { signedAlone = false, isFile = false }: { signedAlone?: boolean; isFile?: boolean } = {},
+): Promise<RelayList> {
+  const { relays } = (parsed(text, from) ?? {}) as { relays?: unknown };
+  if (!Array.isArray(relays))
+    throw new PortalError('registry_invalid', `${from} is no list of relays: it has no \`relays\``);
+  const listed = new Map<string, ListedRelay>();
+  const skipped: string[] = [];
+  const skip = (why: string): void => void (skipped.length < MAX_TOLD && skipped.push(why));
+  if (relays.length > LIMITS.maxRelaysListed)
+    skip(`it has ${relays.length} entries, and the first ${LIMITS.maxRelaysListed} count`);
+  for (const [index, entry] of relays.slice(0, LIMITS.maxRelaysListed).entries()) {
+    if (index % AT_A_TIME === AT_A_TIME - 1) await nextTurn();
+    try {
+      const relay = listedRelay(entry as unknown, signedAlone);
+      if (relay.ca !== undefined && !isFile)
+        throw new PortalError('registry_invalid', 'its `ca` names a file, which only a list in a file can');
+      if (!listed.has(relay.url)) listed.set(relay.url, relay);
+    } catch (error) {
+      skip(`entry ${index + 1}: ${asPortalError(error).message}`);
+    }
+  }
+  return { relays: [...listed.values()], skipped };
+}
+
+function listedRelay(entry: unknown, signedAlone: boolean): ListedRelay {
+  const isObject = typeof entry === 'object' && entry !== null;
+  if (isObject && 'signature' in entry) {
+    const { url, address } = readDescriptor(entry, new Date());
+    return { url: urlOf(url), address: checksumAddress(address) };
+  }
+  if (signedAlone) throw new PortalError('descriptor_invalid', 'it is not signed');
+  if (typeof entry === 'string') return { url: urlOf(entry) };
+  const { url, address, ca } = (isObject ? entry : {}) as Record<string, unknown>;
+  if (address !== undefined && (typeof address !== 'string' || !ADDRESS.test(address)))
+    throw new PortalError('registry_invalid', 'its address is not 0x and 40 hex digits');
+  if (ca !== undefined && typeof ca !== 'string')
+    throw new PortalError('registry_invalid', 'its `ca` is no text');
+  return {
+    url: urlOf(url),
+    ...(address !== undefined && { address: checksumAddress(address) }),
+    ...(ca !== undefined && { ca }),
+  };
+}
+
+function urlOf(url: unknown): string {
+  const origin = typeof url === 'string' && url.length <= 300 ? originOf(url) : undefined;
+  if (origin === undefined) throw new PortalError('registry_invalid', 'it has no https:// URL of a relay');
+  return origin;
+}
+
+/** Of a URL that a relay can have: nothing before the host, nothing after the port. */
+function originOf(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, username, password, pathname, search, hash, origin } = new URL(text);
+  const isBare = !username && !password && pathname === '/' && !search && !hash;
+  return protocol === 'https:' && isBare ? origin : undefined;
+}
+
+function parsed(text: string, from: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ''));
+  } catch (error) {
+    throw new PortalError('registry_invalid', `what ${from} says is not JSON`, { cause: error });
+  }
+}

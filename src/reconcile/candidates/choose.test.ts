@@ -1,0 +1,210 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PortalError } from '../../lib/errors.js';
+import { healthOf, newCandidate, noteDown, noteHealthy } from './candidate.js';
+import { BETTER_FOR_MS, choose, NOTHING_CHOSEN, PATIENCE_MS, type Choice, type Contender } from './choose.js';
+
+const one = (key: string, over: Partial<Contender> = {}): Contender => ({
+  key,
+  isRegistered: true,
+  covers: 1,
+  rttMs: 50,
+  health: 'sound',
+  downForMs: 0,
+  ...over,
+});
+
+const first = (contenders: Contender[], maxActive: number): Choice =>
+  choose(contenders, NOTHING_CHOSEN, maxActive, 0);
+
+describe('the first choice', () => {
+  it.each([
+    ['the nearest', [one('a', { rttMs: 90 }), one('b', { rttMs: 10 }), one('c')], ['b', 'c']],
+    [
+      'what carries most services',
+      [one('a'), one('b', { covers: 2, rttMs: 300 }), one('c', { rttMs: 60 })],
+      ['b', 'a'],
+    ],
+    ['nothing that carries none', [one('a'), one('b', { covers: 0, rttMs: 1 })], ['a']],
+    [
+      'what a registry names, before what relays tell of',
+      [one('a', { isRegistered: false, rttMs: 1 }), one('b'), one('c')],
+      ['b', 'c'],
+    ],
+    ['what answers', [one('a', { health: 'down' }), one('b'), one('c', { health: 'shaky' })], ['b', 'c']],
+    [
+      'what does not answer, where nothing does',
+      [one('a', { health: 'down' }), one('b', { health: 'down' })],
+      ['a', 'b'],
+    ],
+    ['what carries none, so that it can be told', [one('a', { covers: 0 })], ['a']],
+  ])('%s', (_what, contenders, expected) => {
+    expect(first(contenders, 2).active).toEqual(expected);
+  });
+});
+
+describe('afterwards', () => {
+  const before = first([one('a'), one('b')], 2);
+
+  it('what failed is replaced at once by what works', () => {
+    const now = [one('a', { health: 'down' }), one('b'), one('c', { rttMs: 400 })];
+    expect(choose(now, before, 2, 1).active).toEqual(['c', 'b']);
+  });
+
+  it('what failed stays while nothing else works, and what failed lately is not run to before long', () => {
+    expect(choose([one('a', { health: 'down' }), one('b')], before, 2, 1).active).toEqual(['a', 'b']);
+    const shaky = (downForMs: number): Contender[] => [
+      one('a', { health: 'down', downForMs }),
+      one('b'),
+      one('c', { health: 'shaky' }),
+    ];
+    expect(choose(shaky(1), before, 2, 1).active).toEqual(['a', 'b']);
+    expect(choose(shaky(PATIENCE_MS), before, 2, 1).active).toEqual(['c', 'b']);
+  });
+
+  it('one that came back is not hopped to', () => {
+    const moved = choose([one('a', { health: 'down' }), one('b'), one('c')], before, 2, 1);
+    const back = [one('a', { rttMs: 45 }), one('b'), one('c')];
+    expect([2, BETTER_FOR_MS * 5].map((now) => choose(back, moved, 2, now).active)).toEqual([
+      moved.active,
+      moved.active,
+    ]);
+  });
+
+  it('one that is better takes a place after it was better for long, and no sooner', () => {
+    const better = [one('a'), one('b', { rttMs: 80 }), one('c', { rttMs: 10 })];
+    const noticed = choose(better, before, 2, 1_000);
+    expect(noticed.active).toEqual(['a', 'b']);
+    expect(choose(better, noticed, 2, 1_000 + BETTER_FOR_MS - 1).active).toEqual(['a', 'b']);
+    expect(choose(better, noticed, 2, 1_000 + BETTER_FOR_MS).active).toEqual(['a', 'c']);
+    // A moment without being better begins it anew.
+    const paused = choose([one('a'), one('b', { rttMs: 80 }), one('c', { rttMs: 75 })], noticed, 2, 30_000);
+    expect(choose(better, paused, 2, 1_000 + BETTER_FOR_MS).active).toEqual(['a', 'b']);
+  });
+
+  it('fewer are kept when fewer are wanted, and one that is no candidate any more is left', () => {
+    expect(choose([one('a', { rttMs: 90 }), one('b')], before, 1, 1).active).toEqual(['b']);
+    expect(choose([one('b'), one('c')], before, 2, 1).active).toEqual(['b', 'c']);
+  });
+});
+
+const anyContender = (key: string) =>
+  fc.record({
+    key: fc.constant(key),
+    isRegistered: fc.boolean(),
+    covers: fc.nat(2),
+    rttMs: fc.option(fc.nat(400), { nil: undefined }),
+    health: fc.constantFrom('sound' as const, 'shaky' as const, 'down' as const),
+    downForMs: fc.nat(20_000),
+  });
+const anyContenders = fc
+  .tuple(...['a', 'b', 'c', 'd', 'e', 'f'].map((key) => fc.option(anyContender(key), { nil: undefined })))
+  .map((all) => all.filter((each) => each !== undefined));
+
+describe('whatever happened', () => {
+  it('never more than are wanted, each once, and none that is no candidate', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyContenders, { maxLength: 8 }),
+        fc.integer({ min: 1, max: 4 }),
+        (history, maxActive) => {
+          let choice = NOTHING_CHOSEN;
+          for (const [index, contenders] of history.entries()) {
+            choice = choose(contenders, choice, maxActive, index * 40_000);
+            expect(choice.active.length).toBeLessThanOrEqual(maxActive);
+            expect(new Set(choice.active).size).toBe(choice.active.length);
+            for (const key of choice.active) expect(contenders.map((each) => each.key)).toContain(key);
+          }
+        },
+      ),
+    );
+  });
+
+  it('comes to rest when nothing changes any more', () => {
+    fc.assert(
+      fc.property(
+        anyContenders,
+        anyContenders,
+        fc.integer({ min: 1, max: 4 }),
+        (before, contenders, maxActive) => {
+          let choice = choose(contenders, first(before, maxActive), maxActive, 1);
+          const at = (step: number): Choice =>
+            (choice = choose(contenders, choice, maxActive, step * BETTER_FOR_MS));
+          // Each place may be bettered once by each; after that there is nothing to better.
+          for (let step = 1; step <= 20; step++) at(step);
+          const { active } = choice;
+          for (let step = 21; step <= 30; step++) expect(at(step).active).toEqual(active);
+        },
+      ),
+    );
+  });
+
+  it('keeps none that is down while a sound one that serves is free', () => {
+    fc.assert(
+      fc.property(
+        anyContenders,
+        anyContenders,
+        fc.integer({ min: 1, max: 4 }),
+        (before, contenders, maxActive) => {
+          const { active } = choose(contenders, first(before, maxActive), maxActive, 1);
+          const free = contenders.filter(
+            ({ key, health, covers }) => health === 'sound' && covers > 0 && !active.includes(key),
+          );
+          const down = contenders.filter(({ key, health }) => health === 'down' && active.includes(key));
+          expect(free.length > 0 && down.length > 0).toBe(false);
+        },
+      ),
+    );
+  });
+
+  it('does not hop between relays that come and go every second', () => {
+    const [a, b] = ['a', 'b'].map((key) =>
+      newCandidate({ kind: 'url', url: `https://${key}.example` }, 'registry'),
+    );
+    const failure = new PortalError('relay_unreachable', 'gone');
+    let choice = NOTHING_CHOSEN;
+    let moves = 0;
+    for (let second = 0; second < 600; second++) {
+      const now = second * 1_000;
+      // One is up while the other is down.
+      for (const [index, each] of [a!, b!].entries()) {
+        if ((second + index) % 2 === 0) noteHealthy(each, now);
+        else noteDown(each, failure, now);
+      }
+      const contenders = [a!, b!].map((each) =>
+        one(each.relay.url, {
+          health: healthOf(each, now),
+          downForMs: each.downAt === undefined ? 0 : now - each.downAt,
+        }),
+      );
+      const next = choose(contenders, choice, 1, now);
+      if (next.active[0] !== choice.active[0]) moves += 1;
+      choice = next;
+    }
+    // The first choice, and the one that looked sound when that failed first.
+    expect(moves).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a candidate', () => {
+  const failure = new PortalError('relay_unreachable', 'gone');
+
+  it('is sound from its first answer on; after a failure once it has held, longer with each', () => {
+    const candidate = newCandidate({ kind: 'url', url: 'https://a.example' }, 'registry');
+    expect(healthOf(candidate, 0)).toBe('down');
+    noteHealthy(candidate, 0);
+    expect(healthOf(candidate, 0)).toBe('sound');
+    noteDown(candidate, failure, 1_000);
+    noteDown(candidate, failure, 2_000);
+    noteHealthy(candidate, 3_000);
+    expect([32_999, 33_000].map((now) => healthOf(candidate, now))).toEqual(['shaky', 'sound']);
+    noteDown(candidate, failure, 40_000);
+    noteHealthy(candidate, 41_000);
+    expect([100_999, 101_000].map((now) => healthOf(candidate, now))).toEqual(['shaky', 'sound']);
+    // What held for long is forgiven.
+    noteHealthy(candidate, 1_000_000);
+    noteDown(candidate, failure, 1_000_001);
+    noteHealthy(candidate, 1_000_002);
+    expect(healthOf(candidate, 1_030_002)).toBe('sound');
+  });
+});

@@ -1,0 +1,427 @@
+import { isDeepStrictEqual } from 'node:util';
+import pLimit from 'p-limit';
+import { missingFor } from '../../agent/capabilities.js';
+import { relayKey, type UrlRelay } from '../../agent/spec.js';
+import type { CandidatesSpec, Desired } from '../../config/desired.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { deferred, within } from '../../lib/wait.js';
+import { endpointOf, type ProxyFor } from '../endpoint.js';
+import { placementKey } from '../plan.js';
+import type { RelayTrust, SessionState } from '../relays.js';
+import { healthOf, newCandidate, noteDown, noteHealthy, type Candidate } from './candidate.js';
+import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
+import { Discovery } from './discovery.js';
+import { probe } from './probe.js';
+import { Registry } from './registry.js';
+
+export interface CandidatePoolOptions {
+  /** Where copies of registries are kept over restarts. */
+  readonly cacheDir?: string;
+  readonly proxyFor?: ProxyFor;
+  readonly trust?: RelayTrust;
+  /** Which of these relays answer on their session within `ms`. */
+  readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
+  /** Others are to be connected from now on. */
+  readonly onChoice: () => void;
+  /** The first choice is made, be it of none. */
+  readonly onSettled: () => void;
+  /** Something that a person should know. */
+  readonly warn: (message: string) => void;
+  readonly log: Logger;
+  readonly paces?: Partial<Paces>;
+}
+
+type Paces = typeof PACES;
+
+const PACES = {
+  tickMs: 750,
+  /** A candidate is asked again after about this long; the more there are, the longer. */
+  probeMs: 10_000,
+  probePerCandidateMs: 200,
+  probeTimeoutMs: 3_000,
+  /** One in use is asked on its session at each tick, and answers within this. */
+  answerMs: 1_000,
+  /** A session that was lost comes back within this, or the relay counts as down. */
+  backMs: 1_000,
+  /** A relay that was chosen is connected within this. */
+  connectMs: 2_500,
+  /** One in use that no list names any more waits no longer than this for another to take its place. */
+  goneMs: 10_000,
+  /** The first choice waits no longer than this for answers, once it is known whom to ask. */
+  firstMs: 3_000,
+  discoverMs: 60_000,
+  registry: {} as NonNullable<ConstructorParameters<typeof Registry>[0]['paces']>,
+};
+
+const MAX_CANDIDATES = 256;
+const MAX_REGISTRY_BYTES = 1024 * 1024;
+const PROBES_AT_A_TIME = 16;
+/** An answer that is late by so much more says that this machine was away, not the relay. */
+const AWAY = 1.5;
+
+/** Owns the candidates of a configuration: gets to know them, watches them, and keeps the best few chosen. */
+export class CandidatePool {
+  readonly #options: CandidatePoolOptions;
+  readonly #paces: Paces;
+  readonly #stop = new AbortController();
+  readonly #probing = pLimit(PROBES_AT_A_TIME);
+  readonly #underway = new Set<string>();
+  readonly #connected = new Set<string>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  #spec: CandidatesSpec | undefined;
+  #desired: Desired | undefined;
+  #registry: Registry | undefined;
+  #discovery: Discovery | undefined;
+  #candidates = new Map<string, Candidate>();
+  #choice: Choice = NOTHING_CHOSEN;
+  #isSettled = false;
+  readonly #settled = deferred<void>();
+  #settleAt = Infinity;
+  #isAsking = false;
+  #tick: NodeJS.Timeout | undefined;
+  #told: string | undefined;
+
+  constructor(options: CandidatePoolOptions) {
+    this.#options = options;
+    this.#paces = { ...PACES, ...options.paces };
+  }
+
+  /** Whether a first choice was made; also where there is nothing to choose. */
+  get isSettled(): boolean {
+    return !this.#spec || this.#isSettled;
+  }
+
+  /** Resolves once a first choice was made, after `ms` at most. */
+  async settled(ms: number): Promise<void> {
+    if (this.isSettled) return;
+    await within(this.#settled.promise, ms, 'the choice of relays', this.#stop.signal).catch(() => undefined);
+  }
+
+  /** Takes over what `desired` says of candidates, and what its services need. */
+  follow(desired: Desired): void {
+    if (this.#stop.signal.aborted) return;
+    this.#desired = desired;
+    const { candidates: spec } = desired;
+    if (isDeepStrictEqual(spec, this.#spec)) return this.#gather();
+    const isSameSource =
+      spec?.registry === this.#spec?.registry && isDeepStrictEqual(spec?.caFiles, this.#spec?.caFiles);
+    const wasThere = this.#spec !== undefined;
+    this.#spec = spec;
+    if (!spec) return this.#forget();
+    if (!wasThere || !isSameSource) {
+      void this.#registry?.close();
+      this.#registry = spec.registry === undefined ? undefined : this.#openRegistry(spec.registry);
+      const loaded = this.#registry?.loaded ?? Promise.resolve();
+      void loaded.then(
+        () => (this.#settleAt = Math.min(this.#settleAt, performance.now() + this.#paces.firstMs)),
+      );
+    }
+    this.#discovery ??= new Discovery({
+      ...this.#options,
+      everyMs: this.#paces.discoverMs,
+      onChange: () => this.#gather(),
+      signal: this.#stop.signal,
+    });
+    this.#tick ??= setInterval(() => this.#onTick(), this.#paces.tickMs).unref();
+    this.#gather();
+  }
+
+  /** `desired` with the relays that are chosen now, on every service that is on the pool. */
+  extend(desired: Desired): Desired {
+    if (!desired.candidates || this.#choice.active.length === 0) return desired;
+    const named = new Set(desired.relays.map(relayKey));
+    const chosen = this.#choice.active.flatMap((key) =>
+      named.has(key) ? [] : (this.#candidates.get(key)?.relay ?? []),
+    );
+    const taken = new Set(
+      desired.services.flatMap((spec) => spec.relays.map((relay) => placementKey({ relay, spec }))),
+    );
+    return {
+      ...desired,
+      relays: [...desired.relays, ...chosen],
+      services: desired.services.map((spec) => {
+        if (!spec.onPool) return spec;
+        // Another service, which names this relay itself, may have the name there.
+        const free = chosen.filter((relay) => !taken.has(placementKey({ relay, spec })));
+        return { ...spec, relays: [...spec.relays, ...free] };
+      }),
+    };
+  }
+
+  /** Whether a relay is in use because it was chosen. */
+  isChosen(key: string): boolean {
+    return this.#choice.active.includes(key);
+  }
+
+  /** Every candidate, and what is known of it. */
+  get candidates(): readonly Candidate[] {
+    return [...this.#candidates.values()];
+  }
+
+  registryStatus(): (ReturnType<Registry['status']> & { error?: PortalError }) | undefined {
+    const error = this.#registry?.error;
+    return this.#registry && { ...this.#registry.status(), ...(error && { error }) };
+  }
+
+  /** What became of the session with a relay. */
+  session(key: string, state: SessionState, error?: PortalError): void {
+    if (state === 'connected') this.#connected.add(key);
+    else this.#connected.delete(key);
+    if (!this.isChosen(key)) return;
+    const failed = error ?? new PortalError('relay_unreachable', `${key} was lost`);
+    if (state === 'lost') return this.#expectConnected(key, this.#paces.backMs, failed);
+    this.#clearTimer(key);
+    if (state === 'connected') this.#note(key, undefined);
+    else this.#note(key, failed);
+    this.#decide();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new PortalError('aborted', 'the pool was closed'));
+    this.#forget();
+    await this.#registry?.close();
+  }
+
+  #forget(): void {
+    clearInterval(this.#tick);
+    this.#tick = undefined;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    void this.#registry?.close();
+    if (!this.#stop.signal.aborted) this.#registry = undefined;
+    this.#discovery = undefined;
+    this.#candidates = new Map();
+    this.#choice = NOTHING_CHOSEN;
+    this.#isSettled = false;
+    this.#settleAt = Infinity;
+  }
+
+  #openRegistry(source: string): Registry {
+    const { cacheDir, log, proxyFor } = this.#options;
+    return new Registry({
+      source,
+      cacheDir,
+      maxBytes: MAX_REGISTRY_BYTES,
+      reach: (url) => endpointOf(this.#withCa({ kind: 'url', url }), proxyFor),
+      onChange: () => {
+        this.#tellRegistry();
+        this.#gather();
+      },
+      log,
+      paces: this.#paces.registry,
+    });
+  }
+
+  /** A relay that the file names elsewhere has the CA it has there. */
+  #withCa(relay: UrlRelay): UrlRelay {
+    const caFile = relay.caFile ?? this.#spec?.caFiles[relay.url];
+    return { ...relay, ...(caFile !== undefined && { caFile }) };
+  }
+
+  /** What is wrong is told once. */
+  #tellRegistry(): void {
+    const error = this.#registry?.error;
+    if (error && error.code !== this.#told) {
+      const meanwhile = this.#registry!.relays.length > 0 ? '; its last good copy counts' : '';
+      this.#options.warn(`${error.message}${meanwhile}`);
+    }
+    this.#told = error?.code;
+  }
+
+  /** Brings together who is a candidate now; who was one stays as known as they were. */
+  #gather(): void {
+    if (!this.#spec || !this.#desired) return;
+    const named = new Set(this.#desired.relays.map(relayKey));
+    const found = new Map<string, Candidate>();
+    const add = (relay: UrlRelay, source: Candidate['source']): void => {
+      if (named.has(relay.url) || found.has(relay.url) || found.size >= MAX_CANDIDATES) return;
+      const known = this.#candidates.get(relay.url);
+      const spec = this.#withCa(relay);
+      const isSame = known && isDeepStrictEqual(known.relay, spec);
+      const candidate = isSame ? { ...known, source } : newCandidate(spec, source);
+      delete candidate.goneAt;
+      if (this.isChosen(relay.url) && this.#connected.has(relay.url))
+        noteHealthy(candidate, performance.now());
+      found.set(relay.url, candidate);
+    };
+    for (const relay of this.#registry?.relays ?? []) add(relay, 'registry');
+    for (const relay of this.#discovery?.relays ?? []) add(relay, 'discovered');
+    for (const [key, known] of this.#candidates) {
+      if (!found.has(key) && !named.has(key) && this.isChosen(key))
+        found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
+    }
+    this.#candidates = found;
+    this.#probeDue();
+    this.#decide();
+  }
+
+  #onTick(): void {
+    const now = performance.now();
+    const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
+    this.#discovery?.tick(
+      relays.filter(({ url }) => this.#connected.has(url)),
+      now,
+    );
+    for (const [key, { goneAt }] of this.#candidates) {
+      if (goneAt !== undefined && (!this.isChosen(key) || now - goneAt > this.#paces.goneMs))
+        this.#candidates.delete(key);
+    }
+    this.#probeDue();
+    void this.#askChosen();
+    this.#decide();
+  }
+
+  #probeDue(): void {
+    const now = performance.now();
+    for (const candidate of this.#candidates.values()) {
+      if (candidate.nextProbeAt <= now) void this.#probe(candidate.relay.url);
+    }
+  }
+
+  async #probe(key: string): Promise<void> {
+    if (this.#underway.has(key)) return;
+    this.#underway.add(key);
+    const { probeMs, probePerCandidateMs, probeTimeoutMs } = this.#paces;
+    let startedAt = performance.now();
+    try {
+      const relay = this.#candidates.get(key)?.relay;
+      if (!relay) return;
+      const { descriptor, rttMs } = await this.#probing(() => {
+        startedAt = performance.now();
+        return probe(relay, { ...this.#options, ms: probeTimeoutMs, signal: this.#stop.signal });
+      });
+      const candidate = this.#candidates.get(key);
+      if (!candidate) return;
+      candidate.descriptor = descriptor;
+      candidate.rttMs = candidate.rttMs === undefined ? rttMs : candidate.rttMs * 0.7 + rttMs * 0.3;
+      // Of one in use, its session tells.
+      if (!this.isChosen(key)) this.#note(key, undefined);
+    } catch (error) {
+      const isAway = performance.now() - startedAt > probeTimeoutMs * AWAY;
+      if (!this.isChosen(key) && !isAway) this.#note(key, asPortalError(error));
+    } finally {
+      this.#underway.delete(key);
+      const pauseMs = Math.max(probeMs, this.#candidates.size * probePerCandidateMs);
+      const candidate = this.#candidates.get(key);
+      if (candidate) candidate.nextProbeAt = performance.now() + pauseMs * (0.7 + Math.random() * 0.6);
+    }
+    this.#decide();
+  }
+
+  /** Has those in use answer: one that froze keeps its connection, and its heartbeat takes long to miss. */
+  async #askChosen(): Promise<void> {
+    const keys = [...this.#connected].filter((key) => /^https:[^,]*$/.test(key));
+    const chosen = keys.filter((key) => this.isChosen(key));
+    if (this.#isAsking || chosen.length === 0) return;
+    this.#isAsking = true;
+    const { answerMs } = this.#paces;
+    const startedAt = performance.now();
+    const answers = await this.#options.answers(keys, answerMs).finally(() => (this.#isAsking = false));
+    if (performance.now() - startedAt > answerMs * AWAY || this.#stop.signal.aborted) return;
+    const silent = chosen.filter((key) => answers.get(key) === false && this.#connected.has(key));
+    for (const key of chosen) if (answers.get(key)) this.#note(key, undefined);
+    // When not one answers, it may be the network here: another relay that answers tells.
+    const isOurs =
+      ![...answers.values()].includes(true) && silent.length > 0 && !(await this.#someoneAnswers());
+    if (isOurs || silent.length === 0) return;
+    for (const key of silent)
+      this.#note(key, new PortalError('relay_unreachable', `${key} did not answer within ${answerMs} ms`));
+    this.#decide();
+  }
+
+  async #someoneAnswers(): Promise<boolean> {
+    const now = performance.now();
+    const others = this.candidates.filter(
+      (one) => !this.isChosen(one.relay.url) && healthOf(one, now) !== 'down',
+    );
+    const { signal } = this.#stop;
+    const asked = others
+      .slice(0, 3)
+      .map(({ relay }) => probe(relay, { ...this.#options, ms: this.#paces.answerMs, signal }));
+    return Promise.any(asked).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #note(key: string, error: PortalError | undefined): void {
+    const candidate = this.#candidates.get(key);
+    if (!candidate) return;
+    if (error) noteDown(candidate, error, performance.now());
+    else noteHealthy(candidate, performance.now());
+  }
+
+  #decide(): void {
+    const [spec, desired] = [this.#spec, this.#desired];
+    if (!spec || !desired || this.#stop.signal.aborted) return;
+    const now = performance.now();
+    if (!this.#isSettled && !this.#maySettle(now, spec.maxActive)) return;
+    const services = desired.services.filter(({ onPool }) => onPool);
+    // One that was not asked yet is not chosen.
+    const isKnown = ({ relay, healthyAt, downAt }: Candidate): boolean =>
+      healthyAt !== undefined || downAt !== undefined || this.isChosen(relay.url);
+    const contenders = this.candidates.filter(isKnown).map((candidate) => {
+      const { relay, source, descriptor, rttMs, downAt, goneAt } = candidate;
+      const isGone = goneAt !== undefined;
+      return {
+        key: relay.url,
+        isRegistered: source === 'registry',
+        covers: services.filter((service) => !descriptor || missingFor(service, descriptor).length === 0)
+          .length,
+        rttMs,
+        health: isGone ? 'down' : healthOf(candidate, now),
+        downForMs: isGone ? Infinity : now - (downAt ?? now),
+      } as const;
+    });
+    const before = new Set(this.#choice.active);
+    this.#choice = choose(contenders, this.#choice, spec.maxActive, now);
+    this.#settle();
+    const { active } = this.#choice;
+    const added = active.filter((key) => !before.has(key));
+    if (added.length === 0 && active.length === before.size) return;
+    for (const key of before) if (!active.includes(key)) this.#clearTimer(key);
+    for (const key of added) {
+      const late = new PortalError('timeout', `${key} was not connected within ${this.#paces.connectMs} ms`);
+      if (!this.#connected.has(key)) this.#expectConnected(key, this.#paces.connectMs, late);
+    }
+    this.#options.log.info({ active }, 'the relays of the pool are chosen');
+    this.#options.onChoice();
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#settled.resolve();
+    this.#options.onSettled();
+  }
+
+  /** The first choice is made of all, or of those that answered in time. */
+  #maySettle(now: number, wanted: number): boolean {
+    if (this.#settleAt === Infinity) return false;
+    const { firstMs } = this.#paces;
+    const open = this.candidates.filter(
+      ({ healthyAt, downAt }) => healthyAt === undefined && downAt === undefined,
+    );
+    const answered = this.candidates.filter(({ healthyAt }) => healthyAt !== undefined).length;
+    const isLate = now > this.#settleAt - firstMs * 0.7 && answered >= wanted;
+    return open.length === 0 || isLate || now > this.#settleAt;
+  }
+
+  /** It counts as down unless it is connected within `ms`. */
+  #expectConnected(key: string, ms: number, error: PortalError): void {
+    this.#clearTimer(key);
+    const timer = setTimeout(() => {
+      this.#timers.delete(key);
+      if (this.#connected.has(key)) return;
+      this.#note(key, error);
+      this.#decide();
+    }, ms);
+    this.#timers.set(key, timer.unref());
+  }
+
+  #clearTimer(key: string): void {
+    clearTimeout(this.#timers.get(key));
+    this.#timers.delete(key);
+  }
+}

@@ -1,0 +1,219 @@
+/** The pool: relays out of a list, of which the best few are kept; what happens when one fails, and when it comes back. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
+import type { Desired } from '../../src/config/desired.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  readAll,
+  relay,
+  service,
+  temporaryFolder,
+  visit,
+  type TestAgent,
+  type TestRelay,
+} from '../support/world.js';
+
+/** Relays that differ in nothing but their port and key. */
+async function relays(count: number): Promise<TestRelay[]> {
+  const first = await relay();
+  const others = Array.from({ length: count - 1 }, () => relay({ ca: first.ca }));
+  return [first, ...(await Promise.all(others))];
+}
+
+/** A registry in a file. */
+async function registry(
+  ...listed: TestRelay[]
+): Promise<{ file: string; write: (...all: TestRelay[]) => Promise<void> }> {
+  const file = join(await temporaryFolder(), 'registry.json');
+  const write = (...all: TestRelay[]): Promise<void> =>
+    writeFile(
+      file,
+      JSON.stringify({
+        relays: all.map(({ url, address, ca }) => ({ url, address, ca: ca.certificateFile })),
+      }),
+    );
+  await write(...listed);
+  return { file, write };
+}
+
+/** A Desired whose services are on the pool. */
+function pooled(file: string, maxActive: number, urls: RelaySpec[], ...services: ServiceSpec[]): Desired {
+  const { services: placed, ...rest } = desired(urls, ...services);
+  return {
+    ...rest,
+    candidates: { registry: file, maxActive, caFiles: {} },
+    services: placed.map((spec) => ({ ...spec, onPool: true as const })),
+  };
+}
+
+/** Quick enough for a test, with the same order of things. */
+const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { lookMs: 50 } };
+
+const http = (): Promise<{ port: number }> => httpService((_request, response) => response.end('here'));
+
+/** On which relays a service is now, and how it goes there. */
+async function places({ runner }: TestAgent): Promise<Record<string, string>> {
+  const { leases } = await runner.status();
+  return Object.fromEntries(
+    leases.map(({ relay: at, phase, error }) => [at, error ? `${phase} ${error.code}` : phase]),
+  );
+}
+
+describe('a pool with a registry', () => {
+  it('connects the best few, gives each service a URL on each, and says so', async () => {
+    const all = await relays(3);
+    const { file } = await registry(...all);
+    const { port } = await http();
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, 2, [], service('web', port)));
+    const ready = await one.event('ready');
+    const { urls } = ready.services['web']!;
+    expect(urls).toHaveLength(2);
+    for (const url of urls) {
+      const at = all.find((each) => each.port === Number(new URL(url).port))!;
+      expect((await get(at, 'web.localhost', one.ca)).text).toContain('here');
+    }
+    const status = await one.runner.status();
+    expect(status.relays.map(({ state }) => state)).toEqual(['connected', 'connected']);
+    expect(status.registry).toMatchObject({ source: file, relays: 3 });
+    // What is known of them is from the session: the key that it proved, and what it offers.
+    for (const { relay: url, address, capabilities } of status.relays) {
+      expect(address).toBe(all.find((each) => each.url === url)!.address);
+      expect(capabilities).toContain('stream');
+    }
+    expect(one.events.filter(({ event }) => event === 'applied')).toHaveLength(1);
+  });
+
+  it('replaces one that fails, leaves alone what runs, and does not hop back', async () => {
+    const [fixed, ...listed] = await relays(4);
+    const { file } = await registry(...listed);
+    const { port } = await http();
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, 1, [fixed!.spec], service('web', port)));
+    const first = await one.event('lease', ({ relay: at, phase }) => at !== fixed!.url && phase === 'ready');
+    await one.event('ready');
+    const failed = listed.find(({ url }) => url === first.relay)!;
+    const from = one.events.length;
+    await failed.close();
+    const second = await one.event(
+      'lease',
+      ({ relay: at, phase }) => at !== failed.url && phase === 'ready',
+      from,
+    );
+    await one.event('lease', ({ relay: at, phase }) => at === failed.url && phase === 'closed', from);
+    // The one of `urls` did not notice.
+    expect(
+      one.events.slice(from).filter((event) => event.event === 'lease' && event.relay === fixed!.url),
+    ).toEqual([]);
+    expect(await places(one)).toEqual({ [fixed!.url]: 'ready', [second.relay]: 'ready' });
+
+    const back = await relay({ ca: fixed!.ca, port: failed.port });
+    const { write } = { write: (await registry()).write };
+    await write(back);
+    const settled = one.events.length;
+    // It is found to be back, and nothing follows from it.
+    await expect.poll(() => back.counts().sessions, { timeout: 1_500 }).toBe(0);
+    await one.runner.status();
+    expect(one.events.slice(settled).filter(({ event }) => event === 'lease')).toEqual([]);
+  });
+
+  it('follows the list: who leaves it goes once the next is ready, and its visitors finish', async () => {
+    const [a, b] = await relays(2);
+    const { file, write } = await registry(a!);
+    const slow = await handedOver();
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, 1, [], service('web', slow.port)));
+    await one.event('ready');
+    const visitor = await visit(a!, 'web.localhost', one.ca);
+    const download = readAll(visitor);
+    const source = await slow.next();
+    source.write('begun on the old, ');
+    await write(b!);
+    await one.event('lease', ({ relay: at, phase }) => at === b!.url && phase === 'ready');
+    await one.event('lease', ({ relay: at, phase }) => at === a!.url && phase === 'draining');
+    const order = one.events.flatMap((event) =>
+      event.event === 'lease' ? [`${event.relay} ${event.phase}`] : [],
+    );
+    expect(order.indexOf(`${b!.url} ready`)).toBeLessThan(order.indexOf(`${a!.url} draining`));
+    source.end('ended there');
+    expect((await download).toString()).toBe('begun on the old, ended there');
+    await one.event('lease', ({ relay: at, phase }) => at === a!.url && phase === 'closed');
+  });
+
+  it('holds relays to the keys that the list names', async () => {
+    const [a, b] = await relays(2);
+    const file = join(await temporaryFolder(), 'registry.json');
+    const ca = a!.ca.certificateFile;
+    await writeFile(
+      file,
+      JSON.stringify({
+        relays: [
+          { url: a!.url, address: b!.address, ca },
+          { url: b!.url, address: b!.address, ca },
+        ],
+      }),
+    );
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, 2, [], service('web', (await http()).port)));
+    const ready = await one.event('ready');
+    expect(ready.services['web']!.urls).toEqual([`https://web.localhost:${b!.port}`]);
+    expect(a!.counts().sessions).toBe(0);
+  });
+
+  it('waits for relays while there are none, and says why', async () => {
+    const [a] = await relays(1);
+    const file = join(await temporaryFolder(), 'registry.json');
+    const warnings: string[] = [];
+    const one = await agent({ candidates: QUICK, warn: (message) => warnings.push(message) });
+    await one.runner.apply(pooled(file, 1, [], service('web', (await http()).port)));
+    expect(warnings).toEqual([expect.stringContaining('cannot be read (ENOENT)')]);
+    expect((await one.runner.status()).registry?.error?.code).toBe('registry_unreachable');
+    expect(one.events.some(({ event }) => event === 'ready')).toBe(false);
+    await writeFile(file, JSON.stringify({ relays: [{ url: a!.url, ca: a!.ca.certificateFile }] }));
+    await one.event('ready');
+  });
+});
+
+describe('a relay that does not offer what a service needs', () => {
+  it('is left out for that service, with the reason, and keeps nothing from being ready', async () => {
+    const [plain] = await relays(1);
+    const able = await relay({ ca: plain!.ca, ports: { tcp: 'any', udp: 'any' } });
+    const one = await agent();
+    const { port } = await http();
+    await one.runner.apply(
+      desired([plain!.spec, able.spec], service('web', port), service('game', port, { mode: 'tcp' })),
+    );
+    const ready = await one.event('ready');
+    expect(ready.services['web']!.urls).toHaveLength(2);
+    expect(ready.services['game']!.tcp).toHaveLength(1);
+    const skipped = await one.event(
+      'lease',
+      ({ service: name, phase }) => name === 'game' && phase === 'failed',
+    );
+    expect(skipped).toMatchObject({
+      relay: plain!.url,
+      error: { code: 'capability_missing', message: `${plain!.url} does not offer mode tcp` },
+    });
+    const { leases } = await one.runner.status();
+    expect(leases.filter(({ phase }) => phase === 'failed').map(({ service: name }) => name)).toEqual([
+      'game',
+    ]);
+  });
+
+  it('is chosen after those that do', async () => {
+    const [plain] = await relays(1);
+    const able = await relay({ ca: plain!.ca, ports: { tcp: 'any' } });
+    const { file } = await registry(plain!, able);
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, 1, [], service('game', (await http()).port, { mode: 'tcp' })));
+    const ready = await one.event('ready');
+    expect(ready.services['game']!.tcp).toHaveLength(1);
+    expect(Object.keys(await places(one))).toEqual([able.url]);
+  });
+});
