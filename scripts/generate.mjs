@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { renderConfigDoc } from './generate/config-doc.mjs';
 import { renderErrorsDoc } from './generate/errors-doc.mjs';
+import { renderMetricsDoc } from './generate/metrics-doc.mjs';
 import { renderSchemaTypes } from './generate/schema-types.mjs';
 
 const root = new URL('../', import.meta.url);
@@ -25,6 +26,10 @@ const documents = [
     render: async () => renderConfigDoc(schema(), (await built('config/unsupported.js')).UNSUPPORTED),
   },
   { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
+  {
+    path: 'docs/metrics.md',
+    render: async () => renderMetricsDoc((await built('relay/metrics/table.js')).METRICS),
+  },
   { path: 'docs/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
 ];
 

@@ -210,6 +210,7 @@ function addRelay(program: Command, execute: Execute): void {
       list('--trust-peer <url>', 'a peer whose key was replaced: remember the one it has now (repeatable)'),
     )
     .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
+    .option('--deny <file>', 'identities, IP addresses and ranges to keep out, one a line; followed')
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .addOption(
       duration('--drain <time>', 'how long visitors may finish once the relay is asked to stop').default(
@@ -220,7 +221,10 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       duration('--take-over <time>', 'wait this long for the address while another relay gives it up'),
     )
-    .option('--metrics <address>', 'serve Prometheus metrics here')
+    .option(
+      '--metrics <address>',
+      'serve Prometheus metrics here, over plain HTTP; a bare port is on loopback',
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged to stderr')
         .choices(['debug', 'info', 'warn', 'error'])

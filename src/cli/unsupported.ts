@@ -3,7 +3,6 @@ import { PortalError } from '../lib/errors.js';
 /** Options of the contract that this version does not do yet, by command. Whoever builds one deletes it here. */
 export const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   expose: ['--inspect'],
-  relay: ['--metrics'],
 };
 
 /** Commands of the contract that are not there yet: known, so that they are not taken for a typing error. */

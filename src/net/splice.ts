@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { Tally } from '../lib/tally.js';
 import { pour, type Pouring } from './pour.js';
 import { pourAt, type ByteRate } from './rate.js';
 
@@ -88,6 +89,8 @@ export interface SpliceOptions {
   readonly onEnd?: (result: SpliceResult) => void;
   /** Bytes of `a` that were written to `b` already. */
   readonly sentToB?: number;
+  /** Whose it is, for `closeOf`. */
+  readonly owner?: string;
   /** What both directions keep to, perhaps with other splices. */
   readonly rate?: ByteRate | undefined;
 }
@@ -101,6 +104,7 @@ class Splice {
   #open = 2;
   #end: SpliceEnd = 'ended';
   readonly #pourings: readonly (Pouring | undefined)[];
+  readonly owner: string | undefined;
   readonly startedAt: number;
   movedAt: number;
   #moved = 0;
@@ -108,13 +112,14 @@ class Splice {
   constructor(
     a: Socket,
     b: Socket,
-    { sentToB = 0, rate }: SpliceOptions,
+    { sentToB = 0, owner, rate }: SpliceOptions,
     now: number,
     onEnd: (result: SpliceResult) => void,
   ) {
     this.#a = a;
     this.#b = b;
     this.#onEnd = onEnd;
+    this.owner = owner;
     this.startedAt = now;
     this.movedAt = now;
     // What sits in the read buffer already was counted by the socket, but belongs to this splice.
@@ -187,7 +192,11 @@ class Splice {
 }
 
 export class SpliceSet {
+  /** How those ended that are over. */
+  readonly ends = new Tally<SpliceEnd>();
   readonly #splices = new Set<Splice>();
+  /** What those have moved. */
+  #endedBytes = { toA: 0, toB: 0 };
   readonly #bounds: SpliceBounds;
   #timer: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void)[] = [];
@@ -204,6 +213,9 @@ export class SpliceSet {
   add(a: Socket, b: Socket, options: SpliceOptions = {}): void {
     const splice = new Splice(a, b, options, Date.now(), (result) => {
       this.#splices.delete(splice);
+      this.ends.add(result.end);
+      this.#endedBytes.toA += result.bytesToA;
+      this.#endedBytes.toB += result.bytesToB;
       options.onEnd?.(result);
       if (this.#splices.size === 0) this.#emptied();
     });
@@ -220,6 +232,12 @@ export class SpliceSet {
       toB += splice.bytesToB;
     }
     return { toA, toB };
+  }
+
+  /** Bytes moved by all splices there ever were. */
+  get totalBytes(): { toA: number; toB: number } {
+    const { toA, toB } = this.openBytes;
+    return { toA: toA + this.#endedBytes.toA, toB: toB + this.#endedBytes.toB };
   }
 
   /** Waits until the last splice has ended, within the bounds of `drain`; then what is left is reset. */
@@ -248,6 +266,11 @@ export class SpliceSet {
       if (quiet > 2 * quietMs) splice.close('closed');
       else if (quiet > quietMs) splice.end();
     }
+  }
+
+  /** Resets every splice of `owner`. */
+  closeOf(owner: string): void {
+    for (const splice of this.#splices) if (splice.owner === owner) splice.close('closed');
   }
 
   closeAll(): void {

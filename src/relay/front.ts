@@ -262,7 +262,8 @@ export class Front {
   }
 }
 
-function listenError(error: unknown, host: string, port: number): PortalError {
+/** What kept us from listening, in words of ours. */
+export function listenError(error: unknown, host: string, port: number): PortalError {
   const code = systemCode(error) === 'EADDRINUSE' ? 'address_in_use' : 'listen_failed';
   const message = code === 'address_in_use' ? `${host}:${port} is in use` : asPortalError(error).message;
   return new PortalError(code, message, { cause: error });

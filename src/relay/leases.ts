@@ -88,6 +88,16 @@ export class LeaseRegistry {
     return this.#byPlace.size;
   }
 
+  /** How many of each kind there are, and how many of all wait for their agent. */
+  get sizes(): Readonly<Record<LeaseKind | 'away', number>> {
+    const sizes = { tls: 0, tcp: 0, udp: 0, away: 0 };
+    for (const { kind, holder } of this.#byPlace.values()) {
+      sizes[kind]++;
+      if (!holder) sizes.away++;
+    }
+    return sizes;
+  }
+
   /** The lease that visitors of `hostname` are for. */
   find(hostname: string): Lease | undefined {
     return this.#byPlace.get(hostname);
@@ -192,6 +202,16 @@ export class LeaseRegistry {
     this.#options.log.info({ hostname, reason }, 'lease revoked');
     this.#remove(lease);
     holder?.revoked(lease, reason);
+  }
+
+  /** Those that have leases. */
+  get identities(): Set<string> {
+    return new Set([...this.#byPlace.values()].map(({ address }) => address));
+  }
+
+  /** Ends every lease of an identity, those that wait for its agent included. Their names stay reserved. */
+  removeOf(identity: string): void {
+    for (const lease of this.#byPlace.values()) if (lease.address === identity) this.#remove(lease);
   }
 
   /** Gives up the public ports of all leases; visitors who are connected stay. */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { PortalError } from '../lib/errors.js';
+import { Tally } from '../lib/tally.js';
 import { ByteRate } from '../net/rate.js';
 import { networkOf } from '../net/cidr.js';
 import type { LimitName, RelayLimits } from './limits.js';
@@ -8,18 +9,7 @@ import { plainAddress } from './names.js';
 /** What an identity or an address has of a relay, and what was refused because it is too much. */
 
 /** How often each limit refused somebody. */
-export class Refusals {
-  readonly #counts = new Map<LimitName, number>();
-
-  add(limit: LimitName, count = 1): void {
-    this.#counts.set(limit, (this.#counts.get(limit) ?? 0) + count);
-  }
-
-  /** Those that happened. */
-  counts(): Partial<Record<LimitName, number>> {
-    return Object.fromEntries(this.#counts);
-  }
-}
+export type Refusals = Tally<LimitName>;
 
 /** How many of something each has; nobody has more than `max`, 0 being no bound. */
 class Shares {
@@ -57,7 +47,7 @@ export interface QuotaSession {
 const RETRY_MS = 30_000;
 
 export class Quotas {
-  readonly refusals = new Refusals();
+  readonly refusals: Refusals = new Tally();
   readonly #limits: RelayLimits;
   readonly #connections: Shares;
   readonly #channels: Shares;

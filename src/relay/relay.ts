@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
@@ -8,6 +9,7 @@ import { resetSocket } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
+import { Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
 import { describeRelay } from './descriptor.js';
 import { Front, type TakeOver } from './front.js';
 import { DomainWatch } from './domain-watch.js';
@@ -23,8 +25,10 @@ import { Sessions, type TurnedAway } from './sessions.js';
 import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts, type PortRange } from './ports.js';
 import { Reservations } from './reservations.js';
+import { readStats } from './stats.js';
 import { openStore } from './store.js';
 import { TicketBook } from './tickets.js';
+import { Tallies } from './tallies.js';
 import { VisitorGate } from './visitors.js';
 
 export interface RelayOptions {
@@ -57,6 +61,10 @@ export interface RelayOptions {
   readonly trustPeers?: readonly string[];
   /** Bounds that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
+  /** Whom the operator does not want here. */
+  readonly deny?: DenyList;
+  /** Hears how many seconds each visitor waited for a data connection. */
+  readonly onVisitorWaited?: (seconds: number) => void;
 }
 
 export type { RelayLimits } from './limits.js';
@@ -89,6 +97,8 @@ export interface RelayCounts {
   readonly refused: Partial<Record<LimitName, number>>;
 }
 
+export type RelayStats = RelayCounts & ReturnType<typeof readStats>;
+
 export interface Relay {
   readonly url: string;
   readonly domain: string;
@@ -99,6 +109,10 @@ export interface Relay {
   readonly address: string;
   readonly descriptor: SignedDescriptor;
   counts(): RelayCounts;
+  /** Everything that metrics tell, read now. */
+  stats(): RelayStats;
+  /** From now on these are denied, in place of those before: who is here is sent away, visitors and leases included. */
+  deny(list: DenyList): void;
   /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
   serveCertificate(pair: KeyPair): void;
   /**
@@ -124,15 +138,20 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const limits: RelayLimits = { ...LIMITS, ...options.limits };
   const store = await openStore(options.store);
   const quotas = new Quotas(limits);
-  const gate = new VisitorGate(limits, quotas);
+  const denied = new Denied();
+  denied.set(options.deny ?? NOBODY);
+  const admits = (socket: Socket): boolean =>
+    denied.admits(socket.remoteAddress) && quotas.connection(socket, socket.remoteAddress);
+  const tallies = new Tallies(options.onVisitorWaited);
+  const gate = new VisitorGate(limits, quotas, tallies);
   const tickets = new TicketBook(limits.ticketMs);
-  const datagrams = new Datagrams(limits, log);
+  const datagrams = new Datagrams(limits, log, (address) => denied.admits(address));
   const ports = new PublicPorts({
     ranges: options.ports ?? {},
     listen: {
       tcp: (lease, at) =>
         listenTcp(options.host, at, (socket) => {
-          if (quotas.connection(socket, socket.remoteAddress)) gate.admitToPort(lease, socket);
+          if (admits(socket)) gate.admitToPort(lease, socket);
           else resetSocket(socket);
         }),
       udp: (lease, at) => datagrams.openPort(options.host, at, lease),
@@ -183,14 +202,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     firstBytesMs: limits.firstBytesMs,
     maxUnroutedConnections: limits.maxUnroutedConnections,
     maxUnroutedBytes: limits.maxUnroutedBytes,
-    admits: (socket) => quotas.connection(socket, socket.remoteAddress),
+    admits,
     evicted: (limit) => quotas.refusals.add(limit),
     // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
     isOwn: (serverName) => serverName === undefined || serverName === domain,
     routes: {
       visitor(hello, socket, head) {
         const lease = leases.find(hello.serverName);
-        if (!lease) return false;
+        if (!lease) {
+          tallies.visitorsUnserved.add('unknown_name');
+          return false;
+        }
         gate.admit(lease, socket, hello, head);
         return true;
       },
@@ -278,7 +300,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     capabilities,
     carriers: CARRIERS,
     leases,
+    denied,
     quotas,
+    tallies,
     tickets,
     gate,
     datagrams,
@@ -297,6 +321,38 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }, STORE_UPKEEP_MS).unref();
   const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
   log.info({ url, address: identity.address }, 'relay listening');
+
+  const counts = (): RelayCounts => ({
+    sessions: sessions.size,
+    handshakes: sessions.handshakes,
+    mostHandshakes: sessions.mostHandshakes,
+    leases: leases.size,
+    unrouted: front.unrouted,
+    visitors: gate.size,
+    waiting: gate.waiting,
+    tickets: tickets.size,
+    flows: datagrams.flows,
+    hops: hops.size,
+    hopBytes: hops.bytes,
+    hopTickets: hops.tickets,
+    peers: peers.size,
+    knownPeers: peers.descriptors().length,
+    dropped: datagrams.drops.counts(),
+    refused: quotas.refusals.counts(),
+  });
+
+  function deny(list: DenyList): void {
+    denied.set(list);
+    for (const session of sessions) {
+      const unwanted = denied.hasIdentity(session.address) || denied.hasAddress(session.remoteAddress);
+      if (unwanted) session.refuse(identityDenied());
+    }
+    for (const holder of leases.identities) {
+      if (!denied.hasIdentity(holder)) continue;
+      leases.removeOf(holder);
+      gate.closeOf(holder);
+    }
+  }
 
   let closing: Promise<void> | undefined;
   async function close(drainMs: number): Promise<void> {
@@ -317,24 +373,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     get descriptor() {
       return describe();
     },
-    counts: () => ({
-      sessions: sessions.size,
-      handshakes: sessions.handshakes,
-      mostHandshakes: sessions.mostHandshakes,
-      leases: leases.size,
-      unrouted: front.unrouted,
-      visitors: gate.size,
-      waiting: gate.waiting,
-      tickets: tickets.size,
-      flows: datagrams.flows,
-      hops: hops.size,
-      hopBytes: hops.bytes,
-      hopTickets: hops.tickets,
-      peers: peers.size,
-      knownPeers: peers.descriptors().length,
-      dropped: datagrams.drops.counts(),
-      refused: quotas.refusals.counts(),
-    }),
+    counts,
+    stats: () => ({ ...counts(), ...readStats({ leases, gate, datagrams, store, tallies, denied }) }),
+    deny,
     serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.

@@ -14,9 +14,11 @@ import { proveRelay } from '../protocol/relay-proof.js';
 import { DataPool } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
+import type { Denied } from './denied.js';
 import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder, LeaseRegistry } from './leases.js';
 import type { Quotas } from './quotas.js';
+import type { Tallies } from './tallies.js';
 import type { TicketBook } from './tickets.js';
 import type { VisitorGate } from './visitors.js';
 
@@ -39,7 +41,9 @@ export interface SessionContext {
   readonly handshakeMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
+  readonly denied: Denied;
   readonly quotas: Quotas;
+  readonly tallies: Tallies;
   readonly tickets: TicketBook;
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
@@ -63,6 +67,8 @@ const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as
 export class Session implements LeaseHolder {
   readonly id = randomUUID();
   address = '';
+  /** IP address of its agent, as the relay sees it. */
+  readonly remoteAddress: string | undefined;
   instance = '';
   readonly #ws: WebSocket;
   readonly #socket: TLSSocket;
@@ -87,7 +93,8 @@ export class Session implements LeaseHolder {
     this.#ws = ws;
     this.#socket = socket;
     this.#context = context;
-    this.#log = context.log.child({ session: this.id, remote: socket.remoteAddress ?? '' });
+    this.remoteAddress = socket.remoteAddress;
+    this.#log = context.log.child({ session: this.id, remote: this.remoteAddress ?? '' });
     this.#pool = new DataPool({
       tickets: context.tickets,
       gate: context.gate,
@@ -145,6 +152,11 @@ export class Session implements LeaseHolder {
     if (this.open) this.#send({ type: 'goaway', reason, reconnectAfterMs });
     this.#ws.close(CLOSE.goingAway, 'shutting_down');
     this.#closed();
+  }
+
+  /** Ends the channel because of `error`, which its agent hears. */
+  refuse(error: PortalError): void {
+    if (!this.closed) this.#fail(error);
   }
 
   terminate(): void {
@@ -210,10 +222,12 @@ export class Session implements LeaseHolder {
     // One spelling: leases and reservations compare it.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
+    this.#context.denied.check(this.address);
     this.#context.quotas.openSession(this);
     this.#state = { name: 'open' };
     this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
+    this.#context.tallies.sessionsOpened++;
     const { domain, publicPort, datagramPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
     this.#send({
       type: 'welcome',
@@ -243,6 +257,7 @@ export class Session implements LeaseHolder {
       if (message.type === 'lease.open' && message.mode !== 'udp') this.#pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
+      this.#context.tallies.requestsFailed.add(failure.code);
       if (!isOnWire(failure)) this.#log.error({ err: error }, 'a request failed');
       this.#send({ type: 'error', id: message.id, ...wireError(failure) });
     } finally {
@@ -301,6 +316,7 @@ export class Session implements LeaseHolder {
 
   #fail(error: PortalError): void {
     this.#log.info({ code: error.code, reason: error.message }, 'control channel refused');
+    this.#context.tallies.channelsFailed.add(error.code);
     const wire = wireError(error);
     const { code } = wire;
     this.#send({ type: 'error', ...wire });

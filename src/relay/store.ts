@@ -5,6 +5,8 @@ import { makePrivateFolder } from '../lib/private-file.js';
 
 /** What a relay remembers across restarts: which identity a name is reserved for, and its port. Owns the database. */
 export interface Store {
+  /** How many writes have failed. */
+  readonly failures: number;
   /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
   reservation(name: string): Reservation | undefined;
   /** Names reserved for `address` and last used after `since` (ms since the epoch). */
@@ -57,6 +59,7 @@ export async function openStore(where: { file: string } | 'memory'): Promise<Sto
 }
 
 class SqliteStore implements Store {
+  failures = 0;
   readonly #db;
   readonly #select;
   readonly #count;
@@ -163,6 +166,7 @@ class SqliteStore implements Store {
         run();
         this.#waiters.push({ resolve, reject });
       } catch (error) {
+        this.failures++;
         reject(writeFailed(error));
       }
     });
@@ -185,6 +189,7 @@ class SqliteStore implements Store {
     } catch (error) {
       // SQLite may have rolled back by itself already (https://www.sqlite.org/lang_transaction.html).
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      this.failures += waiters.length;
       for (const { reject } of waiters) reject(writeFailed(error));
       return;
     }

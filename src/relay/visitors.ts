@@ -6,6 +6,7 @@ import type { Lease } from './leases.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
+import type { Tallies, UnservedReason } from './tallies.js';
 
 export interface VisitorBounds {
   readonly maxWaitingVisitors: number;
@@ -29,13 +30,13 @@ export class Visitor {
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
-  #onLeft: (() => void) | undefined;
+  #onLeft: ((why: 'joined' | UnservedReason) => void) | undefined;
   readonly arrivedAt = performance.now();
-  readonly #gone = (): void => this.giveUp();
+  readonly #gone = (): void => this.giveUp('left');
   readonly #more = (chunk: Buffer): void => {
     this.#said.push(chunk);
     this.#saidWaitingBytes += chunk.length;
-    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp();
+    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('said_too_much');
   };
 
   constructor(
@@ -53,36 +54,37 @@ export class Visitor {
     this.#said = head ? [head] : [];
   }
 
-  /** Waits in the lease's line, for at most `ms`; `onLeft` hears, once, that it no longer does. */
-  wait(ms: number, onLeft: () => void): void {
+  /** Waits in the lease's line, for at most `ms`; `onLeft` hears, once, why it no longer does. */
+  wait(ms: number, onLeft: (why: 'joined' | UnservedReason) => void): void {
     this.#onLeft = onLeft;
     this.lease.waiting.add(this);
-    this.#timer = setTimeout(this.#gone, ms);
+    this.#timer = setTimeout(() => this.giveUp('waited'), ms);
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
     this.#socket.on('data', this.#more).once('end', this.#gone).once('close', this.#gone);
     this.#socket.resume();
   }
 
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
-  giveUp(): void {
-    this.#leaveLine();
+  giveUp(why: UnservedReason): void {
+    this.#leaveLine(why);
     turnAway(this.lease, this.#socket);
   }
 
   /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
   join(data: Socket, splices: SpliceSet): void {
-    this.#leaveLine();
+    this.#leaveLine('joined');
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
-    splices.add(this.#socket, data, { sentToB: head.length - START.length, rate: this.lease.rate });
+    const { address: owner, rate } = this.lease;
+    splices.add(this.#socket, data, { sentToB: head.length - START.length, owner, rate });
   }
 
-  #leaveLine(): void {
+  #leaveLine(why: 'joined' | UnservedReason): void {
     clearTimeout(this.#timer);
     this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
     this.#socket.pause();
     this.lease.waiting.delete(this);
-    this.#onLeft?.();
+    this.#onLeft?.(why);
     this.#onLeft = undefined;
   }
 }
@@ -124,7 +126,8 @@ export class WaitingLine {
 
   /** Sends everyone away. */
   clear(): void {
-    for (const visitors of this.#byCarrier.values()) for (const visitor of visitors) visitor.giveUp();
+    for (const visitors of this.#byCarrier.values())
+      for (const visitor of visitors) visitor.giveUp('lease_ended');
   }
 }
 
@@ -138,13 +141,15 @@ function turnAway(lease: Lease, socket: Socket): void {
 export class VisitorGate {
   readonly #bounds: VisitorBounds;
   readonly #quotas: Quotas;
+  readonly #tallies: Tallies;
   readonly #tls: SpliceSet;
   /** On a port of its own a visitor may wait for the other side as long as its protocol likes. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
 
-  constructor(bounds: VisitorBounds, quotas: Quotas) {
+  constructor(bounds: VisitorBounds, quotas: Quotas, tallies: Tallies) {
     this.#bounds = bounds;
+    this.#tallies = tallies;
     this.#quotas = quotas;
     const splices = {
       idleMs: bounds.visitorIdleMs,
@@ -160,9 +165,20 @@ export class VisitorGate {
     return this.#tls.size + this.#tcp.size;
   }
 
+  /** What visitors of each kind of lease have, and had. */
+  get splices(): { readonly tls: SpliceSet; readonly tcp: SpliceSet } {
+    return { tls: this.#tls, tcp: this.#tcp };
+  }
+
   /** Visitors in line. */
   get waiting(): number {
     return this.#waiting;
+  }
+
+  /** Cuts off every visitor of an identity's leases. */
+  closeOf(identity: string): void {
+    this.#tls.closeOf(identity);
+    this.#tcp.closeOf(identity);
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -198,7 +214,11 @@ export class VisitorGate {
     }
     if (!this.#quotas.visitor(lease.address, socket)) return turnAway(lease, socket);
     this.#waiting++;
-    visitor.wait(this.#bounds.visitorWaitMs, () => void this.#waiting--);
+    visitor.wait(this.#bounds.visitorWaitMs, (why) => {
+      this.#waiting--;
+      if (why === 'joined') this.#tallies.served(lease.kind, performance.now() - visitor.arrivedAt);
+      else this.#tallies.visitorsUnserved.add(why);
+    });
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);
   }

@@ -20,6 +20,7 @@ export const PROGRAMS = {
   pebble: 'pebble',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
+  'systemd-analyze': 'systemd',
   tc: 'iproute2',
 } as const;
 

@@ -4,15 +4,20 @@ import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
 import { asPortalError, systemCode } from '../../lib/errors.js';
+import type { DenyList } from '../../relay/denied.js';
+import type { RelayMetrics } from '../../relay/metrics/metrics.js';
+import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import type { PortRange } from '../../relay/ports.js';
-import { startRelay, type RelayOptions } from '../../relay/relay.js';
+import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
+import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
+import { followDenyList } from '../relay-deny.js';
 import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { refuseUnsupported } from '../unsupported.js';
@@ -29,7 +34,10 @@ interface Options extends CertificateOptions {
   readonly peer?: readonly string[];
   readonly peerCa?: string;
   readonly trustPeer?: readonly string[];
+  readonly deny?: string;
   readonly dataDir?: string;
+  /** As typed. */
+  readonly metrics?: string;
   /** Milliseconds, both. */
   readonly drain: number;
   readonly takeOver?: number;
@@ -48,9 +56,21 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
+  const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
+  let relay: Relay | undefined;
+  let deny: DenyList | undefined;
+  const unfollow =
+    options.deny === undefined
+      ? undefined
+      : await followDenyList(
+          resolve(context.cwd, options.deny),
+          (list) => (relay ? relay.deny(list) : (deny = list)),
+          log,
+        );
   const interrupts = listenForInterrupts();
   try {
-    const relay = await startRelay({
+    const metrics = metricsAt && (await metricsOf());
+    relay = await startRelay({
       domain: options.domain,
       host,
       port,
@@ -68,16 +88,25 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       },
       limits,
       ...peers,
+      ...(deny && { deny }),
+      ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
       log,
     });
+    // It may have changed while the relay was starting.
+    if (deny) relay.deny(deny);
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
       log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
-    tellListening(context, { url: relay.url, domain: relay.domain, ca: certificate.caFile });
+    metrics?.watch(relay);
+    const server = metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, log }));
+    const { url, domain } = relay;
+    tellListening(context, { url, domain, ca: certificate.caFile, metrics: server?.url });
     // A reader that leaves, after the first line say, ends its reading and not the relay.
     await stopAsked(interrupts.signal);
+    // The address is the successor's, as all the others are.
+    server?.close();
     await relay.close({ drainMs: options.drain });
     return 0;
   } catch (error) {
@@ -85,6 +114,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (interrupts.signal.aborted && asPortalError(error).code === 'aborted') return 0;
     throw error;
   } finally {
+    unfollow?.();
     certificate.close();
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
@@ -125,18 +155,38 @@ async function readCa(file: string): Promise<string> {
   }
 }
 
+async function metricsOf(): Promise<RelayMetrics> {
+  const { createMetrics } = await import('../../relay/metrics/metrics.js');
+  return createMetrics({ version: packageVersion(), node: process.version });
+}
+
+async function listenForMetrics(relay: Relay, options: MetricsServerOptions): Promise<MetricsServer> {
+  const { serveMetrics } = await import('../../relay/metrics/server.js');
+  try {
+    return await serveMetrics(options);
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
+}
+
 interface Listening {
   readonly url: string;
   readonly domain: string;
   readonly ca: string | undefined;
+  readonly metrics: string | undefined;
 }
 
-function tellListening(context: Context, { url, domain, ca }: Listening): void {
-  if (context.json) return printEvent(context, 'listening', { url, domain, ...(ca !== undefined && { ca }) });
+function tellListening(context: Context, { url, domain, ca, metrics }: Listening): void {
+  if (context.json) {
+    const more = { ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
+    return printEvent(context, 'listening', { url, domain, ...more });
+  }
   context.stdout.line(url);
   // Elsewhere stderr is the log's, and each line of it JSON.
   if (!context.stderr.isTTY) return;
   context.stderr.line(`names below ${domain} are given out here; Ctrl-C stops`);
+  if (metrics !== undefined) context.stderr.line(`metrics at ${metrics}`);
   if (ca === undefined) return;
   context.stderr.line(
     `certificate of the local CA ${ca}; agents elsewhere name it: relays: { urls: [{ url, ca }] }`,

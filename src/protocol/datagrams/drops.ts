@@ -1,3 +1,5 @@
+import { Tally } from '../../lib/tally.js';
+
 /**
  * Why a datagram went no further. UDP may lose anything; what Portal itself drops is counted by reason, so that
  * nothing is lost silently.
@@ -25,19 +27,4 @@ export type DropReason =
   | 'replayed'
   | 'old';
 
-export class Drops {
-  readonly #counts = new Map<DropReason, number>();
-
-  add(reason: DropReason, count = 1): void {
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + count);
-  }
-
-  get(reason: DropReason): number {
-    return this.#counts.get(reason) ?? 0;
-  }
-
-  /** Those that happened. */
-  counts(): Partial<Record<DropReason, number>> {
-    return Object.fromEntries(this.#counts);
-  }
-}
+export class Drops extends Tally<DropReason> {}

@@ -22,14 +22,17 @@ export interface DatagramBounds {
 /** The datagrams of a relay: its UDP port for agents, the tickets for the other carrier, the flows of its leases. */
 export class Datagrams {
   readonly drops = new Drops();
+  readonly passed = { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 };
   readonly #bounds: DatagramBounds;
   readonly #log: Logger;
+  readonly #admits: (address: string) => boolean;
   readonly #tickets = new Map<string, { link: DatagramLink; expiresAt: number }>();
   readonly #flows = new Set<LeaseFlows>();
   #hub: DatagramHub | undefined;
 
-  constructor(bounds: DatagramBounds, log: Logger) {
+  constructor(bounds: DatagramBounds, log: Logger, admits: (address: string) => boolean) {
     this.#bounds = bounds;
+    this.#admits = admits;
     this.#log = log;
   }
 
@@ -70,6 +73,8 @@ export class Datagrams {
       flowIdleMs,
       maxFlows: maxFlowsPerLease,
       drops: this.drops,
+      admits: this.#admits,
+      passed: this.passed,
       rate: lease.rate,
     });
     this.#flows.add(flows);

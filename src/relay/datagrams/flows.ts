@@ -41,6 +41,14 @@ export class Flow {
   }
 }
 
+/** Datagrams that were passed on, to the link at least. */
+export interface PassedDatagrams {
+  toAgent: number;
+  toAgentBytes: number;
+  toVisitor: number;
+  toVisitorBytes: number;
+}
+
 export interface LeaseFlowsOptions {
   /** The lease's id. */
   readonly lease: string;
@@ -53,6 +61,10 @@ export interface LeaseFlowsOptions {
   readonly maxFlows: number;
   /** The relay's own count; the lease's is `drops`. */
   readonly drops: Drops;
+  /** Whether a visitor from there is wanted. */
+  readonly admits: (address: string) => boolean;
+  /** The relay's own count of what went on. */
+  readonly passed: PassedDatagrams;
   /** What all visitors of the identity share; datagrams beyond it are dropped. */
   readonly rate: ByteRate | undefined;
 }
@@ -93,7 +105,7 @@ export class LeaseFlows {
 
   /** To the visitor. */
   answer(flow: Flow, payload: Buffer): void {
-    const { socket, drops, rate } = this.#options;
+    const { socket, drops, passed, rate } = this.#options;
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
@@ -102,7 +114,9 @@ export class LeaseFlows {
       this.#answered.add(flow);
     }
     // The payload is a view of a packet that nobody writes to again.
-    if (!socket.send(payload, flow.port, flow.address)) drops.add('busy');
+    if (!socket.send(payload, flow.port, flow.address)) return drops.add('busy');
+    passed.toVisitor++;
+    passed.toVisitorBytes += payload.length;
   }
 
   /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
@@ -128,20 +142,24 @@ export class LeaseFlows {
   #receive(payload: Buffer, from: RemoteInfo): void {
     const link = this.#options.link();
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
-    const { drops, rate } = this.#options;
+    const { drops, passed, rate } = this.#options;
     if (!link) return drops.add('away');
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     const latest = this.#latest;
     const flow = latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
+    if (!flow) return drops.add('refused');
     this.#latest = flow;
     this.#used(flow);
+    passed.toAgent++;
+    passed.toAgentBytes += payload.length;
     link.deliver(flow, payload);
   }
 
-  #flowOf({ address, port }: RemoteInfo): Flow {
+  #flowOf({ address, port }: RemoteInfo): Flow | undefined {
     const key = `${port} ${address}`;
     const present = this.#byVisitor.get(key);
     if (present) return present;
+    if (!this.#options.admits(address)) return undefined;
     if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
     const flow = new Flow(this, this.#options.lease, address, port, Date.now());
     this.#byVisitor.set(key, flow);

@@ -1,0 +1,17 @@
+/** How often each of a few things happened. */
+export class Tally<K extends string> {
+  readonly #counts = new Map<K, number>();
+
+  add(what: K, count = 1): void {
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + count);
+  }
+
+  get(what: K): number {
+    return this.#counts.get(what) ?? 0;
+  }
+
+  /** Those that happened. */
+  counts(): Partial<Record<K, number>> {
+    return Object.fromEntries(this.#counts) as Partial<Record<K, number>>;
+  }
+}

@@ -1,0 +1,83 @@
+import { PortalError } from '../lib/errors.js';
+import { Tally } from '../lib/tally.js';
+import { AddressSet, rangeProblem } from '../net/cidr.js';
+import { plainAddress } from './names.js';
+
+/** Whom the operator of a relay does not want there. */
+export interface DenyList {
+  /** Identities, in lower case. */
+  readonly identities: ReadonlySet<string>;
+  readonly addresses: AddressSet;
+}
+
+export const NOBODY: DenyList = { identities: new Set(), addresses: new AddressSet([]) };
+
+const IDENTITY = /^0x[0-9a-f]{40}$/i;
+
+/**
+ * A list as a file holds it: an identity, an IP address or a range on each line, `#` begins a comment. Throws `usage`
+ * with every line that is none.
+ */
+export function readDenyList(text: string): DenyList {
+  const identities = new Set<string>();
+  const ranges: string[] = [];
+  const problems: string[] = [];
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const entry = line.replace(/#.*/, '').trim();
+    if (entry === '') continue;
+    if (IDENTITY.test(entry)) {
+      identities.add(entry.toLowerCase());
+      continue;
+    }
+    const problem = rangeProblem(entry);
+    if (problem === undefined) ranges.push(entry);
+    else problems.push(`line ${index + 1}: "${entry}" ${problem}`);
+  }
+  if (problems.length > 0)
+    throw new PortalError('usage', problems.join('; '), {
+      hint: 'Each line is an identity (0x and 40 hex digits), an IP address or a range such as 192.0.2.0/24.',
+    });
+  return { identities, addresses: new AddressSet(ranges) };
+}
+
+const RETRY_MS = 30_000;
+
+/** Owns the list that counts now, and how often it did. */
+export class Denied {
+  readonly counts = new Tally<'identity' | 'address'>();
+  #list = NOBODY;
+
+  set(list: DenyList): void {
+    this.#list = list;
+  }
+
+  hasIdentity(address: string): boolean {
+    return this.#list.identities.has(address.toLowerCase());
+  }
+
+  hasAddress(address: string | undefined): boolean {
+    return this.#list.addresses.has(plainAddress(address));
+  }
+
+  /** Whether a connection from `address` may stay. */
+  admits(address: string | undefined): boolean {
+    if (!this.hasAddress(address)) return true;
+    this.counts.add('address');
+    return false;
+  }
+
+  /** Throws `unauthorized` for an identity that is not wanted. */
+  check(identity: string): void {
+    if (!this.hasIdentity(identity)) return;
+    this.counts.add('identity');
+    throw identityDenied();
+  }
+}
+
+export function identityDenied(): PortalError {
+  return new PortalError(
+    'unauthorized',
+    'the operator of this relay denies this identity; ask them, or use another relay',
+    { retryAfterMs: RETRY_MS },
+  );
+}

@@ -1,0 +1,78 @@
+import type { Counter, Gauge } from 'prom-client';
+import type { Relay } from '../relay.js';
+import { METRICS, VISITOR_WAIT, type Metric, type Sample } from './table.js';
+
+/** Who is what: for `portal_relay_build_info`. */
+export interface BuildInfo {
+  readonly version: string;
+  readonly node: string;
+}
+
+export interface RelayMetrics {
+  /** For the relay's option of the same name. */
+  readonly onVisitorWaited: (seconds: number) => void;
+  /** Whose metrics they are; before that there are those of the process alone. */
+  watch(relay: Pick<Relay, 'stats'>): void;
+  /** All of them, as Prometheus reads them. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+/**
+ * The metrics of one relay. Gauges and counters are read when somebody asks, off what the relay counts anyway; only the
+ * histogram hears of each visitor.
+ */
+export async function createMetrics(build: BuildInfo): Promise<RelayMetrics> {
+  // Loaded here: a relay without metrics does not pay for it.
+  const client = await import('prom-client');
+  const registry = new client.Registry();
+  client.collectDefaultMetrics({ register: registry });
+  let relay: Pick<Relay, 'stats'> | undefined;
+  // One reading a scrape: its figures belong together.
+  let stats: ReturnType<Relay['stats']> | undefined;
+  for (const metric of METRICS) if (metric.type !== 'histogram') add(metric);
+  const waits = new client.Histogram({
+    name: VISITOR_WAIT.name,
+    help: VISITOR_WAIT.help,
+    buckets: [...VISITOR_WAIT.buckets],
+    registers: [registry],
+  });
+
+  function add({ name, type, help, labels = {}, read }: Metric): void {
+    const labelNames = Object.keys(labels);
+    const samples = (): readonly Sample[] => {
+      if (!read) return [{ labels: { ...build }, value: 1 }];
+      if (!stats) return [];
+      const value = read(stats);
+      return typeof value === 'number' ? [{ labels: {}, value }] : value;
+    };
+    const common = { name, help, labelNames, registers: [] };
+    const gauge = (): Gauge =>
+      new client.Gauge({
+        ...common,
+        collect() {
+          this.reset();
+          for (const sample of samples()) this.set(sample.labels, sample.value);
+        },
+      });
+    const counter = (): Counter =>
+      new client.Counter({
+        ...common,
+        collect() {
+          this.reset();
+          for (const sample of samples()) this.inc(sample.labels, sample.value);
+        },
+      });
+    registry.registerMetric(type === 'gauge' ? gauge() : counter());
+  }
+
+  return {
+    onVisitorWaited: (seconds) => waits.observe(seconds),
+    watch: (watched) => (relay = watched),
+    text: () => {
+      stats = relay?.stats();
+      return registry.metrics();
+    },
+    contentType: registry.contentType,
+  };
+}

@@ -1,0 +1,74 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { asPortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { listenError } from '../front.js';
+import type { RelayMetrics } from './metrics.js';
+
+/** The operator's own address: metrics, and whether the relay is there. Plain HTTP, for one who may see all of it. */
+
+export interface MetricsServer {
+  readonly url: string;
+  close(): void;
+}
+
+export interface MetricsServerOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  readonly metrics: RelayMetrics;
+  readonly log: Logger;
+}
+
+const BOUND_MS = 5_000;
+
+export async function serveMetrics({
+  host,
+  port,
+  metrics,
+  log,
+}: MetricsServerOptions): Promise<MetricsServer> {
+  const answer = async (path: string, response: ServerResponse): Promise<void> => {
+    if (path === '/metrics') return send(response, 200, metrics.contentType, await metrics.text());
+    if (path === '/healthz') return send(response, 200, 'text/plain; charset=utf-8', 'ok\n');
+    return send(response, 404, 'text/plain; charset=utf-8', 'metrics are at /metrics\n');
+  };
+  const server = createServer(
+    { requestTimeout: BOUND_MS, headersTimeout: BOUND_MS, connectionsCheckingInterval: 1_000 },
+    (request, response) => {
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.writeHead(405, { allow: 'GET, HEAD' }).end();
+        return;
+      }
+      answer((request.url ?? '/').split('?', 1)[0]!, response).catch((error: unknown) => {
+        log.error({ err: asPortalError(error) }, 'metrics could not be read');
+        response.writeHead(500).end();
+      });
+    },
+  );
+  server.maxConnections = 64;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, host, port)));
+    server.listen({ host, port }, resolve);
+  });
+  server.on('error', () => undefined);
+  const address = server.address() as AddressInfo;
+  const name = address.address.includes(':') ? `[${address.address}]` : address.address;
+  return {
+    url: `http://${name}:${address.port}/metrics`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response
+    .writeHead(status, {
+      'content-type': type,
+      'content-length': Buffer.byteLength(body),
+      'cache-control': 'no-store',
+    })
+    .end(body);
+}

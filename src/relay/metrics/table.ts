@@ -1,0 +1,224 @@
+import type { RelayStats } from '../relay.js';
+
+/**
+ * Every metric of a relay: the exporter and docs/metrics.md are made of this table. A label has few values, all of them
+ * Portal's own words: names, addresses and identities of tenants or visitors are never one.
+ */
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface Metric {
+  readonly name: string;
+  readonly type: 'gauge' | 'counter' | 'histogram';
+  readonly help: string;
+  /** Its labels, and what each says. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Upper bounds, of a histogram. */
+  readonly buckets?: readonly number[];
+  /** Its value, or one for each combination of labels; absent for a histogram, which is told of each event. */
+  readonly read?: (stats: RelayStats) => number | readonly Sample[];
+}
+
+const KIND = { kind: 'of the lease: `tls` (modes stream and http), `tcp` or `udp`' } as const;
+const TLS_OR_TCP = { kind: 'of the lease: `tls` (modes stream and http) or `tcp`' } as const;
+const CODE = { code: 'an [error code](errors.md)' } as const;
+const TOWARDS = { to: '`agent` or `visitor`' } as const;
+
+/** One sample for each entry. */
+function by(label: string, counts: Readonly<Record<string, number | undefined>>): Sample[] {
+  return Object.entries(counts).map(([key, value = 0]) => ({ labels: { [label]: key }, value }));
+}
+
+export const VISITOR_WAIT = {
+  name: 'portal_relay_visitor_wait_seconds',
+  type: 'histogram',
+  help: 'How long visitors waited for a data connection, those who got one.',
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+} as const satisfies Metric;
+
+export const METRICS: readonly Metric[] = [
+  {
+    name: 'portal_relay_sessions',
+    type: 'gauge',
+    help: 'Control channels that are open, those that have not proven an identity included.',
+    read: ({ sessions }) => sessions,
+  },
+  {
+    name: 'portal_relay_handshakes',
+    type: 'gauge',
+    help: 'Control channels that have not proven an identity yet.',
+    read: ({ handshakes }) => handshakes,
+  },
+  {
+    name: 'portal_relay_sessions_opened_total',
+    type: 'counter',
+    help: 'Sessions whose identity was proven.',
+    read: ({ sessionsOpened }) => sessionsOpened,
+  },
+  {
+    name: 'portal_relay_channels_failed_total',
+    type: 'counter',
+    help: 'Control channels that the relay ended with an error, during the handshake or after it.',
+    labels: CODE,
+    read: ({ channelsFailed }) => by('code', channelsFailed),
+  },
+  {
+    name: 'portal_relay_requests_failed_total',
+    type: 'counter',
+    help: 'Requests of agents (a lease to open, say) that were answered with an error.',
+    labels: CODE,
+    read: ({ requestsFailed }) => by('code', requestsFailed),
+  },
+  {
+    name: 'portal_relay_refused_total',
+    type: 'counter',
+    help: 'What was refused because it was beyond a limit.',
+    labels: { limit: 'its [name](cli.md#portal-relay)' },
+    read: ({ refused }) => by('limit', refused),
+  },
+  {
+    name: 'portal_relay_denied_total',
+    type: 'counter',
+    help: 'What the list of `--deny` kept out.',
+    labels: { what: '`address` (a connection) or `identity` (a handshake)' },
+    read: ({ denied }) => by('what', denied),
+  },
+  {
+    name: 'portal_relay_leases',
+    type: 'gauge',
+    help: 'Leases, those whose agent is away included.',
+    labels: KIND,
+    read: ({ leasesByKind }) => by('kind', leasesByKind),
+  },
+  {
+    name: 'portal_relay_leases_away',
+    type: 'gauge',
+    help: 'Leases whose agent is away, and has its grace to come back.',
+    read: ({ leasesAway }) => leasesAway,
+  },
+  {
+    name: 'portal_relay_connections_unrouted',
+    type: 'gauge',
+    help: 'Connections to the public port that have not said yet what they are.',
+    read: ({ unrouted }) => unrouted,
+  },
+  {
+    name: 'portal_relay_tickets',
+    type: 'gauge',
+    help: 'Data connections that agents were asked for and have not opened yet.',
+    read: ({ tickets }) => tickets,
+  },
+  {
+    name: 'portal_relay_visitors',
+    type: 'gauge',
+    help: 'Visitors who are joined to a data connection.',
+    labels: TLS_OR_TCP,
+    read: ({ visitorsByKind }) => by('kind', visitorsByKind),
+  },
+  {
+    name: 'portal_relay_visitors_waiting',
+    type: 'gauge',
+    help: 'Visitors who wait for a data connection.',
+    read: ({ waiting }) => waiting,
+  },
+  {
+    name: 'portal_relay_visitors_served_total',
+    type: 'counter',
+    help: 'Visitors who got a data connection.',
+    labels: TLS_OR_TCP,
+    read: ({ visitorsServed: { tls = 0, tcp = 0 } }) => by('kind', { tls, tcp }),
+  },
+  {
+    name: 'portal_relay_visitors_unserved_total',
+    type: 'counter',
+    help: 'Visitors who got none, those whom a limit refused left out.',
+    labels: {
+      reason:
+        '`unknown_name` (nobody has it), `waited` (none came in time), `left` (the visitor went), `said_too_much` (before it was served), `lease_ended`',
+    },
+    read: ({ visitorsUnserved }) => by('reason', visitorsUnserved),
+  },
+  VISITOR_WAIT,
+  {
+    name: 'portal_relay_visitors_ended_total',
+    type: 'counter',
+    help: 'How the connections of visitors ended.',
+    labels: {
+      ...TLS_OR_TCP,
+      end: '`ended` (in order), `reset` (by either side), `idle`, `lifetime`, `unanswered` (no first byte of the agent in time), `closed` (by this relay, as it stopped)',
+    },
+    read: ({ visitorEnds: [tls, tcp] }) =>
+      Object.entries({ tls, tcp }).flatMap(([kind, ends]) =>
+        Object.entries(ends).map(([end, value]) => ({ labels: { kind, end }, value })),
+      ),
+  },
+  {
+    name: 'portal_relay_visitor_bytes_total',
+    type: 'counter',
+    help: 'Bytes of visitors, UDP left out.',
+    labels: { ...TLS_OR_TCP, ...TOWARDS },
+    read: ({ bytesByKind }) =>
+      Object.entries(bytesByKind).flatMap(([kind, { toA, toB }]) => [
+        { labels: { kind, to: 'visitor' }, value: toA },
+        { labels: { kind, to: 'agent' }, value: toB },
+      ]),
+  },
+  {
+    name: 'portal_relay_flows',
+    type: 'gauge',
+    help: 'Visitors of UDP ports: flows.',
+    read: ({ flows }) => flows,
+  },
+  {
+    name: 'portal_relay_datagrams_total',
+    type: 'counter',
+    help: 'Datagrams of visitors that were passed on.',
+    labels: TOWARDS,
+    read: ({ datagrams: { toAgent, toVisitor } }) => by('to', { agent: toAgent, visitor: toVisitor }),
+  },
+  {
+    name: 'portal_relay_datagram_bytes_total',
+    type: 'counter',
+    help: 'Bytes in them.',
+    labels: TOWARDS,
+    read: ({ datagrams: { toAgentBytes, toVisitorBytes } }) =>
+      by('to', { agent: toAgentBytes, visitor: toVisitorBytes }),
+  },
+  {
+    name: 'portal_relay_datagrams_dropped_total',
+    type: 'counter',
+    help: 'Datagrams and packets that went no further.',
+    labels: {
+      reason:
+        '`away` (no way to the agent), `busy` (the way is full), `flows` (too many visitors), `rate` (beyond maxBytesPerSecondPerIdentity), `incomplete` (pieces missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
+    },
+    read: ({ dropped }) => by('reason', dropped),
+  },
+  {
+    name: 'portal_relay_hops',
+    type: 'gauge',
+    help: 'Connections of agents that are passed on to peers: this relay is a hop of their chain.',
+    read: ({ hops }) => hops,
+  },
+  {
+    name: 'portal_relay_hop_bytes_total',
+    type: 'counter',
+    help: 'Bytes of those, both directions together.',
+    read: ({ hopBytes }) => hopBytes,
+  },
+  {
+    name: 'portal_relay_store_errors_total',
+    type: 'counter',
+    help: 'Writes to the database of names that failed.',
+    read: ({ storeFailures }) => storeFailures,
+  },
+  {
+    name: 'portal_relay_build_info',
+    type: 'gauge',
+    help: 'Always 1.',
+    labels: { version: 'of Portal', node: 'version of Node' },
+  },
+];

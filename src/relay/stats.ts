@@ -1,0 +1,36 @@
+import type { Datagrams } from './datagrams/datagrams.js';
+import type { Denied } from './denied.js';
+import type { LeaseRegistry } from './leases.js';
+import type { Store } from './store.js';
+import type { Tallies } from './tallies.js';
+import type { VisitorGate } from './visitors.js';
+
+export interface StatsParts {
+  readonly leases: LeaseRegistry;
+  readonly gate: VisitorGate;
+  readonly datagrams: Datagrams;
+  readonly store: Store;
+  readonly tallies: Tallies;
+  readonly denied: Denied;
+}
+
+/** What the parts of a relay have counted, brought together when somebody asks. */
+export function readStats({ leases, gate, datagrams, store, tallies, denied }: StatsParts) {
+  const { tls, tcp } = gate.splices;
+  const { away, ...leasesByKind } = leases.sizes;
+  return {
+    leasesByKind,
+    leasesAway: away,
+    visitorsByKind: { tls: tls.size, tcp: tcp.size },
+    bytesByKind: { tls: tls.totalBytes, tcp: tcp.totalBytes },
+    visitorEnds: [tls.ends.counts(), tcp.ends.counts()] as const,
+    sessionsOpened: tallies.sessionsOpened,
+    channelsFailed: tallies.channelsFailed.counts(),
+    requestsFailed: tallies.requestsFailed.counts(),
+    visitorsServed: tallies.visitorsServed.counts(),
+    visitorsUnserved: tallies.visitorsUnserved.counts(),
+    datagrams: { ...datagrams.passed },
+    denied: denied.counts.counts(),
+    storeFailures: store.failures,
+  };
+}
