@@ -60,7 +60,9 @@ export class Visitor {
     this.lease.waiting.add(this);
     this.#timer = setTimeout(() => this.giveUp('waited'), ms);
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
-    this.#socket.on('data', this.#more).once('end', this.#gone).once('close', this.#gone);
+    this.#socket.on('data', this.#more).once('close', this.#gone);
+    // On a port of its own, one that has said everything may well wait for the answer. In TLS nobody has, yet.
+    if (this.lease.kind === 'tls') this.#socket.once('end', this.#gone);
     this.#socket.resume();
   }
 

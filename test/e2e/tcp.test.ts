@@ -1,7 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { RelaySpec } from '../../src/agent/spec.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
-import { agent, desired, handedOver, relay, service, tcpService } from '../support/world.js';
+import { agent, desired, handedOver, relay, service, tcpService, type TestRelay } from '../support/world.js';
+import { httpsGet } from '../support/visitor.js';
+import { wire } from '../support/wire.js';
 
 const ANY = { ports: { tcp: 'any' } } as const;
 
@@ -26,6 +29,10 @@ async function outcome(socket: Socket): Promise<{ text: string; error?: string }
     socket.once('end', () => resolve({ text }));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve({ text, error: error.code! }));
   });
+}
+
+function fetchHealth({ port, ca }: TestRelay): Promise<string> {
+  return httpsGet(`https://localhost:${port}/healthz`, ca.certificateFile);
 }
 
 async function published(target: number, over: { port?: number; options?: object } = {}) {
@@ -57,6 +64,36 @@ describe('mode tcp', () => {
     const target = await tcpService((socket) => socket.end('220 ready\r\n'));
     const { port } = await published(target);
     expect(await outcome(await visitor(port))).toEqual({ text: '220 ready\r\n' });
+  });
+
+  it('serves a visitor who has said everything while the agent was away', async () => {
+    const target = await tcpService((socket) => {
+      let said = '';
+      socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      socket.once('end', () => socket.end(`you said ${said}`));
+    });
+    let behind = 0;
+    const path = await wire(() => behind);
+    const at = await relay({ ...ANY, publicPort: path.port });
+    behind = at.port;
+    const one = await agent();
+    const spec: RelaySpec = {
+      kind: 'url',
+      url: `https://localhost:${path.port}`,
+      caFile: at.ca.certificateFile,
+    };
+    await one.runner.apply(desired([spec], service('db', target, { mode: 'tcp' })));
+    const port = portOf(await one.event('lease', ({ phase }) => phase === 'ready'));
+    path.freeze();
+    for (const connection of [...path.connections]) connection.kill();
+    await one.event('lease', ({ phase }) => phase === 'retrying');
+    const socket = await visitor(port);
+    const seen = outcome(socket);
+    await new Promise<void>((resolve) => socket.end('hello', resolve));
+    // The relay has heard the end by the time that it answers this one.
+    await fetchHealth(at);
+    path.thaw();
+    expect(await seen).toEqual({ text: 'you said hello' });
   });
 
   it('passes a reset on, either way', async () => {
