@@ -13,6 +13,7 @@ export const PROGRAMS = {
   chromium: 'chromium',
   dig: 'dnsutils',
   dnsmasq: 'dnsmasq-base',
+  faketime: 'faketime',
   haproxy: 'haproxy',
   ip: 'iproute2',
   nft: 'nftables',

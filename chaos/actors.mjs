@@ -1,0 +1,193 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setClock } from './lib/clock.mjs';
+import { Program } from './lib/program.mjs';
+
+/** A relay and an agent as their operators run them: started again whenever they end. */
+
+const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
+const CONTROL = new URL('../bench/children/control.mjs', import.meta.url).href;
+/** What a supervisor waits before it starts a program again that ended by itself. */
+const RESTART_MS = 500;
+const START_MS = 30_000;
+export const RELAY_PORT = 8443;
+const TCP_PORTS = '20000-20099';
+const UDP_PORTS = '21000-21099';
+
+class Actor {
+  program;
+  /** Set while it is meant to be down. */
+  #down = true;
+  #restart;
+  starts = 0;
+
+  constructor(machine, env, on) {
+    this.machine = machine;
+    this.name = machine.name;
+    this.on = on;
+    this.env = {
+      PORTAL_HOME: join(machine.folder, 'disk'),
+      PORTAL_BENCH_CONTROL: '3',
+      NO_COLOR: '1',
+      ...env,
+    };
+  }
+
+  get isUp() {
+    return this.program?.isUp === true && this.ready;
+  }
+
+  /** Starts it, and resolves once it said that it is there; one that does not come up is started again. */
+  async start() {
+    this.#down = false;
+    for (const until = Date.now() + START_MS; ;) {
+      try {
+        await this.launch();
+        return;
+      } catch (error) {
+        if (this.#down || Date.now() > until) throw error;
+        this.on.onTrouble(
+          `${this.name} did not start: ${String(error.message).split('\n').slice(0, 3).join(' | ')}`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+      }
+    }
+  }
+
+  /** kill -9. */
+  async kill() {
+    this.#down = true;
+    clearTimeout(this.#restart);
+    this.ready = false;
+    await this.program.kill();
+  }
+
+  async stop() {
+    this.#down = true;
+    clearTimeout(this.#restart);
+    return `${this.name}: ${await this.program?.stop()}`;
+  }
+
+  setClock(offsetSeconds) {
+    setClock(join(this.machine.folder, 'clock'), offsetSeconds);
+  }
+
+  run(args, onLine, onLog) {
+    this.starts++;
+    this.ready = false;
+    const command = this.machine.within(
+      process.execPath,
+      '--expose-gc',
+      '--import',
+      CONTROL,
+      PORTAL,
+      ...args,
+    );
+    const program = new Program(this.name, command, {
+      env: this.env,
+      control: true,
+      onLine,
+      onLog,
+      keep: join(this.machine.folder, `${this.name}.log`),
+    });
+    this.program = program;
+    void this.#watch(program);
+    return program;
+  }
+
+  /** Started again when it ended though nobody asked it to. */
+  async #watch(program) {
+    const how = await program.ended;
+    if (this.#down || this.program !== program || !this.ready) return;
+    this.on.onTrouble(`${this.name} ended by itself (${how}): ${program.said.slice(-3).join(' | ')}`, true);
+    this.ready = false;
+    this.#restart = setTimeout(() => void this.start().catch(() => undefined), RESTART_MS);
+  }
+}
+
+export class RelayProcess extends Actor {
+  /** Ids of the sessions that its log says are open. */
+  sessions = new Set();
+
+  get url() {
+    return `https://${this.name}.test:${RELAY_PORT}`;
+  }
+
+  get ca() {
+    return readFileSync(this.machine.path('disk', 'ca', 'ca.pem'), 'utf8');
+  }
+
+  async launch() {
+    this.sessions = new Set();
+    const { address } = this.machine;
+    const args = ['relay', '--json', '--domain', `${this.name}.test`, '--listen', `${address}:${RELAY_PORT}`];
+    const ports = ['--tcp-ports', TCP_PORTS, '--udp-ports', UDP_PORTS];
+    const program = this.run([...args, ...ports], undefined, (line) => this.#log(line));
+    await program.next((line) => line.event === 'listening', START_MS, 'address');
+    this.ready = true;
+  }
+
+  #log(text) {
+    let line;
+    try {
+      line = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (line.msg === 'session open') this.sessions.add(line.session);
+    if (line.msg === 'session closed') this.sessions.delete(line.session);
+    if (line.level === 'error')
+      this.on.onTrouble(`${this.name} logs: ${line.msg} ${line.err?.message ?? ''}`);
+  }
+}
+
+export class AgentProcess extends Actor {
+  #expected;
+  #leases = new Map();
+  /** What each lease was given first: it must stay that. */
+  #given = new Map();
+
+  constructor(machine, env, on, expected) {
+    super(machine, env, on);
+    this.#expected = expected;
+  }
+
+  leases() {
+    return [...this.#leases.values()];
+  }
+
+  phaseOf(service, relayUrl) {
+    return this.#leases.get(`${service} ${relayUrl}`)?.phase;
+  }
+
+  /** Up means: the process runs. Whether its services are ready is asked of each. */
+  async launch() {
+    this.#leases.clear();
+    const first = this.#given.size === 0;
+    const program = this.run(['up', '--json', '--file', join(this.machine.folder, 'portal.yaml')], (line) =>
+      this.#line(line),
+    );
+    const started = await program.next((line) => line.event === 'started', START_MS, 'start');
+    this.ready = true;
+    if (!first) return;
+    await program.next((line) => line.event === 'ready', START_MS, 'readiness');
+    this.ca = readFileSync(this.machine.path(started.ca.slice(this.machine.folder.length)), 'utf8');
+    const open = this.leases().filter(({ phase }) => phase === 'ready').length;
+    if (open !== this.#expected) throw new Error(`${this.name} has ${open} of ${this.#expected} leases`);
+  }
+
+  #line(line) {
+    if (line.event !== 'lease') return;
+    const { service, relay, phase, url, tcpAddr, udpAddr, error } = line;
+    const key = `${service} ${relay}`;
+    this.#leases.set(key, { service, relay, phase, url, tcpAddr, udpAddr, error });
+    const address = url ?? tcpAddr ?? udpAddr;
+    if (phase === 'ready' && address !== undefined) {
+      if (!this.#given.has(key)) this.#given.set(key, address);
+      else if (this.#given.get(key) !== address)
+        this.on.onTrouble(`${key} moved from ${this.#given.get(key)} to ${address}`, true);
+    }
+    this.on.onPhase(this.name, line);
+  }
+}

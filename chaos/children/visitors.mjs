@@ -1,0 +1,105 @@
+import { createInterface } from 'node:readline';
+import { requestOf } from '../visitors/requests.mjs';
+import { Stream } from '../visitors/streams.mjs';
+import { UdpVisitor } from '../visitors/datagrams.mjs';
+
+/**
+ * Live visitors of every lane (a service on a relay), in one process. Told on its standard input:
+ *   {lanes: [...]}   who to visit, and begin
+ *   {quiet: true}    end every stream in order, ask nothing more; answered {quiet: {open}}
+ *   {go: true}       begin again
+ * Prints each request as {request: {lane, at, end, error?, wrong?}}, each stream that ended as
+ * {stream: {lane, at, end, bytes, how, detail?}}, and once a second the lanes whose streams moved as {moved: [...]}.
+ */
+
+const EVERY_MS = 1_000;
+/** Of one lane at a time: as many as a visitor has patience for, so that there is a new one at any time. */
+const MAX_REQUESTS = 13;
+const QUIET_MS = 45_000;
+
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const now = () => Math.round((performance.timeOrigin + performance.now()) * 10) / 10;
+
+class Lane {
+  #spec;
+  #udp;
+  #stream;
+  #asked = 0;
+  #active = false;
+  #timer;
+  moved = 0;
+
+  constructor(spec) {
+    this.#spec = spec;
+    if (spec.kind === 'udp') this.#udp = new UdpVisitor(spec, (wrong) => this.#tell(now(), { wrong }));
+  }
+
+  get open() {
+    return this.#asked + (this.#stream ? 1 : 0);
+  }
+
+  go() {
+    this.#active = true;
+    // Not all at the same moment.
+    this.#timer = setTimeout(() => {
+      this.#timer = setInterval(() => void this.#ask(), EVERY_MS);
+    }, Math.random() * EVERY_MS);
+    if (!this.#udp) this.#openStream();
+  }
+
+  quiet() {
+    this.#active = false;
+    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
+    this.#stream?.finish();
+    this.#udp?.close();
+  }
+
+  async #ask() {
+    if (this.#asked >= MAX_REQUESTS) return;
+    this.#asked++;
+    const at = now();
+    const outcome = await (this.#udp ? this.#udp.ask() : requestOf(this.#spec));
+    this.#asked--;
+    this.#tell(at, outcome);
+  }
+
+  #tell(at, outcome) {
+    say({ request: { lane: this.#spec.id, at, end: now(), ...outcome } });
+  }
+
+  #openStream() {
+    const at = now();
+    this.#stream = new Stream(this.#spec, {
+      onMoved: (bytes) => (this.moved += bytes),
+      onEnd: (outcome) => {
+        this.#stream = undefined;
+        say({ stream: { lane: this.#spec.id, at, end: now(), ...outcome } });
+        // At once where it was whole; a relay that is away is not stormed.
+        if (this.#active) setTimeout(() => this.#active && !this.#stream && this.#openStream(), 300);
+      },
+    });
+  }
+}
+
+let lanes = [];
+createInterface({ input: process.stdin })
+  .on('line', (text) => void told(JSON.parse(text)))
+  .on('close', () => process.exit(0));
+
+setInterval(() => {
+  const moved = lanes.filter((lane) => lane.lane.moved > 0);
+  say({ moved: moved.map(({ id }) => id), at: now() });
+  for (const { lane } of moved) lane.moved = 0;
+}, 1_000);
+
+async function told(line) {
+  if (line.lanes) lanes = line.lanes.map((spec) => ({ id: spec.id, lane: new Lane(spec) }));
+  if (line.lanes || line.go) for (const { lane } of lanes) lane.go();
+  if (!line.quiet) return;
+  for (const { lane } of lanes) lane.quiet();
+  const openNow = () => lanes.reduce((sum, { lane }) => sum + lane.open, 0);
+  const until = performance.now() + QUIET_MS;
+  while (openNow() > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
+  say({ quiet: { open: openNow(), of: lanes.filter(({ lane }) => lane.open > 0).map(({ id }) => id) } });
+}

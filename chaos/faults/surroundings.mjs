@@ -1,0 +1,77 @@
+import { writeFileSync } from 'node:fs';
+import { fillDisk } from '../lib/disk.mjs';
+import { faketime } from '../lib/clock.mjs';
+
+/**
+ * What happens to disks, clocks and names. Whoever is connected must not notice any of it: alone, these excuse no
+ * failed request. Together with another fault, they hold up the coming back until they are over.
+ */
+
+const actor = (world, { target }) => world.relays.get(target) ?? world.agents.get(target);
+
+const dns = (kind, what, targets, resource, inject) => ({
+  kind,
+  what,
+  targets,
+  resource,
+  weight: 1.5,
+  durationMs: [2_000, 7_000],
+  boundMs: 15_000,
+  isHarmless: true,
+  needs: 'dnsmasq',
+  inject,
+});
+
+export const surroundings = [
+  {
+    kind: 'disk-full',
+    what: 'the disk with the data of a relay or an agent is full to the last byte',
+    targets: ['relay', 'agent'],
+    resource: 'disk',
+    weight: 3,
+    durationMs: [2_000, 7_000],
+    boundMs: 15_000,
+    isHarmless: true,
+    async inject(world, fault) {
+      return fillDisk(actor(world, fault).machine.path('disk', 'filler'));
+    },
+  },
+  {
+    kind: 'clock-jump',
+    what: 'the clock of a relay or an agent jumps by an hour or so, and back',
+    targets: ['relay', 'agent'],
+    resource: 'clock',
+    weight: 3,
+    durationMs: [2_000, 7_000],
+    // A process looks at a clock that was set only after a second.
+    boundMs: 15_000,
+    isHarmless: true,
+    needs: 'faketime',
+    draw: ({ pick, between }) => ({ seconds: pick([-1, 1]) * between(120, 7_200) }),
+    async inject(world, fault) {
+      actor(world, fault).setClock(fault.seconds);
+      return () => actor(world, fault).setClock(0);
+    },
+  },
+  dns('dns-gone', 'the DNS server is killed, and started again', ['dns'], 'dns', async (world) => {
+    await world.dns.kill();
+    return () => world.startDns();
+  }),
+  dns('dns-silent', 'the DNS server answers nothing', ['dns'], 'dns', async ({ dns: server }) => {
+    server.signal('SIGSTOP');
+    return () => server.signal('SIGCONT');
+  }),
+  dns(
+    'resolv-conf-gone',
+    'resolv.conf of an agent is empty, and comes back',
+    ['agent'],
+    'resolver',
+    async (world, { target }) => {
+      const { resolver } = world.agents.get(target).machine;
+      writeFileSync(resolver, '');
+      return () => writeFileSync(resolver, world.network.resolverText());
+    },
+  ),
+];
+
+export const hasFaketime = faketime !== undefined;

@@ -1,0 +1,80 @@
+import { boundOf, faultOf, touches } from './faults/all.mjs';
+
+/**
+ * What visitors saw, held against what was done: pure. A round's faults carry `injectedAt` and `healedAt`, and a round
+ * `begunAt` and `endedAt`; all in milliseconds of one clock.
+ */
+
+/** Faults begin and end a little earlier and later than they are noted. */
+const SLACK_MS = 50;
+
+/**
+ * Violations among requests of one lane: one that failed outside of what the round's faults excuse. And how long each
+ * round's faults took until the lane was well again: {violations, recoveries: [{round, kinds, tookMs}]}.
+ */
+export function judgeRequests(lane, rounds, requests) {
+  const violations = requests
+    .filter(({ wrong }) => wrong !== undefined)
+    .map(({ at, wrong }) => violation(lane, at, `a wrong answer: ${wrong}`));
+  const recoveries = [];
+  const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
+  for (const failed of requests.filter(({ error }) => error !== undefined)) {
+    if (!isExcused(excuses, failed))
+      violations.push(violation(lane, failed.at, `a request failed (${failed.error})`));
+  }
+  for (const { round, from, healedAt, until } of excuses) {
+    const failedAt = requests.flatMap(({ at, end, error }) =>
+      error !== undefined && end >= from && at <= round.endedAt ? [at] : [],
+    );
+    const lastFailed = Math.max(healedAt, ...failedAt);
+    const well = requests.filter(({ error, wrong, at }) => !error && !wrong && at >= lastFailed);
+    const wellAt = Math.min(...well.map(({ end }) => end));
+    if (wellAt > until)
+      violations.push(
+        violation(lane, healedAt, `was not well again within ${Math.round(until - healedAt)} ms`),
+      );
+    else recoveries.push({ round, lane, tookMs: wellAt - healedAt });
+  }
+  return { violations, recoveries };
+}
+
+/** Once a round's lanes were seen to be well, they stay so. */
+const isExcused = (excuses, { at, end }) =>
+  excuses.some(({ round, from, until }) => end >= from && at <= Math.min(until, round.endedAt));
+
+/** How a lane's stream ended, if it may not have. */
+export function judgeStream(lane, rounds, stream) {
+  const { at, end, how, detail, bytes } = stream;
+  if (how === 'whole' || how === 'left') return undefined;
+  if (how === 'wrong') return violation(lane, end, `a stream got wrong bytes (${detail})`);
+  const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
+  // One that never came to be is as a request that failed.
+  if (bytes === 0 && isExcused(excuses, stream)) return undefined;
+  const breaking = rounds.some((round) =>
+    round.faults.some(
+      (fault) =>
+        touches(fault, lane) &&
+        faultOf(fault.kind).breaksStreams &&
+        fault.injectedAt !== undefined &&
+        end >= fault.injectedAt - SLACK_MS &&
+        at <= (fault.healedAt ?? Infinity) + boundOf(fault, round),
+    ),
+  );
+  return breaking ? undefined : violation(lane, end, `a stream ended ${how} (${detail})`);
+}
+
+/** When a round excuses failures of a lane; undefined where it does not. */
+export function excuseOf(lane, round) {
+  const touching = round.faults.filter((fault) => fault.injectedAt !== undefined && touches(fault, lane));
+  const excusing = touching.filter(({ kind }) => !faultOf(kind).isHarmless);
+  if (excusing.length === 0) return undefined;
+  const healedAt = Math.max(...touching.map((fault) => fault.healedAt ?? Infinity));
+  return {
+    round,
+    from: Math.min(...excusing.map(({ injectedAt }) => injectedAt)) - SLACK_MS,
+    healedAt,
+    until: healedAt + Math.max(...touching.map((fault) => boundOf(fault, round))),
+  };
+}
+
+const violation = ({ id }, at, what) => ({ lane: id, at, what });

@@ -1,0 +1,101 @@
+import { boundOf, FAULTS } from './faults/all.mjs';
+import { judgeRequests, judgeStream } from './judge.mjs';
+
+/** The outcome of a run, as data and as a table. */
+
+export function report({ lanes, rounds, watch, violations, notes, before, after, ...rest }) {
+  const played = rounds.filter(({ endedAt }) => endedAt !== undefined);
+  const found = [...violations];
+  const recoveries = [];
+  const counts = { requests: 0, failed: 0, streams: 0, broken: 0, streamBytes: 0 };
+  for (const lane of lanes) {
+    const { requests, streams } = watch.of(lane);
+    const judged = judgeRequests(lane, played, requests);
+    found.push(...judged.violations);
+    recoveries.push(...judged.recoveries);
+    counts.requests += requests.length;
+    counts.failed += requests.filter(({ error }) => error).length;
+    for (const stream of streams) {
+      counts.streams++;
+      counts.streamBytes += stream.bytes;
+      if (stream.how !== 'whole' && stream.how !== 'left') counts.broken++;
+      const wrong = judgeStream(lane, played, stream);
+      if (wrong) found.push(wrong);
+    }
+  }
+  const faults = played.flatMap((round) => round.faults);
+  return {
+    ...rest,
+    rounds: played.length,
+    faults: faults.length,
+    kinds: FAULTS.filter(({ kind }) => faults.some((fault) => fault.kind === kind)).map(({ kind }) =>
+      kindRow(kind, faults, recoveries),
+    ),
+    ...counts,
+    memory: Object.fromEntries(
+      Object.entries(before.all).map(([name, { rss }]) => [
+        name,
+        { beforeMB: mega(rss), afterMB: mega(after.all[name].rss), starts: after.all[name].starts },
+      ]),
+    ),
+    violations: found.toSorted((a, b) => a.at - b.at),
+    notes,
+  };
+}
+
+/** `worstMs` is of all rounds in which the kind took part: with others beside it, it may be theirs. */
+function kindRow(kind, faults, recoveries) {
+  const own = faults.filter((fault) => fault.kind === kind);
+  const took = recoveries.filter(({ round }) => round.faults.some((fault) => fault.kind === kind));
+  const worst = Math.max(0, ...took.map(({ tookMs }) => tookMs));
+  return {
+    kind,
+    count: own.length,
+    worstMs: Math.round(worst),
+    boundMs: Math.max(...own.map((fault) => boundOf(fault))),
+  };
+}
+
+export function printReport(result, line) {
+  const { again, faults, rounds, seconds, load, violations, kinds, skipped, memory } = result;
+  line('');
+  line(`${'kind'.padEnd(20)}${'count'.padStart(6)}${'worst ms'.padStart(10)}${'bound ms'.padStart(10)}`);
+  for (const { kind, count, worstMs, boundMs } of kinds)
+    line(
+      `${kind.padEnd(20)}${String(count).padStart(6)}${String(worstMs).padStart(10)}${String(boundMs).padStart(10)}`,
+    );
+  line('');
+  for (const [kind, why] of Object.entries(skipped)) line(`not done: ${kind} (${why})`);
+  line(
+    `${faults} faults in ${rounds} rounds and ${seconds.faults} s (${seconds.all} s in all), load ${load.least} to ${load.most} on ${load.cpus} CPUs`,
+  );
+  line(
+    `${result.requests} requests, of which ${result.failed} failed; ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
+  );
+  for (const [name, { beforeMB, afterMB, starts }] of Object.entries(memory))
+    line(
+      `memory of ${name}: ${beforeMB} MB, then ${afterMB} MB${starts > 1 ? ` (started ${starts} times)` : ''}`,
+    );
+  line(`${violations.length} violations`);
+  for (const { lane, at, what } of violations)
+    line(`  ${new Date(at).toISOString()} ${lane ? `${lane}: ` : ''}${what}`);
+  line(`again: ${again}`);
+}
+
+/** What every fault has; what else it has was drawn for its kind. */
+const COMMON = new Set(['id', 'kind', 'target', 'atMs', 'durationMs', 'injectedAt', 'healedAt']);
+
+/** One line: what befell whom, when, and when all was well again. */
+export function describeRound({ number, faults, endedAt }) {
+  const texts = faults.map((fault) => {
+    const { kind, target, atMs, durationMs } = fault;
+    const drawn = Object.keys(fault).filter((key) => !COMMON.has(key));
+    const details = drawn.map((key) => `${key} ${fault[key]}`).join(', ');
+    return `${kind} ${[target].flat().join('–')} at ${atMs} for ${durationMs} ms${details && ` (${details})`}`;
+  });
+  const healedAt = Math.max(...faults.map((fault) => fault.healedAt ?? 0));
+  const well = endedAt === undefined ? '' : `: well after ${Math.round(endedAt - healedAt)} ms`;
+  return `round ${number}: ${texts.join('; ')}${well}`;
+}
+
+const mega = (bytes) => Math.round(bytes / 1e5) / 10;

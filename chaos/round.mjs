@@ -1,0 +1,53 @@
+import { cpus, loadavg } from 'node:os';
+import { boundOf, faultOf, touches } from './faults/all.mjs';
+
+/** Carries one round out: each fault at its time, each undone at its own, and then the wait until all is well. */
+
+const LOOK_MS = 100;
+/** Even where nothing was to be noticed, a round is looked at for this long. */
+const LEAST_CALM_MS = 1_000;
+/** More than a fault's bound: the judge says whether it was kept, this only ends the waiting. */
+const PATIENCE_MS = 15_000;
+
+export const now = () => Math.round((performance.timeOrigin + performance.now()) * 10) / 10;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Resolves with the lanes that were not well in time: [{lane, why}]. */
+export async function playRound(world, watch, round, signal) {
+  round.begunAt = now();
+  await Promise.all(round.faults.map((fault) => play(world, fault, signal)));
+  // Each process gets its share of the machine only: where many want some, all takes longer.
+  round.patience = Math.max(1, loadavg()[0] / cpus().length);
+  const until = now() + Math.max(...round.faults.map((fault) => boundOf(fault, round))) + PATIENCE_MS;
+  const calmFrom = now() + LEAST_CALM_MS;
+  let late = [];
+  do {
+    await pause(LOOK_MS);
+    late = notWell(world, watch, round);
+  } while ((late.length > 0 || now() < calmFrom) && now() < until && !signal.aborted);
+  round.endedAt = now();
+  return late;
+}
+
+async function play(world, fault, signal) {
+  await pause(fault.atMs);
+  if (signal.aborted) return;
+  fault.injectedAt = now();
+  try {
+    const heal = await faultOf(fault.kind).inject(world, fault);
+    await pause(fault.durationMs);
+    await heal();
+  } catch (error) {
+    world.on.onTrouble(`${fault.kind} of ${fault.target}: ${error.message}`, true);
+  }
+  fault.healedAt = now();
+}
+
+function notWell(world, watch, round) {
+  return world.lanes.flatMap((lane) => {
+    if (!round.faults.some((fault) => touches(fault, lane))) return [];
+    const phase = world.agents.get(lane.agent).phaseOf(lane.service, world.relays.get(lane.relay).url);
+    const why = watch.notYet(lane, round, phase);
+    return why === undefined ? [] : [{ lane, why }];
+  });
+}

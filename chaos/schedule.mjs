@@ -1,0 +1,80 @@
+import { randomOf } from './lib/random.mjs';
+
+/**
+ * Which faults befall whom, and when: a pure function of the seed. Faults come in rounds. Those of one round overlap;
+ * the next round begins once all is well again. So it is known of each failed request which faults excuse it.
+ */
+
+/** A round's faults begin within this; those of a round with a long one, within that. */
+const SPREAD_MS = 3_000;
+const [LEAST, MOST] = [2, 6];
+/** So many may begin each second while a long one lasts. */
+const LONG_MS = 10_000;
+const BESIDE_LONG_EVERY_MS = 2_500;
+const MAX_TRIES = 20;
+
+/**
+ * The rounds of `seed`, with `count` faults in all: [{number, faults: [{id, kind, target, atMs, durationMs, …}]}].
+ * `kinds` are rows of faults/all.mjs, `shape` names relays and agents. No fault takes longer than `mostMs`.
+ */
+export function schedule(seed, { count, kinds, shape, mostMs = Infinity }) {
+  const random = randomOf(seed);
+  const rounds = [];
+  const usable = kinds.flatMap((kind) => {
+    const [least, most] = kind.durationMs;
+    if (least > mostMs || targetsOf(kind, shape).length === 0) return [];
+    return [{ ...kind, durationMs: [least, Math.min(most, mostMs)] }];
+  });
+  if (usable.length === 0) return [];
+  for (let left = count; left > 0;) {
+    const faults = oneRound(random, { usable, shape, most: left, mostMs });
+    left -= faults.length;
+    rounds.push({
+      number: rounds.length + 1,
+      faults: faults
+        .toSorted((a, b) => a.atMs - b.atMs)
+        .map((fault, index) => ({ id: `${rounds.length + 1}.${index + 1}`, ...fault })),
+    });
+  }
+  return rounds;
+}
+
+function oneRound(random, { usable, shape, most, mostMs }) {
+  const faults = [];
+  let wanted = Math.min(most, random.between(LEAST, MOST));
+  let spreadMs = Math.min(SPREAD_MS, mostMs);
+  for (let tries = 0; faults.length < wanted && tries < wanted + MAX_TRIES; tries++) {
+    const kind = random.weighted(usable, ({ weight }) => weight);
+    const fault = {
+      kind: kind.kind,
+      target: random.pick(targetsOf(kind, shape)),
+      atMs: random.between(0, spreadMs),
+      durationMs: random.between(...kind.durationMs),
+      ...kind.draw?.(random),
+    };
+    if (faults.some((other) => collide(fault, other, usable))) continue;
+    faults.push(fault);
+    if (fault.durationMs < LONG_MS || spreadMs > SPREAD_MS) continue;
+    // Time that would only be waited for otherwise.
+    spreadMs = fault.durationMs - SPREAD_MS;
+    wanted = Math.min(most, wanted + Math.floor(fault.durationMs / BESIDE_LONG_EVERY_MS));
+  }
+  return faults;
+}
+
+/** Everybody whom a kind may befall. */
+export function targetsOf({ targets, sparesFirst }, shape) {
+  return targets.flatMap((role) => {
+    if (role === 'dns') return ['dns'];
+    if (role === 'agent-relay')
+      return shape.agents.flatMap((agent) => shape.relaysOf(agent).map((relay) => [agent, relay]));
+    return shape[`${role}s`].slice(sparesFirst ? 1 : 0);
+  });
+}
+
+/** Two faults of one resource of one target, at one time (or so close that one's undoing meets the other). */
+function collide(a, b, kinds) {
+  const resource = (fault) => kinds.find(({ kind }) => kind === fault.kind).resource;
+  if (resource(a) !== resource(b) || String(a.target) !== String(b.target)) return false;
+  return a.atMs <= b.atMs + b.durationMs + SPREAD_MS && b.atMs <= a.atMs + a.durationMs + SPREAD_MS;
+}

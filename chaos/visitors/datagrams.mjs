@@ -1,0 +1,119 @@
+import { createSocket } from 'node:dgram';
+import { randomInt } from 'node:crypto';
+import { pattern } from '../lib/pattern.mjs';
+
+/** A question is asked again this often; each time it is another datagram. */
+const [ATTEMPTS, EVERY_MS, PATIENCE_MS] = [8, 500, 4_000];
+/** After so many questions another socket asks: a new flow. */
+const QUESTIONS_A_FLOW = 20;
+/** Some are larger than a packet, and travel in pieces. */
+const SIZES = [16, 400, 1_100, 3_000];
+
+/**
+ * Numbered datagrams to an echo. One may be lost, or come late; it may not come back changed, to another socket, or
+ * twice. `onWrong` is told at once.
+ */
+export class UdpVisitor {
+  #lane;
+  #onWrong;
+  #flow;
+  #questions = 0;
+
+  constructor(lane, onWrong) {
+    this.#lane = lane;
+    this.#onWrong = onWrong;
+  }
+
+  /** Resolves with {} once one of a few datagrams is back, {error} if none is. */
+  ask() {
+    if (!this.#flow || this.#questions++ % QUESTIONS_A_FLOW === 0) {
+      this.close();
+      this.#flow = new Flow(this.#lane, this.#onWrong);
+    }
+    return this.#flow.ask();
+  }
+
+  close() {
+    this.#flow?.closeOnceAnswered();
+    this.#flow = undefined;
+  }
+}
+
+class Flow {
+  #lane;
+  #onWrong;
+  #id = randomInt(2 ** 31);
+  #socket = createSocket('udp4');
+  #sent = 0;
+  #asking = 0;
+  #closing = false;
+  /** By number: what it should be, and who waits. */
+  #out = new Map();
+
+  constructor(lane, onWrong) {
+    this.#lane = lane;
+    this.#onWrong = onWrong;
+    this.#socket.on('error', () => undefined);
+    this.#socket.on('message', (payload) => this.#answer(payload));
+  }
+
+  async ask() {
+    this.#asking++;
+    const outcome = await new Promise((resolve) => {
+      let attempts = 0;
+      let timer;
+      const settle = (result) => {
+        clearTimeout(timer);
+        resolve(result);
+      };
+      const attempt = () => {
+        const isLast = ++attempts === ATTEMPTS;
+        const payload = this.#datagram(() => settle({}));
+        this.#socket.send(payload, this.#lane.port, this.#lane.address, () => undefined);
+        timer = setTimeout(
+          isLast ? () => settle({ error: 'no answer' }) : attempt,
+          isLast ? PATIENCE_MS : EVERY_MS,
+        );
+      };
+      attempt();
+    });
+    this.#asking--;
+    this.#closeNow();
+    return outcome;
+  }
+
+  closeOnceAnswered() {
+    this.#closing = true;
+    this.#closeNow();
+  }
+
+  #closeNow() {
+    if (!this.#closing || this.#asking > 0) return;
+    this.#closing = false;
+    this.#socket.close();
+  }
+
+  #datagram(back) {
+    const number = this.#sent++;
+    const body = pattern(this.#id ^ number, 0, SIZES[number % SIZES.length]);
+    const payload = Buffer.concat([Buffer.alloc(8), body]);
+    payload.writeUInt32BE(this.#id, 0);
+    payload.writeUInt32BE(number, 4);
+    this.#out.set(number, { payload, back, answered: false });
+    this.#out.delete(number - 200);
+    return payload;
+  }
+
+  #answer(payload) {
+    if (payload.length < 8 || payload.readUInt32BE(0) !== this.#id)
+      return this.#onWrong(`a datagram of another flow (${payload.length} bytes)`);
+    const number = payload.readUInt32BE(4);
+    const out = this.#out.get(number);
+    // One that is so late that nobody remembers it.
+    if (!out) return number < this.#sent ? undefined : this.#onWrong(`datagram ${number} was never sent`);
+    if (out.answered) return this.#onWrong(`datagram ${number} came twice`);
+    if (!out.payload.equals(payload)) return this.#onWrong(`datagram ${number} came back changed`);
+    out.answered = true;
+    return out.back();
+  }
+}

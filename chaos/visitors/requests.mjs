@@ -1,0 +1,75 @@
+import { randomInt } from 'node:crypto';
+import { request } from 'node:https';
+import { firstWrong, pattern } from '../lib/pattern.mjs';
+import { connectTo, reasonOf } from './connect.mjs';
+
+/** More than a visitor waits in line for an agent that is away (10 s). */
+const PATIENCE_MS = 12_000;
+
+/** One short visit, on a connection of its own. Resolves with {} if all was right, {error} or {wrong} if not. */
+export function requestOf(lane) {
+  return lane.kind === 'http' ? httpRequest(lane) : echo(lane);
+}
+
+function echo(lane) {
+  const [stream, length] = [randomInt(2 ** 31), randomInt(1, 4_096)];
+  return new Promise((resolve) => {
+    const socket = connectTo(lane);
+    const timer = setTimeout(() => settle({ error: 'took too long' }), PATIENCE_MS);
+    let got = 0;
+    const settle = (outcome) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.on('error', (error) => settle({ error: reasonOf(error) }));
+    socket.on('close', () => settle({ error: 'closed' }));
+    socket.on('data', (chunk) => {
+      const wrong = firstWrong(stream, got, chunk);
+      got += chunk.length;
+      if (wrong !== undefined || got > length) settle({ wrong: `byte ${wrong ?? length} of ${length}` });
+    });
+    socket.on('end', () => settle(got === length ? {} : { error: `ended after ${got} of ${length}` }));
+    socket.end(pattern(stream, 0, length));
+  });
+}
+
+function httpRequest({ address, port, hostname, ca }) {
+  const [stream, length] = [randomInt(2 ** 31), randomInt(1, 16_384)];
+  const id = `${stream}-${length}`;
+  return new Promise((resolve) => {
+    const asked = request({
+      host: address,
+      port,
+      servername: hostname,
+      ca,
+      method: 'POST',
+      path: '/echo',
+      agent: false,
+      headers: { host: `${hostname}:${port}`, 'x-id': id, 'content-length': length },
+    });
+    const timer = setTimeout(() => settle({ error: 'took too long' }), PATIENCE_MS);
+    const settle = (outcome) => {
+      clearTimeout(timer);
+      asked.destroy();
+      resolve(outcome);
+    };
+    asked.on('error', (error) => settle({ error: reasonOf(error) }));
+    asked.on('response', (response) => {
+      const parts = [];
+      response.on('error', (error) => settle({ error: reasonOf(error) }));
+      response.on('data', (chunk) => parts.push(chunk));
+      response.on('end', () => {
+        const body = Buffer.concat(parts);
+        // The relay's and the agent's own answers while a part is away.
+        if (response.statusCode !== 200) return settle({ error: `status ${response.statusCode}` });
+        if (response.headers['x-id'] !== id) return settle({ wrong: 'the answer to another request' });
+        const wrong = firstWrong(stream, 0, body);
+        if (wrong !== undefined || body.length !== length)
+          return settle({ wrong: `byte ${wrong ?? body.length} of ${length}` });
+        return settle({});
+      });
+    });
+    asked.end(pattern(stream, 0, length));
+  });
+}

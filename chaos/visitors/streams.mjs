@@ -1,0 +1,115 @@
+import { randomInt } from 'node:crypto';
+import { request } from 'node:https';
+import { firstWrong, pattern } from '../lib/pattern.mjs';
+import { connectTo, reasonOf } from './connect.mjs';
+
+/** A stream is ended in order after this, and the next one begins. */
+const LIFE_MS = [10_000, 40_000];
+const BLOCK_EVERY_MS = 250;
+/** Now and then one block is large, so that buffers on the way fill. */
+const [BLOCK_BYTES, BURST_BYTES, BURST_PART] = [4_096, 262_144, 0.01];
+/** Bytes on their way; a path that stands still is not filled further. */
+const MAX_AHEAD_BYTES = 1_048_576;
+const DOWNLOAD_BYTES = [100_000, 400_000];
+
+/**
+ * A connection that lives for a while, and carries bytes that say where they belong: there and back (an echo), or a
+ * slow download in mode http. `onEnd` is told how it ended: `whole`, `broken` (an error, and the bytes until then were
+ * right), `short` (it ended as if all had been said, and it had not), `wrong`, or `left` (by the visitor).
+ */
+export class Stream {
+  #told;
+  #on;
+  #finishing = () => undefined;
+  #bytes = 0;
+
+  constructor(lane, on) {
+    this.#on = on;
+    if (lane.kind === 'http') this.#download(lane);
+    else this.#echo(lane);
+  }
+
+  /** Say no more, and wait for what is on its way. */
+  finish() {
+    this.#finishing();
+  }
+
+  #echo(lane) {
+    const stream = randomInt(2 ** 31);
+    const socket = connectTo(lane);
+    let sent = 0;
+    let saying = true;
+    const timer = setInterval(() => {
+      if (!saying || socket.connecting || sent - this.#bytes > MAX_AHEAD_BYTES) return;
+      const length = Math.random() < BURST_PART ? BURST_BYTES : BLOCK_BYTES;
+      socket.write(pattern(stream, sent, length));
+      sent += length;
+    }, BLOCK_EVERY_MS);
+    const ending = setTimeout(() => this.#finishing(), randomInt(...LIFE_MS));
+    this.#finishing = () => {
+      saying = false;
+      socket.end();
+    };
+    const settle = (how, detail) => {
+      clearInterval(timer);
+      clearTimeout(ending);
+      socket.destroy();
+      this.#end(how, detail);
+    };
+    socket.on('error', (error) => settle('broken', reasonOf(error)));
+    socket.on('close', () => settle('broken', 'closed'));
+    socket.on('data', (chunk) => {
+      const wrong = firstWrong(stream, this.#bytes, chunk);
+      this.#move(chunk.length);
+      if (wrong !== undefined || this.#bytes > sent) settle('wrong', `byte ${wrong ?? sent} of ${sent}`);
+    });
+    socket.on('end', () => {
+      if (!saying && this.#bytes === sent) settle('whole');
+      else settle('short', `${this.#bytes} of ${sent}`);
+    });
+  }
+
+  #download({ address, port, hostname, ca }) {
+    const [stream, length] = [randomInt(2 ** 31), randomInt(...DOWNLOAD_BYTES)];
+    const asked = request({
+      host: address,
+      port,
+      servername: hostname,
+      ca,
+      path: `/stream?id=${stream}&bytes=${length}`,
+      agent: false,
+      headers: { host: `${hostname}:${port}` },
+    });
+    const settle = (how, detail) => {
+      asked.destroy();
+      this.#end(how, detail);
+    };
+    // A download is not waited for: visitors hang up, too.
+    this.#finishing = () => settle('left');
+    asked.on('error', (error) => settle('broken', reasonOf(error)));
+    asked.on('response', (response) => {
+      response.on('error', (error) => settle('broken', reasonOf(error)));
+      if (response.statusCode !== 200) return settle('broken', `status ${response.statusCode}`);
+      response.on('data', (chunk) => {
+        const wrong = firstWrong(stream, this.#bytes, chunk);
+        this.#move(chunk.length);
+        if (wrong !== undefined) settle('wrong', `byte ${wrong} of ${length}`);
+      });
+      response.on('end', () =>
+        this.#bytes === length ? settle('whole') : settle('short', `${this.#bytes} of ${length}`),
+      );
+    });
+    asked.end();
+  }
+
+  #move(bytes) {
+    this.#bytes += bytes;
+    this.#on.onMoved(bytes);
+  }
+
+  #end(how, detail) {
+    if (this.#told) return;
+    this.#told = true;
+    this.#on.onEnd({ how, bytes: this.#bytes, ...(detail !== undefined && { detail }) });
+  }
+}

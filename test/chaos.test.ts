@@ -1,0 +1,189 @@
+import { pathToFileURL } from 'node:url';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+/** The pure parts of the chaos harness: which faults a seed makes, and what is held against the product. */
+
+interface Fault {
+  readonly id: string;
+  readonly kind: string;
+  readonly target: string | readonly string[];
+  readonly atMs: number;
+  readonly durationMs: number;
+  injectedAt?: number;
+  healedAt?: number;
+}
+interface Round {
+  readonly number: number;
+  readonly faults: Fault[];
+  endedAt?: number;
+}
+interface Kind {
+  readonly kind: string;
+  readonly resource: string;
+  readonly durationMs: readonly [number, number];
+  readonly sparesFirst?: true;
+}
+interface Lane {
+  readonly id: string;
+  readonly agent: string;
+  readonly relay: string;
+}
+interface Violation {
+  readonly lane: string;
+  readonly what: string;
+}
+type Seen = { at: number; end: number; error?: string; wrong?: string };
+
+async function load<T>(file: string): Promise<T> {
+  // Through a variable: these files are not TypeScript.
+  const url = pathToFileURL(`chaos/${file}`).href;
+  return (await import(url)) as T;
+}
+
+const { schedule } = await load<{
+  schedule: (this: void, seed: number, options: object) => Round[];
+}>('schedule.mjs');
+const { FAULTS } = await load<{ FAULTS: Kind[] }>('faults/all.mjs');
+const { judgeRequests, judgeStream } = await load<{
+  judgeRequests: (
+    this: void,
+    lane: Lane,
+    rounds: Round[],
+    requests: Seen[],
+  ) => { violations: Violation[]; recoveries: { tookMs: number }[] };
+  judgeStream: (this: void, lane: Lane, rounds: Round[], stream: object) => Violation | undefined;
+}>('judge.mjs');
+const { firstWrong, pattern } = await load<{
+  firstWrong: (this: void, stream: number, offset: number, chunk: Buffer) => number | undefined;
+  pattern: (this: void, stream: number, offset: number, length: number) => Buffer;
+}>('lib/pattern.mjs');
+
+const shape = {
+  relays: ['r1', 'r2', 'r3'],
+  agents: ['a1', 'a2'],
+  relaysOf: (agent: string) => (agent === 'a1' ? ['r1', 'r2'] : ['r2', 'r3']),
+};
+const kindOf = (kind: string): Kind => FAULTS.find((one) => one.kind === kind)!;
+
+describe('the schedule', () => {
+  const seeds = fc.integer({ min: 0, max: 2 ** 31 - 1 });
+  const options = { count: 60, kinds: FAULTS, shape };
+
+  it('is the same for the same seed, and another for another', () => {
+    expect(schedule(7, options)).toEqual(schedule(7, options));
+    expect(schedule(8, options)).not.toEqual(schedule(7, options));
+  });
+
+  it('has as many faults as were asked for, each within its own bounds', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const faults = schedule(seed, options).flatMap((round) => round.faults);
+        expect(faults).toHaveLength(60);
+        for (const { kind, durationMs } of faults) {
+          const [least, most] = kindOf(kind).durationMs;
+          expect(durationMs).toBeGreaterThanOrEqual(least);
+          expect(durationMs).toBeLessThanOrEqual(most);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('never does two things at once to one resource of one target, and spares the first from being killed', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        for (const { faults } of schedule(seed, options)) {
+          for (const one of faults) {
+            const isSpared = kindOf(one.kind).sparesFirst && ['r1', 'a1'].includes(String(one.target));
+            expect(isSpared).toBeFalsy();
+            const same = faults.filter(
+              (other) =>
+                other !== one &&
+                String(other.target) === String(one.target) &&
+                kindOf(other.kind).resource === kindOf(one.kind).resource,
+            );
+            for (const other of same)
+              expect(one.atMs > other.atMs + other.durationMs || other.atMs > one.atMs + one.durationMs).toBe(
+                true,
+              );
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('keeps to a longest time, and leaves out what takes longer at the least', () => {
+    const faults = schedule(3, { ...options, mostMs: 2_000 }).flatMap((round) => round.faults);
+    expect(Math.max(...faults.map(({ durationMs }) => durationMs))).toBeLessThanOrEqual(2_000);
+    expect(faults.map(({ kind }) => kind)).not.toContain('agent-sleep');
+  });
+});
+
+const fault = (kind: string, target: string): Fault => ({
+  id: '1.1',
+  kind,
+  target,
+  atMs: 0,
+  durationMs: 1_000,
+  injectedAt: 10_000,
+  healedAt: 11_000,
+});
+const round = (...faults: Fault[]): Round[] => [{ number: 1, faults, endedAt: 20_000 }];
+
+describe('the judge', () => {
+  const lane: Lane = { id: 'a1-web@r1', agent: 'a1', relay: 'r1' };
+  const failed = { at: 10_500, end: 10_600, error: 'ECONNRESET' };
+  const well = { at: 12_000, end: 12_300 };
+
+  it('takes a failure for excused where a fault touches the lane, and notes when it was well again', () => {
+    const { violations, recoveries } = judgeRequests(lane, round(fault('relay-freeze', 'r1')), [
+      failed,
+      well,
+    ]);
+    expect(violations).toEqual([]);
+    expect(recoveries).toMatchObject([{ tookMs: 1_300 }]);
+  });
+
+  it.each([
+    ['the fault befell another', round(fault('relay-freeze', 'r2')), [failed, well]],
+    ['the fault is one that nobody may notice', round(fault('disk-full', 'r1')), [failed, well]],
+    ['there was no fault yet', round(fault('relay-freeze', 'r1')), [{ at: 1, end: 2, error: 'x' }, well]],
+    [
+      'all was well already',
+      round(fault('relay-freeze', 'r1')),
+      [well, { at: 30_000, end: 30_100, error: 'x' }],
+    ],
+    [
+      'the answer was wrong',
+      round(fault('relay-freeze', 'r1')),
+      [{ at: 10_500, end: 10_600, wrong: 'byte 3' }, well],
+    ],
+    ['it was never well again', round(fault('relay-freeze', 'r1')), [failed]],
+  ])('tells when %s', (_what, rounds, requests) => {
+    expect(judgeRequests(lane, rounds, requests).violations).toHaveLength(1);
+  });
+
+  it('lets a stream end early through a process that was killed, and never with wrong bytes', () => {
+    const broken = { at: 9_000, end: 10_400, how: 'broken', bytes: 100, detail: 'ECONNRESET' };
+    expect(judgeStream(lane, round(fault('relay-kill', 'r1')), broken)).toBeUndefined();
+    expect(judgeStream(lane, round(fault('relay-freeze', 'r1')), broken)).toBeDefined();
+    expect(judgeStream(lane, round(fault('relay-kill', 'r2')), broken)).toBeDefined();
+    const wrong = { ...broken, how: 'wrong' };
+    expect(judgeStream(lane, round(fault('relay-kill', 'r1')), wrong)).toBeDefined();
+  });
+});
+
+it('a byte that is lost, doubled, changed or of another stream is found', () => {
+  const bytes = pattern(5, 0, 1_000);
+  expect(firstWrong(5, 0, bytes)).toBeUndefined();
+  expect(firstWrong(5, 3, bytes.subarray(3, 700))).toBeUndefined();
+  for (const at of [0, 1, 499, 999]) {
+    const changed = Buffer.from(bytes);
+    changed[at]! ^= 1;
+    expect(firstWrong(5, 0, changed)).toBe(at);
+  }
+  expect(firstWrong(5, 0, Buffer.concat([bytes.subarray(0, 8), bytes.subarray(9)]))).toBeLessThan(16);
+  expect(firstWrong(5, 0, pattern(6, 0, 16))).toBeLessThan(16);
+});

@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { expect, it, onTestFinished } from 'vitest';
+import { ensureBinary, type Program } from '../support/debian.js';
+
+/** A short run of the chaos harness. `npm run chaos` is the long one; docs/chaos.md says what is checked. */
+
+const NEEDED: readonly Program[] = ['ip', 'nft', 'dnsmasq'];
+/** This seed has kills, partitions, a full disk and a clock that jumps. */
+const RUN = ['--seed', '3216', '--faults', '12', '--most-ms', '2000', '--relays', '2', '--agents', '2'];
+const SHORT = ['--warm-up', '2', '--settle', '10', '--json'];
+
+interface Report {
+  readonly faults: number;
+  readonly requests: number;
+  readonly streams: number;
+  readonly violations: readonly object[];
+}
+
+async function chaos(): Promise<{ report: Report; code: number | null; stderr: string; pid: number }> {
+  const child = spawn(process.execPath, ['chaos/run.mjs', ...RUN, ...SHORT], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  if (stdout === '') throw new Error(`the harness said nothing\n${stderr}`);
+  return { report: JSON.parse(stdout) as Report, code, stderr, pid: child.pid! };
+}
+
+it(
+  'a dozen faults under live visitors: nothing is lost, and nothing is left',
+  { timeout: 120_000 },
+  async (context) => {
+    if (process.getuid?.() !== 0) return context.skip('only root can make network namespaces');
+    for (const program of NEEDED) {
+      const binary = await ensureBinary(program);
+      if ('skip' in binary) return context.skip(binary.skip);
+    }
+    const { report, code, stderr, pid } = await chaos();
+    // What happened meanwhile is of use with a violation alone.
+    expect(report.violations.length === 0 ? [] : [...report.violations, stderr]).toEqual([]);
+    expect(code).toBe(0);
+    expect(report.faults).toBe(12);
+    expect(report.requests).toBeGreaterThan(100);
+    expect(report.streams).toBeGreaterThan(20);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`portal-chaos-${pid}-`))).toEqual([]);
+    return undefined;
+  },
+);
