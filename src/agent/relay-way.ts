@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { connect as tlsConnect, type TLSSocket } from 'node:tls';
+import { connect as tlsConnect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { asPortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
@@ -52,13 +52,27 @@ export function wayTo({ url, detour }: RelayEndpoint, address?: string): Way {
   return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
 }
 
+/** By CA: node would make one anew for each connection, and parse the CA in it, at a good part of a handshake's cost. */
+const contexts = new Map<string, SecureContext>();
+/** One a relay is what there is; more than this are CAs that were replaced. */
+const MAX_CONTEXTS = 64;
+
+function contextOf(ca: string): SecureContext {
+  let context = contexts.get(ca);
+  if (!context) {
+    if (contexts.size >= MAX_CONTEXTS) contexts.clear();
+    contexts.set(ca, (context = createSecureContext({ ca })));
+  }
+  return context;
+}
+
 /** TLS with the relay itself, on top of `plain`. */
 export function relayTls({ url, ca }: RelayEndpoint, plain: Socket): TLSSocket {
   const socket = tlsConnect({
     socket: plain,
     ...serverNameOf(new URL(url)),
     ALPNProtocols: ['http/1.1'],
-    ...(ca !== undefined && { ca }),
+    ...(ca !== undefined && { secureContext: contextOf(ca) }),
   });
   plain.on('error', (error) => socket.destroy(error));
   return socket;

@@ -85,7 +85,7 @@ describe('mode tcp', () => {
     await one.runner.apply(desired([spec], service('db', target, { mode: 'tcp' })));
     const port = portOf(await one.event('lease', ({ phase }) => phase === 'ready'));
     path.freeze();
-    for (const connection of [...path.connections]) connection.kill();
+    for (const connection of path.connections.slice()) connection.kill();
     await one.event('lease', ({ phase }) => phase === 'retrying');
     const socket = await visitor(port);
     const seen = outcome(socket);
