@@ -1,15 +1,32 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { ServiceSpec } from '../../src/agent/spec.js';
+import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { PublicAddress } from '../../src/agent/status.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
 import { wire } from '../support/wire.js';
+import { chainTo } from '../support/chain.js';
 import { agent, desired, relay, service, type TestAgent, type TestRelay } from '../support/world.js';
 import type { ModeUnderTest, Place, Promised } from './mode.js';
 
 const PORTS = { ports: { tcp: 'any', udp: 'any' } } as const;
 
-/** What every mode promises, held against one of them. */
+/** Where a mode is published: on a relay, or on the first of several. */
+interface Way {
+  readonly name: string;
+  readonly relays: number;
+}
+
+const WAYS: readonly Way[] = [
+  { name: '', relays: 1 },
+  { name: ' over a chain of two', relays: 2 },
+  { name: ' over a chain of three', relays: 3 },
+];
+
+/** What every mode promises, held against one of them: on a relay of its own, and over chains. */
 export function complies(mode: ModeUnderTest): void {
+  for (const way of WAYS) compliesOn(mode, way);
+}
+
+function compliesOn(mode: ModeUnderTest, way: Way): void {
   const promise = (what: Promised, body: () => Promise<void>): void => {
     const reason = mode.exceptions[what];
     // The promises themselves hold the assertions.
@@ -17,13 +34,15 @@ export function complies(mode: ModeUnderTest): void {
     it(what, (context) => (reason === undefined ? body() : context.skip(reason)));
   };
 
-  describe(`mode ${mode.mode}`, () => {
+  describe(`mode ${mode.mode}${way.name}`, () => {
     promise('opens', async () => {
-      const { one, place } = await published(mode);
+      const { one, place } = await published(mode, way);
       expect(await mode.ask(place)).toBe('alpha');
       const { leases } = await one.runner.status();
       expect(leases).toMatchObject([{ phase: 'ready', ...place.address }]);
-      expect(leases[0]!.provenAt).toBeDefined();
+      // A datagram of its own would tell a chain's first relay where the agent is.
+      if (mode.mode === 'udp' && way.relays > 1) expect(leases[0]!.provenAt).toBeUndefined();
+      else expect(leases[0]!.provenAt).toBeDefined();
       expect(leases[0]!.targetError).toBeUndefined();
       const ready = await one.event('ready');
       const { urls, tcp, udp } = ready.services['app']!;
@@ -31,10 +50,10 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('edits in place', async () => {
-      const { at, one, place, spec } = await published(mode);
+      const { on, one, place, spec } = await published(mode, way);
       const other = await mode.start('beta');
       const [before] = (await one.runner.status()).leases;
-      await one.runner.apply(desired([at.spec], withTarget(spec, other.port)));
+      await one.runner.apply(desired([on], withTarget(spec, other.port)));
       await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
       const [after] = (await one.runner.status()).leases;
       expect(after).toMatchObject({ lease: before!.lease, since: before!.since, ...place.address });
@@ -47,18 +66,18 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('keeps who is connected when the target changes', async () => {
-      const { at, one, place, spec } = await published(mode);
+      const { on, one, place, spec } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       const other = await mode.start('beta');
-      await one.runner.apply(desired([at.spec], withTarget(spec, other.port)));
+      await one.runner.apply(desired([on], withTarget(spec, other.port)));
       await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
       expect(await talk.say('two')).toBe('alpha:two');
       await talk.end();
     });
 
     promise('tells that the service is down, and serves again when it is back', async () => {
-      const { one, place, local } = await published(mode);
+      const { one, place, local } = await published(mode, way);
       expect(await mode.ask(place)).toBe('alpha');
       await local.stop();
       const refused = await mode.ask(place).catch((error: Error) => error.message);
@@ -70,7 +89,7 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('comes back to the same address after a restart of the relay', async () => {
-      const { at, one, place, lease } = await published(mode);
+      const { at, one, place, lease } = await published(mode, way);
       await at.close();
       await relay({ ...PORTS, port: at.port, ca: at.ca });
       const back = await one.event('lease', (each) => each.phase === 'ready' && each.lease !== lease);
@@ -79,7 +98,7 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('keeps who is connected when the control channel is lost', async () => {
-      const { between, one, place } = await publishedThroughWire(mode);
+      const { between, one, place } = await publishedThroughWire(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       const seen = one.events.length;
@@ -90,21 +109,21 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('is gone once its service is taken out of the file', async () => {
-      const { at, one, place, spec } = await published(mode);
-      await one.runner.apply(desired([at.spec], spec, { ...spec, service: 'other', name: 'other' }));
+      const { at, on, one, place, spec } = await published(mode, way);
+      await one.runner.apply(desired([on], spec, { ...spec, service: 'other', name: 'other' }));
       const other = await one.event('lease', (each) => each.service === 'other' && each.phase === 'ready');
-      await one.runner.apply(desired([at.spec], { ...spec, service: 'other', name: 'other' }));
+      await one.runner.apply(desired([on], { ...spec, service: 'other', name: 'other' }));
       await vi.waitFor(() => expect(at.counts().leases).toBe(1));
       await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
       expect(await mode.ask({ ...place, address: addressOf(other) })).toBe('alpha');
     });
 
     promise('moves to another name without a gap', async () => {
-      const { at, one, place, spec } = await published(mode);
+      const { at, on, one, place, spec } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       const seen = one.events.length;
-      await one.runner.apply(desired([at.spec], { ...spec, name: 'renamed' }));
+      await one.runner.apply(desired([on], { ...spec, name: 'renamed' }));
       const moved = await one.event('lease', ({ phase }) => phase === 'ready', seen);
       expect(await mode.ask({ ...place, address: addressOf(moved) })).toBe('alpha');
       expect(await talk.say('two')).toBe('alpha:two');
@@ -113,7 +132,7 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('lets visitors finish when the agent stops', async () => {
-      const { at, one, place } = await published(mode);
+      const { at, one, place } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       const stopped = one.runner.stop({ reason: 'test', drainMs: 20_000 });
@@ -126,7 +145,7 @@ export function complies(mode: ModeUnderTest): void {
     });
 
     promise('cuts off who does not finish in time', async () => {
-      const { one, place } = await published(mode);
+      const { one, place } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       await one.runner.stop({ reason: 'test', drainMs: 50 });
@@ -136,7 +155,10 @@ export function complies(mode: ModeUnderTest): void {
 }
 
 interface Published {
+  /** Where visitors come to. */
   readonly at: TestRelay;
+  /** What the agent is told of it. */
+  readonly on: RelaySpec;
   readonly one: TestAgent;
   readonly place: Place;
   readonly spec: ServiceSpec;
@@ -144,15 +166,17 @@ interface Published {
   readonly local: Awaited<ReturnType<ModeUnderTest['start']>>;
 }
 
-async function published(mode: ModeUnderTest, at?: TestRelay): Promise<Published> {
+async function published(mode: ModeUnderTest, way: Way, at?: TestRelay): Promise<Published> {
   const here = at ?? (await relay(PORTS));
+  const on = way.relays > 1 ? (await chainTo(here, way.relays)).spec : here.spec;
   const local = await mode.start('alpha');
   const one = await agent();
   const spec = withTarget(service('app', local.port, { mode: mode.mode, alpn: 'auto' }), local.port);
-  await one.runner.apply(desired([here.spec], spec));
+  await one.runner.apply(desired([on], spec));
   const ready = await one.event('lease', ({ phase }) => phase === 'ready');
   return {
     at: here,
+    on,
     one,
     place: { address: addressOf(ready), ca: one.ca },
     spec,
@@ -161,12 +185,12 @@ async function published(mode: ModeUnderTest, at?: TestRelay): Promise<Published
   };
 }
 
-async function publishedThroughWire(mode: ModeUnderTest) {
+async function publishedThroughWire(mode: ModeUnderTest, way: Way) {
   let port = 0;
   const between = await wire(() => port);
   const at = await relay({ ...PORTS, publicPort: between.port });
   port = at.port;
-  return { between, ...(await published(mode, at)) };
+  return { between, ...(await published(mode, way, at)) };
 }
 
 /** In mode http the target is the route `/`. */

@@ -19,13 +19,22 @@ export async function chain(
   entryOptions: Partial<RelayOptions> & Parameters<typeof relay>[0] = {},
   others: Partial<RelayOptions> = {},
 ): Promise<TestChain> {
-  const relays = [await relay(entryOptions)];
+  return chainTo(await relay(entryOptions), length, others);
+}
+
+/** The same, with an entry that is there already. */
+export async function chainTo(
+  entry: TestRelay,
+  length: number,
+  others: Partial<RelayOptions> = {},
+): Promise<TestChain> {
+  const relays = [entry];
   while (relays.length < length) {
     const next = relays.at(-1)!;
     relays.push(await relay({ ...others, peers: [peerOf(next)] }));
   }
   await knowEachOther(relays);
-  return { relays, entry: relays[0]!, exit: relays.at(-1)!, spec: chainOf(relays) };
+  return { relays, entry, exit: relays.at(-1)!, spec: chainOf(relays) };
 }
 
 export const peerOf = ({ url, ca }: TestRelay): { url: string; ca: string } => ({
