@@ -79,6 +79,8 @@ export class DataConnections {
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {
     try {
       const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit');
+      // A visitor may come in one breath with the answer to `lease.open`, which has a longer way to its lease.
+      if (!this.#leaseById(visit.lease)) await new Promise(setImmediate);
       const lease = this.#leaseById(visit.lease);
       if (lease) lease.visit(socket, visit.remote);
       else socket.destroy();

@@ -36,6 +36,9 @@ export interface LeaseOptions {
   readonly log: Logger;
 }
 
+/** The lease that takes over another's place; it has an id from the moment on that it holds it. */
+export type Heir = Pick<AgentLease, 'id'>;
+
 /** A service's lease on one relay, from the agent's side: its phase is the truth that `status` tells. */
 export class AgentLease {
   #spec: ServiceSpec;
@@ -52,6 +55,9 @@ export class AgentLease {
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
   #nextProof: NodeJS.Timeout | undefined;
+  #heir: Heir | undefined;
+  /** The heir has its place. */
+  #isResting = false;
   /** Aborts what is under way for the present channel. */
   #attachment = new AbortController();
   /** Aborts what is under way for the lease as such: it is being closed. */
@@ -94,6 +100,11 @@ export class AgentLease {
     return this.#held.id;
   }
 
+  /** It takes visitors only if they were on their way already. */
+  get isLeaving(): boolean {
+    return this.#isResting || this.#closing !== undefined;
+  }
+
   /**
    * The session stands: open the lease there, and prove that visitors get through. `opening` bounds how many
    * leases of the session do so at a time.
@@ -104,6 +115,9 @@ export class AgentLease {
     this.#attachment.abort();
     this.#attachment = new AbortController();
     this.#channel = channel;
+    // It would take the place back from the lease that has it now.
+    if (this.#heir?.id !== undefined) return this.#rest();
+    this.#isResting = false;
     const { signal } = this.#attachment;
     this.#phase.set('opening');
     pRetry(() => this.#open(channel, opening, signal), {
@@ -126,9 +140,20 @@ export class AgentLease {
     this.#phase.set(isFinal(error) ? 'failed' : 'retrying', error);
   }
 
-  /** The relay took the lease away: ask for it again. */
+  /**
+   * Another lease of ours has the same place at the same relay, reached another way, or is about to: once the relay
+   * has handed it over, this one only lets its visitors finish. Undefined: there is none any more.
+   */
+  yieldTo(heir: Heir | undefined): void {
+    this.#heir = heir;
+    const [channel, opening] = [this.#channel, this.#opening];
+    if (!heir && this.#isResting && channel && opening) this.attach(channel, opening);
+  }
+
+  /** The relay took the lease away: ask for it again, unless it is where it should be. */
   revoked(reason: string): void {
-    this.#comeBack(new PortalError('not_found', reason));
+    if (this.#heir) this.#rest();
+    else this.#comeBack(new PortalError('not_found', reason));
   }
 
   /** Proves now that visitors get through, whatever the schedule says; `status` tells what came of it. */
@@ -284,6 +309,13 @@ export class AgentLease {
     if (channel && opening) this.attach(channel, opening);
   }
 
+  #rest(): void {
+    this.#isResting = true;
+    this.#attachment.abort();
+    clearTimeout(this.#nextProof);
+    if (!this.#closing) this.#phase.set('draining');
+  }
+
   async #serve(opened: Opened): Promise<Serving> {
     const { hostname } = opened;
     if (this.#serving?.hostname === hostname) {
@@ -316,14 +348,15 @@ export class AgentLease {
     this.#over.abort();
     clearTimeout(this.#nextProof);
     this.#phase.set('draining');
-    await this.#held.giveBack(this.#channel, this.#log);
+    if (!this.#heir) await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);
     this.#phase.set('closed');
   }
 
   /** Tells of it, and waits as long as it asks for before the next attempt. */
   async #failedAttempt(failure: PortalError, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+    // A visit of our own that was under way has met the heir's certificate, say.
+    if (signal.aborted || this.#heir?.id !== undefined) return;
     if (!isFinal(failure)) {
       this.#phase.set('retrying', failure);
       if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);

@@ -235,7 +235,8 @@ export class RelaySession {
   }
 
   #leaseById(id: string): AgentLease | undefined {
-    for (const lease of this.#leases) if (lease.id === id) return lease;
-    return undefined;
+    const those = [...this.#leases].filter((lease) => lease.id === id);
+    // One that came back to where another of ours has its last visitors still.
+    return those.find(({ isLeaving }) => !isLeaving) ?? those.at(-1);
   }
 }

@@ -38,6 +38,13 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+const LOOK_EVERY_MS = 10;
+
+/** Resolves once `condition` holds, or after `ms`: for what is over in a moment, and tells nobody. */
+export async function until(condition: () => boolean, ms: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < ms && !condition(); waitedMs += LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
+}
+
 /** The error to end a cancelled wait with. */
 export function abortReason(signal: AbortSignal | undefined): Error {
   const reason: unknown = signal?.reason;

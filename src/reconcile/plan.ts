@@ -43,6 +43,12 @@ export function placementKey({ relay, spec }: Placement): string {
   return `${relayKey(relay)} ${kindOf(spec.mode)} ${spec.hostname ?? spec.name}`;
 }
 
+/** What a lease takes up at the relay that visitors come to: the same, whichever way that is reached. */
+export function publicPlace(relay: RelaySpec, { mode, hostname, name }: ServiceSpec): string {
+  const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
+  return `${relayKey(entry)} ${kindOf(mode)} ${hostname ?? name}`;
+}
+
 /** Every lease that `desired` asks for, in the order of the file. */
 export function placements(desired: Desired): Map<string, Placement> {
   const all = new Map<string, Placement>();

@@ -17,7 +17,7 @@ import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import { ExpiryClock } from './expiry.js';
-import { placements, plan, type Action, type ActiveLease, type Placement } from './plan.js';
+import { placements, plan, publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
 
 export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
@@ -281,12 +281,16 @@ export class Runner {
     const staysThere = old !== undefined && action.from === action.to;
     if (staysThere && action.kind !== 'keep') {
       old.retiring = false;
+      old.lease.yieldTo(undefined);
       old.lease.update(place!.spec);
       return undefined;
     }
     if (action.kind === 'replace') Object.assign(old!, { retiring: true, successor: action.to });
     const opens = action.kind === 'open' || action.kind === 'replace';
-    return opens ? this.#open(action.to!, place!) : undefined;
+    if (!opens) return undefined;
+    const opened = this.#open(action.to!, place!);
+    if (old?.retiring) old.lease.yieldTo(this.#heirOf(old));
+    return opened;
   }
 
   #open(key: string, { relay, spec }: Placement): AgentLease {
@@ -307,11 +311,21 @@ export class Runner {
     return lease;
   }
 
+  /** The lease that has, or will have, the very place of `running` at its relay, on another way there. */
+  #heirOf(running: Running): AgentLease | undefined {
+    const place = publicPlace(running.relay, running.lease.spec);
+    for (const other of this.#active.values())
+      if (other !== running && !other.retiring && publicPlace(other.relay, other.lease.spec) === place)
+        return other.lease;
+    return undefined;
+  }
+
   #close(key: string, drain: Drain): void {
     const running = this.#active.get(key);
     if (!running) return;
     this.#active.delete(key);
     const { lease, relay } = running;
+    lease.yieldTo(this.#heirOf(running));
     this.#draining.set(lease, this.#finish(lease, relay, drain));
   }
 

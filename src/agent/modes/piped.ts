@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
+import { until } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { proxyHeader } from '../../net/proxy-protocol.js';
@@ -16,6 +17,9 @@ export interface PipedHooks {
   /** The service did not answer. */
   readonly onDown?: (target: Target) => void;
 }
+
+/** A service that was asked to take a visitor has answered, or has not, within this. */
+const REACHED_MS = 2_000;
 
 /** What the modes stream and tcp share: a visitor's bytes go to a connection of its own to the target, and back. */
 export class PipedHandler implements ModeHandler {
@@ -49,6 +53,7 @@ export class PipedHandler implements ModeHandler {
   }
 
   async drain(drain: Drain): Promise<void> {
+    await until(() => this.#waiting.size === 0, Math.min(drain.ms, REACHED_MS));
     await this.#splices.drain(drain);
     for (const socket of this.#waiting) socket.destroy();
   }

@@ -60,6 +60,11 @@ export class TlsEndpoint implements ProbeTarget {
     this.#server.emit('connection', socket);
   }
 
+  /** Handshakes that are under way. */
+  get arriving(): number {
+    return this.#arriving.size;
+  }
+
   /** Ends the handshakes that are under way. */
   close(): void {
     for (const socket of this.#arriving.keys()) socket.destroy();

@@ -7,6 +7,7 @@ import type { RenewalStatus } from '../../certificates/acme/held.js';
 import { LiveCertificate } from '../../certificates/live.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { PortalError } from '../../lib/errors.js';
+import { until } from '../../lib/wait.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
@@ -23,6 +24,8 @@ import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
+/** A lease that closes lets those in who were about to come. */
+const ARRIVING_MS = 1_000;
 /** A handler that another mode took the place of lets its visitors finish what they began. */
 const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
@@ -141,6 +144,8 @@ class TlsServing implements Serving {
   }
 
   async close(drain: Drain): Promise<void> {
+    // Who is in the middle of the handshake is a visitor as well.
+    await until(() => (this.#endpoint?.arriving ?? 0) === 0, Math.min(drain.ms, ARRIVING_MS));
     this.#closed = true;
     this.#certificate.close();
     await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(drain)));
