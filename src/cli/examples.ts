@@ -23,6 +23,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal validate --print', does: 'the configuration with variables and overlay filled in' },
   ],
   status: [{ run: 'portal status --json', does: 'for programs' }],
+  list: [{ run: 'portal list --json', does: 'one relay a line, for programs' }],
   logs: [{ run: 'portal logs -f', does: 'what happened lately, then live' }],
   expose: [
     { run: 'portal expose 3000', does: 'a local port' },

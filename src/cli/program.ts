@@ -4,7 +4,7 @@ import { parseDurationMs } from './amounts.js';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
 import { limitsHelp } from './relay-limits.js';
-import { UNSUPPORTED, UNSUPPORTED_COMMANDS } from './unsupported.js';
+import { UNSUPPORTED } from './unsupported.js';
 
 /** Turns the way to a command's module into commander's action. */
 export type Execute = <Options extends object>(
@@ -72,14 +72,6 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
     .action(execute(() => import('./commands/completion.js')));
 
-  for (const name of UNSUPPORTED_COMMANDS) {
-    program
-      .command(name, { hidden: true })
-      .argument('[any...]')
-      .allowUnknownOption()
-      .action(execute(async () => (await import('./commands/not-there.js')).notThere(name)));
-  }
-
   program.addHelpCommand(
     new Command('help').argument('[command]').description('print help of a command').helpGroup('Tools:'),
   );
@@ -114,6 +106,11 @@ function addRunning(program: Command, execute: Execute): void {
     .description('show services, URLs and relays of the running agent')
     .addOption(agentOf())
     .action(execute(() => import('./commands/status.js')));
+  program
+    .command('list')
+    .description('show the relays of the configuration: health, round trip, what they offer, their keys')
+    .addOption(file())
+    .action(execute(() => import('./commands/list.js')));
   program
     .command('logs')
     .description('show what the running agent did lately')

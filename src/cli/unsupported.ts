@@ -5,9 +5,6 @@ export const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   expose: ['--inspect'],
 };
 
-/** Commands of the contract that are not there yet: known, so that they are not taken for a typing error. */
-export const UNSUPPORTED_COMMANDS = ['list'] as const;
-
 /** Refuses what was asked for and would otherwise be ignored. Throws `not_supported`. */
 export function refuseUnsupported(command: string, options: object): void {
   const given = new Set(Object.keys(options));

@@ -16,6 +16,7 @@ import { deferred, delay, type Deferred } from '../lib/wait.js';
 import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
+import { surveyOfAgent, type Survey } from './candidates/survey.js';
 import { ExpiryClock } from './expiry.js';
 import { placements, plan, publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
@@ -174,6 +175,19 @@ export class Runner {
       relays: this.#pool.status(),
       leases: leases.map((lease) => this.#statusOf(lease)),
     };
+  }
+
+  /** Every relay that the configuration comes to, and what is known of it. Bounded. */
+  async relays(): Promise<Survey> {
+    await this.#pool.check();
+    const { proxyFor, trust } = this.#options;
+    const options = { ...(proxyFor && { proxyFor }), ...(trust && { trust }) };
+    const { candidates } = this.#candidates;
+    const isChosen = (key: string): boolean => this.#candidates.isChosen(key);
+    const relays = this.#desired
+      ? await surveyOfAgent(this.#desired, this.#pool.status(), candidates, isChosen, options)
+      : [];
+    return { relays, ...this.#registryStatus() };
   }
 
   #registryStatus(): Pick<AgentStatus, 'registry'> {

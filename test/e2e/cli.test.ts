@@ -289,12 +289,3 @@ test.runIf(process.platform === 'linux')(
     expect(jsonLines(relay.stdout)).toMatchObject([{ event: 'error', code: 'state_unwritable' }]);
   },
 );
-
-test.each([['list', '--fix', 'web']])('%s is not there yet, and says so', async (...args) => {
-  const { code, stdout } = await person.run([...args, '--json']);
-  expect(code).toBe(2);
-  expect(jsonLines(stdout)).toMatchObject([
-    { code: 'not_supported', message: `not supported yet: portal ${args[0]}` },
-  ]);
-  expect((await person.run(['--help'])).stdout).not.toMatch(new RegExp(`^ +${args[0]} `, 'm'));
-});

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { Desired } from '../../src/config/desired.js';
+import type { Identity } from '../../src/identity/identity.js';
+import { generateIdentity } from '../../src/identity/keys.js';
 import {
   agent,
   desired,
@@ -19,10 +21,19 @@ import {
   type TestRelay,
 } from '../support/world.js';
 
+const identities = new Map<string, Identity>();
+
+async function known(options: Parameters<typeof relay>[0] = {}): Promise<TestRelay> {
+  const identity = generateIdentity();
+  const started = await relay({ identity, ...options });
+  identities.set(started.url, identity);
+  return started;
+}
+
 /** Relays that differ in nothing but their port and key. */
 async function relays(count: number): Promise<TestRelay[]> {
-  const first = await relay();
-  const others = Array.from({ length: count - 1 }, () => relay({ ca: first.ca }));
+  const first = await known();
+  const others = Array.from({ length: count - 1 }, () => known({ ca: first.ca }));
   return [first, ...(await Promise.all(others))];
 }
 
@@ -113,13 +124,14 @@ describe('a pool with a registry', () => {
     ).toEqual([]);
     expect(await places(one)).toEqual({ [fixed!.url]: 'ready', [second.relay]: 'ready' });
 
-    const back = await relay({ ca: fixed!.ca, port: failed.port });
-    const { write } = { write: (await registry()).write };
-    await write(back);
+    // It comes back, is found to be well again, and nothing follows from that.
+    await relay({ ca: fixed!.ca, port: failed.port, identity: identities.get(failed.url)! });
     const settled = one.events.length;
-    // It is found to be back, and nothing follows from it.
-    await expect.poll(() => back.counts().sessions, { timeout: 1_500 }).toBe(0);
-    await one.runner.status();
+    const isBack = async (): Promise<boolean> =>
+      (await one.runner.relays()).relays.some(
+        ({ url, health }) => url === failed.url && health === 'healthy',
+      );
+    await expect.poll(isBack).toBe(true);
     expect(one.events.slice(settled).filter(({ event }) => event === 'lease')).toEqual([]);
   });
 
@@ -177,6 +189,26 @@ describe('a pool with a registry', () => {
     expect(one.events.some(({ event }) => event === 'ready')).toBe(false);
     await writeFile(file, JSON.stringify({ relays: [{ url: a!.url, ca: a!.ca.certificateFile }] }));
     await one.event('ready');
+  });
+});
+
+describe('a pool without a registry', () => {
+  it('takes relays that connected relays tell of, by the keys that they are told of with', async () => {
+    const [told] = await relays(1);
+    const teller = await relay({ ca: told!.ca, peers: [{ url: told!.url, ca: told!.ca.certificatePem }] });
+    const one = await agent({ candidates: QUICK });
+    const plain = desired([teller.spec], service('web', (await http()).port));
+    const caFiles = { [told!.url]: told!.ca.certificateFile };
+    await one.runner.apply({
+      ...plain,
+      candidates: { maxActive: 1, caFiles },
+      services: plain.services.map((spec) => ({ ...spec, onPool: true as const })),
+    });
+    await one.event('lease', ({ relay: at, phase }) => at === told!.url && phase === 'ready');
+    expect((await one.runner.relays()).relays).toMatchObject([
+      { url: teller.url, source: 'urls', health: 'healthy', inUse: true },
+      { url: told!.url, source: 'discovered', address: told!.address, inUse: true },
+    ]);
   });
 });
 

@@ -33,6 +33,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number): 
     ...describeLeases(status.leases, style, now),
     '',
     ...describeRelays(status.relays, style),
+    ...describeRegistry(status),
   ];
 }
 
@@ -98,6 +99,13 @@ function describeRelays(relays: readonly RelayStatus[], style: Style): string[] 
   ]);
   const [header, ...lines] = columns([['RELAY', 'STATE', 'ROUND TRIP', ''], ...rows]);
   return relays.length === 0 ? [] : [style.dim(header!), ...lines];
+}
+
+function describeRegistry({ registry }: AgentStatus): string[] {
+  if (!registry) return [];
+  const { source, relays, error } = registry;
+  const count = relays === 1 ? '1 relay' : `${relays} relays`;
+  return [`registry ${printable(source)}: ${count}`, ...(error ? [`  ${describeError(error)}`] : [])];
 }
 
 function paintPhase(style: Style, phase: LeaseStatus['phase'], line: string): string {

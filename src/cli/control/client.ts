@@ -5,6 +5,7 @@ import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
+import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
@@ -27,6 +28,11 @@ export class ControlClient {
 
   status(): Promise<AgentStatus> {
     return this.#call<AgentStatus>('GET', '/status');
+  }
+
+  /** Every relay that its configuration comes to. */
+  relays(): Promise<Survey> {
+    return this.#call<Survey>('GET', '/relays');
   }
 
   plan(desired: Desired): Promise<Action[]> {

@@ -35,6 +35,7 @@ async function folder(): Promise<string> {
 
 function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
   return {
+    relays: async () => ({ relays: [] }),
     status: () => Promise.resolve(STATUS),
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),

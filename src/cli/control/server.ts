@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
+import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
 import { pidFileOf } from './address.js';
@@ -21,6 +22,7 @@ const LAST_WORDS_MS = 500;
 export interface ControlHandlers {
   status(): Promise<AgentStatus>;
   plan(desired: Desired): Action[];
+  relays(): Promise<Survey>;
   /** Proves of every service that visitors get through, and tells how it went. */
   prove(): Promise<AgentStatus>;
   /** Starts the stop; the process ends soon after. */
@@ -90,6 +92,8 @@ async function route(
   switch (`${request.method} ${pathname}`) {
     case 'GET /status':
       return answer(response, 200, await handlers.status());
+    case 'GET /relays':
+      return answer(response, 200, await handlers.relays());
     case 'POST /plan':
       return answer(response, 200, handlers.plan(await readDesired(request)));
     case 'POST /prove':

@@ -55,7 +55,7 @@ const PACES = {
 };
 
 const MAX_CANDIDATES = 256;
-const MAX_REGISTRY_BYTES = 1024 * 1024;
+export const MAX_REGISTRY_BYTES = 1024 * 1024;
 const PROBES_AT_A_TIME = 16;
 /** An answer that is late by so much more says that this machine was away, not the relay. */
 const AWAY = 1.5;
@@ -232,7 +232,7 @@ export class CandidatePool {
   /** Brings together who is a candidate now; who was one stays as known as they were. */
   #gather(): void {
     if (!this.#spec || !this.#desired) return;
-    const named = new Set(this.#desired.relays.map(relayKey));
+    const named = this.#namedElsewhere(this.#desired);
     const found = new Map<string, Candidate>();
     const add = (relay: UrlRelay, source: Candidate['source']): void => {
       if (named.has(relay.url) || found.has(relay.url) || found.size >= MAX_CANDIDATES) return;
@@ -254,6 +254,15 @@ export class CandidatePool {
     this.#candidates = found;
     this.#probeDue();
     this.#decide();
+  }
+
+  /**
+   * Relays that are connected anyway, and those of chains: who passes there is not to show up there as well, with
+   * its own address and identity.
+   */
+  #namedElsewhere({ relays, services }: Desired): Set<string> {
+    const chains = services.flatMap((service) => service.relays).filter((relay) => relay.kind === 'chain');
+    return new Set([...relays.map(relayKey), ...chains.flatMap(({ hops }) => hops.map(relayKey))]);
   }
 
   #onTick(): void {

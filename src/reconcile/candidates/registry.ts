@@ -9,7 +9,7 @@ import type { UrlRelay } from '../../agent/spec.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
-import { delay } from '../../lib/wait.js';
+import { deferred, delay } from '../../lib/wait.js';
 
 export interface RegistryOptions {
   /** An https:// URL, or the path of a file. */
@@ -56,14 +56,17 @@ export class Registry {
   #skipped: readonly string[] = [];
   /** A first answer is there, good or not, or a copy from before. */
   readonly loaded: Promise<void>;
+  /** It was asked once, and answered or not. */
+  readonly asked: Promise<void>;
   readonly #done: Promise<void>;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#paces = { ...PACES, ...options.paces };
-    let tellLoaded!: () => void;
-    this.loaded = new Promise((done) => (tellLoaded = done));
-    this.#done = this.#run(tellLoaded).finally(tellLoaded);
+    const [loaded, asked] = [deferred<void>(), deferred<void>()];
+    this.loaded = loaded.promise;
+    this.asked = asked.promise;
+    this.#done = this.#run(loaded.resolve, asked.resolve);
   }
 
   get relays(): readonly UrlRelay[] {
@@ -94,7 +97,7 @@ export class Registry {
     return !/^https:/i.test(this.#options.source);
   }
 
-  async #run(tellLoaded: () => void): Promise<void> {
+  async #run(tellLoaded: () => void, tellAsked: () => void): Promise<void> {
     const { signal } = this.#stop;
     const { refreshMs, retryMs, lookMs } = this.#paces;
     await this.#useCache();
@@ -104,11 +107,12 @@ export class Registry {
         await (this.#isFile ? this.#look() : this.#fetch());
         failures = 0;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) break;
         failures += 1;
         this.#failed(asPortalError(error));
       }
       tellLoaded();
+      tellAsked();
       const pauseMs = failures === 0 ? refreshMs : Math.min(refreshMs, retryMs * 2 ** (failures - 1));
       await delay(this.#isFile ? lookMs : pauseMs * (0.8 + Math.random() * 0.4), signal).catch(
         () => undefined,

@@ -1,0 +1,97 @@
+import type { Desired } from '../../config/desired.js';
+import { RelayLock } from '../../config/lock.js';
+import { PortalError } from '../../lib/errors.js';
+import { silent } from '../../lib/logger.js';
+import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { controlPlace } from '../control/address.js';
+import { ControlClient } from '../control/client.js';
+import { agentKey, load, loadOptions } from '../load.js';
+import { loadLockState, type LockState } from '../lock.js';
+import { columns, printEvent } from '../print.js';
+import { proxyFor } from '../proxy.js';
+import { describeError } from '../reporters/describe.js';
+import { createStyle, printable, type Style } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+}
+
+/** A relay, and whether portal.lock has it. */
+type Row = SurveyedRelay & { readonly locked?: boolean };
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const { desired } = await load(loadOptions(context, options.file));
+  const lock = await loadLockState(desired);
+  const { relays, registry } =
+    (await askAgent(context, desired)) ?? (await lookAlone(context, desired, lock));
+  const rows = relays.map((relay) => withLock(relay, lock));
+  if (context.json) {
+    for (const row of rows) printEvent(context, 'relay', row);
+    if (registry) printEvent(context, 'registry', registry);
+    return 0;
+  }
+  for (const line of describeRelays(rows, createStyle(context.stdout.color))) context.stdout.line(line);
+  if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
+  return 0;
+}
+
+/** Whoever runs for the file knows more than a look from outside; undefined when nobody does. */
+async function askAgent(context: Context, desired: Desired): Promise<Survey | undefined> {
+  if (desired.file === undefined) return undefined;
+  const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));
+  try {
+    return await new ControlClient(address).relays();
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}
+
+async function lookAlone(context: Context, desired: Desired, lock: LockState | undefined): Promise<Survey> {
+  const { surveyAlone } = await import('../../reconcile/candidates/survey.js');
+  return surveyAlone(desired, {
+    proxyFor,
+    ...(lock && { trust: new RelayLock({ file: lock.file }) }),
+    registryDir: context.paths.registryDir,
+    log: silent,
+  });
+}
+
+function withLock(relay: SurveyedRelay, lock: LockState | undefined): Row {
+  if (!lock || relay.source === 'embedded') return relay;
+  return { ...relay, locked: lock.entries.has(relay.url) };
+}
+
+const yesNo = (is: boolean | undefined): string => (is === undefined ? '' : is ? 'yes' : 'no');
+
+function describeRelays(rows: readonly Row[], style: Style): string[] {
+  if (rows.length === 0) return ['no relays'];
+  const [header, ...lines] = columns([
+    ['RELAY', 'SOURCE', 'HEALTH', 'ROUND TRIP', 'IN USE', 'LOCKED', 'KEY', 'OFFERS'],
+    ...rows.map(
+      ({ url, source, health, rttMs, inUse, locked, address, capabilities = [], carriers = [] }) => [
+        printable(url),
+        source,
+        health,
+        rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
+        yesNo(inUse),
+        yesNo(locked),
+        printable(address ?? ''),
+        printable([...capabilities, ...carriers].join(' ')),
+      ],
+    ),
+  ]);
+  return [
+    style.dim(header!),
+    ...lines.flatMap((line, index) => {
+      const { health, error } = rows[index]!;
+      return [paint(style, health, line), ...(error ? [`  ${describeError(error)}`] : [])];
+    }),
+  ];
+}
+
+function paint(style: Style, health: Row['health'], line: string): string {
+  if (health === 'healthy') return style.green(line);
+  return health === 'unhealthy' ? style.red(line) : line;
+}

@@ -1,0 +1,126 @@
+/** `portal list`, and pools as people run them. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from 'vitest';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { freePorts } from '../support/pebble.js';
+import { httpService, relay, type TestRelay } from '../support/world.js';
+import { jsonLines, Person, type Line } from './cli-support.js';
+
+let person: Person;
+let target: number;
+beforeEach(async () => {
+  person = await Person.create();
+  ({ port: target } = await httpService((_request, response) => response.end('here')));
+});
+
+const write = (text: string, name = 'portal.yaml'): Promise<void> =>
+  writeFile(join(person.folder, name), text);
+const list = async (): Promise<Line[]> => jsonLines((await person.run(['list', '--json'])).stdout);
+const entry = ({ url, ca }: TestRelay): string => `{ url: '${url}', ca: '${ca.certificateFile}' }`;
+const writeRegistry = (...relays: unknown[]): Promise<void> =>
+  write(JSON.stringify({ relays }), 'relays.json');
+
+it('shows every relay, where it comes from, how it is, and whether its key is in the lock', async () => {
+  const fixed = await relay({ ports: { tcp: 'any' } });
+  const [listed, wrong] = [await relay({ ca: fixed.ca }), await relay({ ca: fixed.ca })];
+  const [gone] = await freePorts(1);
+  const ca = fixed.ca.certificateFile;
+  await writeRegistry(
+    { url: listed.url, ca },
+    { url: wrong.url, address: generateIdentity().address, ca },
+    `https://localhost:${gone}`,
+    { url: fixed.url, ca },
+    'not a URL',
+  );
+  await write(
+    `version: 1\nrelays: { urls: [${entry(fixed)}], registry: relays.json, maxActive: 1 }\nservices: { web: ${target} }\n`,
+  );
+  const alone = await list();
+  expect(alone.map(({ event, url }) => url ?? event)).toEqual([
+    fixed.url,
+    listed.url,
+    wrong.url,
+    `https://localhost:${gone}`,
+    'registry',
+  ]);
+  expect(alone[0]).toMatchObject({
+    source: 'urls',
+    health: 'healthy',
+    address: fixed.address,
+    capabilities: ['stream', 'http', 'hostname', 'tcp'],
+    locked: false,
+    inUse: false,
+  });
+  expect(alone[1]).toMatchObject({
+    source: 'registry',
+    health: 'healthy',
+    rttMs: expect.any(Number) as number,
+  });
+  expect(alone[2]).toMatchObject({ health: 'unhealthy', error: { code: 'relay_key_changed' } });
+  expect(alone[3]).toMatchObject({ health: 'unhealthy', error: { code: 'relay_unreachable' } });
+  expect(alone[4]).toMatchObject({ source: join(person.folder, 'relays.json'), relays: 4 });
+
+  person.downAfterTest();
+  expect((await person.run(['up', '--wait'])).code).toBe(0);
+  const running = await list();
+  expect(running.slice(0, 2)).toMatchObject([
+    { url: fixed.url, health: 'healthy', locked: true, inUse: true },
+    { url: listed.url, source: 'registry', health: 'healthy', locked: true, inUse: true },
+  ]);
+  expect(running[2]).toMatchObject({ url: wrong.url, health: 'unhealthy', locked: false, inUse: false });
+  const table = await person.run(['list']);
+  expect(table.stdout).toMatch(/^RELAY +SOURCE +HEALTH +ROUND TRIP +IN USE +LOCKED +KEY +OFFERS\n/);
+  expect((await person.run(['status'])).stdout).toContain('relays.json: 4 relays');
+});
+
+it('does not ask the relays of a chain that are not to learn where we are', async () => {
+  const [entryRelay, exit] = [await relay(), await relay()];
+  await write(
+    `version: 1\nchains: { far: [${entry(entryRelay)}, ${entry(exit)}] }\nservices: { web: { target: ${target}, via: far } }\n`,
+  );
+  expect(await list()).toMatchObject([
+    { url: entryRelay.url, source: 'chain', health: 'unknown' },
+    { url: exit.url, source: 'chain', health: 'healthy' },
+  ]);
+});
+
+it('a pool takes no relay that is not in the lock, when that is frozen', async () => {
+  const [known, strange] = [await relay(), await relay()];
+  await writeRegistry(...[known, strange].map(({ url, ca }) => ({ url, ca: ca.certificateFile })));
+  await write(`version: 1\nrelays: { registry: relays.json, maxActive: 2 }\nservices: { web: ${target} }\n`);
+  const lock = `version: 1\nrelays:\n  ${known.url}: "${known.address}"\n`;
+  await write(lock, 'portal.lock');
+  const up = person.start(['up', '--frozen', '--json']);
+  const ready = await up.event('ready');
+  expect(ready['services']).toEqual({
+    web: { urls: [`https://web.localhost:${known.port}`], tcp: [], udp: [] },
+  });
+  expect(strange.counts().sessions).toBe(0);
+  expect(await readFile(join(person.folder, 'portal.lock'), 'utf8')).toBe(lock);
+});
+
+it('a relay that freezes is replaced before its connection is given up', async () => {
+  const ports = await freePorts(2);
+  const homes = ports.map((port) => `${person.folder}/relay-${port}`);
+  const started = ports.map((port, index) =>
+    person.start(['relay', '--listen', `127.0.0.1:${port}`, '--json'], {
+      env: { PORTAL_HOME: homes[index] },
+    }),
+  );
+  const listening = await Promise.all(started.map((one) => one.event('listening')));
+  await writeRegistry(...listening.map(({ url, ca }) => ({ url, ca })));
+  await write(`version: 1\nrelays: { registry: relays.json, maxActive: 1 }\nservices: { web: ${target} }\n`);
+  const up = person.start(['up', '--json']);
+  const first = await up.event('lease', ({ phase }) => phase === 'ready');
+  await up.event('ready');
+  const index = listening.findIndex(({ url }) => url === first['relay']);
+  const lines = jsonLines(up.stdout).length;
+  started[index]!.kill('SIGSTOP');
+  const second = await up.event('lease', ({ phase }, at) => at >= lines && phase === 'ready');
+  expect(second['relay']).toBe(listening[1 - index]!['url']);
+  // Its session did not have to be missed for that, which takes several heartbeats.
+  const between = jsonLines(up.stdout).slice(lines);
+  expect(between.filter(({ phase }) => phase === 'retrying')).toEqual([]);
+  started[index]!.kill('SIGCONT');
+});
