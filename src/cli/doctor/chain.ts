@@ -1,7 +1,10 @@
+import { fetchFrom } from '../../agent/fetch.js';
 import { relayKey, type RelaySpec, type ServiceSpec, type UrlRelay } from '../../agent/spec.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
-import { PATHS } from '../../protocol/limits.js';
-import { askRelay, checkOffer, checkRelay, type RelayContext, type RelayFindings } from './relay.js';
+import { LIMITS, PATHS } from '../../protocol/limits.js';
+import { endpointOf } from '../../reconcile/endpoint.js';
+import { proxyFor } from '../proxy.js';
+import { checkOffer, checkRelay, type RelayContext, STEP_MS, type RelayFindings } from './relay.js';
 import { Subject } from './report.js';
 
 /**
@@ -81,7 +84,11 @@ async function checkNext(
 }
 
 async function peersOf(exit: UrlRelay): Promise<SignedDescriptor[]> {
-  const { text } = await askRelay(exit, PATHS.relays);
+  const { text } = await fetchFrom(await endpointOf(exit, proxyFor), {
+    path: PATHS.relays,
+    ms: STEP_MS,
+    maxBytes: LIMITS.maxRelayListBytes,
+  });
   const said = JSON.parse(text) as { relays?: unknown };
   const relays: unknown[] = Array.isArray(said.relays) ? said.relays : [];
   return relays.flatMap((each) => {

@@ -1,17 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { request } from 'node:https';
 import { createServer, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { connectError } from '../../agent/connect.js';
-import { httpProxy } from '../../agent/http-proxy.js';
+import { fetchFrom, type Fetched } from '../../agent/fetch.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
-import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, ERRORS, PortalError } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
-import { PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
+import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
+import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
 import { checkChain } from './chain.js';
 import type { Names } from './names.js';
@@ -19,12 +18,11 @@ import { Subject } from './report.js';
 
 /** One relay, from its name to what it offers. */
 
-const STEP_MS = 5_000;
+export const STEP_MS = 5_000;
 /** Clocks may differ by a minute for a challenge to be taken. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
 const SOON_MS = 7 * 24 * 3_600_000;
-const MAX_DESCRIPTOR_BYTES = 256 * 1024;
 
 /** What services need to know of a relay. */
 export interface RelayFacts {
@@ -136,18 +134,17 @@ async function checkConnection(
   let plain: Socket | undefined;
   let step = 'relay.tcp';
   try {
-    const endpoint = { url: spec.url, ...(proxy !== undefined && { detour: httpProxy(proxy) }) };
-    plain = await openWay(wayTo(endpoint), STEP_MS);
+    plain = await openWay(wayTo(await endpointOf({ kind: 'url', url: spec.url }, proxyFor)), STEP_MS);
     subject.ok(step, `port ${url.port || 443} answers${through}`);
     step = 'relay.tls';
-    const ca = await caOf(spec.caFile);
-    const secure = await tls({ ...endpoint, ...(ca !== undefined && { ca }) }, plain);
+    const endpoint = await endpointOf(spec, proxyFor);
+    const secure = await tls(endpoint, plain);
     const end = new Date(secure.getPeerCertificate().valid_to);
     if (end.getTime() - Date.now() < SOON_MS)
       subject.warning(step, `its certificate ends on ${end.toISOString()}`, 'Tell its operator.');
     else subject.ok(step, `its certificate is trusted, until ${end.toISOString()}`);
     step = 'relay.descriptor';
-    const descriptor = checkDescriptor(await describe(secure, url), url, services, subject);
+    const descriptor = checkDescriptor(await describe(endpoint), url, services, subject);
     if (descriptor && locked) checkKey(descriptor.address, locked.get(url.origin), subject);
     return descriptor;
   } catch (error) {
@@ -158,23 +155,6 @@ async function checkConnection(
     return undefined;
   } finally {
     plain?.destroy();
-  }
-}
-
-/** What a relay answers to a GET of `path`, by the same way. */
-export async function askRelay(
-  spec: Extract<RelaySpec, { kind: 'url' }>,
-  path: string,
-): Promise<{ status: number; text: string }> {
-  const proxy = proxyFor(spec.url);
-  const endpoint = { url: spec.url, ...(proxy !== undefined && { detour: httpProxy(proxy) }) };
-  const plain = await openWay(wayTo(endpoint), STEP_MS);
-  try {
-    const ca = await caOf(spec.caFile);
-    const secure = await tls({ ...endpoint, ...(ca !== undefined && { ca }) }, plain);
-    return await describe(secure, new URL(spec.url), path);
-  } finally {
-    plain.destroy();
   }
 }
 
@@ -192,55 +172,19 @@ async function tls(endpoint: RelayEndpoint, plain: Socket): Promise<TLSSocket> {
   return secure;
 }
 
-async function caOf(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new PortalError('relay_untrusted', `its CA file ${file} cannot be read (${systemCode(error)})`, {
-      hint: 'Check the path after `ca:`; it is relative to the file that names it.',
-    });
-  }
-}
-
-interface Described {
-  readonly status: number;
-  readonly text: string;
+interface Described extends Fetched {
   /** How far the relay's clock is ahead of ours, as far as it says. */
   readonly skewMs: number | undefined;
 }
 
-async function describe(secure: TLSSocket, url: URL, path: string = PATHS.relay): Promise<Described> {
+async function describe(endpoint: RelayEndpoint): Promise<Described> {
   const sentAt = Date.now();
-  const answer = new Promise<Described>((resolve, reject) => {
-    const outgoing = request({
-      createConnection: () => secure,
-      host: url.hostname,
-      path,
-      headers: { host: url.host, connection: 'close' },
-    });
-    outgoing.once('error', reject);
-    outgoing.once('response', (response) => {
-      const date = Date.parse(response.headers.date ?? '');
-      // Of whole seconds, cut off; and some of the way is gone by.
-      const now = (sentAt + Date.now()) / 2;
-      let text = '';
-      response.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-        if (text.length > MAX_DESCRIPTOR_BYTES) response.destroy(new Error('its descriptor is too long'));
-      });
-      response.once('error', reject);
-      response.once('end', () =>
-        resolve({
-          status: response.statusCode ?? 0,
-          text,
-          skewMs: Number.isNaN(date) ? undefined : date + 500 - now,
-        }),
-      );
-    });
-    outgoing.end();
-  });
-  return within(answer, STEP_MS, 'its descriptor');
+  const options = { path: PATHS.relay, ms: STEP_MS, maxBytes: LIMITS.maxRelayListBytes };
+  const fetched = await fetchFrom(endpoint, options);
+  const date = Date.parse(fetched.headers.date ?? '');
+  // Of whole seconds, cut off; and some of the way is gone by.
+  const now = (sentAt + Date.now()) / 2;
+  return { ...fetched, skewMs: Number.isNaN(date) ? undefined : date + 500 - now };
 }
 
 function checkDescriptor(
