@@ -201,10 +201,10 @@ describe('what a relay lets in at itself', () => {
   });
 });
 
-describe('the word of a peer', () => {
-  const preface = (count: string, from: string): string =>
-    `GET /v1/hop HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: portal-hop\r\nPortal-Hops: ${count}\r\nPortal-From: ${from}\r\n\r\n`;
+const preface = (count: string, from: string): string =>
+  `GET /v1/hop HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: portal-hop\r\nPortal-Hops: ${count}\r\nPortal-From: ${from}\r\n\r\n`;
 
+describe('the word of a peer', () => {
   it('makes a connection a fresh one, once', async () => {
     const at = await relay();
     const near = await tcp(at);

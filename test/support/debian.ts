@@ -23,6 +23,7 @@ export const PROGRAMS = {
   'redis-server': 'redis-server',
   'systemd-analyze': 'systemd',
   tc: 'iproute2',
+  tcpdump: 'tcpdump',
 } as const;
 
 export type Program = keyof typeof PROGRAMS;

@@ -1,0 +1,20 @@
+// A visitor on a machine of its own: `https URL` or `tcp HOST PORT WORDS`; prints what it is answered.
+import { connect } from 'node:net';
+import { get } from 'node:https';
+
+const [, , how, ...args] = process.argv;
+if (how === 'https') {
+  // The test looks at certificates elsewhere.
+  get(args[0], { rejectUnauthorized: false, agent: false }, async (response) => {
+    let text = '';
+    for await (const chunk of response) text += chunk;
+    process.stdout.write(`${response.statusCode} ${text}\n`);
+  });
+} else {
+  const [host, port, words] = args;
+  const socket = connect(Number(port), host, () => socket.write(words));
+  socket.once('data', (chunk) => {
+    process.stdout.write(`${chunk}\n`);
+    socket.destroy();
+  });
+}
