@@ -10,6 +10,7 @@ import type { CertificateSources } from '../certificates/live.js';
 import { Refusals, type RefusalReason } from './access/refusals.js';
 import { missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
+import type { Recorders } from './inspect/recorder.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
 import { PhaseRecord, summaryOf } from './phase.js';
@@ -27,6 +28,8 @@ export interface LeaseOptions {
   readonly certificates: CertificateSources;
   /** Signs the sessions of visitors who knew the PIN; the same after a restart. */
   readonly sessionKey: Buffer;
+  /** Where requests of services that are inspected are recorded; left out, none are. */
+  readonly recorders?: Recorders | undefined;
   /** How often a lease that is ready is proven anew, on average. */
   readonly proveEveryMs: number;
   /** Called for visitors who do not pass a gate, once a while for each address. */
@@ -330,6 +333,7 @@ export class AgentLease {
       certificates: this.#options.certificates,
       refusals: this.#refusals,
       sessionKey: this.#options.sessionKey,
+      recorders: this.#options.recorders,
       signal: this.#over.signal,
       log: this.#log,
     });

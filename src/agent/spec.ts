@@ -63,6 +63,12 @@ export interface AccessSpec {
   readonly pin?: string;
 }
 
+/** That a service's requests are kept for the inspector, in mode http. */
+export interface InspectSpec {
+  /** Names of header fields that are secrets, besides the usual ones. */
+  readonly mask: readonly string[];
+}
+
 /** When a service closes by itself. */
 export type Expiry =
   /** After the start of the agent. */
@@ -97,6 +103,8 @@ export interface ServiceSpec {
   readonly metadata: Readonly<Record<string, string>>;
   readonly expires: Expiry | undefined;
   readonly access: AccessSpec;
+  /** Left out: requests are not recorded. */
+  readonly inspect?: InspectSpec;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
   /** It is on the pool: what the pool takes besides the relays that the file names, this service is on as well. */

@@ -4,7 +4,6 @@ import { parseDurationMs } from './amounts.js';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
 import { limitsHelp } from './relay-limits.js';
-import { UNSUPPORTED } from './unsupported.js';
 
 /** Turns the way to a command's module into commander's action. */
 export type Execute = <Options extends object>(
@@ -231,13 +230,10 @@ function addRelay(program: Command, execute: Execute): void {
     .action(execute(() => import('./commands/relay.js')));
 }
 
-/** What is said beside the tree: examples, and which options are not there yet. */
+/** What is said beside the tree: examples. */
 function finish(command: Command, name: string): void {
   for (const child of command.commands) {
     const fullName = `${name} ${child.name()}`.trim();
-    for (const option of child.options) {
-      if (UNSUPPORTED[fullName]?.includes(option.long ?? '')) option.description += ' (not supported yet)';
-    }
     const examples = COMMAND_EXAMPLES[fullName];
     if (examples) child.addHelpText('after', exampleText(examples));
     finish(child, fullName);

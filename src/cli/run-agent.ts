@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
@@ -21,6 +22,10 @@ import { packageVersion } from './program.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
 
+/** The built page of the inspector. */
+const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
+/** The contract's; any free one if it is taken. */
+const INSPECTOR_PORT = 4040;
 /** Visitors get this long to finish after the first request to stop. */
 const DRAIN_MS = 10_000;
 /** A reader of our output that is stuck must not keep a stopped agent alive. */
@@ -93,6 +98,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     warn: (message) => job.reporter.warning(message),
     proxyFor,
     ...(trust && { trust }),
+    inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT },
     startEmbedded: embeddedRelays(paths.caDir, log),
     emit,
     log,

@@ -13,7 +13,15 @@ import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
-import type { PortalConfig, Relay, Route, RouteOptions, Service, ServiceOptions } from './schema-types.js';
+import type {
+  Inspect,
+  PortalConfig,
+  Relay,
+  Route,
+  RouteOptions,
+  Service,
+  ServiceOptions,
+} from './schema-types.js';
 
 export const DEFAULT_EMBEDDED_PORT = 8443;
 
@@ -130,6 +138,7 @@ function serviceSpec(
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     access: options.access ?? {},
+    ...(options.inspect && { inspect: { mask: maskOf(options.inspect) } }),
     relays: relaysOf(options, known),
   };
 }
@@ -142,6 +151,12 @@ function relaysOf({ via, relays }: ServiceOptions, known: Known): readonly Relay
 function carrierOf({ carrier, via, mode }: ServiceOptions): Carrier {
   if (via !== undefined) return mode === 'udp' ? 'ws' : 'tls';
   return carrier ?? 'raw';
+}
+
+/** Names that mean the same however they are written; in one order, so that another is no change. */
+function maskOf(inspect: Inspect): string[] {
+  const names = typeof inspect === 'object' ? (inspect.mask ?? []) : [];
+  return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -67,6 +67,10 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
+ * In the mode http: keep the latest requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only.
+ */
+export type Inspect = boolean | InspectOptions;
+/**
  * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status.
  */
 export type Health = HealthPath | HealthOptions;
@@ -212,10 +216,7 @@ export interface ServiceOptions {
     [k: string]: Route;
   };
   access?: Access;
-  /**
-   * In the mode http: keep the latest requests for the inspector, on this machine only.
-   */
-  inspect?: boolean;
+  inspect?: Inspect;
   /**
    * In the modes stream and tcp: send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it; in mode http it finds the address in `X-Forwarded-For`.
    */
@@ -281,6 +282,17 @@ export interface Access {
    * @minItems 1
    */
   allowIps?: string[];
+}
+/**
+ * Requests are recorded, and shown with less than they hold.
+ */
+export interface InspectOptions {
+  /**
+   * Names of header fields whose values are shown on demand only, as those of credentials and cookies are.
+   *
+   * @maxItems 50
+   */
+  mask?: string[];
 }
 /**
  * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine's loopback addresses, where no CA vouches for anybody, every certificate is taken.

@@ -9,7 +9,6 @@ services:
   one:
     mode: http
     routes: { /: 3000 }
-    inspect: true
     access: { pin: "1234", allowIps: [10.0.0.1] }
     hostname: shop.example.com
     tls: acme

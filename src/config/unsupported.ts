@@ -15,7 +15,6 @@ const SERVICE = ['services', '*'];
 
 /** What the format holds and this version does not do yet. Whoever builds one of them deletes its row. */
 export const UNSUPPORTED: readonly Row[] = [
-  { path: [...SERVICE, 'inspect'], what: 'inspect', instead: 'requests are not recorded' },
   {
     path: [...SERVICE, 'health'],
     what: 'health',

@@ -16,6 +16,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
+  inspect: '`true`, `false`, or a mapping with `mask`',
   headerValue: 'text, or null to remove the header',
   address: '`0x` and 40 hex digits',
   healthPath: 'a path that begins with `/`',
@@ -64,6 +65,7 @@ const HOMES: readonly (readonly [definition: string, home: string])[] = [
   ['pool', '`relays`'],
   ['routeOptions', 'a route in `routes`'],
   ['tlsOptions', '`tls`'],
+  ['inspectOptions', '`inspect`'],
 ];
 
 /** A hint for a key that is known, but not here or not by this name; undefined for one that is not known at all. */

@@ -35,6 +35,13 @@ export type PortalEvent =
       durationMs: number;
     }
   | { event: 'rejected'; errors: ProblemSummary[] }
+  | {
+      event: 'inspector';
+      /** Of its page on this machine; with a token, so that nobody else has it. */
+      url: string;
+      /** The port that was asked for, where it was taken. */
+      askedPort?: number;
+    }
   | { event: 'refused'; service: string; reason: string; remote: string }
   | { event: 'stopped'; reason: string };
 
@@ -48,6 +55,8 @@ export interface AgentStatus {
   revision: number;
   /** Problems of the last save that was refused; empty when the file on disk is what runs. */
   rejected: ProblemSummary[];
+  /** Where the inspector's page is, while a service is inspected. */
+  inspector?: string;
   /** Path of the local CA's certificate, once one is in use. */
   ca?: string;
   /** The list that more relays come from, where there is one. */

@@ -18,6 +18,7 @@ import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import { surveyOfAgent, type Survey } from './candidates/survey.js';
 import { ExpiryClock } from './expiry.js';
+import { Inspection, type InspectorSettings } from './inspection.js';
 import { placements, plan, publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
 
@@ -46,6 +47,8 @@ export interface RunnerOptions {
   readonly warn?: (message: string) => void;
   /** Holds relays to the keys they are trusted by; left out, there is nowhere to remember them. */
   readonly trust?: RelayTrust;
+  /** Shows the requests of services that are inspected; left out, none are recorded. */
+  readonly inspector?: InspectorSettings;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
   readonly log: Logger;
@@ -96,6 +99,7 @@ export class Runner {
   #hurry = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
+  readonly #inspection: Inspection | undefined;
   #next: { desired: Desired; done: Deferred<void> } | undefined;
   #passes: Promise<void> | undefined;
   #revision = 0;
@@ -107,6 +111,9 @@ export class Runner {
     this.#clock = new ExpiryClock(this.#startedAt.getTime());
     this.#sessionKey = options.identity.derive('visitor sessions');
     this.#announce = new Announcer(options.emit);
+    const { emit, log } = options;
+    const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#snapshot();
+    this.#inspection = options.inspector && new Inspection({ ...options.inspector, snapshot, emit, log });
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
       acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
@@ -161,8 +168,8 @@ export class Runner {
   async status(): Promise<AgentStatus> {
     const asked = [...this.#active.values()].map(({ lease }) => lease.checkTarget());
     await Promise.all([this.#pool.check(), ...asked]);
-    const leases = this.#allLeases();
     const ca = this.#certificates.local.caFile;
+    const inspector = this.#inspection?.url;
     return {
       pid: process.pid,
       file: this.#options.file,
@@ -171,10 +178,16 @@ export class Runner {
       revision: this.#revision,
       rejected: this.#rejected,
       ...(ca === undefined ? {} : { ca }),
+      ...(inspector === undefined ? {} : { inspector }),
       ...this.#registryStatus(),
-      relays: this.#pool.status(),
-      leases: leases.map((lease) => this.#statusOf(lease)),
+      ...this.#snapshot(),
     };
+  }
+
+  /** As far as it is known, without asking anybody. */
+  #snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
+    const leases = this.#allLeases().map((lease) => this.#statusOf(lease));
+    return { relays: this.#pool.status(), leases };
   }
 
   /** Every relay that the configuration comes to, and what is known of it. Bounded. */
@@ -261,6 +274,7 @@ export class Runner {
     const actions = plan(current, this.#leases());
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
+    this.#inspection?.follow(current);
     for (const spec of current.relays) this.#pool.ensure(spec);
     const settled: Promise<void>[] = [];
     for (const action of actions) {
@@ -314,6 +328,7 @@ export class Runner {
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       certificates: this.#certificates,
       sessionKey: this.#sessionKey,
+      recorders: this.#inspection?.recorders,
       onPhase: (changed) => this.#phaseChanged(changed),
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),
@@ -377,6 +392,7 @@ export class Runner {
 
   #phaseChanged(lease: AgentLease): void {
     this.#announce.lease(lease);
+    this.#inspection?.changed();
     if (!SETTLED.has(lease.phase)) return;
     this.#settling.get(lease)?.resolve();
     this.#retire();
@@ -424,6 +440,7 @@ export class Runner {
     await Promise.allSettled([...shortened, ...this.#draining.values()]);
     await this.#passes;
     await this.#pool.release([]);
+    await this.#inspection?.close();
     this.#certificates.acme.close();
     this.#options.emit({ event: 'stopped', reason });
   }

@@ -12,6 +12,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
 import type { Refusals } from '../access/refusals.js';
+import type { Recorders } from '../inspect/recorder.js';
 import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInfo } from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
@@ -31,10 +32,10 @@ const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, refusals } = options;
+  const { spec, log, sessionKey, refusals, recorders } = options;
   const offer = new AlpnOffer(spec, log);
   const pin = new PinGate(spec, sessionKey, refusals);
-  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin));
+  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin, recorders));
 }
 
 async function handlerFor(
@@ -42,12 +43,13 @@ async function handlerFor(
   log: Logger,
   protocols: TargetProtocols,
   pin: PinGate,
+  recorders: Recorders | undefined,
 ): Promise<ModeHandler> {
   if (servedMode(spec) !== 'http')
     return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
   // Loaded when first used: its HTTP client is large.
   const { HttpHandler } = await import('../modes/http/handler.js');
-  return new HttpHandler(spec, log, protocols, [pin.ask]);
+  return new HttpHandler(spec, log, protocols, [pin.ask], {}, recorders);
 }
 
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
@@ -58,6 +60,7 @@ class TlsServing implements Serving {
   readonly #gate: AddressGate;
   readonly #pin: PinGate;
   readonly #refusals: Refusals;
+  readonly #recorders: Recorders | undefined;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
@@ -77,10 +80,11 @@ class TlsServing implements Serving {
   #closed = false;
 
   constructor(options: ServingOptions, offer: AlpnOffer, pin: PinGate, handler: ModeHandler) {
-    const { spec, opened, certificates, refusals, log } = options;
+    const { spec, opened, certificates, refusals, recorders, log } = options;
     this.#gate = new AddressGate(spec.access);
     this.#pin = pin;
     this.#refusals = refusals;
+    this.#recorders = recorders;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
@@ -217,7 +221,7 @@ class TlsServing implements Serving {
   /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
     this.#isChangingMode = true;
-    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin);
+    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin, this.#recorders);
     this.#isChangingMode = false;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;

@@ -10,7 +10,6 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { createReporter } from '../reporters/create.js';
-import { refuseUnsupported } from '../unsupported.js';
 
 interface Options extends ExposeFlags {
   readonly name?: string;
@@ -19,7 +18,6 @@ interface Options extends ExposeFlags {
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
-  refuseUnsupported('expose', options);
   const desired = await desiredOf(context, args[0], options);
   const { runAgent } = await import('../run-agent.js');
   return runAgent(context, {

@@ -20,7 +20,6 @@ import { openRelayCertificate, type CertificateOptions } from '../relay-certific
 import { followDenyList } from '../relay-deny.js';
 import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
-import { refuseUnsupported } from '../unsupported.js';
 
 interface Options extends CertificateOptions {
   readonly listen: string;
@@ -47,7 +46,6 @@ interface Options extends CertificateOptions {
 const LAST_WORDS_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  refuseUnsupported('relay', options);
   const { host, port } = parseListenAddress(options.listen);
   const limits = parseLimits(options.limit ?? []);
   const peers = await peersOf(context, options);

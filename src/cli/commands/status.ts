@@ -28,6 +28,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number): 
     style.bold(head.join(' · ')),
     `identity ${status.identity}`,
     ...(status.ca === undefined ? [] : [`local CA ${status.ca}`]),
+    ...(status.inspector === undefined ? [] : [`inspector ${printable(status.inspector)}`]),
     ...describeRejected(status, style),
     '',
     ...describeLeases(status.leases, style, now),

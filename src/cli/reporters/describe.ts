@@ -3,6 +3,7 @@ import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
 
 /** An event as one line for a person. */
@@ -18,6 +19,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return describeApplied(event);
     case 'rejected':
       return style.yellow('the last save has errors; everything keeps running as it was');
+    case 'inspector':
+      return describeInspector(event, style);
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
@@ -40,6 +43,11 @@ function describeLease(event: Lease, style: Style): string {
     default:
       return `${service}: ${event.phase} ${via}${why}`;
   }
+}
+
+function describeInspector({ url, askedPort }: Inspector, style: Style): string {
+  const why = askedPort === undefined ? '' : style.dim(` (port ${askedPort} is taken)`);
+  return `inspector: ${style.cyan(url)}${why}`;
 }
 
 function otherPort({ askedPort }: Lease): string {

@@ -59,6 +59,8 @@ export interface Exchange {
   switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
   /** The protocol to switch to, if the visitor asks for one (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
+  /** Of HTTP, as node has it: `1.1`, `2.0`. */
+  readonly version: string;
   /** It asks for that over HTTP/2, where a WebSocket has no key. */
   readonly isHttp2: boolean;
 }

@@ -66,6 +66,10 @@ export class H1Exchange implements Exchange {
     this.body = !head && hasBody(request) ? request : undefined;
   }
 
+  get version(): string {
+    return this.#request.httpVersion;
+  }
+
   trailers(): Headers {
     return this.#request.rawTrailers;
   }

@@ -158,6 +158,7 @@ class H2Exchange implements Exchange {
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
   readonly isHttp2 = true;
+  readonly version = '2.0';
   readonly #stream: ServerHttp2Stream;
   readonly #lingerMs: number;
   #receivedTrailers: Headers = [];

@@ -6,6 +6,7 @@ import type { Logger } from '../../../lib/logger.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
+import type { Recorder, Recorders } from '../../inspect/recorder.js';
 import type { ServiceSpec } from '../../spec.js';
 import type { ModeHandler, Traffic, VisitorInfo } from '../mode.js';
 import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
@@ -43,6 +44,9 @@ export class HttpHandler implements ModeHandler {
   #table: RouteTable;
   /** Asked in turn before the routes are; the first that answers ends it. */
   readonly #gates: readonly Gate[];
+  readonly #recorders: Recorders | undefined;
+  /** There while the service is inspected. */
+  #recorder: Recorder | undefined;
   #draining = false;
   /** Drains that wait for the last connection; a later one may be shorter. */
   #whenEmpty: (() => void)[] = [];
@@ -57,8 +61,11 @@ export class HttpHandler implements ModeHandler {
     protocols: Protocols,
     gates: readonly Gate[] = [],
     bounds: Partial<HttpBounds> = {},
+    recorders?: Recorders,
   ) {
     this.#spec = spec;
+    this.#recorders = recorders;
+    this.#inspect(spec);
     this.#gates = gates;
     this.#protocols = protocols;
     this.#log = log;
@@ -87,6 +94,7 @@ export class HttpHandler implements ModeHandler {
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
+    this.#inspect(spec);
     const before = new Set(this.#upstreams.keys());
     this.#table = this.#tableOf(spec);
     for (const { target } of this.#table.routes) before.delete(keyOf(target, spec));
@@ -99,6 +107,7 @@ export class HttpHandler implements ModeHandler {
 
   async drain(drain: Drain): Promise<void> {
     this.#draining = true;
+    this.#recorder?.close();
     this.#h1.closeIdleConnections();
     for (const { session } of this.#connections.values()) session?.close();
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
@@ -119,8 +128,14 @@ export class HttpHandler implements ModeHandler {
     return { visitors: this.#connections.size, bytesIn, bytesOut };
   }
 
-  #serve(exchange: Exchange): void {
+  #inspect({ service, inspect }: ServiceSpec): void {
+    this.#recorder?.close();
+    this.#recorder = inspect && this.#recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
+  }
+
+  #serve(asked: Exchange): void {
     this.requests++;
+    const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
     for (const gate of this.#gates) if (gate(exchange)) return;
     if (!isHost(exchange.authority, exchange.client.hostname)) return refuse(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);

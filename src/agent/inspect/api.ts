@@ -1,0 +1,137 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { decode } from './decode.js';
+import type { Recorders } from './recorder.js';
+import { fieldOf, type Recording } from './recording.js';
+import type { ReplayEdits } from './wire.js';
+
+/** An edited request: a body in base64, and what is around it. */
+const MAX_EDITS_BYTES = 1024 * 1024;
+
+/** An answer that is no success, in words for the page. */
+export class ApiError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What the page asks for besides the live feed. Who may ask is decided before. */
+export class InspectorApi {
+  readonly #recorders: Recorders;
+  readonly #onCleared: () => void;
+
+  constructor(recorders: Recorders, onCleared: () => void) {
+    this.#recorders = recorders;
+    this.#onCleared = onCleared;
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    const [, what, id, verb] = /^\/api\/(\w+)(?:\/(\d{1,15})(?:\/(\w+))?)?$/.exec(url.pathname) ?? [];
+    const asked = `${request.method} ${[what, id && 'ID', verb].filter((part) => part !== undefined).join('/')}`;
+    switch (asked) {
+      case 'GET requests/ID':
+        return json(response, this.#recorders.details(this.#find(id), false));
+      case 'POST requests/ID/reveal':
+        return json(response, this.#recorders.details(this.#find(id), true));
+      case 'GET requests/ID/body':
+        return this.#body(response, this.#find(id), url.searchParams);
+      case 'POST requests/ID/replay':
+        return this.#replay(response, this.#find(id), readEdits(await readJson(request)));
+      case 'POST clear':
+        this.#recorders.store.clear();
+        this.#onCleared();
+        return json(response, {});
+      default:
+        throw new ApiError(404, 'there is no such thing here');
+    }
+  }
+
+  #find(id: string | undefined): Recording {
+    const recording = this.#recorders.store.get(Number(id));
+    if (!recording) throw new ApiError(404, 'this request is kept no more');
+    return recording;
+  }
+
+  /** Always as bytes that no browser makes anything of. */
+  async #body(response: ServerResponse, recording: Recording, query: URLSearchParams): Promise<void> {
+    const isRequest = query.get('of') === 'request';
+    const headers = isRequest ? recording.requestHeaders : recording.responseHeaders;
+    const body = isRequest ? recording.requestBody : recording.responseBody;
+    const encoding = query.has('raw') ? undefined : fieldOf(headers, 'content-encoding');
+    const kept = body.kept();
+    const decoded = await decode(kept, encoding, this.#recorders.store.bounds.maxDecodedBytes);
+    response.writeHead(200, {
+      'Content-Type': 'application/octet-stream',
+      'Content-Disposition': 'attachment',
+      ...(decoded?.codings.length && { 'Portal-Decoded': decoded.codings.join(', ') }),
+      ...(decoded?.isPart && { 'Portal-Part': 'yes' }),
+    });
+    response.end(decoded?.bytes ?? kept);
+  }
+
+  #replay(response: ServerResponse, recording: Recording, edits: ReplayEdits): void {
+    const why = this.#recorders.noReplay(recording, edits);
+    if (why !== undefined) throw new ApiError(409, `this request cannot be replayed: ${why}`);
+    json(response, { id: this.#recorders.replay(recording, edits) });
+  }
+}
+
+export function json(response: ServerResponse, value: object, status = 200): void {
+  response.writeHead(status, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(value));
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_EDITS_BYTES) throw new ApiError(413, 'the edited request is too long');
+    chunks.push(chunk);
+  }
+  if (length === 0) return {};
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    throw new ApiError(400, 'not JSON');
+  }
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** What a request line can carry. */
+const TARGET = /^\/[!-~\x80-\xff]*$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Held to what a visitor could have sent. */
+function readEdits(value: unknown): ReplayEdits {
+  const wrong = (what: string): never => {
+    throw new ApiError(400, `the edited request has ${what}`);
+  };
+  if (typeof value !== 'object' || value === null) return wrong('no form');
+  const { method, target, headers, body } = value as Record<string, unknown>;
+  if (method !== undefined && !isText(method, TOKEN)) return wrong('no valid method');
+  if (method === 'CONNECT') return wrong('a method that is not for services');
+  if (target !== undefined && !isText(target, TARGET)) return wrong('no valid path');
+  if (body !== undefined && typeof body !== 'string') return wrong('no valid body');
+  if (headers !== undefined && !(Array.isArray(headers) && headers.every(isField)))
+    return wrong('a header that cannot be sent');
+  return {
+    ...(method !== undefined && { method }),
+    ...(target !== undefined && { target }),
+    ...(headers !== undefined && { headers: headers as ReplayEdits['headers'] & object }),
+    ...(body !== undefined && { body }),
+  };
+}
+
+function isText(value: unknown, form: RegExp): value is string {
+  return typeof value === 'string' && form.test(value);
+}
+
+function isField(field: unknown): boolean {
+  if (typeof field !== 'object' || field === null) return false;
+  const { name, value, keep } = field as Record<string, unknown>;
+  if (keep !== undefined) return Number.isInteger(keep);
+  return isText(name, TOKEN) && isText(value, VALUE);
+}

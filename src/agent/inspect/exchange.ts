@@ -1,0 +1,172 @@
+import type { Readable } from 'node:stream';
+import type { Client, Exchange, Follows, Headers, Switched } from '../modes/http/exchange.js';
+import { CapturedBody, type Recording } from './recording.js';
+import { sizeOf, type RequestStore } from './store.js';
+
+export interface Capture {
+  readonly service: string;
+  /** The request's body is nobody's to keep. */
+  readonly withholdBody: boolean;
+  readonly replayOf: number | undefined;
+}
+
+/**
+ * An exchange that is written down while it goes on. It adds no step to the way of the bytes: what is sent is looked
+ * at as it passes, what is received together with whoever reads it.
+ */
+export function inspected(exchange: Exchange, store: RequestStore, capture: Capture): Exchange {
+  return new InspectedExchange(exchange, store, capture);
+}
+
+class InspectedExchange implements Exchange {
+  readonly #inner: Exchange;
+  readonly #store: RequestStore;
+  readonly #recording: Recording;
+  readonly client: Client;
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: Headers;
+  readonly body: Readable | undefined;
+  readonly expectsContinue: boolean;
+  readonly upgrade: string | undefined;
+  readonly isHttp2: boolean;
+  readonly version: string;
+
+  constructor(inner: Exchange, store: RequestStore, { service, withholdBody, replayOf }: Capture) {
+    this.#inner = inner;
+    this.#store = store;
+    this.client = inner.client;
+    this.method = inner.method;
+    this.target = inner.target;
+    this.authority = inner.authority;
+    this.headers = inner.headers;
+    this.body = inner.body;
+    this.expectsContinue = inner.expectsContinue;
+    this.upgrade = inner.upgrade;
+    this.isHttp2 = inner.isHttp2;
+    this.version = inner.version;
+    const requestBody = new CapturedBody();
+    if (inner.body) requestBody.cut = withholdBody ? 'pin' : undefined;
+    this.#recording = {
+      id: store.nextId(),
+      service,
+      startedAt: Date.now(),
+      startedMs: performance.now(),
+      method: inner.method,
+      target: inner.target,
+      authority: inner.authority,
+      hostname: inner.client.hostname,
+      remote: inner.client.address,
+      version: inner.version,
+      requestHeaders: inner.headers,
+      requestBody,
+      requestTrailers: [],
+      upgrade: inner.upgrade,
+      replayOf,
+      outcome: 'open',
+      responseHeaders: [],
+      responseBody: new CapturedBody(),
+      responseTrailers: [],
+    };
+    store.add(this.#recording);
+    if (inner.body) this.#hear(inner.body);
+    inner.onGone(() => this.#over('broken'));
+  }
+
+  trailers(): Headers {
+    return this.#inner.trailers();
+  }
+
+  inform(status: number, headers: Headers): void {
+    this.#inner.inform(status, headers);
+  }
+
+  begin(status: number, reason: string, headers: Headers, follows: Follows): void {
+    this.#inner.begin(status, reason, headers, follows);
+    this.#answered(status, reason, headers);
+  }
+
+  get begun(): boolean {
+    return this.#inner.begun;
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#keep(this.#recording.responseBody, chunk);
+    return this.#inner.write(chunk);
+  }
+
+  onDrain(resume: () => void): void {
+    this.#inner.onDrain(resume);
+  }
+
+  end(trailers: Headers): void {
+    this.#inner.end(trailers);
+    this.#recording.responseTrailers = trailers;
+    this.#over('done', sizeOf(trailers));
+  }
+
+  abort(): void {
+    this.#inner.abort();
+    this.#over('broken');
+  }
+
+  onGone(gone: () => void): void {
+    this.#inner.onGone(gone);
+  }
+
+  switchProtocols(headers: Headers, protocol: string): Switched | undefined {
+    const switched = this.#inner.switchProtocols?.(headers, protocol);
+    if (!switched) return undefined;
+    this.#recording.outcome = 'switched';
+    this.#answered(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
+    const stream = switched.kind === 'socket' ? switched.socket : switched.stream;
+    stream.once('close', () => {
+      if (this.#recording.outcome === 'switched') this.#over('done');
+    });
+    return switched;
+  }
+
+  #answered(status: number, reason: string, headers: Headers): void {
+    const recording = this.#recording;
+    recording.status = status;
+    recording.reason = reason;
+    recording.responseHeaders = headers;
+    recording.firstByteMs = this.#elapsedMs();
+    this.#store.changed(recording.id, sizeOf(headers));
+  }
+
+  /** What was said to be done may prove broken: its last bytes were never taken. */
+  #over(outcome: 'done' | 'broken', bytes = 0): void {
+    const recording = this.#recording;
+    if (recording.outcome === 'broken' || recording.outcome === outcome) return;
+    recording.outcome = outcome;
+    recording.totalMs = this.#elapsedMs();
+    this.#store.changed(recording.id, bytes);
+  }
+
+  /** Reads along from when somebody reads: a listener for data of its own would make the body flow before that. */
+  #hear(body: Readable): void {
+    const recording = this.#recording;
+    const onListener = (event: string | symbol): void => {
+      if (event !== 'data') return;
+      body.off('newListener', onListener);
+      body.on('data', (chunk: Buffer) => this.#keep(recording.requestBody, chunk));
+      body.once('end', () => {
+        recording.requestTrailers = this.#inner.trailers();
+        recording.requestMs = this.#elapsedMs();
+        this.#store.changed(recording.id, sizeOf(recording.requestTrailers));
+      });
+    };
+    body.on('newListener', onListener);
+  }
+
+  #keep(body: CapturedBody, chunk: Buffer): void {
+    const { bounds, admitsBody } = this.#store;
+    this.#store.changed(this.#recording.id, body.add(chunk, bounds.maxBodyBytes, admitsBody));
+  }
+
+  #elapsedMs(): number {
+    return performance.now() - this.#recording.startedMs;
+  }
+}

@@ -1,0 +1,114 @@
+import type { WebSocket } from 'ws';
+import type { RequestStore } from './store.js';
+import { rowOf } from './view.js';
+import type { LiveMessage } from './wire.js';
+
+/** A page that has so much unread is told no more for now. */
+const MAX_UNREAD_BYTES = 1024 * 1024;
+
+export interface LiveSource {
+  readonly store: RequestStore;
+  /** How everything stands, as JSON of a `state` message. */
+  readonly state: () => string;
+}
+
+/**
+ * One open page. It is told what is new at a pace of its own; what it has not been told yet is a set of ids, so that a
+ * slow page costs no more than that, and one that is far behind begins anew.
+ */
+export class LivePage {
+  readonly #socket: WebSocket;
+  readonly #source: LiveSource;
+  readonly #stopListening: () => void;
+  #pending = new Set<number>();
+  #begins = true;
+  #isStateDue = true;
+  #lastState = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: WebSocket, source: LiveSource) {
+    this.#socket = socket;
+    this.#source = source;
+    this.#stopListening = source.store.listen((id) => this.#note(id));
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
+      this.#stopListening();
+      clearTimeout(this.#timer);
+    });
+    this.#beginAnew();
+    this.#flush();
+  }
+
+  /** Services, leases or relays are not as they were, perhaps. */
+  stateChanged(): void {
+    this.#isStateDue = true;
+    this.#schedule();
+  }
+
+  /** Everything that was recorded is gone, or out of step. */
+  resync(): void {
+    this.#beginAnew();
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#socket.close(1001, 'the inspector has ended');
+    this.#socket.terminate();
+  }
+
+  #note(id: number): void {
+    this.#pending.add(id);
+    // It holds ids that are gone by now.
+    if (this.#pending.size > 2 * this.#source.store.bounds.maxRequests) this.#beginAnew();
+    this.#schedule();
+  }
+
+  #beginAnew(): void {
+    this.#begins = true;
+    this.#pending = new Set();
+    for (const { id } of this.#source.store.all()) this.#pending.add(id);
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#flush();
+    }, this.#source.store.bounds.pageEveryMs);
+  }
+
+  #flush(): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) return this.#schedule();
+    this.#sendState();
+    if (this.#pending.size > 0 || this.#begins) this.#sendRequests();
+    if (this.#pending.size > 0) this.#schedule();
+  }
+
+  #sendState(): void {
+    if (!this.#isStateDue) return;
+    this.#isStateDue = false;
+    const state = this.#source.state();
+    if (state !== this.#lastState) this.#socket.send(state);
+    this.#lastState = state;
+  }
+
+  #sendRequests(): void {
+    const { store } = this.#source;
+    const rows = [];
+    for (const id of this.#pending) {
+      if (rows.length >= store.bounds.maxRows) break;
+      this.#pending.delete(id);
+      const recording = store.get(id);
+      if (recording) rows.push(rowOf(recording));
+    }
+    const message: LiveMessage = {
+      type: 'requests',
+      ...(this.#begins && { reset: true }),
+      rows,
+      oldest: store.oldest,
+      dropped: store.dropped,
+    };
+    this.#begins = false;
+    this.#socket.send(JSON.stringify(message));
+  }
+}

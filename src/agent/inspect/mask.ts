@@ -1,0 +1,37 @@
+import { PIN_HEADER } from '../access/pin-page.js';
+import type { Headers } from '../modes/http/exchange.js';
+import type { Field } from './wire.js';
+
+/** Fields whose values are secrets. */
+const SECRET = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', PIN_HEADER]);
+/** The same length for every secret. */
+const DOTS = '••••••';
+
+/** Header fields for the page, without the values of secrets. */
+export function fields(headers: Headers, names: ReadonlySet<string>, revealed: boolean): Field[] {
+  const out: Field[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const value = headers[i + 1]!;
+    const lower = name.toLowerCase();
+    if (revealed || (!SECRET.has(lower) && !names.has(lower))) out.push({ name, value });
+    else out.push({ name, value: masked(lower, value), masked: true });
+  }
+  return out;
+}
+
+/** What says nothing of the secret stays: names of cookies, what is set of them, the scheme of credentials. */
+function masked(name: string, value: string): string {
+  if (name === 'cookie') return value.split(';').map(maskedPair).join('; ');
+  if (name === 'set-cookie') {
+    const [pair = '', ...attributes] = value.split(';');
+    return [maskedPair(pair), ...attributes.map((each) => each.trim())].join('; ');
+  }
+  const [, scheme] = /^([A-Za-z][\w-]{0,30}) +\S/.exec(value) ?? [];
+  return name.endsWith('authorization') && scheme !== undefined ? `${scheme} ${DOTS}` : DOTS;
+}
+
+function maskedPair(pair: string): string {
+  const at = pair.indexOf('=');
+  return at <= 0 ? DOTS : `${pair.slice(0, at).trim()}=${DOTS}`;
+}

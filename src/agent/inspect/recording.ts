@@ -1,0 +1,72 @@
+import type { Headers } from '../modes/http/exchange.js';
+import type { BodyInfo, Outcome } from './wire.js';
+
+/** What is kept of one body: its beginning, copied, for the buffers it came in are used again. */
+export class CapturedBody {
+  /** All of it, kept or not. */
+  bytes = 0;
+  keptBytes = 0;
+  cut: BodyInfo['cut'];
+  #chunks: Buffer[] = [];
+
+  /** Keeps as much of `chunk` as fits in `room`; answers how many bytes that were. */
+  add(chunk: Buffer, room: number, tryTake: (bytes: number) => boolean): number {
+    this.bytes += chunk.length;
+    if (this.cut !== undefined) return 0;
+    const length = Math.min(chunk.length, room - this.keptBytes);
+    if (length > 0 && !tryTake(length)) {
+      this.cut = 'load';
+      return 0;
+    }
+    if (length < chunk.length) this.cut = 'long';
+    if (length <= 0) return 0;
+    this.#chunks.push(Buffer.from(chunk.subarray(0, length)));
+    this.keptBytes += length;
+    return length;
+  }
+
+  kept(): Buffer {
+    if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0] ?? Buffer.alloc(0);
+  }
+}
+
+/** One request and its answer, as they came: nothing is masked here. */
+export interface Recording {
+  readonly id: number;
+  readonly service: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** The same by the clock that durations are measured with. */
+  readonly startedMs: number;
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  /** The name that the visitor asked for in the TLS handshake. */
+  readonly hostname: string;
+  readonly remote: string;
+  readonly version: string;
+  readonly requestHeaders: Headers;
+  readonly requestBody: CapturedBody;
+  requestTrailers: Headers;
+  requestMs?: number;
+  /** It asks to switch protocols. */
+  readonly upgrade: string | undefined;
+  readonly replayOf: number | undefined;
+  outcome: Outcome;
+  status?: number;
+  reason?: string;
+  responseHeaders: Headers;
+  readonly responseBody: CapturedBody;
+  responseTrailers: Headers;
+  firstByteMs?: number;
+  totalMs?: number;
+}
+
+/** The first value of a field; `name` is in lower case. */
+export function fieldOf(headers: Headers, name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length === name.length && headers[i]!.toLowerCase() === name) return headers[i + 1];
+  }
+  return undefined;
+}

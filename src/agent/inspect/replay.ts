@@ -1,0 +1,104 @@
+import { Readable } from 'node:stream';
+import type { Client, Exchange, Headers } from '../modes/http/exchange.js';
+import type { Recording } from './recording.js';
+import type { ReplayEdits } from './wire.js';
+
+/** Who asks is this machine, whoever asked first. */
+const ADDRESS = '127.0.0.1';
+/** Said anew for the body that is sent. */
+const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
+
+/**
+ * A recorded request that is asked once more, through everything that stands before the target. Nobody reads the
+ * answer but the recorder.
+ */
+export class ReplayExchange implements Exchange {
+  readonly client: Client;
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: Headers;
+  readonly body: Readable | undefined;
+  readonly expectsContinue = false;
+  readonly upgrade = undefined;
+  readonly isHttp2: boolean;
+  readonly version: string;
+  /** The request that is repeated. */
+  readonly original: number;
+  /** Set by the recorder: the id of this one. */
+  recordedAs = 0;
+  begun = false;
+  readonly #timer: NodeJS.Timeout;
+  readonly #gone: (() => void)[] = [];
+
+  constructor(recording: Recording, edits: ReplayEdits, ms: number) {
+    this.original = recording.id;
+    this.client = { address: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
+    this.method = edits.method ?? recording.method;
+    this.target = edits.target ?? recording.target;
+    this.authority = recording.authority;
+    this.isHttp2 = recording.version === '2.0';
+    this.version = recording.version;
+    const body = edits.body === undefined ? recording.requestBody.kept() : Buffer.from(edits.body, 'base64');
+    const headers = headersOf(recording, edits).filter(([name]) => !FRAMING.has(name.toLowerCase()));
+    const hasBody = body.length > 0;
+    if (hasBody) headers.push(['Content-Length', String(body.length)]);
+    this.headers = headers.flat();
+    this.body = hasBody ? Readable.from([body], { objectMode: false }) : undefined;
+    this.#timer = setTimeout(() => this.#goAway(), ms).unref();
+  }
+
+  trailers(): Headers {
+    return [];
+  }
+
+  inform(): void {
+    // An interim answer.
+  }
+
+  begin(): void {
+    this.begun = true;
+  }
+
+  write(): boolean {
+    return true;
+  }
+
+  onDrain(resume: () => void): void {
+    resume();
+  }
+
+  end(): void {
+    this.#over();
+  }
+
+  abort(): void {
+    this.#over();
+  }
+
+  onGone(gone: () => void): void {
+    this.#gone.push(gone);
+  }
+
+  #goAway(): void {
+    for (const gone of this.#gone.splice(0)) gone();
+  }
+
+  #over(): void {
+    clearTimeout(this.#timer);
+    this.#gone.length = 0;
+  }
+}
+
+/** Fields that the page does not know the values of are taken from the recording, never from the page. */
+function headersOf({ requestHeaders }: Recording, { headers }: ReplayEdits): [string, string][] {
+  const recorded: [string, string][] = [];
+  for (let i = 0; i < requestHeaders.length; i += 2)
+    recorded.push([requestHeaders[i]!, requestHeaders[i + 1]!]);
+  if (!headers) return recorded;
+  return headers.flatMap((field): [string, string][] => {
+    if (!('keep' in field)) return [[field.name, field.value]];
+    const kept = recorded[field.keep];
+    return kept ? [kept] : [];
+  });
+}

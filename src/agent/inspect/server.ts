@@ -1,0 +1,187 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { systemCode } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import type { LeaseStatus, RelayStatus } from '../status.js';
+import { ApiError, InspectorApi, json } from './api.js';
+import { ownHeaders, readAssets, type Asset } from './assets.js';
+import { Guard, LIVE_PROTOCOL } from './guard.js';
+import { LivePage } from './live.js';
+import type { Recorders } from './recorder.js';
+import type { LiveMessage } from './wire.js';
+
+const HOST = '127.0.0.1';
+const HEAD_MS = 5_000;
+const MAX_CONNECTIONS = 64;
+/** Nothing but a close is expected of a page. */
+const MAX_MESSAGE_BYTES = 1_024;
+/** Counters move without anybody telling. */
+const STATE_EVERY_MS = 1_000;
+
+export interface InspectorOptions {
+  readonly recorders: Recorders;
+  /** Folder of the built page. */
+  readonly webDir: string;
+  /** If it is taken, any free one. */
+  readonly port: number;
+  readonly snapshot: () => {
+    readonly leases: readonly LeaseStatus[];
+    readonly relays: readonly RelayStatus[];
+  };
+  readonly log: Logger;
+}
+
+export interface InspectorServer {
+  /** With the token: whoever has it sees everything that was recorded. */
+  readonly url: string;
+  /** The port that was asked for, where another had to do. */
+  readonly askedPort?: number;
+  /** Services, leases or relays changed. */
+  changed(): void;
+  close(): Promise<void>;
+}
+
+/** Serves the inspector's page, on the loopback alone, to whoever has its URL. */
+export async function startInspector(options: InspectorOptions): Promise<InspectorServer> {
+  const assets = await readAssets(options.webDir);
+  const server = createServer({
+    headersTimeout: HEAD_MS,
+    requestTimeout: 2 * HEAD_MS,
+    maxHeaderSize: 16 * 1024,
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  const port = await listen(server, options.port);
+  return new Inspector(server, port, assets, options);
+}
+
+class Inspector implements InspectorServer {
+  readonly url: string;
+  readonly askedPort?: number;
+  readonly #server: Server;
+  readonly #options: InspectorOptions;
+  readonly #assets: ReadonlyMap<string, Asset>;
+  readonly #guard: Guard;
+  readonly #headers: Record<string, string>;
+  readonly #api: InspectorApi;
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: () => LIVE_PROTOCOL,
+  });
+  readonly #pages = new Set<LivePage>();
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(server: Server, port: number, assets: ReadonlyMap<string, Asset>, options: InspectorOptions) {
+    this.#server = server;
+    this.#options = options;
+    this.#assets = assets;
+    this.#guard = new Guard(port);
+    this.#headers = ownHeaders(port);
+    // Behind `#`: browsers send it to nobody, not to us and not as a referrer.
+    this.url = `http://${HOST}:${port}/#${this.#guard.token}`;
+    if (options.port !== 0 && options.port !== port) this.askedPort = options.port;
+    this.#api = new InspectorApi(options.recorders, () => {
+      for (const page of this.#pages) page.resync();
+    });
+    server.on('request', (request, response) => void this.#answer(request, response));
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on('clientError', (_error, socket) => void socket.destroy());
+  }
+
+  changed(): void {
+    for (const page of this.#pages) page.stateChanged();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#looking);
+    for (const page of this.#pages) page.close();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    for (const [name, value] of Object.entries(this.#headers)) response.setHeader(name, value);
+    try {
+      await this.#route(request, response);
+    } catch (error) {
+      if (response.headersSent) return void response.destroy();
+      if (error instanceof ApiError) return json(response, { error: error.message }, error.status);
+      this.#options.log.warn({ err: error }, 'the inspector could not answer');
+      json(response, { error: 'the inspector failed' }, 500);
+    }
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'this is not the name of the inspector');
+    const url = URL.parse(request.url ?? '/', `http://${HOST}`);
+    if (!url) throw new ApiError(400, 'the path is none');
+    const isReading = request.method === 'GET' || request.method === 'HEAD';
+    if (!url.pathname.startsWith('/api/')) {
+      const asset = isReading ? this.#assets.get(url.pathname) : undefined;
+      if (!asset) throw new ApiError(404, 'there is no such page');
+      response.writeHead(200, { 'Content-Type': asset.type });
+      return void response.end(asset.bytes);
+    }
+    if (!isReading && !this.#guard.isOwnOrigin(request))
+      throw new ApiError(403, 'only the page of the inspector may ask for this');
+    if (!this.#guard.hasToken(request)) throw new ApiError(401, 'the token is not the one of this agent');
+    await this.#api.answer(request, response, url);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const status = this.#refusalOf(request);
+    if (status !== undefined) return void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+    this.#sockets.handleUpgrade(request, socket, head, (live) => {
+      const page = new LivePage(live, {
+        store: this.#options.recorders.store,
+        state: () => JSON.stringify(this.#state()),
+      });
+      this.#pages.add(page);
+      this.#looking ??= setInterval(() => this.changed(), STATE_EVERY_MS);
+      live.once('close', () => {
+        this.#pages.delete(page);
+        if (this.#pages.size > 0) return;
+        clearInterval(this.#looking);
+        this.#looking = undefined;
+      });
+    });
+  }
+
+  #refusalOf(request: IncomingMessage): string | undefined {
+    if (!this.#guard.isOwnHost(request)) return '421 Misdirected Request';
+    if (!this.#guard.isOwnOrigin(request)) return '403 Forbidden';
+    if (request.url !== '/api/live') return '404 Not Found';
+    if (!this.#guard.hasLiveToken(request)) return '401 Unauthorized';
+    const { maxPages } = this.#options.recorders.store.bounds;
+    return this.#pages.size >= maxPages ? '503 Service Unavailable' : undefined;
+  }
+
+  #state(): LiveMessage {
+    const { leases, relays } = this.#options.snapshot();
+    return { type: 'state', leases, relays, inspected: this.#options.recorders.services() };
+  }
+}
+
+async function listen(server: Server, port: number): Promise<number> {
+  const attempt = (at: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(at, HOST, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  try {
+    await attempt(port);
+  } catch (error) {
+    const code = systemCode(error);
+    if (port === 0 || (code !== 'EADDRINUSE' && code !== 'EACCES')) throw error;
+    await attempt(0);
+  }
+  return (server.address() as AddressInfo).port;
+}
