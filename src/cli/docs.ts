@@ -117,6 +117,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
 | \`applied\` | revision, opened, updated, replaced, closed, kept: names; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
+| \`inspector\` | url, askedPort? (its port is taken) |
 | \`refused\` | service, reason, remote |
 | \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
 | \`error\` | code, message, hint: what the process ends with |

@@ -370,6 +370,25 @@ test('under nohup a terminal that goes does not end the agent', async () => {
   expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGTERM' });
 });
 
+test('expose --inspect prints where the inspector is, and status shows it again', async () => {
+  const port = await service('hello');
+  const expose = person.start(['expose', String(port), '--name', 'seen', '--inspect', '--json']);
+  const { url } = await expose.event('inspector');
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#[\w-]{32}$/);
+  const page = await fetch(String(url));
+  expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('Portal inspector')]);
+
+  const ready = await expose.event('ready');
+  const ca = join(person.home, 'ca', 'ca.pem');
+  expect(await httpsGet(urlOf(ready, 'seen'), ca)).toBe('hello');
+  const headers = { Authorization: `Bearer ${new URL(String(url)).hash.slice(1)}` };
+  const recorded = await fetch(new URL('/api/requests/1', String(url)), { headers });
+  expect(await recorded.json()).toMatchObject({ service: 'seen', method: 'GET', status: 200 });
+  expect((await person.run(['status'])).stdout).toContain(String(url));
+  expose.kill('SIGTERM');
+  expect((await expose.finished).code).toBe(0);
+});
+
 test('expose --tcp: a port of a relay that gives out a range of them', async () => {
   const server = createServer((socket) => socket.end('raw'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -6,6 +6,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import type { HttpBounds } from '../../src/agent/modes/http/bounds.js';
 import { HttpHandler } from '../../src/agent/modes/http/handler.js';
+import type { Recorders } from '../../src/agent/inspect/recorder.js';
 import { TargetProtocols } from '../../src/agent/speaks.js';
 import { upstreamOf } from '../../src/agent/upstream.js';
 import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
@@ -26,6 +27,8 @@ export interface Edge {
   readonly ca: LocalCa;
   /** Host header of a visitor. */
   readonly host: string;
+  /** As it was asked for at first. */
+  spec(): ServiceSpec;
   update(routes: Routes): void;
 }
 
@@ -35,14 +38,16 @@ let shared: Promise<LocalCa> | undefined;
 
 export async function edge(
   routes: Routes,
-  options: { bounds?: Partial<HttpBounds>; visitor?: string } = {},
+  options: { bounds?: Partial<HttpBounds>; visitor?: string; recorders?: Recorders } = {},
 ): Promise<Edge> {
   // One CA for the file: keys take time.
   shared ??= temporaryFolder().then(openLocalCa);
   const ca = await shared;
-  const spec = httpSpec('app', routes);
+  const { bounds, recorders } = options;
+  const inspect = recorders && { inspect: { mask: [] } };
+  const spec = { ...httpSpec('app', routes), ...inspect };
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
-  const handler = new HttpHandler(spec, log, protocols, [], options.bounds);
+  const handler = new HttpHandler(spec, log, protocols, [], bounds, recorders);
   const remote = { address: options.visitor ?? VISITOR, port: 50_000 };
   const sockets = new Set<Socket>();
   const server = createServer(
@@ -65,7 +70,8 @@ export async function edge(
     port,
     ca,
     host: `${HOST}:${port}`,
-    update: (next) => handler.update(httpSpec('app', next)),
+    spec: () => spec,
+    update: (next) => handler.update({ ...httpSpec('app', next), ...inspect }),
   };
 }
 

@@ -3,6 +3,7 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
@@ -51,6 +52,9 @@ export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = 
   });
 }
 
+/** The inspector's page as it was built for the tests. */
+export const WEB_DIR = fileURLToPath(new URL('../../dist/web', import.meta.url));
+
 export interface TestAgent {
   readonly runner: Runner;
   readonly identity: Identity;
@@ -76,6 +80,8 @@ export async function agent(
     candidates?: RunnerOptions['candidates'];
     trust?: RunnerOptions['trust'];
     warn?: RunnerOptions['warn'];
+    /** The inspector, on a free port. */
+    inspector?: true;
   } = {},
 ): Promise<TestAgent> {
   const caDir = options.caDir ?? (await temporaryFolder());
@@ -95,6 +101,7 @@ export async function agent(
     ...(options.candidates && { candidates: options.candidates }),
     ...(options.trust && { trust: options.trust }),
     ...(options.warn && { warn: options.warn }),
+    ...(options.inspector && { inspector: { webDir: WEB_DIR, port: 0 } }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {
       events.push(event);

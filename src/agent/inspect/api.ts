@@ -104,12 +104,13 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const TARGET = /^\/[!-~\x80-\xff]*$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+function wrong(what: string): never {
+  throw new ApiError(400, `the edited request has ${what}`);
+}
+
 /** Held to what a visitor could have sent. */
 function readEdits(value: unknown): ReplayEdits {
-  const wrong = (what: string): never => {
-    throw new ApiError(400, `the edited request has ${what}`);
-  };
-  if (typeof value !== 'object' || value === null) return wrong('no form');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return wrong('no form');
   const { method, target, headers, body } = value as Record<string, unknown>;
   if (method !== undefined && !isText(method, TOKEN)) return wrong('no valid method');
   if (method === 'CONNECT') return wrong('a method that is not for services');

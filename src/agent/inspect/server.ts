@@ -117,8 +117,10 @@ class Inspector implements InspectorServer {
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'this is not the name of the inspector');
-    const url = URL.parse(request.url ?? '/', `http://${HOST}`);
-    if (!url) throw new ApiError(400, 'the path is none');
+    const { url: target = '' } = request;
+    // `//name/` would be read as another host.
+    const url = target.startsWith('//') ? null : URL.parse(target, `http://${HOST}`);
+    if (!url) throw new ApiError(404, 'there is no such page');
     const isReading = request.method === 'GET' || request.method === 'HEAD';
     if (!url.pathname.startsWith('/api/')) {
       const asset = isReading ? this.#assets.get(url.pathname) : undefined;

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
 import { formatProblem } from '../../config/frame.js';
@@ -109,4 +110,25 @@ test('terminal: a service that fails before anything is drawn is shown as failed
   await reporter.close();
   expect(stderr.text()).toContain('name_taken');
   expect(stderr.text()).toContain('stopped: SIGINT');
+});
+
+test('terminal: the inspector is told of when the progress has settled', async () => {
+  const stdout = capturedOutput({ isTTY: true, columns: 80 });
+  const stderr = capturedOutput({ isTTY: true, columns: 80 });
+  const reporter = terminalReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    formatProblem,
+  });
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:9/#secret', askedPort: 4040 }));
+  expect(stderr.text()).not.toContain('inspector');
+  reporter.event(READY_LEASE);
+  reporter.event(READY);
+  await reporter.close();
+  const plain = (): string => stripVTControlCharacters(stderr.text());
+  await expect.poll(plain).toContain('inspector: http://127.0.0.1:9/#secret (port 4040 is taken)');
+  // A later one, after another was taken away, at once.
+  reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:4040/#another' }));
+  expect(plain()).toContain('inspector: http://127.0.0.1:4040/#another\n');
 });

@@ -11,15 +11,26 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   const style = createStyle(stderr.color);
   let progress: Progress | undefined;
   let caFile: string | undefined;
+  /** Said once the progress has settled: a line amid it would be drawn over. */
+  let inspector: TimedEvent | undefined;
+  let isSettled = false;
+  const showInspector = (): void => {
+    isSettled = true;
+    if (inspector) stderr.line(describeEvent(inspector, style));
+    inspector = undefined;
+  };
 
   const show = (event: TimedEvent): void => {
     if (event.event === 'lease' && progress?.note(event)) return;
+    if (event.event === 'inspector' && !isSettled) return void (inspector = event);
+    if (event.event === 'applied') showInspector();
     // The progress says as much.
     if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;
     if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
     // The progress that stands on the same screen shows them already.
     if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
     writeHowToReach(stderr, event, caFile);
+    showInspector();
   };
 
   const ended = async (): Promise<void> => progress?.end();

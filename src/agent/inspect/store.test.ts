@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { CapturedBody, type Recording } from './recording.js';
+import { RequestStore } from './store.js';
+
+function recording(store: RequestStore, target = '/'): Recording {
+  return {
+    id: store.nextId(),
+    service: 'app',
+    startedAt: 0,
+    startedMs: 0,
+    method: 'GET',
+    target,
+    authority: 'app.localhost',
+    hostname: 'app.localhost',
+    remote: '203.0.113.7',
+    version: '1.1',
+    requestHeaders: [],
+    requestBody: new CapturedBody(),
+    requestTrailers: [],
+    upgrade: undefined,
+    replayOf: undefined,
+    outcome: 'open',
+    responseHeaders: [],
+    responseBody: new CapturedBody(),
+    responseTrailers: [],
+  };
+}
+
+const always = (): boolean => true;
+const ids = (store: RequestStore): number[] => [...store.all()].map(({ id }) => id);
+
+describe('what is recorded', () => {
+  it('is bounded in number: the oldest go', () => {
+    const store = new RequestStore({ maxRequests: 3 });
+    for (let i = 0; i < 5; i++) store.add(recording(store));
+    expect(ids(store)).toEqual([3, 4, 5]);
+    expect(store.oldest).toBe(3);
+    expect(store.get(2)).toBeUndefined();
+  });
+
+  it('is bounded in bytes, bodies that grow included', () => {
+    const store = new RequestStore({ maxTotalBytes: 10_000 });
+    for (let i = 0; i < 4; i++) store.add(recording(store));
+    store.changed(4, 7_000);
+    expect(ids(store)).toEqual([3, 4]);
+    expect(store.bytes).toBeLessThanOrEqual(10_000);
+    // What is gone takes nothing with it when it grows on.
+    store.changed(1, 50_000);
+    expect(ids(store)).toEqual([3, 4]);
+  });
+
+  it('counts what came too fast in place of keeping it', () => {
+    const store = new RequestStore({ requestsPerSecond: 200 });
+    const admitted = Array.from({ length: 1_000 }, () => store.admits()).filter(Boolean).length;
+    expect(admitted).toBeGreaterThanOrEqual(200);
+    expect(admitted).toBeLessThan(1_000);
+    expect(store.dropped).toBe(1_000 - admitted);
+  });
+
+  it('is gone when it is cleared, and ids go on', () => {
+    const store = new RequestStore();
+    store.add(recording(store));
+    store.clear();
+    expect([store.size, store.bytes, store.oldest]).toEqual([0, 0, 2]);
+    store.add(recording(store));
+    expect(ids(store)).toEqual([2]);
+  });
+});
+
+describe('a body', () => {
+  it('is kept up to a bound, copied, and counted whole', () => {
+    const body = new CapturedBody();
+    const chunk = Buffer.from('abcdef');
+    expect(body.add(chunk, 8, always)).toBe(6);
+    chunk.fill('x');
+    expect(body.add(Buffer.from('ghij'), 8, always)).toBe(2);
+    expect(body.add(Buffer.from('klm'), 8, always)).toBe(0);
+    expect(body).toMatchObject({ bytes: 13, keptBytes: 8, cut: 'long' });
+    expect(body.kept().toString()).toBe('abcdefgh');
+  });
+
+  it('is cut where there is too much at once, and stays cut', () => {
+    const body = new CapturedBody();
+    expect(body.add(Buffer.from('abc'), 100, always)).toBe(3);
+    expect(body.add(Buffer.from('def'), 100, () => false)).toBe(0);
+    expect(body.add(Buffer.from('ghi'), 100, always)).toBe(0);
+    expect(body).toMatchObject({ bytes: 9, keptBytes: 3, cut: 'load' });
+  });
+});

@@ -1,0 +1,250 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32, deflateSync, gzipSync } from 'node:zlib';
+import type { Page } from 'playwright-core';
+import { expect, it, onTestFinished, type TestContext } from 'vitest';
+import { Recorders } from '../../src/agent/inspect/recorder.js';
+import { startInspector } from '../../src/agent/inspect/server.js';
+import { RequestStore } from '../../src/agent/inspect/store.js';
+import { browserPage } from '../support/browser.js';
+import { ask, edge, type Edge } from '../support/http-edge.js';
+import { settled } from '../support/inspector.js';
+import { log } from '../support/log.js';
+import { httpService, WEB_DIR } from '../support/world.js';
+
+/** The inspector's page in a real browser. PORTAL_SCREENSHOTS=FOLDER keeps pictures of it. */
+
+interface Opened {
+  readonly page: Page;
+  readonly at: Edge;
+  readonly store: RequestStore;
+  /** What the page complained of. */
+  readonly complaints: string[];
+}
+
+const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+
+async function open(context: TestContext, store = new RequestStore()): Promise<Opened> {
+  const page = await browserPage(context, { viewport: { width: 1280, height: 800 } });
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  const complaints: string[] = [];
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(error.message));
+  const { port } = await httpService((request, response) => {
+    const { pathname } = new URL(request.url!, 'http://target');
+    if (pathname === '/picture') response.setHeader('Content-Type', 'image/png').end(png());
+    else if (pathname === '/hostile') response.setHeader('Content-Type', 'text/html').end(HOSTILE);
+    else if (pathname === '/fails') response.writeHead(503).end('not now');
+    else if (pathname === '/json')
+      response
+        .writeHead(200, {
+          'Content-Type': 'application/json',
+          'Content-Encoding': 'gzip',
+          'Set-Cookie': 'id=s3cr3t',
+        })
+        .end(gzipSync('{"name":"Ada","tags":["a","b"]}'));
+    else request.pipe(response);
+  });
+  const recorders = new Recorders(store);
+  const at = await edge({ '/': port }, { recorders });
+  const since = new Date().toISOString();
+  const lease = { since, retries: 0, visitors: 1, bytesIn: 2_048, bytesOut: 10_240, target: String(port) };
+  const inspector = await startInspector({
+    recorders,
+    webDir: WEB_DIR,
+    port: 0,
+    snapshot: () => ({
+      leases: [
+        {
+          ...lease,
+          service: 'app',
+          relay: 'https://relay.example',
+          phase: 'ready',
+          url: 'https://app.relay.example',
+        },
+      ],
+      relays: [{ relay: 'https://relay.example', state: 'connected', since, rttMs: 12 }],
+    }),
+    log,
+  });
+  onTestFinished(() => inspector.close());
+  await page.goto(inspector.url);
+  await page.getByText('live', { exact: true }).waitFor();
+  return { page, at, store, complaints };
+}
+
+it('shows requests as they come, and everything about one', async (context) => {
+  const { page, at, store, complaints } = await open(context);
+  expect(new URL(page.url()).hash).toBe('');
+  await page.getByText('No request yet').waitFor();
+  const services = page.getByRole('region', { name: 'Services' });
+  expect(await services.textContent()).toContain('appreadyhttps://app.relay.example');
+
+  await ask(at, '/json?q=a%20b', { headers: { Authorization: 'Bearer s3cr3t', 'X-Note': HOSTILE } });
+  await ask(at, '/fails');
+  await ask(at, '/hostile');
+  await ask(at, '/picture');
+  await ask(at, '/form', {
+    method: 'POST',
+    body: 'name=Ada+L&x=1',
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+  });
+  const rows = page.getByRole('row');
+  await rows.nth(5).waitFor();
+
+  await page.getByRole('row', { name: '/json' }).click();
+  await page.getByRole('heading', { name: 'Timing' }).waitFor();
+  await shoot(page, 'overview');
+  await page.getByRole('tab', { name: 'Request' }).click();
+  const panel = page.getByRole('tabpanel');
+  expect(await page.getByRole('table', { name: 'Query' }).textContent()).toBe('qa b');
+  expect(await panel.textContent()).toContain('Bearer ••••••');
+  expect(await page.content()).not.toContain('s3cr3t');
+  await page.getByRole('button', { name: 'Reveal secrets' }).click();
+  await page.getByText('Bearer s3cr3t').waitFor();
+  await page.getByRole('tab', { name: 'Response' }).click();
+  await page.getByText('"name": "Ada"').waitFor();
+  expect(await panel.textContent()).toContain('gzip taken off');
+  await shoot(page, 'response');
+  await page.getByRole('button', { name: 'Bytes' }).click();
+  await page.getByText('00000000  7b 22').waitFor();
+
+  await page.getByRole('row', { name: '/picture' }).click();
+  await page.getByRole('tab', { name: 'Response' }).click();
+  const picture = page.getByRole('img');
+  await expect
+    .poll(() => picture.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth))
+    .toBe(2);
+
+  await page.getByRole('row', { name: '/form' }).click();
+  await page.getByRole('tab', { name: 'Request' }).click();
+  await page.getByRole('table', { name: 'Form' }).waitFor();
+  expect(await page.getByRole('table', { name: 'Form' }).textContent()).toBe('nameAda Lx1');
+
+  // What was recorded is text here, whatever it is.
+  await page.getByRole('row', { name: '/hostile' }).click();
+  await page.getByRole('tab', { name: 'Response' }).click();
+  await page.getByText(HOSTILE).waitFor();
+  expect(await page.title()).toBe('Portal inspector');
+  expect(store.size).toBe(5);
+  expect(complaints).toEqual([]);
+});
+
+it('filters, goes by keyboard, copies as curl and replays', async (context) => {
+  const { page, at, store, complaints } = await open(context);
+  for (let i = 0; i < 5; i++) await ask(at, `/item/${i}`, { headers: { Cookie: 'sid=s3cr3t' } });
+  await ask(at, '/fails');
+  await page.getByRole('row').nth(6).waitFor();
+  const paths = async (): Promise<(string | null)[]> =>
+    page.locator('.rows .path').evaluateAll((cells) => cells.map(({ textContent }) => textContent));
+
+  await page.getByLabel('Status', { exact: true }).selectOption('5xx');
+  await expect.poll(paths).toEqual(['/fails']);
+  await page.getByLabel('Status', { exact: true }).selectOption('any status');
+  await page.getByRole('searchbox').fill('ITEM/3 get');
+  await expect.poll(paths).toEqual(['/item/3']);
+  expect(await page.getByText('1 of 6 requests').count()).toBe(1);
+  await page.getByRole('searchbox').fill('');
+
+  await page.getByRole('rowgroup').focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('ArrowDown');
+  await page.getByRole('heading', { name: '/item/4' }).waitFor();
+  expect(await page.locator('[aria-selected=true][role=row]').textContent()).toContain('/item/4');
+
+  await page.getByRole('button', { name: 'Copy as curl' }).click();
+  await page.getByText('copied, with its secrets masked').waitFor();
+  const copied = await page.evaluate<string>('navigator.clipboard.readText()');
+  expect(copied).toContain(`https://${at.host}/item/4`);
+  expect(copied).not.toContain('s3cr3t');
+
+  await page.getByRole('button', { name: 'Replay', exact: true }).click();
+  await page.getByText('request 5', { exact: true }).waitFor();
+  expect((await settled(store, 7)).requestHeaders).toContain('sid=s3cr3t');
+  expect(complaints).toEqual([]);
+});
+
+it('stays with 10,000 requests what it was', async (context) => {
+  const store = new RequestStore({ requestsPerSecond: 1_000_000 });
+  const { page, at } = await open(context, store);
+  await ask(at, '/first');
+  const one = await settled(store, 1);
+  for (let i = 2; i <= 10_500; i++) store.add({ ...one, id: store.nextId(), target: `/item/${i}` });
+  await page.getByText('10000 requests').waitFor();
+  expect(await page.getByRole('row').count()).toBeLessThan(80);
+  await page.getByRole('rowgroup').focus();
+  await page.keyboard.press('End');
+  await page.getByRole('heading', { name: '/item/501' }).waitFor();
+  expect(await page.getByRole('row').count()).toBeLessThan(80);
+  await page.getByRole('searchbox').fill('/item/777');
+  await page.getByText('11 of 10000 requests').waitFor();
+});
+
+it('is told apart in light and dark, and says when the token is another', async (context) => {
+  const { page, at } = await open(context);
+  await ask(at, '/json');
+  await ask(at, '/fails');
+  await page.getByRole('row', { name: '/fails' }).click();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const selector of ['.row .time', '.badge.s2', '.badge.s5', '.quiet', '.link.live', 'dt'])
+      expect(await contrast(page, selector), `${selector} in ${colorScheme}`).toBeGreaterThanOrEqual(4.5);
+    await shoot(page, colorScheme);
+  }
+  await page.goto(`${page.url()}#wrong`);
+  await page.reload();
+  await page.getByText('This page belongs to another run of the agent').waitFor();
+});
+
+it('is small', async () => {
+  const html = await readFile(join(WEB_DIR, 'index.html'), 'utf8');
+  const files = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  const bytes = await Promise.all(files.map((file) => readFile(join(WEB_DIR, file))));
+  expect(bytes.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(100_000);
+});
+
+/** Contrast of text with what is behind it (WCAG 2); in the page's own language, which tests do not know the types of. */
+const CONTRAST = `(element) => {
+  const luminance = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map((part) => {
+      const value = Number(part) / 255;
+      return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let behind = element;
+  while (/, 0\\)$|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  const one = luminance(getComputedStyle(element).color);
+  const other = luminance(getComputedStyle(behind).backgroundColor);
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}`;
+
+function contrast(page: Page, selector: string): Promise<number> {
+  const quoted = JSON.stringify(selector);
+  return page.evaluate<number>(`(${CONTRAST})(document.querySelector(${quoted}))`);
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  const folder = process.env['PORTAL_SCREENSHOTS'];
+  if (folder) await page.screenshot({ path: join(folder, `inspector-${name}.png`) });
+}
+
+/** A PNG of 2 by 2 pixels. */
+function png(): Buffer {
+  const head = Buffer.from([0, 0, 0, 2, 0, 0, 0, 2, 8, 2, 0, 0, 0]);
+  const pixels = deflateSync(Buffer.from([0, 255, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 255, 0]));
+  return Buffer.concat([
+    Buffer.from('89504e470d0a1a0a', 'hex'),
+    pngChunk('IHDR', head),
+    pngChunk('IDAT', pixels),
+    pngChunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+function pngChunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type), data]);
+  const around = Buffer.alloc(8);
+  around.writeUInt32BE(data.length, 0);
+  around.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)]);
+}

@@ -1,0 +1,210 @@
+import { once } from 'node:events';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { Recorders } from '../../src/agent/inspect/recorder.js';
+import { RequestStore } from '../../src/agent/inspect/store.js';
+import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../support/http-edge.js';
+import { httpService } from '../support/world.js';
+import { settled } from '../support/inspector.js';
+
+/** What is recorded of requests, and that nothing is different for them. */
+
+async function inspectedEdge(
+  listener: Parameters<typeof httpService>[0],
+  store = new RequestStore(),
+): Promise<{ at: Edge; recorders: Recorders }> {
+  const { port } = await httpService(listener);
+  const recorders = new Recorders(store);
+  return { at: await edge({ '/': port }, { recorders }), recorders };
+}
+
+describe('a request that is inspected', () => {
+  it('is recorded with its answer, both ways whole', async () => {
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      request.resume().once('end', () => {
+        response.writeHead(201, 'Made', { 'Content-Type': 'text/plain', 'X-Answer': '42' });
+        response.end('thank you');
+      });
+    });
+    const { status, body } = await ask(at, '/things?x=1', {
+      method: 'POST',
+      body: 'a thing',
+      headers: { 'X-Ask': '1' },
+    });
+    expect([status, body]).toEqual([201, 'thank you']);
+    const recording = await settled(recorders.store, 1);
+    expect(recording).toMatchObject({
+      service: 'app',
+      method: 'POST',
+      target: '/things?x=1',
+      authority: at.host,
+      remote: VISITOR,
+      version: '1.1',
+      outcome: 'done',
+      status: 201,
+      reason: 'Made',
+    });
+    expect(recording.requestHeaders).toContain('X-Ask');
+    expect(recording.responseHeaders).toContain('X-Answer');
+    expect(recording.requestBody.kept().toString()).toBe('a thing');
+    expect(recording.responseBody.kept().toString()).toBe('thank you');
+    expect(recording.firstByteMs).toBeLessThanOrEqual(recording.totalMs!);
+    expect(recording.requestMs).toBeGreaterThanOrEqual(0);
+  });
+
+  it('is recorded over HTTP/2, with trailers', async () => {
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      request.resume().once('end', () => {
+        response.writeHead(200, { Trailer: 'X-Sum' });
+        response.write('body');
+        response.addTrailers({ 'X-Sum': '7' });
+        response.end();
+      });
+    });
+    const session = await h2Visitor(at);
+    await askH2(session, { ':path': '/x', ':method': 'PUT', ':authority': at.host }, 'sent');
+    const recording = await settled(recorders.store, 1);
+    expect(recording).toMatchObject({ version: '2.0', method: 'PUT', status: 200, outcome: 'done' });
+    expect(recording.requestBody.kept().toString()).toBe('sent');
+    expect(recording.responseTrailers).toEqual(['X-Sum', '7']);
+  });
+
+  it('is recorded when Portal itself answers', async () => {
+    const { at, recorders } = await inspectedEdge((_, response) => response.end());
+    expect((await ask(at, '/a/../b')).status).toBe(400);
+    expect(await settled(recorders.store, 1)).toMatchObject({
+      target: '/a/../b',
+      status: 400,
+      outcome: 'done',
+    });
+  });
+
+  it('is broken off when the visitor leaves, and when the target does', async () => {
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      response.write('beginning');
+      if (request.url === '/target-breaks') setImmediate(() => response.destroy());
+    });
+    const socket = await connectTo(at);
+    socket.write(`GET /visitor-leaves HTTP/1.1\r\nHost: ${at.host}\r\n\r\n`);
+    await once(socket, 'data');
+    socket.destroy();
+    expect(await settled(recorders.store, 1)).toMatchObject({ outcome: 'broken', status: 200 });
+    await expect(ask(at, '/target-breaks')).rejects.toThrow('aborted');
+    expect(await settled(recorders.store, 2)).toMatchObject({ outcome: 'broken', status: 200 });
+  });
+
+  it('is kept as it travelled, up to a bound, and streams on beyond it', async () => {
+    const store = new RequestStore({ maxBodyBytes: 1_000 });
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      response.writeHead(200, { 'Content-Encoding': 'gzip' });
+      request.pipe(response);
+    }, store);
+    const zipped = gzipSync(Buffer.from(Array.from({ length: 500_000 }, (_, i) => (i * i * 31) % 251)));
+    expect(zipped.length).toBeGreaterThan(2_000);
+    const { bytes } = await ask(at, '/', { method: 'POST', body: zipped });
+    expect(bytes.equals(zipped)).toBe(true);
+    const { requestBody, responseBody } = await settled(recorders.store, 1);
+    for (const body of [requestBody, responseBody]) {
+      expect(body).toMatchObject({ bytes: zipped.length, keptBytes: 1_000, cut: 'long' });
+      expect(body.kept().equals(zipped.subarray(0, 1_000))).toBe(true);
+    }
+  });
+
+  it('is let by, and counted, when there are too many', async () => {
+    const store = new RequestStore({ requestsPerSecond: 1 });
+    const { at, recorders } = await inspectedEdge((_, response) => response.end('ok'), store);
+    const session = await h2Visitor(at);
+    const head = { ':path': '/', ':authority': at.host };
+    const answers = await Promise.all(Array.from({ length: 400 }, () => askH2(session, head)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    expect(recorders.store.dropped).toBeGreaterThan(0);
+    expect(recorders.store.dropped + recorders.store.size).toBe(400);
+  });
+
+  it('of another protocol is recorded until its connection closes', async () => {
+    const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(sockets, 'listening');
+    sockets.on('connection', (socket) => socket.close());
+    const recorders = new Recorders();
+    const at = await edge({ '/': (sockets.address() as { port: number }).port }, { recorders });
+    const socket = await connectTo(at);
+    socket.write(
+      `GET /live HTTP/1.1\r\nHost: ${at.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await once(socket, 'data');
+    expect(recorders.store.get(1)).toMatchObject({ status: 101 });
+    socket.destroy();
+    expect(await settled(recorders.store, 1)).toMatchObject({ status: 101, outcome: 'done' });
+    expect(recorders.noReplay(recorders.store.get(1)!)).toContain('another protocol');
+    await new Promise((resolve) => sockets.close(resolve));
+  });
+});
+
+it('stops being recorded with the next request when `inspect` is taken away', async () => {
+  const { at, recorders } = await inspectedEdge((_, response) => response.end('ok'));
+  await ask(at, '/1');
+  const { inspect: _, ...plain } = at.spec();
+  at.handler.update(plain);
+  await ask(at, '/2');
+  at.handler.update({ ...plain, inspect: { mask: [] } });
+  await ask(at, '/3');
+  await settled(recorders.store, 2);
+  expect([...recorders.store.all()].map(({ target }) => target)).toEqual(['/1', '/3']);
+});
+
+describe('a replay', () => {
+  it('asks the service once more with the real secrets, and is recorded as one', async () => {
+    const seen: unknown[] = [];
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => (body += chunk));
+      request.once('end', () => {
+        const { authorization, 'x-forwarded-for': from, host } = request.headers;
+        seen.push({ method: request.method, url: request.url, authorization, from, host, body });
+        response.end(`answer ${seen.length}`);
+      });
+    });
+    const headers = { Authorization: 'Bearer s3cr3t', 'Transfer-Encoding': 'chunked' };
+    await ask(at, '/pay?n=1', { method: 'POST', body: 'amount=1', headers });
+    const original = await settled(recorders.store, 1);
+    const id = recorders.replay(original, {});
+    expect(id).toBe(2);
+    const replayed = await settled(recorders.store, 2);
+    expect(replayed).toMatchObject({ replayOf: 1, remote: '127.0.0.1', status: 200, outcome: 'done' });
+    expect(replayed.responseBody.kept().toString()).toBe('answer 2');
+    expect(seen[1]).toEqual({ ...(seen[0] as object), from: '127.0.0.1' });
+
+    const kept = original.requestHeaders.findIndex((name) => name === 'Authorization') / 2;
+    const edited = { keep: kept };
+    recorders.replay(original, {
+      method: 'PUT',
+      target: '/pay?n=2',
+      headers: [edited, { name: 'X-New', value: '1' }],
+      body: Buffer.from('amount=200').toString('base64'),
+    });
+    await settled(recorders.store, 3);
+    expect(seen[2]).toMatchObject({
+      method: 'PUT',
+      url: '/pay?n=2',
+      authorization: 'Bearer s3cr3t',
+      body: 'amount=200',
+    });
+  });
+
+  it('is refused of what is not kept whole, and ends when the target does not', async () => {
+    const store = new RequestStore({ maxBodyBytes: 10, replayMs: 50 });
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      request.resume();
+      if (request.url === '/stuck') response.write('for ever');
+      else response.end();
+    }, store);
+    await ask(at, '/', { method: 'POST', body: 'x'.repeat(100) });
+    const long = await settled(store, 1);
+    expect(recorders.noReplay(long)).toContain('not kept whole');
+    expect(recorders.noReplay(long, { body: '' })).toBeUndefined();
+    recorders.replay(long, { body: '', target: '/stuck' });
+    expect(await settled(store, 2)).toMatchObject({ outcome: 'broken', status: 200 });
+  });
+});

@@ -1,0 +1,134 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import type { RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
+import { asCurl, quote } from '../../web/src/curl.js';
+import { filtered, NO_FILTER } from '../../web/src/filter.js';
+import { hexDump, kindOf, prettyJson } from '../../web/src/format.js';
+
+const row: RequestRow = {
+  id: 1,
+  service: 'app',
+  startedAt: 0,
+  method: 'GET',
+  target: '/reports?year=2026',
+  authority: 'app.localhost',
+  remote: '203.0.113.7',
+  outcome: 'done',
+  status: 200,
+  requestBytes: 0,
+  responseBytes: 0,
+};
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** What a shell makes of the command: curl's arguments, one after another. */
+const argumentsOf = (command: string): string[] =>
+  execFileSync('sh', ['-c', `curl() { printf '%s\\0' "$@"; }; ${command}`], { encoding: 'utf8' })
+    .split('\0')
+    .slice(0, -1);
+
+describe('the filter', () => {
+  const rows: RequestRow[] = [
+    row,
+    { ...row, id: 2, method: 'POST', status: 503 },
+    { ...row, id: 3, target: '/api/users', service: 'api', outcome: 'broken' },
+    { ...row, id: 4, target: '/live', outcome: 'switched', status: 101 },
+  ];
+  it.each([
+    [{}, [1, 2, 3, 4]],
+    [{ text: 'REPORTS 203.0' }, [1, 2]],
+    [{ text: 'reports users' }, []],
+    [{ method: 'POST' }, [2]],
+    [{ status: '5' }, [2]],
+    [{ status: 'broken' }, [3]],
+    [{ status: 'open' }, [4]],
+    [{ service: 'api', text: '/api' }, [3]],
+  ])('%j', (filter, ids) => {
+    expect(filtered(rows, { ...NO_FILTER, ...filter }).map(({ id }) => id)).toEqual(ids);
+  });
+});
+
+describe('JSON, laid out', () => {
+  it.each([
+    ['{"a":1,"b":[1,2,{}],"c":[ ]}', '{\n  "a": 1,\n  "b": [\n    1,\n    2,\n    {}\n  ],\n  "c": []\n}'],
+    ['{"id":12345678901234567890,"id":1.0}', '{\n  "id": 12345678901234567890,\n  "id": 1.0\n}'],
+    ['["a,b","{","\\"]"]', '[\n  "a,b",\n  "{",\n  "\\"]"\n]'],
+    ['  true ', 'true'],
+    ['{"a":', undefined],
+  ])('%s', (text, pretty) => {
+    expect(prettyJson(text)).toBe(pretty);
+  });
+});
+
+describe('a body', () => {
+  it.each([
+    ['application/json; charset=utf-8', bytes('{}'), 'json'],
+    ['application/problem+json', bytes('{}'), 'json'],
+    [undefined, bytes(' [1]'), 'json'],
+    ['application/x-www-form-urlencoded', bytes('a=1'), 'form'],
+    ['text/html', bytes('<script>alert(1)</script>'), 'text'],
+    ['image/svg+xml', bytes('<svg/>'), 'image'],
+    ['text/plain', new Uint8Array([0, 1, 2]), 'binary'],
+    ['text/plain', new Uint8Array([0xff, 0xfe]), 'binary'],
+    // The beginning of a character that was cut.
+    ['text/plain', new Uint8Array([0x61, 0xe2, 0x82]), 'text'],
+    ['text/plain', new Uint8Array(), 'empty'],
+  ])('of type %s is shown as it should be', (type, body, kind) => {
+    expect(kindOf(type, body)).toBe(kind);
+  });
+
+  it('is dumped, 16 bytes a line', () => {
+    expect(hexDump(bytes('0123456789abcdef\nZ'), 100)).toBe(
+      '00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  0123456789abcdef\n' +
+        '00000010  0a 5a                                             .Z',
+    );
+    expect(hexDump(new Uint8Array(100), 16).split('\n')).toHaveLength(1);
+  });
+});
+
+describe('as a curl command', () => {
+  const message = { trailers: [], body: { bytes: 0, keptBytes: 0 } };
+  const details: RequestDetails = {
+    ...row,
+    version: '1.1',
+    request: { ...message, headers: [] },
+    response: { ...message, headers: [] },
+    revealed: true,
+  };
+
+  it('says each header, and leaves to curl what is its own', () => {
+    const headers = [
+      { name: 'Host', value: 'app.localhost' },
+      { name: 'X-Empty', value: '' },
+      { name: 'X-Quote', value: `it's $(reboot) "here" \`too\`` },
+    ];
+    const command = asCurl(
+      { ...details, target: "/a'b?c=[1]", request: { ...message, headers } },
+      new Uint8Array(),
+    );
+    expect(argumentsOf(command)).toEqual([
+      '--globoff',
+      '--path-as-is',
+      "https://app.localhost/a'b?c=[1]",
+      '--header',
+      'X-Empty;',
+      '--header',
+      `X-Quote: it's $(reboot) "here" \`too\``,
+    ]);
+  });
+
+  it('sends text as it is, and other bytes through a pipe', () => {
+    const post = { ...details, method: 'POST' };
+    const text = argumentsOf(asCurl(post, new TextEncoder().encode("@x='1'\n&y=2")));
+    expect(text.slice(-2)).toEqual(['--data-raw', "@x='1'\n&y=2"]);
+    const command = asCurl({ ...post, method: 'PUT' }, new Uint8Array([0, 255, 10]));
+    const sent = execFileSync('sh', ['-c', `curl() { cat; }; ${command}`]);
+    expect([...sent]).toEqual([0, 255, 10]);
+    expect(command).toContain('--request PUT');
+  });
+
+  it('quotes whatever a shell would take otherwise', () => {
+    for (const each of ['', 'a b', "'", "''", '$x', '`x`', '!x', '*', '~', '\\', '\n', 'ü', '#', '-x'])
+      expect(execFileSync('sh', ['-c', `printf %s ${quote(each)}`], { encoding: 'utf8' })).toBe(each);
+  });
+});

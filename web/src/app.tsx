@@ -1,0 +1,85 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { agent } from './connection.js';
+import { Details } from './details.js';
+import { filtered, NO_FILTER, type Filter } from './filter.js';
+import { Filters } from './filters.js';
+import { RequestList } from './list.js';
+import { model, useModel, type Snapshot } from './model.js';
+import { Services } from './services.js';
+
+const LINKS: Readonly<Record<Snapshot['link'], string>> = {
+  connecting: 'connecting…',
+  live: 'live',
+  lost: 'the agent does not answer; trying again',
+  refused: 'not allowed',
+};
+
+export function App() {
+  const snapshot = useModel();
+  const [filter, setFilter] = useState<Filter>(NO_FILTER);
+  const [selected, setSelected] = useState<number | undefined>(undefined);
+  useEffect(() => model.start(), []);
+  const rows = useMemo(() => filtered(snapshot.rows, filter), [snapshot.rows, filter]);
+  const row = snapshot.rows.find(({ id }) => id === selected);
+
+  if (snapshot.link === 'refused') return <Refused />;
+  return (
+    <div class="page">
+      <header class="top">
+        <h1>Portal inspector</h1>
+        <p class={`link ${snapshot.link}`} role="status">
+          {LINKS[snapshot.link]}
+        </p>
+      </header>
+      <Services state={snapshot.state} />
+      <div class="columns">
+        <section class="requests" aria-label="Requests">
+          <Filters filter={filter} rows={snapshot.rows} onChange={setFilter}>
+            <Counts snapshot={snapshot} shown={rows.length} />
+            <button type="button" onClick={() => void agent.clear().catch(() => undefined)}>
+              Clear
+            </button>
+          </Filters>
+          <RequestList rows={rows} selected={selected} onSelect={setSelected} />
+          {snapshot.rows.length === 0 && (
+            <p class="empty">
+              {snapshot.link === 'live'
+                ? 'No request yet. Open the address of a service, and it shows up here.'
+                : 'Waiting for the agent.'}
+            </p>
+          )}
+        </section>
+        <section class="details" aria-label="Details of the request">
+          {row ? (
+            <Details key={row.id} row={row} onShow={setSelected} />
+          ) : (
+            <p class="empty">
+              {selected === undefined ? 'Choose a request.' : 'This request is kept no more.'}
+            </p>
+          )}
+        </section>
+      </div>
+    </div>
+  );
+}
+
+function Counts({ snapshot: { rows, dropped }, shown }: { snapshot: Snapshot; shown: number }) {
+  return (
+    <span class="counts" role="status">
+      {shown === rows.length ? `${rows.length}` : `${shown} of ${rows.length}`} requests
+      {dropped > 0 && <strong> · {dropped} not recorded: too many at once</strong>}
+    </span>
+  );
+}
+
+function Refused() {
+  return (
+    <main class="refused">
+      <h1>Portal inspector</h1>
+      <p>
+        This page belongs to another run of the agent. Open the address that <code>portal up</code> printed,
+        or that <code>portal status</code> shows.
+      </p>
+    </main>
+  );
+}

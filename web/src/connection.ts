@@ -1,0 +1,88 @@
+import type { LiveMessage, ReplayEdits, RequestDetails } from '../../src/agent/inspect/wire.js';
+
+/** What the page asks of the agent. The token came behind `#` in the URL, and is kept for this tab alone. */
+
+const KEY = 'portal-inspector-token';
+const LIVE_PROTOCOL = 'portal-inspector';
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5_000;
+
+function takeToken(): string {
+  const given = location.hash.slice(1);
+  if (given !== '') {
+    sessionStorage.setItem(KEY, given);
+    // It is not for the history, and not for who looks at the screen.
+    history.replaceState(null, '', location.pathname);
+  }
+  return sessionStorage.getItem(KEY) ?? '';
+}
+
+const token = takeToken();
+
+async function call(method: string, path: string, body?: object): Promise<Response> {
+  const response = await fetch(path, {
+    method,
+    headers: { Authorization: `Bearer ${token}` },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  if (response.ok) return response;
+  const { error } = (await response.json().catch(() => ({}))) as { error?: string };
+  throw new Error(error ?? `the agent answered ${response.status}`);
+}
+
+const json = async <T>(answer: Promise<Response>): Promise<T> => (await answer).json() as Promise<T>;
+
+export interface FetchedBody {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Content codings that were taken off. */
+  readonly decoded?: string;
+  /** The decoded form is not all of it. */
+  readonly isPart: boolean;
+}
+
+export const agent = {
+  details: (id: number, reveal: boolean) =>
+    json<RequestDetails>(call(reveal ? 'POST' : 'GET', `/api/requests/${id}${reveal ? '/reveal' : ''}`)),
+  body: async (id: number, of: 'request' | 'response'): Promise<FetchedBody> => {
+    const response = await call('GET', `/api/requests/${id}/body?of=${of}`);
+    const decoded = response.headers.get('Portal-Decoded');
+    return {
+      bytes: new Uint8Array(await response.arrayBuffer()),
+      ...(decoded !== null && { decoded }),
+      isPart: response.headers.has('Portal-Part'),
+    };
+  },
+  replay: async (id: number, edits: ReplayEdits = {}): Promise<number> =>
+    (await json<{ id: number }>(call('POST', `/api/requests/${id}/replay`, edits))).id,
+  clear: () => call('POST', '/api/clear'),
+};
+
+export type Link = 'connecting' | 'live' | 'lost' | 'refused';
+
+/** Hears what is new for as long as the page is open; comes back when the agent does. */
+export function listen(onMessage: (message: LiveMessage) => void, onLink: (link: Link) => void): void {
+  let pauseMs = FIRST_PAUSE_MS;
+  const connect = (): void => {
+    onLink('connecting');
+    const socket = new WebSocket(`ws://${location.host}/api/live`, [LIVE_PROTOCOL, `token.${token}`]);
+    socket.addEventListener('open', () => {
+      pauseMs = FIRST_PAUSE_MS;
+      onLink('live');
+    });
+    socket.addEventListener('message', ({ data }) => onMessage(JSON.parse(String(data)) as LiveMessage));
+    socket.addEventListener('close', () => void comeBack());
+  };
+  const comeBack = async (): Promise<void> => {
+    // A WebSocket does not say why it was refused.
+    const status = await fetch('/api/none', { headers: { Authorization: `Bearer ${token}` } }).then(
+      (response) => response.status,
+      () => undefined,
+    );
+    if (status === 401) return onLink('refused');
+    onLink('lost');
+    setTimeout(connect, pauseMs);
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+  };
+  if (token === '') onLink('refused');
+  else connect();
+}

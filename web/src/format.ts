@@ -1,0 +1,124 @@
+/** Values in words and figures, for reading. Nothing here makes markup. */
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1_024) return `${bytes} B`;
+  const units = ['KiB', 'MiB', 'GiB'];
+  let value = bytes;
+  let unit = 'B';
+  for (const next of units) {
+    if (value < 1_024) break;
+    value /= 1_024;
+    unit = next;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
+
+export function msText(ms: number | undefined): string {
+  if (ms === undefined) return '';
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 60_000 ? `${(ms / 1_000).toFixed(2)} s` : `${Math.round(ms / 1_000)} s`;
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+export function timeText(at: number): string {
+  const date = new Date(at);
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/**
+ * JSON with line breaks and indents; undefined if it is none. Only white space changes: numbers keep all their digits,
+ * and repeated keys stay.
+ */
+export function prettyJson(text: string): string | undefined {
+  try {
+    JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  let out = '';
+  let depth = 0;
+  const newLine = (): void => {
+    out += `\n${'  '.repeat(depth)}`;
+  };
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i]!;
+    if (char === '"') {
+      const start = i;
+      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++;
+      out += text.slice(start, i + 1);
+    } else if (char === '{' || char === '[') {
+      const rest = /^\s*[}\]]/.exec(text.slice(i + 1, i + 1 + 1_000));
+      out += char;
+      if (rest) {
+        out += rest[0].trim();
+        i += rest[0].length;
+      } else {
+        depth++;
+        newLine();
+      }
+    } else if (char === '}' || char === ']') {
+      depth--;
+      newLine();
+      out += char;
+    } else if (char === ',') {
+      out += char;
+      newLine();
+    } else if (char === ':') out += ': ';
+    else if (!/\s/.test(char)) out += char;
+  }
+  return out;
+}
+
+/** Pairs of a query or of a form, decoded. */
+export function pairsOf(text: string): [string, string][] {
+  return [...new URLSearchParams(text)];
+}
+
+/** Offset, bytes, and what of them is ASCII: 16 a line. */
+export function hexDump(bytes: Uint8Array, maxBytes: number): string {
+  const lines: string[] = [];
+  for (let at = 0; at < Math.min(bytes.length, maxBytes); at += 16) {
+    const row = [...bytes.subarray(at, Math.min(at + 16, maxBytes))];
+    const hex = row.map((byte) => byte.toString(16).padStart(2, '0'));
+    const left = hex.slice(0, 8).join(' ');
+    const right = hex.slice(8).join(' ');
+    const ascii = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('');
+    lines.push(`${at.toString(16).padStart(8, '0')}  ${left.padEnd(23)}  ${right.padEnd(23)}  ${ascii}`);
+  }
+  return lines.join('\n');
+}
+
+export type BodyKind = 'empty' | 'json' | 'form' | 'image' | 'text' | 'binary';
+
+const IMAGES = /^image\/(png|jpe?g|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon|svg\+xml)$/;
+const TEXTS = /^(text\/|application\/(javascript|xml|graphql|x-ndjson|sql|yaml|toml)|message\/)|[+/]xml$/;
+
+/** How a body is best shown: by its type, and by whether it is text at all. */
+export function kindOf(type: string | undefined, bytes: Uint8Array): BodyKind {
+  if (bytes.length === 0) return 'empty';
+  const media = mediaOf(type);
+  if (IMAGES.test(media)) return 'image';
+  if (textOf(bytes) === undefined) return 'binary';
+  if (media === 'application/json' || media.endsWith('+json')) return 'json';
+  if (media === 'application/x-www-form-urlencoded') return 'form';
+  if (TEXTS.test(media)) return 'text';
+  return /^\s*[[{]/.test(textOf(bytes.subarray(0, 64)) ?? '') ? 'json' : 'text';
+}
+
+export const mediaOf = (type: string | undefined): string =>
+  (type ?? '').split(';', 1)[0]!.trim().toLowerCase();
+
+/** The bytes as UTF-8; undefined if they are none, or hold what no text does. The end may be cut anywhere. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  for (const byte of bytes) {
+    if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d && byte !== 0x0c && byte !== 0x1b)
+      return undefined;
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+  } catch {
+    return undefined;
+  }
+}

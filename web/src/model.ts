@@ -1,0 +1,74 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { LiveMessage, RequestRow } from '../../src/agent/inspect/wire.js';
+import { listen, type Link } from './connection.js';
+
+type State = Extract<LiveMessage, { type: 'state' }>;
+
+export interface Snapshot {
+  readonly link: Link;
+  readonly state: State | undefined;
+  /** Newest first. */
+  readonly rows: readonly RequestRow[];
+  readonly dropped: number;
+  /** Every id below is kept no more. */
+  readonly oldest: number;
+}
+
+/** Owns what the agent told; tells the page at most once a frame. */
+class Model {
+  #snapshot: Snapshot = { link: 'connecting', state: undefined, rows: [], dropped: 0, oldest: 0 };
+  #rows = new Map<number, RequestRow>();
+  #isDue = false;
+  #listeners = new Set<(snapshot: Snapshot) => void>();
+
+  start(): void {
+    listen(
+      (message) => this.#take(message),
+      (link) => this.#set({ link }),
+    );
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  subscribe(listener: (snapshot: Snapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #take(message: LiveMessage): void {
+    if (message.type === 'state') return this.#set({ state: message });
+    const { rows, oldest, dropped, reset } = message;
+    if (reset) this.#rows = new Map();
+    for (const row of rows) this.#rows.set(row.id, row);
+    for (const id of this.#rows.keys()) {
+      if (id >= oldest) break;
+      this.#rows.delete(id);
+    }
+    // Told in the order of change: what is new is in order, but for what was told again.
+    const sorted = [...this.#rows.values()].toSorted((a, b) => b.id - a.id);
+    this.#set({ rows: sorted, dropped, oldest });
+  }
+
+  #set(change: Partial<Snapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...change };
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setTimeout(() => {
+      this.#isDue = false;
+      for (const listener of this.#listeners) listener(this.#snapshot);
+    }, 16);
+  }
+}
+
+export const model = new Model();
+
+export function useModel(): Snapshot {
+  const [snapshot, setSnapshot] = useState(model.snapshot);
+  useEffect(() => {
+    setSnapshot(model.snapshot);
+    return model.subscribe(setSnapshot);
+  }, []);
+  return snapshot;
+}

@@ -1,0 +1,43 @@
+import type { LiveMessage } from '../../src/agent/inspect/wire.js';
+import { bytesText } from './format.js';
+
+type State = Extract<LiveMessage, { type: 'state' }>;
+
+/** Every service and where its leases stand. */
+export function Services({ state }: { state: State | undefined }) {
+  if (!state) return null;
+  return (
+    <section class="services" aria-label="Services">
+      <ul>
+        {state.leases.map((lease) => (
+          <li key={`${lease.service} ${lease.relay}`}>
+            <span class="name">{lease.service}</span>
+            <span class={`phase ${lease.phase}`}>{lease.phase}</span>
+            {lease.url ? (
+              <a href={lease.url} target="_blank" rel="noreferrer noopener">
+                {lease.url}
+              </a>
+            ) : (
+              <span>{lease.tcpAddr ?? lease.udpAddr ?? lease.relay}</span>
+            )}
+            <span class="quiet">
+              {lease.visitors} connected, {bytesText(lease.bytesIn)} in, {bytesText(lease.bytesOut)} out
+              {!state.inspected.includes(lease.service) && ' · requests are not recorded'}
+            </span>
+            {lease.error && <span class="error">{lease.error.message}</span>}
+            {lease.targetError !== undefined && <span class="error">{lease.targetError}</span>}
+          </li>
+        ))}
+        {state.relays.map(({ relay, state: phase, rttMs, error }) => (
+          <li key={`relay ${relay}`}>
+            <span class="name">relay</span>
+            <span class={`phase ${phase}`}>{phase}</span>
+            <span>{relay}</span>
+            {rttMs !== undefined && <span class="quiet">{Math.round(rttMs)} ms</span>}
+            {error && <span class="error">{error.message}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
