@@ -11,7 +11,9 @@ import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { apply } from './suites/apply.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
 import { help } from './suites/help.mjs';
+import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
+import { reconnect } from './suites/reconnect.mjs';
 import { http, http2, requests } from './suites/requests.mjs';
 import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
@@ -32,6 +34,9 @@ const SUITES = {
   connections,
   resumptions,
   memory,
+  services,
+  load,
+  reconnect,
   apply,
   help,
 };

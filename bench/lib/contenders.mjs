@@ -82,13 +82,29 @@ export async function startContenders(world, kind = KINDS.stream, link) {
   return { contenders, service, stop };
 }
 
+/** What makes Node write a CPU profile to the folder `profile`, if one is wanted. */
+export function profiled(profile, label) {
+  if (!profile) return [];
+  const name = `${label}-${process.hrtime.bigint()}.cpuprofile`;
+  return ['--cpu-prof', '--cpu-prof-dir', profile, '--cpu-prof-name', name];
+}
+
 /**
  * `portal relay` and `portal up`, as a user starts them, each in a home of its own. `services` is what portal.yaml
  * says of each; visitors are those of `web`.
  */
 export async function startPortal(
   world,
-  { services, root = world.root, name = 'portal', watch = false, profile = world.profile, link },
+  {
+    services,
+    root = world.root,
+    name = 'portal',
+    watch = false,
+    profile = world.profile,
+    link,
+    relayArgs = [],
+    readyWithinMs = 120_000,
+  },
 ) {
   const bin = join(root, 'bin/portal.js');
   const label = name.replaceAll(' ', '-');
@@ -96,15 +112,7 @@ export async function startPortal(
   const start = (role, args) => {
     const home = join(folder, role);
     mkdirSync(home, { mode: 0o700 });
-    const nodeArgs = profile
-      ? [
-          '--cpu-prof',
-          '--cpu-prof-dir',
-          profile,
-          '--cpu-prof-name',
-          `${label}-${role}-${process.hrtime.bigint()}.cpuprofile`,
-        ]
-      : [];
+    const nodeArgs = profiled(profile, `${label}-${role}`);
     const options = { env: { PORTAL_HOME: home }, nodeArgs, inside: link?.[role].pid };
     return program(`${name} ${role}`, [bin, ...args], options);
   };
@@ -117,6 +125,7 @@ export async function startPortal(
     `--listen=${host}:0`,
     ...(link ? ['--domain', RELAY_DOMAIN] : []),
     ...['tcp', 'udp'].flatMap((mode) => (kinds.has(mode) ? [`--${mode}-ports`, PUBLIC_PORTS] : [])),
+    ...relayArgs,
   ]);
   const { url, ca } = await relay.line((line) => line.event === 'listening');
   const file = join(folder, 'portal.yaml');
@@ -133,8 +142,8 @@ export async function startPortal(
     );
   write(services);
   const agent = start('agent', ['up', '--json', '-f', file, ...(watch ? [] : ['--no-watch'])]);
-  const { ca: caFile } = await agent.line((line) => line.event === 'started');
-  const ready = await agent.line((line) => line.event === 'ready', 120_000);
+  const { ca: caFile, at: startedAt } = await agent.line((line) => line.event === 'started');
+  const ready = await agent.line((line) => line.event === 'ready', readyWithinMs);
   const { tcp, udp } = ready.services.web;
   const own = [...tcp, ...udp][0]?.split(':').at(-1);
   return {
@@ -145,6 +154,8 @@ export async function startPortal(
     stages: { relay, agent },
     /** By Node, as they run. */
     isCompiled: true,
+    /** From the agent's first line to all services being ready. */
+    readyMs: ready.at - startedAt,
     write,
     async stop() {
       await agent.stop();

@@ -8,5 +8,7 @@ it('who was told when to come back comes no sooner, up to twice as late, and nev
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
   // Spread over the whole second.
   expect(new Set(waits.map((ms) => Math.floor(ms / 100))).size).toBe(10);
+  // A relay that asks for none gets no storm.
+  expect(comeBackMs(0)).toBeGreaterThanOrEqual(250);
   expect(comeBackMs(Number.MAX_SAFE_INTEGER)).toBeLessThanOrEqual(2 * LIMITS.maxComeBackMs);
 });

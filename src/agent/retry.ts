@@ -36,7 +36,7 @@ export const FINAL_RETRY_MS = 60_000;
  * same do not come in the same moment.
  */
 export function comeBackMs(askedMs: number): number {
-  return Math.min(askedMs, LIMITS.maxComeBackMs) * (1 + Math.random());
+  return Math.min(Math.max(askedMs, RETRY.minTimeout), LIMITS.maxComeBackMs) * (1 + Math.random());
 }
 
 /** Whether trying again soon is of no use. */

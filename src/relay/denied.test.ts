@@ -6,8 +6,12 @@ const SOMEONE = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
 describe('a list of those denied', () => {
   it('holds identities, addresses and ranges, with comments', () => {
     const denied = new Denied();
-    denied.set(readDenyList(`# abuse\n${SOMEONE} # phishing, 2026-11-20\r\n\n192.0.2.0/24\n2001:db8::/32\n`));
-    expect(denied.hasIdentity(SOMEONE.toLowerCase())).toBe(true);
+    denied.set(
+      readDenyList(
+        `# abuse\n${SOMEONE.toLowerCase()} # phishing, 2026-11-20\r\n\n192.0.2.0/24\n2001:db8::/32\n`,
+      ),
+    );
+    expect(denied.hasIdentity(SOMEONE)).toBe(true);
     expect(denied.hasAddress('::ffff:192.0.2.7')).toBe(true);
     expect(denied.hasAddress('2001:db8::5')).toBe(true);
     expect(denied.hasAddress('192.0.3.1')).toBe(false);

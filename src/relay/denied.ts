@@ -1,3 +1,4 @@
+import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import { Tally } from '../lib/tally.js';
 import { AddressSet, rangeProblem } from '../net/cidr.js';
@@ -5,7 +6,7 @@ import { plainAddress } from './names.js';
 
 /** Whom the operator of a relay does not want there. */
 export interface DenyList {
-  /** Identities, in lower case. */
+  /** Identities, as the relay writes them. */
   readonly identities: ReadonlySet<string>;
   readonly addresses: AddressSet;
 }
@@ -26,7 +27,7 @@ export function readDenyList(text: string): DenyList {
     const entry = line.replace(/#.*/, '').trim();
     if (entry === '') continue;
     if (IDENTITY.test(entry)) {
-      identities.add(entry.toLowerCase());
+      identities.add(checksumAddress(entry));
       continue;
     }
     const problem = rangeProblem(entry);
@@ -52,7 +53,7 @@ export class Denied {
   }
 
   hasIdentity(address: string): boolean {
-    return this.#list.identities.has(address.toLowerCase());
+    return this.#list.identities.has(address);
   }
 
   hasAddress(address: string | undefined): boolean {

@@ -218,8 +218,9 @@ export class Front {
   }
 
   #arrive(socket: Socket): void {
-    if (this.#options.admits(socket)) this.take(socket);
-    else resetSocket(socket);
+    if (this.#options.admits(socket)) return this.take(socket);
+    socket.on('error', () => undefined);
+    resetSocket(socket);
   }
 
   #forget(arrival: Arrival): void {

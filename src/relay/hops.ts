@@ -60,7 +60,6 @@ export class Hops {
   readonly #timer: NodeJS.Timeout;
   #opening = 0;
   #closed = false;
-  #bytes = 0;
 
   constructor(options: HopsOptions) {
     this.#options = options;
@@ -74,6 +73,11 @@ export class Hops {
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
   }
 
+  /** Cuts off what is passed on for an identity. */
+  closeOf(identity: string): void {
+    this.#splices.closeOf(identity);
+  }
+
   /** Connections that are passed on, or about to be. */
   get size(): number {
     return this.#splices.size + this.#opening;
@@ -81,8 +85,8 @@ export class Hops {
 
   /** What was passed on so far, both ways. */
   get bytes(): number {
-    const { toA, toB } = this.#splices.openBytes;
-    return this.#bytes + toA + toB;
+    const { toA, toB } = this.#splices.totalBytes;
+    return toA + toB;
   }
 
   get tickets(): number {
@@ -228,8 +232,8 @@ export class Hops {
       return;
     }
     this.#splices.add(near, far, {
+      owner: session.address,
       rate: this.#options.quotas.rateOf(session.address),
-      onEnd: ({ bytesToA, bytesToB }) => (this.#bytes += bytesToA + bytesToB),
     });
   }
 

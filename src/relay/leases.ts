@@ -204,11 +204,6 @@ export class LeaseRegistry {
     holder?.revoked(lease, reason);
   }
 
-  /** Those that have leases. */
-  get identities(): Set<string> {
-    return new Set([...this.#byPlace.values()].map(({ address }) => address));
-  }
-
   /** Ends every lease of an identity, those that wait for its agent included. Their names stay reserved. */
   removeOf(identity: string): void {
     for (const lease of this.#byPlace.values()) if (lease.address === identity) this.#remove(lease);

@@ -347,10 +347,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       const unwanted = denied.hasIdentity(session.address) || denied.hasAddress(session.remoteAddress);
       if (unwanted) session.refuse(identityDenied());
     }
-    for (const holder of leases.identities) {
-      if (!denied.hasIdentity(holder)) continue;
+    for (const holder of list.identities) {
       leases.removeOf(holder);
       gate.closeOf(holder);
+      hops.closeOf(holder);
     }
   }
 

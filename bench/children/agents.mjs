@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { options, tell } from './lib.mjs';
+
+/** `count` agents of an identity each, without services: tells whenever all are connected, or all are not. */
+
+const { root, url, caFile, count } = options;
+const { RelaySession } = await import(`${root}/dist/agent/session.js`);
+const { generateIdentity } = await import(`${root}/dist/identity/keys.js`);
+
+const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
+const endpoint = { url, ca: readFileSync(caFile, 'utf8') };
+const sessions = Array.from(
+  { length: count },
+  () =>
+    new RelaySession({
+      resolve: async () => endpoint,
+      identity: generateIdentity(),
+      instance: randomUUID(),
+      version: 'bench',
+      log,
+    }),
+);
+
+let last;
+setInterval(() => {
+  const connected = sessions.filter((session) => session.status().state === 'connected').length;
+  if (connected === last || (connected > 0 && connected < count)) return;
+  last = connected;
+  tell({ connected });
+}, 10);

@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs';
+import { connect as connectTls, createSecureContext } from 'node:tls';
+import { options, tell } from './lib.mjs';
+
+/** `count` visitors who stay, each asking once in `everyMs`, at moments of their own. */
+
+const { port, servername, caFile, count, seconds, everyMs } = options;
+const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername}\r\n\r\n`;
+const AT_A_TIME = 32;
+const secureContext = createSecureContext({ ca: readFileSync(caFile) });
+
+const latencies = [];
+let measuring = false;
+let begun = 0;
+let open = 0;
+
+function next() {
+  if (begun === count) return;
+  begun++;
+  const socket = connectTls({ host: '127.0.0.1', port, servername, secureContext });
+  let sentAt = 0;
+  const ask = () => {
+    sentAt = performance.now();
+    socket.write(REQUEST);
+  };
+  socket.once('secureConnect', ask);
+  socket.once('data', () => {
+    setTimeout(() => setInterval(ask, everyMs), Math.random() * everyMs);
+    if (++open === count) setTimeout(measure, 2 * everyMs);
+    next();
+  });
+  // The answer is so short that it is never split.
+  socket.on('data', () => {
+    if (measuring) latencies.push(performance.now() - sentAt);
+  });
+  socket.on('error', (error) => tell({ error: error.message }));
+  socket.on('close', () => tell({ error: 'closed' }));
+}
+
+function measure() {
+  const startedAt = performance.now();
+  measuring = true;
+  setTimeout(() => {
+    measuring = false;
+    latencies.sort((a, b) => a - b);
+    tell({
+      done: true,
+      requests: latencies.length,
+      seconds: (performance.now() - startedAt) / 1000,
+      p50Ms: latencies[Math.floor(latencies.length * 0.5)],
+      p99Ms: latencies[Math.floor(latencies.length * 0.99)],
+    });
+    process.exit(0);
+  }, seconds * 1000);
+}
+
+for (let index = 0; index < AT_A_TIME; index++) next();
