@@ -20,6 +20,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Only the command line prints, exits, or looks at the process it runs in. */
 const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconsole\.\w/;
 
+/**
+ * Who needs the time of day: what is written down, sent, or told to people. Everywhere else a duration is meant, and a
+ * clock that somebody sets must not end a session or an idle connection: `performance.now()`.
+ */
+const TIME_OF_DAY: readonly string[] = [
+  'agent/access/pin.ts',
+  'lib/shared-file.ts',
+  'reconcile/expiry.ts',
+  'relay/leases.ts',
+  'relay/peers.ts',
+  'relay/ports.ts',
+  'relay/relay.ts',
+  'relay/reservations.ts',
+];
+
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
 interface Import {
@@ -60,6 +75,14 @@ describe('the rooms of the house', () => {
       (file) => room(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
     );
     expect(wrong.map((file) => relative(src, file))).toEqual([]);
+  });
+
+  it('measure how long something takes by a clock that nobody sets', () => {
+    const told = sources(src)
+      .filter((file) => !['cli', 'certificates'].includes(room(file)))
+      .filter((file) => withoutComments(readFileSync(file, 'utf8')).includes('Date.now()'))
+      .map((file) => relative(src, file));
+    expect(told.filter((file) => !TIME_OF_DAY.includes(file))).toEqual([]);
   });
 });
 

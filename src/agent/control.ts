@@ -40,7 +40,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();
   #nextId = 1;
-  #heardAt = Date.now();
+  #heardAt = performance.now();
   readonly #heartbeat: NodeJS.Timeout;
   #pongs = new Map<string, () => void>();
   #reconnectAfterMs: number | undefined;
@@ -59,9 +59,9 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.relayAddress = relayAddress;
     this.#heartbeat = setInterval(() => this.#beat(), welcome.heartbeatMs).unref();
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
-    ws.on('ping', () => (this.#heardAt = Date.now()));
+    ws.on('ping', () => (this.#heardAt = performance.now()));
     ws.on('pong', (data) => {
-      this.#heardAt = Date.now();
+      this.#heardAt = performance.now();
       this.#pongs.get(data.toString())?.();
     });
     ws.on('error', (error) => this.#end(asPortalError(error, 'relay_unreachable')));
@@ -136,7 +136,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     if (this.#closed) return;
     try {
       if (isBinary) throw new PortalError('protocol', 'control messages are text');
@@ -173,7 +173,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   }
 
   #beat(): void {
-    if (Date.now() - this.#heardAt > silenceMs(this.welcome.heartbeatMs)) {
+    if (performance.now() - this.#heardAt > silenceMs(this.welcome.heartbeatMs)) {
       this.#end(new PortalError('relay_unreachable', 'the relay went silent'));
       return;
     }

@@ -168,7 +168,7 @@ export class RelaySession {
 
   /** Works with `channel` until it ends; resolves with the pause before the next attempt, in milliseconds. */
   #hold(channel: ControlChannel, endpoint: RelayEndpoint): Promise<number> {
-    const openedAt = Date.now();
+    const openedAt = performance.now();
     this.#channel = channel;
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
@@ -189,7 +189,7 @@ export class RelaySession {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
           this.#lost(error, 'lost');
         }
-        this.#unsound = Date.now() - openedAt < SOUND_MS ? this.#unsound + 1 : 0;
+        this.#unsound = performance.now() - openedAt < SOUND_MS ? this.#unsound + 1 : 0;
         const jitterMs = Math.random() * Math.min(RETRY.maxTimeout, RETRY.minTimeout * 2 ** this.#unsound);
         resolve(reconnectAfterMs ?? jitterMs);
       };

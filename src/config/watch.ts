@@ -76,8 +76,8 @@ class InputWatcher {
 
   #event(path: string): void {
     if (this.#scope.closed || !this.#names.has(path)) return;
-    this.#since ??= Date.now();
-    const waited = Date.now() - this.#since;
+    this.#since ??= performance.now();
+    const waited = performance.now() - this.#since;
     this.#schedule(Math.max(0, Math.min(QUIET_MS, MAX_QUIET_MS - waited)));
   }
 
@@ -104,12 +104,12 @@ class InputWatcher {
   }
 
   async #look(): Promise<void> {
-    const since = this.#since ?? Date.now();
+    const since = this.#since ?? performance.now();
     this.#since = undefined;
     await this.#follow();
     const contents = await this.#contents();
     if (this.#scope.closed || contents.every((content, index) => content === this.#known[index])) return;
-    const left = SETTLE_MS - (Date.now() - since);
+    const left = SETTLE_MS - (performance.now() - since);
     if (left > 0 && contents.some((content, index) => isHalfSaved(content, this.#known[index]))) {
       this.#since ??= since;
       if (!this.#again) this.#schedule(left);

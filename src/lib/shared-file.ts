@@ -35,9 +35,9 @@ export async function updateFile(
 ): Promise<void> {
   const target = await behindLinks(file);
   const copy = `${target}.new`;
-  const until = Date.now() + waitMs;
+  const until = performance.now() + waitMs;
   while (!(await attempt(target, copy, change))) {
-    if (Date.now() > until) throw unwritable(file, `another process writes it, or left ${copy}`);
+    if (performance.now() > until) throw unwritable(file, `another process writes it, or left ${copy}`);
     await delay(RETRY_MS);
   }
 }

@@ -211,7 +211,7 @@ export class SpliceSet {
 
   /** Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`. */
   add(a: Socket, b: Socket, options: SpliceOptions = {}): void {
-    const splice = new Splice(a, b, options, Date.now(), (result) => {
+    const splice = new Splice(a, b, options, performance.now(), (result) => {
       this.#splices.delete(splice);
       this.ends.add(result.end);
       this.#endedBytes.toA += result.bytesToA;
@@ -258,7 +258,7 @@ export class SpliceSet {
   }
 
   #closeQuiet(quietMs: number): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const splice of this.#splices) {
       splice.look(now);
       const quiet = now - splice.movedAt;
@@ -298,7 +298,7 @@ export class SpliceSet {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = performance.now();
     const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#bounds;
     for (const splice of this.#splices) {
       splice.look(now);

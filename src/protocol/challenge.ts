@@ -94,7 +94,7 @@ export function readChallenge(text: string): ChallengeFields {
 
 /**
  * Relay side: accepts the proof that the holder of `expected.address` signed the very challenge that was set.
- * Throws `expired` when it came too late, `unauthorized` for everything else; the message says what did not hold.
+ * Throws `expired` when it came too late or too early, `unauthorized` for everything else; the message says what did not hold.
  */
 export function verifyProof(message: string, signature: string, expected: ProofExpectation): void {
   const fields = readSigned(message);
@@ -146,16 +146,17 @@ export function checkChallenge(
 }
 
 function checkTimes({ issuedAt, expiresAt }: ChallengeFields, now: Date): void {
+  // Not for a person to mend alone: a clock that is set right by itself is enough.
   if (issuedAt.getTime() > now.getTime() + CLOCK_SKEW_MS) {
     throw new PortalError(
-      'unauthorized',
+      'expired',
       `the challenge was issued at ${issuedAt.toISOString()}, but it is ${now.toISOString()} here: one of the clocks is wrong`,
     );
   }
   if (now >= expiresAt) {
     throw new PortalError(
       'expired',
-      `the challenge was good until ${expiresAt.toISOString()}, and it is ${now.toISOString()}`,
+      `the challenge was good until ${expiresAt.toISOString()}, and it is ${now.toISOString()} here: it came too late, or one of the clocks is wrong`,
     );
   }
 }

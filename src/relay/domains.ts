@@ -85,7 +85,7 @@ export class DomainProofs {
     const { domainRetryMs } = this.#options.bounds;
     const key = keyOf(hostname, address);
     const refused = this.#refusedAt.get(key);
-    if (refused && refused.at + domainRetryMs > Date.now()) throw refused.error;
+    if (refused && refused.at + domainRetryMs > performance.now()) throw refused.error;
     const found = await this.#look(hostname, address);
     if (found.kind === 'proven' || (found.kind === 'unknown' && this.#holds(key))) return;
     const error = unproven(hostname, address, found, domainRetryMs);
@@ -99,7 +99,8 @@ export class DomainProofs {
    */
   async recheck(hostname: string, address: string): Promise<string | undefined> {
     const key = keyOf(hostname, address);
-    if ((this.#provenAt.get(key) ?? 0) + this.#options.bounds.domainRecheckMs > Date.now()) return undefined;
+    if ((this.#provenAt.get(key) ?? -Infinity) + this.#options.bounds.domainRecheckMs > performance.now())
+      return undefined;
     const found = await this.#look(hostname, address);
     if (found.kind === 'proven') return undefined;
     if (found.kind === 'unknown') {
@@ -113,7 +114,7 @@ export class DomainProofs {
   /** Forgets what is too old to matter. */
   tidy(): void {
     const { domainGraceMs, domainRetryMs } = this.#options.bounds;
-    const now = Date.now();
+    const now = performance.now();
     for (const [key, at] of this.#provenAt) if (at + domainGraceMs < now) this.#provenAt.delete(key);
     for (const [key, { at }] of this.#refusedAt) if (at + domainRetryMs < now) this.#refusedAt.delete(key);
   }
@@ -131,7 +132,7 @@ export class DomainProofs {
         .map((value) => value.slice(PROOF_PREFIX.length));
       if (!named.some((other) => other.trim().toLowerCase() === address.toLowerCase()))
         return { kind: 'absent', others: named.length };
-      this.#provenAt.set(keyOf(hostname, address), Date.now());
+      this.#provenAt.set(keyOf(hostname, address), performance.now());
       return { kind: 'proven' };
     } catch (error) {
       const code = systemCode(error);
@@ -160,14 +161,14 @@ export class DomainProofs {
   }
 
   #holds(key: string): boolean {
-    return (this.#provenAt.get(key) ?? 0) + this.#options.bounds.domainGraceMs > Date.now();
+    return (this.#provenAt.get(key) ?? -Infinity) + this.#options.bounds.domainGraceMs > performance.now();
   }
 
   /** Bounded: whoever asks for ever new names must not fill the memory. */
   #refuse(key: string, error: PortalError): void {
     const [oldest] = this.#refusedAt.keys();
     if (oldest !== undefined && this.#refusedAt.size >= 10_000) this.#refusedAt.delete(oldest);
-    this.#refusedAt.set(key, { at: Date.now(), error });
+    this.#refusedAt.set(key, { at: performance.now(), error });
   }
 }
 

@@ -45,7 +45,7 @@ export interface TakeOver {
 /** A connection that has not said yet what it is. */
 class Arrival {
   readonly socket: Socket;
-  readonly since = Date.now();
+  readonly since = performance.now();
   /** Grows by doubling: whoever sends byte by byte must not make the relay keep an object for each. */
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
@@ -255,7 +255,7 @@ export class Front {
   }
 
   #expire(): void {
-    const before = Date.now() - this.#options.firstBytesMs;
+    const before = performance.now() - this.#options.firstBytesMs;
     for (const arrival of this.#arrivals) {
       if (arrival.since > before) break;
       this.#evict(arrival);

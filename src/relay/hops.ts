@@ -117,7 +117,7 @@ export class Hops {
       throw new PortalError('limit_exceeded', `a session may have ${LIMITS.maxHopTickets} tickets for hops`, {
         retryAfterMs: this.#options.bounds.ticketMs,
       });
-    const expiresAt = Date.now() + this.#options.bounds.ticketMs;
+    const expiresAt = performance.now() + this.#options.bounds.ticketMs;
     const tickets = Array.from({ length: count }, () => randomBytes(24).toString('base64url'));
     for (const ticket of tickets) this.#tickets.set(ticket, { session, target, expiresAt });
     this.#ticketsOf.set(session, out + count);
@@ -131,7 +131,7 @@ export class Hops {
   async connect(text: string, target: string, socket: Socket): Promise<() => void> {
     const ticket = this.#tickets.get(text);
     if (ticket) this.#forget(text, ticket);
-    if (!ticket || ticket.expiresAt <= Date.now() || ticket.target !== target || ticket.session.closed)
+    if (!ticket || ticket.expiresAt <= performance.now() || ticket.target !== target || ticket.session.closed)
       throw new PortalError('unauthorized', 'the ticket is not good');
     const { session } = ticket;
     const path = this.#pathOf(socket);
@@ -250,7 +250,7 @@ export class Hops {
   }
 
   #expire(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [text, ticket] of this.#tickets) {
       if (ticket.expiresAt > now) break;
       this.#forget(text, ticket);

@@ -255,8 +255,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let described: { descriptor: SignedDescriptor; at: number } | undefined;
   function describe(): SignedDescriptor {
     // Signing costs more than all the rest of the answer, and anyone may ask.
-    if (!described || described.at < Date.now() - DESCRIBE_EVERY_MS)
-      described = { descriptor: newDescriptor(), at: Date.now() };
+    if (!described || described.at < performance.now() - DESCRIBE_EVERY_MS)
+      described = { descriptor: newDescriptor(), at: performance.now() };
     return described.descriptor;
   }
 

@@ -81,7 +81,7 @@ export class Session implements LeaseHolder {
   #state: State = { name: 'hello' };
   readonly #handshakeTimer: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
-  #heardAt = Date.now();
+  #heardAt = performance.now();
   readonly #pongWaiters = new Set<() => void>();
   /** Set when a sibling asked and got no answer: what was heard last then. */
   #unansweredAt: number | undefined;
@@ -164,7 +164,7 @@ export class Session implements LeaseHolder {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     if (this.closed) return;
     let message: FromAgent;
     try {
@@ -291,12 +291,12 @@ export class Session implements LeaseHolder {
   }
 
   #heard(pong: boolean): void {
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
     if (pong) for (const waiter of this.#pongWaiters) waiter();
   }
 
   #beat(): void {
-    if (Date.now() - this.#heardAt > silenceMs(this.#context.heartbeatMs)) {
+    if (performance.now() - this.#heardAt > silenceMs(this.#context.heartbeatMs)) {
       this.#log.info({}, 'agent went silent');
       this.#ws.terminate();
     } else {

@@ -84,7 +84,7 @@ export class Sessions {
   add(session: Session, address: string | undefined): void {
     const network = networkOf(plainAddress(address));
     this.#all.add(session);
-    this.#handshakes.set(session, { network, since: Date.now() });
+    this.#handshakes.set(session, { network, since: performance.now() });
     this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1);
     this.#mostHandshakes = Math.max(this.#mostHandshakes, this.#handshakes.size);
   }
@@ -130,7 +130,7 @@ export class Sessions {
 }
 
 function isLate({ since }: Handshake): boolean {
-  return Date.now() - since > LIMITS.handshakeShareMs;
+  return performance.now() - since > LIMITS.handshakeShareMs;
 }
 
 function full(message: string, retryAfterMs: number): TurnedAway {

@@ -30,7 +30,7 @@ export class TicketBook {
   issue(pool: DataPool, carrier: WireCarrier): { connection: string; ticket: string } {
     const ticket = randomBytes(24).toString('base64url');
     const connection = randomUUID();
-    const expiresAt = Date.now() + this.#ticketMs;
+    const expiresAt = performance.now() + this.#ticketMs;
     this.#tickets.set(ticket, { pool, carrier, connection, expiresAt, spoiled: false });
     return { connection, ticket };
   }
@@ -38,7 +38,7 @@ export class TicketBook {
   /** The ticket, if it is good for `carrier`. Asking uses it up, whatever the answer. */
   redeem(text: string, carrier: WireCarrier): Ticket | undefined {
     const ticket = this.#tickets.get(text);
-    if (!ticket || ticket.spoiled || ticket.expiresAt <= Date.now()) return undefined;
+    if (!ticket || ticket.spoiled || ticket.expiresAt <= performance.now()) return undefined;
     if (ticket.carrier !== carrier) {
       // It stays out until it expires, so that an agent that spoils its tickets only slows itself.
       ticket.spoiled = true;
@@ -60,7 +60,7 @@ export class TicketBook {
   }
 
   #expire(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [text, ticket] of this.#tickets) {
       if (ticket.expiresAt > now) break;
       this.#tickets.delete(text);

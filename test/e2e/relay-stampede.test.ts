@@ -71,8 +71,9 @@ describe('handshakes', () => {
     const at = await relay({ limits: { maxHandshakes: 2 } });
     const silent = await Peer.connect(at);
     await expect(Peer.connect(at)).rejects.toThrow('503');
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + LIMITS.handshakeShareMs + 1 });
-    onTestFinished(() => void vi.useRealTimers());
+    const later = performance.now() + LIMITS.handshakeShareMs + 1;
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(later);
+    onTestFinished(() => void clock.mockRestore());
     await Peer.open(at);
     await silent.closed;
     await settled(() => at.counts().sessions === 1);

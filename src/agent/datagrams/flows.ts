@@ -71,7 +71,7 @@ export class SessionFlows {
       data: (flow, payload) => this.#data(flow, payload, writer()),
       fragment: (flow, datagram, index, count, payload) => {
         if (!this.#flows.has(flow)) return this.#unknown(flow, writer());
-        const whole = reassembly.add(flow, datagram, index, count, payload, Date.now());
+        const whole = reassembly.add(flow, datagram, index, count, payload, performance.now());
         if (whole) this.#data(flow, whole, writer());
       },
       close: (flow) => {

@@ -131,7 +131,7 @@ export class UdpHandler implements FlowSink {
 
   #expire(): void {
     // Later than the relay, which sees both directions as this side does.
-    const before = Date.now() - this.#idleMs - 5_000;
+    const before = performance.now() - this.#idleMs - 5_000;
     for (const flow of this.#flows.values()) {
       if (flow.lastAt > before) continue;
       flow.reply.end();
@@ -153,7 +153,7 @@ interface FlowOptions {
 
 class UdpFlow implements LocalFlow {
   reply: FlowReply;
-  lastAt = Date.now();
+  lastAt = performance.now();
   readonly #options: FlowOptions;
   #socket: UdpSocket | undefined;
   #held: Buffer[] | undefined;
@@ -180,7 +180,7 @@ class UdpFlow implements LocalFlow {
       return;
     }
     if (!this.isAllowed) return drops.add('refused');
-    this.lastAt = Date.now();
+    this.lastAt = performance.now();
     const socket = this.#socket;
     if (!socket) return this.#hold(payload);
     if (socket.send(payload)) received(payload.length);
@@ -240,7 +240,7 @@ class UdpFlow implements LocalFlow {
   }
 
   #answer(payload: Buffer): void {
-    this.lastAt = Date.now();
+    this.lastAt = performance.now();
     this.#options.answered(payload.length);
     this.reply.send(payload);
   }

@@ -46,8 +46,8 @@ async function followToEnd(agent: ControlClient, signal: AbortSignal): Promise<v
 
 /** Waits a moment for the process itself; one that no parent collects stays visible, so this decides nothing. */
 async function processGone(pid: number): Promise<void> {
-  const until = Date.now() + EXIT_WAIT_MS;
-  while (Date.now() < until && isAlive(pid)) await delay(10);
+  const until = performance.now() + EXIT_WAIT_MS;
+  while (performance.now() < until && isAlive(pid)) await delay(10);
 }
 
 function isAlive(pid: number): boolean {

@@ -69,7 +69,7 @@ function listen(server: Server, path: string): Promise<Claim> {
 
 /** A folder is the lock, because making one fails when it is there. */
 async function lock(path: string): Promise<() => Promise<void>> {
-  for (const startedAt = Date.now(); Date.now() - startedAt < LOCK_WAIT_MS;) {
+  for (const startedAt = performance.now(); performance.now() - startedAt < LOCK_WAIT_MS;) {
     try {
       await mkdir(path);
       return () => rmdir(path).catch(() => undefined);

@@ -109,7 +109,7 @@ export class Datagrams {
   redeem(ticket: string): ((ws: WebSocket) => void) | undefined {
     const issued = this.#tickets.get(ticket);
     this.#tickets.delete(ticket);
-    if (!issued || issued.expiresAt <= Date.now()) return undefined;
+    if (!issued || issued.expiresAt <= performance.now()) return undefined;
     return (ws) => issued.link.acceptWs(ws);
   }
 
@@ -129,7 +129,7 @@ export class Datagrams {
     this.#revoke(link);
     const ticket = randomBytes(24).toString('base64url');
     link.ticket = ticket;
-    this.#tickets.set(ticket, { link, expiresAt: Date.now() + this.#bounds.ticketMs });
+    this.#tickets.set(ticket, { link, expiresAt: performance.now() + this.#bounds.ticketMs });
     return ticket;
   }
 

@@ -161,14 +161,14 @@ export class LeaseFlows {
     if (present) return present;
     if (!this.#options.admits(address)) return undefined;
     if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
-    const flow = new Flow(this, this.#options.lease, address, port, Date.now());
+    const flow = new Flow(this, this.#options.lease, address, port, performance.now());
     this.#byVisitor.set(key, flow);
     this.#unanswered.add(flow);
     return flow;
   }
 
   #used(flow: Flow): void {
-    const now = Date.now();
+    const now = performance.now();
     flow.lastAt = now;
     if (now - flow.queuedAt < QUEUE_MS) return;
     flow.queuedAt = now;
@@ -178,7 +178,7 @@ export class LeaseFlows {
   }
 
   #expire(): void {
-    const before = Date.now() - this.#options.flowIdleMs;
+    const before = performance.now() - this.#options.flowIdleMs;
     for (const line of [this.#unanswered, this.#answered]) {
       for (const flow of line) {
         if (flow.lastAt <= before) this.#end(flow);

@@ -167,7 +167,7 @@ export class DatagramLink implements FlowLink {
       fragment: (id, datagram, index, count, payload) => {
         // Only for flows there are: an agent must not make the relay keep pieces of what goes nowhere.
         if (!this.#flows.has(id)) return drops.add('no_flow');
-        const whole = reassembly.add(id, datagram, index, count, payload, Date.now());
+        const whole = reassembly.add(id, datagram, index, count, payload, performance.now());
         if (whole) data(id, whole);
       },
       probe: (sequence, use) => {

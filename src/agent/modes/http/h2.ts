@@ -122,7 +122,7 @@ class Liveness {
 class ResetBudget {
   readonly #bounds: HttpBounds;
   #left: number;
-  #at = Date.now();
+  #at = performance.now();
 
   constructor(bounds: HttpBounds) {
     this.#bounds = bounds;
@@ -130,7 +130,7 @@ class ResetBudget {
   }
 
   spend(): boolean {
-    const now = Date.now();
+    const now = performance.now();
     const { resetBurst, resetsPerSecond } = this.#bounds;
     this.#left = Math.min(resetBurst, this.#left + ((now - this.#at) / 1000) * resetsPerSecond) - 1;
     this.#at = now;

@@ -190,8 +190,8 @@ export class HttpHandler implements ModeHandler {
             for (const socket of this.#connections.keys()) {
               const bytes = socket.bytesRead + socket.bytesWritten;
               const last = moved.get(socket);
-              if (last?.bytes !== bytes) moved.set(socket, { bytes, at: Date.now() });
-              else if (Date.now() - last.at > quietMs) socket.destroy();
+              if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
+              else if (performance.now() - last.at > quietMs) socket.destroy();
             }
           }, quietMs / 4);
     await new Promise<void>((resolve) => {
