@@ -57,7 +57,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#ws = ws;
     this.welcome = welcome;
     this.relayAddress = relayAddress;
-    this.#heartbeat = setInterval(() => this.#beat(), welcome.heartbeatMs).unref();
+    // What has arrived is heard first: after a freeze, this timer is over before anything is read.
+    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), welcome.heartbeatMs).unref();
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('ping', () => (this.#heardAt = performance.now()));
     ws.on('pong', (data) => {
@@ -173,6 +174,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   }
 
   #beat(): void {
+    if (this.#closed) return;
     if (performance.now() - this.#heardAt > silenceMs(this.welcome.heartbeatMs)) {
       this.#end(new PortalError('relay_unreachable', 'the relay went silent'));
       return;

@@ -8,6 +8,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { deadline } from '../lib/wait.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
@@ -42,15 +43,15 @@ export async function connectTarget(target: Target, options: UpstreamOptions = {
     const plain = open(target);
     let socket = plain;
     const fail = (failure: PortalError): void => {
-      clearTimeout(timer);
+      inTime();
       socket.destroy();
       plain.destroy();
       reject(failure);
     };
-    const timer = setTimeout(() => fail(down(target, `did not answer within ${CONNECT_MS} ms`)), CONNECT_MS);
+    const inTime = deadline(CONNECT_MS, () => fail(down(target, `did not answer within ${CONNECT_MS} ms`)));
     const onError = (error: Error): void => fail(failureOf(target, error));
     const done = (): void => {
-      clearTimeout(timer);
+      inTime();
       // Replaced, not removed: until the splice listens, an error must not end the process.
       for (const each of new Set([plain, socket])) each.on('error', () => undefined).off('error', onError);
       readOutBeforeDestroy(socket);

@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { PortalError } from './errors.js';
 import { delay, deferred, within } from './wait.js';
 
@@ -15,6 +17,20 @@ describe('within', () => {
       code: 'timeout',
       message: 'the answer took longer than 1 ms',
     });
+  });
+
+  it('takes an answer that came while this process could not read it', async () => {
+    const server = createServer((socket) => void socket.write('here'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const socket: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    onTestFinished(() => {
+      socket.destroy();
+      server.close();
+    });
+    await once(server, 'connection');
+    const answer = within(once(socket, 'data'), 20, 'the answer');
+    for (const until = performance.now() + 100; performance.now() < until;);
+    expect(String(await answer)).toBe('here');
   });
 
   it.each([true, false])('ends with the signal (aborted before: %s)', async (before) => {

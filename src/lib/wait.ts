@@ -1,15 +1,27 @@
 import { PortalError } from './errors.js';
 
+/**
+ * Calls `late` after `ms`, unless the function it returns is called before. What has arrived by then is heard first:
+ * after this process was frozen, or had no turn for a while, timers are over before anything is read.
+ */
+export function deadline(ms: number, late: () => void): () => void {
+  let reading: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => (reading = setImmediate(late)), ms);
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(reading);
+  };
+}
+
 /** `promise`, but no longer than `ms` and not past `signal`. `what` names the wait in the error. */
 export function within<T>(promise: Promise<T>, ms: number, what: string, signal?: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = () => finish(() => reject(abortReason(signal)));
-    const timer = setTimeout(
-      () => finish(() => reject(new PortalError('timeout', `${what} took longer than ${ms} ms`))),
-      ms,
+    const inTime = deadline(ms, () =>
+      finish(() => reject(new PortalError('timeout', `${what} took longer than ${ms} ms`))),
     );
     function finish(settle: () => void): void {
-      clearTimeout(timer);
+      inTime();
       signal?.removeEventListener('abort', abort);
       settle();
     }

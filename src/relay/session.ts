@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { deadline } from '../lib/wait.js';
 import type { Identity } from '../identity/identity.js';
 import { buildChallenge, verifyProof } from '../protocol/challenge.js';
 import { exportKey } from '../protocol/datagrams/exporter.js';
@@ -126,13 +127,13 @@ export class Session implements LeaseHolder {
     if (!this.open || this.#unansweredAt === this.#heardAt) return false;
     return new Promise((resolve) => {
       const answer = (isAlive: boolean): void => {
-        clearTimeout(timer);
+        inTime();
         this.#pongWaiters.delete(pong);
         if (!isAlive) this.#unansweredAt = this.#heardAt;
         resolve(isAlive);
       };
       const pong = (): void => answer(true);
-      const timer = setTimeout(() => answer(false), ms);
+      const inTime = deadline(ms, () => answer(false));
       this.#pongWaiters.add(pong);
       this.#ws.ping();
     });
@@ -244,7 +245,8 @@ export class Session implements LeaseHolder {
         relay: proveRelay(identity, { url, nonce: hello.nonce, socket: this.#socket }),
       }),
     });
-    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
+    // What has arrived is heard first: after a freeze, this timer is over before anything is read.
+    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();
     this.#onOpen();
   }
 
@@ -296,6 +298,7 @@ export class Session implements LeaseHolder {
   }
 
   #beat(): void {
+    if (this.closed) return;
     if (performance.now() - this.#heardAt > silenceMs(this.#context.heartbeatMs)) {
       this.#log.info({}, 'agent went silent');
       this.#ws.terminate();
