@@ -22,6 +22,8 @@ interface Lane {
   readonly hungry: Set<Lease>;
   /** How many idle ones to keep ready beyond those that visitors wait for. */
   spare: number;
+  /** It grew, and nothing that was asked for since has arrived: whether it was enough cannot be told yet. */
+  hasGrown: boolean;
   /** Set while no spare ones are asked for, because the agent lost those it had. */
   redial: NodeJS.Timeout | undefined;
   redialMs: number;
@@ -42,7 +44,8 @@ export interface DataPoolOptions {
 
 /**
  * The data connections of one session. The relay sees the demand, so how many are kept ready is decided here
- * alone: two to begin with; twice as many each time a visitor found none, down again when that stops.
+ * alone: two to begin with; twice as many when a visitor found none, down again when that stops. Not for every one of
+ * those who wait for an agent that comes back: it has enough to do with a connection for each.
  */
 export class DataPool {
   readonly #options: DataPoolOptions;
@@ -73,7 +76,8 @@ export class DataPool {
       }
       if (lease.waiting.count(carrier) > 0) {
         lane.hungry.add(lease);
-        lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
+        if (!lane.hasGrown) lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
+        lane.hasGrown = true;
       }
       this.#dial(lane);
     }
@@ -96,6 +100,7 @@ export class DataPool {
       return;
     }
     const lane = this.#lane(carrier);
+    lane.hasGrown = false;
     const visitor = this.#nextVisitor(lane);
     if (visitor) this.#start(visitor, id, socket);
     else this.#keep(lane, id, socket);
@@ -132,6 +137,7 @@ export class DataPool {
         tickets: new Set(),
         hungry: new Set(),
         spare: MIN_SPARE,
+        hasGrown: false,
         redial: undefined,
         redialMs: LIMITS.minRedialMs,
       };

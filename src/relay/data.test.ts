@@ -1,0 +1,65 @@
+import { PassThrough } from 'node:stream';
+import type { Socket } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import type { FromRelay } from '../protocol/messages.js';
+import { DataPool } from './data.js';
+import type { Lease } from './leases.js';
+import { TicketBook } from './tickets.js';
+import { WaitingLine, type Visitor, type VisitorGate } from './visitors.js';
+
+/** A pool whose visitors only wait, and what it asked its agent for. */
+function pool() {
+  const asked: FromRelay<'dial'>[] = [];
+  const tickets = new TicketBook(30_000);
+  const made = new DataPool({
+    tickets,
+    gate: { join: (visitor: Visitor) => visitor.lease.waiting.delete(visitor) } as unknown as VisitorGate,
+    send: (message) => void (message.type === 'dial' && asked.push(message)),
+    idleDataConnectionMs: 60_000,
+  });
+  onTestFinished(() => {
+    made.close();
+    tickets.close();
+  });
+  let arrived = 0;
+  const lease = { id: 'web', waiting: new WaitingLine() } as unknown as Lease;
+  return {
+    /** One more visitor, who finds no connection. */
+    visit() {
+      lease.waiting.add({ lease, carrier: 'raw', remote: {} } as unknown as Visitor);
+      made.serve(lease);
+    },
+    /** All connections that were asked for arrive; how many of them nobody waits for. */
+    arriveAll() {
+      const waiting = lease.waiting.count('raw');
+      const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
+      for (const { ticket } of due) {
+        const { connection } = tickets.redeem(ticket, 'raw')!;
+        made.accept(connection, 'raw', new PassThrough() as unknown as Socket);
+      }
+      arrived += due.length;
+      return due.length - waiting;
+    },
+    count: () => asked.reduce((sum, dial) => sum + dial.tickets.length, 0),
+  };
+}
+it('visitors who wait for an agent that is coming back get a connection each, and few are asked for beyond', () => {
+  const { visit, count } = pool();
+  for (let index = 0; index < 40; index++) visit();
+  expect(count()).toBeGreaterThanOrEqual(40);
+  expect(count()).toBeLessThanOrEqual(44);
+});
+
+it('where visitors find none though all that was asked for has come, twice as many are kept ready', () => {
+  const { visit, arriveAll, count } = pool();
+  visit();
+  const kept: number[] = [];
+  for (let round = 0; round < 6; round++) {
+    const ready = arriveAll();
+    kept.push(ready);
+    // Each of them takes one, and the last finds none.
+    for (let index = 0; index <= ready; index++) visit();
+  }
+  expect(kept).toEqual([4, 8, 16, 32, 64, 64]);
+  expect(count()).toBeLessThan(1_000);
+});
