@@ -129,6 +129,10 @@ export class LeaseRegistry {
     quotas.openLease(holder.address);
     // Claimed before the first await, so that of two racing requests one sees the other.
     const now = Date.now();
+    const claim =
+      ownHostname === undefined
+        ? reservations.claim(name, holder.address, now)
+        : { usedAt: now, stored: Promise.resolve() };
     const lease: Lease = {
       id: randomUUID(),
       name,
@@ -142,8 +146,8 @@ export class LeaseRegistry {
       port: undefined,
       rate: quotas.rateOf(holder.address),
       waiting: new WaitingLine(),
-      storedAt: now,
-      opened: ownHostname === undefined ? reservations.use(name, holder.address, now) : Promise.resolve(),
+      storedAt: claim.usedAt,
+      opened: claim.stored,
     };
     this.#byPlace.set(place, lease);
     this.#give(lease, holder);

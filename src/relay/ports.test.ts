@@ -41,6 +41,15 @@ describe('public ports', () => {
     expect(open).toEqual(new Set());
   });
 
+  it('are given again to who had them, on a disk that is full as well', async () => {
+    const { ports, open } = portsOf(
+      { from: 10, to: 20 },
+      { port: () => 15, rememberPort: () => Promise.reject(new Error('disk full')) },
+    );
+    await expect(ports.open('tcp', LEASE, undefined)).resolves.toMatchObject({ port: 15 });
+    expect(open).toEqual(new Set([15]));
+  });
+
   it('are given out to the last one', async () => {
     const { ports, open } = portsOf({ from: 100, to: 399 });
     for (let count = 0; count < 300; count++) await ports.open('tcp', LEASE, undefined);

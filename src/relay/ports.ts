@@ -205,8 +205,11 @@ export class PublicPorts {
   }
 
   async #remembered(kind: PortKind, { name }: Lease, opened: OpenPort): Promise<OpenPort> {
+    const { store } = this.#options;
+    // The one it had before needs no disk that can be written to.
+    if (store.port(kind, name) === opened.port) return opened;
     try {
-      await this.#options.store.rememberPort(kind, name, opened.port);
+      await store.rememberPort(kind, name, opened.port);
       return opened;
     } catch (error) {
       // Nobody else knows of it yet.

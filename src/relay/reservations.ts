@@ -49,6 +49,18 @@ export class Reservations {
     );
   }
 
+  /**
+   * Has `name` for `address`, for which it was checked. `stored` resolves once that is on disk. Where it is there already,
+   * from a use not long before `usedAt`, nothing is written: who has a name keeps it while the disk is full, and a
+   * thousand leases that come back at once cost the disk nothing.
+   */
+  claim(name: string, address: string, usedAt: number): { usedAt: number; stored: Promise<void> } {
+    const known = this.#store.reservation(name);
+    if (known?.address === address && Math.abs(usedAt - known.usedAt) < this.refreshMs)
+      return { usedAt: known.usedAt, stored: Promise.resolve() };
+    return { usedAt, stored: this.use(name, address, usedAt) };
+  }
+
   /** Notes a use of `name`. Resolves once that is on disk. */
   use(name: string, address: string, usedAt: number): Promise<void> {
     return this.#store.reserve(name, address, usedAt);
