@@ -25,12 +25,12 @@ function pool() {
   const lease = { id: 'web', waiting: new WaitingLine() } as unknown as Lease;
   return {
     /** One more visitor, who finds no connection. */
-    visit() {
+    visit: (): void => {
       lease.waiting.add({ lease, carrier: 'raw', remote: {} } as unknown as Visitor);
       made.serve(lease);
     },
     /** All connections that were asked for arrive; how many of them nobody waits for. */
-    arriveAll() {
+    arriveAll: (): number => {
       const waiting = lease.waiting.count('raw');
       const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
       for (const { ticket } of due) {

@@ -73,7 +73,9 @@ describe('handshakes', () => {
     await expect(Peer.connect(at)).rejects.toThrow('503');
     const later = performance.now() + LIMITS.handshakeShareMs + 1;
     const clock = vi.spyOn(performance, 'now').mockReturnValue(later);
-    onTestFinished(() => void clock.mockRestore());
+    onTestFinished(() => {
+      clock.mockRestore();
+    });
     await Peer.open(at);
     await silent.closed;
     await settled(() => at.counts().sessions === 1);
