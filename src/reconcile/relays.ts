@@ -159,7 +159,11 @@ export class RelayPool {
   async release(wanted: readonly RelaySpec[]): Promise<void> {
     const keep = new Set(wanted.map(relayKey));
     const leaving = [...this.#relays].filter(([key, relay]) => !keep.has(key) && !relay.inUse);
-    for (const [key] of leaving) this.#relays.delete(key);
+    for (const [key] of leaving) {
+      this.#relays.delete(key);
+      // One that is closed on purpose tells nobody.
+      this.#options.onState?.(key, 'lost');
+    }
     await Promise.all(leaving.map(([, relay]) => relay.close()));
   }
 

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import pLimit from 'p-limit';
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { CandidatesSpec, Desired } from '../../config/desired.js';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, within } from '../../lib/wait.js';
 import { endpointOf, type ProxyFor } from '../endpoint.js';
@@ -12,8 +11,9 @@ import type { RelayTrust, SessionState } from '../relays.js';
 import { healthOf, newCandidate, noteDown, noteHealthy, type Candidate } from './candidate.js';
 import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
 import { Discovery } from './discovery.js';
-import { probe } from './probe.js';
+import { Prober } from './prober.js';
 import { Registry } from './registry.js';
+import { SessionWatch } from './watch.js';
 
 export interface CandidatePoolOptions {
   /** Where copies of registries are kept over restarts. */
@@ -40,8 +40,8 @@ const PACES = {
   probeMs: 10_000,
   probePerCandidateMs: 200,
   probeTimeoutMs: 3_000,
-  /** One in use is asked on its session at each tick, and answers within this. */
-  answerMs: 1_000,
+  /** One in use is asked on its session at each tick, and answers within this; or, asked again, within half of it. */
+  answerMs: 800,
   /** A session that was lost comes back within this, or the relay counts as down. */
   backMs: 1_000,
   /** A relay that was chosen is connected within this. */
@@ -56,19 +56,14 @@ const PACES = {
 
 const MAX_CANDIDATES = 256;
 export const MAX_REGISTRY_BYTES = 1024 * 1024;
-const PROBES_AT_A_TIME = 16;
-/** An answer that is late by so much more says that this machine was away, not the relay. */
-const AWAY = 1.5;
 
 /** Owns the candidates of a configuration: gets to know them, watches them, and keeps the best few chosen. */
 export class CandidatePool {
   readonly #options: CandidatePoolOptions;
   readonly #paces: Paces;
   readonly #stop = new AbortController();
-  readonly #probing = pLimit(PROBES_AT_A_TIME);
-  readonly #underway = new Set<string>();
-  readonly #connected = new Set<string>();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #prober: Prober;
+  readonly #watch: SessionWatch;
   #spec: CandidatesSpec | undefined;
   #desired: Desired | undefined;
   #registry: Registry | undefined;
@@ -78,13 +73,32 @@ export class CandidatePool {
   #isSettled = false;
   readonly #settled = deferred<void>();
   #settleAt = Infinity;
-  #isAsking = false;
   #tick: NodeJS.Timeout | undefined;
   #told: string | undefined;
 
   constructor(options: CandidatePoolOptions) {
     this.#options = options;
     this.#paces = { ...PACES, ...options.paces };
+    const common = {
+      paces: this.#paces,
+      isChosen: (key: string) => this.isChosen(key),
+      note: (key: string, error?: PortalError) => this.#note(key, error),
+      onNews: () => this.#decide(),
+    };
+    this.#prober = new Prober({
+      ...common,
+      ...(options.proxyFor && { proxyFor: options.proxyFor }),
+      ...(options.trust && { trust: options.trust }),
+      candidates: () => this.#candidates,
+      signal: this.#stop.signal,
+    });
+    this.#watch = new SessionWatch({
+      ...common,
+      answers: options.answers,
+      someoneAnswers: () => this.#prober.someoneAnswers(),
+      slowestMs: () =>
+        Math.max(0, ...this.#choice.active.map((key) => this.#candidates.get(key)?.rttMs ?? 0)),
+    });
   }
 
   /** Whether a first choice was made; also where there is nothing to choose. */
@@ -166,19 +180,12 @@ export class CandidatePool {
 
   /** What became of the session with a relay. */
   session(key: string, state: SessionState, error?: PortalError): void {
-    if (state === 'connected') this.#connected.add(key);
-    else this.#connected.delete(key);
-    if (!this.isChosen(key)) return;
-    const failed = error ?? new PortalError('relay_unreachable', `${key} was lost`);
-    if (state === 'lost') return this.#expectConnected(key, this.#paces.backMs, failed);
-    this.#clearTimer(key);
-    if (state === 'connected') this.#note(key, undefined);
-    else this.#note(key, failed);
-    this.#decide();
+    this.#watch.session(key, state, error);
   }
 
   async close(): Promise<void> {
     this.#stop.abort(new PortalError('aborted', 'the pool was closed'));
+    this.#watch.close();
     this.#forget();
     await this.#registry?.close();
   }
@@ -186,8 +193,7 @@ export class CandidatePool {
   #forget(): void {
     clearInterval(this.#tick);
     this.#tick = undefined;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    for (const key of this.#choice.active) this.#watch.forget(key);
     void this.#registry?.close();
     if (!this.#stop.signal.aborted) this.#registry = undefined;
     this.#discovery = undefined;
@@ -241,7 +247,7 @@ export class CandidatePool {
       const isSame = known && isDeepStrictEqual(known.relay, spec);
       const candidate = isSame ? { ...known, source } : newCandidate(spec, source);
       delete candidate.goneAt;
-      if (this.isChosen(relay.url) && this.#connected.has(relay.url))
+      if (this.isChosen(relay.url) && this.#watch.isConnected(relay.url))
         noteHealthy(candidate, performance.now());
       found.set(relay.url, candidate);
     };
@@ -252,7 +258,7 @@ export class CandidatePool {
         found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
     }
     this.#candidates = found;
-    this.#probeDue();
+    this.#prober.tick(performance.now());
     this.#decide();
   }
 
@@ -269,89 +275,16 @@ export class CandidatePool {
     const now = performance.now();
     const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
     this.#discovery?.tick(
-      relays.filter(({ url }) => this.#connected.has(url)),
+      relays.filter(({ url }) => this.#watch.isConnected(url)),
       now,
     );
     for (const [key, { goneAt }] of this.#candidates) {
       if (goneAt !== undefined && (!this.isChosen(key) || now - goneAt > this.#paces.goneMs))
         this.#candidates.delete(key);
     }
-    this.#probeDue();
-    void this.#askChosen();
+    this.#prober.tick(performance.now());
+    void this.#watch.ask();
     this.#decide();
-  }
-
-  #probeDue(): void {
-    const now = performance.now();
-    for (const candidate of this.#candidates.values()) {
-      if (candidate.nextProbeAt <= now) void this.#probe(candidate.relay.url);
-    }
-  }
-
-  async #probe(key: string): Promise<void> {
-    if (this.#underway.has(key)) return;
-    this.#underway.add(key);
-    const { probeMs, probePerCandidateMs, probeTimeoutMs } = this.#paces;
-    let startedAt = performance.now();
-    try {
-      const relay = this.#candidates.get(key)?.relay;
-      if (!relay) return;
-      const { descriptor, rttMs } = await this.#probing(() => {
-        startedAt = performance.now();
-        return probe(relay, { ...this.#options, ms: probeTimeoutMs, signal: this.#stop.signal });
-      });
-      const candidate = this.#candidates.get(key);
-      if (!candidate) return;
-      candidate.descriptor = descriptor;
-      candidate.rttMs = candidate.rttMs === undefined ? rttMs : candidate.rttMs * 0.7 + rttMs * 0.3;
-      // Of one in use, its session tells.
-      if (!this.isChosen(key)) this.#note(key, undefined);
-    } catch (error) {
-      const isAway = performance.now() - startedAt > probeTimeoutMs * AWAY;
-      if (!this.isChosen(key) && !isAway) this.#note(key, asPortalError(error));
-    } finally {
-      this.#underway.delete(key);
-      const pauseMs = Math.max(probeMs, this.#candidates.size * probePerCandidateMs);
-      const candidate = this.#candidates.get(key);
-      if (candidate) candidate.nextProbeAt = performance.now() + pauseMs * (0.7 + Math.random() * 0.6);
-    }
-    this.#decide();
-  }
-
-  /** Has those in use answer: one that froze keeps its connection, and its heartbeat takes long to miss. */
-  async #askChosen(): Promise<void> {
-    const keys = [...this.#connected].filter((key) => /^https:[^,]*$/.test(key));
-    const chosen = keys.filter((key) => this.isChosen(key));
-    if (this.#isAsking || chosen.length === 0) return;
-    this.#isAsking = true;
-    const { answerMs } = this.#paces;
-    const startedAt = performance.now();
-    const answers = await this.#options.answers(keys, answerMs).finally(() => (this.#isAsking = false));
-    if (performance.now() - startedAt > answerMs * AWAY || this.#stop.signal.aborted) return;
-    const silent = chosen.filter((key) => answers.get(key) === false && this.#connected.has(key));
-    for (const key of chosen) if (answers.get(key)) this.#note(key, undefined);
-    // When not one answers, it may be the network here: another relay that answers tells.
-    const isOurs =
-      ![...answers.values()].includes(true) && silent.length > 0 && !(await this.#someoneAnswers());
-    if (isOurs || silent.length === 0) return;
-    for (const key of silent)
-      this.#note(key, new PortalError('relay_unreachable', `${key} did not answer within ${answerMs} ms`));
-    this.#decide();
-  }
-
-  async #someoneAnswers(): Promise<boolean> {
-    const now = performance.now();
-    const others = this.candidates.filter(
-      (one) => !this.isChosen(one.relay.url) && healthOf(one, now) !== 'down',
-    );
-    const { signal } = this.#stop;
-    const asked = others
-      .slice(0, 3)
-      .map(({ relay }) => probe(relay, { ...this.#options, ms: this.#paces.answerMs, signal }));
-    return Promise.any(asked).then(
-      () => true,
-      () => false,
-    );
   }
 
   #note(key: string, error: PortalError | undefined): void {
@@ -389,10 +322,10 @@ export class CandidatePool {
     const { active } = this.#choice;
     const added = active.filter((key) => !before.has(key));
     if (added.length === 0 && active.length === before.size) return;
-    for (const key of before) if (!active.includes(key)) this.#clearTimer(key);
+    for (const key of before) if (!active.includes(key)) this.#watch.forget(key);
     for (const key of added) {
       const late = new PortalError('timeout', `${key} was not connected within ${this.#paces.connectMs} ms`);
-      if (!this.#connected.has(key)) this.#expectConnected(key, this.#paces.connectMs, late);
+      this.#watch.expect(key, this.#paces.connectMs, late);
     }
     this.#options.log.info({ active }, 'the relays of the pool are chosen');
     this.#options.onChoice();
@@ -415,22 +348,5 @@ export class CandidatePool {
     const answered = this.candidates.filter(({ healthyAt }) => healthyAt !== undefined).length;
     const isLate = now > this.#settleAt - firstMs * 0.7 && answered >= wanted;
     return open.length === 0 || isLate || now > this.#settleAt;
-  }
-
-  /** It counts as down unless it is connected within `ms`. */
-  #expectConnected(key: string, ms: number, error: PortalError): void {
-    this.#clearTimer(key);
-    const timer = setTimeout(() => {
-      this.#timers.delete(key);
-      if (this.#connected.has(key)) return;
-      this.#note(key, error);
-      this.#decide();
-    }, ms);
-    this.#timers.set(key, timer.unref());
-  }
-
-  #clearTimer(key: string): void {
-    clearTimeout(this.#timers.get(key));
-    this.#timers.delete(key);
   }
 }

@@ -1,0 +1,86 @@
+import pLimit from 'p-limit';
+import { asPortalError, type PortalError } from '../../lib/errors.js';
+import { healthOf, type Candidate } from './candidate.js';
+import { probe, type ProbeOptions } from './probe.js';
+import { AWAY } from './watch.js';
+
+export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
+  readonly candidates: () => ReadonlyMap<string, Candidate>;
+  readonly isChosen: (key: string) => boolean;
+  /** How a candidate is: with an error, it is down. */
+  readonly note: (key: string, error: PortalError | undefined) => void;
+  /** One was asked. */
+  readonly onNews: () => void;
+  readonly signal: AbortSignal;
+  readonly paces: {
+    readonly probeMs: number;
+    readonly probePerCandidateMs: number;
+    readonly probeTimeoutMs: number;
+    readonly answerMs: number;
+  };
+}
+
+const AT_A_TIME = 16;
+
+/** Asks every candidate again and again what it is, whether it answers, and how far away it is. */
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #limit = pLimit(AT_A_TIME);
+  readonly #underway = new Set<string>();
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+  }
+
+  /** Begins with those whose turn it is. */
+  tick(now: number): void {
+    for (const { relay, nextProbeAt } of this.#options.candidates().values()) {
+      if (nextProbeAt > now || this.#underway.has(relay.url)) continue;
+      this.#underway.add(relay.url);
+      void this.#probe(relay.url).finally(() => this.#underway.delete(relay.url));
+    }
+  }
+
+  /** Whether one of a few that are well and not in use answers now. */
+  async someoneAnswers(): Promise<boolean> {
+    const { candidates, isChosen, signal, paces } = this.#options;
+    const now = performance.now();
+    const others = [...candidates().values()].filter(
+      (one) => !isChosen(one.relay.url) && healthOf(one, now) !== 'down',
+    );
+    const asked = others
+      .slice(0, 3)
+      .map(({ relay }) => probe(relay, { ...this.#options, ms: paces.answerMs, signal }));
+    return Promise.any(asked).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #probe(key: string): Promise<void> {
+    const { candidates, isChosen, note, signal, paces } = this.#options;
+    let startedAt = performance.now();
+    try {
+      const relay = candidates().get(key)?.relay;
+      if (!relay) return;
+      const { descriptor, rttMs } = await this.#limit(() => {
+        startedAt = performance.now();
+        return probe(relay, { ...this.#options, ms: paces.probeTimeoutMs, signal });
+      });
+      const candidate = candidates().get(key);
+      if (!candidate) return;
+      candidate.descriptor = descriptor;
+      candidate.rttMs = candidate.rttMs === undefined ? rttMs : candidate.rttMs * 0.7 + rttMs * 0.3;
+      // Of one in use, its session tells.
+      if (!isChosen(key)) note(key, undefined);
+    } catch (error) {
+      const isAway = performance.now() - startedAt > paces.probeTimeoutMs * AWAY;
+      if (!signal.aborted && !isAway && !isChosen(key)) note(key, asPortalError(error));
+    } finally {
+      const pauseMs = Math.max(paces.probeMs, candidates().size * paces.probePerCandidateMs);
+      const candidate = candidates().get(key);
+      if (candidate) candidate.nextProbeAt = performance.now() + pauseMs * (0.7 + Math.random() * 0.6);
+    }
+    this.#options.onNews();
+  }
+}
