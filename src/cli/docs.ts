@@ -123,7 +123,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`error\` | code, message, hint: what the process ends with |
 | \`dropped\` | lines: how many were not read in time and are missing here |
 
-Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, lock?), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
+Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, chosenLater?, lock?), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
 \`completion\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or
 \`discovered\`, health: \`healthy\`, \`unhealthy\` or \`unknown\`, inUse, rttMs?, capabilities?, carriers?, address?, locked?,
 error?), and \`registry\` (source, relays, fetchedAt?, error?) where there is one. \`portal relay\` prints \`listening\` (url, domain, ca?, metrics?) first. \`portal logs --json\` prints events as above,

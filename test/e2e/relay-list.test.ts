@@ -61,6 +61,20 @@ it('shows every relay, where it comes from, how it is, and whether its key is in
   expect(alone[3]).toMatchObject({ health: 'unhealthy', error: { code: 'relay_unreachable' } });
   expect(alone[4]).toMatchObject({ source: join(person.folder, 'relays.json'), relays: 4 });
 
+  const plan = await person.run(['plan']);
+  expect({ code: plan.code, told: plan.stderr.includes('and up to 1 more relays') }).toEqual({
+    code: 3,
+    told: true,
+  });
+  const doctor = jsonLines((await person.run(['doctor', '--json'])).stdout);
+  const found = doctor.filter(({ about }) => about === 'further relays');
+  expect(found.map(({ check, level }) => `${String(check)} ${String(level)}`)).toEqual([
+    'relays.registry ok',
+    'relays.candidate warning',
+    'relays.candidate warning',
+    'relays.candidates ok',
+  ]);
+
   person.downAfterTest();
   expect((await person.run(['up', '--wait'])).code).toBe(0);
   const running = await list();

@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import { relayKey, type RelaySpec } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import type { LockEntries } from '../../config/lock-file.js';
-import { loadLock, lockFileOf } from '../../config/lock.js';
+import { loadLock, lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
@@ -16,6 +16,7 @@ import { dnsServers } from '../dns-servers.js';
 import { findAgent } from '../find-agent.js';
 import { load, loadOptions } from '../load.js';
 import { printEvent } from '../print.js';
+import { proxyFor } from '../proxy.js';
 import { createStyle, printable } from '../style.js';
 
 interface Options {
@@ -55,6 +56,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return limit(() => checkRelay(spec, services, { names, agentRuns: agent?.runs ?? false, locked }));
   });
   for (const relay of relays) telling.tell((await relay).subject);
+  if (desired.candidates) telling.tell(await checkFurtherRelays(context, desired));
   const facts = (await Promise.all(relays)).map((relay) => relay.facts);
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
@@ -88,6 +90,15 @@ async function checkLock(desired: Desired, subject: Subject): Promise<LockEntrie
     subject.failed('configuration.lock', error);
     return undefined;
   }
+}
+
+async function checkFurtherRelays({ paths }: Context, desired: Desired): Promise<Subject> {
+  const { checkCandidates } = await import('../doctor/candidates.js');
+  return checkCandidates(desired, {
+    proxyFor,
+    registryDir: paths.registryDir,
+    ...(desired.file !== undefined && { trust: new RelayLock({ file: lockFileOf(desired.file) }) }),
+  });
 }
 
 async function runningAgent(context: Context, file: string | undefined): Promise<AgentFindings | undefined> {

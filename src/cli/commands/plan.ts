@@ -16,14 +16,27 @@ interface Options {
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const { desired } = await load(ownedLoadOptions(context, options.file));
   const lock = await loadLockState(desired);
-  const actions = (await askAgent(context, desired)) ?? plan(desired, []);
-  if (context.json) printEvent(context, 'plan', { actions, ...(lock && { lock: lockFields(lock) }) });
+  const running = await askAgent(context, desired);
+  const actions = running ?? plan(desired, []);
+  // Which ones shows when it starts.
+  const { candidates } = desired;
+  const later = running ? undefined : candidates;
+  if (context.json)
+    printEvent(context, 'plan', {
+      actions,
+      ...(later && { chosenLater: later.maxActive }),
+      ...(lock && { lock: lockFields(lock) }),
+    });
   else {
     printActions(context, actions);
     const unlocked = lock && describeUnlocked(lock);
     if (unlocked !== undefined) context.stderr.line(unlocked);
+    if (later)
+      context.stderr.line(
+        `and up to ${later.maxActive} more relays, chosen when it starts (portal list shows which there are)`,
+      );
   }
-  return actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
+  return later || actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
 }
 
 /** The plan against what runs, which only the agent knows; undefined when none runs for this file. */
