@@ -69,7 +69,7 @@ export class HopTunnel implements Detour {
         socket.on('error', () => undefined);
         if (statusCode !== 200) {
           socket.destroy();
-          return reject(refused(url, target, headers[HOP_HEADERS.error], statusCode));
+          return reject(refused(url, target, headers[HOP_HEADERS.error]));
         }
         socket.setTimeout(0);
         if (head.length > 0) socket.unshift(head);
@@ -117,12 +117,12 @@ export class HopTunnel implements Detour {
 }
 
 /** In words of ours: what a relay refuses with is a code. */
-function refused(url: string, target: string, code: unknown, status: number | undefined): PortalError {
+function refused(url: string, target: string, code: unknown): PortalError {
+  const next = new URL(`https://${target}`).origin;
   const known: ErrorCode =
     typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'peer_unreachable';
   // A ticket that is not good any more: the next one will be.
   if (known === 'unauthorized') return new PortalError('expired', `${url} did not take its own ticket`);
-  if (known === 'peer_unreachable')
-    return new PortalError(known, `${url} could not reach https://${target} (${status})`);
-  return new PortalError(known, `${url} does not go on to https://${target}: ${ERRORS[known].title}`);
+  if (known === 'peer_unreachable') return new PortalError(known, `${url} could not reach ${next}`);
+  return new PortalError(known, `${url} does not go on to ${next}: ${ERRORS[known].title}`);
 }

@@ -181,7 +181,10 @@ export class Hops {
     if (path.from === peer.url)
       throw new PortalError('hop_loop', `this connection came to ${this.#own.url} from ${peer.url}`);
     if (path.count >= LIMITS.maxHops) throw tooManyHops();
-    if (!peer.descriptor) throw this.#notReached(peer, peer.problem?.message ?? 'it was not asked yet');
+    if (!peer.descriptor) {
+      peers.wanted(peer);
+      throw this.#notReached(peer, peer.problem?.message ?? 'it was not asked yet');
+    }
     return { kind: 'peer', peer };
   }
 

@@ -23,6 +23,9 @@ export interface PeersOptions {
   readonly log: Logger;
 }
 
+/** A peer that is wanted is asked no more often than this. */
+const WANTED_MS = 1_000;
+
 /** One peer: what it says of itself, and whether that is to be believed. */
 export class Peer {
   readonly url: string;
@@ -31,6 +34,8 @@ export class Peer {
   readonly host: string;
   readonly port: number;
   readonly ca: string | undefined;
+  /** Ends the pause before it is asked again. */
+  wake: (() => void) | undefined;
   #descriptor: SignedDescriptor | undefined;
   #problem: PortalError | undefined;
 
@@ -107,6 +112,11 @@ export class Peers {
     return this.#peers.get(authority);
   }
 
+  /** Somebody wants to go to one that could not be asked: it is asked now, but not for each who wants. */
+  wanted(peer: Peer): void {
+    peer.wake?.();
+  }
+
   /** Descriptors of those that are what they say. */
   descriptors(): SignedDescriptor[] {
     return [...this.#peers.values()].flatMap(({ descriptor }) => descriptor ?? []);
@@ -137,7 +147,13 @@ export class Peers {
         this.#failed(peer, asPortalError(error, 'peer_unreachable'));
       }
       const pauseMs = peer.problem ? bounds.peerRetryMs : bounds.peerRefreshMs;
-      await delay(pauseMs * (0.75 + Math.random() / 2), signal).catch(() => undefined);
+      await delay(Math.min(WANTED_MS, pauseMs), signal).catch(() => undefined);
+      const woken = new Promise<void>((resolve) => (peer.wake = resolve));
+      const waited = new AbortController();
+      const pause = delay(pauseMs * (0.75 + Math.random() / 2), AbortSignal.any([signal, waited.signal]));
+      await Promise.race([pause.catch(() => undefined), woken]);
+      waited.abort();
+      peer.wake = undefined;
     }
   }
 
