@@ -251,6 +251,10 @@ it.each([
     'this relay is there already: entry 1 of chain "c" | A chain passes each relay once.',
   ],
   [
+    'chains: { c: [https://a.example.com, https://b.example.com, https://c.example.com, https://d.example.com] }',
+    'a chain has 3 relays at most | Each one costs time, and three hide you already: the one in the middle knows neither end.',
+  ],
+  [
     'identity: ~/id.json',
     '`~` does not stand for your home directory here | Write ${HOME} in its place, or a path relative to this file.',
   ],
@@ -273,6 +277,18 @@ it.each([
   [
     '  a: { target: 1, via: private, relays: [https://c.example.com] }',
     '`via` and `relays` exclude each other | A service goes over one chain, or is published on relays side by side.',
+  ],
+  [
+    '  a: { target: 1, via: private, carrier: ws }',
+    'over a chain the carrier is tls | Leave `carrier` out: relays on the way are to read nothing.',
+  ],
+  [
+    '  a: { mode: tcp, target: 1, via: private, carrier: ws }',
+    'over a chain the carrier is tls | Leave `carrier` out: relays on the way are to read nothing.',
+  ],
+  [
+    '  a: { target: 1, name: n, via: private }\n  b: { target: 1, name: n, relays: [https://a.example.com] }',
+    'the same name as service "a" (line 4), on the same relay | Give one of them another `name`.',
   ],
 ])('%s', async (services, message) => {
   expect(await said(services, 'chains: { private: [https://a.example.com, https://b.example.com] }')).toEqual(

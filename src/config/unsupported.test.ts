@@ -26,6 +26,6 @@ it('names each use of what this version does not do, and nothing else', async ()
   expect(new Set(problems.map(({ code }) => code))).toEqual(new Set(['not_supported']));
   const told = problems.map(({ message }) => message.split(' is not supported yet; ')[0]);
   expect(new Set(told)).toEqual(new Set(UNSUPPORTED.map(({ what }) => what)));
-  expect(problems[0]).toMatchObject({ line: 8, path: '/services/one/inspect' });
+  expect(problems[0]).toMatchObject({ line: 11, path: '/services/one/health' });
   expect(problems.every(({ frame, hint }) => frame && hint)).toBe(true);
 });

@@ -15,14 +15,14 @@ export interface HopsOptions extends Omit<SessionOptions, 'resolve' | 'instance'
  * so that neither tells who passes there. The further ones of its chain it goes through are hops too.
  */
 class Hop {
-  relay: UrlRelay;
+  #relay: UrlRelay;
   /** Chains, and hops before this one, that go through it. */
   users = 0;
   readonly session: RelaySession;
   readonly #rest: Lent | undefined;
 
   constructor(relay: UrlRelay, rest: Lent | undefined, options: HopsOptions) {
-    this.relay = relay;
+    this.#relay = relay;
     this.#rest = rest;
     const { identity, log, version, endpointOf } = options;
     this.session = new RelaySession({
@@ -31,14 +31,20 @@ class Hop {
       version,
       log: log.child({ hop: relayKey(relay) }),
       resolve: async () => ({
-        ...(await endpointOf(this.relay)),
+        ...(await endpointOf(this.#relay)),
         ...(rest && { detour: rest.detour }),
       }),
     });
   }
 
+  /** Takes over what changed about the same relays (their CA files). */
+  renew([relay, ...rest]: readonly UrlRelay[]): void {
+    if (relay) this.#relay = relay;
+    this.#rest?.renew(rest);
+  }
+
   statuses(): HopStatus[] {
-    return [{ relay: relayKey(this.relay), ...this.session.status() }, ...(this.#rest?.statuses() ?? [])];
+    return [{ relay: relayKey(this.#relay), ...this.session.status() }, ...(this.#rest?.statuses() ?? [])];
   }
 
   async check(): Promise<void> {
@@ -57,6 +63,8 @@ export interface Lent {
   /** Of each hop on it, the visitors' side first. */
   statuses(): HopStatus[];
   check(): Promise<void>;
+  /** The same relays, and perhaps other CA files. */
+  renew(relays: readonly UrlRelay[]): void;
   /** Resolves once nothing of it is left, unless another needs it. */
   giveBack(): Promise<void>;
 }
@@ -76,7 +84,7 @@ export class Hops {
     if (!first) throw new RangeError('a way through no relay');
     const key = relayKey({ kind: 'chain', hops: relays });
     let hop = this.#hops.get(key);
-    if (hop) hop.relay = first;
+    if (hop) hop.renew(relays);
     else {
       hop = new Hop(first, rest.length > 0 ? this.borrow(rest) : undefined, this.#options);
       this.#hops.set(key, hop);
@@ -91,6 +99,7 @@ export class Hops {
       detour: hop.session.detour,
       statuses: () => hop.statuses(),
       check: () => hop.check(),
+      renew: (relays) => hop.renew(relays),
       giveBack: async () => {
         if (isGivenBack) return;
         isGivenBack = true;

@@ -71,6 +71,7 @@ class PooledRelay {
   /** Takes over what changed about the same relay (its CA file), for the next time it is connected to. */
   update(spec: RelaySpec): void {
     this.#spec = spec;
+    if (spec.kind === 'chain') this.#way?.renew(spec.hops.slice(1));
   }
 
   add(lease: AgentLease): void {

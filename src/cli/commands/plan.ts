@@ -7,6 +7,7 @@ import { ControlClient } from '../control/client.js';
 import { agentKey, load, ownedLoadOptions } from '../load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
 import { columns, printEvent } from '../print.js';
+import { relayName } from '../reporters/describe.js';
 import { createStyle, type Paint, type Style } from '../style.js';
 
 interface Options {
@@ -60,7 +61,7 @@ function printActions(context: Context, actions: readonly Action[]): void {
     SIGN[kind as keyof typeof SIGN],
     service,
     kind,
-    relay,
+    relayName(relay),
     [paths.join(', '), exposes ? '! opens to more people' : ''].filter(Boolean).join('  '),
   ]);
   for (const [index, line] of columns(rows).entries()) {

@@ -1,9 +1,9 @@
-import type { LeaseStatus, RelayStatus } from '../../agent/status.js';
+import type { HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent } from '../find-agent.js';
 import { columns, printEvent } from '../print.js';
-import { describeError, publicAddress } from '../reporters/describe.js';
+import { describeError, publicAddress, relayName } from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -52,7 +52,7 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
     lease.service,
     lease.phase,
     formatAge(now - Date.parse(lease.since)),
-    publicAddress(lease) ?? printable(lease.relay),
+    publicAddress(lease) ?? relayName(lease.relay),
     targetOf(lease),
     lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
     String(lease.visitors),
@@ -91,12 +91,18 @@ function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
   return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";
 }
 
+const relayRow = (name: string, { state, rttMs, error }: HopStatus): string[] => [
+  name,
+  state,
+  rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
+  error ? describeError(error) : '',
+];
+
 function describeRelays(relays: readonly RelayStatus[], style: Style): string[] {
-  const rows = relays.map(({ relay, state, rttMs, error }) => [
-    relay,
-    state,
-    rttMs === undefined ? '' : `${Math.round(rttMs)} ms`,
-    error ? describeError(error) : '',
+  const rows = relays.flatMap((relay) => [
+    relayRow(relayName(relay.relay), relay),
+    // The way there, from its end: that is what the agent itself is connected to.
+    ...(relay.hops ?? []).toReversed().map((hop) => relayRow(`  through ${relayName(hop.relay)}`, hop)),
   ]);
   const [header, ...lines] = columns([['RELAY', 'STATE', 'ROUND TRIP', ''], ...rows]);
   return relays.length === 0 ? [] : [style.dim(header!), ...lines];

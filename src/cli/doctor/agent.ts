@@ -2,6 +2,7 @@ import type { LeaseStatus } from '../../agent/status.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
+import { relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
 /** What an agent that runs says itself: it is asked to visit every service anew. */
@@ -33,7 +34,7 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
 
 function checkLease(lease: LeaseStatus, subject: Subject): void {
   const { service, relay, phase, error, provenAt, certificate } = lease;
-  const name = `${service} on ${relay}`;
+  const name = `${service} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
   if (phase === 'ready')
     subject.ok('agent.lease', `${name}: visitors of ${address} get through, proven ${provenAt ?? 'never'}`);

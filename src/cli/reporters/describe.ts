@@ -31,11 +31,11 @@ export function describeEvent(event: PortalEvent, style: Style): string {
 function describeLease(event: Lease, style: Style): string {
   const service = style.bold(event.service);
   const where = publicAddress(event);
-  const via = style.dim(`(${printable(event.relay)})`);
+  const via = style.dim(`(${relayName(event.relay)})`);
   const why = event.error ? `: ${describeError(event.error)}` : '';
   switch (event.phase) {
     case 'ready':
-      return `${service}: ${style.green('ready')} at ${where ?? event.relay}${otherPort(event)}`;
+      return `${service}: ${style.green('ready')} at ${where ?? relayName(event.relay)}${otherPort(event)}`;
     case 'failed':
       return `${service}: ${style.red('failed')} ${via}${why}`;
     case 'retrying':
@@ -52,6 +52,11 @@ function describeInspector({ url, askedPort }: Inspector, style: Style): string 
 
 function otherPort({ askedPort }: Lease): string {
   return askedPort === undefined ? '' : ` (port ${askedPort} was not to be had)`;
+}
+
+/** A relay's key as people read it: of a chain, the visitors' side first. */
+export function relayName(key: string): string {
+  return printable(key.replaceAll(',', ' ← '));
 }
 
 /** What the relay gave the lease; a URL, or a public port. */

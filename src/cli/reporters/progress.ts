@@ -11,7 +11,7 @@ import { deferred, type Deferred } from '../../lib/wait.js';
 import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle } from '../style.js';
-import { describeError, publicAddress } from './describe.js';
+import { describeError, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
@@ -89,7 +89,9 @@ export class Progress {
     const { bold, dim, cyan } = this.#style;
     const why = lease.phase === 'retrying' && lease.error ? `: ${describeError(lease.error)}` : '';
     const state =
-      addresses.size > 0 ? cyan([...addresses].join('  ')) : dim(`${lease.phase} ${lease.relay}${why}`);
+      addresses.size > 0
+        ? cyan([...addresses].join('  '))
+        : dim(`${lease.phase} ${relayName(lease.relay)}${why}`);
     return `${bold(lease.service)}  ${state}`;
   }
 
