@@ -14,7 +14,7 @@ import { help } from './suites/help.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
 import { reconnect } from './suites/reconnect.mjs';
-import { http, http2, requests } from './suites/requests.mjs';
+import { http, http2, inspect, requests } from './suites/requests.mjs';
 import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
 import { websocket } from './suites/websocket.mjs';
@@ -27,6 +27,7 @@ const SUITES = {
   requests,
   http,
   http2,
+  inspect,
   websocket,
   tcp,
   udp,

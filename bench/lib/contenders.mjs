@@ -23,6 +23,10 @@ const throughHttp = (port) => ({ mode: 'http', routes: { '/': port } });
 export const KINDS = {
   stream: { ...HTTP_SERVICE, nginx: 'stream', variants: { '': (port) => port } },
   http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
+  inspect: {
+    ...HTTP_SERVICE,
+    variants: { '': throughHttp, ' inspect': (port) => ({ ...throughHttp(port), inspect: true }) },
+  },
   tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
   websocket: {
     script: 'websocket-service.mjs',

@@ -1,5 +1,5 @@
 import { Child, output, script } from '../lib/children.mjs';
-import { KINDS, startContenders } from '../lib/contenders.mjs';
+import { KINDS, startContenders, variant } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 32;
@@ -11,6 +11,8 @@ const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 export const requests = (world) => small(world, 'requests', KINDS.stream);
 /** The same through mode http, which reads each request; nginx is a reverse proxy. */
 export const http = (world) => small(world, 'http', KINDS.http);
+/** Mode http beside itself with `inspect: true`, and no page open. */
+export const inspect = (world) => small(world, 'inspect', KINDS.inspect);
 /** The same from visitors who speak HTTP/2. The service does not, so there is no way to it without one who does. */
 export const http2 = (world) => {
   if (!world.hey) return [];
@@ -24,8 +26,14 @@ async function small(world, name, kind, client = world.wrk ? withWrk : withNode)
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
     return { ...run, work: run.requests, enough: WARM_REQUESTS };
   };
-  const runs = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
+  const all = await inTurns(world, load, (theirs) => startContenders(theirs, kind));
   const more = { client: CLIENTS.get(client), connections: CONNECTIONS };
+  return Object.keys(kind.variants).flatMap((suffix) =>
+    figuresOf(`${name}${suffix.replace(' ', '.')}`, variant(all, suffix), more),
+  );
+}
+
+function figuresOf(name, runs, more) {
   return [
     pickResult(name, 'requests/s', runs, (run) => run.requests / run.seconds, more),
     pickResult(`${name}.p50`, 'ms', runs, (run) => run.p50Ms),

@@ -164,6 +164,49 @@ it('filters, goes by keyboard, copies as curl and replays', async (context) => {
   expect(complaints).toEqual([]);
 });
 
+it('replays with changes, with secrets that the page does not know, and compares', async (context) => {
+  const { page, at, store, complaints } = await open(context);
+  const headers = { Authorization: 'Bearer s3cr3t', 'X-Drop': '1' };
+  await ask(at, '/echo', { method: 'POST', body: 'one\ntwo\nthree', headers });
+  await page.getByRole('row', { name: '/echo' }).click();
+  await page.getByRole('button', { name: 'Compare' }).click();
+  await page.getByRole('button', { name: 'Edit and replay' }).click();
+  const form = page.getByRole('form', { name: 'Edit and replay' });
+  expect(await form.getByLabel('Value of Authorization').inputValue()).toBe('as it was recorded');
+  await form.getByLabel('Path and query').fill('/echo?again');
+  await form.getByLabel('Remove X-Drop').click();
+  await form.getByRole('button', { name: 'Add a header' }).click();
+  await form.getByLabel('Name of the header').last().fill('X-Added');
+  await form.getByLabel('Value of X-Added').fill('yes');
+  await expect.poll(() => form.getByLabel('Body').inputValue()).toBe('one\ntwo\nthree');
+  await form.getByLabel('Body').fill('one\n2\nthree');
+  await shoot(page, 'edit');
+  await form.getByRole('button', { name: 'Send' }).click();
+  const replayed = await settled(store, 2);
+  expect(replayed).toMatchObject({ target: '/echo?again', replayOf: 1, status: 200 });
+  expect(replayed.requestHeaders).toContain('Bearer s3cr3t');
+  expect(replayed.requestHeaders).toContain('X-Added');
+  expect(replayed.requestHeaders).not.toContain('X-Drop');
+  expect(replayed.responseBody.kept().toString()).toBe('one\n2\nthree');
+
+  await page.getByRole('tab', { name: 'Compare' }).waitFor();
+  const differences = page.getByRole('table', { name: 'Request headers' });
+  await differences.waitFor();
+  expect(await differences.textContent()).toContain('x-drop1—');
+  await page.getByText('− two').first().waitFor();
+  expect(await page.getByText('+ 2').count()).toBe(2);
+  await shoot(page, 'compare');
+
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Export HAR' }).click(),
+  ]);
+  expect(download.suggestedFilename()).toBe('portal.har');
+  const archive = JSON.parse(await readFile(await download.path(), 'utf8')) as { log: { entries: object[] } };
+  expect(archive.log.entries).toHaveLength(2);
+  expect(complaints).toEqual([]);
+});
+
 it('stays with 10,000 requests what it was', async (context) => {
   const store = new RequestStore({ requestsPerSecond: 1_000_000 });
   const { page, at } = await open(context, store);

@@ -238,6 +238,38 @@ describe('what it tells', () => {
     expect(store.size).toBe(1);
   });
 
+  it('exports an archive of what was asked for, with its secrets masked', async () => {
+    await ask(at, '/a?x=1', { method: 'POST', body: 'text', headers: secret });
+    await ask(at, '/b', { method: 'POST', body: Buffer.from([0xff, 0x00]) });
+    await settled(store, 2);
+    const { status, text } = await call('/api/har', 'POST', own(), '{"ids":[1,99,2]}');
+    expect(status).toBe(200);
+    expect(text).not.toContain('s3cr3t');
+    const { log: archive } = JSON.parse(text) as { log: { version: string; entries: object[] } };
+    expect(archive.version).toBe('1.2');
+    expect(archive.entries).toMatchObject([
+      {
+        request: {
+          method: 'POST',
+          url: `https://${at.host}/a?x=1`,
+          httpVersion: 'HTTP/1.1',
+          queryString: [{ name: 'x', value: '1' }],
+          postData: { text: 'text' },
+          bodySize: 4,
+        },
+        response: { status: 200, content: { size: 4, text: 'text' } },
+      },
+      { response: { content: { size: 2, text: '/wA=', encoding: 'base64' } } },
+    ]);
+    const times = archive.entries.map((entry) => entry as { time: number; timings: Record<string, number> });
+    for (const { time, timings } of times) {
+      const { send, wait, receive } = timings;
+      expect(Math.min(send!, wait!, receive!)).toBeGreaterThanOrEqual(0);
+      expect(send! + wait! + receive!).toBeCloseTo(time);
+    }
+    expect((await call('/api/har', 'POST', own(), '{"ids":["x"]}')).status).toBe(400);
+  });
+
   it('tells a page what is there and what comes, in a few messages', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => ask(at, `/before/${i}`)));
     const { next } = listen();

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
+import { fieldDifferences, lineDifferences } from '../../web/src/compare.js';
 import { asCurl, quote } from '../../web/src/curl.js';
 import { filtered, NO_FILTER } from '../../web/src/filter.js';
 import { hexDump, kindOf, prettyJson } from '../../web/src/format.js';
@@ -130,5 +131,39 @@ describe('as a curl command', () => {
   it('quotes whatever a shell would take otherwise', () => {
     for (const each of ['', 'a b', "'", "''", '$x', '`x`', '!x', '*', '~', '\\', '\n', 'ü', '#', '-x'])
       expect(execFileSync('sh', ['-c', `printf %s ${quote(each)}`], { encoding: 'utf8' })).toBe(each);
+  });
+});
+
+const field = (name: string, value: string): { name: string; value: string } => ({ name, value });
+const lines = (prefix: string): string => Array.from({ length: 5_000 }, (_, i) => `${prefix}${i}`).join('\n');
+
+describe('two that are compared', () => {
+  it('differ in fields that one lacks, or that say something else', () => {
+    const before = [field('A', '1'), field('B', '1'), field('C', 'x'), field('C', 'y')];
+    const after = [field('a', '1'), field('B', '2'), field('c', 'x'), field('D', '')];
+    expect(fieldDifferences(before, after)).toEqual([
+      { name: 'b', before: '1', after: '2' },
+      { name: 'c', before: 'y' },
+      { name: 'd', after: '' },
+    ]);
+  });
+
+  it.each([
+    ['a\nb\nc', 'a\nc', ' a|-b| c'],
+    ['a\nc', 'a\nb\nc', ' a|+b| c'],
+    ['a\nb\nc\nd', 'a\nx\nc\ny\nd', ' a|-b|+x| c|+y| d'],
+    ['a', 'b', '-a|+b'],
+    ['a\na\na', 'a\na', ' a| a|-a'],
+  ])('differ in lines: %j and %j', (before, after, shown) => {
+    const signs = { same: ' ', before: '-', after: '+' };
+    expect(
+      lineDifferences(before, after)
+        .map(({ kind, text }) => signs[kind] + text)
+        .join('|'),
+    ).toBe(shown);
+  });
+
+  it('may be long and have nothing in common', () => {
+    expect(lineDifferences(lines('a'), lines('b'))).toHaveLength(10_000);
   });
 });

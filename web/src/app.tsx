@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { RequestRow } from '../../src/agent/inspect/wire.js';
 import { agent } from './connection.js';
 import { Details } from './details.js';
 import { filtered, NO_FILTER, type Filter } from './filter.js';
@@ -18,6 +19,7 @@ export function App() {
   const snapshot = useModel();
   const [filter, setFilter] = useState<Filter>(NO_FILTER);
   const [selected, setSelected] = useState<number | undefined>(undefined);
+  const [marked, setMarked] = useState<number | undefined>(undefined);
   useEffect(() => model.start(), []);
   const rows = useMemo(() => filtered(snapshot.rows, filter), [snapshot.rows, filter]);
   const row = snapshot.rows.find(({ id }) => id === selected);
@@ -36,6 +38,9 @@ export function App() {
         <section class="requests" aria-label="Requests">
           <Filters filter={filter} rows={snapshot.rows} onChange={setFilter}>
             <Counts snapshot={snapshot} shown={rows.length} />
+            <button type="button" disabled={rows.length === 0} onClick={() => void saveHar(rows)}>
+              Export HAR
+            </button>
             <button type="button" onClick={() => void agent.clear().catch(() => undefined)}>
               Clear
             </button>
@@ -51,7 +56,7 @@ export function App() {
         </section>
         <section class="details" aria-label="Details of the request">
           {row ? (
-            <Details key={row.id} row={row} onShow={setSelected} />
+            <Details key={row.id} row={row} marked={marked} onMark={setMarked} onShow={setSelected} />
           ) : (
             <p class="empty">
               {selected === undefined ? 'Choose a request.' : 'This request is kept no more.'}
@@ -63,10 +68,21 @@ export function App() {
   );
 }
 
+/** What the filter lets through, for other tools; secrets masked. */
+async function saveHar(rows: readonly RequestRow[]): Promise<void> {
+  const url = URL.createObjectURL(await agent.har(rows.map(({ id }) => id).toReversed()));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = 'portal.har';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
 function Counts({ snapshot: { rows, dropped }, shown }: { snapshot: Snapshot; shown: number }) {
   return (
     <span class="counts" role="status">
-      {shown === rows.length ? `${rows.length}` : `${shown} of ${rows.length}`} requests
+      {shown === rows.length ? '' : `${shown} of `}
+      {rows.length} {rows.length === 1 ? 'request' : 'requests'}
       {dropped > 0 && <strong> · {dropped} not recorded: too many at once</strong>}
     </span>
   );

@@ -43,8 +43,14 @@ export interface FetchedBody {
 export const agent = {
   details: (id: number, reveal: boolean) =>
     json<RequestDetails>(call(reveal ? 'POST' : 'GET', `/api/requests/${id}${reveal ? '/reveal' : ''}`)),
-  body: async (id: number, of: 'request' | 'response'): Promise<FetchedBody> => {
-    const response = await call('GET', `/api/requests/${id}/body?of=${of}`);
+  /** Decoded, unless it is asked for as it travelled. */
+  body: async (
+    id: number,
+    of: 'request' | 'response',
+    form: 'decoded' | 'raw' = 'decoded',
+  ): Promise<FetchedBody> => {
+    const raw = form === 'raw' ? '&raw' : '';
+    const response = await call('GET', `/api/requests/${id}/body?of=${of}${raw}`);
     const decoded = response.headers.get('Portal-Decoded');
     return {
       bytes: new Uint8Array(await response.arrayBuffer()),
@@ -54,6 +60,7 @@ export const agent = {
   },
   replay: async (id: number, edits: ReplayEdits = {}): Promise<number> =>
     (await json<{ id: number }>(call('POST', `/api/requests/${id}/replay`, edits))).id,
+  har: async (ids: readonly number[]): Promise<Blob> => (await call('POST', '/api/har', { ids })).blob(),
   clear: () => call('POST', '/api/clear'),
 };
 

@@ -1,24 +1,33 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { MessageInfo, RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
+import type { MessageInfo, ReplayEdits, RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
 import { Body } from './body.js';
 import { agent } from './connection.js';
+import { Comparison } from './comparison.js';
 import { asCurl } from './curl.js';
+import { Editor } from './editor.js';
 import { Fields } from './fields.js';
 import { bytesText, msText, pairsOf } from './format.js';
 import { Status } from './list.js';
 
 interface Props {
   readonly row: RequestRow;
+  /** The request that others are compared with. */
+  readonly marked: number | undefined;
+  readonly onMark: (id: number | undefined) => void;
   readonly onShow: (id: number) => void;
 }
 
-const TABS = ['Overview', 'Request', 'Response'] as const;
-type Tab = (typeof TABS)[number];
+type Tab = 'Overview' | 'Request' | 'Response' | 'Compare';
+const TABS: readonly Tab[] = ['Overview', 'Request', 'Response'];
 
-export function Details({ row, onShow }: Props) {
+export function Details({ row, marked, onMark, onShow }: Props) {
   const [revealed, setRevealed] = useState(false);
   const [details, setDetails] = useState<RequestDetails | undefined>(undefined);
-  const [tab, setTab] = useState<Tab>('Overview');
+  const isCompared = marked !== undefined && marked !== row.id;
+  const tabs = isCompared ? [...TABS, 'Compare' as const] : TABS;
+  const [chosen, setTab] = useState<Tab>(isCompared ? 'Compare' : 'Overview');
+  const tab = tabs.includes(chosen) ? chosen : 'Overview';
+  const [isEditing, setEditing] = useState(false);
   const [note, setNote] = useState('');
   const { id, outcome, status } = row;
   // What is under way is asked for again when it has moved on.
@@ -38,15 +47,17 @@ export function Details({ row, onShow }: Props) {
     job.then(setNote, (error: Error) => setNote(error.message));
   };
   const copy = async (): Promise<string> => {
-    const { bytes } = await agent.body(id, 'request');
+    const { bytes } = await agent.body(id, 'request', 'raw');
     await navigator.clipboard.writeText(asCurl(details!, bytes));
     const isMasked = details!.request.headers.some(({ masked }) => masked);
     return isMasked ? 'copied, with its secrets masked' : 'copied';
   };
-  const replay = async (): Promise<string> => {
-    onShow(await agent.replay(id));
+  const replay = async (edits: ReplayEdits = {}): Promise<string> => {
+    onShow(await agent.replay(id, edits));
     return '';
   };
+  // What was cut can be replayed with another body.
+  const isEditable = details && (details.noReplay === undefined || details.request.body.cut !== undefined);
 
   return (
     <>
@@ -65,6 +76,23 @@ export function Details({ row, onShow }: Props) {
         >
           Replay
         </button>
+        <button
+          type="button"
+          disabled={!isEditable}
+          title={isEditable ? undefined : details?.noReplay}
+          aria-pressed={isEditing}
+          onClick={() => setEditing(!isEditing)}
+        >
+          Edit and replay
+        </button>
+        <button
+          type="button"
+          aria-pressed={marked === id}
+          title="Then choose another request"
+          onClick={() => onMark(marked === id ? undefined : id)}
+        >
+          {marked === id ? 'Compare with…' : 'Compare'}
+        </button>
         <button type="button" aria-pressed={revealed} onClick={() => setRevealed(!revealed)}>
           {revealed ? 'Hide secrets' : 'Reveal secrets'}
         </button>
@@ -72,29 +100,45 @@ export function Details({ row, onShow }: Props) {
           {note}
         </span>
       </div>
-      <Tabs tab={tab} onTab={setTab} />
-      {details && (
+      {details && isEditing && (
+        <div class="panel">
+          <Editor
+            details={details}
+            onSend={(edits) => tell(replay(edits))}
+            onCancel={() => setEditing(false)}
+          />
+        </div>
+      )}
+      {!isEditing && <Tabs tab={tab} tabs={tabs} onTab={setTab} />}
+      {details && !isEditing && (
         <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
           {tab === 'Overview' && <Overview details={details} onShow={onShow} />}
           {tab === 'Request' && <Message id={id} of="request" info={details.request} target={row.target} />}
           {tab === 'Response' && <Message id={id} of="response" info={details.response} />}
+          {tab === 'Compare' && isCompared && <Comparison before={marked} after={id} />}
         </div>
       )}
     </>
   );
 }
 
-function Tabs({ tab, onTab }: { tab: Tab; onTab: (tab: Tab) => void }) {
+interface TabsProps {
+  readonly tab: Tab;
+  readonly tabs: readonly Tab[];
+  readonly onTab: (tab: Tab) => void;
+}
+
+function Tabs({ tab, tabs, onTab }: TabsProps) {
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
-    const next = TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length]!;
+    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length]!;
     onTab(next);
     document.getElementById(`tab-${next}`)?.focus();
   };
   return (
     <div class="tabs" role="tablist" aria-label="Parts of the request" onKeyDown={onKeyDown}>
-      {TABS.map((each) => (
+      {tabs.map((each) => (
         <button
           key={each}
           type="button"

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { decode } from './decode.js';
+import { HAR_BEGIN, HAR_END, harEntry } from './har.js';
 import type { Recorders } from './recorder.js';
 import { fieldOf, type Recording } from './recording.js';
 import type { ReplayEdits } from './wire.js';
@@ -39,6 +41,8 @@ export class InspectorApi {
         return this.#body(response, this.#find(id), url.searchParams);
       case 'POST requests/ID/replay':
         return this.#replay(response, this.#find(id), readEdits(await readJson(request)));
+      case 'POST har':
+        return this.#har(response, readIds(await readJson(request)));
       case 'POST clear':
         this.#recorders.store.clear();
         this.#onCleared();
@@ -71,6 +75,25 @@ export class InspectorApi {
     response.end(decoded?.bytes ?? kept);
   }
 
+  /** One request after another, at the pace of whoever reads. */
+  async #har(response: ServerResponse, ids: readonly number[]): Promise<void> {
+    const { store } = this.#recorders;
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Disposition': 'attachment' });
+    response.write(HAR_BEGIN);
+    let separator = '';
+    for (const id of ids) {
+      const recording = store.get(id);
+      if (!recording) continue;
+      const details = this.#recorders.details(recording, false);
+      const entry = await harEntry(recording, details, store.bounds.maxDecodedBytes);
+      const hasRoom = response.write(separator + JSON.stringify(entry));
+      separator = ',';
+      if (response.destroyed) return;
+      if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    }
+    response.end(HAR_END);
+  }
+
   #replay(response: ServerResponse, recording: Recording, edits: ReplayEdits): void {
     const why = this.#recorders.noReplay(recording, edits);
     if (why !== undefined) throw new ApiError(409, `this request cannot be replayed: ${why}`);
@@ -97,6 +120,13 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   } catch {
     throw new ApiError(400, 'not JSON');
   }
+}
+
+function readIds(value: unknown): number[] {
+  const { ids } = (value ?? {}) as { ids?: unknown };
+  if (!Array.isArray(ids) || !ids.every((id) => Number.isInteger(id)))
+    throw new ApiError(400, 'no list of ids');
+  return ids as number[];
 }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;

@@ -7,7 +7,7 @@ export class CapturedBody {
   bytes = 0;
   keptBytes = 0;
   cut: BodyInfo['cut'];
-  #chunks: Buffer[] = [];
+  #chunks: Uint8Array[] = [];
 
   /** Keeps as much of `chunk` as fits in `room`; answers how many bytes that were. */
   add(chunk: Buffer, room: number, tryTake: (bytes: number) => boolean): number {
@@ -20,14 +20,16 @@ export class CapturedBody {
     }
     if (length < chunk.length) this.cut = 'long';
     if (length <= 0) return 0;
-    this.#chunks.push(Buffer.from(chunk.subarray(0, length)));
+    // Memory of its own: a small part of a pool would keep all of that.
+    this.#chunks.push(Uint8Array.prototype.slice.call(chunk, 0, length));
     this.keptBytes += length;
     return length;
   }
 
   kept(): Buffer {
-    if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
-    return this.#chunks[0] ?? Buffer.alloc(0);
+    const all = Buffer.concat(this.#chunks);
+    if (this.#chunks.length > 1) this.#chunks = [all];
+    return all;
   }
 }
 

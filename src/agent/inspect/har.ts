@@ -1,0 +1,78 @@
+import { decode } from './decode.js';
+import { fieldOf, type Recording } from './recording.js';
+import type { Field, RequestDetails } from './wire.js';
+
+/** HTTP Archive 1.2, the form that browsers' tools read; secrets as `details` has them: masked. */
+
+export const HAR_BEGIN = '{"log":{"version":"1.2","creator":{"name":"Portal","version":"1"},"entries":[';
+export const HAR_END = ']}}';
+
+export async function harEntry(
+  recording: Recording,
+  details: RequestDetails,
+  maxDecodedBytes: number,
+): Promise<object> {
+  const { authority, target, method, request, response, requestMs = 0, firstByteMs = 0, totalMs } = details;
+  const whole = Math.max(totalMs ?? firstByteMs, firstByteMs);
+  const sent = Math.min(requestMs, firstByteMs);
+  const version = `HTTP/${details.version}`;
+  const url = `https://${authority}${target}`;
+  const [asked, answered] = await Promise.all([
+    contentOf(recording.requestBody.kept(), request.body.encoding, maxDecodedBytes),
+    contentOf(recording.responseBody.kept(), response.body.encoding, maxDecodedBytes),
+  ]);
+  const { type = '' } = request.body;
+  return {
+    startedDateTime: new Date(details.startedAt).toISOString(),
+    time: whole,
+    request: {
+      method,
+      url,
+      httpVersion: version,
+      cookies: [],
+      headers: plain(request.headers),
+      queryString: target.includes('?') ? pairsOf(target.slice(target.indexOf('?') + 1)) : [],
+      ...(asked && { postData: { mimeType: type, ...asked } }),
+      headersSize: -1,
+      bodySize: request.body.bytes,
+    },
+    response: {
+      status: details.status ?? 0,
+      statusText: details.reason ?? '',
+      httpVersion: version,
+      cookies: [],
+      headers: plain(response.headers),
+      content: { size: response.body.bytes, mimeType: response.body.type ?? '', ...answered },
+      redirectURL: fieldOf(recording.responseHeaders, 'location') ?? '',
+      headersSize: -1,
+      bodySize: response.body.bytes,
+    },
+    cache: {},
+    timings: { send: sent, wait: firstByteMs - sent, receive: whole - firstByteMs },
+    _service: details.service,
+    _visitor: details.remote,
+    _outcome: details.outcome,
+    ...(request.body.cut && { _requestBodyCut: request.body.cut }),
+    ...(response.body.cut && { _responseBodyCut: response.body.cut }),
+  };
+}
+
+/** As text where it is text. */
+async function contentOf(
+  kept: Buffer,
+  encoding: string | undefined,
+  maxBytes: number,
+): Promise<{ text: string; encoding?: 'base64' } | undefined> {
+  if (kept.length === 0) return undefined;
+  const { bytes } = (await decode(kept, encoding, maxBytes)) ?? { bytes: kept };
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true }) };
+  } catch {
+    return { text: bytes.toString('base64'), encoding: 'base64' };
+  }
+}
+
+const plain = (headers: readonly Field[]): Field[] => headers.map(({ name, value }) => ({ name, value }));
+
+const pairsOf = (query: string): Field[] =>
+  [...new URLSearchParams(query)].map(([name, value]) => ({ name, value }));
