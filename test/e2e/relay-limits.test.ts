@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { systemCode } from '../../src/lib/errors.js';
+import { LIMITS } from '../../src/protocol/limits.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import {
   agent,
@@ -70,6 +71,9 @@ describe('sessions', () => {
   it('an agent that is refused says why, and waits as long as it was asked to', async () => {
     const at = await relay({ limits: { maxSessionsPerAddress: 1 } });
     await Peer.open(at);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const attempts = (): number => at.counts().refused.maxSessionsPerAddress ?? 0;
     const one = await agent();
     void one.runner.apply(desired([at.spec], service('web', 1)));
     const { error } = await one.event('lease', ({ phase }) => phase === 'retrying');
@@ -77,6 +81,12 @@ describe('sessions', () => {
       code: 'limit_exceeded',
       message: expect.stringContaining('maxSessionsPerAddress'),
     });
+    // Without being asked, it would come again within half a second.
+    await vi.advanceTimersByTimeAsync(LIMITS.maxComeBackMs - 1_000);
+    await Peer.connect(at).catch(() => undefined);
+    expect(attempts()).toBe(2);
+    await vi.advanceTimersByTimeAsync(LIMITS.maxComeBackMs + 2_000);
+    await settled(() => attempts() === 3);
   });
 });
 

@@ -3,7 +3,17 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import { agent, desired, handedOver, relay, service, temporaryFolder, visit } from '../support/world.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  httpService,
+  relay,
+  service,
+  temporaryFolder,
+  visit,
+} from '../support/world.js';
 import { Person, type Running } from './cli-support.js';
 import { knock, line, Peer, settled, tcp } from './relay-peer.js';
 
@@ -141,6 +151,25 @@ describe('portal relay, restarted', () => {
 });
 
 describe('a relay that stops', () => {
+  it('its agents go on being served at their other relay, which notices nothing', async () => {
+    const [one, other] = [await relay(), await relay()];
+    const { port } = await httpService((_request, response) => response.end('still here'));
+    const both = await agent();
+    await both.runner.apply(desired([one.spec, other.spec], service('web', port)));
+    await both.event('ready');
+    const mark = both.events.length;
+    await one.close({ drainMs: 1_000 });
+    const lost = await both.event('lease', ({ phase }) => phase === 'retrying', mark);
+    expect(lost).toMatchObject({ relay: one.url, error: { code: 'shutting_down' } });
+    expect((await get(other, 'web.localhost', both.ca)).text).toContain('still here');
+    const told = both.events.slice(mark).filter(({ event }) => event === 'lease');
+    expect(told.filter((event) => 'relay' in event && event.relay === other.url)).toEqual([]);
+    expect((await both.runner.status()).leases.map(({ phase }) => phase).toSorted()).toEqual([
+      'ready',
+      'retrying',
+    ]);
+  });
+
   it('serves the visitors in line first, where data connections still come', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
