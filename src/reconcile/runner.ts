@@ -5,21 +5,21 @@ import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
 import { summaryOf } from '../agent/phase.js';
-import { relayKey, type RelaySpec } from '../agent/spec.js';
-import type { LeaseStatus, Phase } from '../agent/status.js';
+import { relayKey } from '../agent/spec.js';
+import type { LeaseStatus } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
-import type { Drain } from '../net/splice.js';
 import { deferred, delay, type Deferred } from '../lib/wait.js';
 import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
+import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import { surveyOfAgent, type Survey } from './candidates/survey.js';
 import { ExpiryClock } from './expiry.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
-import { placements, plan, publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
+import { placements, plan, type Action, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
 
 export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
@@ -59,35 +59,17 @@ const PROVE_EVERY_MS = 5 * 60_000;
 const SETTLE_MS = 10_000;
 /** Where the file names no relay, the first pass waits so long for the first choice of candidates. */
 const FIRST_CHOICE_MS = 5_000;
-/** A service taken out of the file stops for its visitors after this. */
-const CLOSED_DRAIN: Drain = { ms: 10_000 };
-/** A lease that moved lets the visitors of its old place finish what they began. */
-const REPLACED_DRAIN: Drain = { ms: 300_000 };
 /** On the way out, a visitor's connection on which nothing moved for this long counts as finished. */
 const QUIET_MS = 1_000;
 
-/** Phases in which an action has had its first outcome. */
-const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
-
-interface Running {
-  readonly relay: RelaySpec;
-  readonly lease: AgentLease;
-  retiring: boolean;
-  /** Key of what takes its place, once it is retiring. */
-  successor?: string;
-}
-
-/** Owns Active: makes Desired what runs, one pass at a time, and tells what happens. */
+/** Makes Desired what runs, one pass at a time, and tells what happens. */
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #pool: RelayPool;
   readonly #certificates: CertificateSources;
   readonly #sessionKey: Buffer;
   readonly #startedAt = new Date();
-  readonly #active = new Map<string, Running>();
-  /** Leases that left #active and let their visitors finish. */
-  readonly #draining = new Map<AgentLease, Promise<void>>();
-  readonly #settling = new Map<AgentLease, Deferred<void>>();
+  readonly #active: ActiveLeases;
   /** As it was asked for, services whose time is over included. */
   #desired: Desired | undefined;
   /** The same, as it is now: without the services whose time is over, and with the relays that were chosen. */
@@ -129,6 +111,18 @@ export class Runner {
       warn: (message) => options.warn?.(message),
       log: options.log,
     });
+    this.#active = new ActiveLeases({
+      make: (place) => this.#makeLease(place),
+      opened: (lease, relay) => {
+        this.#announce.lease(lease);
+        this.#pool.ensure(relay).add(lease);
+      },
+      finished: async (lease, relay) => {
+        this.#pool.ensure(relay).remove(lease);
+        if (!this.#stopping && this.#current) await this.#pool.release(this.#current.relays);
+      },
+      log,
+    });
     this.#pool = new RelayPool({
       onState: (relay, state, error) => this.#candidates.session(relay, state, error),
       identity: options.identity,
@@ -161,12 +155,12 @@ export class Runner {
 
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
-    return plan(this.#candidates.extend(this.#clock.unexpired(desired)), this.#leases());
+    return plan(this.#candidates.extend(this.#clock.unexpired(desired)), this.#active.placed);
   }
 
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
   async status(): Promise<AgentStatus> {
-    const asked = [...this.#active.values()].map(({ lease }) => lease.checkTarget());
+    const asked = this.#active.leases.map((lease) => lease.checkTarget());
     await Promise.all([this.#pool.check(), ...asked]);
     const ca = this.#certificates.local.caFile;
     const inspector = this.#inspection?.url;
@@ -186,7 +180,7 @@ export class Runner {
 
   /** As far as it is known, without asking anybody. */
   #snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
-    const leases = this.#allLeases().map((lease) => this.#statusOf(lease));
+    const leases = this.#active.all.map((lease) => this.#statusOf(lease));
     return { relays: this.#pool.status(), leases };
   }
 
@@ -217,12 +211,12 @@ export class Runner {
 
   /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
   async prove(): Promise<void> {
-    await Promise.all([...this.#active.values()].map(({ lease }) => lease.proveNow()));
+    await Promise.all(this.#active.leases.map((lease) => lease.proveNow()));
   }
 
   /** Visitors connected now, to every service. */
   get visitors(): number {
-    return this.#allLeases().reduce((sum, lease) => sum + lease.status().visitors, 0);
+    return this.#active.all.reduce((sum, lease) => sum + lease.status().visitors, 0);
   }
 
   /** Stops accepting, drains for at most `drainMs`, unregisters, closes everything. Idempotent. */
@@ -270,20 +264,13 @@ export class Runner {
     if (this.#stopping) return;
     const current = this.#candidates.extend(unexpired);
     this.#current = current;
-    const wanted = placements(current);
-    const actions = plan(current, this.#leases());
+    const actions = plan(current, this.#active.placed);
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
     this.#inspection?.follow(current);
     for (const spec of current.relays) this.#pool.ensure(spec);
-    const settled: Promise<void>[] = [];
-    for (const action of actions) {
-      const place = action.to === undefined ? undefined : wanted.get(action.to);
-      const opened = this.#carryOut(action, place);
-      if (opened) settled.push(this.#settled(opened));
-    }
-    this.#retire();
-    await Promise.race([Promise.all(settled), delay(SETTLE_MS), this.#hurry.promise]);
+    const settled = this.#active.carryOut(actions, placements(current));
+    await Promise.race([settled, delay(SETTLE_MS), this.#hurry.promise]);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
     const names = (kind: Action['kind']): string[] => [
@@ -302,27 +289,8 @@ export class Runner {
     this.#tellReady();
   }
 
-  /** Does one action; returns the lease whose first outcome the pass waits for. */
-  #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
-    const old = action.from === undefined ? undefined : this.#active.get(action.from);
-    if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
-    const staysThere = old !== undefined && action.from === action.to;
-    if (staysThere && action.kind !== 'keep') {
-      old.retiring = false;
-      old.lease.yieldTo(undefined);
-      old.lease.update(place!.spec);
-      return undefined;
-    }
-    if (action.kind === 'replace') Object.assign(old!, { retiring: true, successor: action.to });
-    const opens = action.kind === 'open' || action.kind === 'replace';
-    if (!opens) return undefined;
-    const opened = this.#open(action.to!, place!);
-    if (old?.retiring) old.lease.yieldTo(this.#heirOf(old));
-    return opened;
-  }
-
-  #open(key: string, { relay, spec }: Placement): AgentLease {
-    const lease = new AgentLease({
+  #makeLease({ relay, spec }: Placement): AgentLease {
+    return new AgentLease({
       spec,
       relay: relayKey(relay),
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
@@ -334,110 +302,29 @@ export class Runner {
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
     });
-    this.#active.set(key, { relay, lease, retiring: false });
-    this.#announce.lease(lease);
-    this.#pool.ensure(relay).add(lease);
-    return lease;
-  }
-
-  /** The lease that has, or will have, the very place of `running` at its relay, on another way there. */
-  #heirOf(running: Running): AgentLease | undefined {
-    const place = publicPlace(running.relay, running.lease.spec);
-    for (const other of this.#active.values())
-      if (other !== running && !other.retiring && publicPlace(other.relay, other.lease.spec) === place)
-        return other.lease;
-    return undefined;
-  }
-
-  #close(key: string, drain: Drain): void {
-    const running = this.#active.get(key);
-    if (!running) return;
-    this.#active.delete(key);
-    const { lease, relay } = running;
-    lease.yieldTo(this.#heirOf(running));
-    this.#draining.set(lease, this.#finish(lease, relay, drain));
-  }
-
-  async #finish(lease: AgentLease, relay: RelaySpec, drain: Drain): Promise<void> {
-    try {
-      await lease.close(drain);
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'a lease did not close cleanly');
-    }
-    this.#pool.ensure(relay).remove(lease);
-    this.#draining.delete(lease);
-    if (!this.#stopping && this.#current) await this.#pool.release(this.#current.relays);
-  }
-
-  /** Closes what was replaced, once what took its place is ready. */
-  #retire(): void {
-    for (const [key, running] of this.#active) {
-      if (!running.retiring) continue;
-      const successor = this.#successorOf(running);
-      const waitedFor = successor
-        ? [successor]
-        : [...this.#active.values()].filter(
-            (other) => !other.retiring && other.lease.spec.service === running.lease.spec.service,
-          );
-      if (waitedFor.every(({ lease }) => isThrough(lease))) this.#close(key, REPLACED_DRAIN);
-    }
-  }
-
-  /** What is there in its place now: what took it may have been replaced itself. */
-  #successorOf(running: Running): Running | undefined {
-    let next: Running | undefined = running;
-    while (next?.retiring) next = next.successor === undefined ? undefined : this.#active.get(next.successor);
-    return next;
   }
 
   #phaseChanged(lease: AgentLease): void {
     this.#announce.lease(lease);
     this.#inspection?.changed();
-    if (!SETTLED.has(lease.phase)) return;
-    this.#settling.get(lease)?.resolve();
-    this.#retire();
-    if (this.#revision > 0) this.#tellReady();
-  }
-
-  #settled(lease: AgentLease): Promise<void> {
-    if (SETTLED.has(lease.phase)) return Promise.resolve();
-    const outcome = deferred<void>();
-    this.#settling.set(lease, outcome);
-    return outcome.promise.finally(() => this.#settling.delete(lease));
+    this.#active.phaseChanged(lease);
+    if (this.#revision > 0 && isSettled(lease)) this.#tellReady();
   }
 
   #tellReady(): void {
     if (this.#stopping || !this.#current || !this.#candidates.isSettled) return;
-    const running = [...this.#active.values()].filter(({ retiring }) => !retiring);
     this.#announce.ready(
-      running.map(({ lease }) => lease),
+      this.#active.lasting,
       this.#current.services.map(({ service }) => service),
       // Of those that were chosen it is enough to know how they begin.
-      (lease) => isThrough(lease) || (this.#candidates.isChosen(lease.relay) && SETTLED.has(lease.phase)),
+      (lease) => isThrough(lease) || (this.#candidates.isChosen(lease.relay) && isSettled(lease)),
     );
-  }
-
-  #allLeases(): AgentLease[] {
-    return [...[...this.#active.values()].map(({ lease }) => lease), ...this.#draining.keys()];
-  }
-
-  #leases(): ActiveLease[] {
-    return [...this.#active.values()].map(({ relay, lease, retiring }) => ({
-      relay,
-      spec: lease.spec,
-      retiring,
-    }));
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
     this.#clock.stop();
     await this.#candidates.close();
-    const drain = { ms: drainMs, quietMs: QUIET_MS };
-    // Those that are draining already get no longer than the rest.
-    const shortened = [...this.#draining.keys()].map((lease) => lease.close(drain));
-    for (const key of this.#active.keys()) this.#close(key, drain);
-    for (const outcome of this.#settling.values()) outcome.resolve();
-    await Promise.allSettled([...shortened, ...this.#draining.values()]);
+    await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
     await this.#passes;
     await this.#pool.release([]);
     await this.#inspection?.close();
