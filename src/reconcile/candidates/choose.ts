@@ -29,8 +29,9 @@ export const BETTER_FOR_MS = 60_000;
 /** Better by round trip alone: by a third, and by no less than this. */
 const BETTER_BY = 0.67;
 const BETTER_BY_MS = 15;
-/** One that is down is not given up for one that failed lately, unless it has been down for this long. */
-export const PATIENCE_MS = 10_000;
+/** One that is down is not given up for one that failed lately, unless it has been down for this long: no hopping between two
+ * that both come and go every second. */
+export const PATIENCE_MS = 1_200;
 
 /** @param now of a clock that never jumps, milliseconds */
 export function choose(

@@ -82,7 +82,7 @@ export class CandidatePool {
     const common = {
       paces: this.#paces,
       isChosen: (key: string) => this.isChosen(key),
-      note: (key: string, error?: PortalError) => this.#note(key, error),
+      note: (key: string, error?: PortalError, at?: number) => this.#note(key, error, at),
       onNews: () => this.#decide(),
     };
     this.#prober = new Prober({
@@ -287,11 +287,11 @@ export class CandidatePool {
     this.#decide();
   }
 
-  #note(key: string, error: PortalError | undefined): void {
+  #note(key: string, error: PortalError | undefined, at = performance.now()): void {
     const candidate = this.#candidates.get(key);
     if (!candidate) return;
-    if (error) noteDown(candidate, error, performance.now());
-    else noteHealthy(candidate, performance.now());
+    if (error) noteDown(candidate, error, at);
+    else noteHealthy(candidate, at);
   }
 
   #decide(): void {

@@ -20,7 +20,8 @@ export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
   };
 }
 
-const AT_A_TIME = 16;
+/** A list may hold many that are dead, and one that is not. */
+const AT_A_TIME = 64;
 
 /** Asks every candidate again and again what it is, whether it answers, and how far away it is. */
 export class Prober {

@@ -7,8 +7,8 @@ export interface SessionWatchOptions {
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** Whether a relay that is not in use answers: then it is not the network here. */
   readonly someoneAnswers: () => Promise<boolean>;
-  /** How a chosen relay is: with an error, it is down. */
-  readonly note: (key: string, error: PortalError | undefined) => void;
+  /** How a chosen relay is: with an error, it is down, since `at`. */
+  readonly note: (key: string, error: PortalError | undefined, at?: number) => void;
   /** A chosen one is, or is not, what it was: it is time to choose again. */
   readonly onNews: () => void;
   /** Round trip of the slowest of those that are chosen, milliseconds. */
@@ -52,10 +52,11 @@ export class SessionWatch {
   expect(key: string, ms: number, error: PortalError): void {
     this.forget(key);
     if (this.#connected.has(key)) return;
+    const since = performance.now();
     const timer = setTimeout(() => {
       this.#deadlines.delete(key);
       if (this.#connected.has(key)) return;
-      this.#options.note(key, error);
+      this.#options.note(key, error, since);
       this.#options.onNews();
     }, ms);
     this.#deadlines.set(key, timer.unref());
@@ -74,12 +75,13 @@ export class SessionWatch {
     const chosen = keys.filter(isChosen);
     if (this.#isAsking || chosen.length === 0) return;
     this.#isAsking = true;
+    const startedAt = performance.now();
     try {
       const answers = await this.#answers(keys, this.#options.paces.answerMs);
       if (!answers) return;
       for (const key of chosen) if (answers.get(key)) note(key, undefined);
       const silent = chosen.filter((key) => answers.get(key) === false && this.#connected.has(key));
-      if (silent.length > 0) await this.#askAgain(silent, [...answers.values()].includes(true));
+      if (silent.length > 0) await this.#askAgain(silent, [...answers.values()].includes(true), startedAt);
     } finally {
       this.#isAsking = false;
     }
@@ -91,7 +93,7 @@ export class SessionWatch {
     this.#deadlines.clear();
   }
 
-  async #askAgain(keys: readonly string[], isNetworkThere: boolean): Promise<void> {
+  async #askAgain(keys: readonly string[], isNetworkThere: boolean, since: number): Promise<void> {
     const answerMs = this.#options.paces.answerMs / 2;
     const answers = await this.#answers(keys, answerMs);
     const silent = keys.filter((key) => answers?.get(key) === false && this.#connected.has(key));
@@ -100,7 +102,11 @@ export class SessionWatch {
     if (!isNetworkThere && !(await this.#options.someoneAnswers())) return;
     if (this.#isClosed) return;
     for (const key of silent)
-      this.#options.note(key, new PortalError('relay_unreachable', `${key} does not answer on its session`));
+      this.#options.note(
+        key,
+        new PortalError('relay_unreachable', `${key} does not answer on its session`),
+        since,
+      );
     this.#options.onNews();
   }
 
