@@ -40,6 +40,30 @@ describe('within', () => {
     controller.abort();
     await expect(wait).rejects.toMatchObject({ code: 'aborted' });
   });
+
+  it.each([true, false])(
+    'leaves no failure unheard that comes after the signal (aborted before: %s)',
+    async (before) => {
+      const unheard: unknown[] = [];
+      const hear = (reason: unknown): void => void unheard.push(reason);
+      const others = process.rawListeners('unhandledRejection') as NodeJS.UnhandledRejectionListener[];
+      process.removeAllListeners('unhandledRejection').on('unhandledRejection', hear);
+      onTestFinished(() => {
+        process.removeAllListeners('unhandledRejection');
+        for (const other of others) process.on('unhandledRejection', other);
+      });
+      const controller = new AbortController();
+      if (before) controller.abort();
+      const late = deferred<never>();
+      const wait = within(late.promise, 60_000, 'it', controller.signal);
+      controller.abort();
+      await expect(wait).rejects.toMatchObject({ code: 'aborted' });
+      late.reject(new Error('too late'));
+      // Node tells of it once the microtasks of this turn are done.
+      await new Promise(setImmediate);
+      expect(unheard).toEqual([]);
+    },
+  );
 });
 
 describe('delay', () => {

@@ -25,12 +25,13 @@ export function within<T>(promise: Promise<T>, ms: number, what: string, signal?
       signal?.removeEventListener('abort', abort);
       settle();
     }
-    if (signal?.aborted) return abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    // First of all: whatever comes of it, even once nobody waits any more, is heard.
     promise.then(
       (value) => finish(() => resolve(value)),
       (error: unknown) => finish(() => reject(error)),
     );
+    if (signal?.aborted) return abort();
+    signal?.addEventListener('abort', abort, { once: true });
   });
 }
 
