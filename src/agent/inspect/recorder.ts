@@ -38,7 +38,8 @@ export class Recorders {
       record: (exchange) => this.#record(service, exchange),
       close: () => {
         handlers.delete(serve);
-        if (handlers.size === 0) this.#handlers.delete(service);
+        // Meanwhile there may be others, of a lease that came after.
+        if (handlers.size === 0 && this.#handlers.get(service) === handlers) this.#handlers.delete(service);
       },
     };
   }
