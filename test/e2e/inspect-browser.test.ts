@@ -1,13 +1,15 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32, deflateSync, gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { expect, it, onTestFinished, type TestContext } from 'vitest';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
 import { startInspector } from '../../src/agent/inspect/server.js';
 import { RequestStore } from '../../src/agent/inspect/store.js';
 import { browserPage } from '../support/browser.js';
-import { ask, edge, type Edge } from '../support/http-edge.js';
+import { ask, connectTo, edge, type Edge } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 import { log } from '../support/log.js';
 import { httpService, WEB_DIR } from '../support/world.js';
@@ -24,7 +26,7 @@ interface Opened {
 
 const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
 
-async function open(context: TestContext, store = new RequestStore()): Promise<Opened> {
+async function open(context: TestContext, store = new RequestStore(), target?: number): Promise<Opened> {
   const page = await browserPage(context, { viewport: { width: 1280, height: 800 } });
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
   const complaints: string[] = [];
@@ -46,7 +48,7 @@ async function open(context: TestContext, store = new RequestStore()): Promise<O
     else request.pipe(response);
   });
   const recorders = new Recorders(store);
-  const at = await edge({ '/': port }, { recorders });
+  const at = await edge({ '/': target ?? port }, { recorders });
   const since = new Date().toISOString();
   const lease = { since, retries: 0, visitors: 1, bytesIn: 2_048, bytesOut: 10_240, target: String(port) };
   const inspector = await startInspector({
@@ -204,6 +206,35 @@ it('replays with changes, with secrets that the page does not know, and compares
   expect(download.suggestedFilename()).toBe('portal.har');
   const archive = JSON.parse(await readFile(await download.path(), 'utf8')) as { log: { entries: object[] } };
   expect(archive.log.entries).toHaveLength(2);
+  expect(complaints).toEqual([]);
+});
+
+it('shows what is said over a WebSocket, as it is said', async (context) => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(sockets, 'listening');
+  onTestFinished(() => sockets.close());
+  const arrived = once(sockets, 'connection');
+  const target = (sockets.address() as { port: number }).port;
+  const { page, at, complaints } = await open(context, new RequestStore(), target);
+  const visitor = await connectTo(at);
+  visitor.write(
+    `GET /live HTTP/1.1\r\nHost: ${at.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
+  const [socket] = (await arrived) as [WebSocket];
+  await page.getByRole('row', { name: '/live' }).click();
+  await page.getByRole('tab', { name: 'Messages' }).click();
+  await page.getByText('no message yet').waitFor();
+  socket.send('{"price":1}');
+  await page.getByText('"price": 1').waitFor();
+  // `hi`, masked with zeroes.
+  visitor.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
+  await page.getByText('hi', { exact: true }).waitFor();
+  const shown = page.getByRole('list', { name: 'Messages, latest first' }).getByRole('listitem');
+  expect(await shown.first().textContent()).toMatch(/visitor.*text, 2 Bhi$/);
+  await shoot(page, 'messages');
+  visitor.destroy();
+  await page.getByRole('row', { name: '/live' }).getByText('101', { exact: true }).waitFor();
   expect(complaints).toEqual([]);
 });
 

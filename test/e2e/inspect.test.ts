@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
-import { WebSocketServer } from 'ws';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { messagesOf } from '../../src/agent/inspect/messages.js';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
 import { RequestStore } from '../../src/agent/inspect/store.js';
 import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../support/http-edge.js';
@@ -140,6 +142,55 @@ describe('a request that is inspected', () => {
     expect(recorders.noReplay(recorders.store.get(1)!)).toContain('another protocol');
     await new Promise((resolve) => sockets.close(resolve));
   });
+});
+
+it('has the messages of a WebSocket read along, both ways, and whole at their ends', async () => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(sockets, 'listening');
+  onTestFinished(() => sockets.close());
+  sockets.on('connection', (socket) => {
+    socket.send('welcome');
+    socket.on('message', (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
+  });
+  const recorders = new Recorders();
+  const at = await edge({ '/': (sockets.address() as { port: number }).port }, { recorders });
+  const visitor = new WebSocket(`wss://${at.host}/live`, {
+    ca: at.ca.certificatePem,
+    perMessageDeflate: false,
+    lookup: (_host: string, _options: object, done: (e: null, found: object[]) => void) =>
+      done(null, [{ address: '127.0.0.1', family: 4 }]),
+  } as object);
+  const received: Buffer[] = [];
+  const large = randomBytes(200_000);
+  await new Promise<void>((resolve) => {
+    visitor.once('open', () => {
+      visitor.send('hello');
+      visitor.send(large);
+    });
+    visitor.on('message', (data: Buffer) => received.push(data) === 3 && resolve());
+  });
+  expect(received.map(String).slice(0, 2)).toEqual(['welcome', 'hello']);
+  expect(received[2]!.equals(large)).toBe(true);
+  visitor.close();
+  const recording = await settled(recorders.store, 1);
+  const said = messagesOf(recording.messages!);
+  const of = (from: string): unknown[] =>
+    said
+      .filter((message) => message.from === from && message.kind !== 'close')
+      .map(({ kind, bytes }) => [kind, bytes]);
+  expect(of('visitor')).toEqual([
+    ['text', 5],
+    ['binary', 200_000],
+  ]);
+  expect(of('service')).toEqual([
+    ['text', 7],
+    ['text', 5],
+    ['binary', 200_000],
+  ]);
+  expect(Buffer.from(said.find(({ kind }) => kind === 'binary')!.body, 'base64')).toEqual(
+    large.subarray(0, recorders.store.bounds.maxMessageBytes),
+  );
+  expect(recording.requestBody.bytes).toBeGreaterThan(200_000);
 });
 
 it('stops being recorded with the next request when `inspect` is taken away', async () => {

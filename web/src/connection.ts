@@ -1,4 +1,4 @@
-import type { LiveMessage, ReplayEdits, RequestDetails } from '../../src/agent/inspect/wire.js';
+import type { LiveMessage, ReplayEdits, RequestDetails, WsMessages } from '../../src/agent/inspect/wire.js';
 
 /** What the page asks of the agent. The token came behind `#` in the URL, and is kept for this tab alone. */
 
@@ -58,6 +58,7 @@ export const agent = {
       isPart: response.headers.has('Portal-Part'),
     };
   },
+  messages: (id: number) => json<WsMessages>(call('GET', `/api/requests/${id}/messages`)),
   replay: async (id: number, edits: ReplayEdits = {}): Promise<number> =>
     (await json<{ id: number }>(call('POST', `/api/requests/${id}/replay`, edits))).id,
   har: async (ids: readonly number[]): Promise<Blob> => (await call('POST', '/api/har', { ids })).blob(),

@@ -8,6 +8,7 @@ import { Editor } from './editor.js';
 import { Fields } from './fields.js';
 import { bytesText, msText, pairsOf } from './format.js';
 import { Status } from './list.js';
+import { Messages } from './messages.js';
 
 interface Props {
   readonly row: RequestRow;
@@ -17,21 +18,25 @@ interface Props {
   readonly onShow: (id: number) => void;
 }
 
-type Tab = 'Overview' | 'Request' | 'Response' | 'Compare';
+type Tab = 'Overview' | 'Request' | 'Response' | 'Messages' | 'Compare';
 const TABS: readonly Tab[] = ['Overview', 'Request', 'Response'];
 
 export function Details({ row, marked, onMark, onShow }: Props) {
   const [revealed, setRevealed] = useState(false);
   const [details, setDetails] = useState<RequestDetails | undefined>(undefined);
   const isCompared = marked !== undefined && marked !== row.id;
-  const tabs = isCompared ? [...TABS, 'Compare' as const] : TABS;
+  const tabs: Tab[] = [
+    ...TABS,
+    ...(details?.hasMessages ? (['Messages'] as const) : []),
+    ...(isCompared ? (['Compare'] as const) : []),
+  ];
   const [chosen, setTab] = useState<Tab>(isCompared ? 'Compare' : 'Overview');
   const tab = tabs.includes(chosen) ? chosen : 'Overview';
   const [isEditing, setEditing] = useState(false);
   const [note, setNote] = useState('');
   const { id, outcome, status } = row;
   // What is under way is asked for again when it has moved on.
-  const moved = `${outcome} ${status ?? ''} ${outcome === 'done' ? '' : row.responseBytes}`;
+  const moved = `${outcome} ${status ?? ''} ${outcome === 'done' ? '' : row.responseBytes + row.requestBytes}`;
   useEffect(() => {
     let isCurrent = true;
     agent.details(id, revealed).then(
@@ -115,6 +120,7 @@ export function Details({ row, marked, onMark, onShow }: Props) {
           {tab === 'Overview' && <Overview details={details} onShow={onShow} />}
           {tab === 'Request' && <Message id={id} of="request" info={details.request} target={row.target} />}
           {tab === 'Response' && <Message id={id} of="response" info={details.response} />}
+          {tab === 'Messages' && <Messages id={id} moved={moved} />}
           {tab === 'Compare' && isCompared && <Comparison before={marked} after={id} />}
         </div>
       )}

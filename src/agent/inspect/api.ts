@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { decode } from './decode.js';
 import { HAR_BEGIN, HAR_END, harEntry } from './har.js';
+import { messagesOf } from './messages.js';
 import type { Recorders } from './recorder.js';
 import { fieldOf, type Recording } from './recording.js';
-import type { ReplayEdits } from './wire.js';
+import type { ReplayEdits, WsMessages } from './wire.js';
 
 /** An edited request: a body in base64, and what is around it. */
 const MAX_EDITS_BYTES = 1024 * 1024;
@@ -39,6 +40,8 @@ export class InspectorApi {
         return json(response, this.#recorders.details(this.#find(id), true));
       case 'GET requests/ID/body':
         return this.#body(response, this.#find(id), url.searchParams);
+      case 'GET requests/ID/messages':
+        return json(response, wsMessages(this.#find(id)));
       case 'POST requests/ID/replay':
         return this.#replay(response, this.#find(id), readEdits(await readJson(request)));
       case 'POST har':
@@ -104,6 +107,12 @@ export class InspectorApi {
 export function json(response: ServerResponse, value: object, status = 200): void {
   response.writeHead(status, { 'Content-Type': 'application/json' });
   response.end(JSON.stringify(value));
+}
+
+function wsMessages({ messages }: Recording): WsMessages {
+  return messages
+    ? { messages: messagesOf(messages), dropped: messages.dropped }
+    : { messages: [], dropped: 0 };
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

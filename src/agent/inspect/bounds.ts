@@ -6,6 +6,10 @@ export interface InspectBounds {
   readonly maxTotalBytes: number;
   /** As much is kept of one body. */
   readonly maxBodyBytes: number;
+  /** Messages of one WebSocket that are kept; the older half goes. */
+  readonly maxMessages: number;
+  /** As much is kept of one message. */
+  readonly maxMessageBytes: number;
   /** More new requests in a second are counted and not recorded. */
   readonly requestsPerSecond: number;
   /** More of bodies in a second is not kept. */
@@ -26,6 +30,8 @@ export const INSPECT_BOUNDS: InspectBounds = {
   maxRequests: 10_000,
   maxTotalBytes: 64 * 1024 * 1024,
   maxBodyBytes: 256 * 1024,
+  maxMessages: 1_000,
+  maxMessageBytes: 16 * 1024,
   requestsPerSecond: 1_000,
   bodyBytesPerSecond: 32 * 1024 * 1024,
   maxDecodedBytes: 4 * 1024 * 1024,

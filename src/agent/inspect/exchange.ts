@@ -1,5 +1,7 @@
-import type { Readable } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Duplex, Readable } from 'node:stream';
 import type { Client, Exchange, Follows, Headers, Switched } from '../modes/http/exchange.js';
+import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, type Recording } from './recording.js';
 import { sizeOf, type RequestStore } from './store.js';
 
@@ -121,10 +123,39 @@ class InspectedExchange implements Exchange {
     this.#recording.outcome = 'switched';
     this.#answered(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
     const stream = switched.kind === 'socket' ? switched.socket : switched.stream;
+    if (protocol.toLowerCase() === 'websocket') this.#hearMessages(stream);
     stream.once('close', () => {
       if (this.#recording.outcome === 'switched') this.#over('done');
     });
     return switched;
+  }
+
+  /** What the visitor says is what is written to the target. */
+  onJoined(upstream: Socket): void {
+    const { messages, requestBody } = this.#recording;
+    if (messages) this.#overhear(upstream, new FrameReader('visitor', messages), requestBody);
+  }
+
+  #hearMessages(visitor: Duplex): void {
+    const recording = this.#recording;
+    const { bounds, admitsBody } = this.#store;
+    const log = new MessageLog(bounds, admitsBody, (bytes) => this.#store.changed(recording.id, bytes));
+    recording.messages = log;
+    this.#overhear(visitor, new FrameReader('service', log), recording.responseBody);
+  }
+
+  /** Looks at what is written as it passes. Whoever joins the two sides reads and writes as ever. */
+  #overhear(stream: Duplex, reader: FrameReader, body: CapturedBody): void {
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+    stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
+      // What is kept no more, because of others that came after it, grows no more.
+      if (Buffer.isBuffer(chunk) && this.#store.get(this.#recording.id)) {
+        body.bytes += chunk.length;
+        reader.read(chunk);
+        this.#store.changed(this.#recording.id);
+      }
+      return write(chunk, ...rest);
+    };
   }
 
   #answered(status: number, reason: string, headers: Headers): void {

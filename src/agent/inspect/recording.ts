@@ -1,4 +1,5 @@
 import type { Headers } from '../modes/http/exchange.js';
+import type { MessageLog } from './messages.js';
 import type { BodyInfo, Outcome } from './wire.js';
 
 /** What is kept of one body: its beginning, copied, for the buffers it came in are used again. */
@@ -63,6 +64,8 @@ export interface Recording {
   responseTrailers: Headers;
   firstByteMs?: number;
   totalMs?: number;
+  /** Of a WebSocket. */
+  messages?: MessageLog;
 }
 
 /** The first value of a field; `name` is in lower case. */

@@ -54,6 +54,7 @@ export function detailsOf(
     request: message(requestHeaders, requestTrailers, requestBody),
     response: message(recording.responseHeaders, recording.responseTrailers, recording.responseBody),
     revealed: reveal,
+    ...(recording.messages && { hasMessages: true as const }),
     ...(noReplay !== undefined && { noReplay }),
   };
 }

@@ -70,8 +70,31 @@ export interface RequestDetails extends RequestRow {
   readonly response: MessageInfo;
   /** Nothing is masked. */
   readonly revealed: boolean;
+  /** It is a WebSocket, and its messages are read. */
+  readonly hasMessages?: true;
   /** Why it cannot be replayed; absent where it can. */
   readonly noReplay?: string;
+}
+
+/** One message of a WebSocket. */
+export interface WsMessage {
+  readonly from: 'visitor' | 'service';
+  readonly kind: 'text' | 'binary' | 'close' | 'ping' | 'pong';
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** As it travelled. */
+  readonly bytes: number;
+  readonly keptBytes: number;
+  /** By permessage-deflate (RFC 7692): what is kept is not readable by itself. */
+  readonly compressed?: true;
+  /** What is kept, in base64. */
+  readonly body: string;
+}
+
+export interface WsMessages {
+  readonly messages: readonly WsMessage[];
+  /** How many there were before these. */
+  readonly dropped: number;
 }
 
 /** What is sent anew in place of what was recorded. */

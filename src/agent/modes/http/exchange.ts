@@ -57,6 +57,8 @@ export interface Exchange {
    * speaks it from now on, or undefined where the visitor has gone. Throws as `begin` does.
    */
   switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
+  /** Told of the target's side of a connection that is switched, before its bytes and the visitor's are joined. */
+  onJoined?(upstream: Socket): void;
   /** The protocol to switch to, if the visitor asks for one (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
   /** Of HTTP, as node has it: `1.1`, `2.0`. */

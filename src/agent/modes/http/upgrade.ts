@@ -60,6 +60,7 @@ export async function upgrade(
       return forwarding.fail(error);
     }
     forwarding.switched();
+    if (switched) exchange.onJoined?.(upstream);
     if (head.length > 0) upstream.unshift(head);
     if (switched) join(switched, upstream, splices);
     else upstream.destroy();

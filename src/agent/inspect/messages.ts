@@ -1,0 +1,184 @@
+import type { WsMessage } from './wire.js';
+
+/** WebSocket messages of one connection, read off the bytes as they pass (RFC 6455, section 5). */
+
+const KINDS: Readonly<Record<number, WsMessage['kind']>> = {
+  1: 'text',
+  2: 'binary',
+  8: 'close',
+  9: 'ping',
+  10: 'pong',
+};
+
+export interface MessageBounds {
+  /** Messages that are kept; the oldest go. */
+  readonly maxMessages: number;
+  /** As much is kept of one message. */
+  readonly maxMessageBytes: number;
+}
+
+export interface KeptMessage {
+  readonly from: WsMessage['from'];
+  readonly kind: WsMessage['kind'];
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly isCompressed: boolean;
+  bytes: number;
+  readonly parts: Uint8Array[];
+  keptBytes: number;
+}
+
+/** Owns what was said on one connection. */
+export class MessageLog {
+  readonly #bounds: MessageBounds;
+  readonly #admits: (bytes: number) => boolean;
+  readonly #onKept: (bytes: number) => void;
+  #messages: KeptMessage[] = [];
+  /** How many there were before those that are kept. */
+  dropped = 0;
+
+  /**
+   * @param admits whether so much more may be kept now
+   * @param onKept told how much more, or less, is kept
+   */
+  constructor(bounds: MessageBounds, admits: (bytes: number) => boolean, onKept: (bytes: number) => void) {
+    this.#bounds = bounds;
+    this.#admits = admits;
+    this.#onKept = onKept;
+  }
+
+  get messages(): readonly KeptMessage[] {
+    return this.#messages;
+  }
+
+  begin(message: KeptMessage): void {
+    this.#messages.push(message);
+    if (this.#messages.length <= this.#bounds.maxMessages) return;
+    // In one go, for an array that loses its first again and again is slow.
+    const gone = this.#messages.slice(0, this.#messages.length - this.#bounds.maxMessages / 2);
+    this.#messages = this.#messages.slice(gone.length);
+    this.dropped += gone.length;
+    this.#onKept(-gone.reduce((sum, { keptBytes }) => sum + keptBytes, 0));
+  }
+
+  keep(message: KeptMessage, part: Buffer, unmask: (bytes: Uint8Array) => void): void {
+    message.bytes += part.length;
+    const room = Math.min(part.length, this.#bounds.maxMessageBytes - message.keptBytes);
+    if (room <= 0 || message.keptBytes < message.bytes - part.length || !this.#admits(room)) return;
+    const kept = Uint8Array.prototype.slice.call(part, 0, room);
+    unmask(kept);
+    message.parts.push(kept);
+    message.keptBytes += kept.length;
+    this.#onKept(kept.length);
+  }
+}
+
+const HEAD_BYTES = 14;
+
+/** Reads one direction. It looks and copies; whatever is no WebSocket ends the reading, and nothing else. */
+export class FrameReader {
+  readonly #from: WsMessage['from'];
+  readonly #log: MessageLog;
+  readonly #head = Buffer.alloc(HEAD_BYTES);
+  #headBytes = 0;
+  /** Of the payload of the frame that is being read. */
+  #left = 0;
+  #at = 0;
+  #mask: Uint8Array | undefined;
+  #message: KeptMessage | undefined;
+  /** The message whose frames a control frame may come between. */
+  #fragmented: KeptMessage | undefined;
+  #isOver = false;
+
+  constructor(from: WsMessage['from'], log: MessageLog) {
+    this.#from = from;
+    this.#log = log;
+  }
+
+  read(chunk: Buffer): void {
+    let rest = chunk;
+    while (rest.length > 0 && !this.#isOver) {
+      if (this.#left > 0) {
+        const part = rest.subarray(0, this.#left);
+        const at = this.#at;
+        this.#log.keep(this.#message!, part, (bytes) => this.#unmask(bytes, at));
+        this.#left -= part.length;
+        this.#at += part.length;
+        rest = rest.subarray(part.length);
+      } else rest = this.#readHead(rest);
+    }
+  }
+
+  #readHead(rest: Buffer): Buffer {
+    const taken = rest.subarray(0, this.#missing());
+    taken.copy(this.#head, this.#headBytes);
+    this.#headBytes += taken.length;
+    if (this.#headBytes >= 2 && this.#missing() === 0) this.#begin();
+    return rest.subarray(taken.length);
+  }
+
+  /** Bytes until the head is whole, as far as it is known. */
+  #missing(): number {
+    if (this.#headBytes < 2) return 2 - this.#headBytes;
+    const length = this.#head[1]! & 0x7f;
+    const extended = length === 126 ? 2 : length === 127 ? 8 : 0;
+    const mask = this.#head[1]! & 0x80 ? 4 : 0;
+    return 2 + extended + mask - this.#headBytes;
+  }
+
+  #begin(): void {
+    const [first, second] = [this.#head[0]!, this.#head[1]!];
+    const opcode = first & 0x0f;
+    const short = second & 0x7f;
+    const extended = short === 126 ? 2 : short === 127 ? 8 : 0;
+    const length = extended === 2 ? this.#head.readUInt16BE(2) : extended === 8 ? this.#long() : short;
+    this.#mask = second & 0x80 ? Uint8Array.from(this.#head.subarray(2 + extended, 6 + extended)) : undefined;
+    this.#headBytes = 0;
+    this.#left = length;
+    this.#at = 0;
+    const isFinal = (first & 0x80) !== 0;
+    const message = opcode === 0 ? this.#fragmented : this.#begun(opcode, (first & 0x40) !== 0);
+    this.#message = message;
+    this.#isOver = message === undefined || !Number.isSafeInteger(length);
+    if (opcode < 8) this.#fragmented = isFinal ? undefined : message;
+  }
+
+  #begun(opcode: number, isCompressed: boolean): KeptMessage | undefined {
+    const kind = KINDS[opcode];
+    if (!kind) return undefined;
+    const message = {
+      from: this.#from,
+      kind,
+      at: Date.now(),
+      isCompressed,
+      bytes: 0,
+      parts: [],
+      keptBytes: 0,
+    };
+    this.#log.begin(message);
+    return message;
+  }
+
+  #long(): number {
+    return Number(this.#head.readBigUInt64BE(2));
+  }
+
+  #unmask(bytes: Uint8Array, at: number): void {
+    const mask = this.#mask;
+    if (!mask) return;
+    for (let i = 0; i < bytes.length; i++) bytes[i]! ^= mask[(at + i) & 3]!;
+  }
+}
+
+/** The messages for the page. */
+export function messagesOf(log: MessageLog): WsMessage[] {
+  return log.messages.map(({ from, kind, at, isCompressed, bytes, parts, keptBytes }) => ({
+    from,
+    kind,
+    at,
+    bytes,
+    keptBytes,
+    ...(isCompressed && { compressed: true as const }),
+    body: Buffer.concat(parts).toString('base64'),
+  }));
+}
