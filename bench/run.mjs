@@ -9,6 +9,7 @@ import { round } from './lib/figures.mjs';
 import { lossHere } from './lib/link.mjs';
 import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { apply } from './suites/apply.mjs';
+import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
 import { help } from './suites/help.mjs';
 import { load, services } from './suites/load.mjs';
@@ -32,6 +33,7 @@ const SUITES = {
   tcp,
   udp,
   loss,
+  chain,
   connections,
   resumptions,
   memory,

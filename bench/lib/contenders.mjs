@@ -14,6 +14,8 @@ export const HOSTNAME = 'web.localhost';
 /** The relay takes a free one at random. */
 const PUBLIC_PORTS = '20000-29999';
 
+const CHAIN = 'way';
+
 /**
  * What is compared: the service's script, what nginx does beside it (left out: nothing), and what portal.yaml says
  * of the service, by what is added to the contender's name.
@@ -26,6 +28,17 @@ export const KINDS = {
   inspect: {
     ...HTTP_SERVICE,
     variants: { '': throughHttp, ' inspect': (port) => ({ ...throughHttp(port), inspect: true }) },
+  },
+  /** Over chains of relays; beside them the carrier that they have, without one. */
+  chain: {
+    ...HTTP_SERVICE,
+    variants: {
+      '': (port) => port,
+      ' tls': (target) => ({ target, carrier: 'tls' }),
+      ' chain of 2': (target) => ({ target, via: CHAIN }),
+      ' chain of 3': (target) => ({ target, via: CHAIN }),
+    },
+    relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
   tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
   websocket: {
@@ -62,7 +75,13 @@ export async function startContenders(world, kind = KINDS.stream, link) {
     for (const [suffix, spec] of Object.entries(kind.variants)) {
       const target = link ? `${host}:${port}` : port;
       contenders.push(
-        await startPortal(world, { services: { web: spec(target) }, root, name: name + suffix, link }),
+        await startPortal(world, {
+          services: { web: spec(target) },
+          root,
+          name: name + suffix,
+          link,
+          relays: kind.relays?.[suffix],
+        }),
       );
     }
   };
@@ -107,6 +126,8 @@ export async function startPortal(
     profile = world.profile,
     link,
     relayArgs = [],
+    /** More than one make a chain, named `way`. */
+    relays = 1,
     readyWithinMs = 120_000,
   },
 ) {
@@ -132,13 +153,27 @@ export async function startPortal(
     ...relayArgs,
   ]);
   const { url, ca } = await relay.line((line) => line.event === 'listening');
+  const others = [];
+  const hops = [{ url, ca }];
+  while (hops.length < relays) {
+    const before = hops.at(-1);
+    const peer = ['--peer', before.url, '--peer-ca', before.ca];
+    const args = ['relay', '--json', '--log-level=warn', '--listen=127.0.0.1:0', ...peer];
+    const next = start(`hop${hops.length}`, args);
+    others.push(next);
+    hops.push(await next.line((line) => line.event === 'listening'));
+  }
+  const where =
+    relays > 1
+      ? `chains: { ${CHAIN}: ${JSON.stringify(hops.map((hop) => ({ url: hop.url, ca: hop.ca })))} }`
+      : `relays: { urls: [{ url: ${url}, ca: ${ca} }] }`;
   const file = join(folder, 'portal.yaml');
   const write = (specs) =>
     writeFileSync(
       file,
       [
         'version: 1',
-        `relays: { urls: [{ url: ${url}, ca: ${ca} }] }`,
+        where,
         'services:',
         ...Object.entries(specs).map(([key, spec]) => `  ${key}: ${JSON.stringify(spec)}`),
         '',
@@ -155,7 +190,7 @@ export async function startPortal(
     host,
     port: Number(own ?? new URL(url).port),
     ...(own === undefined && { servername: HOSTNAME, caFile }),
-    stages: { relay, agent },
+    stages: { relay, agent, ...Object.fromEntries(others.map((other, at) => [`hop${at + 1}`, other])) },
     /** By Node, as they run. */
     isCompiled: true,
     /** From the agent's first line to all services being ready. */
@@ -163,7 +198,7 @@ export async function startPortal(
     write,
     async stop() {
       await agent.stop();
-      await relay.stop();
+      for (const each of [relay, ...others]) await each.stop();
     },
   };
 }

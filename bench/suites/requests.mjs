@@ -20,7 +20,7 @@ export const http2 = (world) => {
   return small({ ...world, contenders }, 'http2', KINDS.http, withHey);
 };
 
-async function small(world, name, kind, client = world.wrk ? withWrk : withNode) {
+export async function small(world, name, kind, client = world.wrk ? withWrk : withNode) {
   const load = async (contender, measure) => {
     const run = await client(world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);

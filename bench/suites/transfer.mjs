@@ -11,7 +11,7 @@ export const tcp = async (world) => [
   ...(await transfer(world, 'tcp.upload', 'up', KINDS.tcp)),
 ];
 
-async function transfer(world, name, direction, kind) {
+export async function transfer(world, name, direction, kind) {
   const load = async ({ port, servername, caFile }, measure) => {
     const seconds = measure.warmsUp ? 1 : world.seconds;
     const client = script('transfer.mjs', { port, servername, caFile, seconds, direction });

@@ -131,7 +131,13 @@ export class Hops {
   async connect(text: string, target: string, socket: Socket): Promise<() => void> {
     const ticket = this.#tickets.get(text);
     if (ticket) this.#forget(text, ticket);
-    if (!ticket || ticket.expiresAt <= performance.now() || ticket.target !== target || ticket.session.closed)
+    if (
+      !ticket ||
+      ticket.expiresAt <= performance.now() ||
+      ticket.target !== target ||
+      ticket.session.closed ||
+      socket.destroyed
+    )
       throw new PortalError('unauthorized', 'the ticket is not good');
     const { session } = ticket;
     const path = this.#pathOf(socket);

@@ -119,6 +119,7 @@ it(
     // The agent speaks to the exit alone, and asks for no other.
     expect(ofAgentWire!.includes(bytesOf(entry.left))).toBe(false);
     expect(ofAgentWire!.includes(bytesOf(entry.right))).toBe(false);
+    expect(ofAgentWire!.includes('\x05entry\x04test')).toBe(false);
     // The entry never learns where the agent is.
     expect(ofEntryWire!.includes(bytesOf(agent.right))).toBe(false);
     expect(ofEntryWire!.includes(agent.right)).toBe(false);

@@ -64,6 +64,9 @@ export async function machinesInARow(
       const folder = join('/etc/netns', places[index]!.name);
       await mkdir(folder, { recursive: true });
       const lines = Object.entries({ localhost: '127.0.0.1', ...names });
+      // Whoever asks DNS is heard by a neighbour, and recorded.
+      const neighbour = places[index + 1]?.left ?? places[index - 1]!.right;
+      await writeFile(join(folder, 'resolv.conf'), `nameserver ${neighbour}\n`);
       await writeFile(join(folder, 'hosts'), lines.map(([host, at]) => `${at} ${host}\n`).join(''));
     }
   } catch (error) {
