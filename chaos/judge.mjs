@@ -1,8 +1,8 @@
 import { boundOf, faultOf, touches } from './faults/all.mjs';
 
 /**
- * What visitors saw, held against what was done: pure. A round's faults carry `injectedAt` and `healedAt`, and a round
- * `begunAt` and `endedAt`; all in milliseconds of one clock.
+ * What visitors saw, held against what was done: pure. A round's faults carry `injectedAt` and `healedAt`; the round itself
+ * `endedAt`, and by lane `wellAt`, since when it was seen to be well. All in milliseconds of one clock.
  */
 
 /** Faults begin and end a little earlier and later than they are noted. */
@@ -10,7 +10,7 @@ const SLACK_MS = 50;
 
 /**
  * Violations among requests of one lane: one that failed outside of what the round's faults excuse. And how long each
- * round's faults took until the lane was well again: {violations, recoveries: [{round, kinds, tookMs}]}.
+ * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs}]}.
  */
 export function judgeRequests(lane, rounds, requests) {
   const violations = requests
@@ -22,18 +22,13 @@ export function judgeRequests(lane, rounds, requests) {
     if (!isExcused(excuses, failed))
       violations.push(violation(lane, failed.at, `a request failed (${failed.error})`));
   }
-  for (const { round, from, healedAt, until } of excuses) {
-    const failedAt = requests.flatMap(({ at, end, error }) =>
-      error !== undefined && end >= from && at <= round.endedAt ? [at] : [],
-    );
-    const lastFailed = Math.max(healedAt, ...failedAt);
-    const well = requests.filter(({ error, wrong, at }) => !error && !wrong && at >= lastFailed);
-    const wellAt = Math.min(...well.map(({ end }) => end));
+  for (const { round, healedAt, until } of excuses) {
+    const wellAt = round.wellAt?.[lane.id] ?? Infinity;
     if (wellAt > until)
       violations.push(
         violation(lane, healedAt, `was not well again within ${Math.round(until - healedAt)} ms`),
       );
-    else recoveries.push({ round, lane, tookMs: wellAt - healedAt });
+    else recoveries.push({ round, lane, tookMs: Math.max(0, wellAt - healedAt) });
   }
   return { violations, recoveries };
 }

@@ -21,6 +21,7 @@ export async function playRound(world, watch, round, signal) {
   const until = now() + Math.max(...round.faults.map((fault) => boundOf(fault, round))) + PATIENCE_MS;
   const calmFrom = now() + LEAST_CALM_MS;
   let late = [];
+  round.wellAt = {};
   do {
     await pause(LOOK_MS);
     late = notWell(world, watch, round);
@@ -43,11 +44,14 @@ async function play(world, fault, signal) {
   fault.healedAt = now();
 }
 
+/** Lanes that are not well, and why; notes in `round.wellAt` since when the others are. */
 function notWell(world, watch, round) {
   return world.lanes.flatMap((lane) => {
     if (!round.faults.some((fault) => touches(fault, lane))) return [];
     const phase = world.agents.get(lane.agent).phaseOf(lane.service, world.relays.get(lane.relay).url);
     const why = watch.notYet(lane, round, phase);
+    if (why === undefined) round.wellAt[lane.id] ??= now();
+    else delete round.wellAt[lane.id];
     return why === undefined ? [] : [{ lane, why }];
   });
 }

@@ -7,7 +7,7 @@ import { randomOf } from './lib/random.mjs';
 
 /** A round's faults begin within this; those of a round with a long one, within that. */
 const SPREAD_MS = 3_000;
-const [LEAST, MOST] = [2, 6];
+const [LEAST, MOST] = [3, 8];
 /** So many may begin each second while a long one lasts. */
 const LONG_MS = 10_000;
 const BESIDE_LONG_EVERY_MS = 2_500;

@@ -17,6 +17,7 @@ interface Round {
   readonly number: number;
   readonly faults: Fault[];
   endedAt?: number;
+  wellAt?: Record<string, number>;
 }
 interface Kind {
   readonly kind: string;
@@ -130,7 +131,9 @@ const fault = (kind: string, target: string): Fault => ({
   injectedAt: 10_000,
   healedAt: 11_000,
 });
-const round = (...faults: Fault[]): Round[] => [{ number: 1, faults, endedAt: 20_000 }];
+const round = (...faults: Fault[]): Round[] => [
+  { number: 1, faults, endedAt: 20_000, wellAt: { 'a1-web@r1': 12_300 } },
+];
 
 describe('the judge', () => {
   const lane: Lane = { id: 'a1-web@r1', agent: 'a1', relay: 'r1' };
@@ -160,9 +163,16 @@ describe('the judge', () => {
       round(fault('relay-freeze', 'r1')),
       [{ at: 10_500, end: 10_600, wrong: 'byte 3' }, well],
     ],
-    ['it was never well again', round(fault('relay-freeze', 'r1')), [failed]],
   ])('tells when %s', (_what, rounds, requests) => {
     expect(judgeRequests(lane, rounds, requests).violations).toHaveLength(1);
+  });
+
+  it.each([undefined, 11_000 + 12_001])('tells when all was well too late, or never (%s)', (at) => {
+    const [only] = round(fault('relay-freeze', 'r1'));
+    const late = { ...only!, endedAt: 60_000, wellAt: at === undefined ? {} : { [lane.id]: at } };
+    expect(judgeRequests(lane, [late], [failed, well]).violations).toMatchObject([
+      { what: 'was not well again within 12000 ms' },
+    ]);
   });
 
   it('lets a stream end early through a process that was killed, and never with wrong bytes', () => {
