@@ -33,7 +33,7 @@ async function chaos(): Promise<{ report: Report; code: number | null; stderr: s
 
 it(
   'a dozen faults under live visitors: nothing is lost, and nothing is left',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (context) => {
     if (process.getuid?.() !== 0) return context.skip('only root can make network namespaces');
     for (const program of NEEDED) {
