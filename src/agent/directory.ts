@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { checksumAddress } from '../identity/keys.js';
@@ -128,6 +129,9 @@ function listedRelay(entry: unknown, signedAlone: boolean): ListedRelay {
 function urlOf(url: unknown): string {
   const origin = typeof url === 'string' && url.length <= 300 ? originOf(url) : undefined;
   if (origin === undefined) throw new PortalError('registry_invalid', 'it has no https:// URL of a relay');
+  // No relay answers to an address; and a list is not to send agents round the addresses of their own network.
+  if (isIP(new URL(origin).hostname.replace(/^\[|\]$/g, '')) !== 0)
+    throw new PortalError('registry_invalid', `${origin} is an address; a relay is named by its domain`);
   return origin;
 }
 

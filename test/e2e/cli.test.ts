@@ -242,7 +242,6 @@ test('expose and relay check what was typed', async () => {
   for (const args of [
     ['expose'],
     ['expose', 'nonsense'],
-    ['relay', '--peer', 'https://a.example'],
     ['expose', '3000', '--name', 'Not A Label'],
     ['expose', '3000', '--relay', 'ftp://relay.example.com'],
     ['relay', '--listen', 'here'],

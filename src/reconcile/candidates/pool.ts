@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
@@ -79,6 +80,8 @@ export class CandidatePool {
   constructor(options: CandidatePoolOptions) {
     this.#options = options;
     this.#paces = { ...PACES, ...options.paces };
+    // Everything that is under way listens for it.
+    setMaxListeners(0, this.#stop.signal);
     const common = {
       paces: this.#paces,
       isChosen: (key: string) => this.isChosen(key),

@@ -71,6 +71,8 @@ describe('a registry', () => {
         'http://plain.example',
         'https://c.example/path',
         'https://me:pw@d.example',
+        'https://10.0.0.1:8443',
+        'https://[fe80::1]',
         { url: 'https://e.example', ca: './ca.pem' },
         { url: 'https://f.example', address: '0x12' },
         7,
