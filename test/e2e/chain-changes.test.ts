@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
+import { udpService, udpVisitor } from '../support/udp.js';
 import { chainOf, knowEachOther, peerOf } from '../support/chain.js';
 import {
   agent,
@@ -84,6 +86,40 @@ describe('a chain that changes', () => {
     expect(entry.counts().leases).toBe(1);
     const { leases } = await at.runner.status();
     expect(leases).toMatchObject([{ phase: 'ready', relay: entry.url, retries: 0 }]);
+  });
+
+  it('keeps public ports, and who is connected to them', async () => {
+    const { entry, one, other } = await world();
+    const at = await agent();
+    const udp = await udpService((payload) => payload);
+    const all = [
+      service('lines', await echoing(), { mode: 'tcp' }),
+      service('packets', udp.port, { mode: 'udp' }),
+    ];
+    let talk: Socket | undefined;
+    let addresses: (string | undefined)[] | undefined;
+    for (const way of [entry.spec, chainOf([entry, one]), chainOf([entry, other]), entry.spec]) {
+      const seen = at.events.length;
+      await at.runner.apply(desired([way], ...all));
+      const [lines, packets] = await Promise.all(
+        all.map(({ name }) =>
+          at.event('lease', (event) => event.service === name && event.phase === 'ready', seen),
+        ),
+      );
+      const now = [lines!.tcpAddr, packets!.udpAddr];
+      expect(now).toEqual((addresses ??= now));
+      const [tcpPort, udpPort] = now.map((address) => Number(address!.split(':')[1]));
+      if (!talk) {
+        talk = connect(tcpPort!, '127.0.0.1');
+        await once(talk, 'connect');
+      }
+      talk.write('still here');
+      expect(String(((await once(talk, 'data')) as [Buffer])[0])).toBe('still here');
+      const visitor = await udpVisitor(udpPort!);
+      expect(await visitor.ask('hello')).toBe('hello');
+      visitor.close();
+    }
+    talk?.destroy();
   });
 
   it('that is undone before its new way stands costs nobody anything', async () => {
