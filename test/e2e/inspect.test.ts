@@ -72,6 +72,21 @@ describe('a request that is inspected', () => {
     expect(recording.responseTrailers).toEqual(['X-Sum', '7']);
   });
 
+  it('is done once its answer has gone out, whatever became of its body', async () => {
+    // Answers without reading what is sent.
+    const { at, recorders } = await inspectedEdge((_request, response) => response.end('no, thank you'));
+    const session = await h2Visitor(at);
+    const stream = session.request({ ':path': '/form', ':method': 'POST', ':authority': at.host });
+    stream.write('a=1');
+    for await (const _ of stream);
+    const closed = once(session, 'close');
+    session.destroy();
+    await closed;
+    const recording = await settled(recorders.store, 1);
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+    expect(recording).toMatchObject({ status: 200, outcome: 'done' });
+  });
+
   it('is recorded when Portal itself answers', async () => {
     const { at, recorders } = await inspectedEdge((_, response) => response.end());
     expect((await ask(at, '/a/../b')).status).toBe(400);

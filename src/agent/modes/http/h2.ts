@@ -163,6 +163,7 @@ class H2Exchange implements Exchange {
   readonly #lingerMs: number;
   #receivedTrailers: Headers = [];
   #trailers: Headers = [];
+  #isEnded = false;
   begun = false;
 
   constructor(
@@ -232,6 +233,7 @@ class H2Exchange implements Exchange {
   end(trailers: Headers): void {
     this.#trailers = trailers;
     const stream = this.#stream;
+    this.#isEnded = true;
     stream.end();
     if (!this.body || stream.readableEnded || stream.destroyed) return;
     // Still sending: dropped for a while, and then told that nobody listens.
@@ -246,7 +248,8 @@ class H2Exchange implements Exchange {
 
   onGone(gone: () => void): void {
     this.#stream.once('close', () => {
-      if (!this.#stream.writableFinished || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
+      // A stream that closes in order may not have told yet that all of it was written.
+      if (!this.#isEnded || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
     });
   }
 
