@@ -8,6 +8,8 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
     pool: 'forks',
+    // Most of them wait for a network more than they compute; the default leaves a core unused.
+    maxWorkers: '100%',
     reporters: ['default', './test/support/skips.ts'],
     globalSetup: ['test/support/build.ts', 'test/support/peers.ts'],
   },

@@ -199,6 +199,16 @@ describe('bounds', () => {
 });
 
 describe('draining', () => {
+  it('called again, ends the first one as well, also where a socket does not close', async () => {
+    const { set, a } = await join();
+    const destroy = a.destroy.bind(a);
+    a.destroy = () => a;
+    const first = set.drain({ ms: 300_000 });
+    await set.drain({ ms: 0 });
+    await expect(first).resolves.toBeUndefined();
+    destroy();
+  });
+
   it('waits for the last one, and is done at once when there is none', async () => {
     const { set, left, right } = await join();
     const drained = set.drain({ ms: 20_000 });

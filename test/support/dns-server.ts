@@ -15,8 +15,8 @@ export interface TestDns {
   readonly overTcp: () => number;
 }
 
-/** Longer answers are cut off over UDP, and asked for again over TCP (RFC 9715). */
-const MAX_DATAGRAM_BYTES = 1_232;
+/** Longer answers are cut off over UDP, and asked for again over TCP: as long as the asker takes (EDNS, RFC 6891 §6.2.5). */
+const MIN_DATAGRAM_BYTES = 512;
 const TRUNCATED = 0x0200;
 
 /** A DNS server that a test decides the answers of; it closes with the test. */
@@ -46,7 +46,11 @@ export async function dnsServer(
   };
   const { udp, tcp } = await bothAtOnePort();
   udp.on('message', (message, remote) => {
-    const reply = answerTo(message, MAX_DATAGRAM_BYTES);
+    const [edns] = decode(message).additionals?.filter(({ type }) => type === 'OPT') ?? [];
+    const reply = answerTo(
+      message,
+      Math.max(MIN_DATAGRAM_BYTES, (edns as { udpPayloadSize?: number } | undefined)?.udpPayloadSize ?? 0),
+    );
     if (reply) udp.send(reply, remote.port, remote.address);
   });
   const connections = new Set<Socket>();

@@ -112,6 +112,8 @@ export class HttpHandler implements ModeHandler {
     for (const { session } of this.#connections.values()) session?.close();
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
     for (const socket of this.#connections.keys()) socket.destroy();
+    // A drain before this one waits on for none that takes its time to close.
+    for (const wake of this.#whenEmpty.splice(0)) wake();
     // Stops its time keeping.
     this.#h1.close();
     for (const upstream of this.#upstreams.values()) upstream.destroy();
