@@ -1,6 +1,6 @@
-/** What happens to cables. A rule drops a packet at the switch, so nobody is told that it is lost. */
+import { machineOf } from './actors.mjs';
 
-const machineOf = (world, name) => (world.relays.get(name) ?? world.agents.get(name)).machine;
+/** What happens to cables. A rule drops a packet at the switch, so nobody is told that it is lost. */
 
 const partition = (kind, { weight, durationMs, what, oneWay }) => ({
   kind,

@@ -1,9 +1,10 @@
+import { actorOf, freeze } from './actors.mjs';
+
 /** What happens to processes: frozen, killed, put to sleep. */
 
 const relaysAndAgents = { relay: ['relay'], agent: ['agent'] };
-const actor = (world, { target }) => world.relays.get(target) ?? world.agents.get(target);
 
-const freeze = (role) => ({
+const frozen = (role) => ({
   kind: `${role}-freeze`,
   what: `SIGSTOP, then SIGCONT, of ${role === 'relay' ? 'a relay' : 'an agent'}`,
   targets: relaysAndAgents[role],
@@ -12,9 +13,7 @@ const freeze = (role) => ({
   durationMs: [1_000, 7_000],
   boundMs: 12_000,
   async inject(world, fault) {
-    const { program } = actor(world, fault);
-    program.signal('SIGSTOP');
-    return () => program.signal('SIGCONT');
+    return freeze(actorOf(world, fault.target).program);
   },
 });
 
@@ -31,15 +30,15 @@ const kill = (role) => ({
   /** One relay and one agent live through the whole run, so that their memory can be compared. */
   sparesFirst: true,
   async inject(world, fault) {
-    const one = actor(world, fault);
+    const one = actorOf(world, fault.target);
     await one.kill();
     return () => one.start();
   },
 });
 
 export const processFaults = [
-  freeze('relay'),
-  freeze('agent'),
+  frozen('relay'),
+  frozen('agent'),
   kill('relay'),
   kill('agent'),
   {
@@ -51,9 +50,7 @@ export const processFaults = [
     durationMs: [14_000, 36_000],
     boundMs: 20_000,
     async inject(world, fault) {
-      const { program } = actor(world, fault);
-      program.signal('SIGSTOP');
-      return () => program.signal('SIGCONT');
+      return freeze(actorOf(world, fault.target).program);
     },
   },
 ];

@@ -1,13 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { fillDisk } from '../lib/disk.mjs';
 import { faketime } from '../lib/clock.mjs';
+import { actorOf, freeze, machineOf } from './actors.mjs';
 
 /**
  * What happens to disks, clocks and names. Whoever is connected must not notice any of it: alone, these excuse no
  * failed request. Together with another fault, they hold up the coming back until they are over.
  */
-
-const actor = (world, { target }) => world.relays.get(target) ?? world.agents.get(target);
 
 const dns = (kind, what, targets, resource, inject) => ({
   kind,
@@ -33,7 +32,7 @@ export const surroundings = [
     boundMs: 15_000,
     isHarmless: true,
     async inject(world, fault) {
-      return fillDisk(actor(world, fault).machine.path('disk', 'filler'));
+      return fillDisk(machineOf(world, fault.target).path('disk', 'filler'));
     },
   },
   {
@@ -49,18 +48,17 @@ export const surroundings = [
     needs: 'faketime',
     draw: ({ pick, between }) => ({ seconds: pick([-1, 1]) * between(120, 7_200) }),
     async inject(world, fault) {
-      actor(world, fault).setClock(fault.seconds);
-      return () => actor(world, fault).setClock(0);
+      actorOf(world, fault.target).setClock(fault.seconds);
+      return () => actorOf(world, fault.target).setClock(0);
     },
   },
   dns('dns-gone', 'the DNS server is killed, and started again', ['dns'], 'dns', async (world) => {
     await world.dns.kill();
     return () => world.startDns();
   }),
-  dns('dns-silent', 'the DNS server answers nothing', ['dns'], 'dns', async ({ dns: server }) => {
-    server.signal('SIGSTOP');
-    return () => server.signal('SIGCONT');
-  }),
+  dns('dns-silent', 'the DNS server answers nothing', ['dns'], 'dns', async ({ dns: server }) =>
+    freeze(server),
+  ),
   dns(
     'resolv-conf-gone',
     'resolv.conf of an agent is empty, and comes back',

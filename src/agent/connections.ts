@@ -53,9 +53,9 @@ export class DataConnections {
 
   #dial({ carrier, tickets }: FromRelay<'dial'>): void {
     for (const { connection, ticket } of tickets) {
-      // A relay that asks for more than it may only fails to get it.
       // In a chain what a visitor asks for must not pass other relays in the clear, whatever its relay wants.
       if (carrier === 'raw' && this.#endpoint.detour?.hides) continue;
+      // A relay that asks for more than it may only fails to get it.
       if (this.#notices.size >= MAX_CONNECTIONS || this.#notices.has(connection)) continue;
       const notice = deferred<Visit>();
       this.#notices.set(connection, notice);

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { asPortalError } from '../lib/errors.js';
-import { within } from '../lib/wait.js';
+import { connectWithin } from '../net/connect.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
@@ -113,17 +113,6 @@ async function detoured(
 /** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
 export async function openWay(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> {
   if (way.detour) return way.detour.open(way.host, way.port, ms, signal);
-  const socket = connect({ ...TCP, host: way.host, port: way.port });
-  const connected = new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', reject);
-  });
-  try {
-    await within(connected, ms, `the way to ${way.host}:${way.port}`, signal);
-    socket.on('error', () => undefined);
-    return socket;
-  } catch (error) {
-    socket.on('error', () => undefined).destroy();
-    throw error;
-  }
+  const { host, port } = way;
+  return connectWithin({ ...TCP, host, port }, ms, `the way to ${host}:${port}`, signal);
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
+import { connectWithin } from '../net/connect.js';
 import { socketBelow, SpliceSet, SOCKET_BUFFER_BYTES, type Drain } from '../net/splice.js';
 import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
@@ -285,21 +286,8 @@ const TCP = {
   highWaterMark: SOCKET_BUFFER_BYTES,
 } as const;
 
-async function open(host: string, port: number): Promise<Socket> {
-  const socket = connect({ ...TCP, host, port });
-  const connected = new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', reject);
-  });
-  // For its whole life: no error of a connection that is passed on may reach the process.
-  socket.on('error', () => undefined);
-  try {
-    await within(connected, LIMITS.hopMs, `a connection to ${host}:${port}`);
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
+function open(host: string, port: number): Promise<Socket> {
+  return connectWithin({ ...TCP, host, port }, LIMITS.hopMs, `a connection to ${host}:${port}`);
 }
 
 /** Says what this connection is, in the clear and without a word about whose it is; then it is like a fresh one. */

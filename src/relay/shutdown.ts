@@ -1,5 +1,5 @@
 import type { Logger } from '../lib/logger.js';
-import { delay } from '../lib/wait.js';
+import { until } from '../lib/wait.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Front } from './front.js';
 import type { Hops } from './hops.js';
@@ -27,7 +27,6 @@ export interface ShutdownParts {
 
 /** Visitors in line are served still, for no longer than this; twice, for there are two reasons to wait. */
 const SETTLE_MS = 500;
-const LOOK_EVERY_MS = 10;
 /** Agents come back at a random moment below this after the relay went away, */
 const RECONNECT_WITHIN_MS = 1_000;
 /** or within so much for each of them, where that is longer. */
@@ -37,14 +36,14 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
   const { front, leases, datagrams, gate, hops, sessions, tickets, http, store, log } = parts;
   if (drainMs > 0) {
     // Whoever waits for a data connection gets none once agents cannot connect any more.
-    await settled(() => gate.waiting === 0);
+    await until(() => gate.waiting === 0, SETTLE_MS);
   }
   // The main port is given up last: a successor that waits for it then finds all the others free.
   leases.stopListening();
   datagrams.close();
   front.stopListening();
   // Those who were let in a moment ago still have the data connections that are ready.
-  if (drainMs > 0) await settled(() => front.unrouted === 0 && gate.waiting === 0);
+  if (drainMs > 0) await until(() => front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
   front.stop();
   const withinMs = Math.max(RECONNECT_WITHIN_MS, sessions.size * RECONNECT_MS_EACH);
   for (const session of sessions)
@@ -60,9 +59,4 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
   for (const session of sessions) session.terminate();
   http.close();
   await front.close();
-}
-
-async function settled(condition: () => boolean): Promise<void> {
-  for (let waitedMs = 0; waitedMs < SETTLE_MS && !condition(); waitedMs += LOOK_EVERY_MS)
-    await delay(LOOK_EVERY_MS);
 }

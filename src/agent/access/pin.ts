@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { answer, type Exchange, type Gate } from '../modes/http/exchange.js';
@@ -7,7 +8,7 @@ import type { ServiceSpec } from '../spec.js';
 import { Attempts } from './attempts.js';
 import { PIN_HEADER, PIN_PATH, pinPage, pinText } from './pin-page.js';
 import type { Refusals } from './refusals.js';
-import { isSame, Sessions } from './sessions.js';
+import { Sessions } from './sessions.js';
 
 const MAX_FORM_BYTES = 4 * 1024;
 const MAX_RETURN_CHARS = 2_048;
@@ -84,7 +85,7 @@ export class PinGate {
     const address = networkOf(client.address);
     const waitMs = this.#attempts.waitMs(address, now);
     if (waitMs > 0) return { kind: 'wait', waitS: seconds(waitMs) };
-    if (isSame(given, pin)) {
+    if (isSameSecret(given, pin)) {
       this.#attempts.succeeded(address);
       return { kind: 'right' };
     }

@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
+import { isSameSecret } from '../../lib/same-secret.js';
 
 /** `__Host-`: the browser itself keeps it to this host, the path `/`, and https (RFC 6265bis §4.1.3.2). */
 const COOKIE = '__Host-portal';
@@ -31,7 +32,7 @@ export class Sessions {
   isGood(cookies: string, admitted: Admitted, now: number): boolean {
     for (const [, value = ''] of cookies.matchAll(COOKIES)) {
       const [, end = '', signature = ''] = /^(\d{1,12})\.([\w-]{43})$/.exec(value) ?? [];
-      const isOurs = signature !== '' && isSame(signature, this.#sign(Number(end), admitted));
+      const isOurs = signature !== '' && isSameSecret(signature, this.#sign(Number(end), admitted));
       if (isOurs && Number(end) * 1_000 > now) return true;
     }
     return false;
@@ -52,10 +53,4 @@ export function withoutSession(cookies: string): string | undefined {
   if (!cookies.includes(COOKIE)) return cookies;
   const kept = cookies.split(/; */).filter((pair) => !pair.startsWith(`${COOKIE}=`));
   return kept.length > 0 ? kept.join('; ') : undefined;
-}
-
-/** Compares without telling by its time how much of it is right. */
-export function isSame(a: string, b: string): boolean {
-  const [x, y] = [a, b].map((text) => createHmac('sha256', 'compare').update(text).digest());
-  return timingSafeEqual(x!, y!);
 }

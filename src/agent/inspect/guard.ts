@@ -1,5 +1,6 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isSameSecret } from '../../lib/same-secret.js';
 
 /** The WebSocket protocol of the page; the token comes beside it, as browsers let a page say no more. */
 export const LIVE_PROTOCOL = 'portal-inspector';
@@ -43,7 +44,6 @@ export class Guard {
   }
 
   #isToken(given: string | undefined): boolean {
-    const [ours, theirs] = [Buffer.from(this.token), Buffer.from(given ?? '')];
-    return ours.length === theirs.length && timingSafeEqual(ours, theirs);
+    return isSameSecret(given ?? '', this.token);
   }
 }

@@ -1,5 +1,6 @@
 import type { SignedDescriptor } from '../../agent/directory.js';
 import type { UrlRelay } from '../../agent/spec.js';
+import { sameAddress } from '../../config/lock-file.js';
 import { PortalError } from '../../lib/errors.js';
 
 /** A relay that the pool may take besides those that the file names. Moments are of a clock that never jumps. */
@@ -62,7 +63,7 @@ function soundAfterMs(strikes: number): number {
 
 /** Holds a relay to the key that a list names for it. */
 export function expectKey({ url, address }: UrlRelay, proven: string): void {
-  if (address === undefined || address.toLowerCase() === proven.toLowerCase()) return;
+  if (address === undefined || sameAddress(address, proven)) return;
   throw new PortalError(
     'relay_key_changed',
     `${url} has the key ${proven}, and the list that names it says ${address}`,

@@ -43,6 +43,9 @@ export interface SurveyOptions {
 const PROBE_MS = 3_000;
 const PROBES_AT_A_TIME = 16;
 
+/** What a session with a relay tells. */
+type Held = Pick<RelayStatus, 'state' | 'rttMs' | 'address' | 'capabilities' | 'carriers' | 'error'>;
+
 interface Named {
   readonly relay: UrlRelay;
   readonly source: 'urls' | 'service' | 'chain';
@@ -84,10 +87,7 @@ export async function surveyOfAgent(
   isChosen: (key: string) => boolean,
   options: SurveyOptions,
 ): Promise<SurveyedRelay[]> {
-  const held = new Map<
-    string,
-    Pick<RelayStatus, 'state' | 'rttMs' | 'address' | 'capabilities' | 'carriers' | 'error'>
-  >();
+  const held = new Map<string, Held>();
   for (const session of sessions) {
     for (const hop of session.hops ?? []) held.set(hop.relay, hop);
     // The session of a chain is with its first relay.
@@ -99,39 +99,34 @@ export async function surveyOfAgent(
     const url = relayKey(relay);
     const session = held.get(url);
     if (!session) return asked(one, options, limit);
-    const { state, rttMs, address, capabilities, carriers, error } = session;
-    return {
-      url,
-      source,
-      health: state === 'connected' ? 'healthy' : error ? 'unhealthy' : 'unknown',
-      ...(rttMs !== undefined && { rttMs }),
-      ...(capabilities && { capabilities }),
-      ...(carriers && { carriers }),
-      ...(address !== undefined && { address }),
-      inUse: true,
-      ...(error && { error }),
-    };
+    return ofSession(url, source, session, session.error ? 'unhealthy' : 'unknown');
   });
   const embedded = sessions.filter(({ relay }) => relay.startsWith('embedded:'));
   return [
-    ...embedded.map((session): SurveyedRelay => {
-      const { relay: url, state, rttMs, address, capabilities, carriers, error } = session;
-      const health = state === 'connected' ? 'healthy' : 'unhealthy';
-      return {
-        url,
-        source: 'embedded',
-        health,
-        inUse: true,
-        ...(rttMs !== undefined && { rttMs }),
-        ...(capabilities && { capabilities }),
-        ...(carriers && { carriers }),
-        ...(address !== undefined && { address }),
-        ...(error && { error }),
-      };
-    }),
+    ...embedded.map((session) => ofSession(session.relay, 'embedded', session, 'unhealthy')),
     ...(await Promise.all(named)),
     ...candidates.map((candidate) => ofCandidate(candidate, isChosen(candidate.relay.url))),
   ];
+}
+
+/** @param otherwise its health while it is not connected */
+function ofSession(
+  url: string,
+  source: SurveyedRelay['source'],
+  { state, rttMs, address, capabilities, carriers, error }: Held,
+  otherwise: SurveyedRelay['health'],
+): SurveyedRelay {
+  return {
+    url,
+    source,
+    health: state === 'connected' ? 'healthy' : otherwise,
+    ...(rttMs !== undefined && { rttMs }),
+    ...(capabilities && { capabilities }),
+    ...(carriers && { carriers }),
+    ...(address !== undefined && { address }),
+    inUse: true,
+    ...(error && { error }),
+  };
 }
 
 function ofCandidate(
