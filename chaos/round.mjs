@@ -15,19 +15,26 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Resolves with the lanes that were not well in time: [{lane, why}]. */
 export async function playRound(world, watch, round, signal) {
   round.begunAt = now();
-  await Promise.all(round.faults.map((fault) => play(world, fault, signal)));
-  // Each process gets its share of the machine only: where many want some, all takes longer.
-  round.patience = Math.max(1, loadavg()[0] / cpus().length);
-  const until = now() + Math.max(...round.faults.map((fault) => boundOf(fault, round))) + PATIENCE_MS;
-  const calmFrom = now() + LEAST_CALM_MS;
-  let late = [];
   round.wellAt = {};
+  // Lanes are looked at from the start: one is well again, or late, while faults of others last.
+  let [until, calmFrom] = [Infinity, Infinity];
+  const playing = playAll();
+  let late = [];
   do {
     await pause(LOOK_MS);
     late = notWell(world, watch, round);
   } while ((late.length > 0 || now() < calmFrom) && now() < until && !signal.aborted);
+  await playing;
   round.endedAt = now();
   return late;
+
+  async function playAll() {
+    await Promise.all(round.faults.map((fault) => play(world, fault, signal)));
+    // Each process gets its share of the machine only: where many want some, all takes longer.
+    round.patience = Math.max(1, loadavg()[0] / cpus().length);
+    until = now() + Math.max(...round.faults.map((fault) => boundOf(fault, round))) + PATIENCE_MS;
+    calmFrom = now() + LEAST_CALM_MS;
+  }
 }
 
 async function play(world, fault, signal) {

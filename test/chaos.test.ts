@@ -55,6 +55,15 @@ const { judgeRequests, judgeStream } = await load<{
   ) => { violations: Violation[]; recoveries: { tookMs: number }[] };
   judgeStream: (this: void, lane: Lane, rounds: Round[], stream: object) => Violation | undefined;
 }>('judge.mjs');
+const { playRound } = await load<{
+  playRound: (
+    this: void,
+    world: object,
+    watch: object,
+    round: Round,
+    signal: AbortSignal,
+  ) => Promise<unknown>;
+}>('round.mjs');
 const { firstWrong, pattern } = await load<{
   firstWrong: (this: void, stream: number, offset: number, chunk: Buffer) => number | undefined;
   pattern: (this: void, stream: number, offset: number, length: number) => Buffer;
@@ -135,8 +144,9 @@ const round = (...faults: Fault[]): Round[] => [
   { number: 1, faults, endedAt: 20_000, wellAt: { 'a1-web@r1': 12_300 } },
 ];
 
+const lane: Lane = { id: 'a1-web@r1', agent: 'a1', relay: 'r1' };
+
 describe('the judge', () => {
-  const lane: Lane = { id: 'a1-web@r1', agent: 'a1', relay: 'r1' };
   const failed = { at: 10_500, end: 10_600, error: 'ECONNRESET' };
   const well = { at: 12_000, end: 12_300 };
 
@@ -183,6 +193,31 @@ describe('the judge', () => {
     const wrong = { ...broken, how: 'wrong' };
     expect(judgeStream(lane, round(fault('relay-kill', 'r1')), wrong)).toBeDefined();
   });
+});
+
+const freeze = (target: string, durationMs: number): Fault => ({
+  id: target,
+  kind: 'relay-freeze',
+  target,
+  atMs: 0,
+  durationMs,
+});
+
+it('a lane is seen to be well while a fault of another still lasts', async () => {
+  const relay = { program: { signal: () => true } };
+  const world = {
+    lanes: [lane],
+    relays: new Map([
+      ['r1', relay],
+      ['r2', relay],
+    ]),
+    agents: new Map([['a1', { phaseOf: () => 'ready' }]]),
+    on: { onTrouble: (what: string) => expect.fail(what) },
+  };
+  const watch = { notYet: () => undefined };
+  const both: Round = { number: 1, faults: [freeze('r1', 1), freeze('r2', 700)] };
+  await playRound(world, watch, both, new AbortController().signal);
+  expect(both.wellAt?.[lane.id]).toBeLessThan(both.faults[1]!.healedAt!);
 });
 
 it('a byte that is lost, doubled, changed or of another stream is found', () => {
