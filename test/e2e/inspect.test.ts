@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer, type ServerOptions } from 'ws';
 import { messagesOf } from '../../src/agent/inspect/messages.js';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
+import type { Recording } from '../../src/agent/inspect/recording.js';
 import { RequestStore } from '../../src/agent/inspect/store.js';
 import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../support/http-edge.js';
 import { httpService } from '../support/world.js';
@@ -159,22 +160,31 @@ describe('a request that is inspected', () => {
   });
 });
 
-it('has the messages of a WebSocket read along, both ways, and whole at their ends', async () => {
-  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+/** A WebSocket server that greets, and says again what it hears; its port. */
+async function echoing(options: ServerOptions = {}): Promise<number> {
+  const sockets = new WebSocketServer({ ...options, port: 0, host: '127.0.0.1' });
   await once(sockets, 'listening');
   onTestFinished(() => sockets.close());
   sockets.on('connection', (socket) => {
     socket.send('welcome');
     socket.on('message', (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
   });
-  const recorders = new Recorders();
-  const at = await edge({ '/': (sockets.address() as { port: number }).port }, { recorders });
-  const visitor = new WebSocket(`wss://${at.host}/live`, {
+  return (sockets.address() as { port: number }).port;
+}
+
+function dial(at: Edge, options: object): WebSocket {
+  return new WebSocket(`wss://${at.host}/live`, {
     ca: at.ca.certificatePem,
-    perMessageDeflate: false,
     lookup: (_host: string, _options: object, done: (e: null, found: object[]) => void) =>
       done(null, [{ address: '127.0.0.1', family: 4 }]),
+    ...options,
   } as object);
+}
+
+it('has the messages of a WebSocket read along, both ways, and whole at their ends', async () => {
+  const recorders = new Recorders();
+  const at = await edge({ '/': await echoing() }, { recorders });
+  const visitor = dial(at, { perMessageDeflate: false });
   const received: Buffer[] = [];
   const large = randomBytes(200_000);
   await new Promise<void>((resolve) => {
@@ -206,6 +216,61 @@ it('has the messages of a WebSocket read along, both ways, and whole at their en
     large.subarray(0, recorders.store.bounds.maxMessageBytes),
   );
   expect(recording.requestBody.bytes).toBeGreaterThan(200_000);
+});
+
+/** What was said but for the end, as `from kind text`. */
+const saidIn = ({ messages }: Recording): string[] =>
+  messagesOf(messages!)
+    .filter(({ kind }) => kind !== 'close')
+    .map(({ from, kind, body }) => `${from} ${kind} ${Buffer.from(body, 'base64').toString()}`);
+
+it('shows compressed messages as what they say', async () => {
+  const recorders = new Recorders();
+  const at = await edge({ '/': await echoing({ perMessageDeflate: { threshold: 0 } }) }, { recorders });
+  const visitor = dial(at, { perMessageDeflate: { threshold: 0 } });
+  const words = Array.from({ length: 5 }, (_, i) => `the same words, and ${i}`);
+  await new Promise<void>((resolve) => {
+    let heard = 0;
+    visitor.once('open', () => words.forEach((word) => visitor.send(word)));
+    visitor.on('message', () => ++heard === 1 + words.length && resolve());
+  });
+  expect(visitor.extensions).toContain('permessage-deflate');
+  visitor.close();
+  const recording = await settled(recorders.store, 1);
+  const ofVisitor = saidIn(recording).filter((each) => each.startsWith('visitor'));
+  expect(ofVisitor).toEqual(words.map((word) => `visitor text ${word}`));
+  const ofService = saidIn(recording).filter((each) => each.startsWith('service'));
+  expect(ofService).toEqual(['welcome', ...words].map((word) => `service text ${word}`));
+  const last = messagesOf(recording.messages!).findLast(({ kind }) => kind === 'text');
+  expect(last!.bytes).toBeLessThan(last!.keptBytes);
+});
+
+it('has the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
+  const recorders = new Recorders();
+  const at = await edge({ '/': await echoing() }, { recorders });
+  const session = await h2Visitor(at);
+  const stream = session.request(
+    {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/live',
+      ':authority': at.host,
+      'sec-websocket-version': '13',
+    },
+    { endStream: false },
+  );
+  // Frames as RFC 6455, section 5.7, writes them: "Hello", masked; then the end.
+  stream.write(Buffer.from('818537fa213d7f9f4d5158', 'hex'));
+  let heard = '';
+  stream.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
+  await expect.poll(() => heard.endsWith('Hello')).toBe(true);
+  stream.end(Buffer.from('888037fa213d', 'hex'));
+  expect(await settled(recorders.store, 1)).toMatchObject({ version: '2.0', status: 200, outcome: 'done' });
+  expect(saidIn(recorders.store.get(1)!).toSorted()).toEqual([
+    'service text Hello',
+    'service text welcome',
+    'visitor text Hello',
+  ]);
 });
 
 it('stops being recorded with the next request when `inspect` is taken away', async () => {

@@ -29,8 +29,8 @@ export function Messages({ id, moved }: { id: number; moved: string }) {
             <span class="quiet">
               <span aria-hidden="true">{ARROWS[message.from]}</span> {message.from}, {timeText(message.at)},{' '}
               {message.kind}, {bytesText(message.bytes)}
-              {message.compressed && ', compressed'}
-              {message.keptBytes < message.bytes && `, the first ${bytesText(message.keptBytes)} kept`}
+              {message.compressed && ' compressed'}
+              {message.cut && `, the first ${bytesText(message.keptBytes)} kept`}
             </span>
             <pre>{contentOf(message)}</pre>
           </li>
@@ -43,6 +43,6 @@ export function Messages({ id, moved }: { id: number; moved: string }) {
 
 function contentOf({ kind, compressed, body }: WsMessage): string {
   const bytes = Uint8Array.from(atob(body), (char) => char.charCodeAt(0));
-  const text = kind === 'binary' || compressed ? undefined : textOf(bytes);
+  const text = kind === 'binary' || compressed === 'left' ? undefined : textOf(bytes);
   return text === undefined ? hexDump(bytes, MAX_HEX_BYTES) : (prettyJson(text) ?? text);
 }

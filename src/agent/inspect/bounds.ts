@@ -10,6 +10,8 @@ export interface InspectBounds {
   readonly maxMessages: number;
   /** As much is kept of one message. */
   readonly maxMessageBytes: number;
+  /** What a compressed message may become. */
+  readonly maxInflatedBytes: number;
   /** More new requests in a second are counted and not recorded. */
   readonly requestsPerSecond: number;
   /** More of bodies in a second is not kept. */
@@ -32,6 +34,7 @@ export const INSPECT_BOUNDS: InspectBounds = {
   maxBodyBytes: 256 * 1024,
   maxMessages: 1_000,
   maxMessageBytes: 16 * 1024,
+  maxInflatedBytes: 256 * 1024,
   requestsPerSecond: 1_000,
   bodyBytesPerSecond: 32 * 1024 * 1024,
   maxDecodedBytes: 4 * 1024 * 1024,

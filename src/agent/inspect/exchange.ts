@@ -73,7 +73,8 @@ class InspectedExchange implements Exchange {
     };
     store.add(this.#recording);
     if (inner.body) this.#hear(inner.body);
-    inner.onGone(() => this.#over('broken'));
+    // Of a connection that switched, the end is its close.
+    inner.onGone(() => this.#recording.outcome !== 'switched' && this.#over('broken'));
   }
 
   trailers(): Headers {

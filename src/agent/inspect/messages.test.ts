@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { constants, createDeflateRaw, deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { FrameReader, MessageLog, messagesOf } from './messages.js';
 
-const BOUNDS = { maxMessages: 10, maxMessageBytes: 1_000 };
+const BOUNDS = { maxMessages: 10, maxMessageBytes: 1_000, maxInflatedBytes: 20_000 };
 
 /** A frame as RFC 6455, section 5.2, draws it. */
 function frame(
@@ -21,20 +22,35 @@ function frame(
   return Buffer.concat([Buffer.from([first, length[0]! | (masked ? 0x80 : 0)]), extended, mask, sent]);
 }
 
-function read(bytes: Buffer, chunkBytes: number, bounds = BOUNDS) {
+/** What a sender that keeps its context makes of each text (RFC 7692, section 7.2.1). */
+async function squeezed(texts: readonly string[]): Promise<Buffer[]> {
+  const deflate = createDeflateRaw();
+  const messages: Buffer[] = [];
+  for (const text of texts) {
+    deflate.write(text);
+    await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, resolve));
+    messages.push((deflate.read() as Buffer).subarray(0, -4));
+  }
+  deflate.destroy();
+  return messages;
+}
+
+function read(
+  bytes: Buffer,
+  chunkBytes: number,
+  bounds = BOUNDS,
+  admits: (bytes: number) => boolean = () => true,
+) {
   let kept = 0;
-  const log = new MessageLog(
-    bounds,
-    () => true,
-    (more) => (kept += more),
-  );
+  const log = new MessageLog(bounds, admits, (more) => (kept += more));
   const reader = new FrameReader('visitor', log);
   for (let at = 0; at < bytes.length; at += chunkBytes) reader.read(bytes.subarray(at, at + chunkBytes));
-  const messages = messagesOf(log).map(({ from, kind, bytes: all, keptBytes, compressed, body }) => ({
+  const messages = messagesOf(log).map(({ from, kind, bytes: all, keptBytes, cut, compressed, body }) => ({
     from,
     kind,
     bytes: all,
     keptBytes,
+    ...(cut && { cut }),
     ...(compressed && { compressed }),
     text: Buffer.from(body, 'base64').toString(),
   }));
@@ -50,7 +66,6 @@ describe('WebSocket messages are read off the wire', () => {
     frame(9, 'ping'),
     frame(0, 'gin', { final: false, masked: true }),
     frame(0, '', { masked: true }),
-    frame(1, 'squeezed', { rsv1: true }),
     frame(1, ''),
     frame(8, ''),
   ]);
@@ -63,11 +78,10 @@ describe('WebSocket messages are read off the wire', () => {
       { from, kind: 'binary', bytes: 300, keptBytes: 300, text: long },
       { from, kind: 'text', bytes: 5, keptBytes: 5, text: 'begin' },
       { from, kind: 'ping', bytes: 4, keptBytes: 4, text: 'ping' },
-      { from, kind: 'text', bytes: 8, keptBytes: 8, compressed: true, text: 'squeezed' },
       { from, kind: 'text', bytes: 0, keptBytes: 0, text: '' },
       { from, kind: 'close', bytes: 0, keptBytes: 0, text: '' },
     ]);
-    expect(kept).toBe(5 + 300 + 5 + 4 + 8);
+    expect(kept).toBe(5 + 300 + 5 + 4);
   });
 
   it('keeps the beginning of a long one, and finds the next', () => {
@@ -95,5 +109,86 @@ describe('WebSocket messages are read off the wire', () => {
     const { messages } = read(Buffer.concat([frame(1, 'good'), broken, frame(1, 'lost')]), 4);
     expect(messages.map(({ text }) => text)).not.toContain('lost');
     expect(messages[0]!.text).toBe('good');
+  });
+});
+
+describe('permessage-deflate is taken off', () => {
+  const texts = Array.from({ length: 30 }, (_, i) => `the same words each time, and the number ${i}`);
+
+  it.each([1, 7, 100_000])(
+    'from messages that refer to those before, in chunks of %i bytes',
+    async (chunkBytes) => {
+      const sent = await squeezed(texts);
+      const bytes = Buffer.concat([
+        ...sent.slice(0, 4).map((message) => frame(1, message, { rsv1: true, masked: true })),
+        frame(9, 'ping'),
+        frame(1, sent[4]!.subarray(0, 3), { rsv1: true, final: false }),
+        frame(0, sent[4]!.subarray(3)),
+        frame(1, 'as it is'),
+      ]);
+      const { messages } = read(bytes, chunkBytes);
+      expect(messages.map(({ text }) => text)).toEqual([...texts.slice(0, 4), 'ping', texts[4], 'as it is']);
+      expect(messages[1]).toMatchObject({
+        compressed: 'taken off',
+        bytes: sent[1]!.length,
+        keptBytes: texts[1]!.length,
+      });
+      expect(messages.at(-1)!.compressed).toBeUndefined();
+    },
+  );
+
+  it('goes on when the first are kept no more', async () => {
+    const sent = await squeezed(texts);
+    const { messages, log, kept } = read(
+      Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))),
+      50,
+    );
+    expect(log.dropped).toBeGreaterThan(0);
+    expect(messages.map(({ text }) => text)).toEqual(texts.slice(log.dropped));
+    expect(kept).toBe(messages.reduce((sum, { keptBytes }) => sum + keptBytes, 0));
+  });
+
+  it('shows the beginning of one that is too long, and never a wrong word of what refers to it', async () => {
+    const noise = randomBytes(3_000).toString('base64');
+    const sent = await squeezed([noise, noise, 'x'.repeat(500), `${'x'.repeat(400)}y`]);
+    const { messages } = read(Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))), 4_096);
+    const [long, again, x, y] = messages;
+    expect(long).toMatchObject({ compressed: 'taken off', cut: true, keptBytes: 1_000 });
+    expect(noise.startsWith(long!.text)).toBe(true);
+    expect(again).toMatchObject({ compressed: 'left' });
+    for (const [message, text] of [
+      [x, 'x'.repeat(500)],
+      [y, `${'x'.repeat(400)}y`],
+    ] as const)
+      expect(message!.compressed === 'left' || message!.text === text).toBe(true);
+  });
+
+  it('gives up on what becomes too much, and on what is no deflate', async () => {
+    const bomb = deflateRawSync(Buffer.alloc(1_000_000), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(
+      0,
+      -4,
+    );
+    const frames = [bomb, Buffer.from('no deflate')].map((each) => frame(1, each, { rsv1: true }));
+    const bounds = { ...BOUNDS, maxMessageBytes: 5_000 };
+    expect(read(Buffer.concat(frames), 4_096, bounds).messages).toMatchObject([
+      { compressed: 'left', bytes: bomb.length },
+      { compressed: 'left', text: 'no deflate' },
+    ]);
+    // The first is work for nothing; then nothing is done any more.
+    const [small] = await squeezed(['good']);
+    const asked: number[] = [];
+    const admits = (bytes: number): boolean => asked.push(bytes) < 3;
+    const after = read(Buffer.concat([frames[0]!, frame(1, small!, { rsv1: true })]), 4_096, bounds, admits);
+    expect(after.messages).toMatchObject([{ compressed: 'left' }, { compressed: 'left' }]);
+    expect(asked).toEqual([bomb.length, small!.length, bounds.maxInflatedBytes]);
+  });
+
+  it('keeps one that is still being said when others make it old', () => {
+    const many = Array.from({ length: 25 }, (_, i) => frame(9, `${i}`));
+    const bytes = Buffer.concat([frame(1, 'to be ', { final: false }), ...many, frame(0, 'continued')]);
+    const { messages, log, kept } = read(bytes, 1_000);
+    expect(messages[0]).toMatchObject({ text: 'to be continued' });
+    expect(messages.length + log.dropped).toBe(26);
+    expect(kept).toBe(messages.reduce((sum, { keptBytes }) => sum + keptBytes, 0));
   });
 });

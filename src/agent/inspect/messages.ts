@@ -1,3 +1,4 @@
+import { Inflater } from './inflate.js';
 import type { WsMessage } from './wire.js';
 
 /** WebSocket messages of one connection, read off the bytes as they pass (RFC 6455, section 5). */
@@ -15,6 +16,8 @@ export interface MessageBounds {
   readonly maxMessages: number;
   /** As much is kept of one message. */
   readonly maxMessageBytes: number;
+  /** What a compressed one may become. */
+  readonly maxInflatedBytes: number;
 }
 
 export interface KeptMessage {
@@ -24,8 +27,14 @@ export interface KeptMessage {
   readonly at: number;
   readonly isCompressed: boolean;
   bytes: number;
-  readonly parts: Uint8Array[];
+  parts: Uint8Array[];
   keptBytes: number;
+  /** Not all of it is kept. */
+  isCut: boolean;
+  /** Its last frame is through. */
+  isWhole: boolean;
+  /** `text`: what is kept is not compressed any more. `lost`: what it refers to is not kept. */
+  inflated?: 'text' | 'lost';
 }
 
 /** Owns what was said on one connection. */
@@ -33,6 +42,7 @@ export class MessageLog {
   readonly #bounds: MessageBounds;
   readonly #admits: (bytes: number) => boolean;
   readonly #onKept: (bytes: number) => void;
+  readonly #inflaters;
   #messages: KeptMessage[] = [];
   /** How many there were before those that are kept. */
   dropped = 0;
@@ -45,18 +55,27 @@ export class MessageLog {
     this.#bounds = bounds;
     this.#admits = admits;
     this.#onKept = onKept;
+    this.#inflaters = {
+      visitor: new Inflater(bounds.maxInflatedBytes, admits),
+      service: new Inflater(bounds.maxInflatedBytes, admits),
+    };
   }
 
-  get messages(): readonly KeptMessage[] {
+  /** Those that are kept, compressed no more where that can be had: work that only somebody who looks pays for. */
+  read(): readonly KeptMessage[] {
+    this.#inflate(this.#messages);
     return this.#messages;
   }
 
   begin(message: KeptMessage): void {
     this.#messages.push(message);
     if (this.#messages.length <= this.#bounds.maxMessages) return;
-    // In one go, for an array that loses its first again and again is slow.
-    const gone = this.#messages.slice(0, this.#messages.length - this.#bounds.maxMessages / 2);
-    this.#messages = this.#messages.slice(gone.length);
+    // In one go, for an array that loses its first again and again is slow. What is still being said stays.
+    const older = this.#messages.slice(0, this.#messages.length - this.#bounds.maxMessages / 2);
+    const gone = older.filter(({ isWhole }) => isWhole);
+    // Those that stay may refer to them.
+    this.#inflate(gone);
+    this.#messages = [...older.filter((each) => !each.isWhole), ...this.#messages.slice(older.length)];
     this.dropped += gone.length;
     this.#onKept(-gone.reduce((sum, { keptBytes }) => sum + keptBytes, 0));
   }
@@ -64,12 +83,34 @@ export class MessageLog {
   keep(message: KeptMessage, part: Buffer, unmask: (bytes: Uint8Array) => void): void {
     message.bytes += part.length;
     const room = Math.min(part.length, this.#bounds.maxMessageBytes - message.keptBytes);
-    if (room <= 0 || message.keptBytes < message.bytes - part.length || !this.#admits(room)) return;
+    if (room <= 0 || message.isCut || !this.#admits(room)) {
+      message.isCut = true;
+      return;
+    }
+    message.isCut = room < part.length;
     const kept = Uint8Array.prototype.slice.call(part, 0, room);
     unmask(kept);
     message.parts.push(kept);
     message.keptBytes += kept.length;
     this.#onKept(kept.length);
+  }
+
+  #inflate(messages: readonly KeptMessage[]): void {
+    for (const message of messages) {
+      if (message.isCompressed && message.isWhole && !message.inflated) this.#inflateOne(message);
+    }
+  }
+
+  #inflateOne(message: KeptMessage): void {
+    const { isCut, keptBytes, parts, from } = message;
+    const text = this.#inflaters[from].take(Buffer.concat(parts), !isCut);
+    message.inflated = text ? 'text' : 'lost';
+    if (!text) return;
+    // Memory of its own: what is said next refers to the rest for a while only.
+    message.parts = [Uint8Array.prototype.slice.call(text, 0, this.#bounds.maxMessageBytes)];
+    message.keptBytes = message.parts[0]!.length;
+    message.isCut = isCut || text.length > message.keptBytes;
+    if (message.keptBytes !== keptBytes) this.#onKept(message.keptBytes - keptBytes);
   }
 }
 
@@ -84,6 +125,8 @@ export class FrameReader {
   /** Of the payload of the frame that is being read. */
   #left = 0;
   #at = 0;
+  /** That frame is the last of its message. */
+  #isFinal = false;
   #mask: Uint8Array | undefined;
   #message: KeptMessage | undefined;
   /** The message whose frames a control frame may come between. */
@@ -104,6 +147,7 @@ export class FrameReader {
         this.#log.keep(this.#message!, part, (bytes) => this.#unmask(bytes, at));
         this.#left -= part.length;
         this.#at += part.length;
+        this.#end();
         rest = rest.subarray(part.length);
       } else rest = this.#readHead(rest);
     }
@@ -137,10 +181,16 @@ export class FrameReader {
     this.#left = length;
     this.#at = 0;
     const isFinal = (first & 0x80) !== 0;
+    this.#isFinal = isFinal;
     const message = opcode === 0 ? this.#fragmented : this.#begun(opcode, (first & 0x40) !== 0);
     this.#message = message;
     this.#isOver = message === undefined || !Number.isSafeInteger(length);
     if (opcode < 8) this.#fragmented = isFinal ? undefined : message;
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#message && this.#left === 0 && this.#isFinal) this.#message.isWhole = true;
   }
 
   #begun(opcode: number, isCompressed: boolean): KeptMessage | undefined {
@@ -154,6 +204,8 @@ export class FrameReader {
       bytes: 0,
       parts: [],
       keptBytes: 0,
+      isCut: false,
+      isWhole: false,
     };
     this.#log.begin(message);
     return message;
@@ -172,13 +224,14 @@ export class FrameReader {
 
 /** The messages for the page. */
 export function messagesOf(log: MessageLog): WsMessage[] {
-  return log.messages.map(({ from, kind, at, isCompressed, bytes, parts, keptBytes }) => ({
+  return log.read().map(({ from, kind, at, isCompressed, bytes, parts, keptBytes, isCut, inflated }) => ({
     from,
     kind,
     at,
     bytes,
     keptBytes,
-    ...(isCompressed && { compressed: true as const }),
+    ...(isCut && { cut: true as const }),
+    ...(isCompressed && { compressed: inflated === 'text' ? ('taken off' as const) : ('left' as const) }),
     body: Buffer.concat(parts).toString('base64'),
   }));
 }

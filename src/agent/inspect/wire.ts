@@ -84,9 +84,12 @@ export interface WsMessage {
   readonly at: number;
   /** As it travelled. */
   readonly bytes: number;
+  /** Length of what is kept. */
   readonly keptBytes: number;
-  /** By permessage-deflate (RFC 7692): what is kept is not readable by itself. */
-  readonly compressed?: true;
+  /** Not all of it is kept. */
+  readonly cut?: true;
+  /** By permessage-deflate (RFC 7692), which is taken off here, unless what the message refers to is not kept. */
+  readonly compressed?: 'taken off' | 'left';
   /** What is kept, in base64. */
   readonly body: string;
 }
