@@ -1,19 +1,38 @@
-import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
+import pRetry from 'p-retry';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { LIMITS } from '../protocol/limits.js';
-import type { FromRelay } from '../protocol/messages.js';
+import type { FromRelay, WireCarrier } from '../protocol/messages.js';
 import type { RelayEndpoint } from './relay-way.js';
 import type { ControlChannel } from './control.js';
-import { dialData } from './data.js';
+import { openData, started } from './data.js';
 import type { AgentLease } from './lease.js';
 
 type Visit = FromRelay<'visit'>;
 
 /** Dialled, idle, or waiting for their notice, at a time. */
 const MAX_CONNECTIONS = LIMITS.maxDataConnectionsAhead;
+/**
+ * One that could not be opened is opened again for as long as a visitor waits for it: the way there may be back in a
+ * moment, and the relay asks for no other while the ticket is good.
+ */
+const REDIAL = {
+  minTimeout: LIMITS.minRedialMs,
+  maxTimeout: 1_000,
+  factor: 2,
+  randomize: true,
+  retries: Infinity,
+  maxRetryTime: LIMITS.visitorWaitMs,
+} as const;
+
+/** A data connection that is dialled or idle, and the notice of its visitor, once there is one. */
+interface Pending {
+  readonly notice: Deferred<Visit>;
+  readonly stop: AbortController;
+  isNoticed: boolean;
+}
 
 /**
  * The data connections of one control channel: opens those the relay asks for, and brings each started one
@@ -24,12 +43,9 @@ export class DataConnections {
   readonly #endpoint: RelayEndpoint;
   readonly #log: Logger;
   readonly #leaseById: (id: string) => AgentLease | undefined;
-  readonly #idle = new AbortController();
-  /**
-   * One per connection that is dialled or idle. Control channel and data connection are two paths, so the
-   * notice of a visit and the start byte come in either order.
-   */
-  readonly #notices = new Map<string, Deferred<Visit>>();
+  /** Control channel and data connection are two paths, so the notice of a visit and the start byte come in either order. */
+  readonly #pending = new Map<string, Pending>();
+  #isClosed = false;
 
   constructor(
     channel: ControlChannel,
@@ -41,14 +57,22 @@ export class DataConnections {
     this.#endpoint = endpoint;
     this.#log = log;
     this.#leaseById = leaseById;
-    // One listener an idle connection, and there are many: no leak.
-    setMaxListeners(0, this.#idle.signal);
     channel.on('dial', (dial) => this.#dial(dial));
-    channel.on('visit', (visit) => this.#notices.get(visit.connection)?.resolve(visit));
+    channel.on('visit', (visit) => {
+      const pending = this.#pending.get(visit.connection);
+      if (!pending) return;
+      pending.isNoticed = true;
+      pending.notice.resolve(visit);
+    });
   }
 
+  /** Ends those that no visitor is on the way on; one whose visitor was told of may still be started. */
   close(): void {
-    this.#idle.abort();
+    this.#isClosed = true;
+    for (const { stop, isNoticed } of this.#pending.values()) {
+      if (!isNoticed) stop.abort();
+      else setTimeout(() => stop.abort(), LIMITS.visitNoticeMs).unref();
+    }
   }
 
   #dial({ carrier, tickets }: FromRelay<'dial'>): void {
@@ -56,24 +80,33 @@ export class DataConnections {
       // In a chain what a visitor asks for must not pass other relays in the clear, whatever its relay wants.
       if (carrier === 'raw' && this.#endpoint.detour?.hides) continue;
       // A relay that asks for more than it may only fails to get it.
-      if (this.#notices.size >= MAX_CONNECTIONS || this.#notices.has(connection)) continue;
-      const notice = deferred<Visit>();
-      this.#notices.set(connection, notice);
-      const socket = dialData({
-        endpoint: this.#endpoint,
-        relayAddress: this.#channel.relayAddress,
-        carrier,
-        ticket,
-        signal: this.#idle.signal,
-      });
-      socket
-        .then((started) => this.#meet(notice.promise, started))
+      if (this.#pending.size >= MAX_CONNECTIONS || this.#pending.has(connection)) continue;
+      const pending = { notice: deferred<Visit>(), stop: new AbortController(), isNoticed: false };
+      this.#pending.set(connection, pending);
+      this.#serve(carrier, ticket, pending)
         .catch((error: unknown) => {
-          if (!this.#idle.signal.aborted)
+          if (!this.#isClosed)
             this.#log.debug({ code: asPortalError(error).code, err: error }, 'data connection ended');
         })
-        .finally(() => this.#notices.delete(connection));
+        .finally(() => this.#pending.delete(connection));
     }
+  }
+
+  async #serve(carrier: WireCarrier, ticket: string, { notice, stop: { signal } }: Pending): Promise<void> {
+    const dial = {
+      endpoint: this.#endpoint,
+      relayAddress: this.#channel.relayAddress,
+      carrier,
+      ticket,
+      signal,
+    };
+    const socket = await pRetry(() => openData(dial), {
+      ...REDIAL,
+      signal,
+      // The relay itself said no.
+      shouldRetry: ({ error }) => asPortalError(error).code !== 'expired',
+    });
+    await this.#meet(notice.promise, await started(socket, signal));
   }
 
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {

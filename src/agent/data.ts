@@ -14,7 +14,7 @@ import {
 import type { WireCarrier } from '../protocol/messages.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 
-/** Opening one data connection and waiting for the relay to start it. */
+/** Opening one data connection, and waiting for the relay to start it. */
 
 export interface DataDial {
   readonly endpoint: RelayEndpoint;
@@ -25,14 +25,9 @@ export interface DataDial {
   readonly signal: AbortSignal;
 }
 
-/**
- * Opens a data connection and resolves with its socket once the relay has written the start byte; what
- * follows the byte is the visitor's and is left in the socket. Rejects when the connection fails or `signal`
- * aborts; an idle one waits as long as its session lives.
- */
-export async function dialData(dial: DataDial): Promise<Socket> {
-  const socket = await (dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial));
-  return started(socket, dial.signal);
+/** Opens a data connection. Rejects with `expired` where the relay does not take the ticket. */
+export function openData(dial: DataDial): Promise<Socket> {
+  return dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial);
 }
 
 function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
@@ -102,7 +97,11 @@ function notAnswered(): PortalError {
   return new PortalError('timeout', 'a data connection was not answered in time');
 }
 
-function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
+/**
+ * Resolves with the socket of an idle data connection once the relay has written the start byte; what follows the byte
+ * is the visitor's and is left in the socket. Rejects when the connection ends or `signal` aborts.
+ */
+export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const onData = (chunk: Buffer): void => {
       stop();
@@ -129,7 +128,7 @@ function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
     socket.on('data', onData);
     socket.on('close', onClose);
     socket.on('end', onClose);
-    if (signal.aborted) onClose();
+    if (signal.aborted || socket.destroyed) onClose();
     else signal.addEventListener('abort', onClose, { once: true });
   });
 }

@@ -44,6 +44,27 @@ async function readyMark(one: TestAgent): Promise<number> {
   return one.events.indexOf(await one.event('ready')) + 1;
 }
 
+it('data connections that could not be opened for a moment come in time for those who wait', async () => {
+  let target = 0;
+  const path = await wire(() => target);
+  const at = await relay({ publicPort: path.port });
+  target = at.port;
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const one = await agent();
+  const url = `https://localhost:${path.port}`;
+  await one.runner.apply(
+    desired([{ kind: 'url', url, caFile: at.ca.certificateFile }], service('app', port)),
+  );
+  await one.event('ready');
+  // Nobody listens there.
+  target = 1;
+  const visitors = Array.from({ length: 8 }, () => visit(at, 'app.localhost', one.ca));
+  await expect.poll(() => at.counts().waiting).toBeGreaterThan(0);
+  await expect.poll(() => path.connections.length).toBeLessThan(8);
+  target = at.port;
+  await Promise.all(visitors);
+});
+
 describe('coming back', () => {
   it('is on the same hostname again after the relay died and was started anew', async () => {
     const first = await relay({ limits: QUICK });
