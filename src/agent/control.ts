@@ -130,6 +130,18 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     }
   }
 
+  /** Whether nothing is asked of the relay that it has not answered. */
+  get isIdle(): boolean {
+    return this.#requests.size === 0;
+  }
+
+  /** Another channel took over: this one ends in an orderly way, and hears what the relay said before it agrees. */
+  retire(): void {
+    if (!this.#closed && this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
+    const agreed = setTimeout(() => this.#end(RETIRED()), LIMITS.closeMs).unref();
+    this.once('closed', () => clearTimeout(agreed));
+  }
+
   /** Ends the channel in an orderly way. */
   close(): void {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
@@ -197,6 +209,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.emit('closed', error, this.#reconnectAfterMs);
   }
 }
+
+const RETIRED = (): PortalError => new PortalError('relay_unreachable', 'the channel was replaced');
 
 /** Why the relay closed, in brackets, if it said. */
 export function describeClose(reason: Buffer): string {

@@ -20,13 +20,28 @@ export class HopTunnel implements Detour {
   readonly #endpoint: RelayEndpoint;
   /** Who waits for a ticket, by target: those that are wanted in one breath are asked for at once. */
   readonly #wanted = new Map<string, Deferred<string>[]>();
+  #opening = 0;
 
   constructor(channel: ControlChannel, endpoint: RelayEndpoint) {
     this.#channel = channel;
     this.#endpoint = endpoint;
   }
 
+  /** Whether no connection is being opened. */
+  get isIdle(): boolean {
+    return this.#opening === 0;
+  }
+
   async open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket> {
+    this.#opening++;
+    try {
+      return await this.#open(host, port, ms, signal);
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  async #open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket> {
     const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
     const way = wayTo(this.#endpoint, this.#channel.relayAddress);
     const stop = new AbortController();

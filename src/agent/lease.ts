@@ -110,9 +110,9 @@ export class AgentLease {
 
   /**
    * The session stands: open the lease there, and prove that visitors get through. `opening` bounds how many
-   * leases of the session do so at a time.
+   * leases of the session do so at a time. Where the session `moves`, visitors are served all the while.
    */
-  attach(channel: ControlChannel, opening: Limit): void {
+  attach(channel: ControlChannel, opening: Limit, { moves = false } = {}): void {
     if (this.#closing) return;
     this.#opening = opening;
     this.#attachment.abort();
@@ -122,7 +122,7 @@ export class AgentLease {
     if (this.#heir?.id !== undefined) return this.#rest();
     this.#isResting = false;
     const { signal } = this.#attachment;
-    this.#phase.set('opening');
+    if (!moves || this.#phase.now !== 'ready') this.#phase.set('opening');
     pRetry(() => this.#open(channel, opening, signal), {
       ...RETRY,
       retries: Infinity,

@@ -22,6 +22,11 @@ export interface Detour {
   /** Resolves once it stands, where that is not always so; rejects with what keeps it from standing. */
   readonly ready?: (signal: AbortSignal) => Promise<void>;
   open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket>;
+  /**
+   * Aborts once what is opened from now on goes another way, and what was opened before goes by a relay that is
+   * leaving: whoever can, moves.
+   */
+  readonly moved?: () => AbortSignal;
 }
 
 /** Where to, by which detour. */

@@ -3,7 +3,8 @@ import pRetry from 'p-retry';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { deferred, delay, within, type Deferred } from '../lib/wait.js';
+import { deferred, delay, until, within, type Deferred } from '../lib/wait.js';
+import { LIMITS } from '../protocol/limits.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
@@ -36,6 +37,13 @@ export interface SessionOptions {
   readonly log: Logger;
 }
 
+interface Connected {
+  readonly channel: ControlChannel;
+  readonly endpoint: RelayEndpoint;
+  /** Aborts when it should be opened anew, by another way. */
+  readonly moved: AbortSignal | undefined;
+}
+
 /** The agent's tie to one relay: connects, comes back when it is lost, and carries its leases over. */
 export class RelaySession {
   readonly #options: SessionOptions;
@@ -44,6 +52,10 @@ export class RelaySession {
   readonly #leases = new Set<AgentLease>();
   readonly #opening = pLimit(OPENING_AT_A_TIME);
   #channel: ControlChannel | undefined;
+  /** The relay said that it is leaving: what goes on from it has to move once there is a session again. */
+  #isLeaving = false;
+  /** Aborts when that is so. */
+  #moved = new AbortController();
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
@@ -74,6 +86,7 @@ export class RelaySession {
     hides: true,
     ready: async (signal) => void (await this.#tunnel(DETOUR_MS, signal)),
     open: async (host, port, ms, signal) => (await this.#tunnel(ms, signal)).open(host, port, ms, signal),
+    moved: () => this.#moved.signal,
   };
 
   /** Asks the relay whether it is there; one that is not is given up at once, and coming back begins. */
@@ -126,8 +139,7 @@ export class RelaySession {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const { channel, endpoint } = await this.#connect();
-        const pauseMs = await this.#hold(channel, endpoint);
+        const pauseMs = await this.#hold(await this.#connect());
         if (!signal.aborted) await delay(pauseMs, signal);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session stumbled');
@@ -135,16 +147,19 @@ export class RelaySession {
     }
   }
 
-  #connect(): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> {
+  /** Opens a channel, beside the one that there may be. */
+  #connect(): Promise<Connected> {
     const { resolve, identity, instance, version } = this.#options;
     const { signal } = this.#stop;
     let isOnTheWay = false;
-    const attempt = async (): Promise<{ channel: ControlChannel; endpoint: RelayEndpoint }> => {
+    const attempt = async (): Promise<Connected> => {
       const endpoint = await resolve();
       isOnTheWay = false;
       await endpoint.detour?.ready?.(signal);
       isOnTheWay = true;
-      return { channel: await openControl({ endpoint, identity, instance, version, signal }), endpoint };
+      const moved = endpoint.detour?.moved?.();
+      const channel = await openControl({ endpoint, identity, instance, version, signal });
+      return { channel, endpoint, moved };
     };
     return pRetry(attempt, {
       ...RETRY,
@@ -160,31 +175,44 @@ export class RelaySession {
           { code: failure.code, reason: failure.message, attempt: attemptNumber },
           'the relay was not reached',
         );
-        this.#lost(failure, 'refused');
+        if (!this.#channel) this.#lost(failure, 'refused');
         if (failure.retryAfterMs !== undefined) await delay(comeBackMs(failure.retryAfterMs), signal);
       },
     });
   }
 
-  /** Works with `channel` until it ends; resolves with the pause before the next attempt, in milliseconds. */
-  #hold(channel: ControlChannel, endpoint: RelayEndpoint): Promise<number> {
+  /**
+   * Works with a channel, in place of the one before, until it ends or another is to take its place; resolves with the
+   * pause before the next attempt, in milliseconds.
+   */
+  #hold({ channel, endpoint, moved }: Connected): Promise<number> {
     const openedAt = performance.now();
+    const former = this.#channel;
     this.#channel = channel;
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
     channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log);
     channel.tunnel = new HopTunnel(channel, endpoint);
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
-    channel.on('revoked', ({ lease, reason }) => this.#leaseById(lease)?.revoked(reason));
-    for (const lease of this.#leases) lease.attach(channel, this.#opening);
+    channel.on('revoked', ({ lease, reason }) => {
+      // To the channel that took this one's place.
+      if (this.#channel === channel) this.#leaseById(lease)?.revoked(reason);
+    });
+    if (former) void this.#retire(former);
+    for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });
+    if (former || this.#isLeaving) this.#tellMoved();
     for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
     this.#waiting.clear();
-    this.#options.onState?.('connected');
+    if (!former) this.#options.onState?.('connected');
     return new Promise((resolve) => {
+      const move = (): void => resolve(0);
       const end = (error: PortalError, reconnectAfterMs?: number): void => {
+        moved?.removeEventListener('abort', move);
         connections.close();
         channel.datagrams?.close();
+        if (this.#channel !== channel) return;
         this.#channel = undefined;
+        this.#isLeaving = error.code === 'shutting_down';
         if (!this.#stop.signal.aborted) {
           this.#log.info({ code: error.code, reason: error.message }, 'session lost');
           this.#lost(error, 'lost');
@@ -194,9 +222,33 @@ export class RelaySession {
         resolve(reconnectAfterMs ?? jitterMs);
       };
       channel.once('closed', end);
+      moved?.addEventListener('abort', move, { once: true });
+      if (moved?.aborted) move();
       // It may have ended while it was handed over.
       if (channel.closed) end(new PortalError('relay_unreachable', 'the control channel was closed at once'));
     });
+  }
+
+  /** Ends a channel whose place another has taken, once nothing is needed of it any more. Bounded. */
+  async #retire(channel: ControlChannel): Promise<void> {
+    // The relay tells of each lease that it went over to the other channel, and by then of every visitor before that.
+    const held = new Set([...this.#leases].flatMap(({ id }) => id ?? []));
+    channel.on('revoked', ({ lease }) => held.delete(lease));
+    const isDone = (): boolean =>
+      this.#stop.signal.aborted ||
+      channel.closed ||
+      (held.size === 0 && channel.isIdle && channel.tunnel!.isIdle);
+    await until(isDone, LIMITS.requestMs);
+    if (this.#stop.signal.aborted) channel.close();
+    else channel.retire();
+  }
+
+  /** Whoever went on from here by what is leaving goes on by the present channel. */
+  #tellMoved(): void {
+    this.#isLeaving = false;
+    const before = this.#moved;
+    this.#moved = new AbortController();
+    before.abort();
   }
 
   /** Waits for the session; rejects when an attempt at it fails. */
