@@ -2,79 +2,19 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
-import type { Desired } from '../../src/config/desired.js';
-import type { Identity } from '../../src/identity/identity.js';
-import { generateIdentity } from '../../src/identity/keys.js';
+import { again, http, places, pooled, QUICK, registry, relays } from '../support/pool.js';
+import { freePorts } from '../support/pebble.js';
 import {
   agent,
   desired,
   get,
   handedOver,
-  httpService,
   readAll,
   relay,
   service,
   temporaryFolder,
   visit,
-  type TestAgent,
-  type TestRelay,
 } from '../support/world.js';
-
-const identities = new Map<string, Identity>();
-
-async function known(options: Parameters<typeof relay>[0] = {}): Promise<TestRelay> {
-  const identity = generateIdentity();
-  const started = await relay({ identity, ...options });
-  identities.set(started.url, identity);
-  return started;
-}
-
-/** Relays that differ in nothing but their port and key. */
-async function relays(count: number): Promise<TestRelay[]> {
-  const first = await known();
-  const others = Array.from({ length: count - 1 }, () => known({ ca: first.ca }));
-  return [first, ...(await Promise.all(others))];
-}
-
-/** A registry in a file. */
-async function registry(
-  ...listed: TestRelay[]
-): Promise<{ file: string; write: (...all: TestRelay[]) => Promise<void> }> {
-  const file = join(await temporaryFolder(), 'registry.json');
-  const write = (...all: TestRelay[]): Promise<void> =>
-    writeFile(
-      file,
-      JSON.stringify({
-        relays: all.map(({ url, address, ca }) => ({ url, address, ca: ca.certificateFile })),
-      }),
-    );
-  await write(...listed);
-  return { file, write };
-}
-
-/** A Desired whose services are on the pool. */
-function pooled(file: string, maxActive: number, urls: RelaySpec[], ...services: ServiceSpec[]): Desired {
-  const { services: placed, ...rest } = desired(urls, ...services);
-  return {
-    ...rest,
-    candidates: { registry: file, maxActive, caFiles: {} },
-    services: placed.map((spec) => ({ ...spec, onPool: true as const })),
-  };
-}
-
-/** Quick enough for a test, with the same order of things. */
-const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { lookMs: 50 } };
-
-const http = (): Promise<{ port: number }> => httpService((_request, response) => response.end('here'));
-
-/** On which relays a service is now, and how it goes there. */
-async function places({ runner }: TestAgent): Promise<Record<string, string>> {
-  const { leases } = await runner.status();
-  return Object.fromEntries(
-    leases.map(({ relay: at, phase, error }) => [at, error ? `${phase} ${error.code}` : phase]),
-  );
-}
 
 describe('a pool with a registry', () => {
   it('connects the best few, gives each service a URL on each, and says so', async () => {
@@ -82,7 +22,7 @@ describe('a pool with a registry', () => {
     const { file } = await registry(...all);
     const { port } = await http();
     const one = await agent({ candidates: QUICK });
-    await one.runner.apply(pooled(file, 2, [], service('web', port)));
+    await one.runner.apply(pooled({ registry: file, maxActive: 2, caFiles: {} }, [], service('web', port)));
     const ready = await one.event('ready');
     const { urls } = ready.services['web']!;
     expect(urls).toHaveLength(2);
@@ -106,7 +46,7 @@ describe('a pool with a registry', () => {
     const { file } = await registry(...listed);
     const { port } = await http();
     const one = await agent({ candidates: QUICK });
-    await one.runner.apply(pooled(file, 1, [fixed!.spec], service('web', port)));
+    await one.runner.apply(pooled(file, [fixed!.spec], service('web', port)));
     const first = await one.event('lease', ({ relay: at, phase }) => at !== fixed!.url && phase === 'ready');
     await one.event('ready');
     const failed = listed.find(({ url }) => url === first.relay)!;
@@ -125,7 +65,7 @@ describe('a pool with a registry', () => {
     expect(await places(one)).toEqual({ [fixed!.url]: 'ready', [second.relay]: 'ready' });
 
     // It comes back, is found to be well again, and nothing follows from that.
-    await relay({ ca: fixed!.ca, port: failed.port, identity: identities.get(failed.url)! });
+    await again(failed);
     const settled = one.events.length;
     const isBack = async (): Promise<boolean> =>
       (await one.runner.relays()).relays.some(
@@ -140,7 +80,7 @@ describe('a pool with a registry', () => {
     const { file, write } = await registry(a!);
     const slow = await handedOver();
     const one = await agent({ candidates: QUICK });
-    await one.runner.apply(pooled(file, 1, [], service('web', slow.port)));
+    await one.runner.apply(pooled(file, [], service('web', slow.port)));
     await one.event('ready');
     const visitor = await visit(a!, 'web.localhost', one.ca);
     const download = readAll(visitor);
@@ -172,7 +112,9 @@ describe('a pool with a registry', () => {
       }),
     );
     const one = await agent({ candidates: QUICK });
-    await one.runner.apply(pooled(file, 2, [], service('web', (await http()).port)));
+    await one.runner.apply(
+      pooled({ registry: file, maxActive: 2, caFiles: {} }, [], service('web', (await http()).port)),
+    );
     const ready = await one.event('ready');
     expect(ready.services['web']!.urls).toEqual([`https://web.localhost:${b!.port}`]);
     expect(a!.counts().sessions).toBe(0);
@@ -183,7 +125,7 @@ describe('a pool with a registry', () => {
     const file = join(await temporaryFolder(), 'registry.json');
     const warnings: string[] = [];
     const one = await agent({ candidates: QUICK, warn: (message) => warnings.push(message) });
-    await one.runner.apply(pooled(file, 1, [], service('web', (await http()).port)));
+    await one.runner.apply(pooled(file, [], service('web', (await http()).port)));
     expect(warnings).toEqual([expect.stringContaining('cannot be read (ENOENT)')]);
     expect((await one.runner.status()).registry?.error?.code).toBe('registry_unreachable');
     expect(one.events.some(({ event }) => event === 'ready')).toBe(false);
@@ -193,17 +135,43 @@ describe('a pool with a registry', () => {
 });
 
 describe('a pool without a registry', () => {
+  it('keeps a relay that works when whoever told of it is gone', async () => {
+    const [first] = await relays(1);
+    const { ca } = first!;
+    const [port] = await freePorts(1);
+    const late = `https://localhost:${port}`;
+    const told = await relay({
+      ca,
+      peers: [{ url: late, ca: ca.certificatePem }],
+      limits: { peerRetryMs: 20 },
+    });
+    const teller = await relay({ ca, peers: [{ url: told.url, ca: ca.certificatePem }] });
+    const one = await agent({ candidates: { ...QUICK, tickMs: 10, discoverMs: 20, goneMs: 0 } });
+    const caFiles = { [told.url]: ca.certificateFile, [late]: ca.certificateFile };
+    await one.runner.apply(
+      pooled({ maxActive: 1, caFiles }, [teller.spec], service('web', (await http()).port)),
+    );
+    await one.event('lease', ({ relay: at, phase }) => at === told.url && phase === 'ready');
+    await teller.close();
+    const from = one.events.length;
+    // What it tells of in turn shows that those who know of nobody any more would be gone by now.
+    await relay({ ca, port: port! });
+    const isKnown = async (): Promise<boolean> =>
+      (await one.runner.relays()).relays.some(({ url, health }) => url === late && health === 'healthy');
+    await expect.poll(isKnown).toBe(true);
+    expect(
+      one.events.slice(from).filter((event) => event.event === 'lease' && event.relay !== teller.url),
+    ).toEqual([]);
+  });
+
   it('takes relays that connected relays tell of, by the keys that they are told of with', async () => {
     const [told] = await relays(1);
     const teller = await relay({ ca: told!.ca, peers: [{ url: told!.url, ca: told!.ca.certificatePem }] });
     const one = await agent({ candidates: QUICK });
-    const plain = desired([teller.spec], service('web', (await http()).port));
     const caFiles = { [told!.url]: told!.ca.certificateFile };
-    await one.runner.apply({
-      ...plain,
-      candidates: { maxActive: 1, caFiles },
-      services: plain.services.map((spec) => ({ ...spec, onPool: true as const })),
-    });
+    await one.runner.apply(
+      pooled({ maxActive: 1, caFiles }, [teller.spec], service('web', (await http()).port)),
+    );
     await one.event('lease', ({ relay: at, phase }) => at === told!.url && phase === 'ready');
     expect((await one.runner.relays()).relays).toMatchObject([
       { url: teller.url, source: 'urls', health: 'healthy', inUse: true },
@@ -243,7 +211,7 @@ describe('a relay that does not offer what a service needs', () => {
     const able = await relay({ ca: plain!.ca, ports: { tcp: 'any' } });
     const { file } = await registry(plain!, able);
     const one = await agent({ candidates: QUICK });
-    await one.runner.apply(pooled(file, 1, [], service('game', (await http()).port, { mode: 'tcp' })));
+    await one.runner.apply(pooled(file, [], service('game', (await http()).port, { mode: 'tcp' })));
     const ready = await one.event('ready');
     expect(ready.services['game']!.tcp).toHaveLength(1);
     expect(Object.keys(await places(one))).toEqual([able.url]);

@@ -6,6 +6,8 @@ import { endpointOf, type ProxyFor } from '../endpoint.js';
 
 /** What one relay tells of may not crowd out what others tell of. */
 const MAX_PER_RELAY = 64;
+/** One that was told of is forgotten after so many answers without it: who has just started knows of nobody yet. */
+const FORGET_AFTER = 3;
 const ASK_MS = 5_000;
 
 export interface DiscoveryOptions {
@@ -18,8 +20,14 @@ export interface DiscoveryOptions {
 }
 
 interface Told {
-  readonly relays: readonly UrlRelay[];
+  readonly relays: readonly TellOf[];
   readonly nextAt: number;
+}
+
+interface TellOf {
+  readonly relay: UrlRelay;
+  /** Answers in a row that left it out. */
+  readonly missed: number;
 }
 
 /** Relays that connected relays tell of, each signed by its own key (`GET /v1/relays`). */
@@ -32,19 +40,25 @@ export class Discovery {
     this.#options = options;
   }
 
-  /** Each once. */
-  get relays(): UrlRelay[] {
-    const all = [...this.#told.values()].flatMap(({ relays }) => relays);
-    return [...new Map(all.map((relay) => [relay.url, relay])).values()];
+  /**
+   * What `known` relays tell of, and those that they tell of, and so on; each once. What one told last counts while it
+   * is away, too: that it failed says nothing of the others.
+   */
+  from(known: Iterable<string>): UrlRelay[] {
+    const found = new Map<string, UrlRelay>();
+    const tellers = new Set(known);
+    for (const teller of tellers) {
+      for (const { relay } of this.#told.get(teller)?.relays ?? []) {
+        if (!found.has(relay.url)) found.set(relay.url, relay);
+        tellers.add(relay.url);
+      }
+    }
+    for (const teller of this.#told.keys()) if (!tellers.has(teller)) this.#told.delete(teller);
+    return [...found.values()];
   }
 
-  /** Asks those of the connected relays whose turn it is, and forgets what others told. */
+  /** Asks those of the connected relays whose turn it is. */
   tick(connected: readonly UrlRelay[], now: number): void {
-    const urls = new Set(connected.map(({ url }) => url));
-    for (const url of this.#told.keys()) {
-      // For a while, so that one that comes back at once changes nothing.
-      if (!urls.has(url) && now > (this.#told.get(url)?.nextAt ?? 0)) this.#told.delete(url);
-    }
     for (const relay of connected) {
       if (now < (this.#told.get(relay.url)?.nextAt ?? 0) || this.#asking.has(relay.url)) continue;
       this.#asking.add(relay.url);
@@ -60,15 +74,13 @@ export class Discovery {
       const list = await askForRelays(await endpointOf(relay, proxyFor), ASK_MS, signal);
       if (list.skipped.length > 0)
         log.info({ relay: relay.url, skipped: list.skipped }, 'it told of relays that are not good');
-      const relays = list.relays
+      const told = list.relays
         .filter(({ url }) => url !== relay.url)
-        .slice(0, MAX_PER_RELAY)
-        .map(({ url, address }): UrlRelay => ({
-          kind: 'url',
-          url,
-          ...(address !== undefined && { address }),
+        .map(({ url, address }): TellOf => ({
+          relay: { kind: 'url', url, ...(address !== undefined && { address }) },
+          missed: 0,
         }));
-      this.#told.set(relay.url, { relays, nextAt });
+      this.#told.set(relay.url, { relays: withMissed(told, before).slice(0, MAX_PER_RELAY), nextAt });
       this.#options.onChange();
     } catch (error) {
       if (!signal.aborted)
@@ -76,4 +88,13 @@ export class Discovery {
       this.#told.set(relay.url, { relays: before, nextAt });
     }
   }
+}
+
+/** What it tells of now, and then what it told of a while ago. */
+function withMissed(told: readonly TellOf[], before: readonly TellOf[]): TellOf[] {
+  const urls = new Set(told.map(({ relay }) => relay.url));
+  const missing = before
+    .filter(({ relay }) => !urls.has(relay.url))
+    .map(({ relay, missed }) => ({ relay, missed: missed + 1 }));
+  return [...told, ...missing.filter(({ missed }) => missed < FORGET_AFTER)];
 }

@@ -242,6 +242,7 @@ export class CandidatePool {
   #gather(): void {
     if (!this.#spec || !this.#desired) return;
     const named = this.#namedElsewhere(this.#desired);
+    const connected = this.#desired.relays.map(relayKey);
     const found = new Map<string, Candidate>();
     const add = (relay: UrlRelay, source: Candidate['source']): void => {
       if (named.has(relay.url) || found.has(relay.url) || found.size >= MAX_CANDIDATES) return;
@@ -255,7 +256,8 @@ export class CandidatePool {
       found.set(relay.url, candidate);
     };
     for (const relay of this.#registry?.relays ?? []) add(relay, 'registry');
-    for (const relay of this.#discovery?.relays ?? []) add(relay, 'discovered');
+    for (const relay of this.#discovery?.from([...connected, ...found.keys()]) ?? [])
+      add(relay, 'discovered');
     for (const [key, known] of this.#candidates) {
       if (!found.has(key) && !named.has(key) && this.isChosen(key))
         found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
@@ -277,8 +279,9 @@ export class CandidatePool {
   #onTick(): void {
     const now = performance.now();
     const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
+    const isGone = (url: string): boolean => this.#candidates.get(url)?.goneAt !== undefined;
     this.#discovery?.tick(
-      relays.filter(({ url }) => this.#watch.isConnected(url)),
+      relays.filter(({ url }) => this.#watch.isConnected(url) && !isGone(url)),
       now,
     );
     for (const [key, { goneAt }] of this.#candidates) {

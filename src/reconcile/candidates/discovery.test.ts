@@ -1,0 +1,108 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import type { UrlRelay } from '../../agent/spec.js';
+import { openLocalCa } from '../../certificates/local-ca.js';
+import { generateIdentity } from '../../identity/keys.js';
+import { silent } from '../../lib/logger.js';
+import { signDescriptor } from '../../protocol/descriptor.js';
+import { Discovery } from './discovery.js';
+
+const EVERY_MS = 1_000;
+
+/** A relay that tells of those that `urls` holds at the moment. */
+async function teller(urls: string[]): Promise<UrlRelay> {
+  const folder = await mkdtemp(join(tmpdir(), 'portal-discovery-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const ca = await openLocalCa(folder);
+  const server = createServer(await ca.issue(['localhost']), (_request, response) => {
+    response.end(JSON.stringify({ relays: urls.map(descriptor) }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { kind: 'url', url: `https://localhost:${port}`, caFile: ca.certificateFile };
+}
+
+function descriptor(url: string): object {
+  const identity = generateIdentity();
+  const now = Date.now();
+  return signDescriptor(identity, {
+    url,
+    protocols: [1],
+    capabilities: ['stream'],
+    carriers: ['raw'],
+    limits: {},
+    issuedAt: new Date(now).toISOString(),
+    expiresAt: new Date(now + 60_000).toISOString(),
+  });
+}
+
+function discovery(): { discovery: Discovery; ask: (relay: UrlRelay) => Promise<void>; pass: () => void } {
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  let now = 0;
+  let told: () => void = () => undefined;
+  const made = new Discovery({
+    everyMs: EVERY_MS,
+    onChange: () => told(),
+    log: silent,
+    signal: abort.signal,
+  });
+  const pass = (): void => void (now += 2 * EVERY_MS);
+  const ask = async (relay: UrlRelay): Promise<void> => {
+    pass();
+    const answered = new Promise<void>((resolve) => (told = resolve));
+    made.tick([relay], now);
+    await answered;
+  };
+  return { discovery: made, ask, pass };
+}
+
+const urls = (relays: readonly UrlRelay[]): string[] => relays.map(({ url }) => url);
+
+it('goes by what was told last while the teller is away, and forgets it once the teller is not known', async () => {
+  const { discovery: told, ask, pass } = discovery();
+  const one = await teller(['https://b.example', 'https://c.example']);
+  await ask(one);
+  pass();
+  told.tick([], 10 * EVERY_MS);
+  expect(urls(told.from([one.url]))).toEqual(['https://b.example', 'https://c.example']);
+  expect(urls(told.from([]))).toEqual([]);
+  expect(urls(told.from([one.url]))).toEqual([]);
+});
+
+it('follows what those tell of whom others told of', async () => {
+  const { discovery: told, ask } = discovery();
+  const far = await teller(['https://d.example']);
+  const near = await teller([far.url, 'https://b.example']);
+  await ask(near);
+  await ask(far);
+  expect(urls(told.from([near.url]))).toEqual([far.url, 'https://b.example', 'https://d.example']);
+  expect(urls(told.from([far.url]))).toEqual(['https://d.example']);
+});
+
+it('forgets a relay after three answers without it: one that has just started knows of nobody yet', async () => {
+  const { discovery: told, ask } = discovery();
+  const list = ['https://b.example'];
+  const one = await teller(list);
+  await ask(one);
+  list.length = 0;
+  await ask(one);
+  await ask(one);
+  expect(urls(told.from([one.url]))).toEqual(['https://b.example']);
+  list.push('https://b.example');
+  await ask(one);
+  list.length = 0;
+  await ask(one);
+  await ask(one);
+  expect(urls(told.from([one.url]))).toEqual(['https://b.example']);
+  await ask(one);
+  expect(urls(told.from([one.url]))).toEqual([]);
+});

@@ -1,0 +1,74 @@
+/** What tests of the pool have in common: relays that differ in little, lists of them, and a pool that is quick. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
+import type { Desired } from '../../src/config/desired.js';
+import type { Identity } from '../../src/identity/identity.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { desired, httpService, relay, temporaryFolder, type TestAgent, type TestRelay } from './world.js';
+
+const identities = new Map<string, Identity>();
+
+async function known(options: Parameters<typeof relay>[0] = {}): Promise<TestRelay> {
+  const identity = generateIdentity();
+  const started = await relay({ identity, ...options });
+  identities.set(started.url, identity);
+  return started;
+}
+
+/** Relays that differ in nothing but their port and key. */
+export async function relays(count: number): Promise<TestRelay[]> {
+  const first = await known();
+  const others = Array.from({ length: count - 1 }, () => known({ ca: first.ca }));
+  return [first, ...(await Promise.all(others))];
+}
+
+/** One of `relays` once more, after it was closed. */
+export function again({ ca, port, url }: TestRelay): Promise<TestRelay> {
+  return relay({ ca, port, identity: identities.get(url)! });
+}
+
+/** A registry in a file. */
+export async function registry(
+  ...listed: TestRelay[]
+): Promise<{ file: string; write: (...all: TestRelay[]) => Promise<void> }> {
+  const file = join(await temporaryFolder(), 'registry.json');
+  const write = (...all: TestRelay[]): Promise<void> =>
+    writeFile(
+      file,
+      JSON.stringify({
+        relays: all.map(({ url, address, ca }) => ({ url, address, ca: ca.certificateFile })),
+      }),
+    );
+  await write(...listed);
+  return { file, write };
+}
+
+/** A Desired whose services are on the pool, with candidates besides `urls`. */
+export function pooled(
+  candidates: string | NonNullable<Desired['candidates']>,
+  urls: RelaySpec[],
+  ...services: ServiceSpec[]
+): Desired {
+  const { services: placed, ...rest } = desired(urls, ...services);
+  return {
+    ...rest,
+    candidates:
+      typeof candidates === 'string' ? { registry: candidates, maxActive: 1, caFiles: {} } : candidates,
+    services: placed.map((spec) => ({ ...spec, onPool: true as const })),
+  };
+}
+
+/** Quick enough for a test, with the same order of things. */
+export const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { lookMs: 50 } };
+
+export const http = (): Promise<{ port: number }> =>
+  httpService((_request, response) => response.end('here'));
+
+/** On which relays a service is now, and how it goes there. */
+export async function places({ runner }: TestAgent): Promise<Record<string, string>> {
+  const { leases } = await runner.status();
+  return Object.fromEntries(
+    leases.map(({ relay: at, phase, error }) => [at, error ? `${phase} ${error.code}` : phase]),
+  );
+}
