@@ -18,7 +18,7 @@ export function within<T>(promise: Promise<T>, ms: number, what: string, signal?
   return new Promise<T>((resolve, reject) => {
     const abort = () => finish(() => reject(abortReason(signal)));
     const inTime = deadline(ms, () =>
-      finish(() => reject(new PortalError('timeout', `${what} took longer than ${ms} ms`))),
+      finish(() => reject(new PortalError('timeout', `${what} took longer than ${Math.round(ms)} ms`))),
     );
     function finish(settle: () => void): void {
       inTime();

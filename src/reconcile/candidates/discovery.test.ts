@@ -8,6 +8,7 @@ import type { UrlRelay } from '../../agent/spec.js';
 import { openLocalCa } from '../../certificates/local-ca.js';
 import { generateIdentity } from '../../identity/keys.js';
 import { silent } from '../../lib/logger.js';
+import { deferred } from '../../lib/wait.js';
 import { signDescriptor } from '../../protocol/descriptor.js';
 import { Discovery } from './discovery.js';
 
@@ -48,19 +49,19 @@ function discovery(): { discovery: Discovery; ask: (relay: UrlRelay) => Promise<
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
   let now = 0;
-  let told: () => void = () => undefined;
+  let answered = deferred<void>();
   const made = new Discovery({
     everyMs: EVERY_MS,
-    onChange: () => told(),
+    onChange: () => answered.resolve(),
     log: silent,
     signal: abort.signal,
   });
   const pass = (): void => void (now += 2 * EVERY_MS);
   const ask = async (relay: UrlRelay): Promise<void> => {
     pass();
-    const answered = new Promise<void>((resolve) => (told = resolve));
+    answered = deferred();
     made.tick([relay], now);
-    await answered;
+    await answered.promise;
   };
   return { discovery: made, ask, pass };
 }

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { readRelayList, type ListedRelay } from '../../agent/directory.js';
 import { fetchFrom } from '../../agent/fetch.js';
@@ -8,8 +7,8 @@ import type { RelayEndpoint } from '../../agent/relay-way.js';
 import type { UrlRelay } from '../../agent/spec.js';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
 import { deferred, delay } from '../../lib/wait.js';
+import { copyOf, keepCopy, readCopy, type Copy } from './registry-copy.js';
 
 export interface RegistryOptions {
   /** An https:// URL, or the path of a file. */
@@ -31,18 +30,12 @@ const PACES = {
   /** After a failure sooner, and then later and later. */
   retryMs: 2_000,
   fetchMs: 10_000,
+  /** The copy of the last time counts once the answer takes longer than this. */
+  patienceMs: 2_000,
   /** A file is looked at this often. */
   lookMs: 2_000,
 };
 const MAX_REDIRECTS = 3;
-
-/** The last good copy, as its file holds it. */
-interface Copy {
-  readonly source: string;
-  readonly etag?: string;
-  readonly fetchedAt: string;
-  readonly text: string;
-}
 
 /** A list of relays that somebody keeps: got again and again, of which the last good copy counts. */
 export class Registry {
@@ -50,7 +43,11 @@ export class Registry {
   readonly #paces: typeof PACES;
   readonly #stop = new AbortController();
   #copy: Copy | undefined;
+  /** Of the last time, until there is one of now. */
+  #old: Copy | undefined;
+  #using: Promise<void> | undefined;
   #seen: string | undefined;
+  #seenAt = 0;
   #relays: readonly UrlRelay[] = [];
   #error: PortalError | undefined;
   #skipped: readonly string[] = [];
@@ -99,9 +96,12 @@ export class Registry {
 
   async #run(tellLoaded: () => void, tellAsked: () => void): Promise<void> {
     const { signal } = this.#stop;
-    const { refreshMs, retryMs, lookMs } = this.#paces;
-    await this.#useCache();
-    if (this.#copy) tellLoaded();
+    const { cacheDir, source, log } = this.#options;
+    const { refreshMs, retryMs, lookMs, patienceMs } = this.#paces;
+    this.#old = await readCopy(cacheDir, source, log);
+    // What is true now is better than what was true the last time, and worth a moment.
+    const useOld = (): unknown => this.#useOld().then(() => this.#copy && tellLoaded());
+    const impatient = setTimeout(useOld, patienceMs);
     for (let failures = 0; !signal.aborted;) {
       try {
         await (this.#isFile ? this.#look() : this.#fetch());
@@ -109,8 +109,10 @@ export class Registry {
       } catch (error) {
         if (signal.aborted) break;
         failures += 1;
-        this.#failed(asPortalError(error));
+        await this.#useOld();
+        this.#failed(asPortalError(error, 'registry_unreachable'));
       }
+      clearTimeout(impatient);
       tellLoaded();
       tellAsked();
       const pauseMs = failures === 0 ? refreshMs : Math.min(refreshMs, retryMs * 2 ** (failures - 1));
@@ -118,6 +120,7 @@ export class Registry {
         () => undefined,
       );
     }
+    clearTimeout(impatient);
   }
 
   /** For people: what stands in a query may be a secret. */
@@ -127,31 +130,32 @@ export class Registry {
 
   async #fetch(): Promise<void> {
     const { source, maxBytes } = this.#options;
-    const { etag } = this.#copy ?? {};
+    const known = this.#copy ?? this.#old;
+    const until = performance.now() + this.#paces.fetchMs;
     let url = new URL(source);
     for (let redirects = 0; ; redirects++) {
-      const endpoint = await this.#options.reach(url.origin);
-      const answer = await fetchFrom(endpoint, {
+      const answer = await fetchFrom(await this.#options.reach(url.origin), {
         path: `${url.pathname}${url.search}`,
-        ms: this.#paces.fetchMs,
+        ms: Math.max(1, until - performance.now()),
         maxBytes,
         signal: this.#stop.signal,
-        ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
+        ...(known?.etag !== undefined && { headers: { 'if-none-match': known.etag } }),
       }).catch((error: unknown) => {
         throw unreachable(asPortalError(error));
       });
       // Read anew all the same: what is signed in it may have come to its end.
-      if (answer.status === 304 && this.#copy) return this.#take(this.#copy.text, etag);
-      if (answer.status === 200) return this.#take(answer.text, answer.headers.etag);
+      if (answer.status === 304 && known) return this.#take(copyOf(source, known.text, known.etag));
+      if (answer.status === 200) return this.#take(copyOf(source, answer.text, answer.headers.etag));
       const { location } = answer.headers;
       const isRedirect = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined;
       if (!isRedirect || redirects >= MAX_REDIRECTS)
-        throw unreachable(
-          new PortalError('internal', `${url.origin}${url.pathname} answers with HTTP ${answer.status}`),
+        throw new PortalError(
+          'registry_unreachable',
+          `${url.origin}${url.pathname} answers with HTTP ${answer.status}`,
         );
+      if (!URL.canParse(location, url.href) || new URL(location, url).protocol !== 'https:')
+        throw new PortalError('registry_unreachable', `${this.#shown} leads to what is not https://`);
       url = new URL(location, url);
-      if (url.protocol !== 'https:')
-        throw unreachable(new PortalError('internal', `${this.#shown} leads to what is not https://`));
     }
   }
 
@@ -162,14 +166,17 @@ export class Registry {
         Object.assign(found, { isThere: found.isFile() }),
       );
       const seen = `${mtimeMs} ${size} ${ino}`;
-      if (seen === this.#seen) return;
+      // What is signed in it may have come to its end.
+      const isFresh = performance.now() - this.#seenAt < this.#paces.refreshMs;
+      if (seen === this.#seen && isFresh) return;
       if (!isThere) throw new PortalError('registry_invalid', `${source} is no file`);
       if (size > maxBytes)
         throw new PortalError('registry_invalid', `${source} has more than ${maxBytes} bytes`);
       const text = await readFile(source, 'utf8');
       // What is broken is looked at again when it has changed.
       this.#seen = seen;
-      await this.#take(text, undefined);
+      this.#seenAt = performance.now();
+      await this.#take(copyOf(source, text, undefined));
     } catch (error) {
       if (error instanceof PortalError) throw error;
       this.#seen = undefined;
@@ -181,22 +188,41 @@ export class Registry {
   }
 
   /** A new text: what it lists, if it is good. */
-  async #take(text: string, etag: string | undefined): Promise<void> {
-    const { source } = this.#options;
-    const { relays, skipped } = await readRelayList(text, this.#shown, { isFile: this.#isFile });
+  async #take(copy: Copy): Promise<void> {
+    const { cacheDir, log } = this.#options;
+    const { relays, skipped } = await readRelayList(copy.text, this.#shown, { isFile: this.#isFile });
     if (relays.length === 0 && skipped.length > 0)
       throw new PortalError('registry_invalid', `no entry of ${this.#shown} is good: ${skipped[0]}`);
-    this.#copy = { source, text, fetchedAt: new Date().toISOString(), ...(etag !== undefined && { etag }) };
-    this.#skipped = skipped;
-    if (skipped.length > 0) this.#options.log.warn({ skipped }, 'entries of the registry were left out');
-    await this.#keep(this.#copy);
-    this.#settled(relays);
+    if (skipped.length > 0) log.warn({ skipped }, 'entries of the registry were left out');
+    this.#copy = copy;
+    this.#settled(relays, skipped);
+    await keepCopy(cacheDir, copy, log);
   }
 
-  #settled(listed: readonly ListedRelay[]): void {
+  /** The copy of the last time counts, unless there is one of now. */
+  #useOld(): Promise<void> {
+    this.#using ??= this.#readOld();
+    return this.#using;
+  }
+
+  async #readOld(): Promise<void> {
+    if (!this.#old) return;
+    const { text } = this.#old;
+    try {
+      const { relays, skipped } = await readRelayList(text, this.#shown, { isFile: this.#isFile });
+      if (this.#copy || this.#stop.signal.aborted) return;
+      this.#copy = this.#old;
+      this.#settled(relays, skipped);
+    } catch (error) {
+      this.#options.log.info({ err: error }, 'the copy of the registry is of no use');
+    }
+  }
+
+  #settled(listed: readonly ListedRelay[], skipped: readonly string[]): void {
     const relays = listed.map((relay) => this.#specOf(relay));
     const isNews = this.#error !== undefined || !isDeepStrictEqual(relays, this.#relays);
     this.#error = undefined;
+    this.#skipped = skipped;
     this.#relays = relays;
     if (isNews) this.#options.onChange();
   }
@@ -215,38 +241,6 @@ export class Registry {
       ...(address !== undefined && { address }),
       ...(ca !== undefined && { caFile: resolve(dirname(this.#options.source), ca) }),
     };
-  }
-
-  get #cacheFile(): string | undefined {
-    const { cacheDir, source } = this.#options;
-    return (
-      cacheDir && join(cacheDir, `${createHash('sha256').update(source).digest('hex').slice(0, 32)}.json`)
-    );
-  }
-
-  /** The copy of the last time, while there is none of now. */
-  async #useCache(): Promise<void> {
-    const { source, log } = this.#options;
-    try {
-      if (this.#cacheFile === undefined) return;
-      const copy = JSON.parse(await readFile(this.#cacheFile, 'utf8')) as Copy;
-      if (copy.source !== source || typeof copy.text !== 'string') return;
-      const { relays, skipped } = await readRelayList(copy.text, this.#shown, { isFile: this.#isFile });
-      this.#copy = copy;
-      this.#skipped = skipped;
-      this.#settled(relays);
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') log.info({ err: error }, 'the copy of the registry is of no use');
-    }
-  }
-
-  async #keep(copy: Copy): Promise<void> {
-    if (this.#cacheFile === undefined) return;
-    try {
-      await replaceFile(this.#cacheFile, `${JSON.stringify(copy)}\n`, PRIVATE_MODE);
-    } catch (error) {
-      this.#options.log.warn({ err: error }, 'the registry is not kept for the next start');
-    }
   }
 }
 
