@@ -21,10 +21,7 @@ const root = new URL('../', import.meta.url);
 /** @type {Generated[]} */
 const documents = [
   { path: 'src/config/schema-types.ts', render: async () => renderSchemaTypes(schema()) },
-  {
-    path: 'docs/config.md',
-    render: async () => renderConfigDoc(schema(), (await built('config/unsupported.js')).UNSUPPORTED),
-  },
+  { path: 'docs/config.md', render: async () => renderConfigDoc(schema()) },
   { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
   {
     path: 'docs/metrics.md',

@@ -4,22 +4,20 @@ const PREAMBLE = new URL('./config-preamble.md', import.meta.url);
 
 /**
  * docs/config.md: a preamble written by hand, then every key of the schema. Definitions that are mappings get
- * a section of their own; keys that this version refuses are marked.
+ * a section of their own.
  * @param {object} schema
- * @param {readonly {path: readonly string[], when?: unknown}[]} unsupported
  */
-export function renderConfigDoc(schema, unsupported) {
+export function renderConfigDoc(schema) {
   const sections = sectionsOf(schema);
   return [
     '<!-- Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema, or the preamble beside it. -->',
     readFileSync(PREAMBLE, 'utf8'),
     '## Keys',
-    `**Not yet** marks what the format holds and this version refuses, saying so.`,
-    ...sections.map((section) => renderSection(section, schema, unsupported)),
+    ...sections.map((section) => renderSection(section, schema)),
   ].join('\n\n');
 }
 
-/** Mappings with fixed keys, each once, in the order a reader meets them; `path` is as in the table of what is not supported. */
+/** Mappings with fixed keys, each once, in the order a reader meets them; `path` leads there from the root. */
 function sectionsOf(schema) {
   const sections = [];
   const queue = [{ title: 'The file', path: [], node: schema }];
@@ -51,7 +49,7 @@ function titleOf(path) {
   return `\`${parts.join('.').replaceAll('.[]', '[]')}\``;
 }
 
-function renderSection({ title, path, node }, schema, unsupported) {
+function renderSection({ title, node }, schema) {
   const keys = Object.entries(node.properties).map(([key, property]) => {
     const target = resolve(schema, property);
     const facts = [
@@ -64,21 +62,11 @@ function renderSection({ title, path, node }, schema, unsupported) {
     );
     return [
       `- **\`${key}\`** — ${facts.join('; ')}`,
-      `  ${property.description ?? target.description}${notYetText([...path, key], unsupported)}`,
+      `  ${property.description ?? target.description}`,
       ...(examples.length > 0 ? [`  Example: ${examples.join(', ')}`] : []),
     ].join('\n\n');
   });
   return [`### ${title}`, node.description, ...keys].join('\n\n');
-}
-
-/** Whether the key as a whole, or only some of its values, are refused by this version. */
-function notYetText(path, unsupported) {
-  const pointer = path.join('/');
-  const whole = unsupported.filter((row) => row.when === undefined).map((row) => row.path.join('/'));
-  if (whole.includes(pointer) || whole.includes(`${pointer}/*`)) return ' **Not yet.**';
-  const values = unsupported.filter((row) => row.path.join('/') === pointer).map((row) => row.what);
-  if (values.length === 0) return '';
-  return ` **Not yet:** ${values.map((what) => (what.includes(': ') ? `\`${what}\`` : what)).join(', ')}.`;
 }
 
 /** Definitions that have a better name than their type. */

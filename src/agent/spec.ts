@@ -69,6 +69,16 @@ export interface InspectSpec {
   readonly mask: readonly string[];
 }
 
+/** How the target is asked whether it is well. */
+export interface HealthSpec {
+  /** To GET; left out, a connection is enough. */
+  readonly path?: string;
+  /** Pause between two checks. */
+  readonly intervalMs: number;
+  /** How long one check may take. */
+  readonly timeoutMs: number;
+}
+
 /** When a service closes by itself. */
 export type Expiry =
   /** After the start of the agent. */
@@ -105,6 +115,8 @@ export interface ServiceSpec {
   readonly access: AccessSpec;
   /** Left out: requests are not recorded. */
   readonly inspect?: InspectSpec;
+  /** Left out: nobody asks but `status`, for a connection. */
+  readonly health?: HealthSpec;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
   /** It is on the pool: what the pool takes besides the relays that the file names, this service is on as well. */

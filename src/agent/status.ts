@@ -52,6 +52,8 @@ export interface LeaseStatus extends PublicAddress {
   routes?: Record<string, string>;
   /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
   targetError?: string;
+  /** Why the local service is not well, by its `health`; absent when it is. Visitors get there all the same. */
+  healthError?: string;
 }
 
 /** A relay that a chain passes. */

@@ -118,6 +118,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`applied\` | revision, opened, updated, replaced, closed, kept: names; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | url, askedPort? (its port is taken) |
+| \`health\` | service, healthy, error?: a service with \`health\` is not well, or is again |
 | \`refused\` | service, reason, remote |
 | \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
 | \`error\` | code, message, hint: what the process ends with |

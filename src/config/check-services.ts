@@ -114,6 +114,11 @@ const MODE_RULES: readonly ModeRule[] = [
     why: 'No target of mode udp speaks TLS.',
   },
   {
+    key: ['health'],
+    modes: ['stream', 'http', 'tcp'],
+    why: 'A target of mode udp has no connection to look at.',
+  },
+  {
     key: ['hostname'],
     modes: ['stream', 'http'],
     why: 'In the modes tcp and udp a service is known by its port.',

@@ -17,7 +17,6 @@ import { maskSecrets } from './secrets.js';
 import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
-import { findUnsupported } from './unsupported.js';
 import { validateTree } from './validate.js';
 import { variables } from './variables.js';
 
@@ -194,7 +193,7 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   const lookup = variables(options.env, dotenv.values, options.userName);
   const { tree, findings, warnings } = substitute(merged, lookup, secrets);
   const verdict = validateTree(tree);
-  const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree), findUnsupported(tree)];
+  const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree)];
   const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);
   if (!verdict.ok || all.length > 0) return { ok: false, problems: toProblems(all, secrets) };
   return {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type {
   Carrier,
   Expiry,
+  HealthSpec,
   RelaySpec,
   RouteSpec,
   ServiceSpec,
@@ -14,6 +15,7 @@ import { parseTarget, type Target } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
 import { originOf } from './relay-refs.js';
 import type {
+  Health,
   Inspect,
   PortalConfig,
   Relay,
@@ -139,8 +141,15 @@ function serviceSpec(
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     access: options.access ?? {},
     ...(options.inspect && { inspect: { mask: maskOf(options.inspect) } }),
+    ...(options.health !== undefined && { health: healthOf(options.health) }),
     relays: relaysOf(options, known),
   };
+}
+
+const HEALTH_DEFAULTS = { intervalMs: 10_000, timeoutMs: 2_000 };
+
+function healthOf(health: Health): HealthSpec {
+  return { ...HEALTH_DEFAULTS, ...(typeof health === 'string' ? { path: health } : health) };
 }
 
 function relaysOf({ via, relays }: ServiceOptions, known: Known): readonly RelaySpec[] {

@@ -71,7 +71,7 @@ export type NoHeader = null;
  */
 export type Inspect = boolean | InspectOptions;
 /**
- * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status.
+ * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status and by an event; visitors get there all the same. In mode http the target of the route `/`, or else of the first, is asked; over HTTP/1.1.
  */
 export type Health = HealthPath | HealthOptions;
 /**

@@ -36,11 +36,6 @@ export const ERRORS = {
     remedy: 'Each error is printed with its line and a hint; `portal validate` shows them again.',
     exit: 2,
   },
-  not_supported: {
-    title: 'The configuration asks for something this version does not do yet',
-    remedy: 'Remove the setting, or update Portal.',
-    exit: 2,
-  },
   restart_required: {
     title: 'The change cannot be applied to a running agent',
     remedy: 'Stop it with `portal down` and start it again with `portal up`.',

@@ -42,6 +42,7 @@ export type PortalEvent =
       /** The port that was asked for, where it was taken. */
       askedPort?: number;
     }
+  | { event: 'health'; service: string; healthy: boolean; error?: string }
   | { event: 'refused'; service: string; reason: string; remote: string }
   | { event: 'stopped'; reason: string };
 

@@ -18,6 +18,7 @@ import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import { surveyOfAgent, type Survey } from './candidates/survey.js';
 import { ExpiryClock } from './expiry.js';
+import { HealthChecks } from './health.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
@@ -82,6 +83,7 @@ export class Runner {
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
   readonly #inspection: Inspection | undefined;
+  readonly #health: HealthChecks;
   #next: { desired: Desired; done: Deferred<void> } | undefined;
   #passes: Promise<void> | undefined;
   #revision = 0;
@@ -96,6 +98,10 @@ export class Runner {
     const { emit, log } = options;
     const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#snapshot();
     this.#inspection = options.inspector && new Inspection({ ...options.inspector, snapshot, emit, log });
+    this.#health = new HealthChecks((service, error) => {
+      emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
+      this.#inspection?.changed();
+    });
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
       acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
@@ -161,7 +167,7 @@ export class Runner {
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
   async status(): Promise<AgentStatus> {
     const asked = this.#active.leases.map((lease) => lease.checkTarget());
-    await Promise.all([this.#pool.check(), ...asked]);
+    await Promise.all([this.#pool.check(), this.#health.now(), ...asked]);
     const ca = this.#certificates.local.caFile;
     const inspector = this.#inspection?.url;
     return {
@@ -205,8 +211,14 @@ export class Runner {
   }
 
   #statusOf(lease: AgentLease): LeaseStatus {
-    const at = this.#clock.expiresAt(lease.spec.expires);
-    return { ...lease.status(), ...(at !== undefined && { expiresAt: new Date(at).toISOString() }) };
+    const { expires, service } = lease.spec;
+    const at = this.#clock.expiresAt(expires);
+    const healthError = this.#health.errorOf(service);
+    return {
+      ...lease.status(),
+      ...(healthError !== undefined && { healthError }),
+      ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
+    };
   }
 
   /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
@@ -268,6 +280,7 @@ export class Runner {
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
     this.#inspection?.follow(current);
+    this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
     const settled = this.#active.carryOut(actions, placements(current));
     await Promise.race([settled, delay(SETTLE_MS), this.#hurry.promise]);
@@ -323,6 +336,7 @@ export class Runner {
 
   async #stop(reason: string, drainMs: number): Promise<void> {
     this.#clock.stop();
+    this.#health.close();
     await this.#candidates.close();
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
     await this.#passes;

@@ -25,6 +25,7 @@ export function Services({ state }: { state: State | undefined }) {
               {!state.inspected.includes(lease.service) && ' · requests are not recorded'}
             </span>
             {lease.error && <span class="error">{lease.error.message}</span>}
+            {lease.healthError !== undefined && <span class="error">{lease.healthError}</span>}
             {lease.targetError !== undefined && <span class="error">{lease.targetError}</span>}
           </li>
         ))}

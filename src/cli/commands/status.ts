@@ -66,10 +66,11 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { error, phase, targetError, askedPort, certificate } = leases[index]!;
+      const { error, phase, targetError, healthError, askedPort, certificate } = leases[index]!;
       const notes = [
         error && describeError(error),
         askedPort !== undefined && `port ${askedPort} was not to be had on this relay; it gave another`,
+        healthError && !targetError && `${printable(healthError)}; visitors still get there`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
         certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,
         certificate?.error && certificate.notAfter && `the old one is good until ${certificate.notAfter}`,
@@ -79,10 +80,11 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   ];
 }
 
-function targetOf({ target, targetError, routes = {} }: LeaseStatus): string {
+function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus): string {
   const count = Object.keys(routes).length;
   const where = count > 1 ? `${count} routes` : target;
-  return targetError === undefined ? where : `${where} (down)`;
+  if (targetError !== undefined) return `${where} (down)`;
+  return healthError === undefined ? where : `${where} (not well)`;
 }
 
 /** What visitors meet while the local service is down. */

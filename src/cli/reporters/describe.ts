@@ -3,6 +3,7 @@ import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
 
@@ -21,6 +22,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return style.yellow('the last save has errors; everything keeps running as it was');
     case 'inspector':
       return describeInspector(event, style);
+    case 'health':
+      return describeHealth(event, style);
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
@@ -48,6 +51,11 @@ function describeLease(event: Lease, style: Style): string {
 function describeInspector({ url, askedPort }: Inspector, style: Style): string {
   const why = askedPort === undefined ? '' : style.dim(` (port ${askedPort} is taken)`);
   return `inspector: ${style.cyan(url)}${why}`;
+}
+
+function describeHealth({ service, error }: Health, style: Style): string {
+  if (error === undefined) return `${style.bold(service)}: well again`;
+  return `${style.bold(service)}: ${style.yellow('not well')}: ${printable(error)}; visitors still get there`;
 }
 
 function otherPort({ askedPort }: Lease): string {

@@ -1,0 +1,64 @@
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
+import { formatTarget, type Target } from '../net/target.js';
+import type { HealthSpec, ServiceSpec } from './spec.js';
+import { connectTarget, upstreamOf } from './upstream.js';
+
+/** A local service that answers with this or more says itself that it is not well. */
+const UNWELL = 500;
+
+/**
+ * Asks the target of `spec` whether it is well, as `health` says; resolves with why it is not, undefined when it is.
+ * Bounded by `timeoutMs`, cancelled by `signal`.
+ */
+export async function checkHealth(spec: ServiceSpec, signal: AbortSignal): Promise<string | undefined> {
+  const { health, target } = spec;
+  if (!health) return undefined;
+  // Whatever is opened ends with this check, however it ends.
+  const over = new AbortController();
+  try {
+    await within(ask(spec, health, over.signal), health.timeoutMs, asked(target, health), signal);
+    return undefined;
+  } catch (error) {
+    return asPortalError(error).message;
+  } finally {
+    over.abort();
+  }
+}
+
+async function ask(spec: ServiceSpec, { path }: HealthSpec, signal: AbortSignal): Promise<void> {
+  const socket = await connectTarget(spec.target, upstreamOf(spec));
+  if (signal.aborted || path === undefined) return void socket.destroy();
+  signal.addEventListener('abort', () => socket.destroy(), { once: true });
+  const status = await get(socket, spec.target, path);
+  if (status >= UNWELL)
+    throw new PortalError('target_down', `${asked(spec.target, { path })} was answered ${status}`);
+}
+
+/** The status that a GET is answered with. */
+function get(socket: Socket, target: Target, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asking = request({
+      createConnection: () => socket,
+      path,
+      headers: { Host: hostOf(target), 'User-Agent': 'portal', Accept: '*/*', Connection: 'close' },
+    });
+    asking.once('response', (response) => {
+      resolve(response.statusCode ?? 0);
+      response.destroy();
+    });
+    asking.once('error', (error) => {
+      const reason = systemCode(error) ?? error.message;
+      reject(new PortalError('target_down', `${asked(target, { path })} was not answered (${reason})`));
+    });
+    asking.end();
+  });
+}
+
+const hostOf = (target: Target): string =>
+  target.kind === 'unix' ? 'localhost' : formatTarget(target).replace(/^https?:\/\//, '');
+
+const asked = (target: Target, { path }: Pick<HealthSpec, 'path'>): string =>
+  path === undefined ? `a connection to ${formatTarget(target)}` : `GET ${path} at ${formatTarget(target)}`;

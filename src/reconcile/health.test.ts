@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HealthSpec, ServiceSpec } from '../agent/spec.js';
+import { deferred } from '../lib/wait.js';
+import { HealthChecks } from './health.js';
+
+const HEALTH: HealthSpec = { path: '/healthz', intervalMs: 1_000, timeoutMs: 100 };
+const spec = (service: string, over: object = {}): ServiceSpec =>
+  ({ service, health: HEALTH, target: { kind: 'tcp', host: '127.0.0.1', port: 1 }, ...over }) as ServiceSpec;
+
+function checks(): {
+  health: HealthChecks;
+  told: unknown[];
+  asked: string[];
+  answers: Map<string, string | undefined>;
+} {
+  const told: unknown[] = [];
+  const asked: string[] = [];
+  const answers = new Map<string, string | undefined>();
+  const health = new HealthChecks(
+    (service, error) => told.push([service, error]),
+    async ({ service }) => {
+      asked.push(service);
+      return answers.get(service);
+    },
+  );
+  return { health, told, asked, answers };
+}
+
+describe('health checks', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('tell when a service is not well, once, and when it is again', async () => {
+    const { health, told, asked, answers } = checks();
+    health.follow([spec('a'), spec('b', { health: undefined })]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([asked, told]).toEqual([['a', 'a'], []]);
+    answers.set('a', 'was answered 503');
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(told).toEqual([['a', 'was answered 503']]);
+    expect(health.errorOf('a')).toBe('was answered 503');
+    answers.delete('a');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(told).toEqual([
+      ['a', 'was answered 503'],
+      ['a', undefined],
+    ]);
+    expect(health.errorOf('a')).toBeUndefined();
+  });
+
+  it('begin anew where something else is asked, go on elsewhere, and end', async () => {
+    const { health, told, asked, answers } = checks();
+    answers.set('a', 'not well').set('b', 'not well');
+    health.follow([spec('a'), spec('b')]);
+    await vi.advanceTimersByTimeAsync(0);
+    asked.length = 0;
+    health.follow([
+      spec('a', { metadata: { x: '1' } }),
+      spec('b', { health: { ...HEALTH, path: '/other' } }),
+    ]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toEqual(['b']);
+    expect(told).toHaveLength(3);
+    health.follow([spec('b', { health: undefined })]);
+    expect([health.errorOf('a'), health.errorOf('b')]).toEqual([undefined, undefined]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('tell nothing of a check that was given up', async () => {
+    const told: unknown[] = [];
+    const answer = deferred<string>();
+    const health = new HealthChecks(
+      (service) => told.push(service),
+      () => answer.promise,
+    );
+    health.follow([spec('a')]);
+    health.close();
+    answer.resolve('not well');
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(told).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('asks now, and not twice at a time', async () => {
+    const { health, asked } = checks();
+    health.follow([spec('a')]);
+    await Promise.all([health.now(), health.now()]);
+    expect(asked).toEqual(['a']);
+    await health.now();
+    expect(asked).toEqual(['a', 'a']);
+    expect(vi.getTimerCount()).toBe(1);
+  });
+});

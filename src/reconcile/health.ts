@@ -1,0 +1,86 @@
+import { checkHealth } from '../agent/health-check.js';
+import type { ServiceSpec } from '../agent/spec.js';
+
+type Check = (spec: ServiceSpec, signal: AbortSignal) => Promise<string | undefined>;
+
+interface Watch {
+  readonly spec: ServiceSpec;
+  readonly over: AbortController;
+  /** The check that is under way. */
+  looking?: Promise<void> | undefined;
+  timer?: NodeJS.Timeout;
+  /** Why it is not well, by the last check. */
+  error?: string | undefined;
+}
+
+/** Asks local services with `health` now and then whether they are well; owns what they said last. */
+export class HealthChecks {
+  readonly #watches = new Map<string, Watch>();
+  readonly #onChange: (service: string, error: string | undefined) => void;
+  readonly #check: Check;
+
+  /** @param onChange told when a service is not well, and when it is again */
+  constructor(onChange: (service: string, error: string | undefined) => void, check: Check = checkHealth) {
+    this.#onChange = onChange;
+    this.#check = check;
+  }
+
+  /** Asks these services, and no others; one that is to be asked the same goes on as it was. */
+  follow(services: readonly ServiceSpec[]): void {
+    const wanted = new Map(services.filter(({ health }) => health).map((spec) => [spec.service, spec]));
+    for (const [service, watch] of this.#watches) {
+      const spec = wanted.get(service);
+      if (spec && isSame(spec, watch.spec)) wanted.delete(service);
+      else this.#end(service, watch);
+    }
+    for (const [service, spec] of wanted) {
+      const watch = { spec, over: new AbortController() };
+      this.#watches.set(service, watch);
+      void this.#look(watch);
+    }
+  }
+
+  /** Why `service` is not well; undefined when it is, or nobody asked for it. */
+  errorOf(service: string): string | undefined {
+    return this.#watches.get(service)?.error;
+  }
+
+  /** Asks all of them now. */
+  async now(): Promise<void> {
+    await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
+  }
+
+  close(): void {
+    for (const [service, watch] of this.#watches) this.#end(service, watch);
+  }
+
+  #look(watch: Watch): Promise<void> {
+    watch.looking ??= this.#ask(watch).finally(() => (watch.looking = undefined));
+    return watch.looking;
+  }
+
+  async #ask(watch: Watch): Promise<void> {
+    const { spec, over } = watch;
+    clearTimeout(watch.timer);
+    const error = await this.#check(spec, over.signal);
+    if (over.signal.aborted) return;
+    const isChange = (error === undefined) !== (watch.error === undefined);
+    watch.error = error;
+    watch.timer = setTimeout(() => void this.#look(watch), spec.health?.intervalMs).unref();
+    if (isChange) this.#onChange(spec.service, error);
+  }
+
+  #end(service: string, { over, timer }: Watch): void {
+    over.abort();
+    clearTimeout(timer);
+    this.#watches.delete(service);
+  }
+}
+
+/** Nothing that the check goes by differs. */
+function isSame(one: ServiceSpec, other: ServiceSpec): boolean {
+  return asked(one) === asked(other);
+}
+
+const asked = ({ health, target, targetTls, proxyProtocol }: ServiceSpec): string =>
+  JSON.stringify([health, target, targetTls, proxyProtocol]);
