@@ -16,6 +16,7 @@ import { temporaryFolder } from './support/world.js';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const unit = read('deploy/portal-relay@.service');
+const socket = read('deploy/portal-relay.socket');
 const env = read('deploy/portal-relay.env');
 const dockerfile = read('deploy/Dockerfile');
 const operate = read('docs/operate.md');
@@ -73,8 +74,15 @@ describe('the unit of systemd', () => {
     expect(settings['RELAY_DRAIN']).toBe('10m');
   });
 
+  it('gets its public port from the unit of that', () => {
+    for (const line of ['Requires', 'Sockets'])
+      expect(unit).toMatch(new RegExp(`^${line}=portal-relay.socket$`, 'm'));
+    expect(socket).toMatch(/^ListenStream=\[::\]:443$/m);
+    expect(socket).toMatch(/^Service=portal-relay@a.service$/m);
+  });
+
   it('names files of the package', () => {
-    for (const [, path] of `${unit}${operate}`.matchAll(/\/opt\/portal\/([\w/.@-]+\w)/g))
+    for (const [, path] of `${unit}${socket}${operate}`.matchAll(/\/opt\/portal\/([\w/.@-]+\w)/g))
       expect(existsSync(join(root, path!))).toBe(true);
   });
 
@@ -85,10 +93,11 @@ describe('the unit of systemd', () => {
       return;
     }
     const folder = await temporaryFolder();
-    await copyFile(join(root, 'deploy/portal-relay@.service'), join(folder, 'portal-relay@.service'));
+    const units = ['portal-relay@.service', 'portal-relay.socket'];
+    for (const name of units) await copyFile(join(root, 'deploy', name), join(folder, name));
     const { stdout, stderr } = await promisify(execFile)(
       analyze.path,
-      ['verify', '--man=no', join(folder, 'portal-relay@.service')],
+      ['verify', '--man=no', ...units.map((name) => join(folder, name))],
       { timeout: 20_000 },
     ).catch((error: { stdout: string; stderr: string }) => error);
     // Where node is elsewhere, it says so; that is no matter of the unit.

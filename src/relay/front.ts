@@ -1,8 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
-import { delay } from '../lib/wait.js';
 import { readClientHello } from '../net/client-hello.js';
 import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { listen, type ListenAt, type TakeOver } from './listen.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**
@@ -19,9 +18,7 @@ export interface FrontRoutes {
   plain(socket: Socket): void;
 }
 
-export interface FrontOptions {
-  readonly host: string;
-  readonly port: number;
+export interface FrontOptions extends ListenAt {
   readonly firstBytesMs: number;
   readonly maxUnroutedConnections: number;
   readonly maxUnroutedBytes: number;
@@ -32,14 +29,6 @@ export interface FrontOptions {
   /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
-}
-
-export interface TakeOver {
-  readonly takeOverMs?: number | undefined;
-  /** Hears once that it has to wait. */
-  readonly onWait?: () => void;
-  /** Ends the waiting. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** A connection that has not said yet what it is. */
@@ -80,9 +69,6 @@ class Arrival {
   }
 }
 
-/** A port that another process gives up is looked for this often. */
-const TAKE_OVER_LOOK_MS = 50;
-
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: Server;
@@ -109,38 +95,12 @@ export class Front {
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, options.firstBytesMs / 4)).unref();
   }
 
-  /** Starts listening; resolves with the port. One that is taken is waited for, for `takeOverMs`. */
-  async listen({ takeOverMs = 0, signal, onWait }: TakeOver = {}): Promise<number> {
-    const { host, port } = this.#options;
-    const startedAt = performance.now();
-    for (let tries = 0; ; tries++) {
-      try {
-        await this.#listenOnce();
-        break;
-      } catch (error) {
-        const waits = systemCode(error) === 'EADDRINUSE' && performance.now() - startedAt < takeOverMs;
-        if (!waits) throw listenError(error, host, port);
-        if (tries === 0) onWait?.();
-        await delay(TAKE_OVER_LOOK_MS, signal);
-      }
-    }
+  /** Starts listening; resolves with where. */
+  async listen(takeOver?: TakeOver): Promise<AddressInfo> {
+    const at = await listen(this.#server, this.#options, takeOver);
     // Running out of descriptors must not end the relay: accepting goes on when some are free again.
     this.#server.on('error', () => undefined);
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  #listenOnce(): Promise<void> {
-    const { host, port } = this.#options;
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      const settle = (error?: Error): void => {
-        server.off('error', settle).off('listening', settle);
-        if (error) reject(error);
-        else resolve();
-      };
-      server.once('error', settle).once('listening', settle);
-      server.listen({ host, port, backlog: 4_096 });
-    });
+    return at;
   }
 
   get unrouted(): number {
@@ -150,6 +110,7 @@ export class Front {
   /** Gives the port up; whoever was let in may still say what it is. */
   stopListening(): void {
     this.#server.close();
+    this.#options.shared?.release();
   }
 
   /** Stops accepting; what was routed already is not touched. */
@@ -261,11 +222,4 @@ export class Front {
       this.#evict(arrival);
     }
   }
-}
-
-/** What kept us from listening, in words of ours. */
-export function listenError(error: unknown, host: string, port: number): PortalError {
-  const code = systemCode(error) === 'EADDRINUSE' ? 'address_in_use' : 'listen_failed';
-  const message = code === 'address_in_use' ? `${host}:${port} is in use` : asPortalError(error).message;
-  return new PortalError(code, message, { cause: error });
 }

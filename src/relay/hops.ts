@@ -39,8 +39,6 @@ export interface HopsOptions {
   readonly leases: LeaseRegistry;
   readonly quotas: Quotas;
   readonly bounds: RelayLimits;
-  /** Where this relay listens. */
-  readonly host: string;
   readonly domain: string;
   /** Takes a visitor that an agent sends to its own lease. */
   readonly takeVisitor: (socket: Socket) => void;
@@ -52,7 +50,7 @@ type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'p
 
 export class Hops {
   readonly #options: HopsOptions;
-  #own = { url: '', authority: '' };
+  #own = { url: '', authority: '', host: '' };
   /** In order of issue, and so of expiry. */
   readonly #tickets = new Map<string, HopTicket>();
   readonly #ticketsOf = new Map<LeaseHolder, number>();
@@ -94,8 +92,8 @@ export class Hops {
     return this.#tickets.size;
   }
 
-  /** `url` is this relay's own, `authority` what agents call it, its port included. */
-  start(own: { readonly url: string; readonly authority: string }): void {
+  /** `url` is this relay's own, `authority` what agents call it, its port included; `host` is where it listens. */
+  start(own: { readonly url: string; readonly authority: string; readonly host: string }): void {
     this.#own = own;
   }
 
@@ -149,7 +147,7 @@ export class Hops {
     try {
       const far =
         destination.kind === 'port'
-          ? await open(loopbackOf(this.#options.host), destination.port)
+          ? await open(loopbackOf(this.#own.host), destination.port)
           : await this.#openPeer(destination.peer, path);
       return () => this.#join(session, socket, far);
     } finally {

@@ -6,7 +6,7 @@ import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent, WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
 import { plainHostname, type DomainProofs } from './domains.js';
-import { hostnameFor } from './names.js';
+import { hostnameFor, nameOf } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
@@ -78,6 +78,7 @@ export class LeaseRegistry {
   /** By session and lease id; written by #give alone, together with `lease.holder`. */
   readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
+  #agentsReturnUntil = 0;
   #stopped = false;
 
   constructor(options: LeaseRegistryOptions) {
@@ -101,6 +102,50 @@ export class LeaseRegistry {
   /** The lease that visitors of `hostname` are for. */
   find(hostname: string): Lease | undefined {
     return this.#byPlace.get(hostname);
+  }
+
+  /** The relay was started: agents that knew the one before come back within the grace of that one. */
+  start(): void {
+    this.#agentsReturnUntil = performance.now() + this.#options.graceMs;
+  }
+
+  /**
+   * After a start agents are on their way back: a lease for visitors of a name that is reserved, as if its agent were away
+   * for a moment. Undefined where nobody is to be waited for.
+   */
+  expect(hostname: string): Lease | undefined {
+    const { reservations, quotas, domain } = this.#options;
+    const leftMs = this.#agentsReturnUntil - performance.now();
+    const name = nameOf(hostname, domain);
+    if (leftMs <= 0 || this.#stopped || name === undefined) return undefined;
+    const reservation = reservations.current(name);
+    if (!reservation) return undefined;
+    try {
+      quotas.openLease(reservation.address);
+    } catch {
+      return undefined;
+    }
+    const lease: Lease = {
+      id: randomUUID(),
+      name,
+      hostname,
+      isOwnDomain: false,
+      kind: 'tls',
+      address: reservation.address,
+      // The one that every agent may use, whatever it will ask for.
+      carrier: 'tls',
+      metadata: {},
+      holder: undefined,
+      port: undefined,
+      rate: quotas.rateOf(reservation.address),
+      waiting: new WaitingLine(),
+      storedAt: reservation.usedAt,
+      opened: Promise.resolve(),
+    };
+    this.#byPlace.set(placeOf(lease), lease);
+    // Nothing is stored of it: a visitor is no use of a name.
+    lease.graceTimer = setTimeout(() => this.#remove(lease), leftMs).unref();
+    return lease;
   }
 
   /** Opens a lease for `holder`, or hands it the one its identity has already. */

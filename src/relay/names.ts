@@ -10,6 +10,12 @@ export function hostnameFor(name: string, domain: string): string {
   return `${name}.${domain}`;
 }
 
+/** The name whose hostname under `domain` this is, if there can be one. */
+export function nameOf(hostname: string, domain: string): string | undefined {
+  const name = hostname.slice(0, -domain.length - 1);
+  return LABEL.test(name) && hostname === `${name}.${domain}` ? name : undefined;
+}
+
 /** An address as it should be shown and compared: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, no zone. */
 export function plainAddress(address: string | undefined): string {
   if (!address) return '';

@@ -4,8 +4,8 @@ import type { Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import type { DenyList } from './denied.js';
-import type { TakeOver } from './front.js';
 import type { KeyPair } from './http.js';
+import type { SharedSocket, TakeOver } from './listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
 import type { PeerSpec } from './peers.js';
 import type { PortRange } from './ports.js';
@@ -19,6 +19,8 @@ export interface RelayOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** Listens already, in place of host and port. */
+  readonly socket?: SharedSocket | undefined;
   /** Waits for the port while another process, a relay that drains say, gives it up. */
   readonly takeOver?: TakeOver;
   /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */

@@ -57,15 +57,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const gate = new VisitorGate(limits, quotas, tallies);
   const tickets = new TicketBook(limits.ticketMs);
   const datagrams = new Datagrams(limits, log, (address) => denied.admits(address));
+  let { host } = options;
   const ports = new PublicPorts({
     ranges: options.ports ?? {},
     listen: {
       tcp: (lease, at) =>
-        listenTcp(options.host, at, (socket) => {
+        listenTcp(host, at, (socket) => {
           if (admits(socket)) gate.admitToPort(lease, socket);
           else resetSocket(socket);
         }),
-      udp: (lease, at) => datagrams.openPort(options.host, at, lease),
+      udp: (lease, at) => datagrams.openPort(host, at, lease),
     },
     store,
     ...limits,
@@ -98,7 +99,6 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     leases,
     quotas,
     bounds: limits,
-    host: options.host,
     domain,
     takeVisitor: (socket) => front.take(socket, { visitorsOnly: true }),
     log,
@@ -108,8 +108,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let stopping = false;
 
   const front = new Front({
-    host: options.host,
+    host,
     port: options.port,
+    shared: options.socket,
     firstBytesMs: limits.firstBytesMs,
     maxUnroutedConnections: limits.maxUnroutedConnections,
     maxUnroutedBytes: limits.maxUnroutedBytes,
@@ -119,7 +120,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     isOwn: (serverName) => serverName === undefined || serverName === domain,
     routes: {
       visitor(hello, socket, head) {
-        const lease = leases.find(hello.serverName);
+        const lease = leases.find(hello.serverName) ?? leases.expect(hello.serverName);
         if (!lease) {
           tallies.visitorsUnserved.add('unknown_name');
           return false;
@@ -187,7 +188,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   let port: number;
   try {
-    port = await front.listen(options.takeOver);
+    ({ address: host, port } = await front.listen(options.takeOver));
   } catch (error) {
     await front.close();
     http.close();
@@ -195,7 +196,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await store.close();
     throw error;
   }
-  if (ports.offers('udp')) await datagrams.listen(options.host, port, options.port === 0);
+  if (ports.offers('udp')) await datagrams.listen(host, port, options.port === 0);
   const publicPort = options.publicPort ?? port;
   const authority = publicPort === 443 ? domain : `${domain}:${publicPort}`;
   url = `https://${authority}`;
@@ -220,8 +221,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     hops,
     log,
   };
-  hops.start({ url, authority: `${domain}:${publicPort}` });
+  hops.start({ url, authority: `${domain}:${publicPort}`, host });
   peers.start(url);
+  leases.start();
   const upkeep = setInterval(() => {
     try {
       leases.refresh();

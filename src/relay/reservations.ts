@@ -1,6 +1,6 @@
 import { PortalError } from '../lib/errors.js';
 import type { Refusals } from './quotas.js';
-import type { Store } from './store.js';
+import type { Reservation, Store } from './store.js';
 
 /** A name in use is stored again after this part of the time for which it stays reserved. */
 const REFRESH_PART = 1 / 30;
@@ -25,6 +25,13 @@ export class Reservations {
   /** How often a name in use is to be stored again. */
   get refreshMs(): number {
     return this.#bounds.reservationMs * REFRESH_PART;
+  }
+
+  /** For whom `name` is reserved now, if for anybody. */
+  current(name: string): Reservation | undefined {
+    const reservation = this.#store.reservation(name);
+    const holds = reservation && reservation.usedAt + this.#bounds.reservationMs > Date.now();
+    return holds ? reservation : undefined;
   }
 
   /** Whether `address` may use `name` now. Throws `name_reserved`, or `limit_exceeded` when it has too many. */

@@ -66,7 +66,13 @@ export class Person {
   /** Starts `portal …`; it is killed with the test if it still runs. */
   start(
     args: readonly string[],
-    options: { stdin?: string; env?: NodeJS.ProcessEnv; within?: readonly string[] } = {},
+    options: {
+      stdin?: string;
+      env?: NodeJS.ProcessEnv;
+      within?: readonly string[];
+      /** Descriptors that it gets as 3 and so on. */
+      fds?: readonly number[];
+    } = {},
   ): Running {
     const { NO_COLOR: _, FORCE_COLOR: __, PORTAL_FILE: ___, ...env } = process.env;
     // `within` is what runs it elsewhere, as in a network of its own.
@@ -74,9 +80,9 @@ export class Person {
     const child = spawn(command!, rest, {
       cwd: this.folder,
       env: { ...env, PORTAL_HOME: this.home, ...options.env },
-      stdio: 'pipe',
+      stdio: ['pipe', 'pipe', 'pipe', ...(options.fds ?? [])],
     });
-    child.stdin.on('error', () => undefined).end(options.stdin ?? '');
+    child.stdin!.on('error', () => undefined).end(options.stdin ?? '');
     const running = new Running(child);
     this.#running.add(running);
     return running;

@@ -150,6 +150,52 @@ describe('portal relay, restarted', () => {
   });
 });
 
+/** A relay that took another's place, and the agent that had a lease there. */
+async function restarted(limits = {}) {
+  const store = { file: `${await temporaryFolder()}/relay.db` };
+  const before = await relay({ store });
+  const peer = await Peer.open(before);
+  await peer.lease('web');
+  await before.close();
+  const at = await relay({ store, ca: before.ca, port: before.port, limits });
+  return { at, peer };
+}
+
+describe('a relay that was started', () => {
+  it('has visitors of names that it knows wait for their agents, and refuses the others', async () => {
+    const { at, peer } = await restarted();
+    const stranger = await knock(at, 'other.localhost');
+    expect([...(await stranger.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
+    const visitors = [await knock(at, 'web.localhost'), await knock(at, 'web.localhost')];
+    await settled(() => at.counts().waiting === 2);
+    expect(at.counts()).toMatchObject({ leases: 1 });
+    const back = await Peer.open(at, { identity: peer.identity });
+    back.answerDials();
+    await back.lease('web');
+    for (const _ of visitors) {
+      const { data } = await back.visited();
+      await data.until('web.localhost');
+      data.socket.end('served');
+    }
+    for (const visitor of visitors) await visitor.until('served');
+    expect(at.counts()).toMatchObject({ leases: 1, waiting: 0 });
+  });
+
+  it('for no longer than agents have to come back, and gives the name to nobody else', async () => {
+    const { at, peer } = await restarted({ graceMs: 400 });
+    const visitor = await knock(at, 'web.localhost');
+    await settled(() => at.counts().waiting === 1);
+    await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_taken' });
+    expect([...(await visitor.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 80]);
+    expect(at.counts().leases).toBe(0);
+    const late = await knock(at, 'web.localhost');
+    expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
+    await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_reserved' });
+    await (await Peer.open(at, { identity: peer.identity })).lease('web');
+    expect(at.counts().leases).toBe(1);
+  });
+});
+
 describe('a relay that stops', () => {
   it('its agents go on being served at their other relay, which notices nothing', async () => {
     const [one, other] = [await relay(), await relay()];

@@ -12,6 +12,7 @@ import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js'
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
+import { inheritedFd, sharedSocket } from '../inherited-socket.js';
 import { listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress } from '../listen-address.js';
 import { printEvent } from '../print.js';
@@ -54,6 +55,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
+  const fd = inheritedFd(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   let relay: Relay | undefined;
   let deny: DenyList | undefined;
@@ -72,10 +74,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       domain: options.domain,
       host,
       port,
+      ...(fd !== undefined && { socket: sharedSocket(fd, join(dataDir, 'serving.sock')) }),
       takeOver: {
         takeOverMs: options.takeOver,
         signal: interrupts.signal,
-        onWait: () => log.info({ address: options.listen }, 'waiting for the address to be given up'),
+        onWait: () =>
+          log.info(
+            { address: fd === undefined ? options.listen : 'shared socket' },
+            'waiting for the address to be given up',
+          ),
       },
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
       ...certificate.options,

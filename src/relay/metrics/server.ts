@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { asPortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { listenError } from '../front.js';
+import { listenError } from '../listen.js';
 import type { RelayMetrics } from './metrics.js';
 
 /** The operator's own address: metrics, and whether the relay is there. Plain HTTP, for one who may see all of it. */

@@ -1,0 +1,123 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import type { RelaySpec } from '../../src/agent/spec.js';
+import { inheritedFd } from '../../src/cli/inherited-socket.js';
+import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
+import { Person, type Running } from './cli-support.js';
+import { line, tcp } from './relay-peer.js';
+
+/** Socket activation: the public port is a socket of systemd's, which relays are started with. */
+
+describe('the socket that a process was started with', () => {
+  it.each([
+    ['none', {}, undefined],
+    ['one', { LISTEN_PID: '7', LISTEN_FDS: '1' }, 3],
+    ['one of any name', { LISTEN_PID: '7', LISTEN_FDS: '1', LISTEN_FDNAMES: 'portal-relay.socket' }, 3],
+    ['of several the one that is named', { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:public' }, 4],
+    ['meant for another process', { LISTEN_PID: '8', LISTEN_FDS: '1' }, undefined],
+    ['no number', { LISTEN_PID: '7', LISTEN_FDS: 'x' }, undefined],
+  ])('%s', (_what, env, fd) => {
+    expect(inheritedFd(env, 7)).toBe(fd);
+  });
+
+  it('several of which none is named, or more than one, is a mistake', () => {
+    for (const names of ['a:b', 'public:public', ''])
+      expect(() => inheritedFd({ LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: names }, 7)).toThrow(
+        /2 sockets/,
+      );
+  });
+});
+
+/** A listening socket, and what starts relays with it; nobody accepts on it but they. */
+async function shared(operator: Person) {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // Node tells the descriptor by this name alone.
+  const { _handle: handle } = server as unknown as { _handle: { fd: number } };
+  const start = (...args: string[]): Running =>
+    operator.start(['relay', '--json', '--log-level', 'info', ...args], {
+      within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh'],
+      fds: [handle.fd],
+    });
+  // They have their own copies of it.
+  return { port, start, letGo: () => server.close() };
+}
+
+async function specOf(running: Running): Promise<RelaySpec> {
+  const { url, ca } = (await running.event('listening')) as unknown as { url: string; ca: string };
+  return { kind: 'url', url, caFile: ca };
+}
+
+describe('portal relay, started with a socket', () => {
+  it('serves there; a second one waits for its turn, and visitors between the two wait in the socket', async () => {
+    const operator = await Person.create();
+    const { port, start, letGo } = await shared(operator);
+    const first = start('--drain', '60s', '--listen', '127.0.0.1:1');
+    const spec = await specOf(first);
+    expect(spec).toMatchObject({ url: `https://localhost:${port}` });
+    const second = start('--take-over', '60s');
+    await second.line(/waiting for/);
+    letGo();
+    const held = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([spec], service('app', held.port)));
+    const download = line(await visit({ port }, 'app.localhost', one.ca));
+    const source = await held.next();
+    source.write('the first half, ');
+    await download.until('half, ');
+    const mark = one.events.length;
+    // As long as the other one is not there yet.
+    second.kill('SIGSTOP');
+    first.kill('SIGTERM');
+    await one.event('lease', ({ phase }) => phase === 'retrying', mark);
+    const early = visit({ port }, 'app.localhost', one.ca);
+    const bare = await tcp({ port });
+    bare.socket.destroy();
+    second.kill('SIGCONT');
+    await specOf(second);
+    const visitor = line(await early);
+    (await held.next()).end('for who came early');
+    await visitor.until('for who came early');
+    source.end('and the second');
+    expect((await download.closed).received.toString()).toBe('the first half, and the second');
+    expect(await first.finished).toMatchObject({ code: 0 });
+    second.kill('SIGTERM');
+    expect((await second.finished).code).toBe(0);
+  });
+
+  it('that dies leaves no claim behind', async () => {
+    const operator = await Person.create();
+    const { port, start, letGo } = await shared(operator);
+    const first = start();
+    const spec = await specOf(first);
+    const second = start('--take-over', '60s');
+    await second.line(/waiting for/);
+    const third = start();
+    expect(await third.finished).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('another relay serves the shared socket') as string,
+    });
+    letGo();
+    const one = await agent();
+    const { port: target } = await httpService((_request, response) => response.end('hello'));
+    await one.runner.apply(desired([spec], service('app', target)));
+    await one.event('ready');
+    first.kill('SIGKILL');
+    await specOf(second);
+    expect((await get({ port }, 'app.localhost', one.ca)).text).toContain('hello');
+  });
+
+  it('and with what is no socket says so', async () => {
+    const operator = await Person.create();
+    const { code, stdout } = await operator.start(['relay', '--json'], {
+      within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3</dev/null', 'sh'],
+    }).finished;
+    expect({ code, stdout }).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('listen_failed') as string,
+    });
+  });
+});
