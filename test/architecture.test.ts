@@ -27,6 +27,8 @@ const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconso
 const TIME_OF_DAY: readonly string[] = [
   'agent/access/pin.ts',
   'agent/inspect/exchange.ts',
+  'agent/inspect/history/files.ts',
+  'agent/inspect/history/history.ts',
   'agent/inspect/messages.ts',
   'lib/shared-file.ts',
   'reconcile/expiry.ts',

@@ -67,6 +67,8 @@ export interface AccessSpec {
 export interface InspectSpec {
   /** Names of header fields that are secrets, besides the usual ones. */
   readonly mask: readonly string[];
+  /** How they are kept beyond this run; false: not at all. */
+  readonly history?: false | { readonly maxAgeMs?: number };
 }
 
 /** How the target is asked whether it is well. */

@@ -98,7 +98,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     warn: (message) => job.reporter.warning(message),
     proxyFor,
     ...(trust && { trust }),
-    inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT },
+    inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
     startEmbedded: embeddedRelays(paths.caDir, log),
     emit,
     log,

@@ -3,6 +3,7 @@ import type {
   Carrier,
   Expiry,
   HealthSpec,
+  InspectSpec,
   RelaySpec,
   RouteSpec,
   ServiceSpec,
@@ -140,7 +141,7 @@ function serviceSpec(
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     access: options.access ?? {},
-    ...(options.inspect && { inspect: { mask: maskOf(options.inspect) } }),
+    ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
     relays: relaysOf(options, known),
   };
@@ -162,6 +163,16 @@ function carrierOf({ carrier, via, mode }: ServiceOptions): Carrier {
   return carrier ?? 'raw';
 }
 
+function inspectSpec(inspect: Inspect): InspectSpec {
+  const history = typeof inspect === 'object' ? inspect.history : undefined;
+  const keepFor = typeof history === 'object' ? history.maxAge : undefined;
+  return {
+    mask: maskOf(inspect),
+    ...(history === false && { history }),
+    ...(keepFor !== undefined && { history: { maxAgeMs: durationMs(keepFor) } }),
+  };
+}
+
 /** Names that mean the same however they are written; in one order, so that another is no change. */
 function maskOf(inspect: Inspect): string[] {
   const names = typeof inspect === 'object' ? (inspect.mask ?? []) : [];
@@ -171,8 +182,14 @@ function maskOf(inspect: Inspect): string[] {
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 function expiryOf(text: string): Expiry {
-  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  return unit === undefined ? { at: Date.parse(text) } : { afterMs: Number(count) * UNIT_MS[unit]! };
+  const afterMs = durationMs(text);
+  return Number.isNaN(afterMs) ? { at: Date.parse(text) } : { afterMs };
+}
+
+/** NaN for what is no duration. */
+function durationMs(text: string): number {
+  const [, count, unit = ''] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  return Number(count) * (UNIT_MS[unit] ?? NaN);
 }
 
 function routeSpec([prefix, route]: [prefix: string, route: Route]): RouteSpec {

@@ -67,9 +67,17 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
- * In the mode http: keep the latest requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only.
+ * In the mode http: keep requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only, and how long requests are kept.
  */
 export type Inspect = boolean | InspectOptions;
+/**
+ * Requests are kept across runs too, encrypted, on this machine. `false`: in memory only.
+ */
+export type History = boolean | HistoryOptions;
+/**
+ * Requests go after this time; after 7 days in any case. The shortest time that a service of the file asks for holds for all of them.
+ */
+export type KeepFor = string;
 /**
  * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status and by an event; visitors get there all the same. In mode http the target of the route `/`, or else of the first, is asked; over HTTP/1.1.
  */
@@ -293,6 +301,13 @@ export interface InspectOptions {
    * @maxItems 50
    */
   mask?: string[];
+  history?: History;
+}
+/**
+ * How requests are kept across runs.
+ */
+export interface HistoryOptions {
+  maxAge?: KeepFor;
 }
 /**
  * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine's loopback addresses, where no CA vouches for anybody, every certificate is taken.

@@ -16,7 +16,9 @@ const EXPECTED: Readonly<Record<string, string>> = {
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   tls: '`local`, `acme`, or a mapping with `source`, or with `cert` and `key`',
   health: 'a path, or a mapping',
-  inspect: '`true`, `false`, or a mapping with `mask`',
+  inspect: '`true`, `false`, or a mapping with `mask` or `history`',
+  history: '`true`, `false`, or a mapping with `maxAge`',
+  keepFor: 'a time such as 30m, 8h or 7d',
   headerValue: 'text, or null to remove the header',
   address: '`0x` and 40 hex digits',
   healthPath: 'a path that begins with `/`',
@@ -66,6 +68,7 @@ const HOMES: readonly (readonly [definition: string, home: string])[] = [
   ['routeOptions', 'a route in `routes`'],
   ['tlsOptions', '`tls`'],
   ['inspectOptions', '`inspect`'],
+  ['historyOptions', '`history` of `inspect`'],
 ];
 
 /** A hint for a key that is known, but not here or not by this name; undefined for one that is not known at all. */

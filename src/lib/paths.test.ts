@@ -8,6 +8,7 @@ const IN_HOME = {
   caDir: '/home/me/.local/share/portal/ca',
   acmeDir: '/home/me/.local/state/portal/acme',
   registryDir: '/home/me/.local/state/portal/registry',
+  historyDir: '/home/me/.local/state/portal/history',
   relayDir: '/home/me/.local/state/portal/relay',
   runDir: '/home/me/.local/state/portal/run',
 };
@@ -33,6 +34,7 @@ test('XDG folders are followed', () => {
     caDir: '/d/portal/ca',
     acmeDir: '/s/portal/acme',
     registryDir: '/s/portal/registry',
+    historyDir: '/s/portal/history',
     relayDir: '/s/portal/relay',
     runDir: '/r/portal',
   });

@@ -11,6 +11,8 @@ export interface Paths {
   readonly acmeDir: string;
   /** The last good copies of lists of relays. */
   readonly registryDir: string;
+  /** Requests that the inspector recorded, a folder an identity. */
+  readonly historyDir: string;
   /** A relay's own store and key, when it was given no --data-dir. */
   readonly relayDir: string;
   /** Local sockets of running agents. */
@@ -30,6 +32,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       caDir: join(home, 'ca'),
       acmeDir: join(home, 'acme'),
       registryDir: join(home, 'registry'),
+      historyDir: join(home, 'history'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
     };
@@ -44,6 +47,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     caDir: join(data, 'ca'),
     acmeDir: join(state, 'acme'),
     registryDir: join(state, 'registry'),
+    historyDir: join(state, 'history'),
     relayDir: join(state, 'relay'),
     runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };

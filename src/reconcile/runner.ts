@@ -97,7 +97,8 @@ export class Runner {
     this.#announce = new Announcer(options.emit);
     const { emit, log } = options;
     const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#snapshot();
-    this.#inspection = options.inspector && new Inspection({ ...options.inspector, snapshot, emit, log });
+    const { identity, file, inspector } = options;
+    this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#health = new HealthChecks((service, error) => {
       emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
       this.#inspection?.changed();
@@ -279,7 +280,8 @@ export class Runner {
     const actions = plan(current, this.#active.placed);
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
-    this.#inspection?.follow(current);
+    await this.#inspection?.follow(current);
+    if (this.#stopping) return;
     this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
     const settled = this.#active.carryOut(actions, placements(current));

@@ -5,7 +5,7 @@ import { HAR_BEGIN, HAR_END, harEntry } from './har.js';
 import { messagesOf } from './messages.js';
 import type { Recorders } from './recorder.js';
 import { fieldOf, type Recording } from './recording.js';
-import type { ReplayEdits, WsMessages } from './wire.js';
+import type { EarlierRequests, ReplayEdits, WsMessages } from './wire.js';
 
 /** An edited request: a body in base64, and what is around it. */
 const MAX_EDITS_BYTES = 1024 * 1024;
@@ -35,19 +35,21 @@ export class InspectorApi {
     const asked = `${request.method} ${[what, id && 'ID', verb].filter((part) => part !== undefined).join('/')}`;
     switch (asked) {
       case 'GET requests/ID':
-        return json(response, this.#recorders.details(this.#find(id), false));
+        return json(response, this.#recorders.details(await this.#find(id), false));
       case 'POST requests/ID/reveal':
-        return json(response, this.#recorders.details(this.#find(id), true));
+        return json(response, this.#recorders.details(await this.#find(id), true));
       case 'GET requests/ID/body':
-        return this.#body(response, this.#find(id), url.searchParams);
+        return this.#body(response, await this.#find(id), url.searchParams);
       case 'GET requests/ID/messages':
-        return json(response, wsMessages(this.#find(id)));
+        return json(response, wsMessages(await this.#find(id)));
       case 'POST requests/ID/replay':
-        return this.#replay(response, this.#find(id), readEdits(await readJson(request)));
+        return this.#replay(response, await this.#find(id), readEdits(await readJson(request)));
       case 'POST har':
         return this.#har(response, readIds(await readJson(request)));
+      case 'GET earlier':
+        return json(response, await this.#earlier(url.searchParams));
       case 'POST clear':
-        this.#recorders.store.clear();
+        await this.#recorders.clear();
         this.#onCleared();
         return json(response, {});
       default:
@@ -55,10 +57,18 @@ export class InspectorApi {
     }
   }
 
-  #find(id: string | undefined): Recording {
-    const recording = this.#recorders.store.get(Number(id));
+  async #find(id: string | undefined): Promise<Recording> {
+    const recording = await this.#recorders.find(Number(id));
     if (!recording) throw new ApiError(404, 'this request is kept no more');
     return recording;
+  }
+
+  /** Of services that are inspected now, those that are not in memory. */
+  async #earlier(query: URLSearchParams): Promise<EarlierRequests> {
+    const { history, store } = this.#recorders;
+    const before = query.has('before') ? Number(query.get('before')) : undefined;
+    if (!history) return { rows: [], isPart: false };
+    return history.earlier(this.#recorders.services(), before, (id) => store.get(id) !== undefined);
   }
 
   /** Always as bytes that no browser makes anything of. */
@@ -85,7 +95,7 @@ export class InspectorApi {
     response.write(HAR_BEGIN);
     let separator = '';
     for (const id of ids) {
-      const recording = store.get(id);
+      const recording = await this.#recorders.find(id);
       if (!recording) continue;
       const details = this.#recorders.details(recording, false);
       const entry = await harEntry(recording, details, store.bounds.maxDecodedBytes);

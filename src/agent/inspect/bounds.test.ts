@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { INSPECT_BOUNDS } from './bounds.js';
+import { HISTORY_BOUNDS } from './history/bounds.js';
 
 const document = readFileSync(new URL('../../../docs/inspector.md', import.meta.url), 'utf8');
 
 it('is documented, bound by bound', () => {
-  const factors: Record<string, number> = { MiB: 1024 * 1024, KiB: 1024, s: 1_000 };
+  const factors: Record<string, number> = { MiB: 1024 * 1024, KiB: 1024, s: 1_000, d: 86_400_000 };
   const documented = [...document.matchAll(/^\| `(\w+)` +\| ([\d,]+) ?(\w*) +\|/gm)].map(
     ([, name, value, unit]) => [name, Number(value!.replaceAll(',', '')) * (factors[unit!] ?? 1)],
   );
-  expect(documented).toEqual(Object.entries(INSPECT_BOUNDS));
+  expect(documented).toEqual([...Object.entries(HISTORY_BOUNDS), ...Object.entries(INSPECT_BOUNDS)]);
 });

@@ -61,6 +61,19 @@ export class MessageLog {
     };
   }
 
+  /** One that was kept before; nothing is added to it. */
+  static of(messages: KeptMessage[], dropped: number): MessageLog {
+    const bounds = { maxMessages: messages.length, maxMessageBytes: 0, maxInflatedBytes: 0 };
+    const log = new MessageLog(
+      bounds,
+      () => false,
+      () => undefined,
+    );
+    log.#messages = messages;
+    log.dropped = dropped;
+    return log;
+  }
+
   /** Those that are kept, compressed no more where that can be had: work that only somebody who looks pays for. */
   read(): readonly KeptMessage[] {
     this.#inflate(this.#messages);

@@ -2,11 +2,17 @@ import { PIN_PATH } from '../access/pin-page.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
+import type { RequestHistory } from './history/history.js';
+import { firstOfRun, runOf } from './history/ids.js';
 import type { Recording } from './recording.js';
 import { ReplayExchange } from './replay.js';
 import { RequestStore } from './store.js';
 import { detailsOf } from './view.js';
 import type { ReplayEdits, RequestDetails } from './wire.js';
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+const isOver = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
 
 /** Answers an exchange as if a visitor had asked. */
 export type Serve = (exchange: Exchange) => void;
@@ -25,13 +31,30 @@ export class Recorders {
   /** Names of fields to mask besides the usual ones, in lower case; as they were asked for last. */
   readonly #masks = new Map<string, ReadonlySet<string>>();
 
+  /** Services of which nothing is kept beyond this run. */
+  readonly #unkept = new Set<string>();
+  #history: RequestHistory | undefined;
+
   constructor(store = new RequestStore()) {
     this.store = store;
+    store.listen((id) => this.#noteOver(id));
+  }
+
+  /** Where requests go that are over; while there is nothing, they are in memory alone. */
+  get history(): RequestHistory | undefined {
+    return this.#history;
+  }
+
+  set history(history: RequestHistory | undefined) {
+    this.#history = history;
+    if (history) this.store.continueAfter(firstOfRun(history.run));
   }
 
   /** @param serve the service's handler, for what is replayed */
-  open(service: string, { mask }: InspectSpec, serve: Serve): Recorder {
+  open(service: string, { mask, history }: InspectSpec, serve: Serve): Recorder {
     this.#masks.set(service, new Set(mask));
+    if (history === false) this.#unkept.add(service);
+    else this.#unkept.delete(service);
     const handlers = this.#handlers.get(service) ?? new Set();
     this.#handlers.set(service, handlers.add(serve));
     return {
@@ -49,14 +72,43 @@ export class Recorders {
     return [...this.#handlers.keys()];
   }
 
-  /** A recording as the page may see it. */
+  /** One that is in memory, or else in the history. */
+  async find(id: number): Promise<Recording | undefined> {
+    return this.store.get(id) ?? (await this.#history?.find(id));
+  }
+
+  /** A recording as the page may see it: what is to be masked now, and what was to be when it was recorded. */
   details(recording: Recording, reveal: boolean): RequestDetails {
-    const [noReplay, mask] = [this.noReplay(recording), this.#masks.get(recording.service)];
-    return detailsOf(recording, { reveal, noReplay, ...(mask && { mask }) });
+    const mask = new Set([...this.#maskOf(recording.service), ...(recording.past?.mask ?? [])]);
+    return detailsOf(recording, { reveal, noReplay: this.noReplay(recording), mask });
+  }
+
+  /** Forgets what was recorded, of earlier runs as well. */
+  async clear(): Promise<void> {
+    this.store.clear();
+    await this.#history?.clear();
+  }
+
+  /** Forgets everything of this identity; the file of the history that is there after that. */
+  wipe(): Promise<string | undefined> {
+    this.store.clear();
+    return this.#history?.wipe() ?? Promise.resolve(undefined);
+  }
+
+  /** What is under way is kept as it is, for this is the end of it; nothing is, after that. */
+  async endHistory(): Promise<void> {
+    if (!this.#history) return;
+    for (const recording of this.store.all())
+      if (!isOver(recording)) this.#keep({ ...recording, outcome: 'broken' });
+    const history = this.#history;
+    this.#history = undefined;
+    await history.close();
   }
 
   /** Why a request cannot be replayed; undefined where it can. */
-  noReplay({ requestBody, upgrade, service }: Recording, edits: ReplayEdits = {}): string | undefined {
+  noReplay({ requestBody, upgrade, service, past }: Recording, edits: ReplayEdits = {}): string | undefined {
+    // Another portal.yaml may have a service of this name.
+    if (past && past.source !== this.#history?.source) return 'it is of another portal.yaml';
     if (upgrade !== undefined) return 'it asked for another protocol';
     if (requestBody.cut !== undefined && edits.body === undefined) return 'its body is not kept whole';
     if (!this.#handlers.has(service)) return `${service} is not inspected any more`;
@@ -69,6 +121,23 @@ export class Recorders {
     const [serve] = this.#handlers.get(recording.service) ?? [];
     serve?.(exchange);
     return exchange.recordedAs;
+  }
+
+  #maskOf(service: string): ReadonlySet<string> {
+    return this.#masks.get(service) ?? NO_NAMES;
+  }
+
+  /** On the visitor's time. */
+  #noteOver(id: number): void {
+    const recording = this.#history && this.store.get(id);
+    if (recording && isOver(recording)) this.#keep(recording);
+  }
+
+  #keep(recording: Recording): void {
+    const { id, service } = recording;
+    // What began before there was a history is none of its.
+    if (runOf(id) !== this.#history?.run || this.#unkept.has(service)) return;
+    this.#history.add(recording, this.#maskOf(service));
   }
 
   #record(service: string, exchange: Exchange): Exchange {

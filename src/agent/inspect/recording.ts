@@ -10,6 +10,16 @@ export class CapturedBody {
   cut: BodyInfo['cut'];
   #chunks: Uint8Array[] = [];
 
+  /** One that was kept before. */
+  static of(kept: Buffer, bytes: number, cut: BodyInfo['cut']): CapturedBody {
+    const body = new CapturedBody();
+    body.bytes = bytes;
+    body.keptBytes = kept.length;
+    body.cut = cut;
+    if (kept.length > 0) body.#chunks = [kept];
+    return body;
+  }
+
   /** Keeps as much of `chunk` as fits in `room`; answers how many bytes that were. */
   add(chunk: Buffer, room: number, tryTake: (bytes: number) => boolean): number {
     this.bytes += chunk.length;
@@ -66,6 +76,13 @@ export interface Recording {
   totalMs?: number;
   /** Of a WebSocket. */
   messages?: MessageLog;
+  /** It is out of the history. */
+  readonly past?: {
+    /** Path of the portal.yaml it was recorded for; null without one. */
+    readonly source: string | null;
+    /** Names of fields that were to be masked besides the usual ones, in lower case. */
+    readonly mask: ReadonlySet<string>;
+  };
 }
 
 /** The first value of a field; `name` is in lower case. */

@@ -165,7 +165,10 @@ class Inspector implements InspectorServer {
 
   #state(): LiveMessage {
     const { leases, relays } = this.#options.snapshot();
-    return { type: 'state', leases, relays, inspected: this.#options.recorders.services() };
+    const { recorders } = this.#options;
+    const { history } = recorders;
+    const inspected = recorders.services();
+    return { type: 'state', leases, relays, inspected, ...(history && { history: { lost: history.lost } }) };
   }
 }
 

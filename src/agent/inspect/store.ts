@@ -17,6 +17,8 @@ export class RequestStore {
   #lastId = 0;
   /** Ids follow each other: to ask a map for its first key is slow where others were before it. */
   #oldest = 1;
+  /** But for these, which were never given. */
+  #gaps: { readonly from: number; readonly to: number }[] = [];
   /** Requests that were too many to record. */
   dropped = 0;
 
@@ -37,6 +39,14 @@ export class RequestStore {
 
   get lastId(): number {
     return this.#lastId;
+  }
+
+  /** Ids go on after `id` from here; never below those that were. */
+  continueAfter(id: number): void {
+    if (id <= this.#lastId) return;
+    if (this.size === 0) this.#oldest = id + 1;
+    else this.#gaps.push({ from: this.#lastId + 1, to: id });
+    this.#lastId = id;
   }
 
   nextId(): number {
@@ -86,6 +96,7 @@ export class RequestStore {
     this.#recordings.clear();
     this.#bytes = 0;
     this.#oldest = this.#lastId + 1;
+    this.#gaps = [];
     this.dropped = 0;
   }
 
@@ -104,6 +115,10 @@ export class RequestStore {
     while (this.#recordings.size > maxRequests || this.#bytes > maxTotalBytes) {
       this.#bytes -= this.#recordings.get(this.#oldest)?.bytes ?? 0;
       this.#recordings.delete(this.#oldest++);
+      const [gap] = this.#gaps;
+      if (this.#oldest !== gap?.from) continue;
+      this.#oldest = gap.to + 1;
+      this.#gaps.shift();
     }
   }
 }

@@ -26,6 +26,7 @@ export function rowOf(recording: Recording): RequestRow {
     responseBytes: recording.responseBody.bytes,
     ...(type !== undefined && { type }),
     ...(replayOf !== undefined && { replayOf }),
+    ...(recording.past && { earlier: true as const }),
   };
 }
 

@@ -34,6 +34,15 @@ export interface RequestRow {
   readonly type?: string;
   /** The request that this one repeats. */
   readonly replayOf?: number;
+  /** It is out of the history. */
+  readonly earlier?: true;
+}
+
+/** Out of the history, newest first. */
+export interface EarlierRequests {
+  readonly rows: readonly RequestRow[];
+  /** There are more before these. */
+  readonly isPart: boolean;
 }
 
 export interface Field {
@@ -118,6 +127,8 @@ export type LiveMessage =
       readonly relays: readonly RelayStatus[];
       /** Services whose requests are recorded. */
       readonly inspected: readonly string[];
+      /** Requests are kept beyond this run: how many could not be. */
+      readonly history?: { readonly lost: number };
     }
   | {
       readonly type: 'requests';

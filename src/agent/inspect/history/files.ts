@@ -1,0 +1,204 @@
+import { constants, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { systemCode } from '../../../lib/errors.js';
+import type { Logger } from '../../../lib/logger.js';
+import { makePrivateFolder } from '../../../lib/private-file.js';
+import { FRAME_HEAD_BYTES, FileSeal, HEAD_BYTES, KIND, readFrameHead } from './seal.js';
+
+/** The files of one identity's history: which there are, whose they are, and that they go. */
+
+const NAME = /^(\d{6})-(\d{3,6})\.requests$/;
+/** What does not open is put here. */
+const ASIDE = 'unreadable';
+/** A file that is younger may be one that another process has just begun. */
+const BEGUN_MS = 10_000;
+const MAX_INFO_BYTES = 16 * 1024;
+
+/** What a file says of everything in it. */
+export interface FileInfo {
+  /** Path of the portal.yaml they are of; null without one. */
+  readonly source: string | null;
+  /** When it was begun; milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Nothing was added to it after this. */
+  readonly endsAt: number;
+  readonly maxAgeMs: number;
+}
+
+export interface HistoryFile {
+  readonly name: string;
+  readonly path: string;
+  readonly run: number;
+  readonly bytes: number;
+  readonly info: FileInfo;
+  readonly seal: FileSeal;
+  /** Where the first frame after that of the info stands. */
+  readonly begin: number;
+}
+
+export const fileName = (run: number, part: number): string =>
+  `${String(run).padStart(6, '0')}-${String(part).padStart(3, '0')}.requests`;
+
+/** What does not change of a file, by its path: it is read once. */
+type Known = Map<string, Omit<HistoryFile, 'bytes'>>;
+
+/** Those that open, the latest first, and the names of those that do not. */
+export interface Listed {
+  readonly files: readonly HistoryFile[];
+  readonly unreadable: readonly string[];
+}
+
+export class HistoryFolder {
+  readonly path: string;
+  readonly #master: Buffer;
+  readonly #known: Known = new Map();
+
+  constructor(path: string, master: Buffer) {
+    this.path = path;
+    this.#master = master;
+  }
+
+  get master(): Buffer {
+    return this.#master;
+  }
+
+  /** The greatest run of which there is a file, whosever it is. */
+  async lastRun(): Promise<number> {
+    const names = await this.#names();
+    return Math.max(0, ...names.map((name) => Number(NAME.exec(name)![1])));
+  }
+
+  async list(): Promise<Listed> {
+    const names = await this.#names();
+    const files: HistoryFile[] = [];
+    const unreadable: string[] = [];
+    for (const name of names) {
+      const file = await this.#look(name);
+      if (file === 'unreadable') unreadable.push(name);
+      else if (file) files.push(file);
+    }
+    for (const path of this.#known.keys()) if (!names.includes(basename(path))) this.#known.delete(path);
+    return { files: files.toSorted(latestFirst), unreadable };
+  }
+
+  /** For good. Its key cannot be had any more once its salt is gone, wherever the rest of it may still be found. */
+  async remove(name: string): Promise<void> {
+    const path = join(this.path, name);
+    const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => undefined);
+    try {
+      await handle?.write(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+      await handle?.sync();
+    } catch {
+      // A disk that takes no write may still take this:
+    } finally {
+      await handle?.close().catch(() => undefined);
+    }
+    await rm(path, { force: true, recursive: true });
+  }
+
+  /** Everything, but for `except`. */
+  async removeAll(except: ReadonlySet<string> = new Set()): Promise<void> {
+    for (const name of await this.#names()) if (!except.has(name)) await this.remove(name);
+    await rm(join(this.path, ASIDE), { force: true, recursive: true });
+  }
+
+  /** Out of the way, and kept: it may be somebody's. What was there before goes. */
+  async setAside(names: readonly string[], log: Logger): Promise<void> {
+    if (names.length === 0) return;
+    const aside = join(this.path, ASIDE);
+    try {
+      await rm(aside, { force: true, recursive: true });
+      await makePrivateFolder(aside);
+      for (const name of names) await rename(join(this.path, name), join(aside, name)).catch(() => undefined);
+    } catch (error) {
+      log.warn(
+        { err: error, folder: this.path },
+        'what does not open of the request history could not be moved',
+      );
+      return;
+    }
+    log.warn(
+      { files: names.length, folder: aside },
+      'part of the request history is damaged, or of another identity; it is set aside, and a new one begins. `portal requests wipe` removes it',
+    );
+  }
+
+  async #names(): Promise<string[]> {
+    const names = await readdir(this.path).catch((error: unknown) => {
+      const code = systemCode(error);
+      if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+      throw error;
+    });
+    return names.filter((name) => NAME.test(name)).toSorted();
+  }
+
+  /** Undefined: it is gone, or has only just been begun. */
+  async #look(name: string): Promise<HistoryFile | 'unreadable' | undefined> {
+    const path = join(this.path, name);
+    const found = await stat(path).catch(() => undefined);
+    if (!found) return undefined;
+    const known = this.#known.get(path);
+    if (known) return { ...known, bytes: found.size };
+    const read = found.isFile() ? await this.#read(path, name) : 'unreadable';
+    if (read === undefined || read === 'removed') return undefined;
+    if (read === 'unreadable')
+      return Date.now() - found.mtimeMs < BEGUN_MS && found.size < HEAD_BYTES ? undefined : read;
+    this.#known.set(path, read);
+    return { ...read, bytes: found.size };
+  }
+
+  async #read(
+    path: string,
+    name: string,
+  ): Promise<Omit<HistoryFile, 'bytes'> | 'unreadable' | 'removed' | undefined> {
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'r');
+    } catch (error) {
+      return systemCode(error) === 'ENOENT' ? undefined : 'unreadable';
+    }
+    try {
+      const head = await readAt(handle, 0, HEAD_BYTES + FRAME_HEAD_BYTES);
+      // Another process is about to remove it.
+      if (head.length >= HEAD_BYTES && head.subarray(0, HEAD_BYTES).every((byte) => byte === 0))
+        return 'removed';
+      const seal = FileSeal.of(this.#master, name, head);
+      const frameHead = head.subarray(HEAD_BYTES);
+      const frame = readFrameHead(frameHead);
+      if (!seal || frame?.kind !== KIND.info || frame.sealedBytes > MAX_INFO_BYTES) return 'unreadable';
+      const at = HEAD_BYTES + FRAME_HEAD_BYTES;
+      const content = seal.open(HEAD_BYTES, frameHead, await readAt(handle, at, frame.sealedBytes));
+      if (!content) return 'unreadable';
+      const info = JSON.parse(content.toString()) as FileInfo;
+      return { name, path, run: Number(NAME.exec(name)![1]), info, seal, begin: at + frame.sealedBytes };
+    } catch {
+      return 'unreadable';
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+const latestFirst = (a: HistoryFile, b: HistoryFile): number =>
+  b.info.startedAt - a.info.startedAt || (a.name < b.name ? 1 : -1);
+
+/** What is in the place of the folder and is none is moved beside it. */
+export async function makeWay(folder: string, log: Logger): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (!found || found.isDirectory()) return;
+  const aside = join(dirname(folder), `${basename(folder)}.${ASIDE}`);
+  await rm(aside, { force: true, recursive: true });
+  await rename(folder, aside);
+  log.warn({ folder, aside }, 'something else was in the place of the request history; it is set aside');
+}
+
+export async function readAt(handle: FileHandle, at: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  let length = 0;
+  while (length < bytes) {
+    const { bytesRead } = await handle.read(buffer, length, bytes - length, at + length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return buffer.subarray(0, length);
+}

@@ -1,0 +1,60 @@
+import type { Recording } from '../recording.js';
+import type { Outcome } from '../wire.js';
+import type { HistoryBounds } from './bounds.js';
+
+export interface Waiting {
+  readonly recording: Recording;
+  readonly mask: ReadonlySet<string>;
+  readonly bytes: number;
+}
+
+/** Requests that are over and not written yet: bounded, what is too much is lost, and counted. */
+export class Queue {
+  readonly #bounds: HistoryBounds;
+  readonly #waiting = new Map<Recording, Waiting>();
+  /** What was said to be done may prove broken: then it is written once more. */
+  readonly #written = new WeakMap<Recording, Outcome>();
+  #bytes = 0;
+  lost = 0;
+
+  constructor(bounds: HistoryBounds) {
+    this.#bounds = bounds;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  add(recording: Recording, mask: ReadonlySet<string>): void {
+    if (this.#waiting.has(recording) || this.#written.get(recording) === recording.outcome) return;
+    const bytes = recording.requestBody.keptBytes + recording.responseBody.keptBytes;
+    this.#written.set(recording, recording.outcome);
+    if (this.#waiting.size >= this.#bounds.maxWaiting || this.#bytes + bytes > this.#bounds.maxWaitingBytes) {
+      this.lost++;
+      return;
+    }
+    this.#waiting.set(recording, { recording, mask, bytes });
+    this.#bytes += bytes;
+  }
+
+  next(): Waiting | undefined {
+    for (const waiting of this.#waiting.values()) {
+      this.#waiting.delete(waiting.recording);
+      this.#bytes -= waiting.bytes;
+      this.#written.set(waiting.recording, waiting.recording.outcome);
+      return waiting;
+    }
+    return undefined;
+  }
+
+  /** All that wait, and `more` that were taken. */
+  lose(more = 0): void {
+    this.lost += this.#waiting.size + more;
+    this.clear();
+  }
+
+  clear(): void {
+    this.#waiting.clear();
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,131 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { HISTORY_BOUNDS, type HistoryBounds } from '../../src/agent/inspect/history/bounds.js';
+import { historyFolder, RequestHistory } from '../../src/agent/inspect/history/history.js';
+import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
+import { search, type Found, type Wanted } from '../../src/agent/inspect/history/search.js';
+import { CapturedBody, type Recording } from '../../src/agent/inspect/recording.js';
+import type { Identity } from '../../src/identity/identity.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import type { Logger } from '../../src/lib/logger.js';
+
+/** A history of requests in a folder of its own, and requests to put there. */
+
+export const SOURCE = '/work/portal.yaml';
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+export function bodyOf(text: string | Buffer): CapturedBody {
+  const bytes = Buffer.from(text);
+  return CapturedBody.of(bytes, bytes.length, undefined);
+}
+
+export function recordingOf(id: number, over: Partial<Recording> = {}): Recording {
+  return {
+    id,
+    service: 'app',
+    startedAt: Date.now(),
+    startedMs: 0,
+    method: 'GET',
+    target: `/item/${id % 1_000_000_000}`,
+    authority: 'app.localhost',
+    hostname: 'app.localhost',
+    remote: '203.0.113.7',
+    version: '1.1',
+    requestHeaders: ['Host', 'app.localhost', 'Authorization', 'Bearer s3cr3t-header'],
+    requestBody: bodyOf('s3cr3t-question'),
+    requestTrailers: [],
+    upgrade: undefined,
+    replayOf: undefined,
+    outcome: 'done',
+    status: 200,
+    reason: 'OK',
+    responseHeaders: ['Content-Type', 'text/plain'],
+    responseBody: bodyOf('s3cr3t-answer'),
+    responseTrailers: [],
+    firstByteMs: 1,
+    totalMs: 2,
+    ...over,
+  };
+}
+
+/** What was warned of. */
+export function listeningLog(): { log: Logger; warnings: string[] } {
+  const warnings: string[] = [];
+  const log: Logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: (_fields, message) => void warnings.push(message),
+    error: (_fields, message) => void warnings.push(message),
+    child: () => log,
+  };
+  return { log, warnings };
+}
+
+export interface Place {
+  readonly folder: string;
+  /** Where the files of its identity are. */
+  readonly own: string;
+  readonly identity: Identity;
+  readonly warnings: string[];
+  now: number;
+  open(options?: { source?: string | null; bounds?: Partial<HistoryBounds> }): Promise<RequestHistory>;
+  search(wanted?: Wanted, limit?: number): Promise<Found>;
+  files(): Promise<string[]>;
+  /** Every byte that is on disk, as text. */
+  everything(): Promise<string>;
+}
+
+export async function historyPlace(identity = generateIdentity(), at?: string): Promise<Place> {
+  const folder = at ?? (await mkdtemp(join(tmpdir(), 'portal-history-')));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const { log, warnings } = listeningLog();
+  const reader = historyFolder(folder, identity);
+  const files = async (): Promise<string[]> =>
+    (await readdir(reader.path).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
+  const place: Place = {
+    folder,
+    own: reader.path,
+    identity,
+    warnings,
+    now: Date.now(),
+    open: async ({ source = SOURCE, bounds = {} } = {}) => {
+      const history = await RequestHistory.open({
+        folder,
+        identity,
+        source,
+        bounds,
+        log,
+        now: () => place.now,
+      });
+      onTestFinished(() => history.close());
+      return history;
+    },
+    search: (wanted = {}, limit = 100) => search(historyFolder(folder, identity), wanted, limit, place.now),
+    files,
+    everything: async () => {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+      const found = entries.filter((entry) => entry.isFile());
+      const texts = found.map((entry) => readFile(join(entry.parentPath, entry.name), 'latin1'));
+      return [...entries.map(({ name }) => name), ...(await Promise.all(texts))].join('\n');
+    },
+  };
+  return place;
+}
+
+/** Requests `from` to `to` of the history's run, written. */
+export async function fill(
+  history: RequestHistory,
+  from: number,
+  to: number,
+  over: (number: number) => Partial<Recording> = () => ({}),
+  mask = NO_NAMES,
+): Promise<void> {
+  for (let number = from; number <= to; number++)
+    history.add(recordingOf(firstOfRun(history.run) + number, over(number)), mask);
+  await history.flush();
+}
+
+export const targets = ({ rows }: Found): string[] => rows.map(({ target }) => target);
+export { HISTORY_BOUNDS };
