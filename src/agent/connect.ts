@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
-import { checkChallenge } from '../protocol/challenge.js';
+import { checkChallenge, STATEMENTS } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent } from '../protocol/messages.js';
@@ -97,7 +97,12 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
         const message = decodeFromRelay(data);
         if (message.type === 'challenge') {
           // Checked before it is signed: a relay must not get a signature that opens another relay.
-          checkChallenge(message.message, { address: identity.address, domain: authority, now: new Date() });
+          checkChallenge(message.message, {
+            address: identity.address,
+            domain: authority,
+            statement: STATEMENTS.control,
+            now: new Date(),
+          });
           say({ type: 'prove', signature: identity.sign(message.message) });
         } else if (message.type === 'welcome') {
           // Whether the relay is trusted takes a while: what it says next is the channel's to hear.

@@ -17,6 +17,7 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'intercepted',
   'version',
   'unauthorized',
+  'disconnected',
   'relay_untrusted',
   'relay_key_changed',
   'relay_not_locked',

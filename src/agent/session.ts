@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import pLimit from 'p-limit';
 import pRetry from 'p-retry';
 import type { Identity } from '../identity/identity.js';
@@ -10,6 +11,7 @@ import type { ControlChannel } from './control.js';
 import { DataConnections } from './connections.js';
 import { AgentDatagrams } from './datagrams/datagrams.js';
 import { HopTunnel } from './hop-tunnel.js';
+import { mayReport, Reporter, type AboutAgent } from './report.js';
 import type { AgentLease } from './lease.js';
 import type { Detour, RelayEndpoint } from './relay-way.js';
 import { comeBackMs } from './retry.js';
@@ -32,6 +34,8 @@ export interface SessionOptions {
   readonly identity: Identity;
   readonly instance: string;
   readonly version: string;
+  /** What its owner is to see of this agent, where the relay shows it; left out: nothing is told. */
+  readonly about?: () => AboutAgent;
   /** Told of what becomes of the session: it stands, it was lost, or an attempt to open it failed. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
   readonly log: Logger;
@@ -56,6 +60,7 @@ export class RelaySession {
   #isLeaving = false;
   /** Aborts when that is so. */
   #moved = new AbortController();
+  #reporter: Reporter | undefined;
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
@@ -74,11 +79,18 @@ export class RelaySession {
   /** Opens `lease` here, now or as soon as the relay is reached. */
   add(lease: AgentLease): void {
     this.#leases.add(lease);
+    this.changed();
     if (this.#channel) lease.attach(this.#channel, this.#opening);
   }
 
   remove(lease: AgentLease): void {
     this.#leases.delete(lease);
+    this.changed();
+  }
+
+  /** What the relay was told of this agent may be another now. */
+  changed(): void {
+    this.#reporter?.changed();
   }
 
   /** Connections from this relay on to the next of a chain. */
@@ -140,6 +152,7 @@ export class RelaySession {
     while (!signal.aborted) {
       try {
         const pauseMs = await this.#hold(await this.#connect());
+        await this.#stayAway();
         if (!signal.aborted) await delay(pauseMs, signal);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session stumbled');
@@ -176,9 +189,16 @@ export class RelaySession {
           'the relay was not reached',
         );
         if (!this.#channel) this.#lost(failure, 'refused');
+        await this.#stayAway();
         if (failure.retryAfterMs !== undefined) await delay(comeBackMs(failure.retryAfterMs), signal);
       },
     });
+  }
+
+  /** An agent that its owner sent away does not come back to this relay before it is started again. */
+  async #stayAway(): Promise<void> {
+    const { signal } = this.#stop;
+    if (this.#error?.code === 'disconnected' && !signal.aborted) await once(signal, 'abort');
   }
 
   /**
@@ -199,6 +219,7 @@ export class RelaySession {
       if (this.#channel === channel) this.#leaseById(lease)?.revoked(reason);
     });
     if (former) void this.#retire(former);
+    this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });
     if (former || this.#isLeaving) this.#tellMoved();
     for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
@@ -211,6 +232,7 @@ export class RelaySession {
         connections.close();
         channel.datagrams?.close();
         if (this.#channel !== channel) return;
+        this.#reporter?.close();
         this.#channel = undefined;
         this.#isLeaving = error.code === 'shutting_down';
         if (!this.#stop.signal.aborted) {
@@ -227,6 +249,13 @@ export class RelaySession {
       // It may have ended while it was handed over.
       if (channel.closed) end(new PortalError('relay_unreachable', 'the control channel was closed at once'));
     });
+  }
+
+  #reportOn(channel: ControlChannel): void {
+    const { about } = this.#options;
+    this.#reporter?.close();
+    this.#reporter =
+      about && mayReport(channel) ? new Reporter(channel, about, () => this.#leases, this.#log) : undefined;
   }
 
   /** Ends a channel whose place another has taken, once nothing is needed of it any more. Bounded. */

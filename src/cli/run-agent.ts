@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
@@ -91,6 +92,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const runner = createRunner({
     file: job.file,
     version: packageVersion(),
+    machine: hostname(),
     identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,

@@ -6,6 +6,10 @@ export interface Desired {
   readonly file: string | undefined;
   /** Absolute path of the identity file; undefined: the person's default one. */
   readonly identityFile: string | undefined;
+  /** What relays call this machine when they show it; false: nothing; left out: its own name. */
+  readonly machine?: string | false;
+  /** Identities that may see this agent, besides its own. */
+  readonly team?: readonly string[];
   /** Relays that stay connected, with or without services. */
   readonly relays: readonly RelaySpec[];
   readonly services: readonly ServiceSpec[];

@@ -214,6 +214,20 @@ export const ERRORS = {
     exit: 1,
     wire: true,
   },
+  name_in_use: {
+    title: 'The name is served by an agent now',
+    remedy:
+      'Stop that agent, or disconnect it (`portal agents disconnect ID`); the name can be released after that.',
+    exit: 1,
+    wire: true,
+  },
+  disconnected: {
+    title: 'The agent was disconnected by its own identity',
+    remedy:
+      'Somebody with your key did so, at the page of the relay or with `portal agents disconnect`. To bring this agent back, start it again: `portal down`, then `portal up`. If it was none of you, others have your key: make a new identity.',
+    exit: 1,
+    wire: true,
+  },
   name_invalid: {
     title: 'The name or hostname cannot be used',
     remedy:
@@ -303,8 +317,9 @@ export const ERRORS = {
     wire: true,
   },
   not_found: {
-    title: 'No such lease in this session',
-    remedy: 'It was closed or taken over in the meantime; the agent opens it again if it is still wanted.',
+    title: 'No such lease, agent or name of this identity',
+    remedy:
+      'It was closed, taken over or released in the meantime; an agent opens its lease again if it is still wanted.',
     exit: 1,
     wire: true,
   },

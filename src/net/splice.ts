@@ -84,6 +84,13 @@ export function socketBelow(socket: Socket): Socket | undefined {
   return stream instanceof Socket ? stream : below;
 }
 
+/** One splice, to be read and to be cut. */
+export interface Spliced {
+  readonly bytesToA: number;
+  readonly bytesToB: number;
+  close(end: SpliceEnd): void;
+}
+
 export interface SpliceOptions {
   /** Called once, when both sockets are closed. */
   readonly onEnd?: (result: SpliceResult) => void;
@@ -95,7 +102,7 @@ export interface SpliceOptions {
   readonly rate?: ByteRate | undefined;
 }
 
-class Splice {
+class Splice implements Spliced {
   readonly #a: Socket;
   readonly #b: Socket;
   readonly #onEnd: (result: SpliceResult) => void;
@@ -210,7 +217,7 @@ export class SpliceSet {
   }
 
   /** Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`. */
-  add(a: Socket, b: Socket, options: SpliceOptions = {}): void {
+  add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
     const splice = new Splice(a, b, options, performance.now(), (result) => {
       this.#splices.delete(splice);
       this.ends.add(result.end);
@@ -221,6 +228,7 @@ export class SpliceSet {
     });
     this.#splices.add(splice);
     this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs()).unref();
+    return splice;
   }
 
   /** Bytes moved by the splices that are open now. */

@@ -4,6 +4,7 @@ import { generateIdentity } from '../identity/keys.js';
 import {
   buildChallenge,
   checkChallenge,
+  STATEMENTS,
   readChallenge,
   verifyProof,
   type ChallengeFields,
@@ -127,7 +128,8 @@ Expiration Time: 2026-03-01T12:02:00.000Z`);
 
 describe('a proof', () => {
   const { domain, address, uri, nonce } = fields;
-  const expected = { domain, address, uri, nonce, now: later(1) };
+  const statement: string = STATEMENTS.control;
+  const expected = { domain, address, uri, nonce, statement, now: later(1) };
   const verify = (change: Partial<typeof expected> & { message?: string; proof?: string } = {}) => {
     const { message = text, proof = signature, ...rest } = change;
     return () => verifyProof(message, proof, { ...expected, ...rest });
@@ -155,7 +157,7 @@ describe('a proof', () => {
   it('with the message tampered: refused, whatever was changed', () => {
     const extended = text.replace('12:02:00.000Z', '12:59:00.000Z');
     expect(verify({ message: extended })).toThrow(failing('unauthorized', /changed since/));
-    expect(verify({ message: text.replace('Prove', 'Trust') })).toThrow(
+    expect(verify({ message: text.replace('12:00:00.000Z', '12:00:00.001Z') })).toThrow(
       failing('unauthorized', /changed since/),
     );
     expect(verify({ message: `${text} ` })).toThrow(failing('unauthorized', /malformed/));
@@ -178,6 +180,12 @@ describe('a proof', () => {
     );
   });
 
+  it('for something else: refused, one for a session does not sign anybody in', () => {
+    expect(verify({ statement: STATEMENTS.signIn })).toThrow(failing('unauthorized', /another statement/));
+    const message = buildChallenge({ ...fields, statement: STATEMENTS.signIn });
+    expect(verify({ message, proof: agent.sign(message) })).toThrow(failing('unauthorized', /statement/));
+  });
+
   it('with the wrong key: refused', () => {
     expect(verify({ proof: stranger.sign(text) })).toThrow(failing('unauthorized', /not signed by/));
   });
@@ -193,7 +201,13 @@ describe('a proof', () => {
 /** What an agent does with a challenge that differs from its relay's by `change`. */
 const check = (change: Partial<ChallengeFields> = {}, now = later(1)) => {
   const message = buildChallenge({ ...fields, ...change });
-  return () => checkChallenge(message, { address: agent.address.toLowerCase(), domain: fields.domain, now });
+  return () =>
+    checkChallenge(message, {
+      address: agent.address.toLowerCase(),
+      domain: fields.domain,
+      statement: STATEMENTS.control,
+      now,
+    });
 };
 
 describe('before the agent signs', () => {
@@ -217,6 +231,10 @@ describe('before the agent signs', () => {
     }
   });
 
+  it('one that is for something else is not', () => {
+    expect(check({ statement: STATEMENTS.signIn })).toThrow(failing('unauthorized', /another statement/));
+  });
+
   it('another address is not', () => {
     expect(check({ address: stranger.address })).toThrow(failing('unauthorized', /another address/));
   });
@@ -228,7 +246,12 @@ describe('before the agent signs', () => {
   });
 
   it('what is no challenge is not', () => {
-    const expected = { address: agent.address, domain: fields.domain, now: issuedAt };
+    const expected = {
+      address: agent.address,
+      domain: fields.domain,
+      statement: STATEMENTS.control,
+      now: issuedAt,
+    };
     expect(() => checkChallenge('I owe you', expected)).toThrow(failing('protocol'));
   });
 });

@@ -8,6 +8,12 @@ import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { LIMITS } from './limits.js';
 
+/** What a signature is for: one for the one is never good for the other. */
+export const STATEMENTS = {
+  control: 'Prove that this identity may hold leases on this relay.',
+  signIn: 'Sign in to see and manage the agents and names of this identity on this relay.',
+} as const;
+
 export interface ChallengeFields {
   /** Authority of the relay: host, with the port unless it is 443. */
   readonly domain: string;
@@ -30,6 +36,8 @@ export interface ProofExpectation {
   readonly domain: string;
   readonly uri: string;
   readonly nonce: string;
+  /** One of `STATEMENTS`. */
+  readonly statement: string;
   readonly now: Date;
 }
 
@@ -101,6 +109,7 @@ export function verifyProof(message: string, signature: string, expected: ProofE
   expectSame('domain', fields.domain, expected.domain);
   expectSame('URI', fields.uri, expected.uri);
   expectSame('nonce', fields.nonce, expected.nonce);
+  expectSame('statement', fields.statement ?? '', expected.statement);
   expectSame('address', fields.address.toLowerCase(), expected.address.toLowerCase());
   checkTimes(fields, expected.now);
   if (recoverAddress(message, signature) !== fields.address) {
@@ -118,10 +127,10 @@ export function verifyProof(message: string, signature: string, expected: ProofE
  */
 export function checkChallenge(
   text: string,
-  expected: Pick<ProofExpectation, 'address' | 'domain' | 'now'>,
+  expected: Pick<ProofExpectation, 'address' | 'domain' | 'statement' | 'now'>,
 ): ChallengeFields {
   const fields = readChallenge(text);
-  const { domain, uri, address, issuedAt, expiresAt } = fields;
+  const { domain, uri, address, statement, issuedAt, expiresAt } = fields;
   if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
@@ -135,6 +144,7 @@ export function checkChallenge(
     );
   }
   expectSame('address', address.toLowerCase(), expected.address.toLowerCase());
+  expectSame('statement', statement ?? '', expected.statement);
   checkTimes(fields, expected.now);
   if (expiresAt.getTime() - issuedAt.getTime() > LIMITS.challengeMs) {
     throw new PortalError(

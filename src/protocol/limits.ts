@@ -22,6 +22,10 @@ export const PATHS = {
   datagrams: '/v1/datagrams',
   hop: '/v1/hop',
   health: '/healthz',
+  signIn: '/v1/sign-in',
+  agents: '/v1/agents',
+  names: '/v1/names',
+  agentsPage: '/agents',
 } as const;
 
 /** The one byte with which a relay starts a data connection; after it, both ways carry the visitor only. */
@@ -172,6 +176,35 @@ export const LIMITS = {
   /** An unanswered probe is repeated after this, and after so many the agent takes to the other carrier. */
   datagramProbeRetryMs: 500,
   maxUnansweredProbes: 4,
+  /** An agent reports what it does no more often. */
+  minReportMs: 1_000,
+  /** Services in one report; an agent says the others in the next. */
+  maxReportedServices: 100,
+  maxMachineChars: 64,
+  /** Identities that an agent lets see it. */
+  maxTeam: 32,
+  /** Agents that were here and left, remembered for an identity and in all. */
+  maxSeenAgentsPerIdentity: 64,
+  maxSeenAgents: 100_000,
+  /** Agents that were disconnected by their identity and are not let in again. */
+  maxDisconnectedAgents: 10_000,
+  /** Sign-ins that have not been proven yet; of one address half as many. */
+  maxSignIns: 256,
+  /** People and programs that are signed in; of one identity, and in all: who was idle for longest goes. */
+  maxSignedInPerIdentity: 16,
+  maxSignedIn: 4_096,
+  /** They sign in again after this. */
+  signedInMs: 3_600_000,
+  /** The code in a link to the page is good for this long, and for one page. */
+  signInCodeMs: 60_000,
+  /** Requests a second of one identity that is signed in. */
+  maxSignedInRequestsPerSecond: 20,
+  /** The body of a request to sign in or to see agents, and what a program reads of an answer. */
+  maxAgentsRequestBytes: 4_096,
+  maxAgentsAnswerBytes: 8 * 1024 * 1024,
+  /** Agents in one answer, and services of all of those. */
+  maxAgentsShown: 1_024,
+  maxAgentServicesShown: 10_000,
   /** A list of relays, from a registry or a relay: its bytes, and how many of its entries count. */
   maxRelayListBytes: 1024 * 1024,
   maxRelaysListed: 256,

@@ -21,6 +21,9 @@ const metadata = {
 } as const;
 const carrier = { enum: ['raw', 'tls', 'ws'] } as const;
 const port = { type: 'integer', minimum: 1, maximum: 65535 } as const;
+const phase = {
+  enum: ['connecting', 'opening', 'ready', 'retrying', 'draining', 'closed', 'failed'],
+} as const;
 /** `host:port`. */
 const hostPort = { type: 'string', minLength: 3, maxLength: 260 } as const;
 
@@ -90,6 +93,36 @@ export const AGENT_MESSAGES = {
     'id',
     'carrier',
   ] as const),
+  /** What the owner of the identity sees of this agent; what is left out is as it was. */
+  report: message(
+    'report',
+    {
+      id,
+      /** What its owner calls the machine; empty: nothing. */
+      machine: { type: 'string', maxLength: LIMITS.maxMachineChars, pattern: '^[^\\p{Cc}]*$' },
+      /** Identities that may see this agent too. */
+      team: { type: 'array', maxItems: LIMITS.maxTeam, items: address },
+      services: {
+        type: 'array',
+        maxItems: LIMITS.maxReportedServices,
+        items: {
+          type: 'object',
+          properties: {
+            service: short,
+            /** Its lease here, once there is one. */
+            lease: short,
+            /** `closed`: it is gone. */
+            phase,
+            /** The error that it is in this phase for. */
+            code: { type: 'string', pattern: '^[a-z_]{1,64}$' },
+          },
+          required: ['service', 'phase'],
+          additionalProperties: false,
+        },
+      },
+    },
+    ['id'] as const,
+  ),
 } as const satisfies Record<string, JSONSchema>;
 
 /** What a relay says. */
@@ -144,7 +177,7 @@ export const RELAY_MESSAGES = {
     { id, tickets: { type: 'array', minItems: 1, maxItems: LIMITS.maxTicketsPerDial, items: short } },
     ['id', 'tickets'] as const,
   ),
-  /** Answers `lease.close` and `lease.update`. */
+  /** Answers `lease.close`, `lease.update` and `report`. */
   ok: message('ok', { id }, ['id'] as const),
   /** Answers a request that failed (with its id), or ends the channel (without one). */
   error: message(

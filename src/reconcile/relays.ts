@@ -84,6 +84,11 @@ class PooledRelay {
     this.#session.remove(lease);
   }
 
+  /** What its relay is told may be another now. */
+  changed(): void {
+    this.#session.changed();
+  }
+
   async check(): Promise<void> {
     await Promise.all([this.#session.check(), this.#way?.check()]);
   }
@@ -166,6 +171,12 @@ export class RelayPool {
       this.#options.onState?.(key, 'lost');
     }
     await Promise.all(leaving.map(([, relay]) => relay.close()));
+  }
+
+  /** What relays are told of this agent may be another now: at the one of `key`, or at all. */
+  changed(key?: string): void {
+    if (key !== undefined) this.#relays.get(key)?.changed();
+    else for (const relay of this.#relays.values()) relay.changed();
   }
 
   /** Whether each relay of these answers within `ms`; without a session it does not. */

@@ -5,6 +5,7 @@ import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
 import { summaryOf } from '../agent/phase.js';
+import type { AboutAgent } from '../agent/report.js';
 import { relayKey } from '../agent/spec.js';
 import type { LeaseStatus } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
@@ -29,6 +30,8 @@ export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */
   readonly file: string | null;
   readonly version: string;
+  /** What this machine is called, unless the file says otherwise; left out: relays are not told. */
+  readonly machine?: string;
   readonly identity: Identity;
   /** Folder of the local CA (lib/paths). */
   readonly caDir: string;
@@ -134,6 +137,7 @@ export class Runner {
       onState: (relay, state, error) => this.#candidates.session(relay, state, error),
       identity: options.identity,
       instance: randomUUID(),
+      about: () => this.#about(),
       version: options.version,
       log: options.log,
       startEmbedded: options.startEmbedded,
@@ -273,6 +277,7 @@ export class Runner {
     const startedAt = performance.now();
     const unexpired = this.#clock.unexpired(desired);
     this.#desired = desired;
+    this.#pool.changed();
     await this.#chooseFrom(unexpired);
     if (this.#stopping) return;
     const current = this.#candidates.extend(unexpired);
@@ -319,8 +324,15 @@ export class Runner {
     });
   }
 
+  /** What the owner of the identity is to see of this agent. */
+  #about(): AboutAgent {
+    const { machine = this.#options.machine, team = [] } = this.#desired ?? {};
+    return { machine: machine === false ? undefined : machine, team };
+  }
+
   #phaseChanged(lease: AgentLease): void {
     this.#announce.lease(lease);
+    this.#pool.changed(lease.relay);
     this.#inspection?.changed();
     this.#active.phaseChanged(lease);
     if (this.#revision > 0 && isSettled(lease)) this.#tellReady();

@@ -55,6 +55,8 @@ export interface HttpSurfaceOptions {
   readonly maxRequestConnections: number;
   /** Whether visitors of this hostname find a service here. */
   readonly serves: (hostname: string) => boolean;
+  /** What an identity sees of its agents: whether the request was one for that. */
+  readonly agents?: (request: IncomingMessage, response: ServerResponse, path: string) => boolean;
   readonly descriptor: () => object;
   /** Descriptors of the peers. */
   readonly relays: () => readonly object[];
@@ -259,6 +261,7 @@ function startTimekeeping(server: HttpServer): void {
 function serve(request: IncomingMessage, response: ServerResponse, options: HttpSurfaceOptions): void {
   response.setHeader('x-robots-tag', 'noindex');
   response.setHeader('cache-control', 'no-store');
+  if (options.agents?.(request, response, pathOf(request))) return;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.writeHead(405, { allow: 'GET, HEAD', ...closeUnlessBody(request) }).end();
     return;

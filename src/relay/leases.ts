@@ -10,6 +10,7 @@ import { hostnameFor, nameOf } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
+import { LeaseTraffic } from './traffic.js';
 import { WaitingLine } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
@@ -27,12 +28,15 @@ export interface Lease {
   metadata: Record<string, string>;
   /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
   holder: LeaseHolder | undefined;
+  /** The agent process that holds it, or held it last. */
+  instance: string;
   /** Its own public port, in the kinds that have one; undefined while it is being opened. */
   port: OpenPort | undefined;
   /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
   readonly rate: ByteRate | undefined;
   /** Visitors who wait for a data connection. */
   readonly waiting: WaitingLine;
+  readonly traffic: LeaseTraffic;
   graceTimer?: NodeJS.Timeout;
   /** When the last use of its name was stored. */
   storedAt: number;
@@ -188,9 +192,11 @@ export class LeaseRegistry {
       carrier: request.carrier,
       metadata: request.metadata ?? {},
       holder: undefined,
+      instance: holder.instance,
       port: undefined,
       rate: quotas.rateOf(holder.address),
       waiting: new WaitingLine(),
+      traffic: new LeaseTraffic(),
       storedAt: claim.usedAt,
       opened: claim.stored,
     };
@@ -256,6 +262,38 @@ export class LeaseRegistry {
   /** Ends every lease of an identity, those that wait for its agent included. Their names stay reserved. */
   removeOf(identity: string): void {
     for (const lease of this.#byPlace.values()) if (lease.address === identity) this.#remove(lease);
+  }
+
+  all(): Iterable<Lease> {
+    return this.#byPlace.values();
+  }
+
+  /** Ends every lease of one agent, its visitors' connections included. Their names stay reserved. */
+  endOf(identity: string, instance: string): void {
+    for (const lease of this.#byPlace.values()) {
+      if (lease.address !== identity || lease.instance !== instance) continue;
+      this.#remove(lease);
+      this.#store(lease);
+      lease.traffic.cut();
+    }
+  }
+
+  /**
+   * Gives up a name that `identity` has reserved, with its ports: it is anybody's from then on. A lease that waits for its
+   * agent ends. Throws `name_in_use` while an agent serves it, and `not_found` where it is not reserved for this identity.
+   */
+  async release(identity: string, name: string): Promise<void> {
+    const leases = [...this.#byPlace.values()].filter(
+      (lease) => lease.address === identity && lease.name === name && !lease.isOwnDomain,
+    );
+    if (leases.some(({ holder }) => holder))
+      throw new PortalError(
+        'name_in_use',
+        `"${name}" is served by an agent now; stop it or disconnect it first, then release the name`,
+      );
+    for (const lease of leases) this.#remove(lease);
+    if (await this.#options.reservations.release(name, identity)) return;
+    throw new PortalError('not_found', `"${name}" is not reserved for your identity on this relay`);
   }
 
   /** Gives up the public ports of all leases; visitors who are connected stay. */
@@ -356,6 +394,7 @@ export class LeaseRegistry {
     }
     lease.holder = holder;
     if (!holder) return;
+    lease.instance = holder.instance;
     const leases = this.#held.get(holder);
     if (leases) leases.set(lease.id, lease);
     else this.#held.set(holder, new Map([[lease.id, lease]]));

@@ -47,6 +47,8 @@ export interface RelayOptions {
   readonly limits?: Partial<RelayLimits>;
   /** Whom the operator does not want here. */
   readonly deny?: DenyList;
+  /** Identities see their agents here, over HTTP, and on a page if `webDir` has one; false: they do not. */
+  readonly agents?: { readonly webDir?: string } | false;
   /** Hears how many seconds each visitor waited for a data connection. */
   readonly onVisitorWaited?: (seconds: number) => void;
 }

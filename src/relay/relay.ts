@@ -5,6 +5,7 @@ import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import { silent } from '../lib/logger.js';
 import { resetSocket } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
+import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
@@ -84,6 +85,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     'hostname',
     ...PORT_KINDS.filter((kind) => ports.offers(kind)),
     ...(peers.size > 0 ? ['hop'] : []),
+    ...(options.agents === false ? [] : ['agents']),
   ];
   const reservations = new Reservations(store, limits, quotas.refusals);
   const domains = new DomainProofs({
@@ -94,6 +96,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   });
   const leases = new LeaseRegistry({ reservations, ports, domains, quotas, domain, log, ...limits });
   const sessions = new Sessions(limits, quotas);
+  const agents = await AgentsHere.open({
+    ...(options.agents && { webDir: options.agents.webDir }),
+    leases,
+    reservations,
+    store,
+    quotas,
+    denied,
+    limits,
+    identity,
+    healthy: () => !stopping,
+    log,
+  });
   const hops = new Hops({
     peers,
     leases,
@@ -147,6 +161,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     relays: () => peers.descriptors(),
     hops,
     onHop: (socket) => front.take(socket),
+    agents: (...asked) => agents.serve(...asked),
     healthy: () => !stopping,
     refuseControl: (socket) =>
       stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
@@ -212,6 +227,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     capabilities,
     carriers: CARRIERS,
     leases,
+    agents: agents.registry,
     denied,
     quotas,
     tallies,
@@ -221,12 +237,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     hops,
     log,
   };
+  if (options.agents !== false) agents.start({ url, authority, domain, publicPort });
   hops.start({ url, authority: `${domain}:${publicPort}`, host });
   peers.start(url);
   leases.start();
   const upkeep = setInterval(() => {
     try {
       leases.refresh();
+      agents.registry.refresh();
       store.forget(Date.now() - limits.reservationMs);
     } catch (error) {
       log.error({ err: error }, 'the store could not be tidied');
@@ -287,7 +305,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       return describe();
     },
     counts,
-    stats: () => ({ ...counts(), ...readStats({ leases, gate, datagrams, store, tallies, denied }) }),
+    stats: () => ({ ...counts(), ...readStats({ leases, gate, datagrams, store, tallies, denied, agents }) }),
     deny,
     serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {

@@ -1,6 +1,6 @@
 import { PortalError } from '../lib/errors.js';
 import type { Refusals } from './quotas.js';
-import type { Reservation, Store } from './store.js';
+import type { Reservation, ReservedName, Store } from './store.js';
 
 /** A name in use is stored again after this part of the time for which it stays reserved. */
 const REFRESH_PART = 1 / 30;
@@ -66,6 +66,19 @@ export class Reservations {
     if (known?.address === address && Math.abs(usedAt - known.usedAt) < this.refreshMs)
       return { usedAt: known.usedAt, stored: Promise.resolve() };
     return { usedAt, stored: this.use(name, address, usedAt) };
+  }
+
+  /** Gives it up; whether `address` had it. */
+  release(name: string, address: string): Promise<boolean> {
+    return this.#store.release(name, address);
+  }
+
+  /** Names that stay with `address`, and until when. */
+  of(address: string): (ReservedName & { readonly until: number })[] {
+    const { reservationMs } = this.#bounds;
+    return this.#store
+      .reservationsOf(address, Date.now() - reservationMs)
+      .map((one) => ({ ...one, until: one.usedAt + reservationMs }));
   }
 
   /** Notes a use of `name`. Resolves once that is on disk. */

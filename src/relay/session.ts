@@ -6,12 +6,14 @@ import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deadline } from '../lib/wait.js';
 import type { Identity } from '../identity/identity.js';
-import { buildChallenge, verifyProof } from '../protocol/challenge.js';
+import { buildChallenge, STATEMENTS, verifyProof } from '../protocol/challenge.js';
 import { exportKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { proveRelay } from '../protocol/relay-proof.js';
+import { publicAddressOf } from './addresses.js';
+import type { Agents } from './agents/agents.js';
 import { DataPool } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
@@ -42,6 +44,7 @@ export interface SessionContext {
   readonly handshakeMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
+  readonly agents: Agents;
   readonly denied: Denied;
   readonly quotas: Quotas;
   readonly tallies: Tallies;
@@ -71,6 +74,7 @@ export class Session implements LeaseHolder {
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
   instance = '';
+  version = '';
   readonly #ws: WebSocket;
   readonly #socket: TLSSocket;
   /** Called once, when the identity is proven. */
@@ -116,6 +120,11 @@ export class Session implements LeaseHolder {
 
   get closed(): boolean {
     return this.#state.name === 'closed';
+  }
+
+  /** How long ago its agent was heard last, in milliseconds. */
+  get silentMs(): number {
+    return performance.now() - this.#heardAt;
   }
 
   get open(): boolean {
@@ -203,7 +212,7 @@ export class Session implements LeaseHolder {
       nonce,
       issuedAt,
       expiresAt: new Date(issuedAt.getTime() + challengeMs),
-      statement: 'Prove that this identity may hold leases on this relay.',
+      statement: STATEMENTS.control,
     });
     this.#state = { name: 'proof', hello, message, nonce };
     this.#send({ type: 'challenge', message });
@@ -217,18 +226,22 @@ export class Session implements LeaseHolder {
       domain: authority,
       uri: url,
       nonce,
+      statement: STATEMENTS.control,
       now: new Date(),
     });
     clearTimeout(this.#handshakeTimer);
     // One spelling: leases and reservations compare it.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
+    this.version = hello.agent.version;
     this.#context.denied.check(this.address);
+    this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
     this.#state = { name: 'open' };
     this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
+    this.#context.agents.joined(this);
     const { domain, publicPort, datagramPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
     this.#send({
       type: 'welcome',
@@ -273,23 +286,16 @@ export class Session implements LeaseHolder {
     if (message.type === 'lease.open') {
       const lease = await leases.open(this, message);
       const { hostname } = lease;
-      const address = this.#addressOf(lease);
+      const address = publicAddressOf(lease, this.#context);
       this.#log.info({ hostname, ...address }, 'lease open');
       return { type: 'lease.opened', id, lease: lease.id, hostname, ...address };
     }
     if (message.type === 'hop.open') return this.#context.hops.issue(this, message, this.#socket);
     if (message.type === 'datagrams.open') return this.#context.datagrams.open(message, this.datagrams);
-    if (message.type === 'lease.close') leases.close(this, message.lease);
+    if (message.type === 'report') this.#context.agents.report(this, message);
+    else if (message.type === 'lease.close') leases.close(this, message.lease);
     else leases.update(this, message.lease, message.metadata);
     return { type: 'ok', id };
-  }
-
-  /** Where visitors find it. */
-  #addressOf({ kind, hostname, port }: Lease): { url: string } | { tcpAddr: string } | { udpAddr: string } {
-    const { domain, publicPort } = this.#context;
-    if (kind === 'tls') return { url: `https://${hostname}${publicPort === 443 ? '' : `:${publicPort}`}` };
-    const address = `${domain}:${port?.port ?? 0}`;
-    return kind === 'tcp' ? { tcpAddr: address } : { udpAddr: address };
   }
 
   #heard(pong: boolean): void {
@@ -338,6 +344,7 @@ export class Session implements LeaseHolder {
     this.#context.datagrams.forget(this.datagrams);
     this.#context.hops.forget(this);
     this.#context.leases.detach(this);
+    this.#context.agents.left(this);
     this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }

@@ -1,3 +1,4 @@
+import type { AgentsHere } from './agents/here.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Denied } from './denied.js';
 import type { LeaseRegistry } from './leases.js';
@@ -12,10 +13,11 @@ export interface StatsParts {
   readonly store: Store;
   readonly tallies: Tallies;
   readonly denied: Denied;
+  readonly agents: AgentsHere;
 }
 
 /** What the parts of a relay have counted, brought together when somebody asks. */
-export function readStats({ leases, gate, datagrams, store, tallies, denied }: StatsParts) {
+export function readStats({ leases, gate, datagrams, store, tallies, denied, agents }: StatsParts) {
   const { tls, tcp } = gate.splices;
   const { away, ...leasesByKind } = leases.sizes;
   return {
@@ -31,6 +33,7 @@ export function readStats({ leases, gate, datagrams, store, tallies, denied }: S
     visitorsUnserved: tallies.visitorsUnserved.counts(),
     datagrams: { ...datagrams.passed },
     denied: denied.counts.counts(),
+    ...agents.stats(),
     storeFailures: store.failures,
   };
 }

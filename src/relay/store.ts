@@ -2,8 +2,9 @@ import type Database from 'libsql';
 import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { makePrivateFolder } from '../lib/private-file.js';
+import { SeenAgents } from './agents/seen.js';
 
-/** What a relay remembers across restarts: which identity a name is reserved for, and its port. Owns the database. */
+/** What a relay remembers across restarts: which identity a name is reserved for, its ports, who was here. Owns the database. */
 export interface Store {
   /** How many writes have failed. */
   readonly failures: number;
@@ -23,7 +24,13 @@ export interface Store {
   peerKey(url: string): string | undefined;
   /** Notes a peer's key, in place of the one before. */
   rememberPeer(url: string, address: string): Promise<void>;
-  /** Forgets reservations last used before `before`, and their ports. */
+  /** Names reserved for `address` and last used after `since`, with their ports; in order. */
+  reservationsOf(address: string, since: number): ReservedName[];
+  /** Gives up the reservation that `address` has of `name`, and its ports; whether there was one. */
+  release(name: string, address: string): Promise<boolean>;
+  /** Agents that were here. */
+  readonly seen: SeenAgents;
+  /** Forgets reservations last used before `before`, their ports, and agents that were not seen since. */
   forget(before: number): void;
   close(): Promise<void>;
 }
@@ -32,6 +39,13 @@ export interface Reservation {
   readonly address: string;
   /** Milliseconds since the epoch. */
   readonly usedAt: number;
+}
+
+export interface ReservedName {
+  readonly name: string;
+  readonly usedAt: number;
+  readonly tcp: number | null;
+  readonly udp: number | null;
 }
 
 interface Waiter {
@@ -72,6 +86,10 @@ class SqliteStore implements Store {
   readonly #deletePorts;
   readonly #peerKey;
   readonly #upsertPeer;
+  readonly #reservationsOf;
+  readonly #release;
+  readonly #releasePorts;
+  readonly seen: SeenAgents;
   /** Who wrote in the transaction that is open now, if one is. */
   #waiters: Waiter[] = [];
   #commit: NodeJS.Immediate | undefined;
@@ -111,6 +129,25 @@ class SqliteStore implements Store {
     this.#upsertPeer = db.prepare(
       'INSERT INTO peers (url, address) VALUES (?, ?) ON CONFLICT (url) DO UPDATE SET address = excluded.address',
     );
+    this.#reservationsOf = db.prepare(
+      "SELECT name, used_at AS usedAt, (SELECT port FROM ports WHERE kind = 'tcp' AND ports.name = reservations.name) AS tcp, (SELECT port FROM ports WHERE kind = 'udp' AND ports.name = reservations.name) AS udp FROM reservations WHERE address = ? AND used_at > ? ORDER BY name",
+    );
+    this.#release = db.prepare('DELETE FROM reservations WHERE name = ? AND address = ?');
+    this.#releasePorts = db.prepare('DELETE FROM ports WHERE name = ?');
+    this.seen = new SeenAgents(db, (run) => this.#write(run));
+  }
+
+  reservationsOf(address: string, since: number): ReservedName[] {
+    return this.#reservationsOf.all(address, since) as ReservedName[];
+  }
+
+  async release(name: string, address: string): Promise<boolean> {
+    let released = false;
+    await this.#write(() => {
+      released = this.#release.run(name, address).changes > 0;
+      if (released) this.#releasePorts.run(name);
+    });
+    return released;
   }
 
   reservation(name: string): Reservation | undefined {
@@ -151,6 +188,7 @@ class SqliteStore implements Store {
   forget(before: number): void {
     this.#delete.run(before);
     this.#deletePorts.run();
+    this.seen.forget(before);
   }
 
   /** Resolves once what `run` wrote is on disk. */

@@ -77,8 +77,14 @@ export class Visitor {
     this.#leaveLine('joined');
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
-    const { address: owner, rate } = this.lease;
-    splices.add(this.#socket, data, { sentToB: head.length - START.length, owner, rate });
+    const { address: owner, rate, traffic } = this.lease;
+    const joined = splices.add(this.#socket, data, {
+      sentToB: head.length - START.length,
+      owner,
+      rate,
+      onEnd: () => traffic.ended(joined),
+    });
+    traffic.began(joined);
   }
 
   #leaveLine(why: 'joined' | UnservedReason): void {

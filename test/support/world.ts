@@ -80,6 +80,8 @@ export async function agent(
     candidates?: RunnerOptions['candidates'];
     trust?: RunnerOptions['trust'];
     warn?: RunnerOptions['warn'];
+    /** What this machine is called. */
+    machine?: string;
     /** The inspector, on a free port. */
     inspector?: true;
   } = {},
@@ -101,6 +103,7 @@ export async function agent(
     ...(options.candidates && { candidates: options.candidates }),
     ...(options.trust && { trust: options.trust }),
     ...(options.warn && { warn: options.warn }),
+    ...(options.machine !== undefined && { machine: options.machine }),
     ...(options.inspector && { inspector: { webDir: WEB_DIR, port: 0 } }),
     startEmbedded: () => Promise.reject(new Error('no embedded relay in this test')),
     emit: (event) => {

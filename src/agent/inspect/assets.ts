@@ -1,32 +1,3 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { extname, join, relative, sep } from 'node:path';
-
-export interface Asset {
-  readonly type: string;
-  readonly bytes: Buffer;
-}
-
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-};
-
-/** The built page, by path: read once, so that no path of a request ever reaches the disk. */
-export async function readAssets(folder: string): Promise<ReadonlyMap<string, Asset>> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const assets = new Map<string, Asset>();
-  for (const entry of entries) {
-    const type = TYPES[extname(entry.name)];
-    if (!entry.isFile() || type === undefined) continue;
-    const file = join(entry.parentPath, entry.name);
-    const path = `/${relative(folder, file).split(sep).join('/')}`;
-    assets.set(path === '/index.html' ? '/' : path, { type, bytes: await readFile(file) });
-  }
-  return assets;
-}
-
 /** For everything the server says: nothing is kept, framed, sniffed, or loaded from elsewhere. */
 export function ownHeaders(port: number): Record<string, string> {
   const policy = [

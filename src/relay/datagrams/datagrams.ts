@@ -75,9 +75,11 @@ export class Datagrams {
       drops: this.drops,
       admits: this.#admits,
       passed: this.passed,
+      leasePassed: lease.traffic.datagrams,
       rate: lease.rate,
     });
     this.#flows.add(flows);
+    lease.traffic.flows = flows;
     return {
       port: socket.port,
       close: () => {

@@ -65,6 +65,8 @@ export interface LeaseFlowsOptions {
   readonly admits: (address: string) => boolean;
   /** The relay's own count of what went on. */
   readonly passed: PassedDatagrams;
+  /** The lease's own. */
+  readonly leasePassed: Pick<PassedDatagrams, 'toAgentBytes' | 'toVisitorBytes'>;
   /** What all visitors of the identity share; datagrams beyond it are dropped. */
   readonly rate: ByteRate | undefined;
 }
@@ -105,7 +107,7 @@ export class LeaseFlows {
 
   /** To the visitor. */
   answer(flow: Flow, payload: Buffer): void {
-    const { socket, drops, passed, rate } = this.#options;
+    const { socket, drops, passed, leasePassed, rate } = this.#options;
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
@@ -117,6 +119,7 @@ export class LeaseFlows {
     if (!socket.send(payload, flow.port, flow.address)) return drops.add('busy');
     passed.toVisitor++;
     passed.toVisitorBytes += payload.length;
+    leasePassed.toVisitorBytes += payload.length;
   }
 
   /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
@@ -142,7 +145,7 @@ export class LeaseFlows {
   #receive(payload: Buffer, from: RemoteInfo): void {
     const link = this.#options.link();
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
-    const { drops, passed, rate } = this.#options;
+    const { drops, passed, leasePassed, rate } = this.#options;
     if (!link) return drops.add('away');
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     const latest = this.#latest;
@@ -152,6 +155,7 @@ export class LeaseFlows {
     this.#used(flow);
     passed.toAgent++;
     passed.toAgentBytes += payload.length;
+    leasePassed.toAgentBytes += payload.length;
     link.deliver(flow, payload);
   }
 

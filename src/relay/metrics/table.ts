@@ -210,6 +210,19 @@ export const METRICS: readonly Metric[] = [
     read: ({ hopBytes }) => hopBytes,
   },
   {
+    name: 'portal_relay_signed_in',
+    type: 'gauge',
+    help: 'People and programs that are signed in to see their agents.',
+    read: ({ signedIn }) => signedIn,
+  },
+  {
+    name: 'portal_relay_sign_ins_refused_total',
+    type: 'counter',
+    help: 'Sign-ins that were refused.',
+    labels: CODE,
+    read: ({ signInsRefused }) => by('code', signInsRefused),
+  },
+  {
     name: 'portal_relay_store_errors_total',
     type: 'counter',
     help: 'Writes to the database of names that failed.',

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { checksumAddress } from '../../identity/keys.js';
+import { PortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { FromAgent } from '../../protocol/messages.js';
+import type { LeaseRegistry } from '../leases.js';
+import type { Store } from '../store.js';
+
+/** What is to be known of a session. */
+export interface AgentSession {
+  /** Of its identity. */
+  readonly address: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly remoteAddress: string | undefined;
+  /** How long ago its agent was heard last, in milliseconds. */
+  readonly silentMs: number;
+  /** Ends it, and tells its agent why. */
+  refuse(error: PortalError): void;
+}
+
+export type ReportedService = NonNullable<FromAgent<'report'>['services']>[number];
+
+/** A session, and what its agent told its owner. */
+export interface LiveAgent {
+  readonly session: AgentSession;
+  readonly since: Date;
+  machine: string | undefined;
+  /** Who besides its owner may see it; checksummed. */
+  team: ReadonlySet<string>;
+  /** By the key of the service. */
+  readonly services: Map<string, ReportedService>;
+}
+
+/** One whose leases may still wait for it. */
+export interface AwayAgent {
+  readonly machine: string | undefined;
+  readonly version: string;
+  readonly at: Date;
+}
+
+export interface AgentsOptions {
+  readonly leases: LeaseRegistry;
+  readonly store: Store;
+  readonly graceMs: number;
+  readonly maxLeasesPerSession: number;
+  readonly log: Logger;
+}
+
+/** What names an agent's process to people: the same at every relay, and no way back to what it was made of. */
+export function agentId(instance: string): string {
+  return createHash('sha256').update(`portal agent ${instance}`).digest('hex').slice(0, 12);
+}
+
+const keyOf = ({ address, instance }: Pick<AgentSession, 'address' | 'instance'>): string =>
+  `${address} ${instance}`;
+
+/** Owns what agents tell of themselves, who of them was here, and who is not let in again. */
+export class Agents {
+  readonly #options: AgentsOptions;
+  readonly #live = new Map<AgentSession, LiveAgent>();
+  /** Oldest first. */
+  readonly #away = new Map<string, AwayAgent>();
+  readonly #disconnected = new Map<string, string>();
+
+  constructor(options: AgentsOptions) {
+    this.#options = options;
+  }
+
+  get live(): Iterable<LiveAgent> {
+    return this.#live.values();
+  }
+
+  /** Throws `disconnected` for an agent that its identity sent away. */
+  admit(session: Pick<AgentSession, 'address' | 'instance'>): void {
+    const why = this.#disconnected.get(keyOf(session));
+    if (why !== undefined) throw new PortalError('disconnected', why);
+  }
+
+  joined(session: AgentSession): void {
+    this.#away.delete(keyOf(session));
+    this.#live.set(session, {
+      session,
+      since: new Date(),
+      machine: undefined,
+      team: new Set(),
+      services: new Map(),
+    });
+  }
+
+  /** What is left out of a report is as it was. */
+  report(session: AgentSession, { machine, team, services = [] }: FromAgent<'report'>): void {
+    const live = this.#live.get(session);
+    if (!live) return;
+    if (machine !== undefined) live.machine = machine === '' ? undefined : machine;
+    if (team) live.team = new Set(team.map(checksumAddress));
+    for (const one of services) {
+      if (one.phase === 'closed') live.services.delete(one.service);
+      else if (live.services.has(one.service) || live.services.size < this.#options.maxLeasesPerSession)
+        live.services.set(one.service, one);
+    }
+  }
+
+  left(session: AgentSession): void {
+    const live = this.#live.get(session);
+    if (!live) return;
+    this.#live.delete(session);
+    const { machine } = live;
+    const at = new Date(Date.now() - session.silentMs);
+    this.#forgetAway();
+    this.#away.set(keyOf(session), { machine, version: session.version, at });
+    if (machine !== undefined) this.#note(session, machine, at.getTime());
+  }
+
+  /** The last that was heard of an agent whose leases wait for it. */
+  away(identity: string, instance: string): AwayAgent | undefined {
+    return this.#away.get(keyOf({ address: identity, instance }));
+  }
+
+  /** Called now and then: an agent that stays for long is not to look like one that left long ago if this relay is killed. */
+  refresh(): void {
+    const now = Date.now();
+    for (const { session, machine } of this.#live.values())
+      if (machine !== undefined) this.#note(session, machine, now);
+  }
+
+  /**
+   * Ends what an agent of `identity` has here, its leases without grace and its visitors included; its process is not
+   * let in again. Throws `not_found`.
+   */
+  disconnect(identity: string, id: string, by: string | undefined): void {
+    const { leases, log } = this.#options;
+    const sessions = [...this.#live.keys()].filter(
+      ({ address, instance }) => address === identity && agentId(instance) === id,
+    );
+    const instances = new Set(sessions.map(({ instance }) => instance));
+    for (const { address, instance } of leases.all())
+      if (address === identity && agentId(instance) === id) instances.add(instance);
+    if (instances.size === 0)
+      throw new PortalError('not_found', 'your identity has no such agent on this relay');
+    const why = `this agent was disconnected by its own identity, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; it does not come back before it is started again`;
+    for (const instance of instances) this.#remember(keyOf({ address: identity, instance }), why);
+    for (const session of sessions) session.refuse(new PortalError('disconnected', why));
+    for (const instance of instances) leases.endOf(identity, instance);
+    log.info({ address: identity, agent: id, from: by }, 'agent disconnected by its identity');
+  }
+
+  #remember(key: string, why: string): void {
+    const [oldest] = this.#disconnected.keys();
+    if (oldest !== undefined && this.#disconnected.size >= LIMITS.maxDisconnectedAgents)
+      this.#disconnected.delete(oldest);
+    this.#disconnected.set(key, why);
+  }
+
+  #note({ address, version }: AgentSession, machine: string, seenAt: number): void {
+    this.#options.store.seen.note(address, { machine, version, seenAt }).catch((error: unknown) => {
+      this.#options.log.error({ err: error }, 'when an agent was seen last could not be stored');
+    });
+  }
+
+  #forgetAway(): void {
+    const before = Date.now() - this.#options.graceMs;
+    for (const [key, { at }] of this.#away) {
+      if (at.getTime() > before) return;
+      this.#away.delete(key);
+    }
+  }
+}

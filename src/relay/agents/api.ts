@@ -1,0 +1,225 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import type { Identity } from '../../identity/identity.js';
+import { PortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import type { Asset } from '../../lib/page-files.js';
+import type { LinkAnswer, SignInAnswer } from '../../protocol/agents.js';
+import { PATHS } from '../../protocol/limits.js';
+import { proveRelay } from '../../protocol/relay-proof.js';
+import { plainAddress } from '../names.js';
+import { answerError, answerJson, HttpRefusal, OWN_HEADERS, readFields } from './http.js';
+import type { SignedIn, SignIns } from './sign-in.js';
+import { viewOf, type ViewParts, type ViewPlace } from './view.js';
+
+export interface AgentsApiOptions extends ViewParts {
+  readonly signIns: SignIns;
+  /** The relay's own key. */
+  readonly identity: Identity;
+  readonly place: ViewPlace;
+  /** The page, by path below its own; left out, there is none. */
+  readonly page: ReadonlyMap<string, Asset> | undefined;
+  readonly healthy: () => boolean;
+  readonly log: Logger;
+}
+
+/** Only to this very host, over https, and to no script: `__Host-` (RFC 6265bis) keeps tenants' hostnames from setting it. */
+const COOKIE = '__Host-portal';
+const TOKEN = /^[\w-]{43}$/;
+const NONCE = /^[0-9a-f]{32}$/;
+
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+}
+
+const at = (path: string): RegExp => new RegExp(`^${path}$`);
+
+type Route = readonly [method: string, path: RegExp, handler: Handler];
+type Handler = (asked: Asked, match: RegExpExecArray) => void | Promise<void>;
+
+/** What an identity sees of its agents, over HTTP: signing in, the API, the page. */
+export class AgentsApi {
+  readonly #options: AgentsApiOptions;
+  readonly #origin: string;
+  readonly #routes: readonly Route[];
+
+  constructor(options: AgentsApiOptions) {
+    this.#options = options;
+    this.#origin = new URL(options.place.url).origin;
+    this.#routes = [
+      ['POST', at(`${PATHS.signIn}/challenge`), (asked) => this.#challenge(asked)],
+      ['POST', at(PATHS.signIn), (asked) => this.#signIn(asked)],
+      ['DELETE', at(PATHS.signIn), (asked) => this.#signOut(asked)],
+      ['POST', at(`${PATHS.signIn}/link`), (asked) => this.#link(asked)],
+      ['POST', at(`${PATHS.signIn}/code`), (asked) => this.#redeem(asked)],
+      ['GET', at(PATHS.agents), (asked) => this.#show(asked)],
+      [
+        'POST',
+        at(`${PATHS.agents}/([0-9a-f]{12})/disconnect`),
+        (asked, [, id]) => this.#disconnect(asked, id!),
+      ],
+      ['DELETE', at(`${PATHS.names}/([a-z0-9-]{1,63})`), (asked, [, name]) => this.#release(asked, name!)],
+      ['GET', at(`${PATHS.agentsPage}(/.*)?`), (asked, [, path]) => this.#page(asked, path ?? '/')],
+    ];
+  }
+
+  /** Answers, if the path is one of these; false: it is not. */
+  handle(request: IncomingMessage, response: ServerResponse, path: string): boolean {
+    const here = this.#routes.filter(([, pattern]) => pattern.test(path));
+    if (here.length === 0) return false;
+    for (const [name, value] of Object.entries(OWN_HEADERS)) response.setHeader(name, value);
+    void this.#answer({ request, response, path }, here);
+    return true;
+  }
+
+  async #answer(asked: Asked, here: readonly Route[]): Promise<void> {
+    const { request, response, path } = asked;
+    try {
+      this.#checkAsker(request);
+      const method = request.method === 'HEAD' ? 'GET' : request.method;
+      const route = here.find(([allowed]) => allowed === method);
+      if (!route)
+        throw new HttpRefusal(405, 'no such method here', { allow: here.map(([each]) => each).join(', ') });
+      if (!this.#options.healthy()) throw new PortalError('shutting_down', 'the relay is stopping');
+      const [, pattern, handler] = route;
+      await handler(asked, pattern.exec(path)!);
+    } catch (error) {
+      if (response.headersSent) return;
+      const isExpected = error instanceof HttpRefusal || error instanceof PortalError;
+      if (!isExpected) this.#options.log.error({ err: error }, 'a request of agents failed');
+      answerError(response, error);
+    } finally {
+      // What was not read of it is dropped, within the time that a request has.
+      request.resume();
+    }
+  }
+
+  /** Tenants' hostnames are the same site as the relay's: so what counts is the origin, to the letter. */
+  #checkAsker({ headers }: IncomingMessage): void {
+    if (headers.host?.toLowerCase() !== new URL(this.#origin).host)
+      throw new HttpRefusal(421, `this is ${this.#origin}`);
+    if (headers.origin !== undefined && headers.origin !== this.#origin)
+      throw new HttpRefusal(403, 'not from another origin');
+  }
+
+  /** Who asks, by its token or its cookie. */
+  #who({ request }: Asked): SignedIn & { readonly token: string } {
+    const { headers, method } = request;
+    const bearer = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1];
+    const token = bearer ?? cookieOf(headers.cookie);
+    if (bearer === undefined && token !== undefined) {
+      // Browsers send a cookie with whatever leads here: it must be our own page that asks.
+      const site = headers['sec-fetch-site'];
+      if (method !== 'GET' && headers.origin !== this.#origin)
+        throw new HttpRefusal(403, 'not without an origin');
+      if (site !== undefined && site !== 'same-origin') throw new HttpRefusal(403, 'not from another origin');
+    }
+    const valid = token !== undefined && TOKEN.test(token) ? token : undefined;
+    return { ...this.#options.signIns.check(valid), token: valid! };
+  }
+
+  async #challenge({ request, response }: Asked): Promise<void> {
+    const { address } = await readFields(request, ['address']);
+    answerJson(response, 200, this.#options.signIns.challenge(address, request.socket.remoteAddress));
+  }
+
+  async #signIn({ request, response }: Asked): Promise<void> {
+    const { nonce, signature, relayNonce } = await readFields(
+      request,
+      ['nonce', 'signature'],
+      ['relayNonce'],
+    );
+    if (relayNonce !== undefined && !NONCE.test(relayNonce))
+      throw new PortalError('protocol', '"relayNonce" is to be 32 hex digits');
+    const { signIns, place, log } = this.#options;
+    const identity = signIns.prove(nonce, signature);
+    const { token, until } = signIns.issue(identity);
+    log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in');
+    const socket = request.socket as TLSSocket;
+    const answer: SignInAnswer = {
+      identity,
+      token,
+      expiresAt: timeOf(until),
+      ...(relayNonce !== undefined && {
+        relay: proveRelay(this.#options.identity, { url: place.url, nonce: relayNonce, socket }),
+      }),
+    };
+    answerJson(response, 200, answer);
+  }
+
+  #signOut(asked: Asked): void {
+    this.#options.signIns.forget(this.#who(asked).token);
+    asked.response.setHeader('set-cookie', `${COOKIE}=; ${COOKIE_ATTRIBUTES}; Max-Age=0`);
+    answerJson(asked.response, 200, {});
+  }
+
+  /** Only for who has a token: a page must not make more of itself. */
+  #link(asked: Asked): void {
+    const { identity } = this.#who(asked);
+    if (asked.request.headers.authorization === undefined)
+      throw new HttpRefusal(403, 'a page makes no links');
+    if (!this.#options.page) throw new PortalError('not_found', 'this relay has no page of agents');
+    const { code, until } = this.#options.signIns.code(identity);
+    const answer: LinkAnswer = {
+      url: `${this.#origin}${PATHS.agentsPage}#${code}`,
+      expiresAt: timeOf(until),
+    };
+    answerJson(asked.response, 200, answer);
+  }
+
+  /** A page turns the code of its link into a cookie. */
+  async #redeem({ request, response }: Asked): Promise<void> {
+    const { code } = await readFields(request, ['code']);
+    if (request.headers.origin === undefined) throw new HttpRefusal(403, 'not without an origin');
+    const { signIns, log } = this.#options;
+    const identity = signIns.redeem(code);
+    const { token, until } = signIns.issue(identity);
+    log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in by a link');
+    const seconds = Math.floor((until - performance.now()) / 1_000);
+    response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);
+    answerJson(response, 200, { identity, expiresAt: timeOf(until) });
+  }
+
+  #show(asked: Asked): void {
+    const { identity } = this.#who(asked);
+    answerJson(asked.response, 200, viewOf(identity, this.#options, this.#options.place));
+  }
+
+  #disconnect(asked: Asked, id: string): void {
+    const { identity } = this.#who(asked);
+    this.#options.agents.disconnect(identity, id, plainAddress(asked.request.socket.remoteAddress));
+    answerJson(asked.response, 200, {});
+  }
+
+  async #release(asked: Asked, name: string): Promise<void> {
+    const { identity } = this.#who(asked);
+    await this.#options.leases.release(identity, name);
+    this.#options.log.info({ address: identity, name }, 'name released');
+    answerJson(asked.response, 200, {});
+  }
+
+  #page({ response }: Asked, path: string): void {
+    const asset = this.#options.page?.get(path);
+    if (!asset) throw new PortalError('not_found', 'there is nothing here');
+    response
+      .writeHead(200, { 'content-type': asset.type, 'content-length': asset.bytes.length })
+      .end(asset.bytes);
+  }
+}
+
+const COOKIE_ATTRIBUTES = 'Path=/; Secure; HttpOnly; SameSite=Strict';
+
+function cookieOf(header: string | undefined): string | undefined {
+  for (const each of (header ?? '').split(';')) {
+    const [name, value] = each.split('=', 2);
+    if (name?.trim() === COOKIE) return value?.trim();
+  }
+  return undefined;
+}
+
+/** A moment of `performance.now()`, as the clock on the wall has it. */
+function timeOf(moment: number): string {
+  return new Date(Date.now() + moment - performance.now()).toISOString();
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Identity } from '../../identity/identity.js';
+import type { Logger } from '../../lib/logger.js';
+import { readAssets, type Asset } from '../../lib/page-files.js';
+import type { Denied } from '../denied.js';
+import type { LeaseRegistry } from '../leases.js';
+import type { RelayLimits } from '../limits.js';
+import type { Quotas } from '../quotas.js';
+import type { Reservations } from '../reservations.js';
+import type { Store } from '../store.js';
+import { Agents } from './agents.js';
+import { AgentsApi } from './api.js';
+import { SignIns } from './sign-in.js';
+import type { ViewPlace } from './view.js';
+
+export interface AgentsHereOptions {
+  /** Folder of the built page. */
+  readonly webDir?: string | undefined;
+  readonly leases: LeaseRegistry;
+  readonly reservations: Reservations;
+  readonly store: Store;
+  readonly quotas: Quotas;
+  readonly denied: Denied;
+  readonly limits: RelayLimits;
+  /** The relay's own key. */
+  readonly identity: Identity;
+  readonly healthy: () => boolean;
+  readonly log: Logger;
+}
+
+/** The agents of a relay, as their identities see them: the room's front. */
+export class AgentsHere {
+  readonly registry: Agents;
+  readonly #options: AgentsHereOptions;
+  readonly #page: ReadonlyMap<string, Asset> | undefined;
+  #signIns: SignIns | undefined;
+  #api: AgentsApi | undefined;
+
+  private constructor(options: AgentsHereOptions, page: ReadonlyMap<string, Asset> | undefined) {
+    this.#options = options;
+    this.#page = page;
+    const { leases, store, limits, log } = options;
+    this.registry = new Agents({ ...limits, leases, store, log });
+  }
+
+  static async open(options: AgentsHereOptions): Promise<AgentsHere> {
+    const { webDir, log } = options;
+    // A relay without it passes visitors on all the same.
+    const page =
+      webDir === undefined
+        ? undefined
+        : await readAssets(webDir).catch((error: unknown) => {
+            log.warn({ err: error, folder: webDir }, 'there is no page of agents to serve');
+            return undefined;
+          });
+    return new AgentsHere(options, page);
+  }
+
+  /** The relay listens: who asks is answered from now on. */
+  start({ authority, ...place }: ViewPlace & { readonly authority: string }): void {
+    const { url } = place;
+    this.#signIns = new SignIns({ ...this.#options, authority, url });
+    const { limits, ...parts } = this.#options;
+    this.#api = new AgentsApi({
+      ...parts,
+      reservationMs: limits.reservationMs,
+      agents: this.registry,
+      signIns: this.#signIns,
+      place,
+      page: this.#page,
+    });
+  }
+
+  serve(request: IncomingMessage, response: ServerResponse, path: string): boolean {
+    return this.#api?.handle(request, response, path) ?? false;
+  }
+
+  stats() {
+    return { signedIn: this.#signIns?.size ?? 0, signInsRefused: this.#signIns?.refused.counts() ?? {} };
+  }
+}

@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { PortalError, type ErrorCode } from '../../lib/errors.js';
+import type { ErrorAnswer } from '../../protocol/agents.js';
+import { LIMITS } from '../../protocol/limits.js';
+
+/** Requests and answers of the API of agents: what is refused before anything is looked at, and in which words. */
+
+/** A refusal that HTTP has a status for, and our codes have not. */
+export class HttpRefusal extends Error {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  protocol: 400,
+  unauthorized: 401,
+  expired: 401,
+  not_found: 404,
+  name_in_use: 409,
+  limit_exceeded: 429,
+  relay_busy: 503,
+  shutting_down: 503,
+};
+
+/** For everything that is said here: nothing is kept, framed, sniffed, or loaded from elsewhere. */
+export const OWN_HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; '),
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+};
+
+export function answerJson(response: ServerResponse, status: number, value: object): void {
+  const text = `${JSON.stringify(value)}\n`;
+  response
+    .writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+    .end(text);
+}
+
+export function answerError(response: ServerResponse, error: unknown): void {
+  if (error instanceof HttpRefusal) {
+    for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+    return answerJson(response, error.status, said('protocol', error.message));
+  }
+  const known = error instanceof PortalError ? STATUS_OF[error.code] : undefined;
+  if (!(error instanceof PortalError) || known === undefined)
+    return answerJson(response, 500, said('internal', 'the relay failed to answer'));
+  if (error.retryAfterMs !== undefined)
+    response.setHeader('retry-after', Math.ceil(error.retryAfterMs / 1_000));
+  return answerJson(response, known, said(error.code, error.message));
+}
+
+const said = (code: ErrorCode, message: string): ErrorAnswer => ({ code, message });
+
+/** The fields of a JSON object in the body, each of them text; those that are not asked for are ignored. */
+export async function readFields<K extends string>(
+  request: IncomingMessage,
+  required: readonly K[],
+  optional: readonly string[] = [],
+): Promise<Record<K, string> & Partial<Record<string, string>>> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+    throw new HttpRefusal(415, 'the body is to be application/json');
+  const value = parse(await readBody(request));
+  const fields: Partial<Record<string, string>> = {};
+  for (const name of [...required, ...optional]) {
+    const field = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (typeof field === 'string') fields[name] = field;
+    else if (field !== undefined || required.includes(name as K))
+      throw new PortalError('protocol', `"${name}" is to be a text`);
+  }
+  return fields as Record<K, string> & Partial<Record<string, string>>;
+}
+
+function parse(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new PortalError('protocol', 'the body is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new PortalError('protocol', 'the body is not a JSON object');
+  return value as Record<string, unknown>;
+}
+
+/** Its time is the server's to bound. */
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > LIMITS.maxAgentsRequestBytes)
+      throw new HttpRefusal(413, `the body has more than ${LIMITS.maxAgentsRequestBytes} bytes`, {
+        connection: 'close',
+      });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,79 @@
+import type Database from 'libsql';
+import { LIMITS } from '../../protocol/limits.js';
+
+/** An agent that was here: its machine is what its owner knows it by. */
+export interface SeenAgent {
+  readonly machine: string;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly seenAt: number;
+}
+
+type Write = (run: () => void) => Promise<void>;
+
+/**
+ * Which machines an identity had agents on, and when they were seen last: a table of the relay's store. Bounded for each
+ * identity and in all; who was not seen for longest is forgotten first.
+ */
+export class SeenAgents {
+  readonly #write: Write;
+  readonly #upsert;
+  readonly #trim;
+  readonly #oldest;
+  readonly #of;
+  readonly #delete;
+  readonly #db;
+  readonly #max: number;
+  #count: number;
+
+  /** `write` runs what it is given in a transaction of the store. */
+  constructor(db: Database.Database, write: Write, max: number = LIMITS.maxSeenAgents) {
+    this.#db = db;
+    this.#write = write;
+    this.#max = max;
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS agents (identity TEXT NOT NULL, machine TEXT NOT NULL, version TEXT NOT NULL, seen_at INTEGER NOT NULL, PRIMARY KEY (identity, machine)) STRICT, WITHOUT ROWID',
+    );
+    db.exec('CREATE INDEX IF NOT EXISTS agents_by_age ON agents (seen_at)');
+    this.#upsert = db.prepare(
+      'INSERT INTO agents (identity, machine, version, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT (identity, machine) DO UPDATE SET version = excluded.version, seen_at = excluded.seen_at',
+    );
+    this.#trim = db.prepare(
+      'DELETE FROM agents WHERE identity = ?1 AND machine NOT IN (SELECT machine FROM agents WHERE identity = ?1 ORDER BY seen_at DESC, machine LIMIT ?2)',
+    );
+    this.#oldest = db.prepare(
+      'DELETE FROM agents WHERE (identity, machine) IN (SELECT identity, machine FROM agents ORDER BY seen_at LIMIT ?)',
+    );
+    this.#of = db.prepare(
+      'SELECT machine, version, seen_at AS seenAt FROM agents WHERE identity = ? AND seen_at > ? ORDER BY seen_at DESC LIMIT ?',
+    );
+    this.#delete = db.prepare('DELETE FROM agents WHERE seen_at < ?');
+    this.#count = this.#size();
+  }
+
+  /** Notes that `identity` had an agent on a machine at `seenAt`. */
+  note(identity: string, { machine, version, seenAt }: SeenAgent): Promise<void> {
+    return this.#write(() => {
+      this.#upsert.run(identity, machine, version, seenAt);
+      this.#trim.run(identity, LIMITS.maxSeenAgentsPerIdentity);
+      // Counting each time would look at every row; one too many is noticed soon enough.
+      if (++this.#count <= this.#max) return;
+      this.#count = this.#size();
+      if (this.#count > this.#max) this.#count -= this.#oldest.run(this.#count - this.#max).changes;
+    });
+  }
+
+  /** Those of `identity`, seen after `since`; the last first. */
+  of(identity: string, since: number): SeenAgent[] {
+    return this.#of.all(identity, since, LIMITS.maxSeenAgentsPerIdentity) as SeenAgent[];
+  }
+
+  forget(before: number): void {
+    this.#delete.run(before);
+    this.#count = this.#size();
+  }
+
+  #size(): number {
+    return (this.#db.prepare('SELECT count(*) AS n FROM agents').get() as { n: number }).n;
+  }
+}

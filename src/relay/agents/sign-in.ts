@@ -1,0 +1,253 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { checksumAddress } from '../../identity/keys.js';
+import { PortalError, type ErrorCode } from '../../lib/errors.js';
+import { Tally } from '../../lib/tally.js';
+import { networkOf } from '../../net/cidr.js';
+import type { ChallengeAnswer } from '../../protocol/agents.js';
+import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { Denied } from '../denied.js';
+import type { RelayLimits } from '../limits.js';
+import { plainAddress } from '../names.js';
+import type { Quotas } from '../quotas.js';
+
+interface Pending {
+  readonly nonce: string;
+  readonly message: string;
+  readonly address: string;
+  readonly network: string;
+  readonly at: number;
+}
+
+/** Somebody who has proven an identity. */
+export interface SignedIn {
+  readonly identity: string;
+  /** Moment of `performance.now()`. */
+  readonly until: number;
+}
+
+export interface SignInsOptions {
+  readonly authority: string;
+  readonly url: string;
+  readonly limits: RelayLimits;
+  readonly quotas: Quotas;
+  readonly denied: Denied;
+}
+
+/** Neither tokens nor codes are kept as they are: a look into this process's memory signs nobody in. */
+const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('base64url');
+const newSecret = (): string => randomBytes(32).toString('base64url');
+
+/** Owns who is signed in, and who is about to: bounded, in memory alone, and over with this process. */
+export class SignIns {
+  /** Those that were refused, by code. */
+  readonly refused = new Tally<ErrorCode>();
+  readonly #options: SignInsOptions;
+  /** By nonce, oldest first. */
+  readonly #pending = new Map<string, Pending>();
+  /** By the token's hash; who was here last is last. */
+  readonly #signedIn = new Map<string, SignedIn>();
+  /** By the code's hash. */
+  readonly #codes = new Map<string, SignedIn>();
+  readonly #paces = new Map<string, Pace>();
+
+  constructor(options: SignInsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#signedIn.size;
+  }
+
+  /** Throws `unauthorized` for what is no address, `relay_busy` where too many are about to. */
+  challenge(address: string, remote: string | undefined): ChallengeAnswer {
+    const { authority, url, limits } = this.#options;
+    const identity = checksumAddress(address);
+    const network = networkOf(plainAddress(remote));
+    this.#makeRoom(network);
+    const nonce = randomBytes(16).toString('hex');
+    const issuedAt = new Date();
+    const message = buildChallenge({
+      domain: authority,
+      address: identity,
+      uri: url,
+      nonce,
+      issuedAt,
+      expiresAt: new Date(issuedAt.getTime() + limits.challengeMs),
+      statement: STATEMENTS.signIn,
+    });
+    this.#pending.set(nonce, { nonce, message, address: identity, network, at: performance.now() });
+    return { nonce, message };
+  }
+
+  /** One attempt a challenge, whatever comes of it. Resolves with the identity that is proven. */
+  prove(nonce: string, signature: string): string {
+    const { authority, url, denied } = this.#options;
+    const pending = this.#pending.get(nonce);
+    this.#pending.delete(nonce);
+    try {
+      if (!pending)
+        throw new PortalError('expired', 'this relay knows no such challenge, or no more: ask for another');
+      const { message, address } = pending;
+      verifyProof(message, signature, {
+        address,
+        domain: authority,
+        uri: url,
+        nonce,
+        statement: STATEMENTS.signIn,
+        now: new Date(),
+      });
+      denied.check(address);
+      return address;
+    } catch (error) {
+      this.refused.add((error as PortalError).code);
+      throw error;
+    }
+  }
+
+  /** A token for `identity`, which was proven; in place of the one that was idle for longest, if there are too many. */
+  issue(identity: string): { token: string; until: number } {
+    const { maxSignedIn, signedInMs } = this.#options.limits;
+    const own = [...this.#signedIn].filter(([, one]) => one.identity === identity);
+    for (const [hash] of own.slice(0, Math.max(0, own.length + 1 - LIMITS.maxSignedInPerIdentity)))
+      this.#signedIn.delete(hash);
+    for (const hash of this.#signedIn.keys()) {
+      if (this.#signedIn.size < maxSignedIn) break;
+      this.#signedIn.delete(hash);
+    }
+    const token = newSecret();
+    const until = performance.now() + signedInMs;
+    this.#signedIn.set(hashOf(token), { identity, until });
+    return { token, until };
+  }
+
+  /** Who shows `token`. Throws `unauthorized`, and `limit_exceeded` for one that asks too much. */
+  check(token: string | undefined): SignedIn {
+    const hash = token === undefined ? undefined : hashOf(token);
+    const one = hash === undefined ? undefined : this.#signedIn.get(hash);
+    if (!one || hash === undefined) throw notSignedIn();
+    this.#signedIn.delete(hash);
+    if (one.until <= performance.now()) throw notSignedIn();
+    this.#options.denied.check(one.identity);
+    this.#signedIn.set(hash, one);
+    this.#paceOf(one.identity).take();
+    return one;
+  }
+
+  forget(token: string): void {
+    this.#signedIn.delete(hashOf(token));
+  }
+
+  /** What signs a page in, once and soon. */
+  code(identity: string): { code: string; until: number } {
+    const { maxSignedIn, signInCodeMs } = this.#options.limits;
+    const now = performance.now();
+    for (const [hash, { until }] of this.#codes) {
+      if (until > now && this.#codes.size < maxSignedIn) break;
+      this.#codes.delete(hash);
+    }
+    const code = newSecret();
+    const until = now + signInCodeMs;
+    this.#codes.set(hashOf(code), { identity, until });
+    return { code, until };
+  }
+
+  /** Whose page it is. Throws `expired`. */
+  redeem(code: string): string {
+    const hash = hashOf(code);
+    const one = this.#codes.get(hash);
+    this.#codes.delete(hash);
+    if (!one || one.until <= performance.now()) {
+      this.refused.add('expired');
+      throw new PortalError(
+        'expired',
+        'this link was used already, or is too old: `portal agents open` makes another',
+      );
+    }
+    this.#options.denied.check(one.identity);
+    return one.identity;
+  }
+
+  /** As with handshakes: one that takes its time gives way, and no address has more than half of the places. */
+  #makeRoom(network: string): void {
+    const { maxSignIns, challengeMs } = this.#options.limits;
+    const now = performance.now();
+    let ofNetwork = 0;
+    for (const pending of this.#pending.values()) {
+      if (now - pending.at > challengeMs) this.#pending.delete(pending.nonce);
+      else if (pending.network === network) ofNetwork++;
+    }
+    const isCrowd = ofNetwork >= Math.ceil(maxSignIns / 2);
+    if (!isCrowd && this.#pending.size < maxSignIns) return;
+    for (const pending of this.#pending.values()) {
+      if (isCrowd && pending.network !== network) continue;
+      if (now - pending.at <= LIMITS.handshakeShareMs) break;
+      this.#pending.delete(pending.nonce);
+      return;
+    }
+    this.#options.quotas.refusals.add('maxSignIns');
+    this.refused.add('relay_busy');
+    throw new PortalError('relay_busy', `this relay has ${maxSignIns} sign-ins under way (maxSignIns)`, {
+      retryAfterMs: LIMITS.handshakeShareMs,
+    });
+  }
+
+  #paceOf(identity: string): Pace {
+    let pace = this.#paces.get(identity);
+    if (!pace) {
+      for (const [key, other] of this.#paces) if (other.isIdle) this.#paces.delete(key);
+      const { maxSignedInRequestsPerSecond } = this.#options.limits;
+      pace = new Pace(maxSignedInRequestsPerSecond, () =>
+        this.#options.quotas.refusals.add('maxSignedInRequestsPerSecond'),
+      );
+      this.#paces.set(identity, pace);
+    }
+    return pace;
+  }
+}
+
+function notSignedIn(): PortalError {
+  return new PortalError(
+    'unauthorized',
+    'not signed in, or no more: `portal agents open` signs a browser in',
+  );
+}
+
+/** So many a second, and as many at once. */
+class Pace {
+  readonly #perSecond: number;
+  readonly #onRefused: () => void;
+  #left: number;
+  #at = performance.now();
+
+  constructor(perSecond: number, onRefused: () => void) {
+    this.#perSecond = perSecond;
+    this.#onRefused = onRefused;
+    this.#left = perSecond;
+  }
+
+  get isIdle(): boolean {
+    this.#refill();
+    return this.#left >= this.#perSecond;
+  }
+
+  /** Throws `limit_exceeded`. */
+  take(): void {
+    this.#refill();
+    if (this.#left < 1) {
+      this.#onRefused();
+      throw new PortalError(
+        'limit_exceeded',
+        `your identity may ask ${this.#perSecond} times a second (maxSignedInRequestsPerSecond)`,
+        { retryAfterMs: 1_000 },
+      );
+    }
+    this.#left--;
+  }
+
+  #refill(): void {
+    const now = performance.now();
+    this.#left = Math.min(this.#perSecond, this.#left + ((now - this.#at) / 1_000) * this.#perSecond);
+    this.#at = now;
+  }
+}

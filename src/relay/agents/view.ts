@@ -1,0 +1,184 @@
+import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
+import { LIMITS } from '../../protocol/limits.js';
+import { publicAddressOf, type PublicPlace } from '../addresses.js';
+import type { Lease, LeaseRegistry } from '../leases.js';
+import { plainAddress } from '../names.js';
+import type { Reservations } from '../reservations.js';
+import type { Store } from '../store.js';
+import { agentId, type Agents, type LiveAgent, type ReportedService } from './agents.js';
+
+export interface ViewParts {
+  readonly agents: Agents;
+  readonly leases: LeaseRegistry;
+  readonly reservations: Reservations;
+  readonly store: Store;
+  readonly reservationMs: number;
+}
+
+export interface ViewPlace extends PublicPlace {
+  readonly url: string;
+}
+
+/** All sessions of one agent process: one straight and one through a chain, say. */
+interface Process {
+  readonly identity: string;
+  readonly instance: string;
+  readonly sessions: LiveAgent[];
+  readonly leases: Lease[];
+}
+
+const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
+
+/**
+ * What `identity` may see: its own agents and names, and the agents that name it as one of their team. The one place
+ * that decides it; nothing of anybody else goes into the answer.
+ */
+export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): AgentsAnswer {
+  const processes = visibleTo(identity, parts);
+  let room: number = LIMITS.maxAgentServicesShown;
+  let isWhole = processes.length <= LIMITS.maxAgentsShown;
+  const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
+    const services = servicesOf(one, place);
+    if (services.length > room) isWhole = false;
+    const shown = services.slice(0, room);
+    room -= shown.length;
+    return agentView(one, identity, shown, parts.agents);
+  });
+  const machines = new Set(present.flatMap(({ own, machine }) => (own && machine ? [machine] : [])));
+  return {
+    relay: place.url,
+    identity,
+    now: new Date().toISOString(),
+    agents: [...present, ...goneOf(identity, machines, parts)],
+    names: namesOf(identity, parts),
+    ...(!isWhole && { truncated: true as const }),
+  };
+}
+
+/** Its own first. Of others, who are connected: what their team is may have changed since. */
+function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
+  const processes = new Map<string, Process>();
+  const processOf = (owner: string, instance: string): Process => {
+    const key = `${owner} ${instance}`;
+    const known = processes.get(key);
+    if (known) return known;
+    const made = { identity: owner, instance, sessions: [], leases: [] };
+    processes.set(key, made);
+    return made;
+  };
+  for (const agent of agents.live) {
+    const { address, instance } = agent.session;
+    if (address === identity || agent.team.has(identity)) processOf(address, instance).sessions.push(agent);
+  }
+  for (const lease of leases.all()) {
+    const { address, instance } = lease;
+    if (address === identity) processOf(address, instance).leases.push(lease);
+    else if (lease.holder) processes.get(`${address} ${instance}`)?.leases.push(lease);
+  }
+  const all = [...processes.values()];
+  return [
+    ...all.filter((one) => one.identity === identity),
+    ...all.filter((one) => one.identity !== identity),
+  ];
+}
+
+function agentView(
+  { identity, instance, sessions }: Process,
+  asks: string,
+  services: readonly ServiceView[],
+  agents: Agents,
+): AgentView {
+  const own = identity === asks;
+  const common = { id: agentId(instance), identity, own, services };
+  // The one that was opened last, and what only the other told.
+  const last = sessions.at(-1);
+  if (!last) {
+    const { machine, version, at = new Date() } = agents.away(identity, instance) ?? {};
+    return {
+      ...common,
+      state: 'away',
+      ...(machine !== undefined && { machine }),
+      ...(version !== undefined && { version }),
+      lastSeen: at.toISOString(),
+    };
+  }
+  const machine = sessions.map((session) => session.machine).findLast((told) => told !== undefined);
+  const { version, remoteAddress, silentMs } = last.session;
+  return {
+    ...common,
+    state: 'connected',
+    ...(machine !== undefined && { machine }),
+    version,
+    since: last.since.toISOString(),
+    lastSeen: new Date(Date.now() - silentMs).toISOString(),
+    ...(own && { from: plainAddress(remoteAddress) }),
+  };
+}
+
+function servicesOf({ sessions, leases }: Process, place: ViewPlace): ServiceView[] {
+  const byLease = new Map<string, ReportedService>();
+  const without: ReportedService[] = [];
+  const ids = new Set(leases.map(({ id }) => id));
+  for (const { services } of sessions)
+    for (const told of services.values()) {
+      if (told.lease !== undefined && ids.has(told.lease)) byLease.set(told.lease, told);
+      else without.push(told);
+    }
+  return [
+    ...leases.map((lease) => leaseView(lease, byLease.get(lease.id), place)),
+    ...without.map(({ service, phase, code }) => ({ service, phase, ...codeOf(code), ...ZERO })),
+  ];
+}
+
+function leaseView(lease: Lease, told: ReportedService | undefined, place: ViewPlace): ServiceView {
+  return {
+    ...(told && { service: told.service }),
+    name: lease.isOwnDomain ? lease.hostname : lease.name,
+    kind: lease.kind,
+    address: Object.values(publicAddressOf(lease, place))[0]!,
+    phase: lease.holder ? (told?.phase ?? 'open') : 'away',
+    ...(lease.holder && codeOf(told?.code)),
+    ...lease.traffic.read(),
+  };
+}
+
+const codeOf = (code: string | undefined): { code?: string } => (code === undefined ? {} : { code });
+
+/** Who left lately, of the identity itself. */
+function goneOf(
+  identity: string,
+  present: ReadonlySet<string>,
+  { store, reservationMs }: ViewParts,
+): AgentView[] {
+  return store.seen
+    .of(identity, Date.now() - reservationMs)
+    .filter(({ machine }) => !present.has(machine))
+    .map(({ machine, version, seenAt }) => ({
+      identity,
+      own: true,
+      machine,
+      version,
+      state: 'gone',
+      lastSeen: new Date(seenAt).toISOString(),
+      services: [],
+    }));
+}
+
+function namesOf(identity: string, { reservations, leases }: ViewParts): NameView[] {
+  const users = new Map<string, Lease>();
+  for (const lease of leases.all()) {
+    if (lease.address !== identity || lease.isOwnDomain) continue;
+    // One that is served counts more than one of another kind that waits.
+    if (!users.get(lease.name)?.holder) users.set(lease.name, lease);
+  }
+  return reservations.of(identity).map(({ name, until, tcp, udp }) => {
+    const lease = users.get(name);
+    return {
+      name,
+      ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
+      reservedUntil: new Date(until).toISOString(),
+      use: lease ? (lease.holder ? 'served' : 'away') : 'free',
+      ...(lease && { agent: agentId(lease.instance) }),
+    };
+  });
+}

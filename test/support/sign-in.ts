@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { request } from 'node:https';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Identity } from '../../src/identity/identity.js';
+import type { AgentsAnswer, AgentView, ChallengeAnswer, SignInAnswer } from '../../src/protocol/agents.js';
+import type { TestRelay } from './world.js';
+
+/** Who asks a relay for the agents of an identity, by hand: as a program, or as a browser would. */
+
+type At = Pick<TestRelay, 'port' | 'ca' | 'url'>;
+
+export interface Said {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly body: Record<string, unknown>;
+}
+
+export interface Question {
+  readonly token?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON, or a text as it is. */
+  readonly body?: object | string;
+}
+
+export function ask(
+  at: At,
+  method: string,
+  path: string,
+  { token, headers = {}, body }: Question = {},
+): Promise<Said> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      host: '127.0.0.1',
+      port: at.port,
+      servername: 'localhost',
+      ca: at.ca.certificatePem,
+      agent: false,
+      method,
+      path,
+      headers: {
+        host: new URL(at.url).host,
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+    });
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('end', () => {
+        const text = Buffer.concat(chunks).toString();
+        const isJson = response.headers['content-type'] === 'application/json';
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          text,
+          body: isJson ? (JSON.parse(text) as Said['body']) : {},
+        });
+      });
+    });
+    outgoing.end(typeof body === 'object' ? JSON.stringify(body) : body);
+  });
+}
+
+export async function challenge(at: At, address: string): Promise<ChallengeAnswer> {
+  const { body } = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address } });
+  return body as unknown as ChallengeAnswer;
+}
+
+/** A token for `identity`. */
+export async function signIn(at: At, identity: Identity): Promise<string> {
+  const { nonce, message } = await challenge(at, identity.address);
+  const relayNonce = randomBytes(16).toString('hex');
+  const { status, text, body } = await ask(at, 'POST', '/v1/sign-in', {
+    body: { nonce, signature: identity.sign(message), relayNonce },
+  });
+  if (status !== 200) throw new Error(`${status} ${text}`);
+  return (body as unknown as SignInAnswer).token;
+}
+
+/** What `token` sees. */
+export async function seen(at: At, token: string): Promise<AgentsAnswer> {
+  const { status, text, body } = await ask(at, 'GET', '/v1/agents', { token });
+  if (status !== 200) throw new Error(`${status} ${text}`);
+  return body as unknown as AgentsAnswer;
+}
+
+/** Asks until `match` finds an agent among those that `token` sees. */
+export async function seenAgent(
+  at: At,
+  token: string,
+  match: (agent: AgentView) => boolean = () => true,
+): Promise<AgentView> {
+  for (;;) {
+    const { agents } = await seen(at, token);
+    const found = agents.find(match);
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+}
