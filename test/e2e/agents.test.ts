@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { derivedIdentity } from '../../src/identity/derived.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { relayKey } from '../../src/agent/spec.js';
+import type { AgentView } from '../../src/protocol/agents.js';
 import { chain } from '../support/chain.js';
 import { ask, seen, seenAgent, signIn } from '../support/sign-in.js';
 import { agent, desired, httpService, relay, service, temporaryFolder } from '../support/world.js';
@@ -56,11 +57,9 @@ describe('an agent', () => {
     const services = Array.from({ length: 130 }, (_, index) => service(`s${index}`, port));
     void one.runner.apply(desired([at.spec], ...services));
     const token = await signIn(at, one.identity);
-    await seenAgent(
-      at,
-      token,
-      (found) => found.services.filter(({ phase }) => phase === 'ready').length === services.length,
-    );
+    const ready = (found: AgentView) => found.services.filter(({ phase }) => phase === 'ready').length;
+    const all = await seenAgent(at, token, (found) => ready(found) === services.length);
+    expect(new Set(all.services.map((each) => each.service)).size).toBe(services.length);
   });
 
   it('is one, with an id of its own, at every relay; also after the relay was restarted', async () => {
