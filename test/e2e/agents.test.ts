@@ -10,6 +10,7 @@ import { Peer, settled } from './relay-peer.js';
 
 /** What agents tell relays of themselves, and what becomes of one that is disconnected. */
 
+const ready = ({ services }: AgentView) => services.filter(({ phase }) => phase === 'ready').length;
 const answering = () => httpService((_request, response) => response.end('hello'));
 
 describe('an agent', () => {
@@ -57,7 +58,6 @@ describe('an agent', () => {
     const services = Array.from({ length: 130 }, (_, index) => service(`s${index}`, port));
     void one.runner.apply(desired([at.spec], ...services));
     const token = await signIn(at, one.identity);
-    const ready = (found: AgentView) => found.services.filter(({ phase }) => phase === 'ready').length;
     const all = await seenAgent(at, token, (found) => ready(found) === services.length);
     expect(new Set(all.services.map((each) => each.service)).size).toBe(services.length);
   });
