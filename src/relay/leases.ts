@@ -28,8 +28,8 @@ export interface Lease {
   metadata: Record<string, string>;
   /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
   holder: LeaseHolder | undefined;
-  /** The agent process that holds it, or held it last. */
-  instance: string;
+  /** The agent process that holds it, or held it last; undefined: it was not here since this relay began. */
+  instance: string | undefined;
   /** Its own public port, in the kinds that have one; undefined while it is being opened. */
   port: OpenPort | undefined;
   /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
@@ -140,9 +140,11 @@ export class LeaseRegistry {
       carrier: 'tls',
       metadata: {},
       holder: undefined,
+      instance: undefined,
       port: undefined,
       rate: quotas.rateOf(reservation.address),
       waiting: new WaitingLine(),
+      traffic: new LeaseTraffic(),
       storedAt: reservation.usedAt,
       opened: Promise.resolve(),
     };

@@ -136,7 +136,7 @@ export class Agents {
     );
     const instances = new Set(sessions.map(({ instance }) => instance));
     for (const { address, instance } of leases.all())
-      if (address === identity && agentId(instance) === id) instances.add(instance);
+      if (address === identity && instance !== undefined && agentId(instance) === id) instances.add(instance);
     if (instances.size === 0)
       throw new PortalError('not_found', 'your identity has no such agent on this relay');
     const why = `this agent was disconnected by its own identity, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; it does not come back before it is started again`;

@@ -72,6 +72,7 @@ function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
   }
   for (const lease of leases.all()) {
     const { address, instance } = lease;
+    if (instance === undefined) continue;
     if (address === identity) processOf(address, instance).leases.push(lease);
     else if (lease.holder) processes.get(`${address} ${instance}`)?.leases.push(lease);
   }
@@ -178,7 +179,7 @@ function namesOf(identity: string, { reservations, leases }: ViewParts): NameVie
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
       reservedUntil: new Date(until).toISOString(),
       use: lease ? (lease.holder ? 'served' : 'away') : 'free',
-      ...(lease && { agent: agentId(lease.instance) }),
+      ...(lease?.instance !== undefined && { agent: agentId(lease.instance) }),
     };
   });
 }
