@@ -114,6 +114,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 |---|---|
 | \`started\` | pid, file, ca? |
 | \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error? |
+| \`unplaced\` | service, error: it has no relay now, and so no lease |
 | \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
 | \`applied\` | revision, opened, updated, replaced, closed, kept: names; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |

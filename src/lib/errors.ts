@@ -153,6 +153,12 @@ export const ERRORS = {
       'It is JSON, `{"relays": [...]}`; docs/config.md shows it. Meanwhile the last good copy counts, where there is one.',
     exit: 1,
   },
+  no_relay: {
+    title: 'There is no relay to publish the service on',
+    remedy:
+      '`portal list` shows the relays there are, and what is wrong with each. It is tried again by itself; `relays: { urls }` names relays that are always used.',
+    exit: 1,
+  },
   relay_key_changed: {
     title: 'The relay answers with another key than before',
     remedy:

@@ -1,5 +1,6 @@
 import type { AgentLease } from '../agent/lease.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
+import type { Action } from './plan.js';
 
 /** Tells what becomes of leases, as events. */
 export class Announcer {
@@ -20,6 +21,23 @@ export class Announcer {
       ...address,
       ...(askedPort === undefined ? {} : { askedPort }),
       ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  /** A pass is over: what became of each service. */
+  applied(revision: number, actions: readonly Action[], durationMs: number): void {
+    const names = (kind: Action['kind']): string[] => [
+      ...new Set(actions.filter((action) => action.kind === kind).map(({ service }) => service)),
+    ];
+    this.#emit({
+      event: 'applied',
+      revision,
+      opened: names('open'),
+      updated: names('update'),
+      replaced: names('replace'),
+      closed: names('close'),
+      kept: names('keep'),
+      durationMs: Math.round(durationMs * 10) / 10,
     });
   }
 

@@ -23,6 +23,8 @@ export type PortalEvent =
       askedPort?: number;
       error?: ErrorSummary;
     } & PublicAddress)
+  /** A service has no relay, and so no lease; it has again once one of those is told of. */
+  | { event: 'unplaced'; service: string; error: ErrorSummary }
   | { event: 'ready'; services: Record<string, ServiceAddresses> }
   | {
       event: 'applied';
@@ -46,6 +48,14 @@ export type PortalEvent =
   | { event: 'refused'; service: string; reason: string; remote: string }
   | { event: 'stopped'; reason: string };
 
+/** A service that has no relay, since when, and why. */
+export interface UnplacedStatus {
+  service: string;
+  /** ISO time. */
+  since: string;
+  error: ErrorSummary;
+}
+
 /** The whole of Active, as `portal status` shows it. */
 export interface AgentStatus {
   pid: number;
@@ -64,4 +74,6 @@ export interface AgentStatus {
   registry?: { source: string; relays: number; fetchedAt?: string; error?: ErrorSummary };
   relays: RelayStatus[];
   leases: LeaseStatus[];
+  /** Services without a lease; left out while there are none. */
+  unplaced?: readonly UnplacedStatus[];
 }

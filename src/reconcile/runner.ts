@@ -4,25 +4,26 @@ import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { AgentLease } from '../agent/lease.js';
-import { summaryOf } from '../agent/phase.js';
 import type { AboutAgent } from '../agent/report.js';
 import { relayKey } from '../agent/spec.js';
-import type { LeaseStatus } from '../agent/status.js';
 import type { Desired } from '../config/desired.js';
 import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
-import { deferred, delay, type Deferred } from '../lib/wait.js';
+import { deferred, within } from '../lib/wait.js';
 import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
-import { surveyOfAgent, type Survey } from './candidates/survey.js';
+import type { Survey } from './candidates/survey.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
 import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
+import { Passes } from './passes.js';
+import { Report } from './report.js';
+import { Unplaced } from './unplaced.js';
 
 export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
 
@@ -81,14 +82,17 @@ export class Runner {
   readonly #candidates: CandidatePool;
   /** A pass is about to take up what is chosen, so that nobody need ask for another. */
   #isChoosing = false;
+  /** Services are where they were, until it is known where to go. */
+  #isStaying = false;
   /** Ends the waiting of the pass that runs, for one that cannot wait. */
   #hurry = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
+  readonly #unplaced: Unplaced;
+  readonly #report: Report;
   readonly #inspection: Inspection | undefined;
   readonly #health: HealthChecks;
-  #next: { desired: Desired; done: Deferred<void> } | undefined;
-  #passes: Promise<void> | undefined;
+  readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
   #rejected: ProblemSummary[] = [];
   #stopping: Promise<void> | undefined;
@@ -99,13 +103,14 @@ export class Runner {
     this.#sessionKey = options.identity.derive('visitor sessions');
     this.#announce = new Announcer(options.emit);
     const { emit, log } = options;
-    const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#snapshot();
+    const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#report.snapshot();
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#health = new HealthChecks((service, error) => {
       emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
       this.#inspection?.changed();
     });
+    this.#unplaced = new Unplaced(emit);
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
       acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
@@ -117,7 +122,8 @@ export class Runner {
       ...(options.candidates && { paces: options.candidates }),
       answers: (keys, ms) => this.#pool.answers(keys, ms),
       onChoice: () => this.#applyAgain(),
-      onSettled: () => this.#tellReady(),
+      onSettled: () => this.#firstChoiceMade(),
+      onNews: () => this.#tellUnplaced(),
       warn: (message) => options.warn?.(message),
       log: options.log,
     });
@@ -144,6 +150,17 @@ export class Runner {
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
       ...(options.trust && { trust: options.trust }),
     });
+    this.#report = new Report({
+      active: this.#active,
+      pool: this.#pool,
+      candidates: this.#candidates,
+      unplaced: this.#unplaced,
+      health: this.#health,
+      clock: this.#clock,
+      certificates: this.#certificates,
+      ...(options.proxyFor && { proxyFor: options.proxyFor }),
+      ...(options.trust && { trust: options.trust }),
+    });
   }
 
   /**
@@ -151,11 +168,7 @@ export class Runner {
    * retrying); what is asked for during a pass folds into the next one, of which only the last counts.
    */
   apply(desired: Desired): Promise<void> {
-    if (this.#stopping) return Promise.resolve();
-    const done = this.#next?.done ?? deferred<void>();
-    this.#next = { desired, done };
-    this.#passes ??= this.#runPasses();
-    return done.promise;
+    return this.#passes.ask(desired);
   }
 
   /** Tells of a save that was refused; what runs goes on. */
@@ -166,14 +179,13 @@ export class Runner {
 
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
-    return plan(this.#candidates.extend(this.#clock.unexpired(desired)), this.#active.placed);
+    const { placed } = this.#active;
+    return plan(this.#candidates.extend(this.#clock.unexpired(desired), placed), placed);
   }
 
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
   async status(): Promise<AgentStatus> {
-    const asked = this.#active.leases.map((lease) => lease.checkTarget());
-    await Promise.all([this.#pool.check(), this.#health.now(), ...asked]);
-    const ca = this.#certificates.local.caFile;
+    const found = await this.#report.status();
     const inspector = this.#inspection?.url;
     return {
       pid: process.pid,
@@ -182,48 +194,14 @@ export class Runner {
       startedAt: this.#startedAt.toISOString(),
       revision: this.#revision,
       rejected: this.#rejected,
-      ...(ca === undefined ? {} : { ca }),
       ...(inspector === undefined ? {} : { inspector }),
-      ...this.#registryStatus(),
-      ...this.#snapshot(),
+      ...found,
     };
-  }
-
-  /** As far as it is known, without asking anybody. */
-  #snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
-    const leases = this.#active.all.map((lease) => this.#statusOf(lease));
-    return { relays: this.#pool.status(), leases };
   }
 
   /** Every relay that the configuration comes to, and what is known of it. Bounded. */
-  async relays(): Promise<Survey> {
-    await this.#pool.check();
-    const { proxyFor, trust } = this.#options;
-    const options = { ...(proxyFor && { proxyFor }), ...(trust && { trust }) };
-    const { candidates } = this.#candidates;
-    const isChosen = (key: string): boolean => this.#candidates.isChosen(key);
-    const relays = this.#desired
-      ? await surveyOfAgent(this.#desired, this.#pool.status(), candidates, isChosen, options)
-      : [];
-    return { relays, ...this.#registryStatus() };
-  }
-
-  #registryStatus(): Pick<AgentStatus, 'registry'> {
-    const registry = this.#candidates.registryStatus();
-    if (!registry) return {};
-    const { error, skipped: _, ...status } = registry;
-    return { registry: { ...status, ...(error && { error: summaryOf(error) }) } };
-  }
-
-  #statusOf(lease: AgentLease): LeaseStatus {
-    const { expires, service } = lease.spec;
-    const at = this.#clock.expiresAt(expires);
-    const healthError = this.#health.errorOf(service);
-    return {
-      ...lease.status(),
-      ...(healthError !== undefined && { healthError }),
-      ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
-    };
+  relays(): Promise<Survey> {
+    return this.#report.relays(this.#desired);
   }
 
   /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
@@ -242,20 +220,6 @@ export class Runner {
     return this.#stopping;
   }
 
-  async #runPasses(): Promise<void> {
-    while (this.#next && !this.#stopping) {
-      const { desired, done } = this.#next;
-      this.#next = undefined;
-      try {
-        await this.#pass(desired);
-        done.resolve();
-      } catch (error) {
-        done.reject(error);
-      }
-    }
-    this.#passes = undefined;
-  }
-
   async #chooseFrom(desired: Desired): Promise<void> {
     this.#isChoosing = true;
     this.#candidates.follow(desired);
@@ -268,7 +232,7 @@ export class Runner {
   /** The latest Desired once more: what it comes to may be something else by now. */
   #applyAgain(): void {
     if (this.#isChoosing) return;
-    const desired = this.#next?.desired ?? this.#desired;
+    const desired = this.#passes.next ?? this.#desired;
     this.#hurry.resolve();
     if (desired) void this.apply(desired);
   }
@@ -280,8 +244,10 @@ export class Runner {
     this.#pool.changed();
     await this.#chooseFrom(unexpired);
     if (this.#stopping) return;
-    const current = this.#candidates.extend(unexpired);
+    this.#isStaying = !this.#candidates.isSettled && this.#active.placed.length > 0;
+    const current = this.#candidates.extend(unexpired, this.#active.placed);
     this.#current = current;
+    this.#tellUnplaced();
     const actions = plan(current, this.#active.placed);
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
@@ -290,22 +256,10 @@ export class Runner {
     this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
     const settled = this.#active.carryOut(actions, placements(current));
-    await Promise.race([settled, delay(SETTLE_MS), this.#hurry.promise]);
+    await within(Promise.race([settled, this.#hurry.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
-    const names = (kind: Action['kind']): string[] => [
-      ...new Set(actions.filter((action) => action.kind === kind).map(({ service }) => service)),
-    ];
-    this.#options.emit({
-      event: 'applied',
-      revision: ++this.#revision,
-      opened: names('open'),
-      updated: names('update'),
-      replaced: names('replace'),
-      closed: names('close'),
-      kept: names('keep'),
-      durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
-    });
+    this.#announce.applied(++this.#revision, actions, performance.now() - startedAt);
     this.#tellReady();
   }
 
@@ -338,6 +292,21 @@ export class Runner {
     if (this.#revision > 0 && isSettled(lease)) this.#tellReady();
   }
 
+  /** Where nothing was chosen, services stay no longer where they were before. */
+  #firstChoiceMade(): void {
+    this.#tellReady();
+    if (this.#isStaying) this.#applyAgain();
+  }
+
+  #tellUnplaced(): void {
+    if (this.#stopping || !this.#current) return;
+    const services = this.#current.services.filter(({ relays }) => relays.length === 0);
+    this.#unplaced.follow(
+      services.map(({ service }) => service),
+      () => this.#candidates.whyNone(),
+    );
+  }
+
   #tellReady(): void {
     if (this.#stopping || !this.#current || !this.#candidates.isSettled) return;
     this.#announce.ready(
@@ -349,11 +318,12 @@ export class Runner {
   }
 
   async #stop(reason: string, drainMs: number): Promise<void> {
+    this.#passes.close();
     this.#clock.stop();
     this.#health.close();
     await this.#candidates.close();
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
-    await this.#passes;
+    await this.#passes.ended();
     await this.#pool.release([]);
     await this.#inspection?.close();
     this.#certificates.acme.close();

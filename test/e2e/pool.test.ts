@@ -129,8 +129,37 @@ describe('a pool with a registry', () => {
     expect(warnings).toEqual([expect.stringContaining('cannot be read (ENOENT)')]);
     expect((await one.runner.status()).registry?.error?.code).toBe('registry_unreachable');
     expect(one.events.some(({ event }) => event === 'ready')).toBe(false);
+    const unplaced = { service: 'web', error: { code: 'no_relay' } };
+    expect(one.events.filter(({ event }) => event === 'unplaced')).toMatchObject([
+      { ...unplaced, error: { message: expect.stringContaining('ENOENT') as string } },
+    ]);
+    expect((await one.runner.status()).unplaced).toMatchObject([unplaced]);
+    await writeFile(file, JSON.stringify({ relays: [] }));
+    const empty = await one.event('unplaced', ({ error }) => error.message.includes('names no relay'));
+    expect(empty).toMatchObject(unplaced);
     await writeFile(file, JSON.stringify({ relays: [{ url: a!.url, ca: a!.ca.certificateFile }] }));
     await one.event('ready');
+    expect((await one.runner.status()).unplaced).toBeUndefined();
+  });
+
+  it('leaves services where they are until it is known where to go', async () => {
+    const [a, b] = await relays(2);
+    const { file } = await registry(b!);
+    const one = await agent({ candidates: QUICK });
+    const web = service('web', (await http()).port);
+    for (const _ of [1, 2]) {
+      const from = one.events.length;
+      await one.runner.apply(desired([a!.spec], web));
+      await one.event('lease', ({ relay: at, phase }) => at === a!.url && phase === 'ready', from);
+      await one.runner.apply(pooled(file, [], web));
+      await one.event('lease', ({ relay: at, phase }) => at === a!.url && phase === 'closed', from);
+      const order = one.events
+        .slice(from)
+        .flatMap((event) => (event.event === 'lease' ? [`${event.relay} ${event.phase}`] : []));
+      expect(order.indexOf(`${b!.url} ready`)).toBeLessThan(order.lastIndexOf(`${a!.url} draining`));
+      await expect.poll(() => places(one)).toEqual({ [b!.url]: 'ready' });
+    }
+    expect(one.events.filter(({ event }) => event === 'unplaced')).toEqual([]);
   });
 });
 

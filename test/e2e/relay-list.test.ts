@@ -48,7 +48,7 @@ it('shows every relay, where it comes from, how it is, and whether its key is in
     source: 'urls',
     health: 'healthy',
     address: fixed.address,
-    capabilities: ['stream', 'http', 'hostname', 'tcp'],
+    capabilities: expect.arrayContaining(['stream', 'http', 'hostname', 'tcp']) as string[],
     locked: false,
     inUse: false,
   });
@@ -137,4 +137,33 @@ it('a relay that freezes is replaced before its connection is given up', async (
   const between = jsonLines(up.stdout).slice(lines);
   expect(between.filter(({ phase }) => phase === 'retrying')).toEqual([]);
   started[index]!.kill('SIGCONT');
+});
+
+it('says that a service has no relay, and why, wherever somebody looks', async () => {
+  const [gone] = await freePorts(1);
+  const source = `https://localhost:${gone}/relays.json`;
+  await write(`version: 1\nrelays: { registry: '${source}' }\nservices: { web: ${target} }\n`);
+  const waited = await person.run(['up', '--wait', '--timeout', '2']);
+  expect(waited).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/not ready: web \(.*ECONNREFUSED.*\[timeout\]/) as string,
+  });
+  const up = person.start(['up', '--json']);
+  expect(await up.event('unplaced')).toMatchObject({
+    service: 'web',
+    error: {
+      code: 'no_relay',
+      message: expect.stringContaining('ECONNREFUSED') as string,
+      hint: expect.stringContaining('relays: { registry }') as string,
+    },
+  });
+  const status = await person.run(['status']);
+  expect(status.stdout).toMatch(/web +no relay +\d+s\n.*ECONNREFUSED.*\[no_relay\]/);
+  const doctor = jsonLines((await person.run(['doctor', '--json'])).stdout);
+  expect(doctor.find(({ check }) => check === 'agent.lease')).toMatchObject({
+    level: 'problem',
+    message: expect.stringContaining('web has no relay') as string,
+  });
+  const logs = await person.run(['logs']);
+  expect(logs.stdout).toContain('web: no relay');
 });

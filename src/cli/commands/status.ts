@@ -31,7 +31,7 @@ export function describeStatus(status: AgentStatus, style: Style, now: number): 
     ...(status.inspector === undefined ? [] : [`inspector ${printable(status.inspector)}`]),
     ...describeRejected(status, style),
     '',
-    ...describeLeases(status.leases, style, now),
+    ...describeLeases(status, style, now),
     '',
     ...describeRelays(status.relays, style),
     ...describeRegistry(status),
@@ -46,8 +46,17 @@ function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
   ];
 }
 
-function describeLeases(leases: readonly LeaseStatus[], style: Style, now: number): string[] {
-  if (leases.length === 0) return ['no services'];
+function describeLeases(
+  { leases, unplaced = [] }: Pick<AgentStatus, 'leases' | 'unplaced'>,
+  style: Style,
+  now: number,
+): string[] {
+  if (leases.length + unplaced.length === 0) return ['no services'];
+  const without = unplaced.map(({ service, since }) => [
+    service,
+    'no relay',
+    formatAge(now - Date.parse(since)),
+  ]);
   const rows = leases.map((lease) => [
     lease.service,
     lease.phase,
@@ -62,10 +71,11 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
   const [header, ...lines] = columns([
     ['SERVICE', 'STATE', 'FOR', 'ADDRESS', 'TARGET', 'PROVEN', 'VISITORS', 'IN', 'OUT'],
     ...rows,
+    ...without,
   ]);
   return [
     style.dim(header!),
-    ...lines.flatMap((line, index) => {
+    ...lines.slice(0, rows.length).flatMap((line, index) => {
       const { error, phase, targetError, healthError, askedPort, certificate } = leases[index]!;
       const notes = [
         error && describeError(error),
@@ -77,6 +87,9 @@ function describeLeases(leases: readonly LeaseStatus[], style: Style, now: numbe
       ];
       return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
     }),
+    ...lines
+      .slice(rows.length)
+      .flatMap((line, index) => [style.red(line), `  ${describeError(unplaced[index]!.error)}`]),
   ];
 }
 

@@ -23,7 +23,8 @@ export class StartWatch {
     if (event.event === 'ready') return 'good';
     this.#board.note(event);
     if (event.event === 'applied') this.#firstPassDone = true;
-    if (event.event === 'lease' && event.error) this.#errors.set(event.service, errorOf(event.error));
+    if ((event.event === 'lease' || event.event === 'unplaced') && event.error)
+      this.#errors.set(event.service, errorOf(event.error));
     // Not before all have had their try; and when all fail, the agent says so itself, and ends.
     if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
     // Without services there is no `ready`.
@@ -34,7 +35,10 @@ export class StartWatch {
 
   /** The error of a start that was given up after `boundMs`. */
   late(boundMs: number): PortalError {
-    const pending = this.#board.services('pending');
+    const pending = this.#board.services('pending').map((service) => {
+      const why = this.#errors.get(service)?.message;
+      return why === undefined ? service : `${service} (${why})`;
+    });
     const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
     return new PortalError('timeout', `${what}, after ${boundMs / 1000} s; the agent was stopped again`, {
       hint: 'Without --wait it keeps trying; --timeout changes the bound.',

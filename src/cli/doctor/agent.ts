@@ -28,16 +28,22 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   subject.ok('agent.running', `pid ${status.pid}, revision ${status.revision}`);
   if (status.rejected.length > 0)
     subject.warning('agent.revision', 'the file on disk was refused; what runs is the last good one');
-  for (const lease of status.leases) checkLease(lease, subject);
+  const ready = new Set(status.leases.flatMap(({ service, phase }) => (phase === 'ready' ? [service] : [])));
+  for (const lease of status.leases) checkLease(lease, subject, ready.has(lease.service));
+  for (const { service, error } of status.unplaced ?? [])
+    subject.problem('agent.lease', `${service} has no relay: ${error.message}`, error.hint);
   return { subject, runs: true, status };
 }
 
-function checkLease(lease: LeaseStatus, subject: Subject): void {
+/** @param isReady whether visitors reach the service, on this relay or another */
+function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): void {
   const { service, relay, phase, error, provenAt, certificate } = lease;
   const name = `${service} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
   if (phase === 'ready')
     subject.ok('agent.lease', `${name}: visitors of ${address} get through, proven ${provenAt ?? 'never'}`);
+  else if (error?.code === 'capability_missing' && isReady)
+    subject.warning('agent.lease', `${name} is left out: ${error.message}`, error.hint);
   else subject.problem('agent.lease', `${name} is ${phase}${error ? `: ${error.message}` : ''}`, error?.hint);
   if (certificate?.error)
     subject.warning(

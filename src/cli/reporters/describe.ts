@@ -14,6 +14,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return `started (pid ${event.pid})${event.file === null ? '' : ` for ${event.file}`}`;
     case 'lease':
       return describeLease(event, style);
+    case 'unplaced':
+      return `${style.bold(event.service)}: ${style.yellow('no relay')}: ${describeError(event.error)}`;
     case 'ready':
       return style.green('all services are ready');
     case 'applied':

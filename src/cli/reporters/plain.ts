@@ -1,7 +1,7 @@
 import type { Problem } from '../../config/problem.js';
 import type { formatProblem } from '../../config/frame.js';
 import type { Output } from '../output.js';
-import { createStyle } from '../style.js';
+import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
 import type { Reporter } from './reporter.js';
 import { writeAddresses, writeHowToReach } from './summary.js';
@@ -27,7 +27,7 @@ export function plainReporter(outputs: TextOutputs): Reporter {
       writeHowToReach(stderr, event, caFile);
     },
     problems: (problems) => writeProblems(outputs, problems),
-    warning: (message) => stderr.line(`${style.yellow('warning:')} ${message}`),
+    warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
     close: () => Promise.resolve(),
   };
 }

@@ -15,6 +15,7 @@ import { describeError, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Unplaced = Extract<PortalEvent, { event: 'unplaced' }>;
 type Task = ListrTaskWrapper<object, typeof StderrRenderer, typeof SimpleRenderer>;
 
 /** listr2 asks whether stdout is a terminal; we draw on stderr and know that it is one. */
@@ -52,17 +53,17 @@ export class Progress {
     this.#drawn = this.#draw(stderr);
   }
 
-  /** Shows a lease's new phase; false when its service is settled already, or was not expected. */
-  note(lease: Lease): boolean {
-    const row = this.#rows.get(lease.service);
+  /** Shows how it goes with a service; false when that is settled already, or was not expected. */
+  note(event: Lease | Unplaced): boolean {
+    const row = this.#rows.get(event.service);
     if (!row || row.isSettled) return false;
-    this.#board.note(lease);
-    const outcome = this.#board.outcome(lease.service);
-    row.title = this.#title(lease);
+    this.#board.note(event);
+    const outcome = this.#board.outcome(event.service);
+    row.title = event.event === 'lease' ? this.#title(event) : this.#waiting(event);
     if (row.task) row.task.title = row.title;
     if (outcome === 'ready') row.settled.resolve('through');
     if (outcome === 'failed')
-      row.settled.reject(new Error(lease.error ? describeError(lease.error) : 'failed'));
+      row.settled.reject(new Error(event.error ? describeError(event.error) : 'failed'));
     row.isSettled = outcome !== 'pending';
     return true;
   }
@@ -93,6 +94,11 @@ export class Progress {
         ? cyan([...addresses].join('  '))
         : dim(`${lease.phase} ${relayName(lease.relay)}${why}`);
     return `${bold(lease.service)}  ${state}`;
+  }
+
+  #waiting({ service, error }: Unplaced): string {
+    const { bold, dim } = this.#style;
+    return `${bold(service)}  ${dim(`no relay: ${describeError(error)}`)}`;
   }
 
   #draw(stderr: Output): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { createStyle } from '../style.js';
+import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
@@ -21,7 +21,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   };
 
   const show = (event: TimedEvent): void => {
-    if (event.event === 'lease' && progress?.note(event)) return;
+    if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
     if (event.event === 'inspector' && !isSettled) return void (inspector = event);
     if (event.event === 'applied') showInspector();
     // The progress says as much.
@@ -45,7 +45,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
       else show(event);
     },
     problems: (problems) => writeProblems(outputs, problems),
-    warning: (message) => stderr.line(`${style.yellow('warning:')} ${message}`),
+    warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
     close: ended,
   };
 }

@@ -1,19 +1,20 @@
 import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { missingFor } from '../../agent/capabilities.js';
-import { relayKey, type UrlRelay } from '../../agent/spec.js';
+import { relayKey } from '../../agent/spec.js';
 import type { CandidatesSpec, Desired } from '../../config/desired.js';
-import { PortalError } from '../../lib/errors.js';
+import { ERRORS, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, within } from '../../lib/wait.js';
-import { endpointOf, type ProxyFor } from '../endpoint.js';
-import { placementKey } from '../plan.js';
+import type { ProxyFor } from '../endpoint.js';
+import type { ActiveLease } from '../plan.js';
 import type { RelayTrust, SessionState } from '../relays.js';
 import { healthOf, newCandidate, noteDown, noteHealthy, type Candidate } from './candidate.js';
 import { choose, NOTHING_CHOSEN, type Choice } from './choose.js';
-import { Discovery } from './discovery.js';
+import { staying, withChosen } from './extend.js';
 import { Prober } from './prober.js';
-import { Registry } from './registry.js';
+import type { Registry } from './registry.js';
+import { Sources } from './sources.js';
 import { SessionWatch } from './watch.js';
 
 export interface CandidatePoolOptions {
@@ -27,6 +28,8 @@ export interface CandidatePoolOptions {
   readonly onChoice: () => void;
   /** The first choice is made, be it of none. */
   readonly onSettled: () => void;
+  /** The reason why services have no relay may be another now. */
+  readonly onNews: () => void;
   /** Something that a person should know. */
   readonly warn: (message: string) => void;
   readonly log: Logger;
@@ -56,7 +59,6 @@ const PACES = {
 };
 
 const MAX_CANDIDATES = 256;
-export const MAX_REGISTRY_BYTES = 1024 * 1024;
 
 /** Owns the candidates of a configuration: gets to know them, watches them, and keeps the best few chosen. */
 export class CandidatePool {
@@ -65,23 +67,27 @@ export class CandidatePool {
   readonly #stop = new AbortController();
   readonly #prober: Prober;
   readonly #watch: SessionWatch;
+  readonly #sources: Sources;
   #spec: CandidatesSpec | undefined;
   #desired: Desired | undefined;
-  #registry: Registry | undefined;
-  #discovery: Discovery | undefined;
   #candidates = new Map<string, Candidate>();
   #choice: Choice = NOTHING_CHOSEN;
   #isSettled = false;
-  readonly #settled = deferred<void>();
+  #settled = deferred<void>();
   #settleAt = Infinity;
   #tick: NodeJS.Timeout | undefined;
-  #told: string | undefined;
 
   constructor(options: CandidatePoolOptions) {
     this.#options = options;
     this.#paces = { ...PACES, ...options.paces };
     // Everything that is under way listens for it.
     setMaxListeners(0, this.#stop.signal);
+    this.#sources = new Sources({
+      ...options,
+      onChange: () => this.#gather(),
+      signal: this.#stop.signal,
+      paces: this.#paces,
+    });
     const common = {
       paces: this.#paces,
       isChosen: (key: string) => this.isChosen(key),
@@ -121,49 +127,43 @@ export class CandidatePool {
     this.#desired = desired;
     const { candidates: spec } = desired;
     if (isDeepStrictEqual(spec, this.#spec)) return this.#gather();
-    const isSameSource =
-      spec?.registry === this.#spec?.registry && isDeepStrictEqual(spec?.caFiles, this.#spec?.caFiles);
-    const wasThere = this.#spec !== undefined;
+    const isOther = this.#sources.follow(spec) || !this.#spec;
     this.#spec = spec;
     if (!spec) return this.#forget();
-    if (!wasThere || !isSameSource) {
-      void this.#registry?.close();
-      this.#registry = spec.registry === undefined ? undefined : this.#openRegistry(spec.registry);
-      const loaded = this.#registry?.loaded ?? Promise.resolve();
-      void loaded.then(
-        () => (this.#settleAt = Math.min(this.#settleAt, performance.now() + this.#paces.firstMs)),
-      );
-    }
-    this.#discovery ??= new Discovery({
-      ...this.#options,
-      everyMs: this.#paces.discoverMs,
-      onChange: () => this.#gather(),
-      signal: this.#stop.signal,
-    });
+    if (isOther) this.#awaitSources();
     this.#tick ??= setInterval(() => this.#onTick(), this.#paces.tickMs).unref();
     this.#gather();
   }
 
-  /** `desired` with the relays that are chosen now, on every service that is on the pool. */
-  extend(desired: Desired): Desired {
-    if (!desired.candidates || this.#choice.active.length === 0) return desired;
-    const named = new Set(desired.relays.map(relayKey));
-    const chosen = this.#choice.active.flatMap((key) =>
-      named.has(key) ? [] : (this.#candidates.get(key)?.relay ?? []),
-    );
-    const taken = new Set(
-      desired.services.flatMap((spec) => spec.relays.map((relay) => placementKey({ relay, spec }))),
-    );
-    return {
-      ...desired,
-      relays: [...desired.relays, ...chosen],
-      services: desired.services.map((spec) => {
-        if (!spec.onPool) return spec;
-        // Another service, which names this relay itself, may have the name there.
-        const free = chosen.filter((relay) => !taken.has(placementKey({ relay, spec })));
-        return { ...spec, relays: [...spec.relays, ...free] };
-      }),
-    };
+  /**
+   * `desired` with the relays that are chosen now, on every service that is on the pool; before the first choice,
+   * services stay where they are.
+   */
+  extend(desired: Desired, placed: readonly ActiveLease[] = []): Desired {
+    if (!desired.candidates) return desired;
+    if (!this.isSettled) return staying(desired, placed);
+    const chosen = this.#choice.active.flatMap((key) => this.#candidates.get(key)?.relay ?? []);
+    return withChosen(desired, chosen);
+  }
+
+  /** Why a service on the pool has no relay just now. */
+  whyNone(): PortalError {
+    const registry = this.#sources.registry();
+    const { error: cause } = registry ?? {};
+    if (cause && registry?.relays === 0)
+      return new PortalError('no_relay', cause.message, {
+        cause,
+        hint: cause.hint ?? ERRORS[cause.code].remedy,
+      });
+    return new PortalError('no_relay', this.#whyNone(registry));
+  }
+
+  #whyNone(registry: ReturnType<Sources['registry']>): string {
+    const isUnread = registry && registry.fetchedAt === undefined;
+    if (!this.isSettled)
+      return isUnread ? `${registry.source} has not answered yet` : 'no relay has answered yet';
+    if (this.#choice.active.length > 0) return 'another service has this name on each relay there is';
+    return registry ? `${registry.source} names no relay` : 'no relay tells of another';
   }
 
   /** Whether a relay is in use because it was chosen. */
@@ -176,9 +176,8 @@ export class CandidatePool {
     return [...this.#candidates.values()];
   }
 
-  registryStatus(): (ReturnType<Registry['status']> & { error?: PortalError }) | undefined {
-    const error = this.#registry?.error;
-    return this.#registry && { ...this.#registry.status(), ...(error && { error }) };
+  registryStatus(): ReturnType<Sources['registry']> {
+    return this.#sources.registry();
   }
 
   /** What became of the session with a relay. */
@@ -190,74 +189,45 @@ export class CandidatePool {
     this.#stop.abort(new PortalError('aborted', 'the pool was closed'));
     this.#watch.close();
     this.#forget();
-    await this.#registry?.close();
+    await this.#sources.close();
+  }
+
+  /** The first choice waits for whoever says what there is to choose from. */
+  #awaitSources(): void {
+    this.#settleAt = Infinity;
+    const { loaded } = this.#sources;
+    const begin = (): void => {
+      if (loaded === this.#sources.loaded) this.#settleAt = performance.now() + this.#paces.firstMs;
+    };
+    void loaded.then(begin);
   }
 
   #forget(): void {
     clearInterval(this.#tick);
     this.#tick = undefined;
     for (const key of this.#choice.active) this.#watch.forget(key);
-    void this.#registry?.close();
-    if (!this.#stop.signal.aborted) this.#registry = undefined;
-    this.#discovery = undefined;
     this.#candidates = new Map();
     this.#choice = NOTHING_CHOSEN;
     this.#isSettled = false;
+    this.#settled = deferred();
     this.#settleAt = Infinity;
-  }
-
-  #openRegistry(source: string): Registry {
-    const { cacheDir, log, proxyFor } = this.#options;
-    return new Registry({
-      source,
-      cacheDir,
-      maxBytes: MAX_REGISTRY_BYTES,
-      reach: (url) => endpointOf(this.#withCa({ kind: 'url', url }), proxyFor),
-      onChange: () => {
-        this.#tellRegistry();
-        this.#gather();
-      },
-      log,
-      paces: this.#paces.registry,
-    });
-  }
-
-  /** A relay that the file names elsewhere has the CA it has there. */
-  #withCa(relay: UrlRelay): UrlRelay {
-    const caFile = relay.caFile ?? this.#spec?.caFiles[relay.url];
-    return { ...relay, ...(caFile !== undefined && { caFile }) };
-  }
-
-  /** What is wrong is told once. */
-  #tellRegistry(): void {
-    const error = this.#registry?.error;
-    if (error && error.code !== this.#told) {
-      const meanwhile = this.#registry!.relays.length > 0 ? '; its last good copy counts' : '';
-      this.#options.warn(`${error.message}${meanwhile}`);
-    }
-    this.#told = error?.code;
   }
 
   /** Brings together who is a candidate now; who was one stays as known as they were. */
   #gather(): void {
     if (!this.#spec || !this.#desired) return;
     const named = this.#namedElsewhere(this.#desired);
-    const connected = this.#desired.relays.map(relayKey);
     const found = new Map<string, Candidate>();
-    const add = (relay: UrlRelay, source: Candidate['source']): void => {
-      if (named.has(relay.url) || found.has(relay.url) || found.size >= MAX_CANDIDATES) return;
-      const known = this.#candidates.get(relay.url);
-      const spec = this.#withCa(relay);
-      const isSame = known && isDeepStrictEqual(known.relay, spec);
-      const candidate = isSame ? { ...known, source } : newCandidate(spec, source);
+    for (const { relay, source } of this.#sources.relays(this.#desired.relays.map(relayKey))) {
+      const { url } = relay;
+      if (named.has(url) || found.has(url) || found.size >= MAX_CANDIDATES) continue;
+      const known = this.#candidates.get(url);
+      const isSame = known && isDeepStrictEqual(known.relay, relay);
+      const candidate = isSame ? { ...known, source } : newCandidate(relay, source);
       delete candidate.goneAt;
-      if (this.isChosen(relay.url) && this.#watch.isConnected(relay.url))
-        noteHealthy(candidate, performance.now());
-      found.set(relay.url, candidate);
-    };
-    for (const relay of this.#registry?.relays ?? []) add(relay, 'registry');
-    for (const relay of this.#discovery?.from([...connected, ...found.keys()]) ?? [])
-      add(relay, 'discovered');
+      if (this.isChosen(url) && this.#watch.isConnected(url)) noteHealthy(candidate, performance.now());
+      found.set(url, candidate);
+    }
     for (const [key, known] of this.#candidates) {
       if (!found.has(key) && !named.has(key) && this.isChosen(key))
         found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
@@ -265,6 +235,7 @@ export class CandidatePool {
     this.#candidates = found;
     this.#prober.tick(performance.now());
     this.#decide();
+    this.#options.onNews();
   }
 
   /**
@@ -280,7 +251,7 @@ export class CandidatePool {
     const now = performance.now();
     const relays = this.extend(this.#desired!).relays.filter((relay) => relay.kind === 'url');
     const isGone = (url: string): boolean => this.#candidates.get(url)?.goneAt !== undefined;
-    this.#discovery?.tick(
+    this.#sources.ask(
       relays.filter(({ url }) => this.#watch.isConnected(url) && !isGone(url)),
       now,
     );

@@ -9,9 +9,9 @@ import type { Logger } from '../../lib/logger.js';
 import { endpointOf, type ProxyFor } from '../endpoint.js';
 import type { RelayTrust } from '../relays.js';
 import type { Candidate } from './candidate.js';
-import { MAX_REGISTRY_BYTES } from './pool.js';
 import { probe } from './probe.js';
 import { Registry } from './registry.js';
+import { MAX_REGISTRY_BYTES } from './sources.js';
 
 /** Every relay that a configuration resolves to, as `portal list` shows it. */
 export interface SurveyedRelay {

@@ -1,0 +1,82 @@
+import { summaryOf } from '../agent/phase.js';
+import type { AgentLease } from '../agent/lease.js';
+import type { LeaseStatus } from '../agent/status.js';
+import type { CertificateSources } from '../certificates/live.js';
+import type { Desired } from '../config/desired.js';
+import type { ActiveLeases } from './active.js';
+import type { CandidatePool } from './candidates/pool.js';
+import { surveyOfAgent, type Survey, type SurveyOptions } from './candidates/survey.js';
+import type { AgentStatus } from './events.js';
+import type { ExpiryClock } from './expiry.js';
+import type { HealthChecks } from './health.js';
+import type { RelayPool } from './relays.js';
+import type { Unplaced } from './unplaced.js';
+
+export interface ReportOptions extends SurveyOptions {
+  readonly active: ActiveLeases;
+  readonly pool: RelayPool;
+  readonly candidates: CandidatePool;
+  readonly unplaced: Unplaced;
+  readonly health: HealthChecks;
+  readonly clock: ExpiryClock;
+  readonly certificates: CertificateSources;
+}
+
+/** What runs, put into words for `status`, `list` and the inspector. Changes nothing. */
+export class Report {
+  readonly #options: ReportOptions;
+
+  constructor(options: ReportOptions) {
+    this.#options = options;
+  }
+
+  /** Asks every relay and local service whether it still answers (bounded), and says what is known then. */
+  async status(): Promise<Pick<AgentStatus, 'ca' | 'registry' | 'relays' | 'leases' | 'unplaced'>> {
+    const { active, pool, certificates, unplaced, health } = this.#options;
+    const asked = active.leases.map((lease) => lease.checkTarget());
+    await Promise.all([pool.check(), health.now(), ...asked]);
+    const ca = certificates.local.caFile;
+    return {
+      ...(ca === undefined ? {} : { ca }),
+      ...this.#registry(),
+      ...this.snapshot(),
+      ...(unplaced.status.length > 0 && { unplaced: unplaced.status }),
+    };
+  }
+
+  /** As far as it is known, without asking anybody. */
+  snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
+    const { active, pool } = this.#options;
+    return { relays: pool.status(), leases: active.all.map((lease) => this.#statusOf(lease)) };
+  }
+
+  /** Every relay that `desired` comes to, and what is known of it. Bounded. */
+  async relays(desired: Desired | undefined): Promise<Survey> {
+    const { pool, candidates } = this.#options;
+    await pool.check();
+    const isChosen = (key: string): boolean => candidates.isChosen(key);
+    const relays = desired
+      ? await surveyOfAgent(desired, pool.status(), candidates.candidates, isChosen, this.#options)
+      : [];
+    return { relays, ...this.#registry() };
+  }
+
+  #registry(): Pick<AgentStatus, 'registry'> {
+    const registry = this.#options.candidates.registryStatus();
+    if (!registry) return {};
+    const { error, skipped: _, ...status } = registry;
+    return { registry: { ...status, ...(error && { error: summaryOf(error) }) } };
+  }
+
+  #statusOf(lease: AgentLease): LeaseStatus {
+    const { clock, health } = this.#options;
+    const { expires, service } = lease.spec;
+    const at = clock.expiresAt(expires);
+    const healthError = health.errorOf(service);
+    return {
+      ...lease.status(),
+      ...(healthError !== undefined && { healthError }),
+      ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
+    };
+  }
+}
