@@ -14,6 +14,7 @@ import { connections, resumptions } from './suites/connections.mjs';
 import { help } from './suites/help.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
+import { pool } from './suites/pool.mjs';
 import { reconnect } from './suites/reconnect.mjs';
 import { http, http2, inspect, requests } from './suites/requests.mjs';
 import { download, tcp, upload } from './suites/transfer.mjs';
@@ -40,6 +41,7 @@ const SUITES = {
   services,
   load,
   reconnect,
+  pool,
   apply,
   help,
 };
