@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { WebSocket } from 'ws';
+import { WebSocket, type ClientOptions } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
@@ -32,17 +32,22 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   url.protocol = 'wss:';
   const nonce = randomBytes(16).toString('hex');
   let socket: TLSSocket | undefined;
-  const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], {
+  // `closeTimeout` is not in the types of `ws` yet.
+  const wsOptions: ClientOptions & { closeTimeout: number } = {
     perMessageDeflate: false,
     maxPayload: LIMITS.maxControlMessageBytes,
     handshakeTimeout: LIMITS.handshakeMs,
+    closeTimeout: LIMITS.closeMs,
     followRedirects: false,
     // Our own connect, because ws does not tell which address answered.
     createConnection: creating(wayTo(endpoint), (plain) => (socket = relayTls(endpoint, plain))) as never,
-  });
+  };
+  const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], wsOptions);
+  /** What came in one breath with `welcome`: the channel's to hear, once there is one. */
+  const early: [data: Buffer, isBinary: boolean][] = [];
   try {
     const welcome = await within(
-      handshake(ws, options, nonce),
+      handshake(ws, options, nonce, early),
       LIMITS.handshakeMs,
       `the handshake with ${endpoint.url}`,
       signal,
@@ -55,10 +60,15 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
       throw new PortalError('relay_unreachable', 'the relay closed the control channel');
     // From here on the channel listens alone.
     ws.removeAllListeners();
-    ws.resume();
     // On a detour nobody tells it.
-    const address = endpoint.detour ? undefined : socket?.remoteAddress;
-    return new ControlChannel(ws, welcome, address ?? wayTo(endpoint).host, socket, endpoint.detour);
+    const address = (endpoint.detour ? undefined : socket?.remoteAddress) ?? wayTo(endpoint).host;
+    const channel = new ControlChannel(ws, welcome, address, socket, endpoint.detour);
+    // In the next turn, when whoever waits for the channel listens to it.
+    setImmediate(() => {
+      for (const [data, isBinary] of early) ws.emit('message', data, isBinary);
+      ws.resume();
+    });
+    return channel;
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();
@@ -67,7 +77,12 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
 }
 
 /** hello → challenge → prove → welcome. */
-function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promise<Welcome> {
+function handshake(
+  ws: WebSocket,
+  options: ControlOptions,
+  nonce: string,
+  early: [data: Buffer, isBinary: boolean][],
+): Promise<Welcome> {
   const { identity, instance, version, endpoint } = options;
   const authority = new URL(endpoint.url).host;
   return new Promise((resolve, reject) => {
@@ -92,7 +107,12 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
         nonce,
       });
     });
-    ws.on('message', (data: Buffer) => {
+    let isWelcome = false;
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isWelcome) {
+        early.push([data, isBinary]);
+        return;
+      }
       try {
         const message = decodeFromRelay(data);
         if (message.type === 'challenge') {
@@ -106,6 +126,7 @@ function handshake(ws: WebSocket, options: ControlOptions, nonce: string): Promi
           say({ type: 'prove', signature: identity.sign(message.message) });
         } else if (message.type === 'welcome') {
           // Whether the relay is trusted takes a while: what it says next is the channel's to hear.
+          isWelcome = true;
           ws.pause();
           resolve(message);
         } else if (message.type === 'error') reject(relayError(message));

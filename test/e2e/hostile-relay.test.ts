@@ -56,6 +56,20 @@ describe('an agent before a hostile relay', () => {
     expect(at.channels).toBeGreaterThan(1);
   });
 
+  it('hears what was said in one breath with welcome', async () => {
+    const at = await fakeRelay((message, channel) => {
+      if (message.type === 'hello') channel.challenge(message);
+      else if (message.type === 'prove') {
+        channel.inOneBreath(() => {
+          channel.welcome();
+          channel.say({ type: 'goaway', reason: 'moving', reconnectAfterMs: 60_000 });
+        });
+      }
+    });
+    const { error } = await firstError(at);
+    expect(error).toMatchObject({ code: 'shutting_down', message: 'moving' });
+  });
+
   it('is not ready before a visit to the public address came through', async () => {
     const at = await fakeRelay(
       honestly((message, channel) => {

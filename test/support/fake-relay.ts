@@ -29,6 +29,8 @@ export interface Channel {
   /** The challenge an honest relay would send. */
   challenge(hello: FromAgent<'hello'>, over?: Partial<Parameters<typeof buildChallenge>[0]>): void;
   welcome(): void;
+  /** What is said meanwhile goes in one write. */
+  inOneBreath(say: () => void): void;
 }
 
 /** A relay whose every answer the test gives: what an agent meets when its relay is broken or hostile. */
@@ -80,6 +82,11 @@ export async function fakeRelay(
             socket: request.socket as TLSSocket,
           }),
         }),
+      inOneBreath: (say) => {
+        request.socket.cork();
+        say();
+        request.socket.uncork();
+      },
     };
     ws.on('error', () => undefined);
     ws.on('message', (data: Buffer) => {
