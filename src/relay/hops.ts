@@ -141,8 +141,8 @@ export class Hops {
     const { session } = ticket;
     const path = this.#pathOf(socket);
     const destination = this.#destination(session, target, path);
-    if (destination.kind === 'front') return () => this.#options.takeVisitor(socket);
     this.#admit(session, socket);
+    if (destination.kind === 'front') return () => this.#options.takeVisitor(socket);
     this.#opening++;
     try {
       const far =

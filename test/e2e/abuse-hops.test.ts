@@ -187,6 +187,14 @@ describe('what a relay lets in at itself', () => {
     expect((await plain.closed).received.toString()).not.toContain('308');
   });
 
+  it('counts with what is passed on', async () => {
+    const { exit, peer } = await world({ limits: { maxHopConnectionsPerIdentity: 2 } });
+    const own = `localhost:${exit.port}`;
+    for (const status of [200, 200, 503])
+      expect(await connect(exit, own, await ticketOf(peer, own))).toMatchObject({ status });
+    expect(exit.counts().refused).toMatchObject({ maxHopConnectionsPerIdentity: 1 });
+  });
+
   it('is the port of a lease of the very session that asks', async () => {
     const at = await relay({ ports: { tcp: 'any' } });
     const [peer, other] = [await Peer.open(at), await Peer.open(at)];
