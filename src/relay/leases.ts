@@ -83,6 +83,8 @@ export class LeaseRegistry {
   readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
   #agentsReturnUntil = 0;
+  /** Hostnames whose agents were here already since the start. */
+  readonly #returned = new Set<string>();
   #stopped = false;
 
   constructor(options: LeaseRegistryOptions) {
@@ -121,7 +123,7 @@ export class LeaseRegistry {
     const { reservations, quotas, domain } = this.#options;
     const leftMs = this.#agentsReturnUntil - performance.now();
     const name = nameOf(hostname, domain);
-    if (leftMs <= 0 || this.#stopped || name === undefined) return undefined;
+    if (leftMs <= 0 || this.#stopped || name === undefined || this.#returned.has(hostname)) return undefined;
     const reservation = reservations.current(name);
     if (!reservation) return undefined;
     try {
@@ -166,6 +168,7 @@ export class LeaseRegistry {
     const place = placeOf({ kind, hostname });
     await this.#settleRival(holder, place);
     if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
+    if (kind === 'tls' && performance.now() < this.#agentsReturnUntil) this.#returned.add(hostname);
     const present = this.#byPlace.get(place);
     if (present) {
       this.#handOver(present, holder, request);

@@ -171,7 +171,7 @@ describe('a relay that was started', () => {
     expect(at.counts()).toMatchObject({ leases: 1 });
     const back = await Peer.open(at, { identity: peer.identity });
     back.answerDials();
-    await back.lease('web');
+    const { lease } = await back.lease('web');
     for (const _ of visitors) {
       const { data } = await back.visited();
       await data.until('web.localhost');
@@ -179,6 +179,10 @@ describe('a relay that was started', () => {
     }
     for (const visitor of visitors) await visitor.until('served');
     expect(at.counts()).toMatchObject({ leases: 1, waiting: 0 });
+    // One that was here and left is not on its way.
+    await back.request({ type: 'lease.close', lease });
+    const late = await knock(at, 'web.localhost');
+    expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
   });
 
   it('for no longer than agents have to come back, and gives the name to nobody else', async () => {
