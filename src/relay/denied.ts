@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import { Tally } from '../lib/tally.js';
@@ -47,6 +48,7 @@ const RETRY_MS = 30_000;
 export class Denied {
   readonly counts = new Tally<'identity' | 'address'>();
   #list = NOBODY;
+  readonly #connections = new Set<Socket>();
 
   set(list: DenyList): void {
     this.#list = list;
@@ -60,7 +62,20 @@ export class Denied {
     return this.#list.addresses.has(plainAddress(address));
   }
 
-  /** Whether a connection from `address` may stay. */
+  /** Notes a connection to a public port, for as long as it is open; false: it is not wanted. */
+  connection(socket: Socket): boolean {
+    if (!this.admits(socket.remoteAddress)) return false;
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    return true;
+  }
+
+  /** Connections from addresses that are not wanted any more. */
+  *unwanted(): Iterable<Socket> {
+    for (const socket of this.#connections) if (this.hasAddress(socket.remoteAddress)) yield socket;
+  }
+
+  /** Whether `address` may have a connection, or send a datagram. */
   admits(address: string | undefined): boolean {
     if (!this.hasAddress(address)) return true;
     this.counts.add('address');
@@ -75,10 +90,13 @@ export class Denied {
   }
 }
 
-export function identityDenied(): PortalError {
+export const identityDenied = (): PortalError => denies('this identity');
+export const addressDenied = (): PortalError => denies('the address that this agent comes from');
+
+function denies(whom: string): PortalError {
   return new PortalError(
     'unauthorized',
-    'the operator of this relay denies this identity; ask them, or use another relay',
+    `the operator of this relay denies ${whom}; ask them, or use another relay`,
     { retryAfterMs: RETRY_MS },
   );
 }

@@ -8,7 +8,7 @@ import { LIMITS } from '../protocol/limits.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
-import { Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
+import { addressDenied, Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
 import { describeRelay } from './descriptor.js';
 import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
@@ -53,7 +53,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const denied = new Denied();
   denied.set(options.deny ?? NOBODY);
   const admits = (socket: Socket): boolean =>
-    denied.admits(socket.remoteAddress) && quotas.connection(socket, socket.remoteAddress);
+    denied.connection(socket) && quotas.connection(socket, socket.remoteAddress);
   const tallies = new Tallies(options.onVisitorWaited);
   const gate = new VisitorGate(limits, quotas, tallies);
   const tickets = new TicketBook(limits.ticketMs);
@@ -274,10 +274,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   function deny(list: DenyList): void {
     denied.set(list);
+    // A channel hears why, and is closed after that.
+    const told = new Set<Socket | undefined>();
     for (const session of sessions) {
-      const unwanted = denied.hasIdentity(session.address) || denied.hasAddress(session.remoteAddress);
-      if (unwanted) session.refuse(identityDenied());
+      if (denied.hasAddress(session.remoteAddress)) session.refuse(addressDenied());
+      else if (denied.hasIdentity(session.address)) session.refuse(identityDenied());
+      else continue;
+      told.add(session.connection);
     }
+    for (const socket of denied.unwanted()) if (!told.has(socket)) resetSocket(socket);
+    datagrams.dropUnwanted();
     for (const holder of list.identities) {
       leases.removeOf(holder);
       gate.closeOf(holder);

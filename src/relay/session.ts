@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
+import { socketBelow } from '../net/splice.js';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
@@ -116,6 +118,11 @@ export class Session implements LeaseHolder {
     ws.on('ping', () => this.#heard(false));
     ws.on('error', (error) => this.#log.debug({ err: error }, 'control channel error'));
     ws.on('close', () => this.#closed());
+  }
+
+  /** What carries it, below its TLS. */
+  get connection(): Socket | undefined {
+    return socketBelow(this.#socket);
   }
 
   get closed(): boolean {

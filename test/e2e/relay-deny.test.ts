@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { NOBODY, readDenyList } from '../../src/relay/denied.js';
+import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
 import { Person } from './cli-support.js';
 import { line, Peer, tcp } from './relay-peer.js';
@@ -37,6 +38,56 @@ describe('an identity that is denied', () => {
 
     at.deny(NOBODY);
     await (await Peer.open(at, { identity: one.identity })).lease('bad');
+  });
+});
+
+const portOf = (address = ''): number => Number(address.split(':')[1]);
+
+describe('an address that is denied', () => {
+  it('loses what it has: visitors of either kind, flows, data connections, and the channel, which hears why', async () => {
+    const at = await relay({ ports: { tcp: 'any', udp: 'any' } });
+    const [held, lines] = [await handedOver(), await handedOver()];
+    const echo = await udpService((payload) => payload);
+    const one = await agent();
+    await one.runner.apply(
+      desired(
+        [at.spec],
+        service('web', held.port),
+        service('lines', lines.port, { mode: 'tcp', carrier: 'tls' }),
+        service('packets', echo.port, { mode: 'udp' }),
+      ),
+    );
+    const { services } = await one.event('ready');
+    const visitor = line(await visit(at, 'web.localhost', one.ca));
+    (await held.next()).write('something');
+    await visitor.until('something');
+    const other = await tcp({ port: portOf(services['lines']!.tcp[0]) });
+    other.socket.write('hello');
+    (await lines.next()).write('something');
+    await other.until('something');
+    const packets = await udpVisitor(portOf(services['packets']!.udp[0]));
+    expect(await packets.ask('hello')).toBe('hello');
+    const silent = await tcp(at);
+    const mark = one.events.length;
+    at.deny(readDenyList('127.0.0.0/8'));
+    for (const each of [visitor, other, silent]) expect((await each.closed).how).toBe('ECONNRESET');
+    expect(at.counts().flows).toBe(0);
+    const lost = await one.event('lease', ({ error }) => error?.code === 'unauthorized', mark);
+    expect(lost.error?.message).toContain('denies the address');
+    await expect.poll(() => at.counts()).toMatchObject({ sessions: 0, visitors: 0, tickets: 0, unrouted: 0 });
+  });
+
+  it('leaves those of others alone', async () => {
+    const at = await relay();
+    const held = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', held.port)));
+    const visitor = line(await visit(at, 'web.localhost', one.ca));
+    const source = await held.next();
+    at.deny(readDenyList('192.0.2.0/24'));
+    source.end('still here');
+    await visitor.until('still here');
+    expect(at.counts().sessions).toBe(1);
   });
 });
 

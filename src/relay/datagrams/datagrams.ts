@@ -90,6 +90,11 @@ export class Datagrams {
     };
   }
 
+  /** What `admits` says is another thing now. */
+  dropUnwanted(): void {
+    for (const flows of this.#flows) flows.dropUnwanted();
+  }
+
   /** The datagrams of one session. */
   link(exportKey: (context: Buffer) => Buffer | undefined): DatagramLink {
     return new DatagramLink({

@@ -122,6 +122,11 @@ export class LeaseFlows {
     leasePassed.toVisitorBytes += payload.length;
   }
 
+  /** Ends the flows of visitors who are not wanted any more. */
+  dropUnwanted(): void {
+    for (const flow of this.#byVisitor.values()) if (!this.#options.admits(flow.address)) this.#end(flow);
+  }
+
   /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
   evict(newcomer?: Flow): void {
     for (const line of [this.#unanswered, this.#answered]) {
