@@ -6,7 +6,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import type { TLSSocket } from 'node:tls';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { buildChallenge } from '../../src/protocol/challenge.js';
+import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
 import { temporaryFolder } from './world.js';
@@ -63,7 +63,16 @@ export async function fakeRelay(
         const issuedAt = new Date();
         const expiresAt = new Date(issuedAt.getTime() + 60_000);
         const uri = `https://${over.domain ?? authority}`;
-        const fields = { domain: authority, address, uri, nonce: 'abcdefgh12345678', issuedAt, expiresAt };
+        const { control: statement } = STATEMENTS;
+        const fields = {
+          domain: authority,
+          address,
+          uri,
+          nonce: 'abcdefgh12345678',
+          issuedAt,
+          expiresAt,
+          statement,
+        };
         channel.say({ type: 'challenge', message: buildChallenge({ ...fields, ...over }) });
       },
       welcome: () =>
