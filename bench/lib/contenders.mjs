@@ -27,7 +27,12 @@ export const KINDS = {
   http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
   inspect: {
     ...HTTP_SERVICE,
-    variants: { '': throughHttp, ' inspect': (port) => ({ ...throughHttp(port), inspect: true }) },
+    variants: {
+      '': throughHttp,
+      ' inspect': (port) => ({ ...throughHttp(port), inspect: true }),
+      // The same, and nothing of it is written to disk.
+      ' memory': (port) => ({ ...throughHttp(port), inspect: { history: false } }),
+    },
   },
   /** Over chains of relays; beside them the carrier that they have, without one. */
   chain: {

@@ -11,7 +11,7 @@ const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 export const requests = (world) => small(world, 'requests', KINDS.stream);
 /** The same through mode http, which reads each request; nginx is a reverse proxy. */
 export const http = (world) => small(world, 'http', KINDS.http);
-/** Mode http beside itself with `inspect: true`, and no page open. */
+/** Mode http beside itself with `inspect: true`, with and without a history, and no page open. */
 export const inspect = (world) => small(world, 'inspect', KINDS.inspect);
 /** The same from visitors who speak HTTP/2. The service does not, so there is no way to it without one who does. */
 export const http2 = (world) => {

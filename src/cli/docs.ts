@@ -126,7 +126,10 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`dropped\` | lines: how many were not read in time and are missing here |
 
 Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, chosenLater?, lock?), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
-\`completion\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or
+\`completion\`, \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
+method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,
+responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and
+messages?, or \`curl\` (id, command); \`portal replay\` prints \`replayed\`, as a \`request\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or
 \`discovered\`, health: \`healthy\`, \`unhealthy\` or \`unknown\`, inUse, rttMs?, capabilities?, carriers?, address?, locked?,
 error?), and \`registry\` (source, relays, fetchedAt?, error?) where there is one. \`portal relay\` prints \`listening\` (url, domain, ca?, metrics?) first. \`portal logs --json\` prints events as above,
 and \`log\` (level, message, fields) besides.`;

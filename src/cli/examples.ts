@@ -36,6 +36,13 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     },
     { run: 'portal expose 8080 --udp --udp-addr 19132', does: 'a page, and datagrams under the same name' },
   ],
+  'requests list': [
+    { run: 'portal requests --status 5xx,broken --since 2h', does: 'what went wrong lately' },
+    { run: 'portal requests --service api --search "post /orders" --json', does: 'for programs' },
+  ],
+  'requests show': [{ run: 'portal requests show 12-345 --curl', does: 'one request, for a shell' }],
+  'requests wipe': [{ run: 'portal requests wipe --yes', does: 'in a script' }],
+  replay: [{ run: 'portal replay 12-345', does: 'ask the service once more' }],
   init: [{ run: 'portal init --port 5173', does: 'for the service on port 5173' }],
   trust: [
     { run: 'portal trust', does: 'show the commands that make this machine trust the local CA' },

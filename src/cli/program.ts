@@ -1,9 +1,26 @@
 import { readFileSync } from 'node:fs';
-import { Argument, Command, InvalidArgumentError, Option } from 'commander';
-import { parseDurationMs } from './amounts.js';
+import { Argument, Command, Option } from 'commander';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+import {
+  agentOf,
+  choices,
+  count,
+  domain,
+  duration,
+  file,
+  identityOf,
+  list,
+  port,
+  portRange,
+  requestId,
+  seconds,
+  since,
+} from './options.js';
 import { limitsHelp } from './relay-limits.js';
+
+/** One line each, and nobody reads more. */
+const MAX_REQUESTS = 100_000;
 
 /** Turns the way to a command's module into commander's action. */
 export type Execute = <Options extends object>(
@@ -47,6 +64,7 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .action(execute(() => import('./commands/validate.js')));
   addRunning(program, execute);
   addExpose(program, execute);
+  addRequests(program, execute);
 
   program.commandsGroup('Set up:');
   addSetUp(program, execute);
@@ -141,6 +159,49 @@ function addExpose(program: Command, execute: Execute): void {
     .addOption(list('--allow-ip <range>', 'only visitors from this address or range (repeatable)'))
     .option('--inspect', 'record requests and show them in the local inspector')
     .action(execute(() => import('./commands/expose.js')));
+}
+
+/** What the inspector recorded, whether an agent runs or not. */
+function addRequests(program: Command, execute: Execute): void {
+  const requests = program.command('requests').description('the requests that were inspected');
+  requests
+    .command('list', { isDefault: true })
+    .description('show the latest requests that are kept, the newest last')
+    .addOption(list('--service <name>', 'only of this service (repeatable)'))
+    .addOption(
+      choices(
+        '--status <status>',
+        '404, 5xx, or broken; several apart by commas (repeatable)',
+        /^([1-5](\d\d|xx)|broken)$/,
+        'It is a status such as 404, a class such as 5xx, or broken.',
+      ),
+    )
+    .addOption(since('--since <time>', 'only since then: 30m, 2h, or a date and time'))
+    .addOption(choices('--method <method>', 'only of these methods', /^\S+$/, 'It is a method, such as GET.'))
+    .option('--search <words>', 'only those with all of these words in host, path, method, status or address')
+    .addOption(count('--limit <number>', 'so many at most', MAX_REQUESTS).default(50))
+    .addOption(identityOf())
+    .action(execute(() => import('./commands/requests-list.js')));
+  requests
+    .command('show')
+    .description('show everything of a request; secrets are masked')
+    .addArgument(new Argument('<id>', 'which request').argParser(requestId))
+    .option('--reveal', 'show secrets as well')
+    .option('--curl', 'print it as a curl command instead')
+    .addOption(identityOf())
+    .action(execute(() => import('./commands/requests-show.js')));
+  requests
+    .command('wipe')
+    .description('forget every request of the identity, those included that running agents have in memory')
+    .option('--yes', 'yes, do not ask')
+    .addOption(identityOf())
+    .action(execute(() => import('./commands/requests-wipe.js')));
+  program
+    .command('replay')
+    .description('have the running agent ask its service once more what a visitor asked')
+    .addArgument(new Argument('<id>', 'which request').argParser(requestId))
+    .addOption(agentOf())
+    .action(execute(() => import('./commands/replay.js')));
 }
 
 function addSetUp(program: Command, execute: Execute): void {
@@ -243,80 +304,6 @@ function finish(command: Command, name: string): void {
     finish(child, fullName);
   }
 }
-
-const file = (): Option =>
-  new Option(
-    '-f, --file <file>',
-    'the configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
-  );
-
-/** `logs` keeps -f for following. */
-const agentOf = (flags = '-f, --file <file>'): Option =>
-  new Option(flags, 'the configuration it runs for (default: $PORTAL_FILE, or portal.yaml here or above)');
-
-const identityOf = (): Option =>
-  new Option(
-    '-f, --file <file>',
-    'use the identity of this configuration (default: portal.yaml here or above)',
-  );
-
-const list = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((value: string, values: string[] | undefined) => [
-    ...(values ?? []),
-    value,
-  ]);
-
-const seconds = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((value) => {
-    const number = Number(value);
-    if (!(number > 0 && number <= 86_400))
-      throw new InvalidArgumentError('It is a number of seconds above 0.');
-    return number;
-  });
-
-/** In milliseconds; a bare number is in seconds. */
-const duration = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((text) => {
-    const ms = parseDurationMs(text, 's');
-    if (ms === undefined || ms > MAX_DURATION_MS)
-      throw new InvalidArgumentError('It is a time such as 30s or 5m, of 24 days at most.');
-    return ms;
-  });
-
-/** What a timer holds. */
-const MAX_DURATION_MS = 24 * 86_400_000;
-
-const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-/** The last label is no number: it would be an IP address, and nothing is below one. */
-const DOMAIN = new RegExp(`^(${LABEL}\\.)*(?![0-9]+$)${LABEL}$`);
-
-/** As it is compared with what visitors ask for, which TLS and DNS do not tell capitals from. */
-const domain = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((text: string) => {
-    const name = text.toLowerCase().replace(/\.$/, '');
-    // A label and its dot below it are a hostname still.
-    if (!DOMAIN.test(name) || name.length > 253 - 64)
-      throw new InvalidArgumentError('It is a domain, as in relay.example.com.');
-    return name;
-  });
-
-const portRange = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((text: string) => {
-    const [, from, to] = (/^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? []).map(Number);
-    const range = { from: from ?? 0, to: to || (from ?? 0) };
-    if (range.from < 1 || range.to > 65_535 || range.from > range.to)
-      throw new InvalidArgumentError('It is a range of ports, as in 20000-20999.');
-    return range;
-  });
-
-const port = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((value) => {
-    const number = Number(value);
-    if (!Number.isInteger(number) || number < 1 || number > 65_535) {
-      throw new InvalidArgumentError('It is a port from 1 to 65535.');
-    }
-    return number;
-  });
 
 export function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

@@ -89,11 +89,12 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   };
 
   const trust = relayLock(job);
+  const identity = await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true });
   const runner = createRunner({
     file: job.file,
     version: packageVersion(),
     machine: hostname(),
-    identity: await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true }),
+    identity,
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
     registryDir: paths.registryDir,
@@ -119,6 +120,8 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
       if (refusal) throw refusal;
       return runner.plan(job.select(wanted));
     },
+    replay: (id) => runner.recorders!.replayOver(id),
+    wipe: async (address) => (address === identity.address ? runner.recorders?.wipe() : undefined),
     stop: () => ask('down'),
     history,
   });

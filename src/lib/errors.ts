@@ -115,6 +115,16 @@ export const ERRORS = {
     remedy: 'The lines above say why, service by service.',
     exit: 1,
   },
+  request_unknown: {
+    title: 'No such request is kept',
+    remedy: '`portal requests` lists those that are. They go with their age, and when there are too many.',
+    exit: 1,
+  },
+  request_not_replayable: {
+    title: 'A request cannot be replayed',
+    remedy: 'The message says why. The inspector can send some of those with another body.',
+    exit: 1,
+  },
   timeout: {
     title: 'Something took longer than its bound',
     remedy: 'The message names what was waited for and how long.',

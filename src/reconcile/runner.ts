@@ -3,6 +3,7 @@ import { AcmeCertificates, type AcmeOptions } from '../certificates/acme/certifi
 import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
+import type { Recorders } from '../agent/inspect/recorder.js';
 import { AgentLease } from '../agent/lease.js';
 import type { AboutAgent } from '../agent/report.js';
 import { relayKey } from '../agent/spec.js';
@@ -207,6 +208,11 @@ export class Runner {
   /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
   async prove(): Promise<void> {
     await Promise.all(this.#active.leases.map((lease) => lease.proveNow()));
+  }
+
+  /** What is recorded of requests; undefined where none are. */
+  get recorders(): Recorders | undefined {
+    return this.#inspection?.recorders;
   }
 
   /** Visitors connected now, to every service. */

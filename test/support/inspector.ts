@@ -10,7 +10,7 @@ export function settled(store: RequestStore, id: number): Promise<Recording> {
       stop();
       resolve(recording);
     };
-    const stop = store.listen(look);
+    const stop = store.listen({ changed: look });
     look();
   });
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
 import { fieldDifferences, lineDifferences } from '../../web/src/compare.js';
-import { asCurl, quote } from '../../web/src/curl.js';
+import { asCurl, quote } from '../../src/agent/inspect/curl.js';
 import { filtered, NO_FILTER } from '../../web/src/filter.js';
 import { hexDump, kindOf, prettyJson } from '../../web/src/format.js';
 

@@ -2,7 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { BodyInfo } from '../../src/agent/inspect/wire.js';
 import { agent, type FetchedBody } from './connection.js';
 import { Fields } from './fields.js';
-import { bytesText, hexDump, kindOf, mediaOf, pairsOf, prettyJson, textOf, type BodyKind } from './format.js';
+import { textOf } from '../../src/agent/inspect/text.js';
+import { bytesText, hexDump, kindOf, mediaOf, pairsOf, prettyJson, type BodyKind } from './format.js';
 
 const MAX_HEX_BYTES = 16 * 1024;
 const MAX_TEXT_CHARS = 500_000;

@@ -2,7 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Field, RequestDetails } from '../../src/agent/inspect/wire.js';
 import { fieldDifferences, lineDifferences, type Difference } from './compare.js';
 import { agent } from './connection.js';
-import { bytesText, kindOf, msText, prettyJson, textOf } from './format.js';
+import { textOf } from '../../src/agent/inspect/text.js';
+import { bytesText, kindOf, msText, prettyJson } from './format.js';
 
 interface Side {
   readonly details: RequestDetails;

@@ -3,7 +3,7 @@ import type { MessageInfo, ReplayEdits, RequestDetails, RequestRow } from '../..
 import { Body } from './body.js';
 import { agent } from './connection.js';
 import { Comparison } from './comparison.js';
-import { asCurl } from './curl.js';
+import { asCurl } from '../../src/agent/inspect/curl.js';
 import { Editor } from './editor.js';
 import { Fields } from './fields.js';
 import { bytesText, msText, pairsOf } from './format.js';

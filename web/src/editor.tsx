@@ -1,8 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Field, ReplayEdits, RequestDetails } from '../../src/agent/inspect/wire.js';
 import { agent } from './connection.js';
-import { base64 } from './curl.js';
-import { textOf } from './format.js';
+import { base64, textOf } from '../../src/agent/inspect/text.js';
 
 /** Said anew for what is sent. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);

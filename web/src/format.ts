@@ -1,3 +1,5 @@
+import { textOf } from '../../src/agent/inspect/text.js';
+
 /** Values in words and figures, for reading. Nothing here makes markup. */
 
 export function bytesText(bytes: number): string {
@@ -109,16 +111,3 @@ export function kindOf(type: string | undefined, bytes: Uint8Array): BodyKind {
 
 export const mediaOf = (type: string | undefined): string =>
   (type ?? '').split(';', 1)[0]!.trim().toLowerCase();
-
-/** The bytes as UTF-8; undefined if they are none, or hold what no text does. The end may be cut anywhere. */
-export function textOf(bytes: Uint8Array): string | undefined {
-  for (const byte of bytes) {
-    if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d && byte !== 0x0c && byte !== 0x1b)
-      return undefined;
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
-  } catch {
-    return undefined;
-  }
-}

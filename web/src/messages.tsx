@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { WsMessage, WsMessages } from '../../src/agent/inspect/wire.js';
 import { agent } from './connection.js';
-import { bytesText, hexDump, prettyJson, textOf, timeText } from './format.js';
+import { textOf } from '../../src/agent/inspect/text.js';
+import { bytesText, hexDump, prettyJson, timeText } from './format.js';
 
 const MAX_HEX_BYTES = 1_024;
 const ARROWS = { visitor: '→', service: '←' } as const;

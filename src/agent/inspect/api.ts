@@ -23,11 +23,9 @@ export class ApiError extends Error {
 /** What the page asks for besides the live feed. Who may ask is decided before. */
 export class InspectorApi {
   readonly #recorders: Recorders;
-  readonly #onCleared: () => void;
 
-  constructor(recorders: Recorders, onCleared: () => void) {
+  constructor(recorders: Recorders) {
     this.#recorders = recorders;
-    this.#onCleared = onCleared;
   }
 
   async answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
@@ -50,7 +48,6 @@ export class InspectorApi {
         return json(response, await this.#earlier(url.searchParams));
       case 'POST clear':
         await this.#recorders.clear();
-        this.#onCleared();
         return json(response, {});
       default:
         throw new ApiError(404, 'there is no such thing here');

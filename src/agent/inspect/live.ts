@@ -29,7 +29,10 @@ export class LivePage {
   constructor(socket: WebSocket, source: LiveSource) {
     this.#socket = socket;
     this.#source = source;
-    this.#stopListening = source.store.listen((id) => this.#note(id));
+    this.#stopListening = source.store.listen({
+      changed: (id) => this.#note(id),
+      cleared: () => this.#resync(),
+    });
     socket.on('error', () => undefined);
     socket.once('close', () => {
       this.#stopListening();
@@ -45,8 +48,7 @@ export class LivePage {
     this.#schedule();
   }
 
-  /** Everything that was recorded is gone, or out of step. */
-  resync(): void {
+  #resync(): void {
     this.#beginAnew();
     this.#schedule();
   }

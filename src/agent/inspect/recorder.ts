@@ -1,14 +1,16 @@
+import { PortalError } from '../../lib/errors.js';
+import { deferred, within } from '../../lib/wait.js';
 import { PIN_PATH } from '../access/pin-page.js';
 import type { Exchange } from '../modes/http/exchange.js';
 import type { InspectSpec } from '../spec.js';
 import { inspected } from './exchange.js';
 import type { RequestHistory } from './history/history.js';
-import { firstOfRun, runOf } from './history/ids.js';
+import { firstOfRun, idText, runOf } from './history/ids.js';
 import type { Recording } from './recording.js';
 import { ReplayExchange } from './replay.js';
 import { RequestStore } from './store.js';
-import { detailsOf } from './view.js';
-import type { ReplayEdits, RequestDetails } from './wire.js';
+import { detailsOf, rowOf } from './view.js';
+import type { ReplayEdits, RequestDetails, RequestRow } from './wire.js';
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
@@ -37,7 +39,7 @@ export class Recorders {
 
   constructor(store = new RequestStore()) {
     this.store = store;
-    store.listen((id) => this.#noteOver(id));
+    store.listen({ changed: (id) => this.#noteOver(id) });
   }
 
   /** Where requests go that are over; while there is nothing, they are in memory alone. */
@@ -121,6 +123,35 @@ export class Recorders {
     const [serve] = this.#handlers.get(recording.service) ?? [];
     serve?.(exchange);
     return exchange.recordedAs;
+  }
+
+  /** Asks the service once more, and waits for what comes of it. Throws where that cannot be. */
+  async replayOver(id: number): Promise<RequestRow> {
+    const recording = await this.find(id);
+    if (!recording)
+      throw new PortalError('request_unknown', `request ${idText(id)} is not kept, or not any more`);
+    const why = this.noReplay(recording);
+    if (why !== undefined)
+      throw new PortalError('request_not_replayable', `request ${idText(id)} cannot be replayed: ${why}`);
+    const replayed = this.replay(recording, {});
+    const row = await this.#over(replayed);
+    // So that whoever is told finds it.
+    await this.#history?.flush();
+    return row;
+  }
+
+  /** Once the request is over; bounded, for a replayed one is. */
+  #over(id: number): Promise<RequestRow> {
+    const over = deferred<RequestRow>();
+    const look = (): void => {
+      const recording = this.store.get(id);
+      if (!recording)
+        over.reject(new PortalError('request_unknown', `request ${idText(id)} was pushed out by others`));
+      else if (isOver(recording)) over.resolve(rowOf(recording));
+    };
+    const stop = this.store.listen({ changed: look, cleared: look });
+    look();
+    return within(over.promise, this.store.bounds.replayMs + 1_000, 'the replayed request').finally(stop);
   }
 
   #maskOf(service: string): ReadonlySet<string> {

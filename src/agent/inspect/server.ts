@@ -84,9 +84,7 @@ class Inspector implements InspectorServer {
     // Behind `#`: browsers send it to nobody, not to us and not as a referrer.
     this.url = `http://${HOST}:${port}/#${this.#guard.token}`;
     if (options.port !== 0 && options.port !== port) this.askedPort = options.port;
-    this.#api = new InspectorApi(options.recorders, () => {
-      for (const page of this.#pages) page.resync();
-    });
+    this.#api = new InspectorApi(options.recorders);
     server.on('request', (request, response) => void this.#answer(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (_error, socket) => void socket.destroy());

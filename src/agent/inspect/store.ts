@@ -5,6 +5,13 @@ import type { Recording } from './recording.js';
 /** What a recording costs besides its header fields and bodies. */
 const OVERHEAD_BYTES = 1_024;
 
+export interface StoreListener {
+  /** Something of this request is new. */
+  readonly changed: (id: number) => void;
+  /** All are gone. */
+  readonly cleared?: () => void;
+}
+
 /** Owns what was recorded: bounded in number and in bytes, the oldest go. Nothing here leaves the process. */
 export class RequestStore {
   readonly bounds: InspectBounds;
@@ -12,7 +19,7 @@ export class RequestStore {
   readonly #recordings = new Map<number, { readonly recording: Recording; bytes: number }>();
   readonly #rate: ByteRate;
   readonly #bodyRate: ByteRate;
-  readonly #listeners = new Set<(id: number) => void>();
+  readonly #listeners = new Set<StoreListener>();
   #bytes = 0;
   #lastId = 0;
   /** Ids follow each other: to ask a map for its first key is slow where others were before it. */
@@ -98,16 +105,17 @@ export class RequestStore {
     this.#oldest = this.#lastId + 1;
     this.#gaps = [];
     this.dropped = 0;
+    for (const { cleared } of this.#listeners) cleared?.();
   }
 
-  /** Called with the id of what is new or changed, on the visitor's time: it must do next to nothing. */
-  listen(onChange: (id: number) => void): () => void {
-    this.#listeners.add(onChange);
-    return () => this.#listeners.delete(onChange);
+  /** Called on the visitor's time: it must do next to nothing. */
+  listen(listener: StoreListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   #tell(id: number): void {
-    for (const listener of this.#listeners) listener(id);
+    for (const { changed } of this.#listeners) changed(id);
   }
 
   #makeRoom(): void {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
+import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
@@ -15,6 +16,9 @@ import type { Entry } from './history.js';
 const ANSWER_TIMEOUT_MS = 10_000;
 /** Two visits to each service, of which each may take five seconds, some hundred at a time. */
 const PROVE_TIMEOUT_MS = 30_000;
+
+/** A service gets 30 seconds to answer what is replayed. */
+const REPLAY_TIMEOUT_MS = 40_000;
 
 /** A running agent, over its local socket. Every call throws `not_running` when no one is there. */
 export class ControlClient {
@@ -42,6 +46,16 @@ export class ControlClient {
   /** Has it prove of every service that visitors get through; the status after that. */
   prove(): Promise<AgentStatus> {
     return this.#call<AgentStatus>('POST', '/prove', undefined, PROVE_TIMEOUT_MS);
+  }
+
+  /** Has it ask its service once more what a visitor asked; what came of it. */
+  replay(id: number): Promise<RequestRow> {
+    return this.#call<RequestRow>('POST', '/replay', { id }, REPLAY_TIMEOUT_MS);
+  }
+
+  /** Has it forget the requests of this identity; `kept` is the file of the history that it goes on with. */
+  wipe(identity: string): Promise<{ kept?: string }> {
+    return this.#call<{ kept?: string }>('POST', '/wipe', { identity });
   }
 
   /** Asks for the stop; `logs` ends when it is done. */

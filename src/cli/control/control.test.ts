@@ -39,6 +39,8 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     status: () => Promise.resolve(STATUS),
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),
+    replay: () => Promise.reject(new PortalError('request_unknown', 'none is kept')),
+    wipe: () => Promise.resolve(undefined),
     stop: () => undefined,
     history: new History(),
     ...overrides,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
@@ -25,6 +26,10 @@ export interface ControlHandlers {
   relays(): Promise<Survey>;
   /** Proves of every service that visitors get through, and tells how it went. */
   prove(): Promise<AgentStatus>;
+  /** Has a service asked once more what a visitor asked; what came of it. */
+  replay(id: number): Promise<RequestRow>;
+  /** Forgets recorded requests, if they are this identity's; the one file of the history that is there after that. */
+  wipe(identity: string): Promise<string | undefined>;
   /** Starts the stop; the process ends soon after. */
   stop(): void;
   readonly history: History;
@@ -98,6 +103,12 @@ async function route(
       return answer(response, 200, handlers.plan(await readDesired(request)));
     case 'POST /prove':
       return answer(response, 200, await handlers.prove());
+    case 'POST /replay':
+      return answer(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
+    case 'POST /wipe': {
+      const kept = await handlers.wipe(String((await readFields(request))['identity']));
+      return answer(response, 200, kept === undefined ? {} : { kept });
+    }
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':
@@ -128,7 +139,17 @@ function sendLogs(response: ServerResponse, history: History, followers?: Set<Se
   });
 }
 
+async function readFields(request: IncomingMessage): Promise<Record<string, unknown>> {
+  return { ...((await readJson(request)) as object | null) };
+}
+
 async function readDesired(request: IncomingMessage): Promise<Desired> {
+  const body = await readJson(request);
+  if (!isDesired(body)) throw new PortalError('usage', 'the body is not a configuration');
+  return body;
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -137,14 +158,11 @@ async function readDesired(request: IncomingMessage): Promise<Desired> {
       throw new PortalError('usage', `the configuration is above ${MAX_BODY_BYTES} bytes`);
     chunks.push(chunk);
   }
-  let body: unknown;
   try {
-    body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (error) {
     throw new PortalError('usage', 'the body is not JSON', { cause: error });
   }
-  if (!isDesired(body)) throw new PortalError('usage', 'the body is not a configuration');
-  return body;
 }
 
 /** Its sender is this same program, so the outline is enough. */

@@ -1,5 +1,5 @@
-import type { Field, RequestDetails } from '../../src/agent/inspect/wire.js';
-import { textOf } from './format.js';
+import { base64, textOf } from './text.js';
+import type { Field, RequestDetails } from './wire.js';
 
 /** Said by curl itself. */
 const OWN = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'expect']);
@@ -32,10 +32,4 @@ const headerText = ({ name, value }: Field): string => (value === '' ? `${name};
 /** One word of a POSIX shell, whatever is in it. */
 export function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-export function base64(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
 }

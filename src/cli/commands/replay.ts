@@ -1,0 +1,53 @@
+import { idText, parseId } from '../../agent/inspect/history/ids.js';
+import { find } from '../../agent/inspect/history/search.js';
+import type { RequestRow } from '../../agent/inspect/wire.js';
+import { PortalError } from '../../lib/errors.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { controlPlace } from '../control/address.js';
+import { ControlClient } from '../control/client.js';
+import { findAgent } from '../find-agent.js';
+import { agentKey } from '../load.js';
+import { printEvent } from '../print.js';
+import { formatBytes } from './status.js';
+import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
+import { printable } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+}
+
+export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
+  const id = parseId(args[0]!)!;
+  const row = await replay(context, id, options.file);
+  if (context.json) printEvent(context, 'replayed', plainRow(row));
+  else context.stdout.line(describe(row));
+  return row.outcome === 'done' ? 0 : 1;
+}
+
+/** By the agent of the portal.yaml it was recorded for, wherever this runs; else by the one that is meant here. */
+async function replay(context: Context, id: number, file: string | undefined): Promise<RequestRow> {
+  const source = file === undefined ? await sourceOf(context, id) : undefined;
+  if (source === undefined) return (await findAgent(context, file)).replay(id);
+  try {
+    return await new ControlClient(controlPlace(context.paths.runDir).address(await agentKey(source))).replay(
+      id,
+    );
+  } catch (error) {
+    if (!(error instanceof PortalError) || error.code !== 'not_running') throw error;
+    throw new PortalError('not_running', `no agent runs for ${source}, of which this request is`, {
+      hint: `Start it with \`portal up -f ${source}\`, then once more.`,
+      cause: error,
+    });
+  }
+}
+
+async function sourceOf(context: Context, id: number): Promise<string | undefined> {
+  const history = await ownHistory(context, undefined);
+  const recording = history && (await find(history.folder, id, Date.now()));
+  return recording?.past?.source ?? undefined;
+}
+
+function describe(row: RequestRow): string {
+  const { id, method, target, totalMs, responseBytes } = row;
+  return `${idText(id)}  ${printable(`${method} ${target}`)}  ${statusText(row) || 'no answer'}  ${msText(totalMs)}  ${formatBytes(responseBytes)}`;
+}

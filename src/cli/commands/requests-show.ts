@@ -1,0 +1,114 @@
+import { asCurl } from '../../agent/inspect/curl.js';
+import { decode } from '../../agent/inspect/decode.js';
+import { find } from '../../agent/inspect/history/search.js';
+import { idText, parseId } from '../../agent/inspect/history/ids.js';
+import { messagesOf } from '../../agent/inspect/messages.js';
+import type { CapturedBody, Recording } from '../../agent/inspect/recording.js';
+import { textOf } from '../../agent/inspect/text.js';
+import { detailsOf } from '../../agent/inspect/view.js';
+import type { Field, MessageInfo, RequestDetails } from '../../agent/inspect/wire.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { printEvent } from '../print.js';
+import { msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
+import { createStyle, printable, type Style } from '../style.js';
+import { formatBytes } from './status.js';
+
+interface Options {
+  readonly reveal?: true;
+  readonly curl?: true;
+  readonly file?: string;
+}
+
+/** What a compressed body may become. */
+const MAX_DECODED_BYTES = 4 * 1024 * 1024;
+
+export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
+  const id = parseId(args[0]!)!;
+  const history = await ownHistory(context, options.file);
+  const recording = history && (await find(history.folder, id, Date.now()));
+  if (!recording) throw unknownRequest(id);
+  const reveal = options.reveal === true;
+  const mask = recording.past?.mask ?? new Set<string>();
+  const details = detailsOf(recording, { reveal, noReplay: undefined, mask });
+  if (options.curl) {
+    const command = asCurl(details, recording.requestBody.kept());
+    if (context.json) printEvent(context, 'curl', { id: idText(id), command });
+    else context.stdout.line(command);
+    return 0;
+  }
+  const [asked, answered] = await Promise.all([
+    contentOf(recording.requestBody, details.request),
+    contentOf(recording.responseBody, details.response),
+  ]);
+  if (context.json) printEvent(context, 'request', plain(recording, details, asked, answered));
+  else
+    for (const line of describe(details, asked, answered, createStyle(context.stdout.color)))
+      context.stdout.line(line);
+  return 0;
+}
+
+interface Content {
+  readonly text?: string;
+  readonly base64?: string;
+}
+
+async function contentOf(body: CapturedBody, { body: { encoding } }: MessageInfo): Promise<Content> {
+  const kept = body.kept();
+  if (kept.length === 0) return {};
+  const bytes = (await decode(kept, encoding, MAX_DECODED_BYTES))?.bytes ?? kept;
+  const text = textOf(bytes);
+  return text === undefined ? { base64: bytes.toString('base64') } : { text };
+}
+
+function plain(
+  { past, messages }: Recording,
+  details: RequestDetails,
+  asked: Content,
+  answered: Content,
+): object {
+  const { request, response } = details;
+  return {
+    ...plainRow(details),
+    source: past?.source ?? null,
+    request: { ...request, body: { ...request.body, ...asked } },
+    response: { ...response, body: { ...response.body, ...answered } },
+    ...(messages && { messages: messagesOf(messages) }),
+  };
+}
+
+function describe(details: RequestDetails, asked: Content, answered: Content, style: Style): string[] {
+  const { method, authority, target, version, request, response, reason } = details;
+  return [
+    style.bold(printable(`${method} https://${authority}${target}`)),
+    `request ${idText(details.id)} of ${printable(details.service)}, ${new Date(details.startedAt).toLocaleString()}, from ${printable(details.remote)}`,
+    ...(details.replayOf === undefined ? [] : [`repeats ${idText(details.replayOf)}`]),
+    '',
+    style.bold(`${printable(method)} ${printable(target)} HTTP/${version}`),
+    ...message(request, asked, style),
+    '',
+    style.bold(printable(`${statusText(details)} ${reason ?? ''}`.trim() || 'no answer')) +
+      style.dim(`  ${msText(details.totalMs)}`),
+    ...message(response, answered, style),
+  ];
+}
+
+function message(
+  { headers, trailers, body }: MessageInfo,
+  { text, base64 }: Content,
+  style: Style,
+): string[] {
+  const { bytes, keptBytes, cut } = body;
+  return [
+    ...[...headers, ...trailers].map((field) => line(field, style)),
+    ...(text === undefined ? [] : ['', ...text.split('\n').map((each) => printable(each))]),
+    ...(base64 === undefined
+      ? []
+      : ['', style.dim(`(${formatBytes(bytes)} that are no text; --json has them)`)]),
+    ...(cut === undefined
+      ? []
+      : [style.dim(`(${formatBytes(keptBytes)} of ${formatBytes(bytes)} are kept)`)]),
+  ];
+}
+
+const line = ({ name, value, masked }: Field, style: Style): string =>
+  `${style.cyan(printable(name))}: ${masked ? style.dim(printable(value)) : printable(value)}`;

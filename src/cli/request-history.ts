@@ -1,0 +1,73 @@
+import { historyFolder } from '../agent/inspect/history/history.js';
+import type { HistoryFolder } from '../agent/inspect/history/files.js';
+import { idText } from '../agent/inspect/history/ids.js';
+import type { Outcome, RequestRow } from '../agent/inspect/wire.js';
+import type { Identity } from '../identity/identity.js';
+import { loadIdentity } from '../identity/file.js';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { stat } from 'node:fs/promises';
+import type { Context } from './context.js';
+import { identityFile } from './identity-file.js';
+
+export interface OwnHistory {
+  readonly identity: Identity;
+  readonly folder: HistoryFolder;
+}
+
+/** The history of the identity here; undefined when there is no identity yet, and so no history. */
+export async function ownHistory(
+  context: Context,
+  file: string | undefined,
+): Promise<OwnHistory | undefined> {
+  const path = await identityFile(context, file);
+  const isThere = await stat(path).then(
+    () => true,
+    (error: unknown) => systemCode(error) !== 'ENOENT',
+  );
+  if (!isThere) return undefined;
+  const identity = await loadIdentity(path, { create: false });
+  return { identity, folder: historyFolder(context.paths.historyDir, identity) };
+}
+
+export function unknownRequest(id: number): PortalError {
+  return new PortalError('request_unknown', `request ${idText(id)} is not kept, or not any more`);
+}
+
+/** A row as JSON, with ids and times as people write them. */
+export function plainRow(row: RequestRow): object {
+  const { id, startedAt, replayOf, earlier: _, ...rest } = row;
+  return {
+    id: idText(id),
+    startedAt: new Date(startedAt).toISOString(),
+    ...rest,
+    ...(replayOf !== undefined && { replayOf: idText(replayOf) }),
+  };
+}
+
+const WORDS: Readonly<Record<Outcome, string>> = {
+  open: 'open',
+  switched: 'open',
+  broken: 'broken',
+  done: '',
+};
+
+export function statusText({ status, outcome }: RequestRow): string {
+  return [status === undefined ? '' : String(status), WORDS[outcome]].filter(Boolean).join(' ');
+}
+
+export const msText = (ms: number | undefined): string =>
+  ms === undefined
+    ? ''
+    : ms < 1_000
+      ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
+      : `${(ms / 1_000).toFixed(2)} s`;
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** By the clock here, with the day where that is another. */
+export function timeText(at: number, now: number): string {
+  const date = new Date(at);
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
+  if (date.toDateString() === new Date(now).toDateString()) return time;
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+}

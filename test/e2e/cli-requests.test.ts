@@ -1,0 +1,205 @@
+import { request } from 'node:https';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { jsonLines, Person, type Finished, type Line, type Running } from './cli-support.js';
+
+/** Requests that outlive the agent, as a user finds them. */
+
+interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: NodeJS.Dict<string | string[]>;
+}
+
+async function echoService(): Promise<{ port: number; asked: Asked[] }> {
+  const asked: Asked[] = [];
+  const server = createServer((incoming, response) => {
+    asked.push({ method: incoming.method!, url: incoming.url!, headers: incoming.headers });
+    response.statusCode = incoming.url!.startsWith('/fails') ? 503 : 200;
+    response.setHeader('Content-Type', 'text/plain');
+    incoming.pipe(response);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, asked };
+}
+
+const yaml = (port: number, inspect = 'true'): string =>
+  `version: 1\nrelays:\n  embedded: { port: 0 }\nservices:\n  web: { mode: http, routes: { /: ${port} }, inspect: ${inspect} }\n`;
+
+interface Up {
+  readonly agent: Running;
+  ask(
+    path: string,
+    options?: { method?: string; body?: string; headers?: Record<string, string> },
+  ): Promise<number>;
+}
+
+async function up(person: Person, args: string[] = []): Promise<Up> {
+  const agent = person.start(['up', '--json', ...args]);
+  const { ca } = (await agent.event('started')) as Line & { ca: string };
+  const ready = (await agent.event('ready')) as Line & { services: { web: { urls: string[] } } };
+  const url = new URL(ready.services.web.urls[0]!);
+  const authority = await readFile(ca);
+  return {
+    agent,
+    ask: (path, { method = 'GET', body, headers } = {}) =>
+      new Promise((resolve, reject) => {
+        const outgoing = request({
+          host: '127.0.0.1',
+          port: url.port,
+          servername: url.hostname,
+          ca: authority,
+          agent: false,
+          method,
+          path,
+          headers: { host: url.host, ...headers },
+        });
+        outgoing.once('error', reject);
+        outgoing.once('response', (response) => {
+          response.resume().once('end', () => resolve(response.statusCode!));
+        });
+        outgoing.end(body);
+      }),
+  };
+}
+
+const stop = async ({ agent }: Up): Promise<void> => {
+  agent.kill('SIGTERM');
+  expect((await agent.finished).code).toBe(0);
+};
+
+/** The requests that `portal requests` finds, once there are so many. */
+async function kept(person: Person, count: number, args: string[] = []): Promise<Line[]> {
+  await expect
+    .poll(async () => jsonLines((await person.run(['requests', '--json', ...args])).stdout).length, {
+      timeout: 20_000,
+    })
+    .toBe(count);
+  return jsonLines((await person.run(['requests', '--json', ...args])).stdout);
+}
+
+const codeOf = ({ stdout }: Finished): unknown => jsonLines(stdout).at(-1)?.['code'];
+
+it('are found, shown with secrets masked, and replayed by the next run', async () => {
+  const person = await Person.create();
+  const { port, asked } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ mask: [X-Key] }'));
+  expect((await person.run(['requests'])).stderr).toContain('no such request is kept');
+  const first = await up(person);
+  const secret = { authorization: 'Bearer s3cr3t', 'x-key': 's3cr3t' };
+  await first.ask('/orders?x=1', { method: 'POST', body: '{"name":"Ada"}', headers: secret });
+  await first.ask('/fails');
+  await stop(first);
+
+  const [post, fails] = (await kept(person, 2)) as [Line, Line];
+  expect(post).toMatchObject({
+    event: 'request',
+    id: '1-1',
+    service: 'web',
+    method: 'POST',
+    target: '/orders?x=1',
+    status: 200,
+    outcome: 'done',
+  });
+  expect(fails).toMatchObject({ id: '1-2', status: 503, source: join(person.folder, 'portal.yaml') });
+  const find = async (...args: string[]): Promise<unknown[]> =>
+    jsonLines((await person.run(['requests', '--json', ...args])).stdout).map(({ id }) => id);
+  expect(await find('--status', '4xx,5xx')).toEqual(['1-2']);
+  expect(await find('--method', 'post', '--service', 'web', '--since', '1h')).toEqual(['1-1']);
+  expect(await find('--search', 'orders 200')).toEqual(['1-1']);
+  expect(await find('--limit', '1')).toEqual(['1-2']);
+  expect(await find('--service', 'api')).toEqual([]);
+  const table = await person.run(['requests']);
+  expect(table.stdout).toMatch(
+    /^ID +TIME +SERVICE.*\n1-1 .* POST +200 .*\/orders\?x=1\n1-2 .*503 .*\/fails\n$/,
+  );
+
+  const shown = await person.run(['requests', 'show', '1-1']);
+  expect(shown.stdout).toContain('authorization: Bearer ••••••');
+  expect(shown.stdout).toContain('{"name":"Ada"}');
+  expect(shown.stdout).not.toContain('s3cr3t');
+  expect((await person.run(['requests', 'show', '1-1', '--reveal'])).stdout).toContain('x-key: s3cr3t');
+  const curl = await person.run(['requests', 'show', '1-1', '--curl']);
+  expect(curl.stdout).toMatch(/^curl [\s\S]*--data-raw '\{"name":"Ada"\}'\n$/);
+  const [json] = jsonLines((await person.run(['requests', 'show', '1-1', '--json'])).stdout);
+  expect(json).toMatchObject({ id: '1-1', request: { body: { text: '{"name":"Ada"}' } } });
+
+  const alone = await person.run(['replay', '1-1', '--json']);
+  expect([alone.code, codeOf(alone)]).toEqual([1, 'not_running']);
+  const second = await up(person);
+  const replayed = await person.run(['replay', '1-1', '--json']);
+  expect(jsonLines(replayed.stdout)).toMatchObject([
+    { event: 'replayed', id: '2-1', replayOf: '1-1', status: 200 },
+  ]);
+  expect(asked.at(-1)).toMatchObject({ method: 'POST', url: '/orders?x=1', headers: secret });
+  expect((await person.run(['requests', 'show', '2-1'])).stdout).toContain('repeats 1-1');
+  expect(codeOf(await person.run(['replay', '7-7', '--json']))).toBe('request_unknown');
+  expect(codeOf(await person.run(['requests', 'show', '7-7', '--json']))).toBe('request_unknown');
+  expect((await person.run(['replay', 'x'])).code).toBe(2);
+  await stop(second);
+});
+
+it('are there after the agent was killed, but for the last moment', async () => {
+  const person = await Person.create();
+  const { port } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
+  const first = await up(person);
+  for (let i = 0; i < 20; i++) await first.ask(`/before/${i}`);
+  await kept(person, 20);
+  const asking = Array.from({ length: 50 }, (_, i) => first.ask(`/during/${i}`).catch(() => 0));
+  await asking[0];
+  first.agent.kill('SIGKILL');
+  await Promise.all([...asking, first.agent.finished]);
+  const again = await up(person);
+  await again.ask('/after');
+  await kept(person, 1, ['--search', '/after']);
+  expect(await kept(person, 20, ['--search', '/before'])).toHaveLength(20);
+  await stop(again);
+});
+
+it('are forgotten at once by all, and agents go on', async () => {
+  const person = await Person.create();
+  const { port } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
+  await writeFile(join(person.folder, 'other.yaml'), yaml(port));
+  const [one, other] = await Promise.all([up(person), up(person, ['-f', 'other.yaml'])]);
+  await Promise.all([one.ask('/one'), other.ask('/other')]);
+  const [row] = (await kept(person, 2, ['--limit', '9'])) as [Line];
+  const refused = await person.run(['requests', 'wipe', '--json']);
+  expect([refused.code, codeOf(refused)]).toEqual([2, 'usage']);
+
+  const wiped = await person.run(['requests', 'wipe', '--yes', '--json']);
+  expect(jsonLines(wiped.stdout)).toMatchObject([{ event: 'wiped', agents: 2 }]);
+  expect(jsonLines((await person.run(['requests', '--json'])).stdout)).toEqual([]);
+  expect(codeOf(await person.run(['replay', String(row['id']), '--json']))).toBeDefined();
+  const folder = join(person.home, 'history');
+  const [identity] = await readdir(folder);
+  for (const name of await readdir(join(folder, identity!)))
+    expect((await readFile(join(folder, identity!, name))).length).toBeLessThan(400);
+
+  await Promise.all([one.ask('/one/more'), other.ask('/other/more')]);
+  const targets = (await kept(person, 2)).map(({ target }) => target);
+  expect(new Set(targets)).toEqual(new Set(['/one/more', '/other/more']));
+  await Promise.all([stop(one), stop(other)]);
+});
+
+it('are not kept where the file says so, and the service has its page all the same', async () => {
+  const person = await Person.create();
+  const { port } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ history: false }'));
+  const running = await up(person);
+  await running.agent.event('inspector');
+  await running.ask('/unseen');
+  await stop(running);
+  await kept(person, 0);
+  await expect(readdir(join(person.home, 'history'))).rejects.toThrow('ENOENT');
+});
