@@ -245,4 +245,22 @@ describe('a relay that does not offer what a service needs', () => {
     expect(ready.services['game']!.tcp).toHaveLength(1);
     expect(Object.keys(await places(one))).toEqual([able.url]);
   });
+
+  it('gives way at once when it is all there is for a service that it cannot carry', async () => {
+    const [plain] = await relays(1);
+    const able = await relay({ ca: plain!.ca, ports: { tcp: 'any' } });
+    const { file, write } = await registry(plain!);
+    const one = await agent({ candidates: QUICK });
+    const { port } = await http();
+    const web = service('web', port);
+    await one.runner.apply(pooled(file, [], web));
+    await one.event('ready');
+    await write(plain!, able);
+    await one.runner.apply(pooled(file, [], web, service('game', port, { mode: 'tcp' })));
+    await one.event(
+      'lease',
+      ({ service: name, relay: at, phase }) => name === 'game' && at === able.url && phase === 'ready',
+    );
+    await expect.poll(() => places(one)).toEqual({ [able.url]: 'ready' });
+  });
 });

@@ -7,7 +7,7 @@ import { BETTER_FOR_MS, choose, NOTHING_CHOSEN, PATIENCE_MS, type Choice, type C
 const one = (key: string, over: Partial<Contender> = {}): Contender => ({
   key,
   isRegistered: true,
-  covers: 1,
+  covers: ['web'],
   rttMs: 50,
   health: 'sound',
   downForMs: 0,
@@ -22,10 +22,10 @@ describe('the first choice', () => {
     ['the nearest', [one('a', { rttMs: 90 }), one('b', { rttMs: 10 }), one('c')], ['b', 'c']],
     [
       'what carries most services',
-      [one('a'), one('b', { covers: 2, rttMs: 300 }), one('c', { rttMs: 60 })],
+      [one('a'), one('b', { covers: ['web', 'db'], rttMs: 300 }), one('c', { rttMs: 60 })],
       ['b', 'a'],
     ],
-    ['nothing that carries none', [one('a'), one('b', { covers: 0, rttMs: 1 })], ['a']],
+    ['nothing that carries none', [one('a'), one('b', { covers: [], rttMs: 1 })], ['a']],
     [
       'what a registry names, before what relays tell of',
       [one('a', { isRegistered: false, rttMs: 1 }), one('b'), one('c')],
@@ -37,7 +37,16 @@ describe('the first choice', () => {
       [one('a', { health: 'down' }), one('b', { health: 'down' })],
       ['a', 'b'],
     ],
-    ['what carries none, so that it can be told', [one('a', { covers: 0 })], ['a']],
+    [
+      'what carries every service between them',
+      [
+        one('a', { covers: ['web', 'api', 'db'], rttMs: 1 }),
+        one('b', { covers: ['web', 'api', 'db'], rttMs: 2 }),
+        one('c', { covers: ['web', 'dns'], rttMs: 300 }),
+      ],
+      ['a', 'c'],
+    ],
+    ['what carries none, so that it can be told', [one('a', { covers: [] })], ['a']],
   ])('%s', (_what, contenders, expected) => {
     expect(first(contenders, 2).active).toEqual(expected);
   });
@@ -82,6 +91,23 @@ describe('afterwards', () => {
     expect(choose(better, paused, 2, 1_000 + BETTER_FOR_MS).active).toEqual(['a', 'b']);
   });
 
+  it('one that carries what nobody does takes a place at once, unless a service loses its only relay', () => {
+    const db = one('c', { covers: ['web', 'db'], rttMs: 400 });
+    const changed = choose([one('a'), one('b', { rttMs: 80 }), db], before, 2, 1);
+    expect(changed.active).toEqual(['a', 'c']);
+    // It stays while the others are nearer, and as long as it is the only one.
+    const nearer = [one('a'), one('b', { rttMs: 1 }), db];
+    const later = choose(nearer, choose(nearer, changed, 2, 2), 2, 2 + BETTER_FOR_MS);
+    expect([...later.active].toSorted()).toEqual(['b', 'c']);
+    const alone = [one('a'), one('c', { covers: ['db'] })];
+    expect(choose(alone, first([one('a')], 1), 1, 1).active).toEqual(['a']);
+  });
+
+  it('all are tried while none works', () => {
+    const down = ['a', 'b'].map((key) => one(key, { health: 'down' }));
+    expect(choose(down, first([down[0]!], 2), 2, 1).active).toEqual(['a', 'b']);
+  });
+
   it('fewer are kept when fewer are wanted, and one that is no candidate any more is left', () => {
     expect(choose([one('a', { rttMs: 90 }), one('b')], before, 1, 1).active).toEqual(['b']);
     expect(choose([one('b'), one('c')], before, 2, 1).active).toEqual(['b', 'c']);
@@ -92,7 +118,7 @@ const anyContender = (key: string) =>
   fc.record({
     key: fc.constant(key),
     isRegistered: fc.boolean(),
-    covers: fc.nat(2),
+    covers: fc.subarray(['web', 'db', 'dns']),
     rttMs: fc.option(fc.nat(400), { nil: undefined }),
     health: fc.constantFrom('sound' as const, 'shaky' as const, 'down' as const),
     downForMs: fc.nat(20_000),
@@ -139,6 +165,25 @@ describe('whatever happened', () => {
     );
   });
 
+  it('leaves no service without a relay that one could have besides all the others', () => {
+    fc.assert(
+      fc.property(
+        anyContenders,
+        anyContenders,
+        fc.integer({ min: 1, max: 4 }),
+        (before, contenders, maxActive) => {
+          const { active } = choose(contenders, first(before, maxActive), maxActive, 1);
+          const up = contenders.filter(({ health }) => health !== 'down');
+          const all = up.some(({ covers, health }) => health === 'sound' && covers.length === 3);
+          const carried = new Set(
+            up.filter(({ key }) => active.includes(key)).flatMap(({ covers }) => covers),
+          );
+          expect(!all || carried.size === 3).toBe(true);
+        },
+      ),
+    );
+  });
+
   it('keeps none that is down while a sound one that serves is free', () => {
     fc.assert(
       fc.property(
@@ -148,7 +193,7 @@ describe('whatever happened', () => {
         (before, contenders, maxActive) => {
           const { active } = choose(contenders, first(before, maxActive), maxActive, 1);
           const free = contenders.filter(
-            ({ key, health, covers }) => health === 'sound' && covers > 0 && !active.includes(key),
+            ({ key, health, covers }) => health === 'sound' && covers.length > 0 && !active.includes(key),
           );
           const down = contenders.filter(({ key, health }) => health === 'down' && active.includes(key));
           expect(free.length > 0 && down.length > 0).toBe(false);

@@ -7,8 +7,8 @@ export interface Contender {
   readonly key: string;
   /** A registry that somebody chose names it; others are only told of by relays, and come after those. */
   readonly isRegistered: boolean;
-  /** How many of the pool's services it can carry. */
-  readonly covers: number;
+  /** Which of the pool's services it can carry. */
+  readonly covers: readonly string[];
   readonly rttMs: number | undefined;
   readonly health: Health;
   /** How long it has been down. */
@@ -42,8 +42,8 @@ export function choose(
 ): Choice {
   const ranked = useful(contenders).toSorted(compare);
   const known = new Map(ranked.map((one) => [one.key, one]));
-  let active = before.active.flatMap((key) => known.get(key) ?? []);
-  if (active.length > maxActive) active = active.toSorted(compare).slice(0, maxActive);
+  let active: readonly Contender[] = before.active.flatMap((key) => known.get(key) ?? []);
+  if (active.length > maxActive) active = filled([], active, maxActive);
   const free = (): Contender[] => ranked.filter((one) => !active.includes(one));
 
   // What failed gives way to what works; where nothing does, it stays and is tried on.
@@ -51,17 +51,66 @@ export function choose(
     const better = replacement(failed, free());
     if (better) active = active.map((one) => (one === failed ? better : one));
   }
-  const works = free().filter(({ health }) => health !== 'down');
-  active = [...active, ...works.slice(0, Math.max(0, maxActive - active.length))];
-  // Nothing works: one that is tried and shown is better than silence.
-  if (active.length === 0) active = ranked.slice(0, maxActive);
+  active = filled(active, free().filter(works), maxActive);
+  // Nothing works: those that are tried and shown are better than silence.
+  if (!active.some(works)) active = filled(active, free(), maxActive);
+  for (let next; (next = coveringMore(active, free()));) active = next;
 
   return improve(active, free(), before.beaten, now);
 }
 
+const works = ({ health }: Contender): boolean => health !== 'down';
+
+/** The services that some of these can carry. */
+function covered(contenders: readonly Contender[]): Set<string> {
+  return new Set(contenders.flatMap(({ covers }) => covers));
+}
+
+/** `active`, and the best of `free` in the places that are left: first who carries what nobody does. */
+function filled(
+  active: readonly Contender[],
+  free: readonly Contender[],
+  maxActive: number,
+): readonly Contender[] {
+  const all = [...active];
+  while (all.length < maxActive) {
+    const there = covered(all.filter(works));
+    const gain = ({ covers }: Contender): number => covers.filter((service) => !there.has(service)).length;
+    const [best] = free
+      .filter((one) => !all.includes(one))
+      .toSorted(
+        (one, other) =>
+          RANK[one.health] - RANK[other.health] || gain(other) - gain(one) || compare(one, other),
+      );
+    if (!best) break;
+    all.push(best);
+  }
+  return all;
+}
+
+/** With one more service that none of them could carry, well or not; no other loses its only relay for that. */
+function coveringMore(
+  active: readonly Contender[],
+  free: readonly Contender[],
+): readonly Contender[] | undefined {
+  const there = covered(active);
+  for (const helper of free.filter(works)) {
+    if (helper.covers.every((service) => there.has(service))) continue;
+    const spare = active.toSorted(compare).findLast((one) => keepsAll(active, one, helper));
+    if (spare) return active.map((one) => (one === spare ? helper : one));
+  }
+  return undefined;
+}
+
+/** Whether every service that can be carried still can when `one` gives way to `other`. */
+function keepsAll(active: readonly Contender[], one: Contender, other: Contender): boolean {
+  const after = covered([...active.filter((each) => each !== one), other]);
+  return [...covered(active)].every((service) => after.has(service));
+}
+
 /** Where some can carry services, those that can carry none are left out. */
 function useful(contenders: readonly Contender[]): readonly Contender[] {
-  const covering = contenders.filter(({ covers }) => covers > 0);
+  const covering = contenders.filter(({ covers }) => covers.length > 0);
   return covering.length > 0 ? covering : contenders;
 }
 
@@ -69,7 +118,7 @@ function useful(contenders: readonly Contender[]): readonly Contender[] {
 function compare(one: Contender, other: Contender): number {
   return (
     RANK[one.health] - RANK[other.health] ||
-    other.covers - one.covers ||
+    other.covers.length - one.covers.length ||
     Number(other.isRegistered) - Number(one.isRegistered) ||
     (one.rttMs ?? Infinity) - (other.rttMs ?? Infinity) ||
     (one.key < other.key ? -1 : 1)
@@ -96,14 +145,20 @@ function improve(
     .filter(({ health }) => health !== 'down')
     .toSorted(compare)
     .at(-1);
-  if (!challenger || !worst || !isBetter(challenger, worst)) return { active: keys, beaten: new Map() };
+  if (!challenger || !worst || !isBetter(challenger, worst) || !coversNoLess(active, worst, challenger))
+    return { active: keys, beaten: new Map() };
   const since = before.get(worst.key) ?? now;
   if (now - since < BETTER_FOR_MS) return { active: keys, beaten: new Map([[worst.key, since]]) };
   return { active: keys.map((key) => (key === worst.key ? challenger.key : key)), beaten: new Map() };
 }
 
+function coversNoLess(active: readonly Contender[], one: Contender, other: Contender): boolean {
+  const after = covered([...active.filter((each) => each !== one), other]);
+  return after.size > covered(active).size || keepsAll(active, one, other);
+}
+
 function isBetter(one: Contender, other: Contender): boolean {
-  if (one.covers !== other.covers) return one.covers > other.covers;
+  if (one.covers.length !== other.covers.length) return one.covers.length > other.covers.length;
   if (one.isRegistered !== other.isRegistered) return one.isRegistered;
   const [ms, otherMs] = [one.rttMs, other.rttMs];
   if (ms === undefined || otherMs === undefined) return false;

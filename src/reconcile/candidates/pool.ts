@@ -286,8 +286,9 @@ export class CandidatePool {
       return {
         key: relay.url,
         isRegistered: source === 'registry',
-        covers: services.filter((service) => !descriptor || missingFor(service, descriptor).length === 0)
-          .length,
+        covers: services
+          .filter((service) => !descriptor || missingFor(service, descriptor).length === 0)
+          .map(({ service, mode }) => `${service} ${mode}`),
         rttMs,
         health: isGone ? 'down' : healthOf(candidate, now),
         downForMs: isGone ? Infinity : now - (downAt ?? now),

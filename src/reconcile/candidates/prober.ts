@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import pLimit from 'p-limit';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import { healthOf, type Candidate } from './candidate.js';
@@ -61,14 +62,19 @@ export class Prober {
   async #probe(key: string): Promise<void> {
     const { candidates, isChosen, note, signal, paces } = this.#options;
     let startedAt = performance.now();
+    const relay = candidates().get(key)?.relay;
+    if (!relay) return;
+    /** Unless it is another meanwhile: of one that has another CA now, the answer says nothing. */
+    const asked = (): Candidate | undefined => {
+      const candidate = candidates().get(key);
+      return isDeepStrictEqual(candidate?.relay, relay) ? candidate : undefined;
+    };
     try {
-      const relay = candidates().get(key)?.relay;
-      if (!relay) return;
       const { descriptor, rttMs } = await this.#limit(() => {
         startedAt = performance.now();
         return probe(relay, { ...this.#options, ms: paces.probeTimeoutMs, signal });
       });
-      const candidate = candidates().get(key);
+      const candidate = asked();
       if (!candidate) return;
       candidate.descriptor = descriptor;
       candidate.rttMs = candidate.rttMs === undefined ? rttMs : candidate.rttMs * 0.7 + rttMs * 0.3;
@@ -76,10 +82,10 @@ export class Prober {
       if (!isChosen(key)) note(key, undefined);
     } catch (error) {
       const isAway = performance.now() - startedAt > paces.probeTimeoutMs * AWAY;
-      if (!signal.aborted && !isAway && !isChosen(key)) note(key, asPortalError(error));
+      if (!signal.aborted && !isAway && !isChosen(key) && asked()) note(key, asPortalError(error));
     } finally {
       const pauseMs = Math.max(paces.probeMs, candidates().size * paces.probePerCandidateMs);
-      const candidate = candidates().get(key);
+      const candidate = asked();
       if (candidate) candidate.nextProbeAt = performance.now() + pauseMs * (0.7 + Math.random() * 0.6);
     }
     this.#options.onNews();
