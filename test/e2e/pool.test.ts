@@ -209,6 +209,24 @@ describe('a pool without a registry', () => {
   });
 });
 
+describe('a relay that never worked', () => {
+  it('is tried for want of another, and is no failure of a service that has others', async () => {
+    const [good, untrusted] = await relays(2);
+    const file = join(await temporaryFolder(), 'registry.json');
+    await writeFile(file, JSON.stringify({ relays: [untrusted!.url] }));
+    const { port } = await http();
+    const one = await agent({ candidates: QUICK });
+    await one.runner.apply(pooled(file, [], service('web', port)));
+    expect(await places(one)).toEqual({ [untrusted!.url]: 'failed relay_untrusted' });
+    const other = await agent({ candidates: QUICK });
+    await other.runner.apply(pooled(file, [good!.spec], service('api', port)));
+    await other.event('ready');
+    expect(await places(other)).toEqual({ [good!.url]: 'ready' });
+    const { relays: known } = await other.runner.relays();
+    expect(known.at(-1)).toMatchObject({ url: untrusted!.url, error: { code: 'relay_untrusted' } });
+  });
+});
+
 describe('a relay that does not offer what a service needs', () => {
   it('is left out for that service, with the reason, and keeps nothing from being ready', async () => {
     const [plain] = await relays(1);

@@ -106,6 +106,9 @@ describe('afterwards', () => {
   it('all are tried while none works', () => {
     const down = ['a', 'b'].map((key) => one(key, { health: 'down' }));
     expect(choose(down, first([down[0]!], 2), 2, 1).active).toEqual(['a', 'b']);
+    // Where there are other relays, only what has worked is tried on.
+    expect(choose(down, NOTHING_CHOSEN, 2, 1, false).active).toEqual([]);
+    expect(choose(down, first([down[0]!], 2), 2, 1, false).active).toEqual(['a']);
   });
 
   it('fewer are kept when fewer are wanted, and one that is no candidate any more is left', () => {

@@ -33,12 +33,16 @@ const BETTER_BY_MS = 15;
  * that both come and go every second. */
 export const PATIENCE_MS = 1_200;
 
-/** @param now of a clock that never jumps, milliseconds */
+/**
+ * @param now of a clock that never jumps, milliseconds
+ * @param isAllThereIs the services have no other relay
+ */
 export function choose(
   contenders: readonly Contender[],
   before: Choice,
   maxActive: number,
   now: number,
+  isAllThereIs = true,
 ): Choice {
   const ranked = useful(contenders).toSorted(compare);
   const known = new Map(ranked.map((one) => [one.key, one]));
@@ -52,8 +56,8 @@ export function choose(
     if (better) active = active.map((one) => (one === failed ? better : one));
   }
   active = filled(active, free().filter(works), maxActive);
-  // Nothing works: those that are tried and shown are better than silence.
-  if (!active.some(works)) active = filled(active, free(), maxActive);
+  // Nothing works: those that are tried and shown are better than silence, unless there are others that may.
+  if (isAllThereIs && !active.some(works)) active = filled(active, free(), maxActive);
   for (let next; (next = coveringMore(active, free()));) active = next;
 
   return improve(active, free(), before.beaten, now);

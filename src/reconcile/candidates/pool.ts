@@ -295,7 +295,7 @@ export class CandidatePool {
       } as const;
     });
     const before = new Set(this.#choice.active);
-    this.#choice = choose(contenders, this.#choice, spec.maxActive, now);
+    this.#choice = choose(contenders, this.#choice, spec.maxActive, now, desired.relays.length === 0);
     this.#settle();
     const { active } = this.#choice;
     const added = active.filter((key) => !before.has(key));
