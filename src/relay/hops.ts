@@ -4,12 +4,12 @@ import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
-import { connectWithin } from '../net/connect.js';
-import { socketBelow, SpliceSet, SOCKET_BUFFER_BYTES, type Drain } from '../net/splice.js';
+import { socketBelow, SpliceSet, type Drain } from '../net/splice.js';
 import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import type { LeaseHolder, LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
+import { openOnward } from './onward.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
 
@@ -147,7 +147,7 @@ export class Hops {
     try {
       const far =
         destination.kind === 'port'
-          ? await open(loopbackOf(this.#own.host), destination.port)
+          ? await openOnward(loopbackOf(this.#own.host), destination.port)
           : await this.#openPeer(destination.peer, path);
       return () => this.#join(session, socket, far);
     } finally {
@@ -212,7 +212,7 @@ export class Hops {
   async #openPeer(peer: Peer, path: HopPath): Promise<Socket> {
     let plain: Socket | undefined;
     try {
-      plain = await open(peer.host, peer.port);
+      plain = await peer.connect();
       await within(
         announce(plain, peer, { count: path.count + 1, from: this.#own.url }),
         LIMITS.hopMs,
@@ -274,18 +274,6 @@ function tooManyHops(): PortalError {
 function loopbackOf(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
-}
-
-const TCP = {
-  allowHalfOpen: true,
-  noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: 30_000,
-  highWaterMark: SOCKET_BUFFER_BYTES,
-} as const;
-
-function open(host: string, port: number): Promise<Socket> {
-  return connectWithin({ ...TCP, host, port }, LIMITS.hopMs, `a connection to ${host}:${port}`);
 }
 
 /** Says what this connection is, in the clear and without a word about whose it is; then it is like a fresh one. */

@@ -1,10 +1,13 @@
+import { promises as dns } from 'node:dns';
 import { request } from 'node:https';
+import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay, within } from '../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
+import { openOnward } from './onward.js';
 import type { Store } from './store.js';
 
 /** Another relay that this one passes connections on to, as its operator names it. */
@@ -36,6 +39,8 @@ export class Peer {
   readonly ca: string | undefined;
   /** Ends the pause before it is asked again. */
   wake: (() => void) | undefined;
+  /** IP address at which it answered last. */
+  #ip: string | undefined;
   #descriptor: SignedDescriptor | undefined;
   #problem: PortalError | undefined;
 
@@ -59,9 +64,29 @@ export class Peer {
     return this.#problem;
   }
 
-  accept(descriptor: SignedDescriptor): void {
+  /** `ip` is where it said so. */
+  accept(descriptor: SignedDescriptor, ip: string | undefined): void {
     this.#descriptor = descriptor;
     this.#problem = undefined;
+    this.#ip = ip;
+  }
+
+  /**
+   * A connection to where it answered last: its name is not asked for each time, so that chains which stand outlive DNS.
+   * When nobody answers there, and the name leads elsewhere by now, to there.
+   */
+  async connect(): Promise<Socket> {
+    if (this.#ip !== undefined) {
+      try {
+        return await openOnward(this.#ip, this.port);
+      } catch (error) {
+        const found = await within(dns.lookup(this.host), LIMITS.hopMs, this.host).catch(() => undefined);
+        if (found === undefined || found.address === this.#ip) throw error;
+      }
+    }
+    const socket = await openOnward(this.host, this.port);
+    this.#ip = socket.remoteAddress;
+    return socket;
   }
 
   /** It could not be asked; what it said before holds as long as it said. */
@@ -132,7 +157,7 @@ export class Peers {
     let known = trustAnew.includes(peer.url) ? undefined : this.#options.store.peerKey(peer.url);
     while (!signal.aborted) {
       try {
-        const descriptor = await fetchDescriptor(peer, signal);
+        const { descriptor, ip } = await fetchDescriptor(peer, signal);
         if (signal.aborted) return;
         checkPeer(peer, descriptor, known);
         if (known === undefined) {
@@ -141,7 +166,7 @@ export class Peers {
         }
         if (!peer.descriptor)
           this.#options.log.info({ peer: peer.url, address: descriptor.address }, 'peer known');
-        peer.accept(descriptor);
+        peer.accept(descriptor, ip);
       } catch (error) {
         if (signal.aborted) return;
         this.#failed(peer, asPortalError(error, 'peer_unreachable'));
@@ -177,14 +202,19 @@ function checkPeer({ url }: Peer, descriptor: SignedDescriptor, known: string | 
     );
 }
 
-/** What the relay at `url` says of itself. Throws `peer_unreachable`, `descriptor_invalid` or `expired`. */
-async function fetchDescriptor({ url, ca }: Peer, signal: AbortSignal): Promise<SignedDescriptor> {
+/** What the relay at `url` says of itself, and from which IP address. Throws `peer_unreachable`, `descriptor_invalid` or `expired`. */
+async function fetchDescriptor(
+  { url, ca }: Peer,
+  signal: AbortSignal,
+): Promise<{ descriptor: SignedDescriptor; ip: string | undefined }> {
+  let ip: string | undefined;
   const asking = new AbortController();
   const text = new Promise<string>((resolve, reject) => {
     const outgoing = request(
       new URL(PATHS.relay, url),
       { agent: false, signal: AbortSignal.any([signal, asking.signal]), ...(ca !== undefined && { ca }) },
       (response) => {
+        ip = response.socket.remoteAddress;
         const chunks: Buffer[] = [];
         let size = 0;
         response.on('data', (chunk: Buffer) => {
@@ -217,5 +247,5 @@ async function fetchDescriptor({ url, ca }: Peer, signal: AbortSignal): Promise<
   } catch (error) {
     throw new PortalError('descriptor_invalid', `what answers at ${url} is no relay`, { cause: error });
   }
-  return readDescriptor(value, new Date());
+  return { descriptor: readDescriptor(value, new Date()), ip };
 }

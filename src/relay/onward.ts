@@ -1,0 +1,17 @@
+import type { Socket } from 'node:net';
+import { connectWithin } from '../net/connect.js';
+import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { LIMITS } from '../protocol/limits.js';
+
+const TCP = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+  highWaterMark: SOCKET_BUFFER_BYTES,
+} as const;
+
+/** A connection that a relay opens itself, to pass another one on. */
+export function openOnward(host: string, port: number): Promise<Socket> {
+  return connectWithin({ ...TCP, host, port }, LIMITS.hopMs, `a connection to ${host}:${port}`);
+}
