@@ -204,6 +204,12 @@ export const METRICS: readonly Metric[] = [
     read: ({ hops }) => hops,
   },
   {
+    name: 'portal_relay_hop_tickets',
+    type: 'gauge',
+    help: 'Tickets for such connections that agents have and did not use yet.',
+    read: ({ hopTickets }) => hopTickets,
+  },
+  {
     name: 'portal_relay_hop_bytes_total',
     type: 'counter',
     help: 'Bytes of those, both directions together.',
