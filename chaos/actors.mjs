@@ -12,6 +12,7 @@ const CONTROL = new URL('../bench/children/control.mjs', import.meta.url).href;
 const RESTART_MS = 500;
 const START_MS = 30_000;
 export const RELAY_PORT = 8443;
+export const METRICS_PORT = 9464;
 const TCP_PORTS = '20000-20099';
 const UDP_PORTS = '21000-21099';
 
@@ -107,23 +108,25 @@ class Actor {
 }
 
 export class RelayProcess extends Actor {
-  /** Ids of the sessions that its log says are open. */
-  sessions = new Set();
+  /** Further arguments. */
+  options = [];
 
   get url() {
     return `https://${this.name}.test:${RELAY_PORT}`;
   }
 
-  get ca() {
-    return readFileSync(this.machine.path('disk', 'ca', 'ca.pem'), 'utf8');
+  get metricsUrl() {
+    return `http://${this.machine.address}:${METRICS_PORT}/metrics`;
   }
 
   async launch() {
-    this.sessions = new Set();
     const { address } = this.machine;
     const args = ['relay', '--json', '--domain', `${this.name}.test`, '--listen', `${address}:${RELAY_PORT}`];
     const ports = ['--tcp-ports', TCP_PORTS, '--udp-ports', UDP_PORTS];
-    const program = this.run([...args, ...ports], undefined, (line) => this.#log(line));
+    const metrics = ['--metrics', `${address}:${METRICS_PORT}`];
+    const program = this.run([...args, ...ports, ...metrics, ...this.options], undefined, (line) =>
+      this.#log(line),
+    );
     await program.next((line) => line.event === 'listening', START_MS, 'address');
     this.ready = true;
   }
@@ -135,8 +138,6 @@ export class RelayProcess extends Actor {
     } catch {
       return;
     }
-    if (line.msg === 'session open') this.sessions.add(line.session);
-    if (line.msg === 'session closed') this.sessions.delete(line.session);
     if (line.level === 'error')
       this.on.onTrouble(`${this.name} logs: ${line.msg} ${line.err?.message ?? ''}`);
   }
@@ -164,6 +165,7 @@ export class AgentProcess extends Actor {
   /** Up means: the process runs. Whether its services are ready is asked of each. */
   async launch() {
     this.#leases.clear();
+    this.on.onStart(this.name);
     const first = this.#given.size === 0;
     const program = this.run(['up', '--json', '--file', join(this.machine.folder, 'portal.yaml')], (line) =>
       this.#line(line),
@@ -188,6 +190,6 @@ export class AgentProcess extends Actor {
       else if (this.#given.get(key) !== address)
         this.on.onTrouble(`${key} moved from ${this.#given.get(key)} to ${address}`, true);
     }
-    this.on.onPhase(this.name, line);
+    this.on.onLease(this.name, line);
   }
 }

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { rssOfTree } from '../bench/lib/proc.mjs';
+import { RELAY_PORT } from './actors.mjs';
+import { expectedOn, leftCounts } from './counts.mjs';
 
 /**
  * What is there of a world when nobody visits it: taken before the first fault and after the last one, and compared.
@@ -36,20 +38,26 @@ export async function snapshot(world) {
   }
   const local = {};
   for (const name of world.agents.keys()) local[name] = await world.localConnections(name);
-  return { all, local, sessions: sessionsOf(world) };
+  return { all, local, metrics: await world.metrics() };
 }
 
 /**
  * What is left over: [{where, what}], empty where all is as it was. `fresh` was taken before there were visitors,
- * `before` after they had come and gone, without a fault. `flows` tells whether their time is over.
+ * `before` after they had come and gone, without a fault, `last`
+ * the time before `after`. `flows` tells whether their time is over, `spare` whether
+ * that of connections that were kept ready is.
  */
-export function leftOver(world, { fresh, before, after, flows }) {
+export function leftOver(world, shape, { fresh, before, last, after, flows, spare }) {
   const found = [];
   const say = (where, what) => found.push({ where, what });
   const visitor = world.visitorMachine.address;
   for (const [name, now] of Object.entries(after.all)) {
     const was = before.all[name];
-    compare(name, 'ports', was.listening, now.listening, say);
+    if (world.relays.has(name)) {
+      const { tcpPorts, udpPorts } = expectedOn(world, shape, name);
+      compare(name, 'TCP ports', tcpPorts, now.listening.map(portOf), say);
+      compare(name, 'UDP ports', udpPorts, now.udp.map(portOf), say);
+    } else compare(name, 'TCP ports', was.listening, now.listening, say);
     const foreign = now.connections.filter(({ remote }) => remote.startsWith(`${visitor}:`));
     if (foreign.length > 0) say(name, `${foreign.length} connections of visitors who have left`);
     const moreFiles = now.files.length - was.files.length;
@@ -61,23 +69,27 @@ export function leftOver(world, { fresh, before, after, flows }) {
     const mostBytes = was.rss * MEMORY_FACTOR + MEMORY_BYTES;
     if (now.rss > mostBytes) say(name, `${mega(now.rss)} MB of memory, ${mega(was.rss)} MB in the beginning`);
     // Those of the warm-up were there before the first fault, so it is compared with the time before any visitor.
-    const flowSockets = now.udp.length - fresh.all[name].udp.length;
+    const flowSockets = world.relays.has(name) ? 0 : now.udp.length - fresh.all[name].udp.length;
     if (flows && flowSockets > 0) say(name, `${flowSockets} UDP sockets: flows of visitors who have left`);
   }
-  for (const pair of halfOpen(world, after))
+  for (const pair of halfOpen(world, last, after))
     say(pair.at, `a connection that its peer does not have: ${pair.what}`);
+  for (const { at, what } of hopsOutOfBooks(world, after)) say(at, what);
   for (const [name, { tcp, http }] of Object.entries(after.local)) {
     if (tcp > 0) say(name, `${tcp} connections to the local TCP service`);
     if (http > (before.local[name].http ?? 0) + 2) say(name, `${http} connections to the local HTTP service`);
   }
-  for (const [name, count] of Object.entries(after.sessions))
-    if (count !== before.sessions[name])
-      say(name, `${count} sessions, ${before.sessions[name]} in the beginning`);
-  return found;
+  return [
+    ...found,
+    ...leftCounts(world, shape, { metrics: after.metrics, before: before.metrics, flows, spare }),
+  ];
 }
 
-/** Connections between a relay and an agent that only one of the two has. */
-function halfOpen(world, { all }) {
+/**
+ * Connections between a relay and an agent, or two relays, that only one of the two has, and had when it was looked before:
+ * both are not looked at in the same moment, and an agent of a pool asks relays how they are.
+ */
+function halfOpen(world, last, { all }) {
   const nameOf = new Map(
     [...world.relays.values(), ...world.agents.values()].map((one) => [one.machine.address, one.name]),
   );
@@ -87,14 +99,25 @@ function halfOpen(world, { all }) {
       const peer = nameOf.get(remote.slice(0, remote.lastIndexOf(':')));
       if (!peer || peer === name) continue;
       const isThere = all[peer].connections.some((other) => other.local === remote && other.remote === local);
-      if (!isThere) found.push({ at: name, what: `${local} to ${peer} (${remote})` });
+      const wasHere = last?.all[name].connections.some(
+        (other) => other.local === local && other.remote === remote,
+      );
+      if (!isThere && wasHere) found.push({ at: name, what: `${local} to ${peer} (${remote})` });
     }
   }
   return found;
 }
 
-function sessionsOf(world) {
-  return Object.fromEntries([...world.relays.values()].map(({ name, sessions }) => [name, sessions.size]));
+/** Connections passed on that a relay counts and has not, or has and does not count. */
+function hopsOutOfBooks(world, { all, metrics }) {
+  return [...world.relays.keys()].flatMap((name) => {
+    const peers = [...world.relays.values()].filter((peer) => peer.name !== name);
+    const isOut = ({ remote }) => peers.some(({ machine }) => remote === `${machine.address}:${RELAY_PORT}`);
+    const [has, counts] = [all[name].connections.filter(isOut).length, metrics[name].hops];
+    return has === counts
+      ? []
+      : [{ at: name, what: `counts ${counts} connections passed on, and has ${has}` }];
+  });
 }
 
 function compare(where, what, was, now, say) {
@@ -146,5 +169,7 @@ function addressOf(text) {
   const address = isV4 ? bytes.subarray(-4).join('.') : bytes.toString('hex');
   return `${address}:${parseInt(port, 16)}`;
 }
+
+const portOf = (address) => Number(address.slice(address.lastIndexOf(':') + 1));
 
 const mega = (bytes) => Math.round(bytes / 1e5) / 10;

@@ -1,4 +1,5 @@
 import { boundOf, faultOf, touches } from './faults/all.mjs';
+import { wayOf } from './shape.mjs';
 
 /**
  * What visitors saw, held against what was done: pure. A round's faults carry `injectedAt` and `healedAt`; the round itself
@@ -10,7 +11,7 @@ const SLACK_MS = 50;
 
 /**
  * Violations among requests of one lane: one that failed outside of what the round's faults excuse. And how long each
- * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs}]}.
+ * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs, boundMs}]}.
  */
 export function judgeRequests(lane, rounds, requests) {
   const violations = requests
@@ -23,12 +24,14 @@ export function judgeRequests(lane, rounds, requests) {
       violations.push(violation(lane, failed.at, `a request failed (${failed.error})`));
   }
   for (const { round, healedAt, until } of excuses) {
+    // One of a pool whose service went elsewhere, which is judged by itself, or was not there yet.
+    if (round.open && !round.open.has(lane.id)) continue;
     const wellAt = round.wellAt?.[lane.id] ?? Infinity;
     if (wellAt > until)
       violations.push(
         violation(lane, healedAt, `was not well again within ${Math.round(until - healedAt)} ms`),
       );
-    else recoveries.push({ round, lane, tookMs: Math.max(0, wellAt - healedAt) });
+    else recoveries.push({ round, lane, tookMs: Math.max(0, wellAt - healedAt), boundMs: until - healedAt });
   }
   return { violations, recoveries };
 }
@@ -52,7 +55,7 @@ export function judgeStream(lane, rounds, stream) {
         faultOf(fault.kind).breaksStreams &&
         fault.injectedAt !== undefined &&
         end >= fault.injectedAt - SLACK_MS &&
-        at <= (fault.healedAt ?? Infinity) + boundOf(fault, round),
+        at <= (fault.healedAt ?? Infinity) + boundOf(fault, round, lane),
     ),
   );
   return breaking ? undefined : violation(lane, end, `a stream ended ${how} (${detail})`);
@@ -68,8 +71,28 @@ export function excuseOf(lane, round) {
     round,
     from: Math.min(...excusing.map(({ injectedAt }) => injectedAt)) - SLACK_MS,
     healedAt,
-    until: healedAt + Math.max(...touching.map((fault) => boundOf(fault, round))),
+    until: healedAt + Math.max(...touching.map((fault) => boundOf(fault, round, lane))),
   };
 }
+
+/**
+ * Of a pool: each relay that was left, [{agent, relay, at}], has to have had a fault, or the way to it. An agent that was
+ * frozen knows that it was, and leaves nobody for it.
+ */
+export function judgeMoves(rounds, moves) {
+  return moves.flatMap(({ agent, relay, at }) => {
+    const way = { id: `${agent}@${relay}`, ...wayOf(agent, [relay]) };
+    const excuses = rounds.flatMap((round) => {
+      const faults = round.faults.filter(isCause);
+      return excuseOf(way, { ...round, faults }) ?? [];
+    });
+    const isFit = excuses.some(
+      ({ round, from, until }) => at >= from && at <= Math.min(until, round.endedAt ?? Infinity),
+    );
+    return isFit ? [] : [violation(way, at, 'was left, and nothing had befallen it')];
+  });
+}
+
+const isCause = ({ kind }) => !faultOf(kind).isHarmless && kind !== 'agent-freeze';
 
 const violation = ({ id }, at, what) => ({ lane: id, at, what });

@@ -1,11 +1,13 @@
-import { boundOf, FAULTS } from './faults/all.mjs';
-import { judgeRequests, judgeStream } from './judge.mjs';
+import { boundOf, FAULTS, touches } from './faults/all.mjs';
+import { judgeMoves, judgeRequests, judgeStream } from './judge.mjs';
 
 /** The outcome of a run, as data and as a table. */
 
-export function report({ lanes, rounds, watch, violations, notes, before, after, ...rest }) {
+const SLOWEST = 8;
+
+export function report({ lanes, rounds, watch, violations, notes, before, after, moves, ...rest }) {
   const played = rounds.filter(({ endedAt }) => endedAt !== undefined);
-  const found = [...violations];
+  const found = [...violations, ...judgeMoves(rounds, moves)];
   const recoveries = [];
   const counts = { requests: 0, failed: 0, streams: 0, broken: 0, streamBytes: 0 };
   for (const lane of lanes) {
@@ -26,12 +28,19 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
   const faults = played.flatMap((round) => round.faults);
   return {
     ...rest,
+    lanes: lanes.length,
+    touched: {
+      chains: faults.filter((fault) => lanes.some((lane) => lane.further > 0 && touches(fault, lane))).length,
+      pools: faults.filter((fault) => lanes.some((lane) => lane.pool && touches(fault, lane))).length,
+    },
+    moves: moves.length,
     rounds: played.length,
     faults: faults.length,
     kinds: FAULTS.filter(({ kind }) => faults.some((fault) => fault.kind === kind)).map(({ kind }) =>
       kindRow(kind, faults, recoveries),
     ),
     ...counts,
+    slowest: slowest(recoveries),
     memory: Object.fromEntries(
       Object.entries(before.all).map(([name, { rss }]) => [
         name,
@@ -41,6 +50,19 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
     violations: found.toSorted((a, b) => a.at - b.at),
     notes,
   };
+}
+
+/** Which lane took the longest of its bound, and in which round. */
+function slowest(recoveries) {
+  return recoveries
+    .map(({ round, lane, tookMs, boundMs }) => ({
+      lane: lane.id,
+      round: round.number,
+      tookMs: Math.round(tookMs),
+      boundMs: Math.round(boundMs),
+    }))
+    .toSorted((a, b) => b.tookMs / b.boundMs - a.tookMs / a.boundMs)
+    .slice(0, SLOWEST);
 }
 
 /** `worstMs` is of all rounds in which the kind took part: with others beside it, it may be theirs. */
@@ -71,6 +93,11 @@ export function printReport(result, line) {
   );
   line(
     `${result.requests} requests, of which ${result.failed} failed; ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
+  );
+  for (const { lane, round, tookMs, boundMs } of result.slowest)
+    line(`slow: ${lane} in round ${round}: ${tookMs} of ${boundMs} ms`);
+  line(
+    `${result.lanes} lanes; ${result.touched.chains} faults touched a chain, ${result.touched.pools} a pool, whose relays were left ${result.moves} times`,
   );
   for (const [name, { beforeMB, afterMB, starts }] of Object.entries(memory))
     line(

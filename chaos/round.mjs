@@ -1,5 +1,6 @@
 import { cpus, loadavg } from 'node:os';
-import { boundOf, faultOf, touches } from './faults/all.mjs';
+import { boundOf, faultOf } from './faults/all.mjs';
+import { now } from './lib/now.mjs';
 
 /** Carries one round out: each fault at its time, each undone at its own, and then the wait until all is well. */
 
@@ -9,7 +10,6 @@ const LEAST_CALM_MS = 1_000;
 /** More than a fault's bound: the judge says whether it was kept, this only ends the waiting. */
 const PATIENCE_MS = 15_000;
 
-export const now = () => Math.round((performance.timeOrigin + performance.now()) * 10) / 10;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Resolves with the lanes that were not well in time: [{lane, why}]. */
@@ -32,7 +32,8 @@ export async function playRound(world, watch, round, signal) {
     await Promise.all(round.faults.map((fault) => play(world, fault, signal)));
     // Each process gets its share of the machine only: where many want some, all takes longer.
     round.patience = Math.max(1, loadavg()[0] / cpus().length);
-    until = now() + Math.max(...round.faults.map((fault) => boundOf(fault, round))) + PATIENCE_MS;
+    const bounds = world.lanes.flatMap((lane) => round.faults.map((fault) => boundOf(fault, round, lane)));
+    until = now() + Math.max(...bounds) + PATIENCE_MS;
     calmFrom = now() + LEAST_CALM_MS;
   }
 }
@@ -51,12 +52,17 @@ async function play(world, fault, signal) {
   fault.healedAt = now();
 }
 
-/** Lanes that are not well, and why; notes in `round.wellAt` since when the others are. */
+/**
+ * Lanes and pools that are not well, and why: [{lane, why}]. Notes in `round.open` which there are, and in
+ * `round.wellAt` since when the others are well.
+ */
 function notWell(world, watch, round) {
-  return world.lanes.flatMap((lane) => {
-    if (!round.faults.some((fault) => touches(fault, lane))) return [];
-    const phase = world.agents.get(lane.agent).phaseOf(lane.service, world.relays.get(lane.relay).url);
-    const why = watch.notYet(lane, round, phase);
+  const open = [...world.lanes.filter(({ isOpen = true }) => isOpen), ...world.places];
+  round.open = new Set(open.map(({ id }) => id));
+  return open.flatMap((lane) => {
+    const why = lane.pool
+      ? lane.pool.problem()
+      : watch.notYet(lane, round, world.agents.get(lane.agent).phaseOf(lane.service, lane.key));
     if (why === undefined) round.wellAt[lane.id] ??= now();
     else delete round.wellAt[lane.id];
     return why === undefined ? [] : [{ lane, why }];

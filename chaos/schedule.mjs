@@ -68,6 +68,7 @@ export function targetsOf({ targets, sparesFirst }, shape) {
     if (role === 'dns') return ['dns'];
     if (role === 'agent-relay')
       return shape.agents.flatMap((agent) => shape.relaysOf(agent).map((relay) => [agent, relay]));
+    if (role === 'relay-relay') return shape.relayPairs;
     return shape[`${role}s`].slice(sparesFirst ? 1 : 0);
   });
 }

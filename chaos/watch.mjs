@@ -19,14 +19,24 @@ export class Watch {
     return { requests: this.requests.get(lane.id) ?? [], streams: this.streams.get(lane.id) ?? [] };
   }
 
+  /** How many visits of `lane` ended otherwise than in order since then. */
+  endedBadly(lane, since) {
+    const { requests, streams } = this.of(lane);
+    const isBad = ({ end, error, how }) => end >= since && (error !== undefined || (how && how !== 'whole'));
+    return [...requests, ...streams].filter(isBad).length;
+  }
+
   /**
    * Why `lane` is not well after `round`; undefined once it is: two requests that were begun since then are
    * answered, none failed after them, its stream moves, and the agent says that it is ready.
    */
   notYet(lane, round, phase) {
     const excuse = excuseOf(lane, round);
-    const since = excuse?.healedAt ?? Math.max(...round.faults.map(({ healedAt }) => healedAt));
-    if (!excuse && !round.faults.some((fault) => touches(fault, lane))) return undefined;
+    const isTouched = round.faults.some((fault) => touches(fault, lane));
+    const { openedAt = 0 } = lane;
+    if (!isTouched && openedAt < round.begunAt) return undefined;
+    const healedAt = excuse?.healedAt ?? Math.max(...round.faults.map((fault) => fault.healedAt));
+    const since = isTouched ? Math.max(healedAt, openedAt) : openedAt;
     if (phase !== 'ready') return `the agent says ${phase}`;
     const recent = this.of(lane).requests.filter(({ at }) => at >= since);
     const [last, before] = recent.toReversed();

@@ -1,64 +1,72 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openLocalCa } from '../dist/certificates/local-ca.js';
 import { AgentProcess, RelayProcess } from './actors.mjs';
 import { clockEnv } from './lib/clock.mjs';
 import { Network } from './lib/network.mjs';
 import { killEverything, Program } from './lib/program.mjs';
+import { relayOptions } from './limits.mjs';
+import { Pool } from './pool.mjs';
+import { wayOf } from './shape.mjs';
 
-/** Relays, agents, their services, a DNS server and visitors, each on a machine of its own. */
+/**
+ * Relays, agents, their services, a DNS server and visitors, each on a machine of its own. The relays are peers of each
+ * other, and have one CA.
+ */
 
 const DNS_UP_MS = 5_000;
 const child = (name) => fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url));
 
-/** The services of each agent: name, kind of visitor, and what portal.yaml says. */
-const SERVICES = [
-  { name: 'web', kind: 'http', config: ({ http }) => ({ mode: 'http', target: http }) },
-  { name: 'tls', kind: 'echo', config: ({ tcp }) => ({ mode: 'stream', target: tcp }) },
-  { name: 'ws', kind: 'echo', config: ({ tcp }) => ({ mode: 'stream', target: tcp, carrier: 'ws' }) },
-  { name: 'tcp', kind: 'echo', config: ({ tcp }) => ({ mode: 'tcp', target: tcp }) },
-  { name: 'udp', kind: 'udp', config: ({ udp }) => ({ mode: 'udp', target: udp }) },
-];
-
-/** Names alone, for the schedule: how many of what, and which agent is on which relay. */
-export function shapeOf({ relays, agents }) {
-  const relayNames = Array.from({ length: relays }, (_, index) => `r${index + 1}`);
-  return {
-    relays: relayNames,
-    agents: Array.from({ length: agents }, (_, index) => `a${index + 1}`),
-    /** Two relays an agent, in a ring. */
-    relaysOf: (agent) => {
-      const index = Number(agent.slice(1)) - 1;
-      return [...new Set([relayNames[index % relays], relayNames[(index + 1) % relays]])];
-    },
-  };
-}
-
 export class World {
   relays = new Map();
   agents = new Map();
-  /** {id, agent, relay, service, kind, …where a visitor finds it}. */
+  /**
+   * {id, agent, service, kind, leaseKind, relays: [entry, …, exit], links, further, key, …where a visitor finds it}; those of a pool
+   * also have isOpen and openedAt.
+   */
   lanes = [];
+  /** By agent. */
+  pools = new Map();
   #shape;
   #folder;
   services = new Map();
   #onVisitor;
 
-  /** `onVisitor` gets every line of the visitors, `onPhase` is told that a lease changed. */
-  constructor(shape, folder, { onVisitor, onPhase, onTrouble }) {
+  #flowIdleMs;
+  /** File of the relays' CA. */
+  #ca;
+
+  /** `onVisitor` gets every line of the visitors. */
+  constructor(shape, folder, { flowIdleMs, onVisitor, onTrouble }) {
     this.#shape = shape;
     this.#folder = folder;
+    this.#flowIdleMs = flowIdleMs;
     this.#onVisitor = onVisitor;
-    this.on = { onPhase, onTrouble };
+    this.on = {
+      onTrouble,
+      onStart: (name) => this.pools.get(name)?.started(),
+      onLease: (name, lease) => this.pools.get(name)?.phase(lease),
+    };
     this.network = new Network(folder);
   }
 
   async open() {
     await this.network.open();
+    this.observer = new Program('the observer', this.network.onSwitch(process.execPath, child('observer')));
+    this.#ca = (await openLocalCa(join(this.#folder, 'ca'))).certificateFile;
     for (const name of this.#shape.relays) {
       const machine = await this.#machine(name);
+      cpSync(join(this.#folder, 'ca'), machine.path('disk', 'ca'), { recursive: true });
       this.relays.set(name, new RelayProcess(machine, clockEnv(join(machine.folder, 'clock')), this.on));
     }
+    const urls = [...this.relays.values()].map(({ url }) => url);
+    for (const relay of this.relays.values())
+      relay.options = relayOptions(this.#shape, {
+        peers: urls.filter((url) => url !== relay.url),
+        peerCa: this.#ca,
+        flowIdleMs: this.#flowIdleMs,
+      });
     await this.startDns();
     await Promise.all([...this.relays.values()].map((relay) => relay.start()));
     for (const name of this.#shape.agents) await this.#openAgent(name);
@@ -72,11 +80,42 @@ export class World {
         keep: join(this.#folder, 'visitors.log'),
       },
     );
-    for (const agent of this.agents.values()) this.#addLanes(agent);
+    for (const agent of this.agents.values())
+      if (!this.pools.has(agent.name)) for (const lease of agent.leases()) this.#addLane(agent, lease);
   }
 
   admitVisitors() {
-    this.visitors.say({ lanes: this.lanes });
+    // Those of a pool were there before their agent's CA was known.
+    for (const lane of this.lanes) if (lane.hostname) lane.ca = this.agents.get(lane.agent).ca;
+    this.visitors.say({ lanes: this.lanes.filter(({ isOpen = true }) => isOpen) });
+  }
+
+  /** Each pool as a whole, whom everything befalls that befalls a relay or its way there. */
+  get places() {
+    const { relays } = this.#shape;
+    return [...this.pools].map(([agent, pool]) => ({
+      id: agent,
+      pool,
+      agent,
+      relays,
+      links: relays.map((relay) => [agent, relay]),
+      further: 0,
+    }));
+  }
+
+  /** What relays count: {name: {series: value}}. */
+  async metrics() {
+    const read = Object.fromEntries(
+      [...this.relays.values()].map(({ name, metricsUrl }) => [name, metricsUrl]),
+    );
+    this.observer.say({ read });
+    return (await this.observer.next((line) => line.metrics, 15_000, 'metrics')).metrics;
+  }
+
+  /** How many visits of each lane are open. */
+  async visits() {
+    this.visitors.say({ count: true });
+    return (await this.visitors.next((line) => line.visits, 15_000, 'count')).visits;
   }
 
   async startDns() {
@@ -149,44 +188,66 @@ export class World {
     );
     this.services.set(name, services);
     const { ports } = await services.next((line) => line.ports, 10_000, 'ports');
-    const urls = this.#shape.relaysOf(name).map((relay) => {
-      const { url, ca } = this.relays.get(relay);
-      const file = join(machine.folder, `${relay}.pem`);
-      writeFileSync(file, ca);
-      return { url, ca: file };
-    });
-    const config = {
-      version: 1,
-      relays: { urls },
-      services: Object.fromEntries(
-        SERVICES.map((service) => [`${name}-${service.name}`, service.config(ports)]),
-      ),
-    };
+    const shape = this.#shape;
+    const relayOf = (relay) => ({ url: this.relays.get(relay).url, ca: this.#ca });
+    const relays = shape.relaysOf(name).map(relayOf);
+    const chains = Object.entries(shape.chainsOf(name)).map(([chain, path]) => [chain, path.map(relayOf)]);
+    const described = shape.servicesOf(name);
+    const isPooled = shape.pools.includes(name);
+    const registry = join(machine.folder, 'registry.json');
+    if (isPooled) writeJson(registry, { relays });
     // JSON is YAML.
-    writeFileSync(join(machine.folder, 'portal.yaml'), JSON.stringify(config, undefined, 2));
-    const expected = SERVICES.length * urls.length;
-    this.agents.set(
-      name,
-      new AgentProcess(machine, clockEnv(join(machine.folder, 'clock')), this.on, expected),
-    );
+    writeJson(join(machine.folder, 'portal.yaml'), {
+      version: 1,
+      relays: isPooled ? { registry, maxActive: shape.maxActive } : { urls: relays },
+      ...(chains.length > 0 && { chains: Object.fromEntries(chains) }),
+      services: Object.fromEntries(described.map(({ service, config }) => [service, config(ports)])),
+    });
+    const places = isPooled ? shape.maxActive : relays.length;
+    const expected = described.reduce((sum, { chain }) => sum + (chain === undefined ? places : 1), 0);
+    const agent = new AgentProcess(machine, clockEnv(join(machine.folder, 'clock')), this.on, expected);
+    this.agents.set(name, agent);
+    if (isPooled) this.#addPool(agent, described);
   }
 
-  #addLanes(agent) {
-    for (const { service, relay: url, ...lease } of agent.leases()) {
-      const relay = [...this.relays.values()].find((one) => one.url === url);
-      const { kind } = SERVICES.find(({ name }) => service.endsWith(`-${name}`));
-      const at = lease.url ? new URL(lease.url) : undefined;
-      const [, port] = (lease.tcpAddr ?? lease.udpAddr ?? '').split(':');
-      this.lanes.push({
-        id: `${service}@${relay.name}`,
-        agent: agent.name,
-        relay: relay.name,
-        service,
-        kind,
-        address: relay.machine.address,
-        port: Number(at ? at.port || 443 : port),
-        ...(at && { hostname: at.hostname, ca: agent.ca }),
-      });
-    }
+  #addPool(agent, services) {
+    const relays = new Map([...this.relays.values()].map(({ name, url }) => [url, name]));
+    const { maxActive } = this.#shape;
+    const pool = new Pool({
+      agent,
+      relays,
+      services,
+      maxActive,
+      laneOf: (lease) => this.#addLane(agent, lease),
+      open: (lane) => this.visitors?.say({ open: lane }),
+      shut: ({ id }) => this.visitors?.say({ shut: id }),
+    });
+    this.pools.set(agent.name, pool);
+  }
+
+  #addLane(agent, { service, relay: key, ...lease }) {
+    const byUrl = new Map([...this.relays.values()].map((relay) => [relay.url, relay]));
+    const path = key.split(',').map((url) => byUrl.get(url));
+    const relays = path.map(({ name }) => name);
+    const { kind, lease: leaseKind } = this.#shape
+      .servicesOf(agent.name)
+      .find((one) => one.service === service);
+    const at = lease.url ? new URL(lease.url) : undefined;
+    const [, port] = (lease.tcpAddr ?? lease.udpAddr ?? '').split(':');
+    const lane = {
+      id: `${service}@${relays.join()}`,
+      service,
+      kind,
+      leaseKind,
+      ...wayOf(agent.name, relays),
+      key,
+      address: path[0].machine.address,
+      port: Number(at ? at.port || 443 : port),
+      ...(at && { hostname: at.hostname, ca: agent.ca }),
+    };
+    this.lanes.push(lane);
+    return lane;
   }
 }
+
+const writeJson = (file, content) => writeFileSync(file, JSON.stringify(content, undefined, 2));

@@ -25,10 +25,12 @@ interface Kind {
   readonly durationMs: readonly [number, number];
   readonly sparesFirst?: true;
 }
-interface Lane {
-  readonly id: string;
+interface Way {
   readonly agent: string;
-  readonly relay: string;
+  readonly relays: readonly string[];
+}
+interface Lane extends Way {
+  readonly id: string;
 }
 interface Violation {
   readonly lane: string;
@@ -46,7 +48,12 @@ const { schedule } = await load<{
   schedule: (this: void, seed: number, options: object) => Round[];
 }>('schedule.mjs');
 const { FAULTS } = await load<{ FAULTS: Kind[] }>('faults/all.mjs');
-const { judgeRequests, judgeStream } = await load<{
+const { shapeOf, wayOf } = await load<{
+  shapeOf: (this: void, counts: object) => object;
+  wayOf: (this: void, agent: string, relays: readonly string[]) => Way;
+}>('shape.mjs');
+const { judgeMoves, judgeRequests, judgeStream } = await load<{
+  judgeMoves: (this: void, rounds: Round[], moves: object[]) => Violation[];
   judgeRequests: (
     this: void,
     lane: Lane,
@@ -69,11 +76,7 @@ const { firstWrong, pattern } = await load<{
   pattern: (this: void, stream: number, offset: number, length: number) => Buffer;
 }>('lib/pattern.mjs');
 
-const shape = {
-  relays: ['r1', 'r2', 'r3'],
-  agents: ['a1', 'a2'],
-  relaysOf: (agent: string) => (agent === 'a1' ? ['r1', 'r2'] : ['r2', 'r3']),
-};
+const shape = shapeOf({ relays: 3, agents: 2, pools: 1 });
 const kindOf = (kind: string): Kind => FAULTS.find((one) => one.kind === kind)!;
 
 describe('the schedule', () => {
@@ -129,9 +132,16 @@ describe('the schedule', () => {
     expect(Math.max(...faults.map(({ durationMs }) => durationMs))).toBeLessThanOrEqual(2_000);
     expect(faults.map(({ kind }) => kind)).not.toContain('agent-sleep');
   });
+
+  it('also befalls relays of a chain between each other, and the agent of the pool', () => {
+    const targets = schedule(3, { ...options, count: 300 })
+      .flatMap((round) => round.faults)
+      .map(({ target }) => [target].flat().join());
+    expect(targets).toEqual(expect.arrayContaining(['r1,r2', 'r1,r3', 'r2,r3', 'p1', 'p1,r3']));
+  });
 });
 
-const fault = (kind: string, target: string): Fault => ({
+const fault = (kind: string, target: Fault['target']): Fault => ({
   id: '1.1',
   kind,
   target,
@@ -144,7 +154,7 @@ const round = (...faults: Fault[]): Round[] => [
   { number: 1, faults, endedAt: 20_000, wellAt: { 'a1-web@r1': 12_300 } },
 ];
 
-const lane: Lane = { id: 'a1-web@r1', agent: 'a1', relay: 'r1' };
+const lane: Lane = { id: 'a1-web@r1', ...wayOf('a1', ['r1']) };
 
 describe('the judge', () => {
   const failed = { at: 10_500, end: 10_600, error: 'ECONNRESET' };
@@ -193,6 +203,47 @@ describe('the judge', () => {
     const wrong = { ...broken, how: 'wrong' };
     expect(judgeStream(lane, round(fault('relay-kill', 'r1')), wrong)).toBeDefined();
   });
+
+  const chained: Lane = { id: 'a1-three-tcp@r2,r3,r1', ...wayOf('a1', ['r2', 'r3', 'r1']) };
+
+  it.each([
+    ['relay-freeze', 'r3', true],
+    ['peer-partition', ['r3', 'r2'], true],
+    ['peer-partition', ['r1', 'r3'], true],
+    ['partition', ['a1', 'r1'], true],
+    // No link of this chain.
+    ['peer-partition', ['r1', 'r2'], false],
+    ['partition', ['a1', 'r2'], false],
+    ['agent-freeze', 'a2', false],
+  ])('%s of %s may be noticed in the chain r2 ← r3 ← r1 ← a1: %s', (kind, target, isExcused) => {
+    const { violations } = judgeRequests(chained, round(fault(kind, target)), [failed]);
+    expect(violations.filter(({ what }) => what.includes('failed'))).toHaveLength(isExcused ? 0 : 1);
+  });
+
+  it('gives a chain the time of a session more for each further relay', () => {
+    const wellAfter = (ms: number): Round[] =>
+      round(fault('relay-freeze', 'r1')).map((one) => ({
+        ...one,
+        endedAt: 90_000,
+        wellAt: { [chained.id]: 11_000 + ms },
+      }));
+    expect(judgeRequests(chained, wellAfter(32_000), []).violations).toEqual([]);
+    expect(judgeRequests(chained, wellAfter(32_001), []).violations).toHaveLength(1);
+  });
+
+  it.each([
+    ['relay-freeze', 'r1', 0],
+    ['partition', ['p1', 'r1'], 0],
+    ['agent-kill', 'p1', 0],
+    ['relay-freeze', 'r2', 1],
+    ['disk-full', 'r1', 1],
+    ['peer-partition', ['r1', 'r2'], 1],
+    // It knows that it was away itself.
+    ['agent-freeze', 'p1', 1],
+  ])('a relay of a pool is left after %s of %s: %i violations', (kind, target, count) => {
+    const moves = [{ agent: 'p1', relay: 'r1', at: 10_900 }];
+    expect(judgeMoves(round(fault(kind, target)), moves)).toHaveLength(count);
+  });
 });
 
 const freeze = (target: string, durationMs: number): Fault => ({
@@ -207,6 +258,7 @@ it('a lane is seen to be well while a fault of another still lasts', async () =>
   const relay = { program: { signal: () => true } };
   const world = {
     lanes: [lane],
+    places: [],
     relays: new Map([
       ['r1', relay],
       ['r2', relay],

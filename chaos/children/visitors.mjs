@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { now } from '../lib/now.mjs';
 import { requestOf } from '../visitors/requests.mjs';
 import { Stream } from '../visitors/streams.mjs';
 import { UdpVisitor } from '../visitors/datagrams.mjs';
@@ -8,6 +9,9 @@ import { UdpVisitor } from '../visitors/datagrams.mjs';
  *   {lanes: [...]}   who to visit, and begin
  *   {quiet: true}    end every stream in order, ask nothing more; answered {quiet: {open}}
  *   {go: true}       begin again
+ *   {open: lane}     one more, or one that was shut
+ *   {shut: id}       nobody goes there any more; streams end in order
+ *   {count: true}    answered {visits: {lane: how many are open}}
  * Prints each request as {request: {lane, at, end, error?, wrong?}}, each stream that ended as
  * {stream: {lane, at, end, bytes, how, detail?}}, and once a second the lanes whose streams moved as {moved: [...]}.
  */
@@ -18,7 +22,6 @@ const MAX_REQUESTS = 13;
 const QUIET_MS = 45_000;
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const now = () => Math.round((performance.timeOrigin + performance.now()) * 10) / 10;
 
 class Lane {
   #spec;
@@ -28,6 +31,8 @@ class Lane {
   #active = false;
   #timer;
   moved = 0;
+  /** Nobody goes there. */
+  isShut = false;
 
   constructor(spec) {
     this.#spec = spec;
@@ -39,12 +44,13 @@ class Lane {
   }
 
   go() {
+    if (this.#active || this.isShut) return;
     this.#active = true;
     // Not all at the same moment.
     this.#timer = setTimeout(() => {
       this.#timer = setInterval(() => void this.#ask(), EVERY_MS);
     }, Math.random() * EVERY_MS);
-    if (!this.#udp) this.#openStream();
+    if (!this.#udp && !this.#stream) this.#openStream();
   }
 
   quiet() {
@@ -82,24 +88,38 @@ class Lane {
   }
 }
 
-let lanes = [];
+const lanes = new Map();
+let isGoing = false;
 createInterface({ input: process.stdin })
   .on('line', (text) => void told(JSON.parse(text)))
   .on('close', () => process.exit(0));
 
 setInterval(() => {
-  const moved = lanes.filter((lane) => lane.lane.moved > 0);
-  say({ moved: moved.map(({ id }) => id), at: now() });
-  for (const { lane } of moved) lane.moved = 0;
+  const moved = [...lanes].filter(([, lane]) => lane.moved > 0);
+  say({ moved: moved.map(([id]) => id), at: now() });
+  for (const [, lane] of moved) lane.moved = 0;
 }, 1_000);
 
-async function told(line) {
-  if (line.lanes) lanes = line.lanes.map((spec) => ({ id: spec.id, lane: new Lane(spec) }));
-  if (line.lanes || line.go) for (const { lane } of lanes) lane.go();
-  if (!line.quiet) return;
-  for (const { lane } of lanes) lane.quiet();
-  const openNow = () => lanes.reduce((sum, { lane }) => sum + lane.open, 0);
+async function told({ lanes: specs = [], open, shut, go, quiet, count }) {
+  for (const spec of open ? [...specs, open] : specs) {
+    if (!lanes.has(spec.id)) lanes.set(spec.id, new Lane(spec));
+    lanes.get(spec.id).isShut = false;
+  }
+  if (shut !== undefined) {
+    lanes.get(shut).isShut = true;
+    lanes.get(shut).quiet();
+  }
+  if (specs.length > 0 || go) isGoing = true;
+  if (isGoing) for (const lane of lanes.values()) lane.go();
+  if (count) say({ visits: Object.fromEntries([...lanes].map(([id, lane]) => [id, lane.open])) });
+  if (quiet) await endAll();
+}
+
+async function endAll() {
+  isGoing = false;
+  for (const lane of lanes.values()) lane.quiet();
+  const openNow = () => [...lanes.values()].reduce((sum, lane) => sum + lane.open, 0);
   const until = performance.now() + QUIET_MS;
   while (openNow() > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
-  say({ quiet: { open: openNow(), of: lanes.filter(({ lane }) => lane.open > 0).map(({ id }) => id) } });
+  say({ quiet: { open: openNow(), of: [...lanes].filter(([, lane]) => lane.open > 0).map(([id]) => id) } });
 }

@@ -16,14 +16,21 @@ export const FAULTS = [...processFaults, ...networkFaults, ...surroundings];
 
 export const faultOf = (kind) => FAULTS.find((one) => one.kind === kind);
 
-/** Within how long all is well after `fault`. A round on a busy machine has a `patience` above 1. */
-export function boundOf(fault, { patience = 1 } = {}) {
+/**
+ * A lane over a chain has a session more with each further relay, and one begins once the one before it stands: with an
+ * attempt that was begun too early (a relay gives a peer 5 s to answer), and the longest pause of a retry (5 s).
+ */
+const FURTHER_RELAY_MS = 10_000;
+
+/** Within how long `lane` is well after `fault`. A round on a busy machine has a `patience` above 1. */
+export function boundOf(fault, { patience = 1 } = {}, { further = 0 } = {}) {
   const { boundMs } = faultOf(fault.kind);
-  return patience * (typeof boundMs === 'function' ? boundMs(fault) : boundMs);
+  const ownMs = typeof boundMs === 'function' ? boundMs(fault) : boundMs;
+  return patience * (ownMs + further * FURTHER_RELAY_MS);
 }
 
-/** Whether a lane's visitors can notice `fault`. */
-export function touches({ target }, { agent, relay }) {
-  if (Array.isArray(target)) return target[0] === agent && target[1] === relay;
-  return target === 'dns' || target === agent || target === relay;
+/** Whether a lane's visitors can notice `fault`: it befalls somebody on their way, or a link of it. */
+export function touches({ target }, { agent, relays, links }) {
+  if (Array.isArray(target)) return links.some((link) => target.every((name) => link.includes(name)));
+  return target === 'dns' || target === agent || relays.includes(target);
 }

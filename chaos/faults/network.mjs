@@ -2,41 +2,45 @@ import { machineOf } from './actors.mjs';
 
 /** What happens to cables. A rule drops a packet at the switch, so nobody is told that it is lost. */
 
-const partition = (kind, { weight, durationMs, what, oneWay }) => ({
+const partition = (kind, { between: role, weight, durationMs, what, oneWay }) => ({
   kind,
   what,
-  targets: ['agent-relay'],
+  targets: [role],
   resource: 'link',
   weight,
   durationMs,
   // TCP asks again after ever longer pauses: what stood still for a while begins again as late again.
   boundMs: ({ durationMs: took }) => 15_000 + took,
   draw: ({ pick }) => (oneWay ? { direction: pick(['to', 'from']) } : {}),
-  async inject(world, { target: [agent, relay], direction }) {
-    const other = machineOf(world, relay).address;
+  async inject(world, { target: [one, another], direction }) {
+    const other = machineOf(world, another).address;
     const rules = { to: `ip saddr ${other}`, from: `ip daddr ${other}` };
     const chosen = direction === undefined ? rules : { [direction]: rules[direction] };
-    return world.network.drop(machineOf(world, agent), chosen);
+    return world.network.drop(machineOf(world, one), chosen);
   },
 });
 
-export const networkFaults = [
-  partition('partition', {
-    what: 'nothing passes between an agent and a relay',
-    weight: 4,
-    durationMs: [1_000, 7_000],
-  }),
-  partition('partition-one-way', {
-    what: 'nothing passes from an agent to a relay, or from the relay to the agent',
-    weight: 2,
+/** Short, one way, and longer than both wait for a sign of life. */
+const partitions = (name, between, whom, weight) => [
+  partition(name, { between, what: `nothing passes between ${whom}`, weight, durationMs: [1_000, 7_000] }),
+  partition(`${name}-one-way`, {
+    between,
+    what: `the same in one direction`,
+    weight: weight / 2,
     durationMs: [1_000, 7_000],
     oneWay: true,
   }),
-  partition('partition-long', {
+  partition(`${name}-long`, {
+    between,
     what: 'the same for longer than both wait for a sign of life',
-    weight: 0.5,
+    weight: weight / 8,
     durationMs: [14_000, 20_000],
   }),
+];
+
+export const networkFaults = [
+  ...partitions('partition', 'agent-relay', 'an agent and a relay', 4),
+  ...partitions('peer-partition', 'relay-relay', 'two relays of a chain', 3),
   {
     kind: 'cable',
     what: 'the cable of a machine is pulled out and plugged in again',

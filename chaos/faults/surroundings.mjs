@@ -61,11 +61,11 @@ export const surroundings = [
   ),
   dns(
     'resolv-conf-gone',
-    'resolv.conf of an agent is empty, and comes back',
-    ['agent'],
+    'resolv.conf of an agent or a relay is empty, and comes back',
+    ['agent', 'relay'],
     'resolver',
     async (world, { target }) => {
-      const { resolver } = world.agents.get(target).machine;
+      const { resolver } = machineOf(world, target);
       writeFileSync(resolver, '');
       return () => writeFileSync(resolver, world.network.resolverText());
     },

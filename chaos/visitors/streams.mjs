@@ -46,9 +46,15 @@ export class Stream {
       sent += length;
     }, BLOCK_EVERY_MS);
     const ending = setTimeout(() => this.#finishing(), randomInt(...LIFE_MS));
+    let isReady = false;
+    socket.once(lane.hostname === undefined ? 'connect' : 'secureConnect', () => {
+      isReady = true;
+      if (!saying) socket.end();
+    });
     this.#finishing = () => {
       saying = false;
-      socket.end();
+      // Half of a handshake says nothing.
+      if (isReady) socket.end();
     };
     const settle = (how, detail) => {
       clearInterval(timer);

@@ -7,14 +7,15 @@ import { ensureBinary, type Program } from '../support/debian.js';
 /** A short run of the chaos harness. `npm run chaos` is the long one; docs/chaos.md says what is checked. */
 
 const NEEDED: readonly Program[] = ['ip', 'nft', 'dnsmasq'];
-/** This seed has kills, partitions, a full disk and a clock that jumps. */
-const RUN = ['--seed', '3336', '--faults', '12', '--most-ms', '2000', '--relays', '2', '--agents', '2'];
-const SHORT = ['--warm-up', '2', '--settle', '10', '--json'];
+/** This seed has kills, partitions of agents and of peers, a relay that the pool is on, a full disk and clocks that jump. */
+const RUN = ['--seed', '14', '--faults', '12', '--most-ms', '2000', '--relays', '3', '--agents', '1'];
+const SHORT = ['--warm-up', '2', '--flow-idle', '4', '--settle', '30', '--json'];
 
 interface Report {
   readonly faults: number;
   readonly requests: number;
   readonly streams: number;
+  readonly touched: { readonly chains: number; readonly pools: number };
   readonly violations: readonly object[];
 }
 
@@ -47,6 +48,8 @@ it(
     expect(report.faults).toBe(12);
     expect(report.requests).toBeGreaterThan(100);
     expect(report.streams).toBeGreaterThan(20);
+    expect(report.touched.chains).toBeGreaterThan(0);
+    expect(report.touched.pools).toBeGreaterThan(0);
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`portal-chaos-${pid}-`))).toEqual([]);
     return undefined;
   },

@@ -1,0 +1,102 @@
+import { now } from './lib/now.mjs';
+
+/**
+ * Where the services of an agent are whose relays come from a list: it publishes them on `maxActive` of these, and goes
+ * elsewhere when one fails. A lane is there from the moment its lease is ready until the lease drains.
+ */
+export class Pool {
+  /** Relays that were left: [{agent, relay, at}]. */
+  moves = [];
+  #agent;
+  #maxActive;
+  #relays;
+  #services;
+  #on;
+  /** Every lane there ever was, by key. */
+  #lanes = new Map();
+  /** It was started again, and where it is now is not known of every service yet. */
+  #isNew = false;
+  /** Until when a relay may still have what it left there, if it could not say goodbye. */
+  #leftAt = new Map();
+
+  /**
+   * `relays` are names by URL. `laneOf` makes a lane of what a lease says; `open` is told of one that visitors may come
+   * to, `shut` of one that they are to leave.
+   */
+  constructor({ agent, relays, services, maxActive, laneOf, open, shut }) {
+    this.#agent = agent;
+    this.#relays = relays;
+    this.#services = services;
+    this.#maxActive = maxActive;
+    this.#on = { laneOf, open, shut };
+  }
+
+  get name() {
+    return this.#agent.name;
+  }
+
+  /** Names of relays that it is on. */
+  get active() {
+    const open = [...this.#lanes.values()].filter(({ isOpen }) => isOpen);
+    return [...new Set(open.map(({ relays: [relay] }) => relay))];
+  }
+
+  /** When it left `relay` the last time, if it is not there now. */
+  leftAt(relay) {
+    return this.active.includes(relay) ? undefined : this.#leftAt.get(relay);
+  }
+
+  /** How many leases it has on a relay, all or those of a kind. */
+  leasesOf(kind) {
+    return this.#services.filter((one) => kind === undefined || one.lease === kind).length;
+  }
+
+  started() {
+    this.#isNew = true;
+  }
+
+  /** A lease changed. */
+  phase(lease) {
+    const { service, relay: url, phase } = lease;
+    const key = `${service} ${url}`;
+    if (phase === 'ready') this.#open(key, lease);
+    if (phase === 'draining' || phase === 'closed') this.#shut(this.#lanes.get(key));
+    if (!this.#isNew || this.problem() !== undefined) return;
+    this.#isNew = false;
+    for (const [one, { isOpen }] of this.#lanes)
+      if (isOpen && !this.#isReady(...one.split(' '))) this.#shut(this.#lanes.get(one));
+  }
+
+  /** Why it is not as it should be; undefined where each service is ready on as many relays as were asked for. */
+  problem() {
+    for (const { service } of this.#services) {
+      const on = [...this.#relays.keys()].filter((url) => this.#isReady(service, url)).length;
+      if (on !== this.#maxActive) return `${service} is ready on ${on} of ${this.#maxActive} relays`;
+    }
+    return undefined;
+  }
+
+  #isReady(service, url) {
+    return this.#agent.phaseOf(service, url) === 'ready';
+  }
+
+  #open(key, lease) {
+    if (!this.#lanes.has(key)) this.#lanes.set(key, this.#on.laneOf(lease));
+    const lane = this.#lanes.get(key);
+    if (lane.isOpen) return;
+    Object.assign(lane, { isOpen: true, openedAt: now() });
+    this.#on.open(lane);
+  }
+
+  #shut(lane) {
+    if (!lane?.isOpen) return;
+    const [relay] = lane.relays;
+    const left = this.#leftAt.get(relay);
+    // Its services leave a relay together.
+    const isFirst = left === undefined || now() - left > 1_000;
+    lane.isOpen = false;
+    this.#on.shut(lane);
+    if (isFirst) this.moves.push({ agent: this.name, relay, at: now() });
+    this.#leftAt.set(relay, now());
+  }
+}
