@@ -8,10 +8,14 @@ import { wayOf } from './shape.mjs';
 
 /** Faults begin and end a little earlier and later than they are noted. */
 const SLACK_MS = 50;
+/** Bounds of visits are in time, too: a visit that failed after this failed by one, and not by an answer. */
+const BY_TIME_MS = 7_500;
+/** With more processes than this for each processor, that is no finding: bounds are multiplied by it. */
+const BUSY = 2;
 
 /**
  * Violations among requests of one lane: one that failed outside of what the round's faults excuse. And how long each
- * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs, boundMs}]}.
+ * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs, boundMs}], starved}.
  */
 export function judgeRequests(lane, rounds, requests) {
   const violations = requests
@@ -20,7 +24,7 @@ export function judgeRequests(lane, rounds, requests) {
   const recoveries = [];
   const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
   for (const failed of requests.filter(({ error }) => error !== undefined)) {
-    if (!isExcused(excuses, failed))
+    if (!isExcused(excuses, failed) && !isStarved(failed))
       violations.push(violation(lane, failed.at, `a request failed (${failed.error})`));
   }
   for (const { round, healedAt, until } of excuses) {
@@ -33,12 +37,18 @@ export function judgeRequests(lane, rounds, requests) {
       );
     else recoveries.push({ round, lane, tookMs: Math.max(0, wellAt - healedAt), boundMs: until - healedAt });
   }
-  return { violations, recoveries };
+  const starved = requests.filter(
+    (request) => request.error !== undefined && isStarved(request) && !isExcused(excuses, request),
+  );
+  return { violations, recoveries, starved: starved.length };
 }
 
 /** Once a round's lanes were seen to be well, they stay so. */
 const isExcused = (excuses, { at, end }) =>
   excuses.some(({ round, from, until }) => end >= from && at <= Math.min(until, round.endedAt));
+
+/** It took too long, where everything does. */
+export const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
 
 /** How a lane's stream ended, if it may not have. */
 export function judgeStream(lane, rounds, stream) {
@@ -47,7 +57,7 @@ export function judgeStream(lane, rounds, stream) {
   if (how === 'wrong') return violation(lane, end, `a stream got wrong bytes (${detail})`);
   const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
   // One that never came to be is as a request that failed.
-  if (bytes === 0 && isExcused(excuses, stream)) return undefined;
+  if (bytes === 0 && (isExcused(excuses, stream) || isStarved(stream))) return undefined;
   const breaking = rounds.some((round) =>
     round.faults.some(
       (fault) =>

@@ -9,12 +9,13 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
   const played = rounds.filter(({ endedAt }) => endedAt !== undefined);
   const found = [...violations, ...judgeMoves(rounds, moves)];
   const recoveries = [];
-  const counts = { requests: 0, failed: 0, streams: 0, broken: 0, streamBytes: 0 };
+  const counts = { requests: 0, failed: 0, starved: 0, streams: 0, broken: 0, streamBytes: 0 };
   for (const lane of lanes) {
     const { requests, streams } = watch.of(lane);
     const judged = judgeRequests(lane, played, requests);
     found.push(...judged.violations);
     recoveries.push(...judged.recoveries);
+    counts.starved += judged.starved;
     counts.requests += requests.length;
     counts.failed += requests.filter(({ error }) => error).length;
     for (const stream of streams) {
@@ -92,7 +93,7 @@ export function printReport(result, line) {
     `${faults} faults in ${rounds} rounds and ${seconds.faults} s (${seconds.all} s in all), load ${load.least} to ${load.most} on ${load.cpus} CPUs`,
   );
   line(
-    `${result.requests} requests, of which ${result.failed} failed; ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
+    `${result.requests} requests, of which ${result.failed} failed (${result.starved} of them for want of a processor); ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
   );
   for (const { lane, round, tookMs, boundMs } of result.slowest)
     line(`slow: ${lane} in round ${round}: ${tookMs} of ${boundMs} ms`);

@@ -19,8 +19,8 @@ import { World } from './world.mjs';
 /** `npm run chaos`: a seeded schedule of faults under live visitors. docs/chaos.md explains. */
 
 const PREFIX = 'portal-chaos-';
-/** Flows of visitors who have left end so long after their time. */
-const FLOWS_LATE_MS = 15_000;
+/** Flows of visitors who have left end within their time and half of it. */
+const FLOWS_LATE = 1.5;
 /** An idle data connection is closed at this age, if it is not needed (protocol/limits.ts, idleDataConnectionMs). */
 const SPARE_MS = 130_000;
 const LOOK_MS = 2_000;
@@ -151,7 +151,7 @@ async function settle(fresh, before) {
   const from = now();
   const { settleMs } = options;
   // What has its time can be looked at only once that is over.
-  const overMs = { flows: flowIdleMs + FLOWS_LATE_MS, spare: SPARE_MS };
+  const overMs = { flows: flowIdleMs * FLOWS_LATE, spare: SPARE_MS };
   const latestMs = Math.max(0, ...Object.values(overMs).filter((ms) => ms <= settleMs));
   for (let last; ;) {
     const after = await snapshot(world);

@@ -36,7 +36,7 @@ interface Violation {
   readonly lane: string;
   readonly what: string;
 }
-type Seen = { at: number; end: number; error?: string; wrong?: string };
+type Seen = { at: number; end: number; error?: string; wrong?: string; load?: number };
 
 async function load<T>(file: string): Promise<T> {
   // Through a variable: these files are not TypeScript.
@@ -202,6 +202,19 @@ describe('the judge', () => {
     expect(judgeStream(lane, round(fault('relay-kill', 'r2')), broken)).toBeDefined();
     const wrong = { ...broken, how: 'wrong' };
     expect(judgeStream(lane, round(fault('relay-kill', 'r1')), wrong)).toBeDefined();
+  });
+
+  it('does not hold against anybody what takes too long where there is no processor for it', () => {
+    const [late, cut] = [
+      { at: 1, end: 12_001, error: 'took too long' },
+      { at: 1, end: 400, error: 'ECONNRESET' },
+    ];
+    const seen: Seen[] = [
+      { ...late, load: 4.1 },
+      { ...late, load: 1.1 },
+      { ...cut, load: 4.1 },
+    ];
+    expect(seen.map((one) => judgeRequests(lane, [], [one]).violations.length)).toEqual([0, 1, 1]);
   });
 
   const chained: Lane = { id: 'a1-three-tcp@r2,r3,r1', ...wayOf('a1', ['r2', 'r3', 'r1']) };

@@ -1,3 +1,4 @@
+import { cpus, loadavg } from 'node:os';
 import { createInterface } from 'node:readline';
 import { now } from '../lib/now.mjs';
 import { requestOf } from '../visitors/requests.mjs';
@@ -21,6 +22,8 @@ const EVERY_MS = 1_000;
 const MAX_REQUESTS = 13;
 const QUIET_MS = 45_000;
 
+/** How many processes want to run, for each processor: what fails by time says little where that is much. */
+const load = () => Math.round((loadavg()[0] / cpus().length) * 10) / 10;
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 class Lane {
@@ -71,7 +74,8 @@ class Lane {
   }
 
   #tell(at, outcome) {
-    say({ request: { lane: this.#spec.id, at, end: now(), ...outcome } });
+    const failed = outcome.error !== undefined && { load: load() };
+    say({ request: { lane: this.#spec.id, at, end: now(), ...outcome, ...failed } });
   }
 
   #openStream() {
@@ -80,7 +84,7 @@ class Lane {
       onMoved: (bytes) => (this.moved += bytes),
       onEnd: (outcome) => {
         this.#stream = undefined;
-        say({ stream: { lane: this.#spec.id, at, end: now(), ...outcome } });
+        say({ stream: { lane: this.#spec.id, at, end: now(), load: load(), ...outcome } });
         // At once where it was whole; a relay that is away is not stormed.
         if (this.#active) setTimeout(() => this.#active && !this.#stream && this.#openStream(), 300);
       },

@@ -8,7 +8,7 @@ import { ensureBinary, type Program } from '../support/debian.js';
 
 const NEEDED: readonly Program[] = ['ip', 'nft', 'dnsmasq'];
 /** This seed has kills, partitions of agents and of peers, a relay that the pool is on, a full disk and clocks that jump. */
-const RUN = ['--seed', '14', '--faults', '12', '--most-ms', '2000', '--relays', '3', '--agents', '1'];
+const RUN = ['--seed', '14', '--faults', '10', '--most-ms', '2000', '--relays', '3', '--agents', '1'];
 const SHORT = ['--warm-up', '2', '--flow-idle', '4', '--settle', '30', '--json'];
 
 interface Report {
@@ -33,7 +33,7 @@ async function chaos(): Promise<{ report: Report; code: number | null; stderr: s
 }
 
 it(
-  'a dozen faults under live visitors: nothing is lost, and nothing is left',
+  'ten faults under live visitors: nothing is lost, and nothing is left',
   { timeout: 240_000 },
   async (context) => {
     if (process.getuid?.() !== 0) return context.skip('only root can make network namespaces');
@@ -45,7 +45,7 @@ it(
     // What happened meanwhile is of use with a violation alone.
     expect(report.violations.length === 0 ? [] : [...report.violations, stderr]).toEqual([]);
     expect(code).toBe(0);
-    expect(report.faults).toBe(12);
+    expect(report.faults).toBe(10);
     expect(report.requests).toBeGreaterThan(100);
     expect(report.streams).toBeGreaterThan(20);
     expect(report.touched.chains).toBeGreaterThan(0);
