@@ -41,11 +41,16 @@ export function App() {
             <button type="button" disabled={rows.length === 0} onClick={() => void saveHar(rows)}>
               Export HAR
             </button>
-            <button type="button" onClick={() => void agent.clear().catch(() => undefined)}>
-              Clear
-            </button>
+            <Clear />
           </Filters>
           <RequestList rows={rows} selected={selected} onSelect={setSelected} />
+          {snapshot.hasEarlier && (
+            <p class="more">
+              <button type="button" onClick={() => void model.showEarlier().catch(() => undefined)}>
+                Show earlier requests
+              </button>
+            </p>
+          )}
           {snapshot.rows.length === 0 && (
             <p class="empty">
               {snapshot.link === 'live'
@@ -68,6 +73,26 @@ export function App() {
   );
 }
 
+/** Asks once more: what is forgotten is gone for good, of earlier runs as well. */
+function Clear() {
+  const [isAsking, setAsking] = useState(false);
+  const clear = (): void => {
+    setAsking(!isAsking);
+    if (isAsking) void agent.clear().catch(() => undefined);
+  };
+  return (
+    <button
+      type="button"
+      class={isAsking ? 'sure' : undefined}
+      title="Forgets these requests, and those of earlier runs of this portal.yaml"
+      onClick={clear}
+      onBlur={() => setAsking(false)}
+    >
+      {isAsking ? 'Forget all, of earlier runs too' : 'Clear'}
+    </button>
+  );
+}
+
 /** What the filter lets through, for other tools; secrets masked. */
 async function saveHar(rows: readonly RequestRow[]): Promise<void> {
   const url = URL.createObjectURL(await agent.har(rows.map(({ id }) => id).toReversed()));
@@ -78,12 +103,14 @@ async function saveHar(rows: readonly RequestRow[]): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-function Counts({ snapshot: { rows, dropped }, shown }: { snapshot: Snapshot; shown: number }) {
+function Counts({ snapshot: { rows, dropped, state }, shown }: { snapshot: Snapshot; shown: number }) {
+  const lost = state?.history?.lost ?? 0;
   return (
     <span class="counts" role="status">
       {shown === rows.length ? '' : `${shown} of `}
       {rows.length} {rows.length === 1 ? 'request' : 'requests'}
       {dropped > 0 && <strong> · {dropped} not recorded: too many at once</strong>}
+      {lost > 0 && <strong> · {lost} not kept beyond this run</strong>}
     </span>
   );
 }

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { idText } from '../../src/agent/inspect/history/ids.js';
 import type { Field, RequestDetails } from '../../src/agent/inspect/wire.js';
 import { fieldDifferences, lineDifferences, type Difference } from './compare.js';
 import { agent } from './connection.js';
@@ -32,7 +33,7 @@ export function Comparison({ before, after }: { before: number; after: number })
   return (
     <>
       <p class="quiet">
-        Request {before} beside request {after}. Secrets are compared as they are shown.
+        Request {idText(before)} beside request {idText(after)}. Secrets are compared as they are shown.
       </p>
       <Rows title="In short" rows={fieldDifferences(summary(one.details), summary(other.details))} />
       {(['request', 'response'] as const).map((of) => (

@@ -1,4 +1,10 @@
-import type { LiveMessage, ReplayEdits, RequestDetails, WsMessages } from '../../src/agent/inspect/wire.js';
+import type {
+  EarlierRequests,
+  LiveMessage,
+  ReplayEdits,
+  RequestDetails,
+  WsMessages,
+} from '../../src/agent/inspect/wire.js';
 
 /** What the page asks of the agent. The token came behind `#` in the URL, and is kept for this tab alone. */
 
@@ -62,6 +68,9 @@ export const agent = {
   replay: async (id: number, edits: ReplayEdits = {}): Promise<number> =>
     (await json<{ id: number }>(call('POST', `/api/requests/${id}/replay`, edits))).id,
   har: async (ids: readonly number[]): Promise<Blob> => (await call('POST', '/api/har', { ids })).blob(),
+  /** Out of the history, those that began before then. */
+  earlier: (before?: number) =>
+    json<EarlierRequests>(call('GET', `/api/earlier${before === undefined ? '' : `?before=${before}`}`)),
   clear: () => call('POST', '/api/clear'),
 };
 

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { idText } from '../../src/agent/inspect/history/ids.js';
 import type { MessageInfo, ReplayEdits, RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
 import { Body } from './body.js';
 import { agent } from './connection.js';
@@ -172,6 +173,7 @@ const OUTCOMES = {
 function Overview({ details, onShow }: { details: RequestDetails; onShow: (id: number) => void }) {
   const { replayOf, request, response } = details;
   const rows: [string, string | undefined][] = [
+    ['Request', details.earlier ? `${idText(details.id)}, out of the history` : idText(details.id)],
     ['URL', `https://${details.authority}${details.target}`],
     ['Service', details.service],
     ['Visitor', details.remote],
@@ -196,7 +198,7 @@ function Overview({ details, onShow }: { details: RequestDetails; onShow: (id: n
             <dt>Repeats</dt>
             <dd>
               <button type="button" class="plain" onClick={() => onShow(replayOf)}>
-                request {replayOf}
+                request {idText(replayOf)}
               </button>
             </dd>
           </div>

@@ -29,6 +29,14 @@ export function timeText(at: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** The day, where it is another; all of it stands in the details. */
+export function earlierText(at: number, now: number): string {
+  const date = new Date(at);
+  return date.toDateString() === new Date(now).toDateString()
+    ? `${two(date.getHours())}:${two(date.getMinutes())}`
+    : date.toLocaleDateString([], { day: 'numeric', month: 'short' });
+}
+
 /**
  * JSON with line breaks and indents; undefined if it is none. Only white space changes: numbers keep all their digits,
  * and repeated keys stay.

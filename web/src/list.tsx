@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { idText } from '../../src/agent/inspect/history/ids.js';
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
-import { bytesText, msText, timeText } from './format.js';
+import { bytesText, earlierText, msText, timeText } from './format.js';
 
 /** As the style sheet has it. */
 const ROW_PX = 30;
@@ -101,7 +102,7 @@ interface RowProps {
 function Row({ row, index, isSelected, onSelect }: RowProps) {
   return (
     <div
-      class={isSelected ? 'row selected' : 'row'}
+      class={['row', isSelected && 'selected', row.earlier && 'earlier'].filter(Boolean).join(' ')}
       role="row"
       id={`request-${row.id}`}
       aria-rowindex={index}
@@ -109,7 +110,13 @@ function Row({ row, index, isSelected, onSelect }: RowProps) {
       onClick={() => onSelect(row.id)}
     >
       <span role="gridcell" class="time">
-        {timeText(row.startedAt)}
+        {row.earlier ? (
+          <span title={`out of the history: ${new Date(row.startedAt).toLocaleString()}`}>
+            ↶ {earlierText(row.startedAt, Date.now())}
+          </span>
+        ) : (
+          timeText(row.startedAt)
+        )}
       </span>
       <span role="gridcell" class="method">
         {row.method}
@@ -118,7 +125,7 @@ function Row({ row, index, isSelected, onSelect }: RowProps) {
         <Status row={row} />
       </span>
       <span role="gridcell" class="path" title={row.target}>
-        {row.replayOf !== undefined && <span title={`repeats request ${row.replayOf}`}>↻ </span>}
+        {row.replayOf !== undefined && <span title={`repeats request ${idText(row.replayOf)}`}>↻ </span>}
         {row.target}
       </span>
       <span role="gridcell" class="took">

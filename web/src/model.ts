@@ -1,14 +1,16 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { LiveMessage, RequestRow } from '../../src/agent/inspect/wire.js';
-import { listen, type Link } from './connection.js';
+import { agent, listen, type Link } from './connection.js';
 
 type State = Extract<LiveMessage, { type: 'state' }>;
 
 export interface Snapshot {
   readonly link: Link;
   readonly state: State | undefined;
-  /** Newest first. */
+  /** Newest first; those of earlier runs after those of this one. */
   readonly rows: readonly RequestRow[];
+  /** There are more of earlier runs. */
+  readonly hasEarlier: boolean;
   readonly dropped: number;
   /** Every id below is kept no more. */
   readonly oldest: number;
@@ -16,8 +18,19 @@ export interface Snapshot {
 
 /** Owns what the agent told; tells the page at most once a frame. */
 class Model {
-  #snapshot: Snapshot = { link: 'connecting', state: undefined, rows: [], dropped: 0, oldest: 0 };
+  #snapshot: Snapshot = {
+    link: 'connecting',
+    state: undefined,
+    rows: [],
+    hasEarlier: false,
+    dropped: 0,
+    oldest: 0,
+  };
   #rows = new Map<number, RequestRow>();
+  /** Of earlier runs, newest first. */
+  #earlier: readonly RequestRow[] = [];
+  /** Counts how often everything began anew: an answer of before is none any more. */
+  #beginnings = 0;
   #isDue = false;
   #listeners = new Set<(snapshot: Snapshot) => void>();
 
@@ -40,7 +53,7 @@ class Model {
   #take(message: LiveMessage): void {
     if (message.type === 'state') return this.#set({ state: message });
     const { rows, oldest, dropped, reset } = message;
-    if (reset) this.#rows = new Map();
+    if (reset) this.#beginAnew();
     for (const row of rows) this.#rows.set(row.id, row);
     for (const id of this.#rows.keys()) {
       if (id >= oldest) break;
@@ -48,7 +61,26 @@ class Model {
     }
     // Told in the order of change: what is new is in order, but for what was told again.
     const sorted = [...this.#rows.values()].toSorted((a, b) => b.id - a.id);
-    this.#set({ rows: sorted, dropped, oldest });
+    this.#set({ rows: [...sorted, ...this.#earlier], dropped, oldest });
+  }
+
+  /** The next of earlier runs, as many as the agent gives at a time. */
+  async showEarlier(): Promise<void> {
+    const beginnings = this.#beginnings;
+    const { rows, isPart } = await agent.earlier(this.#earlier.at(-1)?.startedAt);
+    if (beginnings !== this.#beginnings) return;
+    const live = this.#snapshot.rows.slice(0, this.#snapshot.rows.length - this.#earlier.length);
+    this.#earlier = [...this.#earlier, ...rows];
+    this.#set({ rows: [...live, ...this.#earlier], hasEarlier: isPart });
+  }
+
+  #beginAnew(): void {
+    this.#beginnings++;
+    this.#rows = new Map();
+    this.#earlier = [];
+    this.#set({ rows: [], hasEarlier: false });
+    // What is live is there all the same.
+    this.showEarlier().catch(() => undefined);
   }
 
   #set(change: Partial<Snapshot>): void {
