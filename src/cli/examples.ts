@@ -24,6 +24,13 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   status: [{ run: 'portal status --json', does: 'for programs' }],
   list: [{ run: 'portal list --json', does: 'one relay a line, for programs' }],
+  'agents list': [
+    { run: 'portal agents', does: 'machines, services, traffic, names' },
+    { run: 'portal agents --relay https://relay.example.com --json', does: 'one relay, for programs' },
+  ],
+  'agents disconnect': [{ run: 'portal agents disconnect 1f0c', does: 'the agent whose id begins so' }],
+  'agents release': [{ run: 'portal agents release old-demo', does: 'anybody may have the name then' }],
+  'agents page': [{ run: 'portal agents page', does: 'the same in a browser, also on a phone' }],
   logs: [{ run: 'portal logs -f', does: 'what happened lately, then live' }],
   expose: [
     { run: 'portal expose 3000', does: 'a local port' },

@@ -63,6 +63,7 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .option('--print', 'print the effective configuration, secrets masked')
     .action(execute(() => import('./commands/validate.js')));
   addRunning(program, execute);
+  addAgents(program, execute);
   addExpose(program, execute);
   addRequests(program, execute);
 
@@ -139,6 +140,27 @@ function addRunning(program: Command, execute: Execute): void {
     .description('stop the running agent, visitors drained')
     .addOption(agentOf())
     .action(execute(() => import('./commands/down.js')));
+}
+
+/** What the relays show of all agents of the identity, wherever they run. */
+function addAgents(program: Command, execute: Execute): void {
+  const agents = program
+    .command('agents')
+    .description('your agents on all machines, and your names, as the relays see them');
+  relaysOf(agents.command('list', { isDefault: true }))
+    .description('show the agents of your identity, those that let you see them, and your names')
+    .action(execute(() => import('./commands/agents-list.js')));
+  relaysOf(agents.command('disconnect'))
+    .description('send an agent of yours away: it stays away until it is started again')
+    .argument('<id>', 'the beginning of its id, or the name of its machine')
+    .action(execute(() => import('./commands/agents-disconnect.js')));
+  relaysOf(agents.command('release'))
+    .description('give up a reserved name and its ports, for anybody to take')
+    .argument('<name>', 'the name')
+    .action(execute(() => import('./commands/agents-release.js')));
+  relaysOf(agents.command('page'))
+    .description('print a link to the page of a relay, which signs your browser in')
+    .action(execute(() => import('./commands/agents-page.js')));
 }
 
 function addExpose(program: Command, execute: Execute): void {
@@ -272,6 +294,7 @@ function addRelay(program: Command, execute: Execute): void {
     )
     .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
     .option('--deny <file>', 'identities, IP addresses and ranges to keep out, one a line; followed')
+    .option('--no-agents', 'do not show identities their agents and names, in `portal agents` and on a page')
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .addOption(
       duration('--drain <time>', 'how long visitors may finish once the relay is asked to stop').default(
@@ -304,6 +327,12 @@ function finish(command: Command, name: string): void {
     finish(child, fullName);
   }
 }
+
+const relaysOf = (command: Command): Command =>
+  command
+    .addOption(file())
+    .addOption(list('--relay <url>', 'ask this relay alone (repeatable; default: those of the file)'))
+    .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them');
 
 export function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

@@ -1,7 +1,9 @@
 import { checkRelays } from './check-relays.js';
 import { checkServices } from './check-services.js';
+import { isAddress, isMistyped } from '../lib/eip55.js';
+import { shown } from './explain.js';
 import { finding, type Complaint, type Finding } from './finding.js';
-import { child, textOf, type Path, type Tree } from './tree.js';
+import { child, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
 /** Takes a complaint about the value at a path. */
 export type Report = (path: Path, complaint: Complaint) => void;
@@ -14,10 +16,30 @@ export function check(root: Tree): Finding[] {
   const findings: Finding[] = [];
   const report: Report = (path, complaint) => findings.push(finding(root, path, complaint));
   checkIdentity(root, report);
+  checkTeam(root, report);
   checkAcme(root, report);
   checkRelays(root, report);
   checkServices(root, report);
   return findings;
+}
+
+/** An address has a checksum in its capitals: one that does not fit was mistyped, and is nobody's. */
+function checkTeam(root: Tree, report: Report): void {
+  const lines = new Map<string, number>();
+  for (const [index, item] of itemsOf(child(root, 'team')).entries()) {
+    const text = textOf(item);
+    if (text === undefined || !isAddress(text)) continue;
+    const path = ['team', index];
+    if (isMistyped(text))
+      report(path, {
+        message: `${shown(root, path)} is not the address of an identity: its capitals do not fit its digits`,
+        hint: 'Copy it again; `portal identity` prints it where that identity is.',
+      });
+    const first = lines.get(text.toLowerCase());
+    const place = placeOf(root, path);
+    if (first !== undefined) report(path, { message: `this identity is on line ${first} already` });
+    else lines.set(text.toLowerCase(), place.source.position(place.start).line);
+  }
 }
 
 function checkAcme(root: Tree, report: Report): void {

@@ -305,6 +305,25 @@ it('lets one name stand on two relays, and finds it twice on one of them', async
   ).toEqual(['the same name as service "a" (line 4), on the same relay | Give one of them another `name`.']);
 });
 
+it.each([
+  ['team: ["0x371531b8ED16256DE8a3f97A99BA7206788143e0", "0x371531b8ed16256de8a3f97a99ba7206788143e1"]', []],
+  ['machine: "a\\tb"', ['"a\\tb" is not a name for a machine: it has control characters']],
+  ['machine: true', ['`machine` must be false']],
+  [
+    'team: ["0x371531B8ED16256DE8a3f97A99BA7206788143e0"]',
+    [
+      '"0x371531B8ED16256DE8a3f97A99BA7206788143e0" is not the address of an identity: its capitals do not fit its digits | Copy it again; `portal identity` prints it where that identity is.',
+    ],
+  ],
+  [
+    'team: ["0x371531b8ED16256DE8a3f97A99BA7206788143e0", "0x371531b8ed16256de8a3f97a99ba7206788143e0"]',
+    ['this identity is on line 2 already'],
+  ],
+  ['team: [bob]', ['"bob" is not `0x` and 40 hex digits']],
+])('%s', async (rest, problems) => {
+  expect(await said('  a: 1', rest)).toEqual(problems);
+});
+
 it('wants one CA for one relay', async () => {
   const rest = 'relays: { urls: [{ url: https://a.example.com, ca: one.pem }] }';
   expect(

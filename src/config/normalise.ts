@@ -11,6 +11,7 @@ import type {
   TlsSpec,
   UrlRelay,
 } from '../agent/spec.js';
+import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
@@ -49,6 +50,8 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
   return {
     ...(candidates && { candidates }),
     file,
+    ...(config.machine !== undefined && { machine: config.machine }),
+    ...(config.team && { team: teamOf(config.team) }),
     identityFile: config.identity === undefined ? undefined : resolve(directory, config.identity),
     relays,
     services: Object.entries(config.services).map(([key, service]) => {
@@ -66,6 +69,11 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
       };
     }),
   };
+}
+
+/** However they are written, and in whichever order: the same is no change. */
+function teamOf(team: readonly string[]): string[] {
+  return [...new Set(team.map(checksummed))].toSorted();
 }
 
 function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {

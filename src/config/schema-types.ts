@@ -1,6 +1,18 @@
 /* Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
+ * What `portal agents` calls the machine that this runs on. Left out: its own name. `false`: relays are told none. Over a chain none is told either way.
+ */
+export type Machine = MachineName | false;
+/**
+ * A name for the machine.
+ */
+export type MachineName = string;
+/**
+ * The address of the identity that owns the name. Whoever runs this file with another one is told so before anything is opened: for a team that shares one identity. `portal identity` prints yours.
+ */
+export type Address = string;
+/**
  * The URL of its directory; left out, Let's Encrypt. To try things out there is its staging directory, whose certificates no browser trusts.
  */
 export type HttpsUrl = string;
@@ -103,6 +115,13 @@ export interface PortalConfig {
    * The identity file that proves who holds a name, relative to this file. Left out: one per person, in the config directory. It is made on first use; never commit it.
    */
   identity?: string;
+  machine?: Machine;
+  /**
+   * Addresses of identities that may see this agent with `portal agents`, besides the one it runs with: its machine, services, phases and traffic, at each relay, for as long as they stand here. They can do nothing to it. It is told to relays, except over a chain. `portal identity` prints one's own.
+   *
+   * @maxItems 32
+   */
+  team?: Address[];
   acme?: Acme;
   relays?: Pool;
   /**

@@ -11,6 +11,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   relayUrl:
     'the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
   httpsUrl: 'an https:// URL',
+  machine: 'a name of at most 64 characters, or `false`',
+  machineName: 'a name for a machine: it has control characters',
   email: 'an e-mail address',
   dnsLabel: 'one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
   duration: 'a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',

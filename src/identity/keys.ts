@@ -7,6 +7,7 @@ import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js';
 import * as secp from '@noble/secp256k1';
+import { checksummed, isAddress } from '../lib/eip55.js';
 import { PortalError } from '../lib/errors.js';
 import type { Identity } from './identity.js';
 
@@ -15,7 +16,6 @@ secp.hashes.sha256 = sha256;
 secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message);
 
 const PRIVATE_KEY = /^0x[0-9a-f]{64}$/i;
-const ADDRESS = /^0x[0-9a-f]{40}$/i;
 const SIGNATURE = /^0x[0-9a-f]{130}$/i;
 /** What v adds to the recovery id in a signature outside of a transaction. */
 const V_OFFSET = 27;
@@ -108,12 +108,10 @@ export function recoverAddress(message: string, signature: string): string {
 
 /** The EIP-55 form of an address in any case. Throws `unauthorized` for what is no address. */
 export function checksumAddress(address: string): string {
-  if (!ADDRESS.test(address)) {
+  if (!isAddress(address)) {
     throw new PortalError('unauthorized', 'the address is not 0x and 40 hex digits');
   }
-  const digits = address.slice(2).toLowerCase();
-  const hash = Buffer.from(keccak256(Buffer.from(digits, 'ascii'))).toString('hex');
-  return `0x${digits.replaceAll(/[a-f]/g, (digit, i: number) => (hash[i]! >= '8' ? digit.toUpperCase() : digit))}`;
+  return checksummed(address);
 }
 
 /** An address is the last 20 bytes of the hash of the point, without its 0x04 prefix. */

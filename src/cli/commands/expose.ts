@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import { covers } from '../../certificates/local-names.js';
-import { openLocalCa } from '../../certificates/local-ca.js';
 import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
@@ -9,6 +7,7 @@ import { PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
+import { caOf, isLocal } from '../relay-ca.js';
 import { createReporter } from '../reporters/create.js';
 
 interface Options extends ExposeFlags {
@@ -77,11 +76,6 @@ async function nameOf({ paths }: Context, typed: string): Promise<string> {
   return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
 }
 
-/** Whether the local CA can certify the names of a relay; what is no URL is told of elsewhere. */
-function isLocal(url: string): boolean {
-  return !URL.canParse(url) || covers(new URL(url).hostname);
-}
-
 /** A relay on this machine or its network can only have a certificate of the local CA. */
 async function relayEntry(
   { paths, cwd }: Context,
@@ -89,7 +83,6 @@ async function relayEntry(
   ca: string | undefined,
 ): Promise<string | { url: string; ca: string }> {
   if (ca !== undefined) return { url, ca: resolve(cwd, ca) };
-  if (!URL.canParse(url) || !isLocal(url)) return url;
-  const { certificateFile } = await openLocalCa(paths.caDir);
-  return { url, ca: certificateFile };
+  const local = await caOf({ paths }, url);
+  return local === undefined ? url : { url, ca: local };
 }

@@ -1,12 +1,10 @@
 import type { Desired } from '../../config/desired.js';
 import { RelayLock } from '../../config/lock.js';
-import { PortalError } from '../../lib/errors.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
+import { askAgent } from '../ask-agent.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { controlPlace } from '../control/address.js';
-import { ControlClient } from '../control/client.js';
-import { agentKey, load, loadOptions } from '../load.js';
+import { load, loadOptions } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
 import { columns, printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
@@ -34,18 +32,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   for (const line of describeRelays(rows, createStyle(context.stdout.color))) context.stdout.line(line);
   if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
   return 0;
-}
-
-/** Whoever runs for the file knows more than a look from outside; undefined when nobody does. */
-async function askAgent(context: Context, desired: Desired): Promise<Survey | undefined> {
-  if (desired.file === undefined) return undefined;
-  const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));
-  try {
-    return await new ControlClient(address).relays();
-  } catch (error) {
-    if (error instanceof PortalError && error.code === 'not_running') return undefined;
-    throw error;
-  }
 }
 
 async function lookAlone(context: Context, desired: Desired, lock: LockState | undefined): Promise<Survey> {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
@@ -35,6 +36,7 @@ interface Options extends CertificateOptions {
   readonly peerCa?: string;
   readonly trustPeer?: readonly string[];
   readonly deny?: string;
+  readonly agents: boolean;
   readonly dataDir?: string;
   /** As typed. */
   readonly metrics?: string;
@@ -43,6 +45,9 @@ interface Options extends CertificateOptions {
   readonly takeOver?: number;
   readonly logLevel: LogLevel;
 }
+
+/** The built page of agents. */
+const AGENTS_WEB_DIR = fileURLToPath(new URL('../../web-relay', import.meta.url));
 
 const LAST_WORDS_MS = 1_000;
 
@@ -92,6 +97,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
         ...(options.udpPorts && { udp: options.udpPorts }),
       },
       limits,
+      agents: options.agents && { webDir: AGENTS_WEB_DIR },
       ...peers,
       ...(deny && { deny }),
       ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),

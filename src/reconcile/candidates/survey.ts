@@ -25,6 +25,8 @@ export interface SurveyedRelay {
   readonly carriers?: readonly string[];
   /** Of its key. */
   readonly address?: string;
+  /** File of the CA to trust for it, where a list names one. */
+  readonly caFile?: string;
   /** Whether the agent holds a session with it, for services or to be ready for them. */
   readonly inUse: boolean;
   readonly error?: ErrorSummary;
@@ -140,6 +142,7 @@ function ofCandidate(
     health: healthyAt === undefined ? health : 'healthy',
     ...(rttMs !== undefined && { rttMs: rounded(rttMs) }),
     ...offerOf(descriptor),
+    ...(relay.caFile !== undefined && { caFile: relay.caFile }),
     inUse,
     ...(error && { error: summaryOf(error) }),
   };

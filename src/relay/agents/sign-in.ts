@@ -161,7 +161,7 @@ export class SignIns {
       this.refused.add('expired');
       throw new PortalError(
         'expired',
-        'this link was used already, or is too old: `portal agents open` makes another',
+        'this link was used already, or is too old: `portal agents page` makes another',
       );
     }
     this.#options.denied.check(one.identity);
@@ -209,7 +209,7 @@ export class SignIns {
 function notSignedIn(): PortalError {
   return new PortalError(
     'unauthorized',
-    'not signed in, or no more: `portal agents open` signs a browser in',
+    'not signed in, or no more: `portal agents page` signs a browser in',
   );
 }
 

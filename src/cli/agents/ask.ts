@@ -1,0 +1,51 @@
+import pLimit from 'p-limit';
+import { AgentsClient } from '../../agent/agents-client.js';
+import type { UrlRelay } from '../../agent/spec.js';
+import { asPortalError, type PortalError } from '../../lib/errors.js';
+import type { AgentsAnswer } from '../../protocol/agents.js';
+import { endpointOf } from '../../reconcile/endpoint.js';
+import { proxyFor } from '../proxy.js';
+import type { RelaysToAsk } from './relays.js';
+
+/** A relay that does not answer costs no more than this; signing in takes three of its answers. */
+const ANSWER_MS = 5_000;
+const AT_A_TIME = 16;
+
+/** What one relay answered, or why it did not. */
+export type Asked<T> =
+  { readonly relay: string; readonly answer: T } | { readonly relay: string; readonly error: PortalError };
+
+/** Signs in at every relay side by side, does `what` there, and signs out. */
+export async function askEach<T>(
+  { relays, identity, trust }: RelaysToAsk,
+  what: (client: AgentsClient, relay: string) => Promise<T>,
+): Promise<Asked<T>[]> {
+  const limit = pLimit(AT_A_TIME);
+  const one = async (relay: UrlRelay): Promise<Asked<T>> => {
+    const { url } = relay;
+    try {
+      const endpoint = {
+        ...(await endpointOf(relay, proxyFor)),
+        trust: (address: string) => trust(relay, address),
+      };
+      const client = await AgentsClient.signIn({ endpoint, identity, ms: ANSWER_MS });
+      try {
+        return { relay: url, answer: await what(client, url) };
+      } finally {
+        await client.close();
+      }
+    } catch (error) {
+      return { relay: url, error: asPortalError(error) };
+    }
+  };
+  return Promise.all(relays.map((relay) => limit(() => one(relay))));
+}
+
+export const answersOf = <T>(asked: readonly Asked<T>[]): { relay: string; answer: T }[] =>
+  asked.flatMap((one) => ('answer' in one ? [one] : []));
+
+export const errorsOf = <T>(asked: readonly Asked<T>[]): { relay: string; error: PortalError }[] =>
+  asked.flatMap((one) => ('error' in one ? [one] : []));
+
+export const viewEach = (ask: RelaysToAsk): Promise<Asked<AgentsAnswer>[]> =>
+  askEach(ask, (client) => client.agents());

@@ -1,0 +1,77 @@
+import type { ServiceView } from '../../protocol/agents.js';
+import { formatAge, formatBytes } from '../commands/status.js';
+import { columns } from '../print.js';
+import { printable, type Style } from '../style.js';
+import type { Merged, MergedAgent } from './merge.js';
+
+/** Agents and names as lines for a person. What relays and other agents wrote must not steer the terminal. */
+export function describeAgents({ agents, names }: Merged, style: Style, now: number): string[] {
+  return [
+    ...(agents.length === 0 ? ['no agents'] : agents.flatMap((agent) => describeAgent(agent, style, now))),
+    ...describeNames(names, style),
+  ];
+}
+
+function describeAgent(agent: MergedAgent, style: Style, now: number): string[] {
+  const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
+  const ago = (time: string): string => formatAge(now - Date.parse(time));
+  const name = printable(machine ?? 'a machine without a name');
+  if (state === 'gone')
+    return [
+      style.dim(`${name} · gone, last seen ${ago(lastSeen)} ago at ${relays.map(printable).join(', ')}`),
+      '',
+    ];
+  const head = [
+    name,
+    state === 'connected' && since !== undefined
+      ? `connected ${ago(since)}`
+      : `away, last seen ${ago(lastSeen)} ago`,
+    ...(id === undefined ? [] : [`id ${id}`]),
+    ...(version === undefined ? [] : [`portal ${printable(version)}`]),
+    ...(from === undefined ? [] : [`from ${printable(from)}`]),
+  ];
+  return [
+    style.bold(head.join(' · ')),
+    ...(own ? [] : [`  of ${printable(identity)}, which lets you see it`]),
+    ...describeServices(services, style).map((line) => `  ${line}`),
+    '',
+  ];
+}
+
+function describeServices(services: MergedAgent['services'], style: Style): string[] {
+  if (services.length === 0) return ['no services'];
+  const rows = services.map((service) => [
+    printable(service.service ?? service.name ?? ''),
+    printable(service.code === undefined ? service.phase : `${service.phase} (${service.code})`),
+    printable(service.address ?? service.relay),
+    String(service.visitors),
+    formatBytes(service.bytesIn),
+    formatBytes(service.bytesOut),
+  ]);
+  const [header, ...lines] = columns([['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT'], ...rows]);
+  return [style.dim(header!), ...lines.map((line, index) => paint(style, services[index]!.phase, line))];
+}
+
+function paint(style: Style, phase: ServiceView['phase'], line: string): string {
+  if (phase === 'ready' || phase === 'open') return style.green(line);
+  return phase === 'failed' ? style.red(line) : style.yellow(line);
+}
+
+const USE = { free: 'no', served: 'yes', away: 'agent is away' } as const;
+
+function describeNames(names: Merged['names'], style: Style): string[] {
+  if (names.length === 0) return [];
+  const [header, ...lines] = columns([
+    ['NAME', 'RELAY', 'PORTS', 'IN USE', 'KEPT UNTIL'],
+    ...names.map(({ name, relay, ports, use, reservedUntil }) => [
+      printable(name),
+      printable(relay),
+      Object.entries(ports)
+        .map(([kind, port]) => `${kind} ${port}`)
+        .join(', '),
+      USE[use],
+      printable(reservedUntil.slice(0, 10)),
+    ]),
+  ]);
+  return [style.dim(header!), ...lines];
+}

@@ -1,0 +1,61 @@
+import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
+
+/** One agent, as all relays show it together. */
+export interface MergedAgent extends Omit<AgentView, 'services'> {
+  readonly services: readonly (ServiceView & { readonly relay: string })[];
+  /** Relays that show it. */
+  readonly relays: readonly string[];
+}
+
+export interface Merged {
+  readonly agents: readonly MergedAgent[];
+  readonly names: readonly (NameView & { readonly relay: string })[];
+}
+
+const RANK = { connected: 0, away: 1, gone: 2 } as const;
+
+/** An agent's id is the same at every relay; one that is gone goes by its machine. */
+export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
+  const agents = new Map<string, MergedAgent>();
+  for (const { relay, answer } of answers)
+    for (const { services, ...agent } of answer.agents) {
+      const key = `${agent.identity} ${agent.id ?? `gone ${agent.machine}`}`;
+      const known = agents.get(key);
+      const here = services.map((service) => ({ ...service, relay }));
+      agents.set(key, {
+        ...(known ? betterOf(known, agent) : agent),
+        services: [...(known?.services ?? []), ...here],
+        relays: [...(known?.relays ?? []), relay],
+      });
+    }
+  const all = [...agents.values()];
+  // A machine that left one relay and is at another is not gone.
+  const present = new Set(all.filter(({ state }) => state !== 'gone').map(placeOf));
+  return {
+    agents: all
+      .filter((agent) => agent.state !== 'gone' || !present.has(placeOf(agent)))
+      .toSorted(
+        (a, b) =>
+          Number(b.own) - Number(a.own) ||
+          RANK[a.state] - RANK[b.state] ||
+          (a.machine ?? '').localeCompare(b.machine ?? ''),
+      ),
+    names: answers
+      .flatMap(({ relay, answer }) => answer.names.map((name) => ({ ...name, relay })))
+      .toSorted((a, b) => a.name.localeCompare(b.name)),
+  };
+}
+
+const placeOf = ({ identity, machine }: Pick<AgentView, 'identity' | 'machine'>): string =>
+  `${identity} ${machine}`;
+
+/** What is said of it by the relay that knows it best: where it is connected, and was heard last. */
+function betterOf(one: Omit<AgentView, 'services'>, other: Omit<AgentView, 'services'>) {
+  const [best, rest] =
+    RANK[other.state] < RANK[one.state] ||
+    (other.state === one.state && Date.parse(other.lastSeen) > Date.parse(one.lastSeen))
+      ? [other, one]
+      : [one, other];
+  const machine = best.machine ?? rest.machine;
+  return { ...best, ...(machine !== undefined && { machine }) };
+}

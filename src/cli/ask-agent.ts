@@ -1,0 +1,19 @@
+import type { Desired } from '../config/desired.js';
+import { PortalError } from '../lib/errors.js';
+import type { Survey } from '../reconcile/candidates/survey.js';
+import type { Context } from './context.js';
+import { controlPlace } from './control/address.js';
+import { ControlClient } from './control/client.js';
+import { agentKey } from './load.js';
+
+/** The relays of the agent that runs for the file, of which it knows more than a look from outside; undefined: none runs. */
+export async function askAgent(context: Context, desired: Desired): Promise<Survey | undefined> {
+  if (desired.file === undefined) return undefined;
+  const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));
+  try {
+    return await new ControlClient(address).relays();
+  } catch (error) {
+    if (error instanceof PortalError && error.code === 'not_running') return undefined;
+    throw error;
+  }
+}

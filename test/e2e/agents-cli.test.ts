@@ -1,0 +1,161 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { generateIdentity, privateKeyOf } from '../../src/identity/keys.js';
+import { httpService, relay, type TestRelay } from '../support/world.js';
+import { chain } from '../support/chain.js';
+import { jsonLines, Person, type Line } from './cli-support.js';
+import { Peer, settled } from './relay-peer.js';
+
+/** `portal agents`: what a person sees of agents on several machines, and what they can do. */
+
+const entry = ({ url, ca }: TestRelay): string => `{ url: '${url}', ca: '${ca.certificateFile}' }`;
+
+/** A machine with a portal.yaml on these relays, and an identity that may be another machine's too. */
+async function machine(
+  relays: readonly TestRelay[],
+  { identity = generateIdentity(), rest = '', services = '' } = {},
+) {
+  const person = await Person.create();
+  const file = JSON.stringify({ version: 1, privateKey: privateKeyOf(identity), address: identity.address });
+  await writeFile(join(person.folder, 'identity.json'), file, { mode: 0o600 });
+  const write = (more = rest) =>
+    writeFile(
+      join(person.folder, 'portal.yaml'),
+      `version: 1\nidentity: ./identity.json\n${more}\nrelays: { urls: [${relays.map(entry).join(', ')}] }\nservices: { ${services} }\n`,
+    );
+  await write();
+  return { person, identity, write };
+}
+
+const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
+
+it(
+  'shows the agents of all machines over all relays, says which relay does not answer, and acts',
+  { timeout: 60_000 },
+  async () => {
+    const { port } = await httpService((_request, response) => response.end('hello'));
+    const [first, second] = [await relay(), await relay()];
+    const laptop = await machine([first, second], { rest: 'machine: laptop', services: `web: ${port}` });
+    const { identity } = laptop;
+    const build = await machine([first], { identity, rest: 'machine: build-3', services: `ci: ${port}` });
+    const [up, ci] = [laptop.person.start(['up', '--json']), build.person.start(['up', '--json'])];
+    await Promise.all([up.event('ready'), ci.event('ready')]);
+    const { person } = laptop;
+
+    const table = async (args: readonly string[] = []) => person.run(['agents', ...args]);
+    let shown = await table();
+    // What became of a lease is told within a second.
+    while (shown.stdout.split(' ready ').length < 4) shown = await table();
+    expect(shown.stderr).toBe('');
+    expect(shown.stdout).toMatch(
+      /^build-3 · connected \d+s · id [0-9a-f]{12} · portal \S+ · from 127\.0\.0\.1$/m,
+    );
+    expect(shown.stdout).toMatch(new RegExp(`^ +ci +ready +https://ci.localhost:${first.port} +0`, 'm'));
+    expect(shown.stdout).toMatch(new RegExp(`^ +web +ready +https://web.localhost:${second.port} `, 'm'));
+    expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +20`, 'm'));
+    // One id at both.
+    expect(shown.stdout.match(/^laptop · connected/gm)).toHaveLength(1);
+
+    // A relay that does not answer costs the others nothing.
+    await second.close();
+    const half = await table(['--json']);
+    expect(half.code).toBe(0);
+    const [of, error] = [jsonLines(half.stdout).find(({ event }) => event === 'agents')!, half];
+    expect(
+      agentsOf(of)
+        .map((agent) => agent.machine)
+        .toSorted(),
+    ).toEqual(['build-3', 'laptop']);
+    expect(jsonLines(error.stdout).find(({ event }) => event === 'error')).toMatchObject({
+      relay: second.url,
+      code: 'relay_unreachable',
+    });
+
+    const only = ['--relay', first.url];
+    const served = await person.run(['agents', 'release', 'ci', ...only]);
+    expect([served.code, served.stderr]).toEqual([1, expect.stringContaining('[name_in_use]')]);
+    expect((await person.run(['agents', 'disconnect', 'nobody', ...only])).stderr).toContain('[not_found]');
+    const done = await person.run(['agents', 'disconnect', 'build-3', ...only]);
+    expect([done.code, done.stdout]).toEqual([0, `disconnected build-3 at ${first.url}\n`]);
+    const failed = await ci.event('lease', ({ phase }) => phase === 'failed');
+    expect(failed).toMatchObject({ error: { code: 'disconnected' } });
+    const left = (await table(only)).stdout;
+    expect(left).toMatch(/^build-3 · gone, last seen \d+s ago/m);
+    expect((await person.run(['agents', 'release', 'ci', ...only])).stdout).toBe(
+      `released ci at ${first.url}\n`,
+    );
+    const again = await person.run(['agents', 'release', 'ci', ...only]);
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[not_found]')]);
+    // Nobody answers.
+    await first.close();
+    expect((await table()).code).toBe(1);
+    // Asking remembers no key, and keeps nobody signed in.
+    expect(await readFile(join(person.folder, 'portal.lock'), 'utf8')).toContain(first.address);
+  },
+);
+
+it('a team sees each other, as the committed file says, and no longer than that', async () => {
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const at = await relay();
+  const other = await machine([at]);
+  const team = `machine: laptop\nteam: ["${other.identity.address}"]`;
+  const mine = await machine([at], { rest: team, services: `web: ${port}` });
+  const up = mine.person.start(['up', '--json']);
+  await up.event('ready');
+  const look = async (): Promise<Line> =>
+    jsonLines((await other.person.run(['agents', '--json'])).stdout).find(({ event }) => event === 'agents')!;
+  expect(agentsOf(await look())).toMatchObject([
+    { machine: 'laptop', own: false, identity: mine.identity.address },
+  ]);
+  const table = (await other.person.run(['agents'])).stdout;
+  expect(table).toContain(`of ${mine.identity.address}, which lets you see it`);
+  expect(table).not.toMatch(/^NAME /m);
+  expect((await other.person.run(['agents', 'disconnect', 'laptop'])).stderr).toContain('[not_found]');
+  await mine.write('machine: laptop');
+  await up.event('applied', ({ revision }) => revision === 2);
+  let seen = await look();
+  while (agentsOf(seen).length > 0) seen = await look();
+  expect(at.counts().leases).toBe(1);
+});
+
+it('asks no relay that is used in a chain alone: that would tell it who and where one is', async () => {
+  const { relays, entry: first, exit } = await chain(2);
+  const person = await Person.create();
+  await person.run(['identity', 'new']);
+  await writeFile(
+    join(person.folder, 'portal.yaml'),
+    `version: 1\nchains: { hidden: [${relays.map(entry).join(', ')}] }\nservices: { web: { target: 1, via: hidden } }\n`,
+  );
+  const { code, stderr } = await person.run(['agents']);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${first.url} is not asked: it is used in a chain alone`);
+  expect(stderr).toContain(`${exit.url} is not asked`);
+  expect([first, exit].map((each) => each.stats().signedIn)).toEqual([0, 0]);
+});
+
+it('holds a relay to its key in portal.lock, and tells nothing of one without agents', async () => {
+  const at = await relay();
+  const without = await relay({ ca: at.ca, agents: false });
+  const { person, identity } = await machine([at, without]);
+  const peer = await Peer.open(at, { identity });
+  await peer.lease('web');
+  const trusted = await person.run(['agents']);
+  expect(trusted.stdout).toContain('web');
+  expect(trusted.stderr).toContain(`${without.url} does not show agents [capability_missing]`);
+  const lock = `version: 1\nrelays:\n  ${at.url}: "${generateIdentity().address}"\n`;
+  await writeFile(join(person.folder, 'portal.lock'), lock);
+  const held = await person.run(['agents', '--relay', at.url, '--ca', at.ca.certificateFile]);
+  expect([held.code, held.stdout]).toEqual([1, '']);
+  expect(held.stderr).toContain('[relay_key_changed]');
+});
+
+it('a link to the page goes to this relay, and is good there', async () => {
+  const at = await relay({ agents: { webDir: import.meta.dirname } });
+  const { person } = await machine([at]);
+  const { stdout, stderr } = await person.run(['agents', 'page']);
+  expect(stdout).toMatch(new RegExp(`^${at.url}/agents#[\\w-]{43}\n$`));
+  expect(stderr).toContain('good once');
+  // The program itself has signed out.
+  await settled(() => at.stats().signedIn === 0);
+});
