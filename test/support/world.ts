@@ -55,6 +55,9 @@ export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = 
 /** The inspector's page as it was built for the tests. */
 export const WEB_DIR = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
+/** A relay's page of agents, built likewise. */
+export const AGENTS_WEB_DIR = fileURLToPath(new URL('../../dist/web-relay', import.meta.url));
+
 export interface TestAgent {
   readonly runner: Runner;
   readonly identity: Identity;

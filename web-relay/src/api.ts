@@ -1,0 +1,32 @@
+import type { AgentsAnswer, ErrorAnswer } from '../../src/protocol/agents.js';
+
+/** What the page asks of its relay. Who is signed in goes by a cookie that no script can read. */
+
+const ANSWER_MS = 10_000;
+
+/** The relay answered, and not as wanted. */
+export class Refused extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+  const response = await fetch(path, {
+    method,
+    signal: AbortSignal.timeout(ANSWER_MS),
+    ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  });
+  const answer = (await response.json()) as Answer & ErrorAnswer;
+  if (response.ok) return answer;
+  throw new Refused(response.status, answer.message);
+}
+
+export const readAgents = (): Promise<AgentsAnswer> => ask('GET', '/v1/agents');
+export const signInBy = (code: string): Promise<unknown> => ask('POST', '/v1/sign-in/code', { code });
+export const signOut = (): Promise<unknown> => ask('DELETE', '/v1/sign-in');
+export const disconnect = (id: string): Promise<unknown> => ask('POST', `/v1/agents/${id}/disconnect`);
+export const release = (name: string): Promise<unknown> => ask('DELETE', `/v1/names/${name}`);

@@ -1,0 +1,83 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { AgentsAnswer } from '../../src/protocol/agents.js';
+import { readAgents, Refused, signInBy } from './api.js';
+
+/** What the page knows, and how it learns more. */
+
+export type State =
+  | { readonly name: 'loading' }
+  /** `why` is the relay's word, where there is one. */
+  | { readonly name: 'signed-out'; readonly why?: string }
+  | { readonly name: 'view'; readonly answer: AgentsAnswer; readonly trouble?: string };
+
+const EVERY_MS = 3_000;
+const UNAUTHORIZED = 401;
+
+export interface Agents {
+  readonly state: State;
+  /** Asks now. */
+  readonly refresh: () => Promise<void>;
+}
+
+export function useAgents(): Agents {
+  const [state, set] = useState<State>({ name: 'loading' });
+  /** What timers are to know of it: whether to ask, and whether an answer is under way. */
+  const now = useRef({ isIn: false, isAsking: false });
+  now.current.isIn = state.name === 'view';
+
+  const refresh = async (): Promise<void> => {
+    now.current.isAsking = true;
+    try {
+      const answer = await readAgents();
+      set({ name: 'view', answer });
+    } catch (error) {
+      if (error instanceof Refused && error.status === UNAUTHORIZED) set({ name: 'signed-out' });
+      else set((before) => troubled(before, error));
+    }
+    now.current.isAsking = false;
+  };
+
+  /** By the code behind `#`, which nobody else is to find in the address bar or the history. */
+  const enter = async (): Promise<void> => {
+    const code = location.hash.slice(1);
+    if (code === '') return refresh();
+    history.replaceState(null, '', location.pathname);
+    try {
+      await signInBy(code);
+    } catch (error) {
+      return set({ name: 'signed-out', why: wordsOf(error) });
+    }
+    return refresh();
+  };
+
+  useEffect(() => {
+    void enter();
+    // A link that is opened where the page is already does not load it anew.
+    const onHash = (): void => void enter();
+    // Nobody looks at a page that is hidden.
+    const look = (): void => {
+      const { isIn, isAsking } = now.current;
+      if (isIn && !isAsking && document.visibilityState === 'visible') void refresh();
+    };
+    addEventListener('hashchange', onHash);
+    document.addEventListener('visibilitychange', look);
+    const timer = setInterval(look, EVERY_MS);
+    return () => {
+      removeEventListener('hashchange', onHash);
+      document.removeEventListener('visibilitychange', look);
+      clearInterval(timer);
+    };
+  }, []);
+
+  return { state, refresh };
+}
+
+function troubled(before: State, error: unknown): State {
+  if (before.name === 'view') return { ...before, trouble: wordsOf(error) };
+  return { name: 'signed-out', why: wordsOf(error) };
+}
+
+export function wordsOf(error: unknown): string {
+  if (error instanceof Refused) return error.message;
+  return 'the relay does not answer';
+}
