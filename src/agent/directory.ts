@@ -2,8 +2,8 @@ import { isIP } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { checksumAddress } from '../identity/keys.js';
-import { readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
-import { LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
+import { descriptorFrom, readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
+import { LIMITS, PATHS } from '../protocol/limits.js';
 import { fetchFrom } from './fetch.js';
 import type { RelayEndpoint } from './relay-way.js';
 
@@ -42,7 +42,7 @@ export async function askRelay(
   const { status, text, rttMs } = await fetchFrom(endpoint, {
     path: PATHS.relay,
     ms,
-    maxBytes: LIMITS.maxRelayListBytes,
+    maxBytes: LIMITS.maxDescriptorBytes,
     ...(signal && { signal }),
   });
   if (status !== 200)
@@ -50,12 +50,7 @@ export async function askRelay(
       'descriptor_invalid',
       `${endpoint.url} answers, and not as a relay does (HTTP ${status})`,
     );
-  const descriptor = readDescriptor(parsed(text, endpoint.url), new Date());
-  if (originOf(descriptor.url) !== new URL(endpoint.url).origin)
-    throw new PortalError('descriptor_invalid', `${endpoint.url} says that it is ${descriptor.url}`);
-  if (!descriptor.protocols.includes(PROTOCOL_VERSION))
-    throw new PortalError('version', `${endpoint.url} speaks version ${descriptor.protocols.join(', ')}`);
-  return { descriptor, rttMs };
+  return { descriptor: descriptorFrom(text, endpoint.url, new Date()), rttMs };
 }
 
 /** The relays that a relay knows of; none where it has no such list. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../identity/keys.js';
 import type { PortalError } from '../lib/errors.js';
-import { readDescriptor, signDescriptor } from './descriptor.js';
+import { descriptorFrom, readDescriptor, signDescriptor } from './descriptor.js';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 const at = (offsetMs: number): string => new Date(NOW.getTime() + offsetMs).toISOString();
@@ -69,5 +69,30 @@ describe('a descriptor', () => {
     expect(codeOf(signed({ issuedAt: at(30_000) }))).toBe('taken');
     expect(codeOf(signed({ issuedAt: at(90_000) }))).toBe('descriptor_invalid');
     expect(codeOf(signed({ expiresAt: at(8 * 24 * HOUR) }))).toBe('descriptor_invalid');
+  });
+});
+
+const read = (text: string, url = facts.url): string => {
+  try {
+    return descriptorFrom(text, url, NOW).address;
+  } catch (error) {
+    return (error as PortalError).code;
+  }
+};
+
+describe('what a relay says of itself', () => {
+  it('is about the URL at which it says so', () => {
+    const text = JSON.stringify(signed());
+    expect(read(text)).toBe(identity.address);
+    expect(read(text, 'https://RELAY.example.com:443/')).toBe(identity.address);
+    expect(read(text, 'https://other.example.com')).toBe('descriptor_invalid');
+    expect(read(JSON.stringify(signed({ url: 'relay.example.com' })))).toBe('descriptor_invalid');
+  });
+
+  it('is a descriptor, of a version that is spoken here', () => {
+    expect(['', '<html>', '{}', 'null'].map((text) => read(text))).toEqual(
+      Array.from({ length: 4 }, () => 'descriptor_invalid'),
+    );
+    expect(read(JSON.stringify(signed({ protocols: [2, 3] })))).toBe('version');
   });
 });

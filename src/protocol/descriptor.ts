@@ -2,6 +2,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import type { Identity } from '../identity/identity.js';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { PROTOCOL_VERSION } from './limits.js';
 
 /** What a relay says of itself (`GET /v1/relay`), signed with its own key so that others can pass it on. */
 
@@ -95,6 +96,29 @@ export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
   if (expiresAt <= now.getTime())
     throw new PortalError('expired', `the descriptor of ${value.url} was good until ${value.expiresAt}`);
   return value;
+}
+
+/**
+ * What a relay at `url` says of itself, as it was received. Throws `descriptor_invalid`, `expired`, or `version` where it
+ * speaks no version of ours.
+ */
+export function descriptorFrom(said: string, url: string, now: Date): SignedDescriptor {
+  let value: unknown;
+  try {
+    value = JSON.parse(said);
+  } catch (error) {
+    throw new PortalError('descriptor_invalid', `what answers at ${url} is no relay`, { cause: error });
+  }
+  const descriptor = readDescriptor(value, now);
+  const { origin } = new URL(url);
+  if (!URL.canParse(descriptor.url) || new URL(descriptor.url).origin !== origin)
+    throw new PortalError('descriptor_invalid', `what answers at ${url} says that it is ${descriptor.url}`);
+  if (!descriptor.protocols.includes(PROTOCOL_VERSION))
+    throw new PortalError(
+      'version',
+      `${url} speaks version ${descriptor.protocols.join(', ')} of the protocol, and not ${PROTOCOL_VERSION}`,
+    );
+  return descriptor;
 }
 
 function invalid(why: string, cause?: unknown): PortalError {

@@ -1,11 +1,12 @@
 import { promises as dns } from 'node:dns';
-import { request } from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
+import { connect } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay, within } from '../lib/wait.js';
-import { readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
-import { LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
+import { getOver, type Fetched } from '../net/get.js';
+import { descriptorFrom, type SignedDescriptor } from '../protocol/descriptor.js';
+import { LIMITS, PATHS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
 import { openOnward } from './onward.js';
 import type { Store } from './store.js';
@@ -159,7 +160,7 @@ export class Peers {
       try {
         const { descriptor, ip } = await fetchDescriptor(peer, signal);
         if (signal.aborted) return;
-        checkPeer(peer, descriptor, known);
+        checkKey(peer, descriptor, known);
         if (known === undefined) {
           await this.#options.store.rememberPeer(peer.url, descriptor.address);
           known = descriptor.address;
@@ -190,62 +191,33 @@ export class Peers {
   }
 }
 
-function checkPeer({ url }: Peer, descriptor: SignedDescriptor, known: string | undefined): void {
-  if (new URL(descriptor.url).origin !== url)
-    throw new PortalError('descriptor_invalid', `what answers at ${url} says that it is ${descriptor.url}`);
-  if (!descriptor.protocols.includes(PROTOCOL_VERSION))
-    throw new PortalError('version', `${url} does not speak version ${PROTOCOL_VERSION} of the protocol`);
-  if (known !== undefined && known !== descriptor.address)
-    throw new PortalError(
-      'peer_key_changed',
-      `${url} has the key ${descriptor.address} now, and had ${known}`,
-    );
+function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | undefined): void {
+  if (known !== undefined && known !== address)
+    throw new PortalError('peer_key_changed', `${url} has the key ${address} now, and had ${known}`);
 }
 
-/** What the relay at `url` says of itself, and from which IP address. Throws `peer_unreachable`, `descriptor_invalid` or `expired`. */
+/**
+ * What the relay at `url` says of itself, and from which IP address. Throws `peer_unreachable`, `descriptor_invalid`,
+ * `version` or `expired`.
+ */
 async function fetchDescriptor(
-  { url, ca }: Peer,
+  { url, host, port, ca }: Peer,
   signal: AbortSignal,
 ): Promise<{ descriptor: SignedDescriptor; ip: string | undefined }> {
   let ip: string | undefined;
-  const asking = new AbortController();
-  const text = new Promise<string>((resolve, reject) => {
-    const outgoing = request(
-      new URL(PATHS.relay, url),
-      { agent: false, signal: AbortSignal.any([signal, asking.signal]), ...(ca !== undefined && { ca }) },
-      (response) => {
-        ip = response.socket.remoteAddress;
-        const chunks: Buffer[] = [];
-        let size = 0;
-        response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk);
-          size += chunk.length;
-          if (size > LIMITS.maxDescriptorBytes) response.destroy(new Error('it says too much'));
-        });
-        response.once('error', reject);
-        response.once('end', () =>
-          response.statusCode === 200
-            ? resolve(Buffer.concat(chunks).toString())
-            : reject(new Error(`it answered ${response.statusCode}`)),
-        );
-      },
-    );
-    outgoing.once('error', reject);
-    outgoing.end();
-  });
-  let said: string;
+  const servername = isIP(host) === 0 && { servername: host };
+  const socket = connect({ host, port, ...servername, ...(ca !== undefined && { ca }) });
+  socket.once('secureConnect', () => (ip = socket.remoteAddress));
+  let answer: Fetched;
   try {
-    said = await within(text, LIMITS.requestMs, `the descriptor of ${url}`);
+    const asked = getOver(socket, url, { path: PATHS.relay, maxBytes: LIMITS.maxDescriptorBytes });
+    answer = await within(asked, LIMITS.requestMs, `the descriptor of ${url}`, signal);
+    if (answer.status !== 200) throw new Error(`it answered ${answer.status}`);
   } catch (error) {
-    asking.abort();
     const reason = systemCode(error) ?? asPortalError(error).message;
     throw new PortalError('peer_unreachable', `${url} cannot be asked: ${reason}`, { cause: error });
+  } finally {
+    socket.destroy();
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(said);
-  } catch (error) {
-    throw new PortalError('descriptor_invalid', `what answers at ${url} is no relay`, { cause: error });
-  }
-  return { descriptor: readDescriptor(value, new Date()), ip };
+  return { descriptor: descriptorFrom(answer.text, url, new Date()), ip };
 }

@@ -1,0 +1,65 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { asPortalError, PortalError } from '../lib/errors.js';
+
+export interface GetOptions {
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly maxBytes: number;
+}
+
+export interface Fetched {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** From the request, on a connection that stood, to the answer's head. */
+  readonly rttMs: number;
+}
+
+/**
+ * One GET on a connection of its own, which the caller bounds in time and destroys. Throws `limit_exceeded` for what is
+ * too long, and what became of the connection.
+ */
+export function getOver(socket: TLSSocket, url: string, options: GetOptions): Promise<Fetched> {
+  return new Promise((resolve, reject) => {
+    let sentAt = performance.now();
+    socket.once('secureConnect', () => (sentAt = performance.now()));
+    socket.on('error', reject);
+    const { hostname, host } = new URL(url);
+    const outgoing = request({
+      createConnection: () => socket,
+      host: hostname,
+      path: options.path,
+      headers: { host, connection: 'close', accept: 'application/json', ...options.headers },
+    });
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      const rttMs = performance.now() - sentAt;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > options.maxBytes) {
+          reject(
+            new PortalError('limit_exceeded', `${url} answers with more than ${options.maxBytes} bytes`),
+          );
+          socket.destroy();
+        } else chunks.push(chunk);
+      });
+      response.once('error', (error) => reject(asPortalError(error, 'relay_unreachable')));
+      response.once('close', () =>
+        reject(new PortalError('relay_unreachable', `${url} broke off its answer`)),
+      );
+      response.once('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: Buffer.concat(chunks).toString('utf8'),
+          rttMs,
+        }),
+      );
+    });
+    outgoing.end();
+  });
+}
