@@ -37,10 +37,14 @@ export class AgentsClient {
     this.#agent = new Agent({ keepAlive: true, maxSockets: 1 });
     let isUsed = false;
     // Over this connection or not at all: another would have to be proven anew.
-    this.#agent.createConnection = () => {
-      if (isUsed) throw new PortalError('relay_unreachable', `${options.endpoint.url} closed the connection`);
-      isUsed = true;
-      return socket;
+    this.#agent.createConnection = (_options, done) => {
+      if (!isUsed) {
+        isUsed = true;
+        return socket;
+      }
+      // Never thrown: node asks for another by itself when a connection breaks, and nobody would catch it there.
+      setImmediate(() => done?.(this.#closed(), socket));
+      return undefined;
     };
   }
 
@@ -93,6 +97,10 @@ export class AgentsClient {
     this.#socket.destroy();
   }
 
+  #closed(): PortalError {
+    return new PortalError('relay_unreachable', `${this.#options.endpoint.url} closed the connection`);
+  }
+
   async #signIn(): Promise<void> {
     const { endpoint, identity } = this.#options;
     const { address } = identity;
@@ -140,6 +148,7 @@ export class AgentsClient {
     path: string,
     body: object | undefined,
   ): Promise<{ status: number; text: string }> {
+    if (this.#socket.destroyed) return Promise.reject(this.#closed());
     return new Promise((resolve, reject) => {
       const { host, hostname } = new URL(this.#options.endpoint.url);
       // One that failed between two requests tells so here alone.

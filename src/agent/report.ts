@@ -81,7 +81,9 @@ export class Reporter {
       const report = this.#next();
       if (report) await this.#channel.request(report);
     } catch (error) {
-      // The channel is ending, or the relay has its reasons: services do not depend on it.
+      // The channel is ending, or the relay has its reasons: services do not depend on it. The next one tells all of it.
+      this.#toldAbout = undefined;
+      this.#told.clear();
       this.#log.debug({ code: asPortalError(error).code }, 'a report was not taken');
     }
     this.#isTelling = false;

@@ -30,6 +30,8 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
         store: 'memory',
         identity,
         ports: { tcp: 'any', udp: 'any' },
+        // `portal status` shows its one agent.
+        agents: false,
         // Everybody has one address here.
         limits: { maxConnectionsPerAddress: 0, maxSessionsPerAddress: 0 },
         log: troubleOnly(log.child({ relay: 'embedded' })),

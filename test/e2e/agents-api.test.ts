@@ -93,6 +93,23 @@ describe('what an identity sees', () => {
     expect(agent!.services).toHaveLength(1);
   });
 
+  it('of services that are reported as many as an identity may have leases', async () => {
+    const at = await relay({ limits: { maxLeasesPerIdentity: 3 } });
+    const identity = generateIdentity();
+    const [one, other] = [await Peer.open(at, { identity }), await Peer.open(at, { identity })];
+    const services = ['a', 'b', 'c', 'd'].map((service) => ({ service, phase: 'ready' }));
+    await report(one, { services: services.slice(0, 2) });
+    await report(other, { services });
+    const token = await signIn(at, identity);
+    const counts = async () => (await seen(at, token)).agents.map((agent) => agent.services.length);
+    expect(await counts()).toEqual([2, 1]);
+    // What goes makes room.
+    one.ws.terminate();
+    await settled(() => at.counts().sessions === 1);
+    await report(other, { services });
+    expect(await counts()).toEqual([3]);
+  });
+
   it('an agent that says nothing: what the relay knows by itself', async () => {
     const at = await relay();
     const peer = await Peer.open(at);

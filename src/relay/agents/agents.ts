@@ -44,7 +44,8 @@ export interface AgentsOptions {
   readonly leases: LeaseRegistry;
   readonly store: Store;
   readonly graceMs: number;
-  readonly maxLeasesPerSession: number;
+  /** Also of services that are reported: of one identity, over all its sessions; 0 is no bound. */
+  readonly maxLeasesPerIdentity: number;
   readonly log: Logger;
 }
 
@@ -63,6 +64,8 @@ export class Agents {
   /** Oldest first. */
   readonly #away = new Map<string, AwayAgent>();
   readonly #disconnected = new Map<string, string>();
+  /** Services that were reported, by identity. */
+  readonly #reported = new Map<string, number>();
 
   constructor(options: AgentsOptions) {
     this.#options = options;
@@ -96,9 +99,13 @@ export class Agents {
     if (machine !== undefined) live.machine = machine === '' ? undefined : machine;
     if (team) live.team = new Set(team.map(checksumAddress));
     for (const one of services) {
-      if (one.phase === 'closed') live.services.delete(one.service);
-      else if (live.services.has(one.service) || live.services.size < this.#options.maxLeasesPerSession)
+      const isKnown = live.services.has(one.service);
+      if (one.phase === 'closed') {
+        if (live.services.delete(one.service)) this.#count(session, -1);
+      } else if (isKnown || this.#hasRoom(session)) {
         live.services.set(one.service, one);
+        if (!isKnown) this.#count(session, 1);
+      }
     }
   }
 
@@ -106,6 +113,7 @@ export class Agents {
     const live = this.#live.get(session);
     if (!live) return;
     this.#live.delete(session);
+    this.#count(session, -live.services.size);
     const { machine } = live;
     const at = new Date(Date.now() - session.silentMs);
     this.#forgetAway();
@@ -144,6 +152,17 @@ export class Agents {
     for (const session of sessions) session.refuse(new PortalError('disconnected', why));
     for (const instance of instances) leases.endOf(identity, instance);
     log.info({ address: identity, agent: id, from: by }, 'agent disconnected by its identity');
+  }
+
+  #hasRoom({ address }: AgentSession): boolean {
+    const { maxLeasesPerIdentity: max } = this.#options;
+    return max === 0 || (this.#reported.get(address) ?? 0) < max;
+  }
+
+  #count({ address }: AgentSession, change: number): void {
+    const count = (this.#reported.get(address) ?? 0) + change;
+    if (count > 0) this.#reported.set(address, count);
+    else this.#reported.delete(address);
   }
 
   #remember(key: string, why: string): void {

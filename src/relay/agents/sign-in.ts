@@ -55,8 +55,10 @@ export class SignIns {
     this.#options = options;
   }
 
+  /** Those whose time is over left out. */
   get size(): number {
-    return this.#signedIn.size;
+    const now = performance.now();
+    return [...this.#signedIn.values()].filter(({ until }) => until > now).length;
   }
 
   /** Throws `unauthorized` for what is no address, `relay_busy` where too many are about to. */

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest';
+import type { AgentsAnswer, AgentView, NameView } from '../../protocol/agents.js';
+import { mergeAnswers } from './merge.js';
+
+/** What several relays say of agents, brought together. */
+
+const answer = (
+  relay: string,
+  agents: readonly Partial<AgentView>[],
+  names: readonly Partial<NameView>[] = [],
+): { relay: string; answer: AgentsAnswer } => ({
+  relay,
+  answer: {
+    relay,
+    identity: '0xA',
+    now: '2026-01-01T00:00:00.000Z',
+    agents: agents.map((agent) => ({
+      identity: '0xA',
+      own: true,
+      state: 'connected',
+      lastSeen: '2026-01-01T00:00:00.000Z',
+      services: [],
+      ...agent,
+    })),
+    names: names as NameView[],
+  },
+});
+
+const service = (name: string) =>
+  ({ service: name, phase: 'ready', visitors: 0, bytesIn: 0, bytesOut: 0 }) as const;
+
+it('one agent of many relays is one, with its services at each', () => {
+  const { agents } = mergeAnswers([
+    answer('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
+    answer('b', [{ id: '1', services: [service('web'), service('api')] }]),
+  ]);
+  expect(agents).toMatchObject([
+    {
+      id: '1',
+      machine: 'laptop',
+      relays: ['a', 'b'],
+      services: [
+        { service: 'web', relay: 'a' },
+        { service: 'web', relay: 'b' },
+        { service: 'api', relay: 'b' },
+      ],
+    },
+  ]);
+});
+
+it('the relay that knows it best says how it is, in whichever order they answer', () => {
+  const away = answer('a', [{ id: '1', state: 'away', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' }]);
+  const here = answer('b', [{ id: '1', state: 'connected', since: 'then' }]);
+  for (const answers of [
+    [away, here],
+    [here, away],
+  ])
+    expect(mergeAnswers(answers).agents).toMatchObject([{ state: 'connected', since: 'then', machine: 'm' }]);
+});
+
+it('a machine that left one relay and is at another is not gone; one that is gone is so once', () => {
+  const gone = { state: 'gone', machine: 'laptop' } as const;
+  const later = '2026-01-02T00:00:00.000Z';
+  expect(
+    mergeAnswers([answer('a', [gone]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
+  ).toMatchObject([{ state: 'connected' }]);
+  expect(
+    mergeAnswers([answer('a', [gone]), answer('b', [{ ...gone, lastSeen: later }])]).agents,
+  ).toMatchObject([{ state: 'gone', lastSeen: later, relays: ['a', 'b'] }]);
+  // Somebody else's of the same name is another.
+  expect(
+    mergeAnswers([answer('a', [gone, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
+  ).toHaveLength(2);
+});
+
+it("one's own come first, who is here before who is not, and names in order with their relays", () => {
+  const { agents, names } = mergeAnswers([
+    answer(
+      'a',
+      [
+        { id: '1', own: false, identity: '0xB', machine: 'a' },
+        { state: 'gone', machine: 'b' },
+        { id: '3', machine: 'd' },
+        { id: '2', machine: 'c' },
+      ],
+      [{ name: 'web' }, { name: 'api' }],
+    ),
+    answer('b', [], [{ name: 'web' }]),
+  ]);
+  expect(agents.map(({ machine }) => machine)).toEqual(['c', 'd', 'b', 'a']);
+  expect(names.map(({ name, relay }) => `${name} ${relay}`)).toEqual(['api a', 'web a', 'web b']);
+});

@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest';
+import { readAnswer } from './agents-decode.js';
+
+/** Answers of a relay that means no good. */
+
+const agent = { identity: '0xA', own: true, state: 'connected', lastSeen: 'now', services: [] };
+const answer = (over: object = {}) =>
+  JSON.stringify({ relay: 'r', identity: '0xA', now: 'n', agents: [agent], names: [], ...over });
+
+it('takes what is one, without what nobody knows', () => {
+  const read = readAnswer('agents', answer({ news: 1, agents: [{ ...agent, later: true }] }));
+  expect(read).toEqual(JSON.parse(answer()));
+});
+
+it.each([
+  ['no JSON', 'portal'],
+  ['a list', '[]'],
+  ['null', 'null'],
+  ['agents that are none', answer({ agents: [null] })],
+  ['a machine that is no text', answer({ agents: [{ ...agent, machine: { toString: 1 } }] })],
+  ['an id that leads elsewhere', answer({ agents: [{ ...agent, id: '../../names' }] })],
+  ['a text without end', answer({ agents: [{ ...agent, machine: 'x'.repeat(10_000) }] })],
+  [
+    'a negative count',
+    answer({ agents: [{ ...agent, services: [{ phase: 'ready', visitors: -1, bytesIn: 0, bytesOut: 0 }] }] }),
+  ],
+  ['names without ports', answer({ names: [{ name: 'web' }] })],
+])('refuses %s', (_what, text) => {
+  expect(() => readAnswer('agents', text)).toThrow(expect.objectContaining({ code: 'protocol' }));
+});

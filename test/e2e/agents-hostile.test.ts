@@ -1,0 +1,154 @@
+import { createServer, type Server } from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { expect, it, onTestFinished } from 'vitest';
+import { AgentsClient } from '../../src/agent/agents-client.js';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
+import { proveRelay } from '../../src/protocol/relay-proof.js';
+import { temporaryFolder } from '../support/world.js';
+
+/** Signing in at a relay that means no good: nothing is signed that is good elsewhere, and nothing believed unproven. */
+
+interface Bad {
+  /** What it says in place of an honest relay: fields of the challenge, of the answer to the proof, a link. */
+  readonly challenge?: Partial<Parameters<typeof buildChallenge>[0]>;
+  readonly signedIn?: object;
+  readonly link?: string;
+  /** The request that is left without an answer, answered without end, or cut off. */
+  readonly silentAt?: string;
+  readonly endlessAt?: string;
+  readonly cutAt?: string;
+}
+
+async function relayThat(bad: Bad) {
+  const ca = await openLocalCa(await temporaryFolder());
+  const key = generateIdentity();
+  const asked: string[] = [];
+  const server: Server = createServer(await ca.issue(['localhost']), (request, response) => {
+    void answer(request, response);
+  });
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = request.url!;
+    asked.push(`${request.method} ${path}`);
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    if (path === bad.silentAt) return;
+    if (path === bad.cutAt) return void request.socket.destroy();
+    if (path === bad.endlessAt) return endless(response);
+    const said = text === '' ? {} : (JSON.parse(text) as Record<string, string>);
+    response.end(JSON.stringify(answerTo(path, said, request.socket as TLSSocket)));
+  };
+  const answerTo = (path: string, said: Record<string, string>, socket: TLSSocket): object => {
+    if (path === '/v1/sign-in/challenge') {
+      const issuedAt = new Date();
+      const fields = {
+        domain: authority,
+        address: said['address']!,
+        uri: url,
+        nonce: 'abcdefgh12345678',
+        issuedAt,
+        expiresAt: new Date(issuedAt.getTime() + 60_000),
+        statement: STATEMENTS.signIn,
+        ...bad.challenge,
+      };
+      return { nonce: fields.nonce, message: buildChallenge(fields) };
+    }
+    if (path === '/v1/sign-in')
+      return {
+        identity: '0x',
+        token: 't',
+        expiresAt: 'then',
+        relay: proveRelay(key, { url, nonce: said['relayNonce'] ?? '', socket }),
+        ...bad.signedIn,
+      };
+    if (path === '/v1/sign-in/link') return { url: bad.link ?? `${url}/agents#x`, expiresAt: 'then' };
+    return { relay: url, identity: '0x', now: 'n', agents: [], names: [] };
+  };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const authority = `localhost:${(server.address() as AddressInfo).port}`;
+  const url = `https://${authority}`;
+  const met: string[] = [];
+  const signIn = async (ms = 5_000): Promise<AgentsClient> => {
+    const endpoint = { url, ca: ca.certificatePem, trust: (address: string) => void met.push(address) };
+    const client = await AgentsClient.signIn({ endpoint, identity: generateIdentity(), ms });
+    onTestFinished(() => client.close());
+    return client;
+  };
+  return { signIn, asked, met, key, url };
+}
+
+/** More than anybody wants to read. */
+function endless(response: ServerResponse): void {
+  const chunk = Buffer.alloc(1024 * 1024, ' ');
+  const write = (): void => {
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', write).on('error', () => undefined);
+  write();
+}
+
+it('an honest one is signed in at, with the key that it proved', async () => {
+  const { signIn, met, key, asked } = await relayThat({});
+  const client = await signIn();
+  expect(met).toEqual([key.address]);
+  expect((await client.agents()).agents).toEqual([]);
+  await client.close();
+  expect(asked).toEqual([
+    'POST /v1/sign-in/challenge',
+    'POST /v1/sign-in',
+    'GET /v1/agents',
+    'DELETE /v1/sign-in',
+  ]);
+});
+
+it.each<[string, Bad['challenge'], string]>([
+  ['that would open a session', { statement: STATEMENTS.control }, 'unauthorized'],
+  ['of another relay', { domain: 'other.example', uri: 'https://other.example' }, 'unauthorized'],
+  ['for another identity', { address: generateIdentity().address }, 'unauthorized'],
+  ['that is good for long', { expiresAt: new Date(Date.now() + 3_600_000) }, 'unauthorized'],
+  ['that is over', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
+])('a challenge %s is not signed', async (_what, challenge, code) => {
+  const { signIn, asked } = await relayThat({ challenge: challenge! });
+  await expect(signIn()).rejects.toMatchObject({ code });
+  expect(asked).toEqual(['POST /v1/sign-in/challenge']);
+});
+
+it('one that does not prove its key, or shows the proof of another connection, is not asked further', async () => {
+  const other = generateIdentity();
+  const relay = { address: other.address, signature: other.sign('Portal relay\n\nURL: …') };
+  for (const [signedIn, code] of [
+    [{ relay: undefined }, 'protocol'],
+    [{ relay }, 'relay_untrusted'],
+    [{ token: 7 }, 'protocol'],
+  ] as const) {
+    const { signIn, asked, met } = await relayThat({ signedIn });
+    await expect(signIn()).rejects.toMatchObject({ code });
+    expect(asked).toHaveLength(2);
+    expect(met).toEqual([]);
+  }
+});
+
+it('a link to elsewhere is not handed on', async () => {
+  for (const link of ['https://evil.example/agents#x', 'javascript:alert(1)', '//evil.example', 'x']) {
+    const client = await (await relayThat({ link })).signIn();
+    await expect(client.link()).rejects.toMatchObject({ code: 'protocol' });
+  }
+});
+
+it('one that does not answer, answers without end or breaks off costs a bounded time, and says so', async () => {
+  const late = await relayThat({ silentAt: '/v1/sign-in' });
+  await expect(late.signIn(200)).rejects.toMatchObject({ code: 'timeout' });
+  const endlessly = await (await relayThat({ endlessAt: '/v1/agents' })).signIn();
+  await expect(endlessly.agents()).rejects.toMatchObject({ code: 'limit_exceeded' });
+  const cut = await (await relayThat({ cutAt: '/v1/agents' })).signIn();
+  await expect(cut.agents()).rejects.toMatchObject({ code: 'relay_unreachable' });
+  // Not over another connection, to who knows whom.
+  await expect(cut.agents()).rejects.toMatchObject({ code: 'relay_unreachable' });
+});
