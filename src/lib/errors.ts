@@ -384,8 +384,9 @@ export function asPortalError(error: unknown, code: ErrorCode = 'internal'): Por
   return new PortalError(code, message, { cause: error });
 }
 
-/** The operating system's error code (`ECONNREFUSED`…), if the value carries one. */
+/** The operating system's error code (`ECONNREFUSED`…), if the value carries one; an error of ours has words instead. */
 export function systemCode(error: unknown): string | undefined {
+  if (error instanceof PortalError) return undefined;
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' ? code : undefined;
 }

@@ -43,6 +43,15 @@ describe('a broken hop is named', () => {
     expect(hops.at(-1)).toMatchObject({ relay: relays.at(-1)!.url, state: 'connected' });
   });
 
+  it('one that has no room left, by its limit', async () => {
+    const { exit, spec } = await chain(2, {}, { limits: { maxHopConnections: 1 } });
+    const one = await agent();
+    await one.runner.apply(desired([spec], service('app', await published())));
+    const { error } = await one.event('lease', ({ phase }) => phase === 'retrying');
+    expect(error?.message).toContain(`${exit.url} does not go on to`);
+    expect(error?.message).toContain("One of the relay's limits is reached");
+  });
+
   it('a hop whose certificate is not trusted, by the agent', async () => {
     const { entry, exit } = await chain(2);
     const other = await relay();
