@@ -143,6 +143,8 @@ export interface PublicPortsOptions {
   readonly listen: { readonly [kind in PortKind]?: (lease: Lease, port: number) => Promise<OpenPort> };
   readonly store: Store;
   readonly reservationMs: number;
+  /** What time it is for reservations. */
+  readonly now?: () => number;
 }
 
 /** Gives leases their public ports, and remembers which one each name had. */
@@ -227,7 +229,7 @@ export class PublicPorts {
   /** Whether another identity had the port last, and may come back to it. */
   #isTaken(kind: PortKind, port: number, { address }: Lease): boolean {
     const { store, reservationMs } = this.#options;
-    const holder = store.portHolder(kind, port, Date.now() - reservationMs);
+    const holder = store.portHolder(kind, port, (this.#options.now ?? Date.now)() - reservationMs);
     return holder !== undefined && holder !== address;
   }
 }

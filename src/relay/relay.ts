@@ -16,6 +16,7 @@ import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
 import { createHttpSurface } from './http.js';
 import { LeaseRegistry } from './leases.js';
+import { LapseClock } from './lapse-clock.js';
 import type { RelayLimits } from './limits.js';
 import type { Relay, RelayCounts, RelayOptions } from './options.js';
 import { Peers } from './peers.js';
@@ -49,6 +50,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { domain, identity, log = silent } = options;
   const limits: RelayLimits = { ...LIMITS, ...options.limits };
   const store = await openStore(options.store);
+  const clock = new LapseClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
+  const tellClock = (): void => {
+    const { aheadMs } = clock;
+    if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: names are kept as if it were not');
+  };
+  tellClock();
   const quotas = new Quotas(limits);
   const denied = new Denied();
   denied.set(options.deny ?? NOBODY);
@@ -70,6 +77,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       udp: (lease, at) => datagrams.openPort(host, at, lease),
     },
     store,
+    now: () => clock.now(),
     ...limits,
   });
   const peers = new Peers({
@@ -87,7 +95,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     ...(peers.size > 0 ? ['hop'] : []),
     ...(options.agents === false ? [] : ['agents']),
   ];
-  const reservations = new Reservations(store, limits, quotas.refusals);
+  const reservations = new Reservations(store, limits, quotas.refusals, () => clock.now());
   const domains = new DomainProofs({
     domain,
     bounds: limits,
@@ -245,7 +253,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     try {
       leases.refresh();
       agents.registry.refresh();
-      store.forget(Date.now() - limits.reservationMs);
+      reservations.forget();
+      tellClock();
     } catch (error) {
       log.error({ err: error }, 'the store could not be tidied');
     }

@@ -15,8 +15,10 @@ export class Reservations {
   readonly #store: Store;
   readonly #bounds: ReservationBounds;
   readonly #refusals: Refusals;
+  readonly #now: () => number;
 
-  constructor(store: Store, bounds: ReservationBounds, refusals: Refusals) {
+  constructor(store: Store, bounds: ReservationBounds, refusals: Refusals, now: () => number = Date.now) {
+    this.#now = now;
     this.#store = store;
     this.#bounds = bounds;
     this.#refusals = refusals;
@@ -30,14 +32,14 @@ export class Reservations {
   /** For whom `name` is reserved now, if for anybody. */
   current(name: string): Reservation | undefined {
     const reservation = this.#store.reservation(name);
-    const holds = reservation && reservation.usedAt + this.#bounds.reservationMs > Date.now();
+    const holds = reservation && reservation.usedAt + this.#bounds.reservationMs > this.#now();
     return holds ? reservation : undefined;
   }
 
   /** Whether `address` may use `name` now. Throws `name_reserved`, or `limit_exceeded` when it has too many. */
   check(name: string, address: string): void {
     const { reservationMs, maxReservedNamesPerIdentity } = this.#bounds;
-    const now = Date.now();
+    const now = this.#now();
     const reservation = this.#store.reservation(name);
     const until = reservation ? reservation.usedAt + reservationMs : 0;
     if (reservation && until > now) {
@@ -77,8 +79,13 @@ export class Reservations {
   of(address: string): (ReservedName & { readonly until: number })[] {
     const { reservationMs } = this.#bounds;
     return this.#store
-      .reservationsOf(address, Date.now() - reservationMs)
+      .reservationsOf(address, this.#now() - reservationMs)
       .map((one) => ({ ...one, until: one.usedAt + reservationMs }));
+  }
+
+  /** Forgets those that have lapsed. */
+  forget(): void {
+    this.#store.forget(this.#now() - this.#bounds.reservationMs);
   }
 
   /** Notes a use of `name`. Resolves once that is on disk. */

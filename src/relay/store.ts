@@ -8,6 +8,8 @@ import { SeenAgents } from './agents/seen.js';
 export interface Store {
   /** How many writes have failed. */
   readonly failures: number;
+  /** The last use of any name, ms since the epoch. */
+  newestUse(): number | undefined;
   /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
   reservation(name: string): Reservation | undefined;
   /** Names reserved for `address` and last used after `since` (ms since the epoch). */
@@ -76,6 +78,7 @@ class SqliteStore implements Store {
   failures = 0;
   readonly #db;
   readonly #select;
+  readonly #newest;
   readonly #count;
   readonly #upsert;
   readonly #delete;
@@ -104,6 +107,7 @@ class SqliteStore implements Store {
     );
     db.exec('CREATE INDEX IF NOT EXISTS reservations_by_address ON reservations (address, used_at)');
     this.#select = db.prepare('SELECT address, used_at AS usedAt FROM reservations WHERE name = ?');
+    this.#newest = db.prepare('SELECT max(used_at) AS at FROM reservations');
     this.#count = db.prepare('SELECT count(*) AS n FROM reservations WHERE address = ? AND used_at > ?');
     this.#upsert = db.prepare(
       'INSERT INTO reservations (name, address, used_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at',
@@ -152,6 +156,10 @@ class SqliteStore implements Store {
 
   reservation(name: string): Reservation | undefined {
     return this.#select.get(name) as Reservation | undefined;
+  }
+
+  newestUse(): number | undefined {
+    return (this.#newest.get() as { at: number | null }).at ?? undefined;
   }
 
   countReservations(address: string, since: number): number {

@@ -14,6 +14,8 @@ import {
   temporaryFolder,
   visit,
 } from '../support/world.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { openStore } from '../../src/relay/store.js';
 import { Person, type Running } from './cli-support.js';
 import { knock, line, Peer, settled, tcp } from './relay-peer.js';
 
@@ -198,6 +200,17 @@ describe('a relay that was started', () => {
     await (await Peer.open(at, { identity: peer.identity })).lease('web');
     expect(at.counts().leases).toBe(1);
   });
+});
+
+it('a relay that was started long after the last use of any name keeps them: its clock may be wrong', async () => {
+  const file = `${await temporaryFolder()}/relay.db`;
+  const [owner, usedAt] = [generateIdentity(), Date.now() - 40 * 86_400_000];
+  const store = await openStore({ file });
+  await store.reserve('web', owner.address, usedAt);
+  await store.close();
+  const at = await relay({ store: { file } });
+  await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_reserved' });
+  await (await Peer.open(at, { identity: owner })).lease('web');
 });
 
 describe('a relay that stops', () => {
