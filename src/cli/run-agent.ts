@@ -121,7 +121,11 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
       return runner.plan(job.select(wanted));
     },
     replay: (id) => runner.recorders!.replayOver(id),
-    wipe: async (address) => (address === identity.address ? runner.recorders?.wipe() : undefined),
+    wipe: async (address) => {
+      if (address !== identity.address) return { isWiped: false };
+      const kept = await runner.recorders?.wipe();
+      return { isWiped: true, ...(kept !== undefined && { kept }) };
+    },
     stop: () => ask('down'),
     history,
   });

@@ -4,10 +4,12 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { jsonLines, Person, type Finished, type Line, type Running } from './cli-support.js';
 
-/** Requests that outlive the agent, as a user finds them. */
+/** Requests that outlive the agent, as a user finds them. Each looks into it a dozen times, by a process each. */
+
+vi.setConfig({ testTimeout: 90_000 });
 
 interface Asked {
   readonly method: string;
@@ -79,19 +81,20 @@ const stop = async ({ agent }: Up): Promise<void> => {
 
 /** The requests that `portal requests` finds, once there are so many. */
 async function kept(person: Person, count: number, args: string[] = []): Promise<Line[]> {
-  await expect
-    .poll(async () => jsonLines((await person.run(['requests', '--json', ...args])).stdout).length, {
-      timeout: 20_000,
-    })
-    .toBe(count);
-  return jsonLines((await person.run(['requests', '--json', ...args])).stdout);
+  let lines: Line[] = [];
+  const look = async (): Promise<number> => {
+    lines = jsonLines((await person.run(['requests', '--json', ...args])).stdout);
+    return lines.length;
+  };
+  await expect.poll(look, { timeout: 20_000 }).toBe(count);
+  return lines;
 }
 
 const codeOf = ({ stdout }: Finished): unknown => jsonLines(stdout).at(-1)?.['code'];
 
-it('are found, shown with secrets masked, and replayed by the next run', async () => {
+it('are found, and shown with secrets masked', async () => {
   const person = await Person.create();
-  const { port, asked } = await echoService();
+  const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ mask: [X-Key] }'));
   expect((await person.run(['requests'])).stderr).toContain('no such request is kept');
   const first = await up(person);
@@ -113,11 +116,14 @@ it('are found, shown with secrets masked, and replayed by the next run', async (
   expect(fails).toMatchObject({ id: '1-2', status: 503, source: join(person.folder, 'portal.yaml') });
   const find = async (...args: string[]): Promise<unknown[]> =>
     jsonLines((await person.run(['requests', '--json', ...args])).stdout).map(({ id }) => id);
-  expect(await find('--status', '4xx,5xx')).toEqual(['1-2']);
-  expect(await find('--method', 'post', '--service', 'web', '--since', '1h')).toEqual(['1-1']);
-  expect(await find('--search', 'orders 200')).toEqual(['1-1']);
-  expect(await find('--limit', '1')).toEqual(['1-2']);
-  expect(await find('--service', 'api')).toEqual([]);
+  const finds = [
+    find('--status', '4xx,5xx'),
+    find('--method', 'post', '--service', 'web', '--since', '1h'),
+    find('--search', 'orders 200'),
+    find('--limit', '1'),
+    find('--service', 'api'),
+  ];
+  expect(await Promise.all(finds)).toEqual([['1-2'], ['1-1'], ['1-1'], ['1-2'], []]);
   const table = await person.run(['requests']);
   expect(table.stdout).toMatch(
     /^ID +TIME +SERVICE.*\n1-1 .* POST +200 .*\/orders\?x=1\n1-2 .*503 .*\/fails\n$/,
@@ -132,7 +138,16 @@ it('are found, shown with secrets masked, and replayed by the next run', async (
   expect(curl.stdout).toMatch(/^curl [\s\S]*--data-raw '\{"name":"Ada"\}'\n$/);
   const [json] = jsonLines((await person.run(['requests', 'show', '1-1', '--json'])).stdout);
   expect(json).toMatchObject({ id: '1-1', request: { body: { text: '{"name":"Ada"}' } } });
+});
 
+it('are replayed by the next run', async () => {
+  const person = await Person.create();
+  const { port, asked } = await echoService();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
+  const first = await up(person);
+  const secret = { authorization: 'Bearer s3cr3t', 'x-key': 's3cr3t' };
+  await first.ask('/orders?x=1', { method: 'POST', body: 'a thing', headers: secret });
+  await stop(first);
   const alone = await person.run(['replay', '1-1', '--json']);
   expect([alone.code, codeOf(alone)]).toEqual([1, 'not_running']);
   const second = await up(person);
@@ -176,6 +191,14 @@ it('are forgotten at once by all, and agents go on', async () => {
   const [row] = (await kept(person, 2, ['--limit', '9'])) as [Line];
   const refused = await person.run(['requests', 'wipe', '--json']);
   expect([refused.code, codeOf(refused)]).toEqual([2, 'usage']);
+  // Of another identity: it forgets nothing of these, and nobody else's agents are asked to.
+  const stranger = ['-f', 'stranger.yaml'];
+  const text = `${yaml(port)}identity: ./stranger.json\n`;
+  await writeFile(join(person.folder, 'stranger.yaml'), text);
+  await person.run(['identity', 'new', ...stranger]);
+  const others = await person.run(['requests', 'wipe', '--yes', '--json', ...stranger]);
+  expect(jsonLines(others.stdout)).toMatchObject([{ event: 'wiped', agents: 0 }]);
+  await kept(person, 2);
 
   const wiped = await person.run(['requests', 'wipe', '--yes', '--json']);
   expect(jsonLines(wiped.stdout)).toMatchObject([{ event: 'wiped', agents: 2 }]);

@@ -25,10 +25,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   let agents = 0;
   for (const socket of await controlPlace(context.paths.runDir).list()) {
     try {
-      const { kept: name } = await new ControlClient(socket).wipe(address);
-      if (name === undefined) continue;
-      agents++;
-      kept.add(name);
+      const { isWiped, kept: name } = await new ControlClient(socket).wipe(address);
+      if (isWiped) agents++;
+      if (name !== undefined) kept.add(name);
     } catch (thrown) {
       const error = asPortalError(thrown);
       if (error.code !== 'not_running') silent.push(error.message);

@@ -11,6 +11,7 @@ import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
 import { pidFileOf } from './address.js';
 import type { Entry } from './history.js';
+import type { Wiped } from './server.js';
 
 /** Longer than an agent takes to ask its relays; an agent that is stopped (SIGSTOP) must not hang us. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -53,9 +54,9 @@ export class ControlClient {
     return this.#call<RequestRow>('POST', '/replay', { id }, REPLAY_TIMEOUT_MS);
   }
 
-  /** Has it forget the requests of this identity; `kept` is the file of the history that it goes on with. */
-  wipe(identity: string): Promise<{ kept?: string }> {
-    return this.#call<{ kept?: string }>('POST', '/wipe', { identity });
+  /** Has it forget the requests it recorded, if it is of this identity. */
+  wipe(identity: string): Promise<Wiped> {
+    return this.#call<Wiped>('POST', '/wipe', { identity });
   }
 
   /** Asks for the stop; `logs` ends when it is done. */

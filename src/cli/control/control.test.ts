@@ -40,7 +40,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),
     replay: () => Promise.reject(new PortalError('request_unknown', 'none is kept')),
-    wipe: () => Promise.resolve(undefined),
+    wipe: () => Promise.resolve({ isWiped: false }),
     stop: () => undefined,
     history: new History(),
     ...overrides,

@@ -28,11 +28,17 @@ export interface ControlHandlers {
   prove(): Promise<AgentStatus>;
   /** Has a service asked once more what a visitor asked; what came of it. */
   replay(id: number): Promise<RequestRow>;
-  /** Forgets recorded requests, if they are this identity's; the one file of the history that is there after that. */
-  wipe(identity: string): Promise<string | undefined>;
+  /** Forgets recorded requests, if they are this identity's. */
+  wipe(identity: string): Promise<Wiped>;
   /** Starts the stop; the process ends soon after. */
   stop(): void;
   readonly history: History;
+}
+
+export interface Wiped {
+  readonly isWiped: boolean;
+  /** The file of the history that it goes on with. */
+  readonly kept?: string;
 }
 
 export interface ControlServer {
@@ -105,10 +111,8 @@ async function route(
       return answer(response, 200, await handlers.prove());
     case 'POST /replay':
       return answer(response, 200, await handlers.replay(Number((await readFields(request))['id'])));
-    case 'POST /wipe': {
-      const kept = await handlers.wipe(String((await readFields(request))['identity']));
-      return answer(response, 200, kept === undefined ? {} : { kept });
-    }
+    case 'POST /wipe':
+      return answer(response, 200, await handlers.wipe(String((await readFields(request))['identity'])));
     case 'GET /logs':
       return sendLogs(response, handlers.history, searchParams.get('follow') === '1' ? followers : undefined);
     case 'POST /stop':

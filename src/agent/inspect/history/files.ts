@@ -182,6 +182,17 @@ export class HistoryFolder {
 const latestFirst = (a: HistoryFile, b: HistoryFile): number =>
   b.info.startedAt - a.info.startedAt || (a.name < b.name ? 1 : -1);
 
+/** Of every identity, also of those that nobody has any more, and of what was set aside: files not written to since then. */
+export async function removeUntouched(histories: string, since: number): Promise<void> {
+  const entries = await readdir(histories, { recursive: true, withFileTypes: true });
+  for (const entry of entries) {
+    if (!entry.isFile() || !NAME.test(entry.name)) continue;
+    const path = join(entry.parentPath, entry.name);
+    const found = await stat(path).catch(() => undefined);
+    if (found && found.mtimeMs < since) await rm(path, { force: true });
+  }
+}
+
 /** What is in the place of the folder and is none is moved beside it. */
 export async function makeWay(folder: string, log: Logger): Promise<void> {
   const found = await stat(folder).catch(() => undefined);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -11,6 +11,7 @@ import {
   SOURCE,
   targets,
 } from '../../../../test/support/recordings.js';
+import { generateIdentity } from '../../../identity/keys.js';
 import { MessageLog } from '../messages.js';
 import { firstOfRun, idText, parseId } from './ids.js';
 
@@ -233,6 +234,19 @@ describe('the history is bounded', () => {
 });
 
 describe('the history is forgotten', () => {
+  it('of an identity that nobody has any more, with its age', async () => {
+    const place = await historyPlace();
+    await fill(await place.open(), 1, 1);
+    const former = await historyPlace(generateIdentity(), place.folder);
+    await fill(await former.open(), 1, 1);
+    const [name] = await former.files();
+    const weekAgo = Date.now() / 1_000 - 8 * 86_400;
+    await utimes(join(former.own, name!), weekAgo, weekAgo);
+    await place.open();
+    expect(await former.files()).toEqual([]);
+    expect(targets(await place.search())).toEqual(['/item/1']);
+  });
+
   it('of one portal.yaml, or all of it, while agents go on', async () => {
     const place = await historyPlace();
     const [one, other] = [await place.open(), await place.open({ source: '/other' })];

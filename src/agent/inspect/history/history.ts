@@ -6,7 +6,7 @@ import { makePrivateFolder } from '../../../lib/private-file.js';
 import type { Recording } from '../recording.js';
 import type { RequestRow } from '../wire.js';
 import { FILES_AT_A_TIME, HISTORY_BOUNDS, type HistoryBounds } from './bounds.js';
-import { fileName, HistoryFolder, makeWay, type FileInfo } from './files.js';
+import { fileName, HistoryFolder, makeWay, removeUntouched, type FileInfo } from './files.js';
 import { find, search, type FoundRow } from './search.js';
 import { Queue } from './queue.js';
 import { encode, type Encoded } from './record.js';
@@ -25,8 +25,8 @@ export interface HistoryOptions {
 }
 
 /** Encoded and written in one go, so that others have a turn in between. */
-const RECORDS_A_TURN = 16;
-const BYTES_A_TURN = 512 * 1024;
+const RECORDS_A_TURN = 64;
+const BYTES_A_TURN = 256 * 1024;
 const TIDY_EVERY_MS = 60_000;
 
 /** The files of an identity, for whoever only reads them. */
@@ -78,6 +78,8 @@ export class RequestHistory {
     await makeWay(folder.path, options.log);
     await makePrivateFolder(folder.path);
     const bounds = boundsOf(given);
+    // By the files' own times, for what is in them is not for everybody to know.
+    await removeUntouched(options.folder, Date.now() - bounds.maxAgeMs * (1 + 1 / FILES_AT_A_TIME));
     // First of all, for it tells what does not open.
     await folder.setAside(await tidy(folder, bounds, given.now(), new Set()), options.log);
     const info = infoOf(options.source, given.now(), bounds.maxAgeMs, bounds);
