@@ -52,9 +52,11 @@ export function resetSocket(socket: Socket): void {
   if (ending || socket.connecting) return void socket.destroy();
   if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
   // A TLSSocket cannot send RST itself, and one that is destroyed looks to node's TLS like an orderly end, with
-  // or without close_notify. The socket below it can.
-  const below = socketBelow(socket);
-  if (below) resetSocket(below);
+  // or without close_notify. The socket below it can. TLS between the two is left to node: a TLSSocket whose own
+  // below was destroyed first waits for that to close once more, and so never closes.
+  let lowest: Socket = socket;
+  for (let below = socketBelow(lowest); below; below = socketBelow(lowest)) lowest = below;
+  if (lowest !== socket) resetSocket(lowest);
   socket.destroy();
 }
 
