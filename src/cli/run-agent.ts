@@ -88,7 +88,12 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     noteStart(event);
   };
 
-  const trust = relayLock(job);
+  // Whoever started an agent in the background does not hear it for ever; its log is there.
+  const warn = (message: string): void => {
+    log.warn({}, message);
+    job.reporter.warning(message);
+  };
+  const trust = relayLock(job, warn);
   const identity = await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true });
   const runner = createRunner({
     file: job.file,
@@ -98,7 +103,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     caDir: paths.caDir,
     acmeDir: paths.acmeDir,
     registryDir: paths.registryDir,
-    warn: (message) => job.reporter.warning(message),
+    warn,
     proxyFor,
     ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
@@ -158,13 +163,16 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
 }
 
 /** Without a file there is nothing beside which to remember keys. */
-function relayLock({ desired, reporter, frozen = false }: AgentJob): RelayLock | undefined {
+function relayLock(
+  { desired, frozen = false }: AgentJob,
+  warn: (message: string) => void,
+): RelayLock | undefined {
   if (desired.file === undefined) return undefined;
   return new RelayLock({
     file: lockFileOf(desired.file),
     frozen,
     onUnwritable: ({ message }) =>
-      reporter.warning(`${message}; keys of new relays are remembered only while this agent runs`),
+      warn(`${message}; keys of new relays are remembered only while this agent runs`),
   });
 }
 

@@ -1,5 +1,5 @@
 /** portal.lock and `identity:` of a service, as people and CI meet them. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadIdentity } from '../../src/identity/file.js';
@@ -57,6 +57,18 @@ describe('portal.lock', () => {
     const lines = jsonLines(up.stdout).length;
     await up.event('lease', ({ phase }, index) => index >= lines && phase === 'ready');
     expect(await lockText()).toContain(`\n  ${first.url}: "${second.address}"\n`);
+  });
+
+  it('that cannot be written is told of, in the log as well, and holds relays all the same', async () => {
+    const at = await relay();
+    await write(config(at));
+    await write('version: 1\nrelays: {}\n', 'portal.lock');
+    await chmod(inFolder('portal.lock'), 0o444);
+    const up = person.start(['up', '--json']);
+    await up.event('ready');
+    expect(await up.line(/^warning: .*portal\.lock cannot be written \(it is read-only\)/)).toBeDefined();
+    expect((await person.run(['logs'])).stdout).toMatch(/portal\.lock cannot be written/);
+    expect(await lockText()).toBe('version: 1\nrelays: {}\n');
   });
 
   it('is left alone by --frozen, which refuses what is not in it', async () => {

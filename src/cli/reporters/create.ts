@@ -8,7 +8,7 @@ const MIN_COLUMNS = 40;
 /** The reporter for who is reading: a program, a person at a terminal, or a file. */
 export async function createReporter(context: Context): Promise<Reporter> {
   const { stdout, stderr } = context;
-  if (context.json) return jsonReporter(stdout);
+  if (context.json) return jsonReporter({ stdout, stderr });
   const { formatProblem } = await import('../../config/frame.js');
   const outputs = { stdout, stderr, formatProblem };
   if (canDraw(context)) {

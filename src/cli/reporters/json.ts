@@ -1,13 +1,14 @@
 import type { Output } from '../output.js';
+import { printable } from '../style.js';
 import type { Reporter } from './reporter.js';
 
-/** One JSON object a line on stdout: `time` and `event` first. */
-export function jsonReporter(stdout: Output): Reporter {
+/** One JSON object a line on stdout: `time` and `event` first. What no event tells goes to stderr, for people. */
+export function jsonReporter({ stdout, stderr }: { stdout: Output; stderr: Output }): Reporter {
   return {
     begin: () => undefined,
     event: ({ time, event, ...fields }) => stdout.line(JSON.stringify({ time, event, ...fields })),
     problems: () => undefined,
-    warning: () => undefined,
+    warning: (message) => stderr.line(`warning: ${printable(message)}`),
     close: () => Promise.resolve(),
   };
 }

@@ -43,7 +43,9 @@ const PROBLEM: Problem = {
 
 test('json: one object a line on stdout, time and event first', () => {
   const { output, text } = capturedOutput();
-  const reporter = jsonReporter(output);
+  const stderr = capturedOutput();
+  const reporter = jsonReporter({ stdout: output, stderr: stderr.output });
+  reporter.warning('not\u001b[31m red');
   reporter.begin([{ service: 'web', leases: 1 }]);
   reporter.problems([PROBLEM]);
   reporter.event(STARTED);
@@ -54,6 +56,7 @@ test('json: one object a line on stdout, time and event first', () => {
     '{"time":"2026-01-01T00:00:00.000Z","event":"started","pid":7,"file":"/a/portal.yaml","ca":"/a b/ca.pem"}',
   );
   expect(JSON.parse(lines[1]!)).toEqual(READY);
+  expect(stderr.text()).toBe('warning: not [31m red\n');
 });
 
 test('plain: one line per change on stderr, addresses on stdout', () => {
