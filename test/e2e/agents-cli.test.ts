@@ -95,6 +95,25 @@ it(
   },
 );
 
+it('asks what the running agent took from a list, too; without one it says that it does not', async () => {
+  const { port } = await httpService((_request, response) => response.end('hello'));
+  const at = await relay();
+  const person = await Person.create();
+  const write = (name: string, text: string) => writeFile(join(person.folder, name), text);
+  await write('relays.json', JSON.stringify({ relays: [{ url: at.url, ca: at.ca.certificateFile }] }));
+  await write(
+    'portal.yaml',
+    `version: 1\nmachine: laptop\nrelays: { registry: relays.json }\nservices: { web: ${port} }\n`,
+  );
+  await person.run(['identity', 'new']);
+  const alone = await person.run(['agents']);
+  expect([alone.code, alone.stderr]).toEqual([1, expect.stringContaining('none runs for this file')]);
+  await person.start(['up', '--json']).event('ready');
+  const shown = await person.run(['agents']);
+  expect(shown.stderr).toBe('');
+  expect(shown.stdout).toContain(`https://web.localhost:${at.port}`);
+});
+
 it('a team sees each other, as the committed file says, and no longer than that', async () => {
   const { port } = await httpService((_request, response) => response.end('hello'));
   const at = await relay();

@@ -40,9 +40,10 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
   const lock = await loadLockState(desired);
   const named = namedRelays(desired);
   const direct = named.filter(({ source }) => source !== 'chain').map(({ relay }) => relay);
+  const taken = desired.candidates ? await chosen(context, desired, direct) : [];
   return {
     identity: await loadIdentity(desired.identityFile ?? context.paths.identityFile, { create: false }),
-    relays: [...direct, ...(await chosen(context, desired, direct))],
+    relays: [...direct, ...(taken ?? [])],
     trust: trustBy(lock && new RelayLock({ file: lock.file })),
     leftOut: [
       ...named
@@ -57,6 +58,14 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
           relay: relayKey(relay),
           why: 'it is inside the agent of this file: `portal status` shows it',
         })),
+      ...(taken
+        ? []
+        : [
+            {
+              relay: desired.candidates?.registry ?? 'what relays tell of',
+              why: 'an agent chooses of these, and none runs for this file; `--relay URL` asks one',
+            },
+          ]),
     ],
   };
 }
@@ -106,16 +115,15 @@ function trustBy(lock: RelayLock | undefined): RelaysToAsk['trust'] {
   };
 }
 
-/** What the agent of this file took besides, if it runs. */
+/** What the agent of this file took besides; undefined: none runs. */
 async function chosen(
   context: Context,
   desired: Desired,
   direct: readonly UrlRelay[],
-): Promise<readonly UrlRelay[]> {
-  if (!desired.candidates) return [];
+): Promise<readonly UrlRelay[] | undefined> {
   const survey = await askAgent(context, desired);
   const known = new Set(direct.map(({ url }) => url));
-  return (survey?.relays ?? [])
+  return survey?.relays
     .filter(({ url, source, inUse }) => inUse && CHOSEN.has(source) && !known.has(url))
     .map(({ url, address, caFile = desired.candidates?.caFiles[url] }) => ({
       kind: 'url',
