@@ -5,6 +5,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { deferred } from '../../src/lib/wait.js';
 import { httpsGet } from '../support/visitor.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
@@ -382,7 +383,7 @@ test('expose --inspect prints where the inspector is, and status shows it again'
   const ca = join(person.home, 'ca', 'ca.pem');
   expect(await httpsGet(urlOf(ready, 'seen'), ca)).toBe('hello');
   const headers = { Authorization: `Bearer ${new URL(String(url)).hash.slice(1)}` };
-  const recorded = await fetch(new URL('/api/requests/1', String(url)), { headers });
+  const recorded = await fetch(new URL(`/api/requests/${firstOfRun(1) + 1}`, String(url)), { headers });
   expect(await recorded.json()).toMatchObject({ service: 'seen', method: 'GET', status: 200 });
   expect((await person.run(['status'])).stdout).toContain(String(url));
   expose.kill('SIGTERM');
