@@ -190,6 +190,8 @@ export const LIMITS = {
   maxDisconnectedAgents: 10_000,
   /** Sign-ins that have not been proven yet; of one address half as many. */
   maxSignIns: 256,
+  /** Sign-ins a second of one address: a proof takes a relay some milliseconds to check. */
+  maxSignInsPerSecond: 20,
   /** People and programs that are signed in; of one identity, and in all: who was idle for longest goes. */
   maxSignedInPerIdentity: 16,
   maxSignedIn: 4_096,

@@ -59,6 +59,7 @@ export const ADJUSTABLE = {
     ...OR_NONE,
   },
   maxSignIns: { what: 'sign-ins to see agents that have not been proven yet' },
+  maxSignInsPerSecond: { what: 'sign-ins a second of one address' },
   maxSignedIn: { what: 'people and programs that are signed in' },
   signedInMs: { what: 'they sign in again after' },
   signInCodeMs: { what: 'the code in a link to the page of agents is good for' },

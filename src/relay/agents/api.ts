@@ -135,7 +135,7 @@ export class AgentsApi {
       throw new PortalError('protocol', '"relayNonce" is to be 32 hex digits');
     const { signIns, place, log } = this.#options;
     const identity = signIns.prove(nonce, signature);
-    const { token, until } = signIns.issue(identity);
+    const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
     log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in');
     const socket = request.socket as TLSSocket;
     const answer: SignInAnswer = {
@@ -175,7 +175,7 @@ export class AgentsApi {
     if (request.headers.origin === undefined) throw new HttpRefusal(403, 'not without an origin');
     const { signIns, log } = this.#options;
     const identity = signIns.redeem(code);
-    const { token, until } = signIns.issue(identity);
+    const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
     log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in by a link');
     const seconds = Math.floor((until - performance.now()) / 1_000);
     response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);

@@ -10,6 +10,7 @@ import type { Denied } from '../denied.js';
 import type { RelayLimits } from '../limits.js';
 import { plainAddress } from '../names.js';
 import type { Quotas } from '../quotas.js';
+import { Paces } from './pace.js';
 
 interface Pending {
   readonly nonce: string;
@@ -46,13 +47,31 @@ export class SignIns {
   /** By nonce, oldest first. */
   readonly #pending = new Map<string, Pending>();
   /** By the token's hash; who was here last is last. */
-  readonly #signedIn = new Map<string, SignedIn>();
+  readonly #signedIn = new Map<string, SignedIn & { readonly network: string }>();
   /** By the code's hash. */
   readonly #codes = new Map<string, SignedIn>();
-  readonly #paces = new Map<string, Pace>();
+  /** By network: what a proof costs to check is the relay's whole time meanwhile, and who asks has proven nothing. */
+  readonly #arrivals: Paces;
+  /** By identity. */
+  readonly #requests: Paces;
 
   constructor(options: SignInsOptions) {
     this.#options = options;
+    const { maxSignInsPerSecond, maxSignedInRequestsPerSecond } = options.limits;
+    const { refusals } = options.quotas;
+    this.#arrivals = new Paces({
+      perSecond: maxSignInsPerSecond,
+      what: `from your address ${maxSignInsPerSecond} may sign in a second (maxSignInsPerSecond)`,
+      onRefused: () => {
+        refusals.add('maxSignInsPerSecond');
+        this.refused.add('limit_exceeded');
+      },
+    });
+    this.#requests = new Paces({
+      perSecond: maxSignedInRequestsPerSecond,
+      what: `your identity may ask ${maxSignedInRequestsPerSecond} times a second (maxSignedInRequestsPerSecond)`,
+      onRefused: () => refusals.add('maxSignedInRequestsPerSecond'),
+    });
   }
 
   /** Those whose time is over left out. */
@@ -61,11 +80,15 @@ export class SignIns {
     return [...this.#signedIn.values()].filter(({ until }) => until > now).length;
   }
 
-  /** Throws `unauthorized` for what is no address, `relay_busy` where too many are about to. */
+  /**
+   * Throws `unauthorized` for what is no address, `relay_busy` where too many are about to, `limit_exceeded` where
+   * too many were.
+   */
   challenge(address: string, remote: string | undefined): ChallengeAnswer {
     const { authority, url, limits } = this.#options;
-    const identity = checksumAddress(address);
     const network = networkOf(plainAddress(remote));
+    this.#arrivals.take(network);
+    const identity = checksumAddress(address);
     this.#makeRoom(network);
     const nonce = randomBytes(16).toString('hex');
     const issuedAt = new Date();
@@ -107,19 +130,24 @@ export class SignIns {
     }
   }
 
-  /** A token for `identity`, which was proven; in place of the one that was idle for longest, if there are too many. */
-  issue(identity: string): { token: string; until: number } {
+  /**
+   * A token for `identity`, which was proven; in place of the one that was idle for longest, if there are too many.
+   * Identities cost nothing: so who comes with a thousand of them pushes out its own, and not its neighbours.
+   */
+  issue(identity: string, remote: string | undefined): { token: string; until: number } {
     const { maxSignedIn, signedInMs } = this.#options.limits;
-    const own = [...this.#signedIn].filter(([, one]) => one.identity === identity);
-    for (const [hash] of own.slice(0, Math.max(0, own.length + 1 - LIMITS.maxSignedInPerIdentity)))
-      this.#signedIn.delete(hash);
-    for (const hash of this.#signedIn.keys()) {
-      if (this.#signedIn.size < maxSignedIn) break;
-      this.#signedIn.delete(hash);
+    makeRoomOf(this.#signedIn, identity);
+    if (this.#signedIn.size >= maxSignedIn) {
+      const crowd = largestNetwork(this.#signedIn.values());
+      for (const [hash, { network }] of this.#signedIn) {
+        if (network !== crowd) continue;
+        this.#signedIn.delete(hash);
+        break;
+      }
     }
     const token = newSecret();
     const until = performance.now() + signedInMs;
-    this.#signedIn.set(hashOf(token), { identity, until });
+    this.#signedIn.set(hashOf(token), { identity, until, network: networkOf(plainAddress(remote)) });
     return { token, until };
   }
 
@@ -132,7 +160,7 @@ export class SignIns {
     if (one.until <= performance.now()) throw notSignedIn();
     this.#options.denied.check(one.identity);
     this.#signedIn.set(hash, one);
-    this.#paceOf(one.identity).take();
+    this.#requests.take(one.identity);
     return one;
   }
 
@@ -144,6 +172,7 @@ export class SignIns {
   code(identity: string): { code: string; until: number } {
     const { maxSignedIn, signInCodeMs } = this.#options.limits;
     const now = performance.now();
+    makeRoomOf(this.#codes, identity);
     for (const [hash, { until }] of this.#codes) {
       if (until > now && this.#codes.size < maxSignedIn) break;
       this.#codes.delete(hash);
@@ -193,19 +222,23 @@ export class SignIns {
       retryAfterMs: LIMITS.handshakeShareMs,
     });
   }
+}
 
-  #paceOf(identity: string): Pace {
-    let pace = this.#paces.get(identity);
-    if (!pace) {
-      for (const [key, other] of this.#paces) if (other.isIdle) this.#paces.delete(key);
-      const { maxSignedInRequestsPerSecond } = this.#options.limits;
-      pace = new Pace(maxSignedInRequestsPerSecond, () =>
-        this.#options.quotas.refusals.add('maxSignedInRequestsPerSecond'),
-      );
-      this.#paces.set(identity, pace);
-    }
-    return pace;
-  }
+/** For one more of `identity`: its oldest go. */
+function makeRoomOf(secrets: Map<string, SignedIn>, identity: string): void {
+  const own = [...secrets].filter(([, one]) => one.identity === identity);
+  for (const [hash] of own.slice(0, Math.max(0, own.length + 1 - LIMITS.maxSignedInPerIdentity)))
+    secrets.delete(hash);
+}
+
+/** Where most are from; of as many, the one whose first is the first. */
+function largestNetwork(all: Iterable<{ readonly network: string }>): string | undefined {
+  const counts = new Map<string, number>();
+  for (const { network } of all) counts.set(network, (counts.get(network) ?? 0) + 1);
+  let largest: string | undefined;
+  for (const [network, count] of counts)
+    if (largest === undefined || count > counts.get(largest)!) largest = network;
+  return largest;
 }
 
 function notSignedIn(): PortalError {
@@ -213,43 +246,4 @@ function notSignedIn(): PortalError {
     'unauthorized',
     'not signed in, or no more: `portal agents page` signs a browser in',
   );
-}
-
-/** So many a second, and as many at once. */
-class Pace {
-  readonly #perSecond: number;
-  readonly #onRefused: () => void;
-  #left: number;
-  #at = performance.now();
-
-  constructor(perSecond: number, onRefused: () => void) {
-    this.#perSecond = perSecond;
-    this.#onRefused = onRefused;
-    this.#left = perSecond;
-  }
-
-  get isIdle(): boolean {
-    this.#refill();
-    return this.#left >= this.#perSecond;
-  }
-
-  /** Throws `limit_exceeded`. */
-  take(): void {
-    this.#refill();
-    if (this.#left < 1) {
-      this.#onRefused();
-      throw new PortalError(
-        'limit_exceeded',
-        `your identity may ask ${this.#perSecond} times a second (maxSignedInRequestsPerSecond)`,
-        { retryAfterMs: 1_000 },
-      );
-    }
-    this.#left--;
-  }
-
-  #refill(): void {
-    const now = performance.now();
-    this.#left = Math.min(this.#perSecond, this.#left + ((now - this.#at) / 1_000) * this.#perSecond);
-    this.#at = now;
-  }
 }

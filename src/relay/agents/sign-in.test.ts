@@ -1,0 +1,61 @@
+import { expect, it } from 'vitest';
+import { generateIdentity } from '../../identity/keys.js';
+import { Tally } from '../../lib/tally.js';
+import { LIMITS } from '../../protocol/limits.js';
+import type { Denied } from '../denied.js';
+import type { RelayLimits } from '../limits.js';
+import type { Quotas } from '../quotas.js';
+import { SignIns } from './sign-in.js';
+
+/** Who is signed in, where identities cost nothing and somebody has many. */
+
+const NEIGHBOUR = '192.0.2.1';
+const CROWD = '192.0.2.99';
+
+function signIns(limits: Partial<RelayLimits> = {}) {
+  const refusals = new Tally<string>();
+  const made = new SignIns({
+    authority: 'relay.test',
+    url: 'https://relay.test',
+    limits: { ...LIMITS, ...limits },
+    quotas: { refusals } as unknown as Quotas,
+    denied: { check: () => undefined } as unknown as Denied,
+  });
+  return { made, refusals };
+}
+
+it('a crowd of identities pushes out its own, and nobody from elsewhere', () => {
+  const { made } = signIns({ maxSignedIn: 8 });
+  const neighbour = made.issue('0xN', NEIGHBOUR).token;
+  const tokens = Array.from({ length: 50 }, (_, at) => made.issue(`0x${at}`, CROWD).token);
+  expect(made.size).toBe(8);
+  expect(made.check(neighbour).identity).toBe('0xN');
+  expect(made.check(tokens.at(-1)).identity).toBe('0x49');
+  expect(() => made.check(tokens[0])).toThrow('not signed in');
+});
+
+it('links of one identity leave those of others alone', () => {
+  const { made } = signIns({ maxSignedIn: 20 });
+  const { code } = made.code('0xN');
+  for (let count = 0; count < 50; count++) made.code('0xA');
+  expect(made.redeem(code)).toBe('0xN');
+});
+
+it('from one address so many begin a second, whatever comes of it, and others are not held up', () => {
+  const { made, refusals } = signIns({ maxSignInsPerSecond: 4 });
+  const { address } = generateIdentity();
+  const attempt = (remote: string): unknown => {
+    try {
+      const { nonce } = made.challenge(address, remote);
+      made.prove(nonce, '0x');
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+    return undefined;
+  };
+  const codes = Array.from({ length: 12 }, () => attempt(CROWD));
+  expect(codes.slice(0, 4)).toEqual(Array(4).fill('unauthorized'));
+  expect(codes).toContain('limit_exceeded');
+  expect(attempt(NEIGHBOUR)).toBe('unauthorized');
+  expect(refusals.counts()['maxSignInsPerSecond']).toBeGreaterThan(0);
+});
