@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { LIMITS } from '../../protocol/limits.js';
 import { openStore, type Store } from '../store.js';
 import { temporaryFolder } from '../../../test/support/world.js';
@@ -53,4 +53,22 @@ it('keeps so many of an identity, and so many in all: those that were seen last'
     await small.note(`0x${at}`, agent('m', at));
   }
   expect([1, 2, 3, 4, 5].filter((at) => small.of(`0x${at}`, 0).length > 0)).toEqual([3, 4, 5]);
+});
+
+it('looks at one row for one that is known, however many there are', async () => {
+  const { default: Libsql } = await import('libsql');
+  const db = new Libsql(':memory:');
+  onTestFinished(() => void db.close());
+  const full = new SeenAgents(db, async (run) => run(), 3);
+  for (let at = 1; at <= 3; at++) await full.note(`0x${at}`, agent('m', at));
+  const counted = vi.spyOn(db, 'prepare');
+  for (let at = 1; at <= 3; at++) await full.note(`0x${at}`, agent('m', at + 10, '2'));
+  await full.note('0x4', agent('m', 20));
+  expect(counted).not.toHaveBeenCalled();
+  expect([1, 2, 3, 4].map((at) => full.of(`0x${at}`, 0).map(({ seenAt }) => seenAt))).toEqual([
+    [],
+    [12],
+    [13],
+    [20],
+  ]);
 });

@@ -17,13 +17,15 @@ type Write = (run: () => void) => Promise<void>;
  */
 export class SeenAgents {
   readonly #write: Write;
-  readonly #upsert;
+  readonly #update;
+  readonly #insert;
   readonly #trim;
   readonly #oldest;
   readonly #of;
   readonly #delete;
   readonly #db;
   readonly #max: number;
+  /** Exact, but where a transaction failed; `forget` counts anew. */
   #count: number;
 
   /** `write` runs what it is given in a transaction of the store. */
@@ -35,9 +37,10 @@ export class SeenAgents {
       'CREATE TABLE IF NOT EXISTS agents (identity TEXT NOT NULL, machine TEXT NOT NULL, version TEXT NOT NULL, seen_at INTEGER NOT NULL, PRIMARY KEY (identity, machine)) STRICT, WITHOUT ROWID',
     );
     db.exec('CREATE INDEX IF NOT EXISTS agents_by_age ON agents (seen_at)');
-    this.#upsert = db.prepare(
-      'INSERT INTO agents (identity, machine, version, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT (identity, machine) DO UPDATE SET version = excluded.version, seen_at = excluded.seen_at',
+    this.#update = db.prepare(
+      'UPDATE agents SET version = ?, seen_at = ? WHERE identity = ? AND machine = ?',
     );
+    this.#insert = db.prepare('INSERT INTO agents (identity, machine, version, seen_at) VALUES (?, ?, ?, ?)');
     this.#trim = db.prepare(
       'DELETE FROM agents WHERE identity = ?1 AND machine NOT IN (SELECT machine FROM agents WHERE identity = ?1 ORDER BY seen_at DESC, machine LIMIT ?2)',
     );
@@ -54,11 +57,10 @@ export class SeenAgents {
   /** Notes that `identity` had an agent on a machine at `seenAt`. */
   note(identity: string, { machine, version, seenAt }: SeenAgent): Promise<void> {
     return this.#write(() => {
-      this.#upsert.run(identity, machine, version, seenAt);
-      this.#trim.run(identity, LIMITS.maxSeenAgentsPerIdentity);
-      // Counting each time would look at every row; one too many is noticed soon enough.
-      if (++this.#count <= this.#max) return;
-      this.#count = this.#size();
+      // Most are known, and nothing but their time changes: to count all rows each time is dear when there are many.
+      if (this.#update.run(version, seenAt, identity, machine).changes > 0) return;
+      this.#insert.run(identity, machine, version, seenAt);
+      this.#count += 1 - this.#trim.run(identity, LIMITS.maxSeenAgentsPerIdentity).changes;
       if (this.#count > this.#max) this.#count -= this.#oldest.run(this.#count - this.#max).changes;
     });
   }
