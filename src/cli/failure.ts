@@ -4,6 +4,7 @@ import type { Problem } from '../config/problem.js';
 import type { ProblemSummary } from '../reconcile/events.js';
 import { ERRORS, PortalError, asPortalError, type ErrorCode } from '../lib/errors.js';
 import type { Context, ExitCode } from './context.js';
+import { jsonLine } from './print.js';
 import { createStyle } from './style.js';
 
 /** The configuration has errors: every one of them, placed. */
@@ -20,7 +21,7 @@ export class ConfigInvalid extends PortalError {
 export async function reportFailure(context: Context, thrown: unknown): Promise<ExitCode> {
   const error = thrown instanceof CommanderError ? fromCommander(thrown) : asPortalError(thrown);
   if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
-  else if (context.json) context.stdout.line(JSON.stringify(failureEvent(error)));
+  else if (context.json) context.stdout.line(jsonLine(failureEvent(error)));
   else reportText(context, error);
   return error.exitCode;
 }
@@ -37,7 +38,7 @@ export async function reportWarnings(context: Context, warnings: readonly Proble
 async function reportProblems(context: Context, problems: readonly Problem[]): Promise<void> {
   if (context.json) {
     const errors = problems.map(summarizeProblem);
-    context.stdout.line(JSON.stringify({ time: new Date().toISOString(), event: 'rejected', errors }));
+    context.stdout.line(jsonLine({ time: new Date().toISOString(), event: 'rejected', errors }));
     return;
   }
   const { formatProblem } = await import('../config/frame.js');

@@ -90,7 +90,9 @@ export const choices = (flags: string, description: string, pattern: RegExp, wha
 export const since = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text) => {
     const ago = parseDurationMs(text, 's');
-    const at = ago === undefined ? Date.parse(text) : Date.now() - ago;
+    // What else `Date.parse` takes, as "last week 3", is hardly what was meant.
+    const isDate = /^\d{4}-\d\d-\d\d/.test(text);
+    const at = ago !== undefined ? Date.now() - ago : isDate ? Date.parse(text) : NaN;
     if (Number.isNaN(at))
       throw new InvalidArgumentError('It is a time such as 30m or 2h, or a date as in 2027-01-31T18:00:00Z.');
     return at;
@@ -103,6 +105,12 @@ export const count = (flags: string, description: string, max: number): Option =
       throw new InvalidArgumentError(`It is a number from 1 to ${max}.`);
     return number;
   });
+
+/** Of which something is there: each id begins with what a variable of a script holds that is not set. */
+export function something(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It is empty.');
+  return text;
+}
 
 /** As `portal requests` prints it. */
 export function requestId(text: string): number {

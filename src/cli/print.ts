@@ -1,8 +1,16 @@
 import type { Context } from './context.js';
 
+/** JSON as ever, with what may steer a terminal as escapes: JSON leaves C1 controls and directions of writing as they are. */
+export function jsonLine(value: object): string {
+  return JSON.stringify(value).replace(
+    /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** The one line of JSON that a command's result is, `time` and `event` first as in every event. */
 export function printEvent(context: Context, event: string, fields: object): void {
-  context.stdout.line(JSON.stringify({ time: new Date().toISOString(), event, ...fields }));
+  context.stdout.line(jsonLine({ time: new Date().toISOString(), event, ...fields }));
 }
 
 /** Rows as columns, each as wide as its widest cell; the last is left as it is. */

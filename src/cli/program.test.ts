@@ -30,3 +30,20 @@ it.each(['https://relay.test', 'relay.test:443', '*.relay.test', '10.0.0.1', 'a.
     await expect(optionsOf('relay', '--domain', typed)).rejects.toThrow('It is a domain');
   },
 );
+
+it.each(['last week 3', '-5m', '-5', 'yesterday', '2026-13-01', ''])(
+  '%j is no time to look since',
+  async (text) => {
+    await expect(optionsOf('requests', `--since=${text}`)).rejects.toThrow('It is a time');
+  },
+);
+
+it('a date is a time to look since', async () => {
+  expect(await optionsOf('requests', '--since', '2026-01-31T18:00:00Z')).toMatchObject({
+    since: Date.UTC(2026, 0, 31, 18),
+  });
+});
+
+it.each(['', ' '])('no agent is named by %j', async (id) => {
+  await expect(optionsOf('agents', 'disconnect', id)).rejects.toThrow('It is empty');
+});

@@ -16,6 +16,7 @@ import {
   requestId,
   seconds,
   since,
+  something,
 } from './options.js';
 import { limitsHelp } from './relay-limits.js';
 
@@ -152,7 +153,7 @@ function addAgents(program: Command, execute: Execute): void {
     .action(execute(() => import('./commands/agents-list.js')));
   relaysOf(agents.command('disconnect'))
     .description('send an agent of yours away: it stays away until it is started again')
-    .argument('<id>', 'the beginning of its id, or the name of its machine')
+    .addArgument(new Argument('<id>', 'the beginning of its id, or its machine').argParser(something))
     .action(execute(() => import('./commands/agents-disconnect.js')));
   relaysOf(agents.command('release'))
     .description('give up a reserved name and its ports, for anybody to take')

@@ -226,3 +226,30 @@ it('are not kept where the file says so, and the service has its page all the sa
   await kept(person, 0);
   await expect(readdir(join(person.home, 'history'))).rejects.toThrow('ENOENT');
 });
+
+it('show nothing that steers a terminal, whatever a visitor asked for', async () => {
+  const { port } = await echoService();
+  const person = await Person.create();
+  await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
+  const first = await up(person);
+  // In a path such bytes are refused; in a field they are text.
+  expect(await first.ask('/\x9b2J')).toBe(400);
+  const path = `/title/${'x'.repeat(2_000)}`;
+  expect(await first.ask(path, { headers: { 'x-odd': '\x9b31m\x85' } })).toBe(200);
+  await stop(first);
+  for (const args of [
+    [],
+    ['--json'],
+    ['show', '1-1'],
+    ['show', '1-1', '--json'],
+    ['show', '1-1', '--curl'],
+  ]) {
+    const { code, stdout } = await person.run(['requests', ...args]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('title');
+    expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u);
+  }
+  const [line] = jsonLines((await person.run(['requests', '--json'])).stdout);
+  expect(line!['target']).toBe(path);
+  expect((await person.run(['requests'])).stdout.length).toBeLessThan(600);
+});

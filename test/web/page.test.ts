@@ -118,6 +118,28 @@ describe('as a curl command', () => {
     ]);
   });
 
+  it('shows nothing that steers a terminal, and sends it all the same', () => {
+    const command = asCurl(
+      {
+        ...details,
+        target: "/\x9b2J\x9d0;100%'$(reboot)\\n",
+        request: { ...message, headers: [{ name: 'X-Bell', value: '\tit\x85é' }] },
+      },
+      bytes('{"admin":\u202e"no"}'),
+    );
+    expect(command).not.toMatch(/(?!\n)\p{Cc}|\p{Bidi_Control}/u);
+    const sent = execFileSync('sh', ['-c', `curl() { cat >/dev/null; printf '%s\\0' "$@"; }; ${command}`], {
+      encoding: 'latin1',
+    });
+    expect(sent.split('\0')).toEqual(
+      expect.arrayContaining([
+        "https://app.localhost/\x9b2J\x9d0;100%'$(reboot)\\n",
+        'X-Bell: \tit\x85é',
+        '--data-binary',
+      ]),
+    );
+  });
+
   it('sends text as it is, and other bytes through a pipe', () => {
     const post = { ...details, method: 'POST' };
     const text = argumentsOf(asCurl(post, new TextEncoder().encode("@x='1'\n&y=2")));

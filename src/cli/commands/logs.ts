@@ -2,6 +2,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import type { Entry } from '../control/history.js';
 import { findAgent } from '../find-agent.js';
 import { listenForInterrupts } from '../interrupts.js';
+import { jsonLine } from '../print.js';
 import { describeEvent } from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
 
@@ -17,7 +18,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
   try {
     for await (const entry of agent.logs({ follow: options.follow === true, signal })) {
-      context.stdout.line(context.json ? JSON.stringify(entry) : describeEntry(entry, style));
+      context.stdout.line(context.json ? jsonLine(entry) : describeEntry(entry, style));
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -16,6 +16,9 @@ interface Options {
   readonly file?: string;
 }
 
+const MAX_METHOD_CHARS = 16;
+const MAX_PATH_CHARS = 200;
+
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const now = Date.now();
   const history = await ownHistory(context, options.file);
@@ -47,14 +50,19 @@ function describe(rows: readonly FoundRow[], style: Style, now: number): string[
       idText(row.id),
       timeText(row.startedAt, now),
       printable(row.service),
-      printable(row.method),
+      clipped(row.method, MAX_METHOD_CHARS),
       statusText(row),
       msText(row.totalMs),
       formatBytes(row.responseBytes),
-      printable(row.target),
+      clipped(row.target, MAX_PATH_CHARS),
     ]),
   ]);
   return [style.dim(header!), ...lines.map((line, index) => paint(style, rows[index]!, line))];
+}
+
+/** A visitor may make a column of either as wide as a header may be; --json has all of it. */
+function clipped(text: string, max: number): string {
+  return printable(text.length > max ? `${text.slice(0, max - 1)}…` : text);
 }
 
 function paint(style: Style, { status = 0, outcome }: FoundRow, line: string): string {

@@ -1,4 +1,5 @@
 import type { Output } from '../output.js';
+import { jsonLine } from '../print.js';
 import { printable } from '../style.js';
 import type { Reporter } from './reporter.js';
 
@@ -6,7 +7,7 @@ import type { Reporter } from './reporter.js';
 export function jsonReporter({ stdout, stderr }: { stdout: Output; stderr: Output }): Reporter {
   return {
     begin: () => undefined,
-    event: ({ time, event, ...fields }) => stdout.line(JSON.stringify({ time, event, ...fields })),
+    event: ({ time, event, ...fields }) => stdout.line(jsonLine({ time, event, ...fields })),
     problems: () => undefined,
     warning: (message) => stderr.line(`warning: ${printable(message)}`),
     close: () => Promise.resolve(),

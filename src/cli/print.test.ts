@@ -1,0 +1,10 @@
+import { expect, it } from 'vitest';
+import { jsonLine } from './print.js';
+
+it('JSON steers no terminal, and says the same', () => {
+  const value = { target: '/\u001b[2J\u009b2J\u202egpj.exe\u2028ü"\n', more: ['😀'] };
+  const line = jsonLine(value);
+  expect(line).not.toMatch(/\p{Cc}|\p{Bidi_Control}|\p{Zl}/u);
+  expect(line).toContain('😀');
+  expect(JSON.parse(line)).toEqual(value);
+});
