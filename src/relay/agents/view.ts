@@ -35,13 +35,12 @@ const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
  */
 export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): AgentsAnswer {
   const processes = visibleTo(identity, parts);
-  let room: number = LIMITS.maxAgentServicesShown;
+  const room = new Room(identity, processes);
   let isWhole = processes.length <= LIMITS.maxAgentsShown;
   const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
     const services = servicesOf(one, place);
-    if (services.length > room) isWhole = false;
-    const shown = services.slice(0, room);
-    room -= shown.length;
+    const shown = services.slice(0, room.take(one.identity, services.length));
+    if (shown.length < services.length) isWhole = false;
     return agentView(one, identity, shown, parts.agents);
   });
   const machines = new Set(present.flatMap(({ own, machine }) => (own && machine ? [machine] : [])));
@@ -79,8 +78,48 @@ function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
   const all = [...processes.values()];
   return [
     ...all.filter((one) => one.identity === identity),
-    ...all.filter((one) => one.identity !== identity),
+    ...inTurns(all.filter((one) => one.identity !== identity)),
   ];
+}
+
+/**
+ * The first of each identity, the second of each… Anybody may name anybody as one of their team: who has many agents is not to
+ * hide the others.
+ */
+function inTurns(processes: readonly Process[]): Process[] {
+  const counts = new Map<string, number>();
+  const turns = processes.map((process) => {
+    const turn = counts.get(process.identity) ?? 0;
+    counts.set(process.identity, turn + 1);
+    return { process, turn };
+  });
+  return turns.toSorted((a, b) => a.turn - b.turn).map(({ process }) => process);
+}
+
+/** For services in one answer: who asks comes first, and what that leaves is shared by the others. */
+class Room {
+  readonly #asks: string;
+  readonly #others: number;
+  #left: number = LIMITS.maxAgentServicesShown;
+  readonly #shares = new Map<string, number>();
+
+  constructor(asks: string, processes: readonly Process[]) {
+    this.#asks = asks;
+    const identities = new Set(processes.map(({ identity }) => identity));
+    this.#others = [...identities].filter((identity) => identity !== asks).length;
+  }
+
+  /** How many of `wanted` may be shown; the agents of who asks are to come first. */
+  take(identity: string, wanted: number): number {
+    const left =
+      identity === this.#asks
+        ? this.#left
+        : (this.#shares.get(identity) ?? Math.ceil(this.#left / this.#others));
+    const taken = Math.min(left, wanted);
+    if (identity === this.#asks) this.#left -= taken;
+    else this.#shares.set(identity, left - taken);
+    return taken;
+  }
 }
 
 function agentView(

@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest';
+import { LIMITS } from '../../protocol/limits.js';
+import type { LiveAgent } from './agents.js';
+import { viewOf, type ViewParts, type ViewPlace } from './view.js';
+
+/** What goes into an answer when there is more than it holds. */
+
+const ASKS = '0xAsks';
+
+function agent(address: string, number: number, services: number): LiveAgent {
+  return {
+    session: {
+      address,
+      instance: `${address} ${number}`,
+      version: '1',
+      remoteAddress: '192.0.2.1',
+      silentMs: 0,
+      refuse: () => undefined,
+    },
+    since: new Date(0),
+    machine: `m${number}`,
+    team: new Set([ASKS]),
+    services: new Map(
+      Array.from({ length: services }, (_, at) => [`s${at}`, { service: `s${at}`, phase: 'ready' as const }]),
+    ),
+  };
+}
+
+function seenBy(live: readonly LiveAgent[]) {
+  const parts = {
+    agents: { live, away: () => undefined },
+    leases: { all: () => [] },
+    reservations: { of: () => [] },
+    store: { seen: { of: () => [] } },
+    reservationMs: 1,
+  } as unknown as ViewParts;
+  return viewOf(ASKS, parts, { url: 'https://relay.test' } as ViewPlace);
+}
+
+it('nobody hides who else lets one see them, by agents or by services without number', () => {
+  const crowd = Array.from({ length: LIMITS.maxAgentsShown + 10 }, (_, at) => agent('0xCrowd', at, 20));
+  const { agents, truncated } = seenBy([...crowd, agent('0xMate', 1, 30), agent(ASKS, 1, 40)]);
+  expect(agents).toHaveLength(LIMITS.maxAgentsShown);
+  expect(truncated).toBe(true);
+  const of = (identity: string) => agents.filter((one) => one.identity === identity);
+  expect(of(ASKS).map(({ services }) => services.length)).toEqual([40]);
+  expect(of('0xMate').map(({ services }) => services.length)).toEqual([30]);
+  const shown = agents.reduce((sum, { services }) => sum + services.length, 0);
+  expect(shown).toBeLessThanOrEqual(LIMITS.maxAgentServicesShown);
+  expect(agents[0]!.own).toBe(true);
+});
+
+it('what fits is whole', () => {
+  const { agents, truncated } = seenBy([agent('0xMate', 1, 9_000), agent(ASKS, 1, 1_000)]);
+  expect(agents.map(({ services }) => services.length)).toEqual([1_000, 9_000]);
+  expect(truncated).toBeUndefined();
+});
