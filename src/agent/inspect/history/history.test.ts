@@ -353,3 +353,21 @@ it('has ids that people can type', () => {
   for (const text of ['', '-1', '1-', '1-2-3', 'a', '1234567-1', '0x1'])
     expect(parseId(text)).toBeUndefined();
 });
+
+it('of a clock that was ahead and is set right nothing is kept for longer', async () => {
+  const place = await historyPlace();
+  const right = place.now;
+  place.now += 365 * 86_400_000;
+  const history = await place.open();
+  await fill(history, 1, 1, () => ({ startedAt: place.now, target: '/ahead' }));
+  await history.flush();
+  place.now = right;
+  await fill(history, 2, 2, () => ({ startedAt: right, target: '/right' }));
+  await history.close();
+  expect(targets(await place.search())).toContain('/right');
+  place.now = right + 8 * 86_400_000;
+  await (await place.open()).close();
+  // Not even for whom its age would not matter.
+  place.now = right;
+  expect(targets(await place.search())).toEqual(['/ahead']);
+});

@@ -28,6 +28,7 @@ export interface HistoryOptions {
 const RECORDS_A_TURN = 64;
 const BYTES_A_TURN = 256 * 1024;
 const TIDY_EVERY_MS = 60_000;
+const CLOCK_SKEW_MS = 60_000;
 
 /** The files of an identity, for whoever only reads them. */
 export function historyFolder(folder: string, identity: Identity): HistoryFolder {
@@ -240,6 +241,8 @@ export class RequestHistory {
     return (
       bytes >= this.bounds.maxBytes / FILES_AT_A_TIME ||
       this.#now() > info.endsAt ||
+      // The clock was set back: what comes now would be kept for as long as it was ahead.
+      this.#now() < info.startedAt - CLOCK_SKEW_MS ||
       info.maxAgeMs !== maxAgeMs
     );
   }
