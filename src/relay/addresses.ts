@@ -1,4 +1,4 @@
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 
 /** How visitors reach this relay. */
 export interface PublicPlace {

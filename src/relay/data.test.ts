@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import type { FromRelay } from '../protocol/messages.js';
 import { DataPool } from './data.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import { TicketBook } from './tickets.js';
 import { WaitingLine, type Visitor, type VisitorGate } from './visitors.js';
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { LIMITS } from '../protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../protocol/messages.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import type { TicketBook } from './tickets.js';
 import type { Visitor, VisitorGate } from './visitors.js';
 

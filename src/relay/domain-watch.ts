@@ -1,6 +1,7 @@
 import type { Logger } from '../lib/logger.js';
 import type { DomainProofs } from './domains.js';
-import type { Lease, LeaseRegistry } from './leases.js';
+import type { Lease } from './lease.js';
+import type { LeaseRegistry } from './leases.js';
 
 export interface DomainWatchOptions {
   readonly proofs: DomainProofs;

@@ -1,64 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import type { ByteRate } from '../net/rate.js';
 import { kindOf, type LeaseKind } from '../protocol/kind.js';
-import type { FromAgent, WireCarrier } from '../protocol/messages.js';
-import type { FlowLink } from './datagrams/flows.js';
+import type { FromAgent } from '../protocol/messages.js';
 import { plainHostname, type DomainProofs } from './domains.js';
+import { newLease, placeOf, type Lease, type LeaseHolder } from './lease.js';
 import { hostnameFor, nameOf } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
-import { LeaseTraffic } from './traffic.js';
-import { WaitingLine } from './visitors.js';
-
-/** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
-export interface Lease {
-  readonly id: string;
-  readonly name: string;
-  readonly hostname: string;
-  /** It is outside the relay's domain, and its identity's by proof. */
-  readonly isOwnDomain: boolean;
-  /** Leases of different kinds may have the same name: they share neither hostname nor port. */
-  readonly kind: LeaseKind;
-  /** Address of the identity it belongs to. */
-  readonly address: string;
-  carrier: WireCarrier;
-  metadata: Record<string, string>;
-  /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
-  holder: LeaseHolder | undefined;
-  /** The agent process that holds it, or held it last; undefined: it was not here since this relay began. */
-  instance: string | undefined;
-  /** Its own public port, in the kinds that have one; undefined while it is being opened. */
-  port: OpenPort | undefined;
-  /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
-  readonly rate: ByteRate | undefined;
-  /** Visitors who wait for a data connection. */
-  readonly waiting: WaitingLine;
-  readonly traffic: LeaseTraffic;
-  graceTimer?: NodeJS.Timeout;
-  /** When the last use of its name was stored. */
-  storedAt: number;
-  /** Settles when it is complete: its name on disk, its port open. */
-  opened: Promise<void>;
-}
-
-/** What the registry needs of a session. */
-export interface LeaseHolder {
-  readonly address: string;
-  /** Which agent process it is, the same over its reconnects. */
-  readonly instance: string;
-  readonly closed: boolean;
-  /** Whether the peer still answers. */
-  alive(ms: number): Promise<boolean>;
-  /** Its lease went to another session of the same identity. */
-  revoked(lease: Lease, reason: string): void;
-  /** Visitors wait for this lease: see that data connections come. */
-  serve(lease: Lease): void;
-  /** Where the datagrams of its leases go. */
-  readonly datagrams: FlowLink;
-}
 
 export interface LeaseRegistryOptions {
   readonly reservations: Reservations;
@@ -131,8 +80,7 @@ export class LeaseRegistry {
     } catch {
       return undefined;
     }
-    const lease: Lease = {
-      id: randomUUID(),
+    const lease = newLease({
       name,
       hostname,
       isOwnDomain: false,
@@ -140,16 +88,10 @@ export class LeaseRegistry {
       address: reservation.address,
       // The one that every agent may use, whatever it will ask for.
       carrier: 'tls',
-      metadata: {},
-      holder: undefined,
-      instance: undefined,
-      port: undefined,
       rate: quotas.rateOf(reservation.address),
-      waiting: new WaitingLine(),
-      traffic: new LeaseTraffic(),
       storedAt: reservation.usedAt,
       opened: Promise.resolve(),
-    };
+    });
     this.#byPlace.set(placeOf(lease), lease);
     // Nothing is stored of it: a visitor is no use of a name.
     lease.graceTimer = setTimeout(() => this.#remove(lease), leftMs).unref();
@@ -187,24 +129,18 @@ export class LeaseRegistry {
       ownHostname === undefined
         ? reservations.claim(name, holder.address, now)
         : { usedAt: now, stored: Promise.resolve() };
-    const lease: Lease = {
-      id: randomUUID(),
+    const lease = newLease({
       name,
       hostname,
       isOwnDomain: ownHostname !== undefined,
       kind,
       address: holder.address,
       carrier: request.carrier,
-      metadata: request.metadata ?? {},
-      holder: undefined,
-      instance: holder.instance,
-      port: undefined,
+      ...(request.metadata && { metadata: request.metadata }),
       rate: quotas.rateOf(holder.address),
-      waiting: new WaitingLine(),
-      traffic: new LeaseTraffic(),
       storedAt: claim.usedAt,
       opened: claim.stored,
-    };
+    });
     this.#byPlace.set(place, lease);
     this.#give(lease, holder);
     lease.opened = this.#openPort(lease, lease.opened, request.port);
@@ -440,11 +376,6 @@ export class LeaseRegistry {
     lease.port?.close();
     lease.waiting.clear();
   }
-}
-
-/** A hostname has no space in it, so the kinds never meet. */
-function placeOf({ kind, hostname }: Pick<Lease, 'kind' | 'hostname'>): string {
-  return kind === 'tls' ? hostname : `${kind} ${hostname}`;
 }
 
 function nameTaken(name: string): PortalError {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import { PublicPorts, type OpenPort, type PortRange } from './ports.js';
 import type { Store } from './store.js';
 

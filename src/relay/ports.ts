@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import type { Store } from './store.js';
 
 /** Public ports of leases: which one a lease gets, and the sockets that listen on them. */

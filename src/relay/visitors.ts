@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { resetSocket, SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import type { Lease } from './leases.js';
+import type { Lease } from './lease.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';

@@ -1,7 +1,8 @@
 import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { publicAddressOf, type PublicPlace } from '../addresses.js';
-import type { Lease, LeaseRegistry } from '../leases.js';
+import type { Lease } from '../lease.js';
+import type { LeaseRegistry } from '../leases.js';
 import { plainAddress } from '../names.js';
 import type { Reservations } from '../reservations.js';
 import type { Store } from '../store.js';

@@ -5,7 +5,7 @@ import type { Logger } from '../../lib/logger.js';
 import { bindUdp } from '../../net/udp.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
-import type { Lease } from '../leases.js';
+import type { Lease } from '../lease.js';
 import type { OpenPort } from '../ports.js';
 import { LeaseFlows } from './flows.js';
 import { DatagramHub } from './hub.js';
