@@ -181,9 +181,13 @@ export class AgentProcess extends Actor {
 
   #line(line) {
     if (line.event !== 'lease') return;
-    const { service, relay, phase, url, tcpAddr, udpAddr, error } = line;
+    const { service, relay, phase, lease, url, tcpAddr, udpAddr, error } = line;
     const key = `${service} ${relay}`;
-    this.#leases.set(key, { service, relay, phase, url, tcpAddr, udpAddr, error });
+    const present = this.#leases.get(key);
+    // One that came back to a relay has a lease there beside the one whose last visitors finish.
+    const isFormer = present !== undefined && present.lease !== lease;
+    if (isFormer && (phase === 'draining' || phase === 'closed')) return;
+    this.#leases.set(key, { service, relay, phase, lease, url, tcpAddr, udpAddr, error });
     const address = url ?? tcpAddr ?? udpAddr;
     if (phase === 'ready' && address !== undefined) {
       if (!this.#given.has(key)) this.#given.set(key, address);

@@ -143,7 +143,6 @@ export class RelaySession {
     const reason = new PortalError('aborted', 'the session was closed');
     this.#stop.abort(reason);
     this.#refuseWaiting(reason);
-    this.#channel?.close();
     await this.#done;
   }
 
@@ -172,6 +171,7 @@ export class RelaySession {
       isOnTheWay = true;
       const moved = endpoint.detour?.moved?.();
       const channel = await openControl({ endpoint, identity, instance, version, signal });
+      closeWith(signal, channel);
       return { channel, endpoint, moved };
     };
     return pRetry(attempt, {
@@ -320,4 +320,12 @@ export class RelaySession {
     // One that came back to where another of ours has its last visitors still.
     return those.find(({ isLeaving }) => !isLeaving) ?? those.at(-1);
   }
+}
+
+/** `channel` ends with `signal`, also where nobody has taken it yet: pRetry lets go of what comes after the abort. */
+function closeWith(signal: AbortSignal, channel: ControlChannel): void {
+  const close = (): void => channel.close();
+  if (signal.aborted) return close();
+  signal.addEventListener('abort', close, { once: true });
+  channel.once('closed', () => signal.removeEventListener('abort', close));
 }

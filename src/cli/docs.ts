@@ -125,6 +125,9 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`error\` | code, message, hint: what the process ends with |
 | \`dropped\` | lines: how many were not read in time and are missing here |
 
+A service that comes back to a relay where its last visitors still finish has two leases there for a while: \`lease\` tells whose
+\`draining\` and \`closed\` are.
+
 Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, chosenLater?, lock?), \`status\`, \`identity\`, \`trust\`, \`created\`, \`schema\`,
 \`completion\`, \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
 method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
+import { deferred } from '../../src/lib/wait.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import {
   agent,
@@ -193,4 +194,27 @@ describe('two identities', () => {
     await victim.runner.apply(desired([spec], service('web', port)));
     expect((await victim.runner.status()).leases[0]?.phase).not.toBe('ready');
   });
+});
+
+it('a relay that is wanted no more while its key is still being looked at keeps no session', async () => {
+  const at = await relay();
+  const [asked, decided] = [deferred<void>(), deferred<void>()];
+  const one = await agent({
+    trust: {
+      admit: async () => undefined,
+      trust: async () => {
+        asked.resolve();
+        await decided.promise;
+      },
+      check: async () => undefined,
+    },
+  });
+  await one.runner.apply(desired([at.spec]));
+  await asked.promise;
+  expect(at.counts().sessions).toBe(1);
+  const closed = one.runner.apply(desired([]));
+  await expect.poll(async () => (await one.runner.status()).relays).toEqual([]);
+  decided.resolve();
+  await closed;
+  await expect.poll(() => at.counts().sessions).toBe(0);
 });
