@@ -10,7 +10,7 @@ const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
 const CONTROL = new URL('../bench/children/control.mjs', import.meta.url).href;
 /** What a supervisor waits before it starts a program again that ended by itself. */
 const RESTART_MS = 500;
-const START_MS = 30_000;
+const START_MS = 60_000;
 export const RELAY_PORT = 8443;
 export const METRICS_PORT = 9464;
 const TCP_PORTS = '20000-20099';
