@@ -13,7 +13,7 @@ import type { Logger } from '../../src/lib/logger.js';
 
 /** A history of requests in a folder of its own, and requests to put there. */
 
-export const SOURCE = '/work/portal.yaml';
+export const SOURCE = '/srv/portal.yaml';
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 export function bodyOf(text: string | Buffer): CapturedBody {
