@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { Agent, request, type IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { readBounded } from '../lib/read-bounded.js';
 import { within } from '../lib/wait.js';
 import type { AgentsAnswer, LinkAnswer } from '../protocol/agents.js';
 import { readAnswer } from '../protocol/agents-decode.js';
@@ -167,8 +168,8 @@ export class AgentsClient {
       });
       outgoing.once('error', reject);
       outgoing.once('response', (response) => {
-        void readBounded(response)
-          .then((text) => resolve({ status: response.statusCode ?? 0, text }), reject)
+        void readBounded(response, LIMITS.maxAgentsAnswerBytes, tooLong)
+          .then((text) => resolve({ status: response.statusCode ?? 0, text: text.toString('utf8') }), reject)
           .finally(() => this.#socket.off('error', reject));
       });
       outgoing.end(body && JSON.stringify(body));
@@ -176,20 +177,8 @@ export class AgentsClient {
   }
 }
 
-async function readBounded(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > LIMITS.maxAgentsAnswerBytes)
-      throw new PortalError(
-        'limit_exceeded',
-        `the relay answers with more than ${LIMITS.maxAgentsAnswerBytes} bytes`,
-      );
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
+const tooLong = (): PortalError =>
+  new PortalError('limit_exceeded', `the relay answers with more than ${LIMITS.maxAgentsAnswerBytes} bytes`);
 
 /** What a relay says in place of an answer, by its own code where there is one. */
 function refusal(url: string, path: string, status: number, text: string): PortalError {

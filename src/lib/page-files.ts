@@ -27,3 +27,34 @@ export async function readAssets(folder: string): Promise<ReadonlyMap<string, As
   }
   return assets;
 }
+
+/** What a page's policy allows besides its own files. */
+export interface PageSources {
+  readonly img?: string;
+  readonly connect?: string;
+}
+
+/** For everything that the server of such a page says: nothing is kept, framed, sniffed, or loaded from elsewhere. */
+export function pageHeaders({ img, connect }: PageSources = {}): Readonly<Record<string, string>> {
+  const policy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    ...(img === undefined ? [] : [`img-src ${img}`]),
+    `connect-src 'self'${connect === undefined ? '' : ` ${connect}`}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ];
+  return {
+    'Content-Security-Policy': policy.join('; '),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+  };
+}

@@ -1,6 +1,7 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import { PortalError } from '../lib/errors.js';
 import type { AgentsAnswer, ChallengeAnswer, LinkAnswer, SignInAnswer } from './agents.js';
+import { ajv } from './ajv.js';
 import { LIMITS } from './limits.js';
 
 /** What a program takes of a relay's answers: whoever runs a relay writes them, and they end in a terminal. */
@@ -89,7 +90,6 @@ interface Answers {
   done: object;
 }
 
-const ajv = new Ajv({ removeAdditional: true, strict: true });
 const validators = new Map<string, ValidateFunction>();
 
 /** Throws `protocol` for what is not such an answer; fields that nobody knows are dropped. */

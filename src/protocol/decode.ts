@@ -1,13 +1,11 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import { PortalError } from '../lib/errors.js';
+import { ajv } from './ajv.js';
 import { LIMITS } from './limits.js';
 import { AGENT_MESSAGES, RELAY_MESSAGES, type FromAgent, type FromRelay } from './messages.js';
 
 /** Checks messages of one side. Bytes in, a typed message out, or a PortalError `protocol`. No I/O. */
 type Decoder<M> = (data: string | Buffer) => M;
-
-// Unknown fields are dropped, not refused (see messages.ts); everything known is checked.
-const ajv = new Ajv({ removeAdditional: true, allErrors: false, strict: true });
 
 function decoder<M>(schemas: Record<string, object>): Decoder<M> {
   const validators = new Map<string, ValidateFunction>();

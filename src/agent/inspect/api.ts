@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { readBounded } from '../../lib/read-bounded.js';
 import { decode } from './decode.js';
 import { HAR_BEGIN, HAR_END, harEntry } from './har.js';
 import { messagesOf } from './messages.js';
@@ -122,17 +123,13 @@ function wsMessages({ messages }: Recording): WsMessages {
     : { messages: [], dropped: 0 };
 }
 
+const tooLong = (): ApiError => new ApiError(413, 'the edited request is too long');
+
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_EDITS_BYTES) throw new ApiError(413, 'the edited request is too long');
-    chunks.push(chunk);
-  }
-  if (length === 0) return {};
+  const body = await readBounded(request, MAX_EDITS_BYTES, tooLong);
+  if (body.length === 0) return {};
   try {
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return JSON.parse(body.toString());
   } catch {
     throw new ApiError(400, 'not JSON');
   }

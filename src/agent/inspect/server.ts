@@ -4,10 +4,9 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { readAssets, type Asset } from '../../lib/page-files.js';
+import { pageHeaders, readAssets, type Asset } from '../../lib/page-files.js';
 import type { LeaseStatus, RelayStatus } from '../status.js';
 import { ApiError, InspectorApi, json } from './api.js';
-import { ownHeaders } from './assets.js';
 import { Guard, LIVE_PROTOCOL } from './guard.js';
 import { LivePage } from './live.js';
 import type { Recorders } from './recorder.js';
@@ -80,7 +79,11 @@ class Inspector implements InspectorServer {
     this.#options = options;
     this.#assets = assets;
     this.#guard = new Guard(port);
-    this.#headers = ownHeaders(port);
+    this.#headers = pageHeaders({
+      // Pictures that were recorded, and nothing else, are shown; from memory.
+      img: 'blob:',
+      connect: `ws://127.0.0.1:${port} ws://localhost:${port}`,
+    });
     // Behind `#`: browsers send it to nobody, not to us and not as a referrer.
     this.url = `http://${HOST}:${port}/#${this.#guard.token}`;
     if (options.port !== 0 && options.port !== port) this.askedPort = options.port;

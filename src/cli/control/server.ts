@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
+import { readBounded } from '../../lib/read-bounded.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
@@ -154,16 +155,11 @@ async function readDesired(request: IncomingMessage): Promise<Desired> {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES)
-      throw new PortalError('usage', `the configuration is above ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+  const tooLong = (): PortalError =>
+    new PortalError('usage', `the configuration is above ${MAX_BODY_BYTES} bytes`);
+  const body = await readBounded(request, MAX_BODY_BYTES, tooLong);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return JSON.parse(body.toString('utf8'));
   } catch (error) {
     throw new PortalError('usage', 'the body is not JSON', { cause: error });
   }

@@ -3,12 +3,12 @@ import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import type { Asset } from '../../lib/page-files.js';
+import { pageHeaders, type Asset } from '../../lib/page-files.js';
 import type { LinkAnswer, SignInAnswer } from '../../protocol/agents.js';
 import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
 import { plainAddress } from '../names.js';
-import { answerError, answerJson, HttpRefusal, OWN_HEADERS, readFields } from './http.js';
+import { answerError, answerJson, HttpRefusal, readFields } from './http.js';
 import type { SignedIn, SignIns } from './sign-in.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
@@ -23,6 +23,7 @@ export interface AgentsApiOptions extends ViewParts {
   readonly log: Logger;
 }
 
+const OWN_HEADERS = pageHeaders();
 /** Only to this very host, over https, and to no script: `__Host-` (RFC 6265bis) keeps tenants' hostnames from setting it. */
 const COOKIE = '__Host-portal';
 const TOKEN = /^[\w-]{43}$/;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PortalError, type ErrorCode } from '../../lib/errors.js';
+import { readBounded } from '../../lib/read-bounded.js';
 import type { ErrorAnswer } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 
@@ -26,27 +27,6 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   limit_exceeded: 429,
   relay_busy: 503,
   shutting_down: 503,
-};
-
-/** For everything that is said here: nothing is kept, framed, sniffed, or loaded from elsewhere. */
-export const OWN_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Security-Policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-  ].join('; '),
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-  'X-Frame-Options': 'DENY',
-  'Referrer-Policy': 'no-referrer',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Cross-Origin-Opener-Policy': 'same-origin',
 };
 
 export function answerJson(response: ServerResponse, status: number, value: object): void {
@@ -104,15 +84,8 @@ function parse(text: string): Record<string, unknown> {
 
 /** Its time is the server's to bound. */
 async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > LIMITS.maxAgentsRequestBytes)
-      throw new HttpRefusal(413, `the body has more than ${LIMITS.maxAgentsRequestBytes} bytes`, {
-        connection: 'close',
-      });
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const max = LIMITS.maxAgentsRequestBytes;
+  const tooLong = (): HttpRefusal =>
+    new HttpRefusal(413, `the body has more than ${max} bytes`, { connection: 'close' });
+  return (await readBounded(request, max, tooLong)).toString('utf8');
 }
