@@ -1,4 +1,14 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli/main.js';
+// Old versions of Node must be able to parse this file: no static import and no top-level await.
+const MINIMUM = [20, 19];
 
-await main(process.argv);
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1])) {
+  void import('../dist/cli/main.js').then(({ main }) => main(process.argv));
+} else {
+  process.stderr.write(
+    `error: Portal needs Node ${MINIMUM.join('.')} or newer, and this is Node ${process.versions.node}. ` +
+      'Install Node 24 from https://nodejs.org.\n',
+  );
+  process.exitCode = 2;
+}

@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `portal --version` in a process that takes itself for Node `version`. */
+function onNode(version: string): Promise<Outcome> {
+  const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`;
+  const preload = `data:text/javascript,${encodeURIComponent(pretend)}`;
+  return run(process.execPath, ['--import', preload, PORTAL, '--version'], { timeout: 20_000 }).then(
+    (output) => ({ code: 0, ...output }),
+    (error: unknown) => error as Outcome,
+  );
+}
+
+// scripts/node-matrix.mjs runs the same on real versions of Node.
+describe('the minimum version of Node', () => {
+  it.each(['12.22.12', '18.20.8', '20.18.3'])(
+    'an older Node is told so in one sentence: %s',
+    async (version) => {
+      const { code, stdout, stderr } = await onNode(version);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toBe(
+        `error: Portal needs Node 20.19 or newer, and this is Node ${version}. Install Node 24 from https://nodejs.org.\n`,
+      );
+    },
+  );
+
+  it.each(['20.19.0', '22.0.0', '24.11.1'])('%s is new enough', async (version) => {
+    expect(await onNode(version)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('is the one in package.json', async () => {
+    const { engines } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+      engines: { node: string };
+    };
+    const [, major, minor] = /const MINIMUM = \[(\d+), (\d+)\]/.exec(await readFile(PORTAL, 'utf8'))!;
+    expect(engines.node).toBe(`>=${major}.${minor}`);
+  });
+
+  it('an older Node can parse bin/portal.js: it has no static import and no top-level await', async () => {
+    const text = (await readFile(PORTAL, 'utf8')).replaceAll(/\/\/.*/g, '');
+    expect(text).not.toMatch(/^\s*import\s[^(]|\bawait\b|\?\?|\?\.|node:/m);
+  });
+});
