@@ -1,34 +1,196 @@
-import { parseEnv } from 'node:util';
+import type { Finding } from './finding.js';
+import { interpolate, type Lookup, type Unusable } from './interpolate.js';
+import type { Place, Source } from './source.js';
 
+/** What a `.env` says. */
 export interface Dotenv {
-  readonly values: Readonly<Record<string, string | undefined>>;
-  /** Lines, from 1, that are neither an assignment nor a comment. They are left out. */
-  readonly junk: readonly number[];
+  readonly values: ReadonlyMap<string, string | Unusable>;
+  /** Malformed lines: how the lines after them were meant is a guess. */
+  readonly findings: readonly Finding[];
+  readonly warnings: readonly Finding[];
+  /** Values, comments and malformed lines: what a code frame must not show. */
+  readonly secrets: readonly Place[];
 }
 
-/** What an assignment begins with; the name may be one that other programs know and `${…}` does not. */
-const ASSIGNMENT = /^[ \t]*(?:export[ \t]+)?[^\s=#]+[ \t]*=[ \t]*(["'`]?)/;
-const NOTHING = /^\s*(?:#|$)/;
+/** Reads a `.env` as docker compose v2 does. docs/config.md lists the differences. */
+export function parseDotenv(source: Source, lookup: Lookup): Dotenv {
+  return new Reader(source, lookup).read();
+}
 
-/** Reads a `.env`. Lines that say nothing are taken out first: Node's parser would join them with what follows. */
-export function parseDotenv(text: string): Dotenv {
-  const lines = text.split(/\r\n?|\n/);
-  const junk: number[] = [];
-  for (let at = 0; at < lines.length; at += 1) {
-    const line = lines[at]!;
-    const assignment = ASSIGNMENT.exec(line);
-    if (assignment) at += linesQuoted(lines, at, assignment[0].length, assignment[1]!);
-    else if (!NOTHING.test(line)) {
-      junk.push(at + 1);
-      lines[at] = '';
-    }
+/** Within a line: what compose takes for white space. */
+const SPACE = '[\\t\\v\\f\\r \\u0085\\u00a0]';
+const EXPORT = new RegExp(`export${SPACE}+`, 'y');
+const SPACES = new RegExp(`${SPACE}*`, 'y');
+const COMMENT = new RegExp(`${SPACE}#`);
+const NOT_IN_NAMES = /[^\p{L}\p{N}_.\-[\]]/u;
+const ESCAPE = /\\(?:["\\abfnrtv$]|0[0-3][0-7]{2})/g;
+const ESCAPED: Readonly<Record<string, string>> = {
+  a: '\u0007',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+  // Interpolation comes after the escapes.
+  $: '$$',
+};
+
+class Reader {
+  readonly #source: Source;
+  readonly #text: string;
+  readonly #lookup: Lookup;
+  readonly #values = new Map<string, string | Unusable>();
+  readonly #findings: Finding[] = [];
+  readonly #warnings: Finding[] = [];
+  readonly #secrets: Place[] = [];
+  #at = 0;
+
+  constructor(source: Source, lookup: Lookup) {
+    this.#source = source;
+    this.#text = source.text;
+    this.#lookup = (name) => lookup(name) ?? this.#values.get(name);
   }
-  return { values: parseEnv(lines.join('\n')), junk };
+
+  read(): Dotenv {
+    for (; this.#at < this.#text.length; this.#at = this.#lineEnd(this.#at) + 1) this.#line();
+    const [values, findings, warnings, secrets] = [
+      this.#values,
+      this.#findings,
+      this.#warnings,
+      this.#secrets,
+    ];
+    return { values, findings, warnings, secrets };
+  }
+
+  /** One statement; afterwards #at is on the last line that belongs to it. */
+  #line(): void {
+    const start = this.#skip(SPACES, this.#at);
+    const end = this.#lineEnd(start);
+    if (start === end) return;
+    if (this.#text[start] === '#') return this.#hide(start + 1, end);
+    const nameAt = this.#skip(EXPORT, start);
+    const separator = this.#text.slice(nameAt, end).search(/[=:]/);
+    const nameEnd = separator === -1 ? end : nameAt + separator;
+    const name = this.#text.slice(nameAt, nameEnd).trimEnd();
+    const wrong = wrongName(name);
+    if (wrong) return this.#malformed(nameAt + wrong.index, wrong.message, start);
+    if (separator === -1) return this.#inherit(name, nameAt);
+    this.#assign(name, nameEnd + 1);
+  }
+
+  /** `NAME` alone stands for the environment's own value. */
+  #inherit(name: string, at: number): void {
+    const value = this.#lookup(name);
+    if (value !== undefined) {
+      this.#values.set(name, value);
+      return;
+    }
+    const end = at + name.length;
+    this.#hide(at, end);
+    this.#warnings.push({
+      place: { source: this.#source, start: at, end },
+      path: [],
+      code: 'config_invalid',
+      message: 'this name has no value here, and the environment does not set it',
+      hint: 'Write NAME=value. Put quotes around a value that spans lines.',
+    });
+  }
+
+  #assign(name: string, after: number): void {
+    const start = this.#skip(SPACES, after);
+    const quote = this.#text[start];
+    if (quote === '"' || quote === "'") return this.#quoted(name, start, quote);
+    const end = this.#lineEnd(start);
+    const raw = this.#text.slice(start, end);
+    const comment = start > after && quote === '#' ? 0 : raw.search(COMMENT);
+    this.#hide(start, end);
+    this.#set(name, (comment === -1 ? raw : raw.slice(0, comment)).trimEnd(), start);
+  }
+
+  #quoted(name: string, start: number, quote: '"' | "'"): void {
+    const end = this.#closing(start + 1, quote);
+    if (end === undefined) {
+      this.#hide(start, this.#text.length);
+      this.#report(start, 'the quote is not closed', `Close it with ${quote}.`);
+      this.#at = this.#text.length;
+      return;
+    }
+    this.#at = end;
+    const lineEnd = this.#lineEnd(end);
+    this.#hide(start, lineEnd);
+    const rest = this.#skip(SPACES, end + 1);
+    if (rest < lineEnd && this.#text[rest] !== '#') {
+      const hint = 'Put what follows on a line of its own, or into the quotes; a quote in a value is \\".';
+      return this.#report(rest, 'text follows the closing quote', hint);
+    }
+    const inner = this.#text.slice(start + 1, end);
+    if (quote === "'") this.#values.set(name, inner.replaceAll("\\'", "'"));
+    else this.#set(name, inner.replaceAll(ESCAPE, unescape), start);
+  }
+
+  /** Where the quote closes that was opened before `from`. */
+  #closing(from: number, quote: string): number | undefined {
+    for (let at = from; at < this.#text.length; at += 1) {
+      if (this.#text[at] === '\\') at += 1;
+      else if (this.#text[at] === quote) return at;
+    }
+    return undefined;
+  }
+
+  #set(name: string, value: string, at: number): void {
+    const { text, errors } = interpolate(value, this.#lookup, 'compose');
+    const [error] = errors;
+    if (!error) {
+      this.#values.set(name, text);
+      return;
+    }
+    const { line } = this.#source.position(at);
+    // A value that uses an unusable one names the line where the mistake is.
+    const problem = error.inherited ? error.message : `${this.#source.file}:${line}: ${error.message}`;
+    this.#values.set(name, { problem, hint: error.hint });
+  }
+
+  /** How the line was meant is unknown, so nothing of it may be shown: it can be the second line of a secret. */
+  #malformed(at: number, message: string, lineStart: number): void {
+    this.#hide(lineStart, this.#lineEnd(lineStart));
+    this.#report(at, message, 'Write NAME=value. Put quotes around a value that spans lines.');
+  }
+
+  #report(at: number, message: string, hint: string): void {
+    const place = { source: this.#source, start: at, end: at + 1 };
+    this.#findings.push({ place, path: [], code: 'config_invalid', message, hint });
+  }
+
+  #hide(start: number, end: number): void {
+    if (end > start) this.#secrets.push({ source: this.#source, start, end });
+  }
+
+  #skip(pattern: RegExp, at: number): number {
+    pattern.lastIndex = at;
+    return at + (pattern.exec(this.#text)?.[0].length ?? 0);
+  }
+
+  #lineEnd(at: number): number {
+    const end = this.#text.indexOf('\n', at);
+    return end === -1 ? this.#text.length : end;
+  }
 }
 
-/** How many further lines a quoted value takes; none for a quote that is never closed. */
-function linesQuoted(lines: readonly string[], at: number, from: number, quote: string): number {
-  if (quote === '' || lines[at]!.includes(quote, from)) return 0;
-  for (let end = at + 1; end < lines.length; end += 1) if (lines[end]!.includes(quote)) return end - at;
-  return 0;
+function wrongName(name: string): { index: number; message: string } | undefined {
+  if (name === '') return { index: 0, message: 'the name before `=` is missing' };
+  const index = name.search(NOT_IN_NAMES);
+  if (index === -1) return undefined;
+  return {
+    index,
+    message: /\s/.test(name[index]!)
+      ? 'a name cannot contain a space'
+      : 'a name has letters, digits, `_`, `.`, `-`, `[` and `]` only',
+  };
+}
+
+function unescape(escape: string): string {
+  const kind = escape[1]!;
+  if (kind === '0') return String.fromCharCode(Number.parseInt(escape.slice(2), 8));
+  return ESCAPED[kind] ?? kind;
 }

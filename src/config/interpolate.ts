@@ -1,5 +1,17 @@
+/** A variable that is set, to something that cannot be used. */
+export interface Unusable {
+  readonly problem: string;
+  readonly hint: string;
+}
+
 /** Looks up a variable; undefined when it is not set. */
-export type Lookup = (name: string) => string | undefined;
+export type Lookup = (name: string) => string | Unusable | undefined;
+
+/**
+ * `compose` is what docker compose reads in a `.env`: `$NAME` without braces, and `-`, `?`, `:+` and `+` beside `:-` and
+ * `:?`.
+ */
+export type Dialect = 'portal' | 'compose';
 
 /** Something wrong in one `${…}`. */
 export interface InterpolationError {
@@ -7,6 +19,8 @@ export interface InterpolationError {
   readonly expression: string;
   readonly message: string;
   readonly hint: string;
+  /** The mistake is in the value of a variable, and the message says where. */
+  readonly inherited?: true;
 }
 
 export interface Interpolated {
@@ -21,21 +35,30 @@ export interface Interpolated {
 
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const MAX_DEPTH = 16;
-const FORMS = 'The forms are ${NAME}, ${NAME:-default} and ${NAME:?message}; a plain dollar sign is `$$`.';
+const FORMS: Readonly<Record<Dialect, string>> = {
+  portal: 'The forms are ${NAME}, ${NAME:-default} and ${NAME:?message}; a plain dollar sign is `$$`.',
+  compose: 'Write `$$` for a dollar sign, or put the value in single quotes.',
+};
+const OPERATOR: Readonly<Record<Dialect, RegExp>> = { portal: /:[-?]/y, compose: /:?[-?+]/y };
+const FOLLOWS: Readonly<Record<Dialect, string>> = {
+  portal: 'after `${NAME` only `}`, `:-` or `:?` can follow',
+  compose: 'after `${NAME` only `}`, `:-`, `-`, `:?`, `?`, `:+` or `+` can follow',
+};
 
 /**
  * Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?message}`, and `$$` by one `$`. As in a shell, `:-` and
  * `:?` take an empty variable for an unset one. A default may hold expressions of its own.
  * What comes out of a variable is never read again, so no value can inject an expression.
  */
-export function interpolate(input: string, lookup: Lookup): Interpolated {
+export function interpolate(input: string, lookup: Lookup, dialect: Dialect = 'portal'): Interpolated {
   if (!input.includes('$')) return { text: input, substituted: false, errors: [], bareNames: [] };
-  return new Interpolator(input, lookup).run();
+  return new Interpolator(input, lookup, dialect).run();
 }
 
 class Interpolator {
   readonly #input: string;
   readonly #lookup: Lookup;
+  readonly #dialect: Dialect;
   readonly #errors: InterpolationError[] = [];
   readonly #bareNames: string[] = [];
   #at = 0;
@@ -43,9 +66,10 @@ class Interpolator {
   #substituted = false;
   #broken = false;
 
-  constructor(input: string, lookup: Lookup) {
+  constructor(input: string, lookup: Lookup, dialect: Dialect) {
     this.#input = input;
     this.#lookup = lookup;
+    this.#dialect = dialect;
   }
 
   run(): Interpolated {
@@ -61,11 +85,21 @@ class Interpolator {
       else if (this.#input.startsWith('${', this.#at)) text += this.#expression(live);
       else {
         const bare = this.#input[this.#at] === '$' ? this.#nameAt(this.#at + 1) : '';
-        if (bare) this.#bareNames.push(bare);
-        text += this.#input[this.#at++];
+        if (bare && this.#dialect === 'compose') text += this.#bareName(bare, live);
+        else {
+          if (bare) this.#bareNames.push(bare);
+          text += this.#input[this.#at++];
+        }
       }
     }
     return text;
+  }
+
+  #bareName(name: string, live: boolean): string {
+    const start = this.#at;
+    this.#substituted = true;
+    this.#at += 1 + name.length;
+    return live ? this.#required(name, start) : '';
   }
 
   /** One `${…}`. `live` is false in a default that is not needed: it is read, but asks for no variable. */
@@ -77,31 +111,39 @@ class Interpolator {
     this.#at += name.length;
     if (!name) return this.#malformed(start, 'a variable name must follow `${`');
     if (this.#take('}')) return live ? this.#required(name, start) : '';
-    if (this.#take(':-')) return this.#withDefault(name, start, live);
-    if (this.#take(':?')) return this.#withMessage(name, start, live);
+    const operator = this.#operatorAt(this.#at);
+    this.#at += operator.length;
+    if (operator.endsWith('?')) return this.#withMessage(name, operator, start, live);
+    if (operator) return this.#withText(name, operator, start, live);
     const next = this.#input[this.#at];
     if (next === undefined) return this.#malformed(start, '`${` is not closed');
-    return this.#malformed(start, 'after `${NAME` only `}`, `:-` or `:?` can follow');
+    return this.#malformed(start, FOLLOWS[this.#dialect]);
   }
 
   #required(name: string, start: number): string {
-    const value = this.#lookup(name);
+    const value = this.#value(name, start);
     if (value !== undefined) return value;
-    const hint = `Set it in the environment or in a .env beside the file, or give a default: \${${name}:-…}.`;
+    const hint =
+      this.#dialect === 'compose'
+        ? `Set ${name}. ${FORMS.compose}`
+        : `Set it in the environment or in a .env beside the file, or give a default: \${${name}:-…}.`;
     return this.#fail(start, `the variable ${name} is not set`, hint);
   }
 
-  #withDefault(name: string, start: number, live: boolean): string {
+  /** `:-` and `-`: the text where there is no value. `:+` and `+`: the text where there is one. */
+  #withText(name: string, operator: string, start: number, live: boolean): string {
     if (this.#depth === MAX_DEPTH) return this.#malformed(start, 'defaults are nested too deeply');
-    const value = live ? this.#lookup(name) : undefined;
+    const value = live ? this.#value(name, start) : undefined;
+    const isThere = operator.startsWith(':') ? Boolean(value) : value !== undefined;
+    const takesText = operator.endsWith('+') === isThere;
     this.#depth += 1;
-    const fallback = this.#text(live && !value);
+    const text = this.#text(live && takesText);
     this.#depth -= 1;
     if (!this.#take('}')) return this.#malformed(start, '`${` is not closed');
-    return value || fallback;
+    return takesText ? text : (value ?? '');
   }
 
-  #withMessage(name: string, start: number, live: boolean): string {
+  #withMessage(name: string, operator: string, start: number, live: boolean): string {
     const end = this.#input.indexOf('}', this.#at);
     if (end === -1) return this.#malformed(start, '`${` is not closed');
     const message = this.#input.slice(this.#at, end);
@@ -109,11 +151,20 @@ class Interpolator {
     if (message.includes('${'))
       return this.#malformed(start, 'a message after `:?` cannot hold another `${`');
     if (!live) return '';
-    const value = this.#lookup(name);
-    if (value) return value;
+    const value = this.#value(name, start);
+    if (value || (value === '' && operator === '?')) return value;
     const state = value === undefined ? 'not set' : 'empty';
     const hint = `Set ${name} in the environment or in a .env beside the file.`;
     return this.#fail(start, message || `the variable ${name} is ${state}`, hint);
+  }
+
+  /** What is set but unusable is reported here, and then counts as empty. */
+  #value(name: string, start: number): string | undefined {
+    const value = this.#lookup(name);
+    if (typeof value !== 'object') return value;
+    const expression = this.#input.slice(start, this.#at);
+    this.#errors.push({ expression, message: value.problem, hint: value.hint, inherited: true });
+    return '';
   }
 
   /** What follows a malformed expression cannot be told apart from it, so reading ends there, with one error. */
@@ -121,7 +172,7 @@ class Interpolator {
     this.#at = this.#input.length;
     if (this.#broken) return '';
     this.#broken = true;
-    return this.#fail(start, message, FORMS);
+    return this.#fail(start, message, FORMS[this.#dialect]);
   }
 
   #fail(start: number, message: string, hint: string): string {
@@ -132,6 +183,12 @@ class Interpolator {
   #nameAt(at: number): string {
     NAME.lastIndex = at;
     return NAME.exec(this.#input)?.[0] ?? '';
+  }
+
+  #operatorAt(at: number): string {
+    const pattern = OPERATOR[this.#dialect];
+    pattern.lastIndex = at;
+    return pattern.exec(this.#input)?.[0] ?? '';
   }
 
   #take(token: string): boolean {

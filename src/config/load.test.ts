@@ -226,13 +226,41 @@ describe('.env', () => {
     expect((await loaded()).desired.services[0]?.target).toMatchObject({ port: 3001 });
   });
 
-  it('has each line that says nothing told by its number, never by its text', async () => {
-    const dotenv = 'hunter2\r\nB="one\ntwo\n" # x\n# c\n\n  =hunter2\nexport A=3001\nC=\'open\nhunter2';
-    await files({ 'portal.yaml': text, '.env': dotenv });
-    const { warnings, desired } = await loaded();
-    expect(warnings.map(({ file, line }) => `${file}:${line}`)).toEqual(['.env:1', '.env:7', '.env:10']);
-    expect(JSON.stringify(warnings)).not.toContain('hunter2');
-    expect(desired.services[0]?.target).toMatchObject({ port: 3001 });
+  it('keeps what follows a `#` inside a value', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices: { web: { target: 1, access: { pin: "${PIN}" } } }',
+      '.env': 'PIN=7752#harbour # of the old one\r\n',
+    });
+    const [web] = (await loaded()).desired.services;
+    expect(web?.access.pin).toBe('7752#harbour');
+  });
+
+  it('has each malformed line reported with its place, and no secret in the frame', async () => {
+    await files({ 'portal.yaml': text, '.env': "A=3001\r\nhunter 2\r\nC='open\nhunter2" });
+    const found = await problems();
+    expect(found.map(({ file, line, column }) => `${file}:${line}:${column}`)).toEqual([
+      '.env:2:7',
+      '.env:3:3',
+    ]);
+    expect(found[0]?.frame).toContain('> 2 | ****');
+    expect(JSON.stringify(found)).not.toContain('hunter');
+  });
+
+  it('is an error where portal.yaml uses a value that names an unset variable, and only there', async () => {
+    await files({ 'portal.yaml': text, '.env': 'A=30$port\nB=pa$word' });
+    expect(await problems()).toMatchObject([
+      { file: 'portal.yaml', line: 2, column: 19, message: '.env:1: the variable port is not set' },
+    ]);
+    await files({ '.env': 'A=3001\nB=pa$word' });
+    expect((await loaded()).warnings).toEqual([]);
+  });
+
+  it('can name `${user}` and the environment', async () => {
+    await files({
+      'portal.yaml': 'version: 1\nservices: { web: { target: 1, name: "${NAME}" } }',
+      '.env': 'NAME=${user}-$STAGE',
+    });
+    expect((await loaded({ env: { STAGE: 'dev' } })).desired.services[0]?.name).toBe('zoe-k-dev');
   });
 });
 

@@ -5,7 +5,7 @@ import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
-import { parseDotenv, type Dotenv } from './dotenv.js';
+import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
 import { findConfig, type Found } from './find.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
@@ -18,7 +18,7 @@ import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
 import { validateTree } from './validate.js';
-import { variables } from './variables.js';
+import { variables, withDotenv } from './variables.js';
 
 export interface LoadOptions {
   /** `-f FILE`; `-` is standard input. */
@@ -184,13 +184,16 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   const overlay =
     texts.overlay === undefined ? undefined : parse(new Source(localName(shownName(found)), texts.overlay));
   const parsed = overlay ? [main, overlay] : [main];
-  const secrets = parsed.flatMap((one) => one.secrets);
+  const environment = variables(options.env, options.userName);
+  const dotenv = parseDotenv(new Source(dotenvName(found), texts.dotenv ?? ''), environment);
+  const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);
   if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };
 
   const merged = withOverlay(main.tree, overlay?.tree);
-  const dotenv = parseDotenv(texts.dotenv ?? '');
-  const lookup = variables(options.env, dotenv.values, options.userName);
+  if (dotenv.findings.length > 0)
+    return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
+  const lookup = withDotenv(environment, dotenv.values);
   const { tree, findings, warnings } = substitute(merged, lookup, secrets);
   const verdict = validateTree(tree);
   const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree)];
@@ -200,7 +203,7 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
     ok: true,
     desired: normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory),
     effective: maskSecrets(verdict.config, tree),
-    warnings: [...toProblems(warnings, secrets), ...junkLines(dotenv, dotenvName(found))],
+    warnings: toProblems([...warnings, ...dotenv.warnings], secrets),
     tree,
     secrets,
   };
@@ -214,19 +217,6 @@ function withOverlay(main: Tree, overlay: Tree | undefined): Tree {
 
 function dotenvName(found: Found): string {
   return found.kind === 'stdin' ? '.env' : join(dirname(found.shown), '.env');
-}
-
-/** A warning for each; without its text, which may be a secret. */
-function junkLines({ junk }: Dotenv, file: string): Problem[] {
-  return junk.map((line) => ({
-    file,
-    line,
-    column: 1,
-    path: '',
-    code: 'config_invalid',
-    message: 'this line is neither NAME=value nor a comment; it is left out',
-    hint: 'A value over several lines needs quotes around it.',
-  }));
 }
 
 /** A problem with a file as a whole, or with its absence. */

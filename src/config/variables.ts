@@ -2,15 +2,14 @@ import { userInfo } from 'node:os';
 import type { Dotenv } from './dotenv.js';
 import type { Lookup } from './interpolate.js';
 
-/**
- * Where `${…}` takes its values from: `${user}`, then the environment, then the `.env` beside the file.
- * @param dotenv what the .env file sets
- */
-export function variables(env: NodeJS.ProcessEnv, dotenv: Dotenv['values'], userName?: string): Lookup {
-  return (name) => {
-    if (name === 'user') return dnsLabel(userName ?? loginName(env));
-    return env[name] ?? (Object.hasOwn(dotenv, name) ? dotenv[name] : undefined);
-  };
+/** Where `${…}` takes its values from before the `.env` beside the file: `${user}`, then the environment. */
+export function variables(env: NodeJS.ProcessEnv, userName?: string): (name: string) => string | undefined {
+  return (name) => (name === 'user' ? dnsLabel(userName ?? loginName(env)) : env[name]);
+}
+
+/** `first`, then what a `.env` sets. */
+export function withDotenv(first: Lookup, dotenv: Dotenv['values']): Lookup {
+  return (name) => first(name) ?? dotenv.get(name);
 }
 
 function loginName(env: NodeJS.ProcessEnv): string {
