@@ -29,7 +29,7 @@ export async function checkHealth(spec: ServiceSpec, signal: AbortSignal): Promi
 }
 
 async function ask(spec: ServiceSpec, { path }: HealthSpec, signal: AbortSignal): Promise<void> {
-  const socket = await connectTarget(spec.target, upstreamOf(spec));
+  const socket = await connectTarget(spec.target, upstreamOf(spec), signal);
   if (signal.aborted || path === undefined) return void socket.destroy();
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   const status = await get(socket, spec.target, path);

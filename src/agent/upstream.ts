@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import {
   connect as tlsConnect,
   createSecureContext,
@@ -8,9 +8,10 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
-import { deadline } from '../lib/wait.js';
+import { abortReason, deadline } from '../lib/wait.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { dialTarget } from '../net/target-dial.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
 import { UNTRUSTED } from './connect.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
@@ -33,44 +34,65 @@ export function upstreamOf({ targetTls, proxyProtocol }: ServiceSpec): UpstreamO
 }
 
 /**
- * Connects to the local service; rejects within 1.5 s with `target_down` or `target_untrusted`, and a reason fit
- * for `status`.
+ * Connects to the local service; rejects within 1.5 s with `target_down` or `target_untrusted` and a reason fit for
+ * `status`, or once `signal` aborts.
  */
-export async function connectTarget(target: Target, options: UpstreamOptions = {}): Promise<Socket> {
-  const { tls = {}, alpn = [], preamble } = options;
+export async function connectTarget(
+  target: Target,
+  options: UpstreamOptions = {},
+  signal?: AbortSignal,
+): Promise<Socket> {
+  const { tls = {}, preamble } = options;
   const secure = target.kind === 'tcp' && target.tls ? await targetTlsOptions(target, tls) : undefined;
+  const startedAt = performance.now();
+  const plain = await dialTarget(target, CONNECT_MS, signal);
+  if (preamble) plain.write(preamble);
+  const leftMs = CONNECT_MS - (performance.now() - startedAt);
+  const socket = secure ? await securely(target, plain, { ...options, secure, leftMs, signal }) : plain;
+  readOutBeforeDestroy(socket);
+  return socket;
+}
+
+interface SecureOptions {
+  readonly secure: TargetTlsOptions;
+  readonly alpn?: readonly string[];
+  readonly leftMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** TLS over `plain`, which must be connected: node crashes where its handle is replaced beneath. */
+function securely(target: Target, plain: Socket, options: SecureOptions): Promise<Socket> {
+  const { secure, alpn = [], leftMs, signal } = options;
   return new Promise((resolve, reject) => {
-    const plain = open(target);
-    let socket = plain;
-    const fail = (failure: PortalError): void => {
+    // Node takes the mark, its types do not.
+    const mark: object = { highWaterMark: SOCKET_BUFFER_BYTES };
+    const offer = alpn.length > 0 && { ALPNProtocols: [...alpn] };
+    const socket = tlsConnect({ ...secure, ...mark, socket: plain, ...offer });
+    const over = (): void => {
       inTime();
+      signal?.removeEventListener('abort', abort);
+      // Replaced, not removed: until the splice listens, an error must not end the process.
+      for (const each of [plain, socket]) each.on('error', () => undefined).off('error', onError);
+      socket.off('close', onClose);
+    };
+    const fail = (error: Error): void => {
+      over();
       socket.destroy();
       plain.destroy();
-      reject(failure);
+      reject(error);
     };
-    const inTime = deadline(CONNECT_MS, () => fail(down(target, `did not answer within ${CONNECT_MS} ms`)));
+    const abort = (): void => fail(abortReason(signal));
     const onError = (error: Error): void => fail(failureOf(target, error));
-    const done = (): void => {
-      inTime();
-      // Replaced, not removed: until the splice listens, an error must not end the process.
-      for (const each of new Set([plain, socket])) each.on('error', () => undefined).off('error', onError);
-      readOutBeforeDestroy(socket);
+    const onClose = (): void => fail(down(target, 'closed the connection in its TLS handshake'));
+    const inTime = deadline(leftMs, () =>
+      fail(down(target, `did not finish its TLS handshake within ${CONNECT_MS} ms`)),
+    );
+    signal?.addEventListener('abort', abort, { once: true });
+    for (const each of [plain, socket]) each.once('error', onError);
+    socket.once('close', onClose);
+    socket.once('secureConnect', () => {
+      over();
       resolve(socket);
-    };
-    plain.once('error', onError);
-    plain.once('connect', () => {
-      if (preamble) plain.write(preamble);
-      if (!secure) return done();
-      // Node takes the mark, its types do not.
-      const mark: object = { highWaterMark: SOCKET_BUFFER_BYTES };
-      const offer = alpn.length > 0 && { ALPNProtocols: [...alpn] };
-      socket = tlsConnect({ ...secure, ...mark, socket: plain, ...offer });
-      socket.once('error', onError);
-      socket.once('close', () => fail(down(target, 'closed the connection in its TLS handshake')));
-      socket.once('secureConnect', () => {
-        socket.removeAllListeners('close');
-        done();
-      });
     });
   });
 }
@@ -113,20 +135,13 @@ async function contextOf(target: Target, caFile: string): Promise<SecureContext>
   }
 }
 
-function open(target: Target): Socket {
-  const common = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
-  return target.kind === 'unix'
-    ? connect({ ...common, path: target.path })
-    : connect({ ...common, host: target.host, port: target.port, noDelay: true, keepAlive: true });
-}
-
 function failureOf(target: Target, error: Error): PortalError {
   const code = systemCode(error);
   if (code && UNTRUSTED.has(code)) {
     const message = `${formatTarget(target)} has a certificate that is not trusted (${code})`;
     return new PortalError('target_untrusted', message, { cause: error });
   }
-  return down(target, `refused the connection (${code ?? error.message})`, error);
+  return down(target, `broke off its TLS handshake (${code ?? error.message})`, error);
 }
 
 function down(target: Target, reason: string, cause?: Error): PortalError {

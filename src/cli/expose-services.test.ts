@@ -6,7 +6,7 @@ const services = (target: string | undefined, flags: ExposeFlags = {}) =>
 
 describe('what the flags of expose make', () => {
   it.each<[string, string | undefined, ExposeFlags, object]>([
-    ['a stream', '3000', {}, { app: { name: 'app', target: '127.0.0.1:3000' } }],
+    ['a stream', '3000', {}, { app: { name: 'app', target: 'localhost:3000' } }],
     ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/project/a.sock' } }],
     [
       'a TCP port',
@@ -18,15 +18,15 @@ describe('what the flags of expose make', () => {
       'a UDP port alone',
       '19132',
       { udp: true },
-      { app: { name: 'app', mode: 'udp', target: '127.0.0.1:19132' } },
+      { app: { name: 'app', mode: 'udp', target: 'localhost:19132' } },
     ],
     [
       'datagrams beside a stream, under one name',
       '8080',
       { udp: true, udpAddr: '19132' },
       {
-        app: { name: 'app', target: '127.0.0.1:8080' },
-        'app-udp': { name: 'app', mode: 'udp', target: '127.0.0.1:19132' },
+        app: { name: 'app', target: 'localhost:8080' },
+        'app-udp': { name: 'app', mode: 'udp', target: 'localhost:19132' },
       },
     ],
     [
@@ -34,21 +34,21 @@ describe('what the flags of expose make', () => {
       '53',
       { tcp: true, udp: true },
       {
-        app: { name: 'app', mode: 'tcp', target: '127.0.0.1:53' },
-        'app-udp': { name: 'app', mode: 'udp', target: '127.0.0.1:53' },
+        app: { name: 'app', mode: 'tcp', target: 'localhost:53' },
+        'app-udp': { name: 'app', mode: 'udp', target: 'localhost:53' },
       },
     ],
     [
       'routes',
       undefined,
       { httpRoute: ['/api=3001', '/=5173'] },
-      { app: { name: 'app', mode: 'http', routes: { '/api': '127.0.0.1:3001', '/': '127.0.0.1:5173' } } },
+      { app: { name: 'app', mode: 'http', routes: { '/api': 'localhost:3001', '/': 'localhost:5173' } } },
     ],
     [
       'routes beside a target, which is the rest',
       '5173',
       { httpRoute: ['/api=3001'] },
-      { app: { name: 'app', mode: 'http', routes: { '/api': '127.0.0.1:3001', '/': '127.0.0.1:5173' } } },
+      { app: { name: 'app', mode: 'http', routes: { '/api': 'localhost:3001', '/': 'localhost:5173' } } },
     ],
     [
       'gates and a chain',
@@ -58,7 +58,7 @@ describe('what the flags of expose make', () => {
         app: {
           name: 'app',
           mode: 'http',
-          target: '127.0.0.1:3000',
+          target: 'localhost:3000',
           access: { pin: '1234', allowIps: ['10.0.0.0/8'] },
           via: 'chain',
           inspect: true,

@@ -1,11 +1,9 @@
-import { parseTarget, type Target } from '../net/target.js';
+import { isLoopback, parseTarget, type Target } from '../net/target.js';
 import { DEFAULT_EMBEDDED_PORT } from './normalise.js';
 import type { Report } from './check.js';
 import { shown } from './explain.js';
 import { maskUrl } from './mask-urls.js';
 import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
-
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
 
 /** A rule for targets, wherever one may stand. `ownPort` is the embedded relay's. */
 export function checkTarget(root: Tree, path: Path, ownPort: number | undefined, report: Report): void {
@@ -26,7 +24,7 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
     report(path, { message, hint: 'For example 3000, localhost:3000 or unix:/run/app.sock.' });
     return;
   }
-  if (target.kind === 'tcp' && target.port === ownPort && LOOPBACK.has(target.host)) {
+  if (target.kind === 'tcp' && target.port === ownPort && isLoopback(target.host)) {
     report(path, {
       message: 'this is the port of the embedded relay: visitors would go in circles',
       hint: 'Name the port your program listens on, or move the relay with `relays: { embedded: { port: 0 } }`.',

@@ -86,7 +86,7 @@ describe('what becomes of it', () => {
           service: 'web',
           name: 'web',
           mode: 'stream',
-          target: { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false },
+          target: { kind: 'tcp', host: 'localhost', port: 3000, tls: false },
           routes: [],
           alpn: 'auto',
           hostname: undefined,

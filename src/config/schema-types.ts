@@ -47,7 +47,7 @@ export type Port = number;
  */
 export type TargetText = string;
 /**
- * Where visitors' bytes go on this side: a port of this machine, `host:port`, `unix:/path`, or `http://host:port` / `https://host:port`.
+ * Where visitors' bytes go on this side: a port of this machine, `host:port`, `unix:/path`, or `http://host:port` / `https://host:port`. A bare port and `localhost:port` find a service on either loopback address, 127.0.0.1 or ::1. An address such as `127.0.0.1:3000` is used alone.
  */
 export type Target = Port | TargetText;
 /**
@@ -329,11 +329,11 @@ export interface HistoryOptions {
   maxAge?: KeepFor;
 }
 /**
- * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine's loopback addresses, where no CA vouches for anybody, every certificate is taken.
+ * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine (loopback addresses, names under `localhost`), where no CA vouches for anybody, every certificate is taken.
  */
 export interface TargetTls {
   /**
-   * File with the CA's certificate in PEM form, relative to this file. With it a target on a loopback address is verified as well.
+   * File with the CA's certificate in PEM form, relative to this file. With it a target on this machine is verified as well.
    */
   ca?: string;
   /**
@@ -341,7 +341,7 @@ export interface TargetTls {
    */
   serverName?: string;
   /**
-   * Take any certificate. Whoever sits between Portal and the target can read along then. `false` verifies a target on a loopback address as well.
+   * Take any certificate. Whoever sits between Portal and the target can read along then. `false` verifies a target on this machine as well.
    */
   insecureSkipVerify?: boolean;
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatTarget, parseTarget } from './target.js';
+import { formatTarget, isLoopback, isThisMachine, parseTarget } from './target.js';
 
 function outcomeOf(text: string): string {
   try {
@@ -13,8 +13,8 @@ function outcomeOf(text: string): string {
 
 describe('a target', () => {
   it.each([
-    [3000, { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false }],
-    ['3000', { kind: 'tcp', host: '127.0.0.1', port: 3000, tls: false }],
+    [3000, { kind: 'tcp', host: 'localhost', port: 3000, tls: false }],
+    ['3000', { kind: 'tcp', host: 'localhost', port: 3000, tls: false }],
     ['localhost:25565', { kind: 'tcp', host: 'localhost', port: 25565, tls: false }],
     ['[::1]:80', { kind: 'tcp', host: '::1', port: 80, tls: false }],
     ['http://127.0.0.1:5173', { kind: 'tcp', host: '127.0.0.1', port: 5173, tls: false }],
@@ -59,4 +59,22 @@ describe('a target', () => {
       }),
     );
   });
+});
+
+it.each([
+  ['localhost', true, true],
+  ['LocalHost', true, true],
+  ['localhost.', true, true],
+  ['app.localhost', true, true],
+  ['127.0.0.1', false, true],
+  ['127.8.8.8', false, true],
+  ['::1', false, true],
+  ['notlocalhost', false, false],
+  ['127.0.0.1.example.com', false, false],
+  ['localhost.example.com', false, false],
+  ['10.0.0.1', false, false],
+  ['0.0.0.0', false, false],
+])('%s is a name of this machine: %s; stays on it: %s', (host, isName, stays) => {
+  expect(isThisMachine(host)).toBe(isName);
+  expect(isLoopback(host)).toBe(stays);
 });

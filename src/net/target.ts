@@ -6,12 +6,12 @@ export type Target =
 const PORT = /^\d{1,5}$/;
 
 /**
- * Reads a target as portal.yaml and `portal expose` write it: a port, `host:port`, `unix:/path`, or
+ * Reads a target as portal.yaml and `portal expose` write it: a port of this machine, `host:port`, `unix:/path`, or
  * `http(s)://host:port`. Throws a RangeError whose message says what is wrong; the caller adds the place.
  */
 export function parseTarget(text: string | number): Target {
   const input = String(text).trim();
-  if (PORT.test(input)) return tcp('127.0.0.1', input, false);
+  if (PORT.test(input)) return tcp('localhost', input, false);
   if (input.startsWith('unix:')) {
     const path = input.slice('unix:'.length);
     if (!path) throw new RangeError('a unix target needs a path, as in unix:/run/app.sock');
@@ -51,7 +51,15 @@ export function formatTarget(target: Target): string {
   return `${target.tls ? 'https://' : ''}${host}:${target.port}`;
 }
 
-/** Whether `host` is this machine itself. Names under localhost are left to resolvers by some systems. */
+/**
+ * Whether `host` is a name of this machine, on whichever loopback address a service listens: `localhost`, and the names
+ * below it (RFC 6761, section 6.3). Resolvers are not asked: some do not know these names, or know half of them.
+ */
+export function isThisMachine(host: string): boolean {
+  return /(^|\.)localhost\.?$/i.test(host);
+}
+
+/** Whether what is sent to `host` stays on this machine. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+  return isThisMachine(host) || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -55,7 +55,7 @@ it('finds nothing wrong, and has an agent that runs prove it', async () => {
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
   const before = await examine();
   expect(before.code).toBe(0);
-  expect(before.of('service.target')).toEqual([`ok: 127.0.0.1:${port} answers`]);
+  expect(before.of('service.target')).toEqual([`ok: localhost:${port} answers at 127.0.0.1`]);
   expect(before.of('agent.running')[0]).toContain('none runs');
   expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
 

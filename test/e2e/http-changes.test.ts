@@ -58,7 +58,7 @@ describe('an edit of routes', () => {
     const one = await agent();
     await one.runner.apply(desired([at.spec], httpSpec('app', { '/': old.port })));
     await one.event('ready');
-    expect((await one.runner.status()).leases).toMatchObject([{ routes: { '/': `127.0.0.1:${old.port}` } }]);
+    expect((await one.runner.status()).leases).toMatchObject([{ routes: { '/': `localhost:${old.port}` } }]);
     const long = get(at, HOST, one.ca, '/long');
     await expect.poll(() => old.begun.length).toBe(1);
     await one.runner.apply(desired([at.spec], httpSpec('app', { '/x': old.port, '/': next.port })));

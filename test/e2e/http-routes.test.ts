@@ -158,7 +158,7 @@ describe('the target is told', () => {
     const port = await mirror();
     const at = await edge({ '/': { to: port, host: 'target' } });
     expect(seen((await ask(at, '/')).body).headers).toMatchObject({
-      host: `127.0.0.1:${port}`,
+      host: `localhost:${port}`,
       'x-forwarded-host': at.host,
     });
   });

@@ -120,7 +120,7 @@ describe('a local service that is down', () => {
     const down = await get(at, 'web.localhost', one.ca);
     expect(down.status).toBe(503);
     expect(down.text).toContain('web is not running');
-    expect((await one.runner.status()).leases[0]?.targetError).toContain('ECONNREFUSED');
+    expect((await one.runner.status()).leases[0]?.targetError).toContain('nothing listens on port');
     await httpService((_request, response) => response.end('second life'), gone.port);
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('second life');
     // The lease itself was never in doubt: a visitor got through to the agent all along.

@@ -7,7 +7,6 @@ import { createServer as createTls, type TlsOptions, type TLSSocket } from 'node
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import { resetSocket } from '../../src/net/splice.js';
-import { isLoopback } from '../../src/net/target.js';
 import { agent, desired, get, readAll, relay, service, temporaryFolder, visit } from '../support/world.js';
 
 /** Targets that are reached through a socket in the file system, or speak TLS themselves. */
@@ -67,7 +66,7 @@ describe('a unix: target', () => {
     const path = join(await temporaryFolder(), 'app.sock');
     const { get: ask, targetError } = await published(`unix:${path}`);
     expect((await ask()).status).toBe(503);
-    expect(await targetError()).toBe(`unix:${path} refused the connection (ENOENT)`);
+    expect(await targetError()).toBe(`unix:${path} cannot be reached (ENOENT)`);
     const server = createHttp((_request, response) => void response.end('over a file'));
     await new Promise<void>((resolve) => server.listen(path, resolve));
     onTestFinished(() => {
@@ -178,22 +177,6 @@ describe('an https:// target', () => {
     const { port } = server.address() as AddressInfo;
     const { get: ask, targetError } = await published(`https://127.0.0.1:${port}`);
     expect((await ask()).status).toBe(503);
-    expect(await targetError()).toMatch(
-      /https:\/\/127\.0\.0\.1:\d+ refused the connection|closed the connection/,
-    );
+    expect(await targetError()).toMatch(/(broke off|closed the connection in) its TLS handshake/);
   });
-});
-
-it.each([
-  ['127.0.0.1', true],
-  ['127.8.8.8', true],
-  ['::1', true],
-  ['localhost', true],
-  ['app.localhost', false],
-  ['127.0.0.1.example.com', false],
-  ['localhost.example.com', false],
-  ['10.0.0.1', false],
-  ['0.0.0.0', false],
-])('%s is this machine and nothing else: %s', (host, expected) => {
-  expect(isLoopback(host)).toBe(expected);
 });

@@ -25,8 +25,12 @@ export interface UdpService {
 export async function udpService(
   answer: (payload: Buffer, from: RemoteInfo) => Uint8Array | undefined = (payload) => payload,
   port = 0,
+  host: '127.0.0.1' | '::1' = '127.0.0.1',
 ): Promise<UdpService> {
-  const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
+  const socket = createSocket({
+    ...(host === '::1' ? { type: 'udp6', ipv6Only: true } : { type: 'udp4' }),
+    recvBufferSize: 4 << 20,
+  });
   const peers = new Set<string>();
   let received = 0;
   socket.on('message', (payload, from) => {
@@ -35,7 +39,7 @@ export async function udpService(
     const text = answer(payload, from);
     if (text) socket.send(text, from.port, from.address);
   });
-  const at = await bound(socket, port);
+  const at = await bound(socket, port, host);
   let closed = false;
   const close = async (): Promise<void> => {
     if (closed) return;

@@ -1,8 +1,7 @@
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
-import { PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { connectUdp, type UdpSocket } from '../../net/udp.js';
+import type { TcpTarget } from '../../net/target-addresses.js';
+import { TargetDatagrams } from '../../net/target-datagrams.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
@@ -122,7 +121,11 @@ export class UdpHandler implements FlowSink {
 
   #failed(error: unknown): void {
     const { service, target } = this.#spec;
-    const reason = `${formatTarget(target)} does not take datagrams (${systemCode(error) ?? (error as Error).message})`;
+    const code = systemCode(error);
+    const reason =
+      code === undefined
+        ? asPortalError(error).message
+        : `${formatTarget(target)} does not take datagrams (${code})`;
     // Once, until it answers again: each datagram of each visitor may tell the same.
     if (this.#targetError === undefined)
       this.#log.warn({ service, reason }, 'the local service does not answer');
@@ -155,7 +158,7 @@ class UdpFlow implements LocalFlow {
   reply: FlowReply;
   lastAt = performance.now();
   readonly #options: FlowOptions;
-  #socket: UdpSocket | undefined;
+  #socket: TargetDatagrams | undefined;
   #held: Buffer[] | undefined;
   #ended = false;
   isAllowed: boolean;
@@ -215,11 +218,17 @@ class UdpFlow implements LocalFlow {
 
   async #open(): Promise<void> {
     const { target, drops, failed } = this.#options;
-    let socket: UdpSocket;
+    let socket: TargetDatagrams;
     try {
-      const { host, port } = hostOf(target());
-      const address = isIP(host) ? host : (await lookup(host, { verbatim: false })).address;
-      socket = await connectUdp(address, port, SOCKET_BUFFER_BYTES);
+      socket = await TargetDatagrams.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
+        onMessage: (answer) => this.#answer(answer),
+        // The flow goes on, for the service may come back.
+        onFailed: (error, lost) => {
+          drops.add('unreachable', lost);
+          failed(error);
+        },
+        onEnd: () => this.#leave(),
+      });
     } catch (error) {
       failed(error);
       drops.add('unreachable', this.#held?.length ?? 0);
@@ -233,9 +242,6 @@ class UdpFlow implements LocalFlow {
       return socket.close();
     }
     this.#socket = socket;
-    socket.onMessage((answer) => this.#answer(answer));
-    // Refused by the target's machine (ICMP): the flow goes on, for the service may come back.
-    socket.onFailed((error) => this.#unreachable(error));
     for (const payload of held) this.deliver(payload);
   }
 
@@ -244,14 +250,9 @@ class UdpFlow implements LocalFlow {
     this.#options.answered(payload.length);
     this.reply.send(payload);
   }
-
-  #unreachable(error: Error): void {
-    this.#options.drops.add('unreachable');
-    this.#options.failed(error);
-  }
 }
 
-function hostOf(target: Target): { host: string; port: number } {
+function forDatagrams(target: Target): TcpTarget {
   if (target.kind === 'tcp') return target;
   throw new PortalError('internal', 'a unix socket is no target for datagrams');
 }

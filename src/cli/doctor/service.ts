@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { kindOf, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
 import { asPortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
-import { formatTarget } from '../../net/target.js';
+import { formatTarget, type Target } from '../../net/target.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../../protocol/domains.js';
 import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
@@ -51,6 +51,7 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> 
     }
     try {
       const socket = await connectTarget(target, upstreamOf(spec));
+      const at = answeringAddress(target, socket);
       const spoken = spec.mode === 'http' ? await speaksHttp(socket) : 'silence';
       socket.destroy();
       if (spoken === 'something else')
@@ -59,7 +60,7 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> 
           `${shown} answers, and not in HTTP`,
           'Mode http needs HTTP; for anything else there are the modes stream and tcp.',
         );
-      else subject.ok('service.target', `${shown} answers${spoken === 'http' ? ' in HTTP' : ''}`);
+      else subject.ok('service.target', `${shown} answers${spoken === 'http' ? ' in HTTP' : ''}${at}`);
     } catch (error) {
       const { message } = asPortalError(error);
       subject.problem(
@@ -69,6 +70,12 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> 
       );
     }
   }
+}
+
+/** Which address a name led to; an address in the configuration says it already. */
+function answeringAddress(target: Target, { remoteAddress }: Socket): string {
+  if (target.kind === 'unix' || isIP(target.host) || remoteAddress === undefined) return '';
+  return ` at ${remoteAddress}`;
 }
 
 /** What a target answers to a request; HTTP/2 alone answers with a frame of its settings. */

@@ -28,6 +28,6 @@ services:
   # The same, written out, with a name of everyone's own:
   # api:
   #   name: api-\${user}
-  #   target: 127.0.0.1:3001
+  #   target: localhost:3001
 `;
 }

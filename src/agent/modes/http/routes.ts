@@ -1,4 +1,4 @@
-import { formatTarget, type Target } from '../../../net/target.js';
+import { formatTarget, isThisMachine, type Target } from '../../../net/target.js';
 import type { RouteSpec, ServiceSpec } from '../../spec.js';
 import { pathOf, readGenerously } from './paths.js';
 import type { Upstream } from './upstream.js';
@@ -107,7 +107,7 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]', '[::]', '0.0.0.0'];
 function originsOf(target: Target): string[] {
   if (target.kind === 'unix') return ['http//localhost:80'];
   const host = (target.host.includes(':') ? `[${target.host}]` : target.host).toLowerCase();
-  const hosts = LOOPBACK.includes(host) ? LOOPBACK : [host];
+  const hosts = LOOPBACK.includes(host) ? LOOPBACK : isThisMachine(host) ? [...LOOPBACK, host] : [host];
   return hosts.map((name) => `${target.tls ? 'https' : 'http'}//${name}:${target.port}`);
 }
 

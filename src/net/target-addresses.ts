@@ -1,0 +1,95 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
+import { formatTarget, isThisMachine, type Target } from './target.js';
+
+/** Which addresses a target has, in the order to try them, and which of them answered last. */
+
+export type TcpTarget = Extract<Target, { kind: 'tcp' }>;
+
+/** `localhost` without a resolver: hosts files differ, and some lack one of the two, or the name. */
+const THIS_MACHINE: readonly string[] = ['127.0.0.1', '::1'];
+
+/** By the target itself, so that nothing is left of targets that nobody has any more. */
+const answeredLast = new WeakMap<Target, string>();
+
+/** `address` answered: the next one who wants `target` asks it first. */
+export function remember(target: TcpTarget, address: string): void {
+  if (answeredLast.get(target) !== address) answeredLast.set(target, address);
+}
+
+/**
+ * The addresses of `target`, the one to try first at the head. Rejects with `target_down` if its name has none, or is
+ * not resolved within `ms`.
+ */
+export async function addressesOf(
+  target: TcpTarget,
+  ms: number,
+  prefer: 'system' | 'ipv4' = 'system',
+): Promise<readonly string[]> {
+  const { host } = target;
+  if (isIP(host)) return [host];
+  const all = isThisMachine(host) ? THIS_MACHINE : await resolve(host, ms, prefer);
+  const last = answeredLast.get(target);
+  if (last === undefined || last === all[0] || !all.includes(last)) return all;
+  return [last, ...all.filter((address) => address !== last)];
+}
+
+async function resolve(host: string, ms: number, prefer: 'system' | 'ipv4'): Promise<readonly string[]> {
+  try {
+    const order = prefer === 'ipv4' ? 'ipv4first' : 'verbatim';
+    const found = await within(lookup(host, { all: true, order }), ms, `a lookup of ${host}`);
+    return alternating(found.map(({ address }) => address));
+  } catch (error) {
+    const reason = systemCode(error) ?? (error as Error).message;
+    throw new PortalError('target_down', `${host} cannot be resolved (${reason})`, { cause: error });
+  }
+}
+
+/** Both families by turns (RFC 8305, section 4): one that leads nowhere costs one attempt, however many addresses it has. */
+function alternating(addresses: readonly string[]): readonly string[] {
+  const first = addresses.filter((each) => isIP(each) === isIP(addresses[0]!));
+  const second = addresses.filter((each) => !first.includes(each));
+  const turns = first.flatMap((each, i) => (i < second.length ? [each, second[i]!] : [each]));
+  return [...new Set([...turns, ...second])];
+}
+
+/** One address that was tried in vain. `code` is the system's, or `silent`. */
+export interface Attempt {
+  readonly address: string;
+  readonly code: string;
+}
+
+/** What the system says of an address of a family that the machine does not have. */
+const NO_SUCH_FAMILY: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH']);
+
+export interface UnreachableWords {
+  /** What is missing on a port of this machine. */
+  readonly nothing: string;
+  /** What another address did. */
+  readonly refused: string;
+}
+
+/** `target_down`, with a reason fit for `status`. */
+export function unreachable(
+  target: Target,
+  attempts: readonly Attempt[],
+  words: UnreachableWords,
+  cause?: Error,
+): PortalError {
+  return new PortalError('target_down', describe(target, attempts, words), { cause });
+}
+
+function describe(target: Target, attempts: readonly Attempt[], words: UnreachableWords): string {
+  const shown = formatTarget(target);
+  if (target.kind === 'tcp' && isThisMachine(target.host)) {
+    const tried = attempts.filter(({ code }) => !NO_SUCH_FAMILY.has(code));
+    if (tried.length > 0 && tried.every(({ code }) => code === 'ECONNREFUSED'))
+      return `${words.nothing} on port ${target.port} (tried ${tried.map(({ address }) => address).join(' and ')})`;
+  }
+  const isRefused = attempts.every(({ code }) => code === 'ECONNREFUSED');
+  const verb = isRefused ? words.refused : 'cannot be reached';
+  if (attempts.length === 1) return `${shown} ${verb} (${attempts[0]!.code})`;
+  return `${shown} ${verb} (${attempts.map(({ address, code }) => `${address}: ${code}`).join(', ')})`;
+}

@@ -1,0 +1,96 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LOOPBACKS, withoutIPv6 } from '../../test/support/loopbacks.js';
+import { udpService } from '../../test/support/udp.js';
+import type { TcpTarget } from './target-addresses.js';
+import { TargetDatagrams } from './target-datagrams.js';
+import { parseTarget } from './target.js';
+
+const noIPv6 = await withoutIPv6();
+
+const on = (port: number, host = 'localhost'): TcpTarget => parseTarget(`${host}:${port}`) as TcpTarget;
+
+async function conversation(target: TcpTarget) {
+  const heard: string[] = [];
+  const failures: [message: string, lost: number][] = [];
+  const opened = await TargetDatagrams.open(target, 1 << 20, {
+    onMessage: (payload) => heard.push(payload.toString()),
+    onFailed: ({ message }, lost) => failures.push([message, lost]),
+    onEnd: () => failures.push(['ended', 0]),
+  });
+  onTestFinished(() => opened.close());
+  const say = (...words: string[]): boolean[] => words.map((word) => opened.send(Buffer.from(word)));
+  return { say, heard, failures, opened };
+}
+
+describe('datagrams to a target on this machine', () => {
+  it.for(LOOPBACKS)('all arrive on %s, the first ones too', async (at, { skip }) => {
+    if (at === '::1' && noIPv6) skip(noIPv6);
+    const { port } = await udpService(undefined, 0, at);
+    const { say, heard, failures } = await conversation(on(port));
+    say('one', 'two', 'three');
+    await vi.waitFor(() => expect(heard).toEqual(['one', 'two', 'three']));
+    expect(failures).toEqual([]);
+  });
+
+  it('follow a service that moves, and lose nothing', async ({ skip }) => {
+    if (noIPv6) skip(noIPv6);
+    let one = await udpService();
+    const { port } = one;
+    const { say, heard, failures } = await conversation(on(port));
+    for (const at of ['::1', '127.0.0.1', '::1'] as const) {
+      say(`before ${at}`);
+      await vi.waitFor(() => expect(heard).toContain(`before ${at}`));
+      await one.close();
+      one = await udpService(undefined, port, at);
+      say(`at ${at}`);
+      await vi.waitFor(() => expect(heard).toContain(`at ${at}`));
+    }
+    expect(failures).toEqual([]);
+  });
+
+  it('begin where the target answered the last conversation', async ({ skip }) => {
+    if (noIPv6) skip(noIPv6);
+    const six = await udpService(undefined, 0, '::1');
+    const target = on(six.port);
+    const first = await conversation(target);
+    first.say('one');
+    await vi.waitFor(() => expect(first.heard).toEqual(['one']));
+    const four = await udpService(undefined, six.port);
+    const second = await conversation(target);
+    second.say('two');
+    await vi.waitFor(() => expect(second.heard).toEqual(['two']));
+    expect([six.received, four.received]).toEqual([2, 0]);
+  });
+
+  it('that nobody takes are told of, and reach it when it is back', async () => {
+    const echo = await udpService();
+    await echo.close();
+    const { say, heard, failures } = await conversation(on(echo.port));
+    say('lost');
+    const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
+    const message = `nothing takes datagrams on port ${echo.port} (tried ${tried})`;
+    await vi.waitFor(() => expect(failures).toEqual([[message, 1]]));
+    await udpService(undefined, echo.port, noIPv6 ? '127.0.0.1' : '::1');
+    await vi.waitFor(() => {
+      say('back');
+      expect(heard).toContain('back');
+    });
+  });
+});
+
+it('datagrams to an address go nowhere else', async ({ skip }) => {
+  if (noIPv6) skip(noIPv6);
+  const six = await udpService(undefined, 0, '::1');
+  const { say, failures } = await conversation(on(six.port, '127.0.0.1'));
+  say('lost');
+  const message = `127.0.0.1:${six.port} refused the datagrams (ECONNREFUSED)`;
+  await vi.waitFor(() => expect(failures).toEqual([[message, 1]]));
+  expect(six.received).toBe(0);
+});
+
+it('a conversation that was closed takes nothing more', async () => {
+  const { port } = await udpService();
+  const { say, opened } = await conversation(on(port));
+  opened.close();
+  expect(say('late')).toEqual([false]);
+});

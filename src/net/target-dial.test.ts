@@ -1,0 +1,110 @@
+import { createServer, type Server } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { freePort, LOOPBACKS, serveOn, withoutIPv6, type Loopback } from '../../test/support/loopbacks.js';
+import { dialTarget } from './target-dial.js';
+import { parseTarget, type Target } from './target.js';
+
+const noIPv6 = await withoutIPv6();
+const MS = 5_000;
+
+const server = (): Server => createServer((socket) => socket.on('error', () => undefined));
+
+/** The address that a connection to `target` ended up at. */
+async function reached(target: Target): Promise<string | undefined> {
+  const socket = await dialTarget(target, MS);
+  const { remoteAddress } = socket;
+  socket.destroy();
+  return remoteAddress;
+}
+
+const failure = (target: Target): Promise<unknown> =>
+  dialTarget(target, MS).then(
+    () => 'connected',
+    (error: unknown) => error,
+  );
+
+describe('a target on this machine', () => {
+  it.for(
+    LOOPBACKS.flatMap((at) =>
+      (['', 'localhost:', 'http://localhost:', 'app.localhost:'] as const).map((name) => [name, at] as const),
+    ),
+  )('written as %sPORT is found on %s', async ([name, at], { skip }) => {
+    if (at === '::1' && noIPv6) skip(noIPv6);
+    const port = await freePort();
+    await serveOn(at, port, server);
+    expect(await reached(parseTarget(`${name}${port}`))).toBe(at);
+  });
+
+  it('is asked first where it answered last', async ({ skip }) => {
+    if (noIPv6) skip(noIPv6);
+    const port = await freePort();
+    const target = parseTarget(port);
+    const six = await serveOn('::1', port, server);
+    expect(await reached(target)).toBe('::1');
+    await serveOn('127.0.0.1', port, server);
+    expect(await reached(target)).toBe('::1');
+    // Another that nobody has asked yet.
+    expect(await reached(parseTarget(port))).toBe('127.0.0.1');
+    await six.close();
+    expect(await reached(target)).toBe('127.0.0.1');
+    await serveOn('::1', port, server);
+    expect(await reached(target)).toBe('127.0.0.1');
+  });
+
+  it('is found again each time it moves', async ({ skip }) => {
+    if (noIPv6) skip(noIPv6);
+    const port = await freePort();
+    const target = parseTarget(port);
+    for (const at of ['127.0.0.1', '::1', '127.0.0.1', '::1'] satisfies Loopback[]) {
+      const one = await serveOn(at, port, server);
+      expect(await reached(target)).toBe(at);
+      await one.close();
+    }
+  });
+
+  it('that is not there is told with the port, and where it was looked for', async () => {
+    const port = await freePort();
+    const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
+    for (const text of [port, `localhost:${port}`])
+      expect(await failure(parseTarget(text))).toMatchObject({
+        code: 'target_down',
+        message: `nothing listens on port ${port} (tried ${tried})`,
+      });
+  });
+});
+
+describe('a target by address', () => {
+  it('is looked for nowhere else', async ({ skip }) => {
+    if (noIPv6) skip(noIPv6);
+    const port = await freePort();
+    const one = await serveOn('::1', port, server);
+    const four = parseTarget(`127.0.0.1:${port}`);
+    const message = (at: string): unknown => ({
+      message: `${at}:${port} refused the connection (ECONNREFUSED)`,
+    });
+    expect(await failure(four)).toMatchObject(message('127.0.0.1') as object);
+    await one.close();
+    await serveOn('127.0.0.1', port, server);
+    expect(await failure(parseTarget(`[::1]:${port}`))).toMatchObject(message('[::1]') as object);
+    expect(await reached(four)).toBe('127.0.0.1');
+  });
+});
+
+it('a target whose name is unknown is told so', async () => {
+  expect(await failure(parseTarget('nobody.invalid:1'))).toMatchObject({
+    code: 'target_down',
+    message: expect.stringMatching(/^nobody\.invalid cannot be resolved \(E\w+\)$/) as string,
+  });
+});
+
+it('a dial that is cancelled ends at once, before it begins and on its way', async () => {
+  // TEST-NET-1 (RFC 5737): nobody answers there, if the system finds a way to it at all.
+  const target = parseTarget('192.0.2.1:9');
+  const cancel = new AbortController();
+  const dialling = dialTarget(target, MS, cancel.signal);
+  cancel.abort();
+  await expect(dialling).rejects.toMatchObject({
+    code: expect.stringMatching(/aborted|target_down/) as string,
+  });
+  await expect(dialTarget(target, MS, cancel.signal)).rejects.toMatchObject({ code: 'aborted' });
+});

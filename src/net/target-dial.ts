@@ -1,0 +1,118 @@
+import { connect, type Socket } from 'node:net';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { abortReason, deadline } from '../lib/wait.js';
+import { SOCKET_BUFFER_BYTES } from './splice.js';
+import {
+  addressesOf,
+  remember,
+  unreachable,
+  type Attempt,
+  type UnreachableWords,
+} from './target-addresses.js';
+import { formatTarget, type Target } from './target.js';
+
+/**
+ * How local services are connected to, everywhere. Node's own fallback between the addresses of a name is not used: it
+ * replaces the handle of a socket that TLS may already be reading from, and waits where an address refuses nothing.
+ */
+
+/** An address that is silent for this long is no reason to leave the next one waiting (RFC 8305, section 5). */
+const STAGGER_MS = 250;
+
+const WORDS: UnreachableWords = { nothing: 'nothing listens', refused: 'refused the connection' };
+
+/**
+ * Connects to `target`: to the address that answered last, to the next one as soon as that refuses or is silent. Rejects
+ * within `ms` with `target_down` and a reason fit for `status`, or once `signal` aborts. The socket is connected, and no
+ * error of it reaches the process.
+ */
+export async function dialTarget(target: Target, ms: number, signal?: AbortSignal): Promise<Socket> {
+  const startedAt = performance.now();
+  const addresses = target.kind === 'unix' ? [target.path] : await addressesOf(target, ms);
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(abortReason(signal));
+    const leftMs = Math.max(0, ms - (performance.now() - startedAt));
+    new Attempts({ target, addresses, totalMs: ms, leftMs, signal, resolve, reject }).next();
+  });
+}
+
+interface AttemptsOptions {
+  readonly target: Target;
+  readonly addresses: readonly string[];
+  /** The whole time, and what is left of it. */
+  readonly totalMs: number;
+  readonly leftMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (socket: Socket) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The attempts at one connection: the first address that answers wins, and the others are let go of. */
+class Attempts {
+  readonly #options: AttemptsOptions;
+  readonly #pending = new Set<Socket>();
+  readonly #failed: Attempt[] = [];
+  readonly #inTime: () => void;
+  readonly #abort = (): void => this.#lose(abortReason(this.#options.signal));
+  #started = 0;
+  #stagger: NodeJS.Timeout | undefined;
+
+  constructor(options: AttemptsOptions) {
+    const { target, totalMs, leftMs, signal } = options;
+    this.#options = options;
+    this.#inTime = deadline(leftMs, () =>
+      this.#lose(
+        new PortalError('target_down', `${formatTarget(target)} did not answer within ${totalMs} ms`),
+      ),
+    );
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  next(): void {
+    clearTimeout(this.#stagger);
+    const { target, addresses } = this.#options;
+    const address = addresses[this.#started++]!;
+    const socket = open(target, address);
+    this.#pending.add(socket);
+    socket.on('error', (error) => {
+      if (this.#pending.delete(socket)) this.#refused({ address, code: codeOf(error) }, error);
+    });
+    socket.once('connect', () => {
+      if (!this.#pending.delete(socket)) return;
+      if (target.kind === 'tcp' && addresses.length > 1) remember(target, address);
+      this.#over();
+      this.#options.resolve(socket);
+    });
+    if (this.#started < addresses.length) this.#stagger = setTimeout(() => this.next(), STAGGER_MS);
+  }
+
+  #refused(attempt: Attempt, error: Error): void {
+    this.#failed.push(attempt);
+    const { target, addresses } = this.#options;
+    if (this.#started < addresses.length) return this.next();
+    if (this.#pending.size === 0) this.#lose(unreachable(target, this.#failed, WORDS, error));
+  }
+
+  #lose(error: Error): void {
+    this.#over();
+    this.#options.reject(error);
+  }
+
+  #over(): void {
+    this.#inTime();
+    clearTimeout(this.#stagger);
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    const losers = [...this.#pending];
+    this.#pending.clear();
+    for (const socket of losers) socket.destroy();
+  }
+}
+
+function open(target: Target, address: string): Socket {
+  const common = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
+  return target.kind === 'unix'
+    ? connect({ ...common, path: address })
+    : connect({ ...common, host: address, port: target.port, noDelay: true, keepAlive: true });
+}
+
+const codeOf = (error: Error): string => systemCode(error) ?? error.message;

@@ -1,0 +1,70 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+/** Both loopback addresses of this machine, for services that listen on one of them and move to the other. */
+export const LOOPBACKS = ['127.0.0.1', '::1'] as const;
+export type Loopback = (typeof LOOPBACKS)[number];
+
+/** The reason to skip a test with, where the machine has no ::1. */
+export async function withoutIPv6(): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    await listen(server, 0, '::1');
+    return undefined;
+  } catch (error) {
+    return `this machine has no ::1 (${(error as NodeJS.ErrnoException).code})`;
+  } finally {
+    server.close();
+  }
+}
+
+/** A port that is free on both addresses, until somebody takes it. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const [four, six] = [createServer(), createServer()];
+    try {
+      const port = await listen(four, 0, '127.0.0.1');
+      await listen(six, port, '::1');
+      return port;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return (four.address() as AddressInfo).port;
+      if (code !== 'EADDRINUSE') throw error;
+    } finally {
+      await Promise.all([four, six].map((each) => new Promise((done) => each.close(done))));
+    }
+  }
+}
+
+/** `server` on this address alone; resolves with its port. */
+export function listen(server: Server, port: number, host: Loopback): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, host, ipv6Only: true }, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+export interface Moving {
+  readonly port: number;
+  /** Closes it, its connections included. */
+  close(): Promise<void>;
+}
+
+/** What `make` returns, on `host` alone; closed with the test at the latest. */
+export async function serveOn(host: Loopback, port: number, make: () => Server): Promise<Moving> {
+  const server = make();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const at = await listen(server, port, host);
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> =>
+    (closed ??= new Promise((done) => {
+      for (const socket of sockets) socket.destroy();
+      server.close(() => done());
+    }));
+  onTestFinished(close);
+  return { port: at, close };
+}
