@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
+import { validators } from './scripts/build/validators.mjs';
 
 export default defineConfig({
+  plugins: [validators()],
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Real sockets and processes share two cores here; a slow machine must not fail a sound test.

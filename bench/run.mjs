@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { isBuilt, modulesOf } from './lib/built.mjs';
 import { output, stopEverything } from './lib/children.mjs';
 import { round } from './lib/figures.mjs';
 import { lossHere } from './lib/link.mjs';
@@ -76,8 +77,7 @@ if (process.platform !== 'linux') fail('the benchmarks read /proc and run on Lin
 const root = fileURLToPath(new URL('..', import.meta.url));
 const against = values.against && resolve(values.against);
 for (const folder of [root, against]) {
-  if (folder && !existsSync(join(folder, 'dist/cli/main.js')))
-    fail(`${folder} is not built yet: npm run build there, then again`);
+  if (folder && !isBuilt(folder)) fail(`${folder} is not built yet: npm run build there, then again`);
 }
 
 const temporary = mkdtempSync(join(tmpdir(), 'portal-bench-'));
@@ -110,7 +110,7 @@ const world = {
   },
   /** A certificate from the same source as the agent's, so that handshakes cost the same. */
   async certificate(folder, hostnames) {
-    const { openLocalCa } = await import(pathToFileURL(join(root, 'dist/certificates/local-ca.js')));
+    const { openLocalCa } = await import(pathToFileURL(join(modulesOf(root), 'certificates/local-ca.js')));
     const ca = await openLocalCa(join(folder, 'ca'));
     const issued = await ca.issue(hostnames);
     const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem'), ca: ca.certificateFile };

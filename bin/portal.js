@@ -4,7 +4,7 @@ const MINIMUM = [20, 19];
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1])) {
-  void import('../dist/cli/main.js').then(({ main }) => main(process.argv));
+  void import('./start.js');
 } else {
   process.stderr.write(
     `error: Portal needs Node ${MINIMUM.join('.')} or newer, and this is Node ${process.versions.node}. ` +

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openLocalCa } from '../dist/certificates/local-ca.js';
+import { openLocalCa } from '../dist/modules/certificates/local-ca.js';
 import { AgentProcess, RelayProcess } from './actors.mjs';
 import { clockEnv } from './lib/clock.mjs';
 import { Network } from './lib/network.mjs';

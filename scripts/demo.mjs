@@ -4,7 +4,7 @@
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { main } from '../dist/cli/main.js';
+import { main } from '../dist/portal/main.js';
 
 const SERVICES = 2;
 const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url));

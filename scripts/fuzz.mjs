@@ -1,6 +1,6 @@
 /**
  * Throws a lot of broken input at what reads from strangers: `npm run fuzz -- [--target NAME] [--runs N]
- * [--seed N]`, over the built dist/. The same seed makes the same inputs. On a failure it prints the seed, keeps
+ * [--seed N]`, over the built dist/modules/. The same seed makes the same inputs. On a failure it prints the seed, keeps
  * the input as hex, and exits 1; `--replay FILE` runs that one input again. To fuzz another reader, add an entry to `targets`.
  */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -507,7 +507,7 @@ function assertSame(actual, expected, message) {
 }
 
 async function built(path) {
-  const url = new URL(`../dist/${path}`, import.meta.url);
+  const url = new URL(`../dist/modules/${path}`, import.meta.url);
   return import(url.href).catch((error) => {
     throw new Error(`${url.pathname} cannot be loaded; run \`npm run build\` first`, { cause: error });
   });

@@ -34,11 +34,10 @@ function schema() {
   return JSON.parse(readFileSync(new URL('schema/portal.schema.json', root), 'utf8'));
 }
 
-/** A module of dist/: what a document says about the program, the program says itself. */
+/** A module of dist/modules/: what a document says about the program, the program says itself. */
 async function built(path) {
-  const url = new URL(`dist/${path}`, root);
-  if (!existsSync(url))
-    throw new Error(`dist/${path} is missing: build first with \`npx tsc -p tsconfig.build.json\``);
+  const url = new URL(`dist/modules/${path}`, root);
+  if (!existsSync(url)) throw new Error(`dist/modules/${path} is missing: run \`npm run build\` first`);
   return import(url.href);
 }
 

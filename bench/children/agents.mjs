@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
 /** `count` agents of an identity each, without services: tells whenever all are connected, or all are not. */
 
 const { root, url, caFile, count } = options;
-const { RelaySession } = await import(`${root}/dist/agent/session.js`);
-const { generateIdentity } = await import(`${root}/dist/identity/keys.js`);
+const { RelaySession } = await import(`${modulesOf(root)}/agent/session.js`);
+const { generateIdentity } = await import(`${modulesOf(root)}/identity/keys.js`);
 
 const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
 const endpoint = { url, ca: readFileSync(caFile, 'utf8') };

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Argument, Command, Option } from 'commander';
+import { packageFile } from '../lib/package-file.js';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
 import {
@@ -336,6 +337,6 @@ const relaysOf = (command: Command): Command =>
     .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them');
 
 export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = readFileSync(packageFile('package.json'), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
 import { loadIdentity } from '../identity/file.js';
 import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { packageFile } from '../lib/package-file.js';
 import { Scope } from '../lib/scope.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
@@ -24,7 +24,7 @@ import type { Expected, Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
 
 /** The built page of the inspector. */
-const WEB_DIR = fileURLToPath(new URL('../web', import.meta.url));
+const WEB_DIR = packageFile('dist/web');
 /** The contract's; any free one if it is taken. */
 const INSPECTOR_PORT = 4040;
 /** Visitors get this long to finish after the first request to stop. */

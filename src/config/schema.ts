@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import ajvFormats from 'ajv-formats';
+import { validators, type ValidationError, type Validator } from 'validators:config';
+import { packageFile } from '../lib/package-file.js';
 import type { PortalConfig } from './schema-types.js';
 import { fromPointer, type Path } from './tree.js';
 
@@ -21,32 +21,12 @@ export interface Schema {
   readonly maximum?: number;
 }
 
-const FILE = new URL('../../schema/portal.schema.json', import.meta.url);
+let schema: Schema | undefined;
 
-/** The JSON Schema of portal.yaml as it stands in the package. */
-export function schemaText(): string {
-  return readFileSync(FILE, 'utf8');
-}
-
-interface Compiled {
-  readonly schema: Schema;
-  readonly validate: ValidateFunction<PortalConfig>;
-}
-
-let compiled: Compiled | undefined;
-
-/** Read and compiled on first use, once per process: compiling takes longer than validating any file. */
-function compile(): Compiled {
-  if (compiled) return compiled;
-  const schema = asSchema(JSON.parse(schemaText()));
-  const ajv = new Ajv2020({ strict: true, allErrors: true, verbose: true });
-  ajvFormats.default(ajv, ['hostname']);
-  compiled = { schema, validate: ajv.compile<PortalConfig>(schema) };
-  return compiled;
-}
-
+/** The JSON Schema of portal.yaml. Read when something is wrong with a file: it is checked by code made from it. */
 export function portalSchema(): Schema {
-  return compile().schema;
+  schema ??= asSchema(JSON.parse(readFileSync(packageFile('schema/portal.schema.json'), 'utf8')));
+  return schema;
 }
 
 /** One thing the schema has against a value. */
@@ -65,31 +45,44 @@ export type Verdict =
   | { readonly ok: true; readonly config: PortalConfig }
   | { readonly ok: false; readonly errors: readonly SchemaError[] };
 
+const fits = validators['config'] as Validator<PortalConfig>;
+
 /** Everything the schema has against a value, or the value with its type. */
 export function validate(value: unknown): Verdict {
-  const { validate: fits } = compile();
   return fits(value)
     ? { ok: true, config: value }
-    : { ok: false, errors: (fits.errors ?? []).map(schemaError) };
+    : { ok: false, errors: (fits.errors ?? []).map((error) => schemaError(error, value)) };
 }
 
-function schemaError({
-  keyword,
-  instancePath,
-  data,
-  parentSchema,
-  params,
-  message,
-}: ErrorObject): SchemaError {
+function schemaError(
+  { keyword, instancePath, schemaPath, params, message }: ValidationError,
+  root: unknown,
+): SchemaError {
+  const path = fromPointer(instancePath);
   return {
     keyword,
-    path: fromPointer(instancePath),
-    data,
-    schema: asSchema(parentSchema),
+    path,
+    data: path.reduce(at, root),
+    schema: partAt(fromPointer(decodeURIComponent(schemaPath.slice(1))).slice(0, -1)),
     params: { ...params },
     message: message ?? 'does not fit',
   };
 }
+
+/** The part of the schema at a path in which references do not show: the validator was made without them. */
+function partAt(path: Path): Schema {
+  let part: unknown = referent(portalSchema());
+  for (const key of path) part = referent(at(part, key));
+  return asSchema(part);
+}
+
+function referent(part: unknown): unknown {
+  if (!isSchema(part) || typeof part.$ref !== 'string') return part;
+  return portalSchema().$defs?.[part.$ref.replace('#/$defs/', '')];
+}
+
+const at = (value: unknown, key: string | number): unknown =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
 
 function asSchema(value: unknown): Schema {
   if (!isSchema(value)) throw new TypeError('a schema is an object');

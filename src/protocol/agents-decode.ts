@@ -1,86 +1,6 @@
-import type { ValidateFunction } from 'ajv';
+import { validators } from 'validators:answers';
 import { PortalError } from '../lib/errors.js';
 import type { AgentsAnswer, ChallengeAnswer, LinkAnswer, SignInAnswer } from './agents.js';
-import { ajv } from './ajv.js';
-import { LIMITS } from './limits.js';
-
-/** What a program takes of a relay's answers: whoever runs a relay writes them, and they end in a terminal. */
-
-const short = { type: 'string', maxLength: 300 } as const;
-const text = { type: 'string', maxLength: 4_096 } as const;
-const count = { type: 'integer', minimum: 0 } as const;
-const port = { type: 'integer', minimum: 1, maximum: 65_535 } as const;
-
-function object(properties: Record<string, object>, optional: readonly string[] = []): object {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name));
-  return { type: 'object', properties, required, additionalProperties: false };
-}
-
-const list = (items: object, maxItems: number): object => ({ type: 'array', items, maxItems });
-
-const service = object(
-  {
-    service: short,
-    name: short,
-    kind: { enum: ['tls', 'tcp', 'udp'] },
-    address: short,
-    phase: short,
-    code: short,
-    visitors: count,
-    bytesIn: count,
-    bytesOut: count,
-  },
-  ['service', 'name', 'kind', 'address', 'code'],
-);
-
-const agent = object(
-  {
-    id: { type: 'string', pattern: '^[0-9a-f]{12}$' },
-    identity: short,
-    own: { type: 'boolean' },
-    machine: short,
-    version: short,
-    state: { enum: ['connected', 'away', 'gone'] },
-    since: short,
-    lastSeen: short,
-    from: short,
-    services: list(service, LIMITS.maxAgentServicesShown),
-  },
-  ['id', 'machine', 'version', 'since', 'from'],
-);
-
-const name = object(
-  {
-    name: short,
-    ports: object({ tcp: port, udp: port }, ['tcp', 'udp']),
-    reservedUntil: short,
-    use: { enum: ['free', 'served', 'away'] },
-    agent: short,
-  },
-  ['agent'],
-);
-
-const SCHEMAS = {
-  challenge: object({ nonce: short, message: text }),
-  signIn: object(
-    { identity: short, token: short, expiresAt: short, relay: object({ address: short, signature: short }) },
-    ['relay'],
-  ),
-  link: object({ url: text, expiresAt: short }),
-  agents: object(
-    {
-      relay: short,
-      identity: short,
-      now: short,
-      agents: list(agent, LIMITS.maxAgentsShown + LIMITS.maxSeenAgentsPerIdentity),
-      // An operator may let an identity reserve more than the usual number.
-      names: list(name, 100_000),
-      truncated: { const: true },
-    },
-    ['truncated'],
-  ),
-  done: object({}),
-} as const;
 
 interface Answers {
   challenge: ChallengeAnswer;
@@ -90,12 +10,9 @@ interface Answers {
   done: object;
 }
 
-const validators = new Map<string, ValidateFunction>();
-
 /** Throws `protocol` for what is not such an answer; fields that nobody knows are dropped. */
 export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answers[K] {
-  let validate = validators.get(kind);
-  if (!validate) validators.set(kind, (validate = ajv.compile(SCHEMAS[kind])));
+  const validate = validators[kind]!;
   let value: unknown;
   try {
     value = JSON.parse(json);

@@ -1,22 +1,13 @@
-import type { ValidateFunction } from 'ajv';
+import { validators as ofAgents, type Validator } from 'validators:from-agent';
+import { validators as ofRelays } from 'validators:from-relay';
 import { PortalError } from '../lib/errors.js';
-import { ajv } from './ajv.js';
 import { LIMITS } from './limits.js';
-import { AGENT_MESSAGES, RELAY_MESSAGES, type FromAgent, type FromRelay } from './messages.js';
+import type { FromAgent, FromRelay } from './messages.js';
 
 /** Checks messages of one side. Bytes in, a typed message out, or a PortalError `protocol`. No I/O. */
 type Decoder<M> = (data: string | Buffer) => M;
 
-function decoder<M>(schemas: Record<string, object>): Decoder<M> {
-  const validators = new Map<string, ValidateFunction>();
-  // Compiled when first seen: a process that never opens a channel pays nothing.
-  const validatorOf = (type: string): ValidateFunction | undefined => {
-    const known = validators.get(type);
-    if (known || !Object.hasOwn(schemas, type)) return known;
-    const compiled = ajv.compile(schemas[type]!);
-    validators.set(type, compiled);
-    return compiled;
-  };
+function decoder<M>(validators: Readonly<Record<string, Validator>>): Decoder<M> {
   return (data) => {
     const size = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     if (size > LIMITS.maxControlMessageBytes) {
@@ -27,7 +18,8 @@ function decoder<M>(schemas: Record<string, object>): Decoder<M> {
     }
     const value = parse(data.toString());
     const type = (value as { type?: unknown }).type;
-    const validate = typeof type === 'string' ? validatorOf(type) : undefined;
+    const validate =
+      typeof type === 'string' && Object.hasOwn(validators, type) ? validators[type] : undefined;
     if (!validate) throw new PortalError('protocol', 'a message has an unknown type');
     if (!validate(value)) {
       const first = validate.errors?.[0];
@@ -54,9 +46,9 @@ function parse(text: string): object {
 }
 
 /** Reads what an agent said. */
-export const decodeFromAgent = decoder<FromAgent>(AGENT_MESSAGES);
+export const decodeFromAgent = decoder<FromAgent>(ofAgents);
 /** Reads what a relay said. */
-export const decodeFromRelay = decoder<FromRelay>(RELAY_MESSAGES);
+export const decodeFromRelay = decoder<FromRelay>(ofRelays);
 
 /** A message as text; the types keep a side from saying what is not its to say. */
 export function encode(message: FromAgent | FromRelay): string {

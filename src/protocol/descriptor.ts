@@ -1,39 +1,10 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import { validators, type Validator } from 'validators:descriptor';
 import type { Identity } from '../identity/identity.js';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { PROTOCOL_VERSION } from './limits.js';
 
 /** What a relay says of itself (`GET /v1/relay`), signed with its own key so that others can pass it on. */
-
-const text = { type: 'string', minLength: 1, maxLength: 64 } as const;
-const time = { type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$' } as const;
-
-const SCHEMA = {
-  type: 'object',
-  properties: {
-    address: { type: 'string', pattern: '^0x[0-9a-fA-F]{40}$' },
-    url: { type: 'string', pattern: '^https://', maxLength: 300 },
-    protocols: { type: 'array', items: { type: 'integer' }, minItems: 1, maxItems: 16 },
-    capabilities: { type: 'array', items: text, maxItems: 32 },
-    carriers: { type: 'array', items: text, maxItems: 8 },
-    limits: { type: 'object', maxProperties: 64, additionalProperties: { type: 'number' } },
-    issuedAt: time,
-    expiresAt: time,
-    signature: { type: 'string', pattern: '^0x[0-9a-fA-F]{130}$' },
-  },
-  required: [
-    'address',
-    'url',
-    'protocols',
-    'capabilities',
-    'carriers',
-    'limits',
-    'issuedAt',
-    'expiresAt',
-    'signature',
-  ],
-} as const;
 
 export interface RelayDescriptor {
   /** Of the relay's own key, EIP-55. */
@@ -68,17 +39,15 @@ export function signDescriptor(
   return { ...whole, signature: identity.sign(JSON.stringify(whole)) };
 }
 
-const ajv = new Ajv({ strict: true, allErrors: false });
-let validate: ValidateFunction<SignedDescriptor> | undefined;
+const isDescriptor = validators['descriptor'] as Validator<SignedDescriptor>;
 
 /**
  * A descriptor as it was received, JSON read: its form, its signature and its times are checked, and unknown fields
  * belong to what is signed. Throws `descriptor_invalid`, or `expired`.
  */
 export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
-  validate ??= ajv.compile<SignedDescriptor>(SCHEMA);
-  if (!validate(value)) {
-    const [first] = validate.errors ?? [];
+  if (!isDescriptor(value)) {
+    const [first] = isDescriptor.errors ?? [];
     throw invalid(`${first?.instancePath ?? ''} ${first?.message ?? 'is malformed'}`.trim());
   }
   const { signature, ...signed } = value;

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
 import { asPortalError, systemCode } from '../../lib/errors.js';
+import { packageFile } from '../../lib/package-file.js';
 import type { DenyList } from '../../relay/denied.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
@@ -47,7 +47,7 @@ interface Options extends CertificateOptions {
 }
 
 /** The built page of agents. */
-const AGENTS_WEB_DIR = fileURLToPath(new URL('../../web-relay', import.meta.url));
+const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
 const LAST_WORDS_MS = 1_000;
 

@@ -1,0 +1,25 @@
+import { existsSync } from 'node:fs';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What bin/portal.js does on a Node that is new enough. */
+const main = new URL('../dist/portal/main.js', import.meta.url);
+if (existsSync(fileURLToPath(main))) {
+  // V8 keeps what it compiled between starts, where Node can do that (22.1): a third of the time of a command.
+  const cache = compileCacheFolder(process.env);
+  if (cache !== undefined) module.enableCompileCache?.(cache);
+  await import(main.href).then((portal) => portal.main(process.argv));
+} else {
+  process.stderr.write('error: Portal is not built yet. Run `npm run build` in its folder.\n');
+  process.exitCode = 1;
+}
+
+/** A folder of the user's own: whoever can write into it can have their code run. */
+function compileCacheFolder(env) {
+  const { PORTAL_HOME, XDG_CACHE_HOME } = env;
+  if (PORTAL_HOME) return join(PORTAL_HOME, 'cache');
+  if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'portal');
+  return isAbsolute(homedir()) ? join(homedir(), '.cache', 'portal') : undefined;
+}

@@ -1,0 +1,104 @@
+/**
+ * Builds dist/: `node scripts/build.mjs`; with `--if-stale` only where something that it is made of has changed.
+ * docs/architecture.md says what is in it. Each folder takes its place when it is whole, so a build that is interrupted
+ * breaks nothing.
+ */
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build as buildPage } from 'vite';
+import { licenses } from './build/licenses.mjs';
+import { bundleModules, bundleProgram } from './build/program.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+/** A hash over the names, sizes and times of the sources of the last build. */
+const STAMP = '.stamp';
+const SOURCES = ['src', 'web', 'web-relay', 'schema', 'scripts', 'package-lock.json'];
+const FOLDERS = ['portal', 'modules', 'web', 'web-relay'];
+/** What builds leave behind that were killed. */
+const LEFTOVER_MS = 3_600_000;
+
+if (!process.argv.includes('--if-stale') || fingerprint() !== lastFingerprint()) await build();
+
+async function build() {
+  // Of before: what is saved meanwhile counts as not built yet.
+  const sources = fingerprint();
+  mkdirSync(dist, { recursive: true });
+  const temporary = mkdtempSync(join(dist, '.build-'));
+  try {
+    const made = await Promise.all([
+      bundleProgram(root, join(temporary, 'portal')),
+      page('web', temporary),
+      page('web-relay', temporary),
+      bundleModules(root, join(temporary, 'modules')),
+    ]);
+    writeFileSync(join(temporary, 'portal/THIRD_PARTY_LICENSES.txt'), licenses(root, made.slice(0, 3)));
+    for (const name of FOLDERS)
+      replace(join(dist, name), join(temporary, name), join(temporary, `${name}.old`));
+    writeFileSync(join(dist, STAMP), sources);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  tidy();
+}
+
+function page(name, folder) {
+  return buildPage({
+    configFile: join(root, name, 'vite.config.ts'),
+    logLevel: 'warn',
+    build: { outDir: join(folder, name) },
+  });
+}
+
+function replace(path, by, old) {
+  if (existsSync(path)) renameSync(path, old);
+  renameSync(by, path);
+}
+
+/** Files of other builds; those that run now are left alone. */
+function tidy() {
+  for (const name of readdirSync(dist)) {
+    const path = join(dist, name);
+    const isOfRunning = name.startsWith('.build-') && Date.now() - statSync(path).mtimeMs < LEFTOVER_MS;
+    if (name !== STAMP && !FOLDERS.includes(name) && !isOfRunning)
+      rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function fingerprint() {
+  const hash = createHash('sha256');
+  for (const source of SOURCES) {
+    for (const path of files(join(root, source))) {
+      const { size, mtimeMs } = statSync(path);
+      hash.update(`${path} ${size} ${mtimeMs}\n`);
+    }
+  }
+  return hash.digest('hex');
+}
+
+function files(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted();
+}
+
+function lastFingerprint() {
+  const stamp = join(dist, STAMP);
+  return FOLDERS.every((name) => existsSync(join(dist, name))) && existsSync(stamp)
+    ? readFileSync(stamp, 'utf8')
+    : undefined;
+}

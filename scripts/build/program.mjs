@@ -1,0 +1,71 @@
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { rolldown } from 'rolldown';
+import { validators } from './validators.mjs';
+
+/** Loaded where they are installed: native code, which no bundle can hold. */
+const EXTERNAL = ['libsql', 'bufferutil', 'utf-8-validate'];
+
+/** What a user installs: one entry, one chunk for each command and for what several need, every package inlined. */
+export async function bundleProgram(root, folder) {
+  const bundle = await rolldown({
+    input: { main: join(root, 'src/cli/main.ts') },
+    platform: 'node',
+    external: EXTERNAL,
+    plugins: [validators()],
+    onLog: (level, log, report) => {
+      // Which modules are their own chunks is the splitter's to decide.
+      if (log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') report(level, log);
+    },
+  });
+  try {
+    return await bundle.write({
+      dir: folder,
+      format: 'es',
+      // Names that stay say in a stack trace where it was; nothing is minified for the same reason.
+      entryFileNames: '[name].js',
+      chunkFileNames: (chunk) => `${nameOf(root, chunk)}.js`,
+      minifyInternalExports: false,
+      comments: { legal: false, annotation: false, jsdoc: false },
+    });
+  } finally {
+    await bundle.close();
+  }
+}
+
+/** The same sources, a file each, for what of this repository runs or reads single modules: benchmarks, chaos, fuzzers, docs. */
+export async function bundleModules(root, folder) {
+  const src = join(root, 'src');
+  const input = readdirSync(src, { recursive: true, withFileTypes: true })
+    .filter(({ name }) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath, entry.name));
+  const bundle = await rolldown({
+    input,
+    platform: 'node',
+    external: (id) =>
+      !id.startsWith('.') && !id.startsWith('/') && !id.startsWith('validators:') && !id.startsWith('\0'),
+    plugins: [validators()],
+    treeshake: false,
+  });
+  try {
+    return await bundle.write({
+      dir: folder,
+      format: 'es',
+      preserveModules: true,
+      preserveModulesRoot: src,
+      entryFileNames: '[name].js',
+    });
+  } finally {
+    await bundle.close();
+  }
+}
+
+/** The path of its module for a chunk that is one; of its last module, which the others are there for, for one of several. */
+function nameOf(root, { facadeModuleId, moduleIds }) {
+  const path = relative(root, facadeModuleId ?? moduleIds.at(-1) ?? 'chunk');
+  return path
+    .replace(/^.*node_modules\//, '')
+    .replace(/^src\//, '')
+    .replace(/\.\w+$/, '')
+    .replaceAll(/[^\w-]+/g, '-');
+}

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Ajv } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import ucs2length from 'ajv/dist/runtime/ucs2length.js';
+import standalone from 'ajv/dist/standalone/index.js';
+import formats from 'ajv-formats/dist/formats.js';
+import { rolldown } from 'rolldown';
+
+/**
+ * Modules `validators:NAME`, made of JSON schemas at build time: ajv's standalone code, so that a program that starts
+ * neither loads ajv nor compiles. A plugin of rolldown and of vite (the tests run the same code). Their types are in
+ * src/lib/validators.d.ts.
+ */
+
+const root = new URL('../../', import.meta.url);
+const path = (relative) => fileURLToPath(new URL(relative, root));
+
+/** For messages from the other side of the wire: unknown fields are dropped, known fields are checked. */
+const dropsUnknown = () => new Ajv({ removeAdditional: true, allErrors: false, ...COMMON });
+const COMMON = { strict: true, code: { source: true, esm: true } };
+
+/** By name: where its schemas come from, by export, and who compiles them. */
+const MODULES = {
+  'from-agent': {
+    file: 'src/protocol/messages.ts',
+    take: (module) => module.AGENT_MESSAGES,
+    ajv: dropsUnknown,
+  },
+  'from-relay': {
+    file: 'src/protocol/messages.ts',
+    take: (module) => module.RELAY_MESSAGES,
+    ajv: dropsUnknown,
+  },
+  answers: { file: 'src/protocol/agents-schemas.ts', take: (module) => module.ANSWERS, ajv: dropsUnknown },
+  descriptor: {
+    file: 'src/protocol/descriptor-schema.ts',
+    take: (module) => ({ descriptor: module.DESCRIPTOR }),
+    ajv: () => new Ajv({ allErrors: false, ...COMMON }),
+  },
+  config: { file: 'schema/portal.schema.json', take: (schema) => ({ config: flat(schema) }), ajv: configAjv },
+};
+
+function configAjv() {
+  const ajv = new Ajv2020({ allErrors: true, ...COMMON });
+  ajv.addFormat('hostname', formats.fullFormats.hostname);
+  return ajv;
+}
+
+const PREFIX = 'validators:';
+
+export function validators() {
+  return {
+    name: 'validators',
+    resolveId(id) {
+      return id.startsWith(PREFIX) ? `\0${id}` : null;
+    },
+    async load(id) {
+      if (!id.startsWith(`\0${PREFIX}`)) return null;
+      const name = id.slice(PREFIX.length + 1);
+      const source = MODULES[name];
+      if (!source) throw new Error(`no schemas for ${id.slice(1)}: add them to scripts/build/validators.mjs`);
+      const { module, files } = await read(source.file);
+      for (const file of files) this.addWatchFile(file);
+      return compiled(source.ajv(), source.take(module));
+    },
+  };
+}
+
+/** `{ name: validate }` as the source of a module that exports `validators`. */
+function compiled(ajv, schemas) {
+  for (const [name, schema] of Object.entries(schemas)) ajv.addSchema(schema, name);
+  const names = Object.keys(schemas);
+  const exported = Object.fromEntries(names.map((name, index) => [`validator${index}`, name]));
+  const code = standalone
+    .default(ajv, exported)
+    .replace('"use strict";', '')
+    // ajv writes this one import as CommonJS, in ES modules too.
+    .replaceAll(/require\("ajv\/dist\/runtime\/ucs2length"\)\.default/g, ucs2length.default.toString());
+  if (code.includes('require('))
+    throw new Error(`a schema needs code of ajv at run time: ${/require\([^)]*\)/.exec(code)}`);
+  const table = names.map((name, index) => `${JSON.stringify(name)}: validator${index}`).join(', ');
+  return `${code}\nexport const validators = { ${table} };\n`;
+}
+
+/** A module of TypeScript, or JSON, with all that it imports. */
+async function read(file) {
+  if (file.endsWith('.json'))
+    return { module: JSON.parse(readFileSync(path(file), 'utf8')), files: [path(file)] };
+  const bundle = await rolldown({ input: path(file), platform: 'node', logLevel: 'silent' });
+  const { output } = await bundle.generate({ format: 'es' });
+  const files = await bundle.watchFiles;
+  await bundle.close();
+  return { module: await import(`data:text/javascript,${encodeURIComponent(output[0].code)}`), files };
+}
+
+/** Annotations: nothing is checked by them. */
+const SAID = new Set(['title', 'description', 'examples', 'default']);
+
+/**
+ * A schema with each reference replaced by what it refers to, so that an error's `schemaPath` leads there from the root
+ * (src/config/schema.ts follows it).
+ */
+function flat(schema, { $defs } = schema) {
+  const walk = (node, isMap = false) => {
+    if (Array.isArray(node)) return node.map((item) => walk(item));
+    if (typeof node !== 'object' || node === null) return node;
+    const { $ref, ...own } = node;
+    const kept = Object.entries(own).filter(([key]) => isMap || !(SAID.has(key) || key === '$defs'));
+    const copy = Object.fromEntries(
+      kept.map(([key, value]) => [key, walk(value, !isMap && key === 'properties')]),
+    );
+    return $ref && !isMap ? { ...walk($defs[$ref.replace('#/$defs/', '')]), ...copy } : copy;
+  };
+  return walk(schema);
+}
