@@ -52,8 +52,9 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   replay: [{ run: 'portal replay 12-345', does: 'ask the service once more' }],
   init: [{ run: 'portal init --port 5173', does: 'for the service on port 5173' }],
   trust: [
-    { run: 'portal trust', does: 'show the commands that make this machine trust the local CA' },
-    { run: 'portal trust --install', does: 'run them' },
+    { run: 'portal trust', does: 'show every store, and whether it trusts the local CA' },
+    { run: 'portal trust --install', does: 'have all of them trust it' },
+    { run: 'portal trust --uninstall --store firefox', does: 'remove it from Firefox alone' },
   ],
   'identity new': [{ run: 'portal identity new --force', does: 'replace the identity, keeping a backup' }],
   'identity export': [{ run: 'portal identity export --yes > key.txt', does: 'take the key elsewhere' }],

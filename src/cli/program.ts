@@ -20,6 +20,7 @@ import {
   something,
 } from './options.js';
 import { limitsHelp } from './relay-limits.js';
+import { STORE_PATTERN } from './trust/store.js';
 
 /** One line each, and nobody reads more. */
 const MAX_REQUESTS = 100_000;
@@ -236,9 +237,17 @@ function addSetUp(program: Command, execute: Execute): void {
     .action(execute(() => import('./commands/init.js')));
   program
     .command('trust')
-    .description('make browsers of this machine trust the local CA')
-    .addOption(new Option('--install', 'run the commands instead of showing them').conflicts('uninstall'))
-    .option('--uninstall', 'take the trust back')
+    .description('show which certificate stores of this machine trust the local CA, and change that')
+    .addOption(new Option('--install', 'trust the CA in every store').conflicts('uninstall'))
+    .option('--uninstall', 'remove the CA from every store')
+    .addOption(
+      choices(
+        '--store <stores>',
+        'only these: system, chromium, firefox; separated by commas (repeatable)',
+        STORE_PATTERN,
+        'It is a store: system, chromium or firefox.',
+      ),
+    )
     .action(execute(() => import('./commands/trust.js')));
   const identity = program.command('identity').description('the key that owns your names on relays');
   identity

@@ -3,16 +3,21 @@ import { onTestFinished, type TestContext } from 'vitest';
 import { ensureBinary } from './debian.js';
 
 /** A real browser for a test; skips the test, with the reason, where there is none. */
-export async function browserPage(context: TestContext, options: BrowserContextOptions = {}): Promise<Page> {
+export async function browserPage(
+  context: TestContext,
+  options: BrowserContextOptions & { readonly env?: Record<string, string> } = {},
+): Promise<Page> {
+  const { env, ...page } = options;
   const binary = await ensureBinary('chromium');
   if ('skip' in binary) return context.skip(binary.skip);
   const browser: Browser = await chromium.launch({
     executablePath: binary.path,
     // As root there is no sandbox of its own to be had.
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    ...(env && { env }),
   });
   onTestFinished(() => browser.close());
   // The local CA of a test is in nobody's trust store.
-  const one = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  const one = await browser.newContext({ ignoreHTTPSErrors: true, ...page });
   return one.newPage();
 }

@@ -10,6 +10,7 @@ const INSTALL_MS = 240_000;
 
 /** Every program that a test asks for, and the package that brings it. */
 export const PROGRAMS = {
+  certutil: 'libnss3-tools',
   chromium: 'chromium',
   dig: 'dnsutils',
   dnsmasq: 'dnsmasq-base',
@@ -18,12 +19,16 @@ export const PROGRAMS = {
   ip: 'iproute2',
   nft: 'nftables',
   nginx: 'nginx-light',
+  openssl: 'openssl',
   pebble: 'pebble',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
+  setpriv: 'util-linux',
   'systemd-analyze': 'systemd',
   tc: 'iproute2',
   tcpdump: 'tcpdump',
+  unshare: 'util-linux',
+  'update-ca-certificates': 'ca-certificates',
 } as const;
 
 export type Program = keyof typeof PROGRAMS;

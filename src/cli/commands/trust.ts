@@ -1,60 +1,62 @@
-import { X509Certificate } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { openLocalCa } from '../../certificates/local-ca.js';
-import { homeFolder } from '../../lib/paths.js';
+import { shellQuote } from '../../lib/private-file.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
+import { changeStore, inspectStore, type Change, type StoreReport } from '../trust/change.js';
+import { describeStore, summarizeStore } from '../trust/describe.js';
+import { thisMachine } from '../trust/machine.js';
+import type { StoreKind } from '../trust/store.js';
+import { trustedCertificate, trustNotes, trustStores } from '../trust/stores.js';
 import { createStyle } from '../style.js';
-import { trustCommands, type TrustCommands } from '../trust/commands.js';
-import { commandText, runCommands } from '../trust/run-commands.js';
 
 interface Options {
   readonly install?: true;
   readonly uninstall?: true;
+  readonly store?: readonly StoreKind[];
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { certificateFile, certificatePem, fingerprint } = await openLocalCa(context.paths.caDir);
-  const commands = trustCommands(
-    {
-      platform: process.platform,
-      home: homeFolder(context.env),
-      isRoot: process.getuid?.() === 0,
-      exists: existsSync,
-    },
-    {
-      file: certificateFile,
-      thumbprint: new X509Certificate(certificatePem).fingerprint.replaceAll(':', ''),
-    },
-  );
-  if (!context.json) describe(context, { certificateFile, fingerprint }, commands, options);
-  const chosen = options.install ? commands.install : options.uninstall ? commands.uninstall : [];
-  await runCommands(chosen, (line) => context.stderr.line(line));
-  if (context.json) {
-    const { install, uninstall, notes } = commands;
-    printEvent(context, 'trust', { ca: certificateFile, fingerprint, install, uninstall, notes });
-  }
-  return 0;
-}
-
-interface Ca {
-  readonly certificateFile: string;
-  readonly fingerprint: string;
-}
-
-function describe(context: Context, ca: Ca, commands: TrustCommands, options: Options): void {
+  const { certificateFile: ca, certificatePem, fingerprint } = await openLocalCa(context.paths.caDir);
+  const machine = thisMachine(context.env);
+  const stores = trustStores(machine, trustedCertificate(ca, certificatePem), options.store);
+  const change = options.install ? 'install' : options.uninstall ? 'uninstall' : undefined;
   const { stdout, stderr } = context;
-  const { bold, dim } = createStyle(stderr.color);
-  stdout.line(ca.certificateFile);
-  stderr.line(`SHA-256 ${ca.fingerprint}`);
-  stderr.line(
-    dim('Its key can vouch for local names alone (localhost, *.test, …), and stays on this machine.'),
-  );
-  if (options.install || options.uninstall) return;
-  stderr.line();
-  stderr.line(bold('To trust it (or: portal trust --install):'));
-  for (const command of commands.install) stderr.line(`  ${commandText(command)}`);
-  stderr.line(bold('To take that back (or: portal trust --uninstall):'));
-  for (const command of commands.uninstall) stderr.line(`  ${commandText(command)}`);
-  for (const note of commands.notes) stderr.line(dim(note));
+  const style = createStyle(stderr.color);
+  if (!context.json) {
+    stdout.line(ca);
+    stderr.line(`SHA-256 ${fingerprint}`);
+    stderr.line(
+      style.dim(
+        'The CA can issue certificates for local names only (localhost, *.test, …). Its key stays here.',
+      ),
+    );
+    stderr.line();
+  }
+  const reports: StoreReport[] = [];
+  for (const store of stores) {
+    const report = await (change ? changeStore(store, change) : inspectStore(store));
+    reports.push(report);
+    if (!context.json) for (const line of describeStore(report, change, style)) stderr.line(line);
+  }
+  const notes = options.store === undefined ? trustNotes(machine, stores, ca) : [];
+  const node = { NODE_EXTRA_CA_CERTS: ca };
+  if (context.json)
+    printEvent(context, 'trust', { ca, fingerprint, env: node, stores: reports.map(summarizeStore), notes });
+  else {
+    stderr.line();
+    if (change === undefined)
+      stderr.line('`portal trust --install` changes all of them, `--uninstall` undoes it.');
+    else if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
+      stderr.line('Restart browsers that are running.');
+    for (const note of notes) stderr.line(style.dim(note));
+    stderr.line(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
+  }
+  return exitCode(reports, change);
+}
+
+/** 1 when a store failed, and when every store was skipped. */
+function exitCode(reports: readonly StoreReport[], change: Change | undefined): ExitCode {
+  if (change === undefined) return 0;
+  const outcomes = reports.map(({ outcome }) => outcome);
+  return outcomes.includes('failed') || outcomes.every((outcome) => outcome === 'skipped') ? 1 : 0;
 }

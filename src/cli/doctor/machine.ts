@@ -1,21 +1,17 @@
-import { existsSync } from 'node:fs';
 import { access, constants, readFile, stat } from 'node:fs/promises';
-import { execFile } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
 import { sameAddress } from '../../config/lock-file.js';
 import { ERRORS, systemCode } from '../../lib/errors.js';
-import { homeFolder, type Paths } from '../../lib/paths.js';
-import { systemTrust } from '../trust/commands.js';
+import type { Paths } from '../../lib/paths.js';
+import { inspectStore, type StoreReport } from '../trust/change.js';
+import { thisMachine } from '../trust/machine.js';
+import type { TrustedCertificate } from '../trust/store.js';
+import { trustedCertificate, trustStores } from '../trust/stores.js';
 import { Subject } from './report.js';
 
 /** What this machine itself has to bring: keys, folders, trust. */
-
-const run = promisify(execFile);
-const VERIFY_MS = 5_000;
 
 /** The identity, its address where it is there, and whether it is the one that services ask for. */
 export async function checkIdentity(
@@ -90,7 +86,7 @@ async function whyNotWritable(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Whether programs of this machine trust what the local CA vouches for. */
+/** Whether the certificate stores of this machine trust the local CA. */
 export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promise<Subject> {
   const subject = new Subject('local CA');
   const file = join(paths.caDir, 'ca.pem');
@@ -98,43 +94,37 @@ export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promis
   if (pem === undefined) {
     subject.warning(
       'localCa.trusted',
-      'there is none yet, so nobody trusts it',
-      'It is made on first use; then run `portal trust --install`.',
+      'there is none yet, so no store trusts it',
+      'Portal makes it on first use. Then run `portal trust --install`.',
     );
     return subject;
   }
-  let thumbprint: string;
+  let certificate: TrustedCertificate;
   try {
-    thumbprint = new X509Certificate(pem).fingerprint.replaceAll(':', '');
+    certificate = trustedCertificate(file, pem);
   } catch {
-    subject.problem('localCa.file', `${file} is no certificate`, 'Move it away; a new one is made.');
+    subject.problem('localCa.file', `${file} is not a certificate`, 'Move it away; Portal makes a new one.');
     return subject;
   }
-  const how = systemTrust(
-    { platform: process.platform, home: homeFolder(env), isRoot: false, exists: existsSync },
-    { file, thumbprint },
-  );
-  if (how.kind === 'unknown') {
+  const stores = trustStores(thisMachine(env), certificate);
+  if (stores.length === 0)
     subject.warning(
       'localCa.trusted',
-      'this system keeps no list of CAs that Portal knows',
+      'this system has no certificate store that Portal knows',
       `Import ${file} by hand.`,
     );
-    return subject;
-  }
-  const isTrusted =
-    how.kind === 'file'
-      ? (await readFile(how.file, 'utf8').catch(() => '')).trim() === pem.trim()
-      : await run(how.command[0], how.command.slice(1), { timeout: VERIFY_MS }).then(
-          () => true,
-          () => false,
-        );
-  if (isTrusted) subject.ok('localCa.trusted', `this system trusts ${file}`);
-  else
-    subject.warning(
-      'localCa.trusted',
-      `this system does not trust ${file}: browsers will warn`,
-      'Run `portal trust --install`. Elsewhere, visitors have to trust it as well.',
-    );
+  for (const store of stores) tellStore(subject, await inspectStore(store));
   return subject;
+}
+
+function tellStore(subject: Subject, { store, look, message, hint }: StoreReport): void {
+  const where = `${store.name} (${store.path})`;
+  if (look.trusted) return subject.ok('localCa.trusted', `${where} trusts it`);
+  if (look.trusted === undefined)
+    return subject.warning('localCa.trusted', `${where} is unknown: ${message}`, hint);
+  subject.warning(
+    'localCa.trusted',
+    store.exists ? `${where} does not trust it` : `${where} does not exist yet`,
+    store.obstacle ? 'Run `portal trust`, which says how.' : 'Run `portal trust --install`.',
+  );
 }

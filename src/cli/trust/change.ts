@@ -1,0 +1,62 @@
+import type { Look, TrustStore } from './store.js';
+
+export type Change = 'install' | 'uninstall';
+export type Outcome = 'installed' | 'removed' | 'unchanged' | 'skipped' | 'failed';
+
+export interface StoreReport {
+  readonly store: TrustStore;
+  /** After the change. */
+  readonly look: Look;
+  readonly outcome?: Outcome;
+  /** True when the change created the store. */
+  readonly isCreated?: boolean;
+  readonly message?: string;
+  readonly hint?: string;
+}
+
+/** What the store holds; nothing changes. */
+export async function inspectStore(store: TrustStore): Promise<StoreReport> {
+  const look = await store.look();
+  if (look.trusted !== undefined) return { store, look };
+  return { store, look, ...whyUnreadable(store, look) };
+}
+
+/** Brings one store to the wanted state. Never throws: the other stores have their turn. */
+export async function changeStore(store: TrustStore, change: Change): Promise<StoreReport> {
+  const before = await store.look();
+  if (isDone(before, change)) return { store, look: before, outcome: 'unchanged' };
+  const { obstacle } = store;
+  if (obstacle) {
+    const outcome = obstacle.isExpected ? 'skipped' : 'failed';
+    return { store, look: before, outcome, message: obstacle.message, hint: obstacle.hint };
+  }
+  if (before.trusted === undefined)
+    return { store, look: before, outcome: 'failed', ...whyUnreadable(store, before) };
+  try {
+    await store[change]();
+  } catch (error) {
+    const hint = 'Run the commands below in a terminal.';
+    return { store, look: await store.look(), outcome: 'failed', message: (error as Error).message, hint };
+  }
+  const look = await store.look();
+  if (!isDone(look, change)) {
+    const message = change === 'install' ? 'the store still does not trust it' : 'the store still trusts it';
+    return {
+      store,
+      look,
+      outcome: 'failed',
+      message,
+      hint: 'Look for the certificate in the store by hand.',
+    };
+  }
+  const isCreated = change === 'install' && !store.exists;
+  return { store, look, outcome: change === 'install' ? 'installed' : 'removed', isCreated };
+}
+
+const isDone = ({ trusted, present }: Look, change: Change): boolean =>
+  change === 'install' ? trusted === true : trusted === false && !present;
+
+function whyUnreadable({ obstacle, path }: TrustStore, { problem }: Look): { message: string; hint: string } {
+  const message = obstacle?.message ?? problem ?? 'it cannot be read';
+  return { message, hint: obstacle?.hint ?? `Check the files in ${path}.` };
+}

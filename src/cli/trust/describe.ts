@@ -1,0 +1,52 @@
+import type { Style } from '../style.js';
+import { printable } from '../style.js';
+import type { Change, StoreReport } from './change.js';
+import { commandText } from './machine.js';
+
+/** One store as lines for a person: its state, and what is left to do. */
+export function describeStore(report: StoreReport, change: Change | undefined, style: Style): string[] {
+  const { store, message, hint } = report;
+  const isLeft = change === undefined ? report.look.trusted === false : needsHand(report);
+  const commands = isLeft ? store.commands[change ?? 'install'] : [];
+  return [
+    `${sign(report, style)} ${style.bold(printable(store.name))} ${style.dim(printable(store.path))}`,
+    `    ${printable(stateOf(report))}${message === undefined ? '' : `: ${printable(message)}`}`,
+    ...(hint === undefined ? [] : [`    ${printable(hint)}`]),
+    ...commands.map((command) => `      ${printable(commandText(command))}`),
+  ];
+}
+
+/** The same for programs. */
+export function summarizeStore({ store, look, outcome, isCreated, message, hint }: StoreReport): object {
+  const { kind, name, path, exists, commands } = store;
+  return {
+    store: kind,
+    name,
+    path,
+    exists: exists || isCreated === true,
+    trusted: look.trusted ?? null,
+    ...(outcome && { action: outcome }),
+    ...(isCreated && { created: true }),
+    ...(message !== undefined && { message }),
+    ...(hint !== undefined && { hint }),
+    commands,
+  };
+}
+
+function sign({ look, outcome }: StoreReport, { green, yellow, red }: Style): string {
+  if (outcome === 'failed') return red('✗');
+  if (outcome === 'skipped' || look.trusted === undefined) return yellow('!');
+  return outcome !== undefined || look.trusted ? green('✓') : red('✗');
+}
+
+function stateOf({ store, look, outcome, isCreated }: StoreReport): string {
+  if (outcome === 'installed') return isCreated ? 'created the store, and installed the CA' : 'installed';
+  if (outcome === 'removed') return 'removed';
+  if (outcome === 'unchanged') return look.trusted ? 'trusts the CA already' : 'does not contain the CA';
+  if (outcome !== undefined) return outcome;
+  if (look.trusted === undefined) return 'unknown';
+  if (look.trusted) return 'trusts the CA';
+  return store.exists ? 'does not trust the CA' : 'does not exist yet; --install creates it';
+}
+
+const needsHand = ({ outcome }: StoreReport): boolean => outcome === 'skipped' || outcome === 'failed';

@@ -1,0 +1,39 @@
+import { X509Certificate } from 'node:crypto';
+import type { Machine } from './machine.js';
+import { nssStore } from './nss.js';
+import { nssPlaces } from './places.js';
+import type { StoreKind, TrustedCertificate, TrustStore } from './store.js';
+import { systemStore } from './system.js';
+
+/** Every store of this machine, of these kinds. */
+export function trustStores(
+  machine: Machine,
+  certificate: TrustedCertificate,
+  kinds?: readonly StoreKind[],
+): TrustStore[] {
+  const system = systemStore(machine, certificate);
+  const all = [
+    ...(system ? [system] : []),
+    ...nssPlaces(machine).map((place) => nssStore(machine, place, certificate)),
+  ];
+  return all.filter(({ kind }) => kinds === undefined || kinds.includes(kind));
+}
+
+/** Throws where `pem` is not a certificate. */
+export function trustedCertificate(file: string, pem: string): TrustedCertificate {
+  const { subject, fingerprint } = new X509Certificate(pem);
+  const name = /^CN=(.+)$/m.exec(subject)?.[1] ?? 'Portal local CA';
+  return { file, pem, name, thumbprint: fingerprint.replaceAll(':', '') };
+}
+
+/** What no store of Portal's covers. */
+export function trustNotes({ platform }: Machine, stores: readonly TrustStore[], file: string): string[] {
+  const has = (kind: StoreKind): boolean => stores.some((store) => store.kind === kind);
+  const notes: string[] = [];
+  if (!has('system'))
+    notes.push(`Portal does not know the certificate store of this system. Import ${file}.`);
+  if (platform === 'win32') notes.push('Firefox trusts what Windows trusts.');
+  else if (!has('firefox'))
+    notes.push('No Firefox profile found. After its first start, run `portal trust --install` again.');
+  return notes;
+}
