@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { until } from '../bench/lib/wait.mjs';
 import { setClock } from './lib/clock.mjs';
 import { Program } from './lib/program.mjs';
 
@@ -10,7 +11,7 @@ const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
 const CONTROL = new URL('../bench/children/control.mjs', import.meta.url).href;
 /** What a supervisor waits before it starts a program again that ended by itself. */
 const RESTART_MS = 500;
-const START_MS = 60_000;
+const START_MS = 30_000;
 export const RELAY_PORT = 8443;
 export const METRICS_PORT = 9464;
 const TCP_PORTS = '20000-20099';
@@ -48,6 +49,7 @@ class Actor {
         return;
       } catch (error) {
         if (this.#down || Date.now() > until) throw error;
+        await this.program.kill();
         this.on.onTrouble(
           `${this.name} did not start: ${String(error.message).split('\n').slice(0, 3).join(' | ')}`,
         );
@@ -175,8 +177,10 @@ export class AgentProcess extends Actor {
     if (!first) return;
     await program.next((line) => line.event === 'ready', START_MS, 'readiness');
     this.ca = readFileSync(this.machine.path(started.ca.slice(this.machine.folder.length)), 'utf8');
-    const open = this.leases().filter(({ phase }) => phase === 'ready').length;
-    if (open !== this.#expected) throw new Error(`${this.name} has ${open} of ${this.#expected} leases`);
+    // A pool on a busy machine begins with fewer relays than it comes to have.
+    const open = () => this.leases().filter(({ phase }) => phase === 'ready').length;
+    const all = `the last of the ${this.#expected} leases of ${this.name}`;
+    await until(() => open() === this.#expected, all, { ms: START_MS });
   }
 
   #line(line) {

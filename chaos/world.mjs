@@ -120,9 +120,11 @@ export class World {
 
   async startDns() {
     const { network } = this;
-    const records = this.#shape.relays.map(
-      (name) => `--address=/${name}.test/${this.relays.get(name).machine.address}`,
-    );
+    // `--local`: it is asked for IPv6 addresses too, and a refusal makes glibc's resolver fail now and then (EAI_AGAIN).
+    const records = this.#shape.relays.flatMap((name) => [
+      `--address=/${name}.test/${this.relays.get(name).machine.address}`,
+      `--local=/${name}.test/`,
+    ]);
     this.dns = new Program(
       'dnsmasq',
       network.onSwitch(

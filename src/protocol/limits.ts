@@ -128,8 +128,10 @@ export const LIMITS = {
   maxHopConnections: 16_384,
   /** Peers of a relay. */
   maxPeers: 64,
-  /** A peer's descriptor is fetched again after this; while it cannot be, sooner. */
+  /** A peer's descriptor is fetched again after this. */
   peerRefreshMs: 300_000,
+  /** While it cannot be fetched: pause before the next attempt, doubled up to the second value. */
+  minPeerRetryMs: 250,
   peerRetryMs: 10_000,
   /** A descriptor, as it is fetched. */
   maxDescriptorBytes: 65_536,

@@ -40,7 +40,7 @@ export const ADJUSTABLE = {
   maxHopConnectionsPerIdentity: { what: 'connections passed on to peers for one identity', ...OR_NONE },
   maxHopConnections: { what: 'connections passed on to peers, in all' },
   peerRefreshMs: { what: "a peer's descriptor is fetched again" },
-  peerRetryMs: { what: 'the same, while it cannot be' },
+  peerRetryMs: { what: 'longest pause before that, while it cannot be fetched' },
   domainLookupMs: { what: 'one lookup of the record that proves a domain' },
   maxDomainLookups: { what: 'such lookups at a time' },
   domainRetryMs: { what: 'an unproven domain is not looked up again before', min: 0 },

@@ -38,8 +38,10 @@ export class Peer {
   readonly host: string;
   readonly port: number;
   readonly ca: string | undefined;
+  /** An agent wants to go there since the last answer, or failure. */
+  #isWanted = false;
   /** Ends the pause before it is asked again. */
-  wake: (() => void) | undefined;
+  #wake: (() => void) | undefined;
   /** IP address at which it answered last. */
   #ip: string | undefined;
   #descriptor: SignedDescriptor | undefined;
@@ -95,6 +97,24 @@ export class Peer {
     this.#problem = problem;
   }
 
+  /** Ends the present pause before the next question, or the next pause where the question is under way. */
+  want(): void {
+    this.#isWanted = true;
+    this.#wake?.();
+  }
+
+  /** Resolves after `ms`, or after `leastMs` where an agent wants to go there; never after `signal`. */
+  async pause(ms: number, leastMs: number, signal: AbortSignal): Promise<void> {
+    await delay(Math.min(leastMs, ms), signal).catch(() => undefined);
+    if (!this.#isWanted) {
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      await delay(Math.max(0, ms - leastMs), AbortSignal.any([signal, woken.signal])).catch(() => undefined);
+      this.#wake = undefined;
+    }
+    this.#isWanted = false;
+  }
+
   /** What it says is not to be believed: nothing is passed on from now on. */
   distrust(problem: PortalError): void {
     this.#descriptor = undefined;
@@ -140,7 +160,7 @@ export class Peers {
 
   /** Somebody wants to go to one that could not be asked: it is asked now, but not for each who wants. */
   wanted(peer: Peer): void {
-    peer.wake?.();
+    peer.want();
   }
 
   /** Descriptors of those that are what they say. */
@@ -156,6 +176,7 @@ export class Peers {
     const { signal } = this.#stop;
     const { bounds, trustAnew } = this.#options;
     let known = trustAnew.includes(peer.url) ? undefined : this.#options.store.peerKey(peer.url);
+    let failures = 0;
     while (!signal.aborted) {
       try {
         const { descriptor, ip } = await fetchDescriptor(peer, signal);
@@ -172,23 +193,27 @@ export class Peers {
         if (signal.aborted) return;
         this.#failed(peer, asPortalError(error, 'peer_unreachable'));
       }
-      const pauseMs = peer.problem ? bounds.peerRetryMs : bounds.peerRefreshMs;
-      await delay(Math.min(WANTED_MS, pauseMs), signal).catch(() => undefined);
-      const woken = new Promise<void>((resolve) => (peer.wake = resolve));
-      const waited = new AbortController();
-      const pause = delay(pauseMs * (0.75 + Math.random() / 2), AbortSignal.any([signal, waited.signal]));
-      await Promise.race([pause.catch(() => undefined), woken]);
-      waited.abort();
-      peer.wake = undefined;
+      failures = peer.problem ? failures + 1 : 0;
+      await peer.pause(pauseAfter(failures, bounds), WANTED_MS, signal);
     }
   }
 
   #failed(peer: Peer, problem: PortalError): void {
-    if (peer.problem?.code !== problem.code)
+    if (peer.problem?.code !== problem.code || peer.problem.message !== problem.message)
       this.#options.log.warn({ peer: peer.url, code: problem.code, reason: problem.message }, 'peer refused');
     if (problem.code === 'peer_unreachable' || problem.code === 'timeout') peer.missed(problem);
     else peer.distrust(problem);
   }
+}
+
+/**
+ * Before the next question, after so many failures in a row. Relays that are started together miss each other by a
+ * moment: the first pauses are short.
+ */
+function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptions['bounds']): number {
+  const pauseMs =
+    failures === 0 ? peerRefreshMs : Math.min(peerRetryMs, LIMITS.minPeerRetryMs * 2 ** (failures - 1));
+  return pauseMs * (0.75 + Math.random() / 2);
 }
 
 function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | undefined): void {

@@ -99,6 +99,19 @@ describe('a chain heals', () => {
     expect(await get(entry, 'app.localhost', one.ca)).toMatchObject({ status: 200 });
   });
 
+  it('when its entry starts a moment after its exit: the first pause of a relay is short', async () => {
+    let [port, asked] = [0, 0];
+    const between = await wire(() => {
+      asked++;
+      return port;
+    });
+    const entry = await relay({ publicPort: between.port });
+    const exit = await relay({ peers: [peerOf(entry)], limits: { peerRetryMs: 3_600_000 } });
+    await expect.poll(() => asked).toBeGreaterThan(0);
+    port = entry.port;
+    await expect.poll(() => exit.counts().knownPeers, { timeout: 10_000 }).toBe(1);
+  });
+
   it('when the session with the exit is lost: that with the entry does not even notice', async () => {
     const { entry, exit: far, spec } = await chain(2);
     let port = 0;
