@@ -10,6 +10,7 @@ import { round } from './lib/figures.mjs';
 import { lossHere } from './lib/link.mjs';
 import { nginxMissing, nginxVersion } from './lib/nginx.mjs';
 import { apply } from './suites/apply.mjs';
+import { burst } from './suites/burst.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
 import { help } from './suites/help.mjs';
@@ -38,6 +39,7 @@ const SUITES = {
   chain,
   connections,
   resumptions,
+  burst,
   memory,
   services,
   load,

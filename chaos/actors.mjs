@@ -43,12 +43,12 @@ class Actor {
   /** Starts it, and resolves once it said that it is there; one that does not come up is started again. */
   async start() {
     this.#down = false;
-    for (const until = Date.now() + START_MS; ;) {
+    for (const end = Date.now() + START_MS; ;) {
       try {
         await this.launch();
         return;
       } catch (error) {
-        if (this.#down || Date.now() > until) throw error;
+        if (this.#down || Date.now() > end) throw error;
         await this.program.kill();
         this.on.onTrouble(
           `${this.name} did not start: ${String(error.message).split('\n').slice(0, 3).join(' | ')}`,

@@ -46,6 +46,15 @@ export const KINDS = {
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
   tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
+  /** Everybody at once; on a port of its own there is no carrier in the clear. */
+  burstTcp: {
+    ...HTTP_SERVICE,
+    variants: { '': (target) => ({ mode: 'tcp', target, carrier: 'tls' }) },
+  },
+  burstStream: {
+    ...HTTP_SERVICE,
+    variants: { '': (target) => target, ' tls': (target) => ({ target, carrier: 'tls' }) },
+  },
   websocket: {
     script: 'websocket-service.mjs',
     nginx: 'http',

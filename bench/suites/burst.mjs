@@ -1,0 +1,62 @@
+import { script } from '../lib/children.mjs';
+import { startContenders, variant, KINDS } from '../lib/contenders.mjs';
+import { pickResult } from '../lib/load.mjs';
+import { pause } from '../lib/wait.mjs';
+
+/** Everybody at once: how long until the last of so many visitors who connect in the same moment has its answer. */
+
+const MS = 120_000;
+/** What is left of one burst is gone before the next. */
+const QUIET_MS = 1_000;
+
+export const burst = async (world) => [
+  ...(await bursts(world, 'burst.tcp', KINDS.burstTcp)),
+  ...(await bursts(world, 'burst.stream', KINDS.burstStream)),
+];
+
+async function bursts(world, name, kind) {
+  const count = world.quick ? 200 : 1_000;
+  const cold = {};
+  const warm = {};
+  const { contenders, stop } = await startContenders(world, kind);
+  const width = Math.max(...contenders.map((contender) => contender.name.length));
+  try {
+    // The first one each meets a relay and an agent that have served nobody yet.
+    for (let round = 0; round <= world.rounds; round++) {
+      for (const contender of contenders) {
+        const figures = await visit(contender, count);
+        ((round === 0 ? cold : warm)[contender.name] ??= []).push(figures);
+        world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures)}`);
+        await pause(QUIET_MS);
+      }
+    }
+  } finally {
+    await stop();
+  }
+  return Object.keys(kind.variants).flatMap((suffix) => {
+    const label = `${name}${suffix.replace(' ', '.')}`;
+    return [
+      pickResult(`${label}.cold`, 's', variant(cold, suffix), seconds, more(cold, suffix, count)),
+      pickResult(label, 's', variant(warm, suffix), seconds, more(warm, suffix, count)),
+    ];
+  });
+}
+
+const seconds = ({ lastMs }) => lastMs / 1000;
+
+const more = (runs, suffix, visitors) => ({
+  visitors,
+  failures: Object.fromEntries(
+    Object.entries(variant(runs, suffix)).map(([who, all]) => [
+      who,
+      all.reduce((sum, { failures }) => sum + failures, 0),
+    ]),
+  ),
+});
+
+async function visit({ host, port, servername, caFile }, count) {
+  const visitors = script('burst.mjs', { host, port, servername, caFile, count });
+  const { failures, p50Ms, lastMs } = await visitors.line((line) => line.done, MS);
+  await visitors.stop();
+  return { failures, p50Ms, lastMs };
+}
