@@ -117,6 +117,16 @@ describe('afterwards', () => {
   });
 });
 
+it('one that gives way to a relay that carries more takes the place of one that is down', () => {
+  const contenders = [
+    one('a', { covers: ['web'] }),
+    one('b', { covers: ['db'], health: 'down', downForMs: 100 }),
+    one('c', { covers: ['web', 'dns'], health: 'shaky' }),
+  ];
+  const { active } = choose(contenders, { active: ['a', 'b'], beaten: new Map() }, 2, 1);
+  expect(active.toSorted()).toEqual(['a', 'c']);
+});
+
 const anyContender = (key: string) =>
   fc.record({
     key: fc.constant(key),

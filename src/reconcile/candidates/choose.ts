@@ -51,14 +51,19 @@ export function choose(
   const free = (): Contender[] => ranked.filter((one) => !active.includes(one));
 
   // What failed gives way to what works; where nothing does, it stays and is tried on.
-  for (const failed of active.filter(({ health }) => health === 'down')) {
-    const better = replacement(failed, free());
-    if (better) active = active.map((one) => (one === failed ? better : one));
-  }
+  const replaceFailed = (): void => {
+    for (const failed of active.filter(({ health }) => health === 'down')) {
+      const better = replacement(failed, free());
+      if (better) active = active.map((one) => (one === failed ? better : one));
+    }
+  };
+  replaceFailed();
   active = filled(active, free().filter(works), maxActive);
   // Nothing works: those that are tried and shown are better than silence, unless there are others that may.
   if (isAllThereIs && !active.some(works)) active = filled(active, free(), maxActive);
   for (let next; (next = coveringMore(active, free()));) active = next;
+  // That may have set one free which is better than one that failed.
+  replaceFailed();
 
   return improve(active, free(), before.beaten, now);
 }
