@@ -1,4 +1,4 @@
-import { homedir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 
 /** Where Portal keeps its files. Nothing else in the program builds such a path. */
@@ -55,10 +55,10 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
 
 /** The person's own folder, absolute. */
 export function homeFolder(env: NodeJS.ProcessEnv): string {
-  // homedir() repeats HOME, also an empty one; only the system's list of users is beyond that.
-  return absolute(env['HOME']) ?? absolute(homedir()) ?? listedHome();
+  return absolute(env['HOME']) ?? listedHome();
 }
 
+/** What the system's list of users says: `os.homedir()` repeats HOME, even an empty one. */
 function listedHome(): string {
   try {
     return userInfo().homedir;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { lstat, readdir } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PortalError, asPortalError } from '../../lib/errors.js';
-import { makePrivateFolder } from '../../lib/private-file.js';
+import { makePrivateFolder, shellQuote } from '../../lib/private-file.js';
 
 /** sun_path holds 104 bytes on macOS and the BSDs, 108 on Linux, each with a closing zero. */
 const MAX_SOCKET_PATH_BYTES = 100;
@@ -29,7 +29,7 @@ export interface ControlPlace {
 export function controlPlace(runDir: string, platform: NodeJS.Platform = process.platform): ControlPlace {
   if (platform === 'win32') return pipePlace(runDir);
   const fits = Buffer.byteLength(join(runDir, `${'x'.repeat(HASH_LENGTH)}.sock`)) <= MAX_SOCKET_PATH_BYTES;
-  const folder = fits ? runDir : join(tmpdir(), `portal-${userInfo().uid}`, hash(runDir));
+  const folder = fits ? runDir : join(tmpdir(), `portal-${userId()}`, hash(runDir));
   return {
     prepare: async () => {
       if (!fits) await preparePrivateFolder(join(folder, '..'));
@@ -61,6 +61,8 @@ function pipePlace(runDir: string): ControlPlace {
   };
 }
 
+/** Not `os.userInfo()`: that fails for a user id without an entry in the list of users, as containers have them. */
+const userId = (): number | undefined => process.getuid?.();
 const keyHash = (key: AgentKey): string => hash('file' in key ? `file:${key.file}` : `pid:${key.pid}`);
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 
@@ -72,8 +74,8 @@ async function preparePrivateFolder(folder: string): Promise<void> {
     });
   });
   const stat = await lstat(folder);
-  if (stat.isDirectory() && stat.uid === userInfo().uid && (stat.mode & 0o077) === 0) return;
+  if (stat.isDirectory() && stat.uid === userId() && (stat.mode & 0o077) === 0) return;
   throw new PortalError('state_unwritable', `${folder} is not a folder that only you can open`, {
-    hint: `It holds the sockets of running agents. Remove it, or run: chmod 700 ${folder}`,
+    hint: `It holds the sockets of running agents. Remove it, or run: chmod 700 ${shellQuote(folder)}`,
   });
 }
