@@ -8,8 +8,8 @@ import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { parseLimits } from '../src/cli/relay-limits.js';
 import { createProgram } from '../src/cli/program.js';
-import { ensureBinary } from './support/debian.js';
-import { temporaryFolder } from './support/world.js';
+import { programFor } from './support/debian.js';
+import { temporaryFolder } from './support/folder.js';
 
 /** What deploy/ and docs/operate.md tell operators to run is what this package has. */
 
@@ -87,16 +87,12 @@ describe('the unit of systemd', () => {
   });
 
   it('is one that systemd accepts', async (ctx) => {
-    const analyze = await ensureBinary('systemd-analyze');
-    if ('skip' in analyze) {
-      ctx.skip(analyze.skip);
-      return;
-    }
+    const analyze = await programFor(ctx, 'systemd-analyze');
     const folder = await temporaryFolder();
     const units = ['portal-relay@.service', 'portal-relay.socket'];
     for (const name of units) await copyFile(join(root, 'deploy', name), join(folder, name));
     const { stdout, stderr } = await promisify(execFile)(
-      analyze.path,
+      analyze,
       ['verify', '--man=no', ...units.map((name) => join(folder, name))],
       { timeout: 20_000 },
     ).catch((error: { stdout: string; stderr: string }) => error);

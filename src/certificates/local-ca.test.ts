@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { connect, createServer, type ConnectionOptions } from 'node:tls';
 import * as x509 from '@peculiar/x509';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { programFor } from '../../test/support/debian.js';
+import { needsModes } from '../../test/support/platform.js';
 import { systemCode } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
+import { shellQuote } from '../lib/private-file.js';
 import { openLocalCa, type LocalLeaf } from './local-ca.js';
 
-const onPosix = process.platform !== 'win32';
 const DAY_MS = 24 * 3_600_000;
 
 let home: string;
@@ -179,23 +181,22 @@ describe('a stolen CA key', () => {
 });
 
 describe('openssl', () => {
-  const present = spawnSync('openssl', ['version']).status === 0;
-  const why = present ? '' : ' (skipped: no openssl on the PATH)';
-
-  it.skipIf(!present)(`verifies the chain strictly${why}`, async () => {
+  it('verifies the chain strictly', async (context) => {
+    const openssl = await programFor(context, 'openssl');
     const ca = await openLocalCa(caDir);
     const leafFile = join(home, 'leaf.pem');
     await writeFile(leafFile, (await ca.issue(['web.localhost', '127.0.0.1'])).cert);
     const verify = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', certificateFile];
     expect(
-      spawnSync('openssl', [...verify, '-verify_hostname', 'web.localhost', leafFile]).stdout.toString(),
+      spawnSync(openssl, [...verify, '-verify_hostname', 'web.localhost', leafFile]).stdout.toString(),
     ).toBe(`${leafFile}: OK\n`);
-    expect(spawnSync('openssl', [...verify, '-verify_ip', '127.0.0.1', leafFile]).status).toBe(0);
+    expect(spawnSync(openssl, [...verify, '-verify_ip', '127.0.0.1', leafFile]).status).toBe(0);
   });
 
-  it.skipIf(!present)(`reads the constraints as they are meant${why}`, async () => {
+  it('reads the constraints as they are meant', async (context) => {
+    const openssl = await programFor(context, 'openssl');
     await openLocalCa(caDir);
-    const { stdout } = spawnSync('openssl', ['x509', '-in', certificateFile, '-noout', '-text']);
+    const { stdout } = spawnSync(openssl, ['x509', '-in', certificateFile, '-noout', '-text']);
     expect(stdout.toString().replaceAll(/\s+/g, ' ')).toContain(
       'X509v3 Name Constraints: critical Permitted: DNS:localhost DNS:test DNS:internal DNS:local DNS:home.arpa ' +
         'IP:127.0.0.0/255.0.0.0 IP:0:0:0:0:0:0:0:1/FFFF:FFFF:FFFF:FFFF:FFFF:FFFF:FFFF:FFFF',
@@ -221,19 +222,21 @@ describe('its files', () => {
     expect((await readdir(caDir)).toSorted()).toStrictEqual(['ca.key.pem', 'ca.pem']);
   });
 
-  it.runIf(onPosix)("the key is its owner's alone", async () => {
+  it("the key is its owner's alone", async (context) => {
+    needsModes(context);
     await openLocalCa(caDir);
     const modes = await Promise.all([caDir, keyFile].map((path) => stat(path)));
     expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toStrictEqual(['700', '600']);
     expect((await stat(certificateFile)).mode & 0o022).toBe(0);
   });
 
-  it.runIf(onPosix)('a key that others can read: refused, with the command that mends it', async () => {
+  it('a key that others can read: refused, with the command that mends it', async (context) => {
+    needsModes(context);
     await openLocalCa(caDir);
     await chmod(keyFile, 0o640);
     expect(await failure()).toMatchObject({
       code: 'certificate_unavailable',
-      message: `${keyFile} is open to other users (mode 640); run: chmod 600 ${keyFile}`,
+      message: `${keyFile} is open to other users (mode 640); run: chmod 600 ${shellQuote(keyFile)}`,
     });
   });
 

@@ -350,15 +350,12 @@ it('tells all errors at once, in reading order', async () => {
   ]);
 });
 
-it('loads 500 services in a fraction of the time an edit may take', async () => {
+it('loads thousands of services', async () => {
+  // Work that grew with the square of their number would outlast this test's timeout.
   const services = Array.from(
-    { length: 500 },
+    { length: 5_000 },
     (_, i) => `  s${i}: { target: localhost:${3000 + i}, alpn: [h2], metadata: { n: "${i}" } }`,
   );
   await files({ 'portal.yaml': `version: 1\nservices:\n${services.join('\n')}\n` });
-  await loaded();
-  const before = process.cpuUsage();
-  expect((await loaded()).desired.services).toHaveLength(500);
-  const { user } = process.cpuUsage(before);
-  expect(user / 1000).toBeLessThan(400); // some 70 ms on an idle machine; this guards against squares
+  expect((await loaded()).desired.services).toHaveLength(5_000);
 });

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { needsModes } from '../../test/support/platform.js';
 import { exportIdentity, loadIdentity } from './file.js';
 import { generateIdentity, privateKeyOf } from './keys.js';
 import { shellQuote } from '../lib/private-file.js';
 
-const onPosix = process.platform !== 'win32';
 let home: string;
 let file: string;
 
@@ -41,7 +41,8 @@ describe('first use', () => {
     });
   });
 
-  it.runIf(onPosix)('for its owner alone: file 0600 in folders 0700', async () => {
+  it('for its owner alone: file 0600 in folders 0700', async (context) => {
+    needsModes(context);
     await loadIdentity(file, { create: true });
     const modes = await Promise.all([file, dirname(file), dirname(dirname(file))].map((path) => stat(path)));
     expect(modes.map(({ mode }) => (mode & 0o777).toString(8))).toStrictEqual(['600', '700', '700']);
@@ -69,14 +70,16 @@ describe('first use', () => {
   });
 });
 
-describe.runIf(onPosix)('a file open to others', () => {
+describe('a file open to others', () => {
+  beforeEach(needsModes);
+
   it.each([0o644, 0o640, 0o604, 0o620, 0o660])(
     'mode %o: refused, with the command that mends it',
     async (mode) => {
       await put(exportIdentity(generateIdentity()), mode);
       expect(await failure()).toMatchObject({
         code: 'identity_unsafe',
-        message: `${file} is open to other users (mode ${mode.toString(8)}); run: chmod 600 ${file}`,
+        message: `${file} is open to other users (mode ${mode.toString(8)}); run: chmod 600 ${shellQuote(file)}`,
       });
     },
   );

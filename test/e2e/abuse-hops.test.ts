@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { chain, chainOf, knowEachOther, peerOf } from '../support/chain.js';
-import { agent, desired, relay, service, temporaryFolder, type TestRelay } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, relay, service, type TestRelay } from '../support/world.js';
 import { helloFor, Peer, tcp, tls, type Line } from './relay-peer.js';
 
 /** An exit and the entry that is its only peer, and an agent with a session at the exit. */

@@ -3,13 +3,13 @@ import { expect, it, type TestContext } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { pebble, type Pebble, type PebbleOptions } from '../support/pebble.js';
+import { temporaryFolder } from '../support/folder.js';
 import {
   agent,
   desired,
   handedOver,
   relay,
   service,
-  temporaryFolder,
   visit,
   type TestAgent,
   type TestRelay,

@@ -14,7 +14,7 @@ import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { log } from '../support/log.js';
 import { refusingCa } from '../support/fake-ca.js';
 import { pebble } from '../support/pebble.js';
-import { temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
 
 const neverAborted = new AbortController().signal;
 

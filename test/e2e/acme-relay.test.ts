@@ -5,7 +5,8 @@ import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { dnsServer, everythingHere } from '../support/dns-server.js';
 import { freePorts, pebble } from '../support/pebble.js';
-import { agent, desired, httpService, relay, service, temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
 
 /** A TLS connection to the relay itself, trusting `ca`. */

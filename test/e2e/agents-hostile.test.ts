@@ -8,7 +8,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
-import { temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
 
 /** Signing in at a relay that means no good: nothing is signed that is good elsewhere, and nothing believed unproven. */
 

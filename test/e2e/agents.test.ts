@@ -5,7 +5,8 @@ import { relayKey } from '../../src/agent/spec.js';
 import type { AgentView } from '../../src/protocol/agents.js';
 import { chain } from '../support/chain.js';
 import { ask, seen, seenAgent, signIn } from '../support/sign-in.js';
-import { agent, desired, httpService, relay, service, temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, httpService, relay, service } from '../support/world.js';
 import { Peer, settled } from './relay-peer.js';
 
 /** What agents tell relays of themselves, and what becomes of one that is disconnected. */

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
-import { agent, desired, handedOver, relay, service, temporaryFolder, visit } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, handedOver, relay, service, visit } from '../support/world.js';
 
 interface OwnCertificate {
   readonly issuer: LocalCa;

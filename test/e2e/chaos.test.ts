@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { expect, it, onTestFinished } from 'vitest';
-import { ensureBinary, type Program } from '../support/debian.js';
+import { programFor, type Program } from '../support/debian.js';
 
 /** A short run of the chaos harness. `npm run chaos` is the long one; docs/chaos.md says what is checked. */
 
@@ -37,10 +37,7 @@ it(
   { timeout: 240_000 },
   async (context) => {
     if (process.getuid?.() !== 0) return context.skip('only root can make network namespaces');
-    for (const program of NEEDED) {
-      const binary = await ensureBinary(program);
-      if ('skip' in binary) return context.skip(binary.skip);
-    }
+    for (const program of NEEDED) await programFor(context, program);
     const { report, code, stderr, pid } = await chaos();
     // What happened meanwhile is of use with a violation alone.
     expect(report.violations.length === 0 ? [] : [...report.violations, stderr]).toEqual([]);

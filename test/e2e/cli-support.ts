@@ -74,12 +74,11 @@ export class Person {
       fds?: readonly number[];
     } = {},
   ): Running {
-    const { NO_COLOR: _, FORCE_COLOR: __, PORTAL_FILE: ___, ...env } = process.env;
     // `within` is what runs it elsewhere, as in a network of its own.
     const [command, ...rest] = [...(options.within ?? []), process.execPath, PORTAL, ...args];
     const child = spawn(command!, rest, {
       cwd: this.folder,
-      env: { ...env, PORTAL_HOME: this.home, ...options.env },
+      env: { ...process.env, PORTAL_HOME: this.home, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe', ...(options.fds ?? [])],
     });
     child.stdin!.on('error', () => undefined).end(options.stdin ?? '');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { ask, askH2, edge, h2Visitor } from '../support/http-edge.js';
-import { temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
 
 /** Tells what it was asked, and in which version of HTTP. */
 const mirror: RequestListener = (request, response) => {

@@ -4,7 +4,8 @@ import { createServer, type InlineConfig } from 'vite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { httpSpec, type Routes } from '../support/http-edge.js';
-import { agent, desired, relay, temporaryFolder } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, relay } from '../support/world.js';
 import { httpsGet } from '../support/visitor.js';
 
 /** A real Vite dev server with hot module replacement, visited through relay and agent. */

@@ -4,16 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { eavesdropper } from '../support/terminating-relay.js';
-import {
-  agent,
-  desired,
-  get,
-  httpService,
-  relay,
-  service,
-  temporaryFolder,
-  visit,
-} from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, get, httpService, relay, service, visit } from '../support/world.js';
 
 async function world(over: Partial<ServiceSpec> = {}, proveEveryMs = 60_000) {
   let port = 0;

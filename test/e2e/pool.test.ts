@@ -4,17 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { again, http, places, pooled, QUICK, registry, relays } from '../support/pool.js';
 import { freePorts } from '../support/pebble.js';
-import {
-  agent,
-  desired,
-  get,
-  handedOver,
-  readAll,
-  relay,
-  service,
-  temporaryFolder,
-  visit,
-} from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, get, handedOver, readAll, relay, service, visit } from '../support/world.js';
 
 describe('a pool with a registry', () => {
   it('connects the best few, gives each service a URL on each, and says so', async () => {

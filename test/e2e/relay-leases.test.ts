@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
-import { relay, temporaryFolder, type TestRelay } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { relay, type TestRelay } from '../support/world.js';
 import { knock, Peer, settled } from './relay-peer.js';
 
 /** Two sessions of one identity: two machines, or one before and after. */
@@ -82,7 +83,7 @@ describe('names', () => {
 
 describe('a session that is lost', () => {
   it('has its name kept for its identity, then reserved, and visitors wait for its return', async () => {
-    const at = await relay({ limits: { graceMs: 300 } });
+    const at = await relay({ limits: { graceMs: 1_500 } });
     const identity = generateIdentity();
     const first = await Peer.open(at, { identity });
     const { lease } = await first.lease('web');
@@ -136,12 +137,11 @@ describe('two sessions of one identity', () => {
 
   it('gets the names of one that does not answer, all for the price of one wait', async () => {
     const { first, second } = await siblings();
-    const names = Array.from({ length: 20 }, (_, i) => `n${i}`);
+    // A wait for each, of a second, would outlast this test's timeout.
+    const names = Array.from({ length: 80 }, (_, i) => `n${i}`);
     for (const name of names) await first.lease(name);
     first.ws.pause();
-    const startedAt = performance.now();
-    for (const name of names) await second.lease(name);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    for (const name of names) await expect(second.lease(name)).resolves.toBeDefined();
     first.ws.resume();
     await first.next('lease.revoked');
   });

@@ -3,17 +3,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import {
-  agent,
-  desired,
-  get,
-  handedOver,
-  httpService,
-  relay,
-  service,
-  temporaryFolder,
-  visit,
-} from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { openStore } from '../../src/relay/store.js';
 import { Person, type Running } from './cli-support.js';

@@ -1,20 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:net';
-import { describe, expect, it, onTestFinished, type TestContext } from 'vitest';
-import { ensureBinary, type Program } from '../support/debian.js';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { programFor } from '../support/debian.js';
 import { daemon } from '../support/daemon.js';
-import {
-  agent,
-  desired,
-  get,
-  readAll,
-  relay,
-  service,
-  tcpService,
-  temporaryFolder,
-  visit,
-} from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, get, readAll, relay, service, tcpService, visit } from '../support/world.js';
 
 const SIGNATURE = '0d0a0d0a000d0a515549540a';
 const LOCAL = `${SIGNATURE}20000000`;
@@ -77,12 +68,6 @@ frontend told
   return { target: `unix:${socket}` };
 }
 
-async function pathOf(name: Program, ctx: TestContext): Promise<string> {
-  const found = await ensureBinary(name);
-  if ('skip' in found) return ctx.skip(found.skip);
-  return found.path;
-}
-
 async function plainGet(port: number): Promise<{ text: string; localPort: number }> {
   const socket = connect({ host: '127.0.0.1', port });
   onTestFinished(() => void socket.destroy());
@@ -98,7 +83,7 @@ describe.each([
   ['haproxy', haproxy, 'web.localhost '],
 ] as const)('%s', (name, start, authority) => {
   it('learns who visits in mode stream', async (ctx) => {
-    const path = await pathOf(name, ctx);
+    const path = await programFor(ctx, name);
     const { target } = await start(path);
     const { at, ca } = await published(target);
     const visitor = await visit(at, 'web.localhost', ca);
@@ -108,7 +93,7 @@ describe.each([
   });
 
   it("learns a visitor's address in mode tcp, and is not mistaken in its own", async (ctx) => {
-    const path = await pathOf(name, ctx);
+    const path = await programFor(ctx, name);
     const { target } = await start(path);
     const { port, update, runner } = await published(target, { mode: 'tcp' });
     const { text, localPort } = await plainGet(port);
@@ -123,7 +108,7 @@ describe.each([
 });
 
 it('is in the log of nginx', async (ctx) => {
-  const path = await pathOf('nginx', ctx);
+  const path = await programFor(ctx, 'nginx');
   const { target, log } = await nginx(path);
   const { at, ca } = await published(target);
   expect((await get(at, 'web.localhost', ca)).status).toBe(200);

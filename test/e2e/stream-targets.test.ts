@@ -7,7 +7,8 @@ import { createServer as createTls, type TlsOptions, type TLSSocket } from 'node
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import { resetSocket } from '../../src/net/splice.js';
-import { agent, desired, get, readAll, relay, service, temporaryFolder, visit } from '../support/world.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, get, readAll, relay, service, visit } from '../support/world.js';
 
 /** Targets that are reached through a socket in the file system, or speak TLS themselves. */
 

@@ -3,17 +3,12 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test, type TestContext } from 'vitest';
-import { ensureBinary, type Program } from '../support/debian.js';
-import { agent, desired, relay, service, temporaryFolder } from '../support/world.js';
+import { expect, onTestFinished, test } from 'vitest';
+import { programFor } from '../support/debian.js';
+import { temporaryFolder } from '../support/folder.js';
+import { agent, desired, relay, service } from '../support/world.js';
 
 const run = promisify(execFile);
-
-async function binary(name: Program, context: TestContext): Promise<string> {
-  const found = await ensureBinary(name);
-  if ('skip' in found) return context.skip(found.skip);
-  return found.path;
-}
 
 /** A Redis server on a socket of its own, in a folder that goes with the test. */
 async function redis(path: string): Promise<string> {
@@ -36,7 +31,10 @@ async function redis(path: string): Promise<string> {
 }
 
 test('Redis and redis-cli: commands, pipelines, a large value, and messages that the server pushes', async (context) => {
-  const [server, client] = [await binary('redis-server', context), await binary('redis-cli', context)];
+  const [server, client] = [
+    await programFor(context, 'redis-server'),
+    await programFor(context, 'redis-cli'),
+  ];
   const at = await relay({ ports: { tcp: 'any' } });
   const one = await agent();
   await one.runner.apply(desired([at.spec], service('cache', await redis(server), { mode: 'tcp' })));

@@ -1,18 +1,14 @@
 import { execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it, onTestFinished, vi, type TestContext } from 'vitest';
-import { ensureBinary, type Binary } from '../support/debian.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { programFor } from '../support/debian.js';
 import { dnsServer } from '../support/dns-server.js';
 import { agent, desired, relay, service } from '../support/world.js';
 
 /** Real DNS: Debian's `dig` asks through the tunnel. */
 
 const run = promisify(execFile);
-let dig: Binary;
-beforeAll(async () => {
-  dig = await ensureBinary('dig');
-}, 200_000);
 
 async function published(target: number, carrier: 'raw' | 'ws'): Promise<number> {
   const at = await relay({ ports: { udp: 'any' } });
@@ -20,12 +16,6 @@ async function published(target: number, carrier: 'raw' | 'ws'): Promise<number>
   await one.runner.apply(desired([at.spec], service('dns', target, { mode: 'udp', carrier })));
   const { udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
   return Number(udpAddr!.split(':')[1]);
-}
-
-/** Where the program is; without it, the test is skipped with the reason. */
-function pathOf(program: Binary, context: TestContext): string {
-  if ('path' in program) return program.path;
-  return context.skip(program.skip);
 }
 
 async function ask(program: string, port: number, ...query: string[]): Promise<string> {
@@ -43,7 +33,7 @@ async function ask(program: string, port: number, ...query: string[]): Promise<s
 
 describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
   it('asks a small DNS server', async (context) => {
-    const path = pathOf(dig, context);
+    const path = await programFor(context, 'dig');
     const server = await dnsServer((name, type) =>
       type === 'A' ? [{ type: 'A', name, ttl: 1, data: '192.0.2.7' }] : 'NXDOMAIN',
     );
@@ -53,7 +43,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
   });
 
   it('gets an answer larger than a packet, without falling back to TCP', async (context) => {
-    const path = pathOf(dig, context);
+    const path = await programFor(context, 'dig');
     const text = Array.from({ length: 14 }, (_, i) => String.fromCodePoint(97 + i).repeat(250));
     const server = await dnsServer((name) => [{ type: 'TXT', name, ttl: 1, data: [...text] }]);
     const port = await published(Number(server.address.split(':')[1]), carrier);
@@ -62,9 +52,8 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
   });
 
   it('asks dnsmasq, many times at once', async (context) => {
-    const dnsmasq = await ensureBinary('dnsmasq');
-    const path = pathOf(dig, context);
-    const server = pathOf(dnsmasq, context);
+    const path = await programFor(context, 'dig');
+    const server = await programFor(context, 'dnsmasq');
     const target = await freeUdpPort();
     const program = spawn(server, [
       '--keep-in-foreground',

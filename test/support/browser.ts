@@ -1,6 +1,6 @@
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import { onTestFinished, type TestContext } from 'vitest';
-import { ensureBinary } from './debian.js';
+import { programFor } from './debian.js';
 
 /** A real browser for a test; skips the test, with the reason, where there is none. */
 export async function browserPage(
@@ -8,10 +8,9 @@ export async function browserPage(
   options: BrowserContextOptions & { readonly env?: Record<string, string> } = {},
 ): Promise<Page> {
   const { env, ...page } = options;
-  const binary = await ensureBinary('chromium');
-  if ('skip' in binary) return context.skip(binary.skip);
+  const program = await programFor(context, 'chromium');
   const browser: Browser = await chromium.launch({
-    executablePath: binary.path,
+    executablePath: program,
     // As root there is no sandbox of its own to be had.
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
     ...(env && { env }),

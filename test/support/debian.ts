@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { TestContext } from 'vitest';
 
 /** Programs of Debian that tests use as real peers: found, or installed before the tests where this user may. */
 
@@ -10,11 +11,14 @@ const INSTALL_MS = 240_000;
 
 /** Every program that a test asks for, and the package that brings it. */
 export const PROGRAMS = {
+  bash: 'bash',
   certutil: 'libnss3-tools',
   chromium: 'chromium',
+  curl: 'curl',
   dig: 'dnsutils',
   dnsmasq: 'dnsmasq-base',
   faketime: 'faketime',
+  fish: 'fish',
   haproxy: 'haproxy',
   ip: 'iproute2',
   nft: 'nftables',
@@ -29,6 +33,7 @@ export const PROGRAMS = {
   tcpdump: 'tcpdump',
   unshare: 'util-linux',
   'update-ca-certificates': 'ca-certificates',
+  zsh: 'zsh',
 } as const;
 
 export type Program = keyof typeof PROGRAMS;
@@ -41,6 +46,12 @@ const FOLDERS = ['/usr/sbin', '/sbin', ...(process.env['PATH'] ?? '').split(deli
 export async function ensureBinary(name: Program): Promise<Binary> {
   const path = await find(name);
   return path ? { path } : { skip: `${name} is not here; Debian's ${PROGRAMS[name]} brings it` };
+}
+
+/** `name` as an absolute path; without it, the test is skipped with the reason. */
+export async function programFor(context: TestContext, name: Program): Promise<string> {
+  const found = await ensureBinary(name);
+  return 'path' in found ? found.path : context.skip(found.skip);
 }
 
 /** Installs what is missing, in one go. Resolves with why it did not work, if it did not. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
-import { temporaryFolder } from './world.js';
+import { temporaryFolder } from './folder.js';
 
 export interface FakeCa {
   readonly spec: AcmeSpec;

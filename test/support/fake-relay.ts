@@ -9,7 +9,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
-import { temporaryFolder } from './world.js';
+import { temporaryFolder } from './folder.js';
 
 export interface FakeRelay {
   readonly spec: RelaySpec;

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { temporaryFolder } from './world.js';
+import { temporaryFolder } from './folder.js';
 
 const run = promisify(execFile);
 const BOUND = { timeout: 10_000 };

@@ -13,7 +13,8 @@ import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa, type LocalCa } from '../../src/certificates/local-ca.js';
 import { parseTarget } from '../../src/net/target.js';
 import { log } from './log.js';
-import { service, temporaryFolder } from './world.js';
+import { temporaryFolder } from './folder.js';
+import { service } from './world.js';
 
 /** Mode http alone, with the visitor's TLS in front of it and no relay: for what a relay has no part in. */
 

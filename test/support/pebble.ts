@@ -8,8 +8,8 @@ import { createInterface } from 'node:readline';
 import { onTestFinished, type TestContext } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
-import { ensureBinary } from './debian.js';
-import { temporaryFolder } from './world.js';
+import { programFor } from './debian.js';
+import { temporaryFolder } from './folder.js';
 
 export interface Pebble {
   readonly spec: AcmeSpec;
@@ -37,8 +37,7 @@ export interface PebbleOptions {
 
 /** Debian's pebble, a CA to test against, with nonces refused now and then; skips the test where it cannot be had. */
 export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<Pebble> {
-  const binary = await ensureBinary('pebble');
-  if ('skip' in binary) return ctx.skip(binary.skip);
+  const program = await programFor(ctx, 'pebble');
   const folder = await temporaryFolder();
   const ca = await openLocalCa(join(folder, 'ca'));
   const own = await ca.issue(['localhost', '127.0.0.1']);
@@ -69,7 +68,7 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
   const lines: string[] = [];
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
-    child = spawn(binary.path, ['-config', file, '-dnsserver', options.dns, '-strict'], {
+    child = spawn(program, ['-config', file, '-dnsserver', options.dns, '-strict'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,

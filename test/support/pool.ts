@@ -5,7 +5,8 @@ import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { Desired } from '../../src/config/desired.js';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { desired, httpService, relay, temporaryFolder, type TestAgent, type TestRelay } from './world.js';
+import { temporaryFolder } from './folder.js';
+import { desired, httpService, relay, type TestAgent, type TestRelay } from './world.js';
 
 const identities = new Map<string, Identity>();
 

@@ -1,8 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
@@ -11,6 +8,7 @@ import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { Desired } from '../../src/config/desired.js';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
+import { temporaryFolder } from './folder.js';
 import { log } from './log.js';
 import { parseTarget } from '../../src/net/target.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
@@ -19,11 +17,7 @@ import { startRelay, type Relay, type RelayOptions } from '../../src/relay/relay
 
 /** Relay, agent and local services in this process, on free ports; everything closes with the test. */
 
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'portal-test-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
+export { temporaryFolder };
 
 export interface TestRelay extends Relay {
   readonly ca: LocalCa;

@@ -1,5 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { programFor } from '../../../test/support/debian.js';
+import { temporaryFolder } from '../../../test/support/folder.js';
 import { grammarOnly } from '../program.js';
 import { bashCompletion } from './bash.js';
 import { fishCompletion } from './fish.js';
@@ -21,14 +25,17 @@ function bashOffers(line: string): string[] {
   return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\n').filter(Boolean);
 }
 
-test.each([
+test.for([
   ['bash', bashCompletion],
   ['zsh', zshCompletion],
   ['fish', fishCompletion],
-])('%s takes its script', (shell, render) => {
-  const found = spawnSync(shell, ['-c', 'exit 0']).status === 0;
-  const check = found ? spawnSync(shell, ['-n'], { input: render(words), encoding: 'utf8' }) : undefined;
-  expect(check?.stderr ?? '').toBe('');
+] as const)('%s takes its script', async ([shell, render], context) => {
+  const program = await programFor(context, shell);
+  // A file: fish does not check a script that comes on stdin.
+  const file = join(await temporaryFolder(), `portal.${shell}`);
+  await writeFile(file, render(words));
+  const { status, stderr } = spawnSync(program, ['-n', file], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });
 
 test('every shell knows every command and option', () => {

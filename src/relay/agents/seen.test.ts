@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { LIMITS } from '../../protocol/limits.js';
 import { openStore, type Store } from '../store.js';
-import { temporaryFolder } from '../../../test/support/world.js';
+import { temporaryFolder } from '../../../test/support/folder.js';
 import { SeenAgents } from './seen.js';
 
 /** Which machines an identity had agents on: bounded, and over a restart. */
