@@ -42,6 +42,19 @@ const TIME_OF_DAY: readonly string[] = [
   'relay/reservations.ts',
 ];
 
+/**
+ * What opens connections: all but targets and the command line's own control socket go by `net/dial.ts`, because a name
+ * may have several addresses, of which one refuses or is silent, and TLS on a socket that still connects ends the process.
+ */
+const CONNECTS =
+  /import \{[^}]*\b(?:connect|createConnection)\b[^}]*\} from 'node:(?:net|tls)'|\b(?:net|tls)\.(?:connect|createConnection)\(/;
+const MAY_CONNECT: readonly string[] = [
+  'agent/upstream.ts',
+  'cli/control/claim.ts',
+  'net/dial.ts',
+  'net/target-dial.ts',
+];
+
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
 interface Import {
@@ -82,6 +95,13 @@ describe('the rooms of the house', () => {
       (file) => room(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
     );
     expect(wrong.map((file) => relative(src, file))).toEqual([]);
+  });
+
+  it('dial in one place', () => {
+    const dialling = sources(src)
+      .filter((file) => CONNECTS.test(withoutComments(readFileSync(file, 'utf8'))))
+      .map((file) => relative(src, file));
+    expect(dialling.toSorted()).toEqual(MAY_CONNECT);
   });
 
   it('measure how long something takes by a clock that nobody sets', () => {

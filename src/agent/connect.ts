@@ -32,6 +32,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   url.protocol = 'wss:';
   const nonce = randomBytes(16).toString('hex');
   let socket: TLSSocket | undefined;
+  const over = new AbortController();
   // `closeTimeout` is not in the types of `ws` yet.
   const wsOptions: ClientOptions & { closeTimeout: number } = {
     perMessageDeflate: false,
@@ -39,8 +40,11 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     handshakeTimeout: LIMITS.handshakeMs,
     closeTimeout: LIMITS.closeMs,
     followRedirects: false,
-    // Our own connect, because ws does not tell which address answered.
-    createConnection: creating(wayTo(endpoint), (plain) => (socket = relayTls(endpoint, plain))) as never,
+    createConnection: creating(
+      wayTo(endpoint),
+      (plain) => (socket = relayTls(endpoint, plain)),
+      over.signal,
+    ) as never,
   };
   const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], wsOptions);
   /** What came in one breath with `welcome`: the channel's to hear, once there is one. */
@@ -72,6 +76,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();
+    over.abort();
     throw connectError(error, endpoint.url);
   }
 }

@@ -34,7 +34,7 @@ function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial):
   const over = (plain: Socket): Socket => (carrier === 'raw' ? plain : relayTls(endpoint, plain));
   return new Promise((resolve, reject) => {
     const request = httpRequest({
-      createConnection: creating(wayTo(endpoint, relayAddress), over) as never,
+      createConnection: creating(wayTo(endpoint, relayAddress), over, signal) as never,
       path: PATHS.data,
       headers: {
         host: new URL(endpoint.url).host,
@@ -71,7 +71,11 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
     autoPong: false,
     followRedirects: false,
     headers: { authorization: `Bearer ${ticket}` },
-    createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
+    createConnection: creating(
+      wayTo(endpoint, relayAddress),
+      (plain) => relayTls(endpoint, plain),
+      signal,
+    ) as never,
   };
   const ws = new WebSocket(url, [DATA_SUBPROTOCOL], options);
   const abort = (): void => ws.terminate();

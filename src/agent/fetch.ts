@@ -1,6 +1,4 @@
-import type { TLSSocket } from 'node:tls';
-import { within } from '../lib/wait.js';
-import { getOver, type Fetched, type GetOptions } from '../net/get.js';
+import { fetchOnce, type Fetched, type GetOptions } from '../net/get.js';
 import { connectError } from './connect.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 
@@ -16,22 +14,13 @@ export interface FetchOptions extends GetOptions {
 
 /** Follows no redirects. Throws `relay_unreachable`, `relay_untrusted`, `timeout`, or `limit_exceeded` for what is too long. */
 export async function fetchFrom(endpoint: RelayEndpoint, options: FetchOptions): Promise<Fetched> {
-  const { ms, signal } = options;
-  const startedAt = performance.now();
-  let socket: TLSSocket | undefined;
   try {
-    const plain = await openWay(wayTo(endpoint), ms, signal);
-    socket = relayTls(endpoint, plain);
-    const leftMs = Math.max(1, ms - (performance.now() - startedAt));
-    return await within(
-      getOver(socket, endpoint.url, options),
-      leftMs,
-      `an answer of ${endpoint.url}`,
-      signal,
-    );
+    return await fetchOnce(endpoint.url, {
+      ...options,
+      open: (ms) => openWay(wayTo(endpoint), ms, options.signal),
+      tls: (plain) => relayTls(endpoint, plain),
+    });
   } catch (error) {
     throw connectError(error, endpoint.url);
-  } finally {
-    socket?.destroy();
   }
 }

@@ -1,6 +1,7 @@
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
+import { secure } from '../net/dial.js';
 import { notThrough } from './not-through.js';
 import { openWay, type Detour } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
@@ -49,8 +50,7 @@ export async function probe(options: Probe): Promise<void> {
     throw signal.aborted ? error : notThrough(hostname, error);
   });
   // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
-  const socket = connect({
-    socket: plain,
+  const socket = secure(plain, {
     servername: hostname,
     ALPNProtocols: [...alpn],
     secureContext: (context ??= createSecureContext({ minVersion: 'TLSv1.3' })),

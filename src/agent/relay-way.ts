@@ -1,7 +1,6 @@
-import { connect, type Socket } from 'node:net';
-import { connect as tlsConnect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import { asPortalError } from '../lib/errors.js';
-import { connectWithin } from '../net/connect.js';
+import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { createConnection, dial, secure, type Attempt, type CreateConnection } from '../net/dial.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
@@ -39,6 +38,8 @@ export interface Way {
 /** How to reach a relay. */
 export interface RelayEndpoint {
   readonly url: string;
+  /** IP address at which it listens, where that is known: the URL's host is not looked up. */
+  readonly address?: string;
   /** PEM of the CA to trust for it, in place of the system's. */
   readonly ca?: string;
   /** What leads to it, where it is not reached straight. */
@@ -51,7 +52,7 @@ export interface RelayEndpoint {
  * The way to a relay's HTTPS server. `address` is the IP address of the instance meant; on a detour the name is
  * resolved at its other end.
  */
-export function wayTo({ url, detour }: RelayEndpoint, address?: string): Way {
+export function wayTo({ url, detour, address: listensAt }: RelayEndpoint, address = listensAt): Way {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
@@ -73,8 +74,7 @@ function contextOf(ca: string): SecureContext {
 
 /** TLS with the relay itself, on top of `plain`. */
 export function relayTls({ url, ca }: RelayEndpoint, plain: Socket): TLSSocket {
-  const socket = tlsConnect({
-    socket: plain,
+  const socket = secure(plain, {
     ...serverNameOf(new URL(url)),
     ALPNProtocols: ['http/1.1'],
     ...(ca !== undefined && { secureContext: contextOf(ca) }),
@@ -88,36 +88,25 @@ export function serverNameOf(url: URL): { servername?: string } {
   return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
 }
 
-type Create = (options: object, done: (error: Error | null, socket?: Socket) => void) => Socket | undefined;
-
-/** For `createConnection` of node's HTTP client and of `ws`: `over` puts on top what is wanted, TLS say. */
-export function creating(way: Way, over: (plain: Socket) => Socket): Create {
-  return (_options, done) => {
-    if (!way.detour) return over(connect({ ...TCP, host: way.host, port: way.port }));
-    void detoured(way, way.detour, over, done);
-    return undefined;
-  };
+/**
+ * For `createConnection` of node's HTTP client and of `ws`: `over` puts on top what is wanted, TLS say. `signal` ends
+ * the connecting.
+ */
+export function creating(way: Way, over: (plain: Socket) => Socket, signal?: AbortSignal): CreateConnection {
+  return createConnection(async () => over(await openWay(way, LIMITS.requestMs, signal)));
 }
 
-async function detoured(
-  { host, port }: Way,
-  detour: Detour,
-  over: (plain: Socket) => Socket,
-  done: Parameters<Create>[1],
-): Promise<void> {
-  let socket: Socket;
-  try {
-    socket = over(await detour.open(host, port, LIMITS.requestMs));
-  } catch (error) {
-    done(asPortalError(error));
-    return;
-  }
-  done(null, socket);
-}
-
-/** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
-export async function openWay(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> {
-  if (way.detour) return way.detour.open(way.host, way.port, ms, signal);
-  const { host, port } = way;
-  return connectWithin({ ...TCP, host, port }, ms, `the way to ${host}:${port}`, signal);
+/**
+ * Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. `onAttempt` is told of each
+ * address that is tried.
+ */
+export async function openWay(
+  { host, port, detour }: Way,
+  ms: number,
+  signal?: AbortSignal,
+  onAttempt?: (attempt: Attempt) => void,
+): Promise<Socket> {
+  if (detour) return detour.open(host, port, ms, signal);
+  const what = `the way to ${host}:${port}`;
+  return dial({ host, port, ms, signal, what, tcp: TCP, ...(onAttempt && { onAttempt }) });
 }

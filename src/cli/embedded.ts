@@ -41,7 +41,7 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
       if (orAnyPort) return start(0);
       throw taken(error, port);
     });
-    return { url: relay.url, caFile: ca.certificateFile, close: () => relay.close() };
+    return { url: relay.url, address: HOST, caFile: ca.certificateFile, close: () => relay.close() };
   };
 }
 

@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
 
 export interface GetOptions {
   readonly path: string;
@@ -15,6 +17,28 @@ export interface Fetched {
   readonly text: string;
   /** From the request, on a connection that stood, to the answer's head. */
   readonly rttMs: number;
+}
+
+export interface FetchOptions extends GetOptions {
+  /** For all of it, from the connection's opening to the last byte. */
+  readonly ms: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Connects, within a time. */
+  readonly open: (ms: number) => Promise<Socket>;
+  readonly tls: (plain: Socket) => TLSSocket;
+}
+
+/** One GET on a connection that begins and ends with it. */
+export async function fetchOnce(url: string, options: FetchOptions): Promise<Fetched> {
+  const { ms, signal, open, tls } = options;
+  const startedAt = performance.now();
+  const socket = tls(await open(ms));
+  try {
+    const leftMs = Math.max(1, ms - (performance.now() - startedAt));
+    return await within(getOver(socket, url, options), leftMs, `an answer of ${url}`, signal);
+  } finally {
+    socket.destroy();
+  }
 }
 
 /**

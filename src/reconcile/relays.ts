@@ -13,6 +13,8 @@ export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
 /** A relay running in this process; started by the CLI, because agent and relay never import each other. */
 export interface EmbeddedRelay {
   readonly url: string;
+  /** IP address at which it listens. */
+  readonly address: string;
   /** Path of the CA file that its certificate chains to. */
   readonly caFile: string;
   close(): Promise<void>;
@@ -119,7 +121,8 @@ class PooledRelay {
     if (this.#spec.kind === 'chain')
       return { ...(await trustedEndpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
     this.#embedded ??= await this.#options.startEmbedded(this.#spec);
-    return { url: this.#embedded.url, ca: await readCa(this.#embedded.caFile) };
+    const { url, address, caFile } = this.#embedded;
+    return { url, address, ca: await readCa(caFile) };
   }
 }
 

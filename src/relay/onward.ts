@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { connectWithin } from '../net/connect.js';
+import { dial } from '../net/dial.js';
+import type { Resolver } from '../net/resolve.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
@@ -12,6 +13,6 @@ const TCP = {
 } as const;
 
 /** A connection that a relay opens itself, to pass another one on. */
-export function openOnward(host: string, port: number): Promise<Socket> {
-  return connectWithin({ ...TCP, host, port }, LIMITS.hopMs, `a connection to ${host}:${port}`);
+export function openOnward(host: string, port: number, resolver?: Resolver): Promise<Socket> {
+  return dial({ host, port, ms: LIMITS.hopMs, tcp: TCP, ...(resolver && { resolver }) });
 }

@@ -1,10 +1,10 @@
-import { promises as dns } from 'node:dns';
 import { isIP, type Socket } from 'node:net';
-import { connect } from 'node:tls';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { delay, within } from '../lib/wait.js';
-import { getOver, type Fetched } from '../net/get.js';
+import { delay } from '../lib/wait.js';
+import { dial, secure } from '../net/dial.js';
+import { fetchOnce, type Fetched } from '../net/get.js';
+import { systemResolver, type Family, type Resolver } from '../net/resolve.js';
 import { descriptorFrom, type SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
@@ -42,8 +42,8 @@ export class Peer {
   #isWanted = false;
   /** Ends the pause before it is asked again. */
   #wake: (() => void) | undefined;
-  /** IP address at which it answered last. */
-  #ip: string | undefined;
+  /** Its addresses, as the resolver had them last. */
+  readonly #addresses = new Map<Family, readonly string[]>();
   #descriptor: SignedDescriptor | undefined;
   #problem: PortalError | undefined;
 
@@ -67,29 +67,43 @@ export class Peer {
     return this.#problem;
   }
 
-  /** `ip` is where it said so. */
-  accept(descriptor: SignedDescriptor, ip: string | undefined): void {
+  accept(descriptor: SignedDescriptor): void {
     this.#descriptor = descriptor;
     this.#problem = undefined;
-    this.#ip = ip;
   }
 
+  /** Looks its name up, and remembers the addresses. */
+  readonly resolver: Resolver = {
+    first: systemResolver.first,
+    resolve: (name, resolved) =>
+      systemResolver.resolve(name, (family, addresses, error) => {
+        if (addresses.length > 0) this.#addresses.set(family, addresses);
+        resolved(family, addresses, error);
+      }),
+  };
+
   /**
-   * A connection to where it answered last: its name is not asked for each time, so that chains which stand outlive DNS.
-   * When nobody answers there, and the name leads elsewhere by now, to there.
+   * A connection to one of the addresses that are known: its name is not looked up each time, so that chains which stand
+   * outlive DNS. When nobody answers there, the name is looked up.
    */
   async connect(): Promise<Socket> {
-    if (this.#ip !== undefined) {
-      try {
-        return await openOnward(this.#ip, this.port);
-      } catch (error) {
-        const found = await within(dns.lookup(this.host), LIMITS.hopMs, this.host).catch(() => undefined);
-        if (found === undefined || found.address === this.#ip) throw error;
-      }
+    const known = [...this.#addresses];
+    if (known.length === 0) return openOnward(this.host, this.port, this.resolver);
+    try {
+      return await openOnward(this.host, this.port, {
+        first: systemResolver.first,
+        resolve: (_name, resolved) => {
+          for (const family of [6, 4] as const) resolved(family, this.#addresses.get(family) ?? []);
+        },
+      });
+    } catch (error) {
+      this.#addresses.clear();
+      return openOnward(this.host, this.port, this.resolver).catch(() => {
+        for (const [family, addresses] of known)
+          if (!this.#addresses.has(family)) this.#addresses.set(family, addresses);
+        throw error;
+      });
     }
-    const socket = await openOnward(this.host, this.port);
-    this.#ip = socket.remoteAddress;
-    return socket;
   }
 
   /** It could not be asked; what it said before holds as long as it said. */
@@ -179,7 +193,7 @@ export class Peers {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const { descriptor, ip } = await fetchDescriptor(peer, signal);
+        const descriptor = await fetchDescriptor(peer, signal);
         if (signal.aborted) return;
         checkKey(peer, descriptor, known);
         if (known === undefined) {
@@ -188,7 +202,7 @@ export class Peers {
         }
         if (!peer.descriptor)
           this.#options.log.info({ peer: peer.url, address: descriptor.address }, 'peer known');
-        peer.accept(descriptor, ip);
+        peer.accept(descriptor);
       } catch (error) {
         if (signal.aborted) return;
         this.#failed(peer, asPortalError(error, 'peer_unreachable'));
@@ -221,28 +235,26 @@ function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | 
     throw new PortalError('peer_key_changed', `${url} has the key ${address} now, and had ${known}`);
 }
 
-/**
- * What the relay at `url` says of itself, and from which IP address. Throws `peer_unreachable`, `descriptor_invalid`,
- * `version` or `expired`.
- */
+/** What the relay at `url` says of itself. Throws `peer_unreachable`, `descriptor_invalid`, `version` or `expired`. */
 async function fetchDescriptor(
-  { url, host, port, ca }: Peer,
+  { url, host, port, ca, resolver }: Peer,
   signal: AbortSignal,
-): Promise<{ descriptor: SignedDescriptor; ip: string | undefined }> {
-  let ip: string | undefined;
+): Promise<SignedDescriptor> {
   const servername = isIP(host) === 0 && { servername: host };
-  const socket = connect({ host, port, ...servername, ...(ca !== undefined && { ca }) });
-  socket.once('secureConnect', () => (ip = socket.remoteAddress));
   let answer: Fetched;
   try {
-    const asked = getOver(socket, url, { path: PATHS.relay, maxBytes: LIMITS.maxDescriptorBytes });
-    answer = await within(asked, LIMITS.requestMs, `the descriptor of ${url}`, signal);
+    answer = await fetchOnce(url, {
+      path: PATHS.relay,
+      maxBytes: LIMITS.maxDescriptorBytes,
+      ms: LIMITS.requestMs,
+      signal,
+      open: (ms) => dial({ host, port, ms, signal, resolver }),
+      tls: (plain) => secure(plain, { ...servername, ...(ca !== undefined && { ca }) }),
+    });
     if (answer.status !== 200) throw new Error(`it answered ${answer.status}`);
   } catch (error) {
     const reason = systemCode(error) ?? asPortalError(error).message;
     throw new PortalError('peer_unreachable', `${url} cannot be asked: ${reason}`, { cause: error });
-  } finally {
-    socket.destroy();
   }
-  return { descriptor: descriptorFrom(answer.text, url, new Date()), ip };
+  return descriptorFrom(answer.text, url, new Date());
 }

@@ -1,7 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { request as httpsRequest } from 'node:https';
+import { isIP } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type * as acmeClient from 'acme-client';
 import { PortalError, systemCode } from '../../lib/errors.js';
+import { createConnection, dial, secure } from '../../net/dial.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /**
@@ -82,7 +85,12 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
     return await new Promise<Answer>((resolve, reject) => {
       const outgoing = httpsRequest(
         url,
-        { method, headers, signal, agent: false, ...(wire.trust !== undefined && { ca: wire.trust }) },
+        {
+          method,
+          headers,
+          signal,
+          createConnection: createConnection(() => connected(url, wire, signal)) as never,
+        },
         (incoming) => {
           const chunks: Buffer[] = [];
           let length = 0;
@@ -110,6 +118,15 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
     throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
+}
+
+/** A connection of its own for each request. */
+async function connected(url: string, { trust }: Wire, signal: AbortSignal): Promise<TLSSocket> {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const servername = isIP(host) === 0 && { servername: host };
+  const plain = await dial({ host, port: Number(port || 443), ms: REQUEST_MS, signal });
+  return secure(plain, { ...servername, ...(trust !== undefined && { ca: trust }) });
 }
 
 const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;

@@ -1,0 +1,310 @@
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { abortReason, deadline } from '../lib/wait.js';
+import { systemResolver, type Family, type Resolver } from './resolve.js';
+
+/**
+ * The one place that opens TCP connections to others, targets aside: to whichever of a name's addresses answers first
+ * (Happy Eyeballs, RFC 8305), within a timeout, and until the signal aborts.
+ */
+
+/** After this long without an answer, the next address is tried beside it (RFC 8305 §5). */
+const ATTEMPT_DELAY_MS = 250;
+/** After an answer for one family, the other's is waited for this long (RFC 8305 §3). */
+const RESOLUTION_DELAY_MS = 50;
+/** One address has this long; others are tried meanwhile. */
+const ATTEMPT_MS = 10_000;
+/** A name may have hundreds of addresses; of each family this many are tried. */
+const MAX_ADDRESSES = 8;
+/** Names whose last good address is remembered. */
+const MAX_REMEMBERED = 256;
+
+/** What each socket is set up with. */
+export interface TcpOptions {
+  readonly allowHalfOpen?: boolean;
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+  readonly keepAliveInitialDelay?: number;
+  readonly highWaterMark?: number;
+}
+
+/** What became of one address. */
+export interface Attempt {
+  readonly address: string;
+  /** None: it answered. */
+  readonly error?: Error;
+}
+
+export interface DialOptions {
+  /** A name, or an IP address. */
+  readonly host: string;
+  readonly port: number;
+  /** In place of what `host` resolves to: IP addresses. The first one's family begins, and both take turns. */
+  readonly addresses?: readonly string[];
+  /** For everything: looking the name up, and all attempts. */
+  readonly ms: number;
+  /** For each address. */
+  readonly attemptMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Names the wait, in the error when it took too long. */
+  readonly what?: string;
+  readonly tcp?: TcpOptions;
+  readonly resolver?: Resolver;
+  /** Told of each address that was tried and answered, or failed; not of those given up because another answered. */
+  readonly onAttempt?: (attempt: Attempt) => void;
+}
+
+/** No address answered; `attempts` says why not, each. */
+export class DialError extends Error {
+  readonly attempts: readonly Required<Attempt>[];
+  /** The system's code, where all failed alike. */
+  readonly code?: string;
+
+  constructor(attempts: readonly Required<Attempt>[]) {
+    super(
+      attempts.map(({ address, error }) => `${systemCode(error) ?? error.message} at ${address}`).join(', '),
+      {
+        cause: attempts[0]?.error,
+      },
+    );
+    this.name = 'DialError';
+    this.attempts = attempts;
+    const codes = new Set(attempts.map(({ error }) => systemCode(error)));
+    const [code] = codes;
+    if (codes.size === 1 && code !== undefined) this.code = code;
+  }
+}
+
+/**
+ * Connects. The socket lives on without the timeout and the signal, and no error of it reaches the process. Rejects with
+ * `timeout`, `aborted`, what the system says of the one address that there is, or a `DialError`.
+ */
+export function dial(options: DialOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => new Dialling(options, resolve, reject).start());
+}
+
+/**
+ * TLS on top of a connection that stands. Never below that: while node still chooses between addresses, it replaces what
+ * is beneath TLS, and the process dies.
+ */
+export function secure(plain: Socket, options: ConnectionOptions): TLSSocket {
+  if (plain.connecting) throw new PortalError('internal', 'TLS was begun on a socket that is not connected');
+  return tlsConnect({ ...options, socket: plain });
+}
+
+/** Of node's HTTP client, and of `ws`. */
+export type CreateConnection = (
+  options: object,
+  done: (error: Error | null, socket?: Socket) => void,
+) => undefined;
+
+/** `open` as the `createConnection` of a request. */
+export function createConnection(open: () => Promise<Socket>): CreateConnection {
+  return (_options, done) => void handOver(open, done);
+}
+
+async function handOver(open: () => Promise<Socket>, done: Parameters<CreateConnection>[1]): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await open();
+  } catch (error) {
+    done(error as Error);
+    return;
+  }
+  done(null, socket);
+}
+
+/** The address that answered last, of names with several. */
+const lastGood = new Map<string, string>();
+
+function remember(key: string, address: string): void {
+  lastGood.delete(key);
+  lastGood.set(key, address);
+  if (lastGood.size > MAX_REMEMBERED) lastGood.delete(lastGood.keys().next().value!);
+}
+
+class Dialling {
+  readonly #options: DialOptions;
+  readonly #resolver: Resolver;
+  readonly #succeed: (socket: Socket) => void;
+  readonly #fail: (error: Error) => void;
+  /** Not tried yet, by family. */
+  readonly #waiting: { readonly [family in Family]: string[] } = { 4: [], 6: [] };
+  /** Tried last, so that the families take turns. */
+  #family: Family | undefined;
+  /** Families that the resolver has not answered for. */
+  #unresolved = 0;
+  #known = 0;
+  readonly #open = new Map<Socket, NodeJS.Timeout | undefined>();
+  readonly #failed: Required<Attempt>[] = [];
+  #lookupError: Error | undefined;
+  /** Until the next attempt may begin beside those that are open. */
+  #pause: NodeJS.Timeout | undefined;
+  #inTime: () => void = () => undefined;
+  #isDone = false;
+
+  constructor(options: DialOptions, succeed: (socket: Socket) => void, fail: (error: Error) => void) {
+    this.#options = options;
+    this.#resolver = options.resolver ?? systemResolver;
+    this.#succeed = succeed;
+    this.#fail = fail;
+  }
+
+  start(): void {
+    const { host, port, ms, signal, what, addresses = isIP(host) === 0 ? undefined : [host] } = this.#options;
+    if (signal?.aborted) return this.#fail(abortReason(signal));
+    // Node throws this at the first attempt, where nobody would catch it.
+    if (!(port >= 0 && port <= 65_535))
+      return this.#fail(new PortalError('internal', `${port} is not a port`));
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#inTime = deadline(ms, () => {
+      const cause = this.#failed.length > 0 ? new DialError(this.#failed) : undefined;
+      const tried = cause ? ` (${cause.message})` : '';
+      const message = `${what ?? `a connection to ${host}:${port}`} took longer than ${Math.round(ms)} ms${tried}`;
+      this.#end(() => this.#fail(new PortalError('timeout', message, { cause })));
+    });
+    if (addresses) {
+      this.#family = isIP(addresses[0]!) === 6 ? 4 : 6;
+      for (const address of addresses) this.#add(isIP(address) as Family, [address]);
+      return this.#next();
+    }
+    this.#unresolved = 2;
+    this.#resolver.resolve(host, (family, found, error) => this.#resolved(family, found, error));
+  }
+
+  get #key(): string {
+    return `${this.#options.host}:${this.#options.port}`;
+  }
+
+  readonly #abort = (): void => this.#end(() => this.#fail(abortReason(this.#options.signal)));
+
+  #add(family: Family, addresses: readonly string[]): void {
+    const some = addresses.slice(0, MAX_ADDRESSES);
+    this.#known += some.length;
+    this.#waiting[family].push(...some);
+  }
+
+  #resolved(family: Family, addresses: readonly string[], error: Error | undefined): void {
+    if (this.#isDone) return;
+    this.#unresolved--;
+    this.#add(family, addresses);
+    // "There is no such name" says less than "the server does not answer".
+    if (error && (!this.#lookupError || systemCode(this.#lookupError) === 'ENOTFOUND'))
+      this.#lookupError = error;
+    if (this.#open.size > 0) {
+      // Its turn comes with the pause that runs, or now if that is over.
+      if (!this.#pause) this.#next();
+      return;
+    }
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    const wanted = lastGood.get(this.#key);
+    const isBest =
+      wanted === undefined
+        ? this.#waiting[this.#resolver.first(this.#options.host)].length > 0
+        : [...this.#waiting[4], ...this.#waiting[6]].includes(wanted);
+    if (isBest || this.#unresolved === 0 || this.#failed.length > 0) this.#next();
+    else if (addresses.length > 0) this.#pauseFor(RESOLUTION_DELAY_MS);
+  }
+
+  #pauseFor(ms: number): void {
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#next();
+    }, ms);
+  }
+
+  /** The next to try: the last good one first, then the families in turn. */
+  #take(): string | undefined {
+    const wanted = this.#family === undefined ? lastGood.get(this.#key) : undefined;
+    const family = wanted === undefined ? this.#turn() : (isIP(wanted) as Family);
+    const all = this.#waiting[family];
+    const at = wanted === undefined ? 0 : Math.max(0, all.indexOf(wanted));
+    const [address] = all.splice(at, 1);
+    if (address === undefined) {
+      const [other] = this.#waiting[family === 4 ? 6 : 4].splice(0, 1);
+      if (other !== undefined) this.#family = family === 4 ? 6 : 4;
+      return other;
+    }
+    this.#family = family;
+    return address;
+  }
+
+  #turn(): Family {
+    if (this.#family === undefined) return this.#resolver.first(this.#options.host);
+    return this.#family === 4 ? 6 : 4;
+  }
+
+  #next(): void {
+    const address = this.#take();
+    if (address !== undefined) return this.#attempt(address);
+    if (this.#open.size > 0 || this.#unresolved > 0) return;
+    const [first, ...more] = this.#failed;
+    const error =
+      first === undefined
+        ? (this.#lookupError ?? notFound(this.#options.host))
+        : more.length === 0
+          ? first.error
+          : new DialError(this.#failed);
+    this.#end(() => this.#fail(error));
+  }
+
+  #attempt(address: string): void {
+    const { port, tcp, ms, attemptMs = ATTEMPT_MS } = this.#options;
+    const socket = connect({ ...tcp, host: address, port });
+    const failed = (error: Error): void => {
+      this.#drop(socket);
+      this.#failed.push({ address, error });
+      this.#options.onAttempt?.({ address, error });
+      clearTimeout(this.#pause);
+      this.#pause = undefined;
+      this.#next();
+    };
+    const timer = attemptMs < ms ? setTimeout(() => failed(timedOut(address, port)), attemptMs) : undefined;
+    this.#open.set(socket, timer);
+    const onError = (error: Error): void => {
+      if (this.#open.has(socket)) failed(error);
+    };
+    socket.on('error', onError).once('connect', () => {
+      if (!this.#open.has(socket)) return;
+      // For good: whoever has the socket hears of its errors if they listen.
+      socket.off('error', onError).on('error', ignore);
+      clearTimeout(timer);
+      this.#open.delete(socket);
+      if (this.#known > 1 && !this.#options.addresses) remember(this.#key, address);
+      this.#end(() => {
+        this.#options.onAttempt?.({ address });
+        this.#succeed(socket);
+      });
+    });
+    if (this.#unresolved > 0 || this.#waiting[4].length + this.#waiting[6].length > 0)
+      this.#pauseFor(ATTEMPT_DELAY_MS);
+  }
+
+  #drop(socket: Socket): void {
+    clearTimeout(this.#open.get(socket));
+    this.#open.delete(socket);
+    socket.destroy();
+  }
+
+  #end(settle: () => void): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#inTime();
+    clearTimeout(this.#pause);
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    for (const socket of this.#open.keys()) this.#drop(socket);
+    settle();
+  }
+}
+
+const ignore = (): void => undefined;
+
+function notFound(host: string): Error {
+  return Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' });
+}
+
+function timedOut(address: string, port: number): Error {
+  return Object.assign(new Error(`${address}:${port} did not answer in time`), { code: 'ETIMEDOUT' });
+}
