@@ -21,5 +21,15 @@ function compileCacheFolder(env) {
   const { PORTAL_HOME, XDG_CACHE_HOME } = env;
   if (PORTAL_HOME) return join(PORTAL_HOME, 'cache');
   if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'portal');
-  return isAbsolute(homedir()) ? join(homedir(), '.cache', 'portal') : undefined;
+  const home = homeFolder();
+  return home !== undefined && isAbsolute(home) ? join(home, '.cache', 'portal') : undefined;
+}
+
+/** Undefined for a user id without an account and without HOME, as containers have them. */
+function homeFolder() {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
 /** Files that are made once and kept: never half-written, and where they hold a key, their owner's alone. */
 import { randomBytes } from 'node:crypto';
+import { accessSync, constants, statSync } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from './errors.js';
@@ -97,9 +98,43 @@ async function throughTemporary<T>(
     return await publish(temporary);
   } catch (error) {
     const why = systemCode(error) ?? String(error);
-    throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, { cause: error });
+    throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, {
+      cause: error,
+      ...(why === 'EACCES' && hintOfOwner(dirname(file))),
+    });
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
+  }
+}
+
+/** A volume of a container belongs to root until somebody gives it away. */
+function hintOfOwner(folder: string): { hint: string } | undefined {
+  const uid = process.getuid?.();
+  if (uid === undefined) return undefined;
+  for (let at = folder; ; at = dirname(at)) {
+    const owner = ownerOf(at);
+    if (owner === undefined && dirname(at) !== at) continue;
+    if (owner === undefined || owner === uid || isWritable(at)) return undefined;
+    return {
+      hint: `${at} belongs to user ${owner}, and Portal runs as user ${uid}. Run: chown -R ${uid} ${shellQuote(at)}, or set PORTAL_HOME to another folder.`,
+    };
+  }
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
