@@ -103,6 +103,10 @@ const BEHAVIOUR = `## Exit codes
 agent then runs on, and \`status\`, \`logs\` and \`down\` find it by its file. When a service fails for good, or \`--timeout\`
 passes first, \`--wait\` stops the agent again and exits 1: nothing is left running that was not asked for.
 
+\`portal status --wait-ready\` waits until the agent runs and visitors get through to each of its services. It exits 0 then, and prints a
+\`ready\` event with \`--json\`; 1 when \`--timeout\` passes first (\`not_running\` or \`timeout\`, with the services that are not ready); 2 when the command
+line or the configuration file is wrong. It asks the agent alone: a local service that is down does not count.
+
 An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`
 speak to the only agent that runs.
 

@@ -22,7 +22,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal validate', does: 'every error, with its line' },
     { run: 'portal validate --print', does: 'the configuration with variables and overlay filled in' },
   ],
-  status: [{ run: 'portal status --json', does: 'for programs' }],
+  status: [
+    { run: 'portal status --json', does: 'for programs' },
+    { run: 'portal status --wait-ready --timeout 30s', does: 'in a script or a health check' },
+  ],
   list: [{ run: 'portal list --json', does: 'one relay a line, for programs' }],
   'agents list': [
     { run: 'portal agents', does: 'machines, services, traffic, names' },

@@ -126,6 +126,10 @@ function addRunning(program: Command, execute: Execute): void {
     .command('status')
     .description('show services, URLs and relays of the running agent')
     .addOption(agentOf())
+    .option('--wait-ready', 'wait until every service is ready, and print the addresses only')
+    .addOption(
+      duration('--timeout <time>', 'how long --wait-ready waits; 0 asks once').default(30_000, '30s'),
+    )
     .action(execute(() => import('./commands/status.js')));
   program
     .command('list')

@@ -115,6 +115,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   await place.prepare();
   const control = await startControl(place.address(job.key), {
     status: () => runner.status(),
+    readiness: () => runner.readiness(),
     relays: () => runner.relays(),
     prove: async () => {
       await runner.prove();

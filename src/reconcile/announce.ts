@@ -55,15 +55,20 @@ export class Announcer {
     const running = new Set(ready.map(({ spec }) => spec.service));
     if (!services.every((service) => running.has(service)) || !leases.every(isThroughHere)) return;
     this.#readyTold = true;
-    const addresses: Record<string, ServiceAddresses> = {};
-    for (const { spec, address } of ready) {
-      const { urls, tcp, udp } = (addresses[spec.service] ??= { urls: [], tcp: [], udp: [] });
-      if (address.url !== undefined) urls.push(address.url);
-      if (address.tcpAddr !== undefined) tcp.push(address.tcpAddr);
-      if (address.udpAddr !== undefined) udp.push(address.udpAddr);
-    }
-    this.#emit({ event: 'ready', services: addresses });
+    this.#emit({ event: 'ready', services: addressesOf(ready) });
   }
+}
+
+/** Where visitors find the services of these leases. */
+export function addressesOf(leases: readonly AgentLease[]): Record<string, ServiceAddresses> {
+  const addresses: Record<string, ServiceAddresses> = {};
+  for (const { spec, address } of leases) {
+    const { urls, tcp, udp } = (addresses[spec.service] ??= { urls: [], tcp: [], udp: [] });
+    if (address.url !== undefined) urls.push(address.url);
+    if (address.tcpAddr !== undefined) tcp.push(address.tcpAddr);
+    if (address.udpAddr !== undefined) udp.push(address.udpAddr);
+  }
+  return addresses;
 }
 
 /** Nothing more is to be waited for: it is ready, or the relay has nothing to offer that the service could run on. */

@@ -56,6 +56,15 @@ export interface UnplacedStatus {
   error: ErrorSummary;
 }
 
+/** Whether visitors get through to every service, as far as the agent knows without asking anyone. */
+export interface Readiness {
+  ready: boolean;
+  /** Services with a lease that is ready. */
+  services: Record<string, ServiceAddresses>;
+  /** The others, and why. */
+  waiting: { service: string; phase?: Phase; error?: ErrorSummary }[];
+}
+
 /** The whole of Active, as `portal status` shows it. */
 export interface AgentStatus {
   pid: number;

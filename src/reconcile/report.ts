@@ -6,7 +6,8 @@ import type { Desired } from '../config/desired.js';
 import type { ActiveLeases } from './active.js';
 import type { CandidatePool } from './candidates/pool.js';
 import { surveyOfAgent, type Survey, type SurveyOptions } from './candidates/survey.js';
-import type { AgentStatus } from './events.js';
+import { addressesOf } from './announce.js';
+import type { AgentStatus, Readiness } from './events.js';
 import type { ExpiryClock } from './expiry.js';
 import type { HealthChecks } from './health.js';
 import type { RelayPool } from './relays.js';
@@ -48,6 +49,21 @@ export class Report {
   snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
     const { active, pool } = this.#options;
     return { relays: pool.status(), leases: active.all.map((lease) => this.#statusOf(lease)) };
+  }
+
+  /** A service is ready when one of its leases is; nothing is while `current` is undefined. */
+  readiness(current: Desired | undefined): Readiness {
+    const { active, unplaced } = this.#options;
+    const leases = current ? active.lasting : [];
+    const services = addressesOf(leases.filter(({ phase }) => phase === 'ready'));
+    const waiting = (current?.services ?? [])
+      .filter(({ service }) => services[service] === undefined)
+      .map(({ service }) => {
+        const lease = leases.find(({ spec }) => spec.service === service);
+        const error = lease?.error ?? unplaced.status.find((one) => one.service === service)?.error;
+        return { service, ...(lease && { phase: lease.phase }), ...(error && { error }) };
+      });
+    return { ready: current !== undefined && waiting.length === 0, services, waiting };
   }
 
   /** Every relay that `desired` comes to, and what is known of it. Bounded. */

@@ -12,7 +12,7 @@ import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within } from '../lib/wait.js';
-import type { AgentStatus, PortalEvent, ProblemSummary } from './events.js';
+import type { AgentStatus, PortalEvent, ProblemSummary, Readiness } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
@@ -198,6 +198,11 @@ export class Runner {
       ...(inspector === undefined ? {} : { inspector }),
       ...found,
     };
+  }
+
+  /** Whether visitors get through to every service. Asks nobody, so it may be asked often. */
+  readiness(): Readiness {
+    return this.#report.readiness(this.#revision > 0 && !this.#stopping ? this.#current : undefined);
   }
 
   /** Every relay that the configuration comes to, and what is known of it. Bounded. */

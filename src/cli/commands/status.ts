@@ -8,9 +8,16 @@ import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
   readonly file?: string;
+  readonly waitReady?: true;
+  /** Of that waiting, milliseconds. */
+  readonly timeout: number;
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  if (options.waitReady) {
+    const { tellReady } = await import('../wait-ready.js');
+    return tellReady(context, options);
+  }
   const agent = await findAgent(context, options.file);
   const status = await agent.status();
   if (context.json) printEvent(context, 'status', status);

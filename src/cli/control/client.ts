@@ -5,7 +5,7 @@ import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { ErrorSummary } from '../../agent/status.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import type { AgentStatus } from '../../reconcile/events.js';
+import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { errorOf } from '../failure.js';
@@ -33,6 +33,11 @@ export class ControlClient {
 
   status(): Promise<AgentStatus> {
     return this.#call<AgentStatus>('GET', '/status');
+  }
+
+  /** Whether all its services are ready, as far as it knows. */
+  readiness(timeoutMs = this.#timeoutMs): Promise<Readiness> {
+    return this.#call<Readiness>('GET', '/ready', undefined, timeoutMs);
   }
 
   /** Every relay that its configuration comes to. */

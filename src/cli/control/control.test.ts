@@ -37,6 +37,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
   return {
     relays: async () => ({ relays: [] }),
     status: () => Promise.resolve(STATUS),
+    readiness: () => ({ ready: true, services: {}, waiting: [] }),
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),
     replay: () => Promise.reject(new PortalError('request_unknown', 'none is kept')),

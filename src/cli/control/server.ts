@@ -5,7 +5,7 @@ import type { RequestRow } from '../../agent/inspect/wire.js';
 import type { Desired } from '../../config/desired.js';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import { readBounded } from '../../lib/read-bounded.js';
-import type { AgentStatus } from '../../reconcile/events.js';
+import type { AgentStatus, Readiness } from '../../reconcile/events.js';
 import type { Survey } from '../../reconcile/candidates/survey.js';
 import type { Action } from '../../reconcile/plan.js';
 import { summarizeError } from '../failure.js';
@@ -23,6 +23,8 @@ const LAST_WORDS_MS = 500;
 /** What the local socket offers. It is reachable for its owner alone, so no call asks who is calling. */
 export interface ControlHandlers {
   status(): Promise<AgentStatus>;
+  /** As far as it is known, without asking anyone. */
+  readiness(): Readiness;
   plan(desired: Desired): Action[];
   relays(): Promise<Survey>;
   /** Proves of every service that visitors get through, and tells how it went. */
@@ -104,6 +106,8 @@ async function route(
   switch (`${request.method} ${pathname}`) {
     case 'GET /status':
       return answer(response, 200, await handlers.status());
+    case 'GET /ready':
+      return answer(response, 200, handlers.readiness());
     case 'GET /relays':
       return answer(response, 200, await handlers.relays());
     case 'POST /plan':

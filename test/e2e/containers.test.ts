@@ -1,0 +1,175 @@
+import { execFile } from 'node:child_process';
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it, type TestContext } from 'vitest';
+import { ensureBinary, type Program } from '../support/debian.js';
+import { jsonLines, Person, type Running } from './cli-support.js';
+
+/** What containers do to a process: a user id without an account, PID 1, a read-only root, a volume of root's. */
+
+const UID = 12345;
+const AS_USER = ['setpriv', '--reuid', String(UID), '--regid', String(UID), '--clear-groups'];
+const WITHOUT_HOME = ['env', '-u', 'HOME', '-u', 'XDG_RUNTIME_DIR', '-u', 'USER', '-u', 'USERNAME'];
+/** It unmounts nothing of ours: the mounts end with the namespace. */
+const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORTAL_HOME" || exit 90
+  mount -o remount,bind,ro / || exit 90
+  touch "$0" 2>/dev/null && exit 90
+  exec "$@"`;
+
+/** A folder that every user can read, a configuration in it, and a volume. */
+async function container(context: TestContext, ...programs: Program[]): Promise<Person> {
+  if (process.getuid?.() !== 0) context.skip('only root can become another user, or make namespaces');
+  for (const program of programs) {
+    const binary = await ensureBinary(program);
+    if ('skip' in binary) context.skip(binary.skip);
+  }
+  const person = await Person.create();
+  await chmod(person.folder, 0o755);
+  await writeFile(
+    join(person.folder, 'portal.yaml'),
+    'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: { name: "web-${user}", target: 3000 } }\n',
+  );
+  await mkdir(person.home);
+  const seen = await promisify(execFile)(AS_USER[0]!, [
+    ...AS_USER.slice(1),
+    'test',
+    '-r',
+    import.meta.filename,
+  ]).then(
+    () => true,
+    () => false,
+  );
+  if (!seen) context.skip('other users cannot read this checkout');
+  return person;
+}
+
+const ready = (person: Person, within: readonly string[] = []): Running =>
+  person.start(['status', '--wait-ready', '--timeout', '60s', '--json'], { within });
+
+describe('a user id without an account and without HOME', () => {
+  it('publishes, answers status and stops', async (context) => {
+    const person = await container(context, 'setpriv');
+    await chown(person.home, UID, UID);
+    const within = [...AS_USER, ...WITHOUT_HOME];
+    const up = person.start(['up', '--json'], { within });
+    const { code, stdout } = await ready(person, within).finished;
+    expect([code, jsonLines(stdout)[0]!['services']]).toEqual([
+      0,
+      { web: { urls: [expect.stringMatching(/^https:\/\/web-user\.localhost:/)], tcp: [], udp: [] } },
+    ]);
+    up.kill('SIGTERM');
+    expect((await up.finished).code).toBe(0);
+  });
+
+  it('keeps its sockets elsewhere where the path of the volume is too long', async (context) => {
+    const person = await container(context, 'setpriv');
+    const long = join(person.home, 'x'.repeat(100));
+    await mkdir(long);
+    await chown(long, UID, UID);
+    const temporary = join(person.folder, 'tmp');
+    await mkdir(temporary, { mode: 0o1777 });
+    await chmod(temporary, 0o1777);
+    const within = [...AS_USER, ...WITHOUT_HOME, `PORTAL_HOME=${long}`, `TMPDIR=${temporary}`];
+    const up = person.start(['up', '--json'], { within });
+    expect((await ready(person, within).finished).code).toBe(0);
+    expect(await readdir(temporary)).toContain(`portal-${UID}`);
+    up.kill('SIGTERM');
+    expect((await up.finished).code).toBe(0);
+  });
+
+  it('is told whose the volume is, and how to get it', async (context) => {
+    const person = await container(context, 'setpriv');
+    const within = [...AS_USER, ...WITHOUT_HOME];
+    const { code, stderr } = await person.start(['up'], { within }).finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${person.home} belongs to user 0, and Portal runs as user ${UID}`);
+    expect(stderr).toContain(`chown -R ${UID} ${person.home}`);
+  });
+
+  it('validates without a folder of its own', async (context) => {
+    const person = await container(context, 'setpriv');
+    const within = [...AS_USER, ...WITHOUT_HOME, '-u', 'PORTAL_HOME'];
+    expect((await person.start(['validate'], { within }).finished).code).toBe(0);
+  });
+});
+
+it('as PID 1 on a read-only root stops on SIGTERM, and leaves no zombies', async (context) => {
+  const person = await container(context, 'unshare', 'setpriv');
+  await chown(person.home, UID, UID);
+  const script = join(person.folder, 'script');
+  await writeFile(script, '');
+  const within = [
+    'unshare',
+    '-m',
+    '-p',
+    '-f',
+    '--mount-proc',
+    'sh',
+    '-c',
+    READ_ONLY,
+    script,
+    ...AS_USER,
+    ...WITHOUT_HOME,
+  ];
+  const up = person.start(['up', '--json'], { within });
+  const started = await Promise.race([up.event('started'), up.finished]);
+  if (!('event' in started)) {
+    if (started.code === 90 || /unshare|mount/.test(started.stderr))
+      context.skip(`no namespaces: ${started.stderr}`);
+    throw new Error(started.stderr);
+  }
+  expect(started['pid']).toBe(1);
+  const inside = await children(up.pid);
+  expect(inside).toHaveLength(1);
+  // A health check of the container enters it.
+  const enter = ['nsenter', '-t', String(inside[0]), '-m', '-p', ...AS_USER, ...WITHOUT_HOME];
+  for (let check = 0; check < 3; check++) expect((await ready(person, enter).finished).code).toBe(0);
+  expect(await children(inside[0]!)).toEqual([]);
+  process.kill(inside[0]!, 'SIGTERM');
+  const { code, stdout } = await up.finished;
+  expect([code, jsonLines(stdout).at(-1)]).toMatchObject([0, { event: 'stopped', reason: 'SIGTERM' }]);
+});
+
+async function children(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter(Boolean).map(Number);
+}
+
+describe('portal status --wait-ready', () => {
+  it('waits for an agent that starts, and for its services', async () => {
+    const person = await Person.create();
+    await writeFile(
+      join(person.folder, 'portal.yaml'),
+      'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000, api: 3001 }\n',
+    );
+    const none = await person.run(['status', '--wait-ready', '--timeout', '0', '--json']);
+    expect([none.code, jsonLines(none.stdout)[0]]).toMatchObject([
+      1,
+      { event: 'error', code: 'not_running' },
+    ]);
+    const waiting = ready(person);
+    const up = person.start(['up', '--json']);
+    const { code, stdout } = await waiting.finished;
+    expect([code, jsonLines(stdout)[0]]).toMatchObject([0, { event: 'ready' }]);
+    expect(Object.keys(jsonLines(stdout)[0]!['services'] as object)).toEqual(['web', 'api']);
+    const text = await person.run(['status', '--wait-ready', '--timeout', '0']);
+    expect(text.stdout).toMatch(/^web +https:\/\/web\.localhost:\d+\napi +https:\/\/api\.localhost:\d+\n$/);
+    up.kill('SIGTERM');
+    await up.finished;
+  });
+
+  it('names the services that are not ready in time, and why', async () => {
+    const person = await Person.create();
+    await writeFile(
+      join(person.folder, 'portal.yaml'),
+      'version: 1\nrelays: { urls: ["https://127.0.0.1:1"] }\nservices: { web: 3000 }\n',
+    );
+    const up = person.start(['up', '--json']);
+    await up.event('lease', ({ phase }) => phase === 'retrying');
+    await up.event('applied');
+    const { code, stdout } = await person.run(['status', '--wait-ready', '--timeout', '1s', '--json']);
+    expect([code, jsonLines(stdout)[0]]).toMatchObject([1, { event: 'error', code: 'timeout' }]);
+    expect(jsonLines(stdout)[0]!['message']).toMatch(/^not ready: web \(retrying: .*\), after 1 s$/);
+  });
+});
