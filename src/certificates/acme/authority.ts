@@ -1,15 +1,18 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Authorization, Client, Order } from 'acme-client';
 import pLimit from 'p-limit';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
+import { newKey } from '../local-x509.js';
 import type { AcmeSpec } from '../spec.js';
 import type { AcmeChallenges } from './challenges.js';
+import { AcmeClient, type Order } from './client.js';
 import { AcmeProblem, explainProblem } from './problem.js';
 import type { AcmeStore, DatedCertificate } from './store.js';
 import { askWhenToRenew, type Suggestion } from './renewal-info.js';
-import { loadAcme, over, type Acme, type Wire } from './transport.js';
+import type { Wire } from './transport.js';
+import { makeChallengeCertificate, makeRequest } from './x509.js';
 
 /** Orders with one CA at a time: fifty services must not be fifty orders at once. */
 const ORDERS_AT_A_TIME = 4;
@@ -26,7 +29,8 @@ export class AcmeAuthority {
   readonly #log: Logger;
   readonly #ordering = pLimit(ORDERS_AT_A_TIME);
   readonly #stop = new AbortController();
-  #account: Promise<Client> | undefined;
+  /** The account's URL, once per process. */
+  #account: Promise<string> | undefined;
 
   constructor(spec: AcmeSpec, store: AcmeStore, challenges: AcmeChallenges, log: Logger) {
     this.#log = log;
@@ -46,7 +50,7 @@ export class AcmeAuthority {
       const bound = AbortSignal.timeout(ORDER_MS);
       try {
         const wire: Wire = { signal: AbortSignal.any([signal, bound]), ...(await this.#trust()) };
-        const { key, chain } = await over(wire, () => this.#obtain(hostname, wire));
+        const { key, chain } = await this.#obtain(hostname, wire);
         return await this.#store.write(hostname, key, chain);
       } catch (error) {
         if (error instanceof AcmeProblem) throw explainProblem(error, hostname, this.name);
@@ -91,73 +95,69 @@ export class AcmeAuthority {
     }
   }
 
-  async #obtain(hostname: string, { signal, trust }: Wire): Promise<{ key: string; chain: string }> {
-    const acme = await loadAcme();
-    const { client, order } = await this.#begin(acme, hostname, trust);
-    for (const authorization of await client.getAuthorizations(order))
-      await this.#prove(acme, client, hostname, authorization, signal);
-    const key = String(await acme.crypto.createPrivateEcdsaKey('P-256'));
-    const [, request] = await acme.crypto.createCsr({ altNames: [hostname] }, key);
+  async #obtain(hostname: string, wire: Wire): Promise<{ key: string; chain: string }> {
+    const { signal } = wire;
+    const { client, order } = await this.#begin(hostname, wire);
+    for (const url of order.authorizations) await this.#prove(client, hostname, url, signal);
+    const { key, csr } = await makeRequest(hostname);
     const ready = await until(
-      () => client.getOrder(order),
+      () => client.order(order),
       ({ status }) => status !== 'pending',
       signal,
     );
-    const finalized = ready.status === 'ready' ? await client.finalizeOrder(ready, request) : ready;
+    const finalized = ready.status === 'ready' ? await client.finalize(ready, csr) : ready;
     const issued =
       finalized.status === 'processing'
         ? await until(
-            () => client.getOrder(order),
+            () => client.order(order),
             ({ status }) => status !== 'processing',
             signal,
           )
         : finalized;
     if (issued.status !== 'valid')
-      throw new AcmeProblem(errorOf(issued) ?? { detail: `the order is ${issued.status}` });
-    return { key, chain: await client.getCertificate(issued) };
+      throw new AcmeProblem(issued.error ?? { detail: `the order is ${issued.status}` });
+    return { key, chain: await client.certificate(issued) };
   }
 
-  async #begin(
-    acme: Acme,
-    hostname: string,
-    trust: string | undefined,
-  ): Promise<{ client: Client; order: Order }> {
-    const identifiers = [{ type: 'dns', value: hostname }];
-    const client = await this.#open(acme, trust);
+  async #begin(hostname: string, wire: Wire): Promise<{ client: AcmeClient; order: Order }> {
+    const key = await this.#key();
+    const begin = async (): Promise<{ client: AcmeClient; order: Order }> => {
+      const account = await this.#open(key, wire.trust);
+      const client = await AcmeClient.connect(wire, this.#spec.directory, key, account);
+      return { client, order: await client.newOrder(hostname) };
+    };
     try {
-      return { client, order: await client.createOrder({ identifiers }) };
+      return await begin();
     } catch (error) {
       if (!(error instanceof AcmeProblem) || error.type !== 'accountDoesNotExist') throw error;
       // The CA has forgotten the account: it is made anew, with the same key.
       this.#account = undefined;
-      const anew = await this.#open(acme, trust);
-      return { client: anew, order: await anew.createOrder({ identifiers }) };
+      return await begin();
     }
   }
 
-  /** The account, made or found again by its key, once per process. */
-  #open(acme: Acme, trust: string | undefined): Promise<Client> {
-    const open = async (): Promise<Client> => {
-      const accountKey = await this.#store.accountKey(async () =>
-        String(await acme.crypto.createPrivateEcdsaKey('P-256')),
-      );
+  async #key(): Promise<KeyObject> {
+    const pem = await this.#store.accountKey(async () => (await newKey()).privatePem);
+    return createPrivateKey(pem);
+  }
+
+  /** The account's URL: made, or found again by its key, once per process. */
+  #open(key: KeyObject, trust: string | undefined): Promise<string> {
+    const open = async (): Promise<string> => {
+      // Not cancelled with the order that happens to be first: others wait for the same account.
+      const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ORDER_MS)]);
       const { directory, email } = this.#spec;
-      const client = new acme.Client({ directoryUrl: directory, accountKey });
-      const contact = email === undefined ? {} : { contact: [`mailto:${email}`] };
-      try {
-        await client.createAccount({ termsOfServiceAgreed: true, ...contact });
-      } catch (error) {
-        // One that was there already is updated next, and some CAs refuse an update that changes nothing.
-        if (email !== undefined || !(error instanceof AcmeProblem) || !isOpen(client)) throw error;
-      }
+      const client = await AcmeClient.connect(
+        { signal, ...(trust !== undefined && { trust }) },
+        directory,
+        key,
+      );
+      const account = await client.openAccount(email);
       // Whoever pins it in a CAA record (RFC 8657) needs its URL.
-      this.#log.info({ ca: this.name, account: client.getAccountUrl() }, 'the account at the CA is open');
-      return client;
+      this.#log.info({ ca: this.name, account }, 'the account at the CA is open');
+      return account;
     };
-    // Not cancelled with the order that happens to be first: others wait for the same account.
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ORDER_MS)]);
-    this.#account ??= over({ signal, ...(trust !== undefined && { trust }) }, open);
-    const account = this.#account;
+    const account = (this.#account ??= open());
     // A failure must not be remembered.
     account.catch(() => {
       if (this.#account === account) this.#account = undefined;
@@ -166,49 +166,30 @@ export class AcmeAuthority {
   }
 
   /** Proves to the CA that visitors of `hostname` come to us. */
-  async #prove(
-    acme: Acme,
-    client: Client,
-    hostname: string,
-    authorization: Authorization,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #prove(client: AcmeClient, hostname: string, url: string, signal: AbortSignal): Promise<void> {
+    const authorization = await client.authorization(url);
     if (authorization.status === 'valid') return;
-    const challenge = authorization.challenges.find(({ type }) => (type as string) === 'tls-alpn-01');
+    const challenge = authorization.challenges.find(({ type }) => type === 'tls-alpn-01');
     if (!challenge) {
       throw new PortalError('acme_refused', `${this.name} does not validate ${hostname} by TLS-ALPN-01`, {
         hint: 'Portal answers no other challenge. Use a CA that offers it, as Let’s Encrypt does.',
       });
     }
-    const answer = await client.getChallengeKeyAuthorization(challenge);
-    const ownKey = await acme.crypto.createPrivateEcdsaKey('P-256');
-    const [key, cert] = await acme.crypto.createAlpnCertificate(authorization, answer, ownKey);
-    const withdraw = this.#challenges.add(hostname, { key, cert });
+    const answer = await makeChallengeCertificate(hostname, client.keyAuthorization(challenge));
+    const withdraw = this.#challenges.add(hostname, answer);
     try {
-      await client.completeChallenge(challenge);
-      const look = async (): Promise<Authorization> =>
-        (await client.getAuthorizations({ authorizations: [authorization.url] } as Order))[0]!;
-      const { status, challenges } = await until(look, (now) => now.status !== 'pending', signal);
+      await client.accept(challenge);
+      const { status, challenges } = await until(
+        () => client.authorization(url),
+        (now) => now.status !== 'pending',
+        signal,
+      );
       if (status === 'valid') return;
-      const reasons = challenges.map((one) => errorOf(one)).filter((reason) => reason !== undefined);
-      throw new AcmeProblem(reasons[0] ?? { detail: `the authorization is ${status}` });
+      const reason = challenges.find(({ error }) => error !== undefined)?.error;
+      throw new AcmeProblem(reason ?? { detail: `the authorization is ${status}` });
     } finally {
       withdraw();
     }
-  }
-}
-
-/** The problem an object of the CA carries; the library's types say no more than that it is an object. */
-function errorOf({ error }: { error?: object }): object | undefined {
-  return error;
-}
-
-/** Whether the CA has told the account's URL. */
-function isOpen(client: Client): boolean {
-  try {
-    return client.getAccountUrl() !== '';
-  } catch {
-    return false;
   }
 }
 

@@ -1,18 +1,11 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type * as acmeClient from 'acme-client';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { createConnection, dial, secure } from '../../net/dial.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
-/**
- * How requests reach a CA. acme-client sends through an axios of its own, which waits without a bound, repeats
- * failed requests for minutes, cannot be cancelled, trusts the system's CAs alone, and turns every refusal into a
- * text. It lets the sending itself be replaced, and that is done here: bounded, once, cancellable, with the CA's
- * own certificate authority where it is private, and refusals as what they are.
- */
+/** How requests reach a CA: each bounded, once, cancellable, and a refusal as what it is. */
 
 export interface Wire {
   readonly signal: AbortSignal;
@@ -22,48 +15,6 @@ export interface Wire {
 
 const REQUEST_MS = 20_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** RFC 8555 §6.5: the client repeats these by itself, with the nonce of the answer. */
-const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
-
-const wires = new AsyncLocalStorage<Wire>();
-
-/** Runs `work`, whose requests go over `wire`. */
-export const over = <T>(wire: Wire, work: () => Promise<T>): Promise<T> => wires.run(wire, work);
-
-export type Acme = typeof acmeClient;
-type Adapter = Extract<Acme['axios']['defaults']['adapter'], (config: never) => unknown>;
-
-/** Takes 300 ms to load, so only when there is something to ask a CA. */
-export async function loadAcme(): Promise<Acme> {
-  const acme = await import('acme-client');
-  acme.axios.defaults.adapter = send;
-  acme.axios.defaults.proxy = false;
-  return acme;
-}
-
-const send: Adapter = async (config) => {
-  const wire = wires.getStore();
-  if (!wire) throw new PortalError('internal', 'a request to a CA without its wire');
-  const answer = await exchange(wire, {
-    url: config.url ?? '',
-    method: (config.method ?? 'get').toUpperCase(),
-    headers: headersOf(config),
-    body: typeof config.data === 'string' ? config.data : undefined,
-  });
-  const { status, headers, text } = answer;
-  if (status >= 400) {
-    const problem = problemOf(text);
-    if (problem.type !== BAD_NONCE) throw problemError(status, problem, headers['retry-after']);
-  }
-  return { status, statusText: String(status), headers, data: text, config, request: undefined };
-};
-
-function headersOf(config: Parameters<Adapter>[0]): Record<string, string> {
-  const all = config.headers.toJSON();
-  return Object.fromEntries(
-    Object.entries(all).flatMap(([name, value]) => (value == null ? [] : [[name, String(value)]])),
-  );
-}
 
 interface Exchange {
   readonly url: string;
@@ -72,7 +23,7 @@ interface Exchange {
   readonly body?: string | undefined;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly text: string;
@@ -87,7 +38,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
         url,
         {
           method,
-          headers,
+          headers: { 'user-agent': 'portal', ...headers },
           signal,
           createConnection: createConnection(() => connected(url, wire, signal)) as never,
         },
@@ -148,9 +99,10 @@ function problemOf(text: string): ProblemDocument {
   }
 }
 
-/** A server in trouble is one that does not answer; anything else is a refusal. */
-function problemError(status: number, problem: ProblemDocument, retryAfter: string | undefined): Error {
-  const pauseMs = retryAfterMs(retryAfter);
+/** What an answer of 400 and above is: a server in trouble is one that does not answer; anything else is a refusal. */
+export function problemError({ status, headers, text }: Answer): Error {
+  const problem = problemOf(text);
+  const pauseMs = retryAfterMs(headers['retry-after']);
   const rateLimit = { type: 'urn:ietf:params:acme:error:rateLimited', detail: `HTTP ${status}` };
   if (status === 429) return new AcmeProblem({ ...rateLimit, ...problem }, pauseMs);
   if (problem.type === undefined || status >= 500) {
