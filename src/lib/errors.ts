@@ -87,6 +87,12 @@ export const ERRORS = {
     remedy: 'Check permissions and free space of the folder in the message, or set PORTAL_HOME.',
     exit: 1,
   },
+  sqlite_missing: {
+    title: 'A relay finds no SQLite to keep names in',
+    remedy:
+      'Use Node 22.13 or newer; Node 24 is best. On an older one, install libsql beside Portal: `npm install --global libsql`, or without --global in the folder that has Portal.',
+    exit: 1,
+  },
   certificate_unavailable: {
     title: 'No certificate can be made for this hostname',
     remedy: 'The message names the hostname and which certificate sources fit it.',

@@ -1,65 +1,89 @@
 import { join } from 'node:path';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LIMITS } from '../../protocol/limits.js';
 import { openStore, type Store } from '../store.js';
+import { findEngine, type Database } from '../store/engine.js';
 import { temporaryFolder } from '../../../test/support/folder.js';
-import { SeenAgents } from './seen.js';
+import { MemorySeenAgents } from './seen-memory.js';
+import { SqliteSeenAgents } from './seen.js';
 
 /** Which machines an identity had agents on: bounded, and over a restart. */
 
-async function store(file?: string): Promise<Store> {
-  const opened = await openStore(file === undefined ? 'memory' : { file });
+const file = async (): Promise<{ file: string }> => ({ file: join(await temporaryFolder(), 'relay.db') });
+
+async function open(where: 'memory' | { file: string }): Promise<Store> {
+  const opened = await openStore(where);
   onTestFinished(() => opened.close().catch(() => undefined));
   return opened;
 }
 
+async function sqlite(): Promise<Database> {
+  const db = (await findEngine())(':memory:');
+  onTestFinished(() => db.close());
+  return db;
+}
+
 const agent = (machine: string, seenAt: number, version = '1') => ({ machine, version, seenAt });
 
-it('remembers the last time of each machine, for its identity alone', async () => {
-  const { seen } = await store();
-  await seen.note('0xA', agent('laptop', 100));
-  await seen.note('0xA', agent('build', 200));
-  await seen.note('0xA', agent('laptop', 300, '2'));
-  await seen.note('0xB', agent('other', 400));
-  expect(seen.of('0xA', 0)).toEqual([agent('laptop', 300, '2'), agent('build', 200)]);
-  expect(seen.of('0xA', 200)).toEqual([agent('laptop', 300, '2')]);
-  expect(seen.of('0xC', 0)).toEqual([]);
+describe.each([
+  {
+    kept: 'in memory',
+    where: async () => 'memory' as const,
+    atMost: async (max: number) => new MemorySeenAgents(max),
+  },
+  {
+    kept: 'in a file',
+    where: file,
+    atMost: async (max: number) => new SqliteSeenAgents(await sqlite(), async (run) => run(), max),
+  },
+])('the agents that were here, $kept', ({ where, atMost }) => {
+  it('have the last time of each machine, for their identity alone', async () => {
+    const { seen } = await open(await where());
+    await seen.note('0xA', agent('laptop', 100));
+    await seen.note('0xA', agent('build', 200));
+    await seen.note('0xA', agent('laptop', 300, '2'));
+    await seen.note('0xB', agent('other', 400));
+    expect(seen.of('0xA', 0)).toEqual([agent('laptop', 300, '2'), agent('build', 200)]);
+    expect(seen.of('0xA', 200)).toEqual([agent('laptop', 300, '2')]);
+    expect(seen.of('0xC', 0)).toEqual([]);
+  });
+
+  it('are forgotten with the names', async () => {
+    const store = await open(await where());
+    await store.seen.note('0xA', agent('old', 100));
+    await store.seen.note('0xA', agent('new', 300));
+    store.forget(200);
+    expect(store.seen.of('0xA', 0)).toEqual([agent('new', 300)]);
+  });
+
+  it('are so many of an identity, and so many in all: those that were seen last', async () => {
+    const { seen } = await open(await where());
+    const most = LIMITS.maxSeenAgentsPerIdentity;
+    for (let at = 1; at <= most + 3; at++) await seen.note('0xA', agent(`m${at}`, at));
+    expect(seen.of('0xA', 0).map(({ seenAt }) => seenAt)).toEqual(
+      Array.from({ length: most }, (_, index) => most + 3 - index),
+    );
+    const small = await atMost(3);
+    for (let at = 1; at <= 5; at++) {
+      await small.note(`0x${at}`, agent('m', at));
+      // The same again is no more.
+      await small.note(`0x${at}`, agent('m', at));
+    }
+    expect([1, 2, 3, 4, 5].filter((at) => small.of(`0x${at}`, 0).length > 0)).toEqual([3, 4, 5]);
+  });
 });
 
-it('forgets with the names, and keeps the rest over a restart', async () => {
-  const file = join(await temporaryFolder(), 'relay.db');
-  const first = await store(file);
-  await first.seen.note('0xA', agent('old', 100));
-  await first.seen.note('0xA', agent('new', 300));
-  first.forget(200);
+it('keeps them over a restart', async () => {
+  const where = await file();
+  const first = await open(where);
+  await first.seen.note('0xA', agent('laptop', 300));
   await first.close();
-  expect((await store(file)).seen.of('0xA', 0)).toEqual([agent('new', 300)]);
-});
-
-it('keeps so many of an identity, and so many in all: those that were seen last', async () => {
-  const { seen } = await store();
-  const most = LIMITS.maxSeenAgentsPerIdentity;
-  for (let at = 1; at <= most + 3; at++) await seen.note('0xA', agent(`m${at}`, at));
-  expect(seen.of('0xA', 0).map(({ seenAt }) => seenAt)).toEqual(
-    Array.from({ length: most }, (_, index) => most + 3 - index),
-  );
-  const { default: Libsql } = await import('libsql');
-  const db = new Libsql(':memory:');
-  onTestFinished(() => void db.close());
-  const small = new SeenAgents(db, async (run) => run(), 3);
-  for (let at = 1; at <= 5; at++) {
-    await small.note(`0x${at}`, agent('m', at));
-    // The same again is no more.
-    await small.note(`0x${at}`, agent('m', at));
-  }
-  expect([1, 2, 3, 4, 5].filter((at) => small.of(`0x${at}`, 0).length > 0)).toEqual([3, 4, 5]);
+  expect((await open(where)).seen.of('0xA', 0)).toEqual([agent('laptop', 300)]);
 });
 
 it('looks at one row for one that is known, however many there are', async () => {
-  const { default: Libsql } = await import('libsql');
-  const db = new Libsql(':memory:');
-  onTestFinished(() => void db.close());
-  const full = new SeenAgents(db, async (run) => run(), 3);
+  const db = await sqlite();
+  const full = new SqliteSeenAgents(db, async (run) => run(), 3);
   for (let at = 1; at <= 3; at++) await full.note(`0x${at}`, agent('m', at));
   const counted = vi.spyOn(db, 'prepare');
   for (let at = 1; at <= 3; at++) await full.note(`0x${at}`, agent('m', at + 10, '2'));

@@ -1,5 +1,5 @@
-import type Database from 'libsql';
 import { LIMITS } from '../../protocol/limits.js';
+import type { Database } from '../store/engine.js';
 
 /** An agent that was here: its machine is what its owner knows it by. */
 export interface SeenAgent {
@@ -9,13 +9,22 @@ export interface SeenAgent {
   readonly seenAt: number;
 }
 
+/**
+ * Which machines an identity had agents on, and when they were seen last. Bounded for each identity and in all; who was
+ * not seen for longest is forgotten first.
+ */
+export interface SeenAgents {
+  /** Notes that `identity` had an agent on a machine at `seenAt`. */
+  note(identity: string, agent: SeenAgent): Promise<void>;
+  /** Those of `identity`, seen after `since`; the last first. */
+  of(identity: string, since: number): SeenAgent[];
+  forget(before: number): void;
+}
+
 type Write = (run: () => void) => Promise<void>;
 
-/**
- * Which machines an identity had agents on, and when they were seen last: a table of the relay's store. Bounded for each
- * identity and in all; who was not seen for longest is forgotten first.
- */
-export class SeenAgents {
+/** A table of the relay's store. */
+export class SqliteSeenAgents implements SeenAgents {
   readonly #write: Write;
   readonly #update;
   readonly #insert;
@@ -29,7 +38,7 @@ export class SeenAgents {
   #count: number;
 
   /** `write` runs what it is given in a transaction of the store. */
-  constructor(db: Database.Database, write: Write, max: number = LIMITS.maxSeenAgents) {
+  constructor(db: Database, write: Write, max: number = LIMITS.maxSeenAgents) {
     this.#db = db;
     this.#write = write;
     this.#max = max;
@@ -42,7 +51,7 @@ export class SeenAgents {
     );
     this.#insert = db.prepare('INSERT INTO agents (identity, machine, version, seen_at) VALUES (?, ?, ?, ?)');
     this.#trim = db.prepare(
-      'DELETE FROM agents WHERE identity = ?1 AND machine NOT IN (SELECT machine FROM agents WHERE identity = ?1 ORDER BY seen_at DESC, machine LIMIT ?2)',
+      'DELETE FROM agents WHERE identity = ? AND machine NOT IN (SELECT machine FROM agents WHERE identity = ? ORDER BY seen_at DESC, machine LIMIT ?)',
     );
     this.#oldest = db.prepare(
       'DELETE FROM agents WHERE (identity, machine) IN (SELECT identity, machine FROM agents ORDER BY seen_at LIMIT ?)',
@@ -54,18 +63,17 @@ export class SeenAgents {
     this.#count = this.#size();
   }
 
-  /** Notes that `identity` had an agent on a machine at `seenAt`. */
   note(identity: string, { machine, version, seenAt }: SeenAgent): Promise<void> {
     return this.#write(() => {
       // Most are known, and nothing but their time changes: to count all rows each time is dear when there are many.
       if (this.#update.run(version, seenAt, identity, machine).changes > 0) return;
       this.#insert.run(identity, machine, version, seenAt);
-      this.#count += 1 - this.#trim.run(identity, LIMITS.maxSeenAgentsPerIdentity).changes;
-      if (this.#count > this.#max) this.#count -= this.#oldest.run(this.#count - this.#max).changes;
+      const trimmed = this.#trim.run(identity, identity, LIMITS.maxSeenAgentsPerIdentity);
+      this.#count += 1 - Number(trimmed.changes);
+      if (this.#count > this.#max) this.#count -= Number(this.#oldest.run(this.#count - this.#max).changes);
     });
   }
 
-  /** Those of `identity`, seen after `since`; the last first. */
   of(identity: string, since: number): SeenAgent[] {
     return this.#of.all(identity, since, LIMITS.maxSeenAgentsPerIdentity) as SeenAgent[];
   }

@@ -1,75 +1,26 @@
-import type Database from 'libsql';
 import { dirname } from 'node:path';
-import { asPortalError, PortalError } from '../lib/errors.js';
-import { makePrivateFolder } from '../lib/private-file.js';
-import { SeenAgents } from './agents/seen.js';
-
-/** What a relay remembers across restarts: which identity a name is reserved for, its ports, who was here. Owns the database. */
-export interface Store {
-  /** How many writes have failed. */
-  readonly failures: number;
-  /** The last use of any name, ms since the epoch. */
-  newestUse(): number | undefined;
-  /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
-  reservation(name: string): Reservation | undefined;
-  /** Names reserved for `address` and last used after `since` (ms since the epoch). */
-  countReservations(address: string, since: number): number;
-  /** Reserves `name` for `address`, or moves its last use. Resolves once it is on disk. */
-  reserve(name: string, address: string, usedAt: number): Promise<void>;
-  /** The public port that `name` had last. */
-  port(kind: string, name: string): number | undefined;
-  /** Whose reservation, used after `since`, last had this public port. */
-  portHolder(kind: string, port: number, since: number): string | undefined;
-  /** Notes the public port of `name`; nobody else had it last from now on. */
-  rememberPort(kind: string, name: string, port: number): Promise<void>;
-  /** Address of the key that the peer at this URL had. */
-  peerKey(url: string): string | undefined;
-  /** Notes a peer's key, in place of the one before. */
-  rememberPeer(url: string, address: string): Promise<void>;
-  /** Names reserved for `address` and last used after `since`, with their ports; in order. */
-  reservationsOf(address: string, since: number): ReservedName[];
-  /** Gives up the reservation that `address` has of `name`, and its ports; whether there was one. */
-  release(name: string, address: string): Promise<boolean>;
-  /** Agents that were here. */
-  readonly seen: SeenAgents;
-  /** Forgets reservations last used before `before`, their ports, and agents that were not seen since. */
-  forget(before: number): void;
-  close(): Promise<void>;
-}
-
-export interface Reservation {
-  readonly address: string;
-  /** Milliseconds since the epoch. */
-  readonly usedAt: number;
-}
-
-export interface ReservedName {
-  readonly name: string;
-  readonly usedAt: number;
-  readonly tcp: number | null;
-  readonly udp: number | null;
-}
+import { asPortalError, PortalError } from '../../lib/errors.js';
+import { makePrivateFolder } from '../../lib/private-file.js';
+import { SqliteSeenAgents, type SeenAgents } from '../agents/seen.js';
+import type { Reservation, ReservedName, Store } from '../store.js';
+import { findEngine, type Database, type Engine } from './engine.js';
 
 interface Waiter {
   resolve: () => void;
   reject: (error: unknown) => void;
 }
 
-/** Opens (and where needed makes) the store; `memory` keeps nothing beyond this process. */
-export async function openStore(where: { file: string } | 'memory'): Promise<Store> {
-  // Loaded here: a native module that commands without a relay need not pay for.
-  const { default: Libsql } = await import('libsql');
-  const file = where === 'memory' ? ':memory:' : where.file;
+/** A store in a file of SQLite, made where it is missing. `engine` is for tests. */
+export async function openSqliteStore(file: string, engine?: Engine): Promise<Store> {
+  const open = engine ?? (await findEngine());
   try {
-    if (where !== 'memory') await makePrivateFolder(dirname(file));
-    return new SqliteStore(new Libsql(file));
+    await makePrivateFolder(dirname(file));
+    return new SqliteStore(open(file));
   } catch (error) {
     throw new PortalError(
       'state_unwritable',
       `the relay's store ${file} cannot be opened: ${asPortalError(error).message}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }
@@ -97,7 +48,7 @@ class SqliteStore implements Store {
   #waiters: Waiter[] = [];
   #commit: NodeJS.Immediate | undefined;
 
-  constructor(db: Database.Database) {
+  constructor(db: Database) {
     this.#db = db;
     db.exec('PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = FULL');
@@ -138,7 +89,7 @@ class SqliteStore implements Store {
     );
     this.#release = db.prepare('DELETE FROM reservations WHERE name = ? AND address = ?');
     this.#releasePorts = db.prepare('DELETE FROM ports WHERE name = ?');
-    this.seen = new SeenAgents(db, (run) => this.#write(run));
+    this.seen = new SqliteSeenAgents(db, (run) => this.#write(run));
   }
 
   reservationsOf(address: string, since: number): ReservedName[] {
@@ -234,12 +185,20 @@ class SqliteStore implements Store {
       this.#db.exec('COMMIT');
     } catch (error) {
       // SQLite may have rolled back by itself already (https://www.sqlite.org/lang_transaction.html).
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      if (this.#db.inTransaction()) this.#rollBack();
       this.failures += waiters.length;
       for (const { reject } of waiters) reject(writeFailed(error));
       return;
     }
     for (const { resolve } of waiters) resolve();
+  }
+
+  #rollBack(): void {
+    try {
+      this.#db.exec('ROLLBACK');
+    } catch {
+      // None was open any more.
+    }
   }
 }
 

@@ -1,0 +1,83 @@
+import { PortalError, systemCode } from '../../lib/errors.js';
+
+/** SQLite as the store uses it. Node's own where it has one, else the package libsql: the files are the same. */
+export interface Database {
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  /** Whether a transaction is open. */
+  inTransaction(): boolean;
+  close(): void;
+}
+
+export interface Statement {
+  get(...values: readonly Value[]): unknown;
+  all(...values: readonly Value[]): unknown[];
+  run(...values: readonly Value[]): { readonly changes: number | bigint };
+}
+
+type Value = string | number;
+
+export type Engine = (file: string) => Database;
+
+/** The engine of this process. Throws `sqlite_missing` where there is none. */
+export async function findEngine(): Promise<Engine> {
+  return nodeEngine() ?? (await libsqlEngine());
+}
+
+interface NodeSqlite {
+  readonly DatabaseSync: new (
+    file: string,
+  ) => Omit<Database, 'inTransaction'> & { readonly isTransaction?: boolean };
+}
+
+/** Of Node 22.13 and newer; undefined before. */
+export function nodeEngine(): Engine | undefined {
+  const sqlite = withoutWarning(() => process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined);
+  if (!sqlite) return undefined;
+  return (file) => {
+    const db = new sqlite.DatabaseSync(file);
+    return {
+      exec: (sql) => db.exec(sql),
+      prepare: (sql) => db.prepare(sql),
+      // Node tells from 22.16 on; before, a ROLLBACK finds out.
+      inTransaction: () => db.isTransaction ?? true,
+      close: () => db.close(),
+    };
+  };
+}
+
+/** What Node says of every experimental module once would be the first line of a relay's log. */
+function withoutWarning<T>(load: () => T): T {
+  const warn = Object.getOwnPropertyDescriptor(process, 'emitWarning')!;
+  process.emitWarning = () => undefined;
+  try {
+    return load();
+  } finally {
+    Object.defineProperty(process, 'emitWarning', warn);
+  }
+}
+
+export async function libsqlEngine(): Promise<Engine> {
+  const { default: Libsql } = await import('libsql').catch((error: unknown) => {
+    throw missing(error);
+  });
+  return (file) => {
+    const db = new Libsql(file);
+    return {
+      exec: (sql) => void db.exec(sql),
+      prepare: (sql) => db.prepare<Value[]>(sql),
+      inTransaction: () => db.inTransaction,
+      close: () => void db.close(),
+    };
+  };
+}
+
+function missing(cause: unknown): PortalError {
+  const isAbsent = systemCode(cause) === 'ERR_MODULE_NOT_FOUND';
+  const why = isAbsent ? '' : `, and libsql cannot be loaded: ${(cause as Error).message}`;
+  return new PortalError(
+    'sqlite_missing',
+    `Node ${process.versions.node} has no SQLite for a relay's names${why}`,
+    { cause },
+  );
+}

@@ -1,0 +1,97 @@
+import { MemorySeenAgents } from '../agents/seen-memory.js';
+import type { Reservation, ReservedName, Store } from '../store.js';
+
+/** What a relay remembers as long as it runs. */
+export class MemoryStore implements Store {
+  readonly failures = 0;
+  readonly seen = new MemorySeenAgents();
+  readonly #reservations = new Map<string, Reservation>();
+  /** By kind: the port of each name, and the name of each port. */
+  readonly #ports = new Map<string, { of: Map<string, number>; at: Map<number, string> }>();
+  readonly #peers = new Map<string, string>();
+
+  newestUse(): number | undefined {
+    let newest: number | undefined;
+    for (const { usedAt } of this.#reservations.values()) newest = Math.max(newest ?? usedAt, usedAt);
+    return newest;
+  }
+
+  reservation(name: string): Reservation | undefined {
+    return this.#reservations.get(name);
+  }
+
+  countReservations(address: string, since: number): number {
+    return this.#namesOf(address, since).length;
+  }
+
+  async reserve(name: string, address: string, usedAt: number): Promise<void> {
+    this.#reservations.set(name, { address, usedAt });
+  }
+
+  port(kind: string, name: string): number | undefined {
+    return this.#ports.get(kind)?.of.get(name);
+  }
+
+  portHolder(kind: string, port: number, since: number): string | undefined {
+    const holder = this.#reservations.get(this.#ports.get(kind)?.at.get(port) ?? '');
+    return holder && holder.usedAt > since ? holder.address : undefined;
+  }
+
+  async rememberPort(kind: string, name: string, port: number): Promise<void> {
+    let ports = this.#ports.get(kind);
+    if (!ports) this.#ports.set(kind, (ports = { of: new Map(), at: new Map() }));
+    const [former, holder] = [ports.of.get(name), ports.at.get(port)];
+    if (former !== undefined) ports.at.delete(former);
+    if (holder !== undefined) ports.of.delete(holder);
+    ports.of.set(name, port);
+    ports.at.set(port, name);
+  }
+
+  peerKey(url: string): string | undefined {
+    return this.#peers.get(url);
+  }
+
+  async rememberPeer(url: string, address: string): Promise<void> {
+    this.#peers.set(url, address);
+  }
+
+  reservationsOf(address: string, since: number): ReservedName[] {
+    return this.#namesOf(address, since)
+      .toSorted()
+      .map((name) => ({
+        name,
+        usedAt: this.#reservations.get(name)!.usedAt,
+        tcp: this.port('tcp', name) ?? null,
+        udp: this.port('udp', name) ?? null,
+      }));
+  }
+
+  async release(name: string, address: string): Promise<boolean> {
+    if (this.#reservations.get(name)?.address !== address) return false;
+    this.#forgetName(name);
+    return true;
+  }
+
+  forget(before: number): void {
+    for (const [name, { usedAt }] of this.#reservations) if (usedAt < before) this.#forgetName(name);
+    this.seen.forget(before);
+  }
+
+  async close(): Promise<void> {
+    // Nothing is open.
+  }
+
+  #namesOf(address: string, since: number): string[] {
+    const all = [...this.#reservations];
+    return all.flatMap(([name, held]) => (held.address === address && held.usedAt > since ? [name] : []));
+  }
+
+  #forgetName(name: string): void {
+    this.#reservations.delete(name);
+    for (const { of, at } of this.#ports.values()) {
+      const port = of.get(name);
+      if (port !== undefined) at.delete(port);
+      of.delete(name);
+    }
+  }
+}
