@@ -6,16 +6,19 @@ import { validators } from './validators.mjs';
 /** Loaded where they are installed: native code, which no bundle can hold. */
 const EXTERNAL = ['libsql', 'bufferutil', 'utf-8-validate'];
 
+/** Which modules are chunks of their own is the splitter's to decide; packages have directives that mean nothing here. */
+const QUIET = new Set(['INEFFECTIVE_DYNAMIC_IMPORT', 'MODULE_LEVEL_DIRECTIVE']);
+
 /** What a user installs: one entry, one chunk for each command and for what several need, every package inlined. */
 export async function bundleProgram(root, folder) {
   const bundle = await rolldown({
     input: { main: join(root, 'src/cli/main.ts') },
     platform: 'node',
+    checks: { pluginTimings: false },
     external: EXTERNAL,
     plugins: [validators()],
     onLog: (level, log, report) => {
-      // Which modules are their own chunks is the splitter's to decide.
-      if (log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') report(level, log);
+      if (!QUIET.has(log.code)) report(level, log);
     },
   });
   try {
@@ -42,6 +45,7 @@ export async function bundleModules(root, folder) {
   const bundle = await rolldown({
     input,
     platform: 'node',
+    checks: { pluginTimings: false },
     external: (id) =>
       !id.startsWith('.') && !id.startsWith('/') && !id.startsWith('validators:') && !id.startsWith('\0'),
     plugins: [validators()],

@@ -52,17 +52,18 @@ const PREFIX = 'validators:';
 export function validators() {
   return {
     name: 'validators',
-    resolveId(id) {
-      return id.startsWith(PREFIX) ? `\0${id}` : null;
-    },
-    async load(id) {
-      if (!id.startsWith(`\0${PREFIX}`)) return null;
-      const name = id.slice(PREFIX.length + 1);
-      const source = MODULES[name];
-      if (!source) throw new Error(`no schemas for ${id.slice(1)}: add them to scripts/build/validators.mjs`);
-      const { module, files } = await read(source.file);
-      for (const file of files) this.addWatchFile(file);
-      return compiled(source.ajv(), source.take(module));
+    resolveId: { filter: { id: /^validators:/ }, handler: (id) => `\0${id}` },
+    load: {
+      filter: { id: /^\0validators:/ },
+      async handler(id) {
+        const name = id.slice(PREFIX.length + 1);
+        const source = MODULES[name];
+        if (!source)
+          throw new Error(`no schemas for ${id.slice(1)}: add them to scripts/build/validators.mjs`);
+        const { module, files } = await read(source.file);
+        for (const file of files) this.addWatchFile(file);
+        return compiled(source.ajv(), source.take(module));
+      },
     },
   };
 }

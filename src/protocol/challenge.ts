@@ -2,8 +2,7 @@
  * The challenge a relay sets and an agent signs: an EIP-4361 (Sign-In with Ethereum) text, so that a wallet
  * shows a person what they prove and to whom. Single use: its nonce belongs to one control channel.
  */
-import { createRequire } from 'node:module';
-import type { ParsedMessage } from '@spruceid/siwe-parser';
+import { ParsedMessage } from '@spruceid/siwe-parser';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { LIMITS } from './limits.js';
@@ -177,24 +176,11 @@ function expectSame(what: string, actual: string, expected: string): void {
   }
 }
 
-interface Parser {
-  readonly ParsedMessage: new (text: string) => ParsedMessage;
-}
-
-let parser: Parser | undefined;
-
-/** On first use: the grammar takes 30 ms to load, which no command that talks to no relay should pay. */
-function load(): Parser {
-  const require = createRequire(import.meta.url);
-  return require('@spruceid/siwe-parser');
-}
-
 function parse(text: string): ParsedMessage {
-  parser ??= load();
   if (text.length > MAX_CHALLENGE_CHARS)
     throw malformed(`it has more than ${MAX_CHALLENGE_CHARS} characters`);
   try {
-    return new parser.ParsedMessage(text);
+    return new ParsedMessage(text);
   } catch (error) {
     throw malformed('it is not an EIP-4361 text', error);
   }

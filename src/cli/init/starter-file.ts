@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Where the schema lies in a project that installs Portal, and where `portal schema` is to put it elsewhere. */
-const INSTALLED_SCHEMA = './node_modules/portal-tunnel/schema/portal.schema.json';
+const INSTALLED_SCHEMA = './node_modules/portal-up/schema/portal.schema.json';
 export const WRITTEN_SCHEMA = './portal.schema.json';
 
 /** What the first line of the file names for editors; never a path of this one machine. */

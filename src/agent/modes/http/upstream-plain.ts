@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net';
-import { errors, Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+// The two parts that are used: the whole of undici takes five times as long to load.
+import errors from 'undici/lib/core/errors.js';
+import Pool from 'undici/lib/dispatcher/pool.js';
 import { systemCode } from '../../../lib/errors.js';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, type Dial } from './dial.js';
