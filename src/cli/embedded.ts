@@ -5,10 +5,10 @@ import { silent, type Logger } from '../lib/logger.js';
 import type { EmbeddedRelay, EmbeddedSpec } from '../reconcile/runner.js';
 import type { Relay } from '../relay/relay.js';
 
-const HOST = '127.0.0.1';
+/** It listens on both loopbacks. */
 const DOMAIN = 'localhost';
 /** What visitors and agents of a relay on this machine may call it. */
-export const LOOPBACK_NAMES = [DOMAIN, HOST, '::1'] as const;
+export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
 
 /**
  * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
@@ -24,7 +24,7 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
     const start = (at: number): Promise<Relay> =>
       startRelay({
         domain: DOMAIN,
-        host: HOST,
+        host: DOMAIN,
         port: at,
         tls,
         store: 'memory',
@@ -41,7 +41,12 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
       if (orAnyPort) return start(0);
       throw taken(error, port);
     });
-    return { url: relay.url, address: HOST, caFile: ca.certificateFile, close: () => relay.close() };
+    return {
+      url: relay.url,
+      address: relay.addresses[0]!.host,
+      caFile: ca.certificateFile,
+      close: () => relay.close(),
+    };
   };
 }
 

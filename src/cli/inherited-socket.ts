@@ -7,32 +7,32 @@ import { usage } from './expose-services.js';
 
 /** The first descriptor that systemd hands over (sd_listen_fds(3)). */
 const FIRST_FD = 3;
-/** Which one is the public port, where there are several: `FileDescriptorName=public`. */
+/** Which ones are the public port, where there are several: `FileDescriptorName=public`. */
 const PUBLIC = 'public';
 
 /**
- * The descriptor of the socket that this process was started with, as systemd's socket activation says it in the
- * environment; undefined: none was meant for it. Throws `usage` where it is not clear which one.
+ * The descriptors of the sockets that this process was started with, as systemd's socket activation says it in the
+ * environment; undefined: none was meant for it. Throws `usage` where it is not clear which ones.
  */
-export function inheritedFd(env: NodeJS.ProcessEnv, pid: number): number | undefined {
+export function inheritedFds(env: NodeJS.ProcessEnv, pid: number): readonly number[] | undefined {
   // Passed on by whoever was started with it: not meant for us.
   if (env['LISTEN_PID'] !== String(pid)) return undefined;
   const count = Number(env['LISTEN_FDS']);
   if (!Number.isInteger(count) || count < 1) return undefined;
-  if (count === 1) return FIRST_FD;
+  if (count === 1) return [FIRST_FD];
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
   const named = names.flatMap((name, index) => (name === PUBLIC && index < count ? FIRST_FD + index : []));
-  if (named.length === 1) return named[0];
+  if (named.length > 0) return named;
   throw usage(
-    `${count} sockets were handed over, and ${named.length} of them are named "${PUBLIC}"; the relay has one public port`,
+    `${count} sockets were handed over, and none is named "${PUBLIC}" (FileDescriptorName=): which ones are the public port?`,
   );
 }
 
-/** `fd`, which other relays have too: it is the one's that listens at `path`. */
-export function sharedSocket(fd: number, path: string): SharedSocket {
+/** `fds`, which other relays have too: they are the one's that listens at `path`. */
+export function sharedSocket(fds: readonly number[], path: string): SharedSocket {
   let claimed: Server | undefined;
   return {
-    fd,
+    fds,
     claim: async () => {
       await makePrivateFolder(dirname(path));
       const server = createServer((socket) => socket.destroy());

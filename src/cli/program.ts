@@ -278,10 +278,11 @@ function addRelay(program: Command, execute: Execute): void {
     .command('relay')
     .description('run a relay')
     .addOption(domain('--domain <name>', 'names are given out below this domain').default('localhost'))
-    .option(
-      '--listen <address>',
-      'host:port for visitors and agents; a socket of systemd counts in its place',
-      '127.0.0.1:8443',
+    .addOption(
+      list(
+        '--listen <address>',
+        'host:port for visitors and agents (repeatable, or separated by commas; default: 127.0.0.1:8443); sockets of systemd count in its place',
+      ),
     )
     .addOption(
       port('--public-port <port>', 'the port that visitors use, where a NAT or proxy makes it another'),

@@ -13,8 +13,8 @@ const lookup = (
   done: (error: Error | null, address: string, family: number) => void,
 ): void => done(null, host, family as number);
 
-function create(address: string): Socket {
-  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup });
+function create(address: string, ipv6Only = false): Socket {
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup, ipv6Only });
   // An ICMP error, say: whoever wants to know of it listens as well. It must never end the process.
   socket.on('error', () => undefined);
   return socket;
@@ -67,10 +67,9 @@ export class UdpSocket {
   }
 }
 
-/** A socket that is bound to `port` (0: any free one) of the IP address `host`; rejects when it is taken. */
-export function bindUdp(host: string, port: number): Promise<UdpSocket> {
-  const address = host === 'localhost' ? '127.0.0.1' : host;
-  const socket = create(address);
+/** A socket that is bound to `port` (0: any free one) of the IP address `address`; rejects when it is taken. */
+export function bindUdp(address: string, port: number, ipv6Only = false): Promise<UdpSocket> {
+  const socket = create(address, ipv6Only);
   return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done));
 }
 

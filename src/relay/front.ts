@@ -1,7 +1,7 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { readClientHello } from '../net/client-hello.js';
 import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
-import { listen, type ListenAt, type TakeOver } from './listen.js';
+import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**
@@ -71,7 +71,7 @@ class Arrival {
 
 export class Front {
   readonly #options: FrontOptions;
-  readonly #server: Server;
+  #servers: readonly Server[] = [];
   /** In order of arrival, and so of expiry. */
   readonly #arrivals = new Set<Arrival>();
   /** What all arrivals have said so far. */
@@ -82,7 +82,20 @@ export class Front {
 
   constructor(options: FrontOptions) {
     this.#options = options;
-    this.#server = createServer(
+    this.#timer = setInterval(() => this.#expire(), Math.min(1_000, options.firstBytesMs / 4)).unref();
+  }
+
+  /** Starts listening; resolves with where. */
+  async listen(takeOver?: TakeOver): Promise<Listening> {
+    const at = await listen(() => this.#server(), this.#options, takeOver);
+    this.#servers = at.servers;
+    // Running out of descriptors must not end the relay: accepting goes on when some are free again.
+    for (const server of at.servers) server.on('error', () => undefined);
+    return at;
+  }
+
+  #server(): Server {
+    return createServer(
       {
         allowHalfOpen: true,
         noDelay: true,
@@ -92,15 +105,6 @@ export class Front {
       },
       (socket) => this.#arrive(socket),
     );
-    this.#timer = setInterval(() => this.#expire(), Math.min(1_000, options.firstBytesMs / 4)).unref();
-  }
-
-  /** Starts listening; resolves with where. */
-  async listen(takeOver?: TakeOver): Promise<AddressInfo> {
-    const at = await listen(this.#server, this.#options, takeOver);
-    // Running out of descriptors must not end the relay: accepting goes on when some are free again.
-    this.#server.on('error', () => undefined);
-    return at;
   }
 
   get unrouted(): number {
@@ -109,7 +113,7 @@ export class Front {
 
   /** Gives the port up; whoever was let in may still say what it is. */
   stopListening(): void {
-    this.#server.close();
+    for (const server of this.#servers) server.close();
     this.#options.shared?.release();
   }
 

@@ -1,25 +1,69 @@
-import type { AddressInfo, Server } from 'node:net';
+import { isIPv4, isIPv6, type AddressInfo, type Server } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
+import { bindUdp, type UdpSocket } from '../net/udp.js';
 
-/** Listening on the public port: one of the relay's own, or one that it was started with and shares. */
+/** Listening: at one or several addresses, on one port number; or on sockets that the relay was started with and shares. */
 
 /**
- * A socket that listens already, and goes on to when this process is gone: whoever starts relays has it, and gives it
- * to each. Connections wait in it while nobody takes them, so one process at a time does.
+ * Sockets that listen already, and go on to when this process is gone: whoever starts relays has them, and gives them
+ * to each. Connections wait in them while nobody takes them, so one process at a time does.
  */
 export interface SharedSocket {
-  readonly fd: number;
-  /** Makes it this process's alone; false: another one still has it. */
+  readonly fds: readonly number[];
+  /** Makes them this process's alone; false: another one still has them. */
   claim(): Promise<boolean>;
   release(): void;
 }
 
-export interface ListenAt {
+/** One address to listen at. */
+export interface ListenHost {
   readonly host: string;
-  /** 0 takes any free one. */
+  /** Of `::`: whether IPv4 is somebody else's, or another address's of the same relay. */
+  readonly ipv6Only?: boolean;
+  /** Where this machine does not have its family: not listened at, or another in its place. */
+  readonly orElse?: 'nothing' | '0.0.0.0';
+}
+
+const LOOPBACKS: readonly ListenHost[] = [
+  { host: '127.0.0.1', orElse: 'nothing' },
+  { host: '::1', orElse: 'nothing' },
+];
+
+/**
+ * The addresses to listen at. `localhost` is both loopbacks; an empty one is every address of this machine. What a
+ * wildcard in the list covers is left out.
+ */
+export function listenHosts(hosts: readonly string[]): readonly ListenHost[] {
+  const all = new Set(hosts.map(canonical));
+  const [any, any4, any6] = [all.has(''), all.has('0.0.0.0'), all.has('::')];
+  if (any || any6) {
+    const six: ListenHost = { host: '::', ...(any && { orElse: '0.0.0.0' }) };
+    return any4 && !any ? [{ host: '0.0.0.0' }, { host: '::', ipv6Only: true }] : [six];
+  }
+  const others = [...all].filter((host) => host === '0.0.0.0' || !(any4 && isIPv4(host)));
+  return others.flatMap((host) =>
+    host === 'localhost'
+      ? LOOPBACKS.filter(({ host: each }) => !all.has(each) && !(any4 && isIPv4(each)))
+      : { host },
+  );
+}
+
+/** An IPv6 address may be written in many ways. */
+function canonical(host: string): string {
+  return isIPv6(host) && !host.includes('%') ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
+}
+
+/** `127.0.0.1:443`, `[::1]:443` */
+export function formatAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+export interface ListenAt {
+  readonly hosts: readonly ListenHost[];
+  /** 0 takes any that is free at all addresses. */
   readonly port: number;
-  /** In place of host and port. */
+  /** In place of hosts and port. */
   readonly shared?: SharedSocket | undefined;
 }
 
@@ -36,43 +80,141 @@ const BACKLOG = 4_096;
 /** A port that another process gives up is looked for this often. */
 const TAKE_OVER_LOOK_MS = 50;
 
-/** Makes `server` listen; resolves with where. What is taken is waited for, for `takeOverMs`. */
+/** Any free port of one address may be another program's at the next. */
+const MAX_ANY_PORT_TRIES = 32;
+
+/** Where it listens: addresses of which each is there. */
+export interface Listening {
+  readonly servers: readonly Server[];
+  readonly hosts: readonly ListenHost[];
+  readonly port: number;
+}
+
+/** Listens with what `create` makes; resolves with where. What is taken is waited for, for `takeOverMs`. */
 export async function listen(
-  server: Server,
+  create: () => Server,
   at: ListenAt,
   { takeOverMs = 0, signal, onWait }: TakeOver = {},
-): Promise<AddressInfo> {
+): Promise<Listening> {
   const startedAt = performance.now();
   for (let tries = 0; ; tries++) {
     try {
-      await (at.shared ? listenShared(server, at.shared) : listenOnce(server, at));
-      break;
+      return await (at.shared ? listenShared(create, at.shared) : listenAtAll(create, at));
     } catch (error) {
       const waits = isTaken(error) && performance.now() - startedAt < takeOverMs;
-      if (!waits) throw listenError(error, at.host, at.port);
+      if (!waits) throw listenError(error, at.hosts[0]?.host ?? '', at.port);
       if (tries === 0) onWait?.();
       await delay(TAKE_OVER_LOOK_MS, signal);
     }
   }
-  const address = server.address();
-  if (address && typeof address === 'object') return address;
-  throw new PortalError('listen_failed', `the socket that was handed over is no TCP socket`);
 }
 
-async function listenShared(server: Server, shared: SharedSocket): Promise<void> {
+async function listenAtAll(create: () => Server, { hosts, port }: ListenAt): Promise<Listening> {
+  const opened = await openAtAll(hosts, port, async (host, at) => {
+    const server = create();
+    await listenOnce(server, host, at);
+    return { server, port: (server.address() as AddressInfo).port, close: () => void server.close() };
+  });
+  return {
+    servers: opened.map(({ opened: { server } }) => server),
+    hosts: opened.map(({ at: { ipv6Only }, opened: { server } }) => ({
+      host: (server.address() as AddressInfo).address,
+      ...(ipv6Only && { ipv6Only }),
+    })),
+    port: opened[0]!.opened.port,
+  };
+}
+
+async function listenShared(create: () => Server, shared: SharedSocket): Promise<Listening> {
   if (!(await shared.claim()))
     throw new PortalError('address_in_use', 'another relay serves the shared socket');
+  const servers: Server[] = [];
   try {
-    // The second argument: of an options object without a port, node does not read the backlog.
-    await listening(server, () => void server.listen({ fd: shared.fd }, BACKLOG as never));
+    for (const fd of shared.fds) {
+      const server = create();
+      servers.push(server);
+      // The second argument: of an options object without a port, node does not read the backlog.
+      await listening(server, () => void server.listen({ fd }, BACKLOG as never));
+    }
+    const addresses = servers.map((server) => server.address());
+    const hosts = addresses.map((address) => {
+      if (address && typeof address === 'object') return { host: address.address };
+      throw new PortalError('listen_failed', `the socket that was handed over is no TCP socket`);
+    });
+    // Where IPv4 has a socket of its own, the one of IPv6 cannot have it as well.
+    const isBoth = hosts.some(({ host }) => host === '0.0.0.0');
+    return {
+      servers,
+      hosts: hosts.map(({ host }) => ({ host, ...(host === '::' && isBoth && { ipv6Only: true }) })),
+      port: (addresses[0] as AddressInfo).port,
+    };
   } catch (error) {
+    for (const server of servers) server.close();
     shared.release();
     throw error;
   }
 }
 
-function listenOnce(server: Server, { host, port }: ListenAt): Promise<void> {
-  return listening(server, () => void server.listen({ host, port, backlog: BACKLOG }));
+/** Listens at one address. Rejects with what the system says. */
+export function listenOnce(
+  server: Server,
+  { host, ipv6Only }: ListenHost,
+  port: number,
+  backlog = BACKLOG,
+): Promise<void> {
+  const at = { ...(host !== '' && { host }), port, backlog, ...(ipv6Only && { ipv6Only }) };
+  return listening(server, () => void server.listen(at));
+}
+
+/**
+ * Opens the same port at all addresses, or at none. 0 is any that is free at all of them. Rejects with what the system
+ * says.
+ */
+export async function openAtAll<T extends { readonly port: number; close(): void }>(
+  hosts: readonly ListenHost[],
+  port: number,
+  open: (host: ListenHost, port: number) => Promise<T>,
+): Promise<{ readonly at: ListenHost; readonly opened: T }[]> {
+  for (let tries = 1; ; tries++) {
+    const all: { at: ListenHost; opened: T }[] = [];
+    let missing: unknown;
+    try {
+      for (const host of hosts) {
+        const wanted = all[0]?.opened.port ?? port;
+        try {
+          all.push(...(await openOrElse(host, wanted, open)));
+        } catch (error) {
+          if (host.orElse !== 'nothing' || !isMissing(error)) throw error;
+          missing = error;
+        }
+      }
+      if (all.length > 0) return all;
+      throw missing;
+    } catch (error) {
+      for (const { opened } of all) opened.close();
+      const isAnother = port === 0 && all.length > 0 && isTaken(error) && tries < MAX_ANY_PORT_TRIES;
+      if (!isAnother) throw error;
+    }
+  }
+}
+
+async function openOrElse<T>(
+  at: ListenHost,
+  port: number,
+  open: (host: ListenHost, port: number) => Promise<T>,
+): Promise<{ at: ListenHost; opened: T }[]> {
+  try {
+    return [{ at, opened: await open(at, port) }];
+  } catch (error) {
+    if (at.orElse !== '0.0.0.0' || !isMissing(error)) throw error;
+    return [{ at: { host: at.orElse }, opened: await open({ host: at.orElse }, port) }];
+  }
+}
+
+/** A UDP socket of the same port at each address. */
+export async function bindAtAll(hosts: readonly ListenHost[], port: number): Promise<UdpSocket[]> {
+  const all = await openAtAll(hosts, port, ({ host, ipv6Only }, at) => bindUdp(host, at, ipv6Only));
+  return all.map(({ opened }) => opened);
 }
 
 function listening(server: Server, begin: () => void): Promise<void> {
@@ -87,16 +229,23 @@ function listening(server: Server, begin: () => void): Promise<void> {
   });
 }
 
+/** This machine has no such address, or none of its family. */
+function isMissing(error: unknown): boolean {
+  return ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(systemCode(error) ?? '');
+}
+
 function isTaken(error: unknown): boolean {
   return (
     systemCode(error) === 'EADDRINUSE' || (error instanceof PortalError && error.code === 'address_in_use')
   );
 }
 
-/** What kept us from listening, in words of ours. */
-export function listenError(error: unknown, host: string, port: number): PortalError {
+/** What kept us from listening, in words of ours. `at` is where, if the system does not say. */
+export function listenError(error: unknown, at: string, wanted: number): PortalError {
   if (error instanceof PortalError) return error;
+  const { address: host = at, port = wanted } = error as { address?: string; port?: number };
   const code = systemCode(error) === 'EADDRINUSE' ? 'address_in_use' : 'listen_failed';
-  const message = code === 'address_in_use' ? `${host}:${port} is in use` : asPortalError(error).message;
+  const message =
+    code === 'address_in_use' ? `${formatAddress({ host, port })} is in use` : asPortalError(error).message;
   return new PortalError(code, message, { cause: error });
 }

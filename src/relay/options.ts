@@ -16,10 +16,11 @@ import type { readStats } from './stats.js';
 export interface RelayOptions {
   /** The relay's own host; leases get hostnames below it. */
   readonly domain: string;
-  readonly host: string;
+  /** Addresses to listen at. `localhost` is both loopbacks, and the empty one every address of this machine. */
+  readonly host: string | readonly string[];
   /** 0 takes any free port. */
   readonly port: number;
-  /** Listens already, in place of host and port. */
+  /** They listen already, in place of host and port. */
   readonly socket?: SharedSocket | undefined;
   /** Waits for the port while another process, a relay that drains say, gives it up. */
   readonly takeOver?: TakeOver;
@@ -87,6 +88,8 @@ export interface Relay {
   readonly url: string;
   readonly domain: string;
   readonly port: number;
+  /** Where it listens: IP addresses, each with its port. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** The port that visitors use. */
   readonly publicPort: number;
   /** Address of the relay's own key. */

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { PortalError, systemCode } from '../lib/errors.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import type { Lease } from './lease.js';
+import { listenOnce, openAtAll, type ListenHost } from './listen.js';
 import type { Store } from './store.js';
 
 /** Public ports of leases: which one a lease gets, and the sockets that listen on them. */
@@ -83,6 +84,9 @@ export async function openPort<T extends OpenPort>(
   );
 }
 
+/** Connections to a lease's port that wait to be accepted. */
+const BACKLOG = 1_024;
+
 const UNAVAILABLE = new Set(['EADDRINUSE', 'EACCES']);
 
 function isWithin(range: PortRange, port: number): boolean {
@@ -104,7 +108,21 @@ function commonDivisor(a: number, b: number): number {
 
 /** Listens for visitors on a TCP port of their lease's own. */
 export async function listenTcp(
-  host: string,
+  hosts: readonly ListenHost[],
+  port: number,
+  onVisitor: (socket: Socket) => void,
+): Promise<OpenPort> {
+  const all = await openAtAll(hosts, port, (host, at) => listenAt(host, at, onVisitor));
+  return {
+    port: all[0]!.opened.port,
+    close: () => {
+      for (const { opened } of all) opened.close();
+    },
+  };
+}
+
+async function listenAt(
+  host: ListenHost,
   port: number,
   onVisitor: (socket: Socket) => void,
 ): Promise<OpenPort> {
@@ -123,10 +141,7 @@ export async function listenTcp(
       onVisitor(socket);
     },
   );
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, backlog: 1_024 }, resolve);
-  });
+  await listenOnce(server, host, port, BACKLOG);
   // Running out of descriptors must not end the relay: accepting goes on when some are free again.
   server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: () => void server.close() };

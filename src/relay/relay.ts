@@ -16,6 +16,7 @@ import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
 import { createHttpSurface } from './http.js';
 import { LeaseRegistry } from './leases.js';
+import { listenHosts } from './listen.js';
 import { LapseClock } from './lapse-clock.js';
 import type { RelayLimits } from './limits.js';
 import type { Relay, RelayCounts, RelayOptions } from './options.js';
@@ -65,16 +66,16 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const gate = new VisitorGate(limits, quotas, tallies);
   const tickets = new TicketBook(limits.ticketMs);
   const datagrams = new Datagrams(limits, log, (address) => denied.admits(address));
-  let { host } = options;
+  let hosts = listenHosts([options.host].flat());
   const ports = new PublicPorts({
     ranges: options.ports ?? {},
     listen: {
       tcp: (lease, at) =>
-        listenTcp(host, at, (socket) => {
+        listenTcp(hosts, at, (socket) => {
           if (admits(socket)) gate.admitToPort(lease, socket);
           else resetSocket(socket);
         }),
-      udp: (lease, at) => datagrams.openPort(host, at, lease),
+      udp: (lease, at) => datagrams.openPort(hosts, at, lease),
     },
     store,
     now: () => clock.now(),
@@ -130,7 +131,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let stopping = false;
 
   const front = new Front({
-    host,
+    hosts,
     port: options.port,
     shared: options.socket,
     firstBytesMs: limits.firstBytesMs,
@@ -211,7 +212,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   let port: number;
   try {
-    ({ address: host, port } = await front.listen(options.takeOver));
+    ({ hosts, port } = await front.listen(options.takeOver));
   } catch (error) {
     await front.close();
     http.close();
@@ -219,7 +220,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await store.close();
     throw error;
   }
-  if (ports.offers('udp')) await datagrams.listen(host, port, options.port === 0);
+  if (ports.offers('udp')) await datagrams.listen(hosts, port, options.port === 0);
   const publicPort = options.publicPort ?? port;
   const authority = publicPort === 443 ? domain : `${domain}:${publicPort}`;
   url = `https://${authority}`;
@@ -246,7 +247,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     log,
   };
   if (options.agents !== false) agents.start({ url, authority, domain, publicPort });
-  hops.start({ url, authority: `${domain}:${publicPort}`, host });
+  hops.start({ url, authority: `${domain}:${publicPort}`, host: hosts[0]!.host });
   peers.start(url);
   leases.start();
   const upkeep = setInterval(() => {
@@ -314,6 +315,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     url,
     domain,
     port,
+    addresses: hosts.map(({ host }) => ({ host, port })),
     publicPort,
     address: identity.address,
     get descriptor() {

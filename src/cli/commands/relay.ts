@@ -8,14 +8,15 @@ import { packageFile } from '../../lib/package-file.js';
 import type { DenyList } from '../../relay/denied.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
+import { formatAddress } from '../../relay/listen.js';
 import type { PortRange } from '../../relay/ports.js';
 import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
-import { inheritedFd, sharedSocket } from '../inherited-socket.js';
+import { inheritedFds, sharedSocket } from '../inherited-socket.js';
 import { listenForInterrupts } from '../interrupts.js';
-import { parseListenAddress } from '../listen-address.js';
+import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
 import { printEvent } from '../print.js';
 import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
@@ -24,7 +25,8 @@ import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 
 interface Options extends CertificateOptions {
-  readonly listen: string;
+  /** As typed. */
+  readonly listen?: readonly string[];
   readonly publicPort?: number;
   readonly tcpPorts?: PortRange;
   readonly udpPorts?: PortRange;
@@ -49,10 +51,12 @@ interface Options extends CertificateOptions {
 /** The built page of agents. */
 const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
+const DEFAULT_LISTEN = '127.0.0.1:8443';
 const LAST_WORDS_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { host, port } = parseListenAddress(options.listen);
+  const { listen = [DEFAULT_LISTEN] } = options;
+  const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
   const peers = await peersOf(context, options);
   const log = await relayLogger(context.stderr, options.logLevel);
@@ -60,7 +64,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
-  const fd = inheritedFd(context.env, process.pid);
+  const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   let relay: Relay | undefined;
   let deny: DenyList | undefined;
@@ -77,15 +81,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const metrics = metricsAt && (await metricsOf());
     relay = await startRelay({
       domain: options.domain,
-      host,
+      host: hosts,
       port,
-      ...(fd !== undefined && { socket: sharedSocket(fd, join(dataDir, 'serving.sock')) }),
+      ...(fds && { socket: sharedSocket(fds, join(dataDir, 'serving.sock')) }),
       takeOver: {
         takeOverMs: options.takeOver,
         signal: interrupts.signal,
         onWait: () =>
           log.info(
-            { address: fd === undefined ? options.listen : 'shared socket' },
+            { address: fds ? 'shared socket' : listen.join(',') },
             'waiting for the address to be given up',
           ),
       },
@@ -113,7 +117,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     metrics?.watch(relay);
     const server = metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, log }));
     const { url, domain } = relay;
-    tellListening(context, { url, domain, ca: certificate.caFile, metrics: server?.url });
+    const addresses = relay.addresses.map(formatAddress);
+    tellListening(context, { url, domain, addresses, ca: certificate.caFile, metrics: server?.url });
     // A reader that leaves, after the first line say, ends its reading and not the relay.
     await stopAsked(interrupts.signal);
     // The address is the successor's, as all the others are.
@@ -183,15 +188,17 @@ async function listenForMetrics(relay: Relay, options: MetricsServerOptions): Pr
 
 interface Listening {
   readonly url: string;
+  /** IP addresses and ports. */
+  readonly addresses: readonly string[];
   readonly domain: string;
   readonly ca: string | undefined;
   readonly metrics: string | undefined;
 }
 
-function tellListening(context: Context, { url, domain, ca, metrics }: Listening): void {
+function tellListening(context: Context, { url, domain, addresses, ca, metrics }: Listening): void {
   if (context.json) {
     const more = { ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
-    return printEvent(context, 'listening', { url, domain, ...more });
+    return printEvent(context, 'listening', { url, domain, addresses, ...more });
   }
   context.stdout.line(url);
   // Elsewhere stderr is the log's, and each line of it JSON.

@@ -6,7 +6,7 @@ import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
-import { asPortalError, ERRORS, PortalError } from '../../lib/errors.js';
+import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
@@ -22,6 +22,7 @@ export const STEP_MS = 5_000;
 /** Clocks may differ by a minute for a challenge to be taken. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
+const LOOPBACKS = ['127.0.0.1', '::1'];
 const SOON_MS = 7 * 24 * 3_600_000;
 
 /** What services need to know of a relay. */
@@ -97,7 +98,7 @@ async function checkEmbedded(
     key: relayKey(spec),
     domain: 'localhost',
     port,
-    addresses: ['127.0.0.1', '::1'],
+    addresses: LOOPBACKS,
     isEmbedded: true,
   };
   if (agentRuns) subject.ok('relay.port', 'it runs inside the agent');
@@ -113,12 +114,17 @@ async function checkEmbedded(
   return { subject, facts };
 }
 
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
+/** At both loopbacks, as far as this machine has them. */
+async function isFree(port: number): Promise<boolean> {
+  const free = LOOPBACKS.map(
+    (host) =>
+      new Promise<boolean>((resolve) => {
+        const server = createServer();
+        server.once('error', (error) => resolve(systemCode(error) !== 'EADDRINUSE'));
+        server.listen(port, host, () => server.close(() => resolve(true)));
+      }),
+  );
+  return (await Promise.all(free)).every(Boolean);
 }
 
 /** By the way that an agent takes, through an HTTP proxy where the environment names one. */

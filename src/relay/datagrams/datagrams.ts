@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
-import { bindUdp } from '../../net/udp.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
 import type { Lease } from '../lease.js';
+import { bindAtAll, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
 import { LeaseFlows } from './flows.js';
 import { DatagramHub } from './hub.js';
@@ -49,11 +49,11 @@ export class Datagrams {
   }
 
   /** Takes the UDP port of the same number as the relay's TCP port; another one, if that was for nobody's choosing. */
-  async listen(host: string, port: number, orAny: boolean): Promise<void> {
+  async listen(hosts: readonly ListenHost[], port: number, orAny: boolean): Promise<void> {
     try {
-      this.#hub = await DatagramHub.open(host, port, this.drops);
+      this.#hub = await DatagramHub.open(hosts, port, this.drops);
     } catch (error) {
-      if (orAny && systemCode(error) === 'EADDRINUSE') return this.listen(host, 0, false);
+      if (orAny && systemCode(error) === 'EADDRINUSE') return this.listen(hosts, 0, false);
       this.#log.warn(
         { port, reason: systemCode(error) },
         'no UDP port for agents: their datagrams take the WebSocket',
@@ -62,13 +62,13 @@ export class Datagrams {
   }
 
   /** Listens for the visitors of a lease. */
-  async openPort(host: string, port: number, lease: Lease): Promise<OpenPort> {
-    const socket = await bindUdp(host, port);
+  async openPort(hosts: readonly ListenHost[], port: number, lease: Lease): Promise<OpenPort> {
+    const sockets = await bindAtAll(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#bounds;
     const flows = new LeaseFlows({
       lease: lease.id,
       carrier: () => (lease.carrier === 'ws' ? 'ws' : 'udp'),
-      socket,
+      sockets,
       link: () => lease.holder?.datagrams,
       flowIdleMs,
       maxFlows: maxFlowsPerLease,
@@ -81,11 +81,11 @@ export class Datagrams {
     this.#flows.add(flows);
     lease.traffic.flows = flows;
     return {
-      port: socket.port,
+      port: sockets[0]!.port,
       close: () => {
         this.#flows.delete(flows);
         flows.close();
-        socket.close();
+        for (const socket of sockets) socket.close();
       },
     };
   }

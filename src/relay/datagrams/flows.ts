@@ -16,6 +16,8 @@ export interface FlowLink {
 /** One visitor of a UDP lease: who asks from one address and port. */
 export class Flow {
   readonly flows: LeaseFlows;
+  /** Where its datagrams came to, and answers go out from. */
+  readonly socket: UdpSocket;
   /** As the socket names it. */
   readonly address: string;
   readonly port: number;
@@ -31,8 +33,15 @@ export class Flow {
   id = 0;
   opened = false;
 
-  constructor(flows: LeaseFlows, lease: string, address: string, port: number, now: number) {
+  constructor(
+    flows: LeaseFlows,
+    lease: string,
+    { address, port }: { readonly address: string; readonly port: number },
+    socket: UdpSocket,
+    now: number,
+  ) {
     this.flows = flows;
+    this.socket = socket;
     this.address = address;
     this.port = port;
     this.opening = encodeOpening(lease, { address: plainAddress(address), port });
@@ -54,7 +63,8 @@ export interface LeaseFlowsOptions {
   readonly lease: string;
   /** The carrier its agent wants for it: `ws`, or whichever works best. */
   readonly carrier: () => 'udp' | 'ws';
-  readonly socket: UdpSocket;
+  /** One for each address that the relay listens at. */
+  readonly sockets: readonly UdpSocket[];
   /** The link of whoever holds the lease now; undefined while its agent is away. */
   readonly link: () => FlowLink | undefined;
   readonly flowIdleMs: number;
@@ -74,10 +84,12 @@ export interface LeaseFlowsOptions {
 /** How exact the order of idle flows is: moving one at each datagram would cost more than the datagram. */
 const QUEUE_MS = 1_000;
 
-/** The public side of a UDP lease: its socket, and the flows of its visitors. */
+/** The public side of a UDP lease: its sockets, and the flows of its visitors. */
 export class LeaseFlows {
   readonly #options: LeaseFlowsOptions;
-  readonly #byVisitor = new Map<string, Flow>();
+  /** By the socket that they came to. */
+  readonly #byVisitor = new Map<UdpSocket, Map<string, Flow>>();
+  #size = 0;
   /** The same flows, longest idle first: those never answered, and the others. */
   readonly #unanswered = new Set<Flow>();
   readonly #answered = new Set<Flow>();
@@ -87,13 +99,16 @@ export class LeaseFlows {
 
   constructor(options: LeaseFlowsOptions) {
     this.#options = options;
-    options.socket.onMessage((payload, from) => this.#receive(payload, from));
-    options.socket.onFailed(() => options.drops.add('unreachable'));
+    for (const socket of options.sockets) {
+      this.#byVisitor.set(socket, new Map());
+      socket.onMessage((payload, from) => this.#receive(payload, from, socket));
+      socket.onFailed(() => options.drops.add('unreachable'));
+    }
     this.#timer = setInterval(() => this.#expire(), Math.min(5_000, options.flowIdleMs / 2)).unref();
   }
 
   get size(): number {
-    return this.#byVisitor.size;
+    return this.#size;
   }
 
   /** Where its datagrams go now. */
@@ -107,7 +122,7 @@ export class LeaseFlows {
 
   /** To the visitor. */
   answer(flow: Flow, payload: Buffer): void {
-    const { socket, drops, passed, leasePassed, rate } = this.#options;
+    const { drops, passed, leasePassed, rate } = this.#options;
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
@@ -116,7 +131,7 @@ export class LeaseFlows {
       this.#answered.add(flow);
     }
     // The payload is a view of a packet that nobody writes to again.
-    if (!socket.send(payload, flow.port, flow.address)) return drops.add('busy');
+    if (!flow.socket.send(payload, flow.port, flow.address)) return drops.add('busy');
     passed.toVisitor++;
     passed.toVisitorBytes += payload.length;
     leasePassed.toVisitorBytes += payload.length;
@@ -124,7 +139,7 @@ export class LeaseFlows {
 
   /** Ends the flows of visitors who are not wanted any more. */
   dropUnwanted(): void {
-    for (const flow of this.#byVisitor.values()) if (!this.#options.admits(flow.address)) this.#end(flow);
+    for (const flow of this.#all()) if (!this.#options.admits(flow.address)) this.#end(flow);
   }
 
   /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
@@ -138,23 +153,30 @@ export class LeaseFlows {
     }
   }
 
-  /** The socket is its owner's to close. */
+  /** The sockets are their owner's to close. */
   close(): void {
     clearInterval(this.#timer);
-    for (const flow of this.#byVisitor.values()) flow.link?.forget(flow);
-    this.#byVisitor.clear();
+    for (const flow of this.#all()) flow.link?.forget(flow);
+    for (const flows of this.#byVisitor.values()) flows.clear();
+    this.#size = 0;
     this.#answered.clear();
     this.#unanswered.clear();
   }
 
-  #receive(payload: Buffer, from: RemoteInfo): void {
+  *#all(): Generator<Flow> {
+    for (const flows of this.#byVisitor.values()) yield* flows.values();
+  }
+
+  #receive(payload: Buffer, from: RemoteInfo, socket: UdpSocket): void {
     const link = this.#options.link();
     // Held back, it would come too late to be of use; the visitor asks again, or can do without.
     const { drops, passed, leasePassed, rate } = this.#options;
     if (!link) return drops.add('away');
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     const latest = this.#latest;
-    const flow = latest?.port === from.port && latest.address === from.address ? latest : this.#flowOf(from);
+    const isLatest =
+      latest?.port === from.port && latest.address === from.address && latest.socket === socket;
+    const flow = isLatest ? latest : this.#flowOf(from, socket);
     if (!flow) return drops.add('refused');
     this.#latest = flow;
     this.#used(flow);
@@ -164,14 +186,17 @@ export class LeaseFlows {
     link.deliver(flow, payload);
   }
 
-  #flowOf({ address, port }: RemoteInfo): Flow | undefined {
+  #flowOf(from: RemoteInfo, socket: UdpSocket): Flow | undefined {
+    const { address, port } = from;
     const key = `${port} ${address}`;
-    const present = this.#byVisitor.get(key);
+    const here = this.#byVisitor.get(socket)!;
+    const present = here.get(key);
     if (present) return present;
     if (!this.#options.admits(address)) return undefined;
-    if (this.#byVisitor.size >= this.#options.maxFlows) this.evict();
-    const flow = new Flow(this, this.#options.lease, address, port, performance.now());
-    this.#byVisitor.set(key, flow);
+    if (this.#size >= this.#options.maxFlows) this.evict();
+    const flow = new Flow(this, this.#options.lease, from, socket, performance.now());
+    here.set(key, flow);
+    this.#size++;
     this.#unanswered.add(flow);
     return flow;
   }
@@ -198,7 +223,7 @@ export class LeaseFlows {
   }
 
   #end(flow: Flow): void {
-    this.#byVisitor.delete(`${flow.port} ${flow.address}`);
+    if (this.#byVisitor.get(flow.socket)?.delete(`${flow.port} ${flow.address}`)) this.#size--;
     if (this.#latest === flow) this.#latest = undefined;
     this.#answered.delete(flow);
     this.#unanswered.delete(flow);

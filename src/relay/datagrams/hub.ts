@@ -1,5 +1,5 @@
 import type { RemoteInfo } from 'node:dgram';
-import { bindUdp, isLoopback, type UdpSocket } from '../../net/udp.js';
+import { isLoopback, type UdpSocket } from '../../net/udp.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import {
@@ -9,6 +9,7 @@ import {
   PacketSealer,
 } from '../../protocol/datagrams/packets.js';
 import { LIMITS } from '../../protocol/limits.js';
+import { bindAtAll, type ListenHost } from '../listen.js';
 
 /** One agent's secured UDP way to this relay. It is known where the agent is once a packet of it was authenticated. */
 export class UdpAssociation implements FramePath {
@@ -20,6 +21,8 @@ export class UdpAssociation implements FramePath {
   readonly #onFrames: (frames: Buffer) => void;
   #address: string | undefined;
   #port = 0;
+  /** Its packets come here, and answers go out from where they came to. */
+  #socket: UdpSocket | undefined;
   #maxBytes = LIMITS.maxPacketBytes - PACKET_OVERHEAD;
 
   constructor(
@@ -40,8 +43,8 @@ export class UdpAssociation implements FramePath {
   }
 
   send(frames: Buffer): boolean {
-    if (this.#address === undefined) return false;
-    return this.#hub.send(this.#sealer.seal(frames), this.#port, this.#address);
+    if (this.#address === undefined || !this.#socket) return false;
+    return this.#socket.send(this.#sealer.seal(frames), this.#port, this.#address);
   }
 
   close(): void {
@@ -49,13 +52,17 @@ export class UdpAssociation implements FramePath {
     this.#address = undefined;
   }
 
-  receive(packet: Buffer, { address, port }: RemoteInfo, drops: Drops): void {
+  receive(packet: Buffer, { address, port }: RemoteInfo, socket: UdpSocket, drops: Drops): void {
     const frames = this.#opener.open(packet);
     if (typeof frames === 'string') return drops.add(frames);
     // Only the newest packet tells where the agent is: one that was held back on the way must not move it.
-    if (this.#opener.newest && (port !== this.#port || address !== this.#address)) {
+    if (
+      this.#opener.newest &&
+      (port !== this.#port || address !== this.#address || socket !== this.#socket)
+    ) {
       this.#address = address;
       this.#port = port;
+      this.#socket = socket;
       this.#maxBytes =
         (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
     }
@@ -63,27 +70,29 @@ export class UdpAssociation implements FramePath {
   }
 }
 
-/** The relay's UDP socket for agents. Answers nothing that is not authenticated. */
+/** The relay's UDP sockets for agents, one for each address it listens at. Answers nothing that is not authenticated. */
 export class DatagramHub {
-  readonly #socket: UdpSocket;
+  readonly #sockets: readonly UdpSocket[];
   readonly #drops: Drops;
   readonly #associations = new Map<string, UdpAssociation>();
 
-  private constructor(socket: UdpSocket, drops: Drops) {
-    this.#socket = socket;
+  private constructor(sockets: readonly UdpSocket[], drops: Drops) {
+    this.#sockets = sockets;
     this.#drops = drops;
-    socket.onMessage((packet, from) => this.#receive(packet, from));
-    // An agent that cannot be reached for good is found out by its silence.
-    socket.onFailed(() => drops.add('unreachable'));
+    for (const socket of sockets) {
+      socket.onMessage((packet, from) => this.#receive(packet, from, socket));
+      // An agent that cannot be reached for good is found out by its silence.
+      socket.onFailed(() => drops.add('unreachable'));
+    }
   }
 
   /** Takes the UDP port of that number; rejects when it is taken. */
-  static async open(host: string, port: number, drops: Drops): Promise<DatagramHub> {
-    return new DatagramHub(await bindUdp(host, port), drops);
+  static async open(hosts: readonly ListenHost[], port: number, drops: Drops): Promise<DatagramHub> {
+    return new DatagramHub(await bindAtAll(hosts, port), drops);
   }
 
   get port(): number {
-    return this.#socket.port;
+    return this.#sockets[0]!.port;
   }
 
   get size(): number {
@@ -98,19 +107,15 @@ export class DatagramHub {
     this.#associations.delete(key);
   }
 
-  send(packet: [Buffer, Buffer, Buffer], port: number, address: string): boolean {
-    return this.#socket.send(packet, port, address);
-  }
-
   close(): void {
     this.#associations.clear();
-    this.#socket.close();
+    for (const socket of this.#sockets) socket.close();
   }
 
-  #receive(packet: Buffer, from: RemoteInfo): void {
+  #receive(packet: Buffer, from: RemoteInfo, socket: UdpSocket): void {
     const key = associationOf(packet);
     const association = key === undefined ? undefined : this.#associations.get(key);
-    if (association) association.receive(packet, from, this.#drops);
+    if (association) association.receive(packet, from, socket, this.#drops);
     else this.#drops.add('malformed');
   }
 }
