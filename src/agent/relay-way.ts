@@ -1,6 +1,13 @@
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import { createConnection, dial, secure, type Attempt, type CreateConnection } from '../net/dial.js';
+import {
+  createConnection,
+  dial,
+  secure,
+  tlsNameOf,
+  type Attempt,
+  type CreateConnection,
+} from '../net/dial.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
@@ -75,17 +82,12 @@ function contextOf(ca: string): SecureContext {
 /** TLS with the relay itself, on top of `plain`. */
 export function relayTls({ url, ca }: RelayEndpoint, plain: Socket): TLSSocket {
   const socket = secure(plain, {
-    ...serverNameOf(new URL(url)),
+    ...tlsNameOf(new URL(url).hostname),
     ALPNProtocols: ['http/1.1'],
     ...(ca !== undefined && { secureContext: contextOf(ca) }),
   });
   plain.on('error', (error) => socket.destroy(error));
   return socket;
-}
-
-/** SNI for a relay: none for an IP address, which it cannot carry (RFC 6066 §3). */
-export function serverNameOf(url: URL): { servername?: string } {
-  return /^[\d.]+$|^\[/.test(url.hostname) ? {} : { servername: url.hostname };
 }
 
 /**

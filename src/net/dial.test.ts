@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
 import { silentPort } from '../../test/support/silent-port.js';
-import { dial, DialError, secure, type Attempt, type DialOptions } from './dial.js';
+import { dial, DialError, secure, tlsNameOf, type Attempt, type DialOptions } from './dial.js';
 import type { Family, Resolver } from './resolve.js';
 
 const MS = 10_000;
@@ -214,6 +214,14 @@ test('TLS is refused on top of a socket that is still connecting', async () => {
   onTestFinished(() => void socket.destroy());
   socket.connect({ host: '127.0.0.1', port });
   expect(() => secure(socket, {})).toThrow(expect.objectContaining({ code: 'internal' }));
+});
+
+test.each([
+  ['127.0.0.1', '127.0.0.1', undefined],
+  ['[::1]', '::1', undefined],
+  ['relay.test', 'relay.test', 'relay.test'],
+])('a certificate must name %s', (typed, host, servername) => {
+  expect(tlsNameOf(typed)).toEqual({ host, servername });
 });
 
 async function freePort(): Promise<number> {

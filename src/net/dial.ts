@@ -93,6 +93,15 @@ export function secure(plain: Socket, options: ConnectionOptions): TLSSocket {
   return tlsConnect({ ...options, socket: plain });
 }
 
+/**
+ * Whom the certificate of `host` must name, for `secure`: without it, node takes `localhost` for the peer's name. An IP
+ * address is no name for SNI (RFC 6066 §3).
+ */
+export function tlsNameOf(host: string): { readonly host: string; readonly servername?: string } {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return isIP(bare) === 0 ? { host: bare, servername: bare } : { host: bare };
+}
+
 /** Of node's HTTP client, and of `ws`. */
 export type CreateConnection = (
   options: object,

@@ -1,8 +1,8 @@
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { delay } from '../lib/wait.js';
-import { dial, secure } from '../net/dial.js';
+import { dial, secure, tlsNameOf } from '../net/dial.js';
 import { fetchOnce, type Fetched } from '../net/get.js';
 import { systemResolver, type Family, type Resolver } from '../net/resolve.js';
 import { descriptorFrom, type SignedDescriptor } from '../protocol/descriptor.js';
@@ -240,7 +240,6 @@ async function fetchDescriptor(
   { url, host, port, ca, resolver }: Peer,
   signal: AbortSignal,
 ): Promise<SignedDescriptor> {
-  const servername = isIP(host) === 0 && { servername: host };
   let answer: Fetched;
   try {
     answer = await fetchOnce(url, {
@@ -249,7 +248,7 @@ async function fetchDescriptor(
       ms: LIMITS.requestMs,
       signal,
       open: (ms) => dial({ host, port, ms, signal, resolver }),
-      tls: (plain) => secure(plain, { ...servername, ...(ca !== undefined && { ca }) }),
+      tls: (plain) => secure(plain, { ...tlsNameOf(host), ...(ca !== undefined && { ca }) }),
     });
     if (answer.status !== 200) throw new Error(`it answered ${answer.status}`);
   } catch (error) {

@@ -1,8 +1,7 @@
 import { request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import { createConnection, dial, secure } from '../../net/dial.js';
+import { createConnection, dial, secure, tlsNameOf } from '../../net/dial.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /** How requests reach a CA: each bounded, once, cancellable, and a refusal as what it is. */
@@ -75,9 +74,8 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
 async function connected(url: string, { trust }: Wire, signal: AbortSignal): Promise<TLSSocket> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  const servername = isIP(host) === 0 && { servername: host };
   const plain = await dial({ host, port: Number(port || 443), ms: REQUEST_MS, signal });
-  return secure(plain, { ...servername, ...(trust !== undefined && { ca: trust }) });
+  return secure(plain, { ...tlsNameOf(host), ...(trust !== undefined && { ca: trust }) });
 }
 
 const reasonOf = (error: unknown): string => systemCode(error) ?? (error as Error).message;
