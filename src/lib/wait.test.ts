@@ -33,6 +33,18 @@ describe('within', () => {
     expect(String(await answer)).toBe('here');
   });
 
+  it('does not count the time in which this process had no turn', async () => {
+    const answer = deferred<string>();
+    const wait = within(answer.promise, 50, 'the answer');
+    await new Promise(setImmediate);
+    // Nothing runs meanwhile, as on a machine that is busy with other programs.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+    // More turns than one before the answer is there.
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    answer.resolve('here');
+    await expect(wait).resolves.toBe('here');
+  });
+
   it.each([true, false])('ends with the signal (aborted before: %s)', async (before) => {
     const controller = new AbortController();
     if (before) controller.abort();

@@ -1,12 +1,28 @@
 import { PortalError } from './errors.js';
+import { stalledMs } from './stalls.js';
+
+/** A timeout is extended by the time in which this process had no turn, up to this many times itself. */
+const MOST_EXTENSIONS = 5;
 
 /**
- * Calls `late` after `ms`, unless the function it returns is called before. What has arrived by then is heard first:
- * after this process was frozen, or had no turn for a while, timers are over before anything is read.
+ * Calls `late` after `ms`, unless the function it returns is called before. Time in which this process had no turn does
+ * not count, within bounds. What has arrived by then is heard first: timers run before anything is read.
  */
 export function deadline(ms: number, late: () => void): () => void {
+  const stalledBefore = stalledMs();
+  let extendedMs = 0;
+  let timer: NodeJS.Timeout;
   let reading: NodeJS.Immediate | undefined;
-  const timer = setTimeout(() => (reading = setImmediate(late)), ms);
+  const arm = (leftMs: number): void => {
+    timer = setTimeout(() => (reading = setImmediate(due)), leftMs);
+  };
+  const due = (): void => {
+    const owedMs = Math.min(stalledMs() - stalledBefore, ms * MOST_EXTENSIONS) - extendedMs;
+    if (owedMs < 1) return late();
+    extendedMs += owedMs;
+    arm(owedMs);
+  };
+  arm(ms);
   return () => {
     clearTimeout(timer);
     clearImmediate(reading);

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { StallClock } from './stalls.js';
+
+function clockAt(): { clock: StallClock; after: (ms: number) => void } {
+  let now = 1_000;
+  const clock = new StallClock(() => now);
+  return { clock, after: (ms) => (now += ms) };
+}
+
+describe('StallClock', () => {
+  it('stands at nothing while the looks are on time', () => {
+    const { clock, after } = clockAt();
+    for (let look = 0; look < 20; look++) {
+      after(270);
+      clock.look();
+    }
+    expect(clock.stalledMs).toBe(0);
+  });
+
+  it('counts what each look was late by', () => {
+    const { clock, after } = clockAt();
+    after(1_250);
+    clock.look();
+    after(250);
+    clock.look();
+    after(450);
+    clock.look();
+    expect(clock.stalledMs).toBe(1_200);
+  });
+
+  it('counts a stall that no look has met yet, once', () => {
+    const { clock, after } = clockAt();
+    after(1_250);
+    expect(clock.stalledMs).toBe(1_000);
+    clock.look();
+    expect(clock.stalledMs).toBe(1_000);
+  });
+});
