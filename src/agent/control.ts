@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { asPortalError, ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
+import { LastHeard } from '../lib/stalls.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { exportKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
@@ -40,7 +41,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly #ws: WebSocket;
   readonly #requests = new Map<number, Deferred<FromRelay>>();
   #nextId = 1;
-  #heardAt = performance.now();
+  readonly #heard = new LastHeard();
   readonly #heartbeat: NodeJS.Timeout;
   #pongs = new Map<string, () => void>();
   #reconnectAfterMs: number | undefined;
@@ -60,9 +61,9 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     // What has arrived is heard first: after a freeze, this timer is over before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), welcome.heartbeatMs).unref();
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
-    ws.on('ping', () => (this.#heardAt = performance.now()));
+    ws.on('ping', () => this.#heard.now());
     ws.on('pong', (data) => {
-      this.#heardAt = performance.now();
+      this.#heard.now();
       this.#pongs.get(data.toString())?.();
     });
     ws.on('error', (error) => this.#end(asPortalError(error, 'relay_unreachable')));
@@ -149,7 +150,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#heardAt = performance.now();
+    this.#heard.now();
     if (this.#closed) return;
     try {
       if (isBinary) throw new PortalError('protocol', 'control messages are text');
@@ -187,7 +188,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
 
   #beat(): void {
     if (this.#closed) return;
-    if (performance.now() - this.#heardAt > silenceMs(this.welcome.heartbeatMs)) {
+    if (this.#heard.silentMs > silenceMs(this.welcome.heartbeatMs)) {
       this.#end(new PortalError('relay_unreachable', 'the relay went silent'));
       return;
     }

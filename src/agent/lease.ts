@@ -14,10 +14,12 @@ import type { Recorders } from './inspect/recorder.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
 import { PhaseRecord, summaryOf } from './phase.js';
+import type { ProbePace } from './probe-pace.js';
+import { Prover, type Visit } from './prover.js';
 import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
 import type { ServiceSpec } from './spec.js';
-import type { ErrorSummary, LeaseStatus, Phase, PublicAddress } from './status.js';
+import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
 import { checkTargets } from './target-check.js';
 
 export interface LeaseOptions {
@@ -30,6 +32,8 @@ export interface LeaseOptions {
   readonly sessionKey: Buffer;
   /** Where requests of services that are inspected are recorded; left out, none are. */
   readonly recorders?: Recorders | undefined;
+  /** How many visits of an agent's own are under way at a time. */
+  readonly pace: ProbePace;
   /** How often a lease that is ready is proven anew, on average. */
   readonly proveEveryMs: number;
   /** Called for visitors who do not pass a gate, once a while for each address. */
@@ -48,7 +52,7 @@ export class AgentLease {
   readonly #options: LeaseOptions;
   #log: Logger;
   readonly #phase: PhaseRecord;
-  #provenAt: Date | undefined;
+  readonly #prover: Prover;
   #targetError: string | undefined;
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
@@ -57,7 +61,6 @@ export class AgentLease {
   /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
-  #nextProof: NodeJS.Timeout | undefined;
   #heir: Heir | undefined;
   /** The heir has its place. */
   #isResting = false;
@@ -73,6 +76,16 @@ export class AgentLease {
     this.#log = options.log.child({ service: options.spec.service });
     this.#refusals = new Refusals((reason, address) => options.onRefused(this, reason, address));
     this.#phase = new PhaseRecord(() => options.onPhase(this));
+    this.#prover = new Prover(
+      {
+        relay: options.relay,
+        pace: options.pace,
+        everyMs: options.proveEveryMs,
+        onChange: () => this.#phase.now === 'ready' && options.onPhase(this),
+        onLost: (failure) => this.#lost(failure),
+      },
+      this.#log,
+    );
   }
 
   get relay(): string {
@@ -161,7 +174,10 @@ export class AgentLease {
 
   /** Proves now that visitors get through, whatever the schedule says; `status` tells what came of it. */
   async proveNow(): Promise<void> {
-    if (this.#channel) await this.#proveAgain(this.#channel, this.#attachment.signal);
+    const [channel, serving] = [this.#channel, this.#served];
+    const { signal } = this.#attachment;
+    if (channel && serving && this.#phase.now === 'ready')
+      await this.#prover.again(this.#visitOf(serving, channel, signal), signal);
   }
 
   /** A visitor arrived on a data connection. */
@@ -182,6 +198,7 @@ export class AgentLease {
     const before = this.#spec;
     this.#spec = spec;
     this.#log = this.#options.log.child({ service: spec.service });
+    this.#prover.log = this.#log;
     this.#served?.update(spec);
     if (!this.#channel || this.#phase.now === 'failed') return;
     this.#held.update(this.#channel, before, spec, this.#log).then(
@@ -210,6 +227,8 @@ export class AgentLease {
   status(): LeaseStatus {
     const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
     const refused = this.#refusals.counts();
+    const { provenAt } = this.#prover.proof;
+    const { unproven } = this;
     return {
       service: this.#spec.service,
       relay: this.relay,
@@ -217,7 +236,8 @@ export class AgentLease {
       ...(this.id !== undefined && { lease: this.id }),
       ...this.address,
       ...(this.askedPort !== undefined && { askedPort: this.askedPort }),
-      ...(this.#provenAt && { provenAt: this.#provenAt.toISOString() }),
+      ...(provenAt && { provenAt: provenAt.toISOString() }),
+      ...(unproven && { unproven }),
       ...traffic,
       ...(refused && { refused }),
       ...this.#certificateStatus(),
@@ -225,6 +245,11 @@ export class AgentLease {
       ...routesOf(this.#spec),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
+  }
+
+  /** Why it is ready without a visit of ours that came through lately; undefined where one did, or it is not ready. */
+  get unproven(): Unproven | undefined {
+    return this.#phase.now === 'ready' ? this.#prover.proof.unproven : undefined;
   }
 
   get error(): ErrorSummary | undefined {
@@ -250,9 +275,10 @@ export class AgentLease {
     );
     // Not within the limit: one that waits for a CA must not keep others from opening.
     await serving.prepare?.(signal);
-    await opening(() => this.#prove(serving, channel, signal));
+    const visit = this.#visitOf(serving, channel, signal);
+    await this.#prover.first(visit);
     this.#phase.set('ready');
-    this.#proveLater(channel, signal);
+    this.#prover.keepOn(visit, signal);
   }
 
   /** What the relay does not offer it need not be asked for. */
@@ -262,48 +288,25 @@ export class AgentLease {
       throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`);
   }
 
-  /** Visits the public address as anybody would. */
-  async #prove(serving: Serving, channel: ControlChannel, signal: AbortSignal): Promise<void> {
+  /** A visit to the public address, as anybody would make it. */
+  #visitOf(serving: Serving, channel: ControlChannel, signal: AbortSignal): Visit {
     const { relayAddress, welcome, detour, tunnel } = channel;
-    const outcome = await serving.prove({
-      address: relayAddress,
-      port: this.#held.publicPort ?? welcome.publicPort,
-      lease: this.id ?? '',
-      datagrams: channel.datagrams,
-      // A visitor's hello names the host: it must not pass other relays in the clear.
-      detour: detour?.hides ? tunnel : detour,
-      signal,
-    });
-    if (outcome !== 'unproven') this.#provenAt = new Date();
-  }
-
-  #proveLater(channel: ControlChannel, signal: AbortSignal): void {
-    // Not all at the same moment, and not at one that a relay could foresee.
-    const pauseMs = this.#options.proveEveryMs * (0.5 + Math.random());
-    clearTimeout(this.#nextProof);
-    this.#nextProof = setTimeout(() => void this.#proveAgain(channel, signal), pauseMs).unref();
-  }
-
-  /** A lease that is `ready` is looked at again; one that visitors no longer reach is opened anew. */
-  async #proveAgain(channel: ControlChannel, signal: AbortSignal): Promise<void> {
-    const [serving, opening] = [this.#served, this.#opening];
-    if (!serving || !opening || signal.aborted || this.#phase.now !== 'ready') return;
-    clearTimeout(this.#nextProof);
-    try {
-      // A second look before anyone is told: one visit may fail for a moment's trouble.
-      await pRetry(() => opening(() => this.#prove(serving, channel, signal)), {
-        ...RETRY,
-        retries: 1,
+    return () =>
+      serving.prove({
+        address: relayAddress,
+        port: this.#held.publicPort ?? welcome.publicPort,
+        lease: this.id ?? '',
+        datagrams: channel.datagrams,
+        // A visitor's hello names the host: it must not pass other relays in the clear.
+        detour: detour?.hides ? tunnel : detour,
         signal,
-        shouldRetry: ({ error }) => asPortalError(error).code !== 'intercepted',
       });
-      this.#proveLater(channel, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      const failure = asPortalError(error);
-      if (failure.code === 'intercepted') await this.#failedAttempt(failure, signal);
-      else this.#comeBack(failure);
-    }
+  }
+
+  /** Visitors do not reach a lease that was ready: it is opened anew, or closed for good. */
+  #lost(failure: PortalError): void {
+    if (failure.code === 'intercepted') void this.#failedAttempt(failure, this.#attachment.signal);
+    else this.#comeBack(failure);
   }
 
   #comeBack(failure: PortalError): void {
@@ -315,7 +318,7 @@ export class AgentLease {
   #rest(): void {
     this.#isResting = true;
     this.#attachment.abort();
-    clearTimeout(this.#nextProof);
+    this.#prover.stop();
     if (!this.#closing) this.#phase.set('draining');
   }
 
@@ -350,7 +353,7 @@ export class AgentLease {
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
     this.#over.abort();
-    clearTimeout(this.#nextProof);
+    this.#prover.stop();
     this.#phase.set('draining');
     if (!this.#heir) await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);

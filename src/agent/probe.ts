@@ -2,18 +2,17 @@ import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tl
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
 import { secure } from '../net/dial.js';
-import { notThrough } from './not-through.js';
+import { notThrough, PROBE_MS } from './not-through.js';
 import { openWay, type Detour } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
- * The pass-through probe: the agent visits its own public address as anybody would. A lease is `ready` only
- * after such a visit has come through, and a relay that answered with a certificate of its own is found out.
+ * The pass-through probe: the agent visits its own public address as anybody would. A lease is proven only by
+ * such a visit that has come through, and a relay that answers with a certificate of its own is found out.
  */
 
 /** Label of the TLS exporter that both ends compare (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
 const EXPORTER_LABEL = 'EXPERIMENTAL-portal-probe';
-const PROBE_MS = 5_000;
 
 /** One for all probes: at the start of hundreds of services, making it anew would be a good part of the work. */
 let context: SecureContext | undefined;
@@ -46,8 +45,9 @@ export interface Probe {
  */
 export async function probe(options: Probe): Promise<void> {
   const { address, port, detour, hostname, alpn, isOurs, target, signal } = options;
+  const startedAt = performance.now();
   const plain = await openWay({ host: address, port, detour }, PROBE_MS, signal).catch((error: unknown) => {
-    throw signal.aborted ? error : notThrough(hostname, error);
+    throw signal.aborted ? error : notThrough(hostname, error, performance.now() - startedAt);
   });
   // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
   const socket = secure(plain, {
@@ -85,7 +85,7 @@ export async function probe(options: Probe): Promise<void> {
         { cause: error },
       );
     }
-    throw notThrough(hostname, error);
+    throw notThrough(hostname, error, performance.now() - startedAt);
   } finally {
     if (exporter) target.forgetProbe(exporter);
     socket.on('error', () => undefined);

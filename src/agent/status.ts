@@ -1,4 +1,7 @@
-/** Phases of a lease, in the words of the contract. `ready` means: a visitor gets through. */
+/**
+ * Phases of a lease, in the words of the contract. `ready` means: the relay has opened it, and nothing is known to keep a
+ * visitor out. Whether a visit of the agent's own came through is said by `provenAt` and `unproven`.
+ */
 export type Phase = 'connecting' | 'opening' | 'ready' | 'retrying' | 'draining' | 'closed' | 'failed';
 
 /** An error as events and `status` carry it. */
@@ -6,6 +9,16 @@ export interface ErrorSummary {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
+}
+
+/** Why a lease that is ready is not proven. */
+export interface Unproven {
+  /** ISO time. */
+  readonly since: string;
+  /** Visits of the agent's own in a row that timed out; 0 where none can be made. */
+  readonly failures: number;
+  /** Of the last one. */
+  readonly reason: string;
 }
 
 /** Where visitors find a lease: one of these, by its mode. */
@@ -31,6 +44,8 @@ export interface LeaseStatus extends PublicAddress {
   askedPort?: number;
   /** When a visit to the public address last proved that visitors get through (ISO). */
   provenAt?: string;
+  /** There while it is `ready` and no visit came through lately. */
+  unproven?: Unproven;
   /** When the service closes by itself (ISO). */
   expiresAt?: string;
   error?: ErrorSummary;

@@ -115,7 +115,10 @@ function addUp(program: Command, execute: Execute): void {
     .option('--no-watch', 'do not reload when the file changes')
     .option('--frozen', 'refuse relays that are not in portal.lock, and leave that as it is (for CI)')
     .option('-d, --detach', 'run in the background; return once every service had its first try')
-    .option('--wait', 'as --detach, but return once all services are ready; exit 1 if one fails')
+    .option(
+      '--wait',
+      'as --detach, but return once all services are ready, proven or not; exit 1 if one fails',
+    )
     .addOption(seconds('--timeout <seconds>', 'how long --wait waits').default(60))
     .action(execute(() => import('./commands/up.js')));
 }

@@ -11,7 +11,7 @@ describe('StallClock', () => {
   it('stands at nothing while the looks are on time', () => {
     const { clock, after } = clockAt();
     for (let look = 0; look < 20; look++) {
-      after(270);
+      after(115);
       clock.look();
     }
     expect(clock.stalledMs).toBe(0);
@@ -19,18 +19,18 @@ describe('StallClock', () => {
 
   it('counts what each look was late by', () => {
     const { clock, after } = clockAt();
-    after(1_250);
+    after(1_100);
     clock.look();
-    after(250);
+    after(100);
     clock.look();
-    after(450);
+    after(300);
     clock.look();
     expect(clock.stalledMs).toBe(1_200);
   });
 
   it('counts a stall that no look has met yet, once', () => {
     const { clock, after } = clockAt();
-    after(1_250);
+    after(1_100);
     expect(clock.stalledMs).toBe(1_000);
     clock.look();
     expect(clock.stalledMs).toBe(1_000);

@@ -3,9 +3,9 @@
  * others answered meanwhile could not be read, so no timeout should count that time.
  */
 
-const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 100;
 /** A look that is later than this was held up. */
-const ON_TIME_MS = 50;
+const ON_TIME_MS = 20;
 
 /** Counts by how much each look came too late. */
 export class StallClock {
@@ -50,6 +50,26 @@ export function stalledMs(): number {
 /** A clock that stands still while this process has no turn, in milliseconds: for how long others are silent, say. */
 export function attendedNow(): number {
   return performance.now() - stalledMs();
+}
+
+/** When a peer was heard last, and for how long it has been silent since. */
+export class LastHeard {
+  #at = performance.now();
+  #stalledMs = stalledMs();
+
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Milliseconds, without those in which this process could not have heard it. */
+  get silentMs(): number {
+    return performance.now() - this.#at - (stalledMs() - this.#stalledMs);
+  }
+
+  now(): void {
+    this.#at = performance.now();
+    this.#stalledMs = stalledMs();
+  }
 }
 
 // A test may put another clock in its place.

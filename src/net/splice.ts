@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { attendedNow } from '../lib/stalls.js';
 import { Tally } from '../lib/tally.js';
 import { pour, type Pouring } from './pour.js';
 import { pourAt, type ByteRate } from './rate.js';
@@ -220,7 +221,7 @@ export class SpliceSet {
 
   /** Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`. */
   add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
-    const splice = new Splice(a, b, options, performance.now(), (result) => {
+    const splice = new Splice(a, b, options, attendedNow(), (result) => {
       this.#splices.delete(splice);
       this.ends.add(result.end);
       this.#endedBytes.toA += result.bytesToA;
@@ -268,7 +269,7 @@ export class SpliceSet {
   }
 
   #closeQuiet(quietMs: number): void {
-    const now = performance.now();
+    const now = attendedNow();
     for (const splice of this.#splices) {
       splice.look(now);
       const quiet = now - splice.movedAt;
@@ -308,7 +309,7 @@ export class SpliceSet {
   }
 
   #sweep(): void {
-    const now = performance.now();
+    const now = attendedNow();
     const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#bounds;
     for (const splice of this.#splices) {
       splice.look(now);

@@ -11,7 +11,7 @@ export class Announcer {
     this.#emit = emit;
   }
 
-  lease({ id, address, askedPort, error, phase, spec, relay }: AgentLease): void {
+  lease({ id, address, askedPort, error, phase, unproven, spec, relay }: AgentLease): void {
     this.#emit({
       event: 'lease',
       service: spec.service,
@@ -20,6 +20,8 @@ export class Announcer {
       ...(id === undefined ? {} : { lease: id }),
       ...address,
       ...(askedPort === undefined ? {} : { askedPort }),
+      ...(phase === 'ready' && { proven: unproven === undefined }),
+      ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),
     });
   }
@@ -55,7 +57,13 @@ export class Announcer {
     const running = new Set(ready.map(({ spec }) => spec.service));
     if (!services.every((service) => running.has(service)) || !leases.every(isThroughHere)) return;
     this.#readyTold = true;
-    this.#emit({ event: 'ready', services: addressesOf(ready) });
+    const proven = new Set(ready.filter((lease) => !lease.unproven).map(({ spec }) => spec.service));
+    const unproven = services.filter((service) => !proven.has(service));
+    this.#emit({
+      event: 'ready',
+      services: addressesOf(ready),
+      ...(unproven.length > 0 && { unproven }),
+    });
   }
 }
 

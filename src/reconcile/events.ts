@@ -1,4 +1,11 @@
-import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, RelayStatus } from '../agent/status.js';
+import type {
+  ErrorSummary,
+  LeaseStatus,
+  Phase,
+  PublicAddress,
+  RelayStatus,
+  Unproven,
+} from '../agent/status.js';
 import type { Problem } from '../config/problem.js';
 
 export interface ServiceAddresses {
@@ -21,11 +28,20 @@ export type PortalEvent =
       lease?: string;
       /** The public port that was asked for, where the relay had to give another. */
       askedPort?: number;
+      /** In phase `ready`: whether the last visit of the agent's own came through. */
+      proven?: boolean;
+      /** Why it is not proven. */
+      unproven?: Unproven;
       error?: ErrorSummary;
     } & PublicAddress)
   /** A service has no relay, and so no lease; it has again once one of those is told of. */
   | { event: 'unplaced'; service: string; error: ErrorSummary }
-  | { event: 'ready'; services: Record<string, ServiceAddresses> }
+  | {
+      event: 'ready';
+      services: Record<string, ServiceAddresses>;
+      /** Services of which no lease is proven; left out while there are none. */
+      unproven?: string[];
+    }
   | {
       event: 'applied';
       revision: number;

@@ -5,6 +5,7 @@ import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
 import { AgentLease } from '../agent/lease.js';
+import { ProbePace } from '../agent/probe-pace.js';
 import type { AboutAgent } from '../agent/report.js';
 import { relayKey } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
@@ -76,6 +77,7 @@ export class Runner {
   readonly #sessionKey: Buffer;
   readonly #startedAt = new Date();
   readonly #active: ActiveLeases;
+  readonly #pace = new ProbePace();
   /** As it was asked for, services whose time is over included. */
   #desired: Desired | undefined;
   /** The same, as it is now: without the services whose time is over, and with the relays that were chosen. */
@@ -278,6 +280,7 @@ export class Runner {
     return new AgentLease({
       spec,
       relay: relayKey(relay),
+      pace: this.#pace,
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       certificates: this.#certificates,
       sessionKey: this.#sessionKey,

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { attendedNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
 import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
@@ -34,7 +35,7 @@ export interface FrontOptions extends ListenAt {
 /** A connection that has not said yet what it is. */
 class Arrival {
   readonly socket: Socket;
-  readonly since = performance.now();
+  readonly since = attendedNow();
   /** Grows by doubling: whoever sends byte by byte must not make the relay keep an object for each. */
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
@@ -220,7 +221,7 @@ export class Front {
   }
 
   #expire(): void {
-    const before = performance.now() - this.#options.firstBytesMs;
+    const before = attendedNow() - this.#options.firstBytesMs;
     for (const arrival of this.#arrivals) {
       if (arrival.since > before) break;
       this.#evict(arrival);

@@ -6,6 +6,7 @@ import { socketBelow } from '../net/splice.js';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { LastHeard } from '../lib/stalls.js';
 import { deadline } from '../lib/wait.js';
 import type { Identity } from '../identity/identity.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../protocol/challenge.js';
@@ -87,9 +88,10 @@ export class Session implements LeaseHolder {
   readonly datagrams: DatagramLink;
   #log: Logger;
   #state: State = { name: 'hello' };
-  readonly #handshakeTimer: NodeJS.Timeout;
+  /** To be called once the identity is proven, or the channel is over. */
+  readonly #provenInTime: () => void;
   #heartbeat: NodeJS.Timeout | undefined;
-  #heardAt = performance.now();
+  readonly #lastHeard = new LastHeard();
   readonly #pongWaiters = new Set<() => void>();
   /** Set when a sibling asked and got no answer: what was heard last then. */
   #unansweredAt: number | undefined;
@@ -110,10 +112,9 @@ export class Session implements LeaseHolder {
       idleDataConnectionMs: context.idleDataConnectionMs,
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportKey(socket, exporterContext));
-    this.#handshakeTimer = setTimeout(
-      () => this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
-      context.handshakeMs,
-    ).unref();
+    this.#provenInTime = deadline(context.handshakeMs, () =>
+      this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
+    );
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('pong', () => this.#heard(true));
     ws.on('ping', () => this.#heard(false));
@@ -132,7 +133,7 @@ export class Session implements LeaseHolder {
 
   /** How long ago its agent was heard last, in milliseconds. */
   get silentMs(): number {
-    return performance.now() - this.#heardAt;
+    return performance.now() - this.#lastHeard.at;
   }
 
   get open(): boolean {
@@ -141,12 +142,12 @@ export class Session implements LeaseHolder {
 
   async alive(ms: number): Promise<boolean> {
     // One that has said nothing since it was asked in vain is not waited for again, lease by lease.
-    if (!this.open || this.#unansweredAt === this.#heardAt) return false;
+    if (!this.open || this.#unansweredAt === this.#lastHeard.at) return false;
     return new Promise((resolve) => {
       const answer = (isAlive: boolean): void => {
         inTime();
         this.#pongWaiters.delete(pong);
-        if (!isAlive) this.#unansweredAt = this.#heardAt;
+        if (!isAlive) this.#unansweredAt = this.#lastHeard.at;
         resolve(isAlive);
       };
       const pong = (): void => answer(true);
@@ -182,7 +183,7 @@ export class Session implements LeaseHolder {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#heardAt = performance.now();
+    this.#lastHeard.now();
     if (this.closed) return;
     let message: FromAgent;
     try {
@@ -237,7 +238,7 @@ export class Session implements LeaseHolder {
       statement: STATEMENTS.control,
       now: new Date(),
     });
-    clearTimeout(this.#handshakeTimer);
+    this.#provenInTime();
     // One spelling: leases and reservations compare it.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
@@ -307,13 +308,13 @@ export class Session implements LeaseHolder {
   }
 
   #heard(pong: boolean): void {
-    this.#heardAt = performance.now();
+    this.#lastHeard.now();
     if (pong) for (const waiter of this.#pongWaiters) waiter();
   }
 
   #beat(): void {
     if (this.closed) return;
-    if (performance.now() - this.#heardAt > silenceMs(this.#context.heartbeatMs)) {
+    if (this.#lastHeard.silentMs > silenceMs(this.#context.heartbeatMs)) {
       this.#log.info({}, 'agent went silent');
       this.#ws.terminate();
     } else {
@@ -346,7 +347,7 @@ export class Session implements LeaseHolder {
     if (this.closed) return;
     const wasOpen = this.open;
     this.#state = { name: 'closed' };
-    clearTimeout(this.#handshakeTimer);
+    this.#provenInTime();
     clearInterval(this.#heartbeat);
     this.#pool.close();
     this.#context.datagrams.forget(this.datagrams);

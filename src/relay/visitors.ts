@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { deadline } from '../lib/wait.js';
 import { resetSocket, SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
@@ -29,7 +30,7 @@ export class Visitor {
   /** What it has said so far. */
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #inTime: () => void = () => undefined;
   #onLeft: ((why: 'joined' | UnservedReason) => void) | undefined;
   readonly arrivedAt = performance.now();
   readonly #gone = (): void => this.giveUp('left');
@@ -58,7 +59,7 @@ export class Visitor {
   wait(ms: number, onLeft: (why: 'joined' | UnservedReason) => void): void {
     this.#onLeft = onLeft;
     this.lease.waiting.add(this);
-    this.#timer = setTimeout(() => this.giveUp('waited'), ms);
+    this.#inTime = deadline(ms, () => this.giveUp('waited'));
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
     this.#socket.on('data', this.#more).once('close', this.#gone);
     // On a port of its own, one that has said everything may well wait for the answer. In TLS nobody has, yet.
@@ -88,7 +89,7 @@ export class Visitor {
   }
 
   #leaveLine(why: 'joined' | UnservedReason): void {
-    clearTimeout(this.#timer);
+    this.#inTime();
     this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
     this.#socket.pause();
     this.lease.waiting.delete(this);

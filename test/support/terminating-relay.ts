@@ -8,6 +8,10 @@ export interface Eavesdropper {
   readonly port: number;
   /** From now on it ends visitors' TLS itself, with this certificate. */
   readAlong(certificate: { cert: string; key: string }): void;
+  /** From now on visitors are taken, and hear nothing. */
+  hold(): void;
+  /** Those who were held go on, and those to come pass. */
+  release(): void;
   /** Everything visitors said, in the clear. */
   readonly overheard: () => string;
 }
@@ -20,6 +24,7 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
   const sockets = new Set<Socket>();
   let certificate: { cert: string; key: string } | undefined;
   let overheard = '';
+  let held: (() => void)[] | undefined;
   const keep = <S extends Socket>(socket: S): S => {
     sockets.add(socket);
     socket.on('error', () => undefined);
@@ -32,6 +37,7 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
       near.unshift(head);
       const hello = readClientHello(head);
       const isVisitor = hello.kind === 'hello' && hello.serverName === hostname;
+      if (held && isVisitor) return void held.push(() => join(near, keep(connect(to(), '127.0.0.1'))));
       if (!certificate || !isVisitor) return join(near, keep(connect(to(), '127.0.0.1')));
       const visitor = keep(new TLSSocket(near, { isServer: true, ...certificate }));
       const onward = keep(
@@ -49,6 +55,12 @@ export async function eavesdropper(hostname: string, to: () => number): Promise<
   return {
     port: (server.address() as AddressInfo).port,
     readAlong: (next) => (certificate = next),
+    hold: () => (held ??= []),
+    release: () => {
+      const waiting = held ?? [];
+      held = undefined;
+      for (const goOn of waiting) goOn();
+    },
     overheard: () => overheard,
   };
 }

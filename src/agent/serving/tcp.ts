@@ -7,13 +7,12 @@ import { AddressGate } from '../access/addresses.js';
 import type { Refusals } from '../access/refusals.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import { TcpHandler } from '../modes/tcp.js';
-import { notThrough } from '../not-through.js';
+import { notThrough, PROBE_MS } from '../not-through.js';
 import { openWay } from '../relay-way.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
-const PROBE_MS = 5_000;
 
 /** Opens what serves a lease with a public TCP port. */
 export function openTcpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
@@ -55,6 +54,7 @@ class TcpServing implements Serving {
     const arrived = deferred<void>();
     // From before it sets out: the relay may bring it here ahead of the news that it is connected.
     this.#probes.set(key, arrived.resolve);
+    const startedAt = performance.now();
     let socket: Socket | undefined;
     try {
       socket = await openWay({ host: address, port, detour }, PROBE_MS, signal);
@@ -66,7 +66,7 @@ class TcpServing implements Serving {
       if (signal.aborted) throw error;
       // Proxies open few ports besides 443. Visitors do not come by way of it.
       if (asPortalError(error).code === 'proxy_refused') return 'unproven';
-      throw notThrough(`port ${port}`, error);
+      throw notThrough(`port ${port}`, error, performance.now() - startedAt);
     } finally {
       this.#probes.delete(key);
       socket?.destroy();

@@ -6,12 +6,11 @@ import type { Drain } from '../../net/splice.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Traffic } from '../modes/mode.js';
 import { UdpHandler } from '../modes/udp.js';
-import { notThrough } from '../not-through.js';
+import { notThrough, PROBE_MS } from '../not-through.js';
 import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
-const PROBE_MS = 5_000;
 /** A probe is a datagram, and may be lost. */
 const REPEAT_MS = 250;
 

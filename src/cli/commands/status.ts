@@ -3,7 +3,13 @@ import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent } from '../find-agent.js';
 import { columns, printEvent } from '../print.js';
-import { describeError, publicAddress, relayName } from '../reporters/describe.js';
+import {
+  describeError,
+  describeUnproven,
+  publicAddress,
+  relayName,
+  UNPROVEN,
+} from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -66,7 +72,7 @@ function describeLeases(
   ]);
   const rows = leases.map((lease) => [
     lease.service,
-    lease.phase,
+    lease.unproven ? UNPROVEN : lease.phase,
     formatAge(now - Date.parse(lease.since)),
     publicAddress(lease) ?? relayName(lease.relay),
     targetOf(lease),
@@ -83,16 +89,20 @@ function describeLeases(
   return [
     style.dim(header!),
     ...lines.slice(0, rows.length).flatMap((line, index) => {
-      const { error, phase, targetError, healthError, askedPort, certificate } = leases[index]!;
+      const { error, phase, unproven, targetError, healthError, askedPort, certificate } = leases[index]!;
       const notes = [
         error && describeError(error),
+        unproven && describeUnproven(unproven),
         askedPort !== undefined && `port ${askedPort} was not to be had on this relay; it gave another`,
         healthError && !targetError && `${printable(healthError)}; visitors still get there`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
         certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,
         certificate?.error && certificate.notAfter && `the old one is good until ${certificate.notAfter}`,
       ];
-      return [paintPhase(style, phase, line), ...notes.filter(Boolean).map((note) => `  ${note}`)];
+      return [
+        paintPhase(style, unproven ? 'unproven' : phase, line),
+        ...notes.filter(Boolean).map((note) => `  ${note}`),
+      ];
     }),
     ...lines
       .slice(rows.length)
@@ -137,7 +147,7 @@ function describeRegistry({ registry }: AgentStatus): string[] {
   return [`registry ${printable(source)}: ${count}`, ...(error ? [`  ${describeError(error)}`] : [])];
 }
 
-function paintPhase(style: Style, phase: LeaseStatus['phase'], line: string): string {
+function paintPhase(style: Style, phase: LeaseStatus['phase'] | 'unproven', line: string): string {
   if (phase === 'ready') return style.green(line);
   return phase === 'failed' ? style.red(line) : style.yellow(line);
 }

@@ -2,7 +2,7 @@ import type { LeaseStatus } from '../../agent/status.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
-import { relayName } from '../reporters/describe.js';
+import { describeUnproven, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
 /** What an agent that runs says itself: it is asked to visit every service anew. */
@@ -35,12 +35,19 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
   return { subject, runs: true, status };
 }
 
+const HINT_UNPROVEN =
+  'Visit the address from another network. If that works, this machine or its relay is too busy; if not, use another relay.';
+
 /** @param isReady whether visitors reach the service, on this relay or another */
 function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): void {
-  const { service, relay, phase, error, provenAt, certificate } = lease;
+  const { service, relay, phase, error, provenAt, unproven, certificate } = lease;
   const name = `${service} on ${relayName(relay)}`;
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr ?? '';
-  if (phase === 'ready')
+  if (unproven) {
+    const what = `${name}: the relay says that ${address} is open, unproven: ${describeUnproven(unproven)}`;
+    if (unproven.failures === 0) subject.ok('agent.lease', what);
+    else subject.warning('agent.lease', what, HINT_UNPROVEN);
+  } else if (phase === 'ready')
     subject.ok('agent.lease', `${name}: visitors of ${address} get through, proven ${provenAt ?? 'never'}`);
   else if (error?.code === 'capability_missing' && isReady)
     subject.warning('agent.lease', `${name} is left out: ${error.message}`, error.hint);

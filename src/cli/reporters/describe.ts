@@ -1,8 +1,9 @@
-import type { ErrorSummary } from '../../agent/status.js';
+import type { ErrorSummary, Unproven } from '../../agent/status.js';
 import type { PortalEvent, ServiceAddresses } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Ready = Extract<PortalEvent, { event: 'ready' }>;
 type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
@@ -17,7 +18,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'unplaced':
       return `${style.bold(event.service)}: ${style.yellow('no relay')}: ${describeError(event.error)}`;
     case 'ready':
-      return style.green('all services are ready');
+      return describeReady(event, style);
     case 'applied':
       return describeApplied(event);
     case 'rejected':
@@ -40,7 +41,7 @@ function describeLease(event: Lease, style: Style): string {
   const why = event.error ? `: ${describeError(event.error)}` : '';
   switch (event.phase) {
     case 'ready':
-      return `${service}: ${style.green('ready')} at ${where ?? relayName(event.relay)}${otherPort(event)}`;
+      return `${service}: ${readiness(event, style)} at ${where ?? relayName(event.relay)}${otherPort(event)}${unprovenWhy(event)}`;
     case 'failed':
       return `${service}: ${style.red('failed')} ${via}${why}`;
     case 'retrying':
@@ -48,6 +49,28 @@ function describeLease(event: Lease, style: Style): string {
     default:
       return `${service}: ${event.phase} ${via}${why}`;
   }
+}
+
+const readiness = ({ unproven }: Pick<Lease, 'unproven'>, style: Style): string =>
+  unproven ? style.yellow(UNPROVEN) : style.green('ready');
+
+/** The relay says that the lease is open, and nobody has seen a visitor get through. */
+export const UNPROVEN = 'ready (unproven)';
+
+function unprovenWhy({ unproven }: Lease): string {
+  return unproven ? `: ${describeUnproven(unproven)}` : '';
+}
+
+/** Why a lease that is ready is not proven, as the end of a sentence. */
+export function describeUnproven({ failures, reason }: Unproven): string {
+  if (failures === 0) return printable(reason);
+  const visits = failures === 1 ? "the agent's own visit" : `the agent's last ${failures} visits`;
+  return `${visits} timed out (${printable(reason)}); it keeps trying`;
+}
+
+function describeReady({ unproven = [] }: Ready, style: Style): string {
+  const ready = style.green('all services are ready');
+  return unproven.length === 0 ? ready : `${ready}, ${style.yellow(`unproven: ${unproven.join(', ')}`)}`;
 }
 
 function describeInspector({ url, askedPort }: Inspector, style: Style): string {

@@ -87,13 +87,14 @@ export class Progress {
     this.#addresses.set(lease.service, addresses);
     const address = publicAddress(lease);
     if (lease.phase === 'ready' && address !== undefined) addresses.add(address);
-    const { bold, dim, cyan } = this.#style;
+    const { bold, dim, cyan, yellow } = this.#style;
+    const unproven = lease.unproven ? yellow('  (unproven)') : '';
     const why = lease.phase === 'retrying' && lease.error ? `: ${describeError(lease.error)}` : '';
     const state =
       addresses.size > 0
         ? cyan([...addresses].join('  '))
         : dim(`${lease.phase} ${relayName(lease.relay)}${why}`);
-    return `${bold(lease.service)}  ${state}`;
+    return `${bold(lease.service)}  ${state}${unproven}`;
   }
 
   #waiting({ service, error }: Unplaced): string {

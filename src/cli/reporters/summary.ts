@@ -12,6 +12,13 @@ export function writeAddresses(stdout: Output, ready: Ready): void {
   for (const { service, address } of addressRows(ready.services)) stdout.line(`${bold(service)} ${address}`);
 }
 
+/** Services that are open, and that nobody has seen a visitor get through to. */
+export function writeUnproven(stderr: Output, { unproven }: Ready): void {
+  if (!unproven) return;
+  const { yellow } = createStyle(stderr.color);
+  stderr.line(yellow(`unproven: ${unproven.join(', ')}; \`portal status\` says why`));
+}
+
 /** How to get through where the certificates are not a public CA's. */
 export function writeHowToReach(stderr: Output, ready: Ready, caFile: string | undefined): void {
   const url = addressRows(ready.services).find(({ address }) => address.startsWith('https:'))?.address;

@@ -3,7 +3,7 @@ import { describeEvent } from './describe.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
 import type { Reporter, TimedEvent } from './reporter.js';
-import { writeAddresses, writeHowToReach } from './summary.js';
+import { writeAddresses, writeHowToReach, writeUnproven } from './summary.js';
 
 /** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
 export function terminalReporter(outputs: TextOutputs): Reporter {
@@ -29,6 +29,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
     if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
     // The progress that stands on the same screen shows them already.
     if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
+    writeUnproven(stderr, event);
     writeHowToReach(stderr, event, caFile);
     showInspector();
   };

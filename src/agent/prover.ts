@@ -1,0 +1,100 @@
+import pRetry from 'p-retry';
+import { asPortalError, type PortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { timedOut } from './not-through.js';
+import type { ProbePace } from './probe-pace.js';
+import { Proof, WARN_AFTER } from './proof.js';
+import { RETRY } from './retry.js';
+
+/** One visit of the agent's own; `unproven` where none can be made from here. Rejects where it does not come through. */
+export type Visit = () => Promise<void | 'unproven'>;
+
+export interface ProverOptions {
+  readonly relay: string;
+  readonly pace: ProbePace;
+  /** How often a lease is visited, on average. */
+  readonly everyMs: number;
+  /** Whether the lease is proven is another now. */
+  readonly onChange: () => void;
+  /** A lease that was ready is not any more. */
+  readonly onLost: (failure: PortalError) => void;
+}
+
+const NO_VISIT = 'no visit can be made from here';
+
+/** Visits a lease as anybody would: once before it is ready, and now and then after that. */
+export class Prover {
+  readonly proof = new Proof();
+  readonly #options: ProverOptions;
+  #log: Logger;
+  #next: NodeJS.Timeout | undefined;
+
+  constructor(options: ProverOptions, log: Logger) {
+    this.#options = options;
+    this.#log = log;
+  }
+
+  set log(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Before the lease is ready. Resolves as well where the visit timed out; rejects with any other failure. */
+  async first(visit: Visit): Promise<void> {
+    try {
+      this.#note(await this.#make(visit));
+    } catch (error) {
+      if (!timedOut(error)) throw error;
+      this.#noteTimeout(asPortalError(error));
+    }
+  }
+
+  /** From now on, until `signal` aborts. */
+  keepOn(visit: Visit, signal: AbortSignal): void {
+    clearTimeout(this.#next);
+    const pauseMs = this.proof.pauseMs(this.#options.everyMs);
+    this.#next = setTimeout(() => void this.again(visit, signal), pauseMs).unref();
+  }
+
+  /** Visits it now, and goes on from there. */
+  async again(visit: Visit, signal: AbortSignal): Promise<void> {
+    clearTimeout(this.#next);
+    if (signal.aborted) return;
+    try {
+      // A second look before anyone is told: one visit may fail for a moment's trouble. Of one that is not proven
+      // it was told already.
+      const outcome = await pRetry(() => this.#make(visit), {
+        ...RETRY,
+        retries: 1,
+        signal,
+        shouldRetry: ({ error }) =>
+          asPortalError(error).code !== 'intercepted' && !(timedOut(error) && this.proof.unproven),
+      });
+      if (this.#note(outcome)) this.#options.onChange();
+    } catch (error) {
+      if (signal.aborted) return;
+      const failure = asPortalError(error);
+      if (!timedOut(failure)) return this.#options.onLost(failure);
+      if (this.#noteTimeout(failure)) this.#options.onChange();
+    }
+    this.keepOn(visit, signal);
+  }
+
+  stop(): void {
+    clearTimeout(this.#next);
+  }
+
+  #make(visit: Visit): Promise<void | 'unproven'> {
+    return this.#options.pace.run(this.#options.relay, visit);
+  }
+
+  #note(outcome: void | 'unproven'): boolean {
+    return outcome === 'unproven' ? this.proof.impossible(NO_VISIT) : this.proof.succeeded();
+  }
+
+  #noteTimeout(failure: PortalError): boolean {
+    const isNews = this.proof.timedOut(failure);
+    if (this.proof.unproven!.failures === WARN_AFTER)
+      this.#log.warn({ reason: failure.message, failures: WARN_AFTER }, 'the lease is open, but unproven');
+    return isNews;
+  }
+}
