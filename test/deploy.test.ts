@@ -1,14 +1,17 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { parseLimits } from '../src/cli/relay-limits.js';
 import { createProgram } from '../src/cli/program.js';
+import { loadConfig } from '../src/config/load.js';
 import { programFor } from './support/debian.js';
+import { parseDockerfile } from './support/dockerfile.js';
 import { temporaryFolder } from './support/folder.js';
 
 /** What deploy/ and docs/operate.md tell operators to run is what this package has. */
@@ -103,46 +106,118 @@ describe('the unit of systemd', () => {
 });
 
 describe('the Dockerfile', () => {
-  const instructions = dockerfile
-    .split('\n')
-    .filter((line) => /^[A-Z]+ /.test(line))
-    .map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const);
-  const of = (name: string): string[] => instructions.filter(([one]) => one === name).map(([, text]) => text);
+  const stages = parseDockerfile(dockerfile);
+  const texts = (name: string, target: string): string[] => {
+    const { base, instructions } = stages.find((stage) => stage.name === target)!;
+    const own = instructions.filter((one) => one.name === name).map(({ text }) => text);
+    return stages.some((stage) => stage.name === base) ? [...texts(name, base), ...own] : own;
+  };
 
-  it('copies what is there, and no more than the context lets in', () => {
-    const admitted = read('deploy/Dockerfile.dockerignore')
-      .split('\n')
-      .filter((line) => line.startsWith('!'))
-      .map((line) => line.slice(1));
-    const sources = of('COPY')
-      .filter((text) => !text.startsWith('--from='))
-      .flatMap((text) =>
-        text
-          .replace(/^--chown=\S+ /, '')
-          .split(' ')
-          .slice(0, -1),
-      );
-    for (const source of sources) {
-      expect(existsSync(join(root, source))).toBe(true);
-      expect(admitted).toContain(source);
-    }
+  it('builds on one image, which --build-arg replaces', () => {
+    expect(/^ARG NODE_IMAGE=(.*)$/m.exec(dockerfile)![1]).toMatch(/^node:\d+-slim$/);
+    const bases = dockerfile.matchAll(/^FROM (\S+)/gm);
+    const others = [...bases]
+      .map(([, base]) => base!)
+      .filter((base) => !stages.some(({ name }) => name === base));
+    expect(new Set(others)).toEqual(new Set(['${NODE_IMAGE}']));
   });
 
-  it('runs every command without a shell, and scripts that there are', () => {
+  it('runs scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    for (const text of [...of('RUN'), ...of('ENTRYPOINT')]) expect(() => JSON.parse(text)).not.toThrow();
-    const run = of('RUN').map((text) => JSON.parse(text) as string[]);
-    for (const [, , name] of run.filter(([, verb]) => verb === 'run')) expect(scripts[name!]).toBeDefined();
+    const names = [...dockerfile.matchAll(/"npm", "run", "([\w:-]+)"/g)].map(([, name]) => name!);
+    expect(names).toContain('build');
+    expect(names.filter((name) => scripts[name] === undefined)).toEqual([]);
   });
 
-  it('starts a program that is there, with options that it takes, as a user without rights', async () => {
-    const [node, program, ...args] = JSON.parse(of('ENTRYPOINT')[0]!) as string[];
+  it.each([
+    ['relay', { publicPort: 443, metrics: '9464' }],
+    ['agent', {}],
+  ])('starts the %s with options that it takes, as a user without rights', async (target, options) => {
+    const [node, program, ...args] = JSON.parse(texts('ENTRYPOINT', target)[0]!) as string[];
+    const cmd = texts('CMD', target).flatMap((text) => JSON.parse(text) as string[]);
     expect(node).toBe('node');
     expect(existsSync(join(root, program!.replace('/portal/', '')))).toBe(true);
-    expect(await parsed(args)).toMatchObject({ publicPort: 443, metrics: '9464' });
-    expect(of('USER')).toEqual(['node']);
-    const set = of('ENV').map((text) => text.split('=')[0]!);
+    expect(await parsed([...args, ...cmd])).toMatchObject(options);
+    expect(texts('USER', target)).toEqual(['node']);
+    const set = texts('ENV', target).map((text) => text.split('=')[0]!);
     expect(set.filter((name) => name !== 'NODE_ENV' && !known.has(name))).toEqual([]);
+    const [, home] = /^PORTAL_HOME=(.*)$/.exec(texts('ENV', target).at(-1)!)!;
+    expect(texts('VOLUME', target)).toEqual([home]);
+  });
+});
+
+describe('compose.yaml', () => {
+  interface Service {
+    readonly build?: { readonly context: string; readonly dockerfile: string; readonly target: string };
+    readonly command?: readonly string[];
+    readonly environment?: Readonly<Record<string, string>>;
+    readonly healthcheck?: { readonly test: readonly string[] };
+    readonly init?: boolean;
+    readonly restart?: string;
+    readonly stop_grace_period?: string;
+    readonly volumes?: readonly string[];
+  }
+  const file = join(root, 'deploy/compose.yaml');
+  const { services, volumes } = parse(readFileSync(file, 'utf8'), { merge: true }) as {
+    services: Record<string, Service>;
+    volumes: Record<string, null>;
+  };
+  const built = ['portal', 'relay'] as const;
+
+  it.each(built)('builds %s from a target of the Dockerfile, and keeps what it has to keep', (name) => {
+    const { build, volumes: mounts = [], init, restart } = services[name]!;
+    expect(existsSync(join(dirname(file), build!.context, build!.dockerfile))).toBe(true);
+    const target = parseDockerfile(dockerfile).find((stage) => stage.name === build!.target)!;
+    const volume = target.instructions.find((one) => one.name === 'VOLUME')!.text;
+    expect(mounts).toContain(`${name}:${volume}`);
+    expect(Object.keys(volumes)).toContain(name);
+    expect({ init, restart }).toEqual({ init: true, restart: 'unless-stopped' });
+  });
+
+  it('starts the relay with options that it takes, and lets it drain', async () => {
+    const { command, stop_grace_period: grace } = services['relay']!;
+    const { drain } = await parsed([
+      'relay',
+      ...command!.map((word) => word.replace(/^\$\{\w+:-(.*)\}$/, '$1')),
+    ]);
+    expect(Number.parseInt(grace!, 10) * 1_000).toBeGreaterThan(drain as number);
+  });
+
+  it('checks the health of the agent by a command that it has', async () => {
+    const [cmd, program, ...args] = services['portal']!.healthcheck!.test;
+    expect([cmd, program]).toEqual(['CMD', 'portal']);
+    expect(await parsed(args)).toMatchObject({ waitReady: true, timeout: 0 });
+  });
+
+  it('mounts a configuration that is valid, and whose target is the app', async () => {
+    const { volumes: mounts = [], environment } = services['portal']!;
+    const [folder] = mounts.find((mount) => mount.includes(':/work'))!.split(':');
+    expect(Object.keys(environment!)).toEqual(['RELAY_URL']);
+    const loaded = await loadConfig({
+      file: join(dirname(file), folder!, 'portal.yaml'),
+      cwd: root,
+      env: { RELAY_URL: 'https://relay.example.com' },
+    });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    const [app] = Object.keys(services).filter((name) => !built.includes(name as 'portal'));
+    expect(loaded.desired.services[0]).toMatchObject({ target: { host: app, port: 3000 } });
+  });
+
+  it('is one that Docker Compose accepts', async (ctx) => {
+    const variables = { ...process.env, RELAY_URL: 'https://relay.example.com' };
+    const run = (program: string, ...args: string[]) =>
+      promisify(execFile)(program, args, { env: variables, timeout: 20_000 });
+    const [program, ...first] = await run('docker', 'compose', 'version').then(
+      () => ['docker', 'compose'],
+      () => ['docker-compose'],
+    );
+    const isThere = await run(program!, ...first, 'version').then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) ctx.skip('neither `docker compose` nor docker-compose is here');
+    const { stdout } = await run(program!, ...first, '-f', file, '--profile', 'relay', 'config');
+    expect(stdout).toContain('target: agent');
   });
 });
 
@@ -154,7 +229,7 @@ describe('docs/operate.md', () => {
     const flags = [...operate.matchAll(/`(--[a-z-]+)[ `]/g)]
       .map(([, flag]) => flag!)
       // Docker's, and those of tools.
-      .filter((flag) => !['--ulimit', '--network'].includes(flag));
+      .filter((flag) => !['--build-arg', '--network', '--ulimit'].includes(flag));
     expect(flags.filter((flag) => !help.includes(flag))).toEqual([]);
     for (const [, name] of operate.matchAll(/^\| `(max\w+)` +\|/gm)) parseLimits([`${name}=1`]);
     const metrics = read('docs/metrics.md');

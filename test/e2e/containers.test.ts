@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, type TestContext } from 'vitest';
-import { ensureBinary, type Program } from '../support/debian.js';
+import { programFor, type Program } from '../support/debian.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 
 /** What containers do to a process: a user id without an account, PID 1, a read-only root, a volume of root's. */
@@ -20,10 +20,7 @@ const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORT
 /** A folder that every user can read, a configuration in it, and a volume. */
 async function container(context: TestContext, ...programs: Program[]): Promise<Person> {
   if (process.getuid?.() !== 0) context.skip('only root can become another user, or make namespaces');
-  for (const program of programs) {
-    const binary = await ensureBinary(program);
-    if ('skip' in binary) context.skip(binary.skip);
-  }
+  for (const program of programs) await programFor(context, program);
   const person = await Person.create();
   await chmod(person.folder, 0o755);
   await writeFile(

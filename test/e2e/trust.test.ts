@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it, type TestContext } from 'vitest';
 import { browserPage } from '../support/browser.js';
-import { ensureBinary, type Program } from '../support/debian.js';
+import { programFor, type Program } from '../support/debian.js';
 import { httpService } from '../support/world.js';
 import { jsonLines, Person } from './cli-support.js';
 
@@ -21,10 +21,7 @@ interface Store {
 }
 
 async function needs(context: TestContext, ...programs: Program[]): Promise<void> {
-  for (const program of programs) {
-    const binary = await ensureBinary(program);
-    if ('skip' in binary) context.skip(binary.skip);
-  }
+  for (const program of programs) await programFor(context, program);
 }
 
 /** `portal trust --json` for a HOME of its own. */

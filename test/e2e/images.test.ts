@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { programFor } from '../support/debian.js';
+import { Builder, containerEnv, within, type Image } from '../support/dockerfile.js';
+import { temporaryFolder } from '../support/folder.js';
+
+/** Builds and runs the images of deploy/Dockerfile without Docker: each stage is a folder. */
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DRIVER = fileURLToPath(new URL('../support/run-image.mjs', import.meta.url));
+const isRoot = process.getuid?.() === 0;
+/** Stands for the image's user `node`. */
+const UID = 12345;
+const BOUND_MS = 60_000;
+
+/** Loopback alone, so that the fixed ports of an image are free; everything but the volume is read-only. */
+const CONTAINER = `ip link set lo up && mount --make-rprivate / || exit 90
+  for volume in $VOLUMES; do mount --bind "$volume" "$volume" || exit 90; done
+  mount -o remount,bind,ro / || exit 90
+  exec "$@"`;
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+it('builds images that start, become healthy, and stop', { timeout: 600_000 }, async (context) => {
+  const folder = await temporaryFolder();
+  await chmod(folder, 0o755);
+  const builder = new Builder({
+    dockerfile: await readFile(join(ROOT, 'deploy/Dockerfile'), 'utf8'),
+    ignore: await readFile(join(ROOT, 'deploy/Dockerfile.dockerignore'), 'utf8'),
+    context: ROOT,
+    folder,
+    env: buildEnv(),
+    ...(isRoot && { ids: { node: UID } }),
+  });
+  const agent = await builder.build('agent');
+  const relay = await builder.build('relay');
+  const modules = await readdir(join(agent.root, 'portal/node_modules')).catch(() => []);
+  for (const name of ['typescript', 'vitest', 'playwright-core']) expect(modules).not.toContain(name);
+  expect(await readdir(join(agent.root, 'portal'))).not.toContain('src');
+
+  if (!isRoot) context.skip('only root can give an image a network of its own; the images were built');
+  for (const name of ['unshare', 'ip'] as const) await programFor(context, name);
+  const yaml = 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n';
+  await mkdir(join(agent.root, 'work'), { recursive: true });
+  await writeFile(join(agent.root, 'work/portal.yaml'), yaml);
+  for (const image of [agent, relay]) {
+    const { check, exec, stopped } = await run(image);
+    expect(check).toMatchObject({ code: 0 });
+    expect(exec).toMatchObject({ code: 0, output: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string });
+    expect(stopped).toMatchObject({ code: 0 });
+  }
+});
+
+/** As it is at a person's terminal: what vitest and npm set is not there. */
+function buildEnv(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(
+    ([key]) => !/^(npm_(package|lifecycle|config_local)|NODE_ENV|VITEST|PORTAL_|INIT_CWD)/.test(key),
+  );
+  return { ...Object.fromEntries(entries), npm_config_prefer_offline: 'true' };
+}
+
+async function run(image: Image): Promise<{ check: Ended; exec?: Ended; stopped: Ended }> {
+  const path = `${join(image.root, 'usr/local/bin')}:${process.env['PATH']}`;
+  const job = {
+    start: [...image.entrypoint, ...image.cmd].map((word) => within(image, word)),
+    check: image.healthcheck.map((word) => within(image, word)),
+    exec: ['portal', '--version'],
+    cwd: join(image.root, image.workdir),
+    env: { PATH: path, ...containerEnv(image) },
+    // The user may be any, as long as it is in group 0.
+    uid: UID + 1,
+    gid: 0,
+    stopSignal: image.stopSignal,
+    boundMs: BOUND_MS,
+  };
+  expect(image.user).toBe('node');
+  const args = ['-n', '-m', 'sh', '-c', CONTAINER, 'sh', process.execPath, DRIVER, JSON.stringify(job)];
+  const volumes = image.volumes.map((volume) => within(image, volume)).join(' ');
+  const env = { ...process.env, VOLUMES: volumes };
+  const { stdout } = await promisify(execFile)('unshare', args, { env, timeout: 2 * BOUND_MS });
+  return JSON.parse(stdout) as { check: Ended; exec?: Ended; stopped: Ended };
+}
