@@ -32,6 +32,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   /** IP address of the relay that answered: data connections go to the same one. */
   readonly relayAddress: string;
   readonly detour: Detour | undefined;
+  /** Of this machine, where that is known. */
+  readonly localAddress: string | undefined;
   #rttMs: number | undefined;
   /** The datagrams of this session; there from the moment on that its leases are. */
   datagrams: AgentDatagrams | undefined;
@@ -54,6 +56,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, detour?: Detour) {
     super();
     this.detour = detour;
+    // Without the zone of a link-local one. It is not told any more once the connection has ended.
+    this.localAddress = tls?.localAddress?.replace(/%.*/, '');
     this.#tls = tls;
     this.#ws = ws;
     this.welcome = welcome;

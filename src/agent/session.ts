@@ -5,6 +5,8 @@ import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, delay, until, within, type Deferred } from '../lib/wait.js';
+import { ownAddresses, type OwnAddresses } from '../net/own-addresses.js';
+import { isLoopback } from '../net/udp.js';
 import { LIMITS } from '../protocol/limits.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
@@ -27,6 +29,9 @@ const OPENING_AT_A_TIME = 24;
 const DETOUR_MS = 30_000;
 /** `status` waits no longer than this for a relay to show that it is there. */
 const CHECK_MS = 2_000;
+/** After this machine's addresses have changed, the relay has this long to answer: less where ours is gone. */
+const MOVED_CHECK_MS = 1_500;
+const GONE_CHECK_MS = 1_000;
 
 export interface SessionOptions {
   /** How to reach the relay: asked before each attempt, so that what it rests on (a CA file, a free port) may come right meanwhile. */
@@ -38,6 +43,8 @@ export interface SessionOptions {
   readonly about?: () => AboutAgent;
   /** Told of what becomes of the session: it stands, it was lost, or an attempt to open it failed. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
+  /** This machine's addresses. */
+  readonly network?: OwnAddresses;
   readonly log: Logger;
 }
 
@@ -68,11 +75,17 @@ export class RelaySession {
   readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Sessions in a row that did not hold. */
   #unsound = 0;
+  /** Ends an attempt, or the pause before it, which this machine's former addresses made. */
+  #retryNow = new AbortController();
+  readonly #unwatch: () => void;
   readonly #done: Promise<void>;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#unwatch = (options.network ?? ownAddresses).watch(
+      (addresses) => void this.#networkChanged(addresses),
+    );
     this.#done = this.#run();
   }
 
@@ -141,6 +154,7 @@ export class RelaySession {
   /** Ends the session; its leases must have been closed before. */
   async close(): Promise<void> {
     const reason = new PortalError('aborted', 'the session was closed');
+    this.#unwatch();
     this.#stop.abort(reason);
     this.#refuseWaiting(reason);
     await this.#done;
@@ -152,17 +166,47 @@ export class RelaySession {
       try {
         const pauseMs = await this.#hold(await this.#connect());
         await this.#stayAway();
-        if (!signal.aborted) await delay(pauseMs, signal);
+        if (!signal.aborted) await this.#pause(pauseMs);
       } catch (error) {
         if (!signal.aborted) this.#log.error({ err: error }, 'the session stumbled');
       }
     }
   }
 
+  /** Before another attempt; over at once where this machine's addresses change. */
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, AbortSignal.any([this.#stop.signal, this.#retryNow.signal])).catch(() => undefined);
+  }
+
+  /**
+   * Nothing tells of a connection whose address is gone but its silence: the relay is asked at once. What is under way to
+   * the relay, or waits to be, begins anew.
+   */
+  async #networkChanged(addresses: ReadonlySet<string>): Promise<void> {
+    const before = this.#retryNow;
+    this.#retryNow = new AbortController();
+    before.abort();
+    const local = this.#channel?.localAddress;
+    if (local !== undefined && isLoopback(local)) return;
+    const isGone = local !== undefined && !addresses.has(local);
+    await this.#channel?.check(isGone ? GONE_CHECK_MS : MOVED_CHECK_MS);
+  }
+
   /** Opens a channel, beside the one that there may be. */
-  #connect(): Promise<Connected> {
+  async #connect(): Promise<Connected> {
+    for (;;) {
+      const retryNow = this.#retryNow.signal;
+      try {
+        return await this.#attempts(AbortSignal.any([this.#stop.signal, retryNow]));
+      } catch (error) {
+        if (this.#stop.signal.aborted || !retryNow.aborted) throw error;
+        await this.#stayAway();
+      }
+    }
+  }
+
+  #attempts(signal: AbortSignal): Promise<Connected> {
     const { resolve, identity, instance, version } = this.#options;
-    const { signal } = this.#stop;
     let isOnTheWay = false;
     const attempt = async (): Promise<Connected> => {
       const endpoint = await resolve();
@@ -171,7 +215,7 @@ export class RelaySession {
       isOnTheWay = true;
       const moved = endpoint.detour?.moved?.();
       const channel = await openControl({ endpoint, identity, instance, version, signal });
-      closeWith(signal, channel);
+      closeWith(this.#stop.signal, channel);
       return { channel, endpoint, moved };
     };
     return pRetry(attempt, {

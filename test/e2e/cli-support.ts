@@ -88,7 +88,10 @@ export class Person {
   }
 
   /** Runs `portal …` to its end. */
-  run(args: readonly string[], options: { stdin?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Finished> {
+  run(
+    args: readonly string[],
+    options: { stdin?: string; env?: NodeJS.ProcessEnv; within?: readonly string[] } = {},
+  ): Promise<Finished> {
     return this.start(args, options).finished;
   }
 

@@ -22,6 +22,8 @@ export interface TwoMachines {
 
 export interface Machine {
   readonly address: string;
+  /** Gives it another address in place of the one it has. */
+  readdress(address: string): Promise<void>;
   /** Put before a command, it runs the command there. */
   readonly within: readonly string[];
 }
@@ -29,13 +31,17 @@ export interface Machine {
 /** They are gone with the test. `names` are hosts that both know. Or the reason to skip with. */
 export async function twoMachines(
   names: (machines: { left: string; right: string }) => Record<string, string>,
+  { family = 4 }: { family?: 4 | 6 } = {},
 ): Promise<TwoMachines | { skip: string }> {
   if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
   const ip = await ensureBinary('ip');
   if ('skip' in ip) return ip;
   const id = randomBytes(3).toString('hex');
   const [left, right] = ['l', 'r'].map((side) => ({ name: `portal-${id}-${side}`, link: `pt${id}${side}` }));
-  const addresses = { left: '10.213.77.1', right: '10.213.77.2' };
+  const addresses =
+    family === 4
+      ? { left: '10.213.77.1', right: '10.213.77.2' }
+      : { left: 'fd00:213:77::1', right: 'fd00:213:77::2' };
   const to = (...args: string[]): Promise<unknown> => run(ip.path, args, BOUND);
   onTestFinished(async () => {
     for (const { name } of [left!, right!]) {
@@ -63,18 +69,27 @@ export async function twoMachines(
       [left!, addresses.left],
       [right!, addresses.right],
     ] as const) {
-      await to('-n', name, 'addr', 'add', `${address}/24`, 'dev', link);
       for (const up of [link, 'lo']) await to('-n', name, 'link', 'set', up, 'up');
+      await to('-n', name, 'addr', 'add', ...onLink(address), 'dev', link);
       await mkdir(etc(name), { recursive: true });
-      const hosts = Object.entries({ localhost: '127.0.0.1', ...names(addresses) });
+      const hosts = Object.entries({ localhost: family === 4 ? '127.0.0.1' : '::1', ...names(addresses) });
       await writeFile(join(etc(name), 'hosts'), hosts.map(([host, at]) => `${at} ${host}\n`).join(''));
     }
   } catch (error) {
     return { skip: `network namespaces do not work here (${firstLine(error)})` };
   }
+  const machine = ({ name, link }: { name: string; link: string }, address: string): Machine => ({
+    address,
+    within: [ip.path, 'netns', 'exec', name],
+    readdress: async (next) => {
+      // In this order: with the first address of a network Linux takes the others of it away.
+      await to('-n', name, 'addr', 'del', onLink(address)[0]!, 'dev', link);
+      await to('-n', name, 'addr', 'add', ...onLink(next), 'dev', link);
+    },
+  });
   return {
-    left: { address: addresses.left, within: [ip.path, 'netns', 'exec', left!.name] },
-    right: { address: addresses.right, within: [ip.path, 'netns', 'exec', right!.name] },
+    left: machine(left!, addresses.left),
+    right: machine(right!, addresses.right),
     async impair() {
       const tools = [await ensureBinary('tc'), await ensureBinary('nft')] as const;
       for (const tool of tools) if ('skip' in tool) return tool;
@@ -101,11 +116,19 @@ export async function twoMachines(
   };
 }
 
+/** An IPv6 address is there at once where nobody looks for its double. */
+const onLink = (address: string): string[] =>
+  address.includes(':') ? [`${address}/64`, 'nodad'] : [`${address}/24`];
+
 /** What `ip netns exec` lays over /etc. */
 const etc = (name: string): string => join('/etc/netns', name);
 
 /** A program of the tests on one of the machines; killed with the test. Resolves with its first line. */
-export async function startOn(machine: Machine, script: string, ...args: string[]): Promise<string> {
+export async function startOn(
+  machine: Pick<Machine, 'within'>,
+  script: string,
+  ...args: string[]
+): Promise<string> {
   const [command, ...rest] = [...machine.within, process.execPath, script, ...args];
   const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -15,7 +15,7 @@ const BOUND = { timeout: 10_000 };
  * Machines in a row, each with a wire to the next and to no other: network namespaces, none of which passes packets
  * on. `left` and `right` are a machine's addresses on its two wires.
  */
-export interface RowMachine extends Machine {
+export interface RowMachine extends Omit<Machine, 'readdress'> {
   readonly left: string;
   readonly right: string;
   /** Begins to record every packet; resolves with what ends that, and with all the bytes then. */

@@ -9,7 +9,7 @@ import { createSocket } from 'node:dgram';
 /** After the last one was sent, late answers still count. */
 const PATIENCE_MS = 2_000;
 const [role, host, port, count] = process.argv.slice(2);
-const socket = createSocket('udp4');
+const socket = createSocket(host?.includes(':') ? 'udp6' : 'udp4');
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 if (role === 'echo') {
