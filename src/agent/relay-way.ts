@@ -21,7 +21,7 @@ export const TCP = {
   highWaterMark: SOCKET_BUFFER_BYTES,
 } as const;
 
-/** Opens connections from elsewhere: from an HTTP proxy, or from another relay. */
+/** Opens connections from elsewhere: from a proxy, or from another relay. */
 export interface Detour {
   /** Nothing may go there in any other way, not even a question to DNS: who is there is not to learn where we are. */
   readonly hides: boolean;

@@ -154,7 +154,7 @@ const to = (capabilities: string[], hides?: boolean) =>
 it('is for relays that show agents, and never over a chain', () => {
   expect(to(['stream', 'agents'])).toBe(true);
   expect(to(['stream'])).toBe(false);
-  // An HTTP proxy hides nobody.
+  // A proxy hides nobody.
   expect(to(['agents'], false)).toBe(true);
   expect(to(['agents'], true)).toBe(false);
 });

@@ -24,6 +24,8 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'lock_invalid',
   'address_in_use',
   'listen_failed',
+  'proxy_invalid',
+  'proxy_credentials',
 ]);
 
 /** Pauses between attempts, in milliseconds (p-retry). */

@@ -8,6 +8,7 @@ import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Relay, RelayOptions } from '../relay/relay.js';
 import type { Context } from './context.js';
+import { proxyFor } from './proxy.js';
 import { LOOPBACK_NAMES } from './embedded.js';
 
 /** What `portal relay` was told of its certificate. */
@@ -48,7 +49,7 @@ export async function openRelayCertificate(
   const local = new LocalCertificates(openCa, (hostname) =>
     hostname === 'localhost' ? LOOPBACK_NAMES : [hostname, ...LOOPBACK_NAMES],
   );
-  const acme = new AcmeCertificates({ folder: paths.acmeDir, log });
+  const acme = new AcmeCertificates({ folder: paths.acmeDir, log, proxyFor });
   const stop = new AbortController();
   let relay: Relay | undefined;
   let latest: ServingCertificate | undefined;

@@ -16,7 +16,7 @@ import { historyLogger } from './control/history-logger.js';
 import { History } from './control/history.js';
 import { startControl } from './control/server.js';
 import { embeddedRelays } from './embedded.js';
-import { proxyFor } from './proxy.js';
+import { checkProxies, proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
 import { packageVersion } from './program.js';
@@ -63,6 +63,7 @@ export async function runAgent(context: Context, job: AgentJob): Promise<ExitCod
 
 async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<ExitCode> {
   const { paths, stdout, stderr } = context;
+  checkProxies(job.desired);
   let cutShort: ((reason: StopReason) => void) | undefined;
   const interrupts = listenForInterrupts({ onSecond: (reason) => cutShort?.(reason) });
   scope.defer(() => interrupts.dispose());

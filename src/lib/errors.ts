@@ -62,6 +62,11 @@ export const ERRORS = {
     remedy: 'Restore it from version control; after a merge keep the relays of both sides, each once.',
     exit: 2,
   },
+  proxy_invalid: {
+    title: 'A variable of the environment does not name a proxy',
+    remedy: 'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it. See docs/networks.md.',
+    exit: 2,
+  },
   already_running: {
     title: 'An agent already runs for this file',
     remedy: 'Look at it with `portal status`, or stop it with `portal down`.',
@@ -142,9 +147,15 @@ export const ERRORS = {
     exit: 1,
   },
   proxy_refused: {
-    title: 'The HTTP proxy does not let a connection through',
+    title: 'The proxy does not let a connection through',
     remedy:
-      'Its administrator says which ports are open; 443 nearly always is. `NO_PROXY` names relays that need no proxy.',
+      'Ask its administrator which ports are open; 443 nearly always is. Name relays that need no proxy in `NO_PROXY`.',
+    exit: 1,
+  },
+  proxy_credentials: {
+    title: 'The proxy wants credentials',
+    remedy:
+      'Put them into the variable that names the proxy: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`. See docs/networks.md.',
     exit: 1,
   },
   relay_unreachable: {

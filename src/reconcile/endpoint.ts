@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { httpProxy } from '../agent/http-proxy.js';
+import { proxied } from '../agent/proxied.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { UrlRelay } from '../agent/spec.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import type { ProxyFor } from '../net/proxy/server.js';
 
-/** The HTTP proxy that leads to a URL elsewhere; none if it answers undefined. */
-export type ProxyFor = (url: string) => string | undefined;
+export type { ProxyFor };
 
 /** How to reach a relay elsewhere; its CA file is read anew each time. Throws `relay_untrusted`. */
 export async function endpointOf(
@@ -16,7 +16,7 @@ export async function endpointOf(
   return {
     url,
     ...(caFile !== undefined && { ca: await readCa(caFile) }),
-    ...(proxy !== undefined && { detour: httpProxy(proxy) }),
+    ...(proxy !== undefined && { detour: proxied(proxy) }),
   };
 }
 

@@ -37,7 +37,7 @@ export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onSt
   readonly onState?: (relay: string, state: SessionState, error?: PortalError) => void;
   /** Of relays elsewhere. Left out, any key is taken: there is nowhere to remember one. */
   readonly trust?: RelayTrust;
-  /** The HTTP proxy that leads to a relay elsewhere. */
+  /** The proxy that leads to a relay elsewhere. */
   readonly proxyFor?: ProxyFor;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
 }

@@ -18,6 +18,7 @@ import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import type { Survey } from './candidates/survey.js';
+import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
@@ -44,8 +45,7 @@ export interface RunnerOptions {
   readonly acmeDir: string;
   /** Pauses of ACME that differ from the usual ones. */
   readonly acme?: Pick<AcmeOptions, 'schedule'>;
-  /** The HTTP proxy that leads to a relay elsewhere; none if it answers undefined. */
-  readonly proxyFor?: (url: string) => string | undefined;
+  readonly proxyFor?: ProxyFor;
   /** Folder of the copies of registries (lib/paths); left out, they are kept in memory alone. */
   readonly registryDir?: string;
   /** Paces of the candidates of the pool that differ from the usual ones. */
@@ -116,7 +116,12 @@ export class Runner {
     this.#unplaced = new Unplaced(emit);
     this.#certificates = {
       local: new LocalCertificates(() => openLocalCa(options.caDir)),
-      acme: new AcmeCertificates({ folder: options.acmeDir, log: options.log, ...options.acme }),
+      acme: new AcmeCertificates({
+        folder: options.acmeDir,
+        log: options.log,
+        proxyFor: options.proxyFor,
+        ...options.acme,
+      }),
     };
     this.#candidates = new CandidatePool({
       ...(options.registryDir !== undefined && { cacheDir: options.registryDir }),

@@ -2,22 +2,24 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Person } from './cli-support.js';
-import { connectProxy, type ConnectProxy } from '../support/connect-proxy.js';
+import { connectProxy } from '../support/connect-proxy.js';
+import { socksProxy } from '../support/socks-proxy.js';
 import { agent, desired, get, httpService, readAll, relay, service, tcpService } from '../support/world.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { connect } from 'node:net';
 import type { Carrier } from '../../src/agent/spec.js';
+import { parseProxy } from '../../src/net/proxy/server.js';
 
 /** A name that only the proxy can resolve: whatever goes around it fails. */
 const DOMAIN = 'relay.test';
 
-async function behind(proxy: ConnectProxy, url = proxy.url) {
+async function behind(url: string) {
   const at = await relay({ domain: DOMAIN, ports: { tcp: 'any', udp: 'any' } });
   const asked: string[] = [];
   const one = await agent({
     proxyFor: (relayUrl) => {
       asked.push(relayUrl);
-      return url;
+      return parseProxy(url, 'HTTPS_PROXY');
     },
   });
   return { at, asked, ...one };
@@ -27,7 +29,7 @@ describe('behind an HTTP proxy', () => {
   it.each<Carrier>(['raw', 'tls', 'ws'])('everything goes through it, with carrier %s', async (carrier) => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await connectProxy();
-    const { at, asked, runner, event, ca } = await behind(proxy);
+    const { at, asked, runner, event, ca } = await behind(proxy.url);
     await runner.apply(desired([at.spec], service('web', port, { carrier })));
     await event('lease', ({ phase }) => phase === 'ready');
     expect((await get(at, `web.${DOMAIN}`, ca)).text).toContain('hello');
@@ -43,7 +45,7 @@ describe('behind an HTTP proxy', () => {
   it('the credentials in its URL are shown to it, and to nobody else', async () => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await connectProxy();
-    const { at, runner, event } = await behind(proxy, proxy.url.replace('//', '//me:s3cret@'));
+    const { at, runner, event } = await behind(proxy.url.replace('//', '//me:s3cret@'));
     await runner.apply(desired([at.spec], service('web', port, { carrier: 'ws' })));
     await event('lease', ({ phase }) => phase === 'ready');
     const basic = `Basic ${Buffer.from('me:s3cret').toString('base64')}`;
@@ -53,7 +55,7 @@ describe('behind an HTTP proxy', () => {
 
   it('one that refuses is named as the reason; nothing goes around it', async () => {
     const proxy = await connectProxy(() => false);
-    const { at, runner, event } = await behind(proxy, proxy.url.replace('//', '//me:s3cret@'));
+    const { at, runner, event } = await behind(proxy.url.replace('//', '//me:s3cret@'));
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));
     const { error } = await event(
       'lease',
@@ -66,8 +68,7 @@ describe('behind an HTTP proxy', () => {
   });
 
   it('one that is not there is said to be so', async () => {
-    const proxy = await connectProxy();
-    const { at, runner, event } = await behind(proxy, 'http://127.0.0.1:1');
+    const { at, runner, event } = await behind('http://127.0.0.1:1');
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));
     const { error } = await event(
       'lease',
@@ -81,7 +82,7 @@ describe('behind an HTTP proxy', () => {
     const target = await tcpService((socket) => socket.end('hello'));
     let own = '';
     const proxy = await connectProxy((authority) => authority === own);
-    const { at, runner, event } = await behind(proxy);
+    const { at, runner, event } = await behind(proxy.url);
     own = `${DOMAIN}:${at.port}`;
     await runner.apply(desired([at.spec], service('db', target, { mode: 'tcp', carrier: 'ws' })));
     const { tcpAddr } = await event('lease', ({ phase }) => phase === 'ready');
@@ -97,7 +98,7 @@ describe('behind an HTTP proxy', () => {
     async (carrier) => {
       const echo = await udpService();
       const proxy = await connectProxy();
-      const { at, runner, event } = await behind(proxy);
+      const { at, runner, event } = await behind(proxy.url);
       await runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp', carrier })));
       const { udpAddr } = await event('lease', ({ phase }) => phase === 'ready');
       const { leases, relays } = await runner.status();
@@ -108,6 +109,46 @@ describe('behind an HTTP proxy', () => {
       expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
     },
   );
+});
+
+describe('behind a SOCKS5 proxy', () => {
+  it.each<Carrier>(['raw', 'tls', 'ws'])('everything goes through it, with carrier %s', async (carrier) => {
+    const { port } = await httpService((_request, response) => void response.end('hello'));
+    const proxy = await socksProxy({ wants: 'me:s3cret' });
+    const { at, runner, event, ca } = await behind(`socks5h://me:s3cret@${proxy.authority}`);
+    await runner.apply(desired([at.spec], service('web', port, { carrier })));
+    await event('lease', ({ phase }) => phase === 'ready');
+    expect((await get(at, `web.${DOMAIN}`, ca)).text).toContain('hello');
+    expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.credentials)).toEqual(new Set(['me:s3cret']));
+    expect(JSON.stringify(await runner.status())).not.toContain('s3cret');
+    await runner.stop({ reason: 'test', drainMs: 0 });
+    await expect.poll(() => proxy.open()).toBe(0);
+  });
+
+  it('mode udp works in a WebSocket through it, unproven', async () => {
+    const [echo, proxy] = [await udpService(), await socksProxy()];
+    const { at, runner, event } = await behind(`socks5h://${proxy.authority}`);
+    await runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp' })));
+    const { udpAddr } = await event('lease', ({ phase }) => phase === 'ready');
+    const { leases, relays } = await runner.status();
+    expect(relays[0]!.datagrams!.carrier).toBe('ws');
+    expect(leases[0]!.provenAt).toBeUndefined();
+    const visitor = await udpVisitor(Number(udpAddr!.split(':')[1]));
+    expect(await visitor.ask('hello')).toBe('hello');
+  });
+
+  it('that rejects the credentials fails the lease, and says how to give them', async () => {
+    const proxy = await socksProxy({ wants: 'me:s3cret' });
+    const { at, runner, event } = await behind(`socks5h://me:wr0ng@${proxy.authority}`);
+    await runner.apply(desired([at.spec], service('web', 1)));
+    const { error } = await event('lease', ({ phase }) => phase === 'failed');
+    expect(error).toMatchObject({
+      code: 'proxy_credentials',
+      message: `the proxy ${proxy.authority} rejected the user name and password`,
+    });
+    expect(JSON.stringify(error)).not.toContain('wr0ng');
+  });
 });
 
 async function person(at: Awaited<ReturnType<typeof relay>>): Promise<Person> {
@@ -125,23 +166,54 @@ services:
 }
 
 describe('the environment of `portal up`', () => {
-  it('names the proxy: HTTPS_PROXY', async () => {
+  it('names the proxy, with a scheme and without', async () => {
     const [at, proxy] = [await relay({ domain: DOMAIN }), await connectProxy()];
     const someone = await person(at);
     const running = someone.start(['up', '--json'], {
-      env: { HTTPS_PROXY: proxy.url, NO_PROXY: 'other.test' },
+      env: { HTTPS_PROXY: new URL(proxy.url).host, NO_PROXY: 'other.test' },
     });
     await running.event('ready');
     expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
   });
 
-  it('spares a relay that NO_PROXY names', async () => {
-    const [at, proxy] = [await relay(), await connectProxy()];
+  it('names a SOCKS5 proxy: ALL_PROXY', async () => {
+    const [at, proxy] = [await relay({ domain: DOMAIN }), await socksProxy({ wants: 'm@e:s3cret' })];
     const someone = await person(at);
     const running = someone.start(['up', '--json'], {
-      env: { HTTPS_PROXY: proxy.url, NO_PROXY: 'localhost' },
+      env: { ALL_PROXY: `socks5h://m@e:s3cret@${proxy.authority}` },
     });
     await running.event('ready');
+    expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
+  });
+
+  it('does not matter for a relay on this machine', async () => {
+    const [at, proxy] = [await relay(), await connectProxy()];
+    const someone = await person(at);
+    const running = someone.start(['up', '--json'], { env: { HTTPS_PROXY: proxy.url, NO_PROXY: '' } });
+    await running.event('ready');
     expect(proxy.asked).toEqual([]);
+  });
+
+  it('names a proxy that wants credentials: the one who starts it is told how to give them', async () => {
+    const [at, proxy] = [await relay({ domain: DOMAIN }), await connectProxy(() => 407)];
+    const someone = await person(at);
+    const { code, stderr } = await someone.run(['up', '--wait'], { env: { HTTPS_PROXY: proxy.url } });
+    const name = new URL(proxy.url).host;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`the proxy ${name} wants credentials`);
+    expect(stderr).toContain(`http://USER:PASSWORD@${name}`);
+  });
+
+  it.each([
+    [['up'], ''],
+    [['up', '--json'], ''],
+    [['expose', '1', '--relay', 'https://relay.test'], ''],
+  ])('with a malformed proxy ends `portal %j` at once, without a secret', async (args) => {
+    const someone = await person(await relay({ domain: DOMAIN }));
+    const { code, stdout, stderr } = await someone.run(args, { env: { HTTPS_PROXY: 'me:s3cret@:::' } });
+    expect(code).toBe(2);
+    expect(stdout + stderr).toContain('HTTPS_PROXY does not name a proxy: HOST:PORT is malformed');
+    expect(stdout + stderr).toContain('proxy_invalid');
+    expect(stdout + stderr).not.toContain('s3cret');
   });
 });

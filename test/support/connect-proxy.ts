@@ -11,11 +11,13 @@ export interface ConnectProxy {
   readonly credentials: (string | undefined)[];
   /** Tunnels that stand. */
   readonly open: () => number;
+  /** Connections that stand, on either side. */
+  readonly connections: () => number;
 }
 
 /** @param admits whether a tunnel to `host:port` is let through; refused with 403 otherwise. `hang`: never answered */
 export async function connectProxy(
-  admits: (authority: string) => boolean | 'hang' = () => true,
+  admits: (authority: string) => boolean | 'hang' | 407 = () => true,
 ): Promise<ConnectProxy> {
   const asked: string[] = [];
   const credentials: (string | undefined)[] = [];
@@ -32,7 +34,16 @@ export async function connectProxy(
     asked.push(authority);
     credentials.push(request.headers['proxy-authorization']);
     const verdict = admits(authority);
-    if (verdict === 'hang') return;
+    if (verdict === 'hang') {
+      near.once('end', () => near.end()).resume();
+      return;
+    }
+    if (verdict === 407) {
+      near.end(
+        'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n',
+      );
+      return;
+    }
     if (!verdict) {
       near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
       return;
@@ -59,5 +70,11 @@ export async function connectProxy(
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, asked, credentials, open: () => open };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked,
+    credentials,
+    open: () => open,
+    connections: () => sockets.size,
+  };
 }

@@ -6,6 +6,8 @@ import { delay } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
 import { newKey } from '../local-x509.js';
 import type { AcmeSpec } from '../spec.js';
+import type { ProxyFor } from '../../net/proxy/server.js';
+import type { AcmeOptions } from './certificates.js';
 import type { AcmeChallenges } from './challenges.js';
 import { AcmeClient, type Order } from './client.js';
 import { AcmeProblem, explainProblem } from './problem.js';
@@ -27,13 +29,20 @@ export class AcmeAuthority {
   readonly #store: AcmeStore;
   readonly #challenges: AcmeChallenges;
   readonly #log: Logger;
+  readonly #proxyFor: ProxyFor | undefined;
   readonly #ordering = pLimit(ORDERS_AT_A_TIME);
   readonly #stop = new AbortController();
   /** The account's URL, once per process. */
   #account: Promise<string> | undefined;
 
-  constructor(spec: AcmeSpec, store: AcmeStore, challenges: AcmeChallenges, log: Logger) {
+  constructor(
+    spec: AcmeSpec,
+    store: AcmeStore,
+    challenges: AcmeChallenges,
+    { log, proxyFor }: Pick<AcmeOptions, 'log' | 'proxyFor'>,
+  ) {
     this.#log = log;
+    this.#proxyFor = proxyFor;
     this.#spec = spec;
     this.#store = store;
     this.#challenges = challenges;
@@ -49,7 +58,7 @@ export class AcmeAuthority {
     return this.#ordering(async () => {
       const bound = AbortSignal.timeout(ORDER_MS);
       try {
-        const wire: Wire = { signal: AbortSignal.any([signal, bound]), ...(await this.#trust()) };
+        const wire: Wire = { signal: AbortSignal.any([signal, bound]), ...(await this.#reach()) };
         const { key, chain } = await this.#obtain(hostname, wire);
         return await this.#store.write(hostname, key, chain);
       } catch (error) {
@@ -66,7 +75,7 @@ export class AcmeAuthority {
   /** When the CA suggests to renew `certificate`; undefined when it does not say, or does not answer. */
   async suggestion(certificate: DatedCertificate, signal: AbortSignal): Promise<Suggestion | undefined> {
     try {
-      const wire: Wire = { signal, ...(await this.#trust()) };
+      const wire: Wire = { signal, ...(await this.#reach()) };
       return await this.#ordering(() => askWhenToRenew(wire, this.#spec.directory, certificate.cert));
     } catch (error) {
       this.#log.debug({ ca: this.name, err: error }, 'the CA was not asked when to renew');
@@ -78,11 +87,13 @@ export class AcmeAuthority {
     this.#stop.abort(new PortalError('aborted', 'the agent stops'));
   }
 
-  async #trust(): Promise<{ trust?: string }> {
+  /** By what way the CA is reached, and how it is known. */
+  async #reach(): Promise<Pick<Wire, 'trust' | 'proxyFor'>> {
     const { caFile } = this.#spec;
-    if (caFile === undefined) return {};
+    const proxyFor = this.#proxyFor;
+    if (caFile === undefined) return { proxyFor };
     try {
-      return { trust: await readFile(caFile, 'utf8') };
+      return { proxyFor, trust: await readFile(caFile, 'utf8') };
     } catch (error) {
       throw new PortalError(
         'acme_unreachable',
@@ -122,7 +133,7 @@ export class AcmeAuthority {
   async #begin(hostname: string, wire: Wire): Promise<{ client: AcmeClient; order: Order }> {
     const key = await this.#key();
     const begin = async (): Promise<{ client: AcmeClient; order: Order }> => {
-      const account = await this.#open(key, wire.trust);
+      const account = await this.#open(key, wire);
       const client = await AcmeClient.connect(wire, this.#spec.directory, key, account);
       return { client, order: await client.newOrder(hostname) };
     };
@@ -142,13 +153,13 @@ export class AcmeAuthority {
   }
 
   /** The account's URL: made, or found again by its key, once per process. */
-  #open(key: KeyObject, trust: string | undefined): Promise<string> {
+  #open(key: KeyObject, { trust, proxyFor }: Wire): Promise<string> {
     const open = async (): Promise<string> => {
       // Not cancelled with the order that happens to be first: others wait for the same account.
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ORDER_MS)]);
       const { directory, email } = this.#spec;
       const client = await AcmeClient.connect(
-        { signal, ...(trust !== undefined && { trust }) },
+        { signal, proxyFor, ...(trust !== undefined && { trust }) },
         directory,
         key,
       );

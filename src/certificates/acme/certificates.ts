@@ -1,4 +1,5 @@
 import type { Logger } from '../../lib/logger.js';
+import type { ProxyFor } from '../../net/proxy/server.js';
 import { AcmeAuthority } from './authority.js';
 import { AcmeChallenges } from './challenges.js';
 import { HeldCertificate, type HoldListener, type Schedule } from './held.js';
@@ -10,6 +11,7 @@ export interface AcmeOptions {
   readonly folder: string;
   readonly log: Logger;
   readonly schedule?: Partial<Schedule>;
+  readonly proxyFor?: ProxyFor | undefined;
 }
 
 /** A hostname's certificate, shared with everyone else who holds the same. */
@@ -64,7 +66,7 @@ export class AcmeCertificates {
     let known = this.#authorities.get(account);
     if (!known) {
       const store = new AcmeStore(this.#options.folder, spec.directory);
-      known = { store, authority: new AcmeAuthority(spec, store, this.challenges, this.#options.log) };
+      known = { store, authority: new AcmeAuthority(spec, store, this.challenges, this.#options) };
       this.#authorities.set(account, known);
     }
     return known;

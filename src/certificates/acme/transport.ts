@@ -2,6 +2,8 @@ import { request as httpsRequest } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { createConnection, dial, secure, tlsNameOf } from '../../net/dial.js';
+import { openThrough } from '../../net/proxy/open.js';
+import { isOfProxy, type ProxyFor } from '../../net/proxy/server.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /** How requests reach a CA: each bounded, once, cancellable, and a refusal as what it is. */
@@ -10,6 +12,7 @@ export interface Wire {
   readonly signal: AbortSignal;
   /** PEM of the CA to trust for the directory's own HTTPS, in place of the system's. */
   readonly trust?: string;
+  readonly proxyFor?: ProxyFor | undefined;
 }
 
 const REQUEST_MS = 20_000;
@@ -66,15 +69,18 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
     });
   } catch (error) {
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
+    if (error instanceof PortalError && isOfProxy(error)) throw error;
     throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
 }
 
 /** A connection of its own for each request. */
-async function connected(url: string, { trust }: Wire, signal: AbortSignal): Promise<TLSSocket> {
+async function connected(url: string, { trust, proxyFor }: Wire, signal: AbortSignal): Promise<TLSSocket> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  const plain = await dial({ host, port: Number(port || 443), ms: REQUEST_MS, signal });
+  const to = { host, port: Number(port || 443), ms: REQUEST_MS, signal };
+  const proxy = proxyFor?.(url);
+  const plain = await (proxy ? openThrough(proxy, to) : dial(to));
   return secure(plain, { ...tlsNameOf(host), ...(trust !== undefined && { ca: trust }) });
 }
 

@@ -5,6 +5,7 @@ import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { readFile } from 'node:fs/promises';
+import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
 
@@ -110,7 +111,7 @@ async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly 
             hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',
           });
         });
-  const wire = { signal: AbortSignal.timeout(10_000), ...(trust !== undefined && { trust }) };
+  const wire = { signal: AbortSignal.timeout(10_000), proxyFor, ...(trust !== undefined && { trust }) };
   const { status, text } = await exchange(wire, { url: directory, method: 'GET' });
   const parsed = status === 200 ? tryJson(text) : undefined;
   if (!parsed?.newOrder)

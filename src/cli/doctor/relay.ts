@@ -8,6 +8,7 @@ import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js'
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
+import { proxyName, type ProxyServer } from '../../net/proxy/server.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
@@ -72,7 +73,13 @@ export async function checkRelay(
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
   const addresses = await context.names.ofMachine(domain).catch(() => []);
-  const proxy = proxyFor(spec.url);
+  let proxy: ProxyServer | undefined;
+  try {
+    proxy = proxyFor(spec.url);
+  } catch (error) {
+    subject.failed('relay.proxy', asPortalError(error));
+    return { subject, facts: { ...facts, addresses } };
+  }
   if (addresses.length > 0) subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
   else if (proxy !== undefined)
     subject.ok('relay.dns', `${domain} has no address in DNS here; the proxy looks it up by itself`);
@@ -127,16 +134,16 @@ async function isFree(port: number): Promise<boolean> {
   return (await Promise.all(free)).every(Boolean);
 }
 
-/** By the way that an agent takes, through an HTTP proxy where the environment names one. */
+/** By the way that an agent takes, through a proxy where the environment names one. */
 async function checkConnection(
   spec: Extract<RelaySpec, { kind: 'url' }>,
-  proxy: string | undefined,
+  proxy: ProxyServer | undefined,
   services: readonly ServiceSpec[],
   locked: LockEntries | undefined,
   subject: Subject,
 ): Promise<SignedDescriptor | undefined> {
   const url = new URL(spec.url);
-  const through = proxy === undefined ? '' : `, through the proxy ${new URL(proxy).host}`;
+  const through = proxy === undefined ? '' : `, through the proxy ${proxyName(proxy)}`;
   let plain: Socket | undefined;
   let step = 'relay.tcp';
   try {

@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { connectProxy } from '../../../test/support/connect-proxy.js';
+import { refusingCa } from '../../../test/support/fake-ca.js';
+import { parseProxy } from '../../net/proxy/server.js';
+import { exchange } from './transport.js';
+
+async function directoryThrough(proxyUrl: string) {
+  const { spec } = await refusingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const wire = {
+    signal: new AbortController().signal,
+    trust: await readFile(spec.caFile!, 'utf8'),
+    proxyFor: () => parseProxy(proxyUrl, 'HTTPS_PROXY'),
+  };
+  return { spec, answer: exchange(wire, { url: spec.directory, method: 'GET' }) };
+}
+
+describe('a CA behind a proxy', () => {
+  it('is asked through it', async () => {
+    const proxy = await connectProxy();
+    const { spec, answer } = await directoryThrough(proxy.url);
+    expect((await answer).status).toBe(200);
+    expect(proxy.asked).toEqual([new URL(spec.directory).host]);
+  });
+
+  it('is told apart from a proxy that wants credentials, or is not there', async () => {
+    const proxy = await connectProxy(() => 407);
+    await expect((await directoryThrough(proxy.url)).answer).rejects.toMatchObject({
+      code: 'proxy_credentials',
+    });
+    await expect((await directoryThrough('http://127.0.0.1:1')).answer).rejects.toMatchObject({
+      code: 'acme_unreachable',
+      message: expect.stringMatching(/the proxy 127\.0\.0\.1:1 cannot be reached: ECONNREFUSED$/) as string,
+    });
+  });
+});

@@ -1,0 +1,64 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { PortalError } from '../../lib/errors.js';
+import { proxyName, type ProxyServer } from './server.js';
+
+/** Asks an HTTP proxy, at the other end of `socket`, for a tunnel (`CONNECT`, RFC 9110 §9.3.6). */
+export function httpConnect(proxy: ProxyServer, socket: Socket, host: string, port: number): Promise<Socket> {
+  const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({
+      method: 'CONNECT',
+      path: target,
+      createConnection: () => socket,
+      headers: {
+        host: target,
+        ...(proxy.credentials && { 'proxy-authorization': basic(proxy.credentials) }),
+      },
+    });
+    request.once('connect', (response, tunnel: Socket, head: Buffer) => {
+      if (response.statusCode !== 200) return reject(refusal(proxy, target, response));
+      tunnel.setTimeout(0);
+      if (head.length > 0) tunnel.unshift(head);
+      resolve(tunnel);
+    });
+    request.once('error', reject);
+    request.end();
+  });
+}
+
+function basic({ user, password }: NonNullable<ProxyServer['credentials']>): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+}
+
+function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: IncomingMessage): PortalError {
+  const name = proxyName(proxy);
+  if (statusCode !== 407)
+    return new PortalError('proxy_refused', `the proxy ${name} refused ${target} (${statusCode})`);
+  const schemes = [headers['proxy-authenticate'] ?? []]
+    .flat()
+    .flatMap((field) => field.match(/(?:^|,)\s*[a-z]+(?=\s|,|$)/gi) ?? [])
+    .map((scheme) => scheme.replace(/^,?\s*/, ''));
+  if (schemes.length > 0 && !schemes.some((scheme) => /^basic$/i.test(scheme))) {
+    return new PortalError(
+      'proxy_credentials',
+      `the proxy ${name} wants credentials by ${schemes.join(' or ')}, and Portal has only Basic`,
+      { hint: 'Run a local proxy that signs in for you, such as cntlm or px, and name that one.' },
+    );
+  }
+  return wantsCredentials(proxy);
+}
+
+/** None were given, or the wrong ones. */
+export function wantsCredentials(proxy: ProxyServer): PortalError {
+  const name = proxyName(proxy);
+  return new PortalError(
+    'proxy_credentials',
+    proxy.credentials
+      ? `the proxy ${name} rejected the user name and password`
+      : `the proxy ${name} wants credentials`,
+    {
+      hint: `Put them into the variable that names the proxy: ${proxy.kind}://USER:PASSWORD@${name}. Write % as %25.`,
+    },
+  );
+}

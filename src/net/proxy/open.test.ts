@@ -1,0 +1,188 @@
+import { createServer as createHttp } from 'node:http';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { connectProxy } from '../../../test/support/connect-proxy.js';
+import { socksProxy, type SocksBehaviour } from '../../../test/support/socks-proxy.js';
+import { openThrough } from './open.js';
+import { parseProxy } from './server.js';
+
+/** Says hello, and then what it hears. */
+async function echo(): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).write('hello ');
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+const through = (
+  proxy: string,
+  host: string,
+  port: number,
+  more: { ms?: number; signal?: AbortSignal } = {},
+) =>
+  openThrough(parseProxy(proxy, 'HTTPS_PROXY'), {
+    host,
+    port,
+    ms: 10_000,
+    tcp: { allowHalfOpen: true },
+    ...more,
+  });
+
+/** What comes back when `word` is sent, to the end of it. */
+async function say(socket: Socket, word: string): Promise<string> {
+  socket.end(word);
+  return text(socket);
+}
+
+describe('through an HTTP proxy', () => {
+  it('the bytes of both sides pass, from the first on', async () => {
+    const [port, proxy] = [await echo(), await connectProxy()];
+    expect(await say(await through(proxy.url, 'far.test', port), 'you')).toBe('hello you');
+    expect(proxy.asked).toEqual([`far.test:${port}`]);
+  });
+
+  it('an IPv6 address is asked for in brackets', async () => {
+    const [port, proxy] = [await echo(), await connectProxy()];
+    (await through(proxy.url, 'fd00::1', port)).destroy();
+    expect(proxy.asked).toEqual([`[fd00::1]:${port}`]);
+  });
+
+  it('credentials arrive as they are meant', async () => {
+    const [port, proxy] = [await echo(), await connectProxy()];
+    (await through(proxy.url.replace('//', '//CORP\\me:p@s:%2f/ü@'), 'far.test', port)).destroy();
+    expect(proxy.credentials).toEqual([`Basic ${Buffer.from('CORP\\me:p@s://ü').toString('base64')}`]);
+  });
+
+  it.each([
+    [{ 'proxy-authenticate': 'Basic realm="a, b"' }, '', 'wants credentials'],
+    [{ 'proxy-authenticate': ['Negotiate', 'Basic realm="x"'] }, '', 'wants credentials'],
+    [{}, '', 'wants credentials'],
+    [{ 'proxy-authenticate': 'Basic realm="x"' }, 'me:s3cret@', 'rejected the user name and password'],
+    [
+      { 'proxy-authenticate': ['Negotiate', 'NTLM'] },
+      'me:s3cret@',
+      'wants credentials by Negotiate or NTLM, and Portal has only Basic',
+    ],
+  ])('407 with %j to "%s" %s', async (headers, credentials, outcome) => {
+    const server = createHttp();
+    server.on('connect', (_request, socket: Socket) => {
+      const lines = Object.entries(headers).flatMap(([name, value]) =>
+        [value].flat().map((one) => `${name}: ${one}\r\n`),
+      );
+      socket.end(`HTTP/1.1 407 Proxy Authentication Required\r\n${lines.join('')}Content-Length: 0\r\n\r\n`);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const error = await through(`http://${credentials}127.0.0.1:${port}`, 'far.test', 443).catch(
+      (failure: unknown) => failure,
+    );
+    expect(error).toMatchObject({
+      code: 'proxy_credentials',
+      message: `the proxy 127.0.0.1:${port} ${outcome}`,
+    });
+    expect((error as { hint: string }).hint).toMatch(/USER:PASSWORD@127|cntlm/);
+  });
+
+  it('a refusal, a silence and an absence each have their code', async () => {
+    const refusing = await connectProxy(() => false);
+    await expect(through(refusing.url, 'far.test', 443)).rejects.toMatchObject({ code: 'proxy_refused' });
+    const silent = await connectProxy(() => 'hang');
+    await expect(through(silent.url, 'far.test', 443, { ms: 50 })).rejects.toMatchObject({ code: 'timeout' });
+    await expect(through('http://127.0.0.1:1', 'far.test', 443)).rejects.toMatchObject({
+      code: 'relay_unreachable',
+      message: 'the proxy 127.0.0.1:1 cannot be reached: ECONNREFUSED',
+    });
+  });
+
+  it('what is cancelled leaves no connection', async () => {
+    const silent = await connectProxy(() => 'hang');
+    const stop = new AbortController();
+    const opening = through(silent.url, 'far.test', 443, { signal: stop.signal });
+    await expect.poll(() => silent.asked.length).toBe(1);
+    stop.abort();
+    await expect(opening).rejects.toMatchObject({ code: 'aborted' });
+    await expect.poll(() => silent.connections()).toBe(0);
+  });
+
+  it('that is a SOCKS proxy, it says so', async () => {
+    const { authority } = await socksProxy();
+    await expect(through(`http://${authority}`, 'far.test', 443, { ms: 2_000 })).rejects.toMatchObject({
+      message: expect.stringContaining(`the proxy ${authority}`) as string,
+    });
+  });
+});
+
+describe('through a SOCKS5 proxy', () => {
+  it.each<[string, SocksBehaviour, string]>([
+    ['without credentials', {}, ''],
+    ['without credentials where some are given', {}, 'me:s3cret@'],
+    ['with credentials', { wants: 'm@e:p:%' }, 'm%40e:p:%25@'],
+    ['that sends byte by byte', { wants: 'me:s3cret', drips: true }, 'me:s3cret@'],
+  ])('%s, the bytes of both sides pass, from the first on', async (_, behaviour, credentials) => {
+    const [port, proxy] = [await echo(), await socksProxy(behaviour)];
+    const socket = await through(`socks5h://${credentials}${proxy.authority}`, 'far.test', port);
+    expect(await say(socket, 'you')).toBe('hello you');
+    expect(proxy.asked).toEqual([`name:far.test:${port}`]);
+    expect(proxy.credentials).toEqual(behaviour.wants === undefined ? [] : [behaviour.wants]);
+  });
+
+  it('addresses go as addresses', async () => {
+    const [port, proxy] = [await echo(), await socksProxy()];
+    (await through(`socks5h://${proxy.authority}`, '127.0.0.2', port)).destroy();
+    (await through(`socks5h://${proxy.authority}`, 'fd00::1', port)).destroy();
+    const zeros = '0'.repeat(27);
+    expect(proxy.asked).toEqual([`ipv4:127.0.0.2:${port}`, `ipv6:fd00${zeros}1:${port}`]);
+  });
+
+  it('socks5:// looks names up here, and says so where there are none', async () => {
+    const [port, proxy] = [await echo(), await socksProxy()];
+    (await through(`socks5://${proxy.authority}`, 'localhost', port)).destroy();
+    expect(proxy.asked[0]).toMatch(/^ipv[46]:/);
+    await expect(through(`socks5://${proxy.authority}`, 'nowhere.invalid', port)).rejects.toMatchObject({
+      code: 'relay_unreachable',
+      hint: 'Write socks5h:// to have the proxy look names up.',
+    });
+  });
+
+  it.each<[SocksBehaviour, string, string, string]>([
+    [{ wants: 'me:s3cret' }, '', 'proxy_credentials', 'wants credentials'],
+    [{ wants: 'me:s3cret' }, 'me:wr0ng@', 'proxy_credentials', 'rejected the user name and password'],
+    [{ reply: 2 }, '', 'proxy_refused', 'refused far.test:443 (not allowed)'],
+    [{ reply: 4 }, '', 'proxy_refused', 'refused far.test:443 (host unreachable)'],
+    [{ reply: 99 }, '', 'proxy_refused', 'refused far.test:443 (code 99)'],
+  ])('%j with "%s" fails with %s', async (behaviour, credentials, code, outcome) => {
+    const { authority } = await socksProxy(behaviour);
+    const opening = through(`socks5h://${credentials}${authority}`, 'far.test', 443);
+    await expect(opening).rejects.toMatchObject({ code, message: `the proxy ${authority} ${outcome}` });
+  });
+
+  it('a silent one times out; what is not SOCKS5 is told as that', async () => {
+    const silent = await socksProxy({ reply: 'hang' });
+    await expect(through(`socks5h://${silent.authority}`, 'far.test', 443, { ms: 50 })).rejects.toMatchObject(
+      {
+        code: 'timeout',
+      },
+    );
+    const port = await echo();
+    await expect(through(`socks5h://127.0.0.1:${port}`, 'far.test', 443)).rejects.toMatchObject({
+      code: 'relay_unreachable',
+      message: `the proxy 127.0.0.1:${port} does not speak SOCKS5`,
+    });
+  });
+
+  it('a name that is too long is refused here', async () => {
+    const { authority } = await socksProxy();
+    const opening = through(`socks5h://${authority}`, 'x'.repeat(256), 443);
+    await expect(opening).rejects.toMatchObject({ code: 'proxy_invalid' });
+  });
+});
