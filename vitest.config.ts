@@ -1,17 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { validators } from './scripts/build/validators.mjs';
+
+/** What a test imports that starts programs: Portal's own, a browser, a real peer. */
+const PROGRAMS =
+  /from '(node:child_process|.*\/(cli-support|browser|daemon|debian|hosts|namespaces|pebble|row)\.js)'/;
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+const slow = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .map((file) => join('test', file))
+  .filter((file) => file.endsWith('.test.ts') && PROGRAMS.test(readFileSync(join(root, file), 'utf8')));
+
+const project = (name: string, include: string[], exclude: string[] = []) => ({
+  extends: true as const,
+  test: { name, include, exclude },
+});
 
 export default defineConfig({
   plugins: [validators()],
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    projects: [
+      project('unit', ['src/**/*.test.ts', 'test/*.test.ts', 'test/web/*.test.ts'], slow),
+      project('e2e', ['test/{e2e,compliance}/*.test.ts'], slow),
+      project('slow', slow),
+    ],
     // Real sockets and processes share two cores here; a slow machine must not fail a sound test.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     // Processes, not threads: a thread that opened the store twice does not end (the native module's threads).
     pool: 'forks',
-    // Most of them wait for a network more than they compute; the default leaves a core unused.
-    maxWorkers: '100%',
+    // One module graph a process, not one a file: loading relay and agent costs more than most files' tests.
+    isolate: false,
+    // Most of them wait for a network more than they compute.
+    maxWorkers: '150%',
     reporters: ['default', './test/support/skips.ts'],
     // The last one takes settings out of the environment that building and installing may need.
     globalSetup: ['test/support/build.ts', 'test/support/peers.ts', 'test/support/environment.ts'],

@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../../test/support/eventually.js';
 import { LOOPBACKS, withoutIPv6 } from '../../test/support/loopbacks.js';
 import { udpService } from '../../test/support/udp.js';
 import type { TcpTarget } from './target-addresses.js';
@@ -28,7 +29,7 @@ describe('datagrams to a target on this machine', () => {
     const { port } = await udpService(undefined, 0, at);
     const { say, heard, failures } = await conversation(on(port));
     say('one', 'two', 'three');
-    await vi.waitFor(() => expect(heard).toEqual(['one', 'two', 'three']));
+    await eventually(() => expect(heard).toEqual(['one', 'two', 'three']));
     expect(failures).toEqual([]);
   });
 
@@ -39,11 +40,11 @@ describe('datagrams to a target on this machine', () => {
     const { say, heard, failures } = await conversation(on(port));
     for (const at of ['::1', '127.0.0.1', '::1'] as const) {
       say(`before ${at}`);
-      await vi.waitFor(() => expect(heard).toContain(`before ${at}`));
+      await eventually(() => expect(heard).toContain(`before ${at}`));
       await one.close();
       one = await udpService(undefined, port, at);
       say(`at ${at}`);
-      await vi.waitFor(() => expect(heard).toContain(`at ${at}`));
+      await eventually(() => expect(heard).toContain(`at ${at}`));
     }
     expect(failures).toEqual([]);
   });
@@ -54,11 +55,11 @@ describe('datagrams to a target on this machine', () => {
     const target = on(six.port);
     const first = await conversation(target);
     first.say('one');
-    await vi.waitFor(() => expect(first.heard).toEqual(['one']));
+    await eventually(() => expect(first.heard).toEqual(['one']));
     const four = await udpService(undefined, six.port);
     const second = await conversation(target);
     second.say('two');
-    await vi.waitFor(() => expect(second.heard).toEqual(['two']));
+    await eventually(() => expect(second.heard).toEqual(['two']));
     expect([six.received, four.received]).toEqual([2, 0]);
   });
 
@@ -69,9 +70,9 @@ describe('datagrams to a target on this machine', () => {
     say('lost');
     const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
     const message = `nothing takes datagrams on port ${echo.port} (tried ${tried})`;
-    await vi.waitFor(() => expect(failures).toEqual([[message, 1]]));
+    await eventually(() => expect(failures).toEqual([[message, 1]]));
     await udpService(undefined, echo.port, noIPv6 ? '127.0.0.1' : '::1');
-    await vi.waitFor(() => {
+    await eventually(() => {
       say('back');
       expect(heard).toContain('back');
     });
@@ -84,7 +85,7 @@ it('datagrams to an address go nowhere else', async ({ skip }) => {
   const { say, failures } = await conversation(on(six.port, '127.0.0.1'));
   say('lost');
   const message = `127.0.0.1:${six.port} refused the datagrams (ECONNREFUSED)`;
-  await vi.waitFor(() => expect(failures).toEqual([[message, 1]]));
+  await eventually(() => expect(failures).toEqual([[message, 1]]));
   expect(six.received).toBe(0);
 });
 

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
 import type { PublicAddress } from '../../src/agent/status.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
@@ -54,7 +55,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       const other = await mode.start('beta');
       const [before] = (await one.runner.status()).leases;
       await one.runner.apply(desired([on], withTarget(spec, other.port)));
-      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
+      await eventually(async () => expect(await mode.ask(place)).toBe('beta'));
       const [after] = (await one.runner.status()).leases;
       expect(after).toMatchObject({ lease: before!.lease, since: before!.since, ...place.address });
       expect(await one.event('applied', ({ updated }) => updated.length > 0)).toMatchObject({
@@ -71,7 +72,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(await talk.say('one')).toBe('alpha:one');
       const other = await mode.start('beta');
       await one.runner.apply(desired([on], withTarget(spec, other.port)));
-      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('beta'));
+      await eventually(async () => expect(await mode.ask(place)).toBe('beta'));
       expect(await talk.say('two')).toBe('alpha:two');
       await talk.end();
     });
@@ -85,7 +86,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       // The lease itself is well: it is the local service that is not.
       expect((await one.runner.status()).leases).toMatchObject([{ phase: 'ready' }]);
       await mode.start('back again', local.port);
-      await vi.waitFor(async () => expect(await mode.ask(place)).toBe('back again'), { timeout: 5_000 });
+      await eventually(async () => expect(await mode.ask(place)).toBe('back again'));
     });
 
     promise('comes back to the same address after a restart of the relay', async () => {
@@ -113,7 +114,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       await one.runner.apply(desired([on], spec, { ...spec, service: 'other', name: 'other' }));
       const other = await one.event('lease', (each) => each.service === 'other' && each.phase === 'ready');
       await one.runner.apply(desired([on], { ...spec, service: 'other', name: 'other' }));
-      await vi.waitFor(() => expect(at.counts().leases).toBe(1));
+      await eventually(() => expect(at.counts().leases).toBe(1));
       await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
       expect(await mode.ask({ ...place, address: addressOf(other) })).toBe('alpha');
     });
@@ -128,7 +129,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(await mode.ask({ ...place, address: addressOf(moved) })).toBe('alpha');
       expect(await talk.say('two')).toBe('alpha:two');
       await talk.end();
-      await vi.waitFor(() => expect(at.counts().leases).toBe(1));
+      await eventually(() => expect(at.counts().leases).toBe(1));
     });
 
     promise('lets visitors finish when the agent stops', async () => {
@@ -136,7 +137,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
       const stopped = one.runner.stop({ reason: 'test', drainMs: 20_000 });
-      await vi.waitFor(() => expect(at.counts().leases).toBe(0));
+      await eventually(() => expect(at.counts().leases).toBe(0));
       await expect(mode.ask(place)).rejects.toThrow(mode.whenGone);
       expect(await talk.say('two')).toBe('alpha:two');
       await talk.end();

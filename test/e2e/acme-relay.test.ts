@@ -40,7 +40,7 @@ it('portal relay --acme answers for its own domain, and keeps what it got', asyn
   await first.event('listening');
   const root = await ca.root();
   await expect
-    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { timeout: 20_000, interval: 100 })
+    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
     .not.toBe('not yet');
   const before = await serial(port, 'relay.test', root);
   first.kill('SIGTERM');
@@ -50,7 +50,7 @@ it('portal relay --acme answers for its own domain, and keeps what it got', asyn
   const second = person.start([...args, ...acme]);
   await second.event('listening');
   await expect
-    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { timeout: 20_000, interval: 100 })
+    .poll(() => serial(port, 'relay.test', root).catch(() => 'not yet'), { interval: 100 })
     .toBe(before);
 });
 
@@ -73,7 +73,7 @@ it('portal relay takes files up anew', async () => {
   const kept = await toRelay(port, 'relay.test', issuer.certificatePem);
   await renew();
   await expect
-    .poll(() => serial(port, 'relay.test', issuer.certificatePem), { timeout: 20_000, interval: 200 })
+    .poll(() => serial(port, 'relay.test', issuer.certificatePem), { interval: 200 })
     .not.toBe(kept.getPeerCertificate().serialNumber);
   const answer = new Promise<string>((resolve) =>
     kept.once('data', (chunk: Buffer) => resolve(String(chunk))),

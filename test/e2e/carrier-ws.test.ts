@@ -74,7 +74,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     const visitor = await arrive();
     visitor.end(up);
     expect(digest(await heardBy(visitor))).toBe(digest(down));
-    await expect.poll(() => heard, { timeout: 20_000 }).toBe(digest(up));
+    await expect.poll(() => heard).toBe(digest(up));
   });
 
   it('keeps the half-close of each side', async () => {
@@ -147,7 +147,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     visitor.resume();
     let heard = 0;
     visitor.on('data', (part: Buffer) => (heard += part.length));
-    await expect.poll(() => heard, { timeout: 20_000 }).toBe(written * chunk.length);
+    await expect.poll(() => heard).toBe(written * chunk.length);
   });
 });
 

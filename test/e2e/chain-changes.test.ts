@@ -80,9 +80,7 @@ describe('a chain that changes', () => {
     expect(asked).toBeGreaterThan(0);
     for (const talk of talks) talk.end();
     // What is left over goes: sessions, hops, and every lease but the one.
-    await expect
-      .poll(() => [entry, one, other].map((each) => each.counts().sessions), { timeout: 15_000 })
-      .toEqual([1, 0, 0]);
+    await expect.poll(() => [entry, one, other].map((each) => each.counts().sessions)).toEqual([1, 0, 0]);
     expect(entry.counts().leases).toBe(1);
     const { leases } = await at.runner.status();
     expect(leases).toMatchObject([{ phase: 'ready', relay: entry.url, retries: 0 }]);

@@ -17,7 +17,7 @@ it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 2
   const quiet = async (): Promise<void> => {
     for (const at of relays)
       await expect
-        .poll(() => at.counts(), { timeout: 10_000 })
+        .poll(() => at.counts())
         .toMatchObject({ sessions: 0, leases: 0, hops: 0, hopTickets: 0, visitors: 0, unrouted: 0 });
   };
   const all = [
@@ -42,5 +42,5 @@ it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 2
     await quiet();
     if (round === 1) before = sockets();
   }
-  await expect.poll(sockets, { timeout: 10_000 }).toBeLessThanOrEqual(before ?? 0);
+  await expect.poll(sockets).toBeLessThanOrEqual(before ?? 0);
 });

@@ -20,9 +20,7 @@ describe('a chain', () => {
       { state: 'connected', hops: relays.slice(1).map(({ url }) => ({ relay: url, state: 'connected' })) },
     ]);
     await one.runner.stop({ reason: 'test', drainMs: 0 });
-    await expect
-      .poll(() => relays.map((each) => each.counts().hops), { timeout: 20_000 })
-      .toEqual(relays.map(() => 0));
+    await expect.poll(() => relays.map((each) => each.counts().hops)).toEqual(relays.map(() => 0));
     await expect.poll(() => relays.map((each) => each.counts().sessions)).toEqual(relays.map(() => 0));
   });
 });

@@ -86,7 +86,7 @@ async function kept(person: Person, count: number, args: string[] = []): Promise
     lines = jsonLines((await person.run(['requests', '--json', ...args])).stdout);
     return lines.length;
   };
-  await expect.poll(look, { timeout: 20_000 }).toBe(count);
+  await expect.poll(look).toBe(count);
   return lines;
 }
 

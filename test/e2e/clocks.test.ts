@@ -39,7 +39,7 @@ describe('a session', () => {
     leap(ms);
     const since = performance.now();
     // Some heartbeats, and a generation of data connections.
-    await expect.poll(() => performance.now() - since, { timeout: 5_000 }).toBeGreaterThan(1_000);
+    await expect.poll(() => performance.now() - since).toBeGreaterThan(1_000);
     talk.write('still here');
     expect(String(((await once(talk, 'data')) as [Buffer])[0])).toBe('still here');
     expect(await get(entry, 'app.localhost', one.ca)).toMatchObject({ status: 200 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { openControl } from '../../src/agent/connect.js';
 import type { ErrorSummary } from '../../src/agent/status.js';
 import { generateIdentity } from '../../src/identity/keys.js';
@@ -88,7 +89,7 @@ describe('an agent before a hostile relay', () => {
     expect(error.code).toBe('intercepted');
     expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
     // Given back at once: no visitor is to be sent there any more.
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(at.heard).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
     );
   });
@@ -138,7 +139,7 @@ describe('an agent before a hostile relay', () => {
     const { error } = await firstError(at);
     expect(error.code).toBe('limit_exceeded');
     expect(dialled).toBe(10_240);
-    await vi.waitFor(() => expect(at.mostOpen).toBeGreaterThan(2));
+    await eventually(() => expect(at.mostOpen).toBeGreaterThan(2));
     expect(at.mostOpen).toBeLessThanOrEqual(1_024 + at.channels);
   });
 });

@@ -192,7 +192,7 @@ describe('a flood ends the connection:', () => {
       };
       socket.on('drain', more);
       more();
-      await expect.poll(() => at.handler.traffic().visitors, { timeout: 20_000 }).toBe(0);
+      await expect.poll(() => at.handler.traffic().visitors).toBe(0);
       socket.destroy();
     }
   });

@@ -337,6 +337,6 @@ it('an HTTP/2 visitor who freezes with a request open is asked, and let go; one 
   }
   expect(at.handler.traffic().visitors).toBe(2);
   way.freeze();
-  await expect.poll(() => at.handler.traffic().visitors, { timeout: 5_000 }).toBe(1);
+  await expect.poll(() => at.handler.traffic().visitors).toBe(1);
   expect(waiting.closed).toBe(false);
 });

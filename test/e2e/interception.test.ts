@@ -1,7 +1,8 @@
 /** A relay that terminates TLS, and how it is found out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { eavesdropper } from '../support/terminating-relay.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -26,7 +27,7 @@ describe('a relay that reads along', () => {
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });
     expect(one.events).not.toContainEqual(expect.objectContaining({ phase: 'ready' }));
-    await vi.waitFor(() => expect(at.counts().leases).toBe(0));
+    await eventually(() => expect(at.counts().leases).toBe(0));
   });
 
   it('is caught on the schedule when it begins later; status said until then when it was last proven', async () => {
@@ -35,14 +36,14 @@ describe('a relay that reads along', () => {
     await one.event('ready');
     const [lease] = (await one.runner.status()).leases;
     expect(await get(between, 'web.localhost', one.ca)).toMatchObject({ status: 200 });
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const [later] = (await one.runner.status()).leases;
       expect(Date.parse(later!.provenAt!)).toBeGreaterThan(Date.parse(lease!.provenAt!));
     });
     between.readAlong(await at.ca.issue(['web.localhost']));
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });
-    await vi.waitFor(() => expect(at.counts().leases).toBe(0));
+    await eventually(() => expect(at.counts().leases).toBe(0));
     // Not tried again: whoever reads along would only be served once more.
     expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'failed' });
   });

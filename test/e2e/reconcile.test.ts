@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import {
   agent,
@@ -161,7 +162,7 @@ describe('stopping', () => {
     expect((await download).toString()).toMatch(/^x+end$/);
     await stopped;
     expect(one.events.at(-1)).toEqual({ event: 'stopped', reason: 'test' });
-    await vi.waitFor(() => expect(at.counts()).toMatchObject({ sessions: 0, leases: 0, visitors: 0 }));
+    await eventually(() => expect(at.counts()).toMatchObject({ sessions: 0, leases: 0, visitors: 0 }));
   });
 });
 

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { NOBODY, readDenyList } from '../../src/relay/denied.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, handedOver, httpService, relay, service, visit } from '../support/world.js';
@@ -116,7 +117,7 @@ describe('portal relay --deny', () => {
     await running.line(/line 1.*is not as it should be/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '');
-    await vi.waitFor(async () => expect(await endOf()).toBe('end'), { timeout: 10_000 });
+    await eventually(async () => expect(await endOf()).toBe('end'));
     running.kill('SIGTERM');
     expect((await running.finished).code).toBe(0);
   });

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { systemCode } from '../../src/lib/errors.js';
 import { LIMITS } from '../../src/protocol/limits.js';
@@ -188,7 +189,7 @@ describe('bytes a second', () => {
     const { udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
     const visitor = await udpVisitor(portOf(udpAddr).port);
     for (let count = 0; count < 5; count++) visitor.send(Buffer.alloc(50_000));
-    await vi.waitFor(() => expect(at.counts().dropped.rate).toBeGreaterThanOrEqual(3), { timeout: 5_000 });
+    await eventually(() => expect(at.counts().dropped.rate).toBeGreaterThanOrEqual(3));
     const { port } = await httpService((_request, response) => response.end('fast'));
     const two = await agent();
     await two.runner.apply(desired([at.spec], service('web', port)));

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { RelaySession } from '../../src/agent/session.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { LIMITS } from '../../src/protocol/limits.js';
@@ -30,11 +31,11 @@ describe('a hundred agents', () => {
     const sessions = Array.from({ length: AGENTS }, () => sessionOf(first));
     const allConnected = (): void =>
       expect(sessions.filter((session) => session.status().state === 'connected')).toHaveLength(AGENTS);
-    await vi.waitFor(allConnected, { timeout: 60_000, interval: 50 });
+    await eventually(allConnected, 60_000);
     await first.close();
-    await vi.waitFor(() => expect(sessions.every((one) => one.status().state !== 'connected')).toBe(true));
+    await eventually(() => expect(sessions.every((one) => one.status().state !== 'connected')).toBe(true));
     const second = await relay({ limits, port: first.port, ca: first.ca });
-    await vi.waitFor(allConnected, { timeout: 60_000, interval: 50 });
+    await eventually(allConnected, 60_000);
     expect(second.counts().sessions).toBe(AGENTS);
     expect(second.counts().handshakes).toBe(0);
     // All of them have one address, which may have half of the places.

@@ -153,9 +153,7 @@ describe('a server of HTTP/2 in plain text', () => {
     await plain.close();
     expect((await get(at, 'web.localhost', ca)).status).toBe(503);
     await h2cService({ alsoH1: true, port: plain.port });
-    await expect
-      .poll(async () => (await arrive(BOTH)).alpnProtocol, { timeout: 10_000, interval: 200 })
-      .toBe('h2');
+    await expect.poll(async () => (await arrive(BOTH)).alpnProtocol, { interval: 200 }).toBe('h2');
   });
 
   it('that was not there when the lease opened is found out by its first visitor', async () => {
@@ -164,9 +162,7 @@ describe('a server of HTTP/2 in plain text', () => {
     const { visit: arrive } = await published(first.port);
     expect((await arrive(BOTH)).alpnProtocol).toBe('http/1.1');
     await h2cService({ port: first.port });
-    await expect
-      .poll(async () => (await arrive(BOTH)).alpnProtocol, { timeout: 10_000, interval: 200 })
-      .toBe('h2');
+    await expect.poll(async () => (await arrive(BOTH)).alpnProtocol, { interval: 200 }).toBe('h2');
   });
 });
 

@@ -1,7 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { programFor } from '../support/debian.js';
 import { dnsServer } from '../support/dns-server.js';
 import { agent, desired, relay, service } from '../support/world.js';
@@ -71,9 +72,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
     onTestFinished(() => void program.kill());
     const port = await published(target, carrier);
     // Started just now: until it listens, the tunnel only counts.
-    await vi.waitFor(async () => expect(await ask(path, port, 'a.portal.test')).toBe('192.0.2.53'), {
-      timeout: 15_000,
-    });
+    await eventually(async () => expect(await ask(path, port, 'a.portal.test')).toBe('192.0.2.53'));
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => ask(path, port, `n${i}.portal.test`, 'A')),
     );

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { wire } from '../support/wire.js';
 import { agent, desired, relay, service } from '../support/world.js';
@@ -23,8 +24,8 @@ describe('flows', () => {
     const { at, port, status } = await published(echo, { flowIdleMs: 300 });
     const visitor = await udpVisitor(port);
     expect(await visitor.ask('one')).toBe('one');
-    await vi.waitFor(() => expect(at.counts().flows).toBe(0), { timeout: 5_000 });
-    await vi.waitFor(async () => expect((await status()).visitors).toBe(0), { timeout: 5_000 });
+    await eventually(() => expect(at.counts().flows).toBe(0));
+    await eventually(async () => expect((await status()).visitors).toBe(0));
     expect(await visitor.ask('two')).toBe('two');
     expect(echo.peers.size).toBe(2);
   });
@@ -46,7 +47,7 @@ describe('flows', () => {
     const peers = echo.peers.size;
     const crowd = await Promise.all(Array.from({ length: 50 }, () => udpVisitor(port)));
     for (const one of crowd) one.send('nothing');
-    await vi.waitFor(() => expect(echo.received).toBeGreaterThanOrEqual(51));
+    await eventually(() => expect(echo.received).toBeGreaterThanOrEqual(51));
     expect(at.counts().flows).toBe(10);
     expect(at.counts().dropped.flows).toBeGreaterThanOrEqual(41);
     expect(await friend.ask('answer')).toBe('answer');
@@ -90,7 +91,7 @@ describe('a local service', () => {
     await echo.close();
     visitor.send('lost');
     visitor.send('lost too');
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { targetError, dropped, phase } = await status();
       expect(phase).toBe('ready');
       expect(targetError).toContain(`nothing takes datagrams on port ${echo.port}`);
@@ -125,7 +126,7 @@ describe('a carrier', () => {
     expect(await visitor.ask('one')).toBe('one');
     for (const other of ['ws', 'raw', 'ws'] as const) {
       await runner.apply(desired([at.spec], { ...spec, carrier: other }));
-      await vi.waitFor(async () => expect(await carrier()).toBe(other === 'ws' ? 'ws' : 'udp'));
+      await eventually(async () => expect(await carrier()).toBe(other === 'ws' ? 'ws' : 'udp'));
       expect(await visitor.ask(other)).toBe(other);
     }
     expect(echo.peers.size).toBe(1);

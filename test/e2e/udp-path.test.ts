@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { PACKET_VERSION } from '../../src/protocol/datagrams/packets.js';
 import { middlebox } from '../support/middlebox.js';
 import { udpService, udpVisitor } from '../support/udp.js';
@@ -49,13 +50,13 @@ describe('a NAT on the way', () => {
     expect(await visitor.ask('one')).toBe('one');
     expect(await carrier()).toBe('udp');
     nat.block();
-    await vi.waitFor(async () => expect(await carrier()).toBe('ws'), { timeout: 10_000 });
+    await eventually(async () => expect(await carrier()).toBe('ws'));
     expect(await visitor.ask('two')).toBe('two');
     const payload = randomBytes(65_507);
     visitor.send(payload);
-    await vi.waitFor(async () => expect((await visitor.next()).equals(payload)).toBe(true));
+    await eventually(async () => expect((await visitor.next()).equals(payload)).toBe(true));
     nat.unblock();
-    await vi.waitFor(async () => expect(await carrier()).toBe('udp'), { timeout: 20_000 });
+    await eventually(async () => expect(await carrier()).toBe('udp'));
     const packets = nat.fromRelay.length;
     expect(await visitor.ask('three')).toBe('three');
     expect(nat.fromRelay.length).toBeGreaterThan(packets);
@@ -122,7 +123,7 @@ describe('an enemy on the way', () => {
     const before = echo.received;
     const answer = last(nat.fromAgent);
     for (let i = 0; i < 5; i++) await nat.inject(answer);
-    await vi.waitFor(() => expect(droppedBy(at)['replayed']).toBeGreaterThanOrEqual(5));
+    await eventually(() => expect(droppedBy(at)['replayed']).toBeGreaterThanOrEqual(5));
     expect(await visitor.ask('twice')).toBe('twice');
     expect(echo.received).toBe(before + 1);
   });
@@ -131,7 +132,7 @@ describe('an enemy on the way', () => {
     const { nat, visitor, at } = await behindNat({ datagramProbeMs: 600_000 });
     expect(await visitor.ask('one')).toBe('one');
     for (const packet of nat.fromAgent) await nat.inject(packet, 'stranger');
-    await vi.waitFor(() => expect(droppedBy(at)['replayed']).toBeGreaterThanOrEqual(nat.fromAgent.length));
+    await eventually(() => expect(droppedBy(at)['replayed']).toBeGreaterThanOrEqual(nat.fromAgent.length));
     expect(await visitor.ask('two')).toBe('two');
     expect(nat.toStranger).toEqual([]);
   });
@@ -146,7 +147,7 @@ describe('an enemy on the way', () => {
     const another = Buffer.concat([Buffer.from([PACKET_VERSION]), randomBytes(100)]);
     for (const packet of [forged, another, randomBytes(1_200), Buffer.alloc(0), Buffer.alloc(65_507, 0xd1)])
       await nat.inject(Buffer.from(packet), 'stranger');
-    await vi.waitFor(() => expect(droppedBy(at)).toMatchObject({ forged: 1, malformed: 4 }));
+    await eventually(() => expect(droppedBy(at)).toMatchObject({ forged: 1, malformed: 4 }));
     expect(nat.toStranger).toEqual([]);
     expect(await visitor.ask('two')).toBe('two');
   });

@@ -1,6 +1,7 @@
+import { eventually } from './eventually.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import type { RelaySpec, UrlRelay } from '../../src/agent/spec.js';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import { relay, type TestRelay } from './world.js';
 
 /** Relays in a row, each the peer of the one after it. */
@@ -51,7 +52,7 @@ export const chainOf = (relays: readonly TestRelay[]): Extract<RelaySpec, { kind
 export async function knowEachOther(relays: readonly TestRelay[]): Promise<void> {
   for (const { knownPeers, peers } of relays.map((each) => each.counts()))
     if (knownPeers < peers)
-      await vi.waitFor(() => {
+      await eventually(() => {
         for (const each of relays) expect(each.counts().knownPeers).toBe(each.counts().peers);
       });
 }

@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../../../test/support/eventually.js';
 import { silent } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening, readFrames, type FrameSink } from '../../protocol/datagrams/frames.js';
@@ -68,7 +69,7 @@ async function flows() {
     what(writer);
     writer.flush();
   };
-  const heard = (...line: unknown[]): Promise<void> => vi.waitFor(() => expect(said).toContainEqual(line));
+  const heard = (...line: unknown[]): Promise<void> => eventually(() => expect(said).toContainEqual(line));
   return { handler, peers, drops, say, said, heard };
 }
 

@@ -1,0 +1,80 @@
+/**
+ * Runs a command as on a machine that differs from most: `node scripts/elsewhere.mjs npm test`. It has another home,
+ * language, time zone and umask, proxies that do not answer, settings of Portal, and a folder for temporary files with a
+ * space in its name. Root also gets a hosts file with both addresses of localhost, and this checkout at a path with a space:
+ * mount namespaces that end with the command.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const PROXY = 'http://127.0.0.1:9';
+
+const command = process.argv.slice(2);
+if (command.length === 0) {
+  process.stderr.write('usage: node scripts/elsewhere.mjs COMMAND [ARGUMENT…]\n');
+  process.exit(2);
+}
+
+const base = mkdtempSync(join(tmpdir(), 'portal elsewhere '));
+const [home, temporary, checkout] = ['home', 'tmp', 'check out'].map((name) => {
+  mkdirSync(join(base, name));
+  return join(base, name);
+});
+const hosts = join(home, 'hosts');
+const others = readFileSync('/etc/hosts', 'utf8')
+  .split('\n')
+  .filter((line) => !/\blocalhost\b/.test(line));
+writeFileSync(hosts, ['127.0.0.1 localhost', '::1 localhost', ...others].join('\n'));
+
+const env = {
+  ...process.env,
+  HOME: home,
+  TMPDIR: temporary,
+  LANG: 'de_DE.UTF-8',
+  TZ: 'Asia/Kolkata',
+  NO_PROXY: 'example.org',
+  PORTAL_HOME: '/nonexistent/portal home',
+  PORTAL_FILE: '/nonexistent/portal.yaml',
+  XDG_CONFIG_HOME: join(home, 'config'),
+  NODE_OPTIONS: '--no-deprecation',
+  FORCE_COLOR: '1',
+  // npm goes where it went before: to its registry and cache, without the proxies above.
+  npm_config_userconfig: process.env.npm_config_userconfig ?? join(homedir(), '.npmrc'),
+  npm_config_cache: process.env.npm_config_cache ?? join(homedir(), '.npm'),
+};
+for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY']) env[name] = env[name.toLowerCase()] = PROXY;
+for (const name of Object.keys(env)) if (name.startsWith('LC_')) delete env[name];
+
+const mounts = 'mount --bind "$1" /etc/hosts && mount --bind "$2" "$3" && cd "$3" && shift 3';
+const inNamespace = ['unshare', '--mount', 'sh', '-c', `${mounts} && umask 002 && exec "$@"`, 'sh'];
+const within = mayMount()
+  ? [...inNamespace, hosts, root, checkout]
+  : ['sh', '-c', 'umask 002 && exec "$@"', 'sh'];
+
+const child = spawn(within[0], [...within.slice(1), ...command], { env, stdio: 'inherit' });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.once('error', (error) => end(1, error.message));
+child.once('close', (code, signal) => end(code ?? 1, signal));
+
+/** Whether mount namespaces can be made; said where not. */
+function mayMount() {
+  const [file, ...rest] = [...inNamespace, hosts, root, checkout, 'true'];
+  const { status, stderr, error } = spawnSync(file, rest, { encoding: 'utf8' });
+  if (process.getuid?.() === 0 && status === 0) return true;
+  const why =
+    process.getuid?.() === 0 ? (error?.message ?? stderr.trim()) : 'only root can make mount namespaces';
+  process.stderr.write(`elsewhere: hosts file and path of this checkout are the usual ones: ${why}\n`);
+  return false;
+}
+
+function end(code, why) {
+  if (why) process.stderr.write(`elsewhere: ${command[0]} ended: ${why}\n`);
+  for (const folder of [home, temporary]) rmSync(folder, { recursive: true, force: true });
+  // Never what is in it: were the mount seen from here, that would be this checkout.
+  for (const folder of [checkout, base]) rmdirSync(folder);
+  process.exitCode = code;
+}
