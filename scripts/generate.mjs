@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { format, resolveConfig } from 'prettier';
+import { format } from 'oxfmt';
 import { renderConfigDoc } from './generate/config-doc.mjs';
 import { renderErrorsDoc } from './generate/errors-doc.mjs';
 import { renderMetricsDoc } from './generate/metrics-doc.mjs';
@@ -15,7 +15,7 @@ const root = new URL('../', import.meta.url);
 /**
  * @typedef {object} Generated
  * @property {string} path relative to the package's root
- * @property {() => Promise<string>} render its content; formatted with prettier afterwards
+ * @property {() => Promise<string>} render its content; formatted afterwards
  */
 
 /** @type {Generated[]} */
@@ -34,6 +34,10 @@ function schema() {
   return JSON.parse(readFileSync(new URL('schema/portal.schema.json', root), 'utf8'));
 }
 
+function style() {
+  return JSON.parse(readFileSync(new URL('.oxfmtrc.json', root), 'utf8'));
+}
+
 /** A module of dist/modules/: what a document says about the program, the program says itself. */
 async function built(path) {
   const url = new URL(`dist/modules/${path}`, root);
@@ -42,9 +46,9 @@ async function built(path) {
 }
 
 async function content({ path, render }) {
-  const file = fileURLToPath(new URL(path, root));
-  const options = await resolveConfig(file);
-  return format(await render(), { ...options, filepath: file });
+  const { code, errors } = await format(path, await render(), style());
+  if (errors.length > 0) throw new Error(`${path} cannot be formatted: ${errors[0].message}`);
+  return code;
 }
 
 /** Paths of generated files that are not what they would be if they were written now. */

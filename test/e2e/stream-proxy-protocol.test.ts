@@ -35,12 +35,12 @@ async function nginx(path: string): Promise<{ target: string; log: () => Promise
   const told = '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port';
   await writeFile(
     conf!,
-    `daemon off; worker_processes 1; pid ${join(folder, 'pid')}; error_log stderr;
+    `daemon off; worker_processes 1; pid "${join(folder, 'pid')}"; error_log stderr;
     events { worker_connections 64; }
     http {
-      ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${join(folder, name)};`).join(' ')}
-      log_format told '${told}'; access_log ${accessLog} told;
-      server { listen unix:${socket} proxy_protocol; location / { return 200 "${told} "; } }
+      ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path "${join(folder, name)}";`).join(' ')}
+      log_format told '${told}'; access_log "${accessLog}" told;
+      server { listen "unix:${socket}" proxy_protocol; location / { return 200 "${told} "; } }
     }`,
   );
   await daemon(path, ['-c', conf!, '-e', 'stderr'], socket!);
@@ -60,7 +60,7 @@ defaults
   timeout server 10s
   timeout connect 1s
 frontend told
-  bind unix@${socket} accept-proxy
+  bind "unix@${socket}" accept-proxy
   http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst_port] %[fc_pp_authority] "
 `,
   );

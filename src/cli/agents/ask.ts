@@ -12,8 +12,15 @@ const ANSWER_MS = 5_000;
 const AT_A_TIME = 16;
 
 /** What one relay answered, or why it did not. */
-export type Asked<T> =
-  { readonly relay: string; readonly answer: T } | { readonly relay: string; readonly error: PortalError };
+export type Asked<T> = { readonly relay: string } & (Answered<T> | Failed);
+
+interface Answered<T> {
+  readonly answer: T;
+}
+
+interface Failed {
+  readonly error: PortalError;
+}
 
 /** Signs in at every relay side by side, does `what` there, and signs out. */
 export async function askEach<T>(
