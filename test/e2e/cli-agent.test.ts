@@ -123,7 +123,7 @@ test('status, logs and down of a running agent', async () => {
   });
   const table = await person.run(['status']);
   expect(table.code).toBe(0);
-  expect(table.stdout).toMatch(/^web +ready +\d+s +https:\/\/web\.localhost:\d+ +127\.0\.0\.1:\d+/m);
+  expect(table.stdout).toMatch(/^web +ready +\d+s +https:\/\/web\.localhost:\d+ +localhost:\d+/m);
 
   const logs = person.start(['logs', '-f', '--json']);
   await logs.event('ready');
