@@ -71,5 +71,6 @@ function nameOf(root, { facadeModuleId, moduleIds }) {
     .replace(/^.*node_modules\//, '')
     .replace(/^src\//, '')
     .replace(/\.\w+$/, '')
-    .replaceAll(/[^\w-]+/g, '-');
+    .replaceAll(/[^\w-]+/g, '-')
+    .replace(/^-/, '');
 }

@@ -43,14 +43,17 @@ export function jsonLines(text: string): Line[] {
 /** A person with a folder to work in and a PORTAL_HOME, whose processes end with the test. */
 export class Person {
   readonly folder: string;
+  readonly #program: readonly string[];
   readonly #running = new Set<Running>();
 
-  private constructor(folder: string) {
+  private constructor(folder: string, program: readonly string[]) {
     this.folder = folder;
+    this.#program = program;
   }
 
-  static async create(): Promise<Person> {
-    const person = new Person(await mkdtemp(join(tmpdir(), 'portal-cli-')));
+  /** `program` is the command that stands for `portal`. */
+  static async create(program: readonly string[] = [process.execPath, PORTAL]): Promise<Person> {
+    const person = new Person(await mkdtemp(join(tmpdir(), 'portal-cli-')), program);
     onTestFinished(async () => {
       for (const running of person.#running) running.kill('SIGKILL');
       await Promise.all([...person.#running].map(({ finished }) => finished));
@@ -75,7 +78,7 @@ export class Person {
     } = {},
   ): Running {
     // `within` is what runs it elsewhere, as in a network of its own.
-    const [command, ...rest] = [...(options.within ?? []), process.execPath, PORTAL, ...args];
+    const [command, ...rest] = [...(options.within ?? []), ...this.#program, ...args];
     const child = spawn(command!, rest, {
       cwd: this.folder,
       env: { ...process.env, PORTAL_HOME: this.home, ...options.env },

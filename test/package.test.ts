@@ -1,0 +1,210 @@
+import { execFile } from 'node:child_process';
+import { lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { get } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { nodeEngine } from '../src/relay/store/engine.js';
+import { Person, type Running } from './e2e/cli-support.js';
+
+/** What a user gets: the packed package, installed without scripts and build tools under a prefix of its own. */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const npm = promisify(execFile);
+const INSTALL_MS = 240_000;
+/** Of an install, with everything that comes with it. Counts and sizes are the same on every machine. */
+const MOST = { packages: 40, bytes: 25_000_000 };
+/** What npm says where no registry can be reached. */
+const OFFLINE = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EAI_AGAIN|ENOTCACHED|network/;
+
+let prefix: string;
+let unavailable: string | undefined;
+
+beforeAll(async () => {
+  prefix = await mkdtemp(join(tmpdir(), 'portal-package-'));
+  // The tests have built dist/ already.
+  const { stdout } = await npm('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', prefix], {
+    cwd: root,
+  });
+  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+  const flags = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  try {
+    await npm('npm', ['install', '--global', '--prefix', prefix, ...flags, join(prefix, filename)], {
+      timeout: INSTALL_MS,
+    });
+  } catch (error) {
+    const { stderr } = error as { stderr: string };
+    if (!OFFLINE.test(stderr)) throw error;
+    unavailable = 'no npm registry can be reached';
+  }
+}, INSTALL_MS);
+afterAll(() => rm(prefix, { recursive: true, force: true }));
+beforeEach((ctx) => {
+  if (unavailable !== undefined) ctx.skip(unavailable);
+});
+
+const modules = (): string => join(prefix, 'lib/node_modules');
+const program = (): string => join(prefix, 'bin/portal');
+const user = (): Promise<Person> => Person.create([process.execPath, program()]);
+
+interface Contents {
+  readonly packages: string[];
+  readonly bytes: number;
+}
+
+/** Packages and bytes below a folder; links lead elsewhere and do not count. */
+async function contents(folder: string): Promise<Contents> {
+  const packages: string[] = [];
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isFile()) continue;
+    bytes += (await lstat(path)).size;
+    const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\/package\.json$/.exec(path)?.[1];
+    if (name !== undefined) packages.push(name);
+  }
+  return { packages, bytes };
+}
+
+async function service(): Promise<number> {
+  const server = createServer((_request, response) => response.end('from the service'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** What a visitor of `url` is answered, who trusts the person's local CA alone. */
+async function visit({ home }: Person, url: string): Promise<string> {
+  const ca = await readFile(join(home, 'ca/ca.pem'));
+  const { hostname: servername, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const headers = { host: servername };
+    get({ host: '127.0.0.1', port, servername, headers, ca, agent: false }, (response) => {
+      text(response).then(resolve, reject);
+    }).once('error', reject);
+  });
+}
+
+/** Where an agent that runs has published `web`. */
+async function urlOf(agent: Running): Promise<string> {
+  const { services } = await agent.event('ready');
+  return (services as { web: { urls: [string] } }).web.urls[0];
+}
+
+describe('the package', () => {
+  it('installs the seven packages that Portal is built on, and inlines all others', async () => {
+    const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    expect(Object.keys(dependencies).toSorted()).toEqual([
+      '@noble/secp256k1',
+      'ajv',
+      'chokidar',
+      'listr2',
+      'p-retry',
+      'ws',
+      'yaml',
+    ]);
+  });
+
+  it('is small: packages and bytes', async () => {
+    const { packages, bytes } = await contents(modules());
+    expect(packages).toContain('portal-up');
+    expect(packages.length).toBeLessThanOrEqual(MOST.packages);
+    expect(bytes).toBeLessThanOrEqual(MOST.bytes);
+  });
+
+  it('has no tests, no sources and no page about how it is made', async () => {
+    const files = await readdir(join(modules(), 'portal-up'), { recursive: true });
+    const [own] = [files.filter((path) => !path.startsWith('node_modules'))];
+    expect(
+      own.filter((path) => /\.test\.|\.ts$|\.map$|^(src|test|bench|chaos|scripts)\//.test(path)),
+    ).toEqual([]);
+    expect(own).toEqual(
+      expect.arrayContaining(['schema/portal.schema.json', 'dist/portal/THIRD_PARTY_LICENSES.txt']),
+    );
+    expect(own).not.toContain('docs/architecture.md');
+  });
+
+  it('names every package that it contains, with its license', async () => {
+    const path = join(modules(), 'portal-up/dist/portal/THIRD_PARTY_LICENSES.txt');
+    const licenses = await readFile(path, 'utf8');
+    for (const name of ['yaml', 'ws', 'commander', 'undici', 'preact'])
+      expect(licenses).toMatch(new RegExp(`^${name} \\d[^\\n]*\\(\\w`, 'm'));
+  });
+
+  it('says its version, by the command that npm links', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    const PATH = `${join(process.execPath, '..')}:${process.env['PATH']}`;
+    const { stdout, stderr } = await npm(program(), ['--version'], { env: { ...process.env, PATH } });
+    expect({ stdout, stderr }).toEqual({ stdout: `${version}\n`, stderr: '' });
+  });
+});
+
+const RELAY = ['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error'];
+
+describe('a user of the package', () => {
+  it('exposes a port, and a visitor is answered', async () => {
+    const person = await user();
+    const running = person.start(['expose', String(await service()), '--name', 'web', '--json']);
+    expect(await visit(person, await urlOf(running))).toBe('from the service');
+    running.kill('SIGTERM');
+    expect(await running.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('runs portal.yaml, asks for its status, and stops it', async () => {
+    const person = await user();
+    const port = await service();
+    await writeFile(
+      join(person.folder, 'portal.yaml'),
+      `version: 1\nservices:\n  web: ${port}\n  api: { mode: http, target: ${port} }\n`,
+    );
+    expect(await person.run(['validate'])).toMatchObject({ code: 0 });
+    const running = person.start(['up', '--json']);
+    expect(await visit(person, await urlOf(running))).toBe('from the service');
+    expect((await person.run(['status'])).stdout).toContain('web.localhost');
+    expect(await person.run(['down'])).toMatchObject({ code: 0 });
+    expect(await running.finished).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('says every mistake of portal.yaml, from the schema in the package', async () => {
+    const person = await user();
+    await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices:\n  web: { targets: 1 }\n');
+    const { code, stderr } = await person.run(['validate']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('Did you mean `target`?');
+  });
+
+  it('is told what a relay needs on a Node without SQLite', async (ctx) => {
+    if (nodeEngine()) ctx.skip(`Node ${process.versions.node} has node:sqlite`);
+    const { code, stdout } = await (await user()).run(RELAY);
+    expect(code).toBe(1);
+    expect(stdout).toContain('"code":"sqlite_missing"');
+    expect(stdout).toContain('npm install --global libsql');
+  });
+
+  it('runs a relay, and publishes on it', async () => {
+    if (!nodeEngine()) {
+      // As `npm install --global libsql` would put it beside the package.
+      const path = join(modules(), 'libsql');
+      await symlink(join(root, 'node_modules/libsql'), path);
+      onTestFinished(() => rm(path, { force: true }));
+    }
+    const person = await user();
+    const relay = person.start(RELAY);
+    const { url } = await relay.event('listening');
+    const ca = join(person.home, 'ca/ca.pem');
+    const common = ['--name', 'web', '--relay', String(url), '--ca', ca, '--json'];
+    const agent = person.start(['expose', String(await service()), ...common]);
+    expect(await visit(person, await urlOf(agent))).toBe('from the service');
+    for (const running of [agent, relay]) {
+      running.kill('SIGTERM');
+      expect(await running.finished).toMatchObject({ code: 0, stderr: '' });
+    }
+  });
+});
