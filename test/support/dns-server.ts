@@ -1,7 +1,8 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
+import { randomInt } from 'node:crypto';
 import { decode, encode, type Answer, type RecordType } from 'dns-packet';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, type TestContext } from 'vitest';
 
 /** What the server says of a name: records, that there is no such name, that it failed, or nothing at all. */
 export type Said = readonly Answer[] | 'NXDOMAIN' | 'SERVFAIL' | 'silence';
@@ -22,7 +23,7 @@ const TRUNCATED = 0x0200;
 /** A DNS server that a test decides the answers of; it closes with the test. */
 export async function dnsServer(
   answer: (name: string, type: RecordType) => Said,
-  options: { tcp?: 'silent' } = {},
+  options: { tcp?: 'silent'; at?: { address: string; port: number } } = {},
 ): Promise<TestDns> {
   const asked: string[] = [];
   let overTcp = 0;
@@ -44,7 +45,8 @@ export async function dnsServer(
     const whole = encode({ ...reply, answers: typeof said === 'string' ? [] : [...said] });
     return whole.length <= maxBytes ? whole : encode({ ...reply, flags: reply.flags | TRUNCATED });
   };
-  const { udp, tcp } = await bothAtOnePort();
+  const { address = '127.0.0.1', port } = options.at ?? {};
+  const { udp, tcp } = await bothAtOnePort(address, port);
   udp.on('message', (message, remote) => {
     const [edns] = decode(message).additionals?.filter(({ type }) => type === 'OPT') ?? [];
     const reply = answerTo(
@@ -77,22 +79,44 @@ export async function dnsServer(
     for (const socket of connections) socket.destroy();
     tcp.close();
   });
-  return { address: `127.0.0.1:${udp.address().port}`, asked, overTcp: () => overTcp };
+  return { address: `${address}:${udp.address().port}`, asked, overTcp: () => overTcp };
 }
 
 /** DNS has one port number for UDP and TCP. */
-async function bothAtOnePort(): Promise<{ udp: UdpSocket; tcp: Server }> {
+async function bothAtOnePort(address: string, wanted = 0): Promise<{ udp: UdpSocket; tcp: Server }> {
   for (;;) {
     const udp = createSocket('udp4');
-    await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve));
-    const tcp = createServer();
-    const listens = await new Promise<boolean>((resolve) => {
-      tcp.once('error', () => resolve(false));
-      tcp.listen(udp.address().port, '127.0.0.1', () => resolve(true));
+    await new Promise<void>((resolve, reject) => {
+      udp.once('error', reject);
+      udp.bind(wanted, address, resolve);
     });
-    if (listens) return { udp, tcp };
+    const tcp = createServer();
+    const { port } = udp.address();
+    const failure = await new Promise<Error | undefined>((resolve) => {
+      tcp.once('error', resolve);
+      tcp.listen(port, address, () => resolve(undefined));
+    });
+    if (!failure) return { udp, tcp };
     udp.close();
+    if (wanted !== 0) throw failure;
   }
+}
+
+/**
+ * A DNS server that programs of the test find by their resolv.conf: on port 53, of a loopback address that nobody else
+ * has. Skips the test where that is not allowed.
+ */
+export async function systemDns(
+  context: TestContext,
+  answer: (name: string, type: RecordType) => Said,
+): Promise<{ resolvConf: string }> {
+  const address = `127.${randomInt(64, 128)}.${randomInt(256)}.${randomInt(1, 255)}`;
+  try {
+    await dnsServer(answer, { at: { address, port: 53 } });
+  } catch (error) {
+    return context.skip(`no DNS server can listen at ${address}:53 here (${(error as Error).message})`);
+  }
+  return { resolvConf: `nameserver ${address}\noptions timeout:2 attempts:1\n` };
 }
 
 /** Answers that lead every name to this machine. */

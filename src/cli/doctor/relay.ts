@@ -13,6 +13,7 @@ import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor
 import { LIMITS, PATHS, PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
+import { checkAddresses } from './addresses.js';
 import { checkChain } from './chain.js';
 import type { Names } from './names.js';
 import { Subject } from './report.js';
@@ -91,6 +92,7 @@ export async function checkRelay(
     );
     return { subject, facts: { ...facts, addresses } };
   }
+  if (proxy === undefined) await checkAddresses(addresses, facts.port, subject);
   const descriptor = await checkConnection(spec, proxy, services, context.locked, subject);
   return { subject, facts: { ...facts, addresses }, ...(descriptor && { descriptor }) };
 }
