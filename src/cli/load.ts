@@ -51,7 +51,7 @@ export async function load(options: LoadOptions): Promise<Loaded> {
   throw new ConfigInvalid(result.problems);
 }
 
-const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable']);
+const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable', 'config_untrusted']);
 
 /**
  * Which agent belongs to a file. The folder's real path counts, and the name in it as it stands: a file that

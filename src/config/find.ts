@@ -1,6 +1,8 @@
 import { access } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, extname, join, relative, resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
+import { lockFileOf } from './lock.js';
+import { checkTrusted, self, type Person } from './trusted.js';
 
 /** Where the configuration is: a file, or standard input. */
 export type Found =
@@ -18,6 +20,8 @@ export interface FindOptions {
   readonly file?: string | undefined;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Default: whoever runs this process. */
+  readonly person?: Person;
 }
 
 export const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
@@ -25,16 +29,19 @@ export const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
 /**
  * `-f FILE`, else `PORTAL_FILE`, else portal.yaml or portal.yml here or in the nearest parent directory.
  * A file that was named is not looked for: reading it says whether it is there.
- * @throws PortalError config_not_found
+ * @throws PortalError config_not_found, config_untrusted
  */
 export async function findConfig(options: FindOptions): Promise<Found> {
   const named = options.file ?? (options.env['PORTAL_FILE'] || undefined);
   if (named === '-') return { kind: 'stdin' };
   if (named !== undefined) return { kind: 'file', path: resolve(options.cwd, named), shown: named };
-  for (const directory of upwards(resolve(options.cwd))) {
+  const cwd = resolve(options.cwd);
+  for (const directory of upwards(cwd)) {
     for (const name of FILE_NAMES) {
       const path = join(directory, name);
-      if (await exists(path)) return { kind: 'file', path, shown: relative(options.cwd, path) };
+      if (!(await exists(path))) continue;
+      if (directory !== cwd) await checkTrusted(besides(path), cwd, options.person ?? self(options.env));
+      return { kind: 'file', path, shown: relative(options.cwd, path) };
     }
   }
   throw new PortalError(
@@ -43,6 +50,17 @@ export async function findConfig(options: FindOptions): Promise<Found> {
     { hint: 'Run `portal init` to write one, or name it with -f FILE.' },
   );
 }
+
+/** The file and what is read together with it. */
+const besides = (path: string): string[] => [path, overlayOf(path), dotenvOf(path), lockFileOf(path)];
+
+/** `portal.yaml` → `portal.local.yaml`. */
+export function overlayOf(path: string): string {
+  const extension = extname(path);
+  return `${path.slice(0, path.length - extension.length)}.local${extension}`;
+}
+
+export const dotenvOf = (path: string): string => join(dirname(path), '.env');
 
 function* upwards(directory: string): Generator<string> {
   yield directory;

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, extname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
 import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
-import { findConfig, type Found } from './find.js';
+import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
@@ -17,6 +17,7 @@ import { maskSecrets } from './secrets.js';
 import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
+import type { Person } from './trusted.js';
 import { validateTree } from './validate.js';
 import { variables, withDotenv } from './variables.js';
 
@@ -29,6 +30,8 @@ export interface LoadOptions {
   stdin?: () => Promise<string>;
   /** The login name behind `${user}`; left out, the operating system's. */
   userName?: string;
+  /** Who runs it, in place of whoever runs this process. */
+  person?: Person;
   /** Who would run it; left out, it is not asked whose services they are. */
   owner?: Owner;
 }
@@ -94,15 +97,9 @@ function inputsOf(found: Found, cwd: string): Inputs {
     return { directory: resolve(cwd), overlay: undefined, dotenv, all: [dotenv] };
   }
   const directory = dirname(found.path);
-  const overlay = localName(found.path);
-  const dotenv = join(directory, '.env');
+  const overlay = overlayOf(found.path);
+  const dotenv = dotenvOf(found.path);
   return { directory, overlay, dotenv, all: [found.path, overlay, dotenv] };
-}
-
-/** `portal.yaml` → `portal.local.yaml`. */
-function localName(path: string): string {
-  const extension = extname(path);
-  return `${path.slice(0, path.length - extension.length)}.local${extension}`;
 }
 
 function shownName(found: Found): string {
@@ -182,7 +179,7 @@ type Evaluated =
 function evaluate(texts: Texts, directory: string, found: Found, options: LoadOptions): Evaluated {
   const main = parse(new Source(shownName(found), texts.main));
   const overlay =
-    texts.overlay === undefined ? undefined : parse(new Source(localName(shownName(found)), texts.overlay));
+    texts.overlay === undefined ? undefined : parse(new Source(overlayOf(shownName(found)), texts.overlay));
   const parsed = overlay ? [main, overlay] : [main];
   const environment = variables(options.env, options.userName);
   const dotenv = parseDotenv(new Source(dotenvName(found), texts.dotenv ?? ''), environment);
@@ -216,7 +213,7 @@ function withOverlay(main: Tree, overlay: Tree | undefined): Tree {
 }
 
 function dotenvName(found: Found): string {
-  return found.kind === 'stdin' ? '.env' : join(dirname(found.shown), '.env');
+  return found.kind === 'stdin' ? '.env' : dotenvOf(found.shown);
 }
 
 /** A problem with a file as a whole, or with its absence. */

@@ -31,6 +31,11 @@ export const ERRORS = {
     remedy: 'Check the path and its permissions.',
     exit: 2,
   },
+  config_untrusted: {
+    title: 'A configuration in a parent folder belongs to another user',
+    remedy: 'Look at the file that the message names. If you trust it, name it with -f FILE.',
+    exit: 2,
+  },
   config_invalid: {
     title: 'The configuration has errors',
     remedy: 'Each error is printed with its line and a hint; `portal validate` shows them again.',

@@ -1,0 +1,108 @@
+import { chmod, chown, lchown, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { loadConfig } from './load.js';
+
+const [ME, MALLORY, TEAM] = [54_321, 54_322, 54_323];
+
+let top: string;
+let cwd: string;
+
+/** `top/portal.yaml` with all that belongs to it, and `top/mine/project`, where I am. All of it is root's at first. */
+beforeEach(async (context) => {
+  if (process.geteuid?.() !== 0) context.skip('only root can give files to other users');
+  top = await realpath(await mkdtemp(join(tmpdir(), 'portal-trust-')));
+  onTestFinished(() => rm(top, { recursive: true, force: true }));
+  await chmod(top, 0o1777);
+  cwd = join(top, 'mine/project');
+  await mkdir(cwd, { recursive: true });
+  const [main, overlay] = ['version: 1\nservices: { web: 3000 }\n', 'services: { web: 3001 }\n'];
+  await writeFile(join(top, 'portal.yaml'), main);
+  await writeFile(join(top, 'portal.local.yaml'), overlay);
+  await writeFile(join(top, '.env'), 'A=1\n');
+  await writeFile(join(top, 'portal.lock'), 'version: 1\nrelays: {}\n');
+});
+
+/** The code of what went wrong, or `ok`. */
+async function outcome(
+  options: { uid?: number | undefined; env?: NodeJS.ProcessEnv; file?: string; in?: string } = {},
+) {
+  const { env = {}, file, in: folder = cwd } = options;
+  const uid = 'uid' in options ? options.uid : ME;
+  const result = await loadConfig({ cwd: folder, env, person: { uid, env }, ...(file && { file }) });
+  return result.ok ? 'ok' : result.problems[0]!.code;
+}
+
+describe('a configuration above the current folder', () => {
+  it('may be my own, or root’s', async () => {
+    expect(await outcome()).toBe('ok');
+    for (const name of ['', 'portal.yaml', 'portal.local.yaml', '.env', 'portal.lock'])
+      await chown(join(top, name), ME, ME);
+    expect(await outcome()).toBe('ok');
+  });
+
+  it.each(['portal.yaml', 'portal.local.yaml', '.env', 'portal.lock', ''])(
+    'is refused where top/%s is another user’s',
+    async (name) => {
+      await chown(join(top, name), MALLORY, MALLORY);
+      expect(await outcome()).toBe('config_untrusted');
+    },
+  );
+
+  it('is refused with the file, its owner and the way around it', async () => {
+    await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
+    const result = await loadConfig({ cwd, env: {}, person: { uid: ME, env: {} } });
+    expect(result).toMatchObject({
+      ok: false,
+      problems: [
+        {
+          message: `${top}/portal.yaml belongs to another user (uid ${MALLORY})`,
+          hint: `Look at it first. To use it all the same, name the file: -f ${top}/portal.yaml`,
+        },
+      ],
+    });
+  });
+
+  it('is taken when it is named', async () => {
+    await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
+    expect(await outcome({ file: '../../portal.yaml' })).toBe('ok');
+    expect(await outcome({ env: { PORTAL_FILE: join(top, 'portal.yaml') } })).toBe('ok');
+  });
+
+  it('may belong to the owner of the current folder', async () => {
+    for (const name of ['portal.yaml', 'mine/project']) await chown(join(top, name), TEAM, TEAM);
+    expect(await outcome()).toBe('ok');
+  });
+
+  it('is not looked at twice in the current folder itself', async () => {
+    await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
+    expect(await outcome({ in: top })).toBe('ok');
+  });
+
+  it('is refused where a symbolic link is another user’s, or leads to a file of another user', async () => {
+    await rm(join(top, 'portal.yaml'));
+    await writeFile(join(cwd, 'elsewhere.yaml'), 'version: 1\nservices: { web: 3000 }\n');
+    await symlink(join(cwd, 'elsewhere.yaml'), join(top, 'portal.yaml'));
+    expect(await outcome()).toBe('ok');
+    await lchown(join(top, 'portal.yaml'), MALLORY, MALLORY);
+    expect(await outcome()).toBe('config_untrusted');
+    await lchown(join(top, 'portal.yaml'), ME, ME);
+    await chown(join(cwd, 'elsewhere.yaml'), MALLORY, MALLORY);
+    expect(await outcome()).toBe('config_untrusted');
+  });
+
+  it('may belong to the caller of sudo', async () => {
+    await chown(join(top, 'portal.yaml'), ME, ME);
+    expect(await outcome({ uid: 0 })).toBe('config_untrusted');
+    expect(await outcome({ uid: 0, env: { SUDO_UID: String(ME) } })).toBe('ok');
+    expect(await outcome({ uid: 0, env: { SUDO_UID: String(MALLORY) } })).toBe('config_untrusted');
+    // Anybody can set it.
+    expect(await outcome({ uid: TEAM, env: { SUDO_UID: String(ME) } })).toBe('config_untrusted');
+  });
+
+  it('is not checked where there are no user ids', async () => {
+    await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
+    expect(await outcome({ uid: undefined })).toBe('ok');
+  });
+});
