@@ -85,8 +85,10 @@ function describe(target: Target, attempts: readonly Attempt[], words: Unreachab
   const shown = formatTarget(target);
   if (target.kind === 'tcp' && isThisMachine(target.host)) {
     const tried = attempts.filter(({ code }) => !NO_SUCH_FAMILY.has(code));
+    // Always in the same order, whichever was tried first.
+    const addresses = THIS_MACHINE.filter((each) => tried.some(({ address }) => address === each));
     if (tried.length > 0 && tried.every(({ code }) => code === 'ECONNREFUSED'))
-      return `${words.nothing} on port ${target.port} (tried ${tried.map(({ address }) => address).join(' and ')})`;
+      return `${words.nothing} on port ${target.port} (tried ${addresses.join(' and ')})`;
   }
   const isRefused = attempts.every(({ code }) => code === 'ECONNREFUSED');
   const verb = isRefused ? words.refused : 'cannot be reached';

@@ -1,3 +1,4 @@
+import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
@@ -50,19 +51,27 @@ export interface Moving {
   close(): Promise<void>;
 }
 
-/** What `make` returns, on `host` alone; closed with the test at the latest. */
-export async function serveOn(host: Loopback, port: number, make: () => Server): Promise<Moving> {
-  const server = make();
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+/**
+ * What `make` returns, on `host` alone; closed with the test at the latest. `unit` is what ends a connection: a session
+ * of HTTP/2 owns its socket, and to destroy that would leave the other side waiting.
+ */
+export async function serveOn(
+  host: Loopback,
+  port: number,
+  make: () => Server | Promise<Server>,
+  unit: 'connection' | 'session' = 'connection',
+): Promise<Moving> {
+  const server = await make();
+  const open = new Set<Socket | ServerHttp2Session>();
+  server.on(unit, (each: Socket | ServerHttp2Session) => {
+    open.add(each);
+    each.once('close', () => open.delete(each));
   });
   const at = await listen(server, port, host);
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> =>
     (closed ??= new Promise((done) => {
-      for (const socket of sockets) socket.destroy();
+      for (const each of open) each.destroy();
       server.close(() => done());
     }));
   onTestFinished(close);
