@@ -1,8 +1,12 @@
+import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createServer, type InlineConfig } from 'vite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { HOSTS_FILE_NAMES, hostsNamed } from '../support/hosts.js';
+import { freePort, withoutIPv6 } from '../support/loopbacks.js';
 import { httpSpec, type Routes } from '../support/http-edge.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, relay } from '../support/world.js';
@@ -10,12 +14,15 @@ import { httpsGet } from '../support/visitor.js';
 
 /** A real Vite dev server with hot module replacement, visited through relay and agent. */
 
+const noIPv6 = await withoutIPv6();
+
 interface Project {
   readonly port: number;
   readonly edit: (file: string, text: string) => Promise<void>;
 }
 
-async function project(over: InlineConfig = {}): Promise<Project> {
+/** The page of a project in a new folder. */
+async function page(): Promise<{ root: string; edit: Project['edit'] }> {
   const root = await temporaryFolder();
   const edit = (file: string, text: string): Promise<void> => writeFile(join(root, file), text);
   await edit('index.html', '<!doctype html><script type="module" src="/main.js"></script>');
@@ -24,6 +31,13 @@ async function project(over: InlineConfig = {}): Promise<Project> {
     "import { colour } from './colour.js';\nif (import.meta.hot) import.meta.hot.accept('./colour.js', () => {});\nconsole.log(colour);\n",
   );
   await edit('colour.js', "export const colour = 'red';\n");
+  return { root, edit };
+}
+
+const polling = { usePolling: true, interval: 50 };
+
+async function project(over: InlineConfig = {}): Promise<Project> {
+  const { root, edit } = await page();
   const { server: serverOver, ...rest } = over;
   const vite = await createServer({
     root,
@@ -31,19 +45,45 @@ async function project(over: InlineConfig = {}): Promise<Project> {
     logLevel: 'silent',
     cacheDir: join(root, '.vite'),
     ...rest,
-    server: {
-      host: '127.0.0.1',
-      port: 0,
-      strictPort: false,
-      watch: { usePolling: true, interval: 50 },
-      ...serverOver,
-    },
+    server: { host: '127.0.0.1', port: 0, strictPort: false, watch: polling, ...serverOver },
   });
   await vite.listen();
   onTestFinished(() => vite.close());
   const address = vite.httpServer!.address();
   if (typeof address !== 'object' || !address) throw new Error('vite does not listen');
   return { port: address.port, edit };
+}
+
+const VITE = fileURLToPath(new URL('../../node_modules/vite/bin/vite.js', import.meta.url));
+
+/** Vite's own program on the host that it takes by itself, `localhost`, on a machine with this hosts file. */
+async function programWithin(within: readonly string[]): Promise<Project> {
+  const { root, edit } = await page();
+  const port = await freePort();
+  const config = { server: { port, strictPort: true, watch: polling }, cacheDir: join(root, '.vite') };
+  await edit('vite.config.mjs', `export default ${JSON.stringify(config)};\n`);
+  const [command, ...args] = [...within, process.execPath, VITE];
+  const child = spawn(command!, args, {
+    cwd: root,
+    env: { ...process.env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  let said = '';
+  await new Promise<void>((resolve, reject) => {
+    const hear = (chunk: Buffer): void => {
+      said += chunk.toString();
+      if (said.includes(`:${port}/`)) resolve();
+    };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    void ended.then(() => reject(new Error(`vite ended: ${said}`)));
+  });
+  return { port, edit };
 }
 
 /** Passed on to node's TLS, and not in the types of `ws`. */
@@ -53,9 +93,8 @@ const SNI: object = { servername: 'app.localhost' };
 async function sees(
   routes: (port: number) => Routes,
   base: string,
-  over: InlineConfig = {},
+  { port, edit }: Project,
 ): Promise<string> {
-  const { port, edit } = await project(over);
   const at = await relay();
   const one = await agent();
   await one.runner.apply(desired([at.spec], httpSpec('app', routes(port))));
@@ -90,18 +129,39 @@ async function sees(
 
 describe('a Vite dev server', () => {
   it('serves its page, and its updates arrive', async () => {
-    expect(await sees((port) => ({ '/': port }), '/')).toContain('blue');
+    expect(await sees((port) => ({ '/': port }), '/', await project())).toContain('blue');
   });
 
   it('does so below a prefix that it knows as its base', async () => {
     expect(
-      await sees((port) => ({ '/shop': { to: port, stripPrefix: false } }), '/shop/', { base: '/shop/' }),
+      await sees(
+        (port) => ({ '/shop': { to: port, stripPrefix: false } }),
+        '/shop/',
+        await project({ base: '/shop/' }),
+      ),
     ).toContain('blue');
   });
 
   it('does so when it takes its own name alone', async () => {
     expect(
-      await sees((port) => ({ '/': { to: port, host: 'target' } }), '/', { server: { allowedHosts: [] } }),
+      await sees(
+        (port) => ({ '/': { to: port, host: 'target' } }),
+        '/',
+        await project({ server: { allowedHosts: [] } }),
+      ),
     ).toContain('blue');
   });
+
+  // Without the name it does not start.
+  it.for(HOSTS_FILE_NAMES.filter((name) => name !== 'localhost missing'))(
+    'is found where it listens by itself, with a hosts file that is %s',
+    { timeout: 60_000 },
+    async (name, { skip }) => {
+      const hosts = await hostsNamed(name);
+      if ('skip' in hosts) return skip(hosts.skip);
+      if (name.startsWith('IPv6') && noIPv6) return skip(noIPv6);
+      const vite = await programWithin(hosts.within);
+      expect(await sees((port) => ({ '/': port }), '/', vite)).toContain('blue');
+    },
+  );
 });
