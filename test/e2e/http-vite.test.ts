@@ -63,7 +63,7 @@ async function programWithin(within: readonly string[]): Promise<Project> {
   const config = { server: { port, strictPort: true, watch: polling }, cacheDir: join(root, '.vite') };
   await edit('vite.config.mjs', `export default ${JSON.stringify(config)};\n`);
   const [command, ...args] = [...within, process.execPath, VITE];
-  const child = spawn(command!, args, {
+  const child = spawn(command, args, {
     cwd: root,
     env: { ...process.env, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -156,11 +156,11 @@ describe('a Vite dev server', () => {
   it.for(HOSTS_FILE_NAMES.filter((name) => name !== 'localhost missing'))(
     'is found where it listens by itself, with a hosts file that is %s',
     { timeout: 60_000 },
-    async (name, { skip }) => {
+    async (name, context) => {
       const hosts = await hostsNamed(name);
-      if ('skip' in hosts) return skip(hosts.skip);
-      if (name.startsWith('IPv6') && noIPv6) return skip(noIPv6);
-      const vite = await programWithin(hosts.within);
+      const within = 'skip' in hosts ? context.skip(hosts.skip) : hosts.within;
+      if (name.startsWith('IPv6') && noIPv6) context.skip(noIPv6);
+      const vite = await programWithin(within);
       expect(await sees((port) => ({ '/': port }), '/', vite)).toContain('blue');
     },
   );

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, type TestContext } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { HOSTS_FILE_NAMES, hostsFile, hostsNamed } from '../support/hosts.js';
 import { ensureBinary } from '../support/debian.js';
@@ -31,6 +31,11 @@ async function network(
   return { within: ['unshare', '--net', 'sh', '-c', lines, 'sh', ...serving] };
 }
 
+const usable = (
+  context: TestContext,
+  made: { readonly within: readonly string[] } | { readonly skip: string },
+): readonly string[] => ('skip' in made ? context.skip(made.skip) : made.within);
+
 interface Examined {
   /** What is said of each service's target, by service. */
   readonly targets: Readonly<Record<string, string>>;
@@ -57,14 +62,15 @@ async function examine(
 it.for(HOSTS_FILE_NAMES)(
   'a port of this machine needs no hosts file: %s',
   { timeout: 30_000 },
-  async (name, { skip }) => {
-    const hosts = await hostsNamed(name);
-    if ('skip' in hosts) return skip(hosts.skip);
-    const net = await network('', [
-      { host: '::1', port: 7001 },
-      { host: '127.0.0.1', port: 7002 },
-    ]);
-    if ('skip' in net) return skip(net.skip);
+  async (name, context) => {
+    const hosts = usable(context, await hostsNamed(name));
+    const net = usable(
+      context,
+      await network('', [
+        { host: '::1', port: 7001 },
+        { host: '127.0.0.1', port: 7002 },
+      ]),
+    );
     const services = {
       six: '7001',
       'six-named': 'localhost:7001',
@@ -72,7 +78,7 @@ it.for(HOSTS_FILE_NAMES)(
       'four-named': 'http://localhost:7002',
       gone: '7003',
     };
-    const { targets } = await examine(services, [...hosts.within, ...net.within]);
+    const { targets } = await examine(services, [...hosts, ...net]);
     expect(targets).toEqual({
       six: 'ok: localhost:7001 answers at ::1',
       'six-named': 'ok: localhost:7001 answers at ::1',
@@ -83,12 +89,12 @@ it.for(HOSTS_FILE_NAMES)(
   },
 );
 
-it('a machine without IPv6 looks for a port on 127.0.0.1 alone', { timeout: 30_000 }, async ({ skip }) => {
-  const net = await network('echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6', [
-    { host: '127.0.0.1', port: 7001 },
-  ]);
-  if ('skip' in net) return skip(net.skip);
-  const { targets } = await examine({ web: '7001', gone: '7002' }, net.within);
+it('a machine without IPv6 looks for a port on 127.0.0.1 alone', { timeout: 30_000 }, async (context) => {
+  const net = usable(
+    context,
+    await network('echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6', [{ host: '127.0.0.1', port: 7001 }]),
+  );
+  const { targets } = await examine({ web: '7001', gone: '7002' }, net);
   expect(targets).toEqual({
     web: 'ok: localhost:7001 answers at 127.0.0.1',
     gone: 'problem: nothing listens on port 7002 (tried 127.0.0.1)',
@@ -102,29 +108,33 @@ const SILENT =
 it(
   'a name of two addresses is reached where one refuses or is silent, over TLS too',
   { timeout: 30_000 },
-  async ({ skip }) => {
-    const hosts = await hostsFile(
-      [
-        '127.0.0.1 localhost',
-        '127.0.0.1 both.internal',
-        '::1 both.internal',
-        '192.0.2.1 half.internal',
-        '192.0.2.2 half.internal',
-        '192.0.2.2 flah.internal',
-        '192.0.2.1 flah.internal',
-        '',
-      ].join('\n'),
+  async (context) => {
+    const hosts = usable(
+      context,
+      await hostsFile(
+        [
+          '127.0.0.1 localhost',
+          '127.0.0.1 both.internal',
+          '::1 both.internal',
+          '192.0.2.1 half.internal',
+          '192.0.2.2 half.internal',
+          '192.0.2.2 flah.internal',
+          '192.0.2.1 flah.internal',
+          '',
+        ].join('\n'),
+      ),
     );
-    if ('skip' in hosts) return skip(hosts.skip);
     const ca = await openLocalCa(await temporaryFolder());
     const tls = await ca.issue(['both.internal', 'half.internal', 'flah.internal']);
-    const net = await network(SILENT, [
-      { host: '127.0.0.1', port: 7001, tls },
-      { host: '::1', port: 7002, tls },
-      { host: '192.0.2.2', port: 7003, tls },
-      { host: '::1', port: 7004 },
-    ]);
-    if ('skip' in net) return skip(net.skip);
+    const net = usable(
+      context,
+      await network(SILENT, [
+        { host: '127.0.0.1', port: 7001, tls },
+        { host: '::1', port: 7002, tls },
+        { host: '192.0.2.2', port: 7003, tls },
+        { host: '::1', port: 7004 },
+      ]),
+    );
     const secure = (target: string): string =>
       `{ target: '${target}', targetTls: { ca: '${ca.certificateFile}' } }`;
     const { targets, stderr } = await examine(
@@ -136,7 +146,7 @@ it(
         plain: 'both.internal:7004',
         gone: 'both.internal:7005',
       },
-      [...hosts.within, ...net.within],
+      [...hosts, ...net],
     );
     expect(stderr).not.toContain('ended by');
     const { gone, ...others } = targets;

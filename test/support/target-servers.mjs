@@ -6,9 +6,10 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 
+const answer = (request, response) => void response.end(`asked at ${request.socket.localAddress}`);
+
 const [servers, command, ...args] = process.argv.slice(2);
 for (const { host, port, tls } of JSON.parse(servers)) {
-  const answer = (request, response) => void response.end(`asked at ${request.socket.localAddress}`);
   const server = tls ? createTlsServer(tls, answer) : createServer(answer);
   await new Promise((resolve) => server.listen({ host, port, ipv6Only: true }, resolve));
 }
