@@ -1,12 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../../test/support/eventually.js';
-import { LOOPBACKS, withoutIPv6 } from '../../test/support/loopbacks.js';
+import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
+import { freePort, LOOPBACKS } from '../../test/support/loopbacks.js';
 import { udpService } from '../../test/support/udp.js';
 import type { TcpTarget } from './target-addresses.js';
 import { TargetDatagrams } from './target-datagrams.js';
 import { parseTarget } from './target.js';
-
-const noIPv6 = await withoutIPv6();
 
 const on = (port: number, host = 'localhost'): TcpTarget => parseTarget(`${host}:${port}`) as TcpTarget;
 
@@ -25,8 +24,8 @@ async function conversation(target: TcpTarget) {
 
 describe('datagrams to a target on this machine', () => {
   it.for(LOOPBACKS)('all arrive on %s, the first ones too', async (at, { skip }) => {
-    if (at === '::1' && noIPv6) skip(noIPv6);
-    const { port } = await udpService(undefined, 0, at);
+    if (at === '::1' && !hasIpv6) skip(NO_IPV6);
+    const { port } = await udpService(undefined, await freePort(), at);
     const { say, heard, failures } = await conversation(on(port));
     say('one', 'two', 'three');
     await eventually(() => expect(heard).toEqual(['one', 'two', 'three']));
@@ -34,8 +33,8 @@ describe('datagrams to a target on this machine', () => {
   });
 
   it('follow a service that moves, and lose nothing', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
-    let one = await udpService();
+    if (!hasIpv6) skip(NO_IPV6);
+    let one = await udpService(undefined, await freePort());
     const { port } = one;
     const { say, heard, failures } = await conversation(on(port));
     for (const at of ['::1', '127.0.0.1', '::1'] as const) {
@@ -50,8 +49,8 @@ describe('datagrams to a target on this machine', () => {
   });
 
   it('begin where the target answered the last conversation', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
-    const six = await udpService(undefined, 0, '::1');
+    if (!hasIpv6) skip(NO_IPV6);
+    const six = await udpService(undefined, await freePort(), '::1');
     const target = on(six.port);
     const first = await conversation(target);
     first.say('one');
@@ -64,14 +63,14 @@ describe('datagrams to a target on this machine', () => {
   });
 
   it('that nobody takes are told of, and reach it when it is back', async () => {
-    const echo = await udpService();
+    const echo = await udpService(undefined, await freePort());
     await echo.close();
     const { say, heard, failures } = await conversation(on(echo.port));
     say('lost');
-    const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
+    const tried = hasIpv6 ? '127.0.0.1 and ::1' : '127.0.0.1';
     const message = `nothing takes datagrams on port ${echo.port} (tried ${tried})`;
     await eventually(() => expect(failures).toEqual([[message, 1]]));
-    await udpService(undefined, echo.port, noIPv6 ? '127.0.0.1' : '::1');
+    await udpService(undefined, echo.port, hasIpv6 ? '::1' : '127.0.0.1');
     await eventually(() => {
       say('back');
       expect(heard).toContain('back');
@@ -80,8 +79,8 @@ describe('datagrams to a target on this machine', () => {
 });
 
 it('datagrams to an address go nowhere else', async ({ skip }) => {
-  if (noIPv6) skip(noIPv6);
-  const six = await udpService(undefined, 0, '::1');
+  if (!hasIpv6) skip(NO_IPV6);
+  const six = await udpService(undefined, await freePort(), '::1');
   const { say, failures } = await conversation(on(six.port, '127.0.0.1'));
   say('lost');
   const message = `127.0.0.1:${six.port} refused the datagrams (ECONNREFUSED)`;

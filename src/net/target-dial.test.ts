@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { freePort, LOOPBACKS, serveOn, withoutIPv6, type Loopback } from '../../test/support/loopbacks.js';
+import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
+import { freePort, LOOPBACKS, serveOn, type Loopback } from '../../test/support/loopbacks.js';
 import { dialTarget } from './target-dial.js';
 import { parseTarget, type Target } from './target.js';
 
-const noIPv6 = await withoutIPv6();
 const MS = 5_000;
 
 const server = (): Server => createServer((socket) => socket.on('error', () => undefined));
@@ -29,14 +29,14 @@ describe('a target on this machine', () => {
       (['', 'localhost:', 'http://localhost:', 'app.localhost:'] as const).map((name) => [name, at] as const),
     ),
   )('written as %sPORT is found on %s', async ([name, at], { skip }) => {
-    if (at === '::1' && noIPv6) skip(noIPv6);
+    if (at === '::1' && !hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     await serveOn(at, port, server);
     expect(await reached(parseTarget(`${name}${port}`))).toBe(at);
   });
 
   it('is asked first where it answered last', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
+    if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const target = parseTarget(port);
     const six = await serveOn('::1', port, server);
@@ -52,7 +52,7 @@ describe('a target on this machine', () => {
   });
 
   it('is found again each time it moves', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
+    if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const target = parseTarget(port);
     for (const at of ['127.0.0.1', '::1', '127.0.0.1', '::1'] satisfies Loopback[]) {
@@ -64,7 +64,7 @@ describe('a target on this machine', () => {
 
   it('that is not there is told with the port, and where it was looked for', async () => {
     const port = await freePort();
-    const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
+    const tried = hasIpv6 ? '127.0.0.1 and ::1' : '127.0.0.1';
     for (const text of [port, `localhost:${port}`])
       expect(await failure(parseTarget(text))).toMatchObject({
         code: 'target_down',
@@ -75,7 +75,7 @@ describe('a target on this machine', () => {
 
 describe('a target by address', () => {
   it('is looked for nowhere else', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
+    if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const one = await serveOn('::1', port, server);
     const four = parseTarget(`127.0.0.1:${port}`);

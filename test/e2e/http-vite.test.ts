@@ -6,15 +6,14 @@ import { createServer, type InlineConfig } from 'vite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { HOSTS_FILE_NAMES, hostsNamed } from '../support/hosts.js';
-import { freePort, withoutIPv6 } from '../support/loopbacks.js';
+import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
+import { freePort } from '../support/loopbacks.js';
 import { httpSpec, type Routes } from '../support/http-edge.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, relay } from '../support/world.js';
 import { httpsGet } from '../support/visitor.js';
 
 /** A real Vite dev server with hot module replacement, visited through relay and agent. */
-
-const noIPv6 = await withoutIPv6();
 
 interface Project {
   readonly port: number;
@@ -159,7 +158,7 @@ describe('a Vite dev server', () => {
     async (name, context) => {
       const hosts = await hostsNamed(name);
       const within = 'skip' in hosts ? context.skip(hosts.skip) : hosts.within;
-      if (name.startsWith('IPv6') && noIPv6) context.skip(noIPv6);
+      if (name.startsWith('IPv6') && !hasIpv6) context.skip(NO_IPV6);
       const vite = await programWithin(within);
       expect(await sees((port) => ({ '/': port }), '/', vite)).toContain('blue');
     },

@@ -2,20 +2,20 @@ import { createServer as createHttp } from 'node:http';
 import { createServer as createH2 } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import { connect, createServer as createTcp, type Server, type Socket } from 'node:net';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { checkHealth } from '../../src/agent/health-check.js';
 import { checkTargets } from '../../src/agent/target-check.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { eventually } from '../support/eventually.js';
 import { httpSpec } from '../support/http-edge.js';
-import { freePort, LOOPBACKS, serveOn, withoutIPv6, type Loopback } from '../support/loopbacks.js';
+import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
+import { freePort, LOOPBACKS, serveOn, type Loopback } from '../support/loopbacks.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, readAll, relay, service, temporaryFolder, visit } from '../support/world.js';
 
 /** A service on one of the two loopback addresses, behind a target that is a bare port, in every mode. */
-
-const noIPv6 = await withoutIPv6();
 
 type Ask = () => Promise<string>;
 
@@ -142,7 +142,7 @@ async function published(kind: Kind, port: number) {
 
 describe.each(KINDS)('$name', (kind) => {
   it.for(LOOPBACKS)('finds a service on %s', async (host, { skip }) => {
-    if (host === '::1' && noIPv6) skip(noIPv6);
+    if (host === '::1' && !hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     await serveOn(host, port, kind.serve, kind.unit);
     const { ask, runner, spec } = await published(kind, port);
@@ -152,7 +152,7 @@ describe.each(KINDS)('$name', (kind) => {
   });
 
   it('follows a service that moves while visitors come', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
+    if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     let running = await serveOn('127.0.0.1', port, kind.serve, kind.unit);
     const { ask, runner } = await published(kind, port);
@@ -165,10 +165,10 @@ describe.each(KINDS)('$name', (kind) => {
     });
     for (const host of ['::1', '127.0.0.1', '::1'] satisfies Loopback[]) {
       await running.close();
-      await vi.waitFor(() => expect(answers.slice(-4)).toContain('down'), { timeout: 10_000 });
+      await eventually(() => expect(answers.slice(-4)).toContain('down'));
       running = await serveOn(host, port, kind.serve, kind.unit);
       // What was kept alive with the old one may be noticed by the first request alone.
-      await vi.waitFor(async () => expect(await ask()).toBe(host), { timeout: 10_000 });
+      await eventually(async () => expect(await ask()).toBe(host));
       for (let i = 0; i < 5; i++) expect(await ask()).toBe(host);
     }
     over.abort();
@@ -183,16 +183,16 @@ describe.each(KINDS)('$name', (kind) => {
 
 describe('mode udp', () => {
   it.for(LOOPBACKS)('finds a service on %s', async (host, { skip }) => {
-    if (host === '::1' && noIPv6) skip(noIPv6);
-    const echo = await udpService(undefined, 0, host);
+    if (host === '::1' && !hasIpv6) skip(NO_IPV6);
+    const echo = await udpService(undefined, await freePort(), host);
     const { port } = await datagrams(echo.port);
     expect(await (await udpVisitor(port)).ask('hello')).toBe('hello');
     expect(echo.peers.size).toBe(1);
   });
 
   it('follows a service that moves, for visitors that are there and those that come', async ({ skip }) => {
-    if (noIPv6) skip(noIPv6);
-    let echo = await udpService();
+    if (!hasIpv6) skip(NO_IPV6);
+    let echo = await udpService(undefined, await freePort());
     const { port, runner } = await datagrams(echo.port);
     const early = await udpVisitor(port);
     expect(await early.ask('one')).toBe('one');
@@ -215,7 +215,7 @@ async function datagrams(target: number) {
 }
 
 it.for(LOOPBACKS)('a health check finds a service on %s', async (host, { skip }) => {
-  if (host === '::1' && noIPv6) skip(noIPv6);
+  if (host === '::1' && !hasIpv6) skip(NO_IPV6);
   const port = await freePort();
   const running = await serveOn(host, port, httpServer);
   const health = { path: '/', intervalMs: 1_000, timeoutMs: 5_000 };
@@ -223,6 +223,6 @@ it.for(LOOPBACKS)('a health check finds a service on %s', async (host, { skip })
   const check = () => checkHealth(service('app', port, { health }), signal);
   expect(await check()).toBeUndefined();
   await running.close();
-  const tried = noIPv6 ? '127.0.0.1' : '127.0.0.1 and ::1';
+  const tried = hasIpv6 ? '127.0.0.1 and ::1' : '127.0.0.1';
   expect(await check()).toBe(`nothing listens on port ${port} (tried ${tried})`);
 });

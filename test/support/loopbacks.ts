@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
@@ -6,30 +7,21 @@ import { onTestFinished } from 'vitest';
 export const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 export type Loopback = (typeof LOOPBACKS)[number];
 
-/** The reason to skip a test with, where the machine has no ::1. */
-export async function withoutIPv6(): Promise<string | undefined> {
-  const server = createServer();
-  try {
-    await listen(server, 0, '::1');
-    return undefined;
-  } catch (error) {
-    return `this machine has no ::1 (${(error as NodeJS.ErrnoException).code})`;
-  } finally {
-    server.close();
-  }
-}
-
-/** A port that is free on both addresses, until somebody takes it. */
+/**
+ * A port that is free on both addresses, and that the system gives to nobody who asks for any: another program on the
+ * address that a test leaves free would be found in place of the test's own.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
+    const port = randomInt(10_000, 30_000);
     const [four, six] = [createServer(), createServer()];
     try {
-      const port = await listen(four, 0, '127.0.0.1');
+      await listen(four, port, '127.0.0.1');
       await listen(six, port, '::1');
       return port;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return (four.address() as AddressInfo).port;
+      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return port;
       if (code !== 'EADDRINUSE') throw error;
     } finally {
       await Promise.all([four, six].map((each) => new Promise((done) => each.close(done))));
