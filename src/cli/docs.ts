@@ -133,7 +133,7 @@ A service that comes back to a relay where its last visitors still finish has tw
 \`draining\` and \`closed\` are.
 
 Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, chosenLater?, lock?), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
-\`completion\`, \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
+\`completion\`, \`service\` (unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`, env?, installed?, active?, enabled?, missing?, boot?, text?), \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
 method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,
 responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and
 messages?, or \`curl\` (id, command); \`portal replay\` prints \`replayed\`, as a \`request\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or

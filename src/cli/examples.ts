@@ -59,6 +59,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal trust --install', does: 'have all of them trust it' },
     { run: 'portal trust --uninstall --store firefox', does: 'remove it from Firefox alone' },
   ],
+  'service install': [
+    { run: 'portal service install', does: 'for the portal.yaml here' },
+    { run: 'portal service install --print', does: 'show what would be installed' },
+  ],
   'identity new': [{ run: 'portal identity new --force', does: 'replace the identity, keeping a backup' }],
   'identity export': [{ run: 'portal identity export --yes > key.txt', does: 'take the key elsewhere' }],
   relay: [

@@ -106,6 +106,15 @@ export const count = (flags: string, description: string, max: number): Option =
     return number;
   });
 
+export const serviceName = (): Option =>
+  new Option('--name <name>', 'its name after `portal-` (default: the folder of the file)').argParser(
+    (name) => {
+      if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$/.test(name))
+        throw new InvalidArgumentError('It is letters, digits, - and _, 60 at most.');
+      return name;
+    },
+  );
+
 /** Of which something is there: each id begins with what a variable of a script holds that is not set. */
 export function something(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It is empty.');

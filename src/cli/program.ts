@@ -16,6 +16,7 @@ import {
   portRange,
   requestId,
   seconds,
+  serviceName,
   since,
   something,
 } from './options.js';
@@ -256,6 +257,7 @@ function addSetUp(program: Command, execute: Execute): void {
       ),
     )
     .action(execute(() => import('./commands/trust.js')));
+  addService(program, execute);
   const identity = program.command('identity').description('the key that owns your names on relays');
   identity
     .command('show', { isDefault: true })
@@ -274,6 +276,23 @@ function addSetUp(program: Command, execute: Execute): void {
     .addOption(identityOf())
     .option('--yes', 'yes, print the secret')
     .action(execute(() => import('./commands/identity-export.js')));
+}
+
+/** `portal up` by the service manager of the operating system. */
+function addService(program: Command, execute: Execute): void {
+  const service = program
+    .command('service')
+    .description('run the agent of a configuration as a service of your user, started with the machine');
+  serviceOf(service.command('install'))
+    .description('install and start the service, or update it')
+    .addOption(new Option('--print', 'print the unit, and change nothing'))
+    .action(execute(() => import('./commands/service-install.js')));
+  serviceOf(service.command('uninstall'))
+    .description('stop and remove the service')
+    .action(execute(() => import('./commands/service-uninstall.js')));
+  serviceOf(service.command('status', { isDefault: true }))
+    .description('show whether the service is installed and active; exits 1 when it is not active')
+    .action(execute(() => import('./commands/service-status.js')));
 }
 
 function addRelay(program: Command, execute: Execute): void {
@@ -346,6 +365,8 @@ function finish(command: Command, name: string): void {
     finish(child, fullName);
   }
 }
+
+const serviceOf = (command: Command): Command => command.addOption(agentOf()).addOption(serviceName());
 
 const relaysOf = (command: Command): Command =>
   command

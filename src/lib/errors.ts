@@ -72,6 +72,17 @@ export const ERRORS = {
     remedy: 'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it. See docs/networks.md.',
     exit: 2,
   },
+  service_manager_missing: {
+    title: 'The service manager does not run for this user',
+    remedy:
+      'In a container, make `portal up` its command. On a machine with systemd, log in as the user (over ssh, or `machinectl shell USER@`; `su` does not do), or run `loginctl enable-linger USER` first. `portal service install --print` shows the unit.',
+    exit: 1,
+  },
+  service_manager_failed: {
+    title: 'The service manager refused',
+    remedy: 'The message holds its reason. `portal service status` shows what is installed.',
+    exit: 1,
+  },
   already_running: {
     title: 'An agent already runs for this file',
     remedy: 'Look at it with `portal status`, or stop it with `portal down`.',

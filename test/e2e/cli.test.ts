@@ -30,6 +30,7 @@ test('help is grouped, has examples, and names every command', async () => {
     'expose',
     'init',
     'trust',
+    'service',
     'identity',
     'relay',
   ];

@@ -1,7 +1,7 @@
 import type { Style } from '../style.js';
 import { printable } from '../style.js';
 import type { Change, StoreReport } from './change.js';
-import { commandText } from './machine.js';
+import { commandText } from '../programs.js';
 
 /** One store as lines for a person: its state, and what is left to do. */
 export function describeStore(report: StoreReport, change: Change | undefined, style: Style): string[] {

@@ -1,18 +1,7 @@
-import { execFile } from 'node:child_process';
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
-import { shellQuote } from '../../lib/private-file.js';
+import { readFileSync, statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import { homeFolder } from '../../lib/paths.js';
-
-/** A program and its arguments. */
-export type CommandLine = readonly [program: string, ...args: string[]];
-
-export interface Ran {
-  readonly ok: boolean;
-  readonly stdout: string;
-  /** Why it failed, in one line. */
-  readonly why: string;
-}
+import { programFinder, runProgram, type CommandLine, type Ran } from '../programs.js';
 
 /** What the stores of a machine depend on. */
 export interface Machine {
@@ -29,16 +18,9 @@ export interface Machine {
   run(command: CommandLine): Promise<Ran>;
 }
 
-/** macOS and Windows ask for a confirmation in a window. */
-const RUN_MS = 120_000;
-const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];
-
 export function thisMachine(env: NodeJS.ProcessEnv): Machine {
   const home = homeFolder(env);
-  const path = (env['PATH'] ?? '').split(delimiter).filter(isAbsolute);
-  const folders = process.platform === 'win32' ? path : [...path, ...SYSTEM_FOLDERS];
-  const which = (program: string): string | undefined =>
-    folders.map((folder) => join(folder, program)).find(isProgram);
+  const which = programFinder(env);
   return {
     platform: process.platform,
     home,
@@ -47,35 +29,8 @@ export function thisMachine(env: NodeJS.ProcessEnv): Machine {
     uid: process.getuid?.(),
     root: '/',
     which,
-    run: ([program, ...args]) => run(which(program) ?? program, args),
+    run: ([program, ...args]) => runProgram([which(program) ?? program, ...args]),
   };
-}
-
-/** As a person types it. */
-export function commandText(command: CommandLine): string {
-  return command.map(shellQuote).join(' ');
-}
-
-/** Nobody is asked for anything on the terminal: standard input is empty. */
-function run(program: string, args: readonly string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const child = execFile(program, args, { timeout: RUN_MS }, (error, stdout, stderr) => {
-      if (!error) return resolve({ ok: true, stdout, why: '' });
-      const said = `${stderr}\n${stdout}`.split('\n').filter((line) => line.trim() !== '');
-      const why = error.killed ? `no end within ${RUN_MS / 1000} s` : (said.at(-1) ?? error.message).trim();
-      resolve({ ok: false, stdout, why });
-    });
-    child.stdin?.end();
-  });
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 export function isFolder(path: string): boolean {

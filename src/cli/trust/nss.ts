@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makePrivateFolder } from '../../lib/private-file.js';
-import { distributions, isFolder, type CommandLine, type Machine, type Ran } from './machine.js';
+import { distributions, isFolder, type Machine } from './machine.js';
+import type { CommandLine, Ran } from '../programs.js';
 import { holds, type Look, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
 
 /** Databases of NSS (cert9.db): what Chromium and Firefox keep on Linux, changed with NSS's `certutil`. */

@@ -1,4 +1,4 @@
-import type { CommandLine } from './machine.js';
+import type { CommandLine } from '../programs.js';
 
 export const STORE_KINDS = ['system', 'chromium', 'firefox'] as const;
 

@@ -1,7 +1,8 @@
 import { copyFile, chmod, readFile, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isFolder, type CommandLine, type Machine } from './machine.js';
+import { isFolder, type Machine } from './machine.js';
+import type { CommandLine } from '../programs.js';
 import { holds, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
 
 interface LinuxStore {

@@ -1,0 +1,99 @@
+import { PortalError } from '../../lib/errors.js';
+import { replaceFile } from '../../lib/private-file.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { controlPlace } from '../control/address.js';
+import { answers } from '../control/claim.js';
+import { ConfigInvalid } from '../failure.js';
+import { agentKey, load, loadOptions } from '../load.js';
+import { printEvent } from '../print.js';
+import { configOf, installedUnit, type ServiceOptions } from '../service/find.js';
+import { serviceManager, type ServiceManager } from '../service/manager.js';
+import { environmentOf, serviceSpec, type ServiceSpec } from '../service/spec.js';
+
+interface Options extends ServiceOptions {
+  readonly print?: true;
+}
+
+/** It may name a proxy with its password. */
+const UNIT_MODE = 0o600;
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const manager = serviceManager(context.env);
+  const spec = serviceSpec(await configOf(context, options), options.name, context.env);
+  await checkConfiguration(context, spec);
+  const { unit, file, env } = spec;
+  const path = manager.path(unit);
+  const text = manager.text(spec);
+  if (options.print) {
+    if (context.json) printEvent(context, 'service', { unit, path, file, text });
+    else context.stdout.write(text);
+    return 0;
+  }
+  const before = await installedUnit(manager, unit);
+  if (before && before.file !== file)
+    throw new PortalError('usage', `the service ${unit} runs ${before.file}`, {
+      hint: 'Give this one another name: --name NAME.',
+    });
+  await needManager(manager, 'Nothing was written.');
+  await needNoOther(context, manager, spec);
+  if (before?.text !== text) await replaceFile(path, text, UNIT_MODE);
+  await manager.start(unit);
+  const action = before === undefined ? 'installed' : before.text === text ? 'unchanged' : 'updated';
+  const boot = await manager.bootHint();
+  if (context.json) {
+    printEvent(context, 'service', {
+      unit,
+      path,
+      file,
+      action,
+      env: Object.keys(env),
+      ...(boot && { boot }),
+    });
+    return 0;
+  }
+  const { stdout, stderr } = context;
+  stdout.line(path);
+  stderr.line(`${action} and started: ${unit} runs ${file}`);
+  if (Object.keys(env).length > 0)
+    stderr.line(`It takes over from this shell: ${Object.keys(env).join(', ')}`);
+  if (boot !== undefined) stderr.line(`To start it at boot, before you log in: ${boot}`);
+  stderr.line(`Its output: ${manager.logs(unit)}`);
+  stderr.line('After Node or Portal moved, run `portal service install` again.');
+  return 0;
+}
+
+/** With the variables that the service will have: those of this shell end with it. */
+async function checkConfiguration(context: Context, spec: ServiceSpec): Promise<void> {
+  const env = environmentOf(spec, context.env);
+  try {
+    await load(loadOptions({ ...context, env }, spec.file));
+  } catch (error) {
+    if (error instanceof ConfigInvalid && !context.json)
+      context.stderr.line(
+        'The service does not have the variables of this shell; put them into .env beside the file.',
+      );
+    throw error;
+  }
+}
+
+export async function needManager(manager: ServiceManager, consequence: string): Promise<void> {
+  const why = await manager.absent();
+  if (why === undefined) return;
+  throw new PortalError(
+    'service_manager_missing',
+    `${manager.name} runs no services for this user here (${why}). ${consequence}`,
+  );
+}
+
+/** Two agents cannot have one file: the service would fail for ever. */
+async function needNoOther(
+  context: Context,
+  manager: ServiceManager,
+  { unit, file }: ServiceSpec,
+): Promise<void> {
+  const address = controlPlace(context.paths.runDir).address(await agentKey(file));
+  if ((await manager.isActive(unit)) || !(await answers(address))) return;
+  throw new PortalError('already_running', `an agent runs for ${file}, and not as this service`, {
+    hint: 'Stop it with `portal down`, then install the service.',
+  });
+}

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { shellQuote } from '../lib/private-file.js';
+
+/** Other programs of this machine that commands run. */
+
+/** A program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]];
+
+export interface Ran {
+  readonly ok: boolean;
+  readonly stdout: string;
+  /** Why it failed, in one line. */
+  readonly why: string;
+}
+
+/** macOS and Windows ask for a confirmation in a window. */
+const RUN_MS = 120_000;
+const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];
+
+/** Looks a program up on PATH: its absolute path. */
+export function programFinder(env: NodeJS.ProcessEnv): (program: string) => string | undefined {
+  const path = (env['PATH'] ?? '').split(delimiter).filter(isAbsolute);
+  const folders = process.platform === 'win32' ? path : [...path, ...SYSTEM_FOLDERS];
+  return (program) => folders.map((folder) => join(folder, program)).find(isProgram);
+}
+
+/** As a person types it. */
+export function commandText(command: CommandLine): string {
+  return command.map(shellQuote).join(' ');
+}
+
+/** Nobody is asked for anything on the terminal: standard input is empty. */
+export function runProgram([program, ...args]: CommandLine): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile(program, args, { timeout: RUN_MS }, (error, stdout, stderr) => {
+      if (!error) return resolve({ ok: true, stdout, why: '' });
+      const why = error.killed
+        ? `no end within ${RUN_MS / 1000} s`
+        : (lastLine(stderr) ?? lastLine(stdout) ?? error.message);
+      resolve({ ok: false, stdout, why });
+    });
+    child.stdin?.end();
+  });
+}
+
+function lastLine(text: string): string | undefined {
+  return text.trim().split('\n').at(-1)?.trim() || undefined;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { dirname, basename, isAbsolute, resolve } from 'node:path';
+import { dnsLabel } from '../../config/variables.js';
+import { PortalError } from '../../lib/errors.js';
+import { packageFile } from '../../lib/package-file.js';
+
+/** An agent that the service manager of the operating system runs. */
+export interface ServiceSpec {
+  /** `portal-NAME`: one word. */
+  readonly unit: string;
+  /** The configuration, absolute. */
+  readonly file: string;
+  /** Node, the program and its arguments; the first two are absolute paths. */
+  readonly command: readonly [node: string, program: string, ...args: string[]];
+  readonly folder: string;
+  /** What the shell sets and the service manager does not. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Where files are kept, and how relays are reached: the service has to find the same as this shell. */
+const CARRIED_FOLDERS = ['XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_STATE_HOME'] as const;
+const CARRIED = [
+  'HTTPS_PROXY',
+  'https_proxy',
+  'ALL_PROXY',
+  'all_proxy',
+  'NO_PROXY',
+  'no_proxy',
+  'NODE_EXTRA_CA_CERTS',
+] as const;
+
+/** What every service manager sets. */
+const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_DIR'] as const;
+
+/** Throws `usage` for what a unit cannot hold, and for a program that may be gone tomorrow. */
+export function serviceSpec(file: string, name: string | undefined, env: NodeJS.ProcessEnv): ServiceSpec {
+  const program = packageFile('bin/portal.js');
+  if (/[\\/]_npx[\\/]/.test(program))
+    throw new PortalError('usage', `${program} is in the cache of npx, which npm may clear`, {
+      hint: 'Install Portal first: npm install --global portal-up',
+    });
+  const folder = dirname(file);
+  const spec: ServiceSpec = {
+    unit: unitName(file, name),
+    file,
+    command: [process.execPath, program, 'up', '--file', file],
+    folder,
+    env: carried(env),
+  };
+  for (const text of [...spec.command, folder, ...Object.values(spec.env)])
+    if (/\p{Cc}/u.test(text) || /^\s|[\s\\]$/.test(text))
+      throw new PortalError('usage', `${JSON.stringify(text)} cannot be in a unit`, {
+        hint: 'Move it to a path without control characters, and without a space or backslash at its end.',
+      });
+  return spec;
+}
+
+/** The folder of the configuration names it; a folder of another script by its hash. */
+export function unitName(file: string, name: string | undefined): string {
+  if (name !== undefined) return `portal-${name}`;
+  const folder = basename(dirname(file));
+  const label = /[a-z0-9]/i.test(folder)
+    ? dnsLabel(folder)
+    : createHash('sha256').update(file).digest('hex').slice(0, 8);
+  return `portal-${label}`;
+}
+
+/** The environment that the service will have, for a look whether its configuration is complete there. */
+export function environmentOf({ env }: ServiceSpec, own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const given = GIVEN.flatMap((key) => (own[key] === undefined ? [] : [[key, own[key]] as const]));
+  return { ...Object.fromEntries(given), ...env };
+}
+
+function carried(env: NodeJS.ProcessEnv): Record<string, string> {
+  const set: Record<string, string> = {};
+  if (env['PORTAL_HOME']) set['PORTAL_HOME'] = resolve(env['PORTAL_HOME']);
+  else
+    for (const key of CARRIED_FOLDERS) {
+      const value = env[key];
+      if (value !== undefined && isAbsolute(value)) set[key] = value;
+    }
+  for (const key of CARRIED) {
+    const value = env[key];
+    if (value) set[key] = value;
+  }
+  return set;
+}

@@ -1,0 +1,57 @@
+import type { ServiceSpec } from './spec.js';
+
+/** The first line of what Portal writes; a file without it is somebody else's. */
+const MARK = '# Written by `portal service install`, and removed by `portal service uninstall`.';
+const FILE_LINE = '# Configuration: ';
+
+/** A unit of systemd for the user's own manager (systemd.service(5)). */
+export function unitText({ file, command, folder, env }: ServiceSpec): string {
+  const [node, ...args] = command;
+  return [
+    MARK,
+    `${FILE_LINE}${file}`,
+    '',
+    '[Unit]',
+    `Description=Portal (${specifiers(file)})`,
+    // The network may take hours to come; the agent waits for it.
+    'StartLimitIntervalSec=0',
+    '',
+    '[Service]',
+    'Type=exec',
+    // In the path of the program itself, systemd leaves a dollar sign as it is.
+    `ExecStart=${[quoted(node), ...args.map((word) => quoted(word).replaceAll('$', '$$$$'))].join(' ')}`,
+    `WorkingDirectory=${specifiers(folder)}`,
+    ...Object.entries(env).map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
+    // `portal down` exits 0, and the agent stays down.
+    'Restart=on-failure',
+    'RestartSec=5',
+    // Visitors may finish for ten seconds.
+    'TimeoutStopSec=30',
+    '',
+    '[Install]',
+    'WantedBy=default.target',
+    '',
+  ].join('\n');
+}
+
+/** The configuration that a unit of Portal's runs; undefined for a file that Portal did not write. */
+export function fileOfUnit(text: string): string | undefined {
+  const [mark, line] = text.split('\n');
+  return mark === MARK && line?.startsWith(FILE_LINE) ? line.slice(FILE_LINE.length) : undefined;
+}
+
+/** The paths of Node and of Portal in a unit of Portal's. */
+export function programsOfUnit(text: string): string[] {
+  const words = /^ExecStart=(.*)$/m.exec(text)?.[1]?.matchAll(/"((?:[^"\\]|\\.)*)"/g) ?? [];
+  return [...words].slice(0, 2).map(([, word], index) => {
+    const path = word!.replaceAll(/\\(.)/g, '$1').replaceAll('%%', '%');
+    return index === 0 ? path : path.replaceAll('$$', '$');
+  });
+}
+
+/** One word in double quotes. */
+function quoted(word: string): string {
+  return `"${specifiers(word.replaceAll(/["\\]/g, '\\$&'))}"`;
+}
+
+const specifiers = (text: string): string => text.replaceAll('%', '%%');
