@@ -172,7 +172,7 @@ describe('bounds', () => {
   });
 
   it('nothing moved for halfClosedMs, once one side has ended', async () => {
-    const open = await join({ halfClosedMs: 60, idleMs: 400 });
+    const open = await join({ halfClosedMs: 60, idleMs: 1_500 });
     const gone = await join({ halfClosedMs: 60 });
     gone.left.end('bye');
     expect((await gone.result).end).toBe('idle');
@@ -181,7 +181,7 @@ describe('bounds', () => {
   });
 
   it('lifetimeMs, however busy', async () => {
-    const { left, right, result } = await join({ idleMs: 60, lifetimeMs: 150 });
+    const { left, right, result } = await join({ lifetimeMs: 150 });
     right.resume();
     const busy = setInterval(() => left.write('x'), 10);
     expect((await result).end).toBe('lifetime');

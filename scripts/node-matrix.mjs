@@ -1,0 +1,83 @@
+/**
+ * Runs the quick tests on each Node that Portal supports, and starts the program on some that it does not:
+ * `npm run test:nodes`, or `node scripts/node-matrix.mjs 22 18` for some of them. npx fetches the versions; one that it
+ * cannot fetch is skipped with the reason. Exits with 1 if a test failed.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const SUPPORTED = ['20', '22', '24'];
+const TOO_OLD = ['12', '16', '18'];
+const CONFIG = 'scripts/node-matrix.config.mjs';
+const FETCH_MS = 45_000;
+const TESTS_MS = 120_000;
+const START_MS = 20_000;
+
+const run = promisify(execFile);
+const cwd = fileURLToPath(new URL('..', import.meta.url));
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : [...SUPPORTED, ...TOO_OLD];
+
+await run(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd });
+// Side by side: most of it is waiting, for a registry and for a network.
+await Promise.all(wanted.map(check));
+
+async function check(major) {
+  const { path, reason } = await find(major);
+  if (path === undefined) process.stdout.write(`skipped Node ${major}: ${reason}\n`);
+  else if (SUPPORTED.includes(major)) await test(path);
+  else await refuse(path);
+}
+
+/** The program of the newest Node of a major version. */
+async function find(major) {
+  if (process.versions.node.split('.')[0] === major) return { path: process.execPath };
+  const ask = ['-y', '-p', `node@${major}`, 'node', '-p', 'process.execPath'];
+  try {
+    const { stdout } = await run('npx', ask, { cwd, timeout: FETCH_MS });
+    return { path: stdout.trim() };
+  } catch (error) {
+    const [why = error.message] = String(error.stderr).match(/(?<=^npm error ).+$/m) ?? [];
+    return { reason: `npx does not fetch it (${why})` };
+  }
+}
+
+async function test(path) {
+  const startedAt = performance.now();
+  const { FORCE_COLOR: _, ...env } = process.env;
+  const child = spawn(path, ['node_modules/vitest/vitest.mjs', 'run', '--config', CONFIG], {
+    cwd,
+    env: { ...env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: TESTS_MS,
+    killSignal: 'SIGKILL',
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += chunk));
+  const [code, signal] = await new Promise((resolve) => child.once('close', (...end) => resolve(end)));
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+  const counts = /^\s*Tests\s+(.*)$/m.exec(text)?.[1] ?? 'no test ran';
+  const outcome = code === 0 ? counts : `FAILED, ${signal ?? counts}`;
+  const told = code === 0 ? (text.match(/^skipped: .*$/gm) ?? []).join('\n') : text;
+  report(code === 0, `Node ${await versionOf(path)}: ${outcome} (${seconds} s)\n${told}`.trimEnd());
+}
+
+/** A Node that is too old is told so in a sentence. */
+async function refuse(path) {
+  const version = await versionOf(path);
+  const outcome = await run(path, ['bin/portal.js', '--version'], { cwd, timeout: START_MS }).catch(
+    (error) => error,
+  );
+  const isTold =
+    outcome.code === 2 && /^error: Portal needs Node [\d.]+ or newer, .*\n$/.test(outcome.stderr);
+  report(isTold, `Node ${version}: ${isTold ? 'refused in a sentence' : `FAILED: ${outcome.stderr ?? ''}`}`);
+}
+
+async function versionOf(path) {
+  return (await run(path, ['-p', 'process.versions.node'])).stdout.trim();
+}
+
+function report(isSound, text) {
+  if (!isSound) process.exitCode = 1;
+  process.stdout.write(`${text}\n`);
+}

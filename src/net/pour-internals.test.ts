@@ -1,0 +1,20 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { pour, Pouring } from './pour.js';
+
+// Without them, data is piped: all else works, at a good part of the speed. `npm run test:nodes` asks each Node.
+it(`finds what it needs inside of Node ${process.versions.node}`, async () => {
+  const accepted: Socket[] = [];
+  const server = createServer((socket) => void accepted.push(socket.on('error', () => undefined)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  onTestFinished(() => {
+    for (const one of [socket, ...accepted]) one.destroy();
+    server.close();
+  });
+  await once(socket, 'connect');
+  await expect.poll(() => accepted.length).toBe(1);
+  expect(pour(socket, accepted[0]!)).toBeInstanceOf(Pouring);
+});
