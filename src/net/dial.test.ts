@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../test/support/ports.js';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
 import { silentPort } from '../../test/support/silent-port.js';
 import { dial, DialError, secure, tlsNameOf, type Attempt, type DialOptions } from './dial.js';
@@ -223,11 +224,3 @@ test.each([
 ])('a certificate must name %s', (typed, host, servername) => {
   expect(tlsNameOf(typed)).toEqual({ host, servername });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '::', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}

@@ -1,7 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../../test/support/ports.js';
 import { eventually } from '../../test/support/eventually.js';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
-import { freePort, LOOPBACKS } from '../../test/support/loopbacks.js';
+import { LOOPBACKS } from '../../test/support/loopbacks.js';
 import { udpService } from '../../test/support/udp.js';
 import type { TcpTarget } from './target-addresses.js';
 import { TargetDatagrams } from './target-datagrams.js';

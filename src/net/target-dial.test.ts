@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../../test/support/ports.js';
 import { hasIpv6, NO_IPV6 } from '../../test/support/ipv6.js';
-import { freePort, LOOPBACKS, serveOn, type Loopback } from '../../test/support/loopbacks.js';
+import { LOOPBACKS, serveOn, type Loopback } from '../../test/support/loopbacks.js';
 import { dialTarget } from './target-dial.js';
 import { parseTarget, type Target } from './target.js';
 

@@ -2,10 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RecordType } from 'dns-packet';
 import { expect, it } from 'vitest';
+import { freePorts } from '../support/ports.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { loadIdentity } from '../../src/identity/file.js';
 import { dnsServer, everythingHere, type Said } from '../support/dns-server.js';
-import { freePorts, pebble } from '../support/pebble.js';
+import { pebble } from '../support/pebble.js';
 import { get, httpService } from '../support/world.js';
 import { Person } from './cli-support.js';
 

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { RecordType } from 'dns-packet';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { freePorts } from '../support/ports.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { loadIdentity } from '../../src/identity/file.js';
 import { generateIdentity } from '../../src/identity/keys.js';
@@ -12,7 +13,6 @@ import { describeRelay } from '../../src/relay/descriptor.js';
 import { connectProxy } from '../support/connect-proxy.js';
 import { dnsServer, type Said } from '../support/dns-server.js';
 import { refusingCa } from '../support/fake-ca.js';
-import { freePorts } from '../support/pebble.js';
 import { httpService, relay, tcpService } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 

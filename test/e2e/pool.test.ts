@@ -2,8 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { freePorts } from '../support/ports.js';
 import { again, http, places, pooled, QUICK, registry, relays } from '../support/pool.js';
-import { freePorts } from '../support/pebble.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, handedOver, readAll, relay, service, visit } from '../support/world.js';
 

@@ -2,8 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
+import { freePorts } from '../support/ports.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { freePorts } from '../support/pebble.js';
 import { httpService, relay, type TestRelay } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 

@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { freePorts } from '../support/ports.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -11,22 +10,6 @@ import { Person, type Running } from './cli-support.js';
 import { knock, line, Peer, settled, tcp } from './relay-peer.js';
 
 /** A relay that goes, and the one that takes over its ports and names while visitors of the first one finish. */
-
-/** Ports that nobody has at the moment; held together, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    ports.push((server.address() as AddressInfo).port);
-  }
-  for (const server of servers) {
-    server.close();
-    await once(server, 'close');
-  }
-  return ports;
-}
 
 interface Started {
   readonly running: Running;

@@ -4,6 +4,7 @@ import { createServer as createHttps } from 'node:https';
 import { connect, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { freePort } from '../support/ports.js';
 import { checkHealth } from '../../src/agent/health-check.js';
 import { checkTargets } from '../../src/agent/target-check.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
@@ -11,7 +12,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { eventually } from '../support/eventually.js';
 import { httpSpec } from '../support/http-edge.js';
 import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
-import { freePort, LOOPBACKS, serveOn, type Loopback } from '../support/loopbacks.js';
+import { LOOPBACKS, serveOn, type Loopback } from '../support/loopbacks.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, readAll, relay, service, temporaryFolder, visit } from '../support/world.js';
 

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort, freePorts } from '../support/ports.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
 import { agent, desired, handedOver, relay, service, tcpService, type TestRelay } from '../support/world.js';
@@ -188,8 +189,8 @@ describe('mode tcp', () => {
   });
 
   it('gives another identity the port of a name that left only when nothing else is free', async () => {
-    const port = await freePort();
-    const at = await relay({ ports: { tcp: { from: port, to: port + 1 } } });
+    const [port = 0, next = 0] = await freePorts(2);
+    const at = await relay({ ports: { tcp: { from: port, to: next } } });
     const alice = await agent();
     await alice.runner.apply(desired([at.spec], service('a', 1, { mode: 'tcp', port })));
     const hers = portOf(await alice.event('lease', ({ phase }) => phase === 'ready'));
@@ -200,13 +201,3 @@ describe('mode tcp', () => {
     expect(his).not.toBe(hers);
   });
 });
-
-/** A port that was free just now. */
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

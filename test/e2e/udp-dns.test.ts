@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../support/ports.js';
 import { eventually } from '../support/eventually.js';
 import { programFor } from '../support/debian.js';
 import { dnsServer } from '../support/dns-server.js';
@@ -55,7 +55,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
   it('asks dnsmasq, many times at once', async (context) => {
     const path = await programFor(context, 'dig');
     const server = await programFor(context, 'dnsmasq');
-    const target = await freeUdpPort();
+    const target = await freePort();
     const program = spawn(server, [
       '--keep-in-foreground',
       '--conf-file=/dev/null',
@@ -80,12 +80,3 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
     expect(await ask(path, port, 'six.portal.test', 'AAAA')).toBe('2001:db8::53');
   });
 });
-
-/** A port that was free just now. */
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
-}

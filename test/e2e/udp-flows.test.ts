@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../support/ports.js';
 import { eventually } from '../support/eventually.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { wire } from '../support/wire.js';
@@ -133,7 +134,7 @@ describe('a carrier', () => {
   });
 
   it("is the WebSocket where another program has the relay's UDP port", async () => {
-    const taken = await udpService();
+    const taken = await udpService(undefined, await freePort());
     const echo = await udpService();
     const { port, runner } = await published(echo, {}, { port: taken.port });
     const visitor = await udpVisitor(port);

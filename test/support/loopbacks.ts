@@ -1,33 +1,10 @@
-import { randomInt } from 'node:crypto';
 import type { ServerHttp2Session } from 'node:http2';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** Both loopback addresses of this machine, for services that listen on one of them and move to the other. */
 export const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 export type Loopback = (typeof LOOPBACKS)[number];
-
-/**
- * A port that is free on both addresses, and that the system gives to nobody who asks for any: another program on the
- * address that a test leaves free would be found in place of the test's own.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 30_000);
-    const [four, six] = [createServer(), createServer()];
-    try {
-      await listen(four, port, '127.0.0.1');
-      await listen(six, port, '::1');
-      return port;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return port;
-      if (code !== 'EADDRINUSE') throw error;
-    } finally {
-      await Promise.all([four, six].map((each) => new Promise((done) => each.close(done))));
-    }
-  }
-}
 
 /** `server` on this address alone; resolves with its port. */
 export function listen(server: Server, port: number, host: Loopback): Promise<number> {

@@ -2,10 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { onTestFinished, type TestContext } from 'vitest';
+import { freePorts } from './ports.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { AcmeSpec } from '../../src/certificates/spec.js';
 import { programFor } from './debian.js';
@@ -107,19 +107,6 @@ export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<
     start,
     stop,
   };
-}
-
-/** Ports that were free just now, all different: for programs that do not take 0 for any. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return (server.address() as AddressInfo).port;
-    }),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function download(port: number, path: string, ca: string): Promise<string> {
