@@ -12,7 +12,7 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { creating, creatingPlain, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 
 /** Opening one data connection, and waiting for the relay to start it. */
 
@@ -31,10 +31,12 @@ export function openData(dial: DataDial): Promise<Socket> {
 }
 
 function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
-  const over = (plain: Socket): Socket => (carrier === 'raw' ? plain : relayTls(endpoint, plain));
+  const way = wayTo(endpoint, relayAddress);
   return new Promise((resolve, reject) => {
     const request = httpRequest({
-      createConnection: creating(wayTo(endpoint, relayAddress), over, signal) as never,
+      createConnection: (carrier === 'raw'
+        ? creatingPlain(way, signal)
+        : creating(way, (plain) => relayTls(endpoint, plain), signal)) as never,
       path: PATHS.data,
       headers: {
         host: new URL(endpoint.url).host,

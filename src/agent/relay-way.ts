@@ -1,13 +1,6 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import {
-  createConnection,
-  dial,
-  secure,
-  tlsNameOf,
-  type Attempt,
-  type CreateConnection,
-} from '../net/dial.js';
+import { createConnection, dial, secure, socketTo, tlsNameOf, type CreateConnection } from '../net/dial.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 
@@ -98,17 +91,19 @@ export function creating(way: Way, over: (plain: Socket) => Socket, signal?: Abo
   return createConnection(async () => over(await openWay(way, LIMITS.requestMs, signal)));
 }
 
-/**
- * Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. `onAttempt` is told of each
- * address that is tried.
- */
+/** The same with nothing on top, for requests that bound the wait themselves. */
+export function creatingPlain({ host, port, detour }: Way, signal?: AbortSignal): CreateConnection {
+  if (!detour && isIP(host) !== 0) return () => socketTo(host, port, TCP);
+  return creating({ host, port, detour }, (plain) => plain, signal);
+}
+
+/** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
 export async function openWay(
   { host, port, detour }: Way,
   ms: number,
   signal?: AbortSignal,
-  onAttempt?: (attempt: Attempt) => void,
 ): Promise<Socket> {
   if (detour) return detour.open(host, port, ms, signal);
   const what = `the way to ${host}:${port}`;
-  return dial({ host, port, ms, signal, what, tcp: TCP, ...(onAttempt && { onAttempt }) });
+  return dial({ host, port, ms, signal, what, tcp: TCP });
 }

@@ -85,6 +85,15 @@ export function dial(options: DialOptions): Promise<Socket> {
 }
 
 /**
+ * A socket on its way to an IP address, for those who bound the wait and hear of its errors themselves: nothing is looked
+ * up, and there is nothing to choose, so a data connection costs no more than its socket.
+ */
+export function socketTo(address: string, port: number, tcp: TcpOptions): Socket {
+  if (isIP(address) === 0) throw new PortalError('internal', `${address} is not an IP address`);
+  return connect({ ...tcp, host: address, port });
+}
+
+/**
  * TLS on top of a connection that stands. Never below that: while node still chooses between addresses, it replaces what
  * is beneath TLS, and the process dies.
  */
@@ -106,11 +115,14 @@ export function tlsNameOf(host: string): { readonly host: string; readonly serve
 export type CreateConnection = (
   options: object,
   done: (error: Error | null, socket?: Socket) => void,
-) => undefined;
+) => Socket | undefined;
 
 /** `open` as the `createConnection` of a request. */
 export function createConnection(open: () => Promise<Socket>): CreateConnection {
-  return (_options, done) => void handOver(open, done);
+  return (_options, done) => {
+    void handOver(open, done);
+    return undefined;
+  };
 }
 
 async function handOver(open: () => Promise<Socket>, done: Parameters<CreateConnection>[1]): Promise<void> {

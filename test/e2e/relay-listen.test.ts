@@ -87,6 +87,19 @@ describe('portal relay --listen', () => {
     expect(await tcpAnswer('::1', port)).toBe('ECONNREFUSED');
   });
 
+  it('takes over at each address from a relay that leaves', async (context) => {
+    context.skip(!hasIpv6, NO_IPV6);
+    const first = await started('--listen', 'localhost:0');
+    const operator = await Person.create();
+    const listen = ['--listen', `localhost:${first.port}`, '--take-over', '60s'];
+    const second = operator.start(['relay', '--json', '--log-level', 'info', ...listen]);
+    await second.line(/waiting for/);
+    first.running.kill('SIGTERM');
+    const { addresses } = await second.event('listening');
+    expect(addresses).toEqual(first.addresses);
+    for (const host of BOTH) expect(await tcpAnswer(host, first.port)).toBe('connect');
+  });
+
   it('refuses addresses with different ports', async () => {
     const operator = await Person.create();
     const { code, stderr } = await operator.run(['relay', '--listen', '127.0.0.1:8443,[::1]:9443']);

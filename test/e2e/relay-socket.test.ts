@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { inheritedFds } from '../../src/cli/inherited-socket.js';
+import { hasIpv6, NO_IPV6 } from '../support/ipv6.js';
 import { agent, desired, get, handedOver, httpService, service, visit } from '../support/world.js';
 import { Person, type Running } from './cli-support.js';
 import { line, tcp } from './relay-peer.js';
@@ -34,18 +35,22 @@ describe('the socket that a process was started with', () => {
   });
 });
 
+/** Node tells it by this name alone. */
+function descriptorOf(server: Server): number {
+  const { _handle: handle } = server as unknown as { _handle: { fd: number } };
+  return handle.fd;
+}
+
 /** A listening socket, and what starts relays with it; nobody accepts on it but they. */
 async function shared(operator: Person) {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  // Node tells the descriptor by this name alone.
-  const { _handle: handle } = server as unknown as { _handle: { fd: number } };
   const start = (...args: string[]): Running =>
     operator.start(['relay', '--json', '--log-level', 'info', ...args], {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh'],
-      fds: [handle.fd],
+      fds: [descriptorOf(server)],
     });
   // They have their own copies of it.
   return { port, start, letGo: () => server.close() };
@@ -113,6 +118,30 @@ describe('portal relay, started with a socket', () => {
     first.kill('SIGKILL');
     await specOf(second);
     expect((await get({ port }, 'app.localhost', one.ca)).text).toContain('hello');
+  });
+
+  it('serves at all of several sockets that are named', async (context) => {
+    context.skip(!hasIpv6, NO_IPV6);
+    const operator = await Person.create();
+    const [four, six] = [createServer(), createServer()];
+    await once(four.listen(0, '127.0.0.1'), 'listening');
+    const { port } = four.address() as AddressInfo;
+    await once(six.listen(port, '::1'), 'listening');
+    const fds = [four, six].map(descriptorOf);
+    const running = operator.start(['relay', '--json', '--log-level', 'error'], {
+      within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=public:public exec "$@"', 'sh'],
+      fds,
+    });
+    expect((await running.event('listening'))['addresses']).toEqual([`127.0.0.1:${port}`, `[::1]:${port}`]);
+    four.close();
+    six.close();
+    for (const host of ['127.0.0.1', '::1']) {
+      const socket = connect({ host, port });
+      socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      expect(answer.toString()).toMatch(/^HTTP\/1\.1 /);
+      socket.destroy();
+    }
   });
 
   it('and with what is no socket says so', async () => {
