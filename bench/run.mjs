@@ -13,12 +13,12 @@ import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
-import { help } from './suites/help.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
 import { pool } from './suites/pool.mjs';
 import { reconnect } from './suites/reconnect.mjs';
 import { http, http2, inspect, requests } from './suites/requests.mjs';
+import { start } from './suites/start.mjs';
 import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
 import { websocket } from './suites/websocket.mjs';
@@ -46,7 +46,7 @@ const SUITES = {
   reconnect,
   pool,
   apply,
-  help,
+  start,
 };
 const USAGE = `usage: npm run bench -- [options]
   --only NAME       one of ${Object.keys(SUITES).join(', ')} (repeatable)

@@ -15,7 +15,7 @@ const columns = [
 ];
 /** What explains a figure rather than being one is in the JSON only. */
 const isShown = ({ name }) =>
-  !/\.cpu\.(service|client)$|^(requests|http2?)\.p50$|^requests\.perAgentCore$|\.noLoss\.lost$|^help$/.test(
+  !/\.cpu\.(service|client)$|^(requests|http2?)\.p50$|^requests\.perAgentCore$|\.noLoss\.lost$|^start\.(help|validate)$/.test(
     name,
   );
 const row = (cells) => `| ${cells.join(' | ')} |`;

@@ -19,10 +19,11 @@ export class Child {
   #answers = [];
   #exited;
 
-  constructor(name, command, args, { env = {}, control = false } = {}) {
+  constructor(name, command, args, { env = {}, control = false, cwd } = {}) {
     this.name = name;
     this.process = spawn(command, args, {
       env: { ...process.env, ...env },
+      cwd,
       stdio: ['pipe', 'pipe', 'pipe', ...(control ? ['pipe'] : [])],
     });
     running.add(this);
@@ -165,8 +166,11 @@ export function enter(pid, command, args) {
 }
 
 /** Runs a command to its end, for at most `ms`; resolves with what it printed. */
-export async function output(command, args, { ms = 60_000, allowed = [0] } = {}) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+export async function output(command, args, { ms = 60_000, allowed = [0], env = {} } = {}) {
+  const child = spawn(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const entry = { stop: async () => void child.kill('SIGKILL') };
   running.add(entry);
   const timer = setTimeout(() => child.kill('SIGKILL'), ms);

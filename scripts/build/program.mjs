@@ -16,7 +16,7 @@ export async function bundleProgram(root, folder) {
     platform: 'node',
     checks: { pluginTimings: false },
     external: EXTERNAL,
-    plugins: [validators()],
+    plugins: [validators(), withoutPrograms()],
     onLog: (level, log, report) => {
       if (!QUIET.has(log.code)) report(level, log);
     },
@@ -29,11 +29,28 @@ export async function bundleProgram(root, folder) {
       entryFileNames: '[name].js',
       chunkFileNames: (chunk) => `${nameOf(root, chunk)}.js`,
       minifyInternalExports: false,
+      // All that every command needs, in one file: a file costs about as much as 20 kB of code.
+      codeSplitting: { groups: [{ name: 'start', tags: ['$initial'] }] },
       comments: { legal: false, annotation: false, jsdoc: false },
     });
   } finally {
     await bundle.close();
   }
+}
+
+/**
+ * Commander can run subcommands that are programs of their own. Ours are not, and node's child_process, with all that it
+ * loads, is a good part of what `portal --help` takes.
+ */
+function withoutPrograms() {
+  return {
+    name: 'without-programs',
+    resolveId: {
+      filter: { id: /^node:child_process$/ },
+      handler: (_id, importer) => (importer?.includes('/node_modules/commander/') ? '\0no-programs' : null),
+    },
+    load: { filter: { id: /^\0no-programs$/ }, handler: () => 'module.exports = {};' },
+  };
 }
 
 /** The same sources, a file each, for what of this repository runs or reads single modules: benchmarks, chaos, fuzzers, docs. */

@@ -41,7 +41,10 @@ export function createContext(argv: readonly string[]): Context {
     argv,
     env,
     cwd: process.cwd(),
-    stdin: process.stdin,
+    // Few commands read it, and node loads a good part of itself for it.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: new Output(process.stdout, { env, describeDropped }),
     stderr: new Output(process.stderr, { env, describeDropped }),
     paths: portalPaths(env),
