@@ -1,15 +1,12 @@
-import { execFile } from 'node:child_process';
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, it, type TestContext } from 'vitest';
-import { programFor, type Program } from '../support/debian.js';
+import { programFor } from '../support/debian.js';
+import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 
 /** What containers do to a process: a user id without an account, PID 1, a read-only root, a volume of root's. */
 
-const UID = 12345;
-const AS_USER = ['setpriv', '--reuid', String(UID), '--regid', String(UID), '--clear-groups'];
 const WITHOUT_HOME = ['env', '-u', 'HOME', '-u', 'XDG_RUNTIME_DIR', '-u', 'USER', '-u', 'USERNAME'];
 /** It unmounts nothing of ours: the mounts end with the namespace. */
 const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORTAL_HOME" || exit 90
@@ -18,9 +15,8 @@ const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORT
   exec "$@"`;
 
 /** A folder that every user can read, a configuration in it, and a volume. */
-async function container(context: TestContext, ...programs: Program[]): Promise<Person> {
-  if (process.getuid?.() !== 0) context.skip('only root can become another user, or make namespaces');
-  for (const program of programs) await programFor(context, program);
+async function container(context: TestContext) {
+  const user = await asOtherUser(context);
   const person = await Person.create();
   await chmod(person.folder, 0o755);
   await writeFile(
@@ -28,17 +24,7 @@ async function container(context: TestContext, ...programs: Program[]): Promise<
     'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: { name: "web-${user}", target: 3000 } }\n',
   );
   await mkdir(person.home);
-  const seen = await promisify(execFile)(AS_USER[0]!, [
-    ...AS_USER.slice(1),
-    'test',
-    '-r',
-    import.meta.filename,
-  ]).then(
-    () => true,
-    () => false,
-  );
-  if (!seen) context.skip('other users cannot read this checkout');
-  return person;
+  return { person, within: [...user, ...WITHOUT_HOME] };
 }
 
 const ready = (person: Person, within: readonly string[] = []): Running =>
@@ -46,9 +32,8 @@ const ready = (person: Person, within: readonly string[] = []): Running =>
 
 describe('a user id without an account and without HOME', () => {
   it('publishes, answers status and stops', async (context) => {
-    const person = await container(context, 'setpriv');
-    await chown(person.home, UID, UID);
-    const within = [...AS_USER, ...WITHOUT_HOME];
+    const { person, within } = await container(context);
+    await chown(person.home, OTHER_UID, OTHER_UID);
     const up = person.start(['up', '--json'], { within });
     const { code, stdout } = await ready(person, within).finished;
     expect([code, jsonLines(stdout)[0]!['services']]).toEqual([
@@ -60,55 +45,43 @@ describe('a user id without an account and without HOME', () => {
   });
 
   it('keeps its sockets elsewhere where the path of the volume is too long', async (context) => {
-    const person = await container(context, 'setpriv');
+    const { person, within } = await container(context);
     const long = join(person.home, 'x'.repeat(100));
     await mkdir(long);
-    await chown(long, UID, UID);
+    await chown(long, OTHER_UID, OTHER_UID);
     const temporary = join(person.folder, 'tmp');
     await mkdir(temporary, { mode: 0o1777 });
     await chmod(temporary, 0o1777);
-    const within = [...AS_USER, ...WITHOUT_HOME, `PORTAL_HOME=${long}`, `TMPDIR=${temporary}`];
-    const up = person.start(['up', '--json'], { within });
-    expect((await ready(person, within).finished).code).toBe(0);
-    expect(await readdir(temporary)).toContain(`portal-${UID}`);
+    const there = [...within, `PORTAL_HOME=${long}`, `TMPDIR=${temporary}`];
+    const up = person.start(['up', '--json'], { within: there });
+    expect((await ready(person, there).finished).code).toBe(0);
+    expect(await readdir(temporary)).toContain(`portal-${OTHER_UID}`);
     up.kill('SIGTERM');
     expect((await up.finished).code).toBe(0);
   });
 
   it('is told whose the volume is, and how to get it', async (context) => {
-    const person = await container(context, 'setpriv');
-    const within = [...AS_USER, ...WITHOUT_HOME];
+    const { person, within } = await container(context);
     const { code, stderr } = await person.start(['up'], { within }).finished;
     expect(code).toBe(1);
-    expect(stderr).toContain(`${person.home} belongs to user 0, and Portal runs as user ${UID}`);
-    expect(stderr).toContain(`chown -R ${UID} ${person.home}`);
+    expect(stderr).toContain(`${person.home} belongs to user 0, and Portal runs as user ${OTHER_UID}`);
+    expect(stderr).toContain(`chown -R ${OTHER_UID} ${person.home}`);
   });
 
   it('validates without a folder of its own', async (context) => {
-    const person = await container(context, 'setpriv');
-    const within = [...AS_USER, ...WITHOUT_HOME, '-u', 'PORTAL_HOME'];
-    expect((await person.start(['validate'], { within }).finished).code).toBe(0);
+    const { person, within } = await container(context);
+    const there = [...within, '-u', 'PORTAL_HOME'];
+    expect((await person.start(['validate'], { within: there }).finished).code).toBe(0);
   });
 });
 
 it('as PID 1 on a read-only root stops on SIGTERM, and leaves no zombies', async (context) => {
-  const person = await container(context, 'unshare', 'setpriv');
-  await chown(person.home, UID, UID);
+  await programFor(context, 'unshare');
+  const { person, within: user } = await container(context);
+  await chown(person.home, OTHER_UID, OTHER_UID);
   const script = join(person.folder, 'script');
   await writeFile(script, '');
-  const within = [
-    'unshare',
-    '-m',
-    '-p',
-    '-f',
-    '--mount-proc',
-    'sh',
-    '-c',
-    READ_ONLY,
-    script,
-    ...AS_USER,
-    ...WITHOUT_HOME,
-  ];
+  const within = ['unshare', '-m', '-p', '-f', '--mount-proc', 'sh', '-c', READ_ONLY, script, ...user];
   const up = person.start(['up', '--json'], { within });
   const started = await Promise.race([up.event('started'), up.finished]);
   if (!('event' in started)) {
@@ -120,7 +93,7 @@ it('as PID 1 on a read-only root stops on SIGTERM, and leaves no zombies', async
   const inside = await children(up.pid);
   expect(inside).toHaveLength(1);
   // A health check of the container enters it.
-  const enter = ['nsenter', '-t', String(inside[0]), '-m', '-p', ...AS_USER, ...WITHOUT_HOME];
+  const enter = ['nsenter', '-t', String(inside[0]), '-m', '-p', ...user];
   for (let check = 0; check < 3; check++) expect((await ready(person, enter).finished).code).toBe(0);
   expect(await children(inside[0]!)).toEqual([]);
   process.kill(inside[0]!, 'SIGTERM');

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -31,12 +32,14 @@ interface Ended {
 it('builds images that start, become healthy, and stop', { timeout: 600_000 }, async (context) => {
   const folder = await temporaryFolder();
   await chmod(folder, 0o755);
+  const dockerfile = await readFile(join(ROOT, 'deploy/Dockerfile'), 'utf8');
+  const path = `${await nodeOf(dockerfile, folder)}:${process.env['PATH']}`;
   const builder = new Builder({
-    dockerfile: await readFile(join(ROOT, 'deploy/Dockerfile'), 'utf8'),
+    dockerfile,
     ignore: await readFile(join(ROOT, 'deploy/Dockerfile.dockerignore'), 'utf8'),
     context: ROOT,
     folder,
-    env: buildEnv(),
+    env: { ...buildEnv(), PATH: path },
     ...(isRoot && { ids: { node: UID } }),
   });
   const agent = await builder.build('agent');
@@ -51,12 +54,31 @@ it('builds images that start, become healthy, and stop', { timeout: 600_000 }, a
   await mkdir(join(agent.root, 'work'), { recursive: true });
   await writeFile(join(agent.root, 'work/portal.yaml'), yaml);
   for (const image of [agent, relay]) {
-    const { check, exec, stopped } = await run(image);
-    expect(check).toMatchObject({ code: 0 });
+    const { check, exec, stopped } = await run(image, path);
+    // With what the program printed, where it did not start.
+    expect({ check: check.code, printed: check.code === 0 ? '' : stopped.output }).toEqual({
+      check: 0,
+      printed: '',
+    });
     expect(exec).toMatchObject({ code: 0, output: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string });
     expect(stopped).toMatchObject({ code: 0 });
   }
 });
+
+/** The folder with the Node of the base image, in `folder`: a user of the image cannot look into ours. */
+async function nodeOf(dockerfile: string, folder: string): Promise<string> {
+  const major = /^ARG NODE_IMAGE=node:(\d+)/m.exec(dockerfile)![1]!;
+  const ask = ['-y', '-p', `node@${major}`, 'node', '-p', 'process.execPath'];
+  const { stdout } = await promisify(execFile)('npx', ask, {
+    env: buildEnv(),
+    cwd: folder,
+    timeout: 240_000,
+  });
+  const bin = join(folder, '.node');
+  await mkdir(bin);
+  await copyFile(stdout.trim(), join(bin, 'node'), constants.COPYFILE_FICLONE);
+  return bin;
+}
 
 /** As it is at a person's terminal: what vitest and npm set is not there. */
 function buildEnv(): NodeJS.ProcessEnv {
@@ -66,14 +88,13 @@ function buildEnv(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(entries), npm_config_prefer_offline: 'true' };
 }
 
-async function run(image: Image): Promise<{ check: Ended; exec?: Ended; stopped: Ended }> {
-  const path = `${join(image.root, 'usr/local/bin')}:${process.env['PATH']}`;
+async function run(image: Image, path: string): Promise<{ check: Ended; exec?: Ended; stopped: Ended }> {
   const job = {
     start: [...image.entrypoint, ...image.cmd].map((word) => within(image, word)),
     check: image.healthcheck.map((word) => within(image, word)),
     exec: ['portal', '--version'],
     cwd: join(image.root, image.workdir),
-    env: { PATH: path, ...containerEnv(image) },
+    env: { PATH: `${join(image.root, 'usr/local/bin')}:${path}`, ...containerEnv(image) },
     // The user may be any, as long as it is in group 0.
     uid: UID + 1,
     gid: 0,

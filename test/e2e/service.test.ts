@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { programFor } from '../support/debian.js';
+import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person } from './cli-support.js';
 
 const MANAGER = fileURLToPath(new URL('../support/user-manager.sh', import.meta.url));
-/** The modules of the checkout are read by another user. */
-const UID = 12345;
 /** What systemd, a shell and a URL would take for their own. */
 const NAME = `we ird %h $HOME "q' \\n`;
 /** Services take these over from the shell. */
@@ -23,8 +22,8 @@ it(
   'keeps the agent running across a boot, and removes what it installed',
   { timeout: 120_000 },
   async (context) => {
-    if (process.getuid?.() !== 0) context.skip('only root can make namespaces');
-    for (const name of ['systemd-analyze', 'unshare', 'setpriv'] as const) await programFor(context, name);
+    await asOtherUser(context);
+    for (const name of ['systemd-analyze', 'unshare'] as const) await programFor(context, name);
     const person = await Person.create();
     await chmod(person.folder, 0o755);
     const folder = join(person.folder, NAME);
@@ -64,7 +63,7 @@ it(
       '-C',
       'sh',
       MANAGER,
-      String(UID),
+      String(OTHER_UID),
       person.folder,
       script,
       folder,
