@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly about?: () => AboutAgent;
   /** Told of what becomes of the session: it stands, it was lost, or an attempt to open it failed. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
+  /** Datagrams go in a WebSocket, because UDP does not get through. */
+  readonly onFallback?: () => void;
   /** This machine's addresses. */
   readonly network?: OwnAddresses;
   readonly log: Logger;
@@ -255,7 +257,7 @@ export class RelaySession {
     this.#channel = channel;
     this.#set('connected', undefined);
     this.#log.info({ session: channel.welcome.session }, 'session open');
-    channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log);
+    channel.datagrams = new AgentDatagrams(channel, endpoint, this.#log, this.#options.onFallback);
     channel.tunnel = new HopTunnel(channel, endpoint);
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => {

@@ -126,7 +126,7 @@ export interface ServiceSpec {
 }
 
 /**
- * A relay's key in maps and events: its origin, `embedded:PORT` with the port as configured, or a chain's origins as
+ * A relay's key in maps and events: its origin, `embedded:PORT` with the port that it has once it runs, or a chain's origins as
  * `--chain` takes them, visitors' side first.
  */
 export function relayKey(relay: RelaySpec): string {

@@ -29,6 +29,8 @@ export interface LocalCa {
 export interface LocalCaOptions {
   readonly log?: Logger;
   readonly now?: () => Date;
+  /** Told when there was none yet, and this one was made. */
+  readonly onCreated?: (certificateFile: string) => void;
 }
 
 /** A CA this close to its end is replaced. Longer than leaves are renewed ahead, so those never come short. */
@@ -44,11 +46,11 @@ const CA_CERTIFICATE_MODE = 0o644;
  * mends it) or when it is no P-256 key, `state_unwritable` when a file cannot be made.
  */
 export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): Promise<LocalCa> {
-  const { log = silent, now = () => new Date() } = options;
+  const { log = silent, now = () => new Date(), onCreated } = options;
   const certificateFile = join(caDir, 'ca.pem');
   // The key comes first and decides who the CA is: any certificate made for it fits any leaf made with it.
   const key = await openKey(join(caDir, 'ca.key.pem'));
-  const certificate = await openCertificate(certificateFile, key, now(), log);
+  const certificate = await openCertificate(certificateFile, key, { now: now(), log, onCreated });
   let issuer: Promise<Issuer> | undefined;
   return {
     certificateFile,
@@ -90,13 +92,16 @@ function tryPrivateKey(pem: string): KeyObject | undefined {
 async function openCertificate(
   file: string,
   key: KeyObject,
-  now: Date,
-  log: Logger,
+  { now, log, onCreated }: { now: Date; log: Logger; onCreated: LocalCaOptions['onCreated'] },
 ): Promise<X509Certificate> {
   let found = await readCertificate(file);
   if (found === 'absent') {
     const fresh = await makeCaCertificate(key, now);
-    if (await createFile(file, fresh, CA_CERTIFICATE_MODE)) return new X509Certificate(fresh);
+    if (await createFile(file, fresh, CA_CERTIFICATE_MODE)) {
+      log.info({ file }, 'created a local CA');
+      onCreated?.(file);
+      return new X509Certificate(fresh);
+    }
     found = await readCertificate(file); // another process was first
   }
   const reason = whyUnfit(found, key, now);

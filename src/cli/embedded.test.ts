@@ -16,7 +16,7 @@ async function takenPort(): Promise<number> {
 test('a port that is taken: another one where nobody chose it, a clear error where somebody did', async () => {
   const caDir = await mkdtemp(join(tmpdir(), 'portal-embedded-'));
   onTestFinished(() => rm(caDir, { recursive: true, force: true }));
-  const start = embeddedRelays(caDir, silent);
+  const start = embeddedRelays(caDir, { log: silent });
   const port = await takenPort();
 
   const relay = await start({ kind: 'embedded', port, orAnyPort: true });

@@ -1,4 +1,4 @@
-import { openLocalCa } from '../certificates/local-ca.js';
+import { openLocalCa, type LocalCaOptions } from '../certificates/local-ca.js';
 import { generateIdentity } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
@@ -14,11 +14,14 @@ export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
  * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
  * protocol. Its key and names live as long as the process; no one else ever reserves a name there.
  */
-export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec) => Promise<EmbeddedRelay> {
+export function embeddedRelays(
+  caDir: string,
+  options: LocalCaOptions & { log: Logger },
+): (spec: EmbeddedSpec) => Promise<EmbeddedRelay> {
   return async ({ port, orAnyPort }) => {
     // An agent whose relays are elsewhere need not load one.
     const { startRelay } = await import('../relay/relay.js');
-    const ca = await openLocalCa(caDir, { log });
+    const ca = await openLocalCa(caDir, options);
     const tls = await ca.issue(LOOPBACK_NAMES);
     const identity = generateIdentity();
     const start = (at: number): Promise<Relay> =>
@@ -34,7 +37,7 @@ export function embeddedRelays(caDir: string, log: Logger): (spec: EmbeddedSpec)
         agents: false,
         // Everybody has one address here.
         limits: { maxConnectionsPerAddress: 0, maxSessionsPerAddress: 0 },
-        log: troubleOnly(log.child({ relay: 'embedded' })),
+        log: troubleOnly(options.log.child({ relay: 'embedded' })),
       });
     const relay = await start(port).catch((error: unknown) => {
       if (!isTaken(error)) throw error;
@@ -65,7 +68,7 @@ function isTaken(error: unknown): boolean {
 }
 
 function taken(error: unknown, port: number): PortalError {
-  return new PortalError('address_in_use', `port ${port} for the relay in this process is taken`, {
+  return new PortalError('address_in_use', `port ${port} for the embedded relay is in use`, {
     cause: error,
     hint: 'Choose another in portal.yaml, `relays: { embedded: { port: 8444 } }` (0: any free one), or stop what holds it.',
   });

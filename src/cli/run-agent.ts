@@ -9,6 +9,7 @@ import { packageFile } from '../lib/package-file.js';
 import { Scope } from '../lib/scope.js';
 import type { PortalEvent } from '../reconcile/events.js';
 import { ExpiryClock } from '../reconcile/expiry.js';
+import { caCreated, identityCreated, lockNotice, type Notice } from '../reconcile/notices.js';
 import { createRunner, type Runner } from '../reconcile/runner.js';
 import type { Context, ExitCode } from './context.js';
 import { controlPlace, type AgentKey } from './control/address.js';
@@ -94,8 +95,15 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     log.warn({}, message);
     job.reporter.warning(message);
   };
-  const trust = relayLock(job, warn);
-  const identity = await loadIdentity(desired.identityFile ?? paths.identityFile, { create: true });
+  const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
+  /** Told once it has been told that the agent started. */
+  const early: Notice[] = [];
+  const trust = relayLock(job, notify, warn);
+  const identityFile = desired.identityFile ?? paths.identityFile;
+  const identity = await loadIdentity(identityFile, {
+    create: true,
+    onCreated: ({ address }) => early.push(identityCreated(identityFile, address)),
+  });
   const runner = createRunner({
     file: job.file,
     version: packageVersion(),
@@ -108,7 +116,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     proxyFor,
     ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
-    startEmbedded: embeddedRelays(paths.caDir, log),
+    startEmbedded: embeddedRelays(paths.caDir, { log, onCreated: (file) => notify(caCreated(file)) }),
     emit,
     log,
   });
@@ -146,11 +154,13 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   scope.defer(() => control.close());
 
   const needsCa = desired.services.some(({ tls }) => tls.source === 'local');
-  const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, { log })).certificateFile } : {};
+  const forCa = { log, onCreated: (file: string) => early.push(caCreated(file)) };
+  const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, forCa)).certificateFile } : {};
   job.reporter.begin(expected);
   for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
     job.reporter.warning(`${service} has expired and is not published; give it a later \`expires\``);
   emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
+  for (const notice of early) notify(notice);
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
   runner.apply(desired).catch((error: unknown) => ask(asPortalError(error)));
   await job.follow?.(runner, log, stopping);
@@ -167,12 +177,15 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
 /** Without a file there is nothing beside which to remember keys. */
 function relayLock(
   { desired, frozen = false }: AgentJob,
+  notify: (notice: Notice) => void,
   warn: (message: string) => void,
 ): RelayLock | undefined {
   if (desired.file === undefined) return undefined;
+  const file = lockFileOf(desired.file);
   return new RelayLock({
-    file: lockFileOf(desired.file),
+    file,
     frozen,
+    onAdded: (relay, isNew) => notify(lockNotice(file, relay, isNew)),
     onUnwritable: ({ message }) =>
       warn(`${message}; keys of new relays are remembered only while this agent runs`),
   });

@@ -25,6 +25,8 @@ export interface RelayLockOptions {
   readonly file: string;
   /** Adds nothing: a relay that is not there is refused. */
   readonly frozen?: boolean;
+  /** Told of each relay that was added to the file; `isNew` where there was none before. */
+  readonly onAdded?: (origin: string, isNew: boolean) => void;
   /** Told once when the file cannot be written: what should be in it is remembered in this process alone. */
   readonly onUnwritable?: (error: PortalError) => void;
 }
@@ -84,12 +86,15 @@ export class RelayLock {
 
   async #add(origin: string, address: string): Promise<void> {
     try {
+      let added: { isNew: boolean } | undefined;
       await updateFile(this.file, (text) => {
         // Another agent may have been faster.
         const isThere = text !== undefined && this.#compare(origin, address, readLock(text, this.file));
+        added = isThere ? undefined : { isNew: text === undefined };
         return isThere ? undefined : withRelay(text, this.file, origin, address);
       });
       this.#unwritten.delete(origin);
+      if (added) this.#options.onAdded?.(origin, added.isNew);
     } catch (error) {
       if (!(error instanceof PortalError) || error.code !== 'state_unwritable') throw error;
       this.#unwritten.set(origin, address);

@@ -18,7 +18,10 @@ interface IdentityFile {
  * Throws `identity_unsafe` when other users can read the file, `identity_invalid` when it is missing (without
  * `create`) or is no identity, `state_unwritable` when it cannot be made.
  */
-export async function loadIdentity(file: string, options: { create: boolean }): Promise<Identity> {
+export async function loadIdentity(
+  file: string,
+  options: { create: boolean; onCreated?: (identity: Identity) => void },
+): Promise<Identity> {
   const existing = await readIdentity(file);
   if (existing) return existing;
   if (!options.create) {
@@ -27,7 +30,10 @@ export async function loadIdentity(file: string, options: { create: boolean }): 
     });
   }
   const fresh = generateIdentity();
-  if (await createFile(file, exportIdentity(fresh), PRIVATE_MODE)) return fresh;
+  if (await createFile(file, exportIdentity(fresh), PRIVATE_MODE)) {
+    options.onCreated?.(fresh);
+    return fresh;
+  }
   const winner = await readIdentity(file);
   if (!winner) throw new PortalError('state_unwritable', `${file} vanished while it was being made`);
   return winner;

@@ -7,6 +7,7 @@ import type {
   Unproven,
 } from '../agent/status.js';
 import type { Problem } from '../config/problem.js';
+import type { Notice } from './notices.js';
 
 export interface ServiceAddresses {
   urls: string[];
@@ -61,6 +62,7 @@ export type PortalEvent =
       askedPort?: number;
     }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
+  | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }
   | { event: 'stopped'; reason: string };
 

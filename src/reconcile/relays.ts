@@ -5,20 +5,10 @@ import { relayKey, type RelaySpec, type UrlRelay } from '../agent/spec.js';
 import type { RelayStatus } from '../agent/status.js';
 import type { PortalError } from '../lib/errors.js';
 import { expectKey } from './candidates/candidate.js';
+import type { EmbeddedRelay, EmbeddedRelays } from './embedded.js';
 import { endpointOf, readCa, type ProxyFor } from './endpoint.js';
 import { Hops, type Lent } from './hops.js';
-
-export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
-
-/** A relay running in this process; started by the CLI, because agent and relay never import each other. */
-export interface EmbeddedRelay {
-  readonly url: string;
-  /** IP address at which it listens. */
-  readonly address: string;
-  /** Path of the CA file that its certificate chains to. */
-  readonly caFile: string;
-  close(): Promise<void>;
-}
+import type { Notice } from './notices.js';
 
 /** Which key a relay is trusted by: what `config/lock.ts` keeps. */
 export interface RelayTrust {
@@ -33,13 +23,14 @@ export interface RelayTrust {
 /** What becomes of a relay's session. */
 export type SessionState = Parameters<NonNullable<SessionOptions['onState']>>[0];
 
-export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onState'> {
+export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onState' | 'onFallback'> {
   readonly onState?: (relay: string, state: SessionState, error?: PortalError) => void;
   /** Of relays elsewhere. Left out, any key is taken: there is nowhere to remember one. */
   readonly trust?: RelayTrust;
   /** The proxy that leads to a relay elsewhere. */
   readonly proxyFor?: ProxyFor;
-  readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
+  readonly embedded: EmbeddedRelays;
+  readonly notify: (notice: Notice) => void;
 }
 
 /** One relay in use: its session, the leases that want it, and the relay itself where it is embedded. */
@@ -51,6 +42,7 @@ class PooledRelay {
   /** Of a chain: the way to its first relay. */
   readonly #way: Lent | undefined;
   #embedded: EmbeddedRelay | undefined;
+  #isFallbackTold = false;
 
   constructor(spec: RelaySpec, options: RelayPoolOptions, hops: Hops) {
     this.#spec = spec;
@@ -62,7 +54,16 @@ class PooledRelay {
       log: options.log.child({ relay: key }),
       resolve: () => this.#endpoint(),
       onState: (state, error) => options.onState?.(key, state, error),
+      onFallback: () => this.#tellFallback(key),
     });
+  }
+
+  /** Once: it may come and go. */
+  #tellFallback(relay: string): void {
+    if (this.#isFallbackTold) return;
+    this.#isFallbackTold = true;
+    const message = `UDP does not get through to ${relay}, so datagrams go in a WebSocket`;
+    this.#options.notify({ kind: 'carrier_fallback', message, relay, carrier: 'ws' });
   }
 
   /** Whether a lease wants it, draining ones included. */
@@ -111,6 +112,7 @@ class PooledRelay {
   }
 
   async close(): Promise<void> {
+    if (this.#spec.kind === 'embedded') this.#options.embedded.forget(this.#spec);
     await this.#session.close();
     await this.#way?.giveBack();
     await this.#embedded?.close();
@@ -120,7 +122,7 @@ class PooledRelay {
     if (this.#spec.kind === 'url') return trustedEndpointOf(this.#spec, this.#options);
     if (this.#spec.kind === 'chain')
       return { ...(await trustedEndpointOf(this.#spec.hops[0]!, this.#options)), detour: this.#way!.detour };
-    this.#embedded ??= await this.#options.startEmbedded(this.#spec);
+    this.#embedded ??= await this.#options.embedded.take(this.#spec);
     const { url, address, caFile } = this.#embedded;
     return { url, address, ca: await readCa(caFile) };
   }

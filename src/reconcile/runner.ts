@@ -21,14 +21,16 @@ import type { Survey } from './candidates/survey.js';
 import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
+import { caCreated, type Notice } from './notices.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
-import { RelayPool, type EmbeddedRelay, type EmbeddedSpec, type RelayTrust } from './relays.js';
+import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedded.js';
+import { RelayPool, type RelayTrust } from './relays.js';
 import { Passes } from './passes.js';
 import { Report } from './report.js';
 import { Unplaced } from './unplaced.js';
 
-export type { EmbeddedRelay, EmbeddedSpec } from './relays.js';
+export type { EmbeddedRelay, EmbeddedSpec } from './embedded.js';
 
 export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */
@@ -73,6 +75,7 @@ const QUIET_MS = 1_000;
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #pool: RelayPool;
+  readonly #embedded: EmbeddedRelays;
   readonly #certificates: CertificateSources;
   readonly #sessionKey: Buffer;
   readonly #startedAt = new Date();
@@ -106,6 +109,7 @@ export class Runner {
     this.#sessionKey = options.identity.derive('visitor sessions');
     this.#announce = new Announcer(options.emit);
     const { emit, log } = options;
+    const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
     const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#report.snapshot();
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
@@ -115,7 +119,9 @@ export class Runner {
     });
     this.#unplaced = new Unplaced(emit);
     this.#certificates = {
-      local: new LocalCertificates(() => openLocalCa(options.caDir)),
+      local: new LocalCertificates(() =>
+        openLocalCa(options.caDir, { log, onCreated: (made) => notify(caCreated(made)) }),
+      ),
       acme: new AcmeCertificates({
         folder: options.acmeDir,
         log: options.log,
@@ -147,6 +153,7 @@ export class Runner {
       },
       log,
     });
+    this.#embedded = new EmbeddedRelays({ start: options.startEmbedded, notify });
     this.#pool = new RelayPool({
       onState: (relay, state, error) => this.#candidates.session(relay, state, error),
       identity: options.identity,
@@ -154,7 +161,8 @@ export class Runner {
       about: () => this.#about(),
       version: options.version,
       log: options.log,
-      startEmbedded: options.startEmbedded,
+      embedded: this.#embedded,
+      notify,
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
       ...(options.trust && { trust: options.trust }),
     });
@@ -188,7 +196,8 @@ export class Runner {
   /** What `apply(desired)` would do now. */
   plan(desired: Desired): Action[] {
     const { placed } = this.#active;
-    return plan(this.#candidates.extend(this.#clock.unexpired(desired), placed), placed);
+    const wanted = this.#embedded.placed(this.#clock.unexpired(desired));
+    return plan(this.#candidates.extend(wanted, placed), placed);
   }
 
   /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
@@ -260,10 +269,12 @@ export class Runner {
     const unexpired = this.#clock.unexpired(desired);
     this.#desired = desired;
     this.#pool.changed();
-    await this.#chooseFrom(unexpired);
+    await this.#embedded.start(unexpired);
+    const wanted = this.#embedded.placed(unexpired);
+    await this.#chooseFrom(wanted);
     if (this.#stopping) return;
     this.#isStaying = !this.#candidates.isSettled && this.#active.placed.length > 0;
-    const current = this.#candidates.extend(unexpired, this.#active.placed);
+    const current = this.#candidates.extend(wanted, this.#active.placed);
     this.#current = current;
     this.#tellUnplaced();
     const actions = plan(current, this.#active.placed);
@@ -344,6 +355,7 @@ export class Runner {
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
     await this.#passes.ended();
     await this.#pool.release([]);
+    await this.#embedded.close();
     await this.#inspection?.close();
     this.#certificates.acme.close();
     this.#options.emit({ event: 'stopped', reason });

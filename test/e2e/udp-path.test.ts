@@ -46,11 +46,15 @@ describe('a NAT on the way', () => {
   });
 
   it('that lets no UDP through is got round by the WebSocket, until it does again', async () => {
-    const { nat, visitor, echo, carrier } = await behindNat();
+    const { nat, visitor, echo, carrier, events, at } = await behindNat();
+    const told = () => events.flatMap((event) => (event.event === 'notice' ? [event] : []));
     expect(await visitor.ask('one')).toBe('one');
     expect(await carrier()).toBe('udp');
+    expect(told()).toEqual([]);
     nat.block();
     await eventually(async () => expect(await carrier()).toBe('ws'));
+    const message = `UDP does not get through to ${at.url}, so datagrams go in a WebSocket`;
+    expect(told()).toMatchObject([{ kind: 'carrier_fallback', message, relay: at.url }]);
     expect(await visitor.ask('two')).toBe('two');
     const payload = randomBytes(65_507);
     visitor.send(payload);
@@ -60,6 +64,9 @@ describe('a NAT on the way', () => {
     const packets = nat.fromRelay.length;
     expect(await visitor.ask('three')).toBe('three');
     expect(nat.fromRelay.length).toBeGreaterThan(packets);
+    nat.block();
+    await eventually(async () => expect(await carrier()).toBe('ws'));
+    expect(told()).toHaveLength(1);
     expect(echo.peers.size).toBe(1);
   });
 

@@ -41,6 +41,7 @@ export class AgentDatagrams {
   readonly #channel: ControlChannel;
   readonly #endpoint: RelayEndpoint;
   readonly #log: Logger;
+  readonly #onFallback: (() => void) | undefined;
   readonly #stop = new AbortController();
   readonly #drops = new Drops();
   readonly #leases = new Map<string, ServedLease>();
@@ -56,10 +57,12 @@ export class AgentDatagrams {
   #flowIdleMs: number = LIMITS.flowIdleMs;
   readonly #waiters = new Set<() => void>();
 
-  constructor(channel: ControlChannel, endpoint: RelayEndpoint, log: Logger) {
+  /** @param onFallback told when the WebSocket is used in place of UDP */
+  constructor(channel: ControlChannel, endpoint: RelayEndpoint, log: Logger, onFallback?: () => void) {
     this.#channel = channel;
     this.#endpoint = endpoint;
     this.#log = log;
+    this.#onFallback = onFallback;
     this.#flows = new SessionFlows(
       this.#leases,
       (lease) => this.#lineFor(this.#leases.get(lease)?.carrier)?.writer,
@@ -267,6 +270,7 @@ export class AgentDatagrams {
     if (carrier !== this.#used) this.#log.info({ carrier: carrier ?? 'none' }, 'carrier of datagrams');
     this.#used = carrier;
     if (carrier === 'udp') this.#fellBack = false;
+    if (carrier === 'ws' && this.#fellBack && this.#wants('udp')) this.#onFallback?.();
     if (carrier) this.#lines.get(carrier)?.prober.probe();
     this.#arrange();
     this.#tell();

@@ -5,6 +5,7 @@ import type { Desired } from '../../config/desired.js';
 import type { LockEntries } from '../../config/lock-file.js';
 import { loadLock, lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
+import { atRealPort } from '../../reconcile/embedded.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
@@ -32,22 +33,23 @@ const AT_A_TIME = 8;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
   const telling = new Telling(context);
-  const { desired, file, warnings } = await load(loadOptions(context, options.file));
+  const { desired: wanted, file, warnings } = await load(loadOptions(context, options.file));
   const configuration = new Subject('configuration');
-  configuration.ok('configuration.valid', `${file}: ${count(desired.services.length, 'service')}`);
+  configuration.ok('configuration.valid', `${file}: ${count(wanted.services.length, 'service')}`);
   for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
-  const locked = await checkLock(desired, configuration);
+  const locked = await checkLock(wanted, configuration);
   telling.tell(configuration);
 
   const { paths } = context;
-  const identityFile = desired.identityFile ?? paths.identityFile;
-  const identity = await checkIdentity(identityFile, desired.services);
+  const identityFile = wanted.identityFile ?? paths.identityFile;
+  const identity = await checkIdentity(identityFile, wanted.services);
   telling.tell(identity.subject);
-  telling.tell(await checkFolders(paths, identityFile, desired));
-  if (desired.services.some(({ tls }) => tls.source === 'local'))
+  telling.tell(await checkFolders(paths, identityFile, wanted));
+  if (wanted.services.some(({ tls }) => tls.source === 'local'))
     telling.tell(await checkLocalCa(paths, context.env));
 
   const agent = await runningAgent(context, options.file);
+  const desired = atRealPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
   const relays = relaysOf(desired).map((spec) => {
     const services = desired.services.filter((service) =>

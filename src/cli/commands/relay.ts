@@ -106,7 +106,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       ...(deny && { deny }),
       ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),
       store: { file: join(dataDir, 'relay.db') },
-      identity: await loadIdentity(join(dataDir, 'identity.json'), { create: true }),
+      identity: await loadIdentity(join(dataDir, 'identity.json'), {
+        create: true,
+        onCreated: ({ address }) =>
+          log.info({ address, folder: dataDir }, 'created the identity of this relay'),
+      }),
       log,
     });
     // It may have changed while the relay was starting.

@@ -93,7 +93,7 @@ function describeLeases(
       const notes = [
         error && describeError(error),
         unproven && describeUnproven(unproven),
-        askedPort !== undefined && `port ${askedPort} was not to be had on this relay; it gave another`,
+        askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another`,
         healthError && !targetError && `${printable(healthError)}; visitors still get there`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
         certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,

@@ -113,11 +113,11 @@ async function checkEmbedded(
   if (agentRuns) subject.ok('relay.port', 'it runs inside the agent');
   else if (port === 0) subject.ok('relay.port', 'any free port');
   else if (await isFree(port)) subject.ok('relay.port', `port ${port} is free`);
-  else if (orAnyPort) subject.warning('relay.port', `port ${port} is taken; another one will be`);
+  else if (orAnyPort) subject.warning('relay.port', `port ${port} is in use; the relay will take another`);
   else
     subject.problem(
       'relay.port',
-      `port ${port} is taken`,
+      `port ${port} is in use`,
       'Stop the program that holds it, or choose another: `relays: { embedded: { port: 8444 } }` (0: any free one).',
     );
   return { subject, facts };

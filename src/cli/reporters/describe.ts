@@ -27,6 +27,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return describeInspector(event, style);
     case 'health':
       return describeHealth(event, style);
+    case 'notice':
+      return printable(event.message);
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
@@ -73,9 +75,8 @@ function describeReady({ unproven = [] }: Ready, style: Style): string {
   return unproven.length === 0 ? ready : `${ready}, ${style.yellow(`unproven: ${unproven.join(', ')}`)}`;
 }
 
-function describeInspector({ url, askedPort }: Inspector, style: Style): string {
-  const why = askedPort === undefined ? '' : style.dim(` (port ${askedPort} is taken)`);
-  return `inspector: ${style.cyan(url)}${why}`;
+function describeInspector({ url }: Inspector, style: Style): string {
+  return `inspector: ${style.cyan(url)}`;
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {
@@ -84,7 +85,7 @@ function describeHealth({ service, error }: Health, style: Style): string {
 }
 
 function otherPort({ askedPort }: Lease): string {
-  return askedPort === undefined ? '' : ` (port ${askedPort} was not to be had)`;
+  return askedPort === undefined ? '' : ` (port ${askedPort} is unavailable)`;
 }
 
 /** A relay's key as people read it: of a chain, the visitors' side first. */

@@ -124,13 +124,15 @@ test('terminal: the inspector is told of when the progress has settled', async (
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1 }]);
+  const message = 'port 4040 is in use, the inspector uses 9';
+  reporter.event(at({ event: 'notice', kind: 'port_in_use', message, askedPort: 4040, port: 9 }));
   reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:9/#secret', askedPort: 4040 }));
   expect(stderr.text()).not.toContain('inspector');
   reporter.event(READY_LEASE);
   reporter.event(READY);
   await reporter.close();
   const plain = (): string => stripVTControlCharacters(stderr.text());
-  await expect.poll(plain).toContain('inspector: http://127.0.0.1:9/#secret (port 4040 is taken)');
+  await expect.poll(plain).toContain(`${message}\ninspector: http://127.0.0.1:9/#secret\n`);
   // A later one, after another was taken away, at once.
   reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:4040/#another' }));
   expect(plain()).toContain('inspector: http://127.0.0.1:4040/#another\n');

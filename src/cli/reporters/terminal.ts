@@ -12,18 +12,18 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   let progress: Progress | undefined;
   let caFile: string | undefined;
   /** Said once the progress has settled: a line amid it would be drawn over. */
-  let inspector: TimedEvent | undefined;
+  const later: TimedEvent[] = [];
   let isSettled = false;
-  const showInspector = (): void => {
+  const showLater = (): void => {
     isSettled = true;
-    if (inspector) stderr.line(describeEvent(inspector, style));
-    inspector = undefined;
+    for (const event of later.splice(0)) stderr.line(describeEvent(event, style));
   };
 
   const show = (event: TimedEvent): void => {
     if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
-    if (event.event === 'inspector' && !isSettled) return void (inspector = event);
-    if (event.event === 'applied') showInspector();
+    if ((event.event === 'inspector' || event.event === 'notice') && !isSettled)
+      return void later.push(event);
+    if (event.event === 'applied' || event.event === 'stopped') showLater();
     // The progress says as much.
     if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;
     if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
@@ -31,7 +31,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
     if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
     writeUnproven(stderr, event);
     writeHowToReach(stderr, event, caFile);
-    showInspector();
+    showLater();
   };
 
   const ended = async (): Promise<void> => progress?.end();

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest';
+import type { RelaySpec } from '../agent/spec.js';
+import type { Desired } from '../config/desired.js';
+import { atRealPort, EmbeddedRelays } from './embedded.js';
+
+const wanted = (...specs: RelaySpec[]): Desired => ({
+  file: undefined,
+  identityFile: undefined,
+  relays: specs,
+  services: [],
+});
+const DEFAULT = { kind: 'embedded', port: 8443, orAnyPort: true } as const;
+const ELSEWHERE = { kind: 'url', url: 'https://relay.example.com' } as const;
+
+/** Relays that get these ports, one after the other; what is told and closed of them. */
+function relays(...ports: (number | Error)[]) {
+  const told: string[] = [];
+  const closed: number[] = [];
+  const embedded = new EmbeddedRelays({
+    start: () => {
+      const port = ports.shift()!;
+      if (port instanceof Error) return Promise.reject(port);
+      return Promise.resolve({
+        url: `https://localhost:${port}`,
+        address: '127.0.0.1',
+        caFile: '/ca.pem',
+        close: () => Promise.resolve(void closed.push(port)),
+      });
+    },
+    notify: ({ message }) => told.push(message),
+  });
+  return { embedded, told, closed };
+}
+
+it('goes by the port that it has, however often it is asked for', async () => {
+  const { embedded, told } = relays(45_877);
+  const desired = wanted(DEFAULT, ELSEWHERE);
+  expect(embedded.placed(desired)).toBe(desired);
+  for (let i = 0; i < 2; i++) {
+    await embedded.start(desired);
+    expect(embedded.placed(desired).relays).toEqual([{ kind: 'embedded', port: 45_877 }, ELSEWHERE]);
+  }
+  expect(told).toEqual(['port 8443 is in use, using 45877']);
+  expect((await embedded.take({ kind: 'embedded', port: 45_877 })).url).toBe('https://localhost:45877');
+});
+
+it('says nothing of a port that it was asked for, or that nobody asked for', async () => {
+  const { embedded, told } = relays(8443, 45_877);
+  await embedded.start(wanted(DEFAULT));
+  await embedded.start(wanted({ kind: 'embedded', port: 0 }));
+  expect(told).toEqual([]);
+});
+
+it('that does not start keeps the name it has, and is started by its session', async () => {
+  const failure = new Error('in use');
+  const { embedded } = relays(failure, failure, 45_877);
+  const desired = wanted(DEFAULT);
+  await embedded.start(desired);
+  expect(embedded.placed(desired).relays).toEqual([DEFAULT]);
+  await expect(embedded.take(DEFAULT)).rejects.toBe(failure);
+  expect((await embedded.take(DEFAULT)).url).toBe('https://localhost:45877');
+  // Its leases have this name already.
+  await embedded.start(desired);
+  expect(embedded.placed(desired).relays).toEqual([DEFAULT]);
+});
+
+it('that is closed is another one the next time; one that nobody took is closed in the end', async () => {
+  const { embedded, closed } = relays(8443, 45_877);
+  await embedded.start(wanted(DEFAULT));
+  embedded.forget({ kind: 'embedded', port: 8443 });
+  await embedded.start(wanted(DEFAULT));
+  await embedded.close();
+  expect(closed).toEqual([45_877]);
+});
+
+it('is named in a configuration as the agent that runs has it', () => {
+  const desired = wanted(DEFAULT, ELSEWHERE);
+  const state = { state: 'connected', since: '' } as const;
+  expect(atRealPort(desired, [{ relay: 'embedded:45877', ...state }]).relays[0]).toEqual({
+    kind: 'embedded',
+    port: 45_877,
+  });
+  expect(atRealPort(desired, [])).toBe(desired);
+});

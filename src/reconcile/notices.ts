@@ -1,0 +1,26 @@
+import { basename } from 'node:path';
+
+/** Something that was made, or is another than what was asked for. People hear of it once, in `message`. */
+export type Notice = { readonly message: string } & (
+  | { readonly kind: 'port_in_use'; readonly askedPort: number; readonly port: number }
+  | { readonly kind: 'lock_written' | 'lock_changed'; readonly file: string; readonly relay: string }
+  | { readonly kind: 'identity_created'; readonly file: string; readonly address: string }
+  | { readonly kind: 'ca_created'; readonly file: string }
+  | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
+);
+
+export function lockNotice(file: string, relay: string, isNew: boolean): Notice {
+  const name = basename(file);
+  return isNew
+    ? { kind: 'lock_written', message: `wrote ${name}, commit it`, file, relay }
+    : { kind: 'lock_changed', message: `added ${relay.replace(/^https:\/\//, '')} to ${name}`, file, relay };
+}
+
+export function identityCreated(file: string, address: string): Notice {
+  const message = `created identity ${address} in ${file}; keep a copy: portal identity export`;
+  return { kind: 'identity_created', message, file, address };
+}
+
+export function caCreated(file: string): Notice {
+  return { kind: 'ca_created', message: `created a local CA, ${file}; trust it: portal trust`, file };
+}

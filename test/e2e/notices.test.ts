@@ -1,0 +1,148 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { beforeEach, expect, it, onTestFinished } from 'vitest';
+import { httpService, relay } from '../support/world.js';
+import { jsonLines, Person, type Line } from './cli-support.js';
+
+/** What is made, or is another than asked for, is told once: a line on stderr, and an event with --json. */
+
+let person: Person;
+beforeEach(async () => {
+  person = await Person.create();
+});
+
+const write = (config: object): Promise<void> =>
+  writeFile(join(person.folder, 'portal.yaml'), JSON.stringify({ version: 1, ...config }));
+
+/** Takes this port of 127.0.0.1, unless another program has it already. */
+async function occupied(port: number): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.once('error', () => resolve());
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  onTestFinished(() => void server.close());
+  return port === 0 ? (server.address() as AddressInfo).port : port;
+}
+
+const webService = () => httpService((_request, response) => response.end('hello'));
+
+/** The notices so far. */
+const notices = (stdout: string): Line[] =>
+  jsonLines(stdout.slice(0, stdout.lastIndexOf('\n') + 1)).filter(({ event }) => event === 'notice');
+
+it('a port of the embedded relay that is in use: the other one is told, and used everywhere', async () => {
+  await occupied(8443);
+  const { port } = await webService();
+  await write({ services: { web: port } });
+  const up = person.start(['up', '--json']);
+  await up.event('ready');
+  const [inUse] = notices(up.stdout).filter(({ kind }) => kind === 'port_in_use');
+  const used = Number(inUse!['port']);
+  expect(inUse).toMatchObject({ askedPort: 8443, message: `port 8443 is in use, using ${used}` });
+  const key = `embedded:${used}`;
+  const lines = jsonLines(up.stdout.slice(0, up.stdout.lastIndexOf('\n') + 1));
+  const leases = lines.filter(({ event }) => event === 'lease');
+  expect(new Set(leases.map(({ relay: at }) => at))).toEqual(new Set([key]));
+  const json = async (...args: string[]): Promise<string> => (await person.run([...args, '--json'])).stdout;
+  const text = async (...args: string[]): Promise<string> => (await person.run(args)).stdout;
+  expect(JSON.parse(await json('status'))).toMatchObject({
+    relays: [{ relay: key, state: 'connected' }],
+    leases: [{ relay: key, url: `https://web.localhost:${used}` }],
+  });
+  expect(JSON.parse(await json('plan'))).toMatchObject({ actions: [{ kind: 'keep', relay: key }] });
+  expect(jsonLines(await json('list'))[0]).toMatchObject({ url: key, source: 'embedded' });
+  for (const command of [['status'], ['list'], ['logs'], ['doctor']])
+    expect((await text(...command)).replaceAll('port 8443', '')).not.toContain('8443');
+  // A save plans against what runs, and moves nothing.
+  await write({ services: { web: port, api: port } });
+  await up.event('lease', ({ service, phase }) => service === 'api' && phase === 'ready');
+  expect(notices(up.stdout).filter(({ kind }) => kind === 'port_in_use')).toHaveLength(1);
+  expect((await up.event('applied', ({ revision }) => revision === 2))['kept']).toEqual(['web']);
+}, 60_000);
+
+it('people read it as a line', async () => {
+  await occupied(8443);
+  const { port } = await webService();
+  await write({ services: { web: port } });
+  const up = person.start(['up']);
+  await up.line(/all services are ready/);
+  expect(up.stderr).toMatch(/^port 8443 is in use, using \d+$/m);
+  expect(up.stderr.replace(/^port 8443 .*$/m, '')).not.toContain('8443');
+}, 60_000);
+
+it('a port that was asked for by number is not exchanged for another', async () => {
+  const taken = await occupied(0);
+  await write({ relays: { embedded: { port: taken } }, services: { web: (await webService()).port } });
+  const { code, stderr } = await person.run(['up']);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`port ${taken} for the embedded relay is in use`);
+  expect(stderr).not.toContain('is in use, using');
+}, 60_000);
+
+it('portal.lock is told of when it appears, and when a relay is added; not again', async () => {
+  const [one, two] = [await relay(), await relay()];
+  const { port } = await webService();
+  const urls = (...relays: (typeof one)[]) => relays.map(({ url, ca }) => ({ url, ca: ca.certificateFile }));
+  await write({ relays: { urls: urls(one) }, services: { web: port } });
+  const up = person.start(['up', '--json']);
+  const file = join(person.folder, 'portal.lock');
+  const written = await up.event('notice', ({ kind }) => kind === 'lock_written');
+  expect(written).toMatchObject({ message: 'wrote portal.lock, commit it', file, relay: one.url });
+  await up.event('ready');
+  await write({ relays: { urls: urls(one, two) }, services: { web: port } });
+  const changed = await up.event('notice', ({ kind }) => kind === 'lock_changed');
+  const authority = new URL(two.url).host;
+  expect(changed).toMatchObject({ message: `added ${authority} to portal.lock`, file, relay: two.url });
+  await up.event('lease', ({ relay: at, phase }) => at === two.url && phase === 'ready');
+  expect(await readFile(file, 'utf8')).toContain(two.url);
+  up.kill('SIGINT');
+  await up.finished;
+
+  const again = person.start(['up']);
+  await again.line(/all services are ready/);
+  expect(again.stderr).not.toContain('portal.lock');
+}, 60_000);
+
+it('people read of portal.lock, in the background too', async () => {
+  const one = await relay();
+  await write({
+    relays: { urls: [{ url: one.url, ca: one.ca.certificateFile }] },
+    services: { web: (await webService()).port },
+  });
+  person.downAfterTest();
+  const { code, stderr } = await person.run(['up', '--wait']);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^wrote portal\.lock, commit it$/m);
+}, 60_000);
+
+it('an identity and a local CA are told of when they are created, and not again', async () => {
+  await write({ relays: { embedded: { port: 0 } }, services: { web: (await webService()).port } });
+  const first = person.start(['up', '--json']);
+  await first.event('ready');
+  const told = notices(first.stdout);
+  expect(told.map(({ kind }) => kind)).toEqual(['identity_created', 'ca_created']);
+  const [identity, ca] = told;
+  expect(identity!['message']).toMatch(
+    /^created identity 0x\w{40} in .*; keep a copy: portal identity export$/,
+  );
+  expect(ca!['message']).toMatch(/^created a local CA, .*ca\.pem; trust it: portal trust$/);
+  const { event, address } = jsonLines((await person.run(['identity', 'show', '--json'])).stdout)[0]!;
+  expect({ event, address }).toEqual({ event: 'identity', address: identity!['address'] });
+  first.kill('SIGINT');
+  await first.finished;
+  const second = person.start(['up', '--json']);
+  await second.event('ready');
+  expect(notices(second.stdout)).toEqual([]);
+}, 60_000);
+
+it("the inspector's other port is told", async () => {
+  await occupied(4040);
+  const spec = { mode: 'http', target: (await webService()).port, inspect: true };
+  await write({ relays: { embedded: { port: 0 } }, services: { web: spec } });
+  const up = person.start(['up']);
+  const line = await up.line(/inspector uses/);
+  const [, used] = /^port 4040 is in use, the inspector uses (\d+)$/.exec(line)!;
+  expect(await up.line(/^inspector: /)).toContain(`http://127.0.0.1:${used}/`);
+}, 60_000);
