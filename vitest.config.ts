@@ -35,7 +35,7 @@ export default defineConfig({
     // One module graph a process, not one a file: loading relay and agent costs more than most files' tests.
     isolate: false,
     // Most of them wait for a network more than they compute.
-    maxWorkers: '150%',
+    maxWorkers: '200%',
     reporters: ['default', './test/support/skips.ts'],
     // The last one takes settings out of the environment that building and installing may need.
     globalSetup: ['test/support/build.ts', 'test/support/peers.ts', 'test/support/environment.ts'],

@@ -41,7 +41,7 @@ function open({ address }: Place): Promise<UdpVisitor> {
 
 function answered(visitor: UdpVisitor, text: string): Promise<string> {
   const silence = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error('no answer')), 800).unref();
+    setTimeout(() => reject(new Error('no answer')), 3_000).unref();
   });
   return Promise.race([visitor.ask(text), silence]);
 }

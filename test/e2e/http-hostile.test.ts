@@ -185,7 +185,7 @@ describe('time', () => {
       response.write('a');
       finish = () => response.end('b');
     });
-    const keepAliveMs = 200;
+    const keepAliveMs = 400;
     const session = await h2Visitor(await edge({ '/': port }, { bounds: { keepAliveMs } }));
     const closed = new Promise((resolve) => session.once('close', resolve));
     const stream = session.request({ ':path': '/', ':authority': HOST });
@@ -208,7 +208,7 @@ describe('time', () => {
         waiting.push(stream);
       } else stream.end('ok');
     });
-    const keepAliveMs = 100;
+    const keepAliveMs = 300;
     const at = await edge({ '/': port }, { bounds: { keepAliveMs } });
     const asked = { ':path': '/', ':authority': at.host };
     expect(await askH2(await h2Visitor(at), asked)).toMatchObject({ status: 200 });

@@ -33,9 +33,9 @@ describe('flows', () => {
 
   it('that are spoken on do not end', async () => {
     const echo = await udpService();
-    const { port } = await published(echo, { flowIdleMs: 400 });
+    const { port } = await published(echo, { flowIdleMs: 1_000 });
     const visitor = await udpVisitor(port);
-    const until = Date.now() + 1_500;
+    const until = Date.now() + 2_500;
     while (Date.now() < until) await visitor.ask(`${Date.now()}`);
     expect(echo.peers.size).toBe(1);
   });

@@ -61,7 +61,9 @@ const only = (on: Machine): TrustStore => {
   return store!;
 };
 const commands = (store: TrustStore, change: Change): string[] =>
-  store.commands[change].map(commandText).map((text) => text.replaceAll(`${folder}/`, '/'));
+  store.commands[change].map(([program, ...rest]) =>
+    commandText([program, ...rest.map((word) => word.replaceAll(`${folder}/`, '/'))]),
+  );
 
 describe('the store of the system', () => {
   const distributions: [name: string, folder: string, bundle: string, refresh: string, removed: string][] = [
