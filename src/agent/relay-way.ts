@@ -1,6 +1,7 @@
 import { isIP, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
-import { createConnection, dial, secure, socketTo, tlsNameOf, type CreateConnection } from '../net/dial.js';
+import { createConnection, type CreateConnection } from '../net/create-connection.js';
+import { dial, secure, socketTo, tlsNameOf } from '../net/dial.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 

@@ -5,8 +5,7 @@ import type { Identity } from '../identity/identity.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, delay, until, within, type Deferred } from '../lib/wait.js';
-import { ownAddresses, type OwnAddresses } from '../net/own-addresses.js';
-import { isLoopback } from '../net/udp.js';
+import type { OwnAddresses } from '../net/own-addresses.js';
 import { LIMITS } from '../protocol/limits.js';
 import { openControl } from './connect.js';
 import type { ControlChannel } from './control.js';
@@ -15,6 +14,7 @@ import { AgentDatagrams } from './datagrams/datagrams.js';
 import { HopTunnel } from './hop-tunnel.js';
 import { mayReport, Reporter, type AboutAgent } from './report.js';
 import type { AgentLease } from './lease.js';
+import { NetworkWatch } from './network-watch.js';
 import type { Detour, RelayEndpoint } from './relay-way.js';
 import { comeBackMs } from './retry.js';
 import type { RelayStatus } from './status.js';
@@ -29,9 +29,6 @@ const OPENING_AT_A_TIME = 24;
 const DETOUR_MS = 30_000;
 /** `status` waits no longer than this for a relay to show that it is there. */
 const CHECK_MS = 2_000;
-/** After this machine's addresses have changed, the relay has this long to answer: less where ours is gone. */
-const MOVED_CHECK_MS = 1_500;
-const GONE_CHECK_MS = 1_000;
 
 export interface SessionOptions {
   /** How to reach the relay: asked before each attempt, so that what it rests on (a CA file, a free port) may come right meanwhile. */
@@ -77,17 +74,13 @@ export class RelaySession {
   readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Sessions in a row that did not hold. */
   #unsound = 0;
-  /** Ends an attempt, or the pause before it, which this machine's former addresses made. */
-  #retryNow = new AbortController();
-  readonly #unwatch: () => void;
+  readonly #network: NetworkWatch;
   readonly #done: Promise<void>;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#unwatch = (options.network ?? ownAddresses).watch(
-      (addresses) => void this.#networkChanged(addresses),
-    );
+    this.#network = new NetworkWatch(() => this.#channel, options.network);
     this.#done = this.#run();
   }
 
@@ -156,7 +149,7 @@ export class RelaySession {
   /** Ends the session; its leases must have been closed before. */
   async close(): Promise<void> {
     const reason = new PortalError('aborted', 'the session was closed');
-    this.#unwatch();
+    this.#network.close();
     this.#stop.abort(reason);
     this.#refuseWaiting(reason);
     await this.#done;
@@ -177,31 +170,17 @@ export class RelaySession {
 
   /** Before another attempt; over at once where this machine's addresses change. */
   async #pause(ms: number): Promise<void> {
-    await delay(ms, AbortSignal.any([this.#stop.signal, this.#retryNow.signal])).catch(() => undefined);
-  }
-
-  /**
-   * Nothing tells of a connection whose address is gone but its silence: the relay is asked at once. What is under way to
-   * the relay, or waits to be, begins anew.
-   */
-  async #networkChanged(addresses: ReadonlySet<string>): Promise<void> {
-    const before = this.#retryNow;
-    this.#retryNow = new AbortController();
-    before.abort();
-    const local = this.#channel?.localAddress;
-    if (local !== undefined && isLoopback(local)) return;
-    const isGone = local !== undefined && !addresses.has(local);
-    await this.#channel?.check(isGone ? GONE_CHECK_MS : MOVED_CHECK_MS);
+    await delay(ms, AbortSignal.any([this.#stop.signal, this.#network.changed])).catch(() => undefined);
   }
 
   /** Opens a channel, beside the one that there may be. */
   async #connect(): Promise<Connected> {
     for (;;) {
-      const retryNow = this.#retryNow.signal;
+      const { changed } = this.#network;
       try {
-        return await this.#attempts(AbortSignal.any([this.#stop.signal, retryNow]));
+        return await this.#attempts(AbortSignal.any([this.#stop.signal, changed]));
       } catch (error) {
-        if (this.#stop.signal.aborted || !retryNow.aborted) throw error;
+        if (this.#stop.signal.aborted || !changed.aborted) throw error;
         await this.#stayAway();
       }
     }

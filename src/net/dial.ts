@@ -40,8 +40,6 @@ export interface DialOptions {
   /** A name, or an IP address. */
   readonly host: string;
   readonly port: number;
-  /** In place of what `host` resolves to: IP addresses. The first one's family begins, and both take turns. */
-  readonly addresses?: readonly string[];
   /** For everything: looking the name up, and all attempts. */
   readonly ms: number;
   /** For each address. */
@@ -111,31 +109,6 @@ export function tlsNameOf(host: string): { readonly host: string; readonly serve
   return isIP(bare) === 0 ? { host: bare, servername: bare } : { host: bare };
 }
 
-/** Of node's HTTP client, and of `ws`. */
-export type CreateConnection = (
-  options: object,
-  done: (error: Error | null, socket?: Socket) => void,
-) => Socket | undefined;
-
-/** `open` as the `createConnection` of a request. */
-export function createConnection(open: () => Promise<Socket>): CreateConnection {
-  return (_options, done) => {
-    void handOver(open, done);
-    return undefined;
-  };
-}
-
-async function handOver(open: () => Promise<Socket>, done: Parameters<CreateConnection>[1]): Promise<void> {
-  let socket: Socket;
-  try {
-    socket = await open();
-  } catch (error) {
-    done(error as Error);
-    return;
-  }
-  done(null, socket);
-}
-
 /** The address that answered last, of names with several. */
 const lastGood = new Map<string, string>();
 
@@ -173,7 +146,7 @@ class Dialling {
   }
 
   start(): void {
-    const { host, port, ms, signal, what, addresses = isIP(host) === 0 ? undefined : [host] } = this.#options;
+    const { host, port, ms, signal, what } = this.#options;
     if (signal?.aborted) return this.#fail(abortReason(signal));
     // Node throws this at the first attempt, where nobody would catch it.
     if (!(port >= 0 && port <= 65_535))
@@ -185,11 +158,7 @@ class Dialling {
       const message = `${what ?? `a connection to ${host}:${port}`} took longer than ${Math.round(ms)} ms${tried}`;
       this.#end(() => this.#fail(new PortalError('timeout', message, { cause })));
     });
-    if (addresses) {
-      this.#family = isIP(addresses[0]!) === 6 ? 4 : 6;
-      for (const address of addresses) this.#add(isIP(address) as Family, [address]);
-      return this.#next();
-    }
+    if (isIP(host) !== 0) return this.#attempt(host);
     this.#unresolved = 2;
     this.#resolver.resolve(host, (family, found, error) => this.#resolved(family, found, error));
   }
@@ -293,7 +262,7 @@ class Dialling {
       socket.off('error', onError).on('error', ignore);
       clearTimeout(timer);
       this.#open.delete(socket);
-      if (this.#known > 1 && !this.#options.addresses) remember(this.#key, address);
+      if (this.#known > 1) remember(this.#key, address);
       this.#end(() => {
         this.#options.onAttempt?.({ address });
         this.#succeed(socket);

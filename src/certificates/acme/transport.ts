@@ -1,7 +1,8 @@
 import { request as httpsRequest } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import { createConnection, dial, secure, tlsNameOf } from '../../net/dial.js';
+import { createConnection } from '../../net/create-connection.js';
+import { dial, secure, tlsNameOf } from '../../net/dial.js';
 import { openThrough } from '../../net/proxy/open.js';
 import { isOfProxy, type ProxyFor } from '../../net/proxy/server.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';

@@ -1,0 +1,26 @@
+import type { Socket } from 'node:net';
+
+/** Of node's HTTP client, and of `ws`. */
+export type CreateConnection = (
+  options: object,
+  done: (error: Error | null, socket?: Socket) => void,
+) => Socket | undefined;
+
+/** `open` as the `createConnection` of a request. */
+export function createConnection(open: () => Promise<Socket>): CreateConnection {
+  return (_options, done) => {
+    void handOver(open, done);
+    return undefined;
+  };
+}
+
+async function handOver(open: () => Promise<Socket>, done: Parameters<CreateConnection>[1]): Promise<void> {
+  let socket: Socket;
+  try {
+    socket = await open();
+  } catch (error) {
+    done(error as Error);
+    return;
+  }
+  done(null, socket);
+}
