@@ -19,9 +19,13 @@ if (existsSync(fileURLToPath(main))) {
 /** A folder of the user's own: whoever can write into it can have their code run. */
 function compileCacheFolder(env) {
   const { PORTAL_HOME, XDG_CACHE_HOME } = env;
-  if (PORTAL_HOME) return join(PORTAL_HOME, 'cache');
-  if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'portal');
   const home = homeFolder();
+  if (PORTAL_HOME) {
+    // As src/lib/paths.ts reads it.
+    if (!/^~(?![^/])/.test(PORTAL_HOME)) return join(PORTAL_HOME, 'cache');
+    return home ? join(home, PORTAL_HOME.slice(1), 'cache') : undefined;
+  }
+  if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'portal');
   return home !== undefined && isAbsolute(home) ? join(home, '.cache', 'portal') : undefined;
 }
 

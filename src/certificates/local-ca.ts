@@ -7,7 +7,7 @@ import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'n
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../lib/private-file.js';
-import { PortalError, systemCode } from '../lib/errors.js';
+import { isMissing, PortalError, systemCode } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
 import { covers } from './local-names.js';
 import { createIssuer, makeCaCertificate, newKey, type Issuer, type LocalLeaf } from './local-x509.js';
@@ -120,7 +120,7 @@ type Found = X509Certificate | 'absent' | 'unreadable';
 async function readCertificate(file: string): Promise<Found> {
   const pem = await readOrExplain(file, () =>
     readFile(file, 'utf8').catch((error: unknown) => {
-      if (systemCode(error) === 'ENOENT') return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }),
   );

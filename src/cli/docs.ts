@@ -85,7 +85,8 @@ function exampleBlock(examples: readonly Example[]): string {
 const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 
 const OVERVIEW = `Every command takes \`--json\` (one JSON object a line on stdout) and \`--help\`. Results go to stdout, progress and
-errors to stderr. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder.`;
+errors to stderr. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder;
+a relative one is below the current directory, and \`~/\` is your home.`;
 
 const BEHAVIOUR = `## Exit codes
 

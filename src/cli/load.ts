@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { LoadOptions, LoadResult } from '../config/load.js';
 import { loadIdentity } from '../identity/file.js';
-import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { isMissing, PortalError, type ErrorCode } from '../lib/errors.js';
 import type { AgentKey } from './control/address.js';
 import type { Context } from './context.js';
 import { ConfigInvalid } from './failure.js';
@@ -29,11 +29,7 @@ export function ownedLoadOptions(
   return { ...loadOptions(context, file), owner: { addressIn, runs } };
 }
 
-const isAbsent = (file: string): Promise<boolean> =>
-  stat(file).then(
-    () => false,
-    (error: unknown) => systemCode(error) === 'ENOENT',
-  );
+const isAbsent = (file: string): Promise<boolean> => stat(file).then(() => false, isMissing);
 
 /**
  * The configuration. Throws `ConfigInvalid` with every problem that is in it, and a plain error when there is

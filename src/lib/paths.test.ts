@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { portalPaths } from './paths.js';
+import { portalHome, portalPaths } from './paths.js';
 
 const IN_HOME = {
   identityFile: '/home/me/.config/portal/identity.json',
@@ -49,4 +49,13 @@ test.each(['', 'here'])('HOME=%j is not the current folder', (HOME) => {
 test('PORTAL_HOME moves everything, a relative one from the current folder', () => {
   expect(portalPaths({ PORTAL_HOME: '/p' }).runDir).toBe('/p/run');
   expect(portalPaths({ PORTAL_HOME: 'p' }).identityFile).toBe(resolve('p/identity.json'));
+});
+
+test.each([
+  ['~', '/home/me'],
+  ['~/p', '/home/me/p'],
+  ['~p', resolve('~p')],
+  ['/p/~', '/p/~'],
+])('PORTAL_HOME=%s is %s', (PORTAL_HOME, home) => {
+  expect(portalHome({ HOME: '/home/me', PORTAL_HOME })).toBe(home);
 });

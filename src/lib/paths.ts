@@ -25,8 +25,8 @@ export interface Paths {
  * relative one is ignored. Every path is absolute: a key must never lie where the program happened to start.
  */
 export function portalPaths(env: NodeJS.ProcessEnv): Paths {
-  if (env['PORTAL_HOME']) {
-    const home = resolve(env['PORTAL_HOME']);
+  const home = portalHome(env);
+  if (home !== undefined) {
     return {
       identityFile: join(home, 'identity.json'),
       caDir: join(home, 'ca'),
@@ -51,6 +51,16 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     relayDir: join(state, 'relay'),
     runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };
+}
+
+/**
+ * `PORTAL_HOME`, absolute. A shell leaves a quoted `~` as it is, and a unit file or a container knows none: a folder of
+ * that name would get the keys.
+ */
+export function portalHome(env: NodeJS.ProcessEnv): string | undefined {
+  const written = env['PORTAL_HOME'];
+  if (!written) return undefined;
+  return resolve(/^~(?![^/])/.test(written) ? join(homeFolder(env), written.slice(1)) : written);
 }
 
 /** The person's own folder, absolute. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { PortalError, systemCode, type ErrorCode } from './errors.js';
+import { isMissing, PortalError, systemCode, type ErrorCode } from './errors.js';
 
 export const PRIVATE_MODE = 0o600;
 
@@ -13,7 +13,7 @@ export const PRIVATE_MODE = 0o600;
  */
 export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<string | undefined> {
   const handle = await open(file, 'r').catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   });
   if (!handle) return undefined;

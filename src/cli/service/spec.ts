@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { dirname, basename, isAbsolute, resolve } from 'node:path';
+import { dirname, basename, isAbsolute } from 'node:path';
 import { dnsLabel } from '../../config/variables.js';
 import { PortalError } from '../../lib/errors.js';
+import { portalHome } from '../../lib/paths.js';
 import { packageFile } from '../../lib/package-file.js';
 
 /** An agent that the service manager of the operating system runs. */
@@ -73,7 +74,8 @@ export function environmentOf({ env }: ServiceSpec, own: NodeJS.ProcessEnv): Nod
 
 function carried(env: NodeJS.ProcessEnv): Record<string, string> {
   const set: Record<string, string> = {};
-  if (env['PORTAL_HOME']) set['PORTAL_HOME'] = resolve(env['PORTAL_HOME']);
+  const home = portalHome(env);
+  if (home !== undefined) set['PORTAL_HOME'] = home;
   else
     for (const key of CARRIED_FOLDERS) {
       const value = env[key];
