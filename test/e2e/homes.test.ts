@@ -21,6 +21,8 @@ async function person(): Promise<Person> {
   return someone;
 }
 
+const timeless = (text: string): string => text.replaceAll(/"time":"[^"]*"/g, '');
+
 describe('where files are kept', () => {
   it.each([
     ['PORTAL_HOME=~/kept', { PORTAL_HOME: '~/kept' }, 'me/kept/identity.json'],
@@ -63,7 +65,6 @@ describe('where files are kept', () => {
       await someone.run(['plan', '--json']),
       await someone.run(['plan', '--json'], { env }),
     ];
-    const timeless = (text: string): string => text.replaceAll(/"time":"[^"]*"/g, '');
     expect([odd.code, timeless(odd.stdout)]).toEqual([plain.code, timeless(plain.stdout)]);
     expect(odd.stdout).toMatch(/"time":"[-\d]+T[:.\d]+Z"/);
   });

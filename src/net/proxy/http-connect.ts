@@ -33,9 +33,10 @@ function basic({ user, password }: NonNullable<ProxyServer['credentials']>): str
 
 function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: IncomingMessage): PortalError {
   const name = proxyName(proxy);
-  if (statusCode !== 407)
+  // Some say 401, tinyproxy to wrong credentials: nobody but the proxy answers CONNECT.
+  if (statusCode !== 407 && statusCode !== 401)
     return new PortalError('proxy_refused', `the proxy ${name} refused ${target} (${statusCode})`);
-  const schemes = [headers['proxy-authenticate'] ?? []]
+  const schemes = [headers['proxy-authenticate'] ?? headers['www-authenticate'] ?? []]
     .flat()
     .flatMap((field) => field.match(/(?:^|,)\s*[a-z]+(?=\s|,|$)/gi) ?? [])
     .map((scheme) => scheme.replace(/^,?\s*/, ''));

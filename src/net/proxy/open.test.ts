@@ -63,6 +63,7 @@ describe('through an HTTP proxy', () => {
   });
 
   it.each([
+    [{ 'www-authenticate': 'Basic realm="x"' }, 'me:s3cret@', 'rejected the user name and password', 401],
     [{ 'proxy-authenticate': 'Basic realm="a, b"' }, '', 'wants credentials'],
     [{ 'proxy-authenticate': ['Negotiate', 'Basic realm="x"'] }, '', 'wants credentials'],
     [{}, '', 'wants credentials'],
@@ -72,13 +73,13 @@ describe('through an HTTP proxy', () => {
       'me:s3cret@',
       'wants credentials by Negotiate or NTLM, and Portal has only Basic',
     ],
-  ])('407 with %j to "%s" %s', async (headers, credentials, outcome) => {
+  ])('%j to "%s" %s', async (headers, credentials, outcome, status = 407) => {
     const server = createHttp();
     server.on('connect', (_request, socket: Socket) => {
       const lines = Object.entries(headers).flatMap(([name, value]) =>
         [value].flat().map((one) => `${name}: ${one}\r\n`),
       );
-      socket.end(`HTTP/1.1 407 Proxy Authentication Required\r\n${lines.join('')}Content-Length: 0\r\n\r\n`);
+      socket.end(`HTTP/1.1 ${status} Unauthorized\r\n${lines.join('')}Content-Length: 0\r\n\r\n`);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());
