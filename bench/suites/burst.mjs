@@ -24,7 +24,9 @@ async function bursts(world, name, kind) {
     // The first one each meets a relay and an agent that have served nobody yet.
     for (let round = 0; round <= world.rounds; round++) {
       for (const contender of contenders) {
+        const before = cpuOf(contender);
         const figures = await visit(contender, count);
+        figures.cpuMs = ((cpuOf(contender) - before) * 1000) / count;
         ((round === 0 ? cold : warm)[contender.name] ??= []).push(figures);
         world.progress(`  ${contender.name.padEnd(width)} ${world.describe(figures)}`);
         await pause(QUIET_MS);
@@ -38,9 +40,14 @@ async function bursts(world, name, kind) {
     return [
       pickResult(`${label}.cold`, 's', variant(cold, suffix), seconds, more(cold, suffix, count)),
       pickResult(label, 's', variant(warm, suffix), seconds, more(warm, suffix, count)),
+      pickResult(`${label}.p50`, 's', variant(warm, suffix), ({ p50Ms }) => p50Ms / 1000),
+      pickResult(`${label}.cpu`, 'CPU-ms/visitor', variant(warm, suffix), ({ cpuMs }) => cpuMs),
     ];
   });
 }
+
+/** CPU seconds of relay and agent; those of a direct visit are none. */
+const cpuOf = ({ stages }) => Object.values(stages).reduce((sum, stage) => sum + stage.cpuSeconds(), 0);
 
 const seconds = ({ lastMs }) => lastMs / 1000;
 

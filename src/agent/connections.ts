@@ -14,6 +14,7 @@ type Visit = FromRelay<'visit'>;
 
 /** Dialled, idle, or waiting for their notice, at a time. */
 const MAX_CONNECTIONS = LIMITS.maxDataConnectionsAhead;
+const STARTS_A_TURN = 16;
 /**
  * One that could not be opened is opened again for as long as a visitor waits for it: the way there may be back in a
  * moment, and the relay asks for no other while the ticket is good.
@@ -45,6 +46,9 @@ export class DataConnections {
   readonly #leaseById: (id: string) => AgentLease | undefined;
   /** Control channel and data connection are two paths, so the notice of a visit and the start byte come in either order. */
   readonly #pending = new Map<string, Pending>();
+  /** Asked for and not begun. */
+  readonly #waiting: (() => void)[] = [];
+  #isStarting = false;
   #isClosed = false;
 
   constructor(
@@ -83,13 +87,28 @@ export class DataConnections {
       if (this.#pending.size >= MAX_CONNECTIONS || this.#pending.has(connection)) continue;
       const pending = { notice: deferred<Visit>(), stop: new AbortController(), isNoticed: false };
       this.#pending.set(connection, pending);
-      this.#serve(carrier, ticket, pending)
-        .catch((error: unknown) => {
-          if (!this.#isClosed)
-            this.#log.debug({ code: asPortalError(error).code, err: error }, 'data connection ended');
-        })
-        .finally(() => this.#pending.delete(connection));
+      this.#waiting.push(() => {
+        this.#serve(carrier, ticket, pending)
+          .catch((error: unknown) => {
+            if (!this.#isClosed)
+              this.#log.debug({ code: asPortalError(error).code, err: error }, 'data connection ended');
+          })
+          .finally(() => this.#pending.delete(connection));
+      });
     }
+    if (!this.#isStarting) this.#startSoon();
+  }
+
+  #startSoon(): void {
+    this.#isStarting = true;
+    setImmediate(() => this.#startSome());
+  }
+
+  /** A few each turn: in between those that were begun get on, so that the first of a crowd need not wait for the last. */
+  #startSome(): void {
+    for (const start of this.#waiting.splice(0, STARTS_A_TURN)) start();
+    this.#isStarting = false;
+    if (this.#waiting.length > 0) this.#startSoon();
   }
 
   async #serve(carrier: WireCarrier, ticket: string, { notice, stop: { signal } }: Pending): Promise<void> {

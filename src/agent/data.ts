@@ -1,7 +1,8 @@
-import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../lib/errors.js';
+import { within } from '../lib/wait.js';
 import { WsSocket } from '../net/ws-socket.js';
 import {
   DATA_MESSAGES,
@@ -12,7 +13,10 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { creating, creatingPlain, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { creating, openPlain, openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+
+/** What a relay may answer an upgrade with. */
+const MAX_ANSWER_BYTES = 8_192;
 
 /** Opening one data connection, and waiting for the relay to start it. */
 
@@ -30,35 +34,65 @@ export function openData(dial: DataDial): Promise<Socket> {
   return dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial);
 }
 
-function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
+/**
+ * An HTTP upgrade, written and read by hand: hundreds are opened at a time, and node's HTTP client costs a good part of each.
+ */
+async function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
   const way = wayTo(endpoint, relayAddress);
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      createConnection: (carrier === 'raw'
-        ? creatingPlain(way, signal)
-        : creating(way, (plain) => relayTls(endpoint, plain), signal)) as never,
-      path: PATHS.data,
-      headers: {
-        host: new URL(endpoint.url).host,
-        connection: 'Upgrade',
-        upgrade: DATA_UPGRADE,
-        authorization: `Bearer ${ticket}`,
-      },
-      timeout: LIMITS.requestMs,
+  const plain = await (carrier === 'raw' ? openPlain : openWay)(way, LIMITS.requestMs, signal);
+  const socket = carrier === 'raw' ? plain : relayTls(endpoint, plain);
+  const head = [
+    `GET ${PATHS.data} HTTP/1.1`,
+    `host: ${new URL(endpoint.url).host}`,
+    'connection: Upgrade',
+    `upgrade: ${DATA_UPGRADE}`,
+    `authorization: Bearer ${ticket}`,
+  ];
+  try {
+    await within(
+      upgraded(socket, `${head.join('\r\n')}\r\n\r\n`),
+      LIMITS.requestMs,
+      'a data connection',
       signal,
-    });
-    request.once('upgrade', (_response, socket: Socket, head: Buffer) => {
-      socket.setTimeout(0);
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    request.once('response', (response) => {
-      request.destroy();
-      reject(refused(response.statusCode));
-    });
-    request.once('timeout', () => request.destroy(notAnswered()));
-    request.once('error', reject);
-    request.end();
+    );
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    plain.destroy();
+    throw error;
+  }
+}
+
+/** Sends the request `head`, once the relay is known to be the right one, and reads the answer to its end and no further. */
+function upgraded(socket: Socket, head: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let answer = Buffer.alloc(0);
+    const onData = (chunk: Buffer): void => {
+      answer = Buffer.concat([answer, chunk]);
+      const end = answer.indexOf('\r\n\r\n');
+      if (end < 0 && answer.length <= MAX_ANSWER_BYTES) return;
+      stop();
+      const status = Number(
+        /^HTTP\/1\.1 (\d{3})[ \r]/.exec(answer.toString('latin1', 0, MAX_ANSWER_BYTES))?.[1],
+      );
+      if (status !== 101 || end < 0) return reject(refused(status));
+      if (answer.length > end + 4) socket.unshift(answer.subarray(end + 4));
+      resolve();
+    };
+    const fail = (error: Error): void => {
+      stop();
+      reject(error);
+    };
+    const gone = (): void => fail(notAnswered());
+    const stop = (): void => {
+      socket.off('data', onData).off('error', fail).off('close', gone).off('end', gone);
+      socket.pause();
+    };
+    // For good: what comes later is for whoever has it then.
+    socket.on('error', () => undefined);
+    socket.on('data', onData).on('error', fail).on('close', gone).on('end', gone);
+    if (socket instanceof TLSSocket) socket.once('secureConnect', () => socket.write(head));
+    else socket.write(head);
   });
 }
 
@@ -134,6 +168,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
     socket.on('data', onData);
     socket.on('close', onClose);
     socket.on('end', onClose);
+    socket.resume();
     if (signal.aborted || socket.destroyed) onClose();
     else signal.addEventListener('abort', onClose, { once: true });
   });

@@ -92,10 +92,13 @@ export function creating(way: Way, over: (plain: Socket) => Socket, signal?: Abo
   return createConnection(async () => over(await openWay(way, LIMITS.requestMs, signal)));
 }
 
-/** The same with nothing on top, for requests that bound the wait themselves. */
-export function creatingPlain({ host, port, detour }: Way, signal?: AbortSignal): CreateConnection {
-  if (!detour && isIP(host) !== 0) return () => socketTo(host, port, TCP);
-  return creating({ host, port, detour }, (plain) => plain, signal);
+/**
+ * A connection with nothing on top, for whoever bounds the wait: where there is nothing to choose, the socket is not connected
+ * yet, and costs no more than itself.
+ */
+export function openPlain(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> | Socket {
+  const { host, port, detour } = way;
+  return !detour && isIP(host) !== 0 ? socketTo(host, port, TCP) : openWay(way, ms, signal);
 }
 
 /** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */

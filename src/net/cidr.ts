@@ -42,7 +42,8 @@ function readRange(text: string): Range {
  * no address counts as it is.
  */
 export function networkOf(address: string): string {
-  if (isIP(address) === 0) return address;
+  // An IPv4 address has one spelling that node takes for one.
+  if (isIP(address) !== 6) return address;
   const plain = ipaddr.process(address.split('%', 1)[0]!);
   if (plain.kind() === 'ipv4') return plain.toString();
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${plain.toString()}/64`).toString()}/64`;
@@ -62,7 +63,7 @@ export class AddressSet {
 
   /** Whether `address` is in it; what is no address never is. */
   has(address: string): boolean {
-    if (isIP(address) === 0) return false;
+    if (this.#ranges.length === 0 || isIP(address) === 0) return false;
     const plain = ipaddr.process(address.split('%', 1)[0]!);
     return this.#lists[plain.kind()].check(plain.toString(), plain.kind());
   }

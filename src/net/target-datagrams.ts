@@ -32,6 +32,8 @@ export interface TargetDatagramsHooks {
   readonly onMessage: (payload: Buffer) => void;
   /** `lost` datagrams, at least, did not reach the target, and why: `target_down` where it has refused them. */
   readonly onFailed: (error: Error, lost: number) => void;
+  /** Answers that were lost because this process did not read them in time. */
+  readonly onOverrun: (count: number) => void;
   /** It cannot go on. */
   readonly onEnd: () => void;
 }
@@ -151,6 +153,7 @@ export class TargetDatagrams {
       if (this.#kept.length > 0) this.#accepted();
       this.#hooks.onMessage(payload);
     });
+    socket.onOverrun((count) => this.#hooks.onOverrun(count));
     socket.onFailed((error) => {
       if (this.#socket === socket) this.#failed(error);
     });

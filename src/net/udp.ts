@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { watchOverruns } from './udp-overruns.js';
 
 /** UDP sockets, set up for many small datagrams. */
 
@@ -30,6 +31,7 @@ export class UdpSocket {
   readonly #onSent: (error: Error | null) => void;
   #closed = false;
   #onFailed: (error: Error) => void = () => undefined;
+  #unwatch: () => void = () => undefined;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -52,6 +54,13 @@ export class UdpSocket {
     this.#socket.on('error', this.#onSent);
   }
 
+  /** Datagrams that were lost because this process did not read them in time, as far as the system counts them. */
+  onOverrun(tell: (count: number) => void): void {
+    this.#unwatch();
+    const { address } = this.#socket.address();
+    this.#unwatch = watchOverruns(address, this.port, tell);
+  }
+
   /** False: not taken. What is taken must not be changed any more. Where to, unless it has one peer alone. */
   send(payload: Buffer | readonly Buffer[], port?: number, address?: string): boolean {
     if (this.#closed || this.#socket.getSendQueueSize() > MAX_BACKLOG_BYTES) return false;
@@ -63,6 +72,7 @@ export class UdpSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unwatch();
     this.#socket.close();
   }
 }

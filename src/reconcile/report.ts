@@ -1,3 +1,4 @@
+import { countOverruns } from '../net/udp-overruns.js';
 import { summaryOf } from '../agent/phase.js';
 import type { AgentLease } from '../agent/lease.js';
 import type { LeaseStatus } from '../agent/status.js';
@@ -36,6 +37,7 @@ export class Report {
     const { active, pool, certificates, unplaced, health } = this.#options;
     const asked = active.leases.map((lease) => lease.checkTarget());
     await Promise.all([pool.check(), health.now(), ...asked]);
+    countOverruns();
     const ca = certificates.local.caFile;
     return {
       ...(ca === undefined ? {} : { ca }),

@@ -24,10 +24,13 @@ function pool() {
   let arrived = 0;
   const lease = { id: 'web', waiting: new WaitingLine() } as unknown as Lease;
   return {
-    /** One more visitor, who finds no connection. */
-    visit: (): void => {
-      lease.waiting.add({ lease, carrier: 'raw', remote: {} } as unknown as Visitor);
-      made.serve(lease);
+    /** Visitors of one turn, who find no connection. */
+    visit: async (many = 1): Promise<void> => {
+      for (let visitor = 0; visitor < many; visitor++) {
+        lease.waiting.add({ lease, carrier: 'raw', remote: {} } as unknown as Visitor);
+        made.serve(lease);
+      }
+      await new Promise(setImmediate);
     },
     /** All connections that were asked for arrive; how many of them nobody waits for. */
     arriveAll: (): number => {
@@ -40,26 +43,34 @@ function pool() {
       arrived += due.length;
       return due.length - waiting;
     },
+    messages: () => asked.length,
     count: () => asked.reduce((sum, dial) => sum + dial.tickets.length, 0),
   };
 }
-it('visitors who wait for an agent that is coming back get a connection each, and few are asked for beyond', () => {
+it('visitors who wait for an agent that is coming back get a connection each, and few are asked for beyond', async () => {
   const { visit, count } = pool();
-  for (let index = 0; index < 40; index++) visit();
+  for (let index = 0; index < 40; index++) await visit();
   expect(count()).toBeGreaterThanOrEqual(40);
   expect(count()).toBeLessThanOrEqual(44);
 });
 
-it('where visitors find none though all that was asked for has come, twice as many are kept ready', () => {
+it('where visitors find none though all that was asked for has come, twice as many are kept ready', async () => {
   const { visit, arriveAll, count } = pool();
-  visit();
+  await visit();
   const kept: number[] = [];
   for (let round = 0; round < 6; round++) {
     const ready = arriveAll();
     kept.push(ready);
     // Each of them takes one, and the last finds none.
-    for (let index = 0; index <= ready; index++) visit();
+    for (let index = 0; index <= ready; index++) await visit();
   }
   expect(kept).toEqual([4, 8, 16, 32, 64, 64]);
   expect(count()).toBeLessThan(1_000);
+});
+
+it('visitors of one turn are asked for in as few messages as may be', async () => {
+  const { visit, messages, count } = pool();
+  await visit(600);
+  expect(messages()).toBe(3);
+  expect(count()).toBeGreaterThanOrEqual(600);
 });

@@ -51,6 +51,9 @@ export class DataPool {
   readonly #options: DataPoolOptions;
   readonly #lanes = new Map<WireCarrier, Lane>();
   readonly #decay: NodeJS.Timeout;
+  /** Lanes that may lack connections for the visitors of this turn. */
+  readonly #due = new Set<Lane>();
+  #dialling: NodeJS.Immediate | undefined;
   #closed = false;
 
   constructor(options: DataPoolOptions) {
@@ -79,7 +82,7 @@ export class DataPool {
         if (!lane.hasGrown) lane.spare = Math.min(lane.spare * 2, LIMITS.maxIdleDataConnections);
         lane.hasGrown = true;
       }
-      this.#dial(lane);
+      this.#dialSoon(lane);
     }
   }
 
@@ -117,6 +120,7 @@ export class DataPool {
   close(): void {
     this.#closed = true;
     clearInterval(this.#decay);
+    clearImmediate(this.#dialling);
     for (const lane of this.#lanes.values()) {
       clearTimeout(lane.redial);
       this.#options.tickets.revoke(lane.tickets);
@@ -225,16 +229,27 @@ export class DataPool {
     lane.redialMs = Math.min(lane.redialMs * 2, LIMITS.maxRedialMs);
   }
 
+  /** Once for all visitors of a turn: a message for each would cost both ends more than the connections do. */
+  #dialSoon(lane: Lane): void {
+    this.#due.add(lane);
+    this.#dialling ??= setImmediate(() => {
+      this.#dialling = undefined;
+      for (const each of this.#due) this.#dial(each);
+      this.#due.clear();
+    });
+  }
+
   #dial(lane: Lane): void {
     if (this.#closed) return;
     const want = this.#inLine(lane) + (lane.redial ? 0 : lane.spare) - aheadOf(lane);
     let room = LIMITS.maxDataConnectionsAhead;
     for (const each of this.#lanes.values()) room -= aheadOf(each);
-    const count = Math.min(want, room, LIMITS.maxTicketsPerDial);
-    if (count <= 0) return;
-    const tickets = Array.from({ length: count }, () => this.#options.tickets.issue(this, lane.carrier));
-    for (const { ticket } of tickets) lane.tickets.add(ticket);
-    this.#options.send({ type: 'dial', carrier: lane.carrier, tickets });
+    for (let left = Math.min(want, room); left > 0; left -= LIMITS.maxTicketsPerDial) {
+      const length = Math.min(left, LIMITS.maxTicketsPerDial);
+      const tickets = Array.from({ length }, () => this.#options.tickets.issue(this, lane.carrier));
+      for (const { ticket } of tickets) lane.tickets.add(ticket);
+      this.#options.send({ type: 'dial', carrier: lane.carrier, tickets });
+    }
   }
 
   #shrink(): void {

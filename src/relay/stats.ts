@@ -1,3 +1,4 @@
+import { countOverruns } from '../net/udp-overruns.js';
 import type { AgentsHere } from './agents/here.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { Denied } from './denied.js';
@@ -18,6 +19,7 @@ export interface StatsParts {
 
 /** What the parts of a relay have counted, brought together when somebody asks. */
 export function readStats({ leases, gate, datagrams, store, tallies, denied, agents }: StatsParts) {
+  countOverruns();
   const { tls, tcp } = gate.splices;
   const { away, ...leasesByKind } = leases.sizes;
   return {

@@ -43,6 +43,7 @@ export class UdpWay implements Way {
     this.maxBytes =
       (isLoopback(address) ? LIMITS.maxLoopbackPacketBytes : LIMITS.maxPacketBytes) - PACKET_OVERHEAD;
     socket.onFailed(() => drops.add('unreachable'));
+    socket.onOverrun((count) => drops.add('receive_buffer', count));
     socket.onMessage((packet) => {
       const frames = opener.open(packet);
       if (typeof frames === 'string') drops.add(frames);

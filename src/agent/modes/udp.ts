@@ -14,7 +14,7 @@ import type { Traffic } from './mode.js';
 
 /** Datagrams that wait while a flow's socket is opened: a name has to be looked up, perhaps. */
 const MAX_HELD = 16;
-const SOCKET_BUFFER_BYTES = 1024 * 1024;
+const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
  * Mode `udp`: each visitor's datagrams go to the target from a socket of their own, so that the local service
@@ -227,6 +227,7 @@ class UdpFlow implements LocalFlow {
           drops.add('unreachable', lost);
           failed(error);
         },
+        onOverrun: (count) => drops.add('receive_buffer', count),
         onEnd: () => this.#leave(),
       });
     } catch (error) {

@@ -89,10 +89,12 @@ function describeLeases(
   return [
     style.dim(header!),
     ...lines.slice(0, rows.length).flatMap((line, index) => {
-      const { error, phase, unproven, targetError, healthError, askedPort, certificate } = leases[index]!;
+      const { error, phase, unproven, dropped, targetError, healthError, askedPort, certificate } =
+        leases[index]!;
       const notes = [
         error && describeError(error),
         unproven && describeUnproven(unproven),
+        dropped && describeDropped(dropped),
         askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another`,
         healthError && !targetError && `${printable(healthError)}; visitors still get there`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
@@ -108,6 +110,16 @@ function describeLeases(
       .slice(rows.length)
       .flatMap((line, index) => [style.red(line), `  ${describeError(unplaced[index]!.error)}`]),
   ];
+}
+
+/** Undefined where nothing was lost. */
+function describeDropped(dropped: Readonly<Record<string, number>>): string | undefined {
+  const reasons = Object.entries(dropped).filter(([, count]) => count > 0);
+  if (reasons.length === 0) return undefined;
+  const what = `datagrams dropped: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
+  return dropped['receive_buffer'] === undefined
+    ? what
+    : `${what} (raise net.core.rmem_max, docs/performance.md)`;
 }
 
 function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus): string {

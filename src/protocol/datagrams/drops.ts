@@ -9,6 +9,8 @@ export type DropReason =
   | 'away'
   /** The next hop does not take more now; waiting would only add delay. */
   | 'busy'
+  /** The system had no room for it in a socket's receive buffer, because this process did not read in time. */
+  | 'receive_buffer'
   /** A flow too many: no room for another visitor. */
   | 'flows'
   /** Faster than the identity may be on this relay. */

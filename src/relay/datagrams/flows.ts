@@ -103,6 +103,7 @@ export class LeaseFlows {
       this.#byVisitor.set(socket, new Map());
       socket.onMessage((payload, from) => this.#receive(payload, from, socket));
       socket.onFailed(() => options.drops.add('unreachable'));
+      socket.onOverrun((count) => options.drops.add('receive_buffer', count));
     }
     this.#timer = setInterval(() => this.#expire(), Math.min(5_000, options.flowIdleMs / 2)).unref();
   }

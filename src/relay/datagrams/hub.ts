@@ -83,6 +83,7 @@ export class DatagramHub {
       socket.onMessage((packet, from) => this.#receive(packet, from, socket));
       // An agent that cannot be reached for good is found out by its silence.
       socket.onFailed(() => drops.add('unreachable'));
+      socket.onOverrun((count) => drops.add('receive_buffer', count));
     }
   }
 

@@ -193,7 +193,7 @@ export const METRICS: readonly Metric[] = [
     help: 'Datagrams and packets that went no further.',
     labels: {
       reason:
-        '`away` (no way to the agent), `busy` (the way is full), `flows` (too many visitors), `rate` (beyond maxBytesPerSecondPerIdentity), `incomplete` (pieces missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
+        '`away` (no way to the agent), `busy` (the way is full), `receive_buffer` (this process did not read in time; Linux only), `flows` (too many visitors), `rate` (beyond maxBytesPerSecondPerIdentity), `incomplete` (pieces missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
     },
     read: ({ dropped }) => by('reason', dropped),
   },

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { endianness } from 'node:os';
+import ipaddr from 'ipaddr.js';
+
+/**
+ * Datagrams that the system threw away because a socket's receive buffer was full: nobody else hears of those. Linux
+ * counts them for each socket, in /proc/net/udp and udp6; elsewhere there is no count.
+ */
+
+const FILES = ['/proc/net/udp', '/proc/net/udp6'];
+const LOOK_EVERY_MS = 10_000;
+/** Columns of a row, by white space: `local_address` and, last, `drops`. */
+const LOCAL = 1;
+const DROPS = 12;
+
+/** Drops so far by local address and port, as the system writes those. */
+export function parseUdpTable(text: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const line of text.split('\n').slice(1)) {
+    const columns = line.trim().split(/\s+/);
+    const [local, drops] = [columns[LOCAL], Number(columns[DROPS])];
+    if (local !== undefined && drops > 0) found.set(local, (found.get(local) ?? 0) + drops);
+  }
+  return found;
+}
+
+/** A local address as those files have it: the words of the address in the machine's byte order, in hex. */
+export function udpTableKey(address: string, port: number): string {
+  const bytes = ipaddr.parse(address.split('%', 1)[0]!).toByteArray();
+  const words: string[] = [];
+  for (let at = 0; at < bytes.length; at += 4) {
+    const word = bytes.slice(at, at + 4);
+    if (endianness() === 'LE') word.reverse();
+    words.push(Buffer.from(word).toString('hex').toUpperCase());
+  }
+  return `${words.join('')}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+interface Watched {
+  seen: number;
+  readonly tell: (count: number) => void;
+}
+
+const watched = new Map<string, Watched>();
+let timer: NodeJS.Timeout | undefined;
+
+/** Calls `tell` with how many more were thrown away, now and then, until the function that it returns is called. */
+export function watchOverruns(address: string, port: number, tell: (count: number) => void): () => void {
+  const key = udpTableKey(address, port);
+  const entry: Watched = { seen: 0, tell };
+  watched.set(key, entry);
+  timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
+  return () => {
+    if (watched.get(key) === entry) watched.delete(key);
+    if (watched.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** Counts them now: somebody is about to read the counts. */
+export function countOverruns(): void {
+  if (watched.size === 0) return;
+  for (const file of FILES) {
+    try {
+      note(readFileSync(file, 'utf8'));
+    } catch {
+      // Another system, or one without IPv6.
+    }
+  }
+}
+
+async function look(): Promise<void> {
+  for (const file of FILES) note(await readFile(file, 'utf8').catch(() => ''));
+}
+
+function note(text: string): void {
+  for (const [key, drops] of parseUdpTable(text)) {
+    const entry = watched.get(key);
+    if (!entry || drops <= entry.seen) continue;
+    const more = drops - entry.seen;
+    entry.seen = drops;
+    entry.tell(more);
+  }
+}
