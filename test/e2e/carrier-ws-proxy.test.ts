@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { Person } from './cli-support.js';
 import { connectProxy } from '../support/connect-proxy.js';
 import { socksProxy } from '../support/socks-proxy.js';
 import { agent, desired, get, httpService, readAll, relay, service, tcpService } from '../support/world.js';
 import { udpService, udpVisitor } from '../support/udp.js';
-import { connect } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { Carrier } from '../../src/agent/spec.js';
 import { parseProxy } from '../../src/net/proxy/server.js';
 
@@ -151,6 +152,18 @@ describe('behind a SOCKS5 proxy', () => {
   });
 });
 
+/** A TLS server that passes everything on to `port`. */
+async function tlsInFrontOf(port: number, credentials: { cert: string; key: string }): Promise<AddressInfo> {
+  const server = createTlsServer(credentials, (near) => {
+    const far = connect({ host: '127.0.0.1', port });
+    near.on('error', () => far.destroy()).pipe(far);
+    far.on('error', () => near.destroy()).pipe(near);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return server.address() as AddressInfo;
+}
+
 async function person(at: Awaited<ReturnType<typeof relay>>): Promise<Person> {
   const someone = await Person.create();
   const { port } = await httpService((_request, response) => void response.end('hello'));
@@ -184,6 +197,24 @@ describe('the environment of `portal up`', () => {
     });
     await running.event('ready');
     expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
+  });
+
+  it('names a proxy over TLS; its CA is trusted by NODE_EXTRA_CA_CERTS, and otherwise asked for', async () => {
+    const [at, proxy] = [await relay({ domain: DOMAIN }), await connectProxy()];
+    const { port } = await tlsInFrontOf(Number(new URL(proxy.url).port), await at.ca.issue(['localhost']));
+    const someone = await person(at);
+    const env = { HTTPS_PROXY: `https://localhost:${port}` };
+    const untrusting = someone.start(['up', '--json'], { env });
+    const { error } = await untrusting.event('lease', ({ phase }) => phase === 'retrying');
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`the proxy localhost:${port} cannot be reached`) as string,
+      hint: expect.stringContaining('NODE_EXTRA_CA_CERTS') as string,
+    });
+    untrusting.kill('SIGTERM');
+    await untrusting.finished;
+    const trusting = { ...env, NODE_EXTRA_CA_CERTS: at.ca.certificateFile };
+    await someone.start(['up', '--json'], { env: trusting }).event('ready');
+    expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
   });
 
   it('does not matter for a relay on this machine', async () => {
