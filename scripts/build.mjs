@@ -27,6 +27,8 @@ const dist = join(root, 'dist');
 const STAMP = '.stamp';
 const SOURCES = ['src', 'web', 'web-relay', 'schema', 'scripts', 'package-lock.json'];
 const FOLDERS = ['portal', 'modules', 'web', 'web-relay'];
+/** What scripts/executable.mjs makes of them. */
+const EXECUTABLE = 'executable';
 /** What builds leave behind that were killed. */
 const LEFTOVER_MS = 3_600_000;
 
@@ -72,7 +74,7 @@ function tidy() {
   for (const name of readdirSync(dist)) {
     const path = join(dist, name);
     const isOfRunning = name.startsWith('.build-') && Date.now() - statSync(path).mtimeMs < LEFTOVER_MS;
-    if (name !== STAMP && !FOLDERS.includes(name) && !isOfRunning)
+    if (![STAMP, EXECUTABLE].includes(name) && !FOLDERS.includes(name) && !isOfRunning)
       rmSync(path, { recursive: true, force: true });
   }
 }

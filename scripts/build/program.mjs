@@ -38,6 +38,31 @@ export async function bundleProgram(root, folder) {
   }
 }
 
+/** All of it in one file of CommonJS, as Node wants it for an executable; `executable.cjs`. */
+export async function bundleExecutable(root, folder) {
+  const bundle = await rolldown({
+    input: { executable: join(root, 'src/cli/executable.ts') },
+    platform: 'node',
+    checks: { pluginTimings: false },
+    external: EXTERNAL,
+    plugins: [validators(), withoutPrograms()],
+    onLog: (level, log, report) => {
+      if (!QUIET.has(log.code)) report(level, log);
+    },
+  });
+  try {
+    await bundle.write({
+      dir: folder,
+      format: 'cjs',
+      entryFileNames: '[name].cjs',
+      codeSplitting: false,
+      comments: { legal: false, annotation: false, jsdoc: false },
+    });
+  } finally {
+    await bundle.close();
+  }
+}
+
 /**
  * Commander can run subcommands that are programs of their own. Ours are not, and node's child_process, with all that it
  * loads, is a good part of what `portal --help` takes.

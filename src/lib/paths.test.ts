@@ -11,6 +11,7 @@ const IN_HOME = {
   historyDir: '/home/me/.local/state/portal/history',
   relayDir: '/home/me/.local/state/portal/relay',
   runDir: '/home/me/.local/state/portal/run',
+  cacheDir: '/home/me/.cache/portal',
 };
 
 test.each([
@@ -23,12 +24,19 @@ test.each([
     XDG_DATA_HOME: value,
     XDG_STATE_HOME: value,
     XDG_RUNTIME_DIR: value,
+    XDG_CACHE_HOME: value,
   };
   expect(portalPaths({ HOME: '/home/me', PORTAL_HOME: '', ...xdg })).toEqual(IN_HOME);
 });
 
 test('XDG folders are followed', () => {
-  const env = { HOME: '/home/me', XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d', XDG_STATE_HOME: '/s' };
+  const env = {
+    HOME: '/home/me',
+    XDG_CONFIG_HOME: '/c',
+    XDG_DATA_HOME: '/d',
+    XDG_STATE_HOME: '/s',
+    XDG_CACHE_HOME: '/k',
+  };
   expect(portalPaths({ ...env, XDG_RUNTIME_DIR: '/r' })).toEqual({
     identityFile: '/c/portal/identity.json',
     caDir: '/d/portal/ca',
@@ -37,6 +45,7 @@ test('XDG folders are followed', () => {
     historyDir: '/s/portal/history',
     relayDir: '/s/portal/relay',
     runDir: '/r/portal',
+    cacheDir: '/k/portal',
   });
 });
 

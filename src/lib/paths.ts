@@ -17,6 +17,8 @@ export interface Paths {
   readonly relayDir: string;
   /** Local sockets of running agents. */
   readonly runDir: string;
+  /** What can be made again at any time. */
+  readonly cacheDir: string;
 }
 
 /**
@@ -35,12 +37,14 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       historyDir: join(home, 'history'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
+      cacheDir: join(home, 'cache'),
     };
   }
   const user = homeFolder(env);
   const config = join(absolute(env['XDG_CONFIG_HOME']) ?? join(user, '.config'), 'portal');
   const data = join(absolute(env['XDG_DATA_HOME']) ?? join(user, '.local', 'share'), 'portal');
   const state = join(absolute(env['XDG_STATE_HOME']) ?? join(user, '.local', 'state'), 'portal');
+  const cache = join(absolute(env['XDG_CACHE_HOME']) ?? join(user, '.cache'), 'portal');
   const runtime = absolute(env['XDG_RUNTIME_DIR']);
   return {
     identityFile: join(config, 'identity.json'),
@@ -49,6 +53,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     registryDir: join(state, 'registry'),
     historyDir: join(state, 'history'),
     relayDir: join(state, 'relay'),
+    cacheDir: cache,
     runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
   };
 }

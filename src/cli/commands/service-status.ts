@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { installedUnit, unitOf, type ServiceOptions } from '../service/find.js';
@@ -17,7 +18,7 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   const enabled = isKnown && (await manager.isEnabled(unit));
   const boot = isKnown ? await manager.bootHint() : undefined;
   const missing = installed
-    ? manager.programsOf(installed.text).filter((program) => !existsSync(program))
+    ? manager.programsOf(installed.text).filter((program) => isAbsolute(program) && !existsSync(program))
     : [];
   if (context.json) {
     const { file } = installed ?? {};

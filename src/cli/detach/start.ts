@@ -5,6 +5,7 @@ import { deferred } from '../../lib/wait.js';
 import type { Context } from '../context.js';
 import { ConfigInvalid, errorOf } from '../failure.js';
 import { exitOfSignal, listenForInterrupts, type SignalExit } from '../interrupts.js';
+import { ownCommand } from '../own-command.js';
 import type { Reporter } from '../reporters/reporter.js';
 import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
 import { StartWatch } from './start-watch.js';
@@ -48,7 +49,8 @@ export async function startDetached(context: Context, options: StartOptions): Pr
 }
 
 function spawnAgent(context: Context, stdin: string | undefined): ChildProcess {
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...context.argv], {
+  const [node, ...script] = ownCommand();
+  const child = spawn(node, [...process.execArgv, ...script, ...context.argv], {
     cwd: context.cwd,
     env: { ...context.env, [DETACHED_ENV]: '1' },
     detached: true,

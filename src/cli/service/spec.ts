@@ -3,7 +3,7 @@ import { dirname, basename, isAbsolute } from 'node:path';
 import { dnsLabel } from '../../config/variables.js';
 import { PortalError } from '../../lib/errors.js';
 import { portalHome } from '../../lib/paths.js';
-import { packageFile } from '../../lib/package-file.js';
+import { ownCommand } from '../own-command.js';
 
 /** An agent that the service manager of the operating system runs. */
 export interface ServiceSpec {
@@ -11,8 +11,8 @@ export interface ServiceSpec {
   readonly unit: string;
   /** The configuration, absolute. */
   readonly file: string;
-  /** Node, the program and its arguments; the first two are absolute paths. */
-  readonly command: readonly [node: string, program: string, ...args: string[]];
+  /** Node and its script, or the executable that is both, as absolute paths; and arguments. */
+  readonly command: readonly [program: string, ...args: string[]];
   readonly folder: string;
   /** What the shell sets and the service manager does not. */
   readonly env: Readonly<Record<string, string>>;
@@ -35,7 +35,8 @@ const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_
 
 /** Throws `usage` for what a unit cannot hold, and for a program that may be gone tomorrow. */
 export function serviceSpec(file: string, name: string | undefined, env: NodeJS.ProcessEnv): ServiceSpec {
-  const program = packageFile('bin/portal.js');
+  const own = ownCommand();
+  const program = own.at(-1)!;
   if (/[\\/]_npx[\\/]/.test(program))
     throw new PortalError('usage', `${program} is in the cache of npx, which npm may clear`, {
       hint: 'Install Portal first: npm install --global portal-up',
@@ -44,7 +45,7 @@ export function serviceSpec(file: string, name: string | undefined, env: NodeJS.
   const spec: ServiceSpec = {
     unit: unitName(file, name),
     file,
-    command: [process.execPath, program, 'up', '--file', file],
+    command: [...own, 'up', '--file', file],
     folder,
     env: carried(env),
   };
