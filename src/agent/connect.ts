@@ -110,6 +110,7 @@ function handshake(
         agent: { instance, version },
         address: identity.address,
         nonce,
+        understands: ['lease.unserved'],
       });
     });
     let isWelcome = false;

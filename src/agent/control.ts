@@ -18,6 +18,7 @@ interface ControlEvents {
   dial: [FromRelay<'dial'>];
   visit: [FromRelay<'visit'>];
   revoked: [FromRelay<'lease.revoked'>];
+  unserved: [FromRelay<'lease.unserved'>];
   /** The channel has ended; nothing follows. `reconnectAfterMs` when the relay asked for a pause. */
   closed: [error: PortalError, reconnectAfterMs: number | undefined];
 }
@@ -172,6 +173,8 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         return void this.emit('visit', message);
       case 'lease.revoked':
         return void this.emit('revoked', message);
+      case 'lease.unserved':
+        return void this.emit('unserved', message);
       case 'goaway':
         this.#reconnectAfterMs = message.reconnectAfterMs;
         return this.#end(new PortalError('shutting_down', message.reason));

@@ -3,6 +3,7 @@ import type { LimitFunction as Limit } from 'p-limit';
 import pRetry from 'p-retry';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { Tally } from '../lib/tally.js';
 import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
@@ -38,6 +39,8 @@ export interface LeaseOptions {
   readonly proveEveryMs: number;
   /** Called for visitors who do not pass a gate, once a while for each address. */
   readonly onRefused: (lease: AgentLease, reason: RefusalReason, address: string) => void;
+  /** Called when the relay gave up on visitors: sums, once a second at most. */
+  readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -53,6 +56,8 @@ export class AgentLease {
   #log: Logger;
   readonly #phase: PhaseRecord;
   readonly #prover: Prover;
+  /** Visitors on whom the relay gave up, by reason. */
+  readonly #unserved = new Tally<string>();
   #targetError: string | undefined;
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
@@ -172,6 +177,13 @@ export class AgentLease {
     else this.#comeBack(new PortalError('not_found', reason));
   }
 
+  /** The relay gave up on `count` of its visitors. */
+  unserved(reason: string, count: number): void {
+    this.#unserved.add(reason, count);
+    this.#log.warn({ reason, count }, 'the relay gave up on visitors');
+    this.#options.onUnserved(this, reason, count);
+  }
+
   /** Proves now that visitors get through, whatever the schedule says; `status` tells what came of it. */
   async proveNow(): Promise<void> {
     const [channel, serving] = [this.#channel, this.#served];
@@ -240,6 +252,7 @@ export class AgentLease {
       ...(unproven && { unproven }),
       ...traffic,
       ...(refused && { refused }),
+      ...unservedOf(this.#unserved.counts()),
       ...this.#certificateStatus(),
       target: formatTarget(this.#spec.target),
       ...routesOf(this.#spec),
@@ -381,6 +394,10 @@ export class AgentLease {
     this.#held.forget();
     if (failure.code !== 'intercepted') await delay(FINAL_RETRY_MS, signal);
   }
+}
+
+function unservedOf(counts: Partial<Record<string, number>>): Pick<LeaseStatus, 'visitorsUnserved'> {
+  return Object.keys(counts).length === 0 ? {} : { visitorsUnserved: counts as Record<string, number> };
 }
 
 function routesOf({ routes }: ServiceSpec): Pick<LeaseStatus, 'routes'> {

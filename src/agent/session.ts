@@ -243,6 +243,7 @@ export class RelaySession {
       // To the channel that took this one's place.
       if (this.#channel === channel) this.#leaseById(lease)?.revoked(reason);
     });
+    channel.on('unserved', ({ lease, reason, count }) => this.#leaseById(lease)?.unserved(reason, count));
     if (former) void this.#retire(former);
     this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });

@@ -57,6 +57,8 @@ export interface LeaseStatus extends PublicAddress {
   bytesOut: number;
   /** Visitors who did not get in, by gate. */
   refused?: { ip?: number; pin?: number };
+  /** Visitors on whom the relay gave up, by reason: it says so since this agent began, and where it can. */
+  visitorsUnserved?: Readonly<Record<string, number>>;
   /** A certificate from a CA: until when it is good, when it is renewed next, and why the last attempt failed. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */

@@ -56,6 +56,8 @@ export const AGENT_MESSAGES = {
       address,
       /** The relay is to prove its own key, over this. */
       nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
+      /** Messages beyond the first ones that this agent understands, by type. */
+      understands: { type: 'array', items: short, maxItems: 32 },
     },
     ['protocol', 'agent', 'address'] as const,
   ),
@@ -230,6 +232,12 @@ export const RELAY_MESSAGES = {
   ),
   /** The lease is gone, and not because the agent closed it. */
   'lease.revoked': message('lease.revoked', { lease: short, reason: short }, ['lease', 'reason'] as const),
+  /** Visitors of the lease on whom the relay gave up since it told of them last; to agents that understand it. */
+  'lease.unserved': message(
+    'lease.unserved',
+    { lease: short, reason: short, count: { type: 'integer', minimum: 1 } },
+    ['lease', 'reason', 'count'] as const,
+  ),
   /** The relay is about to close the channel; come back after the pause. */
   goaway: message(
     'goaway',

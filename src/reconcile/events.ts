@@ -64,6 +64,8 @@ export type PortalEvent =
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }
+  /** The relay gave up on visitors of a service, so many since it said so last. */
+  | { event: 'unserved'; service: string; relay: string; reason: string; count: number }
   | { event: 'stopped'; reason: string };
 
 /** A service that has no relay, since when, and why. */

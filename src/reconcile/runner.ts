@@ -301,6 +301,8 @@ export class Runner {
       certificates: this.#certificates,
       sessionKey: this.#sessionKey,
       recorders: this.#inspection?.recorders,
+      onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
+        this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
       onPhase: (changed) => this.#phaseChanged(changed),
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),

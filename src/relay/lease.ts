@@ -5,6 +5,7 @@ import type { WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
 import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
+import { Untold } from './unserved.js';
 import { WaitingLine } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
@@ -31,6 +32,8 @@ export interface Lease {
   /** Visitors who wait for a data connection. */
   readonly waiting: WaitingLine;
   readonly traffic: LeaseTraffic;
+  /** Visitors on whom this relay gave up, and of whom no agent was told yet. */
+  readonly unserved: Untold;
   graceTimer?: NodeJS.Timeout;
   /** When the last use of its name was stored. */
   storedAt: number;
@@ -50,6 +53,8 @@ export interface LeaseHolder {
   revoked(lease: Lease, reason: string): void;
   /** Visitors wait for this lease: see that data connections come. */
   serve(lease: Lease): void;
+  /** The relay gave up on visitors of this lease. */
+  gaveUp(lease: Lease): void;
   /** Where the datagrams of its leases go. */
   readonly datagrams: FlowLink;
 }
@@ -69,6 +74,7 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
     port: undefined,
     waiting: new WaitingLine(),
     traffic: new LeaseTraffic(),
+    unserved: new Untold(),
     ...beginning,
   };
 }

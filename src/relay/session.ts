@@ -23,6 +23,7 @@ import type { DatagramLink } from './datagrams/link.js';
 import type { Denied } from './denied.js';
 import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder } from './lease.js';
+import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
 import type { Quotas } from './quotas.js';
 import type { Tallies } from './tallies.js';
@@ -92,6 +93,8 @@ export class Session implements LeaseHolder {
   readonly #provenInTime: () => void;
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #lastHeard = new LastHeard();
+  /** There where the agent understands them. */
+  #notices: UnservedNotices | undefined;
   readonly #pongWaiters = new Set<() => void>();
   /** Set when a sibling asked and got no answer: what was heard last then. */
   #unansweredAt: number | undefined;
@@ -157,8 +160,13 @@ export class Session implements LeaseHolder {
     });
   }
 
+  gaveUp(lease: Lease): void {
+    this.#notices?.add(lease);
+  }
+
   revoked(lease: Lease, reason: string): void {
     this.#pool.forget(lease);
+    this.#notices?.forget(lease);
     this.#send({ type: 'lease.revoked', lease: lease.id, reason });
   }
 
@@ -247,6 +255,8 @@ export class Session implements LeaseHolder {
     this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
     this.#state = { name: 'open' };
+    if (hello.understands?.includes('lease.unserved'))
+      this.#notices = new UnservedNotices((notice) => this.#send(notice));
     this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
@@ -294,6 +304,8 @@ export class Session implements LeaseHolder {
     const { id } = message;
     if (message.type === 'lease.open') {
       const lease = await leases.open(this, message);
+      // Of those whom nobody could serve while the agent was away.
+      this.#notices?.add(lease);
       const { hostname } = lease;
       const address = publicAddressOf(lease, this.#context);
       this.#log.info({ hostname, ...address }, 'lease open');
@@ -347,6 +359,7 @@ export class Session implements LeaseHolder {
     if (this.closed) return;
     const wasOpen = this.open;
     this.#state = { name: 'closed' };
+    this.#notices?.close();
     this.#provenInTime();
     clearInterval(this.#heartbeat);
     this.#pool.close();

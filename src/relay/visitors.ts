@@ -8,6 +8,7 @@ import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import { ALERTS, refuse } from './refuse.js';
 import type { Tallies, UnservedReason } from './tallies.js';
+import type { GivenUp } from './unserved.js';
 
 export interface VisitorBounds {
   readonly maxWaitingVisitors: number;
@@ -146,6 +147,11 @@ function turnAway(lease: Lease, socket: Socket): void {
   else resetSocket(socket);
 }
 
+function gaveUp(lease: Lease, reason: GivenUp): void {
+  lease.unserved.add(reason);
+  lease.holder?.gaveUp(lease);
+}
+
 /** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
 export class VisitorGate {
   readonly #bounds: VisitorBounds;
@@ -219,14 +225,19 @@ export class VisitorGate {
     const { lease } = visitor;
     if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
       this.#quotas.refusals.add('maxWaitingVisitors');
+      gaveUp(lease, 'queue_full');
       return turnAway(lease, socket);
     }
-    if (!this.#quotas.visitor(lease.address, socket)) return turnAway(lease, socket);
+    if (!this.#quotas.visitor(lease.address, socket)) {
+      gaveUp(lease, 'visitor_limit');
+      return turnAway(lease, socket);
+    }
     this.#waiting++;
     visitor.wait(this.#bounds.visitorWaitMs, (why) => {
       this.#waiting--;
       if (why === 'joined') this.#tallies.served(lease.kind, performance.now() - visitor.arrivedAt);
       else this.#tallies.visitorsUnserved.add(why);
+      if (why === 'waited' || why === 'said_too_much') gaveUp(lease, why);
     });
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);

@@ -6,6 +6,7 @@ import { columns, printEvent } from '../print.js';
 import {
   describeError,
   describeUnproven,
+  describeUnserved,
   publicAddress,
   relayName,
   UNPROVEN,
@@ -89,11 +90,21 @@ function describeLeases(
   return [
     style.dim(header!),
     ...lines.slice(0, rows.length).flatMap((line, index) => {
-      const { error, phase, unproven, dropped, targetError, healthError, askedPort, certificate } =
-        leases[index]!;
+      const {
+        error,
+        phase,
+        unproven,
+        visitorsUnserved,
+        dropped,
+        targetError,
+        healthError,
+        askedPort,
+        certificate,
+      } = leases[index]!;
       const notes = [
         error && describeError(error),
         unproven && describeUnproven(unproven),
+        visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another`,
         healthError && !targetError && `${printable(healthError)}; visitors still get there`,

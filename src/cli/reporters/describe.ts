@@ -29,6 +29,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return describeHealth(event, style);
     case 'notice':
       return printable(event.message);
+    case 'unserved':
+      return `${style.bold(event.service)}: ${style.yellow(describeUnserved({ [event.reason]: event.count }))} ${style.dim(`(${relayName(event.relay)})`)}`;
     case 'refused':
       return `${style.bold(event.service)}: refused a visitor from ${printable(event.remote)} (${printable(event.reason)})`;
     default:
@@ -68,6 +70,21 @@ export function describeUnproven({ failures, reason }: Unproven): string {
   if (failures === 0) return printable(reason);
   const visits = failures === 1 ? "the agent's own visit" : `the agent's last ${failures} visits`;
   return `${visits} timed out (${printable(reason)}); it keeps trying`;
+}
+
+const UNSERVED: Readonly<Record<string, string>> = {
+  waited: 'no data connection came in time',
+  said_too_much: 'said too much while waiting',
+  queue_full: 'too many were waiting',
+  visitor_limit: 'the limit of visitors is reached',
+};
+
+/** On whom a relay gave up, and why. */
+export function describeUnserved(counts: Readonly<Record<string, number>>): string {
+  const reasons = Object.entries(counts).map(
+    ([reason, count]) => `${count} (${UNSERVED[reason] ?? printable(reason)})`,
+  );
+  return `the relay gave up on visitors: ${reasons.join(', ')}`;
 }
 
 function describeReady({ unproven = [] }: Ready, style: Style): string {

@@ -1,0 +1,63 @@
+/** Visitors on whom a relay gave up: their agent is told. */
+import { describe, expect, it } from 'vitest';
+import { describeStatus } from '../../src/cli/commands/status.js';
+import { createStyle } from '../../src/cli/style.js';
+import { agent, desired, handedOver, relay, service, visit } from '../support/world.js';
+import { Peer, knock, settled } from './relay-peer.js';
+
+describe('visitors on whom the relay gave up', () => {
+  it('are told to the agent, which shows them in events and status', async () => {
+    const at = await relay({ limits: { maxVisitorsPerIdentity: 1 } });
+    const local = await handedOver();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('web', local.port)));
+    await one.event('ready');
+    await settled(() => at.counts().visitors === 0);
+    await visit(at, 'web.localhost', one.ca);
+    for (let visitor = 0; visitor < 2; visitor++) await (await knock(at, 'web.localhost')).closed;
+    const told = await one.event('unserved');
+    expect(told).toMatchObject({ service: 'web', reason: 'visitor_limit' });
+    const sum = (): number =>
+      one.events.reduce((all, event) => all + (event.event === 'unserved' ? event.count : 0), 0);
+    await expect.poll(sum, { timeout: 10_000 }).toBe(2);
+    const running = await one.runner.status();
+    expect(running.leases).toMatchObject([{ visitorsUnserved: { visitor_limit: 2 } }]);
+    const head = { file: null, pid: 1, identity: '', startedAt: '', revision: 1, rejected: [] };
+    const shown = describeStatus({ ...head, ...running }, createStyle(false), Date.now()).join('\n');
+    expect(shown).toContain('gave up on visitors: 2 (the limit of visitors is reached)');
+  });
+
+  it('while no agent was there are told to the one that comes back', async () => {
+    const at = await relay({ limits: { maxWaitingVisitors: 1 } });
+    const peer = await Peer.open(at);
+    await peer.lease('web');
+    peer.ws.terminate();
+    await settled(() => at.stats().leasesAway === 1);
+    await knock(at, 'web.localhost');
+    await settled(() => at.counts().waiting === 1);
+    await (
+      await knock(at, 'web.localhost')
+    ).closed;
+    const local = await handedOver();
+    const one = await agent({ identity: peer.identity });
+    await one.runner.apply(desired([at.spec], service('web', local.port)));
+    expect(await one.event('unserved')).toMatchObject({ service: 'web', reason: 'queue_full', count: 1 });
+  });
+
+  it('are not told to an agent that does not understand it', async () => {
+    const at = await relay({ limits: { maxWaitingVisitors: 1 } });
+    const peer = await Peer.open(at);
+    await peer.lease('web');
+    await knock(at, 'web.localhost');
+    await settled(() => at.counts().waiting === 1);
+    await (
+      await knock(at, 'web.localhost')
+    ).closed;
+    peer.ws.terminate();
+    await settled(() => at.stats().leasesAway === 1);
+    // The next one hears of it.
+    const one = await agent({ identity: peer.identity });
+    await one.runner.apply(desired([at.spec], service('web', (await handedOver()).port)));
+    expect(await one.event('unserved')).toMatchObject({ reason: 'queue_full' });
+  });
+});
