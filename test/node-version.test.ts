@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './support/folder.js';
 
 const run = promisify(execFile);
 const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
@@ -51,5 +53,19 @@ describe('the minimum version of Node', () => {
   it('an older Node can parse bin/portal.js: it has no static import and no top-level await', async () => {
     const text = (await readFile(PORTAL, 'utf8')).replaceAll(/\/\/.*/g, '');
     expect(text).not.toMatch(/^\s*import\s[^(]|\bawait\b|\?\?|\?\.|node:/m);
+  });
+});
+
+it('a checkout that is not built says what to run', async () => {
+  const folder = await temporaryFolder();
+  await cp(fileURLToPath(new URL('../bin', import.meta.url)), join(folder, 'bin'), { recursive: true });
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  const outcome = await run(process.execPath, [join(folder, 'bin/portal.js'), 'up']).catch(
+    (error: unknown) => error as Outcome,
+  );
+  expect(outcome).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: 'error: Portal is not built yet. Run `npm run build` in its folder.\n',
   });
 });
