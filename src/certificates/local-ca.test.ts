@@ -306,8 +306,8 @@ describe('its files', () => {
   it('says so when they cannot be made', async () => {
     await writeFile(join(home, 'data'), 'a file where a folder should be');
     expect(await failure()).toMatchObject({
-      code: 'certificate_unavailable',
-      message: expect.stringContaining('ENOTDIR'),
+      code: 'state_unwritable',
+      message: expect.stringContaining('cannot be written'),
     });
   });
 });

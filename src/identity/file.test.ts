@@ -64,8 +64,8 @@ describe('first use', () => {
   it('says so when the folder cannot be made', async () => {
     await writeFile(join(home, 'deep'), 'a file where a folder should be');
     expect(await failure()).toMatchObject({
-      code: 'identity_invalid',
-      message: expect.stringContaining('ENOTDIR'),
+      code: 'state_unwritable',
+      message: expect.stringContaining(`${file} cannot be written`),
     });
   });
 });
