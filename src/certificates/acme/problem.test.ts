@@ -42,10 +42,24 @@ it('of several problems the first one under them is told', () => {
 });
 
 it.each([
+  { type: 5, detail: 7 },
+  { type: null, detail: { nested: true } },
+  { type: 'urn:ietf:params:acme:error:compound', subproblems: {} },
+  { type: 'urn:ietf:params:acme:error:compound', subproblems: [null] },
+  { type: 'urn:ietf:params:acme:error:compound', subproblems: 'caa' },
+  [],
+])('a malformed document is a refusal without a reason: %j', (document) => {
+  expect(new AcmeProblem(document as never)).toMatchObject({ detail: 'no reason given' });
+});
+
+it.each([
   ['120', 120_000],
   ['Thu, 01 Jan 1970 00:02:00 GMT', 120_000],
   ['0', undefined],
   ['soon', undefined],
+  ['9999999999', 7 * 24 * 3_600_000],
+  ['9'.repeat(400), 7 * 24 * 3_600_000],
+  ['Thu, 01 Jan 2099 00:00:00 GMT', 7 * 24 * 3_600_000],
   [undefined, undefined],
 ])('Retry-After: %s', (header, ms) => {
   expect(retryAfterMs(header, 0)).toBe(ms);

@@ -20,17 +20,24 @@ export class AcmeProblem extends Error {
   readonly detail: string;
   readonly retryAfterMs: number | undefined;
 
+  /** The document may hold anything: a CA sent it. */
   constructor(document: ProblemDocument, retryAfterMs?: number) {
-    const [deepest] = document.subproblems ?? [];
-    const { type, detail } = document.type === `${NAMESPACE}compound` && deepest ? deepest : document;
-    const said = (detail ?? 'no reason given').slice(0, 500);
+    const { subproblems } = document;
+    const deepest: unknown = Array.isArray(subproblems) ? subproblems[0] : undefined;
+    const isCompound = document.type === `${NAMESPACE}compound` && isObject(deepest);
+    const { type, detail }: Record<string, unknown> = isCompound ? deepest : { ...document };
+    const said = typeof detail === 'string' ? detail.slice(0, 500) : 'no reason given';
     super(said);
     this.name = 'AcmeProblem';
-    this.type = type?.startsWith(NAMESPACE) ? type.slice(NAMESPACE.length) : 'unknown';
+    this.type =
+      typeof type === 'string' && type.startsWith(NAMESPACE) ? type.slice(NAMESPACE.length) : 'unknown';
     this.detail = said;
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
 
 interface Explanation {
   /** Completes "no certificate for HOST: the CA …". */

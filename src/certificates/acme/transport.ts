@@ -18,6 +18,8 @@ export interface Wire {
 
 const REQUEST_MS = 20_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** The longest rate limits that CAs have are for a week. */
+const MAX_RETRY_AFTER_MS = 7 * 24 * 3_600_000;
 
 interface Exchange {
   readonly url: string;
@@ -119,9 +121,9 @@ export function problemError({ status, headers, text }: Answer): Error {
   return new AcmeProblem(problem, pauseMs);
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. */
+/** RFC 9110 §10.2.3: seconds, or a date. A date in ten years is a mistake, and would end all attempts. */
 export function retryAfterMs(header: string | undefined, now = Date.now()): number | undefined {
   if (header === undefined) return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now;
-  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }
