@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
 import { lockFileOf } from './lock.js';
-import { checkTrusted, self, type Person } from './trusted.js';
+import { checkTrusted, self, type Person, type Trusted } from './trusted.js';
 
 /** Where the configuration is: a file, or standard input. */
 export type Found =
@@ -12,12 +12,16 @@ export type Found =
       readonly path: string;
       /** As the person should see it: as given, or relative to the working directory. */
       readonly shown: string;
+      /** For each file that is read: they can change between the look and the reading. */
+      readonly trusted?: Trusted | undefined;
     }
   | { readonly kind: 'stdin' };
 
 export interface FindOptions {
   /** `-f FILE`; `-` is standard input. */
   readonly file?: string | undefined;
+  /** The person did not name `file`: it was found before, above the current folder or in it. */
+  readonly isFound?: boolean;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   /** Default: whoever runs this process. */
@@ -34,14 +38,18 @@ export const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
 export async function findConfig(options: FindOptions): Promise<Found> {
   const named = options.file ?? (options.env['PORTAL_FILE'] || undefined);
   if (named === '-') return { kind: 'stdin' };
-  if (named !== undefined) return { kind: 'file', path: resolve(options.cwd, named), shown: named };
   const cwd = resolve(options.cwd);
+  if (named !== undefined) {
+    const path = resolve(cwd, named);
+    const trusted = options.isFound ? await checkedTrust(path, cwd, options) : undefined;
+    return { kind: 'file', path, shown: named, trusted };
+  }
   for (const directory of upwards(cwd)) {
     for (const name of FILE_NAMES) {
       const path = join(directory, name);
       if (!(await exists(path))) continue;
-      if (directory !== cwd) await checkTrusted(besides(path), cwd, options.person ?? self(options.env));
-      return { kind: 'file', path, shown: relative(options.cwd, path) };
+      const trusted = await checkedTrust(path, cwd, options);
+      return { kind: 'file', path, shown: relative(options.cwd, path), trusted };
     }
   }
   throw new PortalError(
@@ -49,6 +57,14 @@ export async function findConfig(options: FindOptions): Promise<Found> {
     `no portal.yaml or portal.yml in ${options.cwd} or any directory above it`,
     { hint: 'Run `portal init` to write one, or name it with -f FILE.' },
   );
+}
+
+async function checkedTrust(
+  path: string,
+  cwd: string,
+  { person, env }: FindOptions,
+): Promise<Trusted | undefined> {
+  return dirname(path) === cwd ? undefined : checkTrusted(besides(path), cwd, person ?? self(env));
 }
 
 /** The file and what is read together with it. */

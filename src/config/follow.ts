@@ -54,7 +54,7 @@ function withStdinOnce(load: LoadOptions): LoadOptions {
 /** The same load, held to the file that was found. */
 function pinned(load: LoadOptions, first: LoadResult): LoadOptions {
   const named = load.file ?? load.env['PORTAL_FILE'];
-  return { ...load, file: named || relative(load.cwd, first.file) };
+  return { ...load, file: named || relative(load.cwd, first.file), isFound: !named };
 }
 
 class Follower {

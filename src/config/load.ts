@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { readFile, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { checkOwner, type Owner } from './check-owner.js';
@@ -17,13 +17,15 @@ import { maskSecrets } from './secrets.js';
 import { Source, type Place } from './source.js';
 import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
-import type { Person } from './trusted.js';
+import type { Person, Trusted } from './trusted.js';
 import { validateTree } from './validate.js';
 import { variables, withDotenv } from './variables.js';
 
 export interface LoadOptions {
   /** `-f FILE`; `-` is standard input. */
   file?: string;
+  /** `file` was found before, and not named by the person. */
+  isFound?: boolean;
   cwd: string;
   env: NodeJS.ProcessEnv;
   /** Reads standard input to its end; asked for only when the file is `-`. */
@@ -113,10 +115,11 @@ interface Texts {
 }
 
 async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): Promise<Texts> {
+  const trusted = found.kind === 'file' ? found.trusted : undefined;
   const [main, overlay, dotenv] = await Promise.all([
-    found.kind === 'stdin' ? (options.stdin?.() ?? '') : readText(found.path, found.shown),
-    inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay),
-    readDotenv(inputs.dotenv),
+    found.kind === 'stdin' ? (options.stdin?.() ?? '') : readText(found.path, found.shown, trusted),
+    inputs.overlay === undefined ? undefined : readText(inputs.overlay, inputs.overlay, trusted),
+    readDotenv(inputs.dotenv, trusted),
   ]);
   if (main === undefined) {
     throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {
@@ -129,9 +132,9 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
 }
 
 /** The text of a file; undefined where there is none. */
-async function readText(path: string, shown: string): Promise<string | undefined> {
+async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
   try {
-    const bytes = await readFile(path);
+    const bytes = await readBytes(path, trusted);
     if (bytes.length > MAX_BYTES) throw tooLarge(shown);
     // ASCII in UTF-16 without a byte order mark is UTF-8, too, with a NUL for every other character.
     if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
@@ -147,13 +150,23 @@ async function readText(path: string, shown: string): Promise<string | undefined
   }
 }
 
+async function readBytes(path: string, trusted: Trusted | undefined): Promise<Buffer> {
+  const handle = await open(path);
+  try {
+    trusted?.(path, (await handle.stat()).uid);
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** A directory called `.env` is a virtual environment of Python, and none of our business. */
-async function readDotenv(path: string): Promise<string | undefined> {
+async function readDotenv(path: string, trusted: Trusted | undefined): Promise<string | undefined> {
   const isDirectory = await stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,
   );
-  return isDirectory ? undefined : readText(path, path);
+  return isDirectory ? undefined : readText(path, path, trusted);
 }
 
 function notUtf8(shown: string): PortalError {

@@ -1,8 +1,21 @@
-import { chmod, chown, lchown, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lchown,
+  mkdir,
+  mkdtemp,
+  realpath,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { followConfig } from './follow.js';
 import { loadConfig } from './load.js';
+import { checkTrusted } from './trusted.js';
 
 const [ME, MALLORY, TEAM] = [54_321, 54_322, 54_323];
 
@@ -99,6 +112,33 @@ describe('a configuration above the current folder', () => {
     expect(await outcome({ uid: 0, env: { SUDO_UID: String(MALLORY) } })).toBe('config_untrusted');
     // Anybody can set it.
     expect(await outcome({ uid: TEAM, env: { SUDO_UID: String(ME) } })).toBe('config_untrusted');
+  });
+
+  it.each(['portal.local.yaml', '.env'])(
+    'is refused where another user puts %s beside it while it is followed',
+    async (name) => {
+      await rm(join(top, name));
+      const told: string[] = [];
+      const following = await followConfig({
+        load: { cwd, env: {}, person: { uid: ME, env: {} } },
+        signal: new AbortController().signal,
+        onLoaded: (result) => told.push(result.ok ? 'ok' : result.problems[0]!.code),
+        onError: (error) => told.push(String(error)),
+      });
+      onTestFinished(() => following.close());
+      expect(told).toEqual(['ok']);
+      const mine = join(top, 'mine', name);
+      await writeFile(mine, name === '.env' ? 'A=2\n' : 'services: { web: 22 }\n');
+      await chown(mine, MALLORY, MALLORY);
+      await rename(mine, join(top, name));
+      await expect.poll(() => told, { timeout: 10_000 }).toEqual(['ok', 'config_untrusted']);
+    },
+  );
+
+  it('is refused where it becomes another user’s between the look and the reading', async () => {
+    const trusted = await checkTrusted([join(top, 'portal.yaml')], cwd, { uid: ME, env: {} });
+    expect(() => trusted?.('.env', ME)).not.toThrow();
+    expect(() => trusted?.('.env', MALLORY)).toThrow(/^\.env belongs to another user/);
   });
 
   it('is not checked where there are no user ids', async () => {

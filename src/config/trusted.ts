@@ -20,21 +20,30 @@ const ROOT = 0;
  * @param files those that count, whether or not they exist, in one folder, which counts as well
  * @throws PortalError config_untrusted
  */
-export async function checkTrusted(files: readonly string[], cwd: string, person: Person): Promise<void> {
+export async function checkTrusted(
+  files: readonly string[],
+  cwd: string,
+  person: Person,
+): Promise<Trusted | undefined> {
   const { uid, env } = person;
-  if (uid === undefined) return;
+  if (uid === undefined) return undefined;
   const trusted = new Set([uid, ROOT]);
   const { SUDO_UID } = env;
   if (uid === ROOT && SUDO_UID !== undefined && /^\d+$/.test(SUDO_UID)) trusted.add(Number(SUDO_UID));
   for (const owner of await ownersOf(cwd)) trusted.add(owner);
-  for (const path of [...files, dirname(files[0]!)]) {
-    const stranger = (await ownersOf(path)).find((owner) => !trusted.has(owner));
-    if (stranger === undefined) continue;
-    throw new PortalError('config_untrusted', `${path} belongs to another user (uid ${stranger})`, {
+  const check: Trusted = (path, owner) => {
+    if (trusted.has(owner)) return;
+    throw new PortalError('config_untrusted', `${path} belongs to another user (uid ${owner})`, {
       hint: `Look at it first. To use it all the same, name the file: -f ${files[0]}`,
     });
-  }
+  };
+  for (const path of [...files, dirname(files[0]!)])
+    for (const owner of await ownersOf(path)) check(path, owner);
+  return check;
 }
+
+/** Throws `config_untrusted` where `owner`, whose file `path` is when it is read, is not one of those who are trusted. */
+export type Trusted = (path: string, owner: number) => void;
 
 /** Of a symbolic link, its own and that of what it leads to. */
 async function ownersOf(path: string): Promise<number[]> {
