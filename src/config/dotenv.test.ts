@@ -140,3 +140,35 @@ describe('a malformed line', () => {
     expect(shown[1]).toContain('.env:6:3: the quote is not closed');
   });
 });
+
+describe('a file that was never meant as a .env', () => {
+  const LINES = 50_000;
+
+  it.each([
+    [
+      'of malformed lines',
+      '=x\n'.repeat(LINES),
+      'findings',
+      /^49980 malformed lines follow, this is the first$/,
+    ],
+    ['of lone names', 'x\n'.repeat(LINES), 'warnings', /^49980 names without a value follow/],
+  ] as const)('%s is told by its first lines', (_name, text, kind, last) => {
+    const dotenv = parsed(text);
+    expect(dotenv[kind]).toHaveLength(21);
+    expect(dotenv[kind].at(-1)!.message).toMatch(last);
+    const problems = toProblems(dotenv[kind], dotenv.secrets);
+    expect(problems.at(-1)).toMatchObject({ line: 21, frame: expect.stringContaining('> 21 |') as string });
+  });
+
+  it('has values that grow without end, of which the first that is too long is a mistake', () => {
+    const grows = Array.from({ length: 40 }, (_, i) => `A${i + 1}=$A${i}$A${i}$A${i}`);
+    const { values, findings } = parsed(['A0=ha', ...grows].join('\n'));
+    expect(findings).toEqual([]);
+    const first = Object.entries(values).find(([, value]) => typeof value !== 'string');
+    expect(first).toMatchObject([
+      'A12',
+      { problem: expect.stringMatching(/^\.env:13: the text is too long/) as string },
+    ]);
+    expect(values['A40']).toMatchObject({ problem: expect.stringMatching(/^\.env:13: /) as string });
+  });
+});

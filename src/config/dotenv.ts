@@ -36,6 +36,9 @@ const ESCAPED: Readonly<Record<string, string>> = {
   $: '$$',
 };
 
+/** A file that was never meant as a `.env` has a mistake in every line. */
+const MAX_TOLD = 20;
+
 class Reader {
   readonly #source: Source;
   readonly #text: string;
@@ -54,13 +57,12 @@ class Reader {
 
   read(): Dotenv {
     for (; this.#at < this.#text.length; this.#at = this.#lineEnd(this.#at) + 1) this.#line();
-    const [values, findings, warnings, secrets] = [
-      this.#values,
-      this.#findings,
-      this.#warnings,
-      this.#secrets,
-    ];
-    return { values, findings, warnings, secrets };
+    return {
+      values: this.#values,
+      findings: someOf(this.#findings, 'malformed lines follow'),
+      warnings: someOf(this.#warnings, 'names without a value follow'),
+      secrets: this.#secrets,
+    };
   }
 
   /** One statement; afterwards #at is on the last line that belongs to it. */
@@ -175,6 +177,14 @@ class Reader {
     const end = this.#text.indexOf('\n', at);
     return end === -1 ? this.#text.length : end;
   }
+}
+
+/** The first of them, and how many more there are. */
+function someOf(findings: readonly Finding[], others: string): Finding[] {
+  const next = findings[MAX_TOLD];
+  if (!next) return [...findings];
+  const more = findings.length - MAX_TOLD;
+  return [...findings.slice(0, MAX_TOLD), { ...next, message: `${more} ${others}, this is the first` }];
 }
 
 function wrongName(name: string): { index: number; message: string } | undefined {

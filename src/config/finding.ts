@@ -5,6 +5,9 @@ import type { Problem } from './problem.js';
 import type { Place } from './source.js';
 import { placeOf, toPointer, type Path, type Tree } from './tree.js';
 
+/** Each frame looks through all secrets, and nobody reads on after so many. */
+const MAX_FRAMES = 100;
+
 /** A problem that still knows its place; it becomes a `Problem` once it is known what to mask. */
 export interface Finding {
   readonly place: Place;
@@ -45,14 +48,14 @@ export function toProblems(findings: readonly Finding[], secrets: readonly Place
       (a, b) =>
         files.indexOf(a.place.source) - files.indexOf(b.place.source) || a.place.start - b.place.start,
     )
-    .map(({ place, path, code, message, hint }) => ({
+    .map(({ place, path, code, message, hint }, index) => ({
       file: place.source.file,
       ...place.source.position(place.start),
       path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
       code,
       message: maskUrls(message),
       ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
-      ...(place.source.text === '' ? {} : { frame: codeFrame(place, secrets) }),
+      ...(place.source.text !== '' && index < MAX_FRAMES && { frame: codeFrame(place, secrets) }),
     }));
 }
 

@@ -35,6 +35,8 @@ export interface Interpolated {
 
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const MAX_DEPTH = 16;
+/** Variables that hold each other several times grow without end; a long one is a chain of certificates. */
+const MAX_LENGTH = 1024 * 1024;
 const FORMS: Readonly<Record<Dialect, string>> = {
   portal: 'The forms are ${NAME}, ${NAME:-default} and ${NAME:?message}; a plain dollar sign is `$$`.',
   compose: 'Write `$$` for a dollar sign, or put the value in single quotes.',
@@ -81,6 +83,7 @@ class Interpolator {
   #text(live: boolean): string {
     let text = '';
     while (this.#at < this.#input.length && !(this.#depth > 0 && this.#input[this.#at] === '}')) {
+      if (this.#substituted && text.length > MAX_LENGTH) return this.#tooLong();
       if (this.#take('$$')) text += '$';
       else if (this.#input.startsWith('${', this.#at)) text += this.#expression(live);
       else {
@@ -92,7 +95,12 @@ class Interpolator {
         }
       }
     }
-    return text;
+    return this.#substituted && text.length > MAX_LENGTH ? this.#tooLong() : text;
+  }
+
+  #tooLong(): string {
+    const hint = `Shorten it to ${MAX_LENGTH / 1024 / 1024} MiB. Look for variables that hold one another.`;
+    return this.#malformed(0, 'the text is too long once its variables are replaced', hint);
   }
 
   #bareName(name: string, live: boolean): string {
@@ -168,11 +176,11 @@ class Interpolator {
   }
 
   /** What follows a malformed expression cannot be told apart from it, so reading ends there, with one error. */
-  #malformed(start: number, message: string): string {
+  #malformed(start: number, message: string, hint = FORMS[this.#dialect]): string {
     this.#at = this.#input.length;
     if (this.#broken) return '';
     this.#broken = true;
-    return this.#fail(start, message, FORMS[this.#dialect]);
+    return this.#fail(start, message, hint);
   }
 
   #fail(start: number, message: string, hint: string): string {
