@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
@@ -34,8 +35,8 @@ export default defineConfig({
     pool: 'forks',
     // One module graph a process, not one a file: loading relay and agent costs more than most files' tests.
     isolate: false,
-    // Most of them wait for a network more than they compute.
-    maxWorkers: '200%',
+    // Most of them wait for a network more than they compute. A number: vitest caps a percentage at the cores.
+    maxWorkers: availableParallelism() + 2,
     reporters: ['default', './test/support/skips.ts'],
     // The last one takes settings out of the environment that building and installing may need.
     globalSetup: ['test/support/build.ts', 'test/support/peers.ts', 'test/support/environment.ts'],
