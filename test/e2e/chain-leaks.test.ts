@@ -9,7 +9,7 @@ function sockets(): number {
   return process.getActiveResourcesInfo().filter((kind) => /TCPSocketWrap|UDPWrap/.test(kind)).length;
 }
 
-it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 2_000 }, async () => {
+it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 10_000 }, async () => {
   const limits = { requestHeadMs: 500 };
   const { entry, relays, spec } = await chain(3, { limits, ports: { tcp: 'any', udp: 'any' } }, { limits });
   const { port } = await httpService((_request, response) => response.end('hello'));

@@ -59,37 +59,33 @@ async function examine(
   return { targets: Object.fromEntries(targets) as Record<string, string>, stderr };
 }
 
-it.for(HOSTS_FILE_NAMES)(
-  'a port of this machine needs no hosts file: %s',
-  { timeout: 30_000 },
-  async (name, context) => {
-    const hosts = usable(context, await hostsNamed(name));
-    const net = usable(
-      context,
-      await network('', [
-        { host: '::1', port: 7001 },
-        { host: '127.0.0.1', port: 7002 },
-      ]),
-    );
-    const services = {
-      six: '7001',
-      'six-named': 'localhost:7001',
-      four: '7002',
-      'four-named': 'http://localhost:7002',
-      gone: '7003',
-    };
-    const { targets } = await examine(services, [...hosts, ...net]);
-    expect(targets).toEqual({
-      six: 'ok: localhost:7001 answers at ::1',
-      'six-named': 'ok: localhost:7001 answers at ::1',
-      four: 'ok: localhost:7002 answers at 127.0.0.1',
-      'four-named': 'ok: localhost:7002 answers at 127.0.0.1',
-      gone: 'problem: nothing listens on port 7003 (tried 127.0.0.1 and ::1)',
-    });
-  },
-);
+it.for(HOSTS_FILE_NAMES)('a port of this machine needs no hosts file: %s', async (name, context) => {
+  const hosts = usable(context, await hostsNamed(name));
+  const net = usable(
+    context,
+    await network('', [
+      { host: '::1', port: 7001 },
+      { host: '127.0.0.1', port: 7002 },
+    ]),
+  );
+  const services = {
+    six: '7001',
+    'six-named': 'localhost:7001',
+    four: '7002',
+    'four-named': 'http://localhost:7002',
+    gone: '7003',
+  };
+  const { targets } = await examine(services, [...hosts, ...net]);
+  expect(targets).toEqual({
+    six: 'ok: localhost:7001 answers at ::1',
+    'six-named': 'ok: localhost:7001 answers at ::1',
+    four: 'ok: localhost:7002 answers at 127.0.0.1',
+    'four-named': 'ok: localhost:7002 answers at 127.0.0.1',
+    gone: 'problem: nothing listens on port 7003 (tried 127.0.0.1 and ::1)',
+  });
+});
 
-it('a machine without IPv6 looks for a port on 127.0.0.1 alone', { timeout: 30_000 }, async (context) => {
+it('a machine without IPv6 looks for a port on 127.0.0.1 alone', async (context) => {
   const net = usable(
     context,
     await network('echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6', [{ host: '127.0.0.1', port: 7001 }]),
@@ -105,60 +101,56 @@ it('a machine without IPv6 looks for a port on 127.0.0.1 alone', { timeout: 30_0
 const SILENT =
   'ip link add v0 type veth peer name v1; ip addr add 192.0.2.2/24 dev v0; ip link set v0 up; ip link set v1 up';
 
-it(
-  'a name of two addresses is reached where one refuses or is silent, over TLS too',
-  { timeout: 30_000 },
-  async (context) => {
-    const hosts = usable(
-      context,
-      await hostsFile(
-        [
-          '127.0.0.1 localhost',
-          '127.0.0.1 both.internal',
-          '::1 both.internal',
-          '192.0.2.1 half.internal',
-          '192.0.2.2 half.internal',
-          '192.0.2.2 flah.internal',
-          '192.0.2.1 flah.internal',
-          '',
-        ].join('\n'),
-      ),
-    );
-    const ca = await openLocalCa(await temporaryFolder());
-    const tls = await ca.issue(['both.internal', 'half.internal', 'flah.internal']);
-    const net = usable(
-      context,
-      await network(SILENT, [
-        { host: '127.0.0.1', port: 7001, tls },
-        { host: '::1', port: 7002, tls },
-        { host: '192.0.2.2', port: 7003, tls },
-        { host: '::1', port: 7004 },
-      ]),
-    );
-    const secure = (target: string): string =>
-      `{ target: '${target}', targetTls: { ca: '${ca.certificateFile}' } }`;
-    const { targets, stderr } = await examine(
-      {
-        four: secure('https://both.internal:7001'),
-        six: secure('https://both.internal:7002'),
-        half: secure('https://half.internal:7003'),
-        flah: secure('https://flah.internal:7003'),
-        plain: 'both.internal:7004',
-        gone: 'both.internal:7005',
-      },
-      [...hosts, ...net],
-    );
-    expect(stderr).not.toContain('ended by');
-    const { gone, ...others } = targets;
-    expect(others).toEqual({
-      four: 'ok: https://both.internal:7001 answers at 127.0.0.1',
-      six: 'ok: https://both.internal:7002 answers at ::1',
-      half: 'ok: https://half.internal:7003 answers at 192.0.2.2',
-      flah: 'ok: https://flah.internal:7003 answers at 192.0.2.2',
-      plain: 'ok: both.internal:7004 answers at ::1',
-    });
-    expect(gone).toMatch(
-      /^problem: both\.internal:7005 refused the connection \(.*ECONNREFUSED, .*ECONNREFUSED\)$/,
-    );
-  },
-);
+it('a name of two addresses is reached where one refuses or is silent, over TLS too', async (context) => {
+  const hosts = usable(
+    context,
+    await hostsFile(
+      [
+        '127.0.0.1 localhost',
+        '127.0.0.1 both.internal',
+        '::1 both.internal',
+        '192.0.2.1 half.internal',
+        '192.0.2.2 half.internal',
+        '192.0.2.2 flah.internal',
+        '192.0.2.1 flah.internal',
+        '',
+      ].join('\n'),
+    ),
+  );
+  const ca = await openLocalCa(await temporaryFolder());
+  const tls = await ca.issue(['both.internal', 'half.internal', 'flah.internal']);
+  const net = usable(
+    context,
+    await network(SILENT, [
+      { host: '127.0.0.1', port: 7001, tls },
+      { host: '::1', port: 7002, tls },
+      { host: '192.0.2.2', port: 7003, tls },
+      { host: '::1', port: 7004 },
+    ]),
+  );
+  const secure = (target: string): string =>
+    `{ target: '${target}', targetTls: { ca: '${ca.certificateFile}' } }`;
+  const { targets, stderr } = await examine(
+    {
+      four: secure('https://both.internal:7001'),
+      six: secure('https://both.internal:7002'),
+      half: secure('https://half.internal:7003'),
+      flah: secure('https://flah.internal:7003'),
+      plain: 'both.internal:7004',
+      gone: 'both.internal:7005',
+    },
+    [...hosts, ...net],
+  );
+  expect(stderr).not.toContain('ended by');
+  const { gone, ...others } = targets;
+  expect(others).toEqual({
+    four: 'ok: https://both.internal:7001 answers at 127.0.0.1',
+    six: 'ok: https://both.internal:7002 answers at ::1',
+    half: 'ok: https://half.internal:7003 answers at 192.0.2.2',
+    flah: 'ok: https://flah.internal:7003 answers at 192.0.2.2',
+    plain: 'ok: both.internal:7004 answers at ::1',
+  });
+  expect(gone).toMatch(
+    /^problem: both\.internal:7005 refused the connection \(.*ECONNREFUSED, .*ECONNREFUSED\)$/,
+  );
+});
