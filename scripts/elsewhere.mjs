@@ -5,7 +5,7 @@
  * mount namespaces that end with the command.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,8 @@ const [home, temporary, checkout] = ['home', 'tmp', 'check out'].map((name) => {
   mkdirSync(join(base, name));
   return join(base, name);
 });
+// Tests that become another user go through it to this checkout.
+chmodSync(base, 0o755);
 const hosts = join(home, 'hosts');
 const others = readFileSync('/etc/hosts', 'utf8')
   .split('\n')

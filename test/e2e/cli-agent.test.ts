@@ -43,6 +43,12 @@ test('up: a URL that answers, events to the letter, a clean stop', async () => {
   expect(started).toMatchObject({ pid: up.pid, file: join(person.folder, 'portal.yaml') });
   const ready = await up.event('ready');
   expect(await httpsGet(urlOf(ready, 'web'), String(started['ca']))).toBe('hello');
+  // A visitor whose connection still closes would be told of.
+  const visitors = async (): Promise<unknown> => {
+    const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
+    return status!['leases'];
+  };
+  await expect.poll(visitors).toMatchObject([{ visitors: 0 }]);
   up.kill('SIGTERM');
   const { code, stdout, stderr } = await up.finished;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, type TestContext } from 'vitest';
+import { shellQuote } from '../../src/lib/private-file.js';
 import { programFor } from '../support/debian.js';
 import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
@@ -65,7 +66,7 @@ describe('a user id without an account and without HOME', () => {
     const { code, stderr } = await person.start(['up'], { within }).finished;
     expect(code).toBe(1);
     expect(stderr).toContain(`${person.home} belongs to user 0, and Portal runs as user ${OTHER_UID}`);
-    expect(stderr).toContain(`chown -R ${OTHER_UID} ${person.home}`);
+    expect(stderr).toContain(`chown -R ${OTHER_UID} ${shellQuote(person.home)}`);
   });
 
   it('validates without a folder of its own', async (context) => {

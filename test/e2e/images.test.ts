@@ -20,7 +20,7 @@ const BOUND_MS = 60_000;
 
 /** Loopback alone, so that the fixed ports of an image are free; everything but the volume is read-only. */
 const CONTAINER = `ip link set lo up && mount --make-rprivate / || exit 90
-  for volume in $VOLUMES; do mount --bind "$volume" "$volume" || exit 90; done
+  until [ "$1" = -- ]; do mount --bind "$1" "$1" || exit 90; shift; done; shift
   mount -o remount,bind,ro / || exit 90
   exec "$@"`;
 
@@ -102,9 +102,9 @@ async function run(image: Image, path: string): Promise<{ check: Ended; exec?: E
     boundMs: BOUND_MS,
   };
   expect(image.user).toBe('node');
-  const args = ['-n', '-m', 'sh', '-c', CONTAINER, 'sh', process.execPath, DRIVER, JSON.stringify(job)];
-  const volumes = image.volumes.map((volume) => within(image, volume)).join(' ');
-  const env = { ...process.env, VOLUMES: volumes };
-  const { stdout } = await promisify(execFile)('unshare', args, { env, timeout: 2 * BOUND_MS });
+  const volumes = image.volumes.map((volume) => within(image, volume));
+  const driver = [process.execPath, DRIVER, JSON.stringify(job)];
+  const args = ['-n', '-m', 'sh', '-c', CONTAINER, 'sh', ...volumes, '--', ...driver];
+  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 2 * BOUND_MS });
   return JSON.parse(stdout) as { check: Ended; exec?: Ended; stopped: Ended };
 }
