@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -119,7 +119,7 @@ describe('the package', () => {
     expect(bytes).toBeLessThanOrEqual(MOST.bytes);
   });
 
-  it('has no tests, no sources and no page about how it is made', async () => {
+  it('has no tests and no sources', async () => {
     const files = await readdir(join(modules(), 'portal-up'), { recursive: true });
     const [own] = [files.filter((path) => !path.startsWith('node_modules'))];
     expect(
@@ -128,7 +128,20 @@ describe('the package', () => {
     expect(own).toEqual(
       expect.arrayContaining(['schema/portal.schema.json', 'dist/portal/THIRD_PARTY_LICENSES.txt']),
     );
-    expect(own).not.toContain('docs/architecture.md');
+  });
+
+  it('has every page that its pages link to', async () => {
+    const folder = join(modules(), 'portal-up');
+    const files = new Set(await readdir(folder, { recursive: true }));
+    const dead: string[] = [];
+    for (const page of files) {
+      if (!page.endsWith('.md') || page.includes('node_modules')) continue;
+      const links = (await readFile(join(folder, page), 'utf8')).matchAll(/\]\(([^)#:]+\.md)(#[^)]*)?\)/g);
+      for (const [, link] of links) {
+        if (!files.has(normalize(join(dirname(page), link!)))) dead.push(`${page}: ${link}`);
+      }
+    }
+    expect(dead).toEqual([]);
   });
 
   it('names every package that it contains, with its license', async () => {

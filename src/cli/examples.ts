@@ -82,9 +82,15 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   doctor: [{ run: 'portal doctor', does: 'what is missing, and what to do about it' }],
   completion: [
-    { run: 'portal completion bash > ~/.local/share/bash-completion/completions/portal', does: 'bash' },
+    {
+      run: 'mkdir -p ~/.local/share/bash-completion/completions && portal completion bash > ~/.local/share/bash-completion/completions/portal',
+      does: 'bash',
+    },
     { run: 'portal completion zsh > "${fpath[1]}/_portal"', does: 'zsh' },
-    { run: 'portal completion fish > ~/.config/fish/completions/portal.fish', does: 'fish' },
+    {
+      run: 'mkdir -p ~/.config/fish/completions && portal completion fish > ~/.config/fish/completions/portal.fish',
+      does: 'fish',
+    },
   ],
 };
 
