@@ -236,7 +236,8 @@ describe('its files', () => {
     await chmod(keyFile, 0o640);
     expect(await failure()).toMatchObject({
       code: 'certificate_unavailable',
-      message: `${keyFile} is open to other users (mode 640); run: chmod 600 ${shellQuote(keyFile)}`,
+      message: `${keyFile} is open to other users (mode 640)`,
+      hint: expect.stringContaining(`Run: chmod 600 ${shellQuote(keyFile)}`) as string,
     });
   });
 

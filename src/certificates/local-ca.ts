@@ -6,7 +6,13 @@
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../lib/private-file.js';
+import {
+  createFile,
+  explainUnreadable,
+  PRIVATE_MODE,
+  readPrivateFile,
+  replaceFile,
+} from '../lib/private-file.js';
 import { isMissing, PortalError, systemCode } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
 import { covers } from './local-names.js';
@@ -42,7 +48,7 @@ const CA_CERTIFICATE_MODE = 0o644;
  * start at once end up with the same one. A certificate that expires within 90 days, or does not belong to
  * the key, is replaced, with a warning: whoever trusted it has to trust the new one.
  *
- * Throws `certificate_unavailable` when other users can read the key (the message holds the command that
+ * Throws `certificate_unavailable` when other users can read the key (the hint holds the command that
  * mends it) or when it is no P-256 key, `state_unwritable` when a file cannot be made.
  */
 export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): Promise<LocalCa> {
@@ -147,6 +153,10 @@ async function readOrExplain<T>(file: string, read: () => Promise<T>): Promise<T
   } catch (error) {
     if (error instanceof PortalError) throw error;
     const why = systemCode(error) ?? String(error);
-    throw new PortalError('certificate_unavailable', `${file} cannot be read (${why})`, { cause: error });
+    const denied = explainUnreadable(file, error);
+    throw new PortalError('certificate_unavailable', denied?.message ?? `${file} cannot be read (${why})`, {
+      cause: error,
+      ...(denied && { hint: denied.hint }),
+    });
   }
 }

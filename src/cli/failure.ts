@@ -6,6 +6,7 @@ import { ERRORS, PortalError, asPortalError, type ErrorCode } from '../lib/error
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
 import { createStyle } from './style.js';
+import { explainUnwritable } from './unwritable.js';
 
 /** The configuration has errors: every one of them, placed. */
 export class ConfigInvalid extends PortalError {
@@ -19,7 +20,10 @@ export class ConfigInvalid extends PortalError {
 
 /** Tells of an error in the form that was asked for, and gives the exit code it stands for. */
 export async function reportFailure(context: Context, thrown: unknown): Promise<ExitCode> {
-  const error = thrown instanceof CommanderError ? fromCommander(thrown) : asPortalError(thrown);
+  const error =
+    thrown instanceof CommanderError
+      ? fromCommander(thrown)
+      : explainUnwritable(context.env, asPortalError(thrown));
   if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
   else if (context.json) context.stdout.line(jsonLine(failureEvent(error)));
   else reportText(context, error);

@@ -79,7 +79,8 @@ describe('a file open to others', () => {
       await put(exportIdentity(generateIdentity()), mode);
       expect(await failure()).toMatchObject({
         code: 'identity_unsafe',
-        message: `${file} is open to other users (mode ${mode.toString(8)}); run: chmod 600 ${shellQuote(file)}`,
+        message: `${file} is open to other users (mode ${mode.toString(8)})`,
+        hint: expect.stringContaining(`Run: chmod 600 ${shellQuote(file)}`) as string,
       });
     },
   );

@@ -1,7 +1,7 @@
 import { PortalError, systemCode } from '../lib/errors.js';
 import type { Identity } from './identity.js';
 import { generateIdentity, identityFromPrivateKey, privateKeyOf } from './keys.js';
-import { createFile, PRIVATE_MODE, readPrivateFile } from '../lib/private-file.js';
+import { createFile, explainUnreadable, PRIVATE_MODE, readPrivateFile } from '../lib/private-file.js';
 
 /** An identity as its file holds it. */
 interface IdentityFile {
@@ -15,7 +15,8 @@ interface IdentityFile {
  * The identity in `file`. With `create`, one is made on first use (file 0600 in a folder 0700); two processes
  * that start at once end up with the same one.
  *
- * Throws `identity_unsafe` when other users can read the file, `identity_invalid` when it is missing (without
+ * Throws `identity_unsafe` when other users can read the file, `identity_unreadable` when this one may not,
+ * `identity_invalid` when it is missing (without
  * `create`) or is no identity, `state_unwritable` when it cannot be made.
  */
 export async function loadIdentity(
@@ -55,6 +56,9 @@ async function readIdentity(file: string): Promise<Identity | undefined> {
     text = await readPrivateFile(file, 'identity_unsafe');
   } catch (error) {
     if (error instanceof PortalError) throw error;
+    const denied = explainUnreadable(file, error);
+    if (denied)
+      throw new PortalError('identity_unreadable', denied.message, { cause: error, hint: denied.hint });
     throw invalid(file, `cannot be read (${systemCode(error) ?? String(error)})`, error);
   }
   return text === undefined ? undefined : parseIdentity(text, file);

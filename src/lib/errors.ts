@@ -48,7 +48,12 @@ export const ERRORS = {
   },
   identity_unsafe: {
     title: 'The identity file can be read by other users',
-    remedy: 'Run the chmod command that the message shows. If others may have read it, make a new identity.',
+    remedy: 'Run the chmod command that the hint shows. If others may have read it, make a new identity.',
+    exit: 2,
+  },
+  identity_unreadable: {
+    title: 'This user may not read the identity file',
+    remedy: "Set HOME or PORTAL_HOME to this user's own folder, or let this user read the file.",
     exit: 2,
   },
   identity_invalid: {

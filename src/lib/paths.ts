@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 
@@ -40,12 +41,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       cacheDir: join(home, 'cache'),
     };
   }
-  const user = homeFolder(env);
-  const config = join(absolute(env['XDG_CONFIG_HOME']) ?? join(user, '.config'), 'portal');
-  const data = join(absolute(env['XDG_DATA_HOME']) ?? join(user, '.local', 'share'), 'portal');
-  const state = join(absolute(env['XDG_STATE_HOME']) ?? join(user, '.local', 'state'), 'portal');
-  const cache = join(absolute(env['XDG_CACHE_HOME']) ?? join(user, '.cache'), 'portal');
-  const runtime = absolute(env['XDG_RUNTIME_DIR']);
+  const { config, data, state, cache, runtime } = xdgFolders(env);
   return {
     identityFile: join(config, 'identity.json'),
     caDir: join(data, 'ca'),
@@ -54,7 +50,25 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     historyDir: join(state, 'history'),
     relayDir: join(state, 'relay'),
     cacheDir: cache,
-    runDir: runtime === undefined ? join(state, 'run') : join(runtime, 'portal'),
+    runDir: runtime ?? join(state, 'run'),
+  };
+}
+
+/** Folders that are Portal's alone: what is in them may be given to the user who runs it. */
+export function ownFolders(env: NodeJS.ProcessEnv): string[] {
+  const home = portalHome(env);
+  return home === undefined ? Object.values(xdgFolders(env)).filter((each) => each !== undefined) : [home];
+}
+
+function xdgFolders(env: NodeJS.ProcessEnv) {
+  const user = homeFolder(env);
+  const runtime = absolute(env['XDG_RUNTIME_DIR']);
+  return {
+    config: join(absolute(env['XDG_CONFIG_HOME']) ?? join(user, '.config'), 'portal'),
+    data: join(absolute(env['XDG_DATA_HOME']) ?? join(user, '.local', 'share'), 'portal'),
+    state: join(absolute(env['XDG_STATE_HOME']) ?? join(user, '.local', 'state'), 'portal'),
+    cache: join(absolute(env['XDG_CACHE_HOME']) ?? join(user, '.cache'), 'portal'),
+    runtime: runtime === undefined ? undefined : join(runtime, 'portal'),
   };
 }
 
@@ -68,18 +82,24 @@ export function portalHome(env: NodeJS.ProcessEnv): string | undefined {
   return resolve(/^~(?![^/])/.test(written) ? join(homeFolder(env), written.slice(1)) : written);
 }
 
-/** The person's own folder, absolute. */
+/** The person's own folder, absolute. For a user id without an account, as containers have them, the root. */
 export function homeFolder(env: NodeJS.ProcessEnv): string {
-  return absolute(env['HOME']) ?? listedHome();
+  return absolute(env['HOME']) ?? listedHome() ?? resolve('/');
+}
+
+/** Whether somebody named a home: HOME, or an account whose home is there. */
+export function hasHome(env: NodeJS.ProcessEnv): boolean {
+  if (absolute(env['HOME']) !== undefined) return true;
+  const listed = listedHome();
+  return listed !== undefined && existsSync(listed);
 }
 
 /** What the system's list of users says: `os.homedir()` repeats HOME, even an empty one. */
-function listedHome(): string {
+function listedHome(): string | undefined {
   try {
     return userInfo().homedir;
   } catch {
-    // A user id without an entry, as containers have them; what cannot be written there says so.
-    return resolve('/');
+    return undefined;
   }
 }
 

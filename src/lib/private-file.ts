@@ -1,6 +1,5 @@
 /** Files that are made once and kept: never half-written, and where they hold a key, their owner's alone. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, statSync } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isMissing, PortalError, systemCode, type ErrorCode } from './errors.js';
@@ -9,7 +8,7 @@ export const PRIVATE_MODE = 0o600;
 
 /**
  * The text of `file`, or undefined when it does not exist. Throws `unsafe` when other users have any access
- * to it (POSIX only: Windows keeps no such mode); the message holds the command that mends it.
+ * to it (POSIX only: Windows keeps no such mode); the hint holds the command that mends it.
  */
 export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<string | undefined> {
   const handle = await open(file, 'r').catch((error: unknown) => {
@@ -22,15 +21,27 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
     const { mode } = await handle.stat();
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       const octal = (mode & 0o777).toString(8);
-      throw new PortalError(
-        unsafe,
-        `${file} is open to other users (mode ${octal}); run: chmod 600 ${shellQuote(file)}`,
-      );
+      throw new PortalError(unsafe, `${file} is open to other users (mode ${octal})`, {
+        hint: `Run: chmod 600 ${shellQuote(file)}. If others may have read it, replace it.`,
+      });
     }
     return await handle.readFile('utf8');
   } finally {
     await handle.close();
   }
+}
+
+/** What to do where a file is there, and this user may not read it; undefined for other errors. */
+export function explainUnreadable(
+  file: string,
+  error: unknown,
+): { message: string; hint: string } | undefined {
+  if (systemCode(error) !== 'EACCES') return undefined;
+  const uid = process.getuid?.();
+  return {
+    message: `${uid === undefined ? 'this user' : `user ${uid}`} may not read ${file}`,
+    hint: "Set HOME or PORTAL_HOME to this user's own folder, or let this user read the file.",
+  };
 }
 
 /**
@@ -98,43 +109,9 @@ async function throughTemporary<T>(
     return await publish(temporary);
   } catch (error) {
     const why = systemCode(error) ?? String(error);
-    throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, {
-      cause: error,
-      ...(why === 'EACCES' && hintOfOwner(dirname(file))),
-    });
+    throw new PortalError('state_unwritable', `${file} cannot be written (${why})`, { cause: error });
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
-  }
-}
-
-/** A volume of a container belongs to root until somebody gives it away. */
-function hintOfOwner(folder: string): { hint: string } | undefined {
-  const uid = process.getuid?.();
-  if (uid === undefined) return undefined;
-  for (let at = folder; ; at = dirname(at)) {
-    const owner = ownerOf(at);
-    if (owner === undefined && dirname(at) !== at) continue;
-    if (owner === undefined || owner === uid || isWritable(at)) return undefined;
-    return {
-      hint: `${at} belongs to user ${owner}, and Portal runs as user ${uid}. Run: chown -R ${uid} ${shellQuote(at)}, or set PORTAL_HOME to another folder.`,
-    };
-  }
-}
-
-function ownerOf(path: string): number | undefined {
-  try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
-}
-
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 

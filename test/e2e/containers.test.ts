@@ -69,6 +69,58 @@ describe('a user id without an account and without HOME', () => {
     expect(stderr).toContain(`chown -R ${OTHER_UID} ${shellQuote(person.home)}`);
   });
 
+  it.for([
+    ['up', ['up']],
+    ['up --detach', ['up', '--detach']],
+    ['expose', ['expose', '3000']],
+    ['trust', ['trust']],
+  ] as const)('is told that it has no home, by %s', async ([, args], context) => {
+    const { person, within } = await container(context);
+    const { code, stderr } = await person.start(args, { within: [...within, '-u', 'PORTAL_HOME'] }).finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`HOME is not set and user ${OTHER_UID} has no home folder`);
+    expect(stderr).toContain('Set PORTAL_HOME to a folder this user can write');
+    expect(stderr).not.toContain('chown');
+  });
+
+  it.for([
+    ['the folder of homes', 'HOME=/home', 'home'],
+    ['/', 'HOME=/', ''],
+    ['a folder of the system', 'HOME=/etc', 'etc'],
+    ['an XDG folder of root', 'XDG_CONFIG_HOME=/etc', 'etc'],
+    ['a PORTAL_HOME that is not there yet', 'PORTAL_HOME=/etc/portal-none', 'etc'],
+  ] as const)('is not told to take over what is not of Portal: %s', async ([, setting, folder], context) => {
+    const { person, within } = await container(context);
+    const there = [...within, '-u', 'PORTAL_HOME', 'HOME=/root', setting];
+    const { code, stderr } = await person.start(['up'], { within: there }).finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`User ${OTHER_UID} cannot write to /${folder}.`);
+    expect(stderr).toContain('PORTAL_HOME to a folder this user can write');
+    expect(stderr).not.toContain('chown');
+  });
+
+  it('is told of an identity of another user', async (context) => {
+    const { person, within } = await container(context);
+    await writeFile(join(person.home, 'identity.json'), '{}', { mode: 0o600 });
+    const { code, stderr } = await person.start(['up'], { within }).finished;
+    expect(code).toBe(2);
+    expect(stderr).toContain(`user ${OTHER_UID} may not read ${join(person.home, 'identity.json')}`);
+    expect(stderr).toContain("PORTAL_HOME to this user's own folder");
+  });
+
+  it('is told of a data folder of root, by a relay', async (context) => {
+    const { person, within } = await container(context);
+    const folder = join(person.folder, 'data');
+    await mkdir(folder);
+    await mkdir(join(person.folder, 'ca'));
+    await chown(join(person.folder, 'ca'), OTHER_UID, OTHER_UID);
+    const there = [...within, `PORTAL_HOME=${join(person.folder, 'ca')}`];
+    const relay = person.start(['relay', '--listen', '0', '--data-dir', folder], { within: there });
+    const { code, stderr } = await relay.finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain(`Run: chown -R ${OTHER_UID} ${folder}, or name another folder with --data-dir`);
+  });
+
   it('validates without a folder of its own', async (context) => {
     const { person, within } = await container(context);
     const there = [...within, '-u', 'PORTAL_HOME'];

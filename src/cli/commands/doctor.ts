@@ -44,7 +44,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const identityFile = wanted.identityFile ?? paths.identityFile;
   const identity = await checkIdentity(identityFile, wanted.services);
   telling.tell(identity.subject);
-  telling.tell(await checkFolders(paths, identityFile, wanted));
+  telling.tell(await checkFolders(context, identityFile, wanted));
   if (wanted.services.some(({ tls }) => tls.source === 'local'))
     telling.tell(await checkLocalCa(paths, context.env));
 

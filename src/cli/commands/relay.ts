@@ -23,6 +23,7 @@ import { openRelayCertificate, type CertificateOptions } from '../relay-certific
 import { followDenyList } from '../relay-deny.js';
 import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
+import { explainUnwritable } from '../unwritable.js';
 
 interface Options extends CertificateOptions {
   /** As typed. */
@@ -52,6 +53,7 @@ interface Options extends CertificateOptions {
 const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
 const DEFAULT_LISTEN = '127.0.0.1:8443';
+const DATA_ELSEWHERE = 'name another folder with --data-dir';
 const LAST_WORDS_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
@@ -132,7 +134,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   } catch (error) {
     // Asked to stop while it waited to begin.
     if (interrupts.signal.aborted && asPortalError(error).code === 'aborted') return 0;
-    throw error;
+    const own = options.dataDir === undefined ? [] : [{ folder: dataDir, elsewhere: DATA_ELSEWHERE }];
+    throw explainUnwritable(context.env, asPortalError(error), own);
   } finally {
     unfollow?.();
     certificate.close();

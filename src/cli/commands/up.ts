@@ -1,6 +1,6 @@
 import type { Desired } from '../../config/desired.js';
 import { nearest } from '../../config/suggest.js';
-import { PortalError } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
@@ -8,6 +8,7 @@ import { agentKey, load, loadOptions, ownedLoadOptions } from '../load.js';
 import { loadLockState } from '../lock.js';
 import { createReporter } from '../reporters/create.js';
 import { createStyle } from '../style.js';
+import { explainUnwritable } from '../unwritable.js';
 
 interface Options {
   readonly file?: string;
@@ -68,7 +69,7 @@ async function upInBackground(
   try {
     return await up(context, input, starter);
   } catch (error) {
-    await starter.fail(error);
+    await starter.fail(explainUnwritable(context.env, asPortalError(error)));
     throw error;
   }
 }

@@ -5,10 +5,12 @@ import { loadIdentity } from '../../identity/file.js';
 import { sameAddress } from '../../config/lock-file.js';
 import { ERRORS, systemCode } from '../../lib/errors.js';
 import type { Paths } from '../../lib/paths.js';
+import type { Context } from '../context.js';
 import { inspectStore, type StoreReport } from '../trust/change.js';
 import { thisMachine } from '../trust/machine.js';
 import type { TrustedCertificate } from '../trust/store.js';
 import { trustedCertificate, trustStores } from '../trust/stores.js';
+import { whyUnwritable } from '../unwritable.js';
 import { Subject } from './report.js';
 
 /** What this machine itself has to bring: keys, folders, trust. */
@@ -50,7 +52,11 @@ export async function checkIdentity(
 }
 
 /** Folders that have to take files. */
-export async function checkFolders(paths: Paths, identityFile: string, desired: Desired): Promise<Subject> {
+export async function checkFolders(
+  { paths, env }: Pick<Context, 'paths' | 'env'>,
+  identityFile: string,
+  desired: Desired,
+): Promise<Subject> {
   const subject = new Subject('folders');
   const sources = new Set(desired.services.map(({ tls }) => tls.source));
   const folders = new Set([
@@ -62,12 +68,10 @@ export async function checkFolders(paths: Paths, identityFile: string, desired: 
   for (const folder of folders) {
     const refused = await whyNotWritable(folder);
     if (refused === undefined) subject.ok('folders.writable', folder);
-    else
-      subject.problem(
-        'folders.writable',
-        `${folder} takes no files: ${refused}`,
-        'Change its permissions or its owner, or set PORTAL_HOME to another folder.',
-      );
+    else {
+      const { message, hint } = whyUnwritable(env, folder) ?? { hint: 'Set PORTAL_HOME to another folder.' };
+      subject.problem('folders.writable', `${folder} takes no files: ${message ?? refused}`, hint);
+    }
   }
   return subject;
 }

@@ -1,0 +1,107 @@
+import { accessSync, constants, statSync, type Stats } from 'node:fs';
+import { dirname, sep } from 'node:path';
+import { PortalError, systemCode } from '../lib/errors.js';
+import { hasHome, ownFolders, portalHome } from '../lib/paths.js';
+import { shellQuote } from '../lib/private-file.js';
+
+/** Why a user may not keep files in a folder, and what to do about it. */
+export interface Unwritable {
+  readonly message?: string;
+  readonly hint: string;
+}
+
+/** A folder that is Portal's alone, besides those of its environment, and what names another. */
+export interface OwnFolder {
+  readonly folder: string;
+  /** As in "set PORTAL_HOME to another folder". */
+  readonly elsewhere: string;
+}
+
+const EXAMPLE = 'a folder this user can write, for example PORTAL_HOME=/var/lib/portal';
+
+/** `error` with what to do, where it is about a folder of another user. */
+export function explainUnwritable(
+  env: NodeJS.ProcessEnv,
+  error: PortalError,
+  more: readonly OwnFolder[] = [],
+): PortalError {
+  const path = error.code === 'state_unwritable' ? deniedPath(error) : undefined;
+  const why = path === undefined ? undefined : whyUnwritable(env, path, more);
+  if (!why) return error;
+  return new PortalError(error.code, why.message ?? error.message, { cause: error.cause, hint: why.hint });
+}
+
+/** Undefined where the user may write, where the system knows no users, and for files that somebody put elsewhere. */
+export function whyUnwritable(
+  env: NodeJS.ProcessEnv,
+  path: string,
+  more: readonly OwnFolder[] = [],
+): Unwritable | undefined {
+  const uid = process.getuid?.();
+  const at = uid === undefined ? undefined : foreignFolder(path, uid);
+  if (!at) return undefined;
+  const { folder, owner } = at;
+  const own = [
+    ...more,
+    ...ownFolders(env).map((each) => ({ folder: each, elsewhere: 'set PORTAL_HOME to another folder' })),
+  ];
+  const mine = own.find((each) => isWithin(folder, each.folder));
+  if (mine)
+    return {
+      hint: `${folder} belongs to user ${owner}, and Portal runs as user ${uid}. Run: chown -R ${uid} ${shellQuote(folder)}, or ${mine.elsewhere}.`,
+    };
+  // What is not Portal's stays whose it is: / or somebody's home must not be given away for it.
+  const above = own.find((each) => isWithin(path, each.folder) || isWithin(each.folder, path));
+  if (!above) return undefined;
+  if (more.includes(above))
+    return {
+      hint: `User ${uid} cannot write to ${folder}. Make ${above.folder} for this user, or ${above.elsewhere}.`,
+    };
+  if (portalHome(env) !== undefined)
+    return {
+      hint: `User ${uid} cannot write to ${folder}. Set PORTAL_HOME to a folder this user can write.`,
+    };
+  if (!hasHome(env))
+    return {
+      message: `HOME is not set and user ${uid} has no home folder`,
+      hint: `Set PORTAL_HOME to ${EXAMPLE}.`,
+    };
+  return { hint: `User ${uid} cannot write to ${folder}. Set HOME or PORTAL_HOME to ${EXAMPLE}.` };
+}
+
+/** The path that the system refused. */
+function deniedPath({ cause }: PortalError): string | undefined {
+  if (systemCode(cause) !== 'EACCES') return undefined;
+  const { path } = cause as NodeJS.ErrnoException;
+  return typeof path === 'string' ? path : undefined;
+}
+
+/** The nearest folder on the way to `path` that is there, if it is another user's and closed to us. */
+function foreignFolder(path: string, uid: number): { folder: string; owner: number } | undefined {
+  for (let folder = path; ; folder = dirname(folder)) {
+    const found = statOf(folder);
+    if (!found?.isDirectory() && dirname(folder) !== folder) continue;
+    if (!found || found.uid === uid || isWritable(folder)) return undefined;
+    return { folder, owner: found.uid };
+  }
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const isWithin = (path: string, folder: string): boolean =>
+  path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
