@@ -3,10 +3,10 @@ import type { ControlChannel } from './control.js';
 import { NetworkWatch } from './network-watch.js';
 
 /** A session at `localAddress`, and a network whose changes the test makes. */
-function session(localAddress: string | undefined) {
+function session(localAddress: string | undefined, rttMs?: number) {
   const asked: number[] = [];
   let tell: ((addresses: ReadonlySet<string>) => void) | undefined;
-  const channel = { localAddress, check: (ms: number) => Promise.resolve(asked.push(ms) > 0) };
+  const channel = { localAddress, rttMs, check: (ms: number) => Promise.resolve(asked.push(ms) > 0) };
   const watch = new NetworkWatch(() => channel as unknown as ControlChannel, {
     watch: (changed) => {
       tell = changed;
@@ -22,6 +22,13 @@ test('the relay is asked when addresses change, and has less time where ours is 
   change('198.51.100.1');
   expect(asked).toHaveLength(2);
   expect(asked[1]).toBeLessThan(asked[0]!);
+});
+
+test('a relay that usually takes seconds to answer has its time, unless our address is gone', () => {
+  const { asked, change } = session('192.0.2.1', 2_000);
+  change('192.0.2.1', '198.51.100.1');
+  change('198.51.100.1');
+  expect(asked).toEqual([8_000, 1_000]);
 });
 
 test('a relay on this machine is not asked', () => {

@@ -1,10 +1,13 @@
 import { ownAddresses, type OwnAddresses } from '../net/own-addresses.js';
 import { isLoopback } from '../net/udp.js';
+import { delay } from '../lib/wait.js';
 import type { ControlChannel } from './control.js';
 
 /** After this machine's addresses have changed, the relay has this long to answer: less where ours is gone. */
 const MOVED_CHECK_MS = 1_500;
 const GONE_CHECK_MS = 1_000;
+/** Where ours is still there, an answer may take so many times what the last one took. */
+const SLOWER = 4;
 
 /**
  * What a change of this machine's addresses means for a session. Nothing tells of a connection whose address is gone but
@@ -25,6 +28,24 @@ export class NetworkWatch {
     return this.#retryNow.signal;
   }
 
+  /**
+   * Aborts once addresses have changed, but no sooner than in `ms`: what takes longer than one change after another
+   * must end some time. The caller ends it.
+   */
+  changedIn(ms: number): { readonly signal: AbortSignal; readonly end: () => void } {
+    const [{ changed }, begin, over] = [this, new AbortController(), new AbortController()];
+    const early = delay(ms, over.signal);
+    const abort = (): void => void early.then(() => begin.abort(), ignore);
+    if (changed.aborted) abort();
+    else changed.addEventListener('abort', abort, { once: true });
+    early.catch(ignore);
+    const end = (): void => {
+      changed.removeEventListener('abort', abort);
+      over.abort();
+    };
+    return { signal: begin.signal, end };
+  }
+
   close(): void {
     this.#end();
   }
@@ -37,6 +58,10 @@ export class NetworkWatch {
     const local = channel?.localAddress;
     if (local !== undefined && isLoopback(local)) return;
     const isGone = local !== undefined && !addresses.has(local);
-    await channel?.check(isGone ? GONE_CHECK_MS : MOVED_CHECK_MS);
+    // A slow network is not a lost one.
+    const usualMs = (channel?.rttMs ?? 0) * SLOWER;
+    await channel?.check(isGone ? GONE_CHECK_MS : Math.max(MOVED_CHECK_MS, usualMs));
   }
 }
+
+const ignore = (): void => undefined;

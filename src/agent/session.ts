@@ -23,6 +23,8 @@ import type { RelayStatus } from './status.js';
 const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7, randomize: true } as const;
 /** A session that held this long counts as sound: the pauses begin small again. */
 const SOUND_MS = 10_000;
+/** Attempts that addresses have interrupted once are left alone for this long, and then for longer. */
+const FIRST_LEAST_MS = 500;
 /** 500 services must not be 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
 /** Whoever wants to go on from this relay waits no longer than this for the session to stand. */
@@ -173,15 +175,20 @@ export class RelaySession {
     await delay(ms, AbortSignal.any([this.#stop.signal, this.#network.changed])).catch(() => undefined);
   }
 
-  /** Opens a channel, beside the one that there may be. */
+  /**
+   * Opens a channel, beside the one that there may be. What is under way begins anew where addresses change, later each
+   * time: on a machine whose addresses come and go every second, a relay that is far away must be reached as well.
+   */
   async #connect(): Promise<Connected> {
-    for (;;) {
-      const { changed } = this.#network;
+    for (let leastMs = 0; ; leastMs = Math.min(LIMITS.handshakeMs, Math.max(FIRST_LEAST_MS, leastMs * 2))) {
+      const changed = this.#network.changedIn(leastMs);
       try {
-        return await this.#attempts(AbortSignal.any([this.#stop.signal, changed]));
+        return await this.#attempts(AbortSignal.any([this.#stop.signal, changed.signal]));
       } catch (error) {
-        if (this.#stop.signal.aborted || !changed.aborted) throw error;
+        if (this.#stop.signal.aborted || !changed.signal.aborted) throw error;
         await this.#stayAway();
+      } finally {
+        changed.end();
       }
     }
   }

@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { RelaySession } from '../../src/agent/session.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
-import { deferred } from '../../src/lib/wait.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { deferred, delay } from '../../src/lib/wait.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import {
   agent,
@@ -15,6 +18,7 @@ import {
   type TestAgent,
   type TestRelay,
 } from '../support/world.js';
+import { log } from '../support/log.js';
 import { wire, type Wire } from '../support/wire.js';
 
 const QUICK = { heartbeatMs: 200 };
@@ -217,4 +221,24 @@ it('a relay that is wanted no more while its key is still being looked at keeps 
   decided.resolve();
   await closed;
   await expect.poll(() => at.counts().sessions).toBe(0);
+});
+
+it('a relay that is slow to reach is reached from a machine whose addresses come and go all the time', async () => {
+  const at = await relay();
+  let tell: ((addresses: ReadonlySet<string>) => void) | undefined;
+  const session = new RelaySession({
+    resolve: async () => {
+      await delay(700);
+      return { url: at.url, ca: at.ca.certificatePem };
+    },
+    identity: generateIdentity(),
+    instance: randomUUID(),
+    version: 'test',
+    network: { watch: (changed) => ((tell = changed), () => undefined) },
+    log,
+  });
+  onTestFinished(() => session.close());
+  const flapping = setInterval(() => tell?.(new Set()), 50);
+  onTestFinished(() => clearInterval(flapping));
+  await expect.poll(() => session.status().state, { timeout: 20_000 }).toBe('connected');
 });
