@@ -69,3 +69,16 @@ it('a checkout that is not built says what to run', async () => {
     stderr: 'error: Portal is not built yet. Run `npm run build` in its folder.\n',
   });
 });
+
+describe('lookups of names', () => {
+  it('have threads of their own, unless the person says how many there are', async () => {
+    const tell = 'process.on("exit", () => console.log(process.env.UV_THREADPOOL_SIZE))';
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(tell)}`, PORTAL, '--version'];
+    const threads = async (set: string): Promise<string | undefined> => {
+      const env = { ...process.env, UV_THREADPOOL_SIZE: set };
+      return (await run(process.execPath, args, { env, timeout: 20_000 })).stdout.trim().split('\n').at(-1);
+    };
+    expect(await threads('')).toBe('16');
+    expect(await threads('5')).toBe('5');
+  });
+});
