@@ -2,7 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
-import { systemResolver, type Family, type Resolver } from './resolve.js';
+import { notFound, RESOLUTION_DELAY_MS, systemResolver, type Family, type Resolver } from './resolve.js';
 
 /**
  * The one place that opens TCP connections to others, targets aside: to whichever of a name's addresses answers first
@@ -11,8 +11,6 @@ import { systemResolver, type Family, type Resolver } from './resolve.js';
 
 /** After this long without an answer, the next address is tried beside it (RFC 8305 §5). */
 const ATTEMPT_DELAY_MS = 250;
-/** After an answer for one family, the other's is waited for this long (RFC 8305 §3). */
-const RESOLUTION_DELAY_MS = 50;
 /** One address has this long; others are tried meanwhile. */
 const ATTEMPT_MS = 10_000;
 /** A name may have hundreds of addresses; of each family this many are tried. */
@@ -290,10 +288,6 @@ class Dialling {
 }
 
 const ignore = (): void => undefined;
-
-function notFound(host: string): Error {
-  return Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' });
-}
 
 function timedOut(address: string, port: number): Error {
   return Object.assign(new Error(`${address}:${port} did not answer in time`), { code: 'ETIMEDOUT' });

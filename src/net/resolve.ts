@@ -1,4 +1,5 @@
 import { getDefaultResultOrder, lookup } from 'node:dns';
+import { systemCode } from '../lib/errors.js';
 
 /** Names to IP addresses, a family at a time: an answer for one never waits for the other's (RFC 8305 §3). */
 
@@ -50,3 +51,42 @@ export const systemResolver: Resolver = {
     }
   },
 };
+
+/** After an answer for one family, the other's is waited for this long (RFC 8305 §3). */
+export const RESOLUTION_DELAY_MS = 50;
+
+/**
+ * The addresses of `name`, as lists, of the families that answer: the other one is not waited for much longer, nor at
+ * all once `isEnough`. Rejects where neither has an address. The caller bounds the time.
+ */
+export function addressesByFamily(
+  name: string,
+  isEnough: (addresses: readonly string[]) => boolean = () => false,
+  resolver: Resolver = systemResolver,
+): Promise<Readonly<Record<Family, readonly string[]>>> {
+  return new Promise((resolve, reject) => {
+    const found: Record<Family, readonly string[]> = { 4: [], 6: [] };
+    let [answers, isOver] = [0, false];
+    let failure: Error | undefined;
+    let late: NodeJS.Timeout | undefined;
+    const finish = (): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(late);
+      if (found[4].length + found[6].length > 0) resolve(found);
+      else reject(failure ?? notFound(name));
+    };
+    resolver.resolve(name, (family, addresses, error) => {
+      answers += 1;
+      found[family] = addresses;
+      // "There is no such name" says less than "the server does not answer".
+      if (!failure || systemCode(failure) === 'ENOTFOUND') failure = error ?? failure;
+      if (answers === 2 || isEnough(addresses)) finish();
+      else if (addresses.length > 0 && !isOver) late = setTimeout(finish, RESOLUTION_DELAY_MS);
+    });
+  });
+}
+
+export function notFound(host: string): Error {
+  return Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' });
+}

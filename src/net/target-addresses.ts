@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
+import { addressesByFamily, systemResolver, type Resolver } from './resolve.js';
 import { formatTarget, isThisMachine, type Target } from './target.js';
 
 /** Which addresses a target has, in the order to try them, and which of them answered last. */
@@ -19,38 +19,48 @@ export function remember(target: TcpTarget, address: string): void {
   if (answeredLast.get(target) !== address) answeredLast.set(target, address);
 }
 
+export interface AddressOptions {
+  readonly ms: number;
+  /** Which family is tried first. Default: what the system prefers. */
+  readonly prefer?: 'ipv4';
+  readonly signal?: AbortSignal | undefined;
+  readonly resolver?: Resolver;
+}
+
 /**
  * The addresses of `target`, the one to try first at the head. Rejects with `target_down` if its name has none, or is
- * not resolved within `ms`.
+ * not resolved in time.
  */
-export async function addressesOf(
-  target: TcpTarget,
-  ms: number,
-  prefer: 'system' | 'ipv4' = 'system',
-): Promise<readonly string[]> {
+export async function addressesOf(target: TcpTarget, options: AddressOptions): Promise<readonly string[]> {
   const { host } = target;
   if (isIP(host)) return [host];
-  const all = isThisMachine(host) ? THIS_MACHINE : await resolve(host, ms, prefer);
   const last = answeredLast.get(target);
+  const all = isThisMachine(host) ? THIS_MACHINE : await resolve(host, last, options);
   if (last === undefined || last === all[0] || !all.includes(last)) return all;
   return [last, ...all.filter((address) => address !== last)];
 }
 
-async function resolve(host: string, ms: number, prefer: 'system' | 'ipv4'): Promise<readonly string[]> {
+async function resolve(
+  host: string,
+  last: string | undefined,
+  { ms, prefer, signal, resolver = systemResolver }: AddressOptions,
+): Promise<readonly string[]> {
   try {
-    const order = prefer === 'ipv4' ? 'ipv4first' : 'verbatim';
-    const found = await within(lookup(host, { all: true, order }), ms, `a lookup of ${host}`);
-    return alternating(found.map(({ address }) => address));
+    const isEnough = (addresses: readonly string[]): boolean =>
+      last !== undefined && addresses.includes(last);
+    const found = addressesByFamily(host, isEnough, resolver);
+    const { 4: ipv4, 6: ipv6 } = await within(found, ms, `a lookup of ${host}`, signal);
+    const isIpv4First = prefer === 'ipv4' || resolver.first(host) === 4;
+    return isIpv4First ? alternating(ipv4, ipv6) : alternating(ipv6, ipv4);
   } catch (error) {
+    if (signal?.aborted) throw error;
     const reason = systemCode(error) ?? (error as Error).message;
     throw new PortalError('target_down', `${host} cannot be resolved (${reason})`, { cause: error });
   }
 }
 
 /** Both families by turns (RFC 8305, section 4): one that leads nowhere costs one attempt, however many addresses it has. */
-function alternating(addresses: readonly string[]): readonly string[] {
-  const first = addresses.filter((each) => isIP(each) === isIP(addresses[0]!));
-  const second = addresses.filter((each) => !first.includes(each));
+function alternating(first: readonly string[], second: readonly string[]): readonly string[] {
   const turns = first.flatMap((each, i) => (i < second.length ? [each, second[i]!] : [each]));
   return [...new Set([...turns, ...second])];
 }

@@ -75,7 +75,7 @@ export class TargetDatagrams {
     bufferBytes: number,
     hooks: TargetDatagramsHooks,
   ): Promise<TargetDatagrams> {
-    const addresses = await addressesOf(target, LOOKUP_MS, 'ipv4');
+    const addresses = await addressesOf(target, { ms: LOOKUP_MS, prefer: 'ipv4' });
     const opened = new TargetDatagrams(target, addresses, bufferBytes, hooks);
     opened.#use(await opened.#connect());
     return opened;

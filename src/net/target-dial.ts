@@ -28,7 +28,7 @@ const WORDS: UnreachableWords = { nothing: 'nothing listens', refused: 'refused 
  */
 export async function dialTarget(target: Target, ms: number, signal?: AbortSignal): Promise<Socket> {
   const startedAt = performance.now();
-  const addresses = target.kind === 'unix' ? [target.path] : await addressesOf(target, ms);
+  const addresses = target.kind === 'unix' ? [target.path] : await addressesOf(target, { ms, signal });
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortReason(signal));
     const leftMs = Math.max(0, ms - (performance.now() - startedAt));

@@ -1,7 +1,10 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { PortalError } from '../../lib/errors.js';
-import { proxyName, type ProxyServer } from './server.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
+import { proxyName, speaksNo, type ProxyServer } from './server.js';
+
+/** Ways to sign in that an error names. */
+const MAX_SCHEMES = 4;
 
 /** Asks an HTTP proxy, at the other end of `socket`, for a tunnel (`CONNECT`, RFC 9110 §9.3.6). */
 export function httpConnect(proxy: ProxyServer, socket: Socket, host: string, port: number): Promise<Socket> {
@@ -17,12 +20,15 @@ export function httpConnect(proxy: ProxyServer, socket: Socket, host: string, po
       },
     });
     request.once('connect', (response, tunnel: Socket, head: Buffer) => {
-      if (response.statusCode !== 200) return reject(refusal(proxy, target, response));
+      if (!String(response.statusCode).startsWith('2')) return reject(refusal(proxy, target, response));
       tunnel.setTimeout(0);
       if (head.length > 0) tunnel.unshift(head);
       resolve(tunnel);
     });
-    request.once('error', reject);
+    // Without the error of node's: that holds what came, which may be what we sent, with the credentials.
+    request.once('error', (error) =>
+      reject(systemCode(error)?.startsWith('HPE_') ? speaksNo('HTTP', proxy, 'socks5h') : error),
+    );
     request.end();
   });
 }
@@ -40,10 +46,11 @@ function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: In
     .flat()
     .flatMap((field) => field.match(/(?:^|,)\s*[a-z]+(?=\s|,|$)/gi) ?? [])
     .map((scheme) => scheme.replace(/^,?\s*/, ''));
+  const named = [...new Set(schemes)].slice(0, MAX_SCHEMES);
   if (schemes.length > 0 && !schemes.some((scheme) => /^basic$/i.test(scheme))) {
     return new PortalError(
       'proxy_credentials',
-      `the proxy ${name} wants credentials by ${schemes.join(' or ')}, and Portal has only Basic`,
+      `the proxy ${name} wants credentials by ${named.join(' or ')}, and Portal has only Basic`,
       { hint: 'Run a local proxy that signs in for you, such as cntlm or px, and name that one.' },
     );
   }

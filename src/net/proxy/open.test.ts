@@ -1,6 +1,7 @@
 import { createServer as createHttp } from 'node:http';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connectProxy } from '../../../test/support/connect-proxy.js';
 import { socksProxy, type SocksBehaviour } from '../../../test/support/socks-proxy.js';
@@ -119,6 +120,42 @@ describe('through an HTTP proxy', () => {
     const { authority } = await socksProxy();
     await expect(through(`http://${authority}`, 'far.test', 443, { ms: 2_000 })).rejects.toMatchObject({
       message: expect.stringContaining(`the proxy ${authority}`) as string,
+    });
+  });
+
+  it('that speaks no TLS, it says so', async () => {
+    const proxy = await connectProxy();
+    const authority = new URL(proxy.url).host;
+    await expect(through(`https://${authority}`, 'far.test', 443)).rejects.toMatchObject({
+      message: `the proxy ${authority} does not speak TLS`,
+    });
+  });
+
+  it('an error holds nothing of what was sent, though it comes back', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const error: unknown = await through(`http://me:s3cret@127.0.0.1:${port}`, 'far.test', 443).catch(
+      (failure: unknown) => failure,
+    );
+    expect(error).toMatchObject({
+      message: `the proxy 127.0.0.1:${port} does not speak HTTP`,
+      hint: 'Name it with the scheme that it speaks, socks5h:// perhaps.',
+    });
+    expect(inspect(error, { depth: 9 })).not.toMatch(/rawPacket|<Buffer/);
+  });
+
+  it('a proxy names ways to sign in once each, and no more than a few', async () => {
+    const schemes = 'ABCDEFGH'.replaceAll(/./g, ',$&a,$&a').slice(1);
+    const server = createServer((socket) =>
+      socket.on('error', () => undefined).end(`HTTP/1.1 407 X\r\nProxy-Authenticate: ${schemes}\r\n\r\n`),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    await expect(through(`http://127.0.0.1:${port}`, 'far.test', 443)).rejects.toMatchObject({
+      message: expect.stringMatching(/ by Aa or Ba or Ca or Da, and Portal/) as string,
     });
   });
 });

@@ -1,10 +1,10 @@
-import { lookup } from 'node:dns/promises';
 import { isIP, type Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { dial, secure, tlsNameOf, type TcpOptions } from '../dial.js';
+import { addressesByFamily } from '../resolve.js';
 import { httpConnect } from './http-connect.js';
-import { proxyName, type ProxyServer } from './server.js';
+import { proxyName, speaksNo, type ProxyServer } from './server.js';
 import { socksConnect } from './socks5.js';
 
 export interface ThroughOptions {
@@ -96,18 +96,20 @@ function secured(proxy: ProxyServer, plain: Socket): Promise<Socket> {
 
 /** The first of each family that this machine knows; one at least. */
 async function addressesOf(host: string): Promise<readonly string[]> {
-  const found = await lookup(host, { all: true }).catch((error: unknown) => {
+  const found = await addressesByFamily(host).catch((error: unknown) => {
     throw new PortalError('relay_unreachable', `${host} has no address here: ${systemCode(error)}`, {
       cause: error,
       hint: 'Write socks5h:// to have the proxy look names up.',
     });
   });
-  return [4, 6].flatMap((family) => found.find((one) => one.family === family)?.address ?? []);
+  return [found[4], found[6]].flatMap(([first]) => first ?? []);
 }
 
 function inWords(error: unknown, proxy: ProxyServer): PortalError {
   if (error instanceof PortalError && error.code !== 'internal') return error;
   const code = systemCode(error);
+  if (proxy.kind === 'https' && code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return speaksNo('TLS', proxy, 'http');
   const reason = code ?? asPortalError(error).message;
   const hint =
     code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code)

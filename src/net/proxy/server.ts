@@ -28,6 +28,17 @@ export function proxyName({ host, port }: ProxyServer): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** What answers is no proxy of the kind that `proxy` names. */
+export function speaksNo(
+  protocol: 'HTTP' | 'SOCKS5' | 'TLS',
+  proxy: ProxyServer,
+  scheme: ProxyServer['kind'],
+): PortalError {
+  return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} does not speak ${protocol}`, {
+    hint: `Name it with the scheme that it speaks, ${scheme}:// perhaps.`,
+  });
+}
+
 const KINDS: Readonly<Record<string, Pick<ProxyServer, 'kind' | 'port'>>> = {
   http: { kind: 'http', port: 80 },
   https: { kind: 'https', port: 443 },

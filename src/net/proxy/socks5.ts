@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { PortalError } from '../../lib/errors.js';
 import { wantsCredentials } from './http-connect.js';
-import { proxyName, type ProxyServer } from './server.js';
+import { proxyName, speaksNo, type ProxyServer } from './server.js';
 
 /** The client's part of SOCKS5 (RFC 1928), with a user name and a password (RFC 1929). */
 
@@ -34,16 +34,16 @@ export async function socksConnect(
   const methods = credentials ? [NO_CREDENTIALS, PASSWORD] : [NO_CREDENTIALS];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));
   const [version, method] = await take(proxy, socket, 2);
-  if (version !== VERSION) throw unspoken(proxy);
+  if (version !== VERSION) throw speaksNo('SOCKS5', proxy, 'http');
   if (method === NOTHING_FITS) throw wantsCredentials(proxy);
   if (method === PASSWORD && credentials) {
     socket.write(Buffer.from([1, ...field(credentials.user), ...field(credentials.password)]));
     const [, status] = await take(proxy, socket, 2);
     if (status !== 0) throw wantsCredentials(proxy);
-  } else if (method !== NO_CREDENTIALS) throw unspoken(proxy);
+  } else if (method !== NO_CREDENTIALS) throw speaksNo('SOCKS5', proxy, 'http');
   socket.write(Buffer.from([VERSION, CONNECT, 0, ...address(host), port >> 8, port & 0xff]));
   const [again, reply, , kind] = await take(proxy, socket, 4);
-  if (again !== VERSION) throw unspoken(proxy);
+  if (again !== VERSION) throw speaksNo('SOCKS5', proxy, 'http');
   if (reply !== 0) {
     const reason = REFUSALS[reply!] ?? `code ${reply}`;
     const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -65,12 +65,6 @@ function address(host: string): readonly number[] {
   if (isIP(host) === 0) return [NAME, ...field(host)];
   const parsed = ipaddr.parse(host.split('%', 1)[0]!);
   return [parsed.kind() === 'ipv4' ? IPV4 : IPV6, ...parsed.toByteArray()];
-}
-
-function unspoken(proxy: ProxyServer): PortalError {
-  return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} does not speak SOCKS5`, {
-    hint: 'Name it with the scheme that it speaks, http:// perhaps.',
-  });
 }
 
 function ended(proxy: ProxyServer): PortalError {
