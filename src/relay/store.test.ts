@@ -129,6 +129,16 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     expect(other.reservation('nothing')).toBeUndefined();
   });
 
+  it('waits for another process before it asks for anything', async () => {
+    const asked: string[] = [];
+    const noting: Engine = (file) => {
+      const db = engine(file);
+      return { ...db, exec: (sql) => (asked.push(sql), db.exec(sql)) };
+    };
+    await (await openSqliteStore(await temporary(), noting)).close();
+    expect(asked[0]).toMatch(/busy_timeout/);
+  });
+
   it('rejects what it cannot write, and goes on when it can again', async () => {
     const file = await temporary();
     const store = await open(file);

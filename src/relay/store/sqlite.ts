@@ -50,9 +50,10 @@ class SqliteStore implements Store {
 
   constructor(db: Database) {
     this.#db = db;
+    // First of all: another process may be closing the file, or opening it.
+    db.exec('PRAGMA busy_timeout = 2000');
     db.exec('PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = FULL');
-    db.exec('PRAGMA busy_timeout = 2000');
     db.exec(
       'CREATE TABLE IF NOT EXISTS reservations (name TEXT PRIMARY KEY, address TEXT NOT NULL, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
     );
