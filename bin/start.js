@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
 import module from 'node:module';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What bin/portal.js does on a Node that is new enough. */
@@ -9,7 +9,7 @@ const main = new URL('../dist/portal/main.js', import.meta.url);
 if (existsSync(fileURLToPath(main))) {
   // V8 keeps what it compiled between starts, where Node can do that (22.1): a third of the time of a command.
   const cache = compileCacheFolder(process.env);
-  if (cache !== undefined) module.enableCompileCache?.(cache);
+  if (cache !== undefined && module.enableCompileCache && isOwn(cache)) module.enableCompileCache(cache);
   await import(main.href).then((portal) => portal.main(process.argv));
 } else {
   process.stderr.write('error: Portal is not built yet. Run `npm run build` in its folder.\n');
@@ -27,6 +27,24 @@ function compileCacheFolder(env) {
   }
   if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'portal');
   return home !== undefined && isAbsolute(home) ? join(home, '.cache', 'portal') : undefined;
+}
+
+/** Makes it, and whether it is the user's alone: with sudo, HOME may be another user's. */
+function isOwn(folder) {
+  for (const path of [dirname(folder), folder]) {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+    } catch {
+      // It is there, or the look below fails.
+    }
+  }
+  try {
+    const stats = lstatSync(folder);
+    const isMine = !process.geteuid || (stats.uid === process.geteuid() && (stats.mode & 0o022) === 0);
+    return stats.isDirectory() && isMine;
+  } catch {
+    return false;
+  }
 }
 
 /** Undefined for a user id without an account and without HOME, as containers have them. */
