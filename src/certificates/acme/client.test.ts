@@ -73,6 +73,27 @@ const p256 = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const badNonce = { status: 400, body: { type: 'urn:ietf:params:acme:error:badNonce' } };
 const order = { status: 'pending', authorizations: [], finalize: 'https://ca.test/finalize' };
 
+it.each<[string, object]>([
+  ['URLs that are none', { ...order, authorizations: [42] }],
+  ['URLs of another scheme', { ...order, authorizations: ['http://ca.test/1'] }],
+  ['a certificate that is none', { ...order, certificate: {} }],
+  ['nowhere to finalize', { ...order, finalize: null }],
+])('an order with %s is malformed', async (_name, body) => {
+  const ca = await fakeCa(p256(), [{ status: 201, body, location: '/order/1' }]);
+  await expect((await ca.connect()).newOrder('shop.test')).rejects.toMatchObject({
+    code: 'acme_refused',
+    message: 'the CA does not speak ACME: an order is malformed',
+  });
+});
+
+it('challenges of an authorization that are malformed are no challenges', async () => {
+  const good = { type: 'tls-alpn-01', token: 'x', url: 'https://ca.test/1', status: 'pending' };
+  const challenges = [null, 5, { type: 7 }, { ...good, token: undefined }, { ...good, url: 'here' }, good];
+  const ca = await fakeCa(p256(), [{ status: 200, body: { status: 'pending', challenges } }]);
+  const read = await (await ca.connect()).authorization(`${ca.url}/authorization`);
+  expect(read.challenges).toEqual([good]);
+});
+
 it('signs with its key until the account is open, and then by the name of the account', async () => {
   const ca = await fakeCa(p256(), [
     { status: 201, body: {}, location: '/account/1' },

@@ -96,7 +96,7 @@ export class AcmeClient {
   async authorization(url: string): Promise<Authorization> {
     const read = parse((await this.#post(url)).text) as Authorization;
     if (!Array.isArray(read.challenges)) throw malformed('an authorization has no challenges');
-    return { ...read, url };
+    return { ...read, url, challenges: read.challenges.filter(isChallenge) };
   }
 
   /** Has the CA look at what was prepared for a challenge. */
@@ -183,9 +183,18 @@ function algorithmOf(key: KeyObject): { readonly alg: string; readonly hash: str
   throw new PortalError('acme_refused', `an ACME account cannot have a key of type ${crv ?? kty}`);
 }
 
+const isUrl = (value: unknown): boolean =>
+  typeof value === 'string' && URL.canParse(value) && new URL(value).protocol === 'https:';
+
+/** Types that we do not know may look otherwise. */
+function isChallenge(value: Partial<Challenge> | null): boolean {
+  return typeof value?.type === 'string' && typeof value.token === 'string' && isUrl(value.url);
+}
+
 function readOrder(text: string, url: string): Order {
   const read = parse(text) as Order;
-  if (!Array.isArray(read.authorizations) || typeof read.finalize !== 'string')
+  const { authorizations, finalize, certificate } = read;
+  if (!Array.isArray(authorizations) || ![...authorizations, finalize, certificate ?? finalize].every(isUrl))
     throw malformed('an order is malformed');
   return { ...read, url };
 }

@@ -130,11 +130,13 @@ export class HeldCertificate {
     this.#take(stored);
   }
 
-  #take(certificate: DatedCertificate): void {
+  #take(certificate: DatedCertificate, { isNew = false } = {}): void {
     this.#certificate = certificate;
     this.#failure = undefined;
     const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
     this.#renewAt = from + (to - from) * (RENEW_AT - Math.random() * SPREAD);
+    // One that was issued late in its life, or by another clock, is not ordered again at once.
+    if (isNew && this.#renewAt <= Date.now()) this.#renewAt = (Date.now() + to) / 2;
     this.#wait();
     const askMs = Math.random() * this.#schedule.askWithinMs;
     if (to - from > MIN_ASKED_LIFE_MS) this.#askLater(certificate, askMs);
@@ -170,7 +172,9 @@ export class HeldCertificate {
     try {
       this.#log.info({}, before ? 'the certificate is renewed' : 'a certificate is ordered');
       const certificate = await authority.order(this.hostname, this.#stop.signal);
-      this.#take(certificate);
+      // Renewed at once, it would be ordered again and again.
+      if (!isValid(certificate)) throw expired(certificate, authority.name);
+      this.#take(certificate, { isNew: true });
       this.#log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is there');
       for (const listener of this.#listeners) listener.onNew(certificate);
       return certificate;
@@ -216,6 +220,14 @@ export class HeldCertificate {
 }
 
 const isValid = ({ notAfter }: DatedCertificate): boolean => notAfter.getTime() > Date.now();
+
+function expired({ notAfter }: DatedCertificate, ca: string): PortalError {
+  return new PortalError(
+    'acme_refused',
+    `the certificate that ${ca} issued has expired already, at ${notAfter.toISOString()}`,
+    { hint: `Check the clock of this machine: it says ${new Date().toISOString()}.` },
+  );
+}
 
 /** The same error, with the pause before it is worth another try. */
 function withPause(error: PortalError, pauseMs: number): PortalError {

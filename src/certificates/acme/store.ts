@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { PortalError } from '../../lib/errors.js';
+import { asPortalError, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { fingerprintOf, type ServingCertificate } from '../source.js';
 
@@ -48,7 +48,7 @@ export class AcmeStore {
 
   async write(hostname: string, key: string, chain: string): Promise<DatedCertificate> {
     const text = `${key.trimEnd()}\n${chain.trimStart()}`;
-    const certificate = parse(text, hostname);
+    const certificate = issued(text, hostname);
     await replaceFile(this.fileOf(hostname), text, PRIVATE_MODE);
     return certificate;
   }
@@ -61,6 +61,17 @@ export class AcmeStore {
 }
 
 const PEM = /-----BEGIN ([A-Z ]+)-----[^-]+-----END \1-----\r?\n?/g;
+
+function issued(text: string, hostname: string): DatedCertificate {
+  try {
+    return parse(text, hostname);
+  } catch (error) {
+    const reason = asPortalError(error).message;
+    throw new PortalError('acme_refused', `the CA issued no certificate that can be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
 
 function parse(text: string, hostname: string): DatedCertificate {
   const blocks = [...text.matchAll(PEM)].map(([block, label]) => ({ block, label: label! }));

@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { silent } from '../../lib/logger.js';
+import { HeldCertificate, type HeldOptions } from './held.js';
+import type { DatedCertificate } from './store.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const HOUR_MS = 3_600_000;
+const STORE = { read: () => Promise.resolve(undefined) };
+
+const inHours = (hours: number): Date => new Date(Date.now() + hours * HOUR_MS);
+
+/** A certificate that a CA issues for these hours from now on, again and again. */
+function held(fromHours: number, toHours: number) {
+  let orders = 0;
+  const order = async (): Promise<DatedCertificate> => {
+    orders += 1;
+    return { cert: '', key: '', fingerprint: '', notBefore: inHours(fromHours), notAfter: inHours(toHours) };
+  };
+  const authority = { name: 'ca.test', order, suggestion: () => Promise.resolve(undefined) };
+  const certificate = new HeldCertificate('shop.test', {
+    authority,
+    store: STORE,
+    log: silent,
+  } as unknown as HeldOptions);
+  return { certificate, orders: () => orders };
+}
+
+it('a certificate that has expired when it is issued is a refusal, and not ordered again at once', async () => {
+  const { certificate, orders } = held(-48, -24);
+  await expect(certificate.first(new AbortController().signal)).rejects.toMatchObject({
+    code: 'acme_refused',
+    message: expect.stringContaining('the certificate that ca.test issued has expired already') as string,
+    hint: expect.stringContaining('Check the clock of this machine') as string,
+  });
+  await vi.advanceTimersByTimeAsync(50_000);
+  expect(orders()).toBe(1);
+  certificate.close();
+});
+
+it('a certificate that is issued late in its life is served until the middle of what is left', async () => {
+  const { certificate, orders } = held(-90, 10);
+  await certificate.first(new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(4 * HOUR_MS);
+  expect(orders()).toBe(1);
+  await vi.advanceTimersByTimeAsync(2 * HOUR_MS);
+  expect(orders()).toBe(2);
+  certificate.close();
+});
