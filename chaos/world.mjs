@@ -120,7 +120,7 @@ export class World {
 
   async startDns() {
     const { network } = this;
-    // `--local`: it is asked for IPv6 addresses too, and a refusal makes glibc's resolver fail now and then (EAI_AGAIN).
+    // `--local`: asked for an IPv6 address, it says that there is none, and does not refuse to answer.
     const records = this.#shape.relays.flatMap((name) => [
       `--address=/${name}.test/${this.relays.get(name).machine.address}`,
       `--local=/${name}.test/`,

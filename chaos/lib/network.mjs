@@ -11,6 +11,7 @@ import { Program } from './program.mjs';
 
 const PREFIX = '10.214.0.';
 const SWITCH_ADDRESS = `${PREFIX}254`;
+const SWITCH_MAC = '02:00:00:00:00:fe';
 const COMMAND_MS = 10_000;
 
 export class Network {
@@ -27,7 +28,9 @@ export class Network {
   async open() {
     this.#switch = await this.#hold('switch', '');
     await this.#inside(this.#switch, [
-      'ip link add br0 type bridge',
+      // Of its own, or it would have the lowest of its ports', and change with a machine that is added: machines that were
+      // there sent their questions to the former one then, for half a minute, and had no DNS.
+      `ip link add br0 address ${SWITCH_MAC} type bridge`,
       `ip addr add ${SWITCH_ADDRESS}/24 dev br0`,
       'ip link set br0 up',
     ]);
