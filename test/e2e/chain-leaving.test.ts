@@ -77,7 +77,7 @@ describe('a relay of a chain that goes', () => {
       await expect.poll(() => leaving.counts().sessions).toBe(0);
       const successor = await successorOf(leaving, row);
       // Of what goes by the leaving relay only the visitor is left.
-      await expect.poll(() => leaving.counts().hops).toBe(1);
+      await expect.poll(() => leaving.counts().hops, { timeout: 45_000 }).toBe(1);
       await expect.poll(() => entry.counts().sessions).toBe(1);
       expect(successor.counts().hops).toBeGreaterThan(0);
       await echoed(talk, 'while it drains');

@@ -325,7 +325,7 @@ describe('a replay', () => {
   });
 
   it('is refused of what is not kept whole, and ends when the target does not', async () => {
-    const store = new RequestStore({ maxBodyBytes: 10, replayMs: 50 });
+    const store = new RequestStore({ maxBodyBytes: 10, replayMs: 1_000 });
     const { at, recorders } = await inspectedEdge((request, response) => {
       request.resume();
       if (request.url === '/stuck') response.write('for ever');
