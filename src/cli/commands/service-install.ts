@@ -19,7 +19,7 @@ const UNIT_MODE = 0o600;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const manager = serviceManager(context.env);
-  const spec = serviceSpec(await configOf(context, options), options.name, context.env);
+  const spec = serviceSpec(await configOf(context, options), options.name, context);
   await checkConfiguration(context, spec);
   const { unit, file, env } = spec;
   const path = manager.path(unit);

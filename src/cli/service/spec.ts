@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { dirname, basename, isAbsolute } from 'node:path';
+import { dirname, basename, isAbsolute, resolve } from 'node:path';
 import { dnsLabel } from '../../config/variables.js';
 import { PortalError } from '../../lib/errors.js';
 import { portalHome } from '../../lib/paths.js';
+import type { Context } from '../context.js';
 import { ownCommand } from '../own-command.js';
 
 /** An agent that the service manager of the operating system runs. */
@@ -20,21 +21,17 @@ export interface ServiceSpec {
 
 /** Where files are kept, and how relays are reached: the service has to find the same as this shell. */
 const CARRIED_FOLDERS = ['XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_STATE_HOME'] as const;
-const CARRIED = [
-  'HTTPS_PROXY',
-  'https_proxy',
-  'ALL_PROXY',
-  'all_proxy',
-  'NO_PROXY',
-  'no_proxy',
-  'NODE_EXTRA_CA_CERTS',
-] as const;
+const CARRIED = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'NO_PROXY', 'no_proxy'] as const;
 
 /** What every service manager sets. */
 const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_DIR'] as const;
 
 /** Throws `usage` for what a unit cannot hold, and for a program that may be gone tomorrow. */
-export function serviceSpec(file: string, name: string | undefined, env: NodeJS.ProcessEnv): ServiceSpec {
+export function serviceSpec(
+  file: string,
+  name: string | undefined,
+  { env, cwd }: Pick<Context, 'env' | 'cwd'>,
+): ServiceSpec {
   const own = ownCommand();
   const program = own.at(-1)!;
   if (/[\\/]_npx[\\/]/.test(program))
@@ -47,7 +44,7 @@ export function serviceSpec(file: string, name: string | undefined, env: NodeJS.
     file,
     command: [...own, 'up', '--file', file],
     folder,
-    env: carried(env),
+    env: carried(env, cwd),
   };
   for (const text of [...spec.command, folder, ...Object.values(spec.env)])
     if (/\p{Cc}/u.test(text) || /^\s|[\s\\]$/.test(text))
@@ -73,7 +70,7 @@ export function environmentOf({ env }: ServiceSpec, own: NodeJS.ProcessEnv): Nod
   return { ...Object.fromEntries(given), ...env };
 }
 
-function carried(env: NodeJS.ProcessEnv): Record<string, string> {
+function carried(env: NodeJS.ProcessEnv, cwd: string): Record<string, string> {
   const set: Record<string, string> = {};
   const home = portalHome(env);
   if (home !== undefined) set['PORTAL_HOME'] = home;
@@ -86,5 +83,8 @@ function carried(env: NodeJS.ProcessEnv): Record<string, string> {
     const value = env[key];
     if (value) set[key] = value;
   }
+  // The service runs in the folder of its configuration.
+  const { NODE_EXTRA_CA_CERTS: ca } = env;
+  if (ca) set['NODE_EXTRA_CA_CERTS'] = resolve(cwd, ca);
   return set;
 }

@@ -45,6 +45,8 @@ test.each([
   expect(unitName(file, name)).toEqual(unit);
 });
 
+const here = (env: NodeJS.ProcessEnv) => ({ cwd: '/home/me/work', env });
+
 test('the service takes over where files are kept and how relays are reached, and nothing else', () => {
   const shell = {
     HOME: '/home/me',
@@ -53,13 +55,20 @@ test('the service takes over where files are kept and how relays are reached, an
     XDG_STATE_HOME: 'relative',
     HTTPS_PROXY: 'http://proxy:3128',
   };
-  const spec = serviceSpec('/srv/shop/portal.yaml', undefined, shell);
+  const spec = serviceSpec('/srv/shop/portal.yaml', undefined, here(shell));
   expect(spec.env).toEqual({ XDG_DATA_HOME: '/data', HTTPS_PROXY: 'http://proxy:3128' });
   expect(environmentOf(spec, shell)).toEqual({ HOME: '/home/me', ...spec.env });
-  expect(serviceSpec('/a/b.yaml', undefined, { ...shell, PORTAL_HOME: '/p' }).env).toEqual({
+  expect(serviceSpec('/a/b.yaml', undefined, here({ ...shell, PORTAL_HOME: '/p' })).env).toEqual({
     PORTAL_HOME: '/p',
     HTTPS_PROXY: 'http://proxy:3128',
   });
+  for (const [written, carried] of [
+    ['ca.pem', '/home/me/work/ca.pem'],
+    ['/etc/ca.pem', '/etc/ca.pem'],
+  ] as const)
+    expect(serviceSpec('/a/b.yaml', undefined, here({ NODE_EXTRA_CA_CERTS: written })).env).toEqual({
+      NODE_EXTRA_CA_CERTS: carried,
+    });
 });
 
 test.each([
@@ -68,5 +77,5 @@ test.each([
   '/srv/a\\/portal.yaml',
   '/srv/a /portal.yaml',
 ])('a unit cannot hold %j', (file) => {
-  expect(() => serviceSpec(file, undefined, {})).toThrow('cannot be in a unit');
+  expect(() => serviceSpec(file, undefined, { cwd: '/', env: {} })).toThrow('cannot be in a unit');
 });
