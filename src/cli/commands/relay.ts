@@ -10,6 +10,7 @@ import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import { formatAddress } from '../../relay/listen.js';
 import type { PortRange } from '../../relay/ports.js';
+import { findEngine } from '../../relay/store/engine.js';
 import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
@@ -60,6 +61,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { listen = [DEFAULT_LISTEN] } = options;
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
+  // Before anything is made: without it there will be no relay.
+  await findEngine();
   const peers = await peersOf(context, options);
   const log = await relayLogger(context.stderr, options.logLevel);
   const servers = options.dns && dnsServers(options.dns);
