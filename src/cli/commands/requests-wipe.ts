@@ -1,5 +1,5 @@
-import { createInterface } from 'node:readline/promises';
 import { asPortalError, PortalError } from '../../lib/errors.js';
+import { confirm, type Answer } from '../confirm.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
@@ -15,9 +15,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const history = await ownHistory(context, options.file);
   if (!history) return told(context, 'no identity', 0, []);
   const { address } = history.identity;
-  if (!options.yes && !(await isSure(context, address))) {
-    context.stderr.line('nothing was done');
-    return 1;
+  const answer = options.yes ? 'yes' : await ask(context, address);
+  if (answer !== 'yes') {
+    context.stderr.line('Nothing was changed.');
+    return answer === 'no' ? 1 : 130;
   }
   // First those who would write on; each goes on with a file that is empty.
   const kept = new Set<string>();
@@ -45,20 +46,12 @@ function told(context: Context, identity: string, agents: number, silent: readon
   return silent.length > 0 ? 1 : 0;
 }
 
-async function isSure(context: Context, address: string): Promise<boolean> {
+async function ask(context: Context, address: string): Promise<Answer> {
   const { stdin, stderr } = context;
   const isAsked = (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !context.json;
   if (!isAsked)
     throw new PortalError('usage', `this forgets every request that is kept of ${address} on this machine`, {
       hint: 'Add --yes if that is what you want.',
     });
-  const terminal = createInterface({ input: stdin, output: stderr.stream });
-  try {
-    const answer = await terminal.question(
-      `Forget every request of ${address} that is kept on this machine? [y/N] `,
-    );
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    terminal.close();
-  }
+  return confirm(context, `Forget every request of ${address} that is kept on this machine? [y/N] `);
 }

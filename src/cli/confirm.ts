@@ -1,0 +1,24 @@
+import { createInterface } from 'node:readline';
+import type { Context } from './context.js';
+
+/** What a person answered; Ctrl-D and anything but `y` is a no. */
+export type Answer = 'yes' | 'no' | 'interrupted';
+
+export async function confirm(
+  { stdin, stderr }: Pick<Context, 'stdin' | 'stderr'>,
+  question: string,
+): Promise<Answer> {
+  const terminal = createInterface({ input: stdin, output: stderr.stream });
+  return new Promise((resolve) => {
+    const end = (answer: Answer, isWhole: boolean): void => {
+      // Nothing ended the line of the question.
+      if (!isWhole) stderr.line();
+      resolve(answer);
+      terminal.removeAllListeners();
+      terminal.close();
+    };
+    terminal.once('SIGINT', () => end('interrupted', false));
+    terminal.once('close', () => end('no', false));
+    terminal.question(question, (text) => end(/^y(es)?$/i.test(text.trim()) ? 'yes' : 'no', true));
+  });
+}
