@@ -8,7 +8,11 @@ export function isLocal(url: string): boolean {
 }
 
 /** The CA of a relay that nobody named one for: on this machine or its network it can only be the local one. */
-export async function caOf({ paths }: Pick<Context, 'paths'>, url: string): Promise<string | undefined> {
+export async function caOf(
+  { paths }: Pick<Context, 'paths'>,
+  url: string,
+  onCreated?: (certificateFile: string) => void,
+): Promise<string | undefined> {
   if (!URL.canParse(url) || !isLocal(url)) return undefined;
-  return (await openLocalCa(paths.caDir)).certificateFile;
+  return (await openLocalCa(paths.caDir, { onCreated })).certificateFile;
 }

@@ -46,6 +46,8 @@ export interface AgentJob {
   readonly select: (desired: Desired) => Desired;
   /** Begins to follow the file, until the signal aborts. */
   readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
+  /** What was made for it already. */
+  readonly made?: readonly Notice[];
   /** Another reason to stop, besides signals and `portal down`. */
   readonly stop?: AbortSignal;
 }
@@ -97,7 +99,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   };
   const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
   /** Told once it has been told that the agent started. */
-  const early: Notice[] = [];
+  const early: Notice[] = [...(job.made ?? [])];
   const trust = relayLock(job, notify, warn);
   const identityFile = desired.identityFile ?? paths.identityFile;
   const identity = await loadIdentity(identityFile, {

@@ -146,3 +146,13 @@ it("the inspector's other port is told", async () => {
   const [, used] = /^port 4040 is in use, the inspector uses (\d+)$/.exec(line)!;
   expect(await up.line(/^inspector: /)).toContain(`http://127.0.0.1:${used}/`);
 }, 60_000);
+
+it('expose tells of the identity and the local CA that it made', async () => {
+  const { port } = await webService();
+  const expose = person.start(['expose', String(port), '--relay', 'https://localhost:1', '--json']);
+  await expose.event('lease', ({ phase }) => phase === 'retrying');
+  expect(notices(expose.stdout).slice(0, 2)).toMatchObject([
+    { kind: 'identity_created', file: join(person.home, 'identity.json') },
+    { kind: 'ca_created', file: join(person.home, 'ca', 'ca.pem') },
+  ]);
+});

@@ -4,6 +4,7 @@ import { loadConfig } from '../../config/load.js';
 import type { Desired } from '../../config/desired.js';
 import { loadIdentity } from '../../identity/file.js';
 import { PortalError } from '../../lib/errors.js';
+import { caCreated, identityCreated, type Notice } from '../../reconcile/notices.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
@@ -17,19 +18,26 @@ interface Options extends ExposeFlags {
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
-  const desired = await desiredOf(context, args[0], options);
+  const made: Notice[] = [];
+  const desired = await desiredOf(context, args[0], options, (notice) => made.push(notice));
   const { runAgent } = await import('../run-agent.js');
   return runAgent(context, {
     key: { pid: process.pid },
     file: null,
     desired,
+    made,
     reporter: await createReporter(context),
     select: (same) => same,
   });
 }
 
 /** A configuration made of what was typed, held to the rules of any other. */
-async function desiredOf(context: Context, target: string | undefined, options: Options): Promise<Desired> {
+async function desiredOf(
+  context: Context,
+  target: string | undefined,
+  options: Options,
+  onMade: (notice: Notice) => void,
+): Promise<Desired> {
   if (options.ca !== undefined && !options.relay && options.chain === undefined)
     throw usage('--ca is the CA of a relay: name that with --relay or --chain');
   if (options.relay && options.chain !== undefined)
@@ -38,9 +46,9 @@ async function desiredOf(context: Context, target: string | undefined, options: 
       'A service goes over one chain, or is published on relays.',
     );
   const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
-  const name = options.name ?? (await nameOf(context, typed.join(' ')));
+  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
   const entries = (urls: readonly string[]): Promise<unknown[]> =>
-    Promise.all(urls.map((url) => relayEntry(context, url, options.ca)));
+    Promise.all(urls.map((url) => relayEntry(context, url, options.ca, onMade)));
   const hops = options.chain?.split(',');
   // Visitors meet the first relay of a chain, and no other.
   const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
@@ -71,8 +79,15 @@ async function desiredOf(context: Context, target: string | undefined, options: 
   );
 }
 
-async function nameOf({ paths }: Context, typed: string): Promise<string> {
-  const { address } = await loadIdentity(paths.identityFile, { create: true });
+async function nameOf(
+  { paths: { identityFile } }: Context,
+  typed: string,
+  onMade: (notice: Notice) => void,
+): Promise<string> {
+  const { address } = await loadIdentity(identityFile, {
+    create: true,
+    onCreated: (identity) => onMade(identityCreated(identityFile, identity.address)),
+  });
   return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
 }
 
@@ -81,8 +96,9 @@ async function relayEntry(
   { paths, cwd }: Context,
   url: string,
   ca: string | undefined,
+  onMade: (notice: Notice) => void,
 ): Promise<string | { url: string; ca: string }> {
   if (ca !== undefined) return { url, ca: resolve(cwd, ca) };
-  const local = await caOf({ paths }, url);
+  const local = await caOf({ paths }, url, (file) => onMade(caCreated(file)));
   return local === undefined ? url : { url, ca: local };
 }
