@@ -18,12 +18,20 @@ export class ConfigInvalid extends PortalError {
   }
 }
 
-/** Tells of an error in the form that was asked for, and gives the exit code it stands for. */
-export async function reportFailure(context: Context, thrown: unknown): Promise<ExitCode> {
-  const error =
+/** Tells of an error of `command` in the form that was asked for, and gives the exit code it stands for. */
+export async function reportFailure(
+  context: Context,
+  thrown: unknown,
+  command = 'portal',
+): Promise<ExitCode> {
+  const plain =
     thrown instanceof CommanderError
       ? fromCommander(thrown)
       : explainUnwritable(context.env, asPortalError(thrown));
+  const error =
+    plain.code === 'usage' && plain.hint === undefined
+      ? new PortalError('usage', plain.message, { cause: plain.cause, hint: `See ${command} --help.` })
+      : plain;
   if (error instanceof ConfigInvalid) await reportProblems(context, error.problems);
   else if (context.json) context.stdout.line(jsonLine(failureEvent(error)));
   else reportText(context, error);

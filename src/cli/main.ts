@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
+import { commandNamed } from './help.js';
 import { createProgram } from './program.js';
 
 /** Runs `portal` with the arguments of the process, and ends the process. */
@@ -27,7 +28,7 @@ async function run(context: Context): Promise<ExitCode> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError && isAnswered(error)) return 0;
-    return reportFailure(context, error);
+    return reportFailure(context, error, commandNamed(program, context.argv));
   }
 }
 

@@ -20,26 +20,25 @@ export const identityOf = (): Option =>
     'use the identity of this configuration (default: portal.yaml here or above)',
   );
 
-export const list = (flags: string, description: string): Option =>
+/** Values that are repeated: for those that may have a comma in them. */
+export const repeated = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((value: string, values: string[] | undefined) => [
     ...(values ?? []),
     value,
   ]);
 
-export const seconds = (flags: string, description: string): Option =>
-  new Option(flags, description).argParser((value) => {
-    const number = Number(value);
-    if (!(number > 0 && number <= 86_400))
-      throw new InvalidArgumentError('It is a number of seconds above 0.');
-    return number;
-  });
+/** Values that are repeated, or separated by commas. */
+export const list = (flags: string, description: string): Option =>
+  choices(flags, description, /./, 'A value is empty.');
 
 /** In milliseconds; a bare number is in seconds. */
-export const duration = (flags: string, description: string): Option =>
+export const duration = (flags: string, description: string, minMs = 0): Option =>
   new Option(flags, description).argParser((text) => {
     const ms = parseDurationMs(text, 's');
-    if (ms === undefined || ms > MAX_DURATION_MS)
-      throw new InvalidArgumentError('It is a time such as 30s or 5m, of 24 days at most.');
+    if (ms === undefined || ms < minMs || ms > MAX_DURATION_MS)
+      throw new InvalidArgumentError(
+        `It is a time such as 30, 30s or 5m,${minMs > 0 ? ' above 0 and' : ''} of 24 days at most.`,
+      );
     return ms;
   });
 
@@ -78,7 +77,7 @@ export const port = (flags: string, description: string): Option =>
     return number;
   });
 
-/** Values apart by commas, and repeated. */
+/** The same, of one kind. */
 export const choices = (flags: string, description: string, pattern: RegExp, what: string): Option =>
   new Option(flags, description).argParser((text: string, before: string[] | undefined) => {
     const values = text.split(',').map((each) => each.trim());

@@ -47,3 +47,38 @@ it('a date is a time to look since', async () => {
 it.each(['', ' '])('no agent is named by %j', async (id) => {
   await expect(optionsOf('agents', 'disconnect', id)).rejects.toThrow('It is empty');
 });
+
+it.each([
+  ['30', 30_000],
+  ['30s', 30_000],
+  ['5m', 300_000],
+  ['0.5', 500],
+])('every timeout may be %s', async (text, ms) => {
+  expect(await optionsOf('up', '--timeout', text)).toMatchObject({ timeout: ms });
+  expect(await optionsOf('status', '--timeout', text)).toMatchObject({ timeout: ms });
+  expect(await optionsOf('relay', '--drain', text)).toMatchObject({ drain: ms });
+});
+
+it('up waits for some time', async () => {
+  await expect(optionsOf('up', '--timeout', '0')).rejects.toThrow('above 0');
+});
+
+it.each([
+  ['expose', '--allow-ip', 'allowIp', '85.99.254.169', '10.0.0.0/8'],
+  ['expose', '--relay', 'relay', 'https://a.test', 'https://b.test'],
+  ['doctor', '--dns', 'dns', '192.0.2.1', '[::1]:53'],
+  ['relay', '--peer', 'peer', 'https://a.test', 'https://b.test'],
+  ['relay', '--limit', 'limit', 'maxSessions=5', 'graceMs=0'],
+  ['requests', '--service', 'service', 'web', 'api'],
+  ['trust', '--store', 'store', 'system', 'firefox'],
+])('portal %s takes %s twice, or with a comma', async (command, flag, name, one, two) => {
+  const each = { [name]: [one, two] };
+  expect(await optionsOf(command, flag, `${one},${two}`)).toMatchObject(each);
+  expect(await optionsOf(command, flag, `${one}, ${two}`)).toMatchObject(each);
+  expect(await optionsOf(command, flag, one, flag, two)).toMatchObject(each);
+  await expect(optionsOf(command, flag, `${one},`)).rejects.toThrow(/A value is empty|It is a store/);
+});
+
+it('a route may have a comma in it', async () => {
+  expect(await optionsOf('expose', '--http-route', '/a,b=3000')).toMatchObject({ httpRoute: ['/a,b=3000'] });
+});

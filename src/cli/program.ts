@@ -3,6 +3,7 @@ import { Argument, Command, Option } from 'commander';
 import { packageFile } from '../lib/package-file.js';
 import type { CommandModule } from './context.js';
 import { COMMAND_EXAMPLES, PROGRAM_EXAMPLES, exampleText } from './examples.js';
+import { addHelp, rejectUnknown } from './help.js';
 import {
   agentOf,
   choices,
@@ -14,8 +15,8 @@ import {
   list,
   port,
   portRange,
+  repeated,
   requestId,
-  seconds,
   serviceName,
   since,
   something,
@@ -82,7 +83,12 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .command('doctor')
     .description('look at everything the configuration needs, and say what is missing')
     .addOption(file())
-    .addOption(list('--dns <address>', "DNS server to ask (repeatable; default: the system's)"))
+    .addOption(
+      list(
+        '--dns <address>',
+        "DNS server to ask (repeatable, or separated by commas; default: the system's)",
+      ),
+    )
     .action(execute(() => import('./commands/doctor.js')));
   program
     .command('schema')
@@ -94,9 +100,7 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
     .action(execute(() => import('./commands/completion.js')));
 
-  program.addHelpCommand(
-    new Command('help').argument('[command]').description('print help of a command').helpGroup('Tools:'),
-  );
+  addHelp(program);
 
   finish(program, '');
   return program;
@@ -120,7 +124,7 @@ function addUp(program: Command, execute: Execute): void {
       '--wait',
       'as --detach, but return once all services are ready, proven or not; exit 1 if one fails',
     )
-    .addOption(seconds('--timeout <seconds>', 'how long --wait waits').default(60))
+    .addOption(duration('--timeout <time>', 'how long --wait waits', 1).default(60_000, '60s'))
     .action(execute(() => import('./commands/up.js')));
 }
 
@@ -184,12 +188,22 @@ function addExpose(program: Command, execute: Execute): void {
     .option('--udp', 'a UDP port of the relay')
     .option('--udp-addr <target>', 'where datagrams go; the target is published beside them')
     .addOption(port('--port <port>', 'the public port to ask for, with --tcp and --udp'))
-    .addOption(list('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
-    .addOption(list('--relay <url>', 'a relay to publish on (repeatable; default: one in this process)'))
+    .addOption(repeated('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
+    .addOption(
+      list(
+        '--relay <url>',
+        'a relay to publish on (repeatable, or separated by commas; default: one in this process)',
+      ),
+    )
     .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them')
     .option('--chain <url,url>', "a chain of two relays or three, the visitors' side first")
     .option('--pin <pin>', 'visitors must enter this PIN')
-    .addOption(list('--allow-ip <range>', 'only visitors from this address or range (repeatable)'))
+    .addOption(
+      list(
+        '--allow-ip <range>',
+        'only visitors from this address or range (repeatable, or separated by commas)',
+      ),
+    )
     .option('--inspect', 'record requests and show them in the local inspector')
     .action(execute(() => import('./commands/expose.js')));
 }
@@ -200,17 +214,24 @@ function addRequests(program: Command, execute: Execute): void {
   requests
     .command('list', { isDefault: true })
     .description('show the latest requests that are kept, the newest last')
-    .addOption(list('--service <name>', 'only of this service (repeatable)'))
+    .addOption(list('--service <name>', 'only of this service (repeatable, or separated by commas)'))
     .addOption(
       choices(
         '--status <status>',
-        '404, 5xx, or broken; several apart by commas (repeatable)',
+        '404, 5xx, or broken (repeatable, or separated by commas)',
         /^([1-5](\d\d|xx)|broken)$/,
         'It is a status such as 404, a class such as 5xx, or broken.',
       ),
     )
     .addOption(since('--since <time>', 'only since then: 30m, 2h, or a date and time'))
-    .addOption(choices('--method <method>', 'only of these methods', /^\S+$/, 'It is a method, such as GET.'))
+    .addOption(
+      choices(
+        '--method <method>',
+        'only of these methods (repeatable, or separated by commas)',
+        /^\S+$/,
+        'It is a method, such as GET.',
+      ),
+    )
     .option('--search <words>', 'only those with all of these words in host, path, method, status or address')
     .addOption(count('--limit <number>', 'so many at most', MAX_REQUESTS).default(50))
     .addOption(identityOf())
@@ -251,7 +272,7 @@ function addSetUp(program: Command, execute: Execute): void {
     .addOption(
       choices(
         '--store <stores>',
-        'only these: system, chromium, firefox; separated by commas (repeatable)',
+        'only these: system, chromium, firefox (repeatable, or separated by commas)',
         STORE_PATTERN,
         'It is a store: system, chromium or firefox.',
       ),
@@ -320,17 +341,28 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       list(
         '--dns <address>',
-        "DNS server that looks up who holds a domain (repeatable; default: the system's)",
+        "DNS server that looks up who holds a domain (repeatable, or separated by commas; default: the system's)",
       ),
     )
     .addOption(
-      list('--peer <url>', 'another relay that agents may go on to from here, in a chain (repeatable)'),
+      list(
+        '--peer <url>',
+        'another relay that agents may go on to from here, in a chain (repeatable, or separated by commas)',
+      ),
     )
     .option('--peer-ca <file>', 'the CA of those relays, PEM, where the system does not trust them')
     .addOption(
-      list('--trust-peer <url>', 'a peer whose key was replaced: remember the one it has now (repeatable)'),
+      list(
+        '--trust-peer <url>',
+        'a peer whose key was replaced: remember the one it has now (repeatable, or separated by commas)',
+      ),
     )
-    .addOption(list('--limit <name=value>', 'set a bound of the relay; they are listed below (repeatable)'))
+    .addOption(
+      list(
+        '--limit <name=value>',
+        'set a bound of the relay; they are listed below (repeatable, or separated by commas)',
+      ),
+    )
     .option('--deny <file>', 'identities, IP addresses and ranges to keep out, one a line; followed')
     .option('--no-agents', 'do not show identities their agents and names, in `portal agents` and on a page')
     .option('--data-dir <folder>', "where the relay's key and names are kept")
@@ -356,8 +388,9 @@ function addRelay(program: Command, execute: Execute): void {
     .action(execute(() => import('./commands/relay.js')));
 }
 
-/** What is said beside the tree: examples. */
+/** What is said beside the tree: examples, and what a group does not have. */
 function finish(command: Command, name: string): void {
+  if (name !== '' && command.commands.length > 0) rejectUnknown(command);
   for (const child of command.commands) {
     const fullName = `${name} ${child.name()}`.trim();
     const examples = COMMAND_EXAMPLES[fullName];
@@ -371,7 +404,12 @@ const serviceOf = (command: Command): Command => command.addOption(agentOf()).ad
 const relaysOf = (command: Command): Command =>
   command
     .addOption(file())
-    .addOption(list('--relay <url>', 'ask this relay alone (repeatable; default: those of the file)'))
+    .addOption(
+      list(
+        '--relay <url>',
+        'ask this relay alone (repeatable, or separated by commas; default: those of the file)',
+      ),
+    )
     .option('--ca <file>', 'the CA of those relays, PEM, where the system does not trust them');
 
 export function packageVersion(): string {

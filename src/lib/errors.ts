@@ -18,7 +18,7 @@ export const ERRORS = {
   // --- what a person typed: exit 2
   usage: {
     title: 'The command line is wrong',
-    remedy: 'Run the command with --help; the message names the argument.',
+    remedy: 'Look at the help of the command: `portal COMMAND --help`.',
     exit: 2,
   },
   config_not_found: {

@@ -44,13 +44,32 @@ test.each([
   ['an unknown command', ['staus'], 'Did you mean status?'],
   ['an unknown option', ['up', '--detahc'], 'Did you mean --detach?'],
   ['an argument too many', ['status', 'web'], ''],
-  ['a value that does not fit', ['up', '--timeout', 'soon'], 'seconds'],
+  ['a value that does not fit', ['up', '--timeout', 'soon'], '30s'],
+  ['an unknown command of help', ['help', 'staus'], 'Did you mean status?'],
+  ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean show?'],
+  ['an unknown command that is like no other', ['help', 'nosuch'], 'See portal --help.'],
+  ['an unknown command of requests', ['requests', 'foo'], 'It has: list, show, wipe.'],
+  ['an unknown command of agents', ['agents', 'lst'], 'Did you mean list?'],
+  ['an unknown command of identity', ['identity', 'foo'], 'It has: show, new, export.'],
+  ['an unknown command of service', ['service', 'foo'], 'It has: install, uninstall, status.'],
+  ['no target', ['expose'], 'For example: portal expose 3000'],
+  ['flags that exclude each other', ['expose', '--ca', 'x', '3000'], 'See portal expose --help.'],
   ['an unknown shell', ['completion', 'tcsh'], 'bash'],
 ])('%s is a usage error', async (_, args, hint) => {
   const { code, stdout, stderr } = await person.run(args);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toContain('[usage]');
   expect(stderr).toContain(hint);
+});
+
+test.each([
+  [['help', 'requests'], 'Usage: portal requests '],
+  [['help', 'requests', 'show'], 'Usage: portal requests show '],
+  [['requests', 'help'], 'Usage: portal requests '],
+])('%j is answered', async (args, usage) => {
+  const { code, stdout } = await person.run(args);
+  expect(code).toBe(0);
+  expect(stdout).toContain(usage);
 });
 
 test('with --json a usage error is one line on stdout', async () => {

@@ -16,6 +16,7 @@ interface Options {
   readonly frozen?: true;
   readonly detach?: true;
   readonly wait?: true;
+  /** Milliseconds. */
   readonly timeout: number;
 }
 
@@ -77,7 +78,7 @@ async function upInBackground(
 async function detach(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const readsStdin = (options.file ?? context.env['PORTAL_FILE']) === '-';
   const start = await startDetached(context, {
-    waitMs: options.wait && options.timeout * 1000,
+    waitMs: options.wait && options.timeout,
     stdin: readsStdin ? await loadOptions(context, options.file).stdin?.() : undefined,
     reporter: await createReporter(context),
   });

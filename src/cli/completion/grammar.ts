@@ -49,10 +49,10 @@ export function commandWords(program: Command): CommandWords[] {
   return visit(program, '');
 }
 
-/** Its subcommands, without the hidden ones and commander's own `help`. */
+/** Its subcommands, without the hidden ones and `help`. */
 export function visibleChildren(command: Command): Command[] {
   const visible = command.createHelp().visibleCommands(command);
-  return command.commands.filter((child) => visible.includes(child));
+  return command.commands.filter((child) => visible.includes(child) && child.name() !== 'help');
 }
 
 function optionsOf(command: Command): OptionWords[] {
