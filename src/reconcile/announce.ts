@@ -27,9 +27,24 @@ export class Announcer {
   }
 
   /** A pass is over: what became of each service. */
-  applied(revision: number, actions: readonly Action[], durationMs: number): void {
+  applied(
+    revision: number,
+    actions: readonly Action[],
+    leases: readonly AgentLease[],
+    durationMs: number,
+  ): void {
+    const opening = actions.filter(({ kind }) => kind === 'open' || kind === 'replace');
+    const failed = new Set(
+      opening.map(({ service }) => service).filter((service) => hasFailed(leases, service)),
+    );
     const names = (kind: Action['kind']): string[] => [
-      ...new Set(actions.filter((action) => action.kind === kind).map(({ service }) => service)),
+      ...new Set(
+        actions
+          .filter(
+            (action) => action.kind === kind && !(opening.includes(action) && failed.has(action.service)),
+          )
+          .map(({ service }) => service),
+      ),
     ];
     this.#emit({
       event: 'applied',
@@ -39,6 +54,7 @@ export class Announcer {
       replaced: names('replace'),
       closed: names('close'),
       kept: names('keep'),
+      failed: [...failed],
       durationMs: Math.round(durationMs * 10) / 10,
     });
   }
@@ -65,6 +81,12 @@ export class Announcer {
       ...(unproven.length > 0 && { unproven }),
     });
   }
+}
+
+/** None of its leases may still get through. */
+function hasFailed(leases: readonly AgentLease[], service: string): boolean {
+  const own = leases.filter(({ spec }) => spec.service === service);
+  return own.length > 0 && own.every(({ phase }) => phase === 'failed');
 }
 
 /** Where visitors find the services of these leases. */

@@ -51,6 +51,8 @@ export type PortalEvent =
       replaced: string[];
       closed: string[];
       kept: string[];
+      /** Services that were to be opened or replaced, and of which every lease failed. */
+      failed: string[];
       durationMs: number;
     }
   | { event: 'rejected'; errors: ProblemSummary[] }

@@ -325,7 +325,10 @@ test('a save whose service fails does not end what runs', async () => {
   await write('portal.yaml', `version: 1\n${pool}\nservices: { web: { target: ${port}, name: held } }\n`);
   const failed = await up.event('lease', ({ phase }) => phase === 'failed');
   expect(failed).toMatchObject({ service: 'web', error: { code: 'name_taken' } });
-  await up.event('applied', ({ revision }) => revision === 2);
+  expect(await up.event('applied', ({ revision }) => revision === 2)).toMatchObject({
+    replaced: [],
+    failed: ['web'],
+  });
   expect(await httpsGet(urlOf(ready, 'web'), String(listening['ca']))).toBe('hello');
   expect((await person.run(['status'])).code).toBe(0);
 });

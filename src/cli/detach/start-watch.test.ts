@@ -14,6 +14,7 @@ const APPLIED: TimedEvent = {
   replaced: [],
   closed: [],
   kept: [],
+  failed: [],
   durationMs: 1,
 };
 const lease = (service: string, phase: Phase): TimedEvent => ({

@@ -121,8 +121,8 @@ export function describeError({ code, message, hint }: ErrorSummary): string {
 }
 
 function describeApplied(event: Applied): string {
-  const { opened, updated, replaced, closed } = event;
-  const changes = Object.entries({ opened, updated, replaced, closed })
+  const { opened, updated, replaced, closed, failed } = event;
+  const changes = Object.entries({ opened, updated, replaced, closed, failed })
     .filter(([, names]) => names.length > 0)
     .map(([what, names]) => `${what} ${names.join(', ')}`);
   return `applied revision ${event.revision}: ${changes.join('; ') || 'no change'} (${Math.round(event.durationMs)} ms)`;
