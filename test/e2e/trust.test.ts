@@ -169,3 +169,14 @@ it('has the system trust the local CA and distrust it again', async (context) =>
   ]);
   expect(await readdir('/usr/local/share/ca-certificates').catch(() => [])).toEqual(outside);
 });
+
+it.each([
+  ['firefox', 'No Firefox profile found.'],
+  ['chromium', 'No database of Chromium found.'],
+])('says that there is no store of %s', async (store, note) => {
+  const person = await Person.create();
+  const env = { HOME: person.folder, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '', PATH: '' };
+  const { code, stderr } = await person.run(['trust', '--install', '--store', store], { env });
+  expect(code).toBe(1);
+  expect(stderr).toContain(note);
+});

@@ -38,15 +38,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     reports.push(report);
     if (!context.json) for (const line of describeStore(report, change, style)) stderr.line(line);
   }
-  const notes = options.store === undefined ? trustNotes(machine, stores, ca) : [];
+  const notes = trustNotes(machine, stores, ca, options.store);
   const node = { NODE_EXTRA_CA_CERTS: ca };
   if (context.json)
     printEvent(context, 'trust', { ca, fingerprint, env: node, stores: reports.map(summarizeStore), notes });
   else {
     stderr.line();
-    if (change === undefined)
+    if (change === undefined && stores.length > 0)
       stderr.line('`portal trust --install` changes all of them, `--uninstall` undoes it.');
-    else if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
+    if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
       stderr.line('Restart browsers that are running.');
     for (const note of notes) stderr.line(style.dim(note));
     stderr.line(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);

@@ -27,13 +27,22 @@ export function trustedCertificate(file: string, pem: string): TrustedCertificat
 }
 
 /** What no store of Portal's covers. */
-export function trustNotes({ platform }: Machine, stores: readonly TrustStore[], file: string): string[] {
-  const has = (kind: StoreKind): boolean => stores.some((store) => store.kind === kind);
+export function trustNotes(
+  { platform }: Machine,
+  stores: readonly TrustStore[],
+  file: string,
+  kinds?: readonly StoreKind[],
+): string[] {
+  const isMissing = (kind: StoreKind): boolean =>
+    (kinds?.includes(kind) ?? true) && !stores.some((store) => store.kind === kind);
   const notes: string[] = [];
-  if (!has('system'))
+  if (isMissing('system'))
     notes.push(`Portal does not know the certificate store of this system. Import ${file}.`);
-  if (platform === 'win32') notes.push('Firefox trusts what Windows trusts.');
-  else if (!has('firefox'))
+  // Everywhere else its database is among the stores, or the browser is not installed.
+  if (kinds?.includes('chromium') && isMissing('chromium'))
+    notes.push('No database of Chromium found. Elsewhere than on Linux it trusts what the system trusts.');
+  if (isMissing('firefox') && platform === 'win32') notes.push('Firefox trusts what Windows trusts.');
+  else if (isMissing('firefox'))
     notes.push('No Firefox profile found. After its first start, run `portal trust --install` again.');
   return notes;
 }
