@@ -9,6 +9,11 @@ import { promisify } from 'node:util';
 
 const SUPPORTED = ['20', '22', '24'];
 const TOO_OLD = ['12', '16', '18'];
+const HELP = `Usage: npm run test:nodes -- [MAJOR...]
+
+Runs the quick tests on Node ${SUPPORTED.join(', ')}, and starts the program on Node ${TOO_OLD.join(', ')}, which it refuses.
+With major versions (npm run test:nodes -- 22 18), only on those. npx fetches the versions.
+`;
 const CONFIG = 'scripts/node-matrix.config.mjs';
 const FETCH_MS = 45_000;
 const TESTS_MS = 120_000;
@@ -16,6 +21,10 @@ const START_MS = 20_000;
 
 const run = promisify(execFile);
 const cwd = fileURLToPath(new URL('..', import.meta.url));
+if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : [...SUPPORTED, ...TOO_OLD];
 
 await run(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd });

@@ -7,7 +7,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { cannotRead, PortalError, systemCode } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
@@ -129,7 +129,7 @@ async function contextOf(target: Target, caFile: string): Promise<SecureContext>
   } catch (error) {
     throw new PortalError(
       'target_untrusted',
-      `the CA of ${formatTarget(target)} cannot be read: ${asPortalError(error).message}`,
+      cannotRead(`the CA file of ${formatTarget(target)}, ${caFile},`, error),
       { cause: error, hint: 'Check the path after `targetTls: { ca }`; it is relative to the file.' },
     );
   }

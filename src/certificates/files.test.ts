@@ -62,6 +62,6 @@ describe('certificate files', () => {
 
   it('that are missing are named', async () => {
     const files = { certFile: join(folder, 'none.pem'), keyFile: join(folder, 'none.key') };
-    await expect(readCertificateFiles(files, 'shop.test')).rejects.toThrow(/none\.pem cannot be read/);
+    await expect(readCertificateFiles(files, 'shop.test')).rejects.toThrow(/none\.pem does not exist/);
   });
 });

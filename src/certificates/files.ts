@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { asPortalError, PortalError } from '../lib/errors.js';
+import { cannotRead, PortalError } from '../lib/errors.js';
 import { fingerprintOf, type ServingCertificate } from './source.js';
 
 /** Source `files`: the user's own certificate and key, read from disk and read again when they change. */
@@ -66,11 +66,7 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw unusable(
-      `${file} cannot be read: ${asPortalError(error).message}`,
-      'Check the path and its permissions.',
-      error,
-    );
+    throw unusable(cannotRead(file, error), 'Check the path and its permissions.', error);
   }
 }
 

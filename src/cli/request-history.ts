@@ -67,7 +67,14 @@ const two = (value: number): string => String(value).padStart(2, '0');
 /** By the clock here, with the day where that is another. */
 export function timeText(at: number, now: number): string {
   const date = new Date(at);
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
-  if (date.toDateString() === new Date(now).toDateString()) return time;
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+  return date.toDateString() === new Date(now).toDateString() ? clockText(date) : dateText(at);
 }
+
+/** The day and the clock here. */
+export function dateText(at: number): string {
+  const date = new Date(at);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockText(date)}`;
+}
+
+const clockText = (date: Date): string =>
+  [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');

@@ -429,6 +429,17 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** A sentence on a file that cannot be read; `file` may be what it is and its path. */
+export function cannotRead(file: string, error: unknown): string {
+  if (isMissing(error)) return `${file} does not exist`;
+  const code = systemCode(error);
+  if (code === 'EISDIR') return `${file} is a folder`;
+  if (code === 'EACCES') return `${file} cannot be read: permission denied`;
+  // What is wrong with its content has words of its own.
+  const isRefused = (error as { syscall?: unknown } | undefined)?.syscall !== undefined;
+  return `${file} cannot be read: ${(isRefused && code) || asPortalError(error).message}`;
+}
+
 /** Whether there is no such file: also where what should be its folder is none, as in a home of `/dev/null`. */
 export function isMissing(error: unknown): boolean {
   const code = systemCode(error);

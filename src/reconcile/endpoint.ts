@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { proxied } from '../agent/proxied.js';
 import type { RelayEndpoint } from '../agent/relay-way.js';
 import type { UrlRelay } from '../agent/spec.js';
-import { asPortalError, PortalError } from '../lib/errors.js';
+import { cannotRead, PortalError } from '../lib/errors.js';
 import type { ProxyFor } from '../net/proxy/server.js';
 
 export type { ProxyFor };
@@ -24,13 +24,9 @@ export async function readCa(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new PortalError(
-      'relay_untrusted',
-      `the relay's CA file cannot be read: ${asPortalError(error).message}`,
-      {
-        cause: error,
-        hint: 'Check the path after `ca:`; it is relative to the file that names it.',
-      },
-    );
+    throw new PortalError('relay_untrusted', cannotRead(`the relay's CA file ${file}`, error), {
+      cause: error,
+      hint: 'Check the path after `ca:`; it is relative to the file that names it.',
+    });
   }
 }

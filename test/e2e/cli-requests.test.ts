@@ -96,7 +96,10 @@ it('are found, and shown with secrets masked', async () => {
   const person = await Person.create();
   const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ mask: [X-Key] }'));
-  expect((await person.run(['requests'])).stderr).toContain('no such request is kept');
+  expect((await person.run(['requests'])).stderr).toContain('No requests recorded yet.');
+  expect((await person.run(['requests', '--status', '404'])).stderr).toContain(
+    'No recorded request matches.',
+  );
   const first = await up(person);
   const secret = { authorization: 'Bearer s3cr3t', 'x-key': 's3cr3t' };
   await first.ask('/orders?x=1', { method: 'POST', body: '{"name":"Ada"}', headers: secret });

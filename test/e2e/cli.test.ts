@@ -147,8 +147,8 @@ test('plan without an agent opens everything: exit 3', async () => {
   const { code, stdout, stderr } = await person.run(['plan']);
   expect(code).toBe(3);
   expect(stdout.split('\n').filter(Boolean)).toEqual([
-    '+  web  open  embedded:0  ! opens to more people',
-    '+  api  open  embedded:0  ! opens to more people',
+    '+  web  open  embedded:0',
+    '+  api  open  embedded:0',
   ]);
   expect(stderr).toContain('2 to change');
   const json = await person.run(['plan', '--json']);

@@ -117,12 +117,12 @@ describe('a pool with a registry', () => {
     const warnings: string[] = [];
     const one = await agent({ candidates: QUICK, warn: (message) => warnings.push(message) });
     await one.runner.apply(pooled(file, [], service('web', (await http()).port)));
-    expect(warnings).toEqual([expect.stringContaining('cannot be read (ENOENT)')]);
+    expect(warnings).toEqual([expect.stringContaining('does not exist')]);
     expect((await one.runner.status()).registry?.error?.code).toBe('registry_unreachable');
     expect(one.events.some(({ event }) => event === 'ready')).toBe(false);
     const unplaced = { service: 'web', error: { code: 'no_relay' } };
     expect(one.events.filter(({ event }) => event === 'unplaced')).toMatchObject([
-      { ...unplaced, error: { message: expect.stringContaining('ENOENT') as string } },
+      { ...unplaced, error: { message: expect.stringContaining('does not exist') as string } },
     ]);
     expect((await one.runner.status()).unplaced).toMatchObject([unplaced]);
     await writeFile(file, JSON.stringify({ relays: [] }));

@@ -110,7 +110,7 @@ describe('an https:// target', () => {
     expect(await targetError()).toBeUndefined();
     await update({ targetTls: { caFile: join(await temporaryFolder(), 'none.pem') } });
     expect((await ask()).status).toBe(502);
-    expect(await targetError()).toContain('cannot be read');
+    expect(await targetError()).toContain('does not exist');
     await update({ targetTls: { verify: false, serverName: 'another.internal' } });
     expect((await ask()).status).toBe(200);
   });

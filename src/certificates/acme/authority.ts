@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { asPortalError, PortalError } from '../../lib/errors.js';
+import { cannotRead, asPortalError, PortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
 import { newKey } from '../local-x509.js';
@@ -97,7 +97,7 @@ export class AcmeAuthority {
     } catch (error) {
       throw new PortalError(
         'acme_unreachable',
-        `the CA file of the certificate authority cannot be read: ${asPortalError(error).message}`,
+        cannotRead(`the CA file of the certificate authority, ${caFile},`, error),
         {
           cause: error,
           hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',

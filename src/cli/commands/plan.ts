@@ -62,7 +62,9 @@ function printActions(context: Context, actions: readonly Action[]): void {
     service,
     kind,
     relayName(relay),
-    [paths.join(', '), exposes ? '! opens to more people' : ''].filter(Boolean).join('  '),
+    [paths.join(', '), exposes && !staysHere(kind, relay) ? '! opens to more people' : '']
+      .filter(Boolean)
+      .join('  '),
   ]);
   for (const [index, line] of columns(rows).entries()) {
     context.stdout.line(paint(style, changes[index]!)(line));
@@ -72,6 +74,10 @@ function printActions(context: Context, actions: readonly Action[]): void {
   const change = changes.length > 0 ? `${changes.length} to change` : 'nothing to change';
   context.stderr.line([change, keep].filter(Boolean).join(', '));
 }
+
+/** What the relay in this process opens is for this machine alone. */
+const staysHere = (kind: Action['kind'], relay: string): boolean =>
+  kind === 'open' && relay.startsWith('embedded:');
 
 function paint(style: Style, { kind }: Action): Paint {
   if (kind === 'open') return style.green;

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
-import { asPortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, cannotRead } from '../../lib/errors.js';
 import { packageFile } from '../../lib/package-file.js';
 import type { DenyList } from '../../relay/denied.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
@@ -177,7 +177,7 @@ async function readCa(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw usage(`--peer-ca: ${file} cannot be read (${systemCode(error)})`);
+    throw usage(`--peer-ca: ${cannotRead(file, error)}`);
   }
 }
 

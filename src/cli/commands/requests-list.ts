@@ -21,14 +21,15 @@ const MAX_PATH_CHARS = 200;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const now = Date.now();
+  const wanted = wantedBy(options);
   const history = await ownHistory(context, options.file);
   const found = history
-    ? await search(history.folder, wantedBy(options), options.limit, now)
+    ? await search(history.folder, wanted, options.limit, now)
     : { rows: [], isPart: false, damaged: 0 };
   const rows = found.rows.toReversed();
   if (context.json) for (const row of rows) printEvent(context, 'request', plainRow(row));
   else for (const line of describe(rows, createStyle(context.stdout.color), now)) context.stdout.line(line);
-  for (const note of notes(found, rows.length)) context.stderr.line(note);
+  for (const note of notes(found, rows.length, Object.keys(wanted).length > 0)) context.stderr.line(note);
   return 0;
 }
 
@@ -70,9 +71,16 @@ function paint(style: Style, { status = 0, outcome }: FoundRow, line: string): s
   return status >= 400 ? style.yellow(line) : line;
 }
 
-function notes({ isPart, damaged }: { isPart: boolean; damaged: number }, count: number): string[] {
+function notes(
+  { isPart, damaged }: { isPart: boolean; damaged: number },
+  count: number,
+  isFiltered: boolean,
+): string[] {
+  const none = isFiltered
+    ? 'No recorded request matches.'
+    : 'No requests recorded yet. Set `inspect: true` on an http service.';
   return [
-    ...(count === 0 ? ['no such request is kept'] : []),
+    ...(count === 0 ? [none] : []),
     ...(isPart ? [`these are the latest ${count}; --limit shows more`] : []),
     ...(damaged > 0 ? ['part of what was kept is damaged, and left out'] : []),
   ];

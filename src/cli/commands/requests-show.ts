@@ -9,7 +9,7 @@ import { detailsOf } from '../../agent/inspect/view.js';
 import type { Field, MessageInfo, RequestDetails } from '../../agent/inspect/wire.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
-import { msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
+import { dateText, msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
 import { formatBytes } from './status.js';
 
@@ -80,7 +80,7 @@ function describe(details: RequestDetails, asked: Content, answered: Content, st
   const { method, authority, target, version, request, response, reason } = details;
   return [
     style.bold(printable(`${method} https://${authority}${target}`)),
-    `request ${idText(details.id)} of ${printable(details.service)}, ${new Date(details.startedAt).toLocaleString()}, from ${printable(details.remote)}`,
+    `request ${idText(details.id)} of ${printable(details.service)}, ${dateText(details.startedAt)}, from ${printable(details.remote)}`,
     ...(details.replayOf === undefined ? [] : [`repeats ${idText(details.replayOf)}`]),
     '',
     style.bold(`${printable(method)} ${printable(target)} HTTP/${version}`),

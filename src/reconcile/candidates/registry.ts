@@ -5,7 +5,7 @@ import { readRelayList, type ListedRelay } from '../../agent/directory.js';
 import { fetchFrom } from '../../agent/fetch.js';
 import type { RelayEndpoint } from '../../agent/relay-way.js';
 import type { UrlRelay } from '../../agent/spec.js';
-import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
+import { asPortalError, cannotRead, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, delay } from '../../lib/wait.js';
 import { copyOf, keepCopy, readCopy, type Copy } from './registry-copy.js';
@@ -180,10 +180,7 @@ export class Registry {
     } catch (error) {
       if (error instanceof PortalError) throw error;
       this.#seen = undefined;
-      throw new PortalError(
-        'registry_unreachable',
-        `${source} cannot be read (${systemCode(error) ?? 'unknown reason'})`,
-      );
+      throw new PortalError('registry_unreachable', cannotRead(source, error));
     }
   }
 
