@@ -27,13 +27,16 @@ function textOf(path: string): string {
 }
 
 /** Watches `inputs` and hands out what they held at each call. */
-async function observe(...inputs: string[]) {
+const observe = (...inputs: string[]): ReturnType<typeof observeWith> => observeWith({}, inputs);
+
+async function observeWith(options: { settleMs?: number }, inputs: string[]) {
   const contents: string[] = [];
   const waiting = new Set<{ test: (contents: readonly string[]) => boolean; done: () => void }>();
   const check = (): void => {
     for (const wait of waiting) if (wait.test(contents)) wait.done();
   };
   const watching = await watchInputs({
+    ...options,
     inputs,
     signal: stop.signal,
     onChange: () => {
@@ -199,7 +202,8 @@ describe('watchInputs says nothing', () => {
   it('of a touch, of other files, or of a file emptied for a moment', async () => {
     const file = join(dir, 'portal.yaml');
     await writeFile(file, 'one');
-    const watched = await observe(file);
+    // A moment for a machine that pauses between emptying it and writing it.
+    const watched = await observeWith({ settleMs: 5_000 }, [file]);
     await utimes(file, new Date(), new Date());
     await writeFile(join(dir, 'other.txt'), 'x');
     await writeFile(file, 'one');

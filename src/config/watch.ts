@@ -9,7 +9,6 @@ import { pathsThatMatter } from './links.js';
 const QUIET_MS = 25;
 /** How long a stream of events can put the look at the files off. */
 const MAX_QUIET_MS = 100;
-/** How long a file may be empty or gone before that counts as meant. */
 const SETTLE_MS = 150;
 
 export interface WatchOptions {
@@ -19,6 +18,8 @@ export interface WatchOptions {
   onChange: () => void;
   /** What the operating system reports, such as no watches left. Watching goes on with what there is. */
   onError?: (error: unknown) => void;
+  /** How long a file may be empty or gone before that counts as meant. Default: 150. */
+  settleMs?: number;
   /** Ends the watching. */
   signal: AbortSignal;
 }
@@ -109,7 +110,7 @@ class InputWatcher {
     await this.#follow();
     const contents = await this.#contents();
     if (this.#scope.closed || contents.every((content, index) => content === this.#known[index])) return;
-    const left = SETTLE_MS - (performance.now() - since);
+    const left = (this.#options.settleMs ?? SETTLE_MS) - (performance.now() - since);
     if (left > 0 && contents.some((content, index) => isHalfSaved(content, this.#known[index]))) {
       this.#since ??= since;
       if (!this.#again) this.#schedule(left);
