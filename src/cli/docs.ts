@@ -109,7 +109,7 @@ passes first, \`--wait\` stops the agent again and exits 1: nothing is left runn
 line or the configuration file is wrong. It asks the agent alone: a local service that is down does not count.
 
 An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`
-speak to the only agent that runs.
+speak to the only agent that runs. Where several run, they list them, and \`--pid PID\` chooses one.
 
 ## Events
 

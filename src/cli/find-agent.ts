@@ -1,40 +1,71 @@
 import { findConfig } from '../config/find.js';
 import { PortalError } from '../lib/errors.js';
 import type { Context } from './context.js';
-import { controlPlace } from './control/address.js';
+import { controlPlace, type ControlPlace } from './control/address.js';
 import { answers } from './control/claim.js';
 import { ControlClient } from './control/client.js';
 import { agentKey } from './load.js';
+import { choiceOf, runningAgents } from './running-agents.js';
+
+/** As typed: at most one of them. */
+export interface WhichAgent {
+  readonly file?: string | undefined;
+  readonly pid?: number | undefined;
+}
 
 /**
- * The agent of the configuration file; where there is no file, the only agent that runs (`portal expose`
- * has none). Whether it runs shows at the first call.
+ * The agent of that process, or of the configuration file; where there is no file, the only agent that runs
+ * (`portal expose` has none). Whether it runs may show at the first call only.
+ * @param tellsOthers where none runs for the file, the error lists those that do, which takes asking them
  */
-export async function findAgent(context: Context, file: string | undefined): Promise<ControlClient> {
+export async function findAgent(
+  context: Context,
+  { file, pid }: WhichAgent,
+  { tellsOthers = false } = {},
+): Promise<ControlClient> {
   const place = controlPlace(context.paths.runDir);
+  if (pid !== undefined) return agentOfProcess(place, pid);
   let found;
   try {
     found = await findConfig({ file, cwd: context.cwd, env: context.env });
   } catch (error) {
-    if (error instanceof PortalError && error.code === 'config_not_found')
-      return onlyAgent(await place.list());
+    if (error instanceof PortalError && error.code === 'config_not_found') return onlyAgent(place);
     throw error;
   }
-  if (found.kind === 'file') return new ControlClient(place.address(await agentKey(found.path)));
-  throw new PortalError('usage', 'a running agent is found by its file, and standard input is none', {
-    hint: 'Name the file that it was started with: -f FILE.',
+  if (found.kind !== 'file')
+    throw new PortalError('usage', 'a running agent is found by its file, and standard input is none', {
+      hint: 'Name the file that it was started with: -f FILE.',
+    });
+  const address = place.address(await agentKey(found.path));
+  if (tellsOthers && !(await answers(address))) {
+    const others = await runningAgents(place);
+    if (others.length > 0)
+      throw new PortalError('not_running', `no agent runs for ${found.path}`, {
+        hint: `Start one with \`portal up\`. ${choiceOf(others)}`,
+      });
+  }
+  return new ControlClient(address);
+}
+
+async function agentOfProcess(place: ControlPlace, pid: number): Promise<ControlClient> {
+  const agents = await runningAgents(place);
+  const found = agents.find((agent) => agent.pid === pid);
+  if (found) return new ControlClient(found.socket);
+  throw new PortalError('not_running', `no agent runs as process ${pid}`, {
+    hint: agents.length > 0 ? choiceOf(agents) : 'Start one with `portal up`.',
   });
 }
 
-async function onlyAgent(sockets: readonly string[]): Promise<ControlClient> {
+async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
+  const sockets = await place.list();
   const alive = await Promise.all(sockets.map(answers));
   const [only, another] = sockets.filter((_, index) => alive[index]);
-  if (only !== undefined && another === undefined) return new ControlClient(only);
   if (only === undefined)
     throw new PortalError('not_running', 'no agent runs, and there is no portal.yaml here or above', {
       hint: 'Write one with `portal init`, or publish a service without one: portal expose 3000',
     });
+  if (another === undefined) return new ControlClient(only);
   throw new PortalError('usage', 'several agents run, and there is no portal.yaml here or above', {
-    hint: 'Name the file of the one you mean: -f FILE.',
+    hint: choiceOf(await runningAgents(place)),
   });
 }

@@ -14,6 +14,15 @@ export const file = (): Option =>
 export const agentOf = (flags = '-f, --file <file>'): Option =>
   new Option(flags, 'the configuration it runs for (default: $PORTAL_FILE, or portal.yaml here or above)');
 
+/** Of several that run, and of one without a file. */
+export const pidOf = (): Option =>
+  new Option('--pid <pid>', 'the agent that is this process; `portal status` lists several')
+    .conflicts('file')
+    .argParser((text) => {
+      if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('It is the id of a process.');
+      return Number(text);
+    });
+
 export const identityOf = (): Option =>
   new Option(
     '-f, --file <file>',

@@ -13,6 +13,7 @@ import {
   file,
   identityOf,
   list,
+  pidOf,
   port,
   portRange,
   repeated,
@@ -134,6 +135,7 @@ function addRunning(program: Command, execute: Execute): void {
     .command('status')
     .description('show services, URLs and relays of the running agent')
     .addOption(agentOf())
+    .addOption(pidOf())
     .option('--wait-ready', 'wait until every service is ready, and print the addresses only')
     .addOption(
       duration('--timeout <time>', 'how long --wait-ready waits; 0 asks once').default(30_000, '30s'),
@@ -149,11 +151,13 @@ function addRunning(program: Command, execute: Execute): void {
     .description('show what the running agent did lately')
     .option('-f, --follow', 'stay and show what comes')
     .addOption(agentOf('--file <file>'))
+    .addOption(pidOf())
     .action(execute(() => import('./commands/logs.js')));
   program
     .command('down')
     .description('stop the running agent, visitors drained')
     .addOption(agentOf())
+    .addOption(pidOf())
     .action(execute(() => import('./commands/down.js')));
 }
 
@@ -255,6 +259,7 @@ function addRequests(program: Command, execute: Execute): void {
     .description('have the running agent ask its service once more what a visitor asked')
     .addArgument(new Argument('<id>', 'which request').argParser(requestId))
     .addOption(agentOf())
+    .addOption(pidOf())
     .action(execute(() => import('./commands/replay.js')));
 }
 

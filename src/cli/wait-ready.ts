@@ -2,7 +2,7 @@ import { PortalError } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
 import type { Readiness } from '../reconcile/events.js';
 import type { Context, ExitCode } from './context.js';
-import { findAgent } from './find-agent.js';
+import { findAgent, type WhichAgent } from './find-agent.js';
 import { columns, printEvent } from './print.js';
 import { describeError } from './reporters/describe.js';
 
@@ -14,6 +14,7 @@ const LAST_ANSWER_MS = 2_000;
 
 interface Options {
   readonly file?: string;
+  readonly pid?: number;
   readonly timeout: number;
 }
 
@@ -32,10 +33,14 @@ export async function tellReady(context: Context, options: Options): Promise<Exi
   return 0;
 }
 
-async function waitReady(context: Context, { file, timeout }: Options): Promise<Readiness> {
+async function waitReady(context: Context, { file, pid, timeout }: Options): Promise<Readiness> {
   const until = performance.now() + timeout;
   for (;;) {
-    const asked = await ask(context, file, Math.ceil(Math.max(LAST_ANSWER_MS, until - performance.now())));
+    const asked = await ask(
+      context,
+      { file, pid },
+      Math.ceil(Math.max(LAST_ANSWER_MS, until - performance.now())),
+    );
     if (!(asked instanceof PortalError) && asked.ready) return asked;
     const leftMs = until - performance.now();
     if (leftMs <= 0) throw asked instanceof PortalError ? asked : notReady(asked, timeout);
@@ -44,13 +49,9 @@ async function waitReady(context: Context, { file, timeout }: Options): Promise<
 }
 
 /** An agent that does not run yet may come. */
-async function ask(
-  context: Context,
-  file: string | undefined,
-  timeoutMs: number,
-): Promise<Readiness | PortalError> {
+async function ask(context: Context, which: WhichAgent, timeoutMs: number): Promise<Readiness | PortalError> {
   try {
-    return await (await findAgent(context, file)).readiness(timeoutMs);
+    return await (await findAgent(context, which)).readiness(timeoutMs);
   } catch (error) {
     if (error instanceof PortalError && error.code === 'not_running') return error;
     throw error;

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { deferred } from '../../src/lib/wait.js';
 import { httpsGet } from '../support/visitor.js';
-import { jsonLines, Person, type Line } from './cli-support.js';
+import { jsonLines, Person, type Line, type Running } from './cli-support.js';
 
 let person: Person;
 beforeEach(async () => {
@@ -422,4 +422,46 @@ test('a relay refuses a range that is none', async () => {
     const { code, stderr } = await person.run(['relay', '--tcp-ports', range]);
     expect({ code, says: stderr.includes('20000-20999') }).toEqual({ code: 2, says: true });
   }
+});
+
+const exposed = async (port: number): Promise<Running> => {
+  const running = person.start(['expose', String(port), '--name', `x${port}`, '--json']);
+  await running.event('ready');
+  return running;
+};
+
+describe('of several agents', () => {
+  test('status, logs and down list them, and --pid chooses one', async () => {
+    const [first, second] = [await service('one'), await service('two')];
+    const [one, two] = [await exposed(first), await exposed(second)];
+    for (const command of ['status', 'logs', 'down']) {
+      const { code, stderr } = await person.run([command]);
+      expect(code).toBe(2);
+      for (const [running, port] of [[one, first] as const, [two, second] as const])
+        expect(stderr).toMatch(
+          new RegExp(`${running.pid} +localhost:${port} +https://x${port}\\.localhost:`),
+        );
+    }
+    const chosen = ['--pid', String(two.pid)];
+    expect((await person.run(['status', ...chosen])).stdout).toContain(`x${second}`);
+    expect((await person.run(['status', '--wait-ready', ...chosen])).stdout).toContain(`x${second}`);
+    expect((await person.run(['logs', ...chosen])).stdout).toContain(`x${second}`);
+    expect((await person.run(['down', ...chosen])).code).toBe(0);
+    expect((await two.finished).code).toBe(0);
+    const gone = await person.run(['status', ...chosen]);
+    expect(gone.code).toBe(1);
+    expect(gone.stderr).toContain(`no agent runs as process ${two.pid}`);
+    expect(gone.stderr).toContain(String(one.pid));
+  });
+
+  test('those that run are told of where none runs for the file', async () => {
+    const port = await service('one');
+    const running = await exposed(port);
+    await write('portal.yaml', config({ web: port }));
+    const { code, stderr } = await person.run(['status']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('[not_running]');
+    expect(stderr).toMatch(new RegExp(`${running.pid} +localhost:${port} `));
+    expect((await person.run(['status', '-f', 'portal.yaml', '--pid', '1'])).code).toBe(2);
+  });
 });

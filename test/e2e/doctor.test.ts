@@ -89,7 +89,8 @@ it('names what is down: service, relay, identity, folders', async () => {
   );
   const { code, of, hints, lines } = await examine();
   expect(code).toBe(1);
-  expect(of('identity.file')[0]).toMatch(/^problem: .*chmod 600/);
+  expect(of('identity.file')[0]).toMatch(/^problem: .*open to other users/);
+  expect(hints('identity.file')).toContain('Run: chmod 600 ');
   expect(of('service.target')[0]).toMatch(/^problem: /);
   expect(of('relay.tcp')[0]).toMatch(/^problem: .*ECONNREFUSED/);
   expect(of('relay.name')[0]).toBe('problem: 127.0.0.1 is an address');

@@ -105,7 +105,7 @@ async function checkFurtherRelays({ paths }: Context, desired: Desired): Promise
 
 async function runningAgent(context: Context, file: string | undefined): Promise<AgentFindings | undefined> {
   try {
-    return await checkAgent(await findAgent(context, file));
+    return await checkAgent(await findAgent(context, { file }));
   } catch (error) {
     // Standard input has no agent.
     if (error instanceof PortalError && error.code === 'usage') return undefined;

@@ -7,6 +7,7 @@ import { printEvent } from '../print.js';
 
 interface Options {
   readonly file?: string;
+  readonly pid?: number;
 }
 
 /** The drain (10 s) and what comes after it. */
@@ -15,7 +16,7 @@ const STOP_TIMEOUT_MS = 15_000;
 const EXIT_WAIT_MS = 300;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const agent = await findAgent(context, options.file);
+  const agent = await findAgent(context, options, { tellsOthers: true });
   const timeout = AbortSignal.timeout(STOP_TIMEOUT_MS);
   // Followed before the stop is asked for: its end is the agent's end.
   const ended = followToEnd(agent, timeout);

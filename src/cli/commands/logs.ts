@@ -9,10 +9,11 @@ import { createStyle, printable, type Style } from '../style.js';
 interface Options {
   readonly follow?: true;
   readonly file?: string;
+  readonly pid?: number;
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const agent = await findAgent(context, options.file);
+  const agent = await findAgent(context, options, { tellsOthers: true });
   const style = createStyle(context.stdout.color);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);

@@ -14,20 +14,22 @@ import { printable } from '../style.js';
 
 interface Options {
   readonly file?: string;
+  readonly pid?: number;
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
   const id = parseId(args[0]!)!;
-  const row = await replay(context, id, options.file);
+  const row = await replay(context, id, options);
   if (context.json) printEvent(context, 'replayed', plainRow(row));
   else context.stdout.line(describe(row));
   return row.outcome === 'done' ? 0 : 1;
 }
 
 /** By the agent of the portal.yaml it was recorded for, wherever this runs; else by the one that is meant here. */
-async function replay(context: Context, id: number, file: string | undefined): Promise<RequestRow> {
-  const source = file === undefined ? await sourceOf(context, id) : undefined;
-  if (source === undefined) return (await findAgent(context, file)).replay(id);
+async function replay(context: Context, id: number, which: Options): Promise<RequestRow> {
+  const isNamed = which.file !== undefined || which.pid !== undefined;
+  const source = !isNamed ? await sourceOf(context, id) : undefined;
+  if (source === undefined) return (await findAgent(context, which)).replay(id);
   try {
     return await new ControlClient(controlPlace(context.paths.runDir).address(await agentKey(source))).replay(
       id,

@@ -15,6 +15,7 @@ import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
   readonly file?: string;
+  readonly pid?: number;
   readonly waitReady?: true;
   /** Of that waiting, milliseconds. */
   readonly timeout: number;
@@ -25,7 +26,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const { tellReady } = await import('../wait-ready.js');
     return tellReady(context, options);
   }
-  const agent = await findAgent(context, options.file);
+  const agent = await findAgent(context, options, { tellsOthers: true });
   const status = await agent.status();
   if (context.json) printEvent(context, 'status', status);
   else

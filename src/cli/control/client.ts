@@ -159,7 +159,8 @@ export class ControlClient {
   }
 }
 
-function readPid(socket: string): number | undefined {
+/** The process of the agent at `socket`, where that can be told without asking it. */
+export function readPid(socket: string): number | undefined {
   const file = pidFileOf(socket);
   if (file === undefined) return undefined;
   try {
