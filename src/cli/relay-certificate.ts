@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { AcmeCertificates } from '../certificates/acme/certificates.js';
 import { LiveCertificate } from '../certificates/live.js';
 import { openLocalCa } from '../certificates/local-ca.js';
+import { covers } from '../certificates/local-names.js';
 import { LocalCertificates, type ServingCertificate } from '../certificates/source.js';
 import { LETS_ENCRYPT, type TlsSpec } from '../certificates/spec.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
@@ -41,7 +42,7 @@ export async function openRelayCertificate(
   const { domain } = options;
   const tls = sourceOf(options, cwd);
   const openCa = () => openLocalCa(paths.caDir, { log });
-  if (tls.source === 'local' && !(await openCa()).covers(domain)) {
+  if (tls.source === 'local' && !covers(domain)) {
     throw new PortalError('usage', `a relay for ${domain} needs a certificate of its own`, {
       hint: 'Have one made with --acme, or name it with --cert and --key. Only names such as localhost or *.test have one made for them by the local CA.',
     });

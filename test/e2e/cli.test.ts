@@ -277,6 +277,19 @@ test('expose and relay check what was typed', async () => {
   }
 });
 
+test.each([
+  ['expose', []],
+  ['expose', ['nonsense']],
+  ['expose', ['3000', '--port', '4000']],
+  ['relay', ['--domain', 'relay.example.com']],
+  ['relay', ['--cert', 'a.pem']],
+])('a wrong portal %s %j makes no file', async (command, args) => {
+  expect((await person.run([command, ...args])).code).toBe(2);
+  // What Node keeps of compiled code is no file of Portal's.
+  const made = await readdir(person.home).catch(() => []);
+  expect(made.filter((name) => name !== 'cache')).toEqual([]);
+});
+
 test('a runtime folder that others can enter is refused', async () => {
   await write('portal.yaml', 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n');
   const runDir = join(person.home, 'run');

@@ -46,13 +46,16 @@ async function desiredOf(
       'A service goes over one chain, or is published on relays.',
     );
   const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
-  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
   const entries = (urls: readonly string[]): Promise<unknown[]> =>
     Promise.all(urls.map((url) => relayEntry(context, url, options.ca, onMade)));
   const hops = options.chain?.split(',');
   // Visitors meet the first relay of a chain, and no other.
   const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
-  const services = exposedServices(name, target, { ...options, isPublic }, context.cwd);
+  const servicesAs = (name: string) => exposedServices(name, target, { ...options, isPublic }, context.cwd);
+  // Tells of flags that do not fit before an identity is made for the name.
+  servicesAs('service');
+  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
+  const services = servicesAs(name);
   const document = {
     version: 1,
     ...(options.relay && { relays: { urls: await entries(options.relay) } }),
