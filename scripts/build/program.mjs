@@ -3,33 +3,38 @@ import { join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
 import { validators } from './validators.mjs';
 
-/** Loaded where they are installed: native code, which no bundle can hold. */
+/** Native code, which a bundle cannot contain: loaded from node_modules if installed. */
 const EXTERNAL = ['libsql', 'bufferutil', 'utf-8-validate'];
 
-/** Which modules are chunks of their own is the splitter's to decide; packages have directives that mean nothing here. */
+/** The splitter decides which modules get their own chunk, and directives of packages have no effect here. */
 const QUIET = new Set(['INEFFECTIVE_DYNAMIC_IMPORT', 'MODULE_LEVEL_DIRECTIVE']);
 
-/** What a user installs: one entry, one chunk for each command and for what several need, every package inlined. */
+/** How both forms of the program are read. */
+const programOptions = () => ({
+  platform: 'node',
+  checks: { pluginTimings: false },
+  external: EXTERNAL,
+  plugins: [validators(), withoutPrograms()],
+  onLog: (level, log, report) => {
+    if (!QUIET.has(log.code)) report(level, log);
+  },
+});
+
+/** What users install: one entry, one chunk for each command and for what several need, every package inlined. */
 export async function bundleProgram(root, folder) {
   const bundle = await rolldown({
     input: { main: join(root, 'src/cli/main.ts') },
-    platform: 'node',
-    checks: { pluginTimings: false },
-    external: EXTERNAL,
-    plugins: [validators(), withoutPrograms()],
-    onLog: (level, log, report) => {
-      if (!QUIET.has(log.code)) report(level, log);
-    },
+    ...programOptions(),
   });
   try {
     return await bundle.write({
       dir: folder,
       format: 'es',
-      // Names that stay say in a stack trace where it was; nothing is minified for the same reason.
+      // Readable names and no minification keep stack traces useful.
       entryFileNames: '[name].js',
       chunkFileNames: (chunk) => `${nameOf(root, chunk)}.js`,
       minifyInternalExports: false,
-      // All that every command needs, in one file: a file costs about as much as 20 kB of code.
+      // One file for what every command needs: loading a file costs as much as about 20 kB of code.
       codeSplitting: { groups: [{ name: 'start', tags: ['$initial'] }] },
       comments: { legal: false, annotation: false, jsdoc: false },
     });
@@ -38,17 +43,11 @@ export async function bundleProgram(root, folder) {
   }
 }
 
-/** All of it in one file of CommonJS, as Node wants it for an executable; `executable.cjs`. */
+/** The whole program as one CommonJS file, `executable.cjs`, which Node requires for a single executable. */
 export async function bundleExecutable(root, folder) {
   const bundle = await rolldown({
     input: { executable: join(root, 'src/cli/executable.ts') },
-    platform: 'node',
-    checks: { pluginTimings: false },
-    external: EXTERNAL,
-    plugins: [validators(), withoutPrograms()],
-    onLog: (level, log, report) => {
-      if (!QUIET.has(log.code)) report(level, log);
-    },
+    ...programOptions(),
   });
   try {
     await bundle.write({
@@ -64,8 +63,8 @@ export async function bundleExecutable(root, folder) {
 }
 
 /**
- * Commander can run subcommands that are programs of their own. Ours are not, and node's child_process, with all that it
- * loads, is a good part of what `portal --help` takes.
+ * Commander loads child_process to run subcommands that are separate programs. Portal has none, and loading it takes a good
+ * part of the time of `portal --help`.
  */
 function withoutPrograms() {
   return {
@@ -78,7 +77,7 @@ function withoutPrograms() {
   };
 }
 
-/** The same sources, a file each, for what of this repository runs or reads single modules: benchmarks, chaos, fuzzers, docs. */
+/** One file for each source, for the benchmarks, chaos, fuzzers and generators, which load single modules. */
 export async function bundleModules(root, folder) {
   const src = join(root, 'src');
   const input = readdirSync(src, { recursive: true, withFileTypes: true })
@@ -106,7 +105,7 @@ export async function bundleModules(root, folder) {
   }
 }
 
-/** The path of its module for a chunk that is one; of its last module, which the others are there for, for one of several. */
+/** Names a chunk after its module, or after its last module, which needs the others. */
 function nameOf(root, { facadeModuleId, moduleIds }) {
   const path = relative(root, facadeModuleId ?? moduleIds.at(-1) ?? 'chunk');
   return path
