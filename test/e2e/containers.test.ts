@@ -118,7 +118,8 @@ describe('a user id without an account and without HOME', () => {
     const relay = person.start(['relay', '--listen', '0', '--data-dir', folder], { within: there });
     const { code, stderr } = await relay.finished;
     expect(code).toBe(1);
-    expect(stderr).toContain(`Run: chown -R ${OTHER_UID} ${folder}, or name another folder with --data-dir`);
+    const run = `chown -R ${OTHER_UID} ${shellQuote(folder)}`;
+    expect(stderr).toContain(`Run: ${run}, or name another folder with --data-dir`);
   });
 
   it('validates without a folder of its own', async (context) => {
