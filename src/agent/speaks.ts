@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { deadline } from '../lib/wait.js';
 import { formatTarget, type Target } from '../net/target.js';
 import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
@@ -10,9 +11,10 @@ export type Speaks = 'h1' | 'h2' | 'both';
 
 /** A target that takes HTTP/2 says so at once; silence for this long is a no. */
 const ANSWER_MS = 1_000;
-/** A target that was down or silent is asked again after this, doubled each time it still is. */
+/** A target that was down or silent is asked again after this, doubled each time up to the maximum. */
 const MIN_PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 60_000;
+/** A visitor of a target that is back waits no longer than this for the right protocol. */
+const MAX_PAUSE_MS = 5_000;
 /** One that gave a clear answer is not doubted within this. */
 const SURE_MS = 10_000;
 
@@ -170,7 +172,7 @@ function firstBytes(socket: Socket, words: Buffer): Promise<Buffer | undefined> 
   return new Promise((resolve) => {
     let heard = Buffer.alloc(0);
     const finish = (): void => {
-      clearTimeout(timer);
+      cancel();
       socket.off('data', onData).off('end', finish).off('close', finish);
       resolve(heard.length === 0 && !socket.readableEnded ? undefined : heard);
     };
@@ -178,7 +180,8 @@ function firstBytes(socket: Socket, words: Buffer): Promise<Buffer | undefined> 
       heard = Buffer.concat([heard, chunk]);
       if (heard.length >= 9) finish();
     };
-    const timer = setTimeout(finish, ANSWER_MS);
+    // A busy machine must not take an answer that it has not read yet for silence.
+    const cancel = deadline(ANSWER_MS, finish);
     socket.on('data', onData).once('end', finish).once('close', finish);
     socket.write(words);
   });
