@@ -16,7 +16,7 @@ if (existsSync(fileURLToPath(main))) {
   process.exitCode = 1;
 }
 
-/** A folder of the user's own: whoever can write into it can have their code run. */
+/** Where compiled code is kept. Someone who can write there can run code as this user, so it must belong to the user. */
 function compileCacheFolder(env) {
   const { PORTAL_HOME, XDG_CACHE_HOME } = env;
   const home = homeFolder();
@@ -29,7 +29,7 @@ function compileCacheFolder(env) {
   return home !== undefined && isAbsolute(home) ? join(home, '.cache', 'portal') : undefined;
 }
 
-/** Makes it, and whether it is the user's alone: with sudo, HOME may be another user's. */
+/** Makes the folder and checks that only this user can write to it: under sudo, HOME may belong to another user. */
 function isOwn(folder) {
   for (const path of [dirname(folder), folder]) {
     try {

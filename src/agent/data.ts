@@ -88,7 +88,7 @@ function upgraded(socket: Socket, head: string): Promise<void> {
       socket.off('data', onData).off('error', fail).off('close', gone).off('end', gone);
       socket.pause();
     };
-    // For good: what comes later is for whoever has it then.
+    // This listener stays, so that a later error does not end the process; the owner adds its own.
     socket.on('error', () => undefined);
     socket.on('data', onData).on('error', fail).on('close', gone).on('end', gone);
     if (socket instanceof TLSSocket) socket.once('secureConnect', () => socket.write(head));

@@ -80,7 +80,7 @@ export class HopTunnel implements Detour {
         headers: { host: target, 'proxy-authorization': `Bearer ${ticket}` },
       });
       request.once('connect', ({ statusCode, headers }, socket: Socket, head: Buffer) => {
-        // For good: what comes later is for whoever has it then.
+        // This listener stays, so that a later error does not end the process; the owner adds its own.
         socket.on('error', () => undefined);
         if (statusCode !== 200) {
           socket.destroy();

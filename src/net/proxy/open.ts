@@ -62,7 +62,7 @@ async function openTo(
   signal.addEventListener('abort', abort, { once: true });
   try {
     const socket = await ask(proxy, plain, host, port);
-    // For good: what comes later is for whoever has it then.
+    // This listener stays, so that a later error does not end the process; the owner adds its own.
     socket.on('error', () => undefined);
     return socket;
   } catch (error) {
