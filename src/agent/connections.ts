@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import pRetry from 'p-retry';
-import { asPortalError } from '../lib/errors.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { LIMITS } from '../protocol/limits.js';
@@ -131,6 +131,9 @@ export class DataConnections {
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {
     try {
       const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit');
+      // Targets and gates are given it. An honest relay has none when the visitor left at once.
+      if (!isPlainAddress(visit.remote.address))
+        throw new PortalError('protocol', 'the address of a visitor is not an IP address');
       // A visitor may come in one breath with the answer to `lease.open`, which has a longer way to its lease.
       if (!this.#leaseById(visit.lease)) await new Promise(setImmediate);
       const lease = this.#leaseById(visit.lease);
@@ -141,4 +144,9 @@ export class DataConnections {
       throw error;
     }
   }
+}
+
+/** An IP address without a zone, as docs/protocol.md has it. */
+function isPlainAddress(address: string): boolean {
+  return isIP(address) !== 0 && !address.includes('%');
 }

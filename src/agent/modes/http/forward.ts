@@ -1,7 +1,7 @@
 import { PortalError } from '../../../lib/errors.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
-import { passableTrailers } from './request.js';
+import { answerTrailers } from './request.js';
 import { visitorHeaders } from './response.js';
 import type { Route, RouteTable } from './routes.js';
 
@@ -79,7 +79,7 @@ export class Forwarding {
   end(trailers: Headers): void {
     if (this.#over) return;
     this.#finish(undefined);
-    this.exchange.end(passableTrailers(trailers));
+    this.exchange.end(answerTrailers(trailers));
   }
 
   /** No whole answer is to come. */

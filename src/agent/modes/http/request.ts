@@ -1,29 +1,10 @@
-import { PIN_HEADER } from '../../access/pin-page.js';
 import { withoutSession } from '../../access/sessions.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
+import { isNotVisitors } from './not-visitors.js';
 import type { Route } from './routes.js';
 
 /** What is sent to the target of a visitor's request. */
-
-/** What visitors may not say, because Portal does, or because some target would believe it. */
-const NOT_VISITORS = new Set([
-  'forwarded',
-  'via',
-  'x-real-ip',
-  'x-client-ip',
-  'x-cluster-client-ip',
-  'true-client-ip',
-  // Take the path's place in some frameworks: a way around the routes.
-  'x-original-url',
-  'x-rewrite-url',
-  'x-original-host',
-  // For Portal itself.
-  PIN_HEADER,
-  // Becomes HTTP_PROXY, the environment variable, behind CGI.
-  'proxy',
-]);
-const FORWARDED = 'x-forwarded-';
 
 /** Never in trailers (RFC 9110, 6.5.1): what frames or routes a message, or says who sends it. */
 const NOT_IN_TRAILERS = new Set([
@@ -66,11 +47,8 @@ function classify(name: string): Field {
   if (name === 'te') return Field.Te;
   if (name === 'content-length') return Field.Length;
   if (name === 'trailer') return Field.Trailer;
-  // Behind CGI, WSGI and the like `_` and `-` are one.
-  const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
   if (name === 'host' || name === 'expect' || CONNECTION_HEADERS.has(name)) return Field.Drop;
-  if (plain !== name && (CONNECTION_HEADERS.has(plain) || FRAMING_HEADERS.has(plain))) return Field.Drop;
-  return plain.startsWith(FORWARDED) || NOT_VISITORS.has(plain) ? Field.Drop : Field.Pass;
+  return isNotVisitors(name) ? Field.Drop : Field.Pass;
 }
 
 /** The request target to send: the visitor's own bytes, without the route's prefix. */
@@ -137,13 +115,34 @@ export function hasContentLength(headers: Headers): boolean {
   return false;
 }
 
-/** Trailing fields that may go on, in either direction. */
-export function passableTrailers(trailers: Headers): Headers {
+/** Fields behind a visitor's body that the target gets. What a route sets or removes, it does there as well. */
+export function requestTrailers({ exchange, route }: Asked): Headers {
+  const edited = route.requestEdits?.names;
+  return trailersWhere(
+    exchange.trailers(),
+    (name) => fieldOf(name) === Field.Pass && !edited?.has(name.toLowerCase()),
+  );
+}
+
+/** Fields behind a target's body that the visitor gets. */
+export function answerTrailers(trailers: Headers): Headers {
+  return trailersWhere(trailers, (name) => {
+    const lower = name.toLowerCase();
+    return !CONNECTION_HEADERS.has(lower) && !FRAMING_HEADERS.has(lower);
+  });
+}
+
+interface Asked {
+  readonly exchange: Exchange;
+  readonly route: Route;
+}
+
+function trailersWhere(trailers: Headers, passes: (name: string) => boolean): Headers {
   if (trailers.length === 0) return trailers;
   const out: string[] = [];
   for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i]!.toLowerCase();
-    if (fieldOf(name) === Field.Pass && !NOT_IN_TRAILERS.has(name)) out.push(trailers[i]!, trailers[i + 1]!);
+    const name = trailers[i]!;
+    if (passes(name) && !NOT_IN_TRAILERS.has(name.toLowerCase())) out.push(name, trailers[i + 1]!);
   }
   return out;
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
-import { hasContentLength, passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1 } from './response.js';
 
 /** A connection is not used again after this: a request with a body cannot be sent twice. */
@@ -43,7 +43,7 @@ export class BodyRequests {
       if (!forwarding.over) body.resume();
     });
     body.once('end', () => {
-      addTrailers(request, exchange.trailers());
+      addTrailers(request, forwarding);
       request.end();
     });
     // A body that is slow to come must not hold its head back.
@@ -109,8 +109,8 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
   forwarding.cancelWith(() => request.destroy());
 }
 
-export function addTrailers(request: ClientRequest, received: readonly string[]): void {
-  const trailers = passableTrailers(received);
+function addTrailers(request: ClientRequest, forwarding: Forwarding): void {
+  const trailers = requestTrailers(forwarding);
   if (trailers.length === 0) return;
   const pairs: [string, string][] = [];
   for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);

@@ -13,7 +13,7 @@ import type { HttpBounds } from './bounds.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { asObject } from './h2.js';
-import { passableTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
 const SETTINGS_MS = 1_500;
@@ -153,7 +153,7 @@ export class H2Requests {
     body.once('end', () => stream.end());
     stream.once('wantTrailers', () => {
       try {
-        stream.sendTrailers(asObject(passableTrailers(forwarding.exchange.trailers())));
+        stream.sendTrailers(asObject(requestTrailers(forwarding)));
       } catch (error) {
         // Fields that HTTP/2 has no form for: half a request is none.
         forwarding.fail(error);

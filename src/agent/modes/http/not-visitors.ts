@@ -1,0 +1,117 @@
+import { PIN_HEADER } from '../../access/pin-page.js';
+
+/**
+ * Request header fields that are never a visitor's to send, because some target believes them: proxies in front of a
+ * target set them, or they take the place of something that Portal decides. A route may set any of them.
+ */
+
+/** All that reads the same in every program; nginx passes no other names either. */
+const PLAIN_NAME = /^[a-z0-9-]+$/;
+
+const NAMES = new Set([
+  // Where the visitor comes from.
+  'forwarded',
+  'forwarded-for',
+  'x-forwarded',
+  'x-original-forwarded-for',
+  'via',
+  'client-ip',
+  'clientip',
+  'x-client-ip',
+  'x-clientip',
+  'x-real-ip',
+  'x-real-port',
+  'true-client-ip',
+  'x-true-client-ip',
+  'x-cluster-client-ip',
+  'x-originating-ip',
+  'x-source-ip',
+  'proxy-client-ip',
+  'wl-proxy-client-ip',
+  'x-proxyuser-ip',
+  'cf-pseudo-ipv4',
+  'fastly-client-ip',
+  'fly-client-ip',
+  'do-connecting-ip',
+  'incap-client-ip',
+  'x-sucuri-clientip',
+  'x-nf-client-connection-ip',
+  'x-vercel-forwarded-for',
+  'x-appengine-user-ip',
+  'x-appengine-remote-addr',
+  'x-azure-clientip',
+  'x-azure-socketip',
+  'x-envoy-external-address',
+  'ali-cdn-real-ip',
+  'cdn-src-ip',
+  // Which scheme and host the visitor asked for.
+  'front-end-https',
+  'x-url-scheme',
+  'x-scheme',
+  'x-host',
+  'x-original-host',
+  'x-http-host-override',
+  'cloudfront-forwarded-proto',
+  'cf-visitor',
+  // Take the place of the path or the method in some frameworks: a way around the routes.
+  'x-original-url',
+  'x-original-uri',
+  'x-original-method',
+  'x-rewrite-url',
+  'x-envoy-original-path',
+  'x-script-name',
+  'script-name',
+  'path-info',
+  // Who the visitor is, or what its TLS certificate says.
+  'client-cert',
+  'client-cert-chain',
+  'x-client-dn',
+  'x-client-verify',
+  'x-arr-clientcert',
+  'x-arr-ssl',
+  'x-authenticated-user',
+  'x-authenticated-userid',
+  'x-goog-iap-jwt-assertion',
+  'cf-access-authenticated-user-email',
+  'cf-access-jwt-assertion',
+  'iv-user',
+  'iv-groups',
+  'iv-creds',
+  'sm-user',
+  'auth-type',
+  // Which files a server in front may send (Rack).
+  'x-sendfile-type',
+  'x-accel-mapping',
+  // Becomes HTTP_PROXY, the environment variable, behind CGI.
+  'proxy',
+  // For Portal itself.
+  PIN_HEADER,
+]);
+
+const PREFIXES = [
+  'x-forwarded-',
+  'cf-connecting-',
+  'remote-',
+  'x-remote-',
+  'x-ssl-',
+  'ssl-client-',
+  'x-client-cert',
+  'x-amzn-mtls-',
+  'x-amzn-oidc-',
+  'x-auth-request-',
+  'x-webauth-',
+  'x-goog-authenticated-user-',
+  'x-ms-client-principal',
+  'x-authentik-',
+  'x-pomerium-',
+  'tailscale-user-',
+  'oidc-claim-',
+];
+
+/**
+ * `name` in lower case. A name with `_` or another sign is dropped as a whole: behind CGI, WSGI and the like `X_Auth` and
+ * `X-Auth` are one, and `SCRIPT_NAME` is the path's beginning.
+ */
+export function isNotVisitors(name: string): boolean {
+  return !PLAIN_NAME.test(name) || NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
+}
