@@ -34,13 +34,13 @@ export const START_BYTE = 0x01;
 export const LIMITS = {
   /** A connection on the public port says what it is within this, or is closed. */
   firstBytesMs: 10_000,
-  /** Connections that have not said yet what they are; the oldest goes when one more comes. */
+  /** Connections that have not said yet what they are; for one more, the network that has most loses its oldest. */
   maxUnroutedConnections: 4_096,
-  /** What all of those have said so far; again the oldest goes. */
+  /** What all of those have said so far; beyond it, the network that has said most loses its oldest. */
   maxUnroutedBytes: 64 * 1024 * 1024,
   /** An HTTP request is there whole within this, and a TLS handshake with the relay itself is done. */
   requestHeadMs: 10_000,
-  /** Connections to the relay's own HTTP surface that are not upgraded yet; the oldest goes when one more comes. */
+  /** Connections to the relay's own HTTP surface that are not upgraded yet; the same holds for one more. */
   maxRequestConnections: 1_024,
   /** Connections of one address; an IPv6 address counts as its /64. Of these bounds per address and identity, 0 is none. */
   maxConnectionsPerAddress: 4_096,
@@ -71,7 +71,7 @@ export const LIMITS = {
   maxSessions: 10_000,
   /** Control channels that have not proven an identity yet; of one address half as many. Others come back later. */
   maxHandshakes: 64,
-  /** When all of those are taken, one that is older than this gives way. */
+  /** When all of those are taken, the only handshake of a network gives way once it is older than this. */
   handshakeShareMs: 2_000,
   /** Longest pause that a relay asks of an agent which it has no room for; such an agent waits up to twice as long. */
   maxComeBackMs: 30_000,

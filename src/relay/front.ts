@@ -1,8 +1,11 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { attendedNow } from '../lib/stalls.js';
 import { readClientHello } from '../net/client-hello.js';
+import { networkOf } from '../net/cidr.js';
 import { resetSocket, SOCKET_BUFFER_BYTES } from '../net/splice.js';
+import { Crowd } from './crowd.js';
 import { listen, type ListenAt, type Listening, type TakeOver } from './listen.js';
+import { plainAddress } from './names.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**
@@ -45,10 +48,6 @@ class Arrival {
     this.socket = socket;
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
   /** All bytes so far, once there are enough for another look; parsing costs nothing per small segment. */
   add(chunk: Buffer): Buffer | undefined {
     const length = this.#length + chunk.length;
@@ -74,9 +73,7 @@ export class Front {
   readonly #options: FrontOptions;
   #servers: readonly Server[] = [];
   /** In order of arrival, and so of expiry. */
-  readonly #arrivals = new Set<Arrival>();
-  /** What all arrivals have said so far. */
-  #arrivalBytes = 0;
+  readonly #arrivals = new Crowd<Arrival>();
   /** Every connection that is open, whoever it was handed to. */
   readonly #sockets = new Set<Socket>();
   readonly #timer: NodeJS.Timeout;
@@ -143,14 +140,16 @@ export class Front {
     const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
     this.#sockets.add(socket);
     const arrival = new Arrival(socket);
-    this.#arrivals.add(arrival);
-    if (this.#arrivals.size > maxUnroutedConnections) this.#evictOldest('maxUnroutedConnections');
+    this.#arrivals.add(arrival, networkOf(plainAddress(socket.remoteAddress)));
+    if (this.#arrivals.size > maxUnroutedConnections)
+      this.#giveWay(this.#arrivals.crowded()?.oldest, 'maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
       // Evicted in this very turn: it is destroyed, and only has not heard of it.
       if (!this.#arrivals.has(arrival)) return;
       const head = arrival.add(chunk);
-      this.#arrivalBytes += chunk.length;
-      while (this.#arrivalBytes > maxUnroutedBytes) this.#evictOldest('maxUnroutedBytes');
+      this.#arrivals.grow(arrival, chunk.length);
+      while (this.#arrivals.bytes > maxUnroutedBytes)
+        this.#giveWay(this.#arrivals.heaviest(), 'maxUnroutedBytes');
       const verdict = head && readClientHello(head);
       if (!verdict) return;
       if (verdict.kind === 'need') return arrival.needs(verdict.bytes);
@@ -172,7 +171,7 @@ export class Front {
       socket.destroy();
     };
     const leave = (): void => {
-      this.#forget(arrival);
+      this.#arrivals.delete(arrival);
       socket.off('data', onData).off('end', gone).off('close', gone);
     };
     // Stays on for the socket's whole life: no error of a visitor's connection may reach the process.
@@ -189,20 +188,15 @@ export class Front {
     resetSocket(socket);
   }
 
-  #forget(arrival: Arrival): void {
-    if (this.#arrivals.delete(arrival)) this.#arrivalBytes -= arrival.length;
-  }
-
   #evict(arrival: Arrival): void {
-    this.#forget(arrival);
+    this.#arrivals.delete(arrival);
     arrival.socket.destroy();
   }
 
-  #evictOldest(limit: 'maxUnroutedConnections' | 'maxUnroutedBytes'): void {
-    const oldest = this.#arrivals.values().next().value;
-    if (!oldest) return;
+  #giveWay(arrival: Arrival | undefined, limit: 'maxUnroutedConnections' | 'maxUnroutedBytes'): void {
+    if (!arrival) return;
     this.#options.evicted(limit);
-    this.#evict(oldest);
+    this.#evict(arrival);
   }
 
   #hello(

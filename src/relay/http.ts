@@ -10,6 +10,8 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
+import { networkOf } from '../net/cidr.js';
+import { Crowd } from './crowd.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
 import { socketBelow } from '../net/splice.js';
@@ -25,6 +27,7 @@ import {
   PATHS,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import { plainAddress } from './names.js';
 import type { TurnedAway } from './sessions.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
@@ -189,16 +192,16 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     });
   }
 
-  /** Connections in a TLS handshake or an HTTP exchange, oldest first: a TLS session is dear to keep. */
-  const asking = new Set<Duplex>();
+  /** Connections in a TLS handshake or an HTTP exchange: a TLS session is dear to keep. */
+  const asking = new Crowd<Duplex>();
   const ask = (socket: Socket): void => {
-    const [oldest] = asking;
-    if (oldest && asking.size >= options.maxRequestConnections) {
-      asking.delete(oldest);
-      oldest.destroy();
+    asking.add(socket, networkOf(plainAddress(socket.remoteAddress)));
+    const crowded = asking.size > options.maxRequestConnections ? asking.crowded() : undefined;
+    if (crowded) {
+      asking.delete(crowded.oldest);
+      crowded.oldest.destroy();
       options.onCrowded();
     }
-    asking.add(socket);
     socket.once('close', () => asking.delete(socket));
   };
 

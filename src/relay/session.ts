@@ -75,6 +75,8 @@ const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as
  */
 export class Session implements LeaseHolder {
   readonly id = randomUUID();
+  /** Moment of `performance.now()`. */
+  readonly startedAt = performance.now();
   address = '';
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
@@ -184,6 +186,16 @@ export class Session implements LeaseHolder {
   /** Ends the channel because of `error`, which its agent hears. */
   refuse(error: PortalError): void {
     if (!this.closed) this.#fail(error);
+  }
+
+  /** Ends a handshake that others need the place of. What its client does not read at once is not waited for. */
+  giveWay(): void {
+    this.refuse(
+      new PortalError('relay_busy', 'this relay has too many handshakes under way (maxHandshakes)', {
+        retryAfterMs: LIMITS.handshakeShareMs,
+      }),
+    );
+    this.terminate();
   }
 
   terminate(): void {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
+import { Crowd, placeFor } from './crowd.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
@@ -15,24 +16,19 @@ export interface TurnedAway {
   readonly message: string;
 }
 
-interface Handshake {
-  readonly network: string;
-  readonly since: number;
-}
-
 /**
  * Owns the control channels of a relay, and who may open one. After a restart every agent comes back at once: only so
- * many prove their identity at a time, and the others are asked to come a little later, as many seconds as that line
- * is long. One that takes its time gives its place away, so that whoever opens channels and proves nothing keeps no
- * agent out; and no address has more than half of the places.
+ * many prove their identity at a time, and the relay asks the others to come back a little later, the later the more
+ * there are. Clients that open channels and prove nothing keep no agent out: the network that has most handshakes makes
+ * room for a network with fewer, and a handshake older than `handshakeShareMs` makes room for any. No network has more
+ * than half of the places.
  */
 export class Sessions {
   readonly #limits: RelayLimits;
   readonly #quotas: Quotas;
   readonly #all = new Set<Session>();
   /** Those of them that have not proven an identity yet, oldest first. */
-  readonly #handshakes = new Map<Session, Handshake>();
-  readonly #perNetwork = new Map<string, number>();
+  readonly #handshakes = new Crowd<Session>();
   readonly #pace: Pace;
   #mostHandshakes = 0;
 
@@ -61,42 +57,49 @@ export class Sessions {
 
   /** Whether one more channel may begin on `socket`; undefined: it may. */
   turnAway(socket: Duplex, address: string | undefined): TurnedAway | undefined {
-    const { maxSessions, maxHandshakes, maxSessionsPerAddress } = this.#limits;
-    const network = networkOf(plainAddress(address));
-    if (this.#all.size >= maxSessions && !this.#evict(() => true)) {
+    const { maxSessions, maxSessionsPerAddress } = this.#limits;
+    // First of all: a network that may have no more channels displaces none of the others.
+    if (!this.#quotas.channel(socket, address)) {
+      return {
+        ...full(
+          `an address may have ${maxSessionsPerAddress} sessions on this relay (maxSessionsPerAddress); stop other agents there, or use another relay`,
+          LIMITS.maxComeBackMs,
+        ),
+        status: '429 Too Many Requests',
+        code: 'limit_exceeded',
+      };
+    }
+    if (this.#all.size >= maxSessions && !this.#evict(this.#handshakes.crowded()?.oldest)) {
       this.#quotas.refusals.add('maxSessions');
       return full(`this relay is full: it has ${maxSessions} sessions (maxSessions)`, LIMITS.maxComeBackMs);
     }
-    if ((this.#perNetwork.get(network) ?? 0) >= Math.ceil(maxHandshakes / 2)) {
-      if (!this.#evict((one) => one.network === network && isLate(one))) return this.#busy();
-    } else if (this.#handshakes.size >= maxHandshakes && !this.#evict(isLate)) return this.#busy();
-    if (this.#quotas.channel(socket, address)) return undefined;
-    return {
-      ...full(
-        `an address may have ${maxSessionsPerAddress} sessions on this relay (maxSessionsPerAddress); stop other agents there, or use another relay`,
-        LIMITS.maxComeBackMs,
-      ),
-      status: '429 Too Many Requests',
-      code: 'limit_exceeded',
-    };
+    return this.#hasRoom(networkOf(plainAddress(address))) ? undefined : this.#busy();
   }
 
   add(session: Session, address: string | undefined): void {
-    const network = networkOf(plainAddress(address));
     this.#all.add(session);
-    this.#handshakes.set(session, { network, since: performance.now() });
-    this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1);
+    this.#handshakes.add(session, networkOf(plainAddress(address)));
     this.#mostHandshakes = Math.max(this.#mostHandshakes, this.#handshakes.size);
   }
 
   proven(session: Session): void {
-    this.#handshakeOver(session);
+    this.#handshakes.delete(session);
     this.#pace.proven();
   }
 
   forget(session: Session): void {
     this.#all.delete(session);
-    this.#handshakeOver(session);
+    this.#handshakes.delete(session);
+  }
+
+  /** Whether `network` may begin a handshake: there is room, or another handshake gives way. */
+  #hasRoom(network: string): boolean {
+    const place = placeFor(this.#handshakes, network, {
+      max: this.#limits.maxHandshakes,
+      isLate: ({ startedAt }) => performance.now() - startedAt > LIMITS.handshakeShareMs,
+    });
+    this.#evict(place?.displaces);
+    return place !== undefined;
   }
 
   #busy(): TurnedAway {
@@ -108,29 +111,13 @@ export class Sessions {
     );
   }
 
-  /** Ends the oldest handshake that `match` accepts; whether there was one. */
-  #evict(match: (handshake: Handshake) => boolean): boolean {
-    for (const [session, handshake] of this.#handshakes) {
-      if (!match(handshake)) continue;
-      this.forget(session);
-      session.terminate();
-      return true;
-    }
-    return false;
+  /** Ends the handshake of `session`, if there is one. Returns whether there was. */
+  #evict(session: Session | undefined): boolean {
+    if (!session) return false;
+    this.forget(session);
+    session.giveWay();
+    return true;
   }
-
-  #handshakeOver(session: Session): void {
-    const handshake = this.#handshakes.get(session);
-    if (!handshake) return;
-    this.#handshakes.delete(session);
-    const left = (this.#perNetwork.get(handshake.network) ?? 0) - 1;
-    if (left > 0) this.#perNetwork.set(handshake.network, left);
-    else this.#perNetwork.delete(handshake.network);
-  }
-}
-
-function isLate({ since }: Handshake): boolean {
-  return performance.now() - since > LIMITS.handshakeShareMs;
 }
 
 function full(message: string, retryAfterMs: number): TurnedAway {

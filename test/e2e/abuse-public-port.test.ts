@@ -107,6 +107,52 @@ describe('ClientHellos that are broken', () => {
   });
 });
 
+describe('a full relay', () => {
+  const CROWD = { localAddress: '127.0.1.1' };
+
+  it('closes connections of the address that has most, however old another is', async () => {
+    const at = await short({ maxUnroutedConnections: 5 });
+    const slow = await tcp(at);
+    const crowd = [];
+    for (let i = 0; i < 10; i++) crowd.push(await tcp(at, CROWD));
+    await Promise.all(crowd.slice(0, 6).map(({ closed }) => closed));
+    slow.socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await slow.until('308 Permanent Redirect');
+    expect(at.counts().refused).toEqual({ maxUnroutedConnections: 6 });
+  });
+
+  it('closes connections of the address that has said most', async () => {
+    const at = await short({ maxUnroutedBytes: 100_000 });
+    const half = intoRecords(
+      buildClientHello({ extensions: [{ type: 9, data: Buffer.alloc(60_000) }] }),
+    ).subarray(0, 40_000);
+    const hello = helloFor('web.localhost');
+    const slow = await tcp(at);
+    slow.socket.write(hello.subarray(0, 20));
+    const crowd = [];
+    for (let i = 0; i < 4; i++) {
+      const one = await tcp(at, CROWD);
+      one.socket.write(half);
+      crowd.push(one);
+    }
+    await Promise.all(crowd.slice(0, 2).map(({ closed }) => closed));
+    slow.socket.write(hello.subarray(20));
+    // The alert of an unknown name: its ClientHello was read.
+    expect((await slow.closed).received).toEqual(Buffer.from([21, 3, 3, 0, 2, 2, 112]));
+  });
+
+  it('closes requests of the address that has most', async () => {
+    const at = await short({ maxRequestConnections: 5 });
+    const slow = await tls(at);
+    const crowd = [];
+    for (let i = 0; i < 10; i++) crowd.push(await tls(at, CROWD));
+    await Promise.all(crowd.slice(0, 6).map(({ closed }) => closed));
+    slow.socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await slow.until('200 OK');
+    expect(at.counts().refused).toEqual({ maxRequestConnections: 6 });
+  });
+});
+
 async function ask(at: TestRelay, head: string): Promise<string> {
   const one = await tcp(at);
   one.socket.write(head);

@@ -16,9 +16,11 @@ import type { TestRelay } from '../support/world.js';
 
 type At = Pick<TestRelay, 'port' | 'ca' | 'url'>;
 
-/** Whether an end of the other side is left without an answer. */
 interface HalfOpen {
+  /** Whether an end of the other side is left without an answer. */
   readonly allowHalfOpen?: boolean;
+  /** A loopback address to come from: for a relay, each is a network of its own. */
+  readonly localAddress?: string;
 }
 
 /** A connection that notes what it gets and how it ended. */

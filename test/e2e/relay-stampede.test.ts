@@ -47,6 +47,11 @@ describe('handshakes', () => {
   it('of one address take half of the places; those beyond hear when to come back, later the more they are', async () => {
     const at = await relay({ limits: { maxHandshakes: 4 } });
     await Promise.all([Peer.connect(at), Peer.connect(at)]);
+    // However slow this machine is, those two are not late.
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    onTestFinished(() => {
+      clock.mockRestore();
+    });
     const refusals: { status: number | undefined; retryAfter: number }[] = [];
     const refused = (): Promise<void> =>
       new Promise((resolve) => {
@@ -80,5 +85,25 @@ describe('handshakes', () => {
     await Peer.open(at);
     await silent.closed;
     await settled(() => at.counts().sessions === 1);
+  });
+
+  it('of the address that has most give way to an agent from another, which is not refused', async () => {
+    const at = await relay({ limits: { maxHandshakes: 5 } });
+    const crowd: Peer[] = [];
+    for (const localAddress of ['127.0.1.1', '127.0.1.1', '127.0.1.2', '127.0.1.2', '127.0.1.3'])
+      crowd.push(await Peer.connect(at, { localAddress }));
+    await Peer.open(at);
+    expect(await crowd[0]!.next('error')).toMatchObject({ code: 'relay_busy' });
+    await crowd[0]!.closed;
+    expect(at.counts()).toMatchObject({ sessions: 5, handshakes: 4, refused: {} });
+  });
+
+  it('of an address that has no others is not displaced', async () => {
+    const at = await relay({ limits: { maxHandshakes: 3 } });
+    const others = [];
+    for (const localAddress of ['127.0.1.1', '127.0.1.2', '127.0.1.3'])
+      others.push(await Peer.connect(at, { localAddress }));
+    await expect(Peer.connect(at)).rejects.toThrow('503');
+    for (const other of others) await other.challenge();
   });
 });

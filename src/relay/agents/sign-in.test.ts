@@ -59,3 +59,12 @@ it('from one address so many begin a second, whatever comes of it, and others ar
   expect(attempt(NEIGHBOUR)).toBe('unauthorized');
   expect(refusals.counts()['maxSignInsPerSecond']).toBeGreaterThan(0);
 });
+
+it('the address with most sign-ins under way makes room for another', () => {
+  const { made, refusals } = signIns({ maxSignIns: 4 });
+  const { address } = generateIdentity();
+  for (const remote of [CROWD, CROWD, '192.0.2.2', '192.0.2.3']) made.challenge(address, remote);
+  const { nonce } = made.challenge(address, NEIGHBOUR);
+  expect(() => made.prove(nonce, '0x')).toThrow('signature');
+  expect(refusals.counts()).toEqual({});
+});

@@ -6,6 +6,7 @@ import { networkOf } from '../../net/cidr.js';
 import type { ChallengeAnswer } from '../../protocol/agents.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
+import { Crowd, placeFor } from '../crowd.js';
 import type { Denied } from '../denied.js';
 import type { RelayLimits } from '../limits.js';
 import { plainAddress } from '../names.js';
@@ -16,7 +17,7 @@ interface Pending {
   readonly nonce: string;
   readonly message: string;
   readonly address: string;
-  readonly network: string;
+  /** Moment of `performance.now()`. */
   readonly at: number;
 }
 
@@ -46,6 +47,8 @@ export class SignIns {
   readonly #options: SignInsOptions;
   /** By nonce, oldest first. */
   readonly #pending = new Map<string, Pending>();
+  /** The same, by network. */
+  readonly #waiting = new Crowd<Pending>();
   /** By the token's hash; who was here last is last. */
   readonly #signedIn = new Map<string, SignedIn & { readonly network: string }>();
   /** By the code's hash. */
@@ -101,7 +104,9 @@ export class SignIns {
       expiresAt: new Date(issuedAt.getTime() + limits.challengeMs),
       statement: STATEMENTS.signIn,
     });
-    this.#pending.set(nonce, { nonce, message, address: identity, network, at: performance.now() });
+    const pending = { nonce, message, address: identity, at: performance.now() };
+    this.#pending.set(nonce, pending);
+    this.#waiting.add(pending, network);
     return { nonce, message };
   }
 
@@ -109,7 +114,7 @@ export class SignIns {
   prove(nonce: string, signature: string): string {
     const { authority, url, denied } = this.#options;
     const pending = this.#pending.get(nonce);
-    this.#pending.delete(nonce);
+    if (pending) this.#forgetPending(pending);
     try {
       if (!pending)
         throw new PortalError('expired', 'this relay knows no such challenge, or no more: ask for another');
@@ -138,12 +143,9 @@ export class SignIns {
     const { maxSignedIn, signedInMs } = this.#options.limits;
     makeRoomOf(this.#signedIn, identity);
     if (this.#signedIn.size >= maxSignedIn) {
-      const crowd = largestNetwork(this.#signedIn.values());
-      for (const [hash, { network }] of this.#signedIn) {
-        if (network !== crowd) continue;
-        this.#signedIn.delete(hash);
-        break;
-      }
+      const crowd = new Crowd<string>();
+      for (const [hash, { network }] of this.#signedIn) crowd.add(hash, network);
+      this.#signedIn.delete(crowd.crowded()!.oldest);
     }
     const token = newSecret();
     const until = performance.now() + signedInMs;
@@ -199,28 +201,30 @@ export class SignIns {
     return one.identity;
   }
 
-  /** As with handshakes: one that takes its time gives way, and no address has more than half of the places. */
+  /** As with handshakes: the network that has most makes room for one with fewer, and a late sign-in for any. */
   #makeRoom(network: string): void {
     const { maxSignIns, challengeMs } = this.#options.limits;
     const now = performance.now();
-    let ofNetwork = 0;
-    for (const pending of this.#pending.values()) {
-      if (now - pending.at > challengeMs) this.#pending.delete(pending.nonce);
-      else if (pending.network === network) ofNetwork++;
+    for (const pending of this.#waiting) {
+      if (now - pending.at <= challengeMs) break;
+      this.#forgetPending(pending);
     }
-    const isCrowd = ofNetwork >= Math.ceil(maxSignIns / 2);
-    if (!isCrowd && this.#pending.size < maxSignIns) return;
-    for (const pending of this.#pending.values()) {
-      if (isCrowd && pending.network !== network) continue;
-      if (now - pending.at <= LIMITS.handshakeShareMs) break;
-      this.#pending.delete(pending.nonce);
-      return;
-    }
+    const place = placeFor(this.#waiting, network, {
+      max: maxSignIns,
+      isLate: ({ at }) => now - at > LIMITS.handshakeShareMs,
+    });
+    if (place?.displaces) this.#forgetPending(place.displaces);
+    if (place) return;
     this.#options.quotas.refusals.add('maxSignIns');
     this.refused.add('relay_busy');
     throw new PortalError('relay_busy', `this relay has ${maxSignIns} sign-ins under way (maxSignIns)`, {
       retryAfterMs: LIMITS.handshakeShareMs,
     });
+  }
+
+  #forgetPending(pending: Pending): void {
+    this.#pending.delete(pending.nonce);
+    this.#waiting.delete(pending);
   }
 }
 
@@ -229,16 +233,6 @@ function makeRoomOf(secrets: Map<string, SignedIn>, identity: string): void {
   const own = [...secrets].filter(([, one]) => one.identity === identity);
   for (const [hash] of own.slice(0, Math.max(0, own.length + 1 - LIMITS.maxSignedInPerIdentity)))
     secrets.delete(hash);
-}
-
-/** Where most are from; of as many, the one whose first is the first. */
-function largestNetwork(all: Iterable<{ readonly network: string }>): string | undefined {
-  const counts = new Map<string, number>();
-  for (const { network } of all) counts.set(network, (counts.get(network) ?? 0) + 1);
-  let largest: string | undefined;
-  for (const [network, count] of counts)
-    if (largest === undefined || count > counts.get(largest)!) largest = network;
-  return largest;
 }
 
 function notSignedIn(): PortalError {
