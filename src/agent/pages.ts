@@ -90,6 +90,12 @@ export const PAGES = {
     'The tunnel is up, but no route of it leads to this path.',
   ),
   methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT means nothing here.'),
+  requestTimeout: page(
+    408,
+    'Request Timeout',
+    'The request timed out',
+    'The rest of the request did not arrive in time.',
+  ),
   expectationFailed: page(
     417,
     'Expectation Failed',

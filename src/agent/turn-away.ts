@@ -56,7 +56,7 @@ async function overHttp2(socket: TLSSocket, { status, reason, headers, body }: P
     import('./modes/http/bounds.js'),
   ]);
   if (socket.destroyed) return;
-  const nobody = { address: '', forwardedFor: '', hostname: '' };
+  const nobody = { address: '', network: '', forwardedFor: '', hostname: '' };
   const session = serveH2(socket, nobody, {
     bounds: { ...HTTP_BOUNDS, keepAliveMs: FIRST_BYTES_MS, pingMs: FIRST_BYTES_MS },
     serve: (exchange) => {

@@ -39,7 +39,7 @@ let shared: Promise<LocalCa> | undefined;
 
 export async function edge(
   routes: Routes,
-  options: { bounds?: Partial<HttpBounds>; visitor?: string; recorders?: Recorders } = {},
+  options: { bounds?: Partial<HttpBounds>; visitor?: string | (() => string); recorders?: Recorders } = {},
 ): Promise<Edge> {
   // One CA for the file: keys take time.
   shared ??= temporaryFolder().then(openLocalCa);
@@ -49,13 +49,14 @@ export async function edge(
   const spec = { ...httpSpec('app', routes), ...inspect };
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
   const handler = new HttpHandler(spec, log, protocols, [], bounds, recorders);
-  const remote = { address: options.visitor ?? VISITOR, port: 50_000 };
+  const { visitor = VISITOR } = options;
   const sockets = new Set<Socket>();
   const server = createServer(
     // Data connections of a relay are half-open sockets, too.
     { ...(await ca.issue([HOST])), ALPNProtocols: ['h2', 'http/1.1'], allowHalfOpen: true },
     (socket) => {
       sockets.add(socket);
+      const remote = { address: typeof visitor === 'string' ? visitor : visitor(), port: 50_000 };
       handler.visit(socket, { remote, local: { address: '127.0.0.1', port: 443 } });
     },
   );

@@ -33,7 +33,7 @@ export class ReplayExchange implements Exchange {
 
   constructor(recording: Recording, edits: ReplayEdits, ms: number) {
     this.original = recording.id;
-    this.client = { address: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
+    this.client = { address: ADDRESS, network: ADDRESS, forwardedFor: ADDRESS, hostname: recording.hostname };
     this.method = edits.method ?? recording.method;
     this.target = edits.target ?? recording.target;
     this.authority = recording.authority;

@@ -19,7 +19,11 @@ export interface HttpBounds {
   readonly answerMs: number;
   /** Nothing moved in the middle of a request or an answer for this long: it is broken off. */
   readonly stalledMs: number;
-  /** Requests at one target at a time; more are told to come back. */
+  /** The visitor says nothing of a body that the target waits for, for this long: 408. */
+  readonly bodyMs: number;
+  /** The visitor takes nothing of an answer that is there, for this long: it is broken off. */
+  readonly sendMs: number;
+  /** Requests at one target at a time. When all are there, the network with most of them gives way; others are told to come back. */
   readonly maxAtTarget: number;
   /** What a visitor sends on after the answer is complete is read and dropped for this long. */
   readonly lingerMs: number;
@@ -36,6 +40,8 @@ export const HTTP_BOUNDS: HttpBounds = {
   resetsPerSecond: 50,
   answerMs: 120_000,
   stalledMs: 3_600_000,
+  bodyMs: 60_000,
+  sendMs: 300_000,
   maxAtTarget: 1_024,
   lingerMs: 5_000,
 };

@@ -11,6 +11,8 @@ export type Follows = 'nothing' | 'body' | 'trailers';
 export interface Client {
   /** Address the relay saw, as X-Forwarded-For has it. */
   readonly address: string;
+  /** What shares of an address count: that address, or the /64 of an IPv6 one. */
+  readonly network: string;
   /** The same, as the Forwarded header has it (RFC 7239). */
   readonly forwardedFor: string;
   /** The name the visitor asked for in the TLS handshake. */

@@ -1,4 +1,5 @@
 import { PortalError } from '../../../lib/errors.js';
+import type { HttpBounds } from './bounds.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
 import { answerTrailers } from './request.js';
@@ -17,21 +18,30 @@ export class Forwarding {
   readonly route: Route;
   readonly #table: RouteTable;
   readonly #service: string;
+  readonly #bounds: HttpBounds;
   readonly #onOver: (problem: unknown) => void;
+  /** There once the visitor was slower than the target. */
+  #slow: NodeJS.Timeout | undefined;
+  #isBlocked = false;
+  #chunks = 0;
   #cancel: (() => void) | undefined;
   #over = false;
+  #continued = false;
+  #onFinished: (() => void) | undefined;
 
   constructor(
     exchange: Exchange,
     route: Route,
     table: RouteTable,
     service: string,
+    bounds: HttpBounds,
     onOver: (problem: unknown) => void,
   ) {
     this.exchange = exchange;
     this.route = route;
     this.#table = table;
     this.#service = service;
+    this.#bounds = bounds;
     this.#onOver = onOver;
     exchange.onGone(() => {
       if (this.#over) return;
@@ -51,7 +61,9 @@ export class Forwarding {
   }
 
   inform(status: number, headers: Headers): void {
-    if (!this.#over) this.exchange.inform(status, this.fields(headers));
+    if (this.#over) return;
+    if (status === 100) this.#continued = true;
+    this.exchange.inform(status, this.fields(headers));
   }
 
   head(status: number, reason: string, headers: Headers, follows: Follows): void {
@@ -63,17 +75,59 @@ export class Forwarding {
       this.exchange.begin(status, reason, passed, follows);
     } catch (error) {
       // A field that no visitor's parser may see.
-      this.fail(error);
-      this.#cancel?.();
+      this.#breakOff(error);
     }
   }
 
   data(chunk: Buffer): boolean {
+    this.#chunks++;
     return this.#over || this.exchange.write(chunk);
   }
 
   onDrain(resume: () => void): void {
-    this.exchange.onDrain(resume);
+    this.#isBlocked = true;
+    if (this.#slow) this.#slow.refresh();
+    else this.#slow = setTimeout(() => this.#lookAtReader(), this.#bounds.sendMs);
+    this.exchange.onDrain(() => {
+      this.#isBlocked = false;
+      resume();
+    });
+  }
+
+  /** It is the visitor that holds the target up: it says no more of its request, or takes no more of the answer. */
+  get keepsWaiting(): boolean {
+    const { body } = this.exchange;
+    return this.#isBlocked || (body !== undefined && !body.readableEnded && !body.isPaused());
+  }
+
+  /**
+   * Watches the body of the request, which the target is being sent from now on. Once the answer has begun, what comes of
+   * that counts as well; `untilAnswered`: the body may then be as slow as it likes.
+   */
+  watchBody({ untilAnswered = false } = {}): void {
+    const { body } = this.exchange;
+    if (!body) return;
+    let chunks = 0;
+    const look = (): void => {
+      if (this.#over) return;
+      const { begun } = this.exchange;
+      if (begun && untilAnswered) return;
+      // It waits for the target: for room, for `100 Continue`, or for more of the answer.
+      const waits = body.isPaused() || (this.exchange.expectsContinue && !this.#continued);
+      if (!waits && this.#chunks === chunks) return this.#breakOff(new StalledError('the request stopped'));
+      chunks = this.#chunks;
+      timer.refresh();
+    };
+    const timer = setTimeout(look, this.#bounds.bodyMs);
+    const moved = (): void => void timer.refresh();
+    const stop = (): void => clearTimeout(timer);
+    body.on('data', moved).on('resume', moved).once('end', stop).once('close', stop);
+    this.#onFinished = stop;
+  }
+
+  /** Another visitor gets its place at the target. */
+  giveWay(): void {
+    this.#breakOff(new BusyError('others have a right to its place at the target'));
   }
 
   end(trailers: Headers): void {
@@ -100,8 +154,20 @@ export class Forwarding {
     return visitorHeaders(headers, this.exchange, this.route, this.#table);
   }
 
+  /** Fails, and takes the request back from the target. */
+  #breakOff(error: unknown): void {
+    this.fail(error);
+    this.#cancel?.();
+  }
+
+  #lookAtReader(): void {
+    this.#slow = undefined;
+    if (this.#isBlocked) this.#breakOff(new StalledError('the visitor takes no more of the answer'));
+  }
+
   #page(error: unknown): Page {
     if (error instanceof BusyError) return PAGES.busy;
+    if (error instanceof StalledError) return PAGES.requestTimeout;
     if (error instanceof SilentError) return PAGES.silent;
     if (error instanceof PortalError && error.code === 'target_down') return notRunning(this.#service);
     if (error instanceof PortalError && error.code === 'target_untrusted') return notTrusted(this.#service);
@@ -110,9 +176,14 @@ export class Forwarding {
 
   #finish(problem: unknown): void {
     this.#over = true;
+    clearTimeout(this.#slow);
+    this.#onFinished?.();
     this.#onOver(problem);
   }
 }
+
+/** The visitor holds the target up. */
+export class StalledError extends Error {}
 
 /** More requests at one target than are let in. */
 export class BusyError extends Error {}

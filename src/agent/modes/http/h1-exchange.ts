@@ -90,6 +90,8 @@ export class H1Exchange implements Exchange {
   begin(status: number, reason: string, headers: Headers): void {
     // The body was never asked for, and may come or not: nothing can be told apart behind it.
     if (this.expectsContinue && !this.#request.complete) this.#response.shouldKeepAlive = false;
+    // What is still to come of the body would stand where the next request is expected (RFC 9110, 15.5.9).
+    if (status === 408) this.#response.shouldKeepAlive = false;
     try {
       this.#response.writeHead(status, reason, headers as string[]);
     } catch (error) {

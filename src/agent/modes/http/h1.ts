@@ -128,8 +128,6 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
 function pageOf(error: Error): Page {
   const code = systemCode(error);
   if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return REQUEST_TIMEOUT;
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return PAGES.requestTimeout;
   return PAGES.badRequest;
 }
-
-const REQUEST_TIMEOUT: Page = { ...PAGES.badRequest, status: 408, reason: 'Request Timeout' };

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
+import { networkOf } from '../../../net/cidr.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
@@ -148,8 +149,9 @@ export class HttpHandler implements ModeHandler {
     if (route === 'unsafe') return refuse(exchange, PAGES.unsafePath);
     if (!route) return refuse(exchange, PAGES.noRoute);
     const switches = protocol !== undefined && isPassed(protocol);
-    const forwarding = new Forwarding(exchange, route, table, this.#spec.service, (problem) => {
-      if (!switches) route.upstream.done();
+    const { service } = this.#spec;
+    const forwarding = new Forwarding(exchange, route, table, service, this.#bounds, (problem) => {
+      if (!switches) route.upstream.done(forwarding);
       if (problem !== undefined)
         this.#log.warn(
           { route: describeRoute(route), reason: (problem as Error).message },
@@ -213,6 +215,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo): Client {
   const { servername } = socket as { servername?: string | false | null };
   return {
     address,
+    network: networkOf(address),
     forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
     hostname: servername || '',
   };

@@ -39,6 +39,7 @@ export class BodyRequests {
     body.on('data', (chunk: Buffer) => {
       if (!request.write(chunk)) body.pause();
     });
+    forwarding.watchBody();
     request.on('drain', () => {
       if (!forwarding.over) body.resume();
     });

@@ -13,7 +13,7 @@ import type { HttpBounds } from './bounds.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { asObject } from './h2.js';
-import { requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
+import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
 const SETTINGS_MS = 1_500;
@@ -147,6 +147,8 @@ export class H2Requests {
     body.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) body.pause();
     });
+    // Both sides of a gRPC call may be quiet for long.
+    if (!isGrpc(forwarding.exchange.headers)) forwarding.watchBody({ untilAnswered: true });
     stream.on('drain', () => {
       if (!forwarding.over) body.resume();
     });

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { asPortalError } from '../../../lib/errors.js';
+import { FairPlaces } from '../../../lib/fair-places.js';
 import type { Target } from '../../../net/target.js';
 import type { Speaks, TargetProtocols } from '../../speaks.js';
 import type { TargetTls } from '../../spec.js';
@@ -7,12 +8,10 @@ import { connectTarget } from '../../upstream.js';
 import type { HttpBounds } from './bounds.js';
 import type { Dial } from './dial.js';
 import { BusyError, type Forwarding } from './forward.js';
+import { isGrpc } from './request.js';
 import { BodyRequests } from './upstream-body.js';
 import { H2Requests } from './upstream-h2.js';
 import { PlainRequests } from './upstream-plain.js';
-
-/** gRPC needs HTTP/2 all the way, for its trailers; grpc-web, by its design, does not. */
-const GRPC = /^application\/grpc(?:[+;]|$)/i;
 
 /** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
 export type Protocols = Pick<TargetProtocols, 'speaks' | 'learn' | 'forget' | 'doubt'>;
@@ -25,18 +24,23 @@ export type Protocols = Pick<TargetProtocols, 'speaks' | 'learn' | 'forget' | 'd
 export class Upstream {
   readonly dial: Dial;
   readonly #target: Target;
-  readonly #bounds: HttpBounds;
   readonly #protocols: Protocols;
   readonly #plain: PlainRequests;
   readonly #body: BodyRequests;
   readonly #h2: H2Requests;
-  #active = 0;
+  readonly #places: FairPlaces<Forwarding>;
   #closing = false;
 
   constructor(target: Target, tls: TargetTls, bounds: HttpBounds, protocols: Protocols) {
     this.#target = target;
-    this.#bounds = bounds;
     this.#protocols = protocols;
+    this.#places = new FairPlaces({
+      max: bounds.maxAtTarget,
+      drop: (forwarding) => forwarding.giveWay(),
+      // Behind a proxy that hides them, or a chain, visitors have one address: each connection gets its share of it.
+      partOf: ({ exchange }) => exchange.client,
+      givesWay: (forwarding) => forwarding.keepsWaiting,
+    });
     this.dial = (alpn) => this.#dial(tls, alpn);
     this.#plain = new PlainRequests(
       this.dial,
@@ -48,11 +52,8 @@ export class Upstream {
   }
 
   send(forwarding: Forwarding): void {
-    if (this.#active >= this.#bounds.maxAtTarget) {
-      this.#active++;
+    if (!this.#places.take(forwarding, forwarding.exchange.client.network))
       return forwarding.fail(new BusyError('too many requests at the target'));
-    }
-    this.#active++;
     try {
       this.#start(forwarding);
     } catch (error) {
@@ -70,15 +71,15 @@ export class Upstream {
   }
 
   /** One of its requests is over. */
-  done(): void {
-    this.#active--;
-    if (this.#closing && this.#active === 0) this.destroy();
+  done(forwarding: Forwarding): void {
+    this.#places.give(forwarding);
+    if (this.#closing && this.#places.size === 0) this.destroy();
   }
 
   /** No request comes any more; those under way finish. */
   close(): void {
     this.#closing = true;
-    if (this.#active === 0) this.destroy();
+    if (this.#places.size === 0) this.destroy();
   }
 
   destroy(): void {
@@ -113,12 +114,4 @@ export class Upstream {
     else if ((await this.#protocols.learn(this.#target)) === 'h2') return this.#h2.send(forwarding);
     return forwarding.fail(error);
   }
-}
-
-function isGrpc(headers: readonly string[]): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.length === 12 && headers[i]!.toLowerCase() === 'content-type')
-      return GRPC.test(headers[i + 1]!);
-  }
-  return false;
 }
