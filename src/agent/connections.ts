@@ -9,6 +9,7 @@ import type { RelayEndpoint } from './relay-way.js';
 import type { ControlChannel } from './control.js';
 import { openData, started } from './data.js';
 import type { AgentLease } from './lease.js';
+import { Resumption } from './resumption.js';
 
 type Visit = FromRelay<'visit'>;
 
@@ -48,6 +49,7 @@ export class DataConnections {
   readonly #pending = new Map<string, Pending>();
   /** Asked for and not begun. */
   readonly #waiting: (() => void)[] = [];
+  readonly #resumption = new Resumption();
   #isStarting = false;
   #isClosed = false;
 
@@ -118,6 +120,7 @@ export class DataConnections {
       carrier,
       ticket,
       signal,
+      resumption: this.#resumption,
     };
     const socket = await pRetry(() => openData(dial), {
       ...REDIAL,

@@ -13,7 +13,8 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { creating, openPlain, openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import type { Resumption } from './resumption.js';
 
 /** What a relay may answer an upgrade with. */
 const MAX_ANSWER_BYTES = 8_192;
@@ -27,6 +28,7 @@ export interface DataDial {
   readonly carrier: WireCarrier;
   readonly ticket: string;
   readonly signal: AbortSignal;
+  readonly resumption: Resumption;
 }
 
 /** Opens a data connection. Rejects with `expired` where the relay does not take the ticket. */
@@ -37,10 +39,19 @@ export function openData(dial: DataDial): Promise<Socket> {
 /**
  * An HTTP upgrade, written and read by hand: hundreds are opened at a time, and node's HTTP client costs a good part of each.
  */
-async function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: DataDial): Promise<Socket> {
+async function upgrade({
+  endpoint,
+  relayAddress,
+  carrier,
+  ticket,
+  signal,
+  resumption,
+}: DataDial): Promise<Socket> {
   const way = wayTo(endpoint, relayAddress);
-  const plain = await (carrier === 'raw' ? openPlain : openWay)(way, LIMITS.requestMs, signal);
-  const socket = carrier === 'raw' ? plain : relayTls(endpoint, plain);
+  const socket =
+    carrier === 'raw'
+      ? await openPlain(way, LIMITS.requestMs, signal)
+      : await openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
   const head = [
     `GET ${PATHS.data} HTTP/1.1`,
     `host: ${new URL(endpoint.url).host}`,
@@ -58,7 +69,6 @@ async function upgrade({ endpoint, relayAddress, carrier, ticket, signal }: Data
     return socket;
   } catch (error) {
     socket.destroy();
-    plain.destroy();
     throw error;
   }
 }

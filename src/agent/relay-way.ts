@@ -1,9 +1,10 @@
 import { isIP, type Socket } from 'node:net';
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { createConnection, type CreateConnection } from '../net/create-connection.js';
-import { dial, secure, socketTo, tlsNameOf } from '../net/dial.js';
+import { dial, secure, secureTo, socketTo, tlsNameOf } from '../net/dial.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
+import type { Resumption } from './resumption.js';
 
 /** TCP to a relay: straight, or by a detour. */
 
@@ -59,30 +60,32 @@ export function wayTo({ url, detour, address: listensAt }: RelayEndpoint, addres
   return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
 }
 
-/** By CA: node would make one anew for each connection, and parse the CA in it, at a good part of a handshake's cost. */
-const contexts = new Map<string, SecureContext>();
+/** By CA: node would create one for each connection and parse the CA again, at a good part of a handshake's cost. */
+const contexts = new Map<string | undefined, SecureContext>();
 /** One a relay is what there is; more than this are CAs that were replaced. */
 const MAX_CONTEXTS = 64;
 
-function contextOf(ca: string): SecureContext {
+function contextOf(ca: string | undefined): SecureContext {
   let context = contexts.get(ca);
   if (!context) {
     if (contexts.size >= MAX_CONTEXTS) contexts.clear();
-    contexts.set(ca, (context = createSecureContext({ ca })));
+    contexts.set(ca, (context = createSecureContext(ca === undefined ? {} : { ca })));
   }
   return context;
 }
 
 /** TLS with the relay itself, on top of `plain`. */
-export function relayTls({ url, ca }: RelayEndpoint, plain: Socket): TLSSocket {
-  const socket = secure(plain, {
-    ...tlsNameOf(new URL(url).hostname),
-    ALPNProtocols: ['http/1.1'],
-    ...(ca !== undefined && { secureContext: contextOf(ca) }),
-  });
+export function relayTls(endpoint: RelayEndpoint, plain: Socket): TLSSocket {
+  const socket = secure(plain, tlsOptions(endpoint));
   plain.on('error', (error) => socket.destroy(error));
   return socket;
 }
+
+const tlsOptions = ({ url, ca }: RelayEndpoint): ConnectionOptions => ({
+  ...tlsNameOf(new URL(url).hostname),
+  ALPNProtocols: ['http/1.1'],
+  secureContext: contextOf(ca),
+});
 
 /**
  * For `createConnection` of node's HTTP client and of `ws`: `over` puts on top what is wanted, TLS say. `signal` ends
@@ -93,13 +96,29 @@ export function creating(way: Way, over: (plain: Socket) => Socket, signal?: Abo
 }
 
 /**
- * A connection with nothing on top, for whoever bounds the wait: where there is nothing to choose, the socket is not connected
- * yet, and costs no more than itself.
+ * A connection without TLS, for a caller that sets a timeout: where the address is known, the socket is not connected yet, and
+ * costs no more than itself.
  */
 export function openPlain(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> | Socket {
-  const { host, port, detour } = way;
-  return !detour && isIP(host) !== 0 ? socketTo(host, port, TCP) : openWay(way, ms, signal);
+  return isStraight(way) ? socketTo(way.host, way.port, TCP) : openWay(way, ms, signal);
 }
+
+/** The same with TLS. It resumes an earlier connection's session where the address is known. */
+export async function openTls(
+  endpoint: RelayEndpoint,
+  way: Way,
+  resumption: Resumption,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<TLSSocket> {
+  if (!isStraight(way)) return relayTls(endpoint, await openWay(way, ms, signal));
+  const socket = secureTo(way.host, way.port, TCP, tlsOptions(endpoint), resumption.session);
+  resumption.learn(socket);
+  return socket;
+}
+
+/** Nothing to look up, and nothing to choose. */
+const isStraight = ({ host, detour }: Way): boolean => !detour && isIP(host) !== 0;
 
 /** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
 export async function openWay(

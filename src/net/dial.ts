@@ -90,6 +90,27 @@ export function socketTo(address: string, port: number, tcp: TcpOptions): Socket
 }
 
 /**
+ * TLS on its way to an IP address, for callers that set a timeout and listen for errors themselves, as with `socketTo`. `session` is
+ * resumed. It is set here and not in the options, because node parses those of the options twice, which costs as
+ * much as the rest of a resumed handshake.
+ */
+export function secureTo(
+  address: string,
+  port: number,
+  tcp: TcpOptions,
+  options: ConnectionOptions,
+  session?: Buffer,
+): TLSSocket {
+  const plain = socketTo(address, port, tcp);
+  // Safe while it connects: with one address there is no other socket that node could put beneath TLS.
+  const socket = tlsConnect({ ...options, socket: plain });
+  plain.on('error', (error) => socket.destroy(error));
+  // Undocumented, though as old as TLSSocket: a node without it makes full handshakes.
+  if (session) (socket as { setSession?: (session: Buffer) => void }).setSession?.(session);
+  return socket;
+}
+
+/**
  * TLS on top of a connection that stands. Never below that: while node still chooses between addresses, it replaces what
  * is beneath TLS, and the process dies.
  */
