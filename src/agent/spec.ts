@@ -30,6 +30,9 @@ export interface UrlRelay {
   readonly address?: string;
 }
 
+/** By which name the target finds itself asked: the public one, its own (`localhost:3000`), or any other. */
+export type HostSpec = 'visitor' | 'target' | (string & {});
+
 /** Where one path of an http service goes. */
 export interface RouteSpec {
   /** Begins with `/`; matches whole segments. */
@@ -37,8 +40,8 @@ export interface RouteSpec {
   readonly target: Target;
   /** The prefix is taken off before the request goes on. */
   readonly stripPrefix: boolean;
-  /** Whose name the Host header has: what the visitor asked for (if left out), or the target's own. */
-  readonly host?: 'visitor' | 'target';
+  /** As the service's, for this route. */
+  readonly host?: HostSpec;
   /** Request headers to set; null takes one away. Values are secrets. */
   readonly headers: Readonly<Record<string, string | null>>;
   /** The same for the answer's headers. */
@@ -99,6 +102,8 @@ export interface ServiceSpec {
   readonly target: Target;
   /** In mode http, and empty in the others. */
   readonly routes: readonly RouteSpec[];
+  /** In mode http, for routes that say nothing else. Default: `visitor`. */
+  readonly host?: HostSpec;
   /** Protocols offered to the visitor, best first (RFC 7301); `auto` offers what the target speaks. */
   readonly alpn: readonly string[] | 'auto';
   readonly carrier: Carrier;

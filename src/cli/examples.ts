@@ -39,6 +39,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal expose 3000', does: 'a local port' },
     { run: 'portal expose localhost:8080 --name demo', does: 'under a name of your own' },
     { run: 'portal expose 3000 --relay https://relay.example.com', does: 'on this relay' },
+    { run: 'portal expose 8080 --host-header target', does: 'a server that rejects names it does not know' },
     { run: 'portal expose --http-route /api=3001 --http-route /=5173', does: 'two services under one URL' },
     {
       run: 'portal expose localhost:25565 --tcp --port 25565',

@@ -51,6 +51,18 @@ describe('what the flags of expose make', () => {
       { app: { name: 'app', mode: 'http', routes: { '/api': 'localhost:3001', '/': 'localhost:5173' } } },
     ],
     [
+      'another name in Host',
+      '8080',
+      { hostHeader: 'target' },
+      { app: { name: 'app', mode: 'http', target: 'localhost:8080', host: 'target' } },
+    ],
+    [
+      'another name in Host for all routes',
+      undefined,
+      { httpRoute: ['/=5173'], hostHeader: 'shop.test:8080' },
+      { app: { name: 'app', mode: 'http', routes: { '/': 'localhost:5173' }, host: 'shop.test:8080' } },
+    ],
+    [
       'gates and a chain',
       '3000',
       { pin: '1234', allowIp: ['10.0.0.0/8'], chain: 'a,b', inspect: true },

@@ -9,6 +9,7 @@ export interface ExposeFlags {
   readonly udpAddr?: string;
   readonly port?: number;
   readonly httpRoute?: readonly string[];
+  readonly hostHeader?: string;
   readonly chain?: string;
   readonly pin?: string;
   readonly allowIp?: readonly string[];
@@ -30,7 +31,7 @@ export function exposedServices(
   flags: ExposeFlags,
   cwd: string,
 ): Record<string, Settings> {
-  const { tcp, udp, udpAddr, httpRoute, port, pin, allowIp, inspect, chain, isPublic } = flags;
+  const { tcp, udp, udpAddr, httpRoute, hostHeader, port, pin, allowIp, inspect, chain, isPublic } = flags;
   const tls = isPublic ? { tls: 'acme' } : {};
   const access = { ...(pin !== undefined && { pin }), ...(allowIp && { allowIps: allowIp }) };
   const common = {
@@ -40,12 +41,18 @@ export function exposedServices(
   };
   if (udpAddr !== undefined && !udp) throw usage('--udp-addr is where datagrams go: it needs --udp');
   if (httpRoute && (tcp || udp)) throw usage('--http-route is for HTTP: it goes without --tcp and --udp');
+  if (hostHeader !== undefined && (tcp || udp))
+    throw usage('--host-header is for HTTP: use it without --tcp and --udp');
+  const http = {
+    ...(inspect && { inspect }),
+    ...(hostHeader !== undefined && { host: hostHeader }),
+  };
   if (httpRoute) {
     const routes = Object.fromEntries(httpRoute.map((route) => readRoute(route, cwd)));
     if (target !== undefined && '/' in routes)
       throw usage('the target and --http-route /=… say the same thing twice');
     if (target !== undefined) routes['/'] = readTarget(target, cwd);
-    return { [name]: { ...common, ...tls, mode: 'http', routes, ...(inspect && { inspect }) } };
+    return { [name]: { ...common, ...tls, mode: 'http', routes, ...http } };
   }
   if (target === undefined) throw usage('which service? Name its target', 'For example: portal expose 3000');
   if (port !== undefined && !tcp && !udp)
@@ -62,7 +69,7 @@ export function exposedServices(
   const main: Settings = {
     ...stream,
     ...(tcp ? { mode: 'tcp', ...wanted } : tls),
-    ...(inspect && { mode: 'http', inspect }),
+    ...(Object.keys(http).length > 0 && { mode: 'http', ...http }),
   };
   return { [name]: main, ...(udp && { [`${name}-udp`]: datagrams }) };
 }

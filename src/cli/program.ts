@@ -193,6 +193,10 @@ function addExpose(program: Command, execute: Execute): void {
     .option('--udp-addr <target>', 'where datagrams go; the target is published beside them')
     .addOption(port('--port <port>', 'the public port to ask for, with --tcp and --udp'))
     .addOption(repeated('--http-route <path=target>', 'send a path to a service of its own (repeatable)'))
+    .option(
+      '--host-header <name>',
+      'the name that the service finds in Host, Origin and Referer: "target" for its own, or any other (default: the public name)',
+    )
     .addOption(
       list(
         '--relay <url>',

@@ -84,6 +84,11 @@ const MODE_RULES: readonly ModeRule[] = [
   { key: ['routes'], modes: ['http'], why: 'Other modes pass bytes on without reading paths in them.' },
   { key: ['inspect'], modes: ['http'], why: 'Other modes pass bytes on without reading requests in them.' },
   {
+    key: ['host'],
+    modes: ['http'],
+    why: 'Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
+  },
+  {
     key: ['port'],
     modes: ['tcp', 'udp'],
     why: "Other modes answer on the relay's own port, under the service's name.",

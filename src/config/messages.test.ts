@@ -153,7 +153,14 @@ it.each([
     '  a: { mode: http, routes: { /: { target: 1, headers: { X-A: 1 } } } }',
     '`X-A` must be text, or null to remove the header | For example `X-A: demo`.',
   ],
-  ['  a: { mode: http, routes: { /: { target: 1, host: localhost } } }', '`host` must be visitor or target'],
+  [
+    '  a: { mode: http, routes: { /: { target: 1, host: http://localhost:1 } } }',
+    '"http://localhost:1" is not `visitor`, `target`, or a name such as localhost:3000',
+  ],
+  [
+    '  a: { target: 1, host: shop.example.com }',
+    '`host` needs mode http; this service runs mode stream | Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
+  ],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',
     'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else | Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',

@@ -138,6 +138,7 @@ function serviceSpec(
     mode: options.mode ?? 'stream',
     target: first?.target ?? parseTarget(options.target!),
     routes,
+    ...(options.host !== undefined && { host: options.host }),
     alpn: options.alpn ?? 'auto',
     carrier: carrierOf(options),
     tls: tls(options.tls),
@@ -206,7 +207,7 @@ function routeSpec([prefix, route]: [prefix: string, route: Route]): RouteSpec {
     prefix,
     target: parseTarget(options.target),
     stripPrefix: options.stripPrefix ?? true,
-    host: options.host ?? 'visitor',
+    ...(options.host !== undefined && { host: options.host }),
     headers: options.headers ?? {},
     responseHeaders: options.responseHeaders ?? {},
   };

@@ -51,6 +51,10 @@ export type TargetText = string;
  */
 export type Target = Port | TargetText;
 /**
+ * In mode http: the name that the target finds in Host, Origin, Referer and X-Forwarded-Host. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if it has one. On a service it holds for all its routes.
+ */
+export type Host = string;
+/**
  * The name asked from each relay: one DNS label. Left out: the service's key. `${user}` in it gives everyone their own.
  */
 export type DnsLabel = string;
@@ -196,6 +200,7 @@ export interface ServiceOptions {
    */
   mode?: 'stream' | 'http' | 'tcp' | 'udp';
   target?: Target;
+  host?: Host;
   name?: DnsLabel;
   /**
    * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text. Left out: what the target speaks, which Portal finds out by opening HTTP/2 to it once; a server of HTTP/1.1 refuses that before its application sees anything.
@@ -278,10 +283,7 @@ export interface RouteOptions {
    * Take the route's path off before the request goes on, and put it back into the redirects and cookies of the answer.
    */
   stripPrefix?: boolean;
-  /**
-   * Whose name the target finds in the Host header: `visitor`, the public one that was asked for, or `target`, its own, for servers that answer to no other.
-   */
-  host?: 'visitor' | 'target';
+  host?: Host;
   /**
    * Request headers to set before the request goes on; null removes one. Values are masked wherever Portal prints them.
    */

@@ -23,6 +23,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   keepFor: 'a time such as 30m, 8h or 7d',
   headerValue: 'text, or null to remove the header',
   address: '`0x` and 40 hex digits',
+  host: '`visitor`, `target`, or a name such as localhost:3000',
   healthPath: 'a path that begins with `/`',
 };
 

@@ -49,12 +49,18 @@ describe('a URL in an answer', () => {
     // The public host, of which the target does not know that it speaks TLS.
     ['http://{host}/x', 'https://{host}/app/x'],
     ['https://{host}/app/x', 'https://{host}/app/x'],
+    // A target that believes X-Forwarded-Proto names itself with https.
+    ['https://127.0.0.1:{port}/x', 'https://{host}/app/x'],
+    ['https://localhost:{port}/x', 'https://{host}/app/x'],
+    ['HTTPS://[::1]:{port}', 'https://{host}/app'],
+    ['https://localhost:{other}/x', 'https://{host}/other/x'],
+    ['https://localhost:1/x', 'https://localhost:1/x'],
+    ['https://127.0.0.1/x', 'https://127.0.0.1/x'],
     // Another route's target.
     ['http://localhost:{other}/x', 'https://{host}/other/x'],
     // All else stays.
     ['https://example.com/x', 'https://example.com/x'],
     ['http://localhost:1/x', 'http://localhost:1/x'],
-    ['https://localhost:{port}/x', 'https://localhost:{port}/x'],
     ['http://user@localhost:{port}/x', 'http://user@localhost:{port}/x'],
     ['//example.com/x', '//example.com/x'],
     ['/\\example.com', '/\\example.com'],
@@ -63,7 +69,12 @@ describe('a URL in an answer', () => {
     ['', ''],
     ['mailto:a@example.com', 'mailto:a@example.com'],
   ])('%s becomes %s', async (location, seen) => {
-    expect((await answeredWith('/app', { location, 'content-location': location }))['location']).toBe(seen);
+    const refresh = `0; url=${location}`;
+    expect(await answeredWith('/app', { location, 'content-location': location, refresh })).toMatchObject({
+      location: seen,
+      'content-location': seen,
+      refresh: `0; url=${seen}`,
+    });
   });
 
   it('stays where no prefix was taken off, but for the origin', async () => {
@@ -86,6 +97,25 @@ describe('a URL in an answer', () => {
     expect(await answeredWith('/app', { refresh: "0;URL='/x'" })).toMatchObject({
       refresh: "0;URL='/app/x'",
     });
+  });
+});
+
+describe('an answer of a target that is asked by another name', () => {
+  it.each([
+    ['http://shop.test:8080/x', 'https://{host}/app/x'],
+    ['https://shop.test:8080/x', 'https://{host}/app/x'],
+    ['http://localhost:{port}/x', 'https://{host}/app/x'],
+    ['http://shop.test/x', 'http://shop.test/x'],
+  ])('has a redirect to %s become %s', async (location, seen) => {
+    const got = await answeredWith('/app', { location }, { host: 'shop.test:8080' });
+    expect(got['location']).toBe(seen);
+  });
+
+  it('has cookies for that name become cookies for the public one', async () => {
+    const cookie = ['a=b; Domain=shop.test', 'c=d; Domain=other.test'];
+    expect(
+      (await answeredWith('/app', { 'set-cookie': cookie }, { host: 'shop.test:8080' }))['set-cookie'],
+    ).toEqual(['a=b', 'c=d; Domain=other.test']);
   });
 });
 

@@ -116,6 +116,15 @@ describe('a route', () => {
   });
 });
 
+/** What a target sees that is asked by the name `host`. */
+const from = async (host: string, asked: Record<string, string>, prefix = '/'): Promise<Mirrored> => {
+  const at = await edge({ [prefix]: { to: await mirror(), host } });
+  const headers = Object.fromEntries(
+    Object.entries(asked).map(([name, value]) => [name, value.replaceAll('{host}', at.host)]),
+  );
+  return seen((await ask(at, `${prefix}?x`, { headers })).body);
+};
+
 describe('the target is told', () => {
   const forged = {
     'x-forwarded-for': '1.2.3.4',
@@ -159,8 +168,57 @@ describe('the target is told', () => {
     const at = await edge({ '/': { to: port, host: 'target' } });
     expect(seen((await ask(at, '/')).body).headers).toMatchObject({
       host: `localhost:${port}`,
-      'x-forwarded-host': at.host,
+      'x-forwarded-host': `localhost:${port}`,
     });
+  });
+
+  describe('of the page that a request comes from, where it is asked by another name', () => {
+    it.each([
+      ['https://{host}', 'http://shop.test:8080'],
+      ['HTTPS://{host}', 'http://shop.test:8080'],
+      // Another site stays another site.
+      ['https://evil.example', 'https://evil.example'],
+      ['http://{host}', 'http://{host}'],
+      ['https://{host}.evil.example', 'https://{host}.evil.example'],
+      ['null', 'null'],
+    ])('Origin %s becomes %s', async (origin, becomes) => {
+      const { headers } = await from('shop.test:8080', { origin });
+      expect(headers['origin']?.replace(/app\.localhost:\d+/i, '{host}')).toBe(becomes);
+    });
+
+    it.each([
+      ['https://{host}/app/x?y', 'http://shop.test:8080/x?y'],
+      ['https://{host}/app', 'http://shop.test:8080/'],
+      ['https://{host}/other', 'http://shop.test:8080/other'],
+      ['https://{host}/', 'http://shop.test:8080/'],
+      ['https://{host}.evil.example/', 'https://{host}.evil.example/'],
+      ['https://evil.example/https://{host}/', 'https://evil.example/https://{host}/'],
+    ])('Referer %s becomes %s', async (referer, becomes) => {
+      const { headers } = await from('shop.test:8080', { referer }, '/app');
+      expect(headers['referer']?.replace(/app\.localhost:\d+/i, '{host}')).toBe(becomes);
+    });
+
+    it('is one story: the scheme is that of the target, too', async () => {
+      const { headers } = await from('localhost:5173', { origin: 'https://{host}' });
+      expect(headers).toMatchObject({
+        host: 'localhost:5173',
+        origin: 'http://localhost:5173',
+        'x-forwarded-host': 'localhost:5173',
+        'x-forwarded-proto': 'http',
+        'x-forwarded-for': VISITOR,
+        forwarded: `for=${VISITOR};host="localhost:5173";proto=http`,
+      });
+    });
+  });
+
+  it('the name that the service says, unless its route says another', async () => {
+    const port = await mirror();
+    const at = await edge({ '/': port, '/own': { to: port, host: 'visitor' } });
+    at.handler.update({ ...at.spec(), host: 'shop.test' });
+    const hostOf = async (path: string): Promise<unknown> => seen((await ask(at, path)).body).headers['host'];
+    expect([await hostOf('/'), await hostOf('/own')]).toEqual(['shop.test', at.host]);
+    at.handler.update({ ...at.spec(), routes: [], host: 'target' });
+    expect(await hostOf('/')).toBe(`localhost:${port}`);
   });
 
   it('the headers that the route sets, and not those it removes', async () => {

@@ -81,7 +81,7 @@ export async function edge(
 export function httpSpec(name: string, routes: Routes): ServiceSpec {
   const specs = Object.entries(routes).map(([prefix, route]): RouteSpec => {
     const { to, ...over } = typeof route === 'object' ? route : { to: route };
-    const defaults = { stripPrefix: true, host: 'visitor', headers: {}, responseHeaders: {} } as const;
+    const defaults = { stripPrefix: true, headers: {}, responseHeaders: {} } as const;
     return { prefix, target: parseTarget(to), ...defaults, ...over };
   });
   return service(name, 1, { mode: 'http', routes: specs, target: specs[0]!.target });

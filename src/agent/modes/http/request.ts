@@ -1,6 +1,7 @@
 import { withoutSession } from '../../access/sessions.js';
 import { CONNECTION_HEADERS, FRAMING_HEADERS } from '../../../net/http-headers.js';
 import type { Exchange, Headers } from './exchange.js';
+import { underAlias } from './alias.js';
 import { isNotVisitors } from './not-visitors.js';
 import type { Route } from './routes.js';
 
@@ -64,8 +65,10 @@ export function upstreamTarget(target: string, { stripped }: Route): string {
  */
 export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   const { headers, authority, client } = exchange;
-  const edited = route.requestEdits;
-  const out: string[] = ['Host', route.host ?? authority];
+  const { alias, requestEdits: edited } = route;
+  const host = alias?.authority ?? authority;
+  const scheme = alias?.scheme ?? 'https';
+  const out: string[] = ['Host', host];
   let cookie: string | undefined;
   let named: string[] | undefined;
   let announced: string | undefined;
@@ -90,16 +93,17 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   if (theirs !== undefined) out.push('Cookie', theirs);
   // There is no place for fields behind a body with a length, nor where there is no body (RFC 9110, 6.5).
   if (announced !== undefined && exchange.body && !hasLength) out.push('Trailer', announced);
+  if (alias) underAlias(out, authority, route.stripped, alias);
   const kept = named?.length ? without(out, new Set(named)) : out;
   kept.push(
     'X-Forwarded-For',
     client.address,
     'X-Forwarded-Proto',
-    'https',
+    scheme,
     'X-Forwarded-Host',
-    authority,
+    host,
     'Forwarded',
-    `for=${client.forwardedFor};host="${authority}";proto=https`,
+    `for=${client.forwardedFor};host="${host}";proto=${scheme}`,
   );
   if (route.stripped !== '') kept.push('X-Forwarded-Prefix', route.stripped);
   if (!edited) return kept;

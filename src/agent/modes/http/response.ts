@@ -116,7 +116,7 @@ function publicCookie(value: string, { route }: Context): string {
   const kept = [pair];
   for (const attribute of attributes) {
     const [, name = '', text = ''] = /^\s*([^=\s]+)\s*=?\s*(.*?)\s*$/s.exec(attribute) ?? [];
-    if (/^domain$/i.test(name) && isTargetsDomain(text, route.target)) continue;
+    if (/^domain$/i.test(name) && isTargetsDomain(text, route)) continue;
     const remap = /^path$/i.test(name) && route.stripped !== '' && !isHostBound && text.startsWith('/');
     kept.push(
       remap ? ` ${name}=${text === '/' ? route.stripped : underPrefix(text, route.stripped)}` : attribute,

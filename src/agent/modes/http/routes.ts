@@ -11,10 +11,16 @@ export interface Route {
   readonly stripped: string;
   readonly target: Target;
   readonly upstream: Upstream;
-  /** The Host header to send; undefined: the visitor's own. */
-  readonly host: string | undefined;
+  /** The name that the target finds itself asked by; undefined: the public one. */
+  readonly alias: Alias | undefined;
   readonly requestEdits: HeaderEdits | undefined;
   readonly responseEdits: HeaderEdits | undefined;
+}
+
+/** In place of the public name, everywhere a target may compare: Host, Origin, Referer, X-Forwarded-Host and -Proto. */
+export interface Alias {
+  readonly authority: string;
+  readonly scheme: 'http' | 'https';
 }
 
 /** Header fields to set or to remove, by name. */
@@ -27,8 +33,8 @@ export interface HeaderEdits {
 
 export class RouteTable {
   readonly #byPrefix = new Map<string, Route>();
-  /** Prefixes by the origin of their targets, for redirects that name it. */
-  readonly #prefixByOrigin = new Map<string, string>();
+  /** Prefixes by host and port of their targets, for redirects that name them. */
+  readonly #prefixByPlace = new Map<string, string>();
 
   constructor(spec: ServiceSpec, upstreamOf: (target: Target) => Upstream) {
     for (const route of routesOf(spec)) {
@@ -38,13 +44,12 @@ export class RouteTable {
         stripped: route.stripPrefix ? prefix : '',
         target: route.target,
         upstream: upstreamOf(route.target),
-        host: route.host === 'target' ? authorityOf(route.target) : undefined,
+        alias: aliasOf(route.host ?? spec.host, route.target),
         requestEdits: editsOf(route.headers),
         responseEdits: editsOf(route.responseHeaders),
       });
-      for (const origin of originsOf(route.target)) {
-        if (!this.#prefixByOrigin.has(origin))
-          this.#prefixByOrigin.set(origin, route.stripPrefix ? prefix : '');
+      for (const place of placesOf(route.target)) {
+        if (!this.#prefixByPlace.has(place)) this.#prefixByPlace.set(place, route.stripPrefix ? prefix : '');
       }
     }
   }
@@ -62,11 +67,15 @@ export class RouteTable {
     return generous !== undefined && this.#longest(generous) === route ? route : 'unsafe';
   }
 
-  /** What stands before the paths of a target, given as `host:port` of a URL; undefined for an origin not ours. */
+  /**
+   * What stands before the paths of a target, given as `host:port` of a URL; undefined for an origin not ours. The scheme
+   * says only which port is meant: a target that believes X-Forwarded-Proto names its own port with `https`.
+   */
   prefixOf(scheme: string, authority: string, own: Route): string | undefined {
-    const origin = originKey(scheme, authority);
-    if (originsOf(own.target).includes(origin)) return own.stripped;
-    return this.#prefixByOrigin.get(origin);
+    const place = placeKey(scheme, authority);
+    if (authority.toLowerCase() === own.alias?.authority.toLowerCase()) return own.stripped;
+    if (placesOf(own.target).includes(place)) return own.stripped;
+    return this.#prefixByPlace.get(place);
   }
 
   #longest(path: string): Route | undefined {
@@ -81,7 +90,7 @@ export class RouteTable {
 
 function routesOf({ routes, target }: ServiceSpec): readonly RouteSpec[] {
   if (routes.length > 0) return routes;
-  return [{ prefix: '/', target, stripPrefix: false, host: 'visitor', headers: {}, responseHeaders: {} }];
+  return [{ prefix: '/', target, stripPrefix: false, headers: {}, responseHeaders: {} }];
 }
 
 function editsOf(headers: Readonly<Record<string, string | null>>): HeaderEdits | undefined {
@@ -90,6 +99,14 @@ function editsOf(headers: Readonly<Record<string, string | null>>): HeaderEdits 
   return {
     names: new Set(entries.map(([name]) => name.toLowerCase())),
     add: entries.flatMap(([name, value]) => (value === null ? [] : [name, value])),
+  };
+}
+
+function aliasOf(host: string | undefined, target: Target): Alias | undefined {
+  if (host === undefined || host === 'visitor') return undefined;
+  return {
+    authority: host === 'target' ? authorityOf(target) : host,
+    scheme: target.kind === 'tcp' && target.tls ? 'https' : 'http',
   };
 }
 
@@ -103,23 +120,24 @@ function authorityOf(target: Target): string {
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]', '[::]', '0.0.0.0'];
 
-/** Every way a local service may name its own origin: a program on the loopback goes by several names. */
-function originsOf(target: Target): string[] {
-  if (target.kind === 'unix') return ['http//localhost:80'];
+/** Every way a local service may name its own host and port: a program on the loopback goes by several names. */
+function placesOf(target: Target): string[] {
+  if (target.kind === 'unix') return ['localhost:80'];
   const host = (target.host.includes(':') ? `[${target.host}]` : target.host).toLowerCase();
   const hosts = LOOPBACK.includes(host) ? LOOPBACK : isThisMachine(host) ? [...LOOPBACK, host] : [host];
-  return hosts.map((name) => `${target.tls ? 'https' : 'http'}//${name}:${target.port}`);
+  return hosts.map((name) => `${name}:${target.port}`);
 }
 
-function originKey(scheme: string, authority: string): string {
+function placeKey(scheme: string, authority: string): string {
   const port = scheme === 'https' ? 443 : 80;
-  return `${scheme}//${authority.toLowerCase()}${/:\d+$/.test(authority) ? '' : `:${port}`}`;
+  return `${authority.toLowerCase()}${/:\d+$/.test(authority) ? '' : `:${port}`}`;
 }
 
-/** Whether a cookie's Domain means the target itself, or this machine. */
-export function isTargetsDomain(domain: string, target: Target): boolean {
+/** Whether a cookie's Domain means the target itself, by its own name or its alias, or this machine. */
+export function isTargetsDomain(domain: string, { target, alias }: Pick<Route, 'target' | 'alias'>): boolean {
   const name = domain.toLowerCase().replace(/^\./, '');
   if (LOOPBACK.includes(name) || name === '::1' || name.endsWith('.localhost')) return true;
+  if (name === alias?.authority.replace(/:\d+$/, '').toLowerCase()) return true;
   return target.kind === 'tcp' && name === target.host.toLowerCase();
 }
 
