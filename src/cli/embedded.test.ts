@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { generateIdentity } from '../identity/keys.js';
 import { silent } from '../lib/logger.js';
 import { embeddedRelays } from './embedded.js';
 
@@ -16,7 +17,7 @@ async function takenPort(): Promise<number> {
 test('a port that is taken: another one where nobody chose it, a clear error where somebody did', async () => {
   const caDir = await mkdtemp(join(tmpdir(), 'portal-embedded-'));
   onTestFinished(() => rm(caDir, { recursive: true, force: true }));
-  const start = embeddedRelays(caDir, { log: silent });
+  const start = embeddedRelays(caDir, { log: silent, owner: generateIdentity().address });
   const port = await takenPort();
 
   const relay = await start({ kind: 'embedded', port, orAnyPort: true });

@@ -12,11 +12,12 @@ export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
 
 /**
  * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
- * protocol. Its key and names live as long as the process; no one else ever reserves a name there.
+ * protocol. Its key and names live as long as the process. It serves agents of the identity `owner` only: other users of
+ * this machine reach its port as well.
  */
 export function embeddedRelays(
   caDir: string,
-  options: LocalCaOptions & { log: Logger },
+  options: LocalCaOptions & { log: Logger; owner: string },
 ): (spec: EmbeddedSpec) => Promise<EmbeddedRelay> {
   return async ({ port, orAnyPort }) => {
     // An agent whose relays are elsewhere need not load one.
@@ -32,6 +33,7 @@ export function embeddedRelays(
         tls,
         store: 'memory',
         identity,
+        owner: options.owner,
         ports: { tcp: 'any', udp: 'any' },
         // `portal status` shows its one agent.
         agents: false,

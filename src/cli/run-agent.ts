@@ -118,7 +118,11 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     proxyFor,
     ...(trust && { trust }),
     inspector: { webDir: WEB_DIR, port: INSPECTOR_PORT, historyDir: paths.historyDir },
-    startEmbedded: embeddedRelays(paths.caDir, { log, onCreated: (file) => notify(caCreated(file)) }),
+    startEmbedded: embeddedRelays(paths.caDir, {
+      log,
+      owner: identity.address,
+      onCreated: (file) => notify(caCreated(file)),
+    }),
     emit,
     log,
   });

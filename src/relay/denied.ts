@@ -47,8 +47,14 @@ const RETRY_MS = 30_000;
 /** Owns the list that counts now, and how often it did. */
 export class Denied {
   readonly counts = new Tally<'identity' | 'address'>();
+  readonly #owner: string | undefined;
   #list = NOBODY;
   readonly #connections = new Set<Socket>();
+
+  /** @param owner the only identity that is served; undefined: any may come */
+  constructor(owner?: string) {
+    this.#owner = owner;
+  }
 
   set(list: DenyList): void {
     this.#list = list;
@@ -84,14 +90,21 @@ export class Denied {
 
   /** Throws `unauthorized` for an identity that is not wanted. */
   check(identity: string): void {
-    if (!this.hasIdentity(identity)) return;
+    const isOther = this.#owner !== undefined && identity !== this.#owner;
+    if (!isOther && !this.hasIdentity(identity)) return;
     this.counts.add('identity');
-    throw identityDenied();
+    throw isOther ? otherOwner() : identityDenied();
   }
 }
 
 export const identityDenied = (): PortalError => denies('this identity');
 export const addressDenied = (): PortalError => denies('the address that this agent comes from');
+
+const otherOwner = (): PortalError =>
+  new PortalError('unauthorized', 'this relay belongs to an agent with another identity', {
+    hint: 'Run a relay for several identities with `portal relay`.',
+    retryAfterMs: RETRY_MS,
+  });
 
 function denies(whom: string): PortalError {
   return new PortalError(

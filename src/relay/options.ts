@@ -46,6 +46,8 @@ export interface RelayOptions {
   readonly trustPeers?: readonly string[];
   /** Bounds that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
+  /** The only identity that is served; undefined: any. */
+  readonly owner?: string;
   /** Whom the operator does not want here. */
   readonly deny?: DenyList;
   /** Identities see their agents here, over HTTP, and on a page if `webDir` has one; false: they do not. */

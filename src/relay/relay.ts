@@ -58,7 +58,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
   tellClock();
   const quotas = new Quotas(limits);
-  const denied = new Denied();
+  const denied = new Denied(options.owner);
   denied.set(options.deny ?? NOBODY);
   const admits = (socket: Socket): boolean =>
     denied.connection(socket) && quotas.connection(socket, socket.remoteAddress);

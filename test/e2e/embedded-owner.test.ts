@@ -1,0 +1,31 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { embeddedRelays } from '../../src/cli/embedded.js';
+import { generateIdentity } from '../../src/identity/keys.js';
+import { silent } from '../../src/lib/logger.js';
+import { temporaryFolder } from '../support/folder.js';
+import { Peer } from './relay-peer.js';
+
+/** The relay inside an agent, and the other programs of its machine. */
+
+it('serves agents of the identity that brought it, and refuses every other identity', async () => {
+  const caDir = await temporaryFolder();
+  const ca = await openLocalCa(caDir);
+  const owner = generateIdentity();
+  const start = embeddedRelays(caDir, { log: silent, owner: owner.address });
+  const { url, close } = await start({ kind: 'embedded', port: 0 });
+  onTestFinished(() => close());
+  const at = { url, port: Number(new URL(url).port), ca };
+
+  const stranger = await Peer.connect(at);
+  stranger.say({ type: 'prove', signature: stranger.identity.sign(await stranger.challenge()) });
+  expect(await stranger.next('error')).toMatchObject({
+    code: 'unauthorized',
+    message: 'this relay belongs to an agent with another identity',
+  });
+
+  for (const name of ['web', 'api'])
+    expect(await (await Peer.open(at, { identity: owner })).lease(name)).toMatchObject({
+      hostname: `${name}.localhost`,
+    });
+});
