@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { tooDeepAt } from '../lib/json-depth.js';
 import { checksumAddress } from '../identity/keys.js';
 import { descriptorFrom, readDescriptor, type SignedDescriptor } from '../protocol/descriptor.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
@@ -29,6 +30,8 @@ export interface RelayList {
 }
 
 const MAX_TOLD = 5;
+/** A list needs four. */
+const MAX_DEPTH = 64;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 /** So many signatures are checked before others get their turn. */
 const AT_A_TIME = 8;
@@ -140,8 +143,15 @@ function originOf(text: string): string | undefined {
 
 function parsed(text: string, from: string): unknown {
   try {
-    return JSON.parse(text.replace(/^\ufeff/, ''));
+    const json = text.replace(/^\ufeff/, '');
+    const deep = tooDeepAt(json, MAX_DEPTH);
+    if (deep) {
+      const what = `${from}, line ${deep.line}, column ${deep.column}: nested more than ${MAX_DEPTH} levels deep`;
+      throw new PortalError('registry_invalid', what);
+    }
+    return JSON.parse(json);
   } catch (error) {
+    if (error instanceof PortalError) throw error;
     throw new PortalError('registry_invalid', `what ${from} says is not JSON`, { cause: error });
   }
 }

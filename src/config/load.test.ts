@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -35,6 +35,23 @@ async function problems(options: Partial<LoadOptions> = {}) {
 }
 
 const MINIMAL = 'version: 1\nservices:\n  web: 3000\n';
+
+describe('the size of a file', () => {
+  const large = `${MINIMAL}# ${'x'.repeat(1024 * 1024)}`;
+
+  it.each(['portal.yaml', 'portal.local.yaml', '.env'])('refuses %s above 1 MiB', async (name) => {
+    await files({ 'portal.yaml': MINIMAL, [name]: large });
+    const [problem] = await problems();
+    expect(problem).toMatchObject({ code: 'config_unreadable' });
+    expect(problem?.message).toContain(`${name} is larger than 1 MiB`);
+  });
+
+  it('reads no further where a link leads to a file without an end', async (context) => {
+    if (process.platform === 'win32') context.skip('Windows has no /dev/zero');
+    await symlink('/dev/zero', join(dir, 'portal.yaml'));
+    expect((await problems())[0]?.message).toBe('portal.yaml is larger than 1 MiB');
+  });
+});
 
 describe('finding the file', () => {
   it('takes portal.yaml or portal.yml here, or in the nearest parent', async () => {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
+import { readBounded } from '../lib/read-bounded.js';
 import { checkOwner, type Owner } from './check-owner.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
@@ -20,6 +21,7 @@ import type { Tree } from './tree.js';
 import type { Person, Trusted } from './trusted.js';
 import { validateTree } from './validate.js';
 import { variables, withDotenv } from './variables.js';
+import { MAX_FILE_BYTES } from './yaml.js';
 
 export interface LoadOptions {
   /** `-f FILE`; `-` is standard input. */
@@ -52,9 +54,6 @@ export type LoadResult =
       warnings: Problem[];
     }
   | { ok: false; problems: Problem[]; file: string; inputs: string[] };
-
-/** A configuration file is written by hand; one of this size is something else. */
-const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
  * Finds, reads and checks the configuration. Whatever is wrong with it, its absence included, comes back as
@@ -126,7 +125,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
       hint: 'Check the path after -f or in PORTAL_FILE, or run `portal init` to write one.',
     });
   }
-  if (main.length > MAX_BYTES) throw tooLarge(shownName(found));
+  if (main.length > MAX_FILE_BYTES) throw tooLarge(shownName(found));
   if (found.kind === 'stdin' && /^(?:\ufffd|.?.?.?\0)/s.test(main)) throw notUtf8('<stdin>');
   return { main, overlay, dotenv };
 }
@@ -134,8 +133,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
 /** The text of a file; undefined where there is none. */
 async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
   try {
-    const bytes = await readBytes(path, trusted);
-    if (bytes.length > MAX_BYTES) throw tooLarge(shown);
+    const bytes = await readBytes(path, shown, trusted);
     // ASCII in UTF-16 without a byte order mark is UTF-8, too, with a NUL for every other character.
     if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
     return bytes.toString('utf8').replace(/^\ufeff/, '');
@@ -150,11 +148,14 @@ async function readText(path: string, shown: string, trusted?: Trusted): Promise
   }
 }
 
-async function readBytes(path: string, trusted: Trusted | undefined): Promise<Buffer> {
+/** No more than the limit: a link may lead to a file without an end, such as /dev/zero. */
+async function readBytes(path: string, shown: string, trusted: Trusted | undefined): Promise<Buffer> {
   const handle = await open(path);
   try {
     trusted?.(path, (await handle.stat()).uid);
-    return await handle.readFile();
+    return await readBounded(handle.createReadStream({ autoClose: false }), MAX_FILE_BYTES, () =>
+      tooLarge(shown),
+    );
   } finally {
     await handle.close();
   }
@@ -174,7 +175,7 @@ function notUtf8(shown: string): PortalError {
 }
 
 function tooLarge(shown: string): PortalError {
-  return new PortalError('config_unreadable', `${shown} is larger than ${MAX_BYTES / 1024 / 1024} MiB`);
+  return new PortalError('config_unreadable', `${shown} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB`);
 }
 
 type Evaluated =

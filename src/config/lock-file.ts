@@ -1,6 +1,7 @@
-import { isMap, isScalar, LineCounter, parseDocument, Scalar, YAMLMap, type Document, type Pair } from 'yaml';
+import { isMap, isScalar, LineCounter, Scalar, YAMLMap, type Document, type Pair } from 'yaml';
 import { PortalError } from '../lib/errors.js';
 import { originOf } from './relay-refs.js';
+import { readYaml, YamlTooLarge } from './yaml.js';
 
 /** The text of a portal.lock: read with a place for every entry, and added to without touching the rest. */
 
@@ -55,6 +56,16 @@ export function withRelay(text: string | undefined, file: string, origin: string
   return document.toString({ lineWidth: 0 });
 }
 
+function readDocument(text: string, file: string, lineCounter: LineCounter): Document {
+  try {
+    return readYaml(text, { schema: 'failsafe', prettyErrors: false, uniqueKeys: false, lineCounter });
+  } catch (error) {
+    if (!(error instanceof YamlTooLarge)) throw error;
+    const { line } = lineCounter.linePos(error.offset);
+    throw new LockInvalid(`${file}, line ${line}: ${error.message}`, line, RESTORE);
+  }
+}
+
 interface Read {
   readonly document: Document;
   readonly relays: YAMLMap;
@@ -73,12 +84,7 @@ function read(text: string, file: string): Read {
   }
   const lines = new LineCounter();
   // In the failsafe schema every value is text: an address is no number, quoted or not.
-  const document = parseDocument(text, {
-    schema: 'failsafe',
-    prettyErrors: false,
-    uniqueKeys: false,
-    lineCounter: lines,
-  });
+  const document = readDocument(text, file, lines);
   const lineOf = (node: unknown): number => {
     const range = (node as { range?: [number, number, number] | null } | null | undefined)?.range;
     return lines.linePos(range?.[0] ?? 0).line;

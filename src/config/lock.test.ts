@@ -41,6 +41,16 @@ const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error instanceof PortalError ? error.code : error),
   );
 
+it('refuses a file that is nested too deeply, with the line', () => {
+  expect(() => readLock(`version: 1\nrelays: ${'['.repeat(200_000)}`, 'portal.lock')).toThrow(
+    expect.objectContaining({
+      code: 'lock_invalid',
+      line: 2,
+      message: 'portal.lock, line 2: nested more than 64 levels deep',
+    }),
+  );
+});
+
 describe('the text of a lock', () => {
   it('is sorted, says what it is, and keeps what people wrote beside it', () => {
     const first = withRelay(undefined, file, 'https://b.example', A);

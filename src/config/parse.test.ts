@@ -81,7 +81,13 @@ describe('parse', () => {
   });
 
   it.each([
-    ['brackets without end', '['.repeat(100_000)],
+    ['brackets without end', '['.repeat(500_000)],
+    ['mappings in one line without end', 'a: ['.repeat(50_000)],
+    ['lists in one line without end', '- '.repeat(100_000)],
+    ['keys of keys without end', '? '.repeat(100_000)],
+    ['quotes without end', '"'.repeat(100_000)],
+    ['closing brackets without end', ']'.repeat(500_000)],
+    ['collections without end', '{}'.repeat(500_000)],
     ['deep nesting', '[['.repeat(100) + ']]'.repeat(100)],
     [
       'aliases that multiply',
@@ -89,6 +95,12 @@ describe('parse', () => {
     ],
   ])('refuses %s within bounds', (_what, text) => {
     expect(complaints(text).length).toBeGreaterThan(0);
+  });
+
+  it('points at the level that is too deep', () => {
+    expect(complaints(`version: 1\nservices:\n  a: ${'['.repeat(200_000)}`)).toEqual([
+      expect.stringMatching(/^3:7\d nested more than 64 levels deep$/),
+    ]);
   });
 
   it('lets a thousand services share one anchor', () => {

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, parseDocument, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
+import { isAlias, isMap, isScalar, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
 import type { Finding } from './finding.js';
 import {
   secretPlaces,
@@ -10,9 +10,14 @@ import {
 import type { Place, Source } from './source.js';
 import { syntaxWords } from './syntax-words.js';
 import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
+import { MAX_DEPTH, readYaml, YamlTooLarge } from './yaml.js';
 
-/** Far beyond any real file; it keeps recursion and aliases that multiply (a "billion laughs") in bounds. */
-const LIMITS = { depth: 64, values: 100_000 };
+/** Far beyond any real file; it keeps aliases that multiply (a "billion laughs") within limits. */
+const MAX_VALUES = 100_000;
+/** After so many nobody reads on. */
+const MAX_SYNTAX_ERRORS = 100;
+/** How far back of a mistake an open bracket may explain it. */
+const LINE_BEFORE = 300;
 
 /** Of an identity: 0x and 40 hex digits. */
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
@@ -36,20 +41,19 @@ export function parse(source: Source): Parsed {
   try {
     return new Parser(source).run();
   } catch (error) {
-    // The YAML library recurses, so a text of nothing but brackets exhausts the stack before our own limit.
-    if (!(error instanceof RangeError)) throw error;
-    return giveUp(source, 'the file is nested too deeply');
+    if (!(error instanceof YamlTooLarge)) throw error;
+    return giveUp(source, error.message, error.offset);
   }
 }
 
-function giveUp(source: Source, message: string): Parsed {
+function giveUp(source: Source, message: string, offset = 0): Parsed {
   const place = { source, start: 0, end: 0 };
   const tree: Tree = { kind: 'scalar', place, value: null, interpolated: false };
   return {
     source,
     tree,
     broken: true,
-    findings: [syntax(source, 0, 0, [], message)],
+    findings: [syntax(source, offset, offset + 1, [], message)],
     secrets: secretPlacesOfText(source),
   };
 }
@@ -86,7 +90,7 @@ class Parser {
   }
 
   run(): Parsed {
-    const document = parseDocument(this.#source.text, {
+    const document = readYaml(this.#source.text, {
       prettyErrors: false,
       uniqueKeys: false, // ours names the first place too, and is not quadratic
       resolveKnownTags: false,
@@ -95,13 +99,14 @@ class Parser {
     for (const error of [...document.errors, ...document.warnings]) {
       const [start, end] = error.pos;
       if (places.has(start)) continue; // the first one at a place is the cause of the others
+      if (places.size === MAX_SYNTAX_ERRORS) break;
       places.add(start);
       const { message, hint } = syntaxWords(error.code, error.message);
       this.#findings.push(syntax(this.#source, start, end, [], message, this.#braceHint(start) ?? hint));
     }
     const tree = document.contents === null ? this.#nothing(0) : this.#build(document.contents);
-    if (this.#size(tree) > LIMITS.values) {
-      const message = `the file has more than ${LIMITS.values.toLocaleString('en')} values once its aliases are resolved`;
+    if (this.#size(tree) > MAX_VALUES) {
+      const message = `the file has more than ${MAX_VALUES.toLocaleString('en')} values once its aliases are resolved`;
       return giveUp(this.#source, message);
     }
     const broken = document.errors.length + document.warnings.length > 0;
@@ -117,7 +122,7 @@ class Parser {
   /** `{` opens a mapping inside `[ ]` and `{ }`, so `${NAME}` breaks there unless it is quoted. */
   #braceHint(offset: number): string | undefined {
     const lineStart = this.#source.text.lastIndexOf('\n', offset - 1) + 1;
-    const before = this.#source.text.slice(lineStart, offset + 2);
+    const before = this.#source.text.slice(Math.max(lineStart, offset - LINE_BEFORE), offset + 2);
     return /[[{,:]\s*[^"'\s]*\$\{/.test(before) && /[[{]/.test(before.replaceAll('${', ''))
       ? 'Inside [ ] and { }, a value with ${…} needs quotes: "${NAME}".'
       : undefined;
@@ -129,7 +134,7 @@ class Parser {
     if (ready) return ready;
     this.#built.set(node, undefined);
     if ('anchor' in node && typeof node.anchor === 'string') this.#anchors.set(node.anchor, node);
-    const tree = this.#path.length > LIMITS.depth ? this.#tooDeep(node) : this.#convert(node);
+    const tree = this.#path.length > MAX_DEPTH ? this.#tooDeep(node) : this.#convert(node);
     this.#built.set(node, tree);
     return tree;
   }
@@ -223,7 +228,7 @@ class Parser {
   }
 
   #tooDeep(node: ParsedNode): Tree {
-    this.#report(this.#place(node), `nested more than ${LIMITS.depth} levels deep`);
+    this.#report(this.#place(node), `nested more than ${MAX_DEPTH} levels deep`);
     return this.#scalar(null, node);
   }
 

@@ -4,6 +4,9 @@ import { isSecret } from './secrets.js';
 import { sourceText, type Place, type Source } from './source.js';
 import type { Entry, Path, ScalarTree, Tree } from './tree.js';
 
+/** Of one text: each is looked for in it. */
+const MAX_TOLD = 20;
+
 export interface Substituted {
   readonly tree: Tree;
   readonly findings: readonly Finding[];
@@ -50,7 +53,7 @@ export function substitute(root: Tree, lookup: Lookup, secrets: readonly Place[]
 
   const scalar = (tree: ScalarTree, value: string, path: Path): Tree => {
     const result = interpolate(value, lookup);
-    for (const { expression, message, hint } of result.errors) {
+    for (const { expression, message, hint } of result.errors.slice(0, MAX_TOLD)) {
       findings.push({
         place: placeWithin(tree.place, expression),
         path,
@@ -59,7 +62,7 @@ export function substitute(root: Tree, lookup: Lookup, secrets: readonly Place[]
         hint,
       });
     }
-    for (const name of result.bareNames) warnings.push(bareName(tree, path, name));
+    for (const name of result.bareNames.slice(0, MAX_TOLD)) warnings.push(bareName(tree, path, name));
     return { ...tree, value: result.text, interpolated: result.substituted };
   };
 

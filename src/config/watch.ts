@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { watch, type FSWatcher } from 'chokidar';
 import { Scope } from '../lib/scope.js';
 import { pathsThatMatter } from './links.js';
+import { MAX_FILE_BYTES } from './yaml.js';
 
 /** Events of one save arrive together; this pause after the last of them ends it. */
 const QUIET_MS = 25;
@@ -203,7 +205,7 @@ async function identify(directory: string): Promise<string | undefined> {
   return stats?.isDirectory() ? `${stats.dev}:${stats.ino}:${stats.birthtimeNs}` : undefined;
 }
 
-const EMPTY = hashOf(Buffer.alloc(0));
+const EMPTY = createHash('sha256').digest('base64');
 
 /** Gone or empty, and was not before: what a save looks like halfway. */
 function isHalfSaved(now: string | undefined, before: string | undefined): boolean {
@@ -211,9 +213,12 @@ function isHalfSaved(now: string | undefined, before: string | undefined): boole
 }
 
 async function contentHash(path: string): Promise<string | undefined> {
-  return readFile(path).then(hashOf, () => undefined);
-}
-
-function hashOf(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('base64');
+  const hash = createHash('sha256');
+  try {
+    // What is beyond the limit is refused, so a change of it is no news.
+    for await (const bytes of createReadStream(path, { end: MAX_FILE_BYTES })) hash.update(bytes as Buffer);
+    return hash.digest('base64');
+  } catch {
+    return undefined;
+  }
 }

@@ -215,6 +215,17 @@ describe('a registry', () => {
     expect(registry.status().skipped).toEqual(['it has 10000 entries, and the first 256 count']);
   });
 
+  it('refuses a list that is nested too deeply, with the place', async () => {
+    const registry = open(
+      await serve((_request, response) => response.end(`{"relays":\n${'['.repeat(9_000)}`)),
+    );
+    await registry.asked;
+    expect(registry.error).toMatchObject({
+      code: 'registry_invalid',
+      message: expect.stringMatching(/, line 2, column 64: nested more than 64 levels deep$/) as string,
+    });
+  });
+
   it('keeps no copy where it cannot, and is of use all the same', async () => {
     await writeFile(join(folder, 'cache'), 'in the way');
     const registry = open(await serve(two));
