@@ -13,9 +13,9 @@ it('serves agents of the identity that brought it, and refuses every other ident
   const ca = await openLocalCa(caDir);
   const owner = generateIdentity();
   const start = embeddedRelays(caDir, { log: silent, owner: owner.address });
-  const { url, close } = await start({ kind: 'embedded', port: 0 });
-  onTestFinished(() => close());
-  const at = { url, port: Number(new URL(url).port), ca };
+  const relay = await start({ kind: 'embedded', port: 0 });
+  onTestFinished(() => relay.close());
+  const at = { url: relay.url, port: Number(new URL(relay.url).port), ca };
 
   const stranger = await Peer.connect(at);
   stranger.say({ type: 'prove', signature: stranger.identity.sign(await stranger.challenge()) });
