@@ -1,5 +1,6 @@
 import { openLocalCa, type LocalCaOptions } from '../certificates/local-ca.js';
 import { generateIdentity } from '../identity/keys.js';
+import { descriptorLimit } from '../lib/descriptor-limit.js';
 import { PortalError } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
 import type { EmbeddedRelay, EmbeddedSpec } from '../reconcile/runner.js';
@@ -22,6 +23,7 @@ export function embeddedRelays(
   return async ({ port, orAnyPort }) => {
     // An agent whose relays are elsewhere need not load one.
     const { startRelay } = await import('../relay/relay.js');
+    const descriptors = await descriptorLimit();
     const ca = await openLocalCa(caDir, options);
     const tls = await ca.issue(LOOPBACK_NAMES);
     const identity = generateIdentity();
@@ -38,6 +40,7 @@ export function embeddedRelays(
         // `portal status` shows its one agent.
         agents: false,
         // Everybody has one address here.
+        descriptorLimit: descriptors,
         limits: { maxConnectionsPerAddress: 0, maxSessionsPerAddress: 0 },
         log: troubleOnly(options.log.child({ relay: 'embedded' })),
       });

@@ -28,6 +28,10 @@ export interface FrontOptions extends ListenAt {
   readonly maxUnroutedBytes: number;
   /** Whether its address may have one more connection. */
   readonly admits: (socket: Socket) => boolean;
+  /** Whether a connection that was just accepted leaves the descriptors that are reserved. */
+  readonly hasDescriptors: (socket: Socket) => boolean;
+  /** Closes a connection that has said what it is, and asks the relay for something; false: there is none. */
+  readonly closeRequest: () => boolean;
   /** A connection that had not said what it is gave way. */
   readonly evicted: (limit: 'maxUnroutedConnections' | 'maxUnroutedBytes') => void;
   /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
@@ -183,9 +187,18 @@ export class Front {
   }
 
   #arrive(socket: Socket): void {
-    if (this.#options.admits(socket)) return this.take(socket);
+    if (this.#options.admits(socket) && this.#makeRoom(socket)) return this.take(socket);
     socket.on('error', () => undefined);
     resetSocket(socket);
+  }
+
+  /** Where descriptors are scarce, one that has not said what it is gives its own up for a newcomer. */
+  #makeRoom(socket: Socket): boolean {
+    if (this.#options.hasDescriptors(socket)) return true;
+    const crowded = this.#arrivals.crowded();
+    if (!crowded) return this.#options.closeRequest();
+    this.#evict(crowded.oldest);
+    return true;
   }
 
   #evict(arrival: Arrival): void {

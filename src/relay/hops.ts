@@ -7,6 +7,7 @@ import { within } from '../lib/wait.js';
 import { socketBelow, SpliceSet, type Drain } from '../net/splice.js';
 import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import type { Descriptors } from './descriptors.js';
 import type { LeaseHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
@@ -39,6 +40,7 @@ export interface HopsOptions {
   readonly peers: Peers;
   readonly leases: LeaseRegistry;
   readonly quotas: Quotas;
+  readonly descriptors: Descriptors;
   readonly bounds: RelayLimits;
   readonly domain: string;
   /** Takes a visitor that an agent sends to its own lease. */
@@ -195,7 +197,9 @@ export class Hops {
   }
 
   #admit(session: LeaseHolder, socket: Socket): void {
-    const { quotas, bounds } = this.#options;
+    const { quotas, descriptors, bounds } = this.#options;
+    if (!descriptors.admitsVisitor(socket))
+      throw new PortalError('limit_exceeded', 'this relay has no file descriptors left for more connections');
     if (this.size >= bounds.maxHopConnections) {
       quotas.refusals.add('maxHopConnections');
       throw new PortalError(

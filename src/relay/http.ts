@@ -45,6 +45,8 @@ export interface HttpSurface {
   plain(socket: Socket): void;
   /** Those who are connected keep their TLS session. */
   serveCertificate(pair: KeyPair): void;
+  /** Closes the oldest request of the network that has most; false: there is none. */
+  closeCrowded(): boolean;
   close(): void;
 }
 
@@ -69,6 +71,8 @@ export interface HttpSurfaceOptions {
   readonly healthy: () => boolean;
   /** Why no more control channel may begin on this socket; undefined: it may. */
   readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
+  /** Whether there is a descriptor left for a data connection, or a carrier of datagrams. */
+  readonly hasDescriptors: (socket: Duplex) => boolean;
   /** This connection came with a good ticket. */
   readonly onTrusted: (socket: Duplex) => void;
   /** A connection gave way to a newer one. */
@@ -140,6 +144,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     // An agent says nothing before the start byte.
     const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
     if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
+    if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
     const take = options.onData(ticket, 'ws');
     if (!take) return refuse(socket, '403 Forbidden');
     options.onTrusted(socketBelow(socket) ?? socket);
@@ -194,14 +199,16 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
 
   /** Connections in a TLS handshake or an HTTP exchange: a TLS session is dear to keep. */
   const asking = new Crowd<Duplex>();
+  const closeCrowded = (): boolean => {
+    const crowded = asking.crowded();
+    if (!crowded) return false;
+    asking.delete(crowded.oldest);
+    crowded.oldest.destroy();
+    return true;
+  };
   const ask = (socket: Socket): void => {
     asking.add(socket, networkOf(plainAddress(socket.remoteAddress)));
-    const crowded = asking.size > options.maxRequestConnections ? asking.crowded() : undefined;
-    if (crowded) {
-      asking.delete(crowded.oldest);
-      crowded.oldest.destroy();
-      options.onCrowded();
-    }
+    if (asking.size > options.maxRequestConnections && closeCrowded()) options.onCrowded();
     socket.once('close', () => asking.delete(socket));
   };
 
@@ -216,6 +223,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       // The front paused it to look at its first bytes, and a paused socket tells no listener of any.
       socket.resume();
     },
+    closeCrowded,
     serveCertificate: ({ cert, key }) => secure.setSecureContext({ cert, key, minVersion: MIN_VERSION }),
     close: () => {
       for (const server of [secure, clear]) {
@@ -305,6 +313,7 @@ function upgradeData(
   const isData = upgradeOf(request) === DATA_UPGRADE && request.method === 'GET';
   // An agent says nothing before the start byte.
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
+  if (!options.hasDescriptors(socket)) return refuse(socket, '503 Service Unavailable');
   const take = options.onData(ticket, carrier);
   if (!take) return refuse(socket, '403 Forbidden');
   options.onTrusted(socketBelow(socket) ?? socket);

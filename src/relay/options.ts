@@ -44,6 +44,8 @@ export interface RelayOptions {
   readonly peers?: readonly PeerSpec[];
   /** URLs of peers whose key may be another than the one that is remembered. */
   readonly trustPeers?: readonly string[];
+  /** How many file descriptors this process may have; undefined: unlimited. Limits that need more are lower. */
+  readonly descriptorLimit?: number | undefined;
   /** Bounds that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
   /** The only identity that is served; undefined: any. */
@@ -82,6 +84,8 @@ export interface RelayCounts {
   readonly dropped: Partial<Record<DropReason, number>>;
   /** What was refused, by the limit that it was beyond. */
   readonly refused: Partial<Record<LimitName, number>>;
+  /** Connections that were refused, or gave way, because file descriptors were nearly used up. */
+  readonly withoutDescriptor: number;
 }
 
 export type RelayStats = RelayCounts & ReturnType<typeof readStats>;

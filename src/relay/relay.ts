@@ -10,6 +10,7 @@ import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { addressDenied, Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
 import { describeRelay } from './descriptor.js';
+import { Descriptors, limitsFor } from './descriptors.js';
 import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
@@ -49,7 +50,12 @@ const GOING_AWAY: TurnedAway = {
 /** Starts a relay; resolves once it listens. */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { domain, identity, log = silent } = options;
-  const limits: RelayLimits = { ...LIMITS, ...options.limits };
+  const limits: RelayLimits = {
+    ...LIMITS,
+    ...limitsFor(LIMITS, options.descriptorLimit),
+    ...options.limits,
+  };
+  const descriptors = new Descriptors(options.descriptorLimit, log);
   const store = await openStore(options.store);
   const clock = new LapseClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
   const tellClock = (): void => {
@@ -63,7 +69,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const admits = (socket: Socket): boolean =>
     denied.connection(socket) && quotas.connection(socket, socket.remoteAddress);
   const tallies = new Tallies(options.onVisitorWaited);
-  const gate = new VisitorGate(limits, quotas, tallies);
+  const gate = new VisitorGate(limits, { quotas, tallies, descriptors });
   const tickets = new TicketBook(limits.ticketMs);
   const datagrams = new Datagrams(limits, log, (address) => denied.admits(address));
   let hosts = listenHosts([options.host].flat());
@@ -72,7 +78,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     listen: {
       tcp: (lease, at) =>
         listenTcp(hosts, at, (socket) => {
-          if (admits(socket)) gate.admitToPort(lease, socket);
+          if (admits(socket) && descriptors.admits(socket)) gate.admitToPort(lease, socket);
           else resetSocket(socket);
         }),
       udp: (lease, at) => datagrams.openPort(hosts, at, lease),
@@ -121,6 +127,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     peers,
     leases,
     quotas,
+    descriptors,
     bounds: limits,
     domain,
     takeVisitor: (socket) => front.take(socket, { visitorsOnly: true }),
@@ -138,6 +145,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     maxUnroutedConnections: limits.maxUnroutedConnections,
     maxUnroutedBytes: limits.maxUnroutedBytes,
     admits,
+    hasDescriptors: (socket) => descriptors.admits(socket),
+    closeRequest: () => http.closeCrowded(),
     evicted: (limit) => quotas.refusals.add(limit),
     // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
     isOwn: (serverName) => serverName === undefined || serverName === domain,
@@ -179,6 +188,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       sessions.add(session, socket.remoteAddress);
       ws.once('close', () => sessions.forget(session));
     },
+    hasDescriptors: (socket) => descriptors.admitsData(socket),
     onTrusted: (socket) => quotas.trusted(socket),
     onCrowded: () => quotas.refusals.add('maxRequestConnections'),
     onData(text, carrier) {
@@ -280,6 +290,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     knownPeers: peers.descriptors().length,
     dropped: datagrams.drops.counts(),
     refused: quotas.refusals.counts(),
+    withoutDescriptor: descriptors.refused,
   });
 
   function deny(list: DenyList): void {

@@ -3,6 +3,7 @@ import { deadline } from '../lib/wait.js';
 import { resetSocket, SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import type { Descriptors } from './descriptors.js';
 import type { Lease } from './lease.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
@@ -152,18 +153,26 @@ function gaveUp(lease: Lease, reason: GivenUp): void {
   lease.holder?.gaveUp(lease);
 }
 
+interface GateParts {
+  readonly quotas: Quotas;
+  readonly tallies: Tallies;
+  readonly descriptors: Descriptors;
+}
+
 /** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
 export class VisitorGate {
   readonly #bounds: VisitorBounds;
   readonly #quotas: Quotas;
   readonly #tallies: Tallies;
+  readonly #descriptors: Descriptors;
   readonly #tls: SpliceSet;
   /** On a port of its own a visitor may wait for the other side as long as its protocol likes. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
 
-  constructor(bounds: VisitorBounds, quotas: Quotas, tallies: Tallies) {
+  constructor(bounds: VisitorBounds, { quotas, tallies, descriptors }: GateParts) {
     this.#bounds = bounds;
+    this.#descriptors = descriptors;
     this.#tallies = tallies;
     this.#quotas = quotas;
     const splices = {
@@ -223,6 +232,8 @@ export class VisitorGate {
 
   #line(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
+    // An alert would keep the descriptor until it is read.
+    if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
     if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
       this.#quotas.refusals.add('maxWaitingVisitors');
       gaveUp(lease, 'queue_full');

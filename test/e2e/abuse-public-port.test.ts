@@ -366,6 +366,7 @@ describe('counting what is open', () => {
       dropped: {},
       waiting: 0,
       refused: {},
+      withoutDescriptor: 0,
     });
     await expect(tcp(at)).rejects.toThrow('ECONNREFUSED');
   });

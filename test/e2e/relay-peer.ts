@@ -14,7 +14,7 @@ import type { TestRelay } from '../support/world.js';
 
 /** The other ends of a relay, made by hand so that they can misbehave: connections, and agents. */
 
-type At = Pick<TestRelay, 'port' | 'ca' | 'url'>;
+type At = Pick<TestRelay, 'port' | 'url'> & { readonly ca: Pick<TestRelay['ca'], 'certificatePem'> };
 
 interface HalfOpen {
   /** Whether an end of the other side is left without an answer. */

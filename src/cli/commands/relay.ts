@@ -4,8 +4,10 @@ import { openLocalCa } from '../../certificates/local-ca.js';
 import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
 import { asPortalError, cannotRead } from '../../lib/errors.js';
+import { descriptorLimit } from '../../lib/descriptor-limit.js';
 import { packageFile } from '../../lib/package-file.js';
 import type { DenyList } from '../../relay/denied.js';
+import { warnOfFew } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
 import { formatAddress } from '../../relay/listen.js';
@@ -69,6 +71,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
     options.dataDir === undefined ? context.paths.relayDir : resolve(context.cwd, options.dataDir);
+  const descriptors = await descriptorLimit();
+  warnOfFew(descriptors, limits, log);
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   let relay: Relay | undefined;
@@ -106,6 +110,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
         ...(options.udpPorts && { udp: options.udpPorts }),
       },
       limits,
+      descriptorLimit: descriptors,
       agents: options.agents && { webDir: AGENTS_WEB_DIR },
       ...peers,
       ...(deny && { deny }),

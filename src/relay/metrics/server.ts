@@ -46,7 +46,8 @@ export async function serveMetrics({
       });
     },
   );
-  server.maxConnections = 64;
+  // Its descriptors are reserved (relay/descriptors.ts).
+  server.maxConnections = 32;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, host, port)));
     server.listen({ host, port }, resolve);

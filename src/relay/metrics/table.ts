@@ -80,6 +80,12 @@ export const METRICS: readonly Metric[] = [
     read: ({ refused }) => by('limit', refused),
   },
   {
+    name: 'portal_relay_descriptors_refused_total',
+    type: 'counter',
+    help: 'Connections that were refused, or gave way to another, because file descriptors were nearly used up.',
+    read: ({ withoutDescriptor }) => withoutDescriptor,
+  },
+  {
     name: 'portal_relay_denied_total',
     type: 'counter',
     help: 'What the list of `--deny` kept out.',
