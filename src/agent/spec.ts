@@ -1,4 +1,5 @@
 import type { TlsSpec } from '../certificates/spec.js';
+import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
 
 export { kindOf, type LeaseKind } from '../protocol/kind.js';
@@ -124,6 +125,8 @@ export interface ServiceSpec {
   readonly inspect?: InspectSpec;
   /** Left out: nobody asks but `status`, for a connection. */
   readonly health?: HealthSpec;
+  /** How long connections to a former target may live on. Default: RETIRE_MS. */
+  readonly retireMs?: number;
   /** Relays this service is published on: the pool, unless it names its own. */
   readonly relays: readonly RelaySpec[];
   /** It is on the pool: what the pool takes besides the relays that the file names, this service is on as well. */
@@ -142,6 +145,15 @@ export function relayKey(relay: RelaySpec): string {
 /** How a service's visitors are served: a PIN is asked for over HTTP, so in mode stream their requests are read then. */
 export function servedMode({ mode, access }: Pick<ServiceSpec, 'mode' | 'access'>): Mode {
   return mode === 'stream' && access.pin !== undefined ? 'http' : mode;
+}
+
+const RETIRE_MS = 5 * 60_000;
+
+/** How connections end whose service is served another way, or from another target, than when they began. */
+export function retirementOf({
+  retireMs = RETIRE_MS,
+}: Pick<ServiceSpec, 'retireMs'>): Drain & { retires: true } {
+  return { ms: retireMs, retires: true };
 }
 
 /** Every local service that `spec` leads to, each once. */

@@ -51,6 +51,8 @@ export interface LeaseStatus extends PublicAddress {
   error?: ErrorSummary;
   /** Visitors connected now. */
   visitors: number;
+  /** Those of them who are still on a previous target or configuration; left out while there are none. */
+  retiring?: number;
   /** Bytes from visitors, since the lease was opened. */
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */

@@ -121,7 +121,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error? |
 | \`unplaced\` | service, error: it has no relay now, and so no lease |
 | \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
-| \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; durationMs |
+| \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | url, askedPort? (that port is in use) |
 | \`health\` | service, healthy, error?: a service with \`health\` is not well, or is again |

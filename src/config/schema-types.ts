@@ -259,6 +259,10 @@ export interface ServiceOptions {
    * When the service closes by itself: a time after the start of `portal up` (`30m`, `8h`, `7d`), or a moment as in RFC 3339.
    */
   expires?: Duration;
+  /**
+   * After an edit of the target or of how it is served: how long connections may stay on the previous one, in milliseconds. HTTP moves at its first pause between requests, and a download ends whole; this limits WebSockets, other upgraded connections and other protocols.
+   */
+  retireMs?: number;
 }
 /**
  * A `source`, or `cert` and `key` together.

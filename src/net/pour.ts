@@ -8,12 +8,17 @@ import { TLSSocket } from 'node:tls';
  * Node lets a socket read into memory of its owner (`onread`), but only one that it connects itself. What that option
  * sets is set here on any socket, by the names node gives it; a node that has other names pipes as ever.
  */
-export function pour(from: Socket, to: Socket): Pouring | undefined {
+export function pour(from: Socket, to: Socket, heard?: Heard): Pouring | undefined {
   const { _handle: handle } = from as { _handle?: Partial<ReadHandle> | null };
-  if (INTERNALS && handle?.useUserBuffer) return new Pouring(from, to, handle as ReadHandle, INTERNALS);
+  if (INTERNALS && handle?.useUserBuffer)
+    return new Pouring(from, to, handle as ReadHandle, INTERNALS, heard);
+  if (heard) from.on('data', (chunk: Buffer) => heard(chunk, 0, chunk.length));
   from.pipe(to);
   return undefined;
 }
+
+/** Sees the bytes that pass, from `start` to `end`; they are not its to keep. */
+export type Heard = (bytes: Buffer, start: number, end: number) => void;
 
 /** Sockets that say little all read here: what they read is copied before the next one does. */
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
@@ -44,6 +49,7 @@ export class Pouring {
   readonly #to: Socket;
   readonly #lend: (bytes: Buffer) => void;
   readonly #gathers: boolean;
+  readonly #heard: Heard | undefined;
   /** Where node reads to while there is much to move. */
   #own: Lent | undefined;
   /** What of #own was read, and what of that was passed on. */
@@ -51,10 +57,11 @@ export class Pouring {
   #passed = 0;
   #passing: NodeJS.Immediate | undefined;
 
-  constructor(from: Socket, to: Socket, handle: ReadHandle, internals: Internals) {
+  constructor(from: Socket, to: Socket, handle: ReadHandle, internals: Internals, heard?: Heard) {
     this.#from = from;
     this.#to = to;
     this.#gathers = from instanceof TLSSocket;
+    this.#heard = heard;
     const inside = from as unknown as Record<symbol, unknown>;
     this.#lend = (bytes) => {
       inside[internals.buffer] = bytes;
@@ -66,7 +73,10 @@ export class Pouring {
     inside[internals.callback] = (count: number) => this.#take(count);
     inside[internals.next] = () => this.#own?.bytes.subarray(this.#filled) ?? SHARED;
     this.#lend(SHARED);
-    for (let chunk: Buffer | null; (chunk = from.read() as Buffer | null);) to.write(chunk);
+    for (let chunk: Buffer | null; (chunk = from.read() as Buffer | null);) {
+      heard?.(chunk, 0, chunk.length);
+      to.write(chunk);
+    }
     from.resume();
   }
 
@@ -80,9 +90,11 @@ export class Pouring {
   /** Takes the `count` bytes of a read; false stops the reading until `to` has drained. */
   #take(count: number): boolean {
     if (!this.#own) {
+      this.#heard?.(SHARED, 0, count);
       if (count >= LONG_BYTES) this.#renew();
       return this.#to.write(Buffer.from(SHARED.subarray(0, count)));
     }
+    this.#heard?.(this.#own.bytes, this.#filled, this.#filled + count);
     this.#filled += count;
     const hasRoom = this.#filled + RECORD_BYTES <= BUFFER_BYTES;
     // A TLSSocket reads record by record; those that arrived together are better passed on together.

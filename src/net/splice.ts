@@ -1,9 +1,11 @@
-import { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 import { attendedNow } from '../lib/stalls.js';
 import { Tally } from '../lib/tally.js';
+import type { Conversation } from './conversation/conversation.js';
 import { pour, type Pouring } from './pour.js';
 import { pourAt, type ByteRate } from './rate.js';
+import { resetBehind, resetSocket } from './reset.js';
+import { Retirement, type Retirable } from './retirement.js';
 
 /**
  * Joining two sockets so that neither can tell: bytes both ways with backpressure, a half-close passed on as
@@ -28,6 +30,8 @@ export interface Drain {
   readonly ms: number;
   /** One on which nothing moved for this long counts as finished; absent: only its end does. */
   readonly quietMs?: number;
+  /** What they lead to has changed: each ends at its first quiet moment, as net/retirement.ts says, with `ms` as its limit. */
+  readonly retires?: true;
 }
 
 export interface SpliceResult {
@@ -43,49 +47,6 @@ export interface SpliceResult {
  * `npm run bench` shows the ratio. Memory is used only while a reader is slower than its writer.
  */
 export const SOCKET_BUFFER_BYTES = 1024 * 1024;
-
-/** Ends a connection so that the other side sees a reset, not an orderly end. */
-export function resetSocket(socket: Socket): void {
-  if (socket.destroyed) return;
-  // Its end is on the way to the kernel: everything was said, and node can neither take that back nor, if it is
-  // asked for a reset now, close the socket at all (libuv: uv_tcp_close_reset during uv_shutdown is EINVAL).
-  const ending = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
-  if (ending || socket.connecting) return void socket.destroy();
-  if (!(socket instanceof TLSSocket)) return void socket.resetAndDestroy();
-  // A TLSSocket cannot send RST itself, and one that is destroyed looks to node's TLS like an orderly end, with
-  // or without close_notify. The socket below it can. TLS between the two is left to node: a TLSSocket whose own
-  // below was destroyed first waits for that to close once more, and so never closes.
-  let lowest: Socket = socket;
-  for (let below = socketBelow(lowest); below; below = socketBelow(lowest)) lowest = below;
-  if (lowest !== socket) resetSocket(lowest);
-  socket.destroy();
-}
-
-/** A reset follows what was written before it after this, and looks this often whether node still holds any of it. */
-const BEHIND_MS = 200;
-const MAX_LOOKS_BEHIND = 10;
-
-/**
- * Resets `socket`, but not ahead of what was written to it: a service that answers an upload early and closes
- * sends its answer and a reset in one breath, and a reset makes every system on the way drop what it still holds.
- */
-function resetBehind(socket: Socket, looks = 0): void {
-  if (socket.destroyed) return;
-  const timer = setTimeout(() => {
-    if (socket.writableLength > 0 && looks < MAX_LOOKS_BEHIND) resetBehind(socket, looks + 1);
-    else resetSocket(socket);
-  }, BEHIND_MS);
-  socket.once('close', () => clearTimeout(timer));
-}
-
-/** The socket that carries this TLS session, if it has one of its own. Node tells by these names alone. */
-export function socketBelow(socket: Socket): Socket | undefined {
-  const { _parent: below } = socket as { _parent?: unknown };
-  if (!(below instanceof Socket)) return undefined;
-  // One without a handle was wrapped first.
-  const { stream } = below as { stream?: unknown };
-  return stream instanceof Socket ? stream : below;
-}
 
 /** One splice, to be read and to be cut. */
 export interface Spliced {
@@ -103,9 +64,11 @@ export interface SpliceOptions {
   readonly owner?: string;
   /** What both directions keep to, perhaps with other splices. */
   readonly rate?: ByteRate | undefined;
+  /** Follows what is said, `a` being the visitor. Not with a rate. */
+  readonly conversation?: Conversation | undefined;
 }
 
-class Splice implements Spliced {
+class Splice implements Spliced, Retirable {
   readonly #a: Socket;
   readonly #b: Socket;
   readonly #onEnd: (result: SpliceResult) => void;
@@ -115,6 +78,7 @@ class Splice implements Spliced {
   #end: SpliceEnd = 'ended';
   readonly #pourings: readonly (Pouring | undefined)[];
   readonly owner: string | undefined;
+  readonly conversation: Conversation | undefined;
   readonly startedAt: number;
   movedAt: number;
   #moved = 0;
@@ -122,7 +86,7 @@ class Splice implements Spliced {
   constructor(
     a: Socket,
     b: Socket,
-    { sentToB = 0, owner, rate }: SpliceOptions,
+    { sentToB = 0, owner, rate, conversation }: SpliceOptions,
     now: number,
     onEnd: (result: SpliceResult) => void,
   ) {
@@ -130,6 +94,7 @@ class Splice implements Spliced {
     this.#b = b;
     this.#onEnd = onEnd;
     this.owner = owner;
+    this.conversation = conversation;
     this.startedAt = now;
     this.movedAt = now;
     // What sits in the read buffer already was counted by the socket, but belongs to this splice.
@@ -140,6 +105,11 @@ class Splice implements Spliced {
       pourAt(rate, a, b);
       pourAt(rate, b, a);
       this.#pourings = [];
+    } else if (conversation) {
+      this.#pourings = [
+        pour(a, b, (bytes, start, end) => conversation.asked(bytes, start, end)),
+        pour(b, a, (bytes, start, end) => conversation.answered(bytes, start, end)),
+      ];
     } else this.#pourings = [pour(a, b), pour(b, a)];
   }
 
@@ -153,6 +123,10 @@ class Splice implements Spliced {
 
   get answered(): boolean {
     return this.bytesToA > 0;
+  }
+
+  get isWritten(): boolean {
+    return this.#a.writableLength === 0 && this.#b.writableLength === 0;
   }
 
   get halfClosed(): boolean {
@@ -208,6 +182,7 @@ export class SpliceSet {
   /** What those have moved. */
   #endedBytes = { toA: 0, toB: 0 };
   readonly #bounds: SpliceBounds;
+  readonly #retirement = new Retirement();
   #timer: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void)[] = [];
 
@@ -223,6 +198,7 @@ export class SpliceSet {
   add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
     const splice = new Splice(a, b, options, attendedNow(), (result) => {
       this.#splices.delete(splice);
+      this.#retirement.delete(splice);
       this.ends.add(result.end);
       this.#endedBytes.toA += result.bytesToA;
       this.#endedBytes.toB += result.bytesToB;
@@ -251,9 +227,28 @@ export class SpliceSet {
     return { toA: toA + this.#endedBytes.toA, toB: toB + this.#endedBytes.toB };
   }
 
+  /** Splices that are retiring. */
+  get retiring(): number {
+    return this.#retirement.size;
+  }
+
+  /** How long retiring splices may live on, those included that are retiring already. */
+  set retireMs(ms: number) {
+    this.#retirement.ms = ms;
+  }
+
+  /** What the splices that there are lead to has changed: each ends at its first quiet moment. */
+  retire(ms: number): void {
+    this.retireMs = ms;
+    this.#retirement.add(this.#splices);
+  }
+
   /** Waits until the last splice has ended, within the bounds of `drain`; then what is left is reset. */
-  async drain({ ms, quietMs }: Drain): Promise<void> {
-    if (this.size > 0 && ms > 0) {
+  async drain({ ms, quietMs, retires }: Drain): Promise<void> {
+    if (retires) {
+      this.retire(ms);
+      if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+    } else if (this.size > 0 && ms > 0) {
       const looking =
         quietMs === undefined ? undefined : setInterval(() => this.#closeQuiet(quietMs), quietMs / 4);
       await new Promise<void>((resolve) => {

@@ -1,5 +1,5 @@
 import type { AgentLease } from '../agent/lease.js';
-import type { RelaySpec } from '../agent/spec.js';
+import { retirementOf, type RelaySpec } from '../agent/spec.js';
 import type { Phase } from '../agent/status.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, type Deferred } from '../lib/wait.js';
@@ -9,8 +9,6 @@ import { publicPlace, type Action, type ActiveLease, type Placement } from './pl
 
 /** A service taken out of the file stops for its visitors after this. */
 const CLOSED_DRAIN: Drain = { ms: 10_000 };
-/** A lease that moved lets the visitors of its old place finish what they began. */
-const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
 /** Phases in which an action has had its first outcome. */
 const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
@@ -69,6 +67,20 @@ export class ActiveLeases {
   /** Every lease, those that only let visitors finish included. */
   get all(): AgentLease[] {
     return [...this.leases, ...this.#draining.keys()];
+  }
+
+  /** By service that runs: visitors who are still on a previous target or configuration. */
+  get retiring(): Record<string, number> {
+    const lasting = new Set(this.lasting);
+    const services = new Set(this.lasting.map(({ spec }) => spec.service));
+    const counts: Record<string, number> = {};
+    for (const lease of this.all) {
+      const { service } = lease.spec;
+      const { visitors, retiring = 0 } = lease.status();
+      const count = lasting.has(lease) ? retiring : visitors;
+      if (count > 0 && services.has(service)) counts[service] = (counts[service] ?? 0) + count;
+    }
+    return counts;
   }
 
   /** Does what `actions` say; resolves once each lease that was opened has had its first outcome. */
@@ -161,7 +173,10 @@ export class ActiveLeases {
         : [...this.#active.values()].filter(
             (other) => !other.retiring && other.lease.spec.service === running.lease.spec.service,
           );
-      if (waitedFor.every(({ lease }) => isThrough(lease))) this.#close(key, REPLACED_DRAIN);
+      if (waitedFor.every(({ lease }) => isThrough(lease))) {
+        // The visitors of its old place finish what they began.
+        this.#close(key, retirementOf(running.lease.spec));
+      }
     }
   }
 

@@ -31,6 +31,7 @@ export class Announcer {
     revision: number,
     actions: readonly Action[],
     leases: readonly AgentLease[],
+    retiring: Readonly<Record<string, number>>,
     durationMs: number,
   ): void {
     const opening = actions.filter(({ kind }) => kind === 'open' || kind === 'replace');
@@ -55,6 +56,7 @@ export class Announcer {
       closed: names('close'),
       kept: names('keep'),
       failed: [...failed],
+      ...(Object.keys(retiring).length > 0 && { retiring }),
       durationMs: Math.round(durationMs * 10) / 10,
     });
   }

@@ -53,6 +53,8 @@ export type PortalEvent =
       kept: string[];
       /** Services that were to be opened or replaced, and of which every lease failed. */
       failed: string[];
+      /** By service: visitors who are still on a previous target or configuration; left out while there are none. */
+      retiring?: Record<string, number>;
       durationMs: number;
     }
   | { event: 'rejected'; errors: ProblemSummary[] }

@@ -288,7 +288,8 @@ export class Runner {
     await within(Promise.race([settled, this.#hurry.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
-    this.#announce.applied(++this.#revision, actions, this.#active.lasting, performance.now() - startedAt);
+    const { lasting, retiring } = this.#active;
+    this.#announce.applied(++this.#revision, actions, lasting, retiring, performance.now() - startedAt);
     this.#tellReady();
   }
 

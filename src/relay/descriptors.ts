@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../lib/logger.js';
-import { socketBelow } from '../net/splice.js';
+import { socketBelow } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
 

@@ -14,7 +14,7 @@ import { networkOf } from '../net/cidr.js';
 import { Crowd } from './crowd.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
-import { socketBelow } from '../net/splice.js';
+import { socketBelow } from '../net/reset.js';
 import { WsSocket } from '../net/ws-socket.js';
 import { endWith } from '../net/last-words.js';
 import {

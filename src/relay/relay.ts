@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import { silent } from '../lib/logger.js';
-import { resetSocket } from '../net/splice.js';
+import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
-import { socketBelow } from '../net/splice.js';
+import { socketBelow } from '../net/reset.js';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
-import { resetSocket, SpliceSet, type Drain } from '../net/splice.js';
+import { resetSocket } from '../net/reset.js';
+import { SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import type { Descriptors } from './descriptors.js';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { resetSocket } from '../../src/net/splice.js';
+import { resetSocket } from '../../src/net/reset.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { relay, type TestRelay } from '../support/world.js';

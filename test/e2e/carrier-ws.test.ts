@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 import { openControl } from '../../src/agent/connect.js';
 import type { ControlChannel } from '../../src/agent/control.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { resetSocket } from '../../src/net/splice.js';
+import { resetSocket } from '../../src/net/reset.js';
 import { DATA_SUBPROTOCOL, LIMITS, PATHS } from '../../src/protocol/limits.js';
 import type { FromRelay } from '../../src/protocol/messages.js';
 import {

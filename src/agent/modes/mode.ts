@@ -9,9 +9,15 @@ export interface ModeHandler {
    * whose TLS ended in this process; in mode tcp it is the data connection itself.
    */
   visit(socket: Socket, visitor: VisitorInfo): void;
-  /** New settings for visitors from now on; those connected keep what they have. */
+  /**
+   * New settings for visitors from now on. Those connected keep what they have; where the target is another, their
+   * connections retire.
+   */
   update(spec: ServiceSpec): void;
-  /** Lets visitors finish, then closes what is left. No visit comes after it. */
+  /**
+   * Lets visitors finish, then closes what is left. No visit comes after it. With `retires`, it resolves once the last has
+   * left; another drain may come meanwhile.
+   */
   drain(drain: Drain): Promise<void>;
   traffic(): Traffic;
 }
@@ -26,6 +32,8 @@ export interface VisitorInfo {
 export interface Traffic {
   /** Connected now. */
   readonly visitors: number;
+  /** Those of them who are still on a target or a way of serving that was replaced; left out: none. */
+  readonly retiring?: number;
   /** Bytes from visitors to the local service, since the handler was made. */
   readonly bytesIn: number;
   /** Bytes from the local service to visitors. */
@@ -39,7 +47,12 @@ export const NO_TRAFFIC: Traffic = { visitors: 0, bytesIn: 0, bytesOut: 0 };
 export function sumTraffic(a: Traffic, b: Traffic): Traffic {
   return {
     visitors: a.visitors + b.visitors,
+    ...retiringIn((a.retiring ?? 0) + (b.retiring ?? 0)),
     bytesIn: a.bytesIn + b.bytesIn,
     bytesOut: a.bytesOut + b.bytesOut,
   };
+}
+
+export function retiringIn(retiring: number): Pick<Traffic, 'retiring'> {
+  return retiring > 0 ? { retiring } : {};
 }

@@ -1,15 +1,17 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import { until } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
+import { conversationIn } from '../../net/conversation/conversation.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { proxyHeader } from '../../net/proxy-protocol.js';
 import type { Target } from '../../net/target.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { ServiceSpec } from '../spec.js';
+import { retirementOf, type ServiceSpec } from '../spec.js';
 import { alpnOf, connectTarget } from '../upstream.js';
-import type { ModeHandler, Traffic, VisitorInfo } from './mode.js';
+import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from './mode.js';
 
 export interface PipedHooks {
   /** Ends a visitor whose service is down, in the words of its protocol. */
@@ -48,8 +50,11 @@ export class PipedHandler implements ModeHandler {
   }
 
   update(spec: ServiceSpec): void {
-    // Read anew at each connection, so those that are connected keep what they have.
+    const before = this.#spec;
     this.#spec = spec;
+    const { ms } = retirementOf(spec);
+    if (isSameWay(before, spec)) this.#splices.retireMs = ms;
+    else this.#splices.retire(ms);
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -62,13 +67,15 @@ export class PipedHandler implements ModeHandler {
     const open = this.#splices.openBytes;
     return {
       visitors: this.#splices.size + this.#waiting.size,
+      ...retiringIn(this.#splices.retiring),
       bytesIn: this.#bytesIn + open.toB,
       bytesOut: this.#bytesOut + open.toA,
     };
   }
 
   async #serve(visitor: Socket, info: VisitorInfo): Promise<void> {
-    const { service, target, targetTls, proxyProtocol } = this.#spec;
+    const spec = this.#spec;
+    const { service, target, targetTls, proxyProtocol } = spec;
     this.#waiting.add(visitor);
     visitor.once('close', () => this.#waiting.delete(visitor));
     try {
@@ -77,21 +84,37 @@ export class PipedHandler implements ModeHandler {
         alpn: offerTo(visitor),
         ...(proxyProtocol && { preamble: headerFor(visitor, info) }),
       });
+      // It has said nothing to the former target yet.
+      if (!isSameWay(spec, this.#spec)) {
+        upstream.destroy();
+        return await this.#serve(visitor, info);
+      }
       this.#waiting.delete(visitor);
       if (visitor.destroyed) return void upstream.destroy();
       this.#splices.add(visitor, upstream, {
+        conversation: conversationIn(alpnOf(visitor)),
         onEnd: ({ bytesToB, bytesToA }) => {
           this.#bytesIn += bytesToB;
           this.#bytesOut += bytesToA;
         },
       });
     } catch (error) {
+      if (!isSameWay(spec, this.#spec)) return this.#serve(visitor, info);
       const failure = asPortalError(error);
       this.#log.warn({ service, reason: failure.message }, 'the local service does not answer');
       this.#hooks.onDown?.(target);
       this.#hooks.turnAway(visitor, service, failure);
     }
   }
+}
+
+/** Visitors of both end up at the same place, by the same means. */
+function isSameWay(a: ServiceSpec, b: ServiceSpec): boolean {
+  return (
+    isDeepStrictEqual(a.target, b.target) &&
+    isDeepStrictEqual(a.targetTls, b.targetTls) &&
+    a.proxyProtocol === b.proxyProtocol
+  );
 }
 
 function headerFor(visitor: Socket, { remote, local }: VisitorInfo): Buffer {

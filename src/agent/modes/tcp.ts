@@ -1,5 +1,5 @@
 import type { Logger } from '../../lib/logger.js';
-import { resetSocket } from '../../net/splice.js';
+import { resetSocket } from '../../net/reset.js';
 import type { ServiceSpec } from '../spec.js';
 import { PipedHandler } from './piped.js';
 

@@ -7,7 +7,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
-import { socketBelow } from '../../net/splice.js';
+import { socketBelow } from '../../net/reset.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';

@@ -9,8 +9,8 @@ import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import type { Refusals } from '../access/refusals.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
-import type { ServiceSpec } from '../spec.js';
-import type { Traffic } from './mode.js';
+import { retirementOf, type ServiceSpec } from '../spec.js';
+import { retiringIn, type Traffic } from './mode.js';
 
 /** Datagrams that wait while a flow's socket is opened: a name has to be looked up, perhaps. */
 const MAX_HELD = 16;
@@ -27,6 +27,9 @@ export class UdpHandler implements FlowSink {
   readonly #flows = new Map<string, UdpFlow>();
   readonly #probes = new Map<string, () => void>();
   readonly #timer: NodeJS.Timeout;
+  /** Flows to a former target, and since when it is; the oldest first. */
+  readonly #retiring = new Map<UdpFlow, number>();
+  #retireTimer: NodeJS.Timeout | undefined;
   readonly #gate: AddressGate;
   readonly #refusals: Refusals;
   #spec: ServiceSpec;
@@ -75,6 +78,7 @@ export class UdpHandler implements FlowSink {
       },
       failed: (error) => this.#failed(error),
       ended: () => {
+        this.#retiring.delete(flow);
         if (this.#flows.get(key) === flow) this.#flows.delete(key);
       },
     });
@@ -85,20 +89,43 @@ export class UdpHandler implements FlowSink {
   update(spec: ServiceSpec): void {
     // Read anew at each flow, so those that there are keep what they have.
     if (this.#gate.update(spec.access)) this.#flows.forEach((flow) => flow.review());
-    if (formatTarget(spec.target) !== formatTarget(this.#spec.target)) this.#targetError = undefined;
+    const isMoved = formatTarget(spec.target) !== formatTarget(this.#spec.target);
     this.#spec = spec;
+    if (isMoved) {
+      this.#targetError = undefined;
+      const now = performance.now();
+      for (const flow of this.#flows.values())
+        if (flow.hasTarget && !this.#retiring.has(flow)) this.#retiring.set(flow, now);
+    }
+    this.#retire();
+  }
+
+  /** A flow may be of any protocol, and knows no pause: it lives on for a while, and what comes then begins another. */
+  #retire(): void {
+    clearTimeout(this.#retireTimer);
+    const { ms } = retirementOf(this.#spec);
+    const before = performance.now() - ms;
+    for (const [flow, since] of this.#retiring) {
+      if (since > before) {
+        this.#retireTimer = setTimeout(() => this.#retire(), Math.ceil(since - before)).unref();
+        return;
+      }
+      flow.leave();
+    }
   }
 
   /** There is no end of a conversation to wait for: what is not answered yet is lost, as UDP may. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#retireTimer);
     for (const flow of this.#flows.values()) flow.end();
   }
 
   traffic(): Traffic {
     return {
       visitors: [...this.#flows.values()].filter(({ isAllowed }) => isAllowed).length,
+      ...retiringIn(this.#retiring.size),
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       dropped: this.#drops.counts(),
@@ -172,14 +199,14 @@ class UdpFlow implements LocalFlow {
   /** The gate has changed: a flow that lost its right is over. */
   review(): void {
     this.isAllowed = this.#options.mayEnter();
-    if (!this.isAllowed && this.#socket) this.#leave();
+    if (!this.isAllowed && this.#socket) this.leave();
   }
 
   deliver(payload: Buffer): void {
     const { drops, isProbe, received } = this.#options;
     if (this.#ended) return drops.add('no_flow');
     if (isProbe(payload)) {
-      if (!this.#socket) this.#leave();
+      if (!this.#socket) this.leave();
       return;
     }
     if (!this.isAllowed) return drops.add('refused');
@@ -194,6 +221,11 @@ class UdpFlow implements LocalFlow {
     return this.#ended;
   }
 
+  /** It has a target, or is being opened to one. */
+  get hasTarget(): boolean {
+    return this.#socket !== undefined || this.#held !== undefined;
+  }
+
   end(reply: FlowReply = this.reply): void {
     if (this.#ended || reply !== this.reply) return;
     this.#ended = true;
@@ -201,8 +233,8 @@ class UdpFlow implements LocalFlow {
     this.#options.ended();
   }
 
-  /** Nobody's flow but a probe's. */
-  #leave(): void {
+  /** Ends it here and at the relay; what its visitor sends next begins another. */
+  leave(): void {
     this.reply.end();
     this.end();
   }
@@ -228,12 +260,12 @@ class UdpFlow implements LocalFlow {
           failed(error);
         },
         onOverrun: (count) => drops.add('receive_buffer', count),
-        onEnd: () => this.#leave(),
+        onEnd: () => this.leave(),
       });
     } catch (error) {
       failed(error);
       drops.add('unreachable', this.#held?.length ?? 0);
-      return this.#leave();
+      return this.leave();
     }
     const held = this.#held ?? [];
     this.#held = undefined;

@@ -13,13 +13,20 @@ import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
 import type { Refusals } from '../access/refusals.js';
 import type { Recorders } from '../inspect/recorder.js';
-import { NO_TRAFFIC, sumTraffic, type ModeHandler, type Traffic, type VisitorInfo } from '../modes/mode.js';
+import {
+  NO_TRAFFIC,
+  retiringIn,
+  sumTraffic,
+  type ModeHandler,
+  type Traffic,
+  type VisitorInfo,
+} from '../modes/mode.js';
 import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
 import type { TargetProtocols } from '../speaks.js';
-import { servedMode, type Mode, type ServiceSpec } from '../spec.js';
+import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { sendAgain, turnAway } from '../turn-away.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
@@ -27,8 +34,6 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 /** A lease that closes lets those in who were about to come. */
 const ARRIVING_MS = 1_000;
-/** A handler that another mode took the place of lets its visitors finish what they began. */
-const REPLACED_DRAIN: Drain = { ms: 300_000 };
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
@@ -72,7 +77,8 @@ class TlsServing implements Serving {
   /** Of the handler that serves now. */
   #mode: Mode;
   #handler: ModeHandler;
-  #isChangingMode = false;
+  /** Resolves once the handler of the next mode serves. */
+  #changing: Promise<void> | undefined;
   /** Handlers of another mode that the service was in before, until their visitors have left. */
   readonly #former = new Set<ModeHandler>();
   /** What handlers that are gone have moved. */
@@ -122,8 +128,8 @@ class TlsServing implements Serving {
     if (this.#pin.update(spec)) this.#gate.expel();
     this.#certificate.update(spec.tls);
     // The handler that is being made begins with what is asked for by then.
-    if (this.#isChangingMode) return;
-    if (servedMode(spec) !== this.#mode) return void this.#changeMode(spec);
+    if (this.#changing) return;
+    if (servedMode(spec) !== this.#mode) return void (this.#changing = this.#changeMode(spec));
     this.#offer.update(spec);
     this.#handler.update(spec);
   }
@@ -158,10 +164,12 @@ class TlsServing implements Serving {
   }
 
   traffic(): Traffic {
-    return [this.#handler, ...this.#former].reduce(
-      (sum, handler) => sumTraffic(sum, handler.traffic()),
-      this.#past,
-    );
+    // While its successor is being made, a handler serves on in the old way.
+    const present = this.#handler.traffic();
+    return [...this.#former]
+      .map((former) => former.traffic())
+      .map(allRetiring)
+      .reduce(sumTraffic, sumTraffic(this.#past, this.#changing ? allRetiring(present) : present));
   }
 
   renewal(): RenewalStatus | undefined {
@@ -191,6 +199,8 @@ class TlsServing implements Serving {
 
   /** The offer may have changed since the visitor agreed on a part of it. */
   #serve(socket: TLSSocket, visitor: VisitorInfo): void {
+    // Not with the former one, only to be moved right after.
+    if (this.#changing) return void this.#changing.then(() => this.#serve(socket, visitor));
     const agreed = alpnOf(socket);
     if (this.#closed || socket.destroyed) socket.destroy();
     else if (agreed === undefined || this.#offer.choose([agreed]) !== undefined)
@@ -220,9 +230,8 @@ class TlsServing implements Serving {
 
   /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    this.#isChangingMode = true;
     const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin, this.#recorders);
-    this.#isChangingMode = false;
+    this.#changing = undefined;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;
     this.#handler = next;
@@ -230,9 +239,19 @@ class TlsServing implements Serving {
     this.#offer.update(spec);
     // Meanwhile it may have been changed once more.
     if (this.#spec !== spec) this.update(this.#spec);
-    this.#former.add(former);
-    await former.drain(REPLACED_DRAIN);
-    this.#former.delete(former);
-    this.#past = sumTraffic(this.#past, { ...former.traffic(), visitors: 0 });
+    void this.#retire(former);
   }
+
+  /** Lets the visitors of a handler that another took the place of go, each at its first quiet moment. */
+  async #retire(former: ModeHandler): Promise<void> {
+    this.#former.add(former);
+    await former.drain(retirementOf(this.#spec));
+    this.#former.delete(former);
+    const { bytesIn, bytesOut } = former.traffic();
+    this.#past = sumTraffic(this.#past, { visitors: 0, bytesIn, bytesOut });
+  }
+}
+
+function allRetiring(traffic: Traffic): Traffic {
+  return { ...traffic, ...retiringIn(traffic.visitors) };
 }

@@ -5,6 +5,7 @@ import { findAgent } from '../find-agent.js';
 import { columns, printEvent } from '../print.js';
 import {
   describeError,
+  describeRetiring,
   describeUnproven,
   describeUnserved,
   publicAddress,
@@ -97,6 +98,7 @@ function describeLeases(
         unproven,
         visitorsUnserved,
         dropped,
+        retiring,
         targetError,
         healthError,
         askedPort,
@@ -107,6 +109,7 @@ function describeLeases(
         unproven && describeUnproven(unproven),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
+        retiring !== undefined && describeRetiring(retiring),
         askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another`,
         healthError && !targetError && `${printable(healthError)}; visitors still get there`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,

@@ -121,11 +121,19 @@ export function describeError({ code, message, hint }: ErrorSummary): string {
 }
 
 function describeApplied(event: Applied): string {
-  const { opened, updated, replaced, closed, failed } = event;
+  const { opened, updated, replaced, closed, failed, retiring = {} } = event;
   const changes = Object.entries({ opened, updated, replaced, closed, failed })
     .filter(([, names]) => names.length > 0)
     .map(([what, names]) => `${what} ${names.join(', ')}`);
-  return `applied revision ${event.revision}: ${changes.join('; ') || 'no change'} (${Math.round(event.durationMs)} ms)`;
+  const still = Object.entries(retiring).map(([service, count]) => `${service}: ${describeRetiring(count)}`);
+  const what = [changes.join('; ') || 'no change', ...still].join('; ');
+  return `applied revision ${event.revision}: ${what} (${Math.round(event.durationMs)} ms)`;
+}
+
+/** Visitors who have not seen the last edit. */
+export function describeRetiring(count: number): string {
+  const visitors = count === 1 ? '1 visitor is' : `${count} visitors are`;
+  return `${visitors} still on the previous configuration`;
 }
 
 /** Every public address of every service, as `service address` rows. */

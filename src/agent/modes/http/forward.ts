@@ -25,6 +25,7 @@ export class Forwarding {
   #isBlocked = false;
   #chunks = 0;
   #cancel: (() => void) | undefined;
+  #forget: (() => void) | undefined;
   #over = false;
   #continued = false;
   #onFinished: (() => void) | undefined;
@@ -73,6 +74,8 @@ export class Forwarding {
       // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
       this.exchange.begin(status, reason, passed, follows);
+      if (isEventStream(headers))
+        this.#forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
     } catch (error) {
       // A field that no visitor's parser may see.
       this.#breakOff(error);
@@ -174,8 +177,15 @@ export class Forwarding {
     return PAGES.badGateway;
   }
 
+  /** In order: a client of event streams connects again. */
+  #cutShort(): void {
+    this.end([]);
+    this.#cancel?.();
+  }
+
   #finish(problem: unknown): void {
     this.#over = true;
+    this.#forget?.();
     clearTimeout(this.#slow);
     this.#onFinished?.();
     this.#onOver(problem);
@@ -187,3 +197,13 @@ export class StalledError extends Error {}
 
 /** More requests at one target than are let in. */
 export class BusyError extends Error {}
+
+const EVENT_STREAM = /^text\/event-stream\b/i;
+
+function isEventStream(headers: Headers): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length === 12 && headers[i]!.toLowerCase() === 'content-type')
+      return EVENT_STREAM.test(headers[i + 1]!);
+  }
+  return false;
+}

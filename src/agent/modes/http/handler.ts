@@ -4,12 +4,13 @@ import { isIPv6, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../../lib/logger.js';
 import { networkOf } from '../../../net/cidr.js';
+import { STILL_MS } from '../../../net/retirement.js';
 import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
-import type { ServiceSpec } from '../../spec.js';
-import type { ModeHandler, Traffic, VisitorInfo } from '../mode.js';
+import { retirementOf, type ServiceSpec } from '../../spec.js';
+import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
 import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
@@ -20,6 +21,9 @@ import { isWellFormed } from './paths.js';
 import { describeRoute, RouteTable } from './routes.js';
 import { isPassed, upgrade } from './upgrade.js';
 import { Upstream, type Protocols } from './upstream.js';
+
+/** Connections of a handler that drains are looked at this often, or more. */
+const MAX_LOOK_MS = 250;
 
 /** A visitor's connection. */
 interface Connection {
@@ -42,6 +46,8 @@ export class HttpHandler implements ModeHandler {
     firstAnswerMs: 0,
   });
   readonly #upstreams = new Map<string, Upstream>();
+  /** Of targets that no route leads to any more, while anything of theirs is under way. */
+  readonly #formerUpstreams = new Set<Upstream>();
   #table: RouteTable;
   /** Asked in turn before the routes are; the first that answers ends it. */
   readonly #gates: readonly Gate[];
@@ -101,9 +107,13 @@ export class HttpHandler implements ModeHandler {
     for (const { target } of this.#table.routes) before.delete(keyOf(target, spec));
     // Requests under way hold their upstream, and it closes with the last.
     for (const key of before) {
-      this.#upstreams.get(key)?.close();
+      const former = this.#upstreams.get(key)!;
+      former.close();
       this.#upstreams.delete(key);
+      this.#formerUpstreams.add(former);
     }
+    const { ms } = retirementOf(spec);
+    this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -111,6 +121,7 @@ export class HttpHandler implements ModeHandler {
     this.#recorder?.close();
     this.#h1.closeIdleConnections();
     for (const { session } of this.#connections.values()) session?.close();
+    if (drain.retires) for (const upstream of this.#upstreams.values()) upstream.lasting.retire(drain.ms);
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
     for (const socket of this.#connections.keys()) socket.destroy();
     // A drain before this one waits on for none that takes its time to close.
@@ -128,7 +139,17 @@ export class HttpHandler implements ModeHandler {
       bytesIn += socket.bytesRead;
       bytesOut += socket.bytesWritten;
     }
-    return { visitors: this.#connections.size, bytesIn, bytesOut };
+    return { visitors: this.#connections.size, ...retiringIn(this.#retiring), bytesIn, bytesOut };
+  }
+
+  /** Requests and upgraded connections at former targets; one visitor's count as one where there are more. */
+  get #retiring(): number {
+    let users = 0;
+    for (const former of this.#formerUpstreams) {
+      if (former.users === 0) this.#formerUpstreams.delete(former);
+      users += former.users;
+    }
+    return Math.min(users, this.#connections.size);
   }
 
   #inspect({ service, inspect }: ServiceSpec): void {
@@ -184,28 +205,35 @@ export class HttpHandler implements ModeHandler {
   }
 
   /** Until the last connection is closed, within the bounds of `drain`. */
-  async #drainRequests({ ms, quietMs }: Drain): Promise<void> {
-    if (this.#connections.size === 0 || ms <= 0) return;
-    const moved = new Map<Socket, { bytes: number; at: number }>();
-    const looking =
-      quietMs === undefined
-        ? undefined
-        : setInterval(() => {
-            for (const socket of this.#connections.keys()) {
-              const bytes = socket.bytesRead + socket.bytesWritten;
-              const last = moved.get(socket);
-              if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
-              else if (performance.now() - last.at > quietMs) socket.destroy();
-            }
-          }, quietMs / 4);
+  async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
+    if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
+    const looking = this.#closeStill(retires ? STILL_MS : quietMs);
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      // What retires and still moves has no limit.
+      const timer = retires ? undefined : setTimeout(resolve, ms);
       this.#whenEmpty.push(() => {
         clearTimeout(timer);
         resolve();
       });
     });
     clearInterval(looking);
+  }
+
+  /** Closes connections that have no request, and those on which nothing moved for `quietMs`, until it is cleared. */
+  #closeStill(quietMs: number | undefined): NodeJS.Timeout | undefined {
+    if (quietMs === undefined) return undefined;
+    const moved = new Map<Socket, { bytes: number; at: number }>();
+    const look = (): void => {
+      // Requests that had begun before the drain leave their connections open.
+      this.#h1.closeIdleConnections();
+      for (const socket of this.#connections.keys()) {
+        const bytes = socket.bytesRead + socket.bytesWritten;
+        const last = moved.get(socket);
+        if (last?.bytes !== bytes) moved.set(socket, { bytes, at: performance.now() });
+        else if (performance.now() - last.at > quietMs) socket.destroy();
+      }
+    };
+    return setInterval(look, Math.min(quietMs / 4, MAX_LOOK_MS));
   }
 }
 

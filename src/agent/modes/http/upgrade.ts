@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { resetSocket, type SpliceSet } from '../../../net/splice.js';
+import { resetSocket } from '../../../net/reset.js';
+import type { SpliceSet } from '../../../net/splice.js';
 import type { HttpBounds } from './bounds.js';
 import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
+import type { Upstream } from './upstream.js';
 import { listen } from './upstream-body.js';
 
 /** HTTP in other clothes: a target must never be sent visitors' HTTP/2, and would not expect TLS here. */
@@ -62,7 +64,7 @@ export async function upgrade(
     forwarding.switched();
     if (switched) exchange.onJoined?.(upstream);
     if (head.length > 0) upstream.unshift(head);
-    if (switched) join(switched, upstream, splices);
+    if (switched) join(switched, upstream, splices, route.upstream);
     else upstream.destroy();
   });
   request.end();
@@ -78,12 +80,23 @@ function headersFor({ exchange, route }: Forwarding, protocol: string): string[]
   return kept;
 }
 
-function join(visitor: Switched, upstream: Socket, splices: SpliceSet): void {
+function join(
+  visitor: Switched,
+  upstream: Socket,
+  splices: SpliceSet,
+  { lasting }: Pick<Upstream, 'lasting'>,
+): void {
   if (visitor.kind === 'socket') {
     if (visitor.head.length > 0) upstream.write(visitor.head);
-    splices.add(visitor.socket, upstream);
+    const ended = lasting.upgraded(() => splice.close('closed'));
+    const splice = splices.add(visitor.socket, upstream, { onEnd: ended });
   } else {
-    joinStream(visitor.stream, upstream);
+    const { stream } = visitor;
+    stream.once(
+      'close',
+      lasting.upgraded(() => stream.destroy()),
+    );
+    joinStream(stream, upstream);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Dial } from './dial.js';
 import { BusyError, type Forwarding } from './forward.js';
 import { isGrpc } from './request.js';
 import { BodyRequests } from './upstream-body.js';
+import { Lasting } from './lasting.js';
 import { H2Requests } from './upstream-h2.js';
 import { PlainRequests } from './upstream-plain.js';
 
@@ -29,6 +30,7 @@ export class Upstream {
   readonly #body: BodyRequests;
   readonly #h2: H2Requests;
   readonly #places: FairPlaces<Forwarding>;
+  readonly lasting = new Lasting();
   #closing = false;
 
   constructor(target: Target, tls: TargetTls, bounds: HttpBounds, protocols: Protocols) {
@@ -74,6 +76,11 @@ export class Upstream {
   done(forwarding: Forwarding): void {
     this.#places.give(forwarding);
     if (this.#closing && this.#places.size === 0) this.destroy();
+  }
+
+  /** Requests and upgraded connections that are under way. */
+  get users(): number {
+    return this.#places.size + this.lasting.size;
   }
 
   /** No request comes any more; those under way finish. */

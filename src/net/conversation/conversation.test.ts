@@ -1,0 +1,121 @@
+import { expect, it } from 'vitest';
+import { conversationIn, type Conversation } from './conversation.js';
+
+const h1 = (): Conversation => conversationIn('http/1.1')!;
+
+function asks(conversation: Conversation, text: string | Buffer): void {
+  const bytes = Buffer.from(text as string);
+  // Amid others, as in a shared buffer.
+  conversation.asked(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
+}
+
+function answers(conversation: Conversation, ...texts: (string | Buffer)[]): void {
+  for (const text of texts) {
+    const bytes = Buffer.from(text as string);
+    conversation.answered(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
+  }
+}
+
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+
+it('is between exchanges before the first, and not from its first byte on', () => {
+  const conversation = h1();
+  expect(conversation.progress).toBe('between');
+  asks(conversation, 'G');
+  expect(conversation.progress).toBe('exchange');
+});
+
+it('reads the end of an answer from its length', () => {
+  const conversation = h1();
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Le', 'ngth: 10\r\n\r\n12345');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, '67890');
+  expect(conversation.progress).toBe('between');
+  asks(conversation, GET);
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, 'HTTP/1.1 204 No Content\r\n\r\n');
+  expect(conversation.progress).toBe('between');
+});
+
+it('reads the end of an answer in chunks, however it is cut up', () => {
+  const conversation = h1();
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', '3\r\nabc\r\n');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, '0\r', '\n\r');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, '\n');
+  expect(conversation.progress).toBe('between');
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
+  expect(conversation.progress).toBe('between');
+});
+
+it.each([
+  ['HEAD / HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n', 'between'],
+  [GET, 'HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n', 'between'],
+  [GET, 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end', 'exchange'],
+  [GET, 'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n', 'exchange'],
+  [
+    GET,
+    'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1',
+    'between',
+  ],
+  [
+    GET,
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n',
+    'endless',
+  ],
+  [GET, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\n', 'unclear'],
+  [GET, `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(4000)}\r\nContent-Length: 1\r\n\r\n1`, 'unclear'],
+  [GET, 'SSH-2.0-OpenSSH\r\n', 'unclear'],
+  ['CONNECT a:1 HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'upgraded'],
+])('%j answered %j is %s', (question, answer, progress) => {
+  const conversation = h1();
+  asks(conversation, question);
+  answers(conversation, answer);
+  expect(conversation.progress).toBe(progress);
+});
+
+it('knows an upgrade for as long as the connection lives', () => {
+  const conversation = h1();
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
+  asks(conversation, 'frame');
+  answers(conversation, 'frame');
+  expect(conversation.progress).toBe('upgraded');
+});
+
+function frame(type: number, flags: number, stream: number, payload = 0): Buffer {
+  const bytes = Buffer.alloc(9 + payload);
+  bytes.writeUIntBE(payload, 0, 3);
+  bytes.set([type, flags], 3);
+  bytes.writeUInt32BE(stream, 5);
+  return bytes;
+}
+
+it('counts the streams of HTTP/2; settings, pings and windows are no exchange', () => {
+  const conversation = conversationIn('h2')!;
+  asks(conversation, Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, 18)]));
+  expect(conversation.progress).toBe('between');
+  const [request, other] = [frame(1, 5, 1, 40), frame(1, 5, 3, 40)];
+  asks(conversation, Buffer.concat([request, other.subarray(0, 5)]));
+  asks(conversation, other.subarray(5));
+  answers(conversation, Buffer.concat([frame(4, 0, 0), frame(1, 4, 1, 30), frame(0, 1, 1, 5_000)]));
+  expect(conversation.progress).toBe('exchange');
+  asks(conversation, Buffer.concat([frame(4, 1, 0), frame(8, 0, 0, 4), frame(6, 0, 0, 8)]));
+  answers(conversation, frame(1, 5, 3, 30));
+  expect(conversation.progress).toBe('between');
+  asks(conversation, frame(1, 4, 5, 10));
+  expect(conversation.progress).toBe('exchange');
+  asks(conversation, frame(3, 0, 5, 4));
+  expect(conversation.progress).toBe('between');
+});
+
+it('follows no protocol that it does not know', () => {
+  expect(conversationIn(undefined)).toBeUndefined();
+  expect(conversationIn('imap')).toBeUndefined();
+});

@@ -1,0 +1,23 @@
+import { H1Conversation } from './h1.js';
+import { H2Conversation } from './h2.js';
+
+/**
+ * How far the exchanges of a connection are. `between`: none is under way. `exchange`: one is. `endless`: an answer that ends
+ * with the connection alone, as an event stream does. `upgraded`: another protocol. `unclear`: the target spoke last.
+ */
+export type Progress = 'between' | 'exchange' | 'endless' | 'upgraded' | 'unclear';
+
+/** Follows the bytes of one connection, to know when it can end without breaking an exchange. Changes none of them. */
+export interface Conversation {
+  /** The visitor said `bytes` from `start` to `end`. */
+  asked(bytes: Buffer, start: number, end: number): void;
+  /** The target said them. */
+  answered(bytes: Buffer, start: number, end: number): void;
+  readonly progress: Progress;
+}
+
+/** Undefined for protocols that nothing is known of. */
+export function conversationIn(alpn: string | undefined): Conversation | undefined {
+  if (alpn === 'http/1.1' || alpn === 'http/1.0') return new H1Conversation();
+  return alpn === 'h2' ? new H2Conversation() : undefined;
+}

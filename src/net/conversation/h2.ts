@@ -1,0 +1,79 @@
+import type { Conversation, Progress } from './conversation.js';
+
+const PREFACE_BYTES = 24;
+const FRAME_HEAD_BYTES = 9;
+/** A connection with more streams is not followed any further. */
+const MAX_STREAMS = 10_000;
+
+const DATA = 0x0;
+const HEADERS = 0x1;
+const RST_STREAM = 0x3;
+const END_STREAM = 0x1;
+
+type OnFrame = (type: number, flags: number, stream: number) => void;
+
+/** Exchanges of HTTP/2: which streams are open, by the heads of frames (RFC 9113, section 4.1). */
+export class H2Conversation implements Conversation {
+  /** Streams whose answer has not ended. */
+  readonly #open = new Set<number>();
+  #highest = 0;
+  #isLost = false;
+  readonly #asked = new Frames(PREFACE_BYTES, (type, _flags, stream) => {
+    if (type === RST_STREAM) this.#open.delete(stream);
+    // Trailers of a request are of a stream that is known.
+    if (type !== HEADERS || stream <= this.#highest) return;
+    this.#highest = stream;
+    this.#open.add(stream);
+    if (this.#open.size > MAX_STREAMS) this.#isLost = true;
+  });
+  readonly #answered = new Frames(0, (type, flags, stream) => {
+    const ends = (type === DATA || type === HEADERS) && (flags & END_STREAM) !== 0;
+    if (ends || type === RST_STREAM) this.#open.delete(stream);
+  });
+
+  asked(bytes: Buffer, start: number, end: number): void {
+    if (!this.#isLost) this.#asked.take(bytes, start, end);
+  }
+
+  answered(bytes: Buffer, start: number, end: number): void {
+    if (!this.#isLost) this.#answered.take(bytes, start, end);
+  }
+
+  get progress(): Progress {
+    if (this.#isLost) return 'unclear';
+    return this.#open.size > 0 ? 'exchange' : 'between';
+  }
+}
+
+/** The frames of one direction. */
+class Frames {
+  readonly #onFrame: OnFrame;
+  /** What is left of the frame, or the preface, that is passing. */
+  #left: number;
+  readonly #head = Buffer.alloc(FRAME_HEAD_BYTES);
+  #headBytes = 0;
+
+  constructor(prefaceBytes: number, onFrame: OnFrame) {
+    this.#left = prefaceBytes;
+    this.#onFrame = onFrame;
+  }
+
+  take(bytes: Buffer, start: number, end: number): void {
+    for (let at = start; at < end;) {
+      if (this.#left > 0) {
+        const passed = Math.min(this.#left, end - at);
+        this.#left -= passed;
+        at += passed;
+        continue;
+      }
+      const count = Math.min(FRAME_HEAD_BYTES - this.#headBytes, end - at);
+      bytes.copy(this.#head, this.#headBytes, at, at + count);
+      this.#headBytes += count;
+      at += count;
+      if (this.#headBytes < FRAME_HEAD_BYTES) return;
+      this.#headBytes = 0;
+      this.#left = this.#head.readUIntBE(0, 3);
+      this.#onFrame(this.#head[3]!, this.#head[4]!, this.#head.readUInt32BE(5) & 0x7fffffff);
+    }
+  }
+}
