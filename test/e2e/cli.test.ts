@@ -281,6 +281,8 @@ test.each([
   ['expose', []],
   ['expose', ['nonsense']],
   ['expose', ['3000', '--port', '4000']],
+  ['expose', ['3000', '--allow-ip', 'nonsense']],
+  ['expose', ['3000', '--relay', 'https://localhost:8443', '--pin', 'x']],
   ['relay', ['--domain', 'relay.example.com']],
   ['relay', ['--cert', 'a.pem']],
 ])('a wrong portal %s %j makes no file', async (command, args) => {

@@ -51,29 +51,40 @@ async function desiredOf(
   const hops = options.chain?.split(',');
   // Visitors meet the first relay of a chain, and no other.
   const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
-  const servicesAs = (name: string) => exposedServices(name, target, { ...options, isPublic }, context.cwd);
-  // Tells of flags that do not fit before an identity is made for the name.
-  servicesAs('service');
-  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
-  const services = servicesAs(name);
-  const document = {
+  const documentAs = (
+    name: string,
+    relays: readonly unknown[] | undefined,
+    chain: readonly unknown[] | undefined,
+  ) => ({
     version: 1,
-    ...(options.relay && { relays: { urls: await entries(options.relay) } }),
-    ...(hops && { chains: { [EXPOSED_CHAIN]: await entries(hops) } }),
-    services,
-  };
+    ...(relays && { relays: { urls: relays } }),
+    ...(chain && { chains: { [EXPOSED_CHAIN]: chain } }),
+    services: exposedServices(name, target, { ...options, isPublic }, context.cwd),
+  });
+  // Reports what is wrong with the flags before an identity and a CA are created.
+  await load(context, documentAs(options.name ?? 'service', options.relay, hops));
+  const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
+  const document = documentAs(
+    name,
+    options.relay && (await entries(options.relay)),
+    hops && (await entries(hops)),
+  );
+  const desired = await load(context, document);
+  if (Object.values(document.services).some(({ tls }) => tls === 'acme'))
+    context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
+  return desired;
+}
+
+/** Rejects with the first problem of what was typed. */
+async function load({ cwd, env }: Context, document: unknown): Promise<Desired> {
   const result = await loadConfig({
     file: '-',
-    cwd: context.cwd,
-    env: context.env,
+    cwd,
+    env,
     // JSON is YAML. What was typed is meant as it stands: no variables.
     stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
   });
-  if (result.ok) {
-    if (Object.values(services).some(({ tls }) => tls === 'acme'))
-      context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
-    return result.desired;
-  }
+  if (result.ok) return result.desired;
   const { code, message, hint } = result.problems[0]!;
   throw new PortalError(
     code === 'config_invalid' ? 'usage' : code,
