@@ -1,6 +1,6 @@
 import { decode } from './decode.js';
-import { fieldOf, type Recording } from './recording.js';
-import type { Field, RequestDetails } from './wire.js';
+import type { Recording } from './recording.js';
+import type { BodyInfo, Field, RequestDetails } from './wire.js';
 
 /** HTTP Archive 1.2, the form that browsers' tools read; secrets as `details` has them: masked. */
 
@@ -18,8 +18,8 @@ export async function harEntry(
   const version = `HTTP/${details.version}`;
   const url = `https://${authority}${target}`;
   const [asked, answered] = await Promise.all([
-    contentOf(recording.requestBody.kept(), request.body.encoding, maxDecodedBytes),
-    contentOf(recording.responseBody.kept(), response.body.encoding, maxDecodedBytes),
+    contentOf(recording.requestBody.kept(), request.body, maxDecodedBytes),
+    contentOf(recording.responseBody.kept(), response.body, maxDecodedBytes),
   ]);
   const { type = '' } = request.body;
   return {
@@ -43,7 +43,7 @@ export async function harEntry(
       cookies: [],
       headers: plain(response.headers),
       content: { size: response.body.bytes, mimeType: response.body.type ?? '', ...answered },
-      redirectURL: fieldOf(recording.responseHeaders, 'location') ?? '',
+      redirectURL: response.headers.find(({ name }) => name.toLowerCase() === 'location')?.value ?? '',
       headersSize: -1,
       bodySize: response.body.bytes,
     },
@@ -60,13 +60,15 @@ export async function harEntry(
 /** As text where it is text. */
 async function contentOf(
   kept: Buffer,
-  encoding: string | undefined,
+  { encoding, cut }: BodyInfo,
   maxBytes: number,
 ): Promise<{ text: string; encoding?: 'base64' } | undefined> {
   if (kept.length === 0) return undefined;
-  const { bytes } = (await decode(kept, encoding, maxBytes)) ?? { bytes: kept };
+  const { bytes, isPart } = (await decode(kept, encoding, maxBytes)) ?? { bytes: kept, isPart: false };
+  // Only a part may end within a character: of a whole body, the text must be every byte.
+  const stream = isPart || cut !== undefined;
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true }) };
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes, { stream }) };
   } catch {
     return { text: bytes.toString('base64'), encoding: 'base64' };
   }
