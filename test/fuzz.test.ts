@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const fuzz = (...args: string[]) =>
@@ -27,17 +29,30 @@ describe('npm run fuzz', () => {
   it.each([
     ['datagram-frames', ['whole, data', 'malformed, open', 'malformed, nothing']],
     ['datagram-packets', ['opened', 'forged', 'malformed']],
-  ])('10,000 broken %s: every invariant holds', (target, verdicts) => {
-    const { status, stdout, stderr } = fuzz('--target', target, '--runs', '10000', '--seed', '20260302');
+    ['portal-lock', ['refused', 'read and added to', 'empty, and added to']],
+    ['relay-list', ['refused, refused, refused', 'relays, relays, none', 'relays, relays, relays']],
+    ['proxy-header', ['refused', 'local', 'IPv4', 'IPv6']],
+    ['data-upgrade', ['HTTP/1.1 101, agent: refused', 'HTTP/1.1 400, agent: upgraded']],
+    ['sign-in', ['challenge: challenged, proof: protocol, answer: done']],
+    ['dotenv', ['malformed', 'with warnings', '2 values']],
+    ['har', ['text', 'no body', 'base64']],
+  ])('2,000 broken %s: every invariant holds', (target, verdicts) => {
+    const { status, stdout, stderr } = fuzz('--target', target, '--runs', '2000', '--seed', '20260302');
     expect(stderr).toBe('');
-    expect(stdout).toContain(`${target}: 10000 inputs, seed 20260302`);
+    expect(stdout).toContain(`${target}: 2000 inputs, seed 20260302`);
     for (const verdict of verdicts) expect(stdout).toMatch(new RegExp(`^ +\\d+ {2}${verdict}$`, 'm'));
     expect(status).toBe(0);
   });
 
   it('the same seed makes the same inputs', () => {
-    const [first, second] = [1, 2].map(() => fuzz('--runs', '500', '--seed', '7').stdout);
+    const [first, second] = [1, 2].map(() => fuzz('--runs', '200', '--seed', '7').stdout);
     expect(withoutTimes(second)).toBe(withoutTimes(first));
+  });
+
+  it('without a target it takes them all', () => {
+    const { stdout } = fuzz('--runs', '1', '--seed', '7');
+    const targets = readdirSync('scripts/fuzz/targets').map((file) => basename(file, '.mjs'));
+    for (const target of targets) expect(stdout).toContain(`${target}: 1 inputs, seed 7`);
   });
 
   it.each([

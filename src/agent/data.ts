@@ -15,9 +15,7 @@ import {
 import type { WireCarrier } from '../protocol/messages.js';
 import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import type { Resumption } from './resumption.js';
-
-/** What a relay may answer an upgrade with. */
-const MAX_ANSWER_BYTES = 8_192;
+import { readUpgradeAnswer } from './upgrade-answer.js';
 
 /** Opening one data connection, and waiting for the relay to start it. */
 
@@ -79,14 +77,11 @@ function upgraded(socket: Socket, head: string): Promise<void> {
     let answer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
       answer = Buffer.concat([answer, chunk]);
-      const end = answer.indexOf('\r\n\r\n');
-      if (end < 0 && answer.length <= MAX_ANSWER_BYTES) return;
+      const verdict = readUpgradeAnswer(answer);
+      if (verdict.kind === 'need') return;
       stop();
-      const status = Number(
-        /^HTTP\/1\.1 (\d{3})[ \r]/.exec(answer.toString('latin1', 0, MAX_ANSWER_BYTES))?.[1],
-      );
-      if (status !== 101 || end < 0) return reject(refused(status));
-      if (answer.length > end + 4) socket.unshift(answer.subarray(end + 4));
+      if (verdict.kind === 'refused') return reject(refused(verdict.status));
+      if (verdict.rest.length > 0) socket.unshift(verdict.rest);
       resolve();
     };
     const fail = (error: Error): void => {

@@ -160,7 +160,7 @@ class Reader {
   }
 
   #report(at: number, message: string, hint: string): void {
-    const place = { source: this.#source, start: at, end: at + 1 };
+    const place = { source: this.#source, start: at, end: Math.min(at + 1, this.#text.length) };
     this.#findings.push({ place, path: [], code: 'config_invalid', message, hint });
   }
 

@@ -1,0 +1,125 @@
+import { Duplex } from 'node:stream';
+import { pick } from '../chance.mjs';
+import { assert, assertSame, built, timed } from '../check.mjs';
+
+/** The upgrade to a data connection: the request as a relay reads it, and the answer as an agent does. */
+
+const TICKET = 'a'.repeat(32);
+const REQUESTS = [
+  `GET /v1/data HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\nAuthorization: Bearer ${TICKET}\r\n\r\n`,
+  'GET /v1/data?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: Portal-Data\r\nConnection: keep-alive, upgrade\r\n\r\n',
+  'GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n',
+  'POST /v1/data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabcde',
+];
+const ANSWERS = [
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\n\r\n\x01',
+  'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+];
+const PARTS = [
+  '\r\n',
+  '\n',
+  '\r\n\r\n',
+  ' ',
+  '\t',
+  '\0',
+  'Transfer-Encoding: chunked\r\n',
+  'Content-Length: 5\r\n',
+  'Expect: 100-continue\r\n',
+  'Upgrade: websocket\r\n',
+  `Authorization: Bearer ${TICKET}\r\n`,
+  'Authorization: Bearer x\r\n',
+  'Connection: close\r\n',
+  'Host: a b\r\n',
+  `X: ${'a'.repeat(9_000)}\r\n`,
+  'GET /v1/hop HTTP/1.1\r\n',
+  'CONNECT a:1 HTTP/1.1\r\n',
+  'PRI * HTTP/2.0\r\n\r\n',
+  'HTTP/1.1 101\r\n',
+];
+
+function insertPart(random, input) {
+  const lines = [...input.toString('latin1').matchAll(/\n/g)].map(({ index }) => index + 1);
+  const at = pick(random, [0, input.length, ...lines]);
+  return Buffer.concat([input.subarray(0, at), Buffer.from(pick(random, PARTS)), input.subarray(at)]);
+}
+
+/** A connection without a network. */
+class Wire extends Duplex {
+  answer = Buffer.alloc(0);
+
+  _read() {}
+
+  _write(chunk, _encoding, done) {
+    this.answer = Buffer.concat([this.answer, chunk]);
+    done();
+  }
+
+  setTimeout() {
+    return this;
+  }
+
+  setNoDelay() {
+    return this;
+  }
+
+  setKeepAlive() {
+    return this;
+  }
+}
+
+const turn = () => new Promise(setImmediate);
+
+export async function load() {
+  const { createHttpSurface } = await built('relay/http.js');
+  const { readUpgradeAnswer } = await built('agent/upgrade-answer.js');
+  let taken;
+  const surface = createHttpSurface({
+    tls: undefined,
+    url: () => 'https://localhost:8443',
+    requestHeadMs: 600_000,
+    maxRequestConnections: 8,
+    serves: () => false,
+    descriptor: () => ({}),
+    relays: () => [],
+    hops: { take: () => undefined },
+    healthy: () => true,
+    hasDescriptors: () => true,
+    onTrusted: () => undefined,
+    onCrowded: () => undefined,
+    onHop: () => undefined,
+    onData: (ticket, carrier) => {
+      taken = { ticket, carrier };
+      return () => undefined;
+    },
+  });
+  return {
+    corpus: [...REQUESTS, ...ANSWERS].map((text) => Buffer.from(text, 'latin1')),
+    mutations: [insertPart],
+    async check(input) {
+      const answer = timed(() => readUpgradeAnswer(input));
+      if (answer.kind === 'upgraded') {
+        assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'it was not upgraded');
+        const head = input.length - answer.rest.length;
+        assertSame(input.toString('latin1', head - 4, head), '\r\n\r\n', 'the head ends elsewhere');
+        assertSame(input.indexOf('\r\n\r\n'), head - 4, 'the head ends earlier');
+      }
+      taken = undefined;
+      const wire = new Wire();
+      wire.on('error', () => undefined);
+      surface.plain(wire);
+      wire.push(input);
+      await turn();
+      await turn();
+      const said = wire.answer.toString('latin1');
+      wire.destroy();
+      const [status] = /^HTTP\/1\.1 \d{3}/.exec(said) ?? [];
+      assert(said === '' || status !== undefined, `answered ${said.slice(0, 100)}`);
+      if (taken) {
+        assert(/^(\r?\n)*GET \/v1\/data[ ?]/.test(input.toString('latin1')), 'another request took a ticket');
+        assert(/^[\w-]{32}$/.test(taken.ticket) && taken.carrier === 'raw', 'a ticket of another form');
+      }
+      assert((status === 'HTTP/1.1 101') === (taken !== undefined), `${status} and a ticket do not fit`);
+      return `${status ?? 'no answer'}, agent: ${answer.kind}`;
+    },
+  };
+}

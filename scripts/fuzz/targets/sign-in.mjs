@@ -1,0 +1,85 @@
+import { Readable } from 'node:stream';
+import { assert, assertSame, built } from '../check.mjs';
+import { jsonMutations } from '../json.mjs';
+
+/** JSON of signing in: what a relay reads of a program, and a program of a relay. */
+
+const ADDRESS = `0x${'aB'.repeat(20)}`;
+const ASKED = [
+  { address: ADDRESS },
+  { nonce: 'ab'.repeat(16), signature: `0x${'1b'.repeat(65)}`, relayNonce: 'cd'.repeat(16) },
+  { code: 'x'.repeat(43) },
+];
+const ANSWERED = [
+  { nonce: 'ab'.repeat(16), message: 'localhost wants you to sign in' },
+  {
+    identity: ADDRESS,
+    token: 'x'.repeat(43),
+    expiresAt: '2026-03-01T00:00:00.000Z',
+    relay: { address: ADDRESS, signature: `0x${'1b'.repeat(65)}` },
+  },
+  { url: 'https://localhost/agents#x', expiresAt: '2026-03-01T00:00:00.000Z' },
+];
+
+const request = (input) =>
+  Object.assign(Readable.from([input]), { headers: { 'content-type': 'application/json' } });
+
+export async function load() {
+  const { HttpRefusal, readFields } = await built('relay/agents/http.js');
+  const { SignIns } = await built('relay/agents/sign-in.js');
+  const { readAnswer } = await built('protocol/agents-decode.js');
+  const { LIMITS } = await built('protocol/limits.js');
+  const { PortalError } = await built('lib/errors.js');
+  const { Tally } = await built('lib/tally.js');
+  Error.stackTraceLimit = 0;
+  const signIns = new SignIns({
+    authority: 'localhost',
+    url: 'https://localhost',
+    // Each input is asked by the same network.
+    limits: { ...LIMITS, maxSignInsPerSecond: Number.MAX_SAFE_INTEGER, maxSignIns: 1_000_000 },
+    quotas: { refusals: new Tally() },
+    denied: { check: () => undefined },
+  });
+
+  /** What `ask` comes to; only errors that have an answer are expected. */
+  async function outcome(ask) {
+    try {
+      return await ask();
+    } catch (error) {
+      assert(error instanceof PortalError || error instanceof HttpRefusal, `threw ${error.stack}`);
+      return error.code ?? `status ${error.status}`;
+    }
+  }
+
+  return {
+    corpus: [...ASKED, ...ANSWERED].map((value) => Buffer.from(JSON.stringify(value))),
+    mutations: jsonMutations,
+    async check(input) {
+      const challenge = await outcome(async () => {
+        const { address } = await readFields(request(input), ['address']);
+        assertSame(typeof address, 'string', 'the address is no text');
+        const { nonce, message } = signIns.challenge(address, '192.0.2.1');
+        assert(message.includes(nonce), 'the challenge has another nonce');
+        // One attempt: with it, the challenge is forgotten.
+        assertSame(await outcome(() => signIns.prove(nonce, '0x')), 'unauthorized', 'proved with nothing');
+        return 'challenged';
+      });
+      const proof = await outcome(async () => {
+        const { nonce, signature, ...more } = await readFields(
+          request(input),
+          ['nonce', 'signature'],
+          ['relayNonce'],
+        );
+        for (const value of Object.values(more)) assertSame(typeof value, 'string', 'a field is no text');
+        signIns.prove(nonce, signature);
+        throw new Error('a proof was made up');
+      });
+      const answers = [];
+      for (const kind of ['challenge', 'signIn', 'link', 'agents', 'done'])
+        answers.push(await outcome(() => (readAnswer(kind, input.toString('utf8')), kind)));
+      assert({}.polluted === undefined, 'the prototype of all objects was changed');
+      const good = answers.filter((answer) => answer !== 'protocol').join(' ');
+      return `challenge: ${challenge}, proof: ${proof}, answer: ${good || 'refused'}`;
+    },
+  };
+}

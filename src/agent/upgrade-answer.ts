@@ -1,0 +1,19 @@
+/** More than a relay says before a data connection begins. */
+const MAX_BYTES = 8_192;
+
+/** What a relay answers to the upgrade to a data connection. */
+export type UpgradeAnswer =
+  | { readonly kind: 'need' }
+  | { readonly kind: 'refused'; readonly status: number | undefined }
+  /** `rest` is the data connection's already. */
+  | { readonly kind: 'upgraded'; readonly rest: Buffer };
+
+/** Reads the answer from all `bytes` so far. */
+export function readUpgradeAnswer(bytes: Buffer): UpgradeAnswer {
+  const end = bytes.indexOf('\r\n\r\n');
+  if (end < 0 && bytes.length <= MAX_BYTES) return { kind: 'need' };
+  const [, text] = /^HTTP\/1\.1 (\d{3})[ \r]/.exec(bytes.toString('latin1', 0, MAX_BYTES)) ?? [];
+  const status = text === undefined ? undefined : Number(text);
+  if (status !== 101 || end < 0 || end > MAX_BYTES) return { kind: 'refused', status };
+  return { kind: 'upgraded', rest: bytes.subarray(end + 4) };
+}
