@@ -76,6 +76,21 @@ describe('places', () => {
     expect(dropped).toEqual(['b']);
   });
 
+  it('tell who is next to give way: the first of the largest group, unless it was touched', () => {
+    const { at } = places(0);
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name }));
+    expect(at.first).toBeUndefined();
+    at.take(c!, 'two');
+    at.take(a!, 'one');
+    at.take(b!, 'one');
+    expect(at.first).toBe(a);
+    at.touch(a!);
+    expect(at.first).toBe(b);
+    at.give(b!);
+    at.give(a!);
+    expect(at.first).toBe(c);
+  });
+
   it('are unlimited where the limit is 0', () => {
     const { at } = places(0);
     for (let i = 0; i < 100; i++) expect(at.take({ name: `${i}` }, 'one')).toBe(true);

@@ -61,6 +61,19 @@ export class FairPlaces<T> {
     if (group.holders.size === 0) this.#groups.delete(group.key);
   }
 
+  /** Makes `holder` the last of its group to give way. */
+  touch(holder: T): void {
+    const holders = this.#groupOf.get(holder)?.holders;
+    holders?.delete(holder);
+    holders?.add(holder);
+  }
+
+  /** Who gives way first, if anybody is here. */
+  get first(): T | undefined {
+    const [largest] = this.#bySize[this.#most] ?? [];
+    return largest && this.#pick(largest.holders);
+  }
+
   #resize(group: Group<T>, change: () => unknown): void {
     const { holders } = group;
     this.#bySize[holders.size]?.delete(group);
@@ -73,17 +86,14 @@ export class FairPlaces<T> {
   #victim(newcomer: T, key: string): T | undefined {
     const own = this.#groups.get(key);
     // Equal shares change hands no more: the one that is dropped could take its place back at once.
-    if ((own?.holders.size ?? 0) + 2 <= this.#most) {
-      const [largest] = this.#bySize[this.#most]!;
-      return this.#pick(largest!.holders);
-    }
+    if ((own?.holders.size ?? 0) + 2 <= this.#most) return this.first;
     return own && this.#pick(own.holders, newcomer);
   }
 
   /** Among `holders`, one of the part that has most; undefined where that is no more than what `newcomer`'s has. */
   #pick(holders: ReadonlySet<T>, newcomer?: T): T | undefined {
-    const { partOf, givesWay = () => false } = this.#options;
-    if (!partOf) return newcomer === undefined ? (find(holders, givesWay) ?? first(holders)) : undefined;
+    const { partOf, givesWay } = this.#options;
+    if (!partOf) return newcomer === undefined ? choose(holders, givesWay) : undefined;
     const parts = new Map<unknown, T[]>();
     let largest: T[] = [];
     for (const holder of holders) {
@@ -93,16 +103,13 @@ export class FairPlaces<T> {
     }
     if (newcomer !== undefined && (parts.get(partOf(newcomer))?.length ?? 0) + 2 > largest.length)
       return undefined;
-    return largest.find(givesWay) ?? largest[0];
+    return choose(largest, givesWay);
   }
 }
 
-function first<T>(all: Iterable<T>): T | undefined {
+/** The first that `matches`, else the first of all. */
+function choose<T>(all: Iterable<T>, matches: ((one: T) => boolean) | undefined): T | undefined {
+  if (matches) for (const one of all) if (matches(one)) return one;
   for (const one of all) return one;
-  return undefined;
-}
-
-function find<T>(all: Iterable<T>, matches: (one: T) => boolean): T | undefined {
-  for (const one of all) if (matches(one)) return one;
   return undefined;
 }

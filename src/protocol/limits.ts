@@ -98,13 +98,13 @@ export const LIMITS = {
   minRedialMs: 100,
   maxRedialMs: 10_000,
 
-  /** Visitors waiting for a data connection, per lease. */
+  /** Visitors waiting for a data connection, per lease; when so many wait, the network with most of them gives way. */
   maxWaitingVisitors: 1_024,
   /** A visitor waits no longer than this for a data connection. */
   visitorWaitMs: 10_000,
   /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
   maxWaitingBytes: 64 * 1024,
-  /** Visitors of one identity, those in line included. */
+  /** Visitors of one identity, those in line included; again the network with most gives way. */
   maxVisitorsPerIdentity: 16_384,
   /** What visitors of one identity may move, both directions together. */
   maxBytesPerSecondPerIdentity: 0,
@@ -123,7 +123,7 @@ export const LIMITS = {
   hopMs: 5_000,
   /** Tickets for hops that are out, per session. */
   maxHopTickets: 512,
-  /** Connections that a relay passes on for one identity, and in all. */
+  /** Connections that a relay passes on for one identity, and in all; beyond that, the network with most gives way. */
   maxHopConnectionsPerIdentity: 2_048,
   maxHopConnections: 16_384,
   /** Peers of a relay. */

@@ -27,7 +27,8 @@ function pool() {
     /** Visitors of one turn, who find no connection. */
     visit: async (many = 1): Promise<void> => {
       for (let visitor = 0; visitor < many; visitor++) {
-        lease.waiting.add({ lease, carrier: 'raw', remote: {} } as unknown as Visitor);
+        const waiting = { lease, carrier: 'raw', network: '192.0.2.1', remote: {} };
+        lease.waiting.add(waiting as unknown as Visitor, 1_024);
         made.serve(lease);
       }
       await new Promise(setImmediate);

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { FairPlaces } from '../lib/fair-places.js';
 import type { Logger } from '../lib/logger.js';
 import { within } from '../lib/wait.js';
-import { socketBelow } from '../net/reset.js';
+import { networkOf } from '../net/cidr.js';
+import { resetSocket, socketBelow } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
 import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
@@ -12,6 +14,7 @@ import type { Descriptors } from './descriptors.js';
 import type { LeaseHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
+import { plainAddress } from './names.js';
 import { openOnward } from './onward.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
@@ -60,6 +63,8 @@ export class Hops {
   readonly #ticketsOf = new Map<LeaseHolder, number>();
   readonly #splices: SpliceSet;
   readonly #paths = new WeakMap<Socket, HopPath>();
+  /** What is passed on, or about to be, by the network of the agent that asked for it. */
+  readonly #places: FairPlaces<Socket>;
   readonly #timer: NodeJS.Timeout;
   #opening = 0;
   #closed = false;
@@ -72,6 +77,13 @@ export class Hops {
       halfClosedMs: LIMITS.halfClosedMs,
       lifetimeMs: visitorLifetimeMs,
       firstAnswerMs: 0,
+    });
+    this.#places = new FairPlaces({
+      max: options.bounds.maxHopConnections,
+      drop: (socket) => {
+        options.quotas.refusals.add('maxHopConnections');
+        resetSocket(socket);
+      },
     });
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
   }
@@ -145,7 +157,7 @@ export class Hops {
     const { session } = ticket;
     const path = this.#pathOf(socket);
     const destination = this.#destination(session, target, path);
-    this.#admit(session, socket);
+    this.#admit(session, socket, destination.kind !== 'front');
     if (destination.kind === 'front') return () => this.#options.takeVisitor(socket);
     this.#opening++;
     try {
@@ -197,22 +209,24 @@ export class Hops {
     return { kind: 'peer', peer };
   }
 
-  #admit(session: LeaseHolder, socket: Socket): void {
+  #admit(session: LeaseHolder, socket: Socket, takesPlace: boolean): void {
     const { quotas, descriptors, bounds } = this.#options;
     if (!descriptors.admitsVisitor(socket))
       throw new PortalError('limit_exceeded', 'this relay has no file descriptors left for more connections');
-    if (this.size >= bounds.maxHopConnections) {
-      quotas.refusals.add('maxHopConnections');
-      throw new PortalError(
-        'limit_exceeded',
-        `this relay passes on ${bounds.maxHopConnections} connections at most`,
-      );
-    }
     if (!quotas.hop(session.address, socket))
       throw new PortalError(
         'limit_exceeded',
         `an identity may have ${bounds.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
       );
+    if (!takesPlace) return;
+    socket.once('close', () => this.#places.give(socket));
+    if (!this.#places.take(socket, networkOf(plainAddress(session.remoteAddress)))) {
+      quotas.refusals.add('maxHopConnections');
+      throw new PortalError(
+        'limit_exceeded',
+        `this relay passes on ${bounds.maxHopConnections} connections at most (maxHopConnections)`,
+      );
+    }
   }
 
   async #openPeer(peer: Peer, path: HopPath): Promise<Socket> {

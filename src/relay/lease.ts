@@ -46,6 +46,8 @@ export interface LeaseHolder {
   readonly address: string;
   /** Which agent process it is, the same over its reconnects. */
   readonly instance: string;
+  /** IP address of its agent, as the relay sees it. */
+  readonly remoteAddress: string | undefined;
   readonly closed: boolean;
   /** Whether the peer still answers. */
   alive(ms: number): Promise<boolean>;

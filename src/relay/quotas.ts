@@ -1,8 +1,11 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { PortalError } from '../lib/errors.js';
+import { FairPlaces } from '../lib/fair-places.js';
 import { Tally } from '../lib/tally.js';
 import { ByteRate } from '../net/rate.js';
 import { networkOf } from '../net/cidr.js';
+import { resetSocket } from '../net/reset.js';
 import type { LimitName, RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 
@@ -52,7 +55,8 @@ export class Quotas {
   readonly #connections: Shares;
   readonly #channels: Shares;
   readonly #leases: Shares;
-  readonly #visitors: Shares;
+  /** The places of each identity that has visitors, by the network that they come from. */
+  readonly #visitors = new Map<string, FairPlaces<Socket>>();
   readonly #hops: Shares;
   readonly #sessions = new Map<string, Set<QuotaSession>>();
   readonly #rates = new Map<string, ByteRate>();
@@ -64,7 +68,6 @@ export class Quotas {
     this.#connections = new Shares(limits.maxConnectionsPerAddress);
     this.#channels = new Shares(limits.maxSessionsPerAddress);
     this.#leases = new Shares(limits.maxLeasesPerIdentity);
-    this.#visitors = new Shares(limits.maxVisitorsPerIdentity);
     this.#hops = new Shares(limits.maxHopConnectionsPerIdentity);
   }
 
@@ -131,10 +134,19 @@ export class Quotas {
     this.#leases.give(identity);
   }
 
-  /** A visitor of `identity`, until `socket` closes; false: it has too many. */
-  visitor(identity: string, socket: Duplex): boolean {
-    if (!this.#visitors.take(identity)) return this.#refuse('maxVisitorsPerIdentity');
-    socket.once('close', () => this.#visitors.give(identity));
+  /**
+   * A visitor of `identity`, until `socket` closes. When the identity has as many as it may, one from the network with
+   * most of them gives way; false: it is this visitor that has to.
+   */
+  visitor(identity: string, socket: Socket): boolean {
+    const places = this.#visitors.get(identity) ?? this.#newPlaces();
+    if (!places.take(socket, networkOf(plainAddress(socket.remoteAddress))))
+      return this.#refuse('maxVisitorsPerIdentity');
+    this.#visitors.set(identity, places);
+    socket.once('close', () => {
+      places.give(socket);
+      if (places.size === 0 && this.#visitors.get(identity) === places) this.#visitors.delete(identity);
+    });
     return true;
   }
 
@@ -156,6 +168,16 @@ export class Quotas {
       this.#rates.set(identity, rate);
     }
     return rate;
+  }
+
+  #newPlaces(): FairPlaces<Socket> {
+    return new FairPlaces({
+      max: this.#limits.maxVisitorsPerIdentity,
+      drop: (socket) => {
+        this.refusals.add('maxVisitorsPerIdentity');
+        resetSocket(socket);
+      },
+    });
   }
 
   #refuse(limit: LimitName): false {

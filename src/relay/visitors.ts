@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
+import { FairPlaces } from '../lib/fair-places.js';
+import { networkOf } from '../net/cidr.js';
 import { resetSocket } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
 import { LIMITS, START_BYTE } from '../protocol/limits.js';
@@ -20,6 +22,9 @@ export interface VisitorBounds {
   readonly visitorLifetimeMs: number;
 }
 
+/** Why a visitor waits no longer; `queue_full`: another got its place in line. */
+type LeftLine = 'joined' | 'queue_full' | UnservedReason;
+
 const START = Buffer.from([START_BYTE]);
 
 /** A connection from outside to a lease, until it is joined to a data connection. */
@@ -29,12 +34,14 @@ export class Visitor {
   /** What it asked for; undefined on a lease's own port. */
   readonly serverName: string | undefined;
   readonly remote: { readonly address: string; readonly port: number };
+  /** Where it comes from, as limits count it. */
+  readonly network: string;
   readonly #socket: Socket;
   /** What it has said so far. */
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
   #inTime: () => void = () => undefined;
-  #onLeft: ((why: 'joined' | UnservedReason) => void) | undefined;
+  #onLeft: ((why: LeftLine) => void) | undefined;
   readonly arrivedAt = performance.now();
   readonly #gone = (): void => this.giveUp('left');
   readonly #more = (chunk: Buffer): void => {
@@ -54,14 +61,14 @@ export class Visitor {
     this.carrier = carrier;
     this.serverName = serverName;
     this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    this.network = networkOf(this.remote.address);
     this.#socket = socket;
     this.#said = head ? [head] : [];
   }
 
-  /** Waits in the lease's line, for at most `ms`; `onLeft` hears, once, why it no longer does. */
-  wait(ms: number, onLeft: (why: 'joined' | UnservedReason) => void): void {
+  /** Waits in the lease's line, which it was let into, for at most `ms`; `onLeft` hears, once, why it no longer does. */
+  wait(ms: number, onLeft: (why: LeftLine) => void): void {
     this.#onLeft = onLeft;
-    this.lease.waiting.add(this);
     this.#inTime = deadline(ms, () => this.giveUp('waited'));
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
     this.#socket.on('data', this.#more).once('close', this.#gone);
@@ -71,7 +78,7 @@ export class Visitor {
   }
 
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
-  giveUp(why: UnservedReason): void {
+  giveUp(why: Exclude<LeftLine, 'joined'>): void {
     this.#leaveLine(why);
     turnAway(this.lease, this.#socket);
   }
@@ -91,7 +98,7 @@ export class Visitor {
     traffic.began(joined);
   }
 
-  #leaveLine(why: 'joined' | UnservedReason): void {
+  #leaveLine(why: LeftLine): void {
     this.#inTime();
     this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
     this.#socket.pause();
@@ -101,14 +108,19 @@ export class Visitor {
   }
 }
 
-/** The visitors of one lease who wait for a data connection: first come, first served, per carrier. */
+/** Visitors who wait for a data connection of one carrier, by the network that they come from. */
+type Line = Map<string, Set<Visitor>>;
+
+/**
+ * The visitors of one lease who wait for a data connection, per carrier. Networks take turns, and in each the first come
+ * is the first served. When the line is full, the network with most in it gives way.
+ */
 export class WaitingLine {
-  readonly #byCarrier = new Map<WireCarrier, Set<Visitor>>();
+  readonly #byCarrier = new Map<WireCarrier, Line>();
+  #places: FairPlaces<Visitor> | undefined;
 
   get size(): number {
-    let size = 0;
-    for (const visitors of this.#byCarrier.values()) size += visitors.size;
-    return size;
+    return this.#places?.size ?? 0;
   }
 
   /** Carriers that somebody waits for. */
@@ -117,29 +129,46 @@ export class WaitingLine {
   }
 
   count(carrier: WireCarrier): number {
-    return this.#byCarrier.get(carrier)?.size ?? 0;
+    let count = 0;
+    for (const visitors of this.#byCarrier.get(carrier)?.values() ?? []) count += visitors.size;
+    return count;
   }
 
   first(carrier: WireCarrier): Visitor | undefined {
-    return this.#byCarrier.get(carrier)?.values().next().value;
+    const [visitors = []] = this.#byCarrier.get(carrier)?.values() ?? [];
+    const [visitor] = visitors;
+    return visitor;
   }
 
-  add(visitor: Visitor): void {
-    const visitors = this.#byCarrier.get(visitor.carrier);
+  /** Lets `visitor` into the line, which holds `max`; false: it is this one that has to give way. */
+  add(visitor: Visitor, max: number): boolean {
+    const { carrier, network } = visitor;
+    this.#places ??= new FairPlaces({ max, drop: (other) => other.giveUp('queue_full') });
+    if (!this.#places.take(visitor, network)) return false;
+    let line = this.#byCarrier.get(carrier);
+    if (!line) this.#byCarrier.set(carrier, (line = new Map()));
+    const visitors = line.get(network);
     if (visitors) visitors.add(visitor);
-    else this.#byCarrier.set(visitor.carrier, new Set([visitor]));
+    else line.set(network, new Set([visitor]));
+    return true;
   }
 
   delete(visitor: Visitor): void {
-    const visitors = this.#byCarrier.get(visitor.carrier);
-    visitors?.delete(visitor);
-    if (visitors?.size === 0) this.#byCarrier.delete(visitor.carrier);
+    const { carrier, network } = visitor;
+    this.#places?.give(visitor);
+    const line = this.#byCarrier.get(carrier);
+    const visitors = line?.get(network);
+    if (!line || !visitors?.delete(visitor)) return;
+    // The others' turn.
+    line.delete(network);
+    if (visitors.size > 0) line.set(network, visitors);
+    else if (line.size === 0) this.#byCarrier.delete(carrier);
   }
 
-  /** Sends everyone away. */
+  /** Ends the wait of all. */
   clear(): void {
-    for (const visitors of this.#byCarrier.values())
-      for (const visitor of visitors) visitor.giveUp('lease_ended');
+    for (const line of this.#byCarrier.values())
+      for (const visitors of line.values()) for (const visitor of visitors) visitor.giveUp('lease_ended');
   }
 }
 
@@ -235,12 +264,12 @@ export class VisitorGate {
     const { lease } = visitor;
     // An alert would keep the descriptor until it is read.
     if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
-    if (lease.waiting.size >= this.#bounds.maxWaitingVisitors) {
-      this.#quotas.refusals.add('maxWaitingVisitors');
-      gaveUp(lease, 'queue_full');
+    if (!lease.waiting.add(visitor, this.#bounds.maxWaitingVisitors)) {
+      this.#queueFull(lease);
       return turnAway(lease, socket);
     }
     if (!this.#quotas.visitor(lease.address, socket)) {
+      lease.waiting.delete(visitor);
       gaveUp(lease, 'visitor_limit');
       return turnAway(lease, socket);
     }
@@ -248,10 +277,16 @@ export class VisitorGate {
     visitor.wait(this.#bounds.visitorWaitMs, (why) => {
       this.#waiting--;
       if (why === 'joined') this.#tallies.served(lease.kind, performance.now() - visitor.arrivedAt);
+      else if (why === 'queue_full') this.#queueFull(lease);
       else this.#tallies.visitorsUnserved.add(why);
       if (why === 'waited' || why === 'said_too_much') gaveUp(lease, why);
     });
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);
+  }
+
+  #queueFull(lease: Lease): void {
+    this.#quotas.refusals.add('maxWaitingVisitors');
+    gaveUp(lease, 'queue_full');
   }
 }

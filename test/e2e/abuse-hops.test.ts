@@ -25,8 +25,9 @@ async function connect(
   target: string,
   ticket: string | undefined,
   more = '',
+  from: { localAddress?: string } = {},
 ): Promise<Line & { status: number; head: string }> {
-  const near = await tls(exit);
+  const near = await tls(exit, from);
   const auth = ticket === undefined ? '' : `Proxy-Authorization: Bearer ${ticket}\r\n`;
   near.socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${auth}\r\n${more}`);
   const head = (await near.until('\r\n\r\n')).toString();
@@ -156,6 +157,23 @@ describe('a relay is no open proxy', () => {
       hops: 2,
       refused: { maxHopConnectionsPerIdentity: 1, maxHopConnections: 1 },
     });
+  });
+
+  it('gives a place of the address that has most to one that has fewer', async () => {
+    const { exit, target } = await world({ limits: { maxHopConnections: 3 } });
+    const crowd = [];
+    for (let i = 0; i < 3; i++) {
+      const member = await Peer.open(exit, { localAddress: '127.0.1.1' });
+      crowd.push(await connect(exit, target, await ticketOf(member, target)));
+    }
+    expect(crowd.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const other = await Peer.open(exit);
+    expect(await connect(exit, target, await ticketOf(other, target))).toMatchObject({ status: 200 });
+    await crowd[0]!.closed;
+    // The crowd asks on, and gets no place back.
+    const late = await Peer.open(exit, { localAddress: '127.0.1.1' });
+    expect(await connect(exit, target, await ticketOf(late, target))).toMatchObject({ status: 503 });
+    expect(exit.counts()).toMatchObject({ hops: 3, refused: { maxHopConnections: 2 } });
   });
 
   it('tells that a peer does not answer', async () => {

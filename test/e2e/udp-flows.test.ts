@@ -56,6 +56,24 @@ describe('flows', () => {
     expect(echo.peers.size).toBe(peers + 50);
   });
 
+  it('of the address that has most give way, also where all are answered', async () => {
+    const echo = await udpService();
+    const { at, port } = await published(echo, { maxFlowsPerLease: 8 });
+    const friend = await udpVisitor(port);
+    expect(await friend.ask('one')).toBe('one');
+    const ownPeer = [...echo.peers];
+    for (let i = 0; i < 40; i++) {
+      const other = await udpVisitor(port, '127.0.0.1', '127.0.1.1');
+      expect(await other.ask('hello')).toBe('hello');
+    }
+    expect(at.counts().flows).toBe(8);
+    const peers = echo.peers.size;
+    expect(await friend.ask('two')).toBe('two');
+    // The same peer as before: its flow was never ended.
+    expect(echo.peers.size).toBe(peers);
+    expect([...echo.peers][0]).toBe(ownPeer[0]);
+  });
+
   it('of a session are bounded, and the lease with the most gives them up', async () => {
     const [busy, quiet] = [await udpService(), await udpService()];
     const at = await relay({ ports: { udp: 'any' }, limits: { maxFlowsPerSession: 20 } });

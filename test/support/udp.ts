@@ -68,7 +68,7 @@ export interface UdpVisitor {
 }
 
 /** A visitor with a port of its own. */
-export async function udpVisitor(to: number, address = '127.0.0.1'): Promise<UdpVisitor> {
+export async function udpVisitor(to: number, address = '127.0.0.1', from = '127.0.0.1'): Promise<UdpVisitor> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
   const arrived: Buffer[] = [];
   let wake: (() => void) | undefined;
@@ -76,7 +76,7 @@ export async function udpVisitor(to: number, address = '127.0.0.1'): Promise<Udp
     arrived.push(payload);
     wake?.();
   });
-  const port = await bound(socket);
+  const port = await bound(socket, 0, from);
   let closed = false;
   const close = (): void => {
     if (!closed) socket.close();

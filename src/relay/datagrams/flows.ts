@@ -1,4 +1,6 @@
 import type { RemoteInfo } from 'node:dgram';
+import { FairPlaces } from '../../lib/fair-places.js';
+import { networkOf } from '../../net/cidr.js';
 import type { UdpSocket } from '../../net/udp.js';
 import type { ByteRate } from '../../net/rate.js';
 import type { Drops } from '../../protocol/datagrams/drops.js';
@@ -90,9 +92,11 @@ export class LeaseFlows {
   /** By the socket that they came to. */
   readonly #byVisitor = new Map<UdpSocket, Map<string, Flow>>();
   #size = 0;
-  /** The same flows, longest idle first: those never answered, and the others. */
-  readonly #unanswered = new Set<Flow>();
-  readonly #answered = new Set<Flow>();
+  /** The same flows, longest idle first. */
+  readonly #queue = new Set<Flow>();
+  /** And by the network of their visitors, longest idle first: those never answered, and the others. */
+  readonly #unanswered = newCrowd();
+  readonly #answered = newCrowd();
   /** Whose datagram came last: they come in bursts, and then need no looking up. */
   #latest: Flow | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -128,8 +132,8 @@ export class LeaseFlows {
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
       flow.answered = true;
-      this.#unanswered.delete(flow);
-      this.#answered.add(flow);
+      this.#unanswered.give(flow);
+      this.#answered.take(flow, networkOf(plainAddress(flow.address)));
     }
     // The payload is a view of a packet that nobody writes to again.
     if (!flow.socket.send(payload, flow.port, flow.address)) return drops.add('busy');
@@ -143,14 +147,16 @@ export class LeaseFlows {
     for (const flow of this.#all()) if (!this.#options.admits(flow.address)) this.#end(flow);
   }
 
-  /** Makes room for `newcomer`: ends the flow that is idle for longest, one without any answer first. */
+  /**
+   * Makes room for `newcomer`: ends a flow without any answer, else one with. Of those, it takes the longest idle of the
+   * network that has most.
+   */
   evict(newcomer?: Flow): void {
-    for (const line of [this.#unanswered, this.#answered]) {
-      for (const flow of line) {
-        if (flow === newcomer) continue;
-        this.#options.drops.add('flows');
-        return this.#end(flow);
-      }
+    for (const crowd of [this.#unanswered, this.#answered]) {
+      const flow = crowd.first;
+      if (flow === undefined || flow === newcomer) continue;
+      this.#options.drops.add('flows');
+      return this.#end(flow);
     }
   }
 
@@ -160,8 +166,7 @@ export class LeaseFlows {
     for (const flow of this.#all()) flow.link?.forget(flow);
     for (const flows of this.#byVisitor.values()) flows.clear();
     this.#size = 0;
-    this.#answered.clear();
-    this.#unanswered.clear();
+    for (const flow of this.#queue) this.#leave(flow);
   }
 
   *#all(): Generator<Flow> {
@@ -198,7 +203,8 @@ export class LeaseFlows {
     const flow = new Flow(this, this.#options.lease, from, socket, performance.now());
     here.set(key, flow);
     this.#size++;
-    this.#unanswered.add(flow);
+    this.#queue.add(flow);
+    this.#unanswered.take(flow, networkOf(plainAddress(address)));
     return flow;
   }
 
@@ -207,27 +213,33 @@ export class LeaseFlows {
     flow.lastAt = now;
     if (now - flow.queuedAt < QUEUE_MS) return;
     flow.queuedAt = now;
-    const line = flow.answered ? this.#answered : this.#unanswered;
-    line.delete(flow);
-    line.add(flow);
+    this.#queue.delete(flow);
+    this.#queue.add(flow);
+    (flow.answered ? this.#answered : this.#unanswered).touch(flow);
   }
 
   #expire(): void {
     const before = performance.now() - this.#options.flowIdleMs;
-    for (const line of [this.#unanswered, this.#answered]) {
-      for (const flow of line) {
-        if (flow.lastAt <= before) this.#end(flow);
-        // In the order of `queuedAt`, which is at most a second behind.
-        else if (flow.queuedAt > before) break;
-      }
+    for (const flow of this.#queue) {
+      if (flow.lastAt <= before) this.#end(flow);
+      // In the order of `queuedAt`, which is at most a second behind.
+      else if (flow.queuedAt > before) break;
     }
   }
 
   #end(flow: Flow): void {
     if (this.#byVisitor.get(flow.socket)?.delete(`${flow.port} ${flow.address}`)) this.#size--;
     if (this.#latest === flow) this.#latest = undefined;
-    this.#answered.delete(flow);
-    this.#unanswered.delete(flow);
+    this.#leave(flow);
     flow.link?.forget(flow);
   }
+
+  #leave(flow: Flow): void {
+    this.#queue.delete(flow);
+    this.#answered.give(flow);
+    this.#unanswered.give(flow);
+  }
 }
+
+/** Who of them is in the way is for `evict` to ask: nobody is dropped here. */
+const newCrowd = (): FairPlaces<Flow> => new FairPlaces<Flow>({ max: 0, drop: () => undefined });
