@@ -149,7 +149,7 @@ it('renews ahead of the end; a CA that is down costs nothing while the old one i
 it('does not serve what is stored once it has expired', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);
-  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 2 });
+  const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 6 });
   const folder = await temporaryFolder();
   const first = certificates(folder);
   at.serve(first);
