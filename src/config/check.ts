@@ -1,4 +1,5 @@
 import { checkRelays } from './check-relays.js';
+import { checkSent } from './check-sent.js';
 import { checkServices } from './check-services.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
 import { shown } from './explain.js';
@@ -20,6 +21,7 @@ export function check(root: Tree): Finding[] {
   checkAcme(root, report);
   checkRelays(root, report);
   checkServices(root, report);
+  checkSent(root, report);
   return findings;
 }
 

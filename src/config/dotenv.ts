@@ -5,6 +5,8 @@ import type { Place, Source } from './source.js';
 /** What a `.env` says. */
 export interface Dotenv {
   readonly values: ReadonlyMap<string, string | Unusable>;
+  /** By name: the variables that its value was made of. */
+  readonly madeOf: ReadonlyMap<string, ReadonlySet<string>>;
   /** Malformed lines: how the lines after them were meant is a guess. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
@@ -44,6 +46,7 @@ class Reader {
   readonly #text: string;
   readonly #lookup: Lookup;
   readonly #values = new Map<string, string | Unusable>();
+  readonly #madeOf = new Map<string, Set<string>>();
   readonly #findings: Finding[] = [];
   readonly #warnings: Finding[] = [];
   readonly #secrets: Place[] = [];
@@ -59,6 +62,7 @@ class Reader {
     for (; this.#at < this.#text.length; this.#at = this.#lineEnd(this.#at) + 1) this.#line();
     return {
       values: this.#values,
+      madeOf: this.#madeOf,
       findings: someOf(this.#findings, 'malformed lines follow'),
       warnings: someOf(this.#warnings, 'names without a value follow'),
       secrets: this.#secrets,
@@ -141,7 +145,11 @@ class Reader {
   }
 
   #set(name: string, value: string, at: number): void {
-    const { text, errors } = interpolate(value, this.#lookup, 'compose');
+    const { text, errors, names } = interpolate(value, this.#lookup, 'compose');
+    // A name that is set twice is made of all that either value names.
+    const madeOf = this.#madeOf.get(name) ?? new Set();
+    for (const each of names) for (const one of [each, ...(this.#madeOf.get(each) ?? [])]) madeOf.add(one);
+    if (madeOf.size > 0) this.#madeOf.set(name, madeOf);
     const [error] = errors;
     if (!error) {
       this.#values.set(name, text);

@@ -13,6 +13,10 @@ export interface FollowOptions {
   signal: AbortSignal;
   /** What the caller has loaded already, so that it is not told again. Left out, the first load is told. */
   initial?: LoadResult;
+  /** Has the last word on each load. */
+  admit?: (result: LoadResult) => Promise<LoadResult>;
+  /** Files besides those of the configuration whose change leads to another load. */
+  alsoWatch?: readonly string[];
   /** A load whose outcome differs from the last one. Called for invalid files too. */
   onLoaded: (result: LoadResult) => void;
   onError: (error: unknown) => void;
@@ -30,7 +34,7 @@ export async function followConfig(options: FollowOptions): Promise<{ close(): P
   if (options.initial) follower.remember(first);
   else follower.tell(first);
   const watching = await watchInputs({
-    inputs: first.inputs,
+    inputs: [...first.inputs, ...(options.alsoWatch ?? [])],
     onChange: () => follower.changed(),
     onError: options.onError,
     signal: follower.signal,
@@ -115,7 +119,8 @@ class Follower {
     try {
       while (this.#stale && !this.#scope.closed) {
         this.#stale = false;
-        const result = await loadConfig(this.#load);
+        const loaded = await loadConfig(this.#load);
+        const result = (await this.#options.admit?.(loaded)) ?? loaded;
         if (this.#stale || this.#scope.closed) continue;
         if (result.ok) this.tell(result);
         else this.#grace = setTimeout(() => this.tell(result), HALF_SAVE_MS);

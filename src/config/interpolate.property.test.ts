@@ -11,7 +11,7 @@ it('gives back any text whose dollar signs are doubled', () => {
   fc.assert(
     fc.property(fc.oneof(tricky, fc.string({ unit: 'binary' })), (text) => {
       const result = interpolate(text.replaceAll('$', '$$$$'), nothing);
-      expect(result).toEqual({ text, substituted: false, errors: [], bareNames: [] });
+      expect(result).toEqual({ text, substituted: false, errors: [], bareNames: [], names: [] });
     }),
   );
 });

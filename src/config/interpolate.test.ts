@@ -69,3 +69,8 @@ describe('interpolate', () => {
     });
   });
 });
+
+it('tells which variables a text names, whether or not they are needed', () => {
+  expect(interpolate('${A:-${X:-${Y}}} $D $${E}', lookup).names).toEqual(['A', 'X', 'Y']);
+  expect(interpolate('$A ${X+$Y}', lookup, 'compose').names).toEqual(['A', 'X', 'Y']);
+});

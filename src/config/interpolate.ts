@@ -31,6 +31,8 @@ export interface Interpolated {
   readonly errors: readonly InterpolationError[];
   /** `$NAME` without braces: taken as it is, but hardly ever meant so. */
   readonly bareNames: readonly string[];
+  /** Every variable that the text names, those of defaults included, whether or not they are set. */
+  readonly names: readonly string[];
 }
 
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
@@ -53,7 +55,7 @@ const FOLLOWS: Readonly<Record<Dialect, string>> = {
  * What comes out of a variable is never read again, so no value can inject an expression.
  */
 export function interpolate(input: string, lookup: Lookup, dialect: Dialect = 'portal'): Interpolated {
-  if (!input.includes('$')) return { text: input, substituted: false, errors: [], bareNames: [] };
+  if (!input.includes('$')) return { text: input, substituted: false, errors: [], bareNames: [], names: [] };
   return new Interpolator(input, lookup, dialect).run();
 }
 
@@ -63,6 +65,7 @@ class Interpolator {
   readonly #dialect: Dialect;
   readonly #errors: InterpolationError[] = [];
   readonly #bareNames: string[] = [];
+  readonly #names = new Set<string>();
   #at = 0;
   #depth = 0;
   #substituted = false;
@@ -76,7 +79,8 @@ class Interpolator {
 
   run(): Interpolated {
     const text = this.#text(true);
-    return { text, substituted: this.#substituted, errors: this.#errors, bareNames: this.#bareNames };
+    const [substituted, errors, bareNames] = [this.#substituted, this.#errors, this.#bareNames];
+    return { text, substituted, errors, bareNames, names: [...this.#names] };
   }
 
   /** Text up to the end, or inside a default up to its closing brace, which stays. */
@@ -106,6 +110,7 @@ class Interpolator {
   #bareName(name: string, live: boolean): string {
     const start = this.#at;
     this.#substituted = true;
+    this.#names.add(name);
     this.#at += 1 + name.length;
     return live ? this.#required(name, start) : '';
   }
@@ -118,6 +123,7 @@ class Interpolator {
     const name = this.#nameAt(this.#at);
     this.#at += name.length;
     if (!name) return this.#malformed(start, 'a variable name must follow `${`');
+    this.#names.add(name);
     if (this.#take('}')) return live ? this.#required(name, start) : '';
     const operator = this.#operatorAt(this.#at);
     this.#at += operator.length;

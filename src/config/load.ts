@@ -13,6 +13,7 @@ import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
 import { parse } from './parse.js';
+import { notAllowed, permissionsOf, type Permission } from './permissions.js';
 import type { Problem } from './problem.js';
 import { maskSecrets } from './secrets.js';
 import { Source, type Place } from './source.js';
@@ -52,6 +53,10 @@ export type LoadResult =
       inputs: string[];
       /** Worth saying, but nothing that keeps it from running. */
       warnings: Problem[];
+      /** What it may do only where that was allowed. */
+      permissions: Permission[];
+      /** Permissions as problems, placed. */
+      refuse: (missing: readonly Permission[]) => Problem[];
     }
   | { ok: false; problems: Problem[]; file: string; inputs: string[] };
 
@@ -74,7 +79,12 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
     const texts = await readInputs(found, inputs, options);
     const evaluated = evaluate(texts, inputs.directory, found, options);
     if (!evaluated.ok) return { ...where, ...evaluated };
-    const { tree, secrets, ...loaded } = evaluated;
+    const { tree, secrets, ...rest } = evaluated;
+    const loaded = {
+      ...rest,
+      permissions: await permissionsOf(rest.desired, tree, inputs.directory),
+      refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
+    };
     const findings = options.owner ? await checkOwner(loaded.desired, tree, options.owner) : [];
     if (findings.length > 0) return { ...where, ok: false, problems: toProblems(findings, secrets) };
     return { ...where, ...loaded };
@@ -205,7 +215,7 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   if (dotenv.findings.length > 0)
     return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
   const lookup = withDotenv(environment, dotenv.values);
-  const { tree, findings, warnings } = substitute(merged, lookup, secrets);
+  const { tree, findings, warnings } = substitute(merged, lookup, secrets, dotenv.madeOf);
   const verdict = validateTree(tree);
   const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree)];
   const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);

@@ -1,3 +1,4 @@
+import type { Dotenv } from './dotenv.js';
 import type { Finding } from './finding.js';
 import { interpolate, type Lookup } from './interpolate.js';
 import { isSecret } from './secrets.js';
@@ -18,7 +19,12 @@ export interface Substituted {
  * Interpolates every text of a tree, keys excepted: on values that are parsed already, so none can inject YAML.
  * Scalars at one of the places of `secrets` are marked, wherever an alias has put them.
  */
-export function substitute(root: Tree, lookup: Lookup, secrets: readonly Place[]): Substituted {
+export function substitute(
+  root: Tree,
+  lookup: Lookup,
+  secrets: readonly Place[],
+  madeOf: Dotenv['madeOf'] = new Map(),
+): Substituted {
   const secretStarts = new Map<Source, Set<number>>();
   for (const { source, start } of secrets) {
     secretStarts.set(source, (secretStarts.get(source) ?? new Set()).add(start));
@@ -63,7 +69,13 @@ export function substitute(root: Tree, lookup: Lookup, secrets: readonly Place[]
       });
     }
     for (const name of result.bareNames.slice(0, MAX_TOLD)) warnings.push(bareName(tree, path, name));
-    return { ...tree, value: result.text, interpolated: result.substituted };
+    const variables = [...new Set(result.names.flatMap((name) => [name, ...(madeOf.get(name) ?? [])]))];
+    return {
+      ...tree,
+      value: result.text,
+      interpolated: result.substituted,
+      ...(variables.length > 0 && { variables }),
+    };
   };
 
   return { tree: visit(root, []), findings, warnings };

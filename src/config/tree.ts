@@ -29,6 +29,8 @@ export interface ScalarTree {
   readonly value: string | number | boolean | null;
   /** The value came out of `${…}`: it is never shown, and a schema's number or boolean is cast from it. */
   readonly interpolated: boolean;
+  /** The variables that the value is made of, through a `.env` as well; undefined: none. */
+  readonly variables?: readonly string[];
   /** Written where a secret stands, or reused there through an alias: it is never shown, at no path. */
   readonly secret?: boolean;
 }

@@ -36,6 +36,12 @@ export const ERRORS = {
     remedy: 'Look at the file that the message names. If you trust it, name it with -f FILE.',
     exit: 2,
   },
+  config_not_allowed: {
+    title: 'The configuration asks for more than you allowed',
+    remedy:
+      'Check what it asks for, then run `portal allow`. In CI and in containers set PORTAL_ALLOW=1, or add --yes.',
+    exit: 2,
+  },
   config_invalid: {
     title: 'The configuration has errors',
     remedy: 'Each error is printed with its line and a hint; `portal validate` shows them again.',

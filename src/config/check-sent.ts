@@ -1,0 +1,42 @@
+import type { Report } from './check.js';
+import { READ_BY_RELAYS } from './permissions.js';
+import { relayLists } from './relay-refs.js';
+import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
+
+/** Words in the name of a variable that holds a secret. */
+const SECRET_PARTS = /^(KEYS?|PASS|PWD|PIN|AUTH|COOKIE|JWT|DSN|BEARER|SALT|SEED|MNEMONIC)$/;
+const SECRET_WORDS =
+  /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|DATABASE_URL|CONNECTION_?STRING/;
+
+/** Whether a variable of this name holds a secret, as its name has it: DB_PASSWORD, githubToken, AWS_ACCESS_KEY_ID. */
+export function looksSecret(name: string): boolean {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
+  // PWD alone is the current folder.
+  return (
+    SECRET_WORDS.test(words) || (words !== 'PWD' && words.split('_').some((part) => SECRET_PARTS.test(part)))
+  );
+}
+
+/** Variables that look like secrets are not for relays, allowed or not. */
+export function checkSent(root: Tree, report: Report): void {
+  const visit = (tree: Tree | undefined, path: Path): void => {
+    if (tree?.kind === 'scalar') {
+      const name = tree.variables?.find(looksSecret);
+      if (name === undefined) return;
+      report(path, {
+        message: `the value of ${name} would be sent to a relay`,
+        hint: 'Portal sends no variable whose name looks like a secret. Take it out, or use a variable with another name.',
+      });
+      return;
+    }
+    for (const [index, item] of itemsOf(tree).entries()) visit(item, [...path, index]);
+    for (const [key, { value }] of entriesOf(tree)) visit(value, [...path, key]);
+  };
+  for (const key of ['machine', 'team']) visit(child(root, key), [key]);
+  for (const { urlPath } of relayLists(root).flat()) visit(treeAt(root, urlPath), urlPath);
+  for (const [service] of entriesOf(child(root, 'services')))
+    for (const key of READ_BY_RELAYS) {
+      const path = ['services', service, key];
+      visit(treeAt(root, path), path);
+    }
+}

@@ -1,0 +1,197 @@
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { looksSecret } from './check-sent.js';
+import { loadConfig } from './load.js';
+import { describePermission } from './permissions.js';
+
+let top: string;
+let dir: string;
+
+beforeEach(async () => {
+  top = await realpath(await mkdtemp(join(tmpdir(), 'portal-permissions-')));
+  onTestFinished(() => rm(top, { recursive: true, force: true }));
+  dir = join(top, 'project');
+  await mkdir(dir);
+});
+
+async function load(text: string, { dotenv, env = {} }: { dotenv?: string; env?: NodeJS.ProcessEnv } = {}) {
+  await writeFile(join(dir, 'portal.yaml'), `version: 1\n${text}`);
+  if (dotenv !== undefined) await writeFile(join(dir, '.env'), dotenv);
+  return loadConfig({ cwd: dir, env, userName: 'zoe' });
+}
+
+async function asked(text: string, options?: Parameters<typeof load>[1]): Promise<string[]> {
+  const result = await load(text, options);
+  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join('\n'));
+  return result.permissions.map(describePermission);
+}
+
+/** Of a file with these relays. */
+async function keys(relays: string): Promise<string[]> {
+  const result = await load(`${relays}services: { web: 3000 }`);
+  return result.ok ? result.permissions.map(({ key }) => key) : [];
+}
+
+async function refused(text: string, options?: Parameters<typeof load>[1]): Promise<string[]> {
+  const result = await load(text, options);
+  if (result.ok) throw new Error('expected problems');
+  return result.problems.map(({ line, message }) => `${line}: ${message}`);
+}
+
+const RELAY = 'relays: { urls: [https://relay.example.com] }\n';
+
+describe('what needs a permission', () => {
+  it.each([
+    [
+      'local ports at the relay in this process',
+      'services: { web: 3000, api: "127.0.0.1:80", b: "http://[::1]:1" }',
+    ],
+    ['variables that stay on this machine', 'services: { web: { target: "${PORT:-1}", name: "w-${user}" } }'],
+    ['paths in the project', 'identity: ./id.json\nservices: { web: "unix:./run/app.sock" }'],
+  ])('nothing: %s', async (_what, text) => {
+    expect(await asked(text)).toEqual([]);
+  });
+
+  it('relays, wherever they are named, each once', async () => {
+    const text = `relays: { urls: [https://a.example, { url: "https://b.example:8443", ca: ca.pem }] }
+chains: { far: [https://a.example, https://c.example] }
+services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
+    expect(await asked(text)).toEqual([
+      'publish at https://a.example',
+      'publish at https://b.example:8443',
+      'publish at https://c.example',
+      'publish at https://d.example',
+    ]);
+  });
+
+  it('a relay that is trusted by another CA than before', async () => {
+    const plain = await keys(RELAY);
+    expect(await keys('relays: { urls: [{ url: "https://relay.example.com", ca: own.pem }] }\n')).not.toEqual(
+      plain,
+    );
+  });
+
+  it('lists of relays, and relays that tell of others', async () => {
+    const services = 'services: { web: 3000 }';
+    expect(await asked(`relays: { registry: "https://x.example/list?t=1" }\n${services}`)).toEqual([
+      'publish at relays of https://x.example/list?****',
+    ]);
+    expect(await asked(`relays: { urls: [https://a.example], maxActive: 2 }\n${services}`)).toEqual([
+      'publish at https://a.example',
+      'publish at relays that its relays name',
+    ]);
+  });
+
+  it('hosts other than this machine', async () => {
+    const text = `services:
+  db: { mode: tcp, target: db.internal:5432 }
+  meta: { mode: http, routes: { /: "http://169.254.169.254", /own: 3000, /six: "[::ffff:10.0.0.1]:80" } }`;
+    expect(await asked(text)).toEqual([
+      'reach db.internal:5432 (db)',
+      'reach 169.254.169.254:80 (meta)',
+      'reach [::ffff:10.0.0.1]:80 (meta)',
+    ]);
+  });
+
+  it('files and sockets outside the project, also behind links and where there is nothing yet', async () => {
+    await symlink(top, join(dir, 'up'));
+    await symlink(join(top, 'later.sock'), join(dir, 'app.sock'));
+    await writeFile(join(top, 'id.json'), '');
+    const text = `identity: up/id.json
+services:
+  docker: "unix:../docker.sock"
+  later: "unix:app.sock"
+  files: { target: 1, hostname: a.example.com, tls: { cert: cert.pem, key: ../key.pem } }`;
+    expect(await asked(text)).toEqual([
+      `use ${top}/id.json (identity)`,
+      `use ${top}/docker.sock (docker)`,
+      `use ${top}/later.sock (later)`,
+      `use ${top}/key.pem (tls of files)`,
+    ]);
+  });
+
+  it('variables that relays read, by what they are made of', async () => {
+    const text = `${RELAY}machine: "m-\${HOSTTYPE:-x}"
+services:
+  web: { target: "\${PORT:-1}", name: "w-\${user}", metadata: { a: &a "\${MADE}" } }
+  pin: { target: 2, access: { pin: "\${OPEN_SESAME}" }, hostname: "\${LANG}.example.com", mode: http }`;
+    const options = { dotenv: 'MADE="x-$HOME"\n', env: { HOME: '/h', LANG: 'c', OPEN_SESAME: '123456' } };
+    expect(await asked(text, options)).toEqual([
+      'publish at https://relay.example.com',
+      'send $HOSTTYPE to https://relay.example.com',
+      'send $user to https://relay.example.com',
+      'send $MADE to https://relay.example.com',
+      'send $HOME to https://relay.example.com',
+      'send $LANG to https://relay.example.com',
+    ]);
+  });
+
+  it('variables that other hosts or visitors read', async () => {
+    const text = `${RELAY}services:
+  web:
+    mode: http
+    routes:
+      /: { target: "http://\${HOST:-x}.example.org", headers: { A: "\${API_TOKEN:-}" } }
+      /own: { target: 1, headers: { B: "\${LOCAL:-}" }, responseHeaders: { C: "\${SHOWN:-}" } }`;
+    expect((await asked(text)).slice(2)).toEqual([
+      'send $SHOWN to visitors',
+      'send $HOST to x.example.org:80',
+      'send $API_TOKEN to x.example.org:80',
+    ]);
+  });
+});
+
+describe('variables whose names look like secrets', () => {
+  it.each([
+    'GITHUB_TOKEN',
+    'githubToken',
+    'AWS_SECRET_ACCESS_KEY',
+    'DB_PASSWORD',
+    'db_pwd',
+    'KEY',
+    'SSH_KEY',
+    'APIKEY',
+    'DATABASE_URL',
+    'NPM_AUTH',
+  ])('%s', (name) => {
+    expect(looksSecret(name)).toBe(true);
+  });
+
+  it.each(['user', 'PORT', 'PWD', 'KEYBOARD', 'HOSTNAME', 'AUTHOR', 'PASSENGER', 'PINE'])(
+    'not %s',
+    (name) => {
+      expect(looksSecret(name)).toBe(false);
+    },
+  );
+
+  it('are an error where a relay would read them, set or not, at their line', async () => {
+    const text = `machine: "\${AWS_SECRET_ACCESS_KEY:-none}"
+services:
+  web:
+    name: "x-\${GITHUB_TOKEN:-none}"
+    target: 3000
+    metadata: { a: "\${X:-\${DB_PASSWORD:-}}" }`;
+    expect(await refused(text)).toEqual([
+      '2: the value of AWS_SECRET_ACCESS_KEY would be sent to a relay',
+      '5: the value of GITHUB_TOKEN would be sent to a relay',
+      '7: the value of DB_PASSWORD would be sent to a relay',
+    ]);
+  });
+
+  it('are found in the URL of a relay, behind an alias, and behind a name of the .env', async () => {
+    const text = `relays: { urls: ["https://\${MY_TOKEN:-x}.example.com"] }
+services:
+  web: { mode: http, routes: { /: 1 }, access: { pin: &p "\${SITE_PASSWORD:-12345678}" }, metadata: { a: *p, b: "\${PLAIN}" } }`;
+    const found = await refused(text, {
+      dotenv: 'FIRST=$CI_JOB_TOKEN\nPLAIN=${FIRST}\n',
+      env: { CI_JOB_TOKEN: 'x' },
+    });
+    expect(found).toEqual([
+      '2: the value of MY_TOKEN would be sent to a relay',
+      '4: the value of SITE_PASSWORD would be sent to a relay',
+      '4: the value of CI_JOB_TOKEN would be sent to a relay',
+    ]);
+  });
+});
