@@ -30,6 +30,7 @@ class Actor {
     this.on = on;
     this.env = {
       PORTAL_HOME: join(machine.folder, 'disk'),
+      PORTAL_ALLOW: '1',
       PORTAL_BENCH_CONTROL: '3',
       NO_COLOR: '1',
       ...env,

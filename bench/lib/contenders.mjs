@@ -152,7 +152,7 @@ export async function startPortal(
     const home = join(folder, role);
     mkdirSync(home, { mode: 0o700 });
     const nodeArgs = profiled(profile, `${label}-${role}`);
-    const options = { env: { PORTAL_HOME: home }, nodeArgs, inside: link?.[role].pid };
+    const options = { env: { PORTAL_HOME: home, PORTAL_ALLOW: '1' }, nodeArgs, inside: link?.[role].pid };
     return program(`${name} ${role}`, [bin, ...args], options);
   };
   const host = link ? link.relay.address : '127.0.0.1';

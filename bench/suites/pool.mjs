@@ -64,7 +64,7 @@ export async function pool(world) {
 async function oneRound(world, folder, relays, fault, watch) {
   const bin = join(world.root, 'bin/portal.js');
   const file = join(folder, 'portal.yaml');
-  const env = { PORTAL_HOME: join(folder, 'agent') };
+  const env = { PORTAL_HOME: join(folder, 'agent'), PORTAL_ALLOW: '1' };
   const agent = program('portal up', [bin, 'up', '--json', '--file', file], {
     env,
     nodeArgs: profiled(world.profile, 'pool-agent'),

@@ -90,7 +90,7 @@ async function ups(world, roots, count, times) {
     const args = [join(roots[name], 'bin/portal.js'), 'up', '--json'];
     const startedAt = performance.now();
     const agent = new Child(`${name} up`, process.execPath, args, {
-      env: { PORTAL_HOME: join(folder, 'home') },
+      env: { PORTAL_HOME: join(folder, 'home'), PORTAL_ALLOW: '1' },
       cwd: folder,
     });
     const { at } = await agent.line((line) => line.event === 'ready', 120_000);

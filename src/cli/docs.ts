@@ -86,7 +86,8 @@ const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slic
 
 const OVERVIEW = `Every command takes \`--json\` (one JSON object a line on stdout) and \`--help\`. Results go to stdout, progress and
 errors to stderr. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder;
-a relative one is below the current directory, and \`~/\` is your home.`;
+a relative one is below the current directory, and \`~/\` is your home. \`PORTAL_ALLOW=1\` allows what a portal.yaml asks for
+([allow.md](allow.md)).`;
 
 const BEHAVIOUR = `## Exit codes
 
@@ -94,7 +95,7 @@ const BEHAVIOUR = `## Exit codes
 |---|---|
 | 0 | done; for \`portal up\`: stopped in order, by a signal or \`portal down\` |
 | 1 | failed at run time |
-| 2 | the command line or the configuration is wrong |
+| 2 | the command line or the configuration is wrong, or the configuration is not allowed |
 | 3 | \`portal plan\` found changes |
 | 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM cut the orderly stop short, or the first one the waiting of \`--wait\` |
 
@@ -134,7 +135,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 A service that comes back to a relay where its last visitors still finish has two leases there for a while: \`lease\` tells whose
 \`draining\` and \`closed\` are.
 
-Other commands print one object: \`valid\` (file, services, warnings, lock?), \`plan\` (actions, chosenLater?, lock?), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
+Other commands print one object: \`valid\` (file, services, warnings, lock?, notAllowed?), \`plan\` (actions, chosenLater?, lock?, notAllowed?), \`allowed\` (file, allowedAt?, permissions; with \`--list\` one for each file), \`revoked\` (file, revoked), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
 \`completion\`, \`service\` (unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`, env?, installed?, active?, enabled?, missing?, boot?, text?), \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
 method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,
 responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and

@@ -55,6 +55,11 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'requests wipe': [{ run: 'portal requests wipe --yes', does: 'in a script' }],
   replay: [{ run: 'portal replay 12-345', does: 'ask the service once more' }],
   init: [{ run: 'portal init --port 5173', does: 'for the service on port 5173' }],
+  allow: [
+    { run: 'portal allow', does: 'allow what the portal.yaml here asks for' },
+    { run: 'portal allow --list', does: 'show what each file is allowed' },
+    { run: 'portal allow --revoke -f app/portal.yaml', does: 'take it back for one file' },
+  ],
   trust: [
     { run: 'portal trust', does: 'show every store, and whether it trusts the local CA' },
     { run: 'portal trust --install', does: 'have all of them trust it' },

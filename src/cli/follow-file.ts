@@ -5,6 +5,7 @@ import type { Problem } from '../config/problem.js';
 import { asPortalError, type PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import type { Runner } from '../reconcile/runner.js';
+import type { Gate } from './allow/gate.js';
 import type { Loaded } from './load.js';
 import type { Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
@@ -13,12 +14,13 @@ export interface FollowFile {
   readonly loading: LoadOptions;
   /** What was started with. */
   readonly loaded: Loaded;
+  readonly gate: Gate;
   readonly select: (desired: Desired) => Desired;
   readonly reporter: Reporter;
 }
 
 /** Every save becomes what runs, or, if something is wrong with it, is told and changes nothing. */
-export function followFile({ loading, loaded, select, reporter }: FollowFile) {
+export function followFile({ loading, loaded, gate, select, reporter }: FollowFile) {
   return async (runner: Runner, log: Logger, signal: AbortSignal): Promise<void> => {
     const onError = (error: unknown): void => {
       const { message } = asPortalError(error);
@@ -37,7 +39,15 @@ export function followFile({ loading, loaded, select, reporter }: FollowFile) {
       runner.apply(select(result.desired)).catch(onError);
     };
     try {
-      await followConfig({ load: loading, initial: loaded, signal, onLoaded, onError });
+      await followConfig({
+        load: loading,
+        initial: loaded,
+        admit: (result) => gate.admit(result),
+        alsoWatch: await gate.inputs(loaded),
+        signal,
+        onLoaded,
+        onError,
+      });
     } catch (error) {
       // What runs goes on without being followed.
       onError(error);

@@ -120,6 +120,7 @@ function addUp(program: Command, execute: Execute): void {
     .addOption(file())
     .option('--no-watch', 'do not reload when the file changes')
     .option('--frozen', 'refuse relays that are not in portal.lock, and leave that as it is (for CI)')
+    .option('--yes', 'allow all that the file asks for, for this run (default: $PORTAL_ALLOW is 1)')
     .option('-d, --detach', 'run in the background; return once every service had its first try')
     .option(
       '--wait',
@@ -287,6 +288,13 @@ function addSetUp(program: Command, execute: Execute): void {
       ),
     )
     .action(execute(() => import('./commands/trust.js')));
+  program
+    .command('allow')
+    .description('allow a portal.yaml what it asks for: relays, hosts, files and variables')
+    .addOption(file())
+    .addOption(new Option('--list', 'show what each file is allowed').conflicts(['revoke', 'file']))
+    .option('--revoke', 'take back what the file is allowed')
+    .action(execute(() => import('./commands/allow.js')));
   addService(program, execute);
   const identity = program.command('identity').description('the key that owns your names on relays');
   identity

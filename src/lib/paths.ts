@@ -14,6 +14,8 @@ export interface Paths {
   readonly registryDir: string;
   /** Requests that the inspector recorded, a folder an identity. */
   readonly historyDir: string;
+  /** What the user allowed each configuration. */
+  readonly allowedDir: string;
   /** A relay's own store and key, when it was given no --data-dir. */
   readonly relayDir: string;
   /** Local sockets of running agents. */
@@ -36,6 +38,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
       acmeDir: join(home, 'acme'),
       registryDir: join(home, 'registry'),
       historyDir: join(home, 'history'),
+      allowedDir: join(home, 'allowed'),
       relayDir: join(home, 'relay'),
       runDir: join(home, 'run'),
       cacheDir: join(home, 'cache'),
@@ -48,6 +51,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
     acmeDir: join(state, 'acme'),
     registryDir: join(state, 'registry'),
     historyDir: join(state, 'history'),
+    allowedDir: join(state, 'allowed'),
     relayDir: join(state, 'relay'),
     cacheDir: cache,
     runDir: runtime ?? join(state, 'run'),

@@ -1,6 +1,7 @@
 import type { Desired } from '../../config/desired.js';
 import { PortalError } from '../../lib/errors.js';
 import { plan, type Action } from '../../reconcile/plan.js';
+import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
@@ -15,7 +16,9 @@ interface Options {
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { desired } = await load(ownedLoadOptions(context, options.file));
+  const loaded = await load(ownedLoadOptions(context, options.file));
+  const { desired } = loaded;
+  const notAllowed = await notAllowedYet(context, loaded);
   const lock = await loadLockState(desired);
   const running = await askAgent(context, desired);
   const actions = running ?? plan(desired, []);
@@ -27,11 +30,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       actions,
       ...(later && { chosenLater: later.maxActive }),
       ...(lock && { lock: lockFields(lock) }),
+      ...notAllowed.fields,
     });
   else {
     printActions(context, actions);
     const unlocked = lock && describeUnlocked(lock);
     if (unlocked !== undefined) context.stderr.line(unlocked);
+    for (const line of notAllowed.lines) context.stderr.line(line);
     if (later)
       context.stderr.line(
         `and up to ${later.maxActive} more relays, chosen when it starts (portal list shows which there are)`,

@@ -1,5 +1,6 @@
 import { PortalError } from '../../lib/errors.js';
 import { replaceFile } from '../../lib/private-file.js';
+import { missingOf, notAllowed } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { controlPlace } from '../control/address.js';
 import { answers } from '../control/claim.js';
@@ -20,7 +21,7 @@ const UNIT_MODE = 0o600;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const manager = serviceManager(context.env);
   const spec = serviceSpec(await configOf(context, options), options.name, context);
-  await checkConfiguration(context, spec);
+  await checkConfiguration(context, spec, options.print);
   const { unit, file, env } = spec;
   const path = manager.path(unit);
   const text = manager.text(spec);
@@ -63,10 +64,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 }
 
 /** With the variables that the service will have: those of this shell end with it. */
-async function checkConfiguration(context: Context, spec: ServiceSpec): Promise<void> {
+async function checkConfiguration(context: Context, spec: ServiceSpec, print = false): Promise<void> {
   const env = environmentOf(spec, context.env);
   try {
-    await load(loadOptions({ ...context, env }, spec.file));
+    const loaded = await load(loadOptions({ ...context, env }, spec.file));
+    const missing = print ? [] : await missingOf(context, loaded);
+    if (missing.length > 0)
+      throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service has nobody to ask.');
   } catch (error) {
     if (error instanceof ConfigInvalid && !context.json)
       context.stderr.line(

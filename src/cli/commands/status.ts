@@ -57,8 +57,14 @@ export function describeStatus(status: AgentStatus, style: Style, now: number): 
 function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
   if (rejected.length === 0) return [];
   return [
-    style.yellow('the file on disk has errors; what runs is the last good one:'),
-    ...rejected.map(({ file, line, column, message }) => `  ${file}:${line}:${column}: ${message}`),
+    style.yellow(
+      rejected.every(({ code }) => code === 'config_not_allowed')
+        ? 'the file on disk asks for more than you allowed (portal allow); the last one that you allowed runs:'
+        : 'the file on disk has errors; what runs is the last good one:',
+    ),
+    ...rejected.map(
+      ({ file, line, column, message }) => `  ${printable(file)}:${line}:${column}: ${printable(message)}`,
+    ),
   ];
 }
 

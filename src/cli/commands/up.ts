@@ -1,6 +1,7 @@
 import type { Desired } from '../../config/desired.js';
 import { nearest } from '../../config/suggest.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
+import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
@@ -14,6 +15,7 @@ interface Options {
   readonly file?: string;
   readonly watch: boolean;
   readonly frozen?: true;
+  readonly yes?: true;
   readonly detach?: true;
   readonly wait?: true;
   /** Milliseconds. */
@@ -38,6 +40,9 @@ async function up(
   const loaded = await load(loading);
   const { desired, warnings } = loaded;
   checkNames(args, desired);
+  const gate = createGate(context, options);
+  const refused = await gate.ask(loaded);
+  if (refused !== undefined) return refused;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock beside it');
@@ -57,7 +62,8 @@ async function up(
     frozen: options.frozen ?? false,
     ...(starter && { stop: starter.stop }),
     // Standard input is read once; there is nothing to follow.
-    ...(options.watch && file !== undefined && { follow: followFile({ loading, loaded, select, reporter }) }),
+    ...(options.watch &&
+      file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
   });
 }
 
@@ -77,6 +83,11 @@ async function upInBackground(
 
 async function detach(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const readsStdin = (options.file ?? context.env['PORTAL_FILE']) === '-';
+  // The agent in the background has no terminal. It loads the file again, and is held to the answer.
+  if (!readsStdin && canAsk(context)) {
+    const refused = await createGate(context, options).ask(await load(loadOptions(context, options.file)));
+    if (refused !== undefined) return refused;
+  }
   const start = await startDetached(context, {
     waitMs: options.wait && options.timeout,
     stdin: readsStdin ? await loadOptions(context, options.file).stdin?.() : undefined,

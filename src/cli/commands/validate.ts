@@ -1,3 +1,4 @@
+import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { reportWarnings, summarizeProblem } from '../failure.js';
 import { load, loadOptions } from '../load.js';
@@ -11,7 +12,9 @@ interface Options {
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { desired, effective, file, warnings } = await load(loadOptions(context, options.file));
+  const loaded = await load(loadOptions(context, options.file));
+  const { desired, effective, file, warnings } = loaded;
+  const notAllowed = await notAllowedYet(context, loaded);
   const lock = await loadLockState(desired);
   const services = desired.services.map(({ service }) => service);
   if (context.json) {
@@ -20,6 +23,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       services,
       warnings: warnings.map(summarizeProblem),
       ...(lock && { lock: lockFields(lock) }),
+      ...notAllowed.fields,
       ...(options.print && { effective }),
     });
     return 0;
@@ -34,5 +38,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   context.stderr.line(`${green('valid')}: ${file}, ${count}`);
   const unlocked = lock && describeUnlocked(lock);
   if (unlocked !== undefined) context.stderr.line(unlocked);
+  for (const line of notAllowed.lines) context.stderr.line(line);
   return 0;
 }

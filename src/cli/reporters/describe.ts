@@ -22,7 +22,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'applied':
       return describeApplied(event);
     case 'rejected':
-      return style.yellow('the last save has errors; everything keeps running as it was');
+      return style.yellow(describeRejected(event));
     case 'inspector':
       return describeInspector(event, style);
     case 'health':
@@ -36,6 +36,12 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     default:
       return `stopped: ${event.reason}`;
   }
+}
+
+function describeRejected({ errors }: Extract<PortalEvent, { event: 'rejected' }>): string {
+  return errors.every(({ code }) => code === 'config_not_allowed')
+    ? 'the last save asks for more than you allowed; everything keeps running as it was'
+    : 'the last save has errors; everything keeps running as it was';
 }
 
 function describeLease(event: Lease, style: Style): string {

@@ -1,0 +1,149 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
+import { beforeEach, expect, it } from 'vitest';
+import { capturedOutput } from '../../../test/e2e/cli-support.js';
+import { temporaryFolder } from '../../../test/support/folder.js';
+import { portalPaths } from '../../lib/paths.js';
+import type { Context } from '../context.js';
+import { load, type Loaded } from '../load.js';
+import { createGate } from './gate.js';
+
+let folder: string;
+const CONFIG = 'version: 1\nrelays: { urls: [https://relay.example.com] }\nservices: { web: 3000 }\n';
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+});
+
+/** A context of somebody at a terminal, or not. */
+function person({
+  isTTY = true,
+  env = {},
+  json = false,
+}: { isTTY?: boolean; env?: NodeJS.ProcessEnv; json?: boolean } = {}) {
+  const stdin = Object.assign(new PassThrough(), { isTTY });
+  const { output, text } = capturedOutput({ isTTY, columns: 50 });
+  const context: Context = {
+    argv: [],
+    env,
+    cwd: folder,
+    stdin,
+    stdout: capturedOutput().output,
+    stderr: output,
+    paths: portalPaths({ PORTAL_HOME: join(folder, 'home') }),
+    json,
+  };
+  return { context, stdin, text };
+}
+
+async function loaded(text = CONFIG): Promise<Loaded> {
+  await writeFile(join(folder, 'portal.yaml'), text);
+  return load({ cwd: folder, env: {}, userName: 'zoe' });
+}
+
+async function answered(asked: Loaded, typed: string) {
+  const { context, stdin, text } = person();
+  const answer = createGate(context, {}).ask(asked);
+  stdin.write(typed);
+  return { exit: await answer, text: text() };
+}
+
+it('asks nothing where nothing needs a permission', async () => {
+  const { context } = person({ isTTY: false });
+  expect(
+    await createGate(context, {}).ask(await loaded('version: 1\nservices: { web: 3000 }\n')),
+  ).toBeUndefined();
+});
+
+it('shows what is published and where, asks once, and remembers the answer', async () => {
+  const text = `version: 1
+relays: { urls: [https://relay.example.com, https://two.example.com] }
+services:
+  web: { target: 3000, name: "w-\${user}" }
+  db: { mode: tcp, target: db.internal:5432 }
+`;
+  const { exit, text: shown } = await answered(await loaded(text), 'y\r');
+  expect(exit).toBeUndefined();
+  expect(
+    stripVTControlCharacters(shown)
+      .split('\n')
+      .slice(0, 10)
+      .map((line) => line.trimEnd()),
+  ).toEqual([
+    'portal.yaml asks to',
+    '  publish at https://relay.example.com (new)',
+    '    web: localhost:3000',
+    '    db: db.internal:5432',
+    '  publish at https://two.example.com (new)',
+    '    web: localhost:3000',
+    '    db: db.internal:5432',
+    '  reach db.internal:5432 (db)',
+    '  send $user to https://relay.example.com',
+    '  send $user to https://two.example.com',
+  ]);
+  expect(await createGate(person({ isTTY: false }).context, {}).ask(await loaded(text))).toBeUndefined();
+});
+
+it('starts nothing after another answer', async () => {
+  const { exit, text } = await answered(await loaded(), '\r');
+  expect(exit).toBe(2);
+  expect(text).toContain('Nothing was started.');
+  expect((await answered(await loaded(), '\u0003')).exit).toBe(130);
+});
+
+it.each([{ isTTY: false }, { json: true }])('says what to do where nobody can answer: %j', async (how) => {
+  await expect(createGate(person(how).context, {}).ask(await loaded())).rejects.toMatchObject({
+    code: 'config_not_allowed',
+    exitCode: 2,
+    message: expect.stringContaining('not allowed yet to\n  publish at https://relay.example.com') as string,
+  });
+});
+
+it('asks nothing with --yes or PORTAL_ALLOW=1, and remembers neither', async () => {
+  const asked = await loaded();
+  const closed = person({ isTTY: false }).context;
+  expect(await createGate(closed, { yes: true }).ask(asked)).toBeUndefined();
+  expect(await createGate({ ...closed, env: { PORTAL_ALLOW: '1' } }, {}).ask(asked)).toBeUndefined();
+  await expect(createGate(closed, {}).ask(asked)).rejects.toMatchObject({ code: 'config_not_allowed' });
+  await expect(createGate({ ...closed, env: { PORTAL_ALLOW: '0' } }, {}).ask(asked)).rejects.toMatchObject({
+    code: 'config_not_allowed',
+  });
+});
+
+it('runs what it showed, not what the file says by then', async () => {
+  const { context, stdin } = person();
+  const asked = await loaded();
+  const gate = createGate(context, {});
+  const answer = gate.ask(asked);
+  const edited = await loaded(CONFIG.replace('relay.example.com', 'evil.example.com'));
+  stdin.write('y\r');
+  expect(await answer).toBeUndefined();
+  expect(await gate.admit(edited)).toMatchObject({ ok: false });
+});
+
+it('admits a save that stays inside what was allowed, and refuses one beyond, with its place', async () => {
+  await answered(await loaded(), 'y\r');
+  const gate = createGate(person({ isTTY: false }).context, {});
+  expect(await gate.admit(await loaded(CONFIG.replace('web: 3000', 'web: 3001, api: 4000')))).toMatchObject({
+    ok: true,
+  });
+  const beyond = await gate.admit(await loaded(`${CONFIG}identity: /etc/other.json\n`));
+  expect(beyond).toMatchObject({
+    ok: false,
+    problems: [
+      {
+        code: 'config_not_allowed',
+        line: 4,
+        message: 'not allowed yet: use /etc/other.json (identity)',
+        hint: expect.stringContaining('portal allow') as string,
+      },
+    ],
+  });
+});
+
+it('shows no control characters of the file', async () => {
+  const { text } = await answered(await loaded(`${CONFIG}identity: "/etc/\\e[2J\\u202e.json"\n`), 'n\r');
+  expect(text).toContain('use /etc/ [2J .json (identity)');
+});

@@ -1,0 +1,144 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { readdir, realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Permission } from '../../config/permissions.js';
+import { isMissing, PortalError } from '../../lib/errors.js';
+import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
+import { isSameSecret } from '../../lib/same-secret.js';
+
+/** One permission as it is kept: where a file asks for it changes with every edit. */
+export type Allowed = Omit<Permission, 'path'>;
+
+/** What a user allowed one configuration. */
+export interface AllowRecord {
+  /** Its real path. */
+  readonly file: string;
+  /** ISO time of the last answer. */
+  readonly allowedAt: string;
+  readonly permissions: readonly Allowed[];
+}
+
+/** As its file holds it: signed, so that a record from another machine, or of another path, allows nothing. */
+interface StoredRecord extends AllowRecord {
+  readonly version: 1;
+  /** HMAC-SHA256 with the key of this store, hex. */
+  readonly mac: string;
+}
+
+const KEY_FILE = 'key';
+const MAX_RECORDS = 1_000;
+/** Of one file; far beyond any that a person reads. */
+const MAX_PERMISSIONS = 1_000;
+
+/** Owns what the user of this machine allowed, a file for each configuration. */
+export class AllowStore {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Where the record of `file` is kept, whether or not there is one. */
+  async recordFile(file: string): Promise<string> {
+    return this.#pathOf(await realPathOf(file));
+  }
+
+  /** Those of `permissions` that are not allowed. A relay that another file was allowed is one that this user uses. */
+  async missing<P extends Permission>(file: string | undefined, permissions: readonly P[]): Promise<P[]> {
+    if (permissions.length === 0) return [];
+    const real = file === undefined ? undefined : await realPathOf(file);
+    const allowed = new Set<string>();
+    for (const record of await this.list())
+      for (const { key, kind } of record.permissions)
+        if (kind === 'relay' || record.file === real) allowed.add(key);
+    return permissions.filter(({ key }) => !allowed.has(key));
+  }
+
+  /** Remembers that `file` may do this as well. */
+  async add(file: string, permissions: readonly Permission[]): Promise<AllowRecord> {
+    const real = await realPathOf(file);
+    const before = (await this.#read(this.#pathOf(real)))?.permissions ?? [];
+    const all = new Map(before.map((each) => [each.key, each]));
+    for (const { path: _, ...permission } of permissions) all.set(permission.key, permission);
+    const record: AllowRecord = {
+      file: real,
+      allowedAt: new Date().toISOString(),
+      permissions: [...all.values()].slice(-MAX_PERMISSIONS),
+    };
+    const stored: StoredRecord = { version: 1, ...record, mac: macOf(await this.#key(), record) };
+    await replaceFile(this.#pathOf(real), `${JSON.stringify(stored, null, 2)}\n`, PRIVATE_MODE);
+    return record;
+  }
+
+  /** Every valid record, by path. */
+  async list(): Promise<AllowRecord[]> {
+    const names = (await readdir(this.#folder).catch(noneIfMissing))
+      .filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
+      .slice(0, MAX_RECORDS);
+    const records = await Promise.all(names.map((name) => this.#read(join(this.#folder, name))));
+    return records.filter((record) => record !== undefined).toSorted((a, b) => (a.file < b.file ? -1 : 1));
+  }
+
+  /** Takes back what was allowed to `file`; false: nothing was. */
+  async revoke(file: string): Promise<boolean> {
+    const path = this.#pathOf(await realPathOf(file));
+    const isThere = (await this.#read(path)) !== undefined;
+    await rm(path, { force: true });
+    return isThere;
+  }
+
+  #pathOf(real: string): string {
+    return join(this.#folder, `${createHash('sha256').update(real).digest('hex')}.json`);
+  }
+
+  /** Undefined for one that is missing, damaged or not of this store. */
+  async #read(path: string): Promise<AllowRecord | undefined> {
+    const text = await readPrivateFile(path, 'config_not_allowed');
+    if (text === undefined) return undefined;
+    const record = parseRecord(text);
+    if (!record || this.#pathOf(record.file) !== path) return undefined;
+    return isSameSecret(record.mac, macOf(await this.#key(), record)) ? record : undefined;
+  }
+
+  async #key(): Promise<Buffer> {
+    const file = join(this.#folder, KEY_FILE);
+    const made = randomBytes(32).toString('hex');
+    const text = (await readPrivateFile(file, 'config_not_allowed')) ?? '';
+    if (text !== '') return Buffer.from(text.trim(), 'hex');
+    await createFile(file, `${made}\n`, PRIVATE_MODE);
+    const winner = await readPrivateFile(file, 'config_not_allowed');
+    if (!winner) throw new PortalError('state_unwritable', `${file} is empty`, { hint: 'Remove it.' });
+    return Buffer.from(winner.trim(), 'hex');
+  }
+}
+
+function macOf(key: Buffer, { file, allowedAt, permissions }: AllowRecord): string {
+  const text = JSON.stringify([
+    1,
+    file,
+    allowedAt,
+    permissions.map(({ key: id, kind, what, of }) => [id, kind, what, of]),
+  ]);
+  return createHmac('sha256', key).update(text).digest('hex');
+}
+
+function parseRecord(text: string): StoredRecord | undefined {
+  try {
+    const record = JSON.parse(text) as StoredRecord;
+    const isWhole =
+      record.version === 1 &&
+      [record.file, record.allowedAt, record.mac].every((each) => typeof each === 'string') &&
+      Array.isArray(record.permissions);
+    return isWhole ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Through every link; of a file that is gone, its path. */
+const realPathOf = (file: string): Promise<string> => realpath(file).catch(() => file);
+
+function noneIfMissing(error: unknown): string[] {
+  if (isMissing(error)) return [];
+  throw error;
+}

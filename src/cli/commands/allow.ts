@@ -1,0 +1,81 @@
+import { findConfig } from '../../config/find.js';
+import { PortalError } from '../../lib/errors.js';
+import { describeAsked, describePermissions } from '../allow/describe.js';
+import { shownFile } from '../allow/gate.js';
+import { AllowStore } from '../allow/store.js';
+import type { CommandInput, Context, ExitCode } from '../context.js';
+import { load, loadOptions } from '../load.js';
+import { printEvent } from '../print.js';
+import { createStyle, printable } from '../style.js';
+
+interface Options {
+  readonly file?: string;
+  readonly list?: true;
+  readonly revoke?: true;
+}
+
+export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+  const store = new AllowStore(context.paths.allowedDir);
+  if (options.list) return list(context, store);
+  return options.revoke ? revoke(context, store, options.file) : allow(context, store, options.file);
+}
+
+async function allow(context: Context, store: AllowStore, file: string | undefined): Promise<ExitCode> {
+  const loaded = await load(loadOptions(context, file));
+  const { desired, permissions } = loaded;
+  if (desired.file === undefined) throw needsFile();
+  const missing = await store.missing(desired.file, permissions);
+  if (permissions.length > 0) await store.add(desired.file, permissions);
+  if (context.json) {
+    printEvent(context, 'allowed', { file: desired.file, permissions: described(permissions) });
+    return 0;
+  }
+  const { stderr } = context;
+  const style = createStyle(stderr.color);
+  const name = style.bold(shownFile(context, loaded));
+  if (permissions.length === 0) stderr.line(`${name} needs no permission`);
+  else {
+    stderr.line(`${name} may`);
+    for (const line of describeAsked(desired, missing, style)) stderr.line(`  ${line}`);
+    const before = permissions.filter((each) => !missing.includes(each) && each.kind !== 'relay');
+    for (const line of describePermissions(before)) stderr.line(`  ${line}`);
+    stderr.line('Take it back with: portal allow --revoke');
+  }
+  return 0;
+}
+
+async function list(context: Context, store: AllowStore): Promise<ExitCode> {
+  const records = await store.list();
+  if (context.json) {
+    for (const { file, allowedAt, permissions } of records)
+      printEvent(context, 'allowed', { file, allowedAt, permissions: described(permissions) });
+    return 0;
+  }
+  const { bold } = createStyle(context.stdout.color);
+  for (const { file, permissions } of records) {
+    context.stdout.line(bold(printable(file)));
+    for (const line of describePermissions(permissions)) context.stdout.line(`  ${line}`);
+  }
+  if (records.length === 0) context.stderr.line('No configuration is allowed anything yet.');
+  return 0;
+}
+
+async function revoke(context: Context, store: AllowStore, named: string | undefined): Promise<ExitCode> {
+  const found = await findConfig({ file: named, cwd: context.cwd, env: context.env });
+  if (found.kind !== 'file') throw needsFile();
+  const name = shownFile(context, { file: found.path });
+  const isRevoked = await store.revoke(found.path);
+  if (context.json) printEvent(context, 'revoked', { file: found.path, revoked: isRevoked });
+  else if (isRevoked)
+    context.stderr.line(`${name} is allowed nothing any more. To stop a running agent: portal down`);
+  else context.stderr.line(`${name} was allowed nothing.`);
+  return 0;
+}
+
+const described = (permissions: Parameters<typeof describePermissions>[0]): string[] =>
+  describePermissions(permissions);
+
+const needsFile = (): PortalError =>
+  new PortalError('usage', 'permissions belong to a file, and standard input is none', {
+    hint: 'For one run, use `portal up --yes -f -`.',
+  });

@@ -1,0 +1,153 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { handedOver, httpService, relay } from '../support/world.js';
+import { Person } from './cli-support.js';
+
+/** What a portal.yaml from elsewhere may do: what its user allowed. */
+
+const ASKED = { PORTAL_ALLOW: '' };
+
+async function cloned(text: (url: string, ca: string) => string) {
+  const person = await Person.create();
+  const at = await relay();
+  const write = (more = ''): Promise<void> =>
+    writeFile(
+      join(person.folder, 'portal.yaml'),
+      `version: 1\n${text(at.url, at.ca.certificateFile)}${more}`,
+    );
+  await write();
+  const run = (...args: string[]) => person.run(args, { env: ASKED });
+  return { person, at, write, run };
+}
+
+const onRelay =
+  (port: number) =>
+  (url: string, ca: string): string =>
+    `relays: { urls: [{ url: "${url}", ca: "${ca}" }] }\nservices:\n  web: ${port}\n`;
+
+describe('a portal.yaml that was never allowed', () => {
+  it.each([
+    ['up', ['up']],
+    ['up --detach', ['up', '--detach']],
+    ['up --wait', ['up', '--wait']],
+  ])('publishes nothing by `%s` without a terminal', async (_name, args) => {
+    const { at, run } = await cloned(onRelay(1));
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`portal.yaml is not allowed yet to\n  publish at ${at.url}`);
+    expect(stderr).toContain('portal allow');
+    expect(at.counts().sessions).toBe(0);
+    expect(at.stats().sessionsOpened).toBe(0);
+  });
+
+  it('is shown by plan and validate, which ask nothing', async () => {
+    const { at, run } = await cloned(onRelay(1));
+    const validated = await run('validate');
+    expect(validated).toMatchObject({ code: 0 });
+    expect(validated.stderr).toContain(`not allowed yet (portal allow):\n  publish at ${at.url}`);
+    expect((await run('plan')).stderr).toContain(`publish at ${at.url}`);
+    const [line] = (await run('validate', '--json')).stdout.split('\n');
+    expect(JSON.parse(line!)).toMatchObject({
+      notAllowed: expect.arrayContaining([`publish at ${at.url}`]) as string[],
+    });
+  });
+
+  it('is not installed as a service', async () => {
+    const { run } = await cloned(onRelay(1));
+    const { code, stderr } = await run('service', 'install');
+    expect(code).toBe(2);
+    expect(stderr).toContain('not allowed yet');
+  });
+
+  it('runs with --yes, and with PORTAL_ALLOW=1', async () => {
+    const { port } = await httpService((_request, response) => response.end('hi'));
+    const { person } = await cloned(onRelay(port));
+    for (const [args, env] of [
+      [['--yes'], ASKED],
+      [[], { PORTAL_ALLOW: '1' }],
+    ] as const) {
+      const agent = person.start(['up', '--json', ...args], { env });
+      await agent.event('ready');
+      agent.kill('SIGTERM');
+      expect((await agent.finished).code).toBe(0);
+    }
+  });
+
+  it('is refused from standard input as well, with what to do', async () => {
+    const { person, at } = await cloned(onRelay(1));
+    const stdin = `version: 1\nrelays: { urls: ["${at.url}"] }\nservices: { web: 1 }\n`;
+    const { code, stderr } = await person.run(['up', '-f', '-'], { stdin, env: ASKED });
+    expect(code).toBe(2);
+    expect(stderr).toContain('--yes');
+  });
+});
+
+it('`portal allow` lets it run; --list shows it, and --revoke takes it back', async () => {
+  const { port } = await httpService((_request, response) => response.end('hi'));
+  const { person, at, run } = await cloned(onRelay(port));
+  expect(await run('allow')).toMatchObject({ code: 0, stderr: expect.stringContaining(at.url) as string });
+  expect((await run('allow', '--list')).stdout).toContain(`  publish at ${at.url}`);
+  const agent = person.start(['up', '--json'], { env: ASKED });
+  await agent.event('ready');
+  agent.kill('SIGTERM');
+  await agent.finished;
+  expect(await run('allow', '--revoke')).toMatchObject({ code: 0 });
+  expect((await run('allow', '--list')).stdout).toBe('');
+  expect((await run('up')).code).toBe(2);
+});
+
+it('a save beyond what was allowed is not applied until `portal allow`, while the rest runs on', async () => {
+  const { port } = await httpService((_request, response) => response.end('hi'));
+  const { person, write, run } = await cloned(onRelay(port));
+  await run('allow');
+  const agent = person.start(['up', '--json'], { env: ASKED });
+  await agent.event('ready');
+  await write(`  two: ${port}\n`);
+  await agent.event('applied', ({ opened }) => (opened as string[]).includes('two'));
+
+  const socket = join(person.folder, '..', 'elsewhere.sock');
+  await write(`  three: "unix:${socket}"\n`);
+  const rejected = await agent.event('rejected');
+  expect(rejected['errors']).toMatchObject([
+    { code: 'config_not_allowed', line: 5, message: expect.stringContaining('elsewhere.sock') as string },
+  ]);
+  expect((await run('status')).stdout).toContain('asks for more than you allowed');
+  expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({
+    rejected: [{ code: 'config_not_allowed' }],
+    leases: expect.arrayContaining([
+      expect.objectContaining({ service: 'two', phase: 'ready' }),
+    ]) as unknown[],
+  });
+
+  await run('allow');
+  await agent.event('applied', ({ opened }) => (opened as string[]).includes('three'));
+  expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({ rejected: [] });
+  agent.kill('SIGTERM');
+  await agent.finished;
+});
+
+it('the relay in the agent and local ports need no answer', async () => {
+  const { port } = await handedOver();
+  const person = await Person.create();
+  await writeFile(
+    join(person.folder, 'portal.yaml'),
+    `version: 1\nrelays: { embedded: { port: 0 } }\nservices:\n  web: ${port}\n`,
+  );
+  const agent = person.start(['up', '--json'], { env: ASKED });
+  await agent.event('lease', ({ phase }) => phase === 'ready');
+  agent.kill('SIGTERM');
+  expect((await agent.finished).code).toBe(0);
+  await rm(join(person.folder, 'portal.yaml'));
+});
+
+it('a variable that looks like a secret is sent to no relay, allowed or not', async () => {
+  const { person, at, write } = await cloned(onRelay(1));
+  await write('machine: "${GITHUB_TOKEN:-}"\n');
+  const env = { PORTAL_ALLOW: '1', GITHUB_TOKEN: 'ghp-abc123' };
+  const { code, stderr, stdout } = await person.run(['up', '--yes'], { env });
+  expect(code).toBe(2);
+  expect(stderr).toContain('portal.yaml:5:10: the value of GITHUB_TOKEN would be sent to a relay');
+  expect(stdout + stderr).not.toContain('ghp-abc123');
+  expect(at.stats().sessionsOpened).toBe(0);
+});
