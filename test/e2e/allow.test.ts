@@ -53,6 +53,14 @@ describe('a portal.yaml that was never allowed', () => {
     });
   });
 
+  it('signs in at no relay by `portal agents`', async () => {
+    const { at, person, run } = await cloned(onRelay(1));
+    await person.run(['identity', 'new']);
+    const { code, stderr } = await run('agents');
+    expect(code).toBe(2);
+    expect(stderr).toContain(`not allowed yet to\n  publish at ${at.url}`);
+  });
+
   it('is not installed as a service', async () => {
     const { run } = await cloned(onRelay(1));
     const { code, stderr } = await run('service', 'install');

@@ -7,6 +7,7 @@ import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
 import { namedRelays } from '../../reconcile/candidates/survey.js';
 import { expectKey } from '../../reconcile/candidates/candidate.js';
+import { needAllowedRelays } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
@@ -36,7 +37,9 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
   if (options.ca !== undefined && !options.relay)
     throw usage('--ca is the CA of a relay: name that with --relay');
   if (options.relay) return typed(context, options.relay, options);
-  const { desired } = await load(loadOptions(context, options.file));
+  const loaded = await load(loadOptions(context, options.file));
+  await needAllowedRelays(context, loaded);
+  const { desired } = loaded;
   const lock = await loadLockState(desired);
   const named = namedRelays(desired);
   const direct = named.filter(({ source }) => source !== 'chain').map(({ relay }) => relay);

@@ -65,6 +65,16 @@ export async function notAllowedYet(
   return { lines, fields: { notAllowed: asked } };
 }
 
+/** For commands that sign in at the relays of a file. Throws `config_not_allowed`. */
+export async function needAllowedRelays(context: Context, loaded: Loaded): Promise<void> {
+  if (allowsEverything(context.env)) return;
+  const missing = await missingOf(context, loaded);
+  const relays = missing.filter(({ kind }) => kind === 'relay' || kind === 'source');
+  if (relays.length === 0) return;
+  const hint = 'Check the file, then run `portal allow`. Or name a relay yourself: --relay URL.';
+  throw notAllowed(context, loaded, relays, hint);
+}
+
 /** Whether a person can answer. */
 export function canAsk({ stdin, stderr, json }: Context): boolean {
   return (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !json;

@@ -6,6 +6,7 @@ import type { LockEntries } from '../../config/lock-file.js';
 import { loadLock, lockFileOf, RelayLock } from '../../config/lock.js';
 import { PortalError } from '../../lib/errors.js';
 import { atRealPort } from '../../reconcile/embedded.js';
+import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { checkAgent, type AgentFindings } from '../doctor/agent.js';
 import { checkFolders, checkIdentity, checkLocalCa } from '../doctor/machine.js';
@@ -33,10 +34,14 @@ const AT_A_TIME = 8;
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
   const telling = new Telling(context);
-  const { desired: wanted, file, warnings } = await load(loadOptions(context, options.file));
+  const loaded = await load(loadOptions(context, options.file));
+  const { desired: wanted, file, warnings } = loaded;
   const configuration = new Subject('configuration');
   configuration.ok('configuration.valid', `${file}: ${count(wanted.services.length, 'service')}`);
   for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
+  const { fields } = await notAllowedYet(context, loaded);
+  for (const asked of fields.notAllowed ?? [])
+    configuration.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
   const locked = await checkLock(wanted, configuration);
   telling.tell(configuration);
 

@@ -3,6 +3,7 @@ import { RelayLock } from '../../config/lock.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
 import { askAgent } from '../ask-agent.js';
+import { notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
@@ -19,7 +20,8 @@ interface Options {
 type Row = SurveyedRelay & { readonly locked?: boolean };
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { desired } = await load(loadOptions(context, options.file));
+  const loaded = await load(loadOptions(context, options.file));
+  const { desired } = loaded;
   const lock = await loadLockState(desired);
   const { relays, registry } =
     (await askAgent(context, desired)) ?? (await lookAlone(context, desired, lock));
@@ -30,6 +32,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   for (const line of describeRelays(rows, createStyle(context.stdout.color))) context.stdout.line(line);
+  for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.line(line);
   if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
   return 0;
 }
