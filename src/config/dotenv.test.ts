@@ -172,3 +172,23 @@ describe('a file that was never meant as a .env', () => {
     expect(values['A40']).toMatchObject({ problem: expect.stringMatching(/^\.env:13: /) as string });
   });
 });
+
+it('says which variables a value is made of, through others', () => {
+  const { madeOf } = parseDotenv(
+    new Source('.env', 'A=$HOME\nB="${A:-$C}x"\nD=plain\nE=\'$HOME\'\n'),
+    () => '',
+  );
+  expect(Object.fromEntries([...madeOf].map(([name, names]) => [name, [...names]]))).toEqual({
+    A: ['HOME'],
+    B: ['A', 'HOME', 'C'],
+  });
+});
+
+it('gives no value to a name at the end of a long chain', () => {
+  const lines = Array.from({ length: 20_000 }, (_, index) => `V${index + 1}=$V${index}`);
+  const { values } = parseDotenv(new Source('.env', `V0=x\n${lines.join('\n')}`), () => undefined);
+  expect(values.get('V99')).toBe('x');
+  expect(values.get('V20000')).toMatchObject({
+    problem: expect.stringContaining('is made of more than 100 variables') as string,
+  });
+});

@@ -38,6 +38,9 @@ const ESCAPED: Readonly<Record<string, string>> = {
   $: '$$',
 };
 
+/** Values that hold one another form chains, and each value remembers all that it is made of. */
+const MAX_MADE_OF = 100;
+
 /** A file that was never meant as a `.env` has a mistake in every line. */
 const MAX_TOLD = 20;
 
@@ -146,9 +149,15 @@ class Reader {
 
   #set(name: string, value: string, at: number): void {
     const { text, errors, names } = interpolate(value, this.#lookup, 'compose');
-    // A name that is set twice is made of all that either value names.
-    const madeOf = this.#madeOf.get(name) ?? new Set();
-    for (const each of names) for (const one of [each, ...(this.#madeOf.get(each) ?? [])]) madeOf.add(one);
+    const madeOf = this.#madeOfAll(name, names);
+    if (madeOf.size > MAX_MADE_OF) {
+      // Nothing takes its value, so nobody need know what it is made of.
+      this.#madeOf.delete(name);
+      const { line } = this.#source.position(at);
+      const problem = `${this.#source.file}:${line}: ${name} is made of more than ${MAX_MADE_OF} variables`;
+      this.#values.set(name, { problem, hint: 'Shorten the chain of variables that hold one another.' });
+      return;
+    }
     if (madeOf.size > 0) this.#madeOf.set(name, madeOf);
     const [error] = errors;
     if (!error) {
@@ -159,6 +168,16 @@ class Reader {
     // A value that uses an unusable one names the line where the mistake is.
     const problem = error.inherited ? error.message : `${this.#source.file}:${line}: ${error.message}`;
     this.#values.set(name, { problem, hint: error.hint });
+  }
+
+  /** A name that is set twice is made of all that either value names. */
+  #madeOfAll(name: string, names: readonly string[]): Set<string> {
+    const all = new Set(this.#madeOf.get(name));
+    for (const each of names) {
+      for (const one of [each, ...(this.#madeOf.get(each) ?? [])]) all.add(one);
+      if (all.size > MAX_MADE_OF) break;
+    }
+    return all;
   }
 
   /** How the line was meant is unknown, so nothing of it may be shown: it can be the second line of a secret. */

@@ -13,7 +13,7 @@ import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
 import { parse } from './parse.js';
-import { notAllowed, permissionsOf, type Permission } from './permissions.js';
+import { notAllowed, permissionsOf, tooMany, type Permission } from './permissions.js';
 import type { Problem } from './problem.js';
 import { maskSecrets } from './secrets.js';
 import { Source, type Place } from './source.js';
@@ -85,7 +85,10 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
       permissions: await permissionsOf(rest.desired, tree, inputs.directory),
       refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
     };
-    const findings = options.owner ? await checkOwner(loaded.desired, tree, options.owner) : [];
+    const findings = [
+      ...tooMany(loaded.permissions, tree),
+      ...(options.owner ? await checkOwner(loaded.desired, tree, options.owner) : []),
+    ];
     if (findings.length > 0) return { ...where, ok: false, problems: toProblems(findings, secrets) };
     return { ...where, ...loaded };
   } catch (error) {

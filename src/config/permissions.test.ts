@@ -143,6 +143,13 @@ services:
   });
 });
 
+it('refuses a file that asks for more than a person reads', async () => {
+  const services = Array.from({ length: 1_001 }, (_, index) => `  s${index}: host-${index}.internal:80\n`);
+  expect(await refused(`services:\n${services.join('')}`)).toEqual([
+    '1003: the file asks for 1001 permissions, and at most 1000 can be allowed',
+  ]);
+});
+
 describe('variables whose names look like secrets', () => {
   it.each([
     'GITHUB_TOKEN',

@@ -24,6 +24,9 @@ export interface Permission {
   readonly path: Path;
 }
 
+/** Of one file; far beyond what a person reads. */
+export const MAX_PERMISSIONS = 1_000;
+
 /** Readers of what a file says, apart from relays that it names. */
 const LISTED_RELAYS = 'relays of the list';
 const VISITORS = 'visitors';
@@ -56,6 +59,14 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
     default:
       return `send $${what} to ${of}`;
   }
+}
+
+/** A question that is too long to be read is no question. */
+export function tooMany(permissions: readonly Permission[], root: Tree): Finding[] {
+  const beyond = permissions[MAX_PERMISSIONS];
+  if (!beyond) return [];
+  const message = `the file asks for ${permissions.length} permissions, and at most ${MAX_PERMISSIONS} can be allowed`;
+  return [finding(root, beyond.path, { message, hint: 'Split it into several files.' })];
 }
 
 /** The permissions as problems of a file that goes beyond what was allowed. */

@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Permission } from '../../config/permissions.js';
+import { MAX_PERMISSIONS, type Permission } from '../../config/permissions.js';
 import { isMissing, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { isSameSecret } from '../../lib/same-secret.js';
@@ -27,8 +27,6 @@ interface StoredRecord extends AllowRecord {
 
 const KEY_FILE = 'key';
 const MAX_RECORDS = 1_000;
-/** Of one file; far beyond any that a person reads. */
-const MAX_PERMISSIONS = 1_000;
 
 /** Owns what the user of this machine allowed, a file for each configuration. */
 export class AllowStore {
@@ -63,7 +61,7 @@ export class AllowStore {
     const record: AllowRecord = {
       file: real,
       allowedAt: new Date().toISOString(),
-      permissions: [...all.values()].slice(-MAX_PERMISSIONS),
+      permissions: [...all.values()].slice(-2 * MAX_PERMISSIONS),
     };
     const stored: StoredRecord = { version: 1, ...record, mac: macOf(await this.#key(), record) };
     await replaceFile(this.#pathOf(real), `${JSON.stringify(stored, null, 2)}\n`, PRIVATE_MODE);
