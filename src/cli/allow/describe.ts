@@ -44,7 +44,7 @@ export function describePermissions(permissions: readonly Allowed[]): string[] {
   return lines.map(printable);
 }
 
-/** Services by relay, relays in this process left out. */
+/** Services by relay, without relays in this process. */
 function published({ services, relays }: Desired): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const relay of relays.filter(isElsewhere)) found.set(relayKey(relay), []);

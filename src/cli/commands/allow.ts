@@ -76,6 +76,6 @@ const described = (permissions: Parameters<typeof describePermissions>[0]): stri
   describePermissions(permissions);
 
 const needsFile = (): PortalError =>
-  new PortalError('usage', 'permissions belong to a file, and standard input is none', {
+  new PortalError('usage', 'permissions belong to a file, and standard input has no path', {
     hint: 'For one run, use `portal up --yes -f -`.',
   });
