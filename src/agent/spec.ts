@@ -125,6 +125,8 @@ export interface ServiceSpec {
   readonly inspect?: InspectSpec;
   /** Left out: nobody asks but `status`, for a connection. */
   readonly health?: HealthSpec;
+  /** In mode udp: answers of the target may come from another of its ports than the one that was asked. */
+  readonly udp?: { readonly replyFromAnyPort?: boolean };
   /** How long connections to a former target may live on. Default: RETIRE_MS. */
   readonly retireMs?: number;
   /** Relays this service is published on: the pool, unless it names its own. */

@@ -119,6 +119,11 @@ const MODE_RULES: readonly ModeRule[] = [
     why: 'No target of mode udp speaks TLS.',
   },
   {
+    key: ['udp'],
+    modes: ['udp'],
+    why: 'Other modes have connections, and an answer comes on the connection that was asked.',
+  },
+  {
     key: ['health'],
     modes: ['stream', 'http', 'tcp'],
     why: 'A target of mode udp has no connection to look at.',

@@ -152,6 +152,7 @@ function serviceSpec(
     access: options.access ?? {},
     ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
+    ...(options.udp !== undefined && { udp: options.udp }),
     ...(options.retireMs !== undefined && { retireMs: options.retireMs }),
     relays: relaysOf(options, known),
   };

@@ -260,6 +260,15 @@ export interface ServiceOptions {
    */
   expires?: Duration;
   /**
+   * Settings of mode udp.
+   */
+  udp?: {
+    /**
+     * Accept answers that come from another port of the target, as a TFTP server sends them. They must come from an IP address of the target, and each visitor keeps a socket of its own. Portal then does not notice when nothing listens at the target. Default: answers come from the target's port alone.
+     */
+    replyFromAnyPort?: boolean;
+  };
+  /**
    * After an edit of the target or of how it is served: how long connections may stay on the previous one, in milliseconds. HTTP moves at its first pause between requests, and a download ends whole; this limits WebSockets, other upgraded connections and other protocols.
    */
   retireMs?: number;

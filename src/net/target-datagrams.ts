@@ -9,7 +9,7 @@ import {
 import { connectUdp, type UdpSocket } from './udp.js';
 
 /** A lookup of the target's name takes no longer. */
-const LOOKUP_MS = 5_000;
+export const LOOKUP_MS = 5_000;
 /** A refusal is heard within this, or will not come: what was sent is not kept any longer. */
 const HEARD_MS = 100;
 /** Datagrams that are kept for that long at most, to send them again elsewhere. */
@@ -28,7 +28,14 @@ const REFUSED: ReadonlySet<string> = new Set([
   'EAFNOSUPPORT',
 ]);
 
-export interface TargetDatagramsHooks {
+/** A conversation with a target from a port of its own. */
+export interface Datagrams {
+  /** False: not taken. What is taken must not be changed any more. */
+  send(payload: Buffer): boolean;
+  close(): void;
+}
+
+export interface DatagramsHooks {
   readonly onMessage: (payload: Buffer) => void;
   /** `lost` datagrams, at least, did not reach the target, and why: `target_down` where it has refused them. */
   readonly onFailed: (error: Error, lost: number) => void;
@@ -42,11 +49,11 @@ export interface TargetDatagramsHooks {
  * A conversation with a target in datagrams, from a port of its own. A connected socket hears of a refusal (ICMP): the
  * next address of the target is asked then, beginning with what the other has refused.
  */
-export class TargetDatagrams {
+export class TargetDatagrams implements Datagrams {
   readonly #target: TcpTarget;
   readonly #addresses: readonly string[];
   readonly #bufferBytes: number;
-  readonly #hooks: TargetDatagramsHooks;
+  readonly #hooks: DatagramsHooks;
   /** The one that is spoken with; undefined while another address is tried. */
   #socket: UdpSocket | undefined;
   #at = -1;
@@ -61,7 +68,7 @@ export class TargetDatagrams {
     target: TcpTarget,
     addresses: readonly string[],
     bufferBytes: number,
-    hooks: TargetDatagramsHooks,
+    hooks: DatagramsHooks,
   ) {
     this.#target = target;
     this.#addresses = addresses;
@@ -70,11 +77,7 @@ export class TargetDatagrams {
   }
 
   /** Rejects with `target_down` where none of the target's addresses can be spoken with from this machine. */
-  static async open(
-    target: TcpTarget,
-    bufferBytes: number,
-    hooks: TargetDatagramsHooks,
-  ): Promise<TargetDatagrams> {
+  static async open(target: TcpTarget, bufferBytes: number, hooks: DatagramsHooks): Promise<TargetDatagrams> {
     const addresses = await addressesOf(target, { ms: LOOKUP_MS, prefer: 'ipv4' });
     const opened = new TargetDatagrams(target, addresses, bufferBytes, hooks);
     opened.#use(await opened.#connect());

@@ -78,9 +78,14 @@ export class UdpSocket {
 }
 
 /** A socket that is bound to `port` (0: any free one) of the IP address `address`; rejects when it is taken. */
-export function bindUdp(address: string, port: number, ipv6Only = false): Promise<UdpSocket> {
+export function bindUdp(
+  address: string,
+  port: number,
+  ipv6Only = false,
+  bufferBytes = BUFFER_BYTES[0]!,
+): Promise<UdpSocket> {
   const socket = create(address, ipv6Only);
-  return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done));
+  return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done), bufferBytes);
 }
 
 /** A socket of its own port that speaks with one peer, by IP address, and hears of its ICMP errors. */

@@ -1,7 +1,8 @@
 import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import type { TcpTarget } from '../../net/target-addresses.js';
-import { TargetDatagrams } from '../../net/target-datagrams.js';
+import { AnyPortDatagrams } from '../../net/any-port-datagrams.js';
+import { TargetDatagrams, type Datagrams } from '../../net/target-datagrams.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FlowAddress } from '../../protocol/datagrams/frames.js';
@@ -69,6 +70,7 @@ export class UdpHandler implements FlowSink {
     const flow = new UdpFlow(reply, {
       mayEnter: () => this.#gate.allows(visitor.address),
       target: () => this.#spec.target,
+      fromAnyPort: () => isFromAnyPort(this.#spec),
       isProbe: (payload) => this.#isProbe(payload),
       drops: this.#drops,
       received: (bytes) => (this.#bytesIn += bytes),
@@ -89,7 +91,9 @@ export class UdpHandler implements FlowSink {
   update(spec: ServiceSpec): void {
     // Read anew at each flow, so those that there are keep what they have.
     if (this.#gate.update(spec.access)) this.#flows.forEach((flow) => flow.review());
-    const isMoved = formatTarget(spec.target) !== formatTarget(this.#spec.target);
+    const isMoved =
+      formatTarget(spec.target) !== formatTarget(this.#spec.target) ||
+      isFromAnyPort(spec) !== isFromAnyPort(this.#spec);
     this.#spec = spec;
     if (isMoved) {
       this.#targetError = undefined;
@@ -173,6 +177,7 @@ export class UdpHandler implements FlowSink {
 interface FlowOptions {
   readonly mayEnter: () => boolean;
   readonly target: () => Target;
+  readonly fromAnyPort: () => boolean;
   readonly isProbe: (payload: Buffer) => boolean;
   readonly drops: Drops;
   readonly received: (bytes: number) => void;
@@ -185,7 +190,7 @@ class UdpFlow implements LocalFlow {
   reply: FlowReply;
   lastAt = performance.now();
   readonly #options: FlowOptions;
-  #socket: TargetDatagrams | undefined;
+  #socket: Datagrams | undefined;
   #held: Buffer[] | undefined;
   #ended = false;
   isAllowed: boolean;
@@ -249,10 +254,11 @@ class UdpFlow implements LocalFlow {
   }
 
   async #open(): Promise<void> {
-    const { target, drops, failed } = this.#options;
-    let socket: TargetDatagrams;
+    const { target, fromAnyPort, drops, failed } = this.#options;
+    let socket: Datagrams;
     try {
-      socket = await TargetDatagrams.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
+      const kind = fromAnyPort() ? AnyPortDatagrams : TargetDatagrams;
+      socket = await kind.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
         onMessage: (answer) => this.#answer(answer),
         // The flow goes on, for the service may come back.
         onFailed: (error, lost) => {
@@ -288,4 +294,8 @@ class UdpFlow implements LocalFlow {
 function forDatagrams(target: Target): TcpTarget {
   if (target.kind === 'tcp') return target;
   throw new PortalError('internal', 'a unix socket is no target for datagrams');
+}
+
+function isFromAnyPort({ udp }: ServiceSpec): boolean {
+  return udp?.replyFromAnyPort ?? false;
 }
