@@ -7,22 +7,33 @@ import { usage } from './expose-services.js';
 
 /** The first descriptor that systemd hands over (sd_listen_fds(3)). */
 const FIRST_FD = 3;
-/** Which ones are the public port, where there are several: `FileDescriptorName=public`. */
+/** What they are for, where there are several: `FileDescriptorName=`. */
 const PUBLIC = 'public';
+const HTTP = 'http';
+
+export interface InheritedFds {
+  readonly public: readonly number[];
+  /** Where plain HTTP is sent on to https. */
+  readonly http: readonly number[];
+}
 
 /**
  * The descriptors of the sockets that this process was started with, as systemd's socket activation says it in the
- * environment; undefined: none was meant for it. Throws `usage` where it is not clear which ones.
+ * environment; undefined: none was meant for it. Throws `usage` where it is not clear which ones are the public port.
  */
-export function inheritedFds(env: NodeJS.ProcessEnv, pid: number): readonly number[] | undefined {
-  // Passed on by whoever was started with it: not meant for us.
+export function inheritedFds(env: NodeJS.ProcessEnv, pid: number): InheritedFds | undefined {
+  // Of a parent process: not meant for this one.
   if (env['LISTEN_PID'] !== String(pid)) return undefined;
   const count = Number(env['LISTEN_FDS']);
   if (!Number.isInteger(count) || count < 1) return undefined;
-  if (count === 1) return [FIRST_FD];
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
-  const named = names.flatMap((name, index) => (name === PUBLIC && index < count ? FIRST_FD + index : []));
-  if (named.length > 0) return named;
+  const all = Array.from({ length: count }, (_, index) => ({ fd: FIRST_FD + index, name: names[index] }));
+  const fdsOf = (some: typeof all): number[] => some.map(({ fd }) => fd);
+  const http = all.filter(({ name }) => name === HTTP);
+  const others = all.filter(({ name }) => name !== HTTP);
+  const named = others.filter(({ name }) => name === PUBLIC);
+  if (named.length > 0) return { public: fdsOf(named), http: fdsOf(http) };
+  if (others.length === 1) return { public: fdsOf(others), http: fdsOf(http) };
   throw usage(
     `${count} sockets were handed over, and none is named "${PUBLIC}" (FileDescriptorName=): which ones are the public port?`,
   );

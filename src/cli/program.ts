@@ -347,6 +347,13 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       port('--public-port <port>', 'the port that visitors use, where a NAT or proxy makes it another'),
     )
+    .addOption(
+      port(
+        '--http-redirect [port]',
+        'redirect plain HTTP at this port to https (default: 80, if the relay listens at port 443 and can listen there too)',
+      ),
+    )
+    .option('--no-http-redirect', 'do not listen for plain HTTP')
     .addOption(portRange('--tcp-ports <a-b>', 'ports to give to services of mode tcp (default: none)'))
     .addOption(portRange('--udp-ports <a-b>', 'ports to give to services of mode udp (default: none)'))
     .option('--cert <file>', 'certificate chain for the domain, PEM (default: made by the local CA)')

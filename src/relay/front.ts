@@ -77,6 +77,8 @@ class Arrival {
 export class Front {
   readonly #options: FrontOptions;
   #servers: readonly Server[] = [];
+  /** Those of the port for plain HTTP. */
+  #plainServers: readonly Server[] = [];
   /** In order of arrival, and so of expiry. */
   readonly #arrivals = new Crowd<Arrival>();
   /** Every connection that is open, whoever it was handed to. */
@@ -90,15 +92,21 @@ export class Front {
 
   /** Starts listening; resolves with where. */
   async listen(takeOver?: TakeOver): Promise<Listening> {
-    const at = await listen(() => this.#server(), this.#options, takeOver);
+    const at = await listen(() => this.#server((socket) => this.take(socket)), this.#options, takeOver);
     this.#servers = at.servers;
-    // Running out of descriptors must not end the relay: accepting goes on when some are free again.
-    for (const server of at.servers) server.on('error', () => undefined);
     return at;
   }
 
-  #server(): Server {
-    return createServer(
+  /** The same at another port, where nothing but plain HTTP is answered. */
+  async listenPlain(at: ListenAt, takeOver?: TakeOver): Promise<Listening> {
+    const create = (): Server => this.#server((socket) => this.take(socket, { only: 'plain' }));
+    const listening = await listen(create, at, takeOver);
+    this.#plainServers = listening.servers;
+    return listening;
+  }
+
+  #server(take: (socket: Socket) => void): Server {
+    const server = createServer(
       {
         allowHalfOpen: true,
         noDelay: true,
@@ -106,17 +114,20 @@ export class Front {
         keepAliveInitialDelay: 30_000,
         highWaterMark: SOCKET_BUFFER_BYTES,
       },
-      (socket) => this.#arrive(socket),
+      (socket) => this.#arrive(socket, take),
     );
+    // Running out of descriptors must not end the relay: accepting goes on when some are free again.
+    server.on('listening', () => server.on('error', () => undefined));
+    return server;
   }
 
   get unrouted(): number {
     return this.#arrivals.size;
   }
 
-  /** Gives the port up; whoever was let in may still say what it is. */
+  /** Gives the ports up, the main one last; connections that were accepted may still say what they are. */
   stopListening(): void {
-    for (const server of this.#servers) server.close();
+    for (const server of [...this.#plainServers, ...this.#servers]) server.close();
     this.#options.shared?.release();
   }
 
@@ -141,7 +152,7 @@ export class Front {
    * A connection that came by another way is looked at like any that arrived here: from a peer, or, where only a
    * visitor may come that way, out of an agent's own TLS.
    */
-  take(socket: Socket, { visitorsOnly = false } = {}): void {
+  take(socket: Socket, { only }: { only?: 'visitors' | 'plain' } = {}): void {
     const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
     this.#sockets.add(socket);
     const arrival = new Arrival(socket);
@@ -162,9 +173,10 @@ export class Front {
       socket.pause();
       switch (verdict.kind) {
         case 'hello':
-          return this.#hello(verdict, socket, head, visitorsOnly);
+          if (only === 'plain') return void socket.destroy();
+          return this.#hello(verdict, socket, head, only === 'visitors');
         case 'not-tls':
-          if (visitorsOnly) return void socket.destroy();
+          if (only === 'visitors') return void socket.destroy();
           socket.unshift(head);
           return routes.plain(socket);
         case 'invalid':
@@ -187,8 +199,8 @@ export class Front {
     socket.on('close', gone);
   }
 
-  #arrive(socket: Socket): void {
-    if (this.#options.admits(socket) && this.#makeRoom(socket)) return this.take(socket);
+  #arrive(socket: Socket, take: (socket: Socket) => void): void {
+    if (this.#options.admits(socket) && this.#makeRoom(socket)) return take(socket);
     socket.on('error', () => undefined);
     resetSocket(socket);
   }

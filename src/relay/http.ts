@@ -5,7 +5,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createHttps } from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
@@ -170,7 +170,9 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
 
   // Nothing is served in the clear but the way to https.
   const clear = createHttp(bounds, (request, response) => {
-    response.writeHead(308, { location: secureUrl(request, options), ...closeUnlessBody(request) }).end();
+    const location = secureUrl(request, options);
+    const head = { ...(location === undefined ? NOT_HERE : { location }), ...closeUnlessBody(request) };
+    response.writeHead(location === undefined ? 404 : 308, head).end();
   });
   // A 100 would invite the whole body of a request that is only told to go elsewhere.
   clear.on('checkContinue', (request, response) => clear.emit('request', request, response));
@@ -186,7 +188,11 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
         refuse,
       );
     // To h2c, say: whoever offers an upgrade takes an ordinary answer too (RFC 9110 §7.8).
-    else refuse(socket, '308 Permanent Redirect', `Location: ${secureUrl(request, options)}\r\n`);
+    else {
+      const location = secureUrl(request, options);
+      if (location === undefined) refuse(socket, '404 Not Found', 'Cache-Control: no-store\r\n');
+      else refuse(socket, '308 Permanent Redirect', `Location: ${location}\r\n`);
+    }
   });
 
   for (const server of [secure, clear]) {
@@ -242,11 +248,18 @@ const STATUS_OF: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 };
 
-/** Where a request in the clear belongs: the same host if its name is one of ours, else the relay itself. */
-function secureUrl(request: IncomingMessage, options: HttpSurfaceOptions): string {
+const NOT_HERE = { 'cache-control': 'no-store' };
+
+/**
+ * Where a request in the clear belongs: the same host if its name is one of ours; the relay itself where it names none, as
+ * with an IP address. Undefined for other names: their agents may come, and browsers remember a 308.
+ */
+function secureUrl(request: IncomingMessage, options: HttpSurfaceOptions): string | undefined {
   const url = new URL(options.url());
-  const host = /^([a-z0-9.-]+)(?::\d*)?$/i.exec(request.headers.host ?? '')?.[1]?.toLowerCase();
-  if (host !== undefined && (host.endsWith(`.${url.hostname}`) || options.serves(host))) url.hostname = host;
+  const host = (request.headers.host ?? '').toLowerCase().replace(/:\d*$/, '');
+  const name = /^([a-z0-9._-]+?)\.?$/.exec(host)?.[1];
+  if (name !== undefined && (name.endsWith(`.${url.hostname}`) || options.serves(name))) url.hostname = name;
+  else if (host !== '' && name !== url.hostname && isIP(host.replace(/^\[|\]$/g, '')) === 0) return undefined;
   const path = request.url?.startsWith('/') ? request.url : '/';
   // Node's parser lets bytes through that it lets no one send in a header.
   return url.origin + path.replace(/[^!-~]/g, (byte) => encodeURIComponent(byte));

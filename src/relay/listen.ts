@@ -54,8 +54,14 @@ function canonical(host: string): string {
   return isIPv6(host) && !host.includes('%') ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }
 
+/** An IP address and a port. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** `127.0.0.1:443`, `[::1]:443` */
-export function formatAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+export function formatAddress({ host, port }: Address): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 

@@ -5,10 +5,11 @@ import type { DropReason } from '../protocol/datagrams/drops.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import type { DenyList } from './denied.js';
 import type { KeyPair } from './http.js';
-import type { SharedSocket, TakeOver } from './listen.js';
+import type { Address, SharedSocket, TakeOver } from './listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
 import type { PeerSpec } from './peers.js';
 import type { PortRange } from './ports.js';
+import type { RedirectSpec } from './redirect.js';
 import type { readStats } from './stats.js';
 
 /** A relay as whoever starts it sees it: what it is given, and what it tells. */
@@ -24,6 +25,8 @@ export interface RelayOptions {
   readonly socket?: SharedSocket | undefined;
   /** Waits for the port while another process, a relay that drains say, gives it up. */
   readonly takeOver?: TakeOver;
+  /** Where plain HTTP is sent on to https, besides the public port. Default: nowhere. */
+  readonly httpRedirect?: RedirectSpec | undefined;
   /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */
   readonly publicPort?: number;
   /** UDP port that agents are to use, where it differs from the one that the relay took. */
@@ -95,7 +98,9 @@ export interface Relay {
   readonly domain: string;
   readonly port: number;
   /** Where it listens: IP addresses, each with its port. */
-  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  readonly addresses: readonly Address[];
+  /** Where it sends plain HTTP on to https. */
+  readonly httpRedirect: readonly Address[];
   /** The port that visitors use. */
   readonly publicPort: number;
   /** Address of the relay's own key. */

@@ -17,7 +17,7 @@ import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
 import { createHttpSurface } from './http.js';
 import { LeaseRegistry } from './leases.js';
-import { listenHosts } from './listen.js';
+import { type Address, listenHosts } from './listen.js';
 import { LapseClock } from './lapse-clock.js';
 import type { RelayLimits } from './limits.js';
 import type { Relay, RelayCounts, RelayOptions } from './options.js';
@@ -28,6 +28,7 @@ import { Sessions, type TurnedAway } from './sessions.js';
 import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts } from './ports.js';
 import { Reservations } from './reservations.js';
+import { listenForRedirects } from './redirect.js';
 import { readStats } from './stats.js';
 import { openStore } from './store.js';
 import { TicketBook } from './tickets.js';
@@ -130,7 +131,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     descriptors,
     bounds: limits,
     domain,
-    takeVisitor: (socket) => front.take(socket, { visitorsOnly: true }),
+    takeVisitor: (socket) => front.take(socket, { only: 'visitors' }),
     log,
   });
   let url = '';
@@ -221,8 +222,10 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 
   let port: number;
+  let redirect: Address[];
   try {
     ({ hosts, port } = await front.listen(options.takeOver));
+    redirect = await listenForRedirects(front, { hosts, port, asked: options.httpRedirect, log });
   } catch (error) {
     await front.close();
     http.close();
@@ -327,6 +330,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     domain,
     port,
     addresses: hosts.map(({ host }) => ({ host, port })),
+    httpRedirect: redirect,
     publicPort,
     address: identity.address,
     get descriptor() {

@@ -165,7 +165,7 @@ describe('HTTP in the clear', () => {
     ['GET /a?b=c HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n', '/a?b=c'],
     ['HEAD /x HTTP/1.1\r\nHost: localhost\r\n\r\n', '/x'],
     ['GET //evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n', '//evil.example/'],
-    ['GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n', '/'],
+    ['GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n', '/'],
     ['OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n', '/'],
     ['GET /%0d%0aSet-Cookie:%20a=b HTTP/1.1\r\nHost: localhost\r\n\r\n', '/%0d%0aSet-Cookie:%20a=b'],
     [`GET /${'a'.repeat(10_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, `/${'a'.repeat(10_000)}`],
@@ -193,8 +193,13 @@ describe('HTTP in the clear', () => {
     const locationOf = async (host: string) =>
       /^location: (.*)$/im.exec(await ask(at, `GET /x HTTP/1.1\r\nHost: ${host}\r\n\r\n`))?.[1];
     expect(await locationOf('Web.localhost:80')).toBe(`https://web.localhost:${at.port}/x`);
-    for (const host of ['evil.example', 'evillocalhost', 'localhost.evil.example', 'a@b.localhost', '[::1]'])
+    expect(await locationOf('Web.localhost.')).toBe(`https://web.localhost:${at.port}/x`);
+    for (const host of ['', '127.0.0.1', `127.0.0.1:${at.port}`, '[::1]', '[::1]:80'])
       expect(await locationOf(host)).toBe(`https://localhost:${at.port}/x`);
+    for (const host of ['evil.example', 'evillocalhost', 'localhost.evil.example', 'a@b.localhost'])
+      expect(await ask(at, `GET /x HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).toMatch(
+        /^HTTP\/1\.1 404 (?![^]*location)/i,
+      );
   });
 
   it('answers a POST before its body, and the client reads the answer', async () => {

@@ -13,14 +13,32 @@ import { line, tcp } from './relay-peer.js';
 describe('the socket that a process was started with', () => {
   it.each([
     ['none', {}, undefined],
-    ['one', { LISTEN_PID: '7', LISTEN_FDS: '1' }, [3]],
-    ['one of any name', { LISTEN_PID: '7', LISTEN_FDS: '1', LISTEN_FDNAMES: 'portal-relay.socket' }, [3]],
+    ['one', { LISTEN_PID: '7', LISTEN_FDS: '1' }, { public: [3], http: [] }],
+    [
+      'one of any name',
+      { LISTEN_PID: '7', LISTEN_FDS: '1', LISTEN_FDNAMES: 'portal-relay.socket' },
+      { public: [3], http: [] },
+    ],
     [
       'of several the one that is named',
       { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:public' },
-      [4],
+      { public: [4], http: [] },
     ],
-    ['all that are named', { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'public:public' }, [3, 4]],
+    [
+      'all that are named',
+      { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'public:public' },
+      { public: [3, 4], http: [] },
+    ],
+    [
+      'one for plain HTTP, and the other one',
+      { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'http:portal-relay.socket' },
+      { public: [4], http: [3] },
+    ],
+    [
+      'two of each',
+      { LISTEN_PID: '7', LISTEN_FDS: '4', LISTEN_FDNAMES: 'http:public:http:public' },
+      { public: [4, 6], http: [3, 5] },
+    ],
     ['meant for another process', { LISTEN_PID: '8', LISTEN_FDS: '1' }, undefined],
     ['no number', { LISTEN_PID: '7', LISTEN_FDS: 'x' }, undefined],
   ])('%s', (_what, env, fds) => {
@@ -28,7 +46,7 @@ describe('the socket that a process was started with', () => {
   });
 
   it('several of which none is named is a mistake', () => {
-    for (const names of ['a:b', ''])
+    for (const names of ['a:b', '', 'http:http'])
       expect(() => inheritedFds({ LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: names }, 7)).toThrow(
         /2 sockets/,
       );

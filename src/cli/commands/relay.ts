@@ -32,6 +32,8 @@ interface Options extends CertificateOptions {
   /** As typed. */
   readonly listen?: readonly string[];
   readonly publicPort?: number;
+  /** True: port 80, without a word about which. */
+  readonly httpRedirect?: number | boolean;
   readonly tcpPorts?: PortRange;
   readonly udpPorts?: PortRange;
   /** DNS servers, as typed. */
@@ -56,6 +58,7 @@ interface Options extends CertificateOptions {
 const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
 const DEFAULT_LISTEN = '127.0.0.1:8443';
+const HTTP_PORT = 80;
 const DATA_ELSEWHERE = 'name another folder with --data-dir';
 const LAST_WORDS_MS = 1_000;
 
@@ -92,7 +95,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       domain: options.domain,
       host: hosts,
       port,
-      ...(fds && { socket: sharedSocket(fds, join(dataDir, 'serving.sock')) }),
+      ...(fds && { socket: sharedSocket(fds.public, join(dataDir, 'serving.sock')) }),
+      httpRedirect: redirectOf(options.httpRedirect, fds?.http ?? []),
       takeOver: {
         takeOverMs: options.takeOver,
         signal: interrupts.signal,
@@ -132,7 +136,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const server = metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, log }));
     const { url, domain } = relay;
     const addresses = relay.addresses.map(formatAddress);
-    tellListening(context, { url, domain, addresses, ca: certificate.caFile, metrics: server?.url });
+    const httpRedirect = relay.httpRedirect.map(formatAddress);
+    const told = { url, domain, addresses, httpRedirect };
+    tellListening(context, { ...told, ca: certificate.caFile, metrics: server?.url });
     // A reader that leaves, after the first line say, ends its reading and not the relay.
     await stopAsked(interrupts.signal);
     // The address is the successor's, as all the others are.
@@ -150,6 +156,17 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
   }
+}
+
+/** Default: sockets of systemd's, or port 80 beside port 443. */
+function redirectOf(
+  asked: number | boolean | undefined,
+  fds: readonly number[],
+): RelayOptions['httpRedirect'] {
+  if (asked === false) return undefined;
+  if (typeof asked === 'number') return { port: asked };
+  if (fds.length > 0) return { fds };
+  return { port: HTTP_PORT, ...(asked === undefined && { isOptional: true }) };
 }
 
 /** Relays that agents may go on to from here. */
@@ -205,20 +222,26 @@ interface Listening {
   readonly url: string;
   /** IP addresses and ports. */
   readonly addresses: readonly string[];
+  /** The same, of where plain HTTP is sent on. */
+  readonly httpRedirect: readonly string[];
   readonly domain: string;
   readonly ca: string | undefined;
   readonly metrics: string | undefined;
 }
 
-function tellListening(context: Context, { url, domain, addresses, ca, metrics }: Listening): void {
+function tellListening(context: Context, listening: Listening): void {
+  const { url, domain, addresses, httpRedirect, ca, metrics } = listening;
   if (context.json) {
-    const more = { ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
+    const redirect = httpRedirect.length > 0 && { httpRedirect };
+    const more = { ...redirect, ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
     return printEvent(context, 'listening', { url, domain, addresses, ...more });
   }
   context.stdout.line(url);
   // Elsewhere stderr is the log's, and each line of it JSON.
   if (!context.stderr.isTTY) return;
   context.stderr.line(`names below ${domain} are given out here; Ctrl-C stops`);
+  if (httpRedirect.length > 0)
+    context.stderr.line(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
   if (metrics !== undefined) context.stderr.line(`metrics at ${metrics}`);
   if (ca === undefined) return;
   context.stderr.line(
