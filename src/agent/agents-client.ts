@@ -7,9 +7,9 @@ import { readBounded } from '../lib/read-bounded.js';
 import { within } from '../lib/wait.js';
 import type { AgentsAnswer, LinkAnswer } from '../protocol/agents.js';
 import { readAnswer } from '../protocol/agents-decode.js';
-import { checkChallenge, STATEMENTS } from '../protocol/challenge.js';
+import { STATEMENTS } from '../protocol/challenge.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
-import { verifyRelay } from '../protocol/relay-proof.js';
+import { answerChallenge } from './answer-challenge.js';
 import { connectError } from './connect.js';
 import { relayError } from './control.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
@@ -105,26 +105,20 @@ export class AgentsClient {
   async #signIn(): Promise<void> {
     const { endpoint, identity } = this.#options;
     const { address } = identity;
-    const { message, nonce } = readAnswer(
-      'challenge',
-      await this.#ask('POST', `${PATHS.signIn}/challenge`, { address }),
-    );
-    // Checked before it is signed: a relay must not get a signature that opens another, or a session.
-    checkChallenge(message, {
-      address,
-      domain: new URL(endpoint.url).host,
-      statement: STATEMENTS.signIn,
-      now: new Date(),
-    });
     const relayNonce = randomBytes(16).toString('hex');
-    const { token, relay } = readAnswer(
-      'signIn',
-      await this.#ask('POST', PATHS.signIn, { nonce, signature: identity.sign(message), relayNonce }),
+    const challenge = readAnswer(
+      'challenge',
+      await this.#ask('POST', `${PATHS.signIn}/challenge`, { address, relayNonce }),
     );
-    if (!relay) throw new PortalError('protocol', `${endpoint.url} did not prove its own key`);
-    await endpoint.trust?.(
-      verifyRelay(relay, { url: endpoint.url, nonce: relayNonce, socket: this.#socket }),
-    );
+    const { signature } = await answerChallenge(challenge, {
+      endpoint,
+      identity,
+      nonce: relayNonce,
+      socket: this.#socket,
+      statement: STATEMENTS.signIn,
+    });
+    const proof = { nonce: challenge.nonce, signature };
+    const { token } = readAnswer('signIn', await this.#ask('POST', PATHS.signIn, proof));
     this.#token = token;
   }
 

@@ -4,12 +4,12 @@ import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { Identity } from '../identity/identity.js';
 import { asPortalError, ERRORS, PortalError, systemCode } from '../lib/errors.js';
-import { within } from '../lib/wait.js';
-import { checkChallenge, STATEMENTS } from '../protocol/challenge.js';
+import { deferred, within } from '../lib/wait.js';
+import { STATEMENTS } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
-import type { FromAgent } from '../protocol/messages.js';
-import { verifyRelay } from '../protocol/relay-proof.js';
+import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import { answerChallenge } from './answer-challenge.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
 
@@ -23,14 +23,13 @@ export interface ControlOptions {
 }
 
 /**
- * Connects, proves the identity, and resolves with the channel once the relay said `welcome`, proved its own key and
- * was found to be the one that is trusted. Throws `relay_untrusted` where it is not.
+ * Connects, has the relay prove its key, proves the identity, and resolves with the channel once the relay said `welcome`.
+ * Throws `relay_untrusted`, before anything is signed, where this connection does not end at the relay that is trusted.
  */
 export async function openControl(options: ControlOptions): Promise<ControlChannel> {
   const { endpoint, signal } = options;
   const url = new URL(PATHS.control, endpoint.url);
   url.protocol = 'wss:';
-  const nonce = randomBytes(16).toString('hex');
   let socket: TLSSocket | undefined;
   const over = new AbortController();
   // `closeTimeout` is not in the types of `ws` yet.
@@ -47,18 +46,14 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     ) as never,
   };
   const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], wsOptions);
-  /** What came in one breath with `welcome`: the channel's to hear, once there is one. */
-  const early: [data: Buffer, isBinary: boolean][] = [];
+  const inbox = new Inbox(ws, endpoint.url);
   try {
     const welcome = await within(
-      handshake(ws, options, nonce, early),
+      handshake(ws, inbox, options, () => socket!),
       LIMITS.handshakeMs,
       `the handshake with ${endpoint.url}`,
       signal,
     );
-    if (!welcome.relay || !socket)
-      throw new PortalError('protocol', `${endpoint.url} did not prove its own key`);
-    await endpoint.trust?.(verifyRelay(welcome.relay, { url: endpoint.url, nonce, socket }));
     // A connection that was cut tells so, paused or not.
     if (ws.readyState !== WebSocket.OPEN)
       throw new PortalError('relay_unreachable', 'the relay closed the control channel');
@@ -69,7 +64,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     const channel = new ControlChannel(ws, welcome, address, socket, endpoint.detour);
     // In the next turn, when whoever waits for the channel listens to it.
     setImmediate(() => {
-      for (const [data, isBinary] of early) ws.emit('message', data, isBinary);
+      for (const [data, isBinary] of inbox.rest) ws.emit('message', data, isBinary);
       ws.resume();
     });
     return channel;
@@ -81,67 +76,93 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   }
 }
 
-/** hello → challenge → prove → welcome. */
-function handshake(
+/** hello → challenge → prove → welcome. The WebSocket is paused after it. */
+async function handshake(
   ws: WebSocket,
-  options: ControlOptions,
-  nonce: string,
-  early: [data: Buffer, isBinary: boolean][],
+  inbox: Inbox,
+  { identity, instance, version, endpoint }: ControlOptions,
+  socket: () => TLSSocket,
 ): Promise<Welcome> {
-  const { identity, instance, version, endpoint } = options;
-  const authority = new URL(endpoint.url).host;
-  return new Promise((resolve, reject) => {
-    const say = (message: FromAgent): void => ws.send(encode(message));
-    ws.once('error', reject);
+  const say = (message: FromAgent): void => ws.send(encode(message));
+  const nonce = randomBytes(16).toString('hex');
+  await inbox.opened;
+  say({
+    type: 'hello',
+    protocol: PROTOCOL_VERSION,
+    agent: { instance, version },
+    address: identity.address,
+    nonce,
+    understands: ['lease.unserved'],
+  });
+  const challenge = await inbox.next('challenge');
+  const { signature, relayKey } = await answerChallenge(challenge, {
+    endpoint,
+    identity,
+    nonce,
+    socket: socket(),
+    statement: STATEMENTS.control,
+  });
+  say({ type: 'prove', signature });
+  const welcome = await inbox.next('welcome');
+  await endpoint.remember?.(relayKey);
+  return { ...welcome, relayKey };
+}
+
+/** Spelled out: the union of all messages is more than the compiler compares. */
+interface Expected {
+  challenge: FromRelay<'challenge'>;
+  welcome: FromRelay<'welcome'>;
+}
+
+/** The messages of a handshake, one after the other: nothing more is read while one is being looked at. */
+class Inbox {
+  readonly opened: Promise<void>;
+  /** What came in one breath with the last message: the channel's to hear, once there is one. */
+  readonly rest: [data: Buffer, isBinary: boolean][] = [];
+  readonly #ws: WebSocket;
+  /** Rejects once the channel cannot be opened any more. */
+  readonly #failed = deferred<never>();
+  #arrived = deferred<void>();
+
+  constructor(ws: WebSocket, url: string) {
+    this.#ws = ws;
+    this.#failed.promise.catch(() => undefined);
+    const fail = (error: unknown): void => this.#failed.reject(error);
+    ws.once('error', fail);
     // No upgrade: the relay has no room now, say.
-    ws.once('unexpected-response', (_request, response) => void refusal(response, endpoint.url).then(reject));
-    ws.once('close', (_code, reason) => {
-      reject(
+    ws.once('unexpected-response', (_request, response) => void refusal(response, url).then(fail));
+    ws.once('close', (_code, reason) =>
+      fail(
         new PortalError(
           'relay_unreachable',
           `the relay closed the control channel ${describeClose(reason)}`.trim(),
         ),
-      );
-    });
-    ws.once('open', () => {
-      say({
-        type: 'hello',
-        protocol: PROTOCOL_VERSION,
-        agent: { instance, version },
-        address: identity.address,
-        nonce,
-        understands: ['lease.unserved'],
-      });
-    });
-    let isWelcome = false;
+      ),
+    );
     ws.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isWelcome) {
-        early.push([data, isBinary]);
-        return;
-      }
-      try {
-        const message = decodeFromRelay(data);
-        if (message.type === 'challenge') {
-          // Checked before it is signed: a relay must not get a signature that opens another relay.
-          checkChallenge(message.message, {
-            address: identity.address,
-            domain: authority,
-            statement: STATEMENTS.control,
-            now: new Date(),
-          });
-          say({ type: 'prove', signature: identity.sign(message.message) });
-        } else if (message.type === 'welcome') {
-          // Whether the relay is trusted takes a while: what it says next is the channel's to hear.
-          isWelcome = true;
-          ws.pause();
-          resolve(message);
-        } else if (message.type === 'error') reject(relayError(message));
-        else throw new PortalError('protocol', `${message.type} is out of turn`);
-      } catch (error) {
-        reject(asPortalError(error, 'protocol'));
-      }
+      this.rest.push([data, isBinary]);
+      ws.pause();
+      this.#arrived.resolve();
     });
-  });
+    const opening = new Promise<void>((resolve) => ws.once('open', resolve));
+    this.opened = Promise.race([opening, this.#failed.promise]);
+  }
+
+  /** The next message, which must be of this type. Throws what the relay says in its place. */
+  async next<T extends keyof Expected>(type: T): Promise<Expected[T]> {
+    if (this.rest.length === 0) {
+      this.#arrived = deferred<void>();
+      this.#ws.resume();
+      await Promise.race([this.#arrived.promise, this.#failed.promise]);
+    }
+    const [data, isBinary] = this.rest.shift()!;
+    if (isBinary) throw new PortalError('protocol', 'control messages are text');
+    const message = decodeFromRelay(data);
+    if (message.type === 'error') throw relayError(message);
+    if ((message.type as string) !== type)
+      throw new PortalError('protocol', `${message.type} is out of turn`);
+    return message as never;
+  }
 }
 
 const MAX_REFUSAL_BYTES = 4_096;

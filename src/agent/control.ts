@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { asPortalError, ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
 import { LastHeard } from '../lib/stalls.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
-import { exportKey } from '../protocol/datagrams/exporter.js';
+import { exportDatagramKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { LIMITS, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
@@ -12,7 +12,10 @@ import type { AgentDatagrams } from './datagrams/datagrams.js';
 import type { HopTunnel } from './hop-tunnel.js';
 import type { Detour } from './relay-way.js';
 
-export type Welcome = FromRelay<'welcome'>;
+export interface Welcome extends Omit<FromRelay<'welcome'>, 'type'> {
+  /** Address of the relay's own key, which it has proven. */
+  readonly relayKey: string;
+}
 
 interface ControlEvents {
   dial: [FromRelay<'dial'>];
@@ -93,7 +96,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
 
   /** Keying material for one association of datagrams; undefined where the session has none to give. */
   exportKey(association: Buffer): Buffer | undefined {
-    return this.#tls && exportKey(this.#tls, association);
+    return this.#tls && exportDatagramKey(this.#tls, association);
   }
 
   /** Sends a request and waits (bounded) for its answer; an error answer is thrown with its code. */

@@ -46,8 +46,10 @@ export interface RelayEndpoint {
   readonly ca?: string;
   /** What leads to it, where it is not reached straight. */
   readonly detour?: Detour;
-  /** Told the address of the relay's own key, once it is proven; throws when it is not the one that is trusted. */
+  /** Asked with the address of the relay's proven key, before anything is signed for it. Throws when that is not the one to trust. */
   readonly trust?: (address: string) => void | Promise<void>;
+  /** Told the same address once the relay has opened a session. Throws as `trust` does. */
+  readonly remember?: (address: string) => void | Promise<void>;
 }
 
 /**

@@ -123,12 +123,12 @@ export class RelaySession {
 
   status(): Omit<RelayStatus, 'relay'> {
     const rttMs = this.#channel?.rttMs;
-    const { relay: key, capabilities, carriers } = this.#channel?.welcome ?? {};
+    const { relayKey, capabilities, carriers } = this.#channel?.welcome ?? {};
     return {
       state: this.#state,
       since: this.#since.toISOString(),
       ...(rttMs === undefined ? {} : { rttMs: Math.round(rttMs * 10) / 10 }),
-      ...(key && { address: key.address }),
+      ...(relayKey !== undefined && { address: relayKey }),
       ...(capabilities && { capabilities, carriers }),
       ...this.#datagrams(),
       ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),

@@ -57,31 +57,34 @@ export class RelayLock {
   }
 
   /**
-   * Once the relay has proven its key: remembers it, or holds it to what is remembered. Throws `relay_key_changed`,
+   * Once the relay has proven its key and opened a session: remembers the key, or holds it to what is remembered. Throws `relay_key_changed`,
    * `relay_not_locked`, `lock_invalid`.
    */
   trust(url: string, address: string): Promise<void> {
     const origin = originOf(url) ?? url;
     return this.#turns(async () => {
-      if (this.#compare(origin, address, await loadLock(this.file))) return;
-      if (this.#options.frozen) throw this.#notLocked(origin);
-      const unwritten = this.#unwritten.get(origin);
-      if (unwritten !== undefined && !sameAddress(unwritten, address))
-        throw this.#changed(
-          origin,
-          address,
-          unwritten,
-          `${this.file} could not be written; this agent remembers`,
-        );
-      await this.#add(origin, address);
+      if (!(await this.#isKnown(origin, address))) await this.#add(origin, address);
     });
   }
 
-  /** Of a key that a relay is said to have, nothing proven yet. Throws as `trust` would, and remembers nothing. */
+  /** Of a key that a relay has, or is said to have. Throws as `trust` would, and remembers nothing. */
   async check(url: string, address: string): Promise<void> {
-    const origin = originOf(url) ?? url;
-    const isKnown = this.#compare(origin, address, await loadLock(this.file));
-    if (!isKnown && this.#options.frozen) throw this.#notLocked(origin);
+    await this.#isKnown(originOf(url) ?? url, address);
+  }
+
+  /** Whether the file has it; throws where it is not to be trusted. */
+  async #isKnown(origin: string, address: string): Promise<boolean> {
+    if (this.#compare(origin, address, await loadLock(this.file))) return true;
+    if (this.#options.frozen) throw this.#notLocked(origin);
+    const unwritten = this.#unwritten.get(origin);
+    if (unwritten !== undefined && !sameAddress(unwritten, address))
+      throw this.#changed(
+        origin,
+        address,
+        unwritten,
+        `${this.file} could not be written; this agent remembers`,
+      );
+    return false;
   }
 
   async #add(origin: string, address: string): Promise<void> {

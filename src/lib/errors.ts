@@ -191,8 +191,9 @@ export const ERRORS = {
     exit: 1,
   },
   relay_untrusted: {
-    title: "The relay's certificate is not trusted",
-    remedy: 'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`.',
+    title: 'What answers is not a relay that is trusted',
+    remedy:
+      'If the relay uses a private CA, name its file: `relays: { urls: [{ url, ca }] }`. If something on the network ends TLS, have the host of the relay exempted.',
     exit: 1,
   },
   registry_unreachable: {

@@ -57,11 +57,12 @@ const name = object(
 );
 
 export const ANSWERS = {
-  challenge: object({ nonce: short, message: text }),
-  signIn: object(
-    { identity: short, token: short, expiresAt: short, relay: object({ address: short, signature: short }) },
-    ['relay'],
-  ),
+  challenge: object({
+    nonce: short,
+    message: { type: 'string', maxLength: LIMITS.maxChallengeChars },
+    relay: object({ address: short, signature: short }),
+  }),
+  signIn: object({ identity: short, token: short, expiresAt: short }),
   link: object({ url: text, expiresAt: short }),
   agents: object(
     {

@@ -70,14 +70,14 @@ export interface ChallengeAnswer {
   readonly nonce: string;
   /** The EIP-4361 text to sign. */
   readonly message: string;
+  /** The relay's own key, proven over the request's `relayNonce`. */
+  readonly relay: { readonly address: string; readonly signature: string };
 }
 
 export interface SignInAnswer {
   readonly identity: string;
   readonly token: string;
   readonly expiresAt: string;
-  /** The relay's own key, proven; there if the request had a `relayNonce`. */
-  readonly relay?: { readonly address: string; readonly signature: string };
 }
 
 export interface LinkAnswer {

@@ -22,6 +22,7 @@ const fields: ChallengeFields = {
   nonce: '0123456789abcdef',
   issuedAt,
   expiresAt: later(120),
+  channel: 'c4'.repeat(32),
   statement: 'Prove that this identity may hold leases on this relay.',
 };
 const text = buildChallenge(fields);
@@ -44,7 +45,9 @@ Version: 1
 Chain ID: 1
 Nonce: 0123456789abcdef
 Issued At: 2026-03-01T12:00:00.000Z
-Expiration Time: 2026-03-01T12:02:00.000Z`);
+Expiration Time: 2026-03-01T12:02:00.000Z
+Resources:
+- urn:portal:channel:${'c4'.repeat(32)}`);
   });
 
   it('carries the address checksummed, however it was given', () => {
@@ -56,6 +59,8 @@ Expiration Time: 2026-03-01T12:02:00.000Z`);
     ['a nonce with another character', { nonce: '12345678-' }],
     ['a line break in the statement', { statement: 'yes\nURI: https://other.example' }],
     ['a line break in the domain', { domain: 'a\rb' }],
+    ['a channel that is no 64 hex digits', { channel: 'C4'.repeat(32) }],
+    ['a line break in the channel', { channel: `${'c4'.repeat(32)}\n` }],
   ])('%s: not built', (_what, change) => {
     expect(() => buildChallenge({ ...fields, ...change })).toThrow(RangeError);
   });
@@ -84,10 +89,11 @@ Expiration Time: 2026-03-01T12:02:00.000Z`);
         nonce: fc.stringMatching(/^[A-Za-z0-9]{8,40}$/),
         issuedAt: date,
         expiresAt: date,
+        channel: fc.stringMatching(/^[0-9a-f]{64}$/),
         statement: fc.stringMatching(/^[A-Za-z0-9 !#$&-;=?@[\]_~]{1,200}$/),
         requestId: letters,
       },
-      { requiredKeys: ['domain', 'uri', 'nonce', 'issuedAt', 'expiresAt'] },
+      { requiredKeys: ['domain', 'uri', 'nonce', 'issuedAt', 'expiresAt', 'channel'] },
     );
     fc.assert(
       fc.property(any, (given) => {
@@ -112,10 +118,16 @@ Expiration Time: 2026-03-01T12:02:00.000Z`);
     ['a second that is none', text.replace('12:00:00.000Z', '12:00:60.000Z'), /is no time/],
     ['no expiry', text.replace(/\nExpiration Time.*/, ''), /no expiry/],
     ['another chain', text.replace('Chain ID: 1', 'Chain ID: 5'), /chain is not 1/],
-    ['a not-before', `${text}\nNot Before: 2026-03-01T12:00:00.000Z`, /not-before/],
-    ['resources', `${text}\nResources:\n- urn:recap:e30`, /resources/],
+    ['a not-before', text.replace('\nRes', '\nNot Before: 2026-03-01T12:00:00.000Z\nRes'), /not-before/],
+    ['no resources', text.replace(/\nResources:.*/s, ''), /resources/],
+    ['none in the list', text.replace(/\n- .*/, ''), /resources|not an EIP-4361/],
+    ['another resource beside it', `${text}\n- urn:recap:e30`, /resources/],
+    ['another in its place', text.replace(/- .*/, '- urn:recap:e30'), /resources/],
+    ['a channel that is cut', text.slice(0, -1), /resources/],
+    ['a channel with something after it', `${text}0`, /resources/],
+    ['a channel in capitals', text.replace('c4c4', 'C4c4'), /resources/],
     ['a scheme', `https://${text}`, /scheme/],
-    ['a book', buildChallenge({ ...fields, statement: 'a'.repeat(5000) }), /more than 4096 characters/],
+    ['a book', buildChallenge({ ...fields, statement: 'a'.repeat(5000) }), /more than 2048 characters/],
   ])('%s: refused', (_what, malformed, why) => {
     expect(() => readChallenge(malformed)).toThrow(failing('protocol', why));
   });
@@ -127,9 +139,9 @@ Expiration Time: 2026-03-01T12:02:00.000Z`);
 });
 
 describe('a proof', () => {
-  const { domain, address, uri, nonce } = fields;
+  const { domain, address, uri, nonce, channel } = fields;
   const statement: string = STATEMENTS.control;
-  const expected = { domain, address, uri, nonce, statement, now: later(1) };
+  const expected = { domain, address, uri, nonce, channel, statement, now: later(1) };
   const verify = (change: Partial<typeof expected> & { message?: string; proof?: string } = {}) => {
     const { message = text, proof = signature, ...rest } = change;
     return () => verifyProof(message, proof, { ...expected, ...rest });
@@ -142,6 +154,10 @@ describe('a proof', () => {
 
   it('replayed, on a session with a nonce of its own: refused', () => {
     expect(verify({ nonce: 'fedcba9876543210' })).toThrow(failing('unauthorized', /another nonce/));
+  });
+
+  it('made in another TLS session: refused', () => {
+    expect(verify({ channel: 'd5'.repeat(32) })).toThrow(failing('unauthorized', /another channel/));
   });
 
   it('too late: refused from the very moment of expiry', () => {
@@ -205,6 +221,7 @@ const check = (change: Partial<ChallengeFields> = {}, now = later(1)) => {
     checkChallenge(message, {
       address: agent.address.toLowerCase(),
       domain: fields.domain,
+      channel: fields.channel,
       statement: STATEMENTS.control,
       now,
     });
@@ -235,6 +252,12 @@ describe('before the agent signs', () => {
     expect(check({ statement: STATEMENTS.signIn })).toThrow(failing('unauthorized', /another statement/));
   });
 
+  it('one of another TLS session is not: it may be passed on by who ends TLS in between', () => {
+    expect(check({ channel: 'd5'.repeat(32) })).toThrow(
+      failing('relay_untrusted', /does not end at the relay that set the challenge; nothing was signed/),
+    );
+  });
+
   it('another address is not', () => {
     expect(check({ address: stranger.address })).toThrow(failing('unauthorized', /another address/));
   });
@@ -249,6 +272,7 @@ describe('before the agent signs', () => {
     const expected = {
       address: agent.address,
       domain: fields.domain,
+      channel: fields.channel,
       statement: STATEMENTS.control,
       now: issuedAt,
     };

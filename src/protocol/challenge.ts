@@ -5,7 +5,9 @@
 import { ParsedMessage } from '@spruceid/siwe-parser';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
+import { isChannel } from './channel.js';
 import { LIMITS } from './limits.js';
+import { INSPECTED } from './relay-proof.js';
 
 /** What a signature is for: one for the one is never good for the other. */
 export const STATEMENTS = {
@@ -24,6 +26,8 @@ export interface ChallengeFields {
   readonly nonce: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
+  /** The TLS session that the proof is good in, from `channelOf` at either end. */
+  readonly channel: string;
   /** One line for the person, of the characters EIP-4361 allows there. */
   readonly statement?: string;
   readonly requestId?: string;
@@ -35,6 +39,8 @@ export interface ProofExpectation {
   readonly domain: string;
   readonly uri: string;
   readonly nonce: string;
+  /** Of the TLS session that the proof came in. */
+  readonly channel: string;
   /** One of `STATEMENTS`. */
   readonly statement: string;
   readonly now: Date;
@@ -42,18 +48,19 @@ export interface ProofExpectation {
 
 /** How far ahead the clock of whoever issued a challenge may be. */
 const CLOCK_SKEW_MS = 60_000;
-/** Ours have some 400 characters; the parser backtracks, and should not be given a book. */
-const MAX_CHALLENGE_CHARS = 4096;
 /** EIP-4361 wants a chain. No chain is ever asked; 1 is Ethereum's main one, as wallets expect. */
 const CHAIN_ID = 1;
 const NONCE = /^[A-Za-z0-9]{8,}$/;
+/** Begins the one resource of a challenge, which names the TLS session. */
+const CHANNEL_URN = 'urn:portal:channel:';
 
 /**
  * The text for `fields`. Throws `unauthorized` when the address is none, and a RangeError for values that
  * would forge another line of the text or that no reader accepts.
  */
 export function buildChallenge(fields: ChallengeFields): string {
-  const { domain, uri, nonce, issuedAt, expiresAt, statement, requestId } = fields;
+  const { domain, uri, nonce, issuedAt, expiresAt, channel, statement, requestId } = fields;
+  if (!isChannel(channel)) throw new RangeError('a channel is 64 hex digits');
   if (!NONCE.test(nonce)) throw new RangeError('a nonce has at least 8 letters and digits, and nothing else');
   for (const value of [domain, uri, statement, requestId]) {
     if (value !== undefined && /[\r\n]/.test(value))
@@ -72,20 +79,21 @@ export function buildChallenge(fields: ChallengeFields): string {
     `Issued At: ${issuedAt.toISOString()}`,
     `Expiration Time: ${expiresAt.toISOString()}`,
     ...(requestId === undefined ? [] : [`Request ID: ${requestId}`]),
+    'Resources:',
+    `- ${CHANNEL_URN}${channel}`,
   ].join('\n');
 }
 
 /**
  * The fields of a challenge text. Strict: throws `protocol` for what is not EIP-4361 to the letter, and for
- * what is but has no place in a challenge: no expiry, another chain, a not-before, or resources, which could
- * hide a delegation of rights (EIP-5573) in what the agent signs.
+ * what is but has no place in a challenge: no expiry, another chain, a not-before, or other resources than the one that
+ * names the channel. Any other could hide a delegation of rights (EIP-5573) in what the agent signs.
  */
 export function readChallenge(text: string): ChallengeFields {
   const parsed = parse(text);
   if (parsed.scheme !== undefined) throw malformed('its domain has a scheme');
   if (parsed.chainId !== CHAIN_ID) throw malformed(`its chain is not ${CHAIN_ID}`);
   if (parsed.notBefore !== undefined) throw malformed('it has a not-before');
-  if (parsed.resources !== undefined) throw malformed('it has resources');
   if (parsed.expirationTime === undefined) throw malformed('it has no expiry');
   return {
     domain: parsed.domain,
@@ -94,6 +102,7 @@ export function readChallenge(text: string): ChallengeFields {
     nonce: parsed.nonce,
     issuedAt: readDate(parsed.issuedAt),
     expiresAt: readDate(parsed.expirationTime),
+    channel: readChannel(parsed.resources),
     ...(parsed.statement ? { statement: parsed.statement } : {}),
     ...(parsed.requestId === undefined ? {} : { requestId: parsed.requestId }),
   };
@@ -108,6 +117,7 @@ export function verifyProof(message: string, signature: string, expected: ProofE
   expectSame('domain', fields.domain, expected.domain);
   expectSame('URI', fields.uri, expected.uri);
   expectSame('nonce', fields.nonce, expected.nonce);
+  expectSame('channel', fields.channel, expected.channel);
   expectSame('statement', fields.statement ?? '', expected.statement);
   expectSame('address', fields.address.toLowerCase(), expected.address.toLowerCase());
   checkTimes(fields, expected.now);
@@ -121,15 +131,16 @@ export function verifyProof(message: string, signature: string, expected: ProofE
 
 /**
  * Agent side, before it signs: the challenge must be the one of the relay it is connected to (`domain`, as in
- * `ProofExpectation`), for its own `address`, and short-lived; otherwise a hostile relay could pass on
- * another relay's challenge and use the signature there. Throws `protocol`, `unauthorized` or `expired`.
+ * `ProofExpectation`), for its own `address`, for this very TLS session (`channel`), and short-lived; otherwise a hostile relay could pass on
+ * another relay's challenge and use the signature there. Throws `protocol`, `unauthorized`, `expired`, or
+ * `relay_untrusted` where the challenge is for another TLS session.
  */
 export function checkChallenge(
   text: string,
-  expected: Pick<ProofExpectation, 'address' | 'domain' | 'statement' | 'now'>,
+  expected: Pick<ProofExpectation, 'address' | 'domain' | 'channel' | 'statement' | 'now'>,
 ): ChallengeFields {
   const fields = readChallenge(text);
-  const { domain, uri, address, statement, issuedAt, expiresAt } = fields;
+  const { domain, uri, address, channel, statement, issuedAt, expiresAt } = fields;
   if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
@@ -144,6 +155,13 @@ export function checkChallenge(
   }
   expectSame('address', address.toLowerCase(), expected.address.toLowerCase());
   expectSame('statement', statement ?? '', expected.statement);
+  if (channel !== expected.channel) {
+    throw new PortalError(
+      'relay_untrusted',
+      `this connection to ${new URL(uri).origin} does not end at the relay that set the challenge; nothing was signed`,
+      { hint: INSPECTED },
+    );
+  }
   checkTimes(fields, expected.now);
   if (expiresAt.getTime() - issuedAt.getTime() > LIMITS.challengeMs) {
     throw new PortalError(
@@ -177,13 +195,21 @@ function expectSame(what: string, actual: string, expected: string): void {
 }
 
 function parse(text: string): ParsedMessage {
-  if (text.length > MAX_CHALLENGE_CHARS)
-    throw malformed(`it has more than ${MAX_CHALLENGE_CHARS} characters`);
+  // The parser backtracks: what it is given is bounded.
+  if (text.length > LIMITS.maxChallengeChars)
+    throw malformed(`it has more than ${LIMITS.maxChallengeChars} characters`);
   try {
     return new ParsedMessage(text);
   } catch (error) {
     throw malformed('it is not an EIP-4361 text', error);
   }
+}
+
+function readChannel(resources: readonly string[] = []): string {
+  const [resource = ''] = resources;
+  const channel = resource.slice(CHANNEL_URN.length);
+  if (resources.length === 1 && resource.startsWith(CHANNEL_URN) && isChannel(channel)) return channel;
+  throw malformed(`its resources are not one \`${CHANNEL_URN}\` with 64 hex digits`);
 }
 
 function readDate(text: string): Date {

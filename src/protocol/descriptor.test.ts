@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../identity/keys.js';
 import type { PortalError } from '../lib/errors.js';
 import { descriptorFrom, readDescriptor, signDescriptor } from './descriptor.js';
+import { PROTOCOL_VERSION } from './limits.js';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 const at = (offsetMs: number): string => new Date(NOW.getTime() + offsetMs).toISOString();
@@ -10,7 +11,7 @@ const HOUR = 3_600_000;
 const identity = generateIdentity();
 const facts = {
   url: 'https://relay.example.com',
-  protocols: [1],
+  protocols: [PROTOCOL_VERSION],
   capabilities: ['stream'],
   carriers: ['raw'],
   limits: { graceMs: 30_000 },
@@ -93,6 +94,6 @@ describe('what a relay says of itself', () => {
     expect(['', '<html>', '{}', 'null'].map((text) => read(text))).toEqual(
       Array.from({ length: 4 }, () => 'descriptor_invalid'),
     );
-    expect(read(JSON.stringify(signed({ protocols: [2, 3] })))).toBe('version');
+    expect(read(JSON.stringify(signed({ protocols: [1, 3] })))).toBe('version');
   });
 });

@@ -3,7 +3,7 @@
  * docs/protocol.md quotes this table.
  */
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const CONTROL_SUBPROTOCOL = 'portal.control.1';
 export const DATA_UPGRADE = 'portal-data';
@@ -53,6 +53,8 @@ export const LIMITS = {
   handshakeMs: 10_000,
   /** A challenge is good for this long, and for one attempt. */
   challengeMs: 120_000,
+  /** A challenge's text; those of a relay have some 500 characters. */
+  maxChallengeChars: 2_048,
   /** Answer to one request on the control channel. */
   requestMs: 10_000,
   /** WebSocket ping, both ways. A peer silent for 2.5 of these is dropped. */

@@ -54,7 +54,7 @@ export const AGENT_MESSAGES = {
         additionalProperties: false,
       },
       address,
-      /** The relay is to prove its own key, over this. */
+      /** The relay proves its own key over this. Required; optional here, so that an older agent gets `version`. */
       nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
       /** Messages beyond the first ones that this agent understands, by type. */
       understands: { type: 'array', items: short, maxItems: 32 },
@@ -129,10 +129,20 @@ export const AGENT_MESSAGES = {
 
 /** What a relay says. */
 export const RELAY_MESSAGES = {
-  /** The EIP-4361 text to sign: single use, expires within two minutes. */
-  challenge: message('challenge', { message: { type: 'string', minLength: 1, maxLength: 4096 } }, [
-    'message',
-  ] as const),
+  /** The relay's own key, proven over the nonce of `hello`; and the EIP-4361 text to sign: single use, expires within two minutes. */
+  challenge: message(
+    'challenge',
+    {
+      message: { type: 'string', minLength: 1, maxLength: LIMITS.maxChallengeChars },
+      relay: {
+        type: 'object',
+        properties: { address, signature },
+        required: ['address', 'signature'],
+        additionalProperties: false,
+      },
+    },
+    ['message', 'relay'] as const,
+  ),
   /** The session stands. */
   welcome: message(
     'welcome',
@@ -145,13 +155,6 @@ export const RELAY_MESSAGES = {
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
       graceMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
-      /** The relay's own key, proven over the nonce of `hello`. */
-      relay: {
-        type: 'object',
-        properties: { address, signature },
-        required: ['address', 'signature'],
-        additionalProperties: false,
-      },
     },
     ['session', 'domain', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs', 'graceMs'] as const,
   ),

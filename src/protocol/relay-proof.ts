@@ -1,16 +1,11 @@
-import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * How a relay proves its own key in `welcome`: a certificate tells whose domain answers, this tells which relay.
- * Bound to the control channel's TLS session, so that nobody can pass on another relay's proof.
+ * How a relay proves its own key, before an agent signs anything: a certificate says which domain answers, this says which
+ * relay. It is bound to the TLS session, so that nobody can pass on the proof of another relay.
  */
-
-/** Label of the TLS exporter in the signed text (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
-const EXPORTER_LABEL = 'EXPERIMENTAL-portal-relay';
-const EXPORTER_BYTES = 32;
 
 export interface RelayProof {
   /** The relay's own address, EIP-55. */
@@ -19,29 +14,43 @@ export interface RelayProof {
   readonly signature: string;
 }
 
-interface Channel {
+interface Proven {
   /** The relay's URL, as the challenge names it. */
   readonly url: string;
-  /** What the agent said in `hello`. */
+  /** The agent's: from `hello`, or from its request for a challenge. */
   readonly nonce: string;
-  /** The TLS session of the control channel, either end of it. */
-  readonly socket: TLSSocket;
+  /** Of the TLS session, from `channelOf` at either end. */
+  readonly channel: string;
 }
 
-export function proveRelay(identity: Identity, channel: Channel): RelayProof {
-  return { address: identity.address, signature: identity.sign(textOf(channel)) };
+export function proveRelay(identity: Identity, proven: Proven): RelayProof {
+  return { address: identity.address, signature: identity.sign(textOf(proven)) };
 }
 
-/** The address that is proven, EIP-55. Throws `relay_untrusted` when the proof is not of this very channel. */
-export function verifyRelay({ address, signature }: RelayProof, channel: Channel): string {
-  if (recoverAddress(textOf(channel), signature) === checksumAddress(address))
-    return checksumAddress(address);
-  throw new PortalError('relay_untrusted', `${channel.url} did not prove its own key ${address}`, {
-    hint: 'Something between you and the relay ends TLS, a proxy that inspects traffic say. Let this host pass it untouched.',
-  });
+/** The address that is proven, EIP-55. Throws `relay_untrusted` when the proof is not of this TLS session. */
+export function verifyRelay({ address, signature }: RelayProof, proven: Proven): string {
+  const claimed = checksumAddress(address);
+  if (recovered(textOf(proven), signature) === claimed) return claimed;
+  throw new PortalError(
+    'relay_untrusted',
+    `this connection to ${proven.url} does not end at the relay with the key ${claimed}; nothing was signed`,
+    { hint: INSPECTED },
+  );
 }
 
-function textOf({ url, nonce, socket }: Channel): string {
-  const session = socket.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER_LABEL, Buffer.alloc(0));
-  return `Portal relay\n\nURL: ${url}\nNonce: ${nonce}\nSession: ${session.toString('hex')}`;
+/** For people at an agent whose TLS does not end at the relay. */
+export const INSPECTED =
+  'Something between this machine and the relay ends TLS: a proxy that inspects traffic, or an attacker. Have this host exempted from inspection, or use another network.';
+
+function recovered(text: string, signature: string): string | undefined {
+  try {
+    return recoverAddress(text, signature);
+  } catch {
+    // A signature that fits no key proves as little as one that fits another.
+    return undefined;
+  }
+}
+
+function textOf({ url, nonce, channel }: Proven): string {
+  return `Portal relay\n\nURL: ${url}\nNonce: ${nonce}\nChannel: ${channel}`;
 }

@@ -14,9 +14,9 @@ import type { Notice } from './notices.js';
 export interface RelayTrust {
   /** Before a relay is connected to. Throws where it is not to be. */
   admit(url: string): Promise<void>;
-  /** Once it has proven the key of `address`. Throws where that is not the one to trust. */
+  /** Remembers the key of `address`, once the relay has proven it and opened a session. Throws where that is not the one to trust. */
   trust(url: string, address: string): Promise<void>;
-  /** Of a key that it is said to have: throws where `trust` would, and remembers nothing. */
+  /** Before anything is signed for a relay with the key of `address`: throws where `trust` would, and remembers nothing. */
   check(url: string, address: string): Promise<void>;
 }
 
@@ -138,8 +138,9 @@ async function trustedEndpointOf(
     ...(await endpointOf(relay, proxyFor)),
     trust: async (address) => {
       expectKey(relay, address);
-      await trust?.trust(relay.url, address);
+      await trust?.check(relay.url, address);
     },
+    remember: (address) => trust?.trust(relay.url, address),
   };
 }
 

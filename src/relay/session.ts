@@ -10,7 +10,8 @@ import { LastHeard } from '../lib/stalls.js';
 import { deadline } from '../lib/wait.js';
 import type { Identity } from '../identity/identity.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../protocol/challenge.js';
-import { exportKey } from '../protocol/datagrams/exporter.js';
+import { channelOf } from '../protocol/channel.js';
+import { exportDatagramKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
@@ -62,7 +63,7 @@ export interface SessionContext {
 
 type State =
   | { name: 'hello' }
-  | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string }
+  | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string; channel: string }
   | { name: 'open' }
   | { name: 'closed' };
 
@@ -116,7 +117,7 @@ export class Session implements LeaseHolder {
       send: (message) => this.#send(message),
       idleDataConnectionMs: context.idleDataConnectionMs,
     });
-    this.datagrams = context.datagrams.link((exporterContext) => exportKey(socket, exporterContext));
+    this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));
     this.#provenInTime = deadline(context.handshakeMs, () =>
       this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
     );
@@ -231,7 +232,10 @@ export class Session implements LeaseHolder {
         `this relay speaks version ${PROTOCOL_VERSION}, the agent ${hello.protocol}`,
       );
     }
-    const { authority, url, challengeMs } = this.#context;
+    if (hello.nonce === undefined) throw new PortalError('protocol', 'hello has no nonce');
+    const channel = channelOf(this.#socket);
+    if (channel === undefined) throw new PortalError('protocol', 'a control channel needs TLS 1.3');
+    const { authority, url, identity, challengeMs } = this.#context;
     const nonce = randomBytes(16).toString('hex');
     const issuedAt = new Date();
     const message = buildChallenge({
@@ -241,20 +245,28 @@ export class Session implements LeaseHolder {
       nonce,
       issuedAt,
       expiresAt: new Date(issuedAt.getTime() + challengeMs),
+      channel,
       statement: STATEMENTS.control,
     });
-    this.#state = { name: 'proof', hello, message, nonce };
-    this.#send({ type: 'challenge', message });
+    this.#state = { name: 'proof', hello, message, nonce, channel };
+    // Before the agent signs: it does that for none but the relay that it trusts, at the other end of this very channel.
+    this.#send({
+      type: 'challenge',
+      message,
+      relay: proveRelay(identity, { url, nonce: hello.nonce, channel }),
+    });
   }
 
-  #prove({ signature }: FromAgent<'prove'>, { hello, message, nonce }: State & { name: 'proof' }): void {
-    const { authority, url, identity } = this.#context;
+  #prove({ signature }: FromAgent<'prove'>, proof: State & { name: 'proof' }): void {
+    const { hello, message, nonce, channel } = proof;
+    const { authority, url } = this.#context;
     // One attempt a challenge: whatever comes of it, this state is not entered again.
     verifyProof(message, signature, {
       address: hello.address,
       domain: authority,
       uri: url,
       nonce,
+      channel,
       statement: STATEMENTS.control,
       now: new Date(),
     });
@@ -284,10 +296,6 @@ export class Session implements LeaseHolder {
       carriers: [...carriers],
       heartbeatMs,
       graceMs,
-      // Only now: a signature is dear, and whoever proves nothing gets none.
-      ...(hello.nonce !== undefined && {
-        relay: proveRelay(identity, { url, nonce: hello.nonce, socket: this.#socket }),
-      }),
     });
     // What has arrived is heard first: after a freeze, this timer is over before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();

@@ -2,15 +2,16 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { ERRORS } from '../../src/lib/errors.js';
-import { CONTROL_SUBPROTOCOL, LIMITS } from '../../src/protocol/limits.js';
+import { CONTROL_SUBPROTOCOL, LIMITS, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { Peer, settled, tls, type Line, type Refused } from './relay-peer.js';
 
 const HELLO = {
   type: 'hello',
-  protocol: 1,
+  protocol: PROTOCOL_VERSION,
   agent: { instance: 'i', version: 'v' },
   address: `0x${'ab'.repeat(20)}`,
+  nonce: 'ab'.repeat(16),
 };
 const LEASE = { type: 'lease.open', id: 1, name: 'web', mode: 'stream', carrier: 'raw' };
 const SIGNATURE = `0x${'11'.repeat(65)}`;
@@ -149,9 +150,18 @@ describe('messages out of turn', () => {
   });
 
   it('another version is told which one is spoken here', async () => {
-    const peer = await Peer.connect(await relay());
-    peer.say({ ...HELLO, protocol: 2 });
-    expect(await refusal(peer)).toMatchObject({ code: 'version', close: 1008, reason: 'version' });
+    const at = await relay();
+    const { nonce: _nonce, ...first } = { ...HELLO, protocol: 1 };
+    for (const hello of [first, { ...HELLO, protocol: PROTOCOL_VERSION + 1 }]) {
+      const peer = await Peer.connect(at);
+      peer.say(hello);
+      expect(await refusal(peer)).toMatchObject({
+        code: 'version',
+        message: expect.stringContaining(`version ${PROTOCOL_VERSION}`),
+        close: 1008,
+        reason: 'version',
+      });
+    }
   });
 
   it('another subprotocol, or none, is no control channel', async () => {

@@ -4,7 +4,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { STATEMENTS } from '../../src/protocol/challenge.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import { udpVisitor } from '../support/udp.js';
-import { ask, challenge, seen, signIn } from '../support/sign-in.js';
+import { ask, challenge, oneConnection, seen, signIn } from '../support/sign-in.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { knock, Peer, settled } from './relay-peer.js';
 
@@ -266,12 +266,14 @@ describe('signing in', () => {
   it('asks for a proof of its own: one for a session is not good here, nor this one there', async () => {
     const at = await relay();
     const identity = generateIdentity();
-    const { message, nonce } = await challenge(at, identity.address);
+    const over = oneConnection();
+    const { message, nonce } = await challenge(at, identity.address, over);
     expect(message).toContain(STATEMENTS.signIn);
     const peer = await Peer.connect(at, { identity });
     const control = await peer.challenge();
     const { status } = await ask(at, 'POST', '/v1/sign-in', {
       body: { nonce, signature: identity.sign(control) },
+      over,
     });
     expect(status).toBe(401);
     peer.say({ type: 'prove', signature: identity.sign(message) });
@@ -282,17 +284,36 @@ describe('signing in', () => {
   it('takes one attempt a challenge, in its time', async () => {
     const at = await relay();
     const identity = generateIdentity();
-    const first = await challenge(at, identity.address);
+    const over = oneConnection();
+    const first = await challenge(at, identity.address, over);
     const prove = (nonce: string, signature: string, where = at) =>
-      ask(where, 'POST', '/v1/sign-in', { body: { nonce, signature } });
+      ask(where, 'POST', '/v1/sign-in', { body: { nonce, signature }, over });
     const stranger = generateIdentity();
     expect((await prove(first.nonce, stranger.sign(first.message))).status).toBe(401);
     const again = await prove(first.nonce, identity.sign(first.message));
     expect([again.status, again.body['code']]).toEqual([401, 'expired']);
     const brief = await relay({ limits: { challengeMs: 1 } });
-    const late = await challenge(brief, identity.address);
+    const late = await challenge(brief, identity.address, over);
     expect((await prove(late.nonce, identity.sign(late.message), brief)).body['code']).toBe('expired');
     expect((await prove('never', '0x')).body['code']).toBe('expired');
+  });
+
+  it('takes the proof over the connection that the challenge came in, and over no other', async () => {
+    const at = await relay();
+    const identity = generateIdentity();
+    const { nonce, message } = await challenge(at, identity.address, oneConnection());
+    const body = { nonce, signature: identity.sign(message) };
+    const { status, text } = await ask(at, 'POST', '/v1/sign-in', { body, over: oneConnection() });
+    expect([status, text]).toEqual([401, expect.stringContaining('over the same connection')]);
+  });
+
+  it('gives out no challenge without a nonce to prove its own key over', async () => {
+    const at = await relay();
+    const { address } = generateIdentity();
+    for (const relayNonce of [undefined, '', 'x', 'AB'.repeat(16), 'ab'.repeat(17)]) {
+      const asked = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address, relayNonce } });
+      expect([asked.status, asked.body['code']]).toEqual([400, 'protocol']);
+    }
   });
 
   it('lets so many begin at a time, half of them from one address', async () => {
@@ -300,7 +321,9 @@ describe('signing in', () => {
     const { address } = generateIdentity();
     await challenge(at, address);
     await challenge(at, address);
-    const { status, headers, body } = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address } });
+    const { status, headers, body } = await ask(at, 'POST', '/v1/sign-in/challenge', {
+      body: { address, relayNonce: 'ab'.repeat(16) },
+    });
     expect([status, body['code'], headers['retry-after']]).toEqual([503, 'relay_busy', '2']);
     expect(at.counts().refused).toEqual({ maxSignIns: 1 });
   });
@@ -411,7 +434,7 @@ describe('a page', () => {
     expect((await sign('[]')).status).toBe(400);
     expect((await sign({})).status).toBe(400);
     expect((await sign({ address: 7 })).status).toBe(400);
-    expect((await sign({ address: 'x' })).status).toBe(401);
+    expect((await sign({ address: 'x', relayNonce: 'ab'.repeat(16) })).status).toBe(401);
     expect((await sign('x'.repeat(5_000))).status).toBe(413);
     expect((await ask(at, 'GET', '/v1/agents/../agents', { token })).status).toBe(404);
     expect((await ask(at, 'GET', '/v1/names/a%2fb', { token })).status).toBe(404);

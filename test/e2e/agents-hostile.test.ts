@@ -6,15 +6,18 @@ import { expect, it, onTestFinished } from 'vitest';
 import { AgentsClient } from '../../src/agent/agents-client.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
+import { buildChallenge, STATEMENTS, type ChallengeFields } from '../../src/protocol/challenge.js';
+import { channelOf } from '../../src/protocol/channel.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
+import { LIMITS } from '../../src/protocol/limits.js';
 import { temporaryFolder } from '../support/folder.js';
 
 /** Signing in at a relay that means no good: nothing is signed that is good elsewhere, and nothing believed unproven. */
 
 interface Bad {
-  /** What it says in place of an honest relay: fields of the challenge, of the answer to the proof, a link. */
-  readonly challenge?: Partial<Parameters<typeof buildChallenge>[0]>;
+  /** What it says in place of an honest relay: fields of the challenge's text, of the answer with it, of the one to the proof, a link. */
+  readonly challenge?: Partial<ChallengeFields>;
+  readonly challenged?: object;
   readonly signedIn?: object;
   readonly link?: string;
   /** The request that is left without an answer, answered without end, or cut off. */
@@ -43,6 +46,7 @@ async function relayThat(bad: Bad) {
   };
   const answerTo = (path: string, said: Record<string, string>, socket: TLSSocket): object => {
     if (path === '/v1/sign-in/challenge') {
+      const channel = channelOf(socket)!;
       const issuedAt = new Date();
       const fields = {
         domain: authority,
@@ -51,17 +55,22 @@ async function relayThat(bad: Bad) {
         nonce: 'abcdefgh12345678',
         issuedAt,
         expiresAt: new Date(issuedAt.getTime() + 60_000),
+        channel,
         statement: STATEMENTS.signIn,
         ...bad.challenge,
       };
-      return { nonce: fields.nonce, message: buildChallenge(fields) };
+      return {
+        nonce: fields.nonce,
+        message: buildChallenge(fields),
+        relay: proveRelay(key, { url, nonce: said['relayNonce'] ?? '', channel }),
+        ...bad.challenged,
+      };
     }
     if (path === '/v1/sign-in')
       return {
         identity: '0x',
         token: 't',
         expiresAt: 'then',
-        relay: proveRelay(key, { url, nonce: said['relayNonce'] ?? '', socket }),
         ...bad.signedIn,
       };
     if (path === '/v1/sign-in/link') return { url: bad.link ?? `${url}/agents#x`, expiresAt: 'then' };
@@ -113,6 +122,7 @@ it.each<[string, Bad['challenge'], string]>([
   ['of another relay', { domain: 'other.example', uri: 'https://other.example' }, 'unauthorized'],
   ['for another identity', { address: generateIdentity().address }, 'unauthorized'],
   ['that is good for long', { expiresAt: new Date(Date.now() + 3_600_000) }, 'unauthorized'],
+  ['of another TLS session', { channel: 'c4'.repeat(32) }, 'relay_untrusted'],
   ['that is over', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
 ])('a challenge %s is not signed', async (_what, challenge, code) => {
   const { signIn, asked } = await relayThat({ challenge: challenge! });
@@ -120,19 +130,26 @@ it.each<[string, Bad['challenge'], string]>([
   expect(asked).toEqual(['POST /v1/sign-in/challenge']);
 });
 
-it('one that does not prove its key, or shows the proof of another connection, is not asked further', async () => {
+it('one that does not prove its key, or shows the proof of another connection, gets nothing signed', async () => {
   const other = generateIdentity();
   const relay = { address: other.address, signature: other.sign('Portal relay\n\nURL: …') };
-  for (const [signedIn, code] of [
+  for (const [challenged, code] of [
     [{ relay: undefined }, 'protocol'],
     [{ relay }, 'relay_untrusted'],
-    [{ token: 7 }, 'protocol'],
+    [{ relay: { ...relay, signature: '0x' } }, 'relay_untrusted'],
+    [{ relay: { ...relay, address: 'mine' } }, 'unauthorized'],
+    [{ message: 'a'.repeat(LIMITS.maxChallengeChars + 1) }, 'protocol'],
   ] as const) {
-    const { signIn, asked, met } = await relayThat({ signedIn });
+    const { signIn, asked, met } = await relayThat({ challenged });
     await expect(signIn()).rejects.toMatchObject({ code });
-    expect(asked).toHaveLength(2);
+    expect(asked).toHaveLength(1);
     expect(met).toEqual([]);
   }
+});
+
+it('one whose answer to the proof makes no sense signs nobody in', async () => {
+  const { signIn } = await relayThat({ signedIn: { token: 7 } });
+  await expect(signIn()).rejects.toMatchObject({ code: 'protocol' });
 });
 
 it('a link to elsewhere is not handed on', async () => {

@@ -18,6 +18,7 @@ async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: Te
 
 describe('an agent before a hostile relay', () => {
   it.each([
+    ['of another TLS session', { channel: 'c4'.repeat(32) }],
     ['of another relay', { domain: 'bank.example', uri: 'https://bank.example' }],
     ['for another identity', { address: '0x0000000000000000000000000000000000000001' }],
     ['that has expired', { issuedAt: new Date(0), expiresAt: new Date(60_000) }],
@@ -31,9 +32,9 @@ describe('an agent before a hostile relay', () => {
   });
 
   it('does not sign a text that is no challenge at all', async () => {
-    const at = await fakeRelay((_message, channel) =>
-      channel.say({ type: 'challenge', message: 'I owe you 1 ETH' }),
-    );
+    const at = await fakeRelay((message, channel) => {
+      if (message.type === 'hello') channel.challenge(message, {}, { message: 'I owe you 1 ETH' });
+    });
     const { error } = await firstError(at);
     expect(error.code).toBe('protocol');
     expect(at.heard.map(({ type }) => type)).not.toContain('prove');
@@ -109,7 +110,7 @@ describe('an agent before a hostile relay', () => {
       endpoint: {
         url: `https://${at.authority}`,
         ca: at.caPem,
-        trust: async () => {
+        remember: async () => {
           await isGone;
           for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
         },

@@ -2,10 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { openControl } from '../../src/agent/connect.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { PortalError } from '../../src/lib/errors.js';
-import { fakeRelay, type Channel } from '../support/fake-relay.js';
+import { fakeRelay, honestly } from '../support/fake-relay.js';
 import { relay } from '../support/world.js';
+import { Peer } from './relay-peer.js';
 
 /** A relay's own key, as agents meet it: proven over the very channel, or not believed. */
+
+/** Its r is no x of a point. */
+const NO_KEY = `0x${'ff'.repeat(64)}1b`;
 
 const connect = (
   url: string,
@@ -40,29 +44,64 @@ describe("the relay's own key", () => {
   });
 
   it.each([
-    ['left out', { relay: undefined }, 'protocol'],
+    ['missing', { relay: undefined }, 'protocol'],
     [
       'proven over another channel',
       { relay: { address: generateIdentity().address, signature: generateIdentity().sign('Portal relay') } },
       'relay_untrusted',
     ],
-  ])('%s is not believed', async (_what, over, code) => {
-    const answer = (channel: Channel): void =>
-      channel.say({
-        type: 'welcome',
-        session: 's',
-        domain: 'localhost',
-        publicPort: 443,
-        capabilities: ['stream'],
-        carriers: ['raw'],
-        heartbeatMs: 60_000,
-        graceMs: 0,
-        ...over,
-      });
-    const fake = await fakeRelay((message, channel) => {
-      if (message.type === 'hello') channel.challenge(message);
-      else answer(channel);
+    [
+      'with a signature that fits no key',
+      { relay: { address: generateIdentity().address, signature: NO_KEY } },
+      'relay_untrusted',
+    ],
+  ])('that is %s gets nothing signed', async (_what, message, code) => {
+    const trusted: string[] = [];
+    const fake = await fakeRelay((said, channel) => {
+      if (said.type === 'hello') channel.challenge(said, {}, message);
     });
-    await expect(connect(`https://${fake.authority}`, fake.caPem)).rejects.toMatchObject({ code });
+    const connecting = connect(`https://${fake.authority}`, fake.caPem, (address) => trusted.push(address));
+    await expect(connecting).rejects.toMatchObject({ code });
+    expect(fake.heard.map(({ type }) => type)).toEqual(['hello']);
+    expect(trusted).toEqual([]);
+  });
+
+  it('is remembered once the relay has opened a session, and not before', async () => {
+    const steps: string[] = [];
+    const fake = await fakeRelay((said, channel) => {
+      steps.push(said.type);
+      if (said.type === 'hello') channel.challenge(said);
+      else channel.welcome();
+    });
+    const channel = await openControl({
+      endpoint: {
+        url: `https://${fake.authority}`,
+        ca: fake.caPem,
+        trust: () => void steps.push('trust'),
+        remember: () => void steps.push('remember'),
+      },
+      identity: generateIdentity(),
+      instance: 'i',
+      version: 'test',
+      signal: AbortSignal.timeout(10_000),
+    });
+    channel.close();
+    expect(steps).toEqual(['hello', 'trust', 'prove', 'remember']);
+  });
+
+  it('is not proven in TLS 1.2, and an agent signs nothing there', async () => {
+    const at = await relay();
+    const old = await Peer.connect(at, { maxVersion: 'TLSv1.2' });
+    await expect(old.challenge()).rejects.toThrow('a control channel needs TLS 1.3');
+    const fake = await fakeRelay(
+      honestly(() => undefined),
+      undefined,
+      { maxVersion: 'TLSv1.2' },
+    );
+    await expect(connect(`https://${fake.authority}`, fake.caPem)).rejects.toMatchObject({
+      code: 'relay_untrusted',
+      message: expect.stringContaining('TLSv1.2'),
+    });
+    expect(fake.heard.map(({ type }) => type)).toEqual(['hello']);
   });
 });

@@ -7,7 +7,7 @@ import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { systemCode } from '../../src/lib/errors.js';
 import { deferred } from '../../src/lib/wait.js';
-import { CONTROL_SUBPROTOCOL } from '../../src/protocol/limits.js';
+import { CONTROL_SUBPROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
 import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
 import type { TestRelay } from '../support/world.js';
@@ -206,9 +206,10 @@ export class Peer {
   async challenge(over: object = {}): Promise<string> {
     this.say({
       type: 'hello',
-      protocol: 1,
+      protocol: PROTOCOL_VERSION,
       agent: { instance: this.instance, version: 'test' },
       address: this.identity.address,
+      nonce: 'ab'.repeat(16),
       ...over,
     });
     return (await this.next('challenge')).message;

@@ -4,9 +4,10 @@ import { onTestFinished } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import type { RelaySpec } from '../../src/agent/spec.js';
-import type { TLSSocket } from 'node:tls';
+import type { TlsOptions, TLSSocket } from 'node:tls';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { buildChallenge, STATEMENTS } from '../../src/protocol/challenge.js';
+import { buildChallenge, STATEMENTS, type ChallengeFields } from '../../src/protocol/challenge.js';
+import { channelOf } from '../../src/protocol/channel.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
 import { temporaryFolder } from './folder.js';
@@ -26,8 +27,8 @@ export interface FakeRelay {
 export interface Channel {
   readonly ws: WebSocket;
   say(message: FromRelay | object): void;
-  /** The challenge an honest relay would send. */
-  challenge(hello: FromAgent<'hello'>, over?: Partial<Parameters<typeof buildChallenge>[0]>): void;
+  /** The challenge an honest relay would send, but for `over` in its text and in the message. */
+  challenge(hello: FromAgent<'hello'>, over?: Partial<ChallengeFields>, message?: object): void;
   welcome(): void;
   /** What is said meanwhile goes in one write. */
   inOneBreath(say: () => void): void;
@@ -37,9 +38,10 @@ export interface Channel {
 export async function fakeRelay(
   onMessage: (message: FromAgent, channel: Channel) => void,
   onOpen: (channel: Channel) => void = () => undefined,
+  tls: TlsOptions = {},
 ): Promise<FakeRelay> {
   const ca = await openLocalCa(await temporaryFolder());
-  const server = createServer(await ca.issue(['localhost']));
+  const server = createServer({ ...(await ca.issue(['localhost'])), ...tls });
   const websockets = new WebSocketServer({ server, handleProtocols: ([first]) => first ?? false });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -55,11 +57,12 @@ export async function fakeRelay(
   const identity = generateIdentity();
   websockets.on('connection', (ws, request) => {
     channels++;
-    let nonce = '';
+    // None in TLS 1.2: something has to be said there, too.
+    const own = channelOf(request.socket as TLSSocket) ?? '00'.repeat(32);
     const channel: Channel = {
       ws,
       say: (message) => ws.send(JSON.stringify(message)),
-      challenge: ({ address }, over = {}) => {
+      challenge: ({ address, nonce = '' }, over = {}, message = {}) => {
         const issuedAt = new Date();
         const expiresAt = new Date(issuedAt.getTime() + 60_000);
         const uri = `https://${over.domain ?? authority}`;
@@ -71,9 +74,15 @@ export async function fakeRelay(
           nonce: 'abcdefgh12345678',
           issuedAt,
           expiresAt,
+          channel: own,
           statement,
         };
-        channel.say({ type: 'challenge', message: buildChallenge({ ...fields, ...over }) });
+        channel.say({
+          type: 'challenge',
+          message: buildChallenge({ ...fields, ...over }),
+          relay: proveRelay(identity, { url: `https://${authority}`, nonce, channel: own }),
+          ...message,
+        });
       },
       welcome: () =>
         channel.say({
@@ -85,11 +94,6 @@ export async function fakeRelay(
           carriers: ['raw'],
           heartbeatMs: 60_000,
           graceMs: 0,
-          relay: proveRelay(identity, {
-            url: `https://${authority}`,
-            nonce,
-            socket: request.socket as TLSSocket,
-          }),
         }),
       inOneBreath: (say) => {
         request.socket.cork();
@@ -101,7 +105,6 @@ export async function fakeRelay(
     ws.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as FromAgent;
       heard.push(message);
-      if (message.type === 'hello') nonce = message.nonce ?? '';
       onMessage(message, channel);
     });
     onOpen(channel);

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Identity } from '../../src/identity/identity.js';
 import type { AgentsAnswer, AgentView, ChallengeAnswer, SignInAnswer } from '../../src/protocol/agents.js';
+import { onTestFinished } from 'vitest';
 import type { TestRelay } from './world.js';
 
 /** Who asks a relay for the agents of an identity, by hand: as a program, or as a browser would. */
@@ -21,13 +22,22 @@ export interface Question {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON, or a text as it is. */
   readonly body?: object | string;
+  /** From `oneConnection`; by default each request has a connection of its own. */
+  readonly over?: Agent;
+}
+
+/** One TLS connection for several requests: a challenge is answered over the one that it came in. */
+export function oneConnection(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  return agent;
 }
 
 export function ask(
   at: At,
   method: string,
   path: string,
-  { token, headers = {}, body }: Question = {},
+  { token, headers = {}, body, over }: Question = {},
 ): Promise<Said> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
@@ -35,7 +45,7 @@ export function ask(
       port: at.port,
       servername: 'localhost',
       ca: at.ca.certificatePem,
-      agent: false,
+      agent: over ?? false,
       method,
       path,
       headers: {
@@ -64,18 +74,25 @@ export function ask(
   });
 }
 
-export async function challenge(at: At, address: string): Promise<ChallengeAnswer> {
-  const { body } = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address } });
+export async function challenge(at: At, address: string, over?: Agent): Promise<ChallengeAnswer> {
+  const relayNonce = randomBytes(16).toString('hex');
+  const { status, text, body } = await ask(at, 'POST', '/v1/sign-in/challenge', {
+    body: { address, relayNonce },
+    ...(over && { over }),
+  });
+  if (status !== 200) throw new Error(`${status} ${text}`);
   return body as unknown as ChallengeAnswer;
 }
 
 /** A token for `identity`. */
 export async function signIn(at: At, identity: Identity): Promise<string> {
-  const { nonce, message } = await challenge(at, identity.address);
-  const relayNonce = randomBytes(16).toString('hex');
+  const over = oneConnection();
+  const { nonce, message } = await challenge(at, identity.address, over);
   const { status, text, body } = await ask(at, 'POST', '/v1/sign-in', {
-    body: { nonce, signature: identity.sign(message), relayNonce },
+    body: { nonce, signature: identity.sign(message) },
+    over,
   });
+  over.destroy();
   if (status !== 200) throw new Error(`${status} ${text}`);
   return (body as unknown as SignInAnswer).token;
 }

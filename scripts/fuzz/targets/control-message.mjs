@@ -34,7 +34,7 @@ export async function load() {
 const CONTROL_MESSAGES = [
   {
     type: 'hello',
-    protocol: 1,
+    protocol: 2,
     agent: { instance: 'i', version: '1' },
     address: `0x${'aB'.repeat(20)}`,
     nonce: 'ab'.repeat(16),
@@ -43,7 +43,11 @@ const CONTROL_MESSAGES = [
   { type: 'lease.open', id: 1, name: 'web', mode: 'stream', carrier: 'raw', metadata: { owner: 'team' } },
   { type: 'lease.close', id: 2, lease: 'l' },
   { type: 'lease.update', id: 3, lease: 'l', metadata: {} },
-  { type: 'challenge', message: 'localhost wants you to sign in' },
+  {
+    type: 'challenge',
+    message: 'localhost wants you to sign in',
+    relay: { address: `0x${'aB'.repeat(20)}`, signature: `0x${'1b'.repeat(65)}` },
+  },
   {
     type: 'welcome',
     session: 's',

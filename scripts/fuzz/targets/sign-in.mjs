@@ -5,19 +5,19 @@ import { jsonMutations } from '../json.mjs';
 /** JSON of signing in: what a relay reads of a program, and a program of a relay. */
 
 const ADDRESS = `0x${'aB'.repeat(20)}`;
+const CHANNEL = 'c4'.repeat(32);
 const ASKED = [
-  { address: ADDRESS },
-  { nonce: 'ab'.repeat(16), signature: `0x${'1b'.repeat(65)}`, relayNonce: 'cd'.repeat(16) },
+  { address: ADDRESS, relayNonce: 'cd'.repeat(16) },
+  { nonce: 'ab'.repeat(16), signature: `0x${'1b'.repeat(65)}` },
   { code: 'x'.repeat(43) },
 ];
 const ANSWERED = [
-  { nonce: 'ab'.repeat(16), message: 'localhost wants you to sign in' },
   {
-    identity: ADDRESS,
-    token: 'x'.repeat(43),
-    expiresAt: '2026-03-01T00:00:00.000Z',
+    nonce: 'ab'.repeat(16),
+    message: 'localhost wants you to sign in',
     relay: { address: ADDRESS, signature: `0x${'1b'.repeat(65)}` },
   },
+  { identity: ADDRESS, token: 'x'.repeat(43), expiresAt: '2026-03-01T00:00:00.000Z' },
   { url: 'https://localhost/agents#x', expiresAt: '2026-03-01T00:00:00.000Z' },
 ];
 
@@ -56,22 +56,21 @@ export async function load() {
     mutations: jsonMutations,
     async check(input) {
       const challenge = await outcome(async () => {
-        const { address } = await readFields(request(input), ['address']);
-        assertSame(typeof address, 'string', 'the address is no text');
-        const { nonce, message } = signIns.challenge(address, '192.0.2.1');
+        const { address, relayNonce } = await readFields(request(input), ['address', 'relayNonce']);
+        for (const value of [address, relayNonce]) assertSame(typeof value, 'string', 'a field is no text');
+        const { nonce, message } = signIns.challenge(address, { remote: '192.0.2.1', channel: CHANNEL });
         assert(message.includes(nonce), 'the challenge has another nonce');
         // One attempt: with it, the challenge is forgotten.
-        assertSame(await outcome(() => signIns.prove(nonce, '0x')), 'unauthorized', 'proved with nothing');
+        assertSame(
+          await outcome(() => signIns.prove(nonce, '0x', CHANNEL)),
+          'unauthorized',
+          'proved with nothing',
+        );
         return 'challenged';
       });
       const proof = await outcome(async () => {
-        const { nonce, signature, ...more } = await readFields(
-          request(input),
-          ['nonce', 'signature'],
-          ['relayNonce'],
-        );
-        for (const value of Object.values(more)) assertSame(typeof value, 'string', 'a field is no text');
-        signIns.prove(nonce, signature);
+        const { nonce, signature } = await readFields(request(input), ['nonce', 'signature']);
+        signIns.prove(nonce, signature, CHANNEL);
         throw new Error('a proof was made up');
       });
       const answers = [];

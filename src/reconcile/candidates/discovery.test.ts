@@ -10,6 +10,7 @@ import { generateIdentity } from '../../identity/keys.js';
 import { silent } from '../../lib/logger.js';
 import { deferred } from '../../lib/wait.js';
 import { signDescriptor } from '../../protocol/descriptor.js';
+import { PROTOCOL_VERSION } from '../../protocol/limits.js';
 import { Discovery } from './discovery.js';
 
 const EVERY_MS = 1_000;
@@ -36,7 +37,7 @@ function descriptor(url: string): object {
   const now = Date.now();
   return signDescriptor(identity, {
     url,
-    protocols: [1],
+    protocols: [PROTOCOL_VERSION],
     capabilities: ['stream'],
     carriers: ['raw'],
     limits: {},

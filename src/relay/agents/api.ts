@@ -4,7 +4,8 @@ import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { pageHeaders, type Asset } from '../../lib/page-files.js';
-import type { LinkAnswer, SignInAnswer } from '../../protocol/agents.js';
+import type { ChallengeAnswer, LinkAnswer, SignInAnswer } from '../../protocol/agents.js';
+import { channelOf } from '../../protocol/channel.js';
 import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
 import { plainAddress } from '../names.js';
@@ -121,32 +122,27 @@ export class AgentsApi {
     return { ...this.#options.signIns.check(valid), token: valid! };
   }
 
+  /** Proves the relay's key first: a program signs for none but the relay that it trusts, in this very TLS session. */
   async #challenge({ request, response }: Asked): Promise<void> {
-    const { address } = await readFields(request, ['address']);
-    answerJson(response, 200, this.#options.signIns.challenge(address, request.socket.remoteAddress));
+    const { address, relayNonce: nonce } = await readFields(request, ['address', 'relayNonce']);
+    if (!NONCE.test(nonce)) throw new PortalError('protocol', '"relayNonce" must be 32 hex digits');
+    const { signIns, identity, place } = this.#options;
+    const channel = channelOfRequest(request);
+    const challenge = signIns.challenge(address, { remote: request.socket.remoteAddress, channel });
+    const answer: ChallengeAnswer = {
+      ...challenge,
+      relay: proveRelay(identity, { url: place.url, nonce, channel }),
+    };
+    answerJson(response, 200, answer);
   }
 
   async #signIn({ request, response }: Asked): Promise<void> {
-    const { nonce, signature, relayNonce } = await readFields(
-      request,
-      ['nonce', 'signature'],
-      ['relayNonce'],
-    );
-    if (relayNonce !== undefined && !NONCE.test(relayNonce))
-      throw new PortalError('protocol', '"relayNonce" is to be 32 hex digits');
-    const { signIns, place, log } = this.#options;
-    const identity = signIns.prove(nonce, signature);
+    const { nonce, signature } = await readFields(request, ['nonce', 'signature']);
+    const { signIns, log } = this.#options;
+    const identity = signIns.prove(nonce, signature, channelOfRequest(request));
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
     log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in');
-    const socket = request.socket as TLSSocket;
-    const answer: SignInAnswer = {
-      identity,
-      token,
-      expiresAt: timeOf(until),
-      ...(relayNonce !== undefined && {
-        relay: proveRelay(this.#options.identity, { url: place.url, nonce: relayNonce, socket }),
-      }),
-    };
+    const answer: SignInAnswer = { identity, token, expiresAt: timeOf(until) };
     answerJson(response, 200, answer);
   }
 
@@ -211,6 +207,12 @@ export class AgentsApi {
 }
 
 const COOKIE_ATTRIBUTES = 'Path=/; Secure; HttpOnly; SameSite=Strict';
+
+function channelOfRequest({ socket }: IncomingMessage): string {
+  const channel = channelOf(socket as TLSSocket);
+  if (channel === undefined) throw new PortalError('protocol', 'signing in needs TLS 1.3');
+  return channel;
+}
 
 function cookieOf(header: string | undefined): string | undefined {
   for (const each of (header ?? '').split(';')) {

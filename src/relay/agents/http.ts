@@ -51,23 +51,21 @@ export function answerError(response: ServerResponse, error: unknown): void {
 
 const said = (code: ErrorCode, message: string): ErrorAnswer => ({ code, message });
 
-/** The fields of a JSON object in the body, each of them text; those that are not asked for are ignored. */
+/** The fields of a JSON object in the body, each of them text; other fields are ignored. */
 export async function readFields<K extends string>(
   request: IncomingMessage,
-  required: readonly K[],
-  optional: readonly string[] = [],
-): Promise<Record<K, string> & Partial<Record<string, string>>> {
+  names: readonly K[],
+): Promise<Record<K, string>> {
   if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
     throw new HttpRefusal(415, 'the body is to be application/json');
   const value = parse(await readBody(request));
-  const fields: Partial<Record<string, string>> = {};
-  for (const name of [...required, ...optional]) {
+  const fields: Partial<Record<K, string>> = {};
+  for (const name of names) {
     const field = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (typeof field === 'string') fields[name] = field;
-    else if (field !== undefined || required.includes(name as K))
-      throw new PortalError('protocol', `"${name}" is to be a text`);
+    if (typeof field !== 'string') throw new PortalError('protocol', `"${name}" is to be a text`);
+    fields[name] = field;
   }
-  return fields as Record<K, string> & Partial<Record<string, string>>;
+  return fields as Record<K, string>;
 }
 
 function parse(text: string): Record<string, unknown> {

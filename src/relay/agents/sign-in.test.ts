@@ -11,6 +11,7 @@ import { SignIns } from './sign-in.js';
 
 const NEIGHBOUR = '192.0.2.1';
 const CROWD = '192.0.2.99';
+const CHANNEL = 'c4'.repeat(32);
 
 function signIns(limits: Partial<RelayLimits> = {}) {
   const refusals = new Tally<string>();
@@ -46,8 +47,8 @@ it('from one address so many begin a second, whatever comes of it, and others ar
   const { address } = generateIdentity();
   const attempt = (remote: string): unknown => {
     try {
-      const { nonce } = made.challenge(address, remote);
-      made.prove(nonce, '0x');
+      const { nonce } = made.challenge(address, { remote, channel: CHANNEL });
+      made.prove(nonce, '0x', CHANNEL);
     } catch (error) {
       return (error as { code: string }).code;
     }
@@ -63,8 +64,9 @@ it('from one address so many begin a second, whatever comes of it, and others ar
 it('the address with most sign-ins under way makes room for another', () => {
   const { made, refusals } = signIns({ maxSignIns: 4 });
   const { address } = generateIdentity();
-  for (const remote of [CROWD, CROWD, '192.0.2.2', '192.0.2.3']) made.challenge(address, remote);
-  const { nonce } = made.challenge(address, NEIGHBOUR);
-  expect(() => made.prove(nonce, '0x')).toThrow('signature');
+  for (const remote of [CROWD, CROWD, '192.0.2.2', '192.0.2.3'])
+    made.challenge(address, { remote, channel: CHANNEL });
+  const { nonce } = made.challenge(address, { remote: NEIGHBOUR, channel: CHANNEL });
+  expect(() => made.prove(nonce, '0x', CHANNEL)).toThrow('signature');
   expect(refusals.counts()).toEqual({});
 });

@@ -3,7 +3,6 @@ import { checksumAddress } from '../../identity/keys.js';
 import { PortalError, type ErrorCode } from '../../lib/errors.js';
 import { Tally } from '../../lib/tally.js';
 import { networkOf } from '../../net/cidr.js';
-import type { ChallengeAnswer } from '../../protocol/agents.js';
 import { buildChallenge, STATEMENTS, verifyProof } from '../../protocol/challenge.js';
 import { LIMITS } from '../../protocol/limits.js';
 import { Crowd, placeFor } from '../crowd.js';
@@ -17,8 +16,16 @@ interface Pending {
   readonly nonce: string;
   readonly message: string;
   readonly address: string;
+  /** The TLS session that it was asked for in. */
+  readonly channel: string;
   /** Moment of `performance.now()`. */
   readonly at: number;
+}
+
+/** Who asks, and over which TLS session (`channelOf`). */
+export interface Asker {
+  readonly remote: string | undefined;
+  readonly channel: string;
 }
 
 /** Somebody who has proven an identity. */
@@ -87,7 +94,7 @@ export class SignIns {
    * Throws `unauthorized` for what is no address, `relay_busy` where too many are about to, `limit_exceeded` where
    * too many were.
    */
-  challenge(address: string, remote: string | undefined): ChallengeAnswer {
+  challenge(address: string, { remote, channel }: Asker): { nonce: string; message: string } {
     const { authority, url, limits } = this.#options;
     const network = networkOf(plainAddress(remote));
     this.#arrivals.take(network);
@@ -102,16 +109,17 @@ export class SignIns {
       nonce,
       issuedAt,
       expiresAt: new Date(issuedAt.getTime() + limits.challengeMs),
+      channel,
       statement: STATEMENTS.signIn,
     });
-    const pending = { nonce, message, address: identity, at: performance.now() };
+    const pending = { nonce, message, address: identity, channel, at: performance.now() };
     this.#pending.set(nonce, pending);
     this.#waiting.add(pending, network);
     return { nonce, message };
   }
 
-  /** One attempt a challenge, whatever comes of it. Resolves with the identity that is proven. */
-  prove(nonce: string, signature: string): string {
+  /** One attempt a challenge, whatever comes of it, over the TLS session `channel`. Returns the identity that is proven. */
+  prove(nonce: string, signature: string, channel: string): string {
     const { authority, url, denied } = this.#options;
     const pending = this.#pending.get(nonce);
     if (pending) this.#forgetPending(pending);
@@ -119,11 +127,17 @@ export class SignIns {
       if (!pending)
         throw new PortalError('expired', 'this relay knows no such challenge, or no more: ask for another');
       const { message, address } = pending;
+      if (pending.channel !== channel)
+        throw new PortalError(
+          'unauthorized',
+          'the challenge was given out over another TLS connection: ask for one and answer it over the same connection',
+        );
       verifyProof(message, signature, {
         address,
         domain: authority,
         uri: url,
         nonce,
+        channel,
         statement: STATEMENTS.signIn,
         now: new Date(),
       });
