@@ -1,76 +1,40 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { askH2, connectTo, edge, h2Visitor, HOST, rawTarget, type Edge } from '../support/http-edge.js';
+import { askH2, connectTo, edge, h2Visitor, rawTarget, type Edge } from '../support/http-edge.js';
+import {
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  fields,
+  frame,
+  frameVisitor,
+  GET,
+  GOAWAY,
+  HEADERS,
+  PING,
+  PREFACE,
+  RST_STREAM,
+  SETTINGS,
+} from '../support/h2-frames.js';
 import { httpService } from '../support/world.js';
 
 /** HTTP/2 frames as no client library sends them. */
-
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION] = [0, 1, 3, 4, 6, 7, 9];
-const END_STREAM = 1;
-const END_HEADERS = 4;
-
-function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** A string as HPACK has it, not Huffman coded (RFC 7541, 5.2). */
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value, 'latin1');
-  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
-  const length: number[] = [127];
-  let rest = bytes.length - 127;
-  for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
-  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
-}
-
-/** Header fields in HPACK's plainest form: literal, and never indexed (RFC 7541, 6.2.3). */
-function fields(pairs: readonly (readonly [string, string])[]): Buffer {
-  return Buffer.concat(
-    pairs.map(([name, value]) => Buffer.concat([Buffer.from([0x10]), text(name), text(value)])),
-  );
-}
-
-const GET = [
-  [':method', 'GET'],
-  [':scheme', 'https'],
-  [':path', '/'],
-  [':authority', HOST],
-] as const;
 
 /** The stream is reset, or, as newer versions of node have it, the whole connection. */
 const isRefusal = (type: number): boolean => type === RST_STREAM || type === GOAWAY;
 
 /** Says these frames; resolves with the types of frames that came back, once `until` is among them or all is closed. */
-async function say(
-  at: Edge,
-  frames: readonly Buffer[],
-  until: number,
-): Promise<{ types: number[]; codes: number[] }> {
-  const socket = await connectTo(at, 'h2');
-  let bytes = Buffer.alloc(0);
-  const types: number[] = [];
-  const codes: number[] = [];
-  return new Promise((resolve) => {
-    socket.on('data', (chunk: Buffer) => {
-      bytes = Buffer.concat([bytes, chunk]);
-      while (bytes.length >= 9 && bytes.length >= 9 + bytes.readUIntBE(0, 3)) {
-        const length = bytes.readUIntBE(0, 3);
-        types.push(bytes[3]!);
-        if (bytes[3] === RST_STREAM) codes.push(bytes.readUInt32BE(9));
-        if (bytes[3] === GOAWAY) codes.push(bytes.readUInt32BE(13));
-        bytes = bytes.subarray(9 + length);
-      }
-      if (types.includes(until)) resolve({ types, codes });
-    });
-    socket.once('close', () => resolve({ types, codes }));
-    socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0), ...frames]));
+async function say(at: Edge, frames: readonly Buffer[], until: number): Promise<{ types: number[] }> {
+  const visitor = await frameVisitor(at);
+  const types = (): number[] => visitor.frames.map(({ type }) => type);
+  const over = new Promise<void>((resolve) => {
+    visitor.socket.on('data', () => types().includes(until) && resolve());
+    visitor.socket.once('close', () => resolve());
   });
+  visitor.send(...frames);
+  await over;
+  return { types: types() };
 }
 
 describe('a malformed request over HTTP/2 is reset, and nothing of it reaches the target:', () => {

@@ -24,6 +24,7 @@ export const VISITOR = '203.0.113.7';
 
 export interface Edge {
   readonly handler: HttpHandler;
+  readonly protocols: TargetProtocols;
   readonly port: number;
   readonly ca: LocalCa;
   /** Host header of a visitor. */
@@ -69,6 +70,7 @@ export async function edge(
   const { port } = server.address() as AddressInfo;
   return {
     handler,
+    protocols,
     port,
     ca,
     host: `${HOST}:${port}`,

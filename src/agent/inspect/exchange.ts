@@ -77,6 +77,10 @@ class InspectedExchange implements Exchange {
     inner.onGone(() => this.#recording.outcome !== 'switched' && this.#over('broken'));
   }
 
+  get isBodyWhole(): boolean {
+    return this.#inner.isBodyWhole;
+  }
+
   trailers(): Headers {
     return this.#inner.trailers();
   }
@@ -125,8 +129,10 @@ class InspectedExchange implements Exchange {
     this.#answered(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
     const stream = switched.kind === 'socket' ? switched.socket : switched.stream;
     if (protocol.toLowerCase() === 'websocket') this.#hearMessages(stream);
+    let isBroken = false;
+    stream.once('error', () => (isBroken = true));
     stream.once('close', () => {
-      if (this.#recording.outcome === 'switched') this.#over('done');
+      if (this.#recording.outcome === 'switched') this.#over(isBroken ? 'broken' : 'done');
     });
     return switched;
   }
@@ -185,6 +191,7 @@ class InspectedExchange implements Exchange {
       body.off('newListener', onListener);
       body.on('data', (chunk: Buffer) => this.#keep(recording.requestBody, chunk));
       body.once('end', () => {
+        if (!this.isBodyWhole) return;
         recording.requestTrailers = this.#inner.trailers();
         recording.requestMs = this.#elapsedMs();
         this.#store.changed(recording.id, sizeOf(recording.requestTrailers));

@@ -108,11 +108,16 @@ export class Recorders {
   }
 
   /** Why a request cannot be replayed; undefined where it can. */
-  noReplay({ requestBody, upgrade, service, past }: Recording, edits: ReplayEdits = {}): string | undefined {
+  noReplay(
+    { requestBody, requestMs, upgrade, service, past }: Recording,
+    edits: ReplayEdits = {},
+  ): string | undefined {
     // Another portal.yaml may have a service of this name.
     if (past && past.source !== this.#history?.source) return 'it is of another portal.yaml';
     if (upgrade !== undefined) return 'it asked for another protocol';
     if (requestBody.cut !== undefined && edits.body === undefined) return 'its body is not kept whole';
+    if (requestBody.bytes > 0 && requestMs === undefined && edits.body === undefined)
+      return 'its body did not arrive whole';
     if (!this.#handlers.has(service)) return `${service} is not inspected any more`;
     return undefined;
   }

@@ -19,6 +19,7 @@ export class ReplayExchange implements Exchange {
   readonly authority: string;
   readonly headers: Headers;
   readonly body: Readable | undefined;
+  readonly isBodyWhole = true;
   readonly expectsContinue = false;
   readonly upgrade = undefined;
   readonly isHttp2: boolean;

@@ -33,6 +33,8 @@ export interface Exchange {
   readonly headers: Headers;
   /** Absent where the request has none. To be read, or `answer` must be the end of it. */
   readonly body: Readable | undefined;
+  /** To be asked when `body` ends, or the stream that is switched to: false if the visitor left in the middle. */
+  readonly isBodyWhole: boolean;
   /** Header fields that followed the body, once it has ended. */
   trailers(): Headers;
   /** The visitor holds its body back until it is told to go on (RFC 9110, 10.1.1). */
@@ -50,7 +52,7 @@ export interface Exchange {
   write(chunk: Buffer): boolean;
   onDrain(resume: () => void): void;
   end(trailers: Headers): void;
-  /** Breaks off, so that the visitor cannot take what it has for the whole. */
+  /** Breaks the answer off, so that the visitor cannot take what it has for the whole. */
   abort(): void;
   /** Called once if the visitor goes away before the answer is complete. */
   onGone(gone: () => void): void;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
+import { resetSocket } from '../../../net/reset.js';
 import { withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 
 /** Bodies up to this are copied to go out with their head. */
@@ -68,6 +69,10 @@ export class H1Exchange implements Exchange {
 
   get version(): string {
     return this.#request.httpVersion;
+  }
+
+  get isBodyWhole(): boolean {
+    return this.#request.complete;
   }
 
   trailers(): Headers {
@@ -168,7 +173,10 @@ export class H1Exchange implements Exchange {
   }
 
   abort(): void {
-    this.#request.socket.destroy();
+    const { socket, httpVersionMinor } = this.#request;
+    // HTTP/1.0 has no chunks: without a length, the end of the connection would be the end of the answer.
+    if (httpVersionMinor === 0) resetSocket(socket);
+    else socket.destroy();
   }
 
   onGone(gone: () => void): void {

@@ -1,12 +1,13 @@
 import {
   constants,
   performServerHandshake,
+  type Http2Stream,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { HttpBounds } from './bounds.js';
 import {
@@ -27,7 +28,7 @@ export interface H2Options {
   readonly serve: (exchange: Exchange) => void;
 }
 
-const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
 
 /** What one stream may be ahead of its reader; a connection has a few of those. */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
@@ -67,7 +68,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
         // Taken back before it was answered: what the rapid-reset attack does (CVE-2023-44487).
-        const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted;
+        const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted && !exchange.isAborted;
         if (takenBack && !resets.spend()) session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
@@ -161,10 +162,12 @@ class H2Exchange implements Exchange {
   readonly version = '2.0';
   readonly #stream: ServerHttp2Stream;
   readonly #lingerMs: number;
+  readonly #isWhole: () => boolean;
   #receivedTrailers: Headers = [];
   #trailers: Headers = [];
   #isEnded = false;
   begun = false;
+  isAborted = false;
 
   constructor(
     client: Client,
@@ -184,11 +187,16 @@ class H2Exchange implements Exchange {
     this.headers = withoutPseudo(raw);
     this.expectsContinue = headers.expect !== undefined;
     this.body = endOfStream || this.upgrade ? undefined : stream;
+    this.#isWhole = endOfStream ? () => true : hearEnd(stream);
     if (!endOfStream) {
       stream.once('trailers', (_: unknown, _flags: number, received: string[]) => {
         this.#receivedTrailers = received;
       });
     }
+  }
+
+  get isBodyWhole(): boolean {
+    return this.#isWhole();
   }
 
   trailers(): Headers {
@@ -243,7 +251,8 @@ class H2Exchange implements Exchange {
   }
 
   abort(): void {
-    this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+    this.isAborted = true;
+    breakStream(this.#stream);
   }
 
   onGone(gone: () => void): void {
@@ -259,6 +268,25 @@ class H2Exchange implements Exchange {
     this.begun = true;
     return { kind: 'stream', stream: this.#stream };
   }
+}
+
+/**
+ * Whether END_STREAM came. Node also ends the reading side of a stream that is reset, or whose connection is lost, but
+ * closes the stream before.
+ */
+export function hearEnd(stream: Http2Stream): () => boolean {
+  let isWhole = false;
+  const push = stream.push.bind(stream);
+  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    if (chunk === null) isWhole ||= !stream.closed;
+    return push(chunk, encoding);
+  };
+  return () => isWhole;
+}
+
+/** RST_STREAM(INTERNAL_ERROR), and no END_STREAM before it, which `close` would send (RFC 9113, 8.1.1). */
+export function breakStream(stream: Duplex): void {
+  stream.destroy(new Error('broken off'));
 }
 
 function withoutPseudo(raw: readonly string[]): Headers {

@@ -7,8 +7,8 @@ import type { SpliceSet } from '../../../net/splice.js';
 import type { HttpBounds } from './bounds.js';
 import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
+import { breakStream } from './h2.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
-import type { Upstream } from './upstream.js';
 import { listen } from './upstream-body.js';
 
 /** HTTP in other clothes: a target must never be sent visitors' HTTP/2, and would not expect TLS here. */
@@ -64,7 +64,7 @@ export async function upgrade(
     forwarding.switched();
     if (switched) exchange.onJoined?.(upstream);
     if (head.length > 0) upstream.unshift(head);
-    if (switched) join(switched, upstream, splices, route.upstream);
+    if (switched) join(switched, upstream, splices, forwarding);
     else upstream.destroy();
   });
   request.end();
@@ -84,8 +84,9 @@ function join(
   visitor: Switched,
   upstream: Socket,
   splices: SpliceSet,
-  { lasting }: Pick<Upstream, 'lasting'>,
+  { exchange, route }: Forwarding,
 ): void {
+  const { lasting } = route.upstream;
   if (visitor.kind === 'socket') {
     if (visitor.head.length > 0) upstream.write(visitor.head);
     const ended = lasting.upgraded(() => splice.close('closed'));
@@ -94,23 +95,26 @@ function join(
     const { stream } = visitor;
     stream.once(
       'close',
-      lasting.upgraded(() => stream.destroy()),
+      lasting.upgraded(() => breakStream(stream)),
     );
-    joinStream(stream, upstream);
+    joinStream(stream, upstream, () => exchange.isBodyWhole);
   }
 }
 
 /** The same for a stream of HTTP/2, which is no socket: ends and breaks are passed on, both ways. */
-function joinStream(stream: Duplex, upstream: Socket): void {
-  stream.pipe(upstream);
+function joinStream(stream: Duplex, upstream: Socket, isWhole: () => boolean): void {
+  stream.pipe(upstream, { end: false });
   upstream.pipe(stream);
-  upstream.once('error', () => stream.destroy());
+  upstream.once('error', () => breakStream(stream));
   upstream.once('close', () => {
-    if (!upstream.readableEnded) stream.destroy();
+    if (!upstream.readableEnded) breakStream(stream);
+  });
+  stream.once('end', () => {
+    if (isWhole()) upstream.end();
   });
   stream.once('error', () => resetSocket(upstream));
   stream.once('close', () => {
-    if (!stream.readableEnded) resetSocket(upstream);
-    else upstream.destroySoon();
+    if (isWhole()) upstream.destroySoon();
+    else resetSocket(upstream);
   });
 }

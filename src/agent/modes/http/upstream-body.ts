@@ -44,6 +44,8 @@ export class BodyRequests {
       if (!forwarding.over) body.resume();
     });
     body.once('end', () => {
+      // The visitor has left, and the request is about to be cancelled: a last chunk would make it a whole one.
+      if (!exchange.isBodyWhole) return;
       addTrailers(request, forwarding);
       request.end();
     });
@@ -85,7 +87,10 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
     clearTimeout(silent);
     // After it nothing but the answer counts: the target may close what it does not want to read.
     request.off('error', onError);
-    request.on('error', () => undefined);
+    let reset: Error | undefined;
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.syscall === 'read') reset = error;
+    });
     response.setTimeout(bounds.stalledMs, () => response.destroy());
     const { statusCode = 502, statusMessage = '', rawHeaders } = response;
     forwarding.head(statusCode, statusMessage, rawHeaders, followingH1(rawHeaders));
@@ -96,6 +101,8 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
     });
     response.once('end', () => {
       if (!response.complete) return forwarding.fail(new UpstreamError('the answer broke off'));
+      // Node takes it for the end of an answer that lasts until the connection closes.
+      if (reset && !isFramed(response)) return forwarding.fail(reset);
       forwarding.end(response.rawTrailers);
       // The answer is there and the request is not: what is left of it is nobody's.
       if (!request.writableFinished) request.destroy();
@@ -108,6 +115,10 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
   const onError = (error: Error): void => forwarding.fail(error);
   request.on('error', onError);
   forwarding.cancelWith(() => request.destroy());
+}
+
+function isFramed({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 function addTrailers(request: ClientRequest, forwarding: Forwarding): void {

@@ -12,10 +12,10 @@ import { alpnOf } from '../../upstream.js';
 import type { HttpBounds } from './bounds.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
-import { asObject } from './h2.js';
+import { asObject, hearEnd } from './h2.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
 const SETTINGS_MS = 1_500;
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -107,6 +107,8 @@ export class H2Requests {
       maxHeaderListPairs: this.#bounds.maxHeaders + 4,
     });
     session.on('error', () => undefined);
+    // The socket may be half open, and HTTP/2 knows no such thing: no answer that is under way gets its end.
+    socket.once('end', () => socket.destroy());
     try {
       await within(
         new Promise<void>((resolve, reject) => {
@@ -128,21 +130,25 @@ export class H2Requests {
   #request(connection: Connection, forwarding: Forwarding): void {
     const { session } = connection;
     const { body } = forwarding.exchange;
+    // `close` would end the body first, and so make half a request a whole one; an abort does not.
+    const aborting = body && new AbortController();
     let stream: ClientHttp2Stream;
     try {
       stream = session.request(this.#head(forwarding), {
         endStream: !body,
         waitForTrailers: body !== undefined,
+        ...(aborting && { signal: aborting.signal }),
       });
     } catch (error) {
       return forwarding.fail(error);
     }
+    const cancel = aborting ? () => aborting.abort() : () => stream.close(NGHTTP2_CANCEL);
     connection.requests++;
     stream.once('close', () => {
       if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#bounds.keepAliveMs);
     });
-    forwarding.cancelWith(() => stream.close(NGHTTP2_CANCEL));
-    hear(stream, forwarding, this.#bounds);
+    forwarding.cancelWith(cancel);
+    hear(stream, forwarding, this.#bounds, cancel);
     if (!body) return;
     body.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) body.pause();
@@ -152,14 +158,16 @@ export class H2Requests {
     stream.on('drain', () => {
       if (!forwarding.over) body.resume();
     });
-    body.once('end', () => stream.end());
+    body.once('end', () => {
+      if (forwarding.exchange.isBodyWhole) stream.end();
+    });
     stream.once('wantTrailers', () => {
       try {
         stream.sendTrailers(asObject(requestTrailers(forwarding)));
       } catch (error) {
         // Fields that HTTP/2 has no form for: half a request is none.
         forwarding.fail(error);
-        stream.close(NGHTTP2_CANCEL);
+        cancel();
       }
     });
   }
@@ -180,11 +188,17 @@ export class H2Requests {
   }
 }
 
-function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBounds): void {
+function hear(
+  stream: ClientHttp2Stream,
+  forwarding: Forwarding,
+  bounds: HttpBounds,
+  cancel: () => void,
+): void {
+  const isWhole = hearEnd(stream);
   let trailers: readonly string[] = [];
   let silent = setTimeout(() => {
     forwarding.fail(new SilentError());
-    stream.close(NGHTTP2_CANCEL);
+    cancel();
   }, bounds.answerMs);
   forwarding.exchange.body?.on('data', () => silent.refresh());
   stream.once('close', () => clearTimeout(silent));
@@ -200,7 +214,7 @@ function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBou
   on('trailers', (_headers, _flags, raw) => (trailers = raw));
   on('response', (headers, flags, raw) => {
     clearTimeout(silent);
-    stream.setTimeout(bounds.stalledMs, () => stream.close(NGHTTP2_CANCEL));
+    stream.setTimeout(bounds.stalledMs, cancel);
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended ? 'nothing' : 'trailers');
     stream.on('data', (chunk: Buffer) => {
@@ -209,8 +223,7 @@ function hear(stream: ClientHttp2Stream, forwarding: Forwarding, bounds: HttpBou
       forwarding.onDrain(() => stream.resume());
     });
     stream.once('end', () => {
-      // A stream that was reset ends too.
-      if (stream.rstCode === NGHTTP2_NO_ERROR) forwarding.end(trailers);
+      if (isWhole()) forwarding.end(trailers);
     });
   });
   stream.once('error', (error) => forwarding.fail(error));

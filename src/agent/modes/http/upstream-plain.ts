@@ -27,7 +27,7 @@ export class PlainRequests {
       keepAliveMaxTimeout: bounds.keepAliveMs,
       connect: (_options, callback) => {
         dialBack(dial, (...dialled) => {
-          if (dialled[1]) noteReuse(dialled[1]);
+          if (dialled[1]) noteFailure(dialled[1]);
           callback(...dialled);
         });
       },
@@ -120,7 +120,7 @@ function isNotH1(error: Error): boolean {
   // Its code is not always there.
   if (error instanceof errors.HTTPParserError) return true;
   const code = systemCode(error);
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET';
+  return code === 'UND_ERR_SOCKET' || code === RESET;
 }
 
 /** RFC 9110, section 9.2.2; the others may have done their work before the connection broke. */
@@ -134,12 +134,16 @@ function isIdempotent(method: string): boolean {
 function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: number } }): boolean {
   const code = systemCode(error);
   if (code === 'UND_ERR_SOCKET') return (error.socket?.bytesRead ?? 0) > 0;
-  return (code === 'ECONNRESET' || code === 'EPIPE') && error.stale === true;
+  return (code === RESET || code === 'EPIPE') && error.stale === true;
 }
 
+/** A reset, by a code that undici does not know: it takes ECONNRESET for the end of an answer without a length. */
+const RESET = 'TARGET_RESET';
+
 /** The system's own errors do not tell what the connection had been through. */
-function noteReuse(socket: Socket): void {
-  socket.prependListener('error', (error: Error & { stale?: boolean }) => {
+function noteFailure(socket: Socket): void {
+  socket.prependListener('error', (error: NodeJS.ErrnoException & { stale?: boolean }) => {
     error.stale = socket.bytesRead > 0;
+    if (error.code === 'ECONNRESET') error.code = RESET;
   });
 }

@@ -1,0 +1,402 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { Recorders } from '../../src/agent/inspect/recorder.js';
+import {
+  bodyOf,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  endOf,
+  fields,
+  frame,
+  frameTarget,
+  frameVisitor,
+  GET,
+  goaway,
+  HEADERS,
+  POST,
+  rstStream,
+  windowUpdate,
+  type FrameConnection,
+  type FrameVisitor,
+} from '../support/h2-frames.js';
+import { connectTo, edge, HOST, rawTarget } from '../support/http-edge.js';
+import { settled } from '../support/inspector.js';
+
+/** An answer or an upload that breaks off must not look like a whole one (RFC 9113 §8.1.1, RFC 9112 §8). */
+
+type Cut = (socket: Socket) => void;
+const FIN: Cut = (socket) => void socket.end();
+const RST: Cut = (socket) => void socket.resetAndDestroy();
+
+const HALF = 'half of';
+const CHUNK = `64\r\n${HALF}`;
+const head = (...lines: string[]): string =>
+  `HTTP/1.1 200 OK\r\n${lines.map((l) => `${l}\r\n`).join('')}\r\n`;
+const LENGTH = 'Content-Length: 100';
+const CHUNKED = 'Transfer-Encoding: chunked';
+const CLOSE = 'Connection: close';
+
+const CUT_ANSWERS: [what: string, bytes: string, cut: Cut][] = [
+  ['Content-Length, FIN', head(LENGTH) + HALF, FIN],
+  ['Content-Length, RST', head(LENGTH) + HALF, RST],
+  ['Content-Length and Connection: close, FIN', head(LENGTH, CLOSE) + HALF, FIN],
+  ['Content-Length and Connection: close, RST', head(LENGTH, CLOSE) + HALF, RST],
+  ['Content-Length over HTTP/1.0, FIN', head(LENGTH).replace('1.1', '1.0') + HALF, FIN],
+  ['chunked, FIN in a chunk', head(CHUNKED) + CHUNK, FIN],
+  ['chunked, FIN between chunks', `${head(CHUNKED)}7\r\n${HALF}\r\n`, FIN],
+  ['chunked, FIN before the end of the trailers', `${head(CHUNKED)}7\r\n${HALF}\r\n0\r\nX-Sum: 1\r\n`, FIN],
+  ['chunked, RST', head(CHUNKED) + CHUNK, RST],
+  ['chunked and Connection: close, FIN', head(CHUNKED, CLOSE) + CHUNK, FIN],
+  ['chunked and Connection: close, FIN between chunks', `${head(CHUNKED, CLOSE)}7\r\n${HALF}\r\n`, FIN],
+  ['chunked and Connection: close, RST', head(CHUNKED, CLOSE) + CHUNK, RST],
+  ['chunked, then no chunk', `${head(CHUNKED)}7\r\n${HALF}\r\n`, (socket) => void socket.write('zz\r\n')],
+  ['until the connection closes, RST', head(CLOSE) + HALF, RST],
+  ['until the connection closes over HTTP/1.0, RST', head().replace('1.1', '1.0') + HALF, RST],
+];
+
+/** A target that says `bytes` to each request, and hands over the sockets. */
+async function sayingTarget(bytes: string): Promise<{ port: number; sockets: Socket[] }> {
+  const sockets: Socket[] = [];
+  const { port } = await rawTarget((received, socket) => {
+    if (sockets.includes(socket) || !received.includes('\r\n\r\n')) return;
+    sockets.push(socket);
+    socket.write(bytes);
+  });
+  return { port, sockets };
+}
+
+const asks: Record<string, Buffer[]> = {
+  GET: [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(GET))],
+  POST: [frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, END_STREAM, 1, Buffer.from('x'))],
+};
+
+const WEBSOCKET = fields([
+  [':method', 'CONNECT'],
+  [':protocol', 'websocket'],
+  ...GET.slice(1),
+  ['sec-websocket-version', '13'],
+]);
+
+/** How a visitor of HTTP/2 leaves in the middle. */
+const VISITOR_CUTS: [what: string, cut: (visitor: FrameVisitor) => void][] = [
+  ['RST_STREAM(CANCEL)', (visitor) => visitor.send(rstStream(1, 8))],
+  ['RST_STREAM(NO_ERROR)', (visitor) => visitor.send(rstStream(1, 0))],
+  ['close_notify', ({ socket }) => void socket.end()],
+  ['GOAWAY', ({ socket }) => void socket.end(goaway(0, 0))],
+  ['GOAWAY with an error', ({ socket }) => void socket.end(goaway(0, 1))],
+  ['destroy', ({ socket }) => void socket.destroy()],
+];
+
+interface Upload {
+  readonly port: number;
+  /** All that came of the request. */
+  body(): string;
+  /** Whether the target may take it for a whole one, once that is decided. */
+  end(): 'whole' | 'broken' | undefined;
+}
+
+async function uploadTarget(): Promise<Upload> {
+  let isOver = false;
+  const { port, received } = await rawTarget((_received, socket) => {
+    socket.once('close', () => (isOver = true));
+  });
+  return {
+    port,
+    body: () => received.join(''),
+    end: () =>
+      received.some((text) => text.endsWith('\r\n0\r\n\r\n')) ? 'whole' : isOver ? 'broken' : undefined,
+  };
+}
+
+async function h2UploadTarget(): Promise<Upload> {
+  const { port, connections } = await frameTarget(() => undefined);
+  const asked = (): FrameConnection | undefined =>
+    connections.find(({ frames }) => frames.some(({ type }) => type === HEADERS));
+  return {
+    port,
+    body: () => bodyOf(asked()?.frames ?? [], 1),
+    end: () => {
+      const { frames = [], isClosed = false } = asked() ?? {};
+      const end = endOf(frames, 1, isClosed);
+      return end === undefined ? undefined : end === 'END_STREAM' ? 'whole' : 'broken';
+    },
+  };
+}
+
+/** What the inspector, where there is one, says of the first request. */
+async function outcomeOf(recorders: Recorders | undefined): Promise<string | undefined> {
+  return recorders && (await settled(recorders.store, 1)).outcome;
+}
+
+async function half(visitor: FrameVisitor, stream = 1): Promise<void> {
+  await expect.poll(() => visitor.body(stream)).toBe(HALF);
+  expect(visitor.end(stream)).toBeUndefined();
+}
+
+describe('an answer that the target breaks off is reset over HTTP/2, never ended:', () => {
+  const table = Object.keys(asks).flatMap((method) => [
+    ...CUT_ANSWERS.map(([what, bytes, cut]) => ({ path: method, method, what, bytes, cut })),
+    // The inspector looks on; it need not see each of them.
+    ...CUT_ANSWERS.slice(0, 2).map(([what, bytes, cut]) => ({
+      path: `${method}, inspected`,
+      method,
+      what,
+      bytes,
+      cut,
+    })),
+  ]);
+  it.each(table)('$path, $what', async ({ path, method, bytes, cut }) => {
+    const target = await sayingTarget(bytes);
+    const recorders = path.endsWith('inspected') ? new Recorders() : undefined;
+    const at = await edge({ '/': target.port }, recorders && { recorders });
+    const visitor = await frameVisitor(at);
+    visitor.send(...asks[method]!);
+    await half(visitor);
+    cut(target.sockets[0]!);
+    await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
+    expect(await outcomeOf(recorders)).toBe(recorders && 'broken');
+  });
+
+  it.each<[what: string, cut: (connection: FrameConnection) => void]>([
+    ['RST_STREAM(INTERNAL_ERROR)', ({ socket }) => void socket.write(rstStream(1, 2))],
+    ['RST_STREAM(CANCEL)', ({ socket }) => void socket.write(rstStream(1, 8))],
+    ['RST_STREAM(NO_ERROR)', ({ socket }) => void socket.write(rstStream(1, 0))],
+    ['GOAWAY', ({ socket }) => void socket.end(goaway(1, 0))],
+    ['GOAWAY with an error', ({ socket }) => void socket.end(goaway(0, 1))],
+    ['FIN', ({ socket }) => FIN(socket)],
+    ['RST', ({ socket }) => RST(socket)],
+  ])('a target of HTTP/2, %s', async (_what, cut) => {
+    for (const method of Object.keys(asks)) {
+      let asked: FrameConnection | undefined;
+      const { port } = await frameTarget((one, connection) => {
+        if (one.type !== HEADERS || asked) return;
+        asked = connection;
+        // `:status: 200` is field 8 of HPACK's own table.
+        connection.socket.write(frame(HEADERS, END_HEADERS, 1, Buffer.from([0x88])));
+        connection.socket.write(frame(DATA, 0, 1, Buffer.from(HALF)));
+      });
+      const at = await edge({ '/': port });
+      await at.protocols.learn(at.spec().target);
+      const visitor = await frameVisitor(at);
+      visitor.send(...asks[method]!);
+      await half(visitor);
+      cut(asked!);
+      await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
+    }
+  });
+
+  it('more than the visitor takes', async () => {
+    const target = await sayingTarget(head('Content-Length: 900000') + 'x'.repeat(800_000));
+    const visitor = await frameVisitor(await edge({ '/': target.port }));
+    visitor.send(...asks['GET']!);
+    // All that a visitor takes who opens no window.
+    await expect.poll(() => visitor.body(1).length).toBe(65_535);
+    FIN(target.sockets[0]!);
+    visitor.send(windowUpdate(0, 2 ** 20), windowUpdate(1, 2 ** 20));
+    await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
+  });
+
+  it('a refusal to switch protocols', async () => {
+    const target = await sayingTarget(head(LENGTH) + HALF);
+    const visitor = await frameVisitor(await edge({ '/': target.port }));
+    visitor.send(frame(HEADERS, END_HEADERS, 1, WEBSOCKET));
+    await half(visitor);
+    FIN(target.sockets[0]!);
+    await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
+  });
+
+  it('and that is not held against the visitor', async () => {
+    const target = await sayingTarget(head(LENGTH) + HALF);
+    const at = await edge({ '/': target.port }, { bounds: { resetBurst: 2, resetsPerSecond: 0 } });
+    const visitor = await frameVisitor(at);
+    for (let i = 0; i < 5; i++) {
+      const stream = 2 * i + 1;
+      visitor.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, fields(GET)));
+      await half(visitor, stream);
+      RST(target.sockets[i]!);
+      await expect.poll(() => visitor.end(stream)).toBe('RST_STREAM(2)');
+    }
+    expect(visitor.isClosed).toBe(false);
+  });
+});
+
+it.each(['\r\nTransfer-Encoding: chunked', '\r\nConnection: close', ''])(
+  'an answer that is whole ends as one%s',
+  async (lines) => {
+    const bytes = lines.includes('chunked') ? `7\r\n${HALF}\r\n0\r\n\r\n` : HALF;
+    const target = await sayingTarget(`HTTP/1.1 200 OK${lines}\r\n\r\n${bytes}`);
+    for (const ask of Object.values(asks)) {
+      const visitor = await frameVisitor(await edge({ '/': target.port }));
+      visitor.send(...ask);
+      await expect.poll(() => visitor.body(1)).toBe(HALF);
+      FIN(target.sockets.at(-1)!);
+      await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
+    }
+  },
+);
+
+it('an answer that breaks off has no end over HTTP/1.1, and resets a connection of HTTP/1.0', async () => {
+  const target = await sayingTarget(head(CHUNKED) + CHUNK);
+  const at = await edge({ '/': target.port });
+  // Nothing else tells an end from a break in HTTP/1.0.
+  for (const [version, code] of [
+    ['1.1', undefined],
+    ['1.0', 'ECONNRESET'],
+  ]) {
+    const socket = await connectTo(at);
+    let text = '';
+    let error: NodeJS.ErrnoException | undefined;
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    socket.on('error', (raised) => (error = raised));
+    socket.write(`GET / HTTP/${version}\r\nHost: ${HOST}\r\n\r\n`);
+    await expect.poll(() => text).toContain(HALF);
+    RST(target.sockets.at(-1)!);
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(text).not.toContain('0\r\n\r\n');
+    expect(error?.code).toBe(code);
+  }
+});
+
+it('a replay of an answer that breaks off is recorded as broken', async () => {
+  const target = await sayingTarget(head(CHUNKED, CLOSE) + CHUNK);
+  const recorders = new Recorders();
+  const at = await edge({ '/': target.port }, { recorders });
+  const visitor = await frameVisitor(at);
+  visitor.send(...asks['GET']!);
+  await half(visitor);
+  FIN(target.sockets[0]!);
+  const first = await settled(recorders.store, 1);
+  const id = recorders.replay(first, {});
+  await expect.poll(() => recorders.store.get(id)?.responseBody.bytes).toBe(HALF.length);
+  FIN(target.sockets[1]!);
+  expect((await settled(recorders.store, 2)).outcome).toBe('broken');
+});
+
+describe('a switched connection over HTTP/2', () => {
+  const SWITCHED =
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhalf of';
+
+  async function switched(
+    kind: string,
+  ): Promise<{ visitor: FrameVisitor; upstream: Socket; recorders: Recorders | undefined }> {
+    const target = await sayingTarget(SWITCHED);
+    const recorders = kind === '' ? undefined : new Recorders();
+    const visitor = await frameVisitor(await edge({ '/': target.port }, recorders && { recorders }));
+    visitor.send(frame(HEADERS, END_HEADERS, 1, WEBSOCKET));
+    await half(visitor);
+    return { visitor, upstream: target.sockets[0]!, recorders };
+  }
+
+  it.each(['', ', inspected'])('is reset when the target resets%s', async (kind) => {
+    const { visitor, upstream, recorders } = await switched(kind);
+    RST(upstream);
+    await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
+    expect(await outcomeOf(recorders)).toBe(recorders && 'broken');
+  });
+
+  it.each(['', ', inspected'])('ends when the target ends%s', async (kind) => {
+    const { visitor, upstream, recorders } = await switched(kind);
+    FIN(upstream);
+    await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
+    visitor.send(frame(DATA, END_STREAM, 1));
+    expect(await outcomeOf(recorders)).toBe(recorders && 'done');
+  });
+
+  it('ends at the target when the visitor ends its stream', async () => {
+    const { visitor, upstream } = await switched('');
+    visitor.send(frame(DATA, END_STREAM, 1));
+    await once(upstream, 'end');
+    expect(visitor.isClosed).toBe(false);
+  });
+
+  it.each(VISITOR_CUTS)('is reset at the target when the visitor leaves: %s', async (_what, cut) => {
+    const { visitor, upstream } = await switched('');
+    let ended = false;
+    upstream.once('end', () => (ended = true));
+    const error = once(upstream, 'error').catch((raised: unknown) => [raised]);
+    cut(visitor);
+    expect((await error)[0]).toMatchObject({ code: 'ECONNRESET' });
+    expect(ended).toBe(false);
+  });
+});
+
+describe('an upload that the visitor breaks off is never whole for the target:', () => {
+  const targets: [string, () => Promise<Upload>][] = [
+    ['HTTP/1.1', uploadTarget],
+    ['HTTP/2', h2UploadTarget],
+  ];
+  const uploads: [string, readonly (readonly [string, string])[]][] = [
+    ['without a length', POST],
+    ['with a length', [...POST, ['content-length', '100']]],
+  ];
+  const table = targets.flatMap(([version, open]) =>
+    uploads.flatMap(([length, ask]) =>
+      VISITOR_CUTS.map(([what, cut]) => ({ version, open, length, ask, what, cut })),
+    ),
+  );
+  it.each(table)('$version, $length, $what', async ({ open, ask, cut }) => {
+    for (const recorders of [undefined, new Recorders()]) {
+      const upload = await open();
+      const at = await edge({ '/': upload.port }, recorders && { recorders });
+      await at.protocols.learn(at.spec().target);
+      const visitor = await frameVisitor(at);
+      visitor.send(frame(HEADERS, END_HEADERS, 1, fields(ask)), frame(DATA, 0, 1, Buffer.from(HALF)));
+      await expect.poll(() => upload.body()).toContain(HALF);
+      cut(visitor);
+      await expect.poll(() => upload.end()).toBeDefined();
+      expect(upload.end()).toBe('broken');
+    }
+  });
+
+  it.each(['Content-Length: 100\r\n\r\nhalf of', 'Transfer-Encoding: chunked\r\n\r\n64\r\nhalf of'])(
+    'over HTTP/1.1, %j',
+    async (rest) => {
+      for (const cut of [FIN, (socket: Socket) => socket.destroy()]) {
+        const upload = await uploadTarget();
+        const socket = await connectTo(await edge({ '/': upload.port }));
+        socket.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\n${rest}`);
+        await expect.poll(() => upload.body()).toContain(HALF);
+        cut(socket);
+        await expect.poll(() => upload.end()).toBe('broken');
+      }
+    },
+  );
+
+  it('when the service closes', async () => {
+    const upload = await uploadTarget();
+    const at = await edge({ '/': upload.port });
+    const visitor = await frameVisitor(at);
+    visitor.send(frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, 0, 1, Buffer.from(HALF)));
+    await expect.poll(() => upload.body()).toContain(HALF);
+    await at.handler.drain({ ms: 0 });
+    await expect.poll(() => upload.end()).toBe('broken');
+  });
+
+  it('and a whole one is whole', async () => {
+    for (const open of [uploadTarget, h2UploadTarget]) {
+      const upload = await open();
+      const at = await edge({ '/': upload.port });
+      await at.protocols.learn(at.spec().target);
+      const visitor = await frameVisitor(at);
+      visitor.send(
+        frame(HEADERS, END_HEADERS, 1, fields(POST)),
+        frame(DATA, END_STREAM, 1, Buffer.from(HALF)),
+      );
+      await expect.poll(() => upload.end()).toBe('whole');
+    }
+  });
+
+  it('and is not replayed as if it were whole', async () => {
+    const upload = await uploadTarget();
+    const recorders = new Recorders();
+    const visitor = await frameVisitor(await edge({ '/': upload.port }, { recorders }));
+    visitor.send(frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, 0, 1, Buffer.from(HALF)));
+    await expect.poll(() => upload.body()).toContain(HALF);
+    visitor.send(rstStream(1, 8));
+    const recording = await settled(recorders.store, 1);
+    expect(recorders.noReplay(recording)).toBe('its body did not arrive whole');
+    expect(recorders.noReplay(recording, { body: '' })).toBeUndefined();
+  });
+});
