@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { asPortalError } from '../lib/errors.js';
+import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { deadline } from '../lib/wait.js';
 import { formatTarget, type Target } from '../net/target.js';
@@ -24,6 +24,8 @@ const NO_HOST = Buffer.from('OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n');
 interface Entry {
   speaks?: Speaks;
   asking?: Promise<void>;
+  /** Why the target did not answer when it was last asked. */
+  failure?: PortalError;
   /** Not asked again before this moment (performance.now). */
   notBefore: number;
   pauseMs: number;
@@ -31,7 +33,7 @@ interface Entry {
 
 /**
  * Which version of HTTP each target of a service takes. It is found out when somebody first wants to know, and
- * once more after the target was down; never per visitor.
+ * once more after the target was down or broke off; never per visitor.
  */
 export class TargetProtocols {
   readonly #upstream: () => UpstreamOptions;
@@ -58,6 +60,20 @@ export class TargetProtocols {
     if (entry.speaks) return entry.speaks;
     await this.#ask(target, entry);
     return entry.speaks;
+  }
+
+  /**
+   * The same for a request that is about to be sent, and cannot be sent twice: it does not wait for the next time to
+   * ask. Throws what keeps the target from answering (`target_down`).
+   */
+  async learnNow(target: Target): Promise<Speaks> {
+    const entry = this.#entry(target);
+    if (!entry.speaks) {
+      if (!entry.asking) entry.notBefore = 0;
+      await this.#ask(target, entry);
+    }
+    if (entry.speaks) return entry.speaks;
+    throw entry.failure ?? new PortalError('target_down', `${formatTarget(target)} does not answer`);
   }
 
   /** Whether `learn` would have to wait. */
@@ -111,16 +127,15 @@ export class TargetProtocols {
     try {
       const { speaks, isSure } = await ask(target, this.#upstream());
       entry.speaks = speaks;
+      delete entry.failure;
       if (isSure) Object.assign(entry, { notBefore: performance.now() + SURE_MS, pauseMs: MIN_PAUSE_MS });
       else pause(entry);
       this.#log.debug({ target: name, speaks, isSure }, 'found out what the target speaks');
     } catch (error) {
       delete entry.speaks;
+      entry.failure = asPortalError(error);
       pause(entry);
-      this.#log.debug(
-        { target: name, reason: asPortalError(error).message },
-        'nobody told what the target speaks',
-      );
+      this.#log.debug({ target: name, reason: entry.failure.message }, 'nobody told what the target speaks');
     }
   }
 }

@@ -210,10 +210,14 @@ export async function rawTarget(
   const sockets = new Set<Socket>();
   const server = createTcp((socket) => {
     sockets.add(socket);
-    const index = received.push('') - 1;
+    let index: number | undefined;
     let answered = false;
     socket.on('error', () => undefined);
     socket.on('data', (chunk: Buffer) => {
+      // The agent asks whether it speaks HTTP/2.
+      if (index === undefined && chunk.toString('latin1').startsWith('PRI '))
+        return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      index ??= received.push('') - 1;
       received[index] += chunk.toString('latin1');
       if (typeof answer === 'function') return answer(received[index]!, socket);
       if (answered || !received[index]!.includes('\r\n\r\n')) return;

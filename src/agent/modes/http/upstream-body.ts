@@ -13,8 +13,11 @@ const REUSE_MS = 1_000;
 export class BodyRequests {
   readonly #agent: TargetAgent;
   readonly #bounds: HttpBounds;
+  readonly #onBroken: () => void;
 
-  constructor(dial: Dial, bounds: HttpBounds) {
+  /** @param onBroken the target took a request, and ended the connection or said what is not HTTP/1.1 */
+  constructor(dial: Dial, bounds: HttpBounds, onBroken: () => void) {
+    this.#onBroken = onBroken;
     this.#agent = new TargetAgent(dial);
     this.#bounds = bounds;
   }
@@ -34,7 +37,7 @@ export class BodyRequests {
       maxHeaderSize: this.#bounds.maxHeadBytes,
       insecureHTTPParser: false,
     });
-    listen(request, forwarding, this.#bounds);
+    listen(request, forwarding, this.#bounds, this.#onBroken);
     if (!body) return void request.end();
     body.on('data', (chunk: Buffer) => {
       if (!request.write(chunk)) body.pause();
@@ -61,7 +64,12 @@ export class BodyRequests {
 }
 
 /** Tells `forwarding` what comes back for a request of node:http. */
-export function listen(request: ClientRequest, forwarding: Forwarding, bounds: HttpBounds): void {
+export function listen(
+  request: ClientRequest,
+  forwarding: Forwarding,
+  bounds: HttpBounds,
+  onBroken?: () => void,
+): void {
   let answered = false;
   // Counted from the last byte that the target took of the request.
   let silent = setTimeout(onSilent, bounds.answerMs);
@@ -112,7 +120,10 @@ export function listen(request: ClientRequest, forwarding: Forwarding, bounds: H
       if (!response.complete) forwarding.fail(new UpstreamError('the answer broke off'));
     });
   });
-  const onError = (error: Error): void => forwarding.fail(error);
+  const onError = (error: Error): void => {
+    if (!forwarding.over && request.socket) onBroken?.();
+    forwarding.fail(error);
+  };
   request.on('error', onError);
   forwarding.cancelWith(() => request.destroy());
 }

@@ -19,6 +19,8 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
 const SETTINGS_MS = 1_500;
 const WINDOW_BYTES = 1024 * 1024;
 
+class NotH2Error extends UpstreamError {}
+
 interface Connection {
   readonly session: ClientHttp2Session;
   /** Those that are under way. */
@@ -30,10 +32,13 @@ export class H2Requests {
   readonly #dial: Dial;
   readonly #isTls: boolean;
   readonly #bounds: HttpBounds;
+  readonly #onNotH2: (forwarding: Forwarding) => boolean;
   #session: Promise<Connection> | undefined;
   #destroyed = false;
 
-  constructor(target: Target, dial: Dial, bounds: HttpBounds) {
+  /** @param onNotH2 the target does not speak HTTP/2, and got nothing of the request; true if that goes on elsewhere */
+  constructor(target: Target, dial: Dial, bounds: HttpBounds, onNotH2: (forwarding: Forwarding) => boolean) {
+    this.#onNotH2 = onNotH2;
     this.#dial = dial;
     this.#isTls = target.kind === 'tcp' && target.tls;
     this.#bounds = bounds;
@@ -56,6 +61,7 @@ export class H2Requests {
       const connection = await this.#connected();
       if (!forwarding.over) this.#request(connection, forwarding);
     } catch (error) {
+      if (error instanceof NotH2Error && !forwarding.over && this.#onNotH2(forwarding)) return;
       forwarding.fail(error);
     }
   }
@@ -95,7 +101,7 @@ export class H2Requests {
     const socket = await this.#dial('h2');
     if (this.#isTls && alpnOf(socket) !== 'h2') {
       socket.destroy();
-      throw new UpstreamError('the target did not choose h2');
+      throw new NotH2Error('the target did not choose h2');
     }
     const session = connect(this.#isTls ? 'https://target' : 'http://target', {
       createConnection: () => socket,
@@ -121,7 +127,7 @@ export class H2Requests {
       );
     } catch (error) {
       session.destroy();
-      throw new UpstreamError('the target does not speak HTTP/2', { cause: error });
+      throw new NotH2Error('the target does not speak HTTP/2', { cause: error });
     }
     session.setLocalWindowSize(4 * WINDOW_BYTES);
     return session;

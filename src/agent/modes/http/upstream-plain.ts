@@ -117,14 +117,19 @@ const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 
 /** The answer was not HTTP/1.1, or there was none before the end: what a server of HTTP/2 alone makes of such a request. */
 function isNotH1(error: Error): boolean {
-  // Its code is not always there.
-  if (error instanceof errors.HTTPParserError) return true;
+  if (isGarbage(error)) return true;
   const code = systemCode(error);
   return code === 'UND_ERR_SOCKET' || code === RESET;
 }
 
+/** What came is not HTTP/1.1. */
+export function isGarbage(error: unknown): boolean {
+  // Its code is not always there.
+  return error instanceof errors.HTTPParserError;
+}
+
 /** RFC 9110, section 9.2.2; the others may have done their work before the connection broke. */
-function isIdempotent(method: string): boolean {
+export function isIdempotent(method: string): boolean {
   return (
     method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE'
   );

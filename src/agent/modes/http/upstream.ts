@@ -7,15 +7,16 @@ import type { TargetTls } from '../../spec.js';
 import { connectTarget } from '../../upstream.js';
 import type { HttpBounds } from './bounds.js';
 import type { Dial } from './dial.js';
+import type { Exchange } from './exchange.js';
 import { BusyError, type Forwarding } from './forward.js';
 import { isGrpc } from './request.js';
 import { BodyRequests } from './upstream-body.js';
 import { Lasting } from './lasting.js';
 import { H2Requests } from './upstream-h2.js';
-import { PlainRequests } from './upstream-plain.js';
+import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
 /** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
-export type Protocols = Pick<TargetProtocols, 'speaks' | 'learn' | 'forget' | 'doubt'>;
+export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget'>;
 
 /**
  * The connections to one target, and which of them a request takes: HTTP/1.1 through undici where there is no body
@@ -31,6 +32,7 @@ export class Upstream {
   readonly #h2: H2Requests;
   readonly #places: FairPlaces<Forwarding>;
   readonly lasting = new Lasting();
+  readonly #doubted = new WeakSet<Forwarding>();
   #closing = false;
 
   constructor(target: Target, tls: TargetTls, bounds: HttpBounds, protocols: Protocols) {
@@ -49,8 +51,8 @@ export class Upstream {
       bounds,
       (forwarding, error) => void this.#notH1(forwarding, error),
     );
-    this.#body = new BodyRequests(this.dial, bounds);
-    this.#h2 = new H2Requests(target, this.dial, bounds);
+    this.#body = new BodyRequests(this.dial, bounds, () => protocols.forget(target));
+    this.#h2 = new H2Requests(target, this.dial, bounds, (forwarding) => this.#notH2(forwarding));
   }
 
   send(forwarding: Forwarding): void {
@@ -65,11 +67,26 @@ export class Upstream {
   }
 
   #start(forwarding: Forwarding): void {
-    const { body, headers, expectsContinue } = forwarding.exchange;
-    if (this.#protocols.speaks(this.#target) === 'h2') this.#h2.send(forwarding);
-    else if (body === undefined && !expectsContinue) this.#plain.send(forwarding);
-    else if (isGrpc(headers)) void this.#sendGrpc(forwarding);
+    const speaks = this.#protocols.speaks(this.#target);
+    // One that can be sent once more finds out by itself.
+    if (speaks || isRepeatable(forwarding.exchange)) this.#sendAs(speaks, forwarding);
+    else void this.#learnFirst(forwarding);
+  }
+
+  #sendAs(speaks: Speaks | undefined, forwarding: Forwarding): void {
+    const { headers } = forwarding.exchange;
+    if (speaks === 'h2' || (speaks === 'both' && isGrpc(headers))) this.#h2.send(forwarding);
+    else if (isBodiless(forwarding.exchange)) this.#plain.send(forwarding);
     else this.#body.send(forwarding);
+  }
+
+  async #learnFirst(forwarding: Forwarding): Promise<void> {
+    try {
+      const speaks = await this.#protocols.learnNow(this.#target);
+      if (!forwarding.over) this.#sendAs(speaks, forwarding);
+    } catch (error) {
+      forwarding.fail(error);
+    }
   }
 
   /** One of its requests is over. */
@@ -104,21 +121,33 @@ export class Upstream {
     }
   }
 
-  async #sendGrpc(forwarding: Forwarding): Promise<void> {
-    const speaks: Speaks | undefined = await this.#protocols.learn(this.#target);
-    if (speaks === 'h2' || speaks === 'both') return this.#h2.send(forwarding);
-    try {
-      this.#body.send(forwarding);
-    } catch (error) {
-      forwarding.fail(error);
-    }
+  /** The target takes no HTTP/2 any more, and nothing of the request was sent. Answers whether it goes on. */
+  #notH2(forwarding: Forwarding): boolean {
+    // No target that was asked a moment ago changes at once.
+    if (this.#doubted.has(forwarding)) return false;
+    this.#doubted.add(forwarding);
+    this.#protocols.forget(this.#target);
+    void this.#learnFirst(forwarding);
+    return true;
   }
 
   /** Its answer was not HTTP/1.1; it may be HTTP/2, and nothing but. */
   async #notH1(forwarding: Forwarding, error: unknown): Promise<void> {
     const known = this.#protocols.speaks(this.#target);
-    if (known) this.#protocols.doubt(this.#target);
-    else if ((await this.#protocols.learn(this.#target)) === 'h2') return this.#h2.send(forwarding);
+    // It restarts, perhaps, and as another program: the next request asks what it speaks.
+    if (known) this.#protocols.forget(this.#target);
+    if (!known || isGarbage(error)) {
+      const speaks = await this.#protocols.learnNow(this.#target).catch(() => undefined);
+      if (speaks === 'h2') return this.#h2.send(forwarding);
+    }
     return forwarding.fail(error);
   }
+}
+
+function isBodiless({ body, expectsContinue }: Exchange): boolean {
+  return body === undefined && !expectsContinue;
+}
+
+function isRepeatable(exchange: Exchange): boolean {
+  return isBodiless(exchange) && isIdempotent(exchange.method);
 }
