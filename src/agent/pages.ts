@@ -115,6 +115,18 @@ export const PAGES = {
     'The header fields are too many or too long.',
   ),
   notImplemented: page(501, 'Not Implemented', 'Not implemented', 'The only transfer coding is chunked.'),
+  unknownMethod: page(
+    501,
+    'Not Implemented',
+    'This method is not known here',
+    'Over HTTP/1.1 only the methods that the parser knows are passed on. Over HTTP/2 all are.',
+  ),
+  tooMuchAnswered: page(
+    502,
+    'Bad Gateway',
+    'The service answered with too much header',
+    'The header fields of its answer are more than 200, or longer than 32 KiB together.',
+  ),
   badGateway: page(
     502,
     'Bad Gateway',

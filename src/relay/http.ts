@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
 import { systemCode } from '../lib/errors.js';
+import { CIPHERS } from '../net/ciphers.js';
 import { networkOf } from '../net/cidr.js';
 import { Crowd } from './crowd.js';
 import { serveConnect, servePreface } from './hop-requests.js';
@@ -120,6 +121,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       handshakeTimeout: options.requestHeadMs,
       ALPNProtocols: ['http/1.1'],
       minVersion: MIN_VERSION,
+      ciphers: CIPHERS,
     },
     (request, response) => serve(request, response, options),
   );
@@ -230,7 +232,8 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
       socket.resume();
     },
     closeCrowded,
-    serveCertificate: ({ cert, key }) => secure.setSecureContext({ cert, key, minVersion: MIN_VERSION }),
+    serveCertificate: ({ cert, key }) =>
+      secure.setSecureContext({ cert, key, minVersion: MIN_VERSION, ciphers: CIPHERS }),
     close: () => {
       for (const server of [secure, clear]) {
         server.close();

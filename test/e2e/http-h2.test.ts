@@ -177,17 +177,6 @@ describe('one connection', () => {
     expect((await Promise.all(all)).map(({ body }) => body)).toEqual(Array.from({ length: 8 }, () => 'done'));
   });
 
-  it('with too many header fields in a request gets 431, or the stream reset', async () => {
-    const at = await edge({ '/': 1 });
-    const visitor = await h2Visitor(at);
-    const many = Object.fromEntries(Array.from({ length: 203 }, (_, i) => [`x-${i}`, '1']));
-    const status = await askH2(visitor, { ':path': '/', ...many }).then(
-      (answer) => answer.status,
-      () => 431,
-    );
-    expect(status).toBe(431);
-  });
-
   it('without requests is told to go, and closed', async () => {
     const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 200 } });
     const visitor = await h2Visitor(at);

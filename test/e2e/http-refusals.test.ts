@@ -64,7 +64,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['another host', 'GET / HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n', 421],
     ['another host in the target', `GET http://other.example/ HTTP/1.1\r\n${HEAD}\r\n`, 400],
     ['a host with a user in it', `GET / HTTP/1.1\r\nHost: x@${HOST}\r\nConnection: close\r\n\r\n`, 421],
-    ['a method of no known kind', `FOO / HTTP/1.1\r\n${HEAD}\r\n`, 400],
+    ['a method of no known kind', `FOO / HTTP/1.1\r\n${HEAD}\r\n`, 501],
     ['CONNECT', `CONNECT ${HOST}:443 HTTP/1.1\r\n${HEAD}\r\n`, 405],
     ['a fragment', `GET /a#b HTTP/1.1\r\n${HEAD}\r\n`, 400],
     ['a space in the target', `GET /a b HTTP/1.1\r\n${HEAD}\r\n`, 400],

@@ -1,20 +1,12 @@
 import type { Socket } from 'node:net';
-import {
-  createServer,
-  DEFAULT_CIPHERS,
-  type SecureContextOptions,
-  type Server,
-  type TLSSocket,
-} from 'node:tls';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/logger.js';
 import { socketBelow } from '../../net/reset.js';
+import { CIPHERS } from '../../net/ciphers.js';
 import { LIMITS } from '../../protocol/limits.js';
 import type { ServingCertificate } from '../../certificates/source.js';
 import { exporterOf, type ProbeTarget } from '../probe.js';
 import type { VisitorInfo } from './mode.js';
-
-/** AES-128 first: as good here, and a quarter cheaper for the agent, which does all the encryption there is. */
-const CIPHERS = `TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:${DEFAULT_CIPHERS}`;
 
 export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;

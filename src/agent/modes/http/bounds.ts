@@ -45,3 +45,25 @@ export const HTTP_BOUNDS: HttpBounds = {
   maxAtTarget: 1_024,
   lingerMs: 5_000,
 };
+
+/** Whether a head has more fields, or longer ones, than may pass. Bytes are counted as node's parser of HTTP/1.1 counts them. */
+export function isTooLarge(headers: readonly string[], target: string, bounds: HttpBounds): boolean {
+  let bytes = target.length;
+  let cookies = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    bytes += name.length + headers[i + 1]!.length;
+    // HTTP/2 sends the cookies of one field one by one (RFC 9113, 8.2.3).
+    if (name.length === 6 && name.toLowerCase() === 'cookie') cookies++;
+  }
+  return headers.length / 2 - Math.max(0, cookies - 1) > bounds.maxHeaders || bytes >= bounds.maxHeadBytes;
+}
+
+/** So much more is taken over HTTP/2 that a head that is too large gets its answer, where nghttp2 knows only a reset. */
+const HEARD_OUT = 4;
+
+/** Settings for both sides of HTTP/2. */
+export const heardOut = ({ maxHeadBytes, maxHeaders }: HttpBounds) => ({
+  maxHeaderListSize: HEARD_OUT * (maxHeadBytes + 32 * maxHeaders),
+  maxHeaderListPairs: 2 * HEARD_OUT * maxHeaders,
+});

@@ -1,5 +1,5 @@
-import { PortalError } from '../../../lib/errors.js';
-import type { HttpBounds } from './bounds.js';
+import { PortalError, systemCode } from '../../../lib/errors.js';
+import { isTooLarge, type HttpBounds } from './bounds.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
 import { answerTrailers } from './request.js';
@@ -69,6 +69,7 @@ export class Forwarding {
 
   head(status: number, reason: string, headers: Headers, follows: Follows): void {
     if (this.#over) return;
+    if (isTooLarge(headers, '', this.#bounds)) return this.#breakOff(new HeadTooLargeError(this.#bounds));
     try {
       const fields = this.fields(headers);
       // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
@@ -140,8 +141,9 @@ export class Forwarding {
   }
 
   /** No whole answer is to come. */
-  fail(error: unknown): void {
+  fail(problem: unknown): void {
     if (this.#over) return;
+    const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#bounds) : problem;
     this.#finish(error);
     if (this.exchange.begun) return this.exchange.abort();
     const { status, reason, headers, body } = this.#page(error);
@@ -169,6 +171,7 @@ export class Forwarding {
   }
 
   #page(error: unknown): Page {
+    if (error instanceof HeadTooLargeError) return PAGES.tooMuchAnswered;
     if (error instanceof BusyError) return PAGES.busy;
     if (error instanceof StalledError) return PAGES.requestTimeout;
     if (error instanceof SilentError) return PAGES.silent;
@@ -189,6 +192,17 @@ export class Forwarding {
     clearTimeout(this.#slow);
     this.#onFinished?.();
     this.#onOver(problem);
+  }
+}
+
+/** By these codes undici and node:http tell of more header than they take. */
+const OVERFLOWS = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
+
+class HeadTooLargeError extends Error {
+  constructor({ maxHeaders, maxHeadBytes }: HttpBounds) {
+    super(
+      `the target answered with more than ${maxHeaders} header fields, or more than ${maxHeadBytes} bytes of them`,
+    );
   }
 }
 

@@ -63,7 +63,10 @@ export class H1Exchange implements Exchange {
     const [, named, path = ''] = ABSOLUTE.exec(request.url ?? '') ?? [];
     this.authority = named ?? host;
     this.contradictory = named !== undefined && named.toLowerCase() !== host.toLowerCase();
-    this.target = named === undefined ? (request.url ?? '') : path.startsWith('/') ? path : `/${path}`;
+    // OPTIONS without any path asks about the server as a whole (RFC 9112, 3.2.4).
+    if (named === undefined) this.target = request.url ?? '';
+    else if (path === '' && this.method === 'OPTIONS') this.target = '*';
+    else this.target = path.startsWith('/') ? path : `/${path}`;
     this.body = !head && hasBody(request) ? request : undefined;
   }
 

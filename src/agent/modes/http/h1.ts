@@ -1,4 +1,4 @@
-import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import { createServer, METHODS, ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
@@ -99,7 +99,7 @@ function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
 /** What node's parser lets pass, and is not good enough to send on. */
 function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpBounds): Page | undefined {
   const { httpVersionMajor, httpVersionMinor, rawHeaders } = request;
-  if (httpVersionMajor !== 1) return PAGES.version;
+  if (httpVersionMajor !== 1 || isOtherProtocol(request)) return PAGES.version;
   if (rawHeaders.length > 2 * bounds.maxHeaders) return PAGES.tooLarge;
   if (exchange.contradictory || exchange.hosts > 1 || (exchange.hosts === 0 && httpVersionMinor > 0))
     return PAGES.badRequest;
@@ -110,6 +110,17 @@ function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpB
   if (coding === undefined) return undefined;
   if (httpVersionMinor === 0) return PAGES.badRequest;
   return coding.toLowerCase() === 'chunked' ? undefined : PAGES.notImplemented;
+}
+
+const HTTP_METHODS = new Set(METHODS);
+
+/**
+ * Node's parser also takes `SOURCE … ICE/1.0` and RTSP/1.0, and calls both HTTP/1.0. What it does not tell shows in their methods and
+ * in CSeq, which each request of RTSP has (RFC 2326, 12.17).
+ */
+function isOtherProtocol({ httpVersionMinor, method = '', headers }: IncomingMessage): boolean {
+  if (!HTTP_METHODS.has(method)) return true;
+  return httpVersionMinor === 0 && (method === 'SOURCE' || headers['cseq'] !== undefined);
 }
 
 function refuse(exchange: Exchange, response: ServerResponse, { status, reason, headers, body }: Page): void {
@@ -125,9 +136,17 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
   return response;
 }
 
+/** A request line that would be valid, were its method known. */
+const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r$/m;
+
+function isRequestLine({ rawPacket }: Error & { rawPacket?: Buffer }): boolean {
+  return rawPacket !== undefined && REQUEST_LINE.test(rawPacket.toString('latin1'));
+}
+
 function pageOf(error: Error): Page {
   const code = systemCode(error);
   if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
+  if (code === 'HPE_INVALID_METHOD' && isRequestLine(error)) return PAGES.unknownMethod;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return PAGES.requestTimeout;
   return PAGES.badRequest;
 }

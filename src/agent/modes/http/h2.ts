@@ -1,15 +1,14 @@
 import {
   constants,
   performServerHandshake,
-  type Http2Stream,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Duplex, Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import type { HttpBounds } from './bounds.js';
+import { heardOut, isTooLarge, type HttpBounds } from './bounds.js';
 import {
   answer,
   withoutField,
@@ -19,6 +18,7 @@ import {
   type Headers,
   type Switched,
 } from './exchange.js';
+import { breakStream, hearEnd } from './h2-ends.js';
 import { PAGES, type Page } from '../../pages.js';
 
 /** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
@@ -35,15 +35,16 @@ const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
 export function serveH2(socket: TLSSocket, client: Client, options: H2Options): ServerHttp2Session {
   const { bounds } = options;
+  const { maxHeaderListSize, maxHeaderListPairs } = heardOut(bounds);
   const session = performServerHandshake(socket, {
     settings: {
       maxConcurrentStreams: bounds.maxStreams,
-      maxHeaderListSize: bounds.maxHeadBytes,
+      maxHeaderListSize,
       initialWindowSize: MAX_STREAM_WINDOW_BYTES,
       enableConnectProtocol: true,
       enablePush: false,
     },
-    maxHeaderListPairs: bounds.maxHeaders + 4,
+    maxHeaderListPairs,
     maxSessionInvalidFrames: 100,
     maxSessionMemory: 16,
     maxSettings: 32,
@@ -140,7 +141,7 @@ class ResetBudget {
 }
 
 function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, bounds: HttpBounds): Page | undefined {
-  if (exchange.headers.length > 2 * bounds.maxHeaders) return PAGES.tooLarge;
+  if (isTooLarge(exchange.headers, exchange.target, bounds)) return PAGES.tooLarge;
   const { host, [':authority']: authority, [':protocol']: protocol, [':method']: method } = headers;
   if (method === 'CONNECT' && protocol === undefined) return PAGES.methodNotAllowed;
   // Two names for one request: each program on the way would believe another.
@@ -268,25 +269,6 @@ class H2Exchange implements Exchange {
     this.begun = true;
     return { kind: 'stream', stream: this.#stream };
   }
-}
-
-/**
- * Whether END_STREAM came. Node also ends the reading side of a stream that is reset, or whose connection is lost, but
- * closes the stream before.
- */
-export function hearEnd(stream: Http2Stream): () => boolean {
-  let isWhole = false;
-  const push = stream.push.bind(stream);
-  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
-    if (chunk === null) isWhole ||= !stream.closed;
-    return push(chunk, encoding);
-  };
-  return () => isWhole;
-}
-
-/** RST_STREAM(INTERNAL_ERROR), and no END_STREAM before it, which `close` would send (RFC 9113, 8.1.1). */
-export function breakStream(stream: Duplex): void {
-  stream.destroy(new Error('broken off'));
 }
 
 function withoutPseudo(raw: readonly string[]): Headers {

@@ -7,7 +7,7 @@ import type { SpliceSet } from '../../../net/splice.js';
 import type { HttpBounds } from './bounds.js';
 import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
-import { breakStream } from './h2.js';
+import { breakStream } from './h2-ends.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
 import { listen } from './upstream-body.js';
 

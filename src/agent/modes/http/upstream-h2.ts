@@ -9,10 +9,11 @@ import {
 import { within } from '../../../lib/wait.js';
 import type { Target } from '../../../net/target.js';
 import { alpnOf } from '../../upstream.js';
-import type { HttpBounds } from './bounds.js';
+import { heardOut, type HttpBounds } from './bounds.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
-import { asObject, hearEnd } from './h2.js';
+import { asObject } from './h2.js';
+import { hearEnd } from './h2-ends.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
@@ -103,14 +104,15 @@ export class H2Requests {
       socket.destroy();
       throw new NotH2Error('the target did not choose h2');
     }
+    const { maxHeaderListSize, maxHeaderListPairs } = heardOut(this.#bounds);
     const session = connect(this.#isTls ? 'https://target' : 'http://target', {
       createConnection: () => socket,
       settings: {
         enablePush: false,
         initialWindowSize: WINDOW_BYTES,
-        maxHeaderListSize: this.#bounds.maxHeadBytes,
+        maxHeaderListSize,
       },
-      maxHeaderListPairs: this.#bounds.maxHeaders + 4,
+      maxHeaderListPairs,
     });
     session.on('error', () => undefined);
     // The socket may be half open, and HTTP/2 knows no such thing: no answer that is under way gets its end.
