@@ -11,6 +11,17 @@ const DOMAIN = 'localhost';
 /** What visitors and agents of a relay on this machine may call it. */
 export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
 
+/** Everybody has one address here, and everything is of one person. */
+const EMBEDDED_LIMITS = {
+  maxConnectionsPerAddress: 0,
+  maxSessionsPerAddress: 0,
+  maxReservedNamesPerAddress: 0,
+  maxNewNamesPerAddress: 0,
+  maxNewNamesPerIdentity: 0,
+  maxPortsPerAddress: 0,
+  maxPortsPerIdentity: 0,
+} as const;
+
 /**
  * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
  * protocol. Its key and names live as long as the process. It serves agents of the identity `owner` only: other users of
@@ -39,9 +50,8 @@ export function embeddedRelays(
         ports: { tcp: 'any', udp: 'any' },
         // `portal status` shows its one agent.
         agents: false,
-        // Everybody has one address here.
         descriptorLimit: descriptors,
-        limits: { maxConnectionsPerAddress: 0, maxSessionsPerAddress: 0 },
+        limits: EMBEDDED_LIMITS,
         log: troubleOnly(options.log.child({ relay: 'embedded' })),
       });
     const relay = await start(port).catch((error: unknown) => {

@@ -388,6 +388,11 @@ function addRelay(program: Command, execute: Execute): void {
       ),
     )
     .option('--deny <file>', 'identities, IP addresses and ranges to keep out, one a line; followed')
+    .option('--allow <file>', 'only these may hold leases: a list as of --deny, followed as well')
+    .option(
+      '--reserved-labels <file>',
+      'more labels that no agent gets as a name, one a line, and the identities that may have it; followed',
+    )
     .option('--no-agents', 'do not show identities their agents and names, in `portal agents` and on a page')
     .option('--data-dir <folder>', "where the relay's key and names are kept")
     .addOption(

@@ -68,6 +68,19 @@ export class AddressSet {
     return this.#lists[plain.kind()].check(plain.toString(), plain.kind());
   }
 
+  /** Which of its ranges holds `address`, as text; undefined: none does. */
+  rangeOf(address: string): string | undefined {
+    if (!this.has(address)) return undefined;
+    const plain = ipaddr.process(address.split('%', 1)[0]!);
+    const range = this.#ranges.find(
+      ([within, bits]) => within.kind() === plain.kind() && plain.match(within, bits),
+    );
+    if (!range) return undefined;
+    const [within, bits] = range;
+    const whole = within.kind() === 'ipv4' ? 32 : 128;
+    return bits === whole ? within.toString() : `${within.toString()}/${bits}`;
+  }
+
   /** Whether one of its ranges holds all of each range of `other`. */
   covers(other: AddressSet): boolean {
     return other.#ranges.every(([address, bits]) =>

@@ -82,6 +82,15 @@ export const LIMITS = {
   maxLeasesPerSession: 2_000,
   maxLeasesPerIdentity: 5_000,
   maxReservedNamesPerIdentity: 5_000,
+  maxReservedNamesPerAddress: 10_000,
+  /** Before that, a name stays reserved only this long after its last use. */
+  reserveAfterMs: 600_000,
+  /** Names that are new to their identity within a day: of one identity, and of all that come from one address. */
+  maxNewNamesPerIdentity: 2_000,
+  maxNewNamesPerAddress: 4_000,
+  /** Leases with a public port. */
+  maxPortsPerIdentity: 32,
+  maxPortsPerAddress: 64,
   maxMetadataEntries: 32,
   maxMetadataKeyChars: 64,
   maxMetadataValueChars: 256,

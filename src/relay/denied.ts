@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
+import { silent, type Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
 import { AddressSet, rangeProblem } from '../net/cidr.js';
 import { plainAddress } from './names.js';
 
-/** Whom the operator of a relay does not want there. */
+/** Identities and addresses, of a list of `--deny` or `--allow`. */
 export interface DenyList {
   /** Identities, as the relay writes them. */
   readonly identities: ReadonlySet<string>;
@@ -44,20 +45,52 @@ export function readDenyList(text: string): DenyList {
 
 const RETRY_MS = 30_000;
 
-/** Owns the list that counts now, and how often it did. */
+/** A denied address is named in the log this often at most: it may try again and again. */
+const TELL_EVERY_MS = 60_000;
+
+/** Who asks for a place here: an identity, if it is proven, and the IP address that it comes from. */
+export interface Asking {
+  readonly identity: string;
+  readonly address: string | undefined;
+}
+
+/** Why somebody is denied: the entry of the list, and what they hear. */
+interface Denial {
+  readonly rule: string;
+  readonly what: 'identity' | 'address';
+  readonly error: () => PortalError;
+}
+
+export interface DeniedOptions {
+  /** The only identity that is served; undefined: any may come. */
+  readonly owner?: string | undefined;
+  readonly log?: Logger;
+}
+
+/** Owns the lists that count now: whom the operator denies, and who alone is allowed. */
 export class Denied {
   readonly counts = new Tally<'identity' | 'address'>();
   readonly #owner: string | undefined;
+  readonly #log: Logger;
   #list = NOBODY;
+  #allow: DenyList | undefined;
   readonly #connections = new Set<Socket>();
+  /** By rule: when it was named in the log last, and how often it counted since. */
+  readonly #told = new Map<string, { at: number; count: number }>();
 
-  /** @param owner the only identity that is served; undefined: any may come */
-  constructor(owner?: string) {
+  constructor({ owner, log = silent }: DeniedOptions = {}) {
     this.#owner = owner;
+    this.#log = log;
   }
 
   set(list: DenyList): void {
     this.#list = list;
+    this.#told.clear();
+  }
+
+  /** From now on only these identities, and agents at these addresses, may hold leases; undefined: all may. */
+  allow(list: DenyList | undefined): void {
+    this.#allow = list;
   }
 
   hasIdentity(address: string): boolean {
@@ -85,26 +118,92 @@ export class Denied {
   admits(address: string | undefined): boolean {
     if (!this.hasAddress(address)) return true;
     this.counts.add('address');
+    this.#tell(plainAddress(address));
     return false;
   }
 
   /** Throws `unauthorized` for an identity that is not wanted. */
   check(identity: string): void {
-    const isOther = this.#owner !== undefined && identity !== this.#owner;
-    if (!isOther && !this.hasIdentity(identity)) return;
-    this.counts.add('identity');
-    throw isOther ? otherOwner() : identityDenied();
+    const denial = this.#ofIdentity(identity);
+    if (denial) this.#refuse(denial, { identity, address: undefined });
+  }
+
+  /** Throws `unauthorized` for an agent that may hold nothing here. */
+  checkAgent(asking: Asking): void {
+    const denial = this.#denial(asking);
+    if (denial) this.#refuse(denial, asking);
+  }
+
+  /** What an agent hears that is here, and may not be any more; an empty identity is not proven yet. */
+  expels(asking: Asking): PortalError | undefined {
+    const denial = this.#denial(asking);
+    if (!denial) return undefined;
+    this.#log.info({ ...told(asking), rule: denial.rule }, 'agent denied: its session and leases end');
+    return denial.error();
+  }
+
+  /** Whether a lease may stay. */
+  permits(asking: Asking): boolean {
+    return this.#denial(asking) === undefined;
+  }
+
+  #denial(asking: Asking): Denial | undefined {
+    const { identity } = asking;
+    const rule = this.#list.addresses.rangeOf(plainAddress(asking.address));
+    if (rule !== undefined) return { rule: `deny ${rule}`, what: 'address', error: addressDenied };
+    if (identity === '') return undefined;
+    return this.#ofIdentity(identity) ?? this.#notAllowed(asking);
+  }
+
+  #ofIdentity(identity: string): Denial | undefined {
+    if (this.#owner !== undefined && identity !== this.#owner)
+      return { rule: 'another identity owns this relay', what: 'identity', error: otherOwner };
+    if (!this.hasIdentity(identity)) return undefined;
+    return { rule: `deny ${identity}`, what: 'identity', error: identityDenied };
+  }
+
+  #notAllowed({ identity, address }: Asking): Denial | undefined {
+    const list = this.#allow;
+    if (!list || list.identities.has(identity) || list.addresses.has(plainAddress(address))) return undefined;
+    return { rule: 'not in the allow list', what: 'identity', error: () => notAllowed(identity) };
+  }
+
+  #refuse({ rule, what, error }: Denial, asking: Asking): never {
+    this.counts.add(what);
+    this.#log.info({ ...told(asking), rule }, 'agent denied');
+    throw error();
+  }
+
+  #tell(address: string): void {
+    const rule = `deny ${this.#list.addresses.rangeOf(address) ?? address}`;
+    const last = this.#told.get(rule);
+    const now = performance.now();
+    if (last && now - last.at < TELL_EVERY_MS) return void last.count++;
+    this.#log.info({ address, rule, ...(last && { more: last.count }) }, 'address denied');
+    this.#told.set(rule, { at: now, count: 0 });
   }
 }
 
-export const identityDenied = (): PortalError => denies('this identity');
-export const addressDenied = (): PortalError => denies('the address that this agent comes from');
+const told = ({ identity, address }: Asking) => ({
+  ...(identity !== '' && { identity }),
+  ...(address !== undefined && { address: plainAddress(address) }),
+});
+
+const identityDenied = (): PortalError => denies('this identity');
+const addressDenied = (): PortalError => denies('the address that this agent comes from');
 
 const otherOwner = (): PortalError =>
   new PortalError('unauthorized', 'this relay belongs to an agent with another identity', {
     hint: 'Run a relay for several identities with `portal relay`.',
     retryAfterMs: RETRY_MS,
   });
+
+const notAllowed = (identity: string): PortalError =>
+  new PortalError(
+    'unauthorized',
+    `the operator of this relay allows listed identities only; send them yours, ${identity}, or use another relay`,
+    { retryAfterMs: RETRY_MS },
+  );
 
 function denies(whom: string): PortalError {
   return new PortalError(

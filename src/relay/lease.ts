@@ -37,6 +37,13 @@ export interface Lease {
   graceTimer?: NodeJS.Timeout;
   /** When the last use of its name was stored. */
   storedAt: number;
+  /** Whether its name was held for long enough to stay reserved, and since when it is held (`performance.now()`). */
+  firm: boolean;
+  readonly heldSince: number;
+  /** Network of the agent that holds it, or held it last; empty where there was none yet. */
+  network: string;
+  /** IP address of that agent. */
+  agentAddress: string | undefined;
   /** Settles when it is complete: its name on disk, its port open. */
   opened: Promise<void>;
 }
@@ -63,7 +70,16 @@ export interface LeaseHolder {
 
 type Beginning = Pick<
   Lease,
-  'name' | 'hostname' | 'isOwnDomain' | 'kind' | 'address' | 'carrier' | 'rate' | 'storedAt' | 'opened'
+  | 'name'
+  | 'hostname'
+  | 'isOwnDomain'
+  | 'kind'
+  | 'address'
+  | 'carrier'
+  | 'rate'
+  | 'storedAt'
+  | 'firm'
+  | 'opened'
 >;
 
 /** A lease that nobody holds yet, and nobody has visited. */
@@ -77,6 +93,9 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
     waiting: new WaitingLine(),
     traffic: new LeaseTraffic(),
     unserved: new Untold(),
+    heldSince: performance.now(),
+    network: '',
+    agentAddress: undefined,
     ...beginning,
   };
 }

@@ -1,10 +1,12 @@
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { networkOf } from '../net/cidr.js';
 import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
 import { plainHostname, type DomainProofs } from './domains.js';
 import { newLease, placeOf, type Lease, type LeaseHolder } from './lease.js';
-import { hostnameFor, nameOf } from './names.js';
+import type { ReservedLabels } from './labels.js';
+import { hostnameFor, nameOf, plainAddress } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
@@ -13,10 +15,12 @@ export interface LeaseRegistryOptions {
   readonly reservations: Reservations;
   readonly ports: PublicPorts;
   readonly domains: DomainProofs;
+  readonly labels: ReservedLabels;
   readonly quotas: Quotas;
   readonly domain: string;
   readonly graceMs: number;
   readonly maxLeasesPerSession: number;
+  readonly reserveAfterMs: number;
   readonly log: Logger;
 }
 
@@ -90,6 +94,7 @@ export class LeaseRegistry {
       carrier: 'tls',
       rate: quotas.rateOf(reservation.address),
       storedAt: reservation.usedAt,
+      firm: reservations.isFirm(reservation),
       opened: Promise.resolve(),
     });
     this.#byPlace.set(placeOf(lease), lease);
@@ -106,6 +111,7 @@ export class LeaseRegistry {
       throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
     const ownHostname = request.hostname === undefined ? undefined : plainHostname(request.hostname);
     const hostname = ownHostname ?? hostnameFor(name, this.#options.domain);
+    if (ownHostname === undefined) this.#options.labels.check(name, holder.address);
     if (ownHostname !== undefined) await this.#proveDomain(kind, ownHostname, holder);
     const place = placeOf({ kind, hostname });
     await this.#settleRival(holder, place);
@@ -120,15 +126,22 @@ export class LeaseRegistry {
       return this.#stillOf(holder, present);
     }
     const { reservations, quotas } = this.#options;
-    if (ownHostname === undefined) reservations.check(name, holder.address);
+    const user = { address: holder.address, network: networkOfHolder(holder) };
+    if (ownHostname === undefined) reservations.check(name, user);
     this.#checkRoom(holder);
-    quotas.openLease(holder.address);
+    if (kind !== 'tls') quotas.openPort(holder.address, user.network);
+    try {
+      quotas.openLease(holder.address);
+    } catch (error) {
+      if (kind !== 'tls') quotas.closePort(holder.address, user.network);
+      throw error;
+    }
     // Claimed before the first await, so that of two racing requests one sees the other.
     const now = Date.now();
     const claim =
       ownHostname === undefined
-        ? reservations.claim(name, holder.address, now)
-        : { usedAt: now, stored: Promise.resolve() };
+        ? reservations.claim(name, user, now)
+        : { usedAt: now, firm: true, stored: Promise.resolve() };
     const lease = newLease({
       name,
       hostname,
@@ -139,6 +152,7 @@ export class LeaseRegistry {
       ...(request.metadata && { metadata: request.metadata }),
       rate: quotas.rateOf(holder.address),
       storedAt: claim.usedAt,
+      firm: claim.firm,
       opened: claim.stored,
     });
     this.#byPlace.set(place, lease);
@@ -179,6 +193,16 @@ export class LeaseRegistry {
     for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
+  /** Names that were held for long enough stay reserved from now on: called now and then. */
+  confirm(): void {
+    const before = performance.now() - this.#options.reserveAfterMs;
+    for (const lease of this.#byPlace.values()) {
+      if (lease.firm || lease.heldSince > before) continue;
+      lease.firm = true;
+      this.#store(lease);
+    }
+  }
+
   /** Whether `port` is that of a lease of mode tcp which `holder` has. */
   listensFor(holder: LeaseHolder, port: number): boolean {
     for (const lease of this.#held.get(holder)?.values() ?? [])
@@ -200,9 +224,13 @@ export class LeaseRegistry {
     holder?.revoked(lease, reason);
   }
 
-  /** Ends every lease of an identity, those that wait for its agent included. Their names stay reserved. */
-  removeOf(identity: string): void {
-    for (const lease of this.#byPlace.values()) if (lease.address === identity) this.#remove(lease);
+  /** Ends every lease that `matches`, its visitors included; those that wait for their agent as well. Their names stay reserved. */
+  removeWhere(matches: (lease: Lease) => boolean): void {
+    for (const lease of this.#byPlace.values()) {
+      if (!matches(lease)) continue;
+      this.#remove(lease);
+      lease.traffic.cut();
+    }
   }
 
   all(): Iterable<Lease> {
@@ -301,6 +329,7 @@ export class LeaseRegistry {
     if (lease.address !== holder.address) throw nameTaken(lease.isOwnDomain ? lease.hostname : lease.name);
     const before = lease.holder;
     if (before !== holder) this.#checkRoom(holder);
+    if (lease.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
     clearTimeout(lease.graceTimer);
     this.#give(lease, holder);
     lease.carrier = request.carrier;
@@ -336,6 +365,8 @@ export class LeaseRegistry {
     lease.holder = holder;
     if (!holder) return;
     lease.instance = holder.instance;
+    lease.network = networkOfHolder(holder);
+    lease.agentAddress = holder.remoteAddress;
     const leases = this.#held.get(holder);
     if (leases) leases.set(lease.id, lease);
     else this.#held.set(holder, new Map([[lease.id, lease]]));
@@ -361,7 +392,7 @@ export class LeaseRegistry {
   #store(lease: Lease): void {
     lease.storedAt = Date.now();
     if (lease.isOwnDomain) return;
-    this.#options.reservations.use(lease.name, lease.address, lease.storedAt).catch((error: unknown) => {
+    this.#options.reservations.use(lease.name, lease, lease.storedAt, lease.firm).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'the last use of a name could not be stored');
     });
   }
@@ -372,11 +403,15 @@ export class LeaseRegistry {
     if (this.#byPlace.get(placeOf(lease)) === lease) {
       this.#byPlace.delete(placeOf(lease));
       this.#options.quotas.closeLease(lease.address);
+      if (lease.kind !== 'tls') this.#options.quotas.closePort(lease.address, lease.network);
     }
     lease.port?.close();
     lease.waiting.clear();
   }
 }
+
+/** As limits count the address of its agent. */
+const networkOfHolder = ({ remoteAddress }: LeaseHolder): string => networkOf(plainAddress(remoteAddress));
 
 function nameTaken(name: string): PortalError {
   return new PortalError(

@@ -1,3 +1,4 @@
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { PortalError } from '../lib/errors.js';
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -7,7 +8,19 @@ export function hostnameFor(name: string, domain: string): string {
   if (!LABEL.test(name)) {
     throw new PortalError('name_invalid', `"${name}" is not one DNS label (a–z, 0–9 and hyphens, up to 63)`);
   }
+  if (name.startsWith('xn--') && !isPunycode(name)) {
+    throw new PortalError(
+      'name_invalid',
+      `"${name}" is not valid Punycode; browsers show such a name as it is, or not at all`,
+    );
+  }
   return `${name}.${domain}`;
+}
+
+/** Whether an A-label decodes, and encodes to the same again (RFC 5891, 5.4). */
+function isPunycode(label: string): boolean {
+  const decoded = domainToUnicode(label);
+  return decoded !== '' && decoded !== label && domainToASCII(decoded) === label;
 }
 
 /** The name whose hostname under `domain` this is, if there can be one. */

@@ -4,6 +4,7 @@ import type { Logger } from '../lib/logger.js';
 import type { DropReason } from '../protocol/datagrams/drops.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
 import type { DenyList } from './denied.js';
+import type { LabelList } from './labels.js';
 import type { KeyPair } from './http.js';
 import type { Address, SharedSocket, TakeOver } from './listen.js';
 import type { LimitName, RelayLimits } from './limits.js';
@@ -55,6 +56,10 @@ export interface RelayOptions {
   readonly owner?: string;
   /** Whom the operator does not want here. */
   readonly deny?: DenyList;
+  /** Who alone may hold leases: these identities, and agents at these addresses. Default: any. */
+  readonly allow?: DenyList | undefined;
+  /** Labels that no agent gets as a name. */
+  readonly reservedLabels?: LabelList;
   /** Identities see their agents here, over HTTP, and on a page if `webDir` has one; false: they do not. */
   readonly agents?: { readonly webDir?: string } | false;
   /** Hears how many seconds each visitor waited for a data connection. */
@@ -111,6 +116,10 @@ export interface Relay {
   stats(): RelayStats;
   /** From now on these are denied, in place of those before: who is here is sent away, visitors and leases included. */
   deny(list: DenyList): void;
+  /** From now on only these may hold leases; the sessions and leases of others end. */
+  allow(list: DenyList): void;
+  /** Labels that no agent gets as a name from now on. Leases that are held stay. */
+  reserveLabels(list: LabelList): void;
   /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
   serveCertificate(pair: KeyPair): void;
   /**

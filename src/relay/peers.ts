@@ -201,7 +201,7 @@ export class Peers {
           known = descriptor.address;
         }
         if (!peer.descriptor)
-          this.#options.log.info({ peer: peer.url, address: descriptor.address }, 'peer known');
+          this.#options.log.info({ peer: peer.url, identity: descriptor.address }, 'peer known');
         peer.accept(descriptor);
       } catch (error) {
         if (signal.aborted) return;

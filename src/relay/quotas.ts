@@ -58,6 +58,7 @@ export class Quotas {
   /** The places of each identity that has visitors, by the network that they come from. */
   readonly #visitors = new Map<string, FairPlaces<Socket>>();
   readonly #hops: Shares;
+  readonly #ports: { readonly identity: Shares; readonly network: Shares };
   readonly #sessions = new Map<string, Set<QuotaSession>>();
   readonly #rates = new Map<string, ByteRate>();
   /** Connections that count, and against whom. */
@@ -69,6 +70,10 @@ export class Quotas {
     this.#channels = new Shares(limits.maxSessionsPerAddress);
     this.#leases = new Shares(limits.maxLeasesPerIdentity);
     this.#hops = new Shares(limits.maxHopConnectionsPerIdentity);
+    this.#ports = {
+      identity: new Shares(limits.maxPortsPerIdentity),
+      network: new Shares(limits.maxPortsPerAddress),
+    };
   }
 
   /** A connection to a public port; false: its address has too many. */
@@ -132,6 +137,42 @@ export class Quotas {
 
   closeLease(identity: string): void {
     this.#leases.give(identity);
+  }
+
+  /** One more lease of `identity` with a public port, held from `network`. Throws `limit_exceeded`. */
+  openPort(identity: string, network: string): void {
+    if (!this.#ports.identity.take(identity)) throw this.#tooManyPorts('maxPortsPerIdentity', 'an identity');
+    try {
+      this.#takePort(network);
+    } catch (error) {
+      this.#ports.identity.give(identity);
+      throw error;
+    }
+  }
+
+  /** Such a lease is held from another network now. Throws `limit_exceeded`, and then nothing has changed. */
+  movePort(before: string, network: string): void {
+    if (before === network) return;
+    this.#takePort(network);
+    this.#ports.network.give(before);
+  }
+
+  closePort(identity: string, network: string): void {
+    this.#ports.identity.give(identity);
+    this.#ports.network.give(network);
+  }
+
+  #takePort(network: string): void {
+    if (!this.#ports.network.take(network)) throw this.#tooManyPorts('maxPortsPerAddress', 'an address');
+  }
+
+  #tooManyPorts(limit: 'maxPortsPerIdentity' | 'maxPortsPerAddress', holder: string): PortalError {
+    this.refusals.add(limit);
+    return new PortalError(
+      'limit_exceeded',
+      `${holder} may hold ${this.#limits[limit]} public ports on this relay (${limit}); close other tcp or udp services, or use another relay`,
+      { retryAfterMs: RETRY_MS },
+    );
   }
 
   /**

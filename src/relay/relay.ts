@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
@@ -8,7 +9,7 @@ import { LIMITS } from '../protocol/limits.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
-import { addressDenied, Denied, identityDenied, NOBODY, type DenyList } from './denied.js';
+import { Denied, NOBODY, type DenyList } from './denied.js';
 import { describeRelay } from './descriptor.js';
 import { Descriptors, limitsFor } from './descriptors.js';
 import { Front } from './front.js';
@@ -27,6 +28,7 @@ import { Session, type SessionContext } from './session.js';
 import { Sessions, type TurnedAway } from './sessions.js';
 import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts } from './ports.js';
+import { ReservedLabels } from './labels.js';
 import { Reservations } from './reservations.js';
 import { listenForRedirects } from './redirect.js';
 import { readStats } from './stats.js';
@@ -65,7 +67,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
   tellClock();
   const quotas = new Quotas(limits);
-  const denied = new Denied(options.owner);
+  const denied = new Denied({ owner: options.owner, log });
+  denied.allow(options.allow);
   denied.set(options.deny ?? NOBODY);
   const admits = (socket: Socket): boolean =>
     denied.connection(socket) && quotas.connection(socket, socket.remoteAddress);
@@ -103,14 +106,22 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     ...(peers.size > 0 ? ['hop'] : []),
     ...(options.agents === false ? [] : ['agents']),
   ];
-  const reservations = new Reservations(store, limits, quotas.refusals, () => clock.now());
+  const networkKey = identity.derive('networks of reservations');
+  const reservations = new Reservations({
+    store,
+    bounds: limits,
+    refusals: quotas.refusals,
+    now: () => clock.now(),
+    tagOf: (network) => createHmac('sha256', networkKey).update(network).digest('base64url').slice(0, 22),
+  });
   const domains = new DomainProofs({
     domain,
     bounds: limits,
     log,
     ...(options.dnsServers && { servers: options.dnsServers }),
   });
-  const leases = new LeaseRegistry({ reservations, ports, domains, quotas, domain, log, ...limits });
+  const labels = new ReservedLabels(options.reservedLabels);
+  const leases = new LeaseRegistry({ reservations, labels, ports, domains, quotas, domain, log, ...limits });
   const sessions = new Sessions(limits, quotas);
   const agents = await AgentsHere.open({
     ...(options.agents && { webDir: options.agents.webDir }),
@@ -273,8 +284,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       log.error({ err: error }, 'the store could not be tidied');
     }
   }, STORE_UPKEEP_MS).unref();
+  const confirming = setInterval(
+    () => leases.confirm(),
+    Math.min(60_000, limits.reserveAfterMs / 4 + 1_000),
+  ).unref();
   const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
-  log.info({ url, address: identity.address }, 'relay listening');
+  log.info({ url, identity: identity.address }, 'relay listening');
 
   const counts = (): RelayCounts => ({
     sessions: sessions.size,
@@ -296,29 +311,41 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     withoutDescriptor: descriptors.refused,
   });
 
-  function deny(list: DenyList): void {
-    denied.set(list);
+  /** The lists have changed: who is here and may not be any more leaves. */
+  function expel(): void {
     // A channel hears why, and is closed after that.
     const told = new Set<Socket | undefined>();
     for (const session of sessions) {
-      if (denied.hasAddress(session.remoteAddress)) session.refuse(addressDenied());
-      else if (denied.hasIdentity(session.address)) session.refuse(identityDenied());
-      else continue;
+      const error = denied.expels({ identity: session.address, address: session.remoteAddress });
+      if (!error) continue;
+      session.refuse(error);
       told.add(session.connection);
+      if (session.address !== '') hops.closeOf(session.address);
     }
     for (const socket of denied.unwanted()) if (!told.has(socket)) resetSocket(socket);
     datagrams.dropUnwanted();
+    leases.removeWhere((lease) => !denied.permits({ identity: lease.address, address: lease.agentAddress }));
+  }
+
+  function deny(list: DenyList): void {
+    denied.set(list);
+    expel();
     for (const holder of list.identities) {
-      leases.removeOf(holder);
       gate.closeOf(holder);
       hops.closeOf(holder);
     }
+  }
+
+  function allow(list: DenyList): void {
+    denied.allow(list);
+    expel();
   }
 
   let closing: Promise<void> | undefined;
   async function close(drainMs: number): Promise<void> {
     stopping = true;
     clearInterval(upkeep);
+    clearInterval(confirming);
     domainWatch.close();
     peers.close();
     await shutDown({ front, leases, datagrams, gate, hops, sessions, tickets, http, store, log }, drainMs);
@@ -339,6 +366,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     counts,
     stats: () => ({ ...counts(), ...readStats({ leases, gate, datagrams, store, tallies, denied, agents }) }),
     deny,
+    allow,
+    reserveLabels: (list) => labels.set(list),
     serveCertificate: (pair) => http.serveCertificate(pair),
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.

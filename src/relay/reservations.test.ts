@@ -1,28 +1,34 @@
 import { describe, expect, it } from 'vitest';
 import { Tally } from '../lib/tally.js';
+import { MemoryStore } from './store/memory.js';
+import { LIMITS } from '../protocol/limits.js';
 import type { LimitName } from './limits.js';
 import { Reservations } from './reservations.js';
 import type { Reservation, Store } from './store.js';
 
 const DAY_MS = 24 * 3_600_000;
-const BOUNDS = { reservationMs: 30 * DAY_MS, maxReservedNamesPerIdentity: 10 };
+const BOUNDS = { ...LIMITS, reservationMs: 30 * DAY_MS, maxReservedNamesPerIdentity: 10 };
 const [ALICE, BOB] = ['0xA', '0xB'];
 const NOW = 1_000 * DAY_MS;
 
 /** Reservations on a disk that is full. */
-function onFullDisk(known: Record<string, Reservation>): Reservations {
+function onFullDisk(known: Record<string, Omit<Reservation, 'firstAt'>>): Reservations {
   const store: Partial<Store> = {
-    reservation: (name) => known[name],
+    reservation: (name) => known[name] && { ...known[name], firstAt: known[name].usedAt },
     countReservations: () => 0,
     reserve: () => Promise.reject(new Error('disk full')),
   };
-  return new Reservations(store as Store, BOUNDS, new Tally<LimitName>());
+  return new Reservations({ store: store as Store, bounds: BOUNDS, refusals: new Tally<LimitName>() });
 }
 
 describe('while the disk is full', () => {
   it('who has a name keeps it', async () => {
     const usedAt = NOW - DAY_MS / 2;
-    const claim = onFullDisk({ web: { address: ALICE, usedAt } }).claim('web', ALICE, NOW);
+    const claim = onFullDisk({ web: { address: ALICE, usedAt } }).claim(
+      'web',
+      { address: ALICE, network: '' },
+      NOW,
+    );
     await expect(claim.stored).resolves.toBeUndefined();
     // So that it is stored again in time.
     expect(claim.usedAt).toBe(usedAt);
@@ -37,6 +43,59 @@ describe('while the disk is full', () => {
     ],
     ['a name that another identity had', { web: { address: BOB, usedAt: NOW } }],
   ])('%s is not to be had', async (_what, known) => {
-    await expect(onFullDisk(known).claim('web', ALICE, NOW).stored).rejects.toThrow('disk full');
+    await expect(onFullDisk(known).claim('web', { address: ALICE, network: '' }, NOW).stored).rejects.toThrow(
+      'disk full',
+    );
+  });
+});
+
+function reservations() {
+  let now = NOW;
+  const store = new MemoryStore();
+  const made = new Reservations({
+    store,
+    bounds: BOUNDS,
+    refusals: new Tally<LimitName>(),
+    now: () => now,
+  });
+  return { made, store, pass: (ms: number) => (now += ms), now: () => now };
+}
+
+describe('a name that was not held for long', () => {
+  const MINUTE_MS = 60_000;
+  const alice = { address: ALICE, network: 'n1' };
+  const bob = { address: BOB, network: 'n2' };
+
+  it('stays reserved as long as it has to be held', async () => {
+    const { made, pass, now } = reservations();
+    const claim = made.claim('web', alice, now());
+    await claim.stored;
+    expect(claim.firm).toBe(false);
+    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
+    pass(BOUNDS.reserveAfterMs - 1);
+    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
+    pass(1);
+    expect(() => made.check('web', bob)).not.toThrow();
+  });
+
+  it('stays reserved for long once it was, also for an agent that comes back', async () => {
+    const { made, pass, now } = reservations();
+    await made.claim('web', alice, now()).stored;
+    pass(BOUNDS.reserveAfterMs);
+    await made.use('web', alice, now(), true);
+    pass(BOUNDS.reservationMs - 20 * MINUTE_MS);
+    expect(() => made.check('web', bob)).toThrow('reserved for another identity');
+    expect(made.claim('web', alice, now()).firm).toBe(true);
+  });
+
+  it('counts as new for a day after its first use, also where another identity had it', async () => {
+    const { made, store, pass, now } = reservations();
+    await made.use('web', bob, now(), true);
+    pass(BOUNDS.reservationMs);
+    const first = now();
+    await made.use('web', alice, first, true);
+    pass(DAY_MS / 2);
+    await made.use('web', alice, now(), true);
+    expect(store.reservation('web')).toMatchObject({ firstAt: first });
   });
 });

@@ -110,7 +110,7 @@ export class Session implements LeaseHolder {
     this.#socket = socket;
     this.#context = context;
     this.remoteAddress = socket.remoteAddress;
-    this.#log = context.log.child({ session: this.id, remote: this.remoteAddress ?? '' });
+    this.#log = context.log.child({ session: this.id, address: this.remoteAddress ?? '' });
     this.#pool = new DataPool({
       tickets: context.tickets,
       gate: context.gate,
@@ -275,13 +275,13 @@ export class Session implements LeaseHolder {
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
     this.version = hello.agent.version;
-    this.#context.denied.check(this.address);
+    this.#log = this.#log.child({ identity: this.address });
+    this.#context.denied.checkAgent({ identity: this.address, address: this.remoteAddress });
     this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
     this.#state = { name: 'open' };
     if (hello.understands?.includes('lease.unserved'))
       this.#notices = new UnservedNotices((notice) => this.#send(notice));
-    this.#log = this.#log.child({ address: this.address });
     this.#log.info({ agent: hello.agent.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
     this.#context.agents.joined(this);

@@ -20,6 +20,8 @@ const ENGINES: readonly { name: string; engine: Engine | undefined }[] = [
 ];
 const NO_ENGINE = `Node ${process.versions.node} has no node:sqlite`;
 
+const from = (firstAt: number, network: string) => ({ firstAt, network });
+
 /** What every store does, whatever keeps it. */
 function contract(open: () => Promise<Store>): void {
   it('counts each name once, and only those used lately', async () => {
@@ -30,11 +32,25 @@ function contract(open: () => Promise<Store>): void {
       store.reserve('b', ALICE, 5),
       store.reserve('c', BOB, 20),
     ]);
-    expect(store.countReservations(ALICE, 0)).toBe(2);
-    expect(store.countReservations(ALICE, 5)).toBe(1);
+    expect(store.countReservations({ address: ALICE }, 0)).toBe(2);
+    expect(store.countReservations({ address: ALICE }, 5)).toBe(1);
     store.forget(20);
-    expect(store.countReservations(ALICE, 0)).toBe(1);
+    expect(store.countReservations({ address: ALICE }, 0)).toBe(1);
     expect(store.reservation('b')).toBeUndefined();
+  });
+
+  it('counts by network, and only what is new', async () => {
+    const store = await open();
+    await store.reserve('a', ALICE, 20, from(10, 'n1'));
+    await store.reserve('b', BOB, 20, from(20, 'n1'));
+    await store.reserve('c', BOB, 20, from(20, 'n2'));
+    expect(store.countReservations({ network: 'n1' }, 0)).toBe(2);
+    expect(store.countReservations({ network: 'n1' }, 0, 10)).toBe(1);
+    expect(store.countReservations({ address: BOB }, 0, 10)).toBe(2);
+    expect(store.countReservations({ address: BOB }, 0, 20)).toBe(0);
+    await store.reserve('b', ALICE, 30, from(30, 'n2'));
+    expect(store.countReservations({ network: 'n1' }, 0)).toBe(1);
+    expect(store.reservation('b')).toMatchObject({ address: ALICE, usedAt: 30, firstAt: 30 });
   });
 
   it('keeps the port of a name, for one name at a time', async () => {
@@ -122,7 +138,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     const store = await open(file);
     const stored = store.reserve('web', ALICE, 5);
     expect(store.reservation('web')).toMatchObject({ address: ALICE, usedAt: 5 });
-    expect(store.countReservations(ALICE, 0)).toBe(1);
+    expect(store.countReservations({ address: ALICE }, 0)).toBe(1);
     await stored;
     const other = await open(file);
     expect(other.reservation('web')).toMatchObject({ address: ALICE, usedAt: 5 });

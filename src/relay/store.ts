@@ -9,10 +9,10 @@ export interface Store {
   newestUse(): number | undefined;
   /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
   reservation(name: string): Reservation | undefined;
-  /** Names reserved for `address` and last used after `since` (ms since the epoch). */
-  countReservations(address: string, since: number): number;
+  /** Names reserved for an identity or out of a network, last used after `since` and first used after `firstAfter`. */
+  countReservations(of: ReservedBy, since: number, firstAfter?: number): number;
   /** Reserves `name` for `address`, or moves its last use. Resolves once it is on disk. */
-  reserve(name: string, address: string, usedAt: number): Promise<void>;
+  reserve(name: string, address: string, usedAt: number, origin?: Origin): Promise<void>;
   /** The public port that `name` had last. */
   port(kind: string, name: string): number | undefined;
   /** Whose reservation, used after `since`, last had this public port. */
@@ -36,9 +36,19 @@ export interface Store {
 
 export interface Reservation {
   readonly address: string;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, both. */
   readonly usedAt: number;
+  readonly firstAt: number;
 }
+
+/** Where a reservation comes from: the first use by its identity, and a tag of the network that it was last used from. */
+export interface Origin {
+  readonly firstAt: number;
+  /** Empty: not known. */
+  readonly network: string;
+}
+
+export type ReservedBy = { readonly address: string } | { readonly network: string };
 
 export interface ReservedName {
   readonly name: string;

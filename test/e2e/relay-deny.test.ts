@@ -113,10 +113,10 @@ describe('portal relay --deny', () => {
     };
     expect(await endOf()).toBe('end');
     await writeFile(file, '127.0.0.0/8\n');
-    await running.line(/was read again/);
+    await running.line(/read the list again/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '127.0.0.0/8 and more\n');
-    await running.line(/line 1.*is not as it should be/);
+    await running.line(/line 1.*the list is invalid/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '');
     await eventually(async () => expect(await endOf()).toBe('end'));

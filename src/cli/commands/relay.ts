@@ -6,7 +6,6 @@ import { loadIdentity } from '../../identity/file.js';
 import { asPortalError, cannotRead } from '../../lib/errors.js';
 import { descriptorLimit } from '../../lib/descriptor-limit.js';
 import { packageFile } from '../../lib/package-file.js';
-import type { DenyList } from '../../relay/denied.js';
 import { warnOfFew } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
@@ -23,7 +22,7 @@ import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
 import { printEvent } from '../print.js';
 import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
-import { followDenyList } from '../relay-deny.js';
+import { followLists } from '../relay-lists.js';
 import { parseLimits } from '../relay-limits.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { explainUnwritable } from '../unwritable.js';
@@ -44,6 +43,8 @@ interface Options extends CertificateOptions {
   readonly peerCa?: string;
   readonly trustPeer?: readonly string[];
   readonly deny?: string;
+  readonly allow?: string;
+  readonly reservedLabels?: string;
   readonly agents: boolean;
   readonly dataDir?: string;
   /** As typed. */
@@ -79,15 +80,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   let relay: Relay | undefined;
-  let deny: DenyList | undefined;
-  const unfollow =
-    options.deny === undefined
-      ? undefined
-      : await followDenyList(
-          resolve(context.cwd, options.deny),
-          (list) => (relay ? relay.deny(list) : (deny = list)),
-          log,
-        );
+  const lists = await followLists(context, options, () => relay, log);
   const interrupts = listenForInterrupts();
   try {
     const metrics = metricsAt && (await metricsOf());
@@ -117,18 +110,18 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       descriptorLimit: descriptors,
       agents: options.agents && { webDir: AGENTS_WEB_DIR },
       ...peers,
-      ...(deny && { deny }),
+      ...lists.first,
       ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),
       store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), {
         create: true,
         onCreated: ({ address }) =>
-          log.info({ address, folder: dataDir }, 'created the identity of this relay'),
+          log.info({ identity: address, folder: dataDir }, 'created the identity of this relay'),
       }),
       log,
     });
     // It may have changed while the relay was starting.
-    if (deny) relay.deny(deny);
+    lists.apply(relay);
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
       log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
@@ -151,7 +144,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const own = options.dataDir === undefined ? [] : [{ folder: dataDir, elsewhere: DATA_ELSEWHERE }];
     throw explainUnwritable(context.env, asPortalError(error), own);
   } finally {
-    unfollow?.();
+    lists.close();
     certificate.close();
     interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);

@@ -173,7 +173,7 @@ export class AgentsApi {
     const { signIns, log } = this.#options;
     const identity = signIns.redeem(code);
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
-    log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in by a link');
+    log.info({ identity, address: request.socket.remoteAddress }, 'signed in by a link');
     const seconds = Math.floor((until - performance.now()) / 1_000);
     response.setHeader('set-cookie', `${COOKIE}=${token}; ${COOKIE_ATTRIBUTES}; Max-Age=${seconds}`);
     answerJson(response, 200, { identity, expiresAt: timeOf(until) });
@@ -193,7 +193,7 @@ export class AgentsApi {
   async #release(asked: Asked, name: string): Promise<void> {
     const { identity } = this.#who(asked);
     await this.#options.leases.release(identity, name);
-    this.#options.log.info({ address: identity, name }, 'name released');
+    this.#options.log.info({ identity, name }, 'name released');
     answerJson(asked.response, 200, {});
   }
 

@@ -88,7 +88,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_denied_total',
     type: 'counter',
-    help: 'What the list of `--deny` kept out.',
+    help: 'What the lists of `--deny` and `--allow` kept out.',
     labels: { what: '`address` (a connection) or `identity` (a handshake)' },
     read: ({ denied }) => by('what', denied),
   },

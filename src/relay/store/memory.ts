@@ -1,11 +1,11 @@
 import { MemorySeenAgents } from '../agents/seen-memory.js';
-import type { Reservation, ReservedName, Store } from '../store.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
 
 /** What a relay remembers as long as it runs. */
 export class MemoryStore implements Store {
   readonly failures = 0;
   readonly seen = new MemorySeenAgents();
-  readonly #reservations = new Map<string, Reservation>();
+  readonly #reservations = new Map<string, Reservation & Origin>();
   /** By kind: the port of each name, and the name of each port. */
   readonly #ports = new Map<string, { of: Map<string, number>; at: Map<number, string> }>();
   readonly #peers = new Map<string, string>();
@@ -20,12 +20,22 @@ export class MemoryStore implements Store {
     return this.#reservations.get(name);
   }
 
-  countReservations(address: string, since: number): number {
-    return this.#namesOf(address, since).length;
+  countReservations(of: ReservedBy, since: number, firstAfter = -1): number {
+    let count = 0;
+    for (const held of this.#reservations.values()) {
+      const matches = 'address' in of ? held.address === of.address : held.network === of.network;
+      if (matches && held.usedAt > since && held.firstAt > firstAfter) count++;
+    }
+    return count;
   }
 
-  async reserve(name: string, address: string, usedAt: number): Promise<void> {
-    this.#reservations.set(name, { address, usedAt });
+  async reserve(
+    name: string,
+    address: string,
+    usedAt: number,
+    { firstAt, network }: Origin = { firstAt: usedAt, network: '' },
+  ): Promise<void> {
+    this.#reservations.set(name, { address, usedAt, firstAt, network });
   }
 
   port(kind: string, name: string): number | undefined {

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { asPortalError, PortalError } from '../../lib/errors.js';
 import { makePrivateFolder } from '../../lib/private-file.js';
 import { SqliteSeenAgents, type SeenAgents } from '../agents/seen.js';
-import type { Reservation, ReservedName, Store } from '../store.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
 import { findEngine, type Database, type Engine } from './engine.js';
 
 interface Waiter {
@@ -30,7 +30,8 @@ class SqliteStore implements Store {
   readonly #db;
   readonly #select;
   readonly #newest;
-  readonly #count;
+  readonly #countByAddress;
+  readonly #countByNetwork;
   readonly #upsert;
   readonly #delete;
   readonly #port;
@@ -58,11 +59,20 @@ class SqliteStore implements Store {
       'CREATE TABLE IF NOT EXISTS reservations (name TEXT PRIMARY KEY, address TEXT NOT NULL, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
     );
     db.exec('CREATE INDEX IF NOT EXISTS reservations_by_address ON reservations (address, used_at)');
-    this.#select = db.prepare('SELECT address, used_at AS usedAt FROM reservations WHERE name = ?');
+    // Files of earlier versions have neither.
+    addColumn(db, 'reservations', 'first_at', 'INTEGER NOT NULL DEFAULT 0');
+    addColumn(db, 'reservations', 'network', "TEXT NOT NULL DEFAULT ''");
+    db.exec('CREATE INDEX IF NOT EXISTS reservations_by_network ON reservations (network, used_at)');
+    this.#select = db.prepare(
+      'SELECT address, used_at AS usedAt, first_at AS firstAt FROM reservations WHERE name = ?',
+    );
     this.#newest = db.prepare('SELECT max(used_at) AS at FROM reservations');
-    this.#count = db.prepare('SELECT count(*) AS n FROM reservations WHERE address = ? AND used_at > ?');
+    const count = (by: string) =>
+      db.prepare(`SELECT count(*) AS n FROM reservations WHERE ${by} = ? AND used_at > ? AND first_at > ?`);
+    this.#countByAddress = count('address');
+    this.#countByNetwork = count('network');
     this.#upsert = db.prepare(
-      'INSERT INTO reservations (name, address, used_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at',
+      'INSERT INTO reservations (name, address, used_at, first_at, network) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET address = excluded.address, used_at = excluded.used_at, first_at = excluded.first_at, network = excluded.network',
     );
     this.#delete = db.prepare('DELETE FROM reservations WHERE used_at < ?');
     db.exec(
@@ -114,12 +124,21 @@ class SqliteStore implements Store {
     return (this.#newest.get() as { at: number | null }).at ?? undefined;
   }
 
-  countReservations(address: string, since: number): number {
-    return (this.#count.get(address, since) as { n: number }).n;
+  countReservations(of: ReservedBy, since: number, firstAfter = -1): number {
+    const counted =
+      'address' in of
+        ? this.#countByAddress.get(of.address, since, firstAfter)
+        : this.#countByNetwork.get(of.network, since, firstAfter);
+    return (counted as { n: number }).n;
   }
 
-  reserve(name: string, address: string, usedAt: number): Promise<void> {
-    return this.#write(() => this.#upsert.run(name, address, usedAt));
+  reserve(
+    name: string,
+    address: string,
+    usedAt: number,
+    { firstAt, network }: Origin = { firstAt: usedAt, network: '' },
+  ): Promise<void> {
+    return this.#write(() => this.#upsert.run(name, address, usedAt, firstAt, network));
   }
 
   port(kind: string, name: string): number | undefined {
@@ -201,6 +220,12 @@ class SqliteStore implements Store {
       // None was open any more.
     }
   }
+}
+
+function addColumn(db: Database, table: string, name: string, type: string): void {
+  const columns = db.prepare(`PRAGMA table_info(${table})`).all() as { name: string }[];
+  if (!columns.some((column) => column.name === name))
+    db.exec(`ALTER TABLE ${table} ADD COLUMN ${name} ${type}`);
 }
 
 function writeFailed(cause: unknown): PortalError {

@@ -1,0 +1,129 @@
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { asPortalError, PortalError } from '../lib/errors.js';
+import type { Logger } from '../lib/logger.js';
+import { readDenyList, type DenyList } from '../relay/denied.js';
+import { readLabelList, withUsualLabels } from '../relay/labels.js';
+import type { Relay, RelayOptions } from '../relay/relay.js';
+import type { Context } from './context.js';
+
+/** Looked at this often: a file that is replaced, mounted or linked is noticed as well as one that is written. */
+const LOOK_EVERY_MS = 1_000;
+
+export interface FollowedList {
+  /** Reads the file now. What cannot be read is logged, and changes nothing. */
+  reread(): Promise<void>;
+  close(): void;
+}
+
+export interface FollowListOptions<T> {
+  readonly file: string;
+  readonly parse: (text: string) => T;
+  readonly onList: (list: T) => void;
+  readonly log: Logger;
+}
+
+/** Lists of `portal relay` (`--deny`, `--allow`, `--reserved-labels`): reads one, and hands on each that follows. */
+export async function followList<T>({
+  file,
+  parse,
+  onList,
+  log,
+}: FollowListOptions<T>): Promise<FollowedList> {
+  onList(await read(file, parse));
+  const reread = async (): Promise<void> => {
+    try {
+      onList(await read(file, parse));
+      log.info({ file }, 'read the list again');
+    } catch (error) {
+      log.error({ file, err: error }, 'the list is invalid: the one before stays in force');
+    }
+  };
+  const look = (): void => void reread();
+  watchFile(file, { interval: LOOK_EVERY_MS, persistent: false }, look);
+  return { reread, close: () => unwatchFile(file, look) };
+}
+
+export interface ListOptions {
+  /** Files, as typed. */
+  readonly deny?: string;
+  readonly allow?: string;
+  readonly reservedLabels?: string;
+}
+
+/** The lists of one `portal relay`. */
+export interface RelayLists {
+  /** What the relay is started with. */
+  readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;
+  /** What has changed while the relay was starting. */
+  apply(relay: Relay): void;
+  reread(): Promise<void>;
+  close(): void;
+}
+
+export async function followLists(
+  { cwd }: Context,
+  options: ListOptions,
+  relay: () => Relay | undefined,
+  log: Logger,
+): Promise<RelayLists> {
+  let deny: DenyList | undefined;
+  let allow: DenyList | undefined;
+  let reservedLabels = withUsualLabels();
+  const followed: FollowedList[] = [];
+  const follow = async <T>(
+    file: string | undefined,
+    parse: (text: string) => T,
+    onList: (list: T) => void,
+  ): Promise<void> => {
+    if (file === undefined) return;
+    followed.push(await followList({ file: resolve(cwd, file), parse, onList, log }));
+  };
+  const close = (): void => {
+    for (const one of followed) one.close();
+  };
+  try {
+    await follow(options.deny, readDenyList, (list) => {
+      deny = list;
+      relay()?.deny(list);
+    });
+    await follow(options.allow, readDenyList, (list) => {
+      allow = list;
+      relay()?.allow(list);
+    });
+    await follow(options.reservedLabels, readLabelList, (list) => {
+      reservedLabels = withUsualLabels(list);
+      relay()?.reserveLabels(reservedLabels);
+    });
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    get first() {
+      return { ...(deny && { deny }), ...(allow && { allow }), reservedLabels };
+    },
+    apply: (started) => {
+      if (deny) started.deny(deny);
+      if (allow) started.allow(allow);
+      started.reserveLabels(reservedLabels);
+    },
+    reread: async () => {
+      await Promise.all(followed.map((one) => one.reread()));
+    },
+    close,
+  };
+}
+
+async function read<T>(file: string, parse: (text: string) => T): Promise<T> {
+  try {
+    return parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    const { message, hint } = asPortalError(error);
+    throw new PortalError('usage', `${file}: ${message}`, {
+      cause: error,
+      ...(hint !== undefined && { hint }),
+    });
+  }
+}

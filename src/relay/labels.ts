@@ -1,0 +1,74 @@
+import { checksumAddress } from '../identity/keys.js';
+import { PortalError } from '../lib/errors.js';
+
+/**
+ * Labels that programs or people take for the relay's own, so no agent gets them as a name: hosts that programs ask for
+ * by themselves, hosts of a domain's infrastructure (RFC 2142 and usual names), and those that speak for an operator.
+ */
+const ALWAYS: readonly string[] = [
+  'autoconfig autodiscover broadcasthost isatap localdomain localhost mta-sts openpgpkey wpad',
+  'dns ftp imap mail mx ns ns1 ns2 ns3 ns4 pop pop3 smtp webmail www',
+  'abuse admin administrator hostmaster postmaster root security ssladmin webmaster',
+].flatMap((labels) => labels.split(' '));
+
+/** Labels, each with the identities that may have it all the same. */
+export type LabelList = ReadonlyMap<string, ReadonlySet<string>>;
+
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?$/;
+const IDENTITY = /^0x[0-9a-f]{40}$/i;
+
+/**
+ * A list as a file holds it: a label on each line, and perhaps the identities that may have it; `#` begins a comment.
+ * Throws `usage` with every line that is invalid.
+ */
+export function readLabelList(text: string): LabelList {
+  const labels = new Map<string, Set<string>>();
+  const problems: string[] = [];
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const [label = '', ...identities] = line.replace(/#.*/, '').trim().split(/\s+/);
+    if (label === '') continue;
+    const name = label.toLowerCase();
+    const wrong = LABEL.test(name) ? identities.find((one) => !IDENTITY.test(one)) : label;
+    if (wrong !== undefined) {
+      problems.push(`line ${index + 1}: "${wrong}" is invalid`);
+      continue;
+    }
+    const may = labels.get(name) ?? new Set<string>();
+    for (const identity of identities) may.add(checksumAddress(identity));
+    labels.set(name, may);
+  }
+  if (problems.length > 0)
+    throw new PortalError('usage', problems.join('; '), {
+      hint: 'Each line is a label such as status, and after it the identities (0x and 40 hex digits) that may have it.',
+    });
+  return labels;
+}
+
+/** Owns the labels that agents do not get as names. */
+export class ReservedLabels {
+  #list: LabelList;
+
+  /** @param list undefined: none is reserved, as in the relay inside an agent */
+  constructor(list: LabelList = new Map()) {
+    this.#list = list;
+  }
+
+  set(list: LabelList): void {
+    this.#list = list;
+  }
+
+  /** Throws `name_reserved` where `identity` may not have `name`. */
+  check(name: string, identity: string): void {
+    const may = this.#list.get(name);
+    if (!may || may.has(identity)) return;
+    throw new PortalError(
+      'name_reserved',
+      `the operator of this relay hands out no "${name}"; choose another name, or ask them`,
+    );
+  }
+}
+
+/** The labels that every `portal relay` reserves, and those of its operator's list. */
+export function withUsualLabels(list: LabelList = new Map()): LabelList {
+  return new Map([...ALWAYS.map((label) => [label, new Set<string>()] as const), ...list]);
+}
