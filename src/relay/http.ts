@@ -69,7 +69,8 @@ export interface HttpSurfaceOptions {
   readonly hops: Hops;
   /** A connection that a peer passed on, to be looked at as a fresh one. */
   readonly onHop: (socket: Socket) => void;
-  readonly healthy: () => boolean;
+  /** What is wrong with the relay, as /healthz says it; undefined: nothing. */
+  readonly problem: () => string | undefined;
   /** Why no more control channel may begin on this socket; undefined: it may. */
   readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
   /** Whether there is a descriptor left for a data connection, or a carrier of datagrams. */
@@ -300,10 +301,10 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
       return send(response, 200, 'application/json', `${JSON.stringify(options.descriptor())}\n`);
     case PATHS.relays:
       return send(response, 200, 'application/json', `${JSON.stringify({ relays: options.relays() })}\n`);
-    case PATHS.health:
-      return options.healthy()
-        ? send(response, 200, 'text/plain', 'ok\n')
-        : send(response, 503, 'text/plain', 'stopping\n');
+    case PATHS.health: {
+      const problem = options.problem();
+      return send(response, problem === undefined ? 200 : 503, 'text/plain', `${problem ?? 'ok'}\n`);
+    }
     case PATHS.control:
     case PATHS.datagrams:
     case PATHS.data:

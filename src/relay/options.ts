@@ -96,7 +96,11 @@ export interface RelayCounts {
   readonly withoutDescriptor: number;
 }
 
-export type RelayStats = RelayCounts & ReturnType<typeof readStats>;
+export type RelayStats = RelayCounts &
+  ReturnType<typeof readStats> & {
+    /** When the relay's own certificate ends, in milliseconds since the epoch. */
+    readonly certificateEndsAt: number | undefined;
+  };
 
 export interface Relay {
   readonly url: string;
@@ -112,6 +116,8 @@ export interface Relay {
   readonly address: string;
   readonly descriptor: SignedDescriptor;
   counts(): RelayCounts;
+  /** What is wrong with it, as /healthz says it; undefined: nothing. */
+  problem(): string | undefined;
   /** Everything that metrics tell, read now. */
   stats(): RelayStats;
   /** From now on these are denied, in place of those before: who is here is sent away, visitors and leases included. */

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
@@ -16,7 +16,7 @@ import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
-import { createHttpSurface } from './http.js';
+import { createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { type Address, listenHosts } from './listen.js';
 import { LapseClock } from './lapse-clock.js';
@@ -148,6 +148,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let url = '';
   let context: SessionContext | undefined;
   let stopping = false;
+  let certificateEndsAt = options.tls && endOf(options.tls);
 
   const front = new Front({
     hosts,
@@ -192,7 +193,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     hops,
     onHop: (socket) => front.take(socket),
     agents: (...asked) => agents.serve(...asked),
-    healthy: () => !stopping,
+    problem,
     refuseControl: (socket) =>
       stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
     onControl(ws: WebSocket, socket: TLSSocket) {
@@ -291,6 +292,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
   log.info({ url, identity: identity.address }, 'relay listening');
 
+  function problem(): string | undefined {
+    if (stopping) return 'stopping';
+    if (certificateEndsAt === undefined || certificateEndsAt > Date.now()) return undefined;
+    return `the certificate ended at ${new Date(certificateEndsAt).toISOString()}`;
+  }
+
   const counts = (): RelayCounts => ({
     sessions: sessions.size,
     handshakes: sessions.handshakes,
@@ -364,15 +371,28 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       return describe();
     },
     counts,
-    stats: () => ({ ...counts(), ...readStats({ leases, gate, datagrams, store, tallies, denied, agents }) }),
+    problem,
+    stats: () => ({
+      ...counts(),
+      certificateEndsAt,
+      ...readStats({ leases, gate, datagrams, store, tallies, denied, agents }),
+    }),
     deny,
     allow,
     reserveLabels: (list) => labels.set(list),
-    serveCertificate: (pair) => http.serveCertificate(pair),
+    serveCertificate: (pair) => {
+      http.serveCertificate(pair);
+      certificateEndsAt = endOf(pair);
+    },
     close: ({ drainMs = 0 } = {}) => {
       // Called again, it may shorten the drain.
       if (closing) void Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);
       return (closing ??= close(drainMs));
     },
   };
+}
+
+/** In milliseconds since the epoch. */
+function endOf({ cert }: KeyPair): number {
+  return Date.parse(new X509Certificate(cert).validTo);
 }

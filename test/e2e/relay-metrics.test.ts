@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMetrics } from '../../src/relay/metrics/metrics.js';
 import { METRICS } from '../../src/relay/metrics/table.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
-import { knock, Peer, settled, tcp } from './relay-peer.js';
+import { knock, Peer, settled, tcp, tls } from './relay-peer.js';
 
 /** What a scrape tells, and what it must not. */
 
@@ -115,6 +115,44 @@ describe('metrics', () => {
       await new Promise(setImmediate);
     }
     expect(await bytes()).toBeGreaterThan(1_000_000);
+  });
+});
+
+describe('before anything happened', () => {
+  it('each counter is there with 0, so that rate() sees a first burst', async () => {
+    const metrics = await createMetrics({ version: '1', node: 'v20' });
+    metrics.watch(await relay());
+    const found = [...samples(await metrics.text())];
+    for (const { name, type } of METRICS) {
+      if (type !== 'counter') continue;
+      const own = found.filter(([series]) => series === name || series.startsWith(`${name}{`));
+      expect([name, own.length]).not.toEqual([name, 0]);
+      expect([name, own.filter(([, value]) => value !== 0)]).toEqual([name, []]);
+    }
+    const series = found.map(([one]) => one);
+    expect(series).toContain('portal_relay_refused_total{limit="maxPortsPerAddress"}');
+    expect(series).toContain('portal_relay_channels_failed_total{code="unauthorized"}');
+    expect(series).toContain('portal_relay_visitors_ended_total{kind="tcp",end="idle"}');
+  });
+});
+
+describe('the certificate of a relay', () => {
+  it('tells when it ends, and /healthz that it has', async () => {
+    const metrics = await createMetrics({ version: '1', node: 'v20' });
+    const at = await relay();
+    metrics.watch(at);
+    const endsAt = samples(await metrics.text()).get('portal_relay_certificate_not_after_seconds')! * 1_000;
+    expect(endsAt).toBeGreaterThan(Date.now());
+    const health = async (): Promise<string> => {
+      const asking = await tls(at);
+      asking.socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      return (await asking.closed).received.toString();
+    };
+    expect(await health()).toMatch(/^HTTP\/1\.1 200 .*ok\n$/s);
+    vi.useFakeTimers({ toFake: ['Date'], now: endsAt });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await health()).toMatch(/^HTTP\/1\.1 503 .*the certificate ended at .*\n$/s);
+    expect(at.problem()).toContain('the certificate ended');
   });
 });
 

@@ -27,6 +27,7 @@ export const PROGRAMS = {
   nginx: 'nginx-light',
   openssl: 'openssl',
   pebble: 'pebble',
+  promtool: 'prometheus',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   setpriv: 'util-linux',

@@ -126,7 +126,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (options.acme && relay.publicPort !== 443)
       log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
     metrics?.watch(relay);
-    const server = metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, log }));
+    const server =
+      metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, problem: relay.problem, log }));
     const { url, domain } = relay;
     const addresses = relay.addresses.map(formatAddress);
     const httpRedirect = relay.httpRedirect.map(formatAddress);

@@ -17,6 +17,8 @@ export interface MetricsServerOptions {
   /** 0 takes any free one. */
   readonly port: number;
   readonly metrics: RelayMetrics;
+  /** What is wrong with the relay; undefined: nothing. */
+  readonly problem?: () => string | undefined;
   readonly log: Logger;
 }
 
@@ -26,11 +28,20 @@ export async function serveMetrics({
   host,
   port,
   metrics,
+  problem = () => undefined,
   log,
 }: MetricsServerOptions): Promise<MetricsServer> {
   const answer = async (path: string, response: ServerResponse): Promise<void> => {
     if (path === '/metrics') return send(response, 200, metrics.contentType, await metrics.text());
-    if (path === '/healthz') return send(response, 200, 'text/plain; charset=utf-8', 'ok\n');
+    if (path === '/healthz') {
+      const wrong = problem();
+      return send(
+        response,
+        wrong === undefined ? 200 : 503,
+        'text/plain; charset=utf-8',
+        `${wrong ?? 'ok'}\n`,
+      );
+    }
     return send(response, 404, 'text/plain; charset=utf-8', 'metrics are at /metrics\n');
   };
   const server = createServer(

@@ -1,4 +1,9 @@
+import { ERRORS } from '../../lib/errors.js';
+import type { SpliceEnd } from '../../net/splice.js';
+import type { DropReason } from '../../protocol/datagrams/drops.js';
+import { LIMIT_NAMES } from '../limits.js';
 import type { RelayStats } from '../relay.js';
+import type { UnservedReason } from '../tallies.js';
 
 /**
  * Every metric of a relay: the exporter and docs/metrics.md are made of this table. A label has few values, all of them
@@ -27,10 +32,54 @@ const TLS_OR_TCP = { kind: 'of the lease: `tls` (modes stream and http) or `tcp`
 const CODE = { code: 'an [error code](errors.md)' } as const;
 const TOWARDS = { to: '`agent` or `visitor`' } as const;
 
-/** One sample for each entry. */
-function by(label: string, counts: Readonly<Record<string, number | undefined>>): Sample[] {
-  return Object.entries(counts).map(([key, value = 0]) => ({ labels: { [label]: key }, value }));
+type Counts<K extends string> = Readonly<Partial<Record<K, number>>>;
+
+/** One sample for each entry, and for each of `known` from the start: `rate()` sees no first burst of a series that begins with it. */
+function by<K extends string>(label: string, counts: Counts<K>, known: Iterable<K> = []): Sample[] {
+  const all: Counts<K> = { ...Object.fromEntries([...known].map((key) => [key, 0])), ...counts };
+  return Object.entries<number | undefined>(all).map(([key, value = 0]) => ({
+    labels: { [label]: key },
+    value,
+  }));
 }
+
+const keysOf = <K extends string>(all: Readonly<Record<K, unknown>>): K[] => Object.keys(all) as K[];
+
+/** Error codes that a relay sends. */
+const WIRE_CODES = keysOf(ERRORS).filter((code) => 'wire' in ERRORS[code]);
+/** Limits that refuse somebody: those of a time do not. */
+const COUNTED_LIMITS = LIMIT_NAMES.filter((name) => name.startsWith('max'));
+const DENIED = keysOf({ address: 0, identity: 0 } satisfies Record<keyof RelayStats['denied'], 0>);
+const UNSERVED = keysOf({
+  unknown_name: 0,
+  waited: 0,
+  left: 0,
+  said_too_much: 0,
+  lease_ended: 0,
+} satisfies Record<UnservedReason, 0>);
+const ENDS = keysOf({
+  ended: 0,
+  reset: 0,
+  idle: 0,
+  lifetime: 0,
+  unanswered: 0,
+  closed: 0,
+} satisfies Record<SpliceEnd, 0>);
+const DROPS = keysOf({
+  away: 0,
+  busy: 0,
+  receive_buffer: 0,
+  flows: 0,
+  rate: 0,
+  incomplete: 0,
+  refused: 0,
+  no_flow: 0,
+  unreachable: 0,
+  malformed: 0,
+  forged: 0,
+  replayed: 0,
+  old: 0,
+} satisfies Record<DropReason, 0>);
 
 export const VISITOR_WAIT = {
   name: 'portal_relay_visitor_wait_seconds',
@@ -63,21 +112,21 @@ export const METRICS: readonly Metric[] = [
     type: 'counter',
     help: 'Control channels that the relay ended with an error, during the handshake or after it.',
     labels: CODE,
-    read: ({ channelsFailed }) => by('code', channelsFailed),
+    read: ({ channelsFailed }) => by('code', channelsFailed, WIRE_CODES),
   },
   {
     name: 'portal_relay_requests_failed_total',
     type: 'counter',
     help: 'Requests of agents (a lease to open, say) that were answered with an error.',
     labels: CODE,
-    read: ({ requestsFailed }) => by('code', requestsFailed),
+    read: ({ requestsFailed }) => by('code', requestsFailed, WIRE_CODES),
   },
   {
     name: 'portal_relay_refused_total',
     type: 'counter',
     help: 'What was refused because it was beyond a limit.',
     labels: { limit: 'its [name](cli.md#portal-relay)' },
-    read: ({ refused }) => by('limit', refused),
+    read: ({ refused }) => by('limit', refused, COUNTED_LIMITS),
   },
   {
     name: 'portal_relay_descriptors_refused_total',
@@ -90,7 +139,7 @@ export const METRICS: readonly Metric[] = [
     type: 'counter',
     help: 'What the lists of `--deny` and `--allow` kept out.',
     labels: { what: '`address` (a connection) or `identity` (a handshake)' },
-    read: ({ denied }) => by('what', denied),
+    read: ({ denied }) => by('what', denied, DENIED),
   },
   {
     name: 'portal_relay_leases',
@@ -145,7 +194,7 @@ export const METRICS: readonly Metric[] = [
       reason:
         '`unknown_name` (nobody has it), `waited` (none came in time), `left` (the visitor went), `said_too_much` (before it was served), `lease_ended`',
     },
-    read: ({ visitorsUnserved }) => by('reason', visitorsUnserved),
+    read: ({ visitorsUnserved }) => by('reason', visitorsUnserved, UNSERVED),
   },
   VISITOR_WAIT,
   {
@@ -158,7 +207,7 @@ export const METRICS: readonly Metric[] = [
     },
     read: ({ visitorEnds: [tls, tcp] }) =>
       Object.entries({ tls, tcp }).flatMap(([kind, ends]) =>
-        Object.entries(ends).map(([end, value]) => ({ labels: { kind, end }, value })),
+        by('end', ends, ENDS).map(({ labels, value }) => ({ labels: { kind, ...labels }, value })),
       ),
   },
   {
@@ -201,7 +250,7 @@ export const METRICS: readonly Metric[] = [
       reason:
         '`away` (no way to the agent), `busy` (the way is full), `receive_buffer` (this process did not read in time; Linux only), `flows` (too many visitors), `rate` (beyond maxBytesPerSecondPerIdentity), `incomplete` (pieces missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
     },
-    read: ({ dropped }) => by('reason', dropped),
+    read: ({ dropped }) => by('reason', dropped, DROPS),
   },
   {
     name: 'portal_relay_hops',
@@ -232,13 +281,20 @@ export const METRICS: readonly Metric[] = [
     type: 'counter',
     help: 'Sign-ins that were refused.',
     labels: CODE,
-    read: ({ signInsRefused }) => by('code', signInsRefused),
+    read: ({ signInsRefused }) => by('code', signInsRefused, WIRE_CODES),
   },
   {
     name: 'portal_relay_store_errors_total',
     type: 'counter',
     help: 'Writes to the database of names that failed.',
     read: ({ storeFailures }) => storeFailures,
+  },
+  {
+    name: 'portal_relay_certificate_not_after_seconds',
+    type: 'gauge',
+    help: "When the relay's own certificate ends, in seconds since the epoch. Absent until it has one.",
+    read: ({ certificateEndsAt }) =>
+      certificateEndsAt === undefined ? [] : [{ labels: {}, value: certificateEndsAt / 1000 }],
   },
   {
     name: 'portal_relay_build_info',
