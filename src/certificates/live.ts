@@ -65,6 +65,11 @@ export class LiveCertificate {
     void this.#renew();
   }
 
+  /** Looks at the source now, and serves what is new there. */
+  async reread(): Promise<void> {
+    if (this.#serving) await this.#renew();
+  }
+
   /** How a certificate that Portal renews is getting on; undefined for one that it does not. */
   renewal(): RenewalStatus | undefined {
     return this.#hold?.certificate.status();

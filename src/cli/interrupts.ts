@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter gone';
 
 const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-type StopSignal = keyof typeof EXIT_OF_SIGNAL;
+export type StopSignal = keyof typeof EXIT_OF_SIGNAL;
 export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
 
@@ -18,6 +18,10 @@ export interface Interrupts {
 export interface InterruptOptions {
   /** The last that is done when the process is ended at once; nothing asynchronous comes of it any more. */
   readonly onSecond?: (signal: StopReason) => void;
+  /** Hears each of the signals, before anything comes of it. */
+  readonly onSignal?: (signal: StopSignal) => void;
+  /** What SIGHUP does in place of stopping: services read their files again. */
+  readonly onHangup?: () => void;
   readonly source?: NodeJS.Process;
 }
 
@@ -30,23 +34,32 @@ export function exitOfSignal(reason: unknown): SignalExit | undefined {
  * From here on the first SIGINT, SIGTERM or SIGHUP asks for an orderly stop, and the second ends the process
  * at once with 128 + n, which is how shells report a program that a signal ended.
  */
-export function listenForInterrupts({ onSecond, source = process }: InterruptOptions = {}): Interrupts {
+export function listenForInterrupts({
+  onSecond,
+  onSignal,
+  onHangup,
+  source = process,
+}: InterruptOptions = {}): Interrupts {
   const controller = new AbortController();
-  const onSignal = (signal: StopSignal): void => {
+  const take = (signal: StopSignal): void => {
+    onSignal?.(signal);
+    if (signal === 'SIGHUP' && onHangup) return onHangup();
     if (controller.signal.aborted) {
       onSecond?.(signal);
       source.exit(EXIT_OF_SIGNAL[signal]);
     }
     controller.abort(signal satisfies StopReason);
   };
-  const heard = SIGNALS.filter((name) => name !== 'SIGHUP' || !isUnderNohup(source.env));
+  const heard = SIGNALS.filter(
+    (name) => name !== 'SIGHUP' || onHangup !== undefined || !isUnderNohup(source.env),
+  );
   // Never taken off: Node would end the process again.
   if (!heard.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
-  for (const name of heard) source.on(name, onSignal);
+  for (const name of heard) source.on(name, take);
   return {
     signal: controller.signal,
     dispose: () => {
-      for (const name of heard) source.off(name, onSignal);
+      for (const name of heard) source.off(name, take);
     },
   };
 }

@@ -31,6 +31,8 @@ export interface RelayCertificate {
   readonly caFile: string | undefined;
   /** Has `relay` serve what comes later: the first one of a CA, a renewal, files that changed. */
   follow(relay: Relay): void;
+  /** Looks at the source now. What fails is logged, and the one before is served on. */
+  reread(): Promise<void>;
   close(): void;
 }
 
@@ -81,6 +83,7 @@ export async function openRelayCertificate(
       // What fails is logged, and tried again, by the certificate itself.
       if (tls.source === 'acme') live.open(stop.signal).then(serve, () => undefined);
     },
+    reread: () => live.reread(),
     close,
   };
 }

@@ -136,3 +136,21 @@ describe('portal relay --deny', () => {
     }
   });
 });
+
+describe('SIGHUP', () => {
+  it('has the lists and the certificate read again, and the relay goes on', async () => {
+    const operator = await Person.create();
+    await writeFile(join(operator.folder, 'allowed'), '# nobody yet\n');
+    const args = ['relay', '--json', '--listen', '127.0.0.1:0', '--allow', 'allowed'];
+    const running = operator.start(args);
+    const { url } = (await running.event('listening')) as unknown as { url: string };
+    running.kill('SIGHUP');
+    await running.line(/"signal":"SIGHUP"/);
+    await running.line(/allowed".*read the list again/);
+    await running.line(/lists and certificate were read again/);
+    await tcp({ port: Number(new URL(url).port) });
+    running.kill('SIGTERM');
+    expect((await running.finished).code).toBe(0);
+    await running.line(/"signal":"SIGTERM"/);
+  });
+});

@@ -81,7 +81,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   let relay: Relay | undefined;
   const lists = await followLists(context, options, () => relay, log);
-  const interrupts = listenForInterrupts();
+  const reread = async (): Promise<void> => {
+    await Promise.all([lists.reread(), certificate.reread()]);
+    log.info({}, 'lists and certificate were read again');
+  };
+  const interrupts = listenForInterrupts({
+    onSignal: (signal) => log.info({ signal }, 'received a signal'),
+    // On a terminal it says that the terminal closes.
+    ...(!context.stderr.isTTY && { onHangup: () => void reread() }),
+  });
   try {
     const metrics = metricsAt && (await metricsOf());
     relay = await startRelay({
@@ -127,7 +135,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
     metrics?.watch(relay);
     const server =
-      metrics && (await listenForMetrics(relay, { ...metricsAt, metrics, problem: relay.problem, log }));
+      metrics &&
+      (await listenForMetrics(relay, { ...metricsAt, metrics, problem: () => relay?.problem(), log }));
     const { url, domain } = relay;
     const addresses = relay.addresses.map(formatAddress);
     const httpRedirect = relay.httpRedirect.map(formatAddress);
