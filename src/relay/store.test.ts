@@ -173,6 +173,22 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     expect(store.reservation('after')).toBeDefined();
   });
 
+  it('that cannot be written is found when it is opened, with what to do', async (ctx) => {
+    const file = await temporary();
+    await (await openSqliteStore(file, engine)).close();
+    const readOnly: Engine = (at) => {
+      const db = engine(at);
+      db.exec('PRAGMA query_only = ON');
+      return db;
+    };
+    if (process.platform === 'win32') ctx.skip('no chown there');
+    await expect(openSqliteStore(file, readOnly)).rejects.toMatchObject({
+      code: 'state_unwritable',
+      message: expect.stringContaining('cannot be opened'),
+      hint: expect.stringContaining('chown'),
+    });
+  });
+
   it('writes what is under way when it is closed', async () => {
     const file = await temporary();
     const store = await openSqliteStore(file, engine);

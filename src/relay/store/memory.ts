@@ -3,7 +3,7 @@ import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../st
 
 /** What a relay remembers as long as it runs. */
 export class MemoryStore implements Store {
-  readonly failures = 0;
+  readonly failures: number = 0;
   readonly seen = new MemorySeenAgents();
   readonly #reservations = new Map<string, Reservation & Origin>();
   /** By kind: the port of each name, and the name of each port. */

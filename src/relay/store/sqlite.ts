@@ -3,6 +3,7 @@ import { asPortalError, PortalError } from '../../lib/errors.js';
 import { makePrivateFolder } from '../../lib/private-file.js';
 import { SqliteSeenAgents, type SeenAgents } from '../agents/seen.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
+import { isReadOnly, ReopeningStore } from './reopening.js';
 import { findEngine, type Database, type Engine } from './engine.js';
 
 interface Waiter {
@@ -15,12 +16,17 @@ export async function openSqliteStore(file: string, engine?: Engine): Promise<St
   const open = engine ?? (await findEngine());
   try {
     await makePrivateFolder(dirname(file));
-    return new SqliteStore(open(file));
+    return new ReopeningStore(() => new SqliteStore(open(file)));
   } catch (error) {
     throw new PortalError(
       'state_unwritable',
       `the relay's store ${file} cannot be opened: ${asPortalError(error).message}`,
-      { cause: error },
+      {
+        cause: error,
+        ...(isReadOnly(error) && {
+          hint: `Give ${file}, its -wal and -shm files and their folder to the user that runs the relay (chown).`,
+        }),
+      },
     );
   }
 }
@@ -100,6 +106,9 @@ class SqliteStore implements Store {
     );
     this.#release = db.prepare('DELETE FROM reservations WHERE name = ? AND address = ?');
     this.#releasePorts = db.prepare('DELETE FROM ports WHERE name = ?');
+    // A file that cannot be written is found now, and not when somebody asks for a name.
+    db.exec('CREATE TABLE IF NOT EXISTS openings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT');
+    db.exec('INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1');
     this.seen = new SqliteSeenAgents(db, (run) => this.#write(run));
   }
 

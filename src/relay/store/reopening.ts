@@ -1,0 +1,110 @@
+import type { SeenAgents } from '../agents/seen.js';
+import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
+
+/**
+ * A store that is opened again when SQLite calls it read-only: a file that was replaced, or whose filesystem was, stays
+ * read-only for a connection that was opened before.
+ */
+export class ReopeningStore implements Store {
+  readonly #open: () => Store;
+  #store: Store;
+  #failuresBefore = 0;
+
+  constructor(open: () => Store) {
+    this.#open = open;
+    this.#store = open();
+  }
+
+  get failures(): number {
+    return this.#failuresBefore + this.#store.failures;
+  }
+
+  get seen(): SeenAgents {
+    return this.#store.seen;
+  }
+
+  newestUse(): number | undefined {
+    return this.#store.newestUse();
+  }
+
+  reservation(name: string): Reservation | undefined {
+    return this.#store.reservation(name);
+  }
+
+  countReservations(of: ReservedBy, since: number, firstAfter?: number): number {
+    return this.#store.countReservations(of, since, firstAfter);
+  }
+
+  reservationsOf(address: string, since: number): ReservedName[] {
+    return this.#store.reservationsOf(address, since);
+  }
+
+  port(kind: string, name: string): number | undefined {
+    return this.#store.port(kind, name);
+  }
+
+  portHolder(kind: string, port: number, since: number): string | undefined {
+    return this.#store.portHolder(kind, port, since);
+  }
+
+  peerKey(url: string): string | undefined {
+    return this.#store.peerKey(url);
+  }
+
+  reserve(name: string, address: string, usedAt: number, origin?: Origin): Promise<void> {
+    return this.#write((store) => store.reserve(name, address, usedAt, origin));
+  }
+
+  rememberPort(kind: string, name: string, port: number): Promise<void> {
+    return this.#write((store) => store.rememberPort(kind, name, port));
+  }
+
+  rememberPeer(url: string, address: string): Promise<void> {
+    return this.#write((store) => store.rememberPeer(url, address));
+  }
+
+  release(name: string, address: string): Promise<boolean> {
+    return this.#write((store) => store.release(name, address));
+  }
+
+  forget(before: number): void {
+    this.#store.forget(before);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  /** Writes at once, so that a read after it sees it; a second time where the file had to be opened again. */
+  #write<T>(run: (store: Store) => Promise<T>): Promise<T> {
+    const store = this.#store;
+    return run(store).catch((error: unknown) => {
+      if (!isReadOnly(error) || !this.#reopen(store)) throw error;
+      return run(this.#store);
+    });
+  }
+
+  /** Whether another store than `failed` is open now. */
+  #reopen(failed: Store): boolean {
+    // Of all that failed in one transaction, the first opens it.
+    if (this.#store !== failed) return true;
+    try {
+      this.#store = this.#open();
+    } catch {
+      return false;
+    }
+    this.#failuresBefore += failed.failures;
+    failed.close().catch(() => undefined);
+    return true;
+  }
+}
+
+/** SQLITE_READONLY and its extended codes, as either engine tells them (https://www.sqlite.org/rescode.html#readonly). */
+export function isReadOnly(error: unknown): boolean {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    const { code, errcode } = one as { code?: unknown; errcode?: unknown };
+    if (typeof code === 'string' && code.startsWith('SQLITE_READONLY')) return true;
+    if (typeof errcode === 'number' && (errcode & 0xff) === 8) return true;
+  }
+  return false;
+}
