@@ -151,7 +151,7 @@ export class Agents {
     for (const instance of instances) this.#remember(keyOf({ address: identity, instance }), why);
     for (const session of sessions) session.refuse(new PortalError('disconnected', why));
     for (const instance of instances) leases.endOf(identity, instance);
-    log.info({ identity, agent: id, from: by }, 'agent disconnected by its identity');
+    log.info({ identity, agent: id, address: by }, 'agent disconnected by its identity');
   }
 
   #hasRoom({ address }: AgentSession): boolean {
