@@ -233,7 +233,8 @@ describe('docs/operate.md', () => {
     expect(flags.filter((flag) => !help.includes(flag))).toEqual([]);
     for (const [, name] of operate.matchAll(/^\| `(max\w+)` +\|/gm)) parseLimits([`${name}=1`]);
     const metrics = read('docs/metrics.md');
-    for (const [name] of operate.matchAll(/portal_relay_\w+/g)) expect(metrics).toContain(`\`${name}\``);
+    for (const [, name] of operate.matchAll(/(portal_relay_\w+?)(?:_bucket)?\b/g))
+      expect(metrics).toContain(`\`${name}\``);
     const dockerRun = /portal-relay (--domain .*)$/m.exec(operate)![1]!;
     expect(await parsed(['relay', ...dockerRun.split(' ')])).toMatchObject({ drain: 600_000, acme: true });
   });

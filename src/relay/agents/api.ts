@@ -141,7 +141,7 @@ export class AgentsApi {
     const { signIns, log } = this.#options;
     const identity = signIns.prove(nonce, signature, channelOfRequest(request));
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
-    log.info({ address: identity, from: request.socket.remoteAddress }, 'signed in');
+    log.info({ identity, address: request.socket.remoteAddress }, 'signed in');
     const answer: SignInAnswer = { identity, token, expiresAt: timeOf(until) };
     answerJson(response, 200, answer);
   }
