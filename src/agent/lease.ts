@@ -9,6 +9,7 @@ import type { Drain } from '../net/splice.js';
 import { formatTarget } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
 import { Refusals, type RefusalReason } from './access/refusals.js';
+import type { NameRejection } from './rejected-name.js';
 import { missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import type { Recorders } from './inspect/recorder.js';
@@ -39,6 +40,8 @@ export interface LeaseOptions {
   readonly proveEveryMs: number;
   /** Called for visitors who do not pass a gate, once a while for each address. */
   readonly onRefused: (lease: AgentLease, reason: RefusalReason, address: string) => void;
+  /** Called when the target answers that it does not know the name that visitors ask for. */
+  readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
   /** Called when the relay gave up on visitors: sums, once a second at most. */
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called after every change of phase. */
@@ -350,6 +353,7 @@ export class AgentLease {
       refusals: this.#refusals,
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
+      onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       signal: this.#over.signal,
       log: this.#log,
     });

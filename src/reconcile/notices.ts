@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { NameRejection } from '../agent/rejected-name.js';
 
 /** Something that was made, or is another than what was asked for. People hear of it once, in `message`. */
 export type Notice = { readonly message: string } & (
@@ -6,6 +7,12 @@ export type Notice = { readonly message: string } & (
   | { readonly kind: 'lock_written' | 'lock_changed'; readonly file: string; readonly relay: string }
   | { readonly kind: 'identity_created'; readonly file: string; readonly address: string }
   | { readonly kind: 'ca_created'; readonly file: string }
+  | {
+      readonly kind: 'name_rejected';
+      readonly service: string;
+      readonly framework: string;
+      readonly name: string;
+    }
   | { readonly kind: 'carrier_fallback'; readonly relay: string; readonly carrier: 'ws' }
 );
 
@@ -23,4 +30,8 @@ export function identityCreated(file: string, address: string): Notice {
 
 export function caCreated(file: string): Notice {
   return { kind: 'ca_created', message: `created a local CA, ${file}; trust it: portal trust`, file };
+}
+
+export function nameRejected(service: string, { id, name, message, hint }: NameRejection): Notice {
+  return { kind: 'name_rejected', message: `${service}: ${message}. ${hint}`, service, framework: id, name };
 }

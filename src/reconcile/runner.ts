@@ -21,7 +21,8 @@ import type { Survey } from './candidates/survey.js';
 import type { ProxyFor } from './endpoint.js';
 import { ExpiryClock } from './expiry.js';
 import { HealthChecks } from './health.js';
-import { caCreated, type Notice } from './notices.js';
+import type { NameRejection } from '../agent/rejected-name.js';
+import { caCreated, nameRejected, type Notice } from './notices.js';
 import { Inspection, type InspectorSettings } from './inspection.js';
 import { placements, plan, type Action, type Placement } from './plan.js';
 import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedded.js';
@@ -100,6 +101,8 @@ export class Runner {
   readonly #health: HealthChecks;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
+  /** Targets that reject the public name, of which people know already. */
+  readonly #rejections = new Set<string>();
   #rejected: ProblemSummary[] = [];
   #stopping: Promise<void> | undefined;
 
@@ -305,10 +308,19 @@ export class Runner {
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
       onPhase: (changed) => this.#phaseChanged(changed),
+      onNameRejected: ({ spec: { service } }, rejection) => this.#nameRejected(service, rejection),
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
     });
+  }
+
+  /** Once for each service and framework, however many visitors meet it. */
+  #nameRejected(service: string, rejection: NameRejection): void {
+    const key = `${service} ${rejection.id}`;
+    if (this.#rejections.has(key)) return;
+    this.#rejections.add(key);
+    this.#options.emit({ event: 'notice', ...nameRejected(service, rejection) });
   }
 
   /** What the owner of the identity is to see of this agent. */

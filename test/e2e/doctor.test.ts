@@ -310,3 +310,26 @@ it('is written for people, in colour only where it is wanted', async () => {
   const coloured = await person.run(['doctor'], { env: { FORCE_COLOR: '1' } });
   expect(coloured.stdout).toContain('\u001b[31m✗');
 });
+
+it('says which target rejects its public name, and how it learns it', async () => {
+  const asked: string[] = [];
+  const picky = (says: string) =>
+    httpService((request, response) => {
+      asked.push(request.headers.host!);
+      const isOwn = request.headers.host!.startsWith('localhost');
+      response.writeHead(isOwn ? 200 : 403).end(isOwn ? '' : says);
+    });
+  const [known, unknown, open] = [await picky('Invalid Host header'), await picky('no'), await picky('')];
+  await write(
+    'version: 1\nrelays: { embedded: { port: 0 } }\nservices:\n' +
+      `  known: { mode: http, target: ${known.port} }\n  unknown: { mode: http, target: ${unknown.port} }\n` +
+      `  open: { mode: http, target: ${open.port}, host: target }\n`,
+  );
+  const { of, hints } = await examine();
+  expect(of('service.name')).toEqual([
+    `warning: localhost:${known.port}: webpack-dev-server rejects the name known.localhost`,
+    `warning: localhost:${unknown.port}: the target answers 403 to the name unknown.localhost, and not to its own`,
+  ]);
+  expect(hints('service.name')).toContain('Add "known.localhost" to devServer.allowedHosts');
+  expect(asked.filter((host) => host === 'known.localhost')).toHaveLength(1);
+});

@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 import type { HttpBounds } from '../../src/agent/modes/http/bounds.js';
 import { HttpHandler } from '../../src/agent/modes/http/handler.js';
 import type { Recorders } from '../../src/agent/inspect/recorder.js';
+import type { NameRejection } from '../../src/agent/rejected-name.js';
 import { TargetProtocols } from '../../src/agent/speaks.js';
 import { upstreamOf } from '../../src/agent/upstream.js';
 import type { RouteSpec, ServiceSpec } from '../../src/agent/spec.js';
@@ -27,6 +28,8 @@ export interface Edge {
   readonly protocols: TargetProtocols;
   readonly port: number;
   readonly ca: LocalCa;
+  /** The public name. */
+  readonly name: string;
   /** Host header of a visitor. */
   readonly host: string;
   /** As it was asked for at first. */
@@ -40,21 +43,28 @@ let shared: Promise<LocalCa> | undefined;
 
 export async function edge(
   routes: Routes,
-  options: { bounds?: Partial<HttpBounds>; visitor?: string | (() => string); recorders?: Recorders } = {},
+  options: {
+    bounds?: Partial<HttpBounds>;
+    visitor?: string | (() => string);
+    recorders?: Recorders;
+    /** In place of HOST. */
+    name?: string;
+    onNameRejected?: (rejection: NameRejection) => void;
+  } = {},
 ): Promise<Edge> {
   // One CA for the file: keys take time.
   shared ??= temporaryFolder().then(openLocalCa);
   const ca = await shared;
-  const { bounds, recorders } = options;
+  const { bounds, recorders, name = HOST, onNameRejected } = options;
   const inspect = recorders && { inspect: { mask: [] } };
   const spec = { ...httpSpec('app', routes), ...inspect };
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
-  const handler = new HttpHandler(spec, log, protocols, [], bounds, recorders);
+  const handler = new HttpHandler(spec, log, protocols, [], bounds, recorders, onNameRejected);
   const { visitor = VISITOR } = options;
   const sockets = new Set<Socket>();
   const server = createServer(
     // Data connections of a relay are half-open sockets, too.
-    { ...(await ca.issue([HOST])), ALPNProtocols: ['h2', 'http/1.1'], allowHalfOpen: true },
+    { ...(await ca.issue([name])), ALPNProtocols: ['h2', 'http/1.1'], allowHalfOpen: true },
     (socket) => {
       sockets.add(socket);
       const remote = { address: typeof visitor === 'string' ? visitor : visitor(), port: 50_000 };
@@ -73,7 +83,8 @@ export async function edge(
     protocols,
     port,
     ca,
-    host: `${HOST}:${port}`,
+    name,
+    host: `${name}:${port}`,
     spec: () => spec,
     update: (next) => handler.update({ ...httpSpec('app', next), ...inspect }),
   };
@@ -109,7 +120,7 @@ export function ask(
     const outgoing = request({
       host: '127.0.0.1',
       port: at.port,
-      servername: HOST,
+      servername: at.name,
       ca: at.ca.certificatePem,
       agent: false,
       path,
@@ -141,7 +152,7 @@ export async function connectTo(at: Edge, alpn: string = 'http/1.1'): Promise<TL
   const socket = connect({
     host: '127.0.0.1',
     port: at.port,
-    servername: HOST,
+    servername: at.name,
     ca: at.ca.certificatePem,
     ALPNProtocols: [alpn],
   });

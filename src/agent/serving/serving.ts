@@ -6,6 +6,7 @@ import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Refusals } from '../access/refusals.js';
+import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import type { Detour } from '../relay-way.js';
@@ -67,6 +68,8 @@ export interface ServingOptions {
   readonly sessionKey: Buffer;
   /** Where requests of services that are inspected are recorded; left out, none are. */
   readonly recorders?: Recorders | undefined;
+  /** Hears that the target rejects the name that visitors ask for. */
+  readonly onNameRejected?: (rejection: NameRejection) => void;
   readonly log: Logger;
 }
 

@@ -12,7 +12,6 @@ import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
 import type { Refusals } from '../access/refusals.js';
-import type { Recorders } from '../inspect/recorder.js';
 import {
   NO_TRAFFIC,
   retiringIn,
@@ -37,24 +36,26 @@ const ARRIVING_MS = 1_000;
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, refusals, recorders } = options;
+  const { spec, log, sessionKey, refusals } = options;
   const offer = new AlpnOffer(spec, log);
   const pin = new PinGate(spec, sessionKey, refusals);
-  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin, recorders));
+  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin, options));
 }
+
+type Hearing = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
 
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
   protocols: TargetProtocols,
   pin: PinGate,
-  recorders: Recorders | undefined,
+  { recorders, onNameRejected }: Hearing,
 ): Promise<ModeHandler> {
   if (servedMode(spec) !== 'http')
     return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
   // Loaded when first used: its HTTP client is large.
   const { HttpHandler } = await import('../modes/http/handler.js');
-  return new HttpHandler(spec, log, protocols, [pin.ask], {}, recorders);
+  return new HttpHandler(spec, log, protocols, [pin.ask], {}, recorders, onNameRejected);
 }
 
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
@@ -65,7 +66,7 @@ class TlsServing implements Serving {
   readonly #gate: AddressGate;
   readonly #pin: PinGate;
   readonly #refusals: Refusals;
-  readonly #recorders: Recorders | undefined;
+  readonly #hearing: Hearing;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
@@ -86,11 +87,11 @@ class TlsServing implements Serving {
   #closed = false;
 
   constructor(options: ServingOptions, offer: AlpnOffer, pin: PinGate, handler: ModeHandler) {
-    const { spec, opened, certificates, refusals, recorders, log } = options;
+    const { spec, opened, certificates, refusals, log } = options;
     this.#gate = new AddressGate(spec.access);
     this.#pin = pin;
     this.#refusals = refusals;
-    this.#recorders = recorders;
+    this.#hearing = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
@@ -230,7 +231,7 @@ class TlsServing implements Serving {
 
   /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin, this.#recorders);
+    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin, this.#hearing);
     this.#changing = undefined;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;

@@ -10,9 +10,12 @@ import { checkCertificate } from './certificate.js';
 import { checkDatagrams } from './datagrams.js';
 import type { Names } from './names.js';
 import type { RelayFacts } from './relay.js';
+import { checkName } from './public-name.js';
 import { Subject } from './report.js';
 
 /** One service: its target, its name in DNS, its certificate. */
+
+const READS_HTTP: ReadonlySet<string> = new Set(['http', 'auto']);
 
 const ANSWER_MS = 1_500;
 
@@ -29,15 +32,16 @@ export interface ServiceContext {
 
 export async function checkService(spec: ServiceSpec, context: ServiceContext): Promise<Subject> {
   const subject = new Subject(`service ${spec.service}`);
-  await checkTargets(spec, subject);
-  if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
-  if (kindOf(spec.mode) !== 'tls') return subject;
-  if (spec.hostname === undefined) await checkNames(spec, context, subject);
-  else await checkOwnDomain(spec.hostname, context, subject);
   const hostnames =
     spec.hostname === undefined
       ? context.relays.map(({ domain }) => `${spec.name}.${domain}`)
       : [spec.hostname];
+  await checkTargets(spec, subject);
+  if (READS_HTTP.has(spec.mode) && hostnames[0] !== undefined) await checkName(spec, hostnames[0], subject);
+  if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
+  if (kindOf(spec.mode) !== 'tls') return subject;
+  if (spec.hostname === undefined) await checkNames(spec, context, subject);
+  else await checkOwnDomain(spec.hostname, context, subject);
   for (const hostname of new Set(hostnames)) await checkCertificate(spec.tls, hostname, context, subject);
   return subject;
 }

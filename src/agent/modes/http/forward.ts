@@ -4,6 +4,7 @@ import { answer, withoutField, type Exchange, type Follows, type Headers } from 
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
 import { answerTrailers } from './request.js';
 import { visitorHeaders } from './response.js';
+import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
 
 /** The target has not begun its answer in time. */
@@ -29,6 +30,10 @@ export class Forwarding {
   #over = false;
   #continued = false;
   #onFinished: (() => void) | undefined;
+  /** Of an answer of whose body nothing has come. */
+  #status = 0;
+  /** Hears that the target rejects the name that it is asked by. */
+  onNameRejected: ((rejection: NameRejection) => void) | undefined;
 
   constructor(
     exchange: Exchange,
@@ -75,6 +80,7 @@ export class Forwarding {
       // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
       this.exchange.begin(status, reason, passed, follows);
+      this.#status = status;
       if (isEventStream(headers))
         this.#forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
     } catch (error) {
@@ -85,7 +91,18 @@ export class Forwarding {
 
   data(chunk: Buffer): boolean {
     this.#chunks++;
+    if (this.#status > 0 && this.onNameRejected) this.#lookForRejection(chunk);
     return this.#over || this.exchange.write(chunk);
+  }
+
+  #lookForRejection(chunk: Buffer): void {
+    const status = this.#status;
+    this.#status = 0;
+    if (!mayReject(status, chunk.length)) return;
+    const { method, target, authority } = this.exchange;
+    const text = chunk.toString('latin1', 0, MAX_LOOKED_AT_BYTES);
+    const rejection = rejectionOf({ status, method, target, text }, this.route.alias?.authority ?? authority);
+    if (rejection) this.onNameRejected?.(rejection);
   }
 
   onDrain(resume: () => void): void {

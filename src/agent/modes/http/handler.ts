@@ -9,6 +9,7 @@ import { SpliceSet, type Drain } from '../../../net/splice.js';
 import { formatTarget, type Target } from '../../../net/target.js';
 import { LIMITS } from '../../../protocol/limits.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
+import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
@@ -52,6 +53,7 @@ export class HttpHandler implements ModeHandler {
   /** Asked in turn before the routes are; the first that answers ends it. */
   readonly #gates: readonly Gate[];
   readonly #recorders: Recorders | undefined;
+  readonly #onNameRejected: ((rejection: NameRejection) => void) | undefined;
   /** There while the service is inspected. */
   #recorder: Recorder | undefined;
   #draining = false;
@@ -69,8 +71,10 @@ export class HttpHandler implements ModeHandler {
     gates: readonly Gate[] = [],
     bounds: Partial<HttpBounds> = {},
     recorders?: Recorders,
+    onNameRejected?: (rejection: NameRejection) => void,
   ) {
     this.#spec = spec;
+    this.#onNameRejected = onNameRejected;
     this.#recorders = recorders;
     this.#inspect(spec);
     this.#gates = gates;
@@ -179,6 +183,7 @@ export class HttpHandler implements ModeHandler {
           'a request failed',
         );
     });
+    forwarding.onNameRejected = this.#onNameRejected;
     if (switches) void upgrade(forwarding, protocol, this.#splices, this.#bounds);
     else route.upstream.send(forwarding);
   }

@@ -1,0 +1,138 @@
+/**
+ * Servers that answer to names they know and to no others, as a defence against DNS rebinding: their own words for it, and
+ * what makes them take another name. docs/frameworks.md has the same as a table.
+ */
+
+export interface NameRejection {
+  /** Which of `FRAMEWORKS`; `unknown`: it rejects the public name and takes its own. */
+  readonly id: string;
+  readonly name: string;
+  /** For people: who rejects which name. */
+  readonly message: string;
+  /** What to do. */
+  readonly hint: string;
+}
+
+/** An answer of a target: what is needed to tell. */
+export interface Answered {
+  readonly status: number;
+  readonly method: string;
+  readonly target: string;
+  /** The beginning of its body. */
+  readonly text: string;
+}
+
+interface Framework {
+  readonly id: string;
+  /** As people call it. */
+  readonly title: string;
+  readonly rejects: (answered: Answered) => boolean;
+  /** An imperative without an end. */
+  readonly allow: (name: string) => string;
+}
+
+/** More of a body than this is not looked at. */
+export const MAX_LOOKED_AT_BYTES = 16 * 1024;
+/** Old versions of webpack-dev-server say it with 200. */
+const INVALID_HOST = 'Invalid Host header';
+
+const FRAMEWORKS: readonly Framework[] = [
+  {
+    id: 'vite-preview',
+    title: 'Vite',
+    rejects: ({ status, text }) => status === 403 && /^Blocked request\..*preview\.allowedHosts/s.test(text),
+    allow: (name) => `add "${name}" to preview.allowedHosts in vite.config.js`,
+  },
+  {
+    id: 'vite',
+    title: 'Vite',
+    rejects: ({ status, text }) => status === 403 && text.startsWith('Blocked request. This host'),
+    allow: (name) => `add "${name}" to server.allowedHosts in vite.config.js`,
+  },
+  {
+    id: 'webpack',
+    title: 'webpack-dev-server',
+    rejects: ({ status, text }) => (status === 403 || status === 200) && text === INVALID_HOST,
+    allow: (name) => `add "${name}" to devServer.allowedHosts in webpack.config.js`,
+  },
+  {
+    id: 'mcp',
+    title: 'the MCP server',
+    rejects: ({ status, text }) =>
+      (status === 421 && text.startsWith('Invalid Host')) ||
+      (status === 403 && (/"Invalid (Host|Origin)\b/.test(text) || text === 'Invalid Origin header')),
+    allow: (name) =>
+      `add "${name}" to the allowed hosts, and https://${name} to the allowed origins, of its transport`,
+  },
+  {
+    id: 'django',
+    title: 'Django',
+    rejects: ({ status, text }) => status === 400 && /<title>\s*DisallowedHost\b/.test(text),
+    allow: (name) => `add "${name}" to ALLOWED_HOSTS in settings.py`,
+  },
+  {
+    id: 'django-csrf',
+    title: 'Django',
+    rejects: ({ status, text }) => status === 403 && /Origin checking failed/.test(text),
+    allow: (name) => `add "https://${name}" to CSRF_TRUSTED_ORIGINS in settings.py`,
+  },
+  {
+    id: 'rails',
+    title: 'Rails',
+    rejects: ({ status, text }) => status === 403 && /Blocked hosts?: /.test(text),
+    allow: (name) => `add config.hosts << "${name}" to config/environments/development.rb`,
+  },
+  {
+    id: 'sveltekit',
+    title: 'SvelteKit',
+    rejects: ({ status, text }) =>
+      status === 403 && /^(\{"message":")?Cross-site \w+ form submissions are forbidden/.test(text),
+    allow: (name) => `start it with ORIGIN=https://${name} (adapter-node)`,
+  },
+  {
+    id: 'next',
+    title: 'Next.js',
+    rejects: ({ status, target, text }) =>
+      status === 403 && text === 'Unauthorized' && /^\/(_next|__nextjs)/.test(target),
+    allow: (name) => `add "${name}" to allowedDevOrigins in next.config.js`,
+  },
+  {
+    id: 'jupyter',
+    title: 'Jupyter',
+    rejects: ({ status, method, text }) =>
+      status === 403 && method === 'GET' && /<title>\s*Jupyter\b/.test(text),
+    allow: () => 'start it with --ServerApp.allow_remote_access=true',
+  },
+];
+
+/** Whether the first chunk of an answer's body is worth a look: it may be in every answer's way, so this is cheap. */
+export function mayReject(status: number, bytes: number): boolean {
+  return status === 200 ? bytes === INVALID_HOST.length : status === 403 || status === 400 || status === 421;
+}
+
+/** That the target rejects the name `authority`, if that is what its answer says. */
+export function rejectionOf(answered: Answered, authority: string): NameRejection | undefined {
+  const framework = FRAMEWORKS.find(({ rejects }) => rejects(answered));
+  if (!framework) return undefined;
+  const name = hostOf(authority);
+  return {
+    id: framework.id,
+    name,
+    message: `${framework.title} rejects the name ${name}`,
+    hint: `${capital(framework.allow(name))}, or set \`host: target\`.`,
+  };
+}
+
+/** The same of a target in whose words nobody knows it: with its own name it answers otherwise. */
+export function rejectionUnknown(status: number, authority: string): NameRejection {
+  const name = hostOf(authority);
+  return {
+    id: 'unknown',
+    name,
+    message: `the target answers ${status} to the name ${name}, and not to its own`,
+    hint: 'Allow that name in its settings, or set `host: target`.',
+  };
+}
+
+const hostOf = (authority: string): string => authority.replace(/:\d+$/, '');
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,0 +1,77 @@
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
+import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, rejectionUnknown } from '../../agent/rejected-name.js';
+import type { ServiceSpec } from '../../agent/spec.js';
+import { connectTarget, upstreamOf } from '../../agent/upstream.js';
+import { within } from '../../lib/wait.js';
+import { formatTarget, type Target } from '../../net/target.js';
+import type { Subject } from './report.js';
+
+/** Whether the target answers to the name that visitors ask for. */
+
+const ANSWER_MS = 3_000;
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Asks each target once with the public name, and once more with its own if the answer may be a rejection. */
+export async function checkName(spec: ServiceSpec, hostname: string, subject: Subject): Promise<void> {
+  for (const { target, host = spec.host } of routesOf(spec)) {
+    if (host !== undefined && host !== 'visitor') continue;
+    const answer = await ask(spec, target, hostname);
+    if (!answer) continue;
+    const known = rejectionOf({ ...answer, method: 'GET', target: '/' }, hostname);
+    const isSuspect = mayReject(answer.status, answer.text.length) && answer.status !== 200;
+    const own = known || !isSuspect ? undefined : await ask(spec, target, ownName(target));
+    const rejection =
+      known ?? (own && own.status !== answer.status ? rejectionUnknown(answer.status, hostname) : undefined);
+    if (rejection)
+      subject.warning('service.name', `${formatTarget(target)}: ${rejection.message}`, rejection.hint);
+  }
+}
+
+function routesOf({
+  routes,
+  target,
+}: ServiceSpec): readonly { readonly target: Target; readonly host?: string }[] {
+  return routes.length > 0 ? routes : [{ target }];
+}
+
+const ownName = (target: Target): string =>
+  target.kind === 'unix' ? 'localhost' : formatTarget(target).replace(/^https?:\/\//, '');
+
+/** Undefined: it did not answer in HTTP/1.1 in time, which another check tells. */
+async function ask(spec: ServiceSpec, target: Target, host: string): Promise<Answer | undefined> {
+  const over = new AbortController();
+  try {
+    return await within(get(spec, target, host, over.signal), ANSWER_MS, 'the answer of the target');
+  } catch {
+    return undefined;
+  } finally {
+    over.abort();
+  }
+}
+
+async function get(spec: ServiceSpec, target: Target, host: string, signal: AbortSignal): Promise<Answer> {
+  const socket: Socket = await connectTarget(target, upstreamOf(spec), signal);
+  signal.addEventListener('abort', () => socket.destroy(), { once: true });
+  return new Promise((resolve, reject) => {
+    const asking = request({
+      createConnection: () => socket,
+      headers: { Host: host, 'User-Agent': 'portal-doctor', Accept: 'text/html, */*', Connection: 'close' },
+    });
+    asking.once('error', reject);
+    asking.once('response', (response) => {
+      let text = '';
+      const done = (): void => resolve({ status: response.statusCode ?? 0, text });
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString('latin1');
+        if (text.length >= MAX_LOOKED_AT_BYTES) done();
+      });
+      response.once('close', done);
+    });
+    asking.end();
+  });
+}
