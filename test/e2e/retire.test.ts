@@ -284,12 +284,26 @@ it('an edited route, in mode http, leaves WebSockets to the old target for `reti
   const { at, visit: connect, get: fetch, edit, status } = await published(old.port, { mode: 'http' });
   const ws = await webSocket(at, await connect('http/1.1'));
   const closed = once(ws, 'close');
-  expect((await edit({ target: parseTarget(next.port) })).retiring).toEqual({ web: 1 });
+  const h2 = await connect('h2');
+  const session = connectHttp2('https://web.localhost', { createConnection: () => h2 });
+  onTestFinished(() => session.destroy());
+  await once(session, 'remoteSettings');
+  const overH2 = session.request({
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':path': '/',
+    'sec-websocket-version': '13',
+  });
+  overH2.on('error', () => undefined);
+  const closedOverH2 = once(overH2, 'close');
+  await once(overH2, 'response');
+  expect((await edit({ target: parseTarget(next.port) })).retiring).toEqual({ web: 2 });
   expect(await fetch()).toContain('next');
   expect(await says(ws, 'still')).toBe('old: still');
-  expect(await status()).toMatchObject({ retiring: 1 });
+  expect(await status()).toMatchObject({ retiring: 2 });
   await edit({ retireMs: 0 });
-  await closed;
+  await Promise.all([closed, closedOverH2]);
+  expect(session.closed).toBe(false);
 });
 
 it('an edited target, in mode tcp, leaves connections alone for `retireMs`', async () => {

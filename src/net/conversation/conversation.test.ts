@@ -52,6 +52,19 @@ it('reads the end of an answer in chunks, however it is cut up', () => {
   expect(conversation.progress).toBe('between');
 });
 
+it('knows an answer that goes on while the request does', () => {
+  const conversation = h1();
+  asks(conversation, 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n');
+  answers(conversation, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+  asks(conversation, '3\r\none\r\n');
+  answers(conversation, '3\r\none\r\n');
+  expect(conversation.progress).toBe('exchange');
+  asks(conversation, '0\r\n\r\n');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, '0\r\n\r\n');
+  expect(conversation.progress).toBe('between');
+});
+
 it.each([
   ['HEAD / HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n', 'between'],
   [GET, 'HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n', 'between'],

@@ -4,6 +4,7 @@ import type { Conversation, Progress } from './conversation.js';
 const HEAD_BYTES = 2_048;
 /** The last chunk of a body in chunks (RFC 9112, section 7.1), and the end of what comes before it. */
 const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
+const [CR, LF, ZERO] = LAST_CHUNK;
 
 /**
  * Exchanges of HTTP/1.1. While bytes move it only keeps the beginning and the end of the answer; they are read when somebody
@@ -13,7 +14,7 @@ export class H1Conversation implements Conversation {
   #visitorSpokeLast = false;
   #isHead = false;
   #isTunnel = false;
-  /** Bytes of the target since the visitor spoke. */
+  /** Bytes of the answer. */
   #answered = 0;
   /** The beginning of those. */
   #head: Buffer | undefined;
@@ -29,7 +30,8 @@ export class H1Conversation implements Conversation {
   answered(bytes: Buffer, start: number, end: number): void {
     if (this.#visitorSpokeLast) {
       this.#visitorSpokeLast = false;
-      this.#answered = 0;
+      // Or it goes on with its answer, while the visitor goes on with its request.
+      if (begins(bytes, start, end, 'HTTP/1.')) this.#answered = 0;
       if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isTunnel = true;
     }
     if (this.#answered < HEAD_BYTES) {
@@ -49,6 +51,12 @@ export class H1Conversation implements Conversation {
   #keepTail(bytes: Buffer, start: number, end: number): void {
     const tail = this.#tail;
     const count = end - start;
+    const last = bytes[end - 1]!;
+    // No part of a last chunk: what came before it does not matter any more.
+    if (last !== CR && last !== LF && last !== ZERO) {
+      tail[tail.length - 1] = last;
+      return;
+    }
     if (count < tail.length) tail.copyWithin(0, count);
     bytes.copy(tail, Math.max(0, tail.length - count), Math.max(start, end - tail.length), end);
   }

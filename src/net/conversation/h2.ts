@@ -66,14 +66,24 @@ class Frames {
         at += passed;
         continue;
       }
+      if (this.#headBytes === 0 && end - at >= FRAME_HEAD_BYTES) {
+        this.#begin(bytes, at);
+        at += FRAME_HEAD_BYTES;
+        continue;
+      }
       const count = Math.min(FRAME_HEAD_BYTES - this.#headBytes, end - at);
       bytes.copy(this.#head, this.#headBytes, at, at + count);
       this.#headBytes += count;
       at += count;
       if (this.#headBytes < FRAME_HEAD_BYTES) return;
       this.#headBytes = 0;
-      this.#left = this.#head.readUIntBE(0, 3);
-      this.#onFrame(this.#head[3]!, this.#head[4]!, this.#head.readUInt32BE(5) & 0x7fffffff);
+      this.#begin(this.#head, 0);
     }
+  }
+
+  /** A frame whose head is at `at`. */
+  #begin(bytes: Buffer, at: number): void {
+    this.#left = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    this.#onFrame(bytes[at + 3]!, bytes[at + 4]!, bytes.readUInt32BE(at + 5) & 0x7fffffff);
   }
 }
