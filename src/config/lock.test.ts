@@ -41,6 +41,15 @@ const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => (error instanceof PortalError ? error.code : error),
   );
 
+it('reads no further where a link leads to a file without an end', async (context) => {
+  if (process.platform === 'win32') context.skip('Windows has no /dev/zero');
+  await symlink('/dev/zero', file);
+  await expect(new RelayLock({ file }).admit('https://relay.example.com')).rejects.toMatchObject({
+    code: 'lock_invalid',
+    message: expect.stringContaining('is larger than 1 MiB') as string,
+  });
+});
+
 it('refuses a file that is nested too deeply, with the line', () => {
   expect(() => readLock(`version: 1\nrelays: ${'['.repeat(200_000)}`, 'portal.lock')).toThrow(
     expect.objectContaining({

@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
 import { PortalError, systemCode } from '../lib/errors.js';
+import { readBounded } from '../lib/read-bounded.js';
 import { updateFile } from '../lib/shared-file.js';
 import { LockInvalid, readLock, sameAddress, withRelay, type LockEntries } from './lock-file.js';
 import { originOf } from './relay-refs.js';
@@ -136,9 +137,10 @@ export class RelayLock {
 
 async function readText(file: string): Promise<string | undefined> {
   try {
-    const { size } = await stat(file);
-    if (size > MAX_BYTES) throw unreadable(file, `is larger than ${MAX_BYTES / 1024 / 1024} MiB`);
-    return (await readFile(file, 'utf8')).replace(/^\ufeff/, '');
+    const bytes = await readBounded(createReadStream(file), MAX_BYTES, () =>
+      unreadable(file, `is larger than ${MAX_BYTES / 1024 / 1024} MiB`),
+    );
+    return bytes.toString('utf8').replace(/^\ufeff/, '');
   } catch (error) {
     if (error instanceof PortalError) throw error;
     const code = systemCode(error);

@@ -112,6 +112,11 @@ services:
     ]);
   });
 
+  it('a portal.lock that leads out of the project', async () => {
+    await symlink(join(top, 'elsewhere.lock'), join(dir, 'portal.lock'));
+    expect(await asked('services: { web: 3000 }')).toEqual([`use ${top}/elsewhere.lock (portal.lock)`]);
+  });
+
   it('variables that relays read, by what they are made of', async () => {
     const text = `${RELAY}machine: "m-\${HOSTTYPE:-x}"
 services:

@@ -6,6 +6,7 @@ import { isMissing } from '../lib/errors.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
+import { lockFileOf } from './lock.js';
 import { maskUrl } from './mask-urls.js';
 import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
@@ -164,6 +165,8 @@ async function files(desired: Desired, root: Tree, directory: string): Promise<P
       .map(({ ca, caPath }) => ({ file: ca, of: 'ca of a relay', path: caPath })),
     ...desired.services.flatMap((spec) => filesOf(spec)),
   ];
+  // Keys of relays are written there.
+  if (desired.file !== undefined) named.push({ file: lockFileOf(desired.file), of: 'portal.lock', path: [] });
   const { registry } = desired.candidates ?? {};
   if (registry !== undefined && !/^https:/i.test(registry))
     named.push({ file: registry, of: 'registry', path: ['relays', 'registry'] });
