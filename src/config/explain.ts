@@ -107,7 +107,9 @@ function complaint(error: SchemaError, root: Tree): Complaint {
       return { message: `${what} must be ${JSON.stringify(params['allowedValue'])}` };
     case 'enum': {
       const words = (schema.enum ?? []).map(String);
-      const meant = isSecret(path) ? undefined : nearest(String(error.data), words);
+      // A mapping may have a `toString` of its own.
+      const isWord = typeof error.data === 'string' && !isSecret(path);
+      const meant = isWord ? nearest(error.data, words) : undefined;
       return { message: `${what} must be ${listOf(words)}`, hint: meant && `Did you mean \`${meant}\`?` };
     }
     case 'minimum':

@@ -125,3 +125,7 @@ it('never throws, whatever the document', async () => {
     { numRuns: 200 },
   );
 });
+
+it('takes a mapping with a toString of its own where a word belongs', async () => {
+  expect(await flawsOf('version: 1\nservices: { a: { target: 1, mode: { toString: 0 } } }')).toEqual([]);
+});
