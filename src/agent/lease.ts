@@ -235,8 +235,9 @@ export class AgentLease {
   /** Looks whether the local service answers; `status` tells what was found. */
   async checkTarget(): Promise<void> {
     const served = this.#served;
-    // A kind that has no connection to look at tells from what it met itself.
-    this.#targetError = served?.targetError ? served.targetError() : await checkTargets(this.#spec);
+    // A kind that has no connection to look at tells from what it met itself; where nothing is served, it met nothing.
+    if (this.#spec.mode === 'udp' || served?.targetError) this.#targetError = served?.targetError?.();
+    else this.#targetError = await checkTargets(this.#spec);
   }
 
   status(): LeaseStatus {

@@ -141,5 +141,5 @@ method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`
 responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and
 messages?, or \`curl\` (id, command); \`portal replay\` prints \`replayed\`, as a \`request\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or
 \`discovered\`, health: \`healthy\`, \`unhealthy\` or \`unknown\`, inUse, rttMs?, capabilities?, carriers?, address?, locked?,
-error?), and \`registry\` (source, relays, fetchedAt?, error?) where there is one. \`portal relay\` prints \`listening\` (url, domain, addresses, ca?, metrics?) first. \`portal logs --json\` prints events as above,
+error?), and \`registry\` (source, relays, inChains?, fetchedAt?, error?) where there is one. \`portal relay\` prints \`listening\` (url, domain, addresses, ca?, metrics?) first. \`portal logs --json\` prints events as above,
 and \`log\` (level, message, fields) besides.`;

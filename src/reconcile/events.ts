@@ -104,7 +104,14 @@ export interface AgentStatus {
   /** Path of the local CA's certificate, once one is in use. */
   ca?: string;
   /** The list that more relays come from, where there is one. */
-  registry?: { source: string; relays: number; fetchedAt?: string; error?: ErrorSummary };
+  /** `inChains`: those of its relays that a chain leads through, so that the pool does not use them. */
+  registry?: {
+    source: string;
+    relays: number;
+    inChains?: number;
+    fetchedAt?: string;
+    error?: ErrorSummary;
+  };
   relays: RelayStatus[];
   leases: LeaseStatus[];
   /** Services without a lease; left out while there are none. */

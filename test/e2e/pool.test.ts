@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { freePorts } from '../support/ports.js';
 import { again, http, places, pooled, QUICK, registry, relays } from '../support/pool.js';
+import { chainOf } from '../support/chain.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, handedOver, readAll, relay, service, visit } from '../support/world.js';
 
@@ -131,6 +132,21 @@ describe('a pool with a registry', () => {
     await writeFile(file, JSON.stringify({ relays: [{ url: a!.url, ca: a!.ca.certificateFile }] }));
     await one.event('ready');
     expect((await one.runner.status()).unplaced).toBeUndefined();
+  });
+
+  it('does not use relays of a chain, and says so', async () => {
+    const [a, b] = await relays(2);
+    const { file } = await registry(a!, b!);
+    const one = await agent({ candidates: QUICK });
+    const { port } = await http();
+    const wanted = pooled(file, [], service('web', port));
+    const chained = { ...service('hidden', port), relays: [chainOf([a!, b!])] };
+    await one.runner.apply({ ...wanted, services: [...wanted.services, chained] });
+    const { error } = await one.event('unplaced', ({ error: { message } }) =>
+      message.includes('part of a chain'),
+    );
+    expect(error.message).toMatch(/names no relay that is free: 2 of its relays are part of a chain/);
+    expect((await one.runner.status()).registry).toMatchObject({ relays: 2, inChains: 2 });
   });
 
   it('leaves services where they are until it is known where to go', async () => {

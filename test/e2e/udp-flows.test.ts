@@ -101,6 +101,17 @@ describe('flows', () => {
 });
 
 describe('a local service', () => {
+  it('is not down where its relay gives out no UDP ports', async () => {
+    const echo = await udpService();
+    const at = await relay();
+    const one = await agent();
+    await one.runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp' })));
+    await one.event('lease', ({ error }) => error?.code === 'capability_missing');
+    const [lease] = (await one.runner.status()).leases;
+    expect(lease).toMatchObject({ phase: 'failed', error: { code: 'capability_missing' } });
+    expect(lease!.targetError).toBeUndefined();
+  });
+
   it('that is down is counted and told, and the same flow goes on when it is back', async () => {
     const echo = await udpService();
     const { port, status } = await published(echo);

@@ -31,7 +31,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     if (registry) printEvent(context, 'registry', registry);
     return 0;
   }
-  for (const line of describeRelays(rows, createStyle(context.stdout.color))) context.stdout.line(line);
+  for (const line of describeRelays(
+    rows,
+    createStyle(context.stdout.color),
+    desired.candidates !== undefined,
+  ))
+    context.stdout.line(line);
   for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.line(line);
   if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
   return 0;
@@ -54,7 +59,7 @@ function withLock(relay: SurveyedRelay, lock: LockState | undefined): Row {
 
 const yesNo = (is: boolean | undefined): string => (is === undefined ? '' : is ? 'yes' : 'no');
 
-function describeRelays(rows: readonly Row[], style: Style): string[] {
+function describeRelays(rows: readonly Row[], style: Style, hasPool: boolean): string[] {
   if (rows.length === 0) return ['no relays'];
   const [header, ...lines] = columns([
     ['RELAY', 'SOURCE', 'HEALTH', 'ROUND TRIP', 'IN USE', 'LOCKED', 'KEY', 'OFFERS'],
@@ -74,8 +79,12 @@ function describeRelays(rows: readonly Row[], style: Style): string[] {
   return [
     style.dim(header!),
     ...lines.flatMap((line, index) => {
-      const { health, error } = rows[index]!;
-      return [paint(style, health, line), ...(error ? [`  ${describeError(error)}`] : [])];
+      const { health, source, error } = rows[index]!;
+      return [
+        paint(style, health, line),
+        ...(source === 'chain' && hasPool ? ['  part of a chain, so the pool does not use it'] : []),
+        ...(error ? [`  ${describeError(error)}`] : []),
+      ];
     }),
   ];
 }

@@ -79,11 +79,15 @@ function describeLeases(
     'no relay',
     formatAge(now - Date.parse(since)),
   ]);
+  // An address does not name its relay where that has another domain, and a lease without an address has none to show.
+  const isOnSeveral = new Set(leases.map(({ service }) => service)).size < leases.length;
+  const onRelay = (relay: string): string[] => (isOnSeveral ? [relay] : []);
   const rows = leases.map((lease) => [
     lease.service,
     lease.unproven ? UNPROVEN : lease.phase,
     formatAge(now - Date.parse(lease.since)),
     publicAddress(lease) ?? relayName(lease.relay),
+    ...onRelay(relayName(lease.relay)),
     targetOf(lease),
     lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
     String(lease.visitors),
@@ -91,7 +95,7 @@ function describeLeases(
     formatBytes(lease.bytesOut),
   ]);
   const [header, ...lines] = columns([
-    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', 'TARGET', 'PROVEN', 'VISITORS', 'IN', 'OUT'],
+    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', ...onRelay('RELAY'), 'TARGET', 'PROVEN', 'VISITORS', 'IN', 'OUT'],
     ...rows,
     ...without,
   ]);
@@ -175,9 +179,14 @@ function describeRelays(relays: readonly RelayStatus[], style: Style): string[] 
 
 function describeRegistry({ registry }: AgentStatus): string[] {
   if (!registry) return [];
-  const { source, relays, error } = registry;
+  const { source, relays, inChains, error } = registry;
   const count = relays === 1 ? '1 relay' : `${relays} relays`;
-  return [`registry ${printable(source)}: ${count}`, ...(error ? [`  ${describeError(error)}`] : [])];
+  const chained =
+    inChains === undefined ? '' : `, ${inChains} of them part of a chain, which the pool does not use`;
+  return [
+    `registry ${printable(source)}: ${count}${chained}`,
+    ...(error ? [`  ${describeError(error)}`] : []),
+  ];
 }
 
 function paintPhase(style: Style, phase: LeaseStatus['phase'] | 'unproven', line: string): string {

@@ -72,6 +72,8 @@ export class CandidatePool {
   #desired: Desired | undefined;
   #candidates = new Map<string, Candidate>();
   #choice: Choice = NOTHING_CHOSEN;
+  /** Relays of the registry that a chain leads through: they are no candidates. */
+  #inChains = 0;
   #isSettled = false;
   #settled = deferred<void>();
   #settleAt = Infinity;
@@ -163,7 +165,9 @@ export class CandidatePool {
     if (!this.isSettled)
       return isUnread ? `${registry.source} has not answered yet` : 'no relay has answered yet';
     if (this.#choice.active.length > 0) return 'another service has this name on each relay there is';
-    return registry ? `${registry.source} names no relay` : 'no relay tells of another';
+    if (!registry) return 'no relay tells of another';
+    if (this.#inChains === 0) return `${registry.source} names no relay`;
+    return `${registry.source} names no relay that is free: ${describeChained(this.#inChains)} here, and the pool does not use those`;
   }
 
   /** Whether a relay is in use because it was chosen. */
@@ -176,8 +180,9 @@ export class CandidatePool {
     return [...this.#candidates.values()];
   }
 
-  registryStatus(): ReturnType<Sources['registry']> {
-    return this.#sources.registry();
+  registryStatus(): (NonNullable<ReturnType<Sources['registry']>> & { inChains?: number }) | undefined {
+    const registry = this.#sources.registry();
+    return registry && { ...registry, ...(this.#inChains > 0 && { inChains: this.#inChains }) };
   }
 
   /** What became of the session with a relay. */
@@ -217,9 +222,12 @@ export class CandidatePool {
   #gather(): void {
     if (!this.#spec || !this.#desired) return;
     const named = this.#namedElsewhere(this.#desired);
+    const chained = chainHops(this.#desired);
+    const left = new Set<string>();
     const found = new Map<string, Candidate>();
     for (const { relay, source } of this.#sources.relays(this.#desired.relays.map(relayKey))) {
       const { url } = relay;
+      if (source === 'registry' && chained.has(url)) left.add(url);
       if (named.has(url) || found.has(url) || found.size >= MAX_CANDIDATES) continue;
       const known = this.#candidates.get(url);
       const isSame = known && isDeepStrictEqual(known.relay, relay);
@@ -233,6 +241,7 @@ export class CandidatePool {
         found.set(key, { ...known, goneAt: known.goneAt ?? performance.now() });
     }
     this.#candidates = found;
+    this.#inChains = left.size;
     this.#prober.tick(performance.now());
     this.#decide();
     this.#options.onNews();
@@ -243,8 +252,7 @@ export class CandidatePool {
    * its own address and identity.
    */
   #namedElsewhere({ relays, services }: Desired): Set<string> {
-    const chains = services.flatMap((service) => service.relays).filter((relay) => relay.kind === 'chain');
-    return new Set([...relays.map(relayKey), ...chains.flatMap(({ hops }) => hops.map(relayKey))]);
+    return new Set([...relays.map(relayKey), ...chainHops({ services })]);
   }
 
   #onTick(): void {
@@ -328,3 +336,12 @@ export class CandidatePool {
     return open.length === 0 || isLate || now > this.#settleAt;
   }
 }
+
+/** Relays that a chain leads through. */
+function chainHops({ services }: Pick<Desired, 'services'>): Set<string> {
+  const chains = services.flatMap((service) => service.relays).filter((relay) => relay.kind === 'chain');
+  return new Set(chains.flatMap(({ hops }) => hops.map(relayKey)));
+}
+
+const describeChained = (count: number): string =>
+  count === 1 ? '1 of its relays is part of a chain' : `${count} of its relays are part of a chain`;

@@ -1,0 +1,49 @@
+import { expect, it } from 'vitest';
+import type { LeaseStatus } from '../../agent/status.js';
+import type { AgentStatus } from '../../reconcile/events.js';
+import { createStyle } from '../style.js';
+import { describeStatus } from './status.js';
+
+const NOW = Date.parse('2026-01-01T00:00:00Z');
+
+const lease = (service: string, relay: string): LeaseStatus =>
+  ({
+    service,
+    relay,
+    phase: 'ready',
+    since: '2025-12-31T23:59:00Z',
+    retries: 0,
+    tcpAddr: '192.0.2.1:2000',
+    visitors: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    target: 'localhost:3000',
+  }) as unknown as LeaseStatus;
+
+function shown(leases: readonly LeaseStatus[], registry?: AgentStatus['registry']): string {
+  const status = {
+    file: null,
+    pid: 1,
+    startedAt: '2025-12-31T00:00:00Z',
+    revision: 1,
+    identity: '0x',
+    rejected: [],
+  };
+  const all = { ...status, version: '1', relays: [], leases, ...(registry && { registry }) };
+  return describeStatus(all as unknown as AgentStatus, createStyle(false), NOW).join('\n');
+}
+
+it('shows the relay of each lease where a service is on several', () => {
+  const [a, b] = ['https://a.example', 'https://b.example'];
+  expect(shown([lease('web', a), lease('api', b)])).not.toContain('RELAY');
+  const several = shown([lease('web', a), lease('web', b)]);
+  expect(several).toMatch(/ADDRESS +RELAY +TARGET/);
+  expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/a\.example +localhost:3000/);
+  expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
+});
+
+it('says how many relays of a registry the pool does not use', () => {
+  expect(shown([], { source: 'list.json', relays: 3, inChains: 2 })).toContain(
+    'registry list.json: 3 relays, 2 of them part of a chain, which the pool does not use',
+  );
+});
