@@ -13,6 +13,14 @@ import { freePort } from '../support/ports.js';
 /** Rows of docs/frameworks.md: a server rejects a name that it does not know, and takes it after either cure. */
 
 const NAME = 'app.test';
+
+/** All at the same time, while the first test runs. */
+const PACKAGES = {
+  django: pythonPackages('django'),
+  webpack: npmPackages('webpack', 'webpack-dev-server'),
+  mcp: npmPackages('@modelcontextprotocol/sdk@1'),
+};
+
 /** Compilers are slow on a busy machine. */
 const START_MS = 60_000;
 
@@ -127,7 +135,7 @@ describe('Django', () => {
     'rejects a name and an origin that it does not know, and takes both after either cure',
     { timeout: 120_000 },
     async (context) => {
-      const django = await pythonPackages('django');
+      const django = await PACKAGES.django;
       if ('skip' in django) {
         context.skip(django.skip);
         return;
@@ -173,7 +181,7 @@ describe('webpack-dev-server', () => {
     'rejects a name that it does not know, and takes it after either cure',
     { timeout: 120_000 },
     async (context) => {
-      const packages = await npmPackages('webpack', 'webpack-dev-server');
+      const packages = await PACKAGES.webpack;
       if ('skip' in packages) {
         context.skip(packages.skip);
         return;
@@ -215,7 +223,7 @@ describe('an MCP server', () => {
     'rejects a name that it does not know, and takes it after either cure',
     { timeout: 120_000 },
     async (context) => {
-      const packages = await npmPackages('@modelcontextprotocol/sdk@1');
+      const packages = await PACKAGES.mcp;
       if ('skip' in packages) {
         context.skip(packages.skip);
         return;
