@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { askH2, connectTo, edge, h2Visitor, rawTarget, type Edge } from '../support/http-edge.js';
 import {
   CONTINUATION,
@@ -21,11 +22,17 @@ import { httpService } from '../support/world.js';
 
 /** HTTP/2 frames as no client library sends them. */
 
+const ENHANCE_YOUR_CALM = 11;
+
 /** The stream is reset, or, as newer versions of node have it, the whole connection. */
 const isRefusal = (type: number): boolean => type === RST_STREAM || type === GOAWAY;
 
 /** Says these frames; resolves with the types of frames that came back, once `until` is among them or all is closed. */
-async function say(at: Edge, frames: readonly Buffer[], until: number): Promise<{ types: number[] }> {
+async function say(
+  at: Edge,
+  frames: readonly Buffer[],
+  until: number,
+): Promise<{ types: number[]; codes: number[] }> {
   const visitor = await frameVisitor(at);
   const types = (): number[] => visitor.frames.map(({ type }) => type);
   const over = new Promise<void>((resolve) => {
@@ -34,7 +41,9 @@ async function say(at: Edge, frames: readonly Buffer[], until: number): Promise<
   });
   visitor.send(...frames);
   await over;
-  return { types: types() };
+  // Those of GOAWAY.
+  const ends = visitor.frames.filter(({ type }) => type === GOAWAY);
+  return { types: types(), codes: ends.map(({ payload }) => payload.readUInt32BE(4)) };
 }
 
 describe('a malformed request over HTTP/2 is reset, and nothing of it reaches the target:', () => {
@@ -144,6 +153,42 @@ describe('a flood ends the connection:', () => {
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
+  it('settings with too many entries', async () => {
+    const at = await edge({ '/': 1 });
+    // MAX_CONCURRENT_STREAMS, over and over.
+    const entries = Buffer.concat(Array.from({ length: 33 }, () => Buffer.from([0, 3, 0, 0, 0, 1])));
+    const { types, codes } = await say(at, [frame(SETTINGS, 0, 0, entries)], 99);
+    expect(types).toContain(GOAWAY);
+    expect(codes).toEqual([ENHANCE_YOUR_CALM]);
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+  });
+
+  it.each([
+    ['pings', frame(PING, 0, 0, Buffer.alloc(8))],
+    ['settings', frame(SETTINGS, 0, 0)],
+  ])('%s beyond a rate, though their answers are read', async (_what, flood) => {
+    const at = await edge({ '/': 1 }, { bounds: { idleFrameBurst: 50, idleFramesPerSecond: 1 } });
+    const { types, codes } = await say(
+      at,
+      Array.from({ length: 500 }, () => flood),
+      99,
+    );
+    expect(types).toContain(GOAWAY);
+    expect(codes).toEqual([ENHANCE_YOUR_CALM]);
+    await expect.poll(() => at.handler.traffic().visitors).toBe(0);
+  });
+
+  it('pings beside requests do not: gRPC measures the bandwidth with them', async () => {
+    const { port } = await httpService((_request, response) => response.end('x'.repeat(100)));
+    const at = await edge({ '/': port }, { bounds: { idleFrameBurst: 5, idleFramesPerSecond: 1 } });
+    const visitor = await h2Visitor(at);
+    for (let count = 0; count < 20; count++) {
+      await askH2(visitor, { ':path': '/' });
+      await new Promise((resolve) => visitor.ping(resolve));
+    }
+    expect(visitor.destroyed).toBe(false);
+  });
+
   it('pings that nobody reads the answers of, and settings', async () => {
     for (const flood of [frame(PING, 0, 0, Buffer.alloc(8)), frame(SETTINGS, 0, 0)]) {
       const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 2_000 } });
@@ -159,6 +204,28 @@ describe('a flood ends the connection:', () => {
       await expect.poll(() => at.handler.traffic().visitors).toBe(0);
       socket.destroy();
     }
+  });
+});
+
+describe('a target', () => {
+  it('that sends settings with too many entries breaks its requests, and they do not wait', async () => {
+    const entries = Buffer.concat(Array.from({ length: 33 }, () => Buffer.from([0, 3, 0, 0, 0, 1])));
+    const target = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write(frame(SETTINGS, 0, 0));
+      let bytes = Buffer.alloc(0);
+      socket.on('data', (chunk: Buffer) => {
+        bytes = Buffer.concat([bytes, chunk]);
+        for (let at = PREFACE.length; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3))
+          if (bytes[at + 3] === HEADERS) socket.write(frame(SETTINGS, 0, 0, entries));
+      });
+    });
+    await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void target.close());
+    const at = await edge({ '/': (target.address() as AddressInfo).port });
+    const visitor = await h2Visitor(at);
+    const answer = await askH2(visitor, { ':path': '/' });
+    expect(answer.status).toBe(502);
   });
 });
 

@@ -15,6 +15,9 @@ export interface HttpBounds {
   /** HTTP/2 streams that a visitor may take back at once, and then each second, before its connection is ended. */
   readonly resetBurst: number;
   readonly resetsPerSecond: number;
+  /** PING and SETTINGS frames of HTTP/2, beside which nothing is answered, at once and then each second; likewise. */
+  readonly idleFrameBurst: number;
+  readonly idleFramesPerSecond: number;
   /** The target begins its answer within this. */
   readonly answerMs: number;
   /** Nothing moved in the middle of a request or an answer for this long: it is broken off. */
@@ -38,6 +41,8 @@ export const HTTP_BOUNDS: HttpBounds = {
   maxStreams: 128,
   resetBurst: 200,
   resetsPerSecond: 50,
+  idleFrameBurst: 100,
+  idleFramesPerSecond: 10,
   answerMs: 120_000,
   stalledMs: 3_600_000,
   bodyMs: 60_000,

@@ -9,6 +9,7 @@ import {
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { heardOut, isTooLarge, type HttpBounds } from './bounds.js';
+import { endWithNghttp2 } from './h2-ended.js';
 import {
   answer,
   withoutField,
@@ -51,7 +52,9 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
     maxOutstandingPings: 10,
   });
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
-  const resets = new ResetBudget(bounds);
+  endWithNghttp2(session);
+  const resets = new Budget(bounds.resetBurst, bounds.resetsPerSecond);
+  endIdleFrames(session, socket, bounds);
   let open = 0;
   const liveness = new Liveness(session, socket, bounds);
   // Its timer starts anew whenever something moves.
@@ -70,7 +73,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
         if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
         // Taken back before it was answered: what the rapid-reset attack does (CVE-2023-44487).
         const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted && !exchange.isAborted;
-        if (takenBack && !resets.spend()) session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+        if (takenBack && !resets.spend()) endCalmly(session);
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, bounds.lingerMs);
@@ -120,24 +123,49 @@ class Liveness {
   }
 }
 
-/** How many streams a visitor may still take back: so many at once, and so many more each second. */
-class ResetBudget {
-  readonly #bounds: HttpBounds;
+/** GOAWAY says ENHANCE_YOUR_CALM. With `undefined` for an error, node would say NO_ERROR. */
+function endCalmly(session: ServerHttp2Session): void {
+  session.destroy(null as never, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+/** What a visitor may do so often at once, and so many times more each second. */
+class Budget {
+  readonly #burst: number;
+  readonly #perSecond: number;
   #left: number;
   #at = performance.now();
 
-  constructor(bounds: HttpBounds) {
-    this.#bounds = bounds;
-    this.#left = bounds.resetBurst;
+  constructor(burst: number, perSecond: number) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#left = burst;
   }
 
   spend(): boolean {
     const now = performance.now();
-    const { resetBurst, resetsPerSecond } = this.#bounds;
-    this.#left = Math.min(resetBurst, this.#left + ((now - this.#at) / 1000) * resetsPerSecond) - 1;
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond) - 1;
     this.#at = now;
     return this.#left >= 0;
   }
+}
+
+/** The answer to one PING or SETTINGS frame, with what TLS puts around it, is less than this; that of a request is more. */
+const ANSWER_BYTES = 64;
+
+/**
+ * Ends a session with many PING or SETTINGS frames beside which nothing else is answered. gRPC measures bandwidth with
+ * pings, and sends one whenever data came: those do not count.
+ */
+function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, bounds: HttpBounds): void {
+  const budget = new Budget(bounds.idleFrameBurst, bounds.idleFramesPerSecond);
+  let written = 0;
+  const onFrame = (): void => {
+    const isBusy = socket.bytesWritten - written > ANSWER_BYTES;
+    written = socket.bytesWritten;
+    if (!isBusy && !budget.spend()) endCalmly(session);
+  };
+  session.on('ping', onFrame);
+  session.on('remoteSettings', onFrame);
 }
 
 function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, bounds: HttpBounds): Page | undefined {

@@ -14,6 +14,7 @@ import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { asObject } from './h2.js';
 import { hearEnd } from './h2-ends.js';
+import { endWithNghttp2 } from './h2-ended.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
@@ -117,6 +118,7 @@ export class H2Requests {
     session.on('error', () => undefined);
     // The socket may be half open, and HTTP/2 knows no such thing: no answer that is under way gets its end.
     socket.once('end', () => socket.destroy());
+    endWithNghttp2(session);
     try {
       await within(
         new Promise<void>((resolve, reject) => {
