@@ -13,6 +13,7 @@ import { apply } from './suites/apply.mjs';
 import { burst } from './suites/burst.mjs';
 import { chain } from './suites/chain.mjs';
 import { connections, resumptions } from './suites/connections.mjs';
+import { floods } from './suites/floods.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
 import { pool } from './suites/pool.mjs';
@@ -44,6 +45,7 @@ const SUITES = {
   services,
   load,
   reconnect,
+  floods,
   pool,
   apply,
   start,

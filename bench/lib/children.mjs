@@ -50,9 +50,9 @@ export class Child {
   }
 
   /** Asks a script something on its standard input, and waits for the line that has `key`. */
-  async ask(question, key) {
+  async ask(question, key, ms = 10_000) {
     this.process.stdin.write(`${JSON.stringify(question)}\n`);
-    const answer = await this.line((line) => line[key] !== undefined, 10_000);
+    const answer = await this.line((line) => line[key] !== undefined, ms);
     this.forgetLines();
     return answer;
   }
@@ -79,6 +79,11 @@ export class Child {
   /** CPU seconds of the process and its children, since they started. */
   cpuSeconds() {
     return cpuOfTree(this.pid);
+  }
+
+  /** Resident bytes as they are, garbage included. */
+  rssBytes() {
+    return rssOfTree(this.pid);
   }
 
   /** Resident bytes, after a garbage collection where the process has a collector. */

@@ -204,6 +204,8 @@ export async function startPortal(
     host,
     port: Number(own ?? new URL(url).port),
     ...(own === undefined && { servername: HOSTNAME, caFile }),
+    relayUrl: url,
+    relayCaFile: ca,
     stages: { relay, agent, ...Object.fromEntries(others.map((other, at) => [`hop${at + 1}`, other])) },
     /** By Node, as they run. */
     isCompiled: true,
