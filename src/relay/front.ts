@@ -27,6 +27,8 @@ export interface FrontOptions extends ListenAt {
   readonly firstBytesMs: number;
   readonly maxUnroutedConnections: number;
   readonly maxUnroutedBytes: number;
+  /** Hears of each connection. */
+  readonly arrived: () => void;
   /** Whether its address may have one more connection. */
   readonly admits: (socket: Socket) => boolean;
   /** Whether a connection that was just accepted leaves the descriptors that are reserved. */
@@ -200,6 +202,7 @@ export class Front {
   }
 
   #arrive(socket: Socket, take: (socket: Socket) => void): void {
+    this.#options.arrived();
     if (this.#options.admits(socket) && this.#makeRoom(socket)) return take(socket);
     socket.on('error', () => undefined);
     resetSocket(socket);

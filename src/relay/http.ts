@@ -30,6 +30,7 @@ import {
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
 import type { TurnedAway } from './sessions.js';
+import type { Turns } from './turns.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
 
@@ -73,6 +74,8 @@ export interface HttpSurfaceOptions {
   readonly problem: () => string | undefined;
   /** Why no more control channel may begin on this socket; undefined: it may. */
   readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
+  /** TLS handshakes begin in turns. */
+  readonly turns: Turns;
   /** Whether there is a descriptor left for a data connection, or a carrier of datagrams. */
   readonly hasDescriptors: (socket: Duplex) => boolean;
   /** This connection came with a good ticket. */
@@ -215,19 +218,22 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     crowded.oldest.destroy();
     return true;
   };
-  const ask = (socket: Socket): void => {
-    asking.add(socket, networkOf(plainAddress(socket.remoteAddress)));
+  const ask = (socket: Socket, network: string): void => {
+    asking.add(socket, network);
     if (asking.size > options.maxRequestConnections && closeCrowded()) options.onCrowded();
     socket.once('close', () => asking.delete(socket));
   };
 
   return {
     tls: (socket) => {
-      ask(socket);
-      secure.emit('connection', socket);
+      const network = networkOf(plainAddress(socket.remoteAddress));
+      ask(socket, network);
+      options.turns.take(network, () => {
+        if (!socket.destroyed) secure.emit('connection', socket);
+      });
     },
     plain: (socket) => {
-      ask(socket);
+      ask(socket, networkOf(plainAddress(socket.remoteAddress)));
       clear.emit('connection', socket);
       // The front paused it to look at its first bytes, and a paused socket tells no listener of any.
       socket.resume();

@@ -34,6 +34,7 @@ import { listenForRedirects } from './redirect.js';
 import { readStats } from './stats.js';
 import { openStore } from './store.js';
 import { TicketBook } from './tickets.js';
+import { Turns } from './turns.js';
 import { Tallies } from './tallies.js';
 import { VisitorGate } from './visitors.js';
 
@@ -123,7 +124,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const labels = new ReservedLabels(options.reservedLabels);
   const leases = new LeaseRegistry({ reservations, labels, ports, domains, quotas, domain, log, ...limits });
   const sessions = new Sessions(limits, quotas);
+  const turns = new Turns();
   const agents = await AgentsHere.open({
+    turns,
     ...(options.agents && { webDir: options.agents.webDir }),
     leases,
     reservations,
@@ -158,6 +161,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     maxUnroutedConnections: limits.maxUnroutedConnections,
     maxUnroutedBytes: limits.maxUnroutedBytes,
     admits,
+    arrived: () => turns.arrived(),
     hasDescriptors: (socket) => descriptors.admits(socket),
     closeRequest: () => http.closeCrowded(),
     evicted: (limit) => quotas.refusals.add(limit),
@@ -188,6 +192,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     serves: (hostname) => leases.find(hostname) !== undefined,
     requestHeadMs: limits.requestHeadMs,
     maxRequestConnections: limits.maxRequestConnections,
+    turns,
     descriptor: () => describe(),
     relays: () => peers.descriptors(),
     hops,

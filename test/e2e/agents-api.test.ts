@@ -6,7 +6,7 @@ import { LIMITS } from '../../src/protocol/limits.js';
 import { udpVisitor } from '../support/udp.js';
 import { ask, challenge, oneConnection, seen, signIn } from '../support/sign-in.js';
 import { relay, type TestRelay } from '../support/world.js';
-import { knock, Peer, settled } from './relay-peer.js';
+import { knock, Peer, settled, tls } from './relay-peer.js';
 
 /** What a relay shows to whom, over its API: and nothing to anybody else. */
 
@@ -533,4 +533,19 @@ describe('releasing a name', () => {
     expect(at.counts().leases).toBe(0);
     await (await Peer.open(at)).lease('web');
   });
+});
+
+it('a sign-in beyond the rate ends its connection: the next one takes its turn', async () => {
+  const at = await relay({ limits: { maxSignInsPerSecond: 1 } });
+  const body = JSON.stringify({ address: generateIdentity().address, relayNonce: 'ab'.repeat(16) });
+  const head = [
+    'POST /v1/sign-in/challenge HTTP/1.1',
+    `Host: ${new URL(at.url).host}`,
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`,
+  ].join('\r\n');
+  const connection = await tls(at);
+  for (let count = 0; count < 4; count++) connection.socket.write(`${head}\r\n\r\n${body}`);
+  const { received } = await connection.closed;
+  expect(received.toString()).toMatch(/^HTTP\/1\.1 200 [^]*HTTP\/1\.1 429 [^]*connection: close/i);
 });

@@ -8,6 +8,8 @@ import type { ChallengeAnswer, LinkAnswer, SignInAnswer } from '../../protocol/a
 import { channelOf } from '../../protocol/channel.js';
 import { PATHS } from '../../protocol/limits.js';
 import { proveRelay } from '../../protocol/relay-proof.js';
+import { networkOf } from '../../net/cidr.js';
+import type { Turns } from '../turns.js';
 import { plainAddress } from '../names.js';
 import { answerError, answerJson, HttpRefusal, readFields } from './http.js';
 import type { SignedIn, SignIns } from './sign-in.js';
@@ -20,6 +22,8 @@ export interface AgentsApiOptions extends ViewParts {
   readonly place: ViewPlace;
   /** The page, by path below its own; left out, there is none. */
   readonly page: ReadonlyMap<string, Asset> | undefined;
+  /** Signatures are made and checked in turns. */
+  readonly turns: Turns;
   readonly healthy: () => boolean;
   readonly log: Logger;
 }
@@ -122,24 +126,29 @@ export class AgentsApi {
     return { ...this.#options.signIns.check(valid), token: valid! };
   }
 
+  #inTurn<T>({ socket }: IncomingMessage, work: () => T): Promise<T> {
+    return this.#options.turns.run(networkOf(plainAddress(socket.remoteAddress)), work);
+  }
+
   /** Proves the relay's key first: a program signs for none but the relay that it trusts, in this very TLS session. */
   async #challenge({ request, response }: Asked): Promise<void> {
     const { address, relayNonce: nonce } = await readFields(request, ['address', 'relayNonce']);
     if (!NONCE.test(nonce)) throw new PortalError('protocol', '"relayNonce" must be 32 hex digits');
     const { signIns, identity, place } = this.#options;
-    const channel = channelOfRequest(request);
-    const challenge = signIns.challenge(address, { remote: request.socket.remoteAddress, channel });
-    const answer: ChallengeAnswer = {
-      ...challenge,
-      relay: proveRelay(identity, { url: place.url, nonce, channel }),
-    };
+    const answer = await this.#inTurn(request, (): ChallengeAnswer => {
+      const channel = channelOfRequest(request);
+      const challenge = signIns.challenge(address, { remote: request.socket.remoteAddress, channel });
+      return { ...challenge, relay: proveRelay(identity, { url: place.url, nonce, channel }) };
+    });
     answerJson(response, 200, answer);
   }
 
   async #signIn({ request, response }: Asked): Promise<void> {
     const { nonce, signature } = await readFields(request, ['nonce', 'signature']);
     const { signIns, log } = this.#options;
-    const identity = signIns.prove(nonce, signature, channelOfRequest(request));
+    const identity = await this.#inTurn(request, () =>
+      signIns.prove(nonce, signature, channelOfRequest(request)),
+    );
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
     log.info({ identity, address: request.socket.remoteAddress }, 'signed in');
     const answer: SignInAnswer = { identity, token, expiresAt: timeOf(until) };

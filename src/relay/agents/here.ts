@@ -8,6 +8,7 @@ import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
 import type { Reservations } from '../reservations.js';
 import type { Store } from '../store.js';
+import type { Turns } from '../turns.js';
 import { Agents } from './agents.js';
 import { AgentsApi } from './api.js';
 import { SignIns } from './sign-in.js';
@@ -24,6 +25,7 @@ export interface AgentsHereOptions {
   readonly limits: RelayLimits;
   /** The relay's own key. */
   readonly identity: Identity;
+  readonly turns: Turns;
   readonly healthy: () => boolean;
   readonly log: Logger;
 }

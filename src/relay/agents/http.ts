@@ -44,6 +44,8 @@ export function answerError(response: ServerResponse, error: unknown): void {
   const known = error instanceof PortalError ? STATUS_OF[error.code] : undefined;
   if (!(error instanceof PortalError) || known === undefined)
     return answerJson(response, 500, said('internal', 'the relay failed to answer'));
+  // One that asks too much would go on to: a new connection has to wait its turn.
+  if (known === 429 || known === 503) response.setHeader('connection', 'close');
   if (error.retryAfterMs !== undefined)
     response.setHeader('retry-after', Math.ceil(error.retryAfterMs / 1_000));
   return answerJson(response, known, said(error.code, error.message));
