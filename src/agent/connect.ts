@@ -9,6 +9,7 @@ import { STATEMENTS } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PATHS, PROTOCOL_VERSION } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import { doWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import { answerChallenge } from './answer-challenge.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
@@ -49,7 +50,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   const inbox = new Inbox(ws, endpoint.url);
   try {
     const welcome = await within(
-      handshake(ws, inbox, options, () => socket!),
+      handshake(ws, inbox, { ...options, signal: over.signal }, () => socket!),
       LIMITS.handshakeMs,
       `the handshake with ${endpoint.url}`,
       signal,
@@ -80,18 +81,20 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
 async function handshake(
   ws: WebSocket,
   inbox: Inbox,
-  { identity, instance, version, endpoint }: ControlOptions,
+  { identity, instance, version, endpoint, signal }: ControlOptions,
   socket: () => TLSSocket,
 ): Promise<Welcome> {
   const say = (message: FromAgent): void => ws.send(encode(message));
   const nonce = randomBytes(16).toString('hex');
   await inbox.opened;
+  const { work } = inbox;
   say({
     type: 'hello',
     protocol: PROTOCOL_VERSION,
     agent: { instance, version },
     address: identity.address,
     nonce,
+    ...(work && { work: await doWork(work, signal) }),
     understands: ['lease.unserved'],
   });
   const challenge = await inbox.next('challenge');
@@ -117,6 +120,8 @@ interface Expected {
 /** The messages of a handshake, one after the other: nothing more is read while one is being looked at. */
 class Inbox {
   readonly opened: Promise<void>;
+  /** What the relay asks for before it does anything, once it is open. */
+  work: Work | undefined;
   /** What came in one breath with the last message: the channel's to hear, once there is one. */
   readonly rest: [data: Buffer, isBinary: boolean][] = [];
   readonly #ws: WebSocket;
@@ -129,6 +134,13 @@ class Inbox {
     this.#failed.promise.catch(() => undefined);
     const fail = (error: unknown): void => this.#failed.reject(error);
     ws.once('error', fail);
+    ws.once('upgrade', ({ headers }) => {
+      try {
+        this.work = readWork(headers[WORK_HEADER]);
+      } catch (error) {
+        fail(error);
+      }
+    });
     // No upgrade: the relay has no room now, say.
     ws.once('unexpected-response', (_request, response) => void refusal(response, url).then(fail));
     ws.once('close', (_code, reason) =>

@@ -75,6 +75,8 @@ export const LIMITS = {
   maxHandshakes: 64,
   /** When all of those are taken, the only handshake of a network gives way once it is older than this. */
   handshakeShareMs: 2_000,
+  /** Bits of work that a relay asks of a client once a quarter of those are taken: some 30 ms for an agent. */
+  handshakeWorkBits: 14,
   /** Longest pause that a relay asks of an agent which it has no room for; such an agent waits up to twice as long. */
   maxComeBackMs: 30_000,
   maxSessionsPerAddress: 1_024,

@@ -56,6 +56,8 @@ export const AGENT_MESSAGES = {
       address,
       /** The relay proves its own key over this. Required; optional here, so that an older agent gets `version`. */
       nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
+      /** Answer to the work that the relay asked for in the upgrade. */
+      work: { type: 'string', pattern: '^[0-9a-z]{1,16}$' },
       /** Messages beyond the first ones that this agent understands, by type. */
       understands: { type: 'array', items: short, maxItems: 32 },
     },

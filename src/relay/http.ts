@@ -27,6 +27,7 @@ import {
   LIMITS,
   PATHS,
 } from '../protocol/limits.js';
+import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
 import type { TurnedAway } from './sessions.js';
@@ -82,7 +83,9 @@ export interface HttpSurfaceOptions {
   readonly onTrusted: (socket: Duplex) => void;
   /** A connection gave way to a newer one. */
   readonly onCrowded: () => void;
-  readonly onControl: (ws: WebSocket, socket: TLSSocket) => void;
+  /** What the client of a control channel must do first. */
+  readonly demandWork: () => Work | undefined;
+  readonly onControl: (ws: WebSocket, socket: TLSSocket, work: Work | undefined) => void;
   /** Takes the WebSocket of whoever shows a good ticket for datagrams. */
   readonly onDatagrams: (ticket: string) => ((ws: WebSocket) => void) | undefined;
   /** Takes the socket and answers true when the ticket is good for the carrier. */
@@ -115,6 +118,11 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     maxRequestsPerSocket: 100,
   };
   const websockets = upgrades(CONTROL_SUBPROTOCOL, { maxPayload: LIMITS.maxControlMessageBytes });
+  const demanded = new WeakMap<IncomingMessage, Work>();
+  websockets.on('headers', (headers, request) => {
+    const work = demanded.get(request);
+    if (work) headers.push(`${WORK_HEADER}: ${formatWork(work)}`);
+  });
   const datagrams = upgrades(DATAGRAMS_SUBPROTOCOL, { maxPayload: LIMITS.maxFramesBytes });
   const data = upgrades(DATA_SUBPROTOCOL, { maxPayload: LIMITS.maxDataMessageBytes, autoPong: false });
 
@@ -141,8 +149,10 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     const turnedAway = options.refuseControl(socket);
     if (turnedAway) return turnAway(socket, turnedAway);
     socket.on('error', () => undefined);
+    const work = options.demandWork();
+    if (work) demanded.set(request, work);
     websockets.handleUpgrade(request, socket, head, (ws) => {
-      options.onControl(ws, socket as TLSSocket);
+      options.onControl(ws, socket as TLSSocket, work);
     });
   });
   const upgradeDataInWebSocket = (request: IncomingMessage, socket: Socket, head: Buffer): void => {

@@ -6,6 +6,7 @@ import { ACME_ALPN } from '../certificates/acme/challenges.js';
 import { silent } from '../lib/logger.js';
 import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
+import type { Work } from '../protocol/work.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
@@ -201,8 +202,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     problem,
     refuseControl: (socket) =>
       stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
-    onControl(ws: WebSocket, socket: TLSSocket) {
-      const session = new Session(ws, socket, context!, () => sessions.proven(session));
+    demandWork: () => sessions.demandWork(),
+    onControl(ws: WebSocket, socket: TLSSocket, work: Work | undefined) {
+      const session = new Session(ws, socket, context!, { work, onOpen: () => sessions.proven(session) });
       sessions.add(session, socket.remoteAddress);
       ws.once('close', () => sessions.forget(session));
     },

@@ -16,6 +16,7 @@ import { decodeFromAgent, encode } from '../protocol/decode.js';
 import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { proveRelay } from '../protocol/relay-proof.js';
+import { isDone, type Work } from '../protocol/work.js';
 import { publicAddressOf } from './addresses.js';
 import type { Agents } from './agents/agents.js';
 import { DataPool } from './data.js';
@@ -85,6 +86,8 @@ export class Session implements LeaseHolder {
   version = '';
   readonly #ws: WebSocket;
   readonly #socket: TLSSocket;
+  /** What its client must have done before a signature is made. */
+  readonly #work: Work | undefined;
   /** Called once, when the identity is proven. */
   readonly #onOpen: () => void;
   readonly #context: SessionContext;
@@ -104,7 +107,13 @@ export class Session implements LeaseHolder {
   #requests = 0;
 
   /** `socket` is the TLS session below `ws`: datagrams take their keys from it. */
-  constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, onOpen: () => void) {
+  constructor(
+    ws: WebSocket,
+    socket: TLSSocket,
+    context: SessionContext,
+    { work, onOpen }: { readonly work: Work | undefined; readonly onOpen: () => void },
+  ) {
+    this.#work = work;
     this.#onOpen = onOpen;
     this.#ws = ws;
     this.#socket = socket;
@@ -232,6 +241,14 @@ export class Session implements LeaseHolder {
         `this relay speaks version ${PROTOCOL_VERSION}, the agent ${hello.protocol}`,
       );
     }
+    if (this.#work && !isDone(this.#work, hello.work ?? ''))
+      throw new PortalError(
+        'relay_busy',
+        'this relay is busy, and hello has not done the work it asked for',
+        {
+          retryAfterMs: LIMITS.handshakeShareMs,
+        },
+      );
     if (hello.nonce === undefined) throw new PortalError('protocol', 'hello has no nonce');
     const channel = channelOf(this.#socket);
     if (channel === undefined) throw new PortalError('protocol', 'a control channel needs TLS 1.3');

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
 import { Crowd, placeFor } from './crowd.js';
+import type { Work } from '../protocol/work.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
@@ -74,6 +76,12 @@ export class Sessions {
       return full(`this relay is full: it has ${maxSessions} sessions (maxSessions)`, LIMITS.maxComeBackMs);
     }
     return this.#hasRoom(networkOf(plainAddress(address))) ? undefined : this.#busy();
+  }
+
+  /** What a client must do before the relay does anything for it; undefined: nothing. */
+  demandWork(): Work | undefined {
+    if (this.#handshakes.size < Math.ceil(this.#limits.maxHandshakes / 4)) return undefined;
+    return { bits: LIMITS.handshakeWorkBits, salt: randomBytes(16).toString('hex') };
   }
 
   add(session: Session, address: string | undefined): void {

@@ -8,6 +8,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { systemCode } from '../../src/lib/errors.js';
 import { deferred } from '../../src/lib/wait.js';
 import { CONTROL_SUBPROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
+import { doWork, readWork, WORK_HEADER, type Work } from '../../src/protocol/work.js';
 import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
 import type { TestRelay } from '../support/world.js';
@@ -150,6 +151,7 @@ export class Peer {
   readonly #messages: AnyMessage[] = [];
   readonly #lookers = new Set<() => void>();
   readonly #connections = new Map<string, Line>();
+  #work: Work | undefined;
   #nextId = 1;
 
   private constructor(at: At, ws: WebSocket, identity: Identity, instance: string) {
@@ -158,6 +160,7 @@ export class Peer {
     this.identity = identity;
     this.instance = instance;
     ws.on('error', () => undefined);
+    ws.once('upgrade', ({ headers }) => (this.#work = readWork(headers[WORK_HEADER])));
     ws.on('message', (data: Buffer) => {
       this.#messages.push(JSON.parse(data.toString()) as AnyMessage);
       for (const look of this.#lookers) look();
@@ -210,6 +213,7 @@ export class Peer {
       agent: { instance: this.instance, version: 'test' },
       address: this.identity.address,
       nonce: 'ab'.repeat(16),
+      ...(this.#work && { work: await doWork(this.#work, new AbortController().signal) }),
       ...over,
     });
     return (await this.next('challenge')).message;

@@ -106,4 +106,18 @@ describe('handshakes', () => {
     await expect(Peer.connect(at)).rejects.toThrow('503');
     for (const other of others) await other.challenge();
   });
+
+  it('are given to those who do the work that a busy relay asks for', async () => {
+    const at = await relay({ limits: { maxHandshakes: 8 } });
+    for (const localAddress of ['127.0.1.1', '127.0.1.2']) await Peer.connect(at, { localAddress });
+    const idle = await Peer.connect(at);
+    idle.challenge({ work: 'none' }).catch(() => undefined);
+    expect(await idle.next('error')).toMatchObject({
+      code: 'relay_busy',
+      retryAfterMs: LIMITS.handshakeShareMs,
+    });
+    await Peer.open(at);
+    const session = sessionOf(at);
+    await eventually(() => expect(session.status().state).toBe('connected'));
+  });
 });

@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { doWork, formatWork, isDone, readWork } from './work.js';
+
+const salt = 'ab'.repeat(16);
+const never = new AbortController().signal;
+
+it('an answer is found and recognised, for this work alone', async () => {
+  const work = { bits: 10, salt };
+  const answer = await doWork(work, never);
+  expect(isDone(work, answer)).toBe(true);
+  expect(isDone({ bits: 32, salt }, answer)).toBe(false);
+  expect(await doWork({ bits: 0, salt }, never)).toBe('0');
+});
+
+it('the header says what it asks for', () => {
+  expect(readWork(formatWork({ bits: 14, salt }))).toEqual({ bits: 14, salt });
+  expect(readWork(undefined)).toBeUndefined();
+});
+
+it.each(['', '14', `21 ${salt}`, `-1 ${salt}`, `14 ${salt}0`, '14 xyz'])('"%s" is refused', (header) => {
+  expect(() => readWork(header)).toThrow('malformed');
+});
+
+it('work ends when it is not wanted any more', async () => {
+  await expect(doWork({ bits: 32, salt }, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+});
