@@ -1,5 +1,5 @@
 import type { NetworkInterfaceInfo } from 'node:os';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { InterfaceWatch } from './own-addresses.js';
 
 const interfaces = (...addresses: string[]) => ({
@@ -9,6 +9,7 @@ const interfaces = (...addresses: string[]) => ({
 /** A watch whose looks the test makes. */
 function watched(...first: string[]) {
   vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
   let now = first;
   const watch = new InterfaceWatch(() => interfaces('127.0.0.1', '::1', ...now), 1_000);
   const told: string[][] = [];
