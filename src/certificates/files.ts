@@ -22,7 +22,9 @@ export async function readCertificateFiles(
   { certFile, keyFile }: CertificateFiles,
   hostname: string,
 ): Promise<ServingCertificate> {
-  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
+  // One after the other, so that of two missing files the same one is always named.
+  const cert = await readPem(certFile);
+  const key = await readPem(keyFile);
   const leaf = leafOf(cert, certFile);
   const notAfter = new Date(leaf.validTo);
   if (leaf.checkHost(hostname) === undefined) {
