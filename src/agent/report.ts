@@ -18,7 +18,7 @@ type Told = NonNullable<FromAgent<'report'>['services']>[number];
 type Lease = Pick<AgentLease, 'spec' | 'phase' | 'id' | 'error' | 'isLeaving'>;
 
 /** A relay that shows identities their agents says so. */
-export const AGENTS_CAPABILITY = 'agents';
+const AGENTS_CAPABILITY = 'agents';
 
 /**
  * Whether this agent tells the relay about itself. Over a chain it does not: a machine's name and the keys of its services say

@@ -100,7 +100,7 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
 export type TargetTlsOptions = Pick<ConnectionOptions, 'servername' | 'rejectUnauthorized' | 'secureContext'>;
 
 /** What a TLS client has to know of `target`: whom to ask for, and whom to trust. */
-export async function targetTlsOptions(
+async function targetTlsOptions(
   target: Extract<Target, { kind: 'tcp' }>,
   { caFile, serverName, verify }: TargetTls,
 ): Promise<TargetTlsOptions> {

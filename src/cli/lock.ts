@@ -49,7 +49,7 @@ export function describeUnlocked({ relays }: LockState): string | undefined {
 }
 
 /** Every relay that is named and has a key to pin, each once, hops of chains included. */
-export function relaysElsewhere({ relays, services }: Desired): UrlRelay[] {
+function relaysElsewhere({ relays, services }: Desired): UrlRelay[] {
   const named = [...relays, ...services.flatMap((service) => service.relays)];
   const each = named.flatMap((relay) => {
     if (relay.kind === 'chain') return relay.hops;

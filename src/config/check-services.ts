@@ -10,7 +10,7 @@ import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
 import { dnsLabel } from './variables.js';
 
-export const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** Rules about services, one by one and against each other. */
 export function checkServices(root: Tree, report: Report): void {

@@ -28,7 +28,7 @@ export interface FindOptions {
   readonly person?: Person;
 }
 
-export const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
+const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
 
 /**
  * `-f FILE`, else `PORTAL_FILE`, else portal.yaml or portal.yml here or in the nearest parent directory.

@@ -45,7 +45,7 @@ export async function fetchOnce(url: string, options: FetchOptions): Promise<Fet
  * One GET on a connection of its own, which the caller bounds in time and destroys. Throws `limit_exceeded` for what is
  * too long, and what became of the connection.
  */
-export function getOver(socket: TLSSocket, url: string, options: GetOptions): Promise<Fetched> {
+function getOver(socket: TLSSocket, url: string, options: GetOptions): Promise<Fetched> {
   return new Promise((resolve, reject) => {
     let sentAt = performance.now();
     socket.once('secureConnect', () => (sentAt = performance.now()));

@@ -14,7 +14,7 @@ export interface WsSocketBounds {
   readonly pingMs: number;
 }
 
-export const RESET_CODE = 4000;
+const RESET_CODE = 4000;
 const NORMAL_CODE = 1000;
 const END = Buffer.alloc(0);
 /** Answers to pings that wait for a peer that does not read; it gets no more then. */

@@ -22,11 +22,17 @@ const service = object(
     address: short,
     phase: short,
     code: short,
+    metadata: {
+      type: 'object',
+      maxProperties: LIMITS.maxMetadataEntries,
+      propertyNames: { maxLength: LIMITS.maxMetadataKeyChars },
+      additionalProperties: { type: 'string', maxLength: LIMITS.maxMetadataValueChars },
+    },
     visitors: count,
     bytesIn: count,
     bytesOut: count,
   },
-  ['service', 'name', 'kind', 'address', 'code'],
+  ['service', 'name', 'kind', 'address', 'code', 'metadata'],
 );
 
 const agent = object(

@@ -13,6 +13,8 @@ export interface ServiceView {
   readonly name?: string;
   readonly kind?: LeaseKind;
   readonly address?: string;
+  /** Of its lease, as its owner wrote it. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** As its agent says; `open` where it says nothing, `away` while it has its grace to come back. */
   readonly phase: ReportedPhase | 'open' | 'away';
   /** The error that it is in this phase for. */

@@ -222,6 +222,8 @@ export const LIMITS = {
   /** Agents in one answer, and services of all of those. */
   maxAgentsShown: 1_024,
   maxAgentServicesShown: 10_000,
+  /** Metadata of those, keys and values together. */
+  maxMetadataShownChars: 1_000_000,
   /** A list of relays, from a registry or a relay: its bytes, and how many of its entries count. */
   maxRelayListBytes: 1024 * 1024,
   maxRelaysListed: 256,

@@ -150,15 +150,13 @@ export const RELAY_MESSAGES = {
     'welcome',
     {
       session: short,
-      domain: hostname,
       publicPort: port,
       datagramPort: port,
       capabilities: { type: 'array', items: short, maxItems: 32 },
       carriers: { type: 'array', items: short, maxItems: 8 },
       heartbeatMs: { type: 'integer', minimum: 10, maximum: 600_000 },
-      graceMs: { type: 'integer', minimum: 0, maximum: 86_400_000 },
     },
-    ['session', 'domain', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs', 'graceMs'] as const,
+    ['session', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs'] as const,
   ),
   /** Answers `lease.open`, with one of the three public addresses. */
   'lease.opened': message(
@@ -231,7 +229,6 @@ export const RELAY_MESSAGES = {
         required: ['address', 'port'],
         additionalProperties: false,
       },
-      serverName: hostname,
     },
     ['connection', 'lease', 'remote'] as const,
   ),

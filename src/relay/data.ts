@@ -173,14 +173,8 @@ export class DataPool {
   }
 
   #start(visitor: Visitor, connection: string, socket: Socket): void {
-    const { lease, remote, serverName } = visitor;
-    this.#options.send({
-      type: 'visit',
-      connection,
-      lease: lease.id,
-      remote,
-      ...(serverName !== undefined && { serverName }),
-    });
+    const { lease, remote } = visitor;
+    this.#options.send({ type: 'visit', connection, lease: lease.id, remote });
     this.#options.gate.join(visitor, socket);
   }
 

@@ -51,7 +51,7 @@ const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
 
 /** The record that proves `hostname` for an identity, as it is written in a zone. */
-export function proofRecord(hostname: string, address: string): string {
+function proofRecord(hostname: string, address: string): string {
   return `${PROOF_LABEL}.${hostname}. TXT "${PROOF_PREFIX}${address}"`;
 }
 

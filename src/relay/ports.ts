@@ -37,7 +37,7 @@ const MAX_LOOKUPS = 1_024;
  * Finds a free port and opens it: the one asked for, else the one the lease had, else one from the range at
  * random; one that another identity had only when nothing else is free. Throws `ports_exhausted`.
  */
-export async function openPort<T extends OpenPort>(
+async function openPort<T extends OpenPort>(
   range: PortRange,
   wish: PortWish,
   open: (port: number) => Promise<T>,

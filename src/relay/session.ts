@@ -46,7 +46,6 @@ export interface SessionContext {
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
   readonly heartbeatMs: number;
-  readonly graceMs: number;
   readonly challengeMs: number;
   readonly handshakeMs: number;
   readonly idleDataConnectionMs: number;
@@ -302,17 +301,15 @@ export class Session implements LeaseHolder {
     this.#log.info({ agent: hello.agent.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
     this.#context.agents.joined(this);
-    const { domain, publicPort, datagramPort, capabilities, carriers, heartbeatMs, graceMs } = this.#context;
+    const { publicPort, datagramPort, capabilities, carriers, heartbeatMs } = this.#context;
     this.#send({
       type: 'welcome',
       session: this.id,
-      domain,
       publicPort,
       ...(datagramPort !== undefined && { datagramPort }),
       capabilities: [...capabilities],
       carriers: [...carriers],
       heartbeatMs,
-      graceMs,
     });
     // What has arrived is heard first: after a freeze, this timer is over before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();

@@ -31,8 +31,6 @@ const START = Buffer.from([START_BYTE]);
 export class Visitor {
   readonly lease: Lease;
   readonly carrier: WireCarrier;
-  /** What it asked for; undefined on a lease's own port. */
-  readonly serverName: string | undefined;
   readonly remote: { readonly address: string; readonly port: number };
   /** Where it comes from, as limits count it. */
   readonly network: string;
@@ -50,16 +48,9 @@ export class Visitor {
     if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('said_too_much');
   };
 
-  constructor(
-    lease: Lease,
-    carrier: WireCarrier,
-    serverName: string | undefined,
-    socket: Socket,
-    head?: Buffer,
-  ) {
+  constructor(lease: Lease, carrier: WireCarrier, socket: Socket, head?: Buffer) {
     this.lease = lease;
     this.carrier = carrier;
-    this.serverName = serverName;
     this.remote = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
     this.network = networkOf(this.remote.address);
     this.#socket = socket;
@@ -240,20 +231,15 @@ export class VisitorGate {
   }
 
   /** A visitor of a hostname, whose ClientHello is `head`. */
-  admit(
-    lease: Lease,
-    socket: Socket,
-    hello: { serverName: string; alpn: readonly string[] },
-    head: Buffer,
-  ): void {
+  admit(lease: Lease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
     // Whoever sits on the agent's own network must not be able to answer a certificate challenge for it.
     const mustHide = lease.carrier === 'raw' && hello.alpn.includes('acme-tls/1');
-    this.#line(new Visitor(lease, mustHide ? 'tls' : lease.carrier, hello.serverName, socket, head), socket);
+    this.#line(new Visitor(lease, mustHide ? 'tls' : lease.carrier, socket, head), socket);
   }
 
   /** A visitor of a lease's own port. */
   admitToPort(lease: Lease, socket: Socket): void {
-    this.#line(new Visitor(lease, lease.carrier, undefined, socket), socket);
+    this.#line(new Visitor(lease, lease.carrier, socket), socket);
   }
 
   join(visitor: Visitor, data: Socket): void {

@@ -190,10 +190,10 @@ describe('what a relay lets in at itself', () => {
     const { exit, peer } = await world();
     const own = `localhost:${exit.port}`;
     peer.answerDials();
-    const { hostname } = await peer.lease('app', { carrier: 'tls' });
+    const { hostname, lease } = await peer.lease('app', { carrier: 'tls' });
     const near = await connect(exit, own, await ticketOf(peer, own));
     near.socket.write(helloFor(hostname));
-    await expect(peer.next('visit')).resolves.toMatchObject({ serverName: hostname });
+    await expect(peer.next('visit')).resolves.toMatchObject({ lease });
     for (const name of ['localhost', 'other.localhost']) {
       const refused = await connect(exit, own, await ticketOf(peer, own));
       refused.socket.write(helloFor(name));

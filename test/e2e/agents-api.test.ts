@@ -80,6 +80,39 @@ describe('what an identity sees', () => {
     expect((await seen(at, token)).agents[0]!.services[0]).toMatchObject({ visitors: 0, bytesOut: 10 });
   });
 
+  it('the metadata of its services, as it is now, as far as all of one answer may have', async () => {
+    const at = await relay();
+    const peer = await Peer.open(at);
+    const metadata = { owner: 'team-web', note: 'a\u001b[2Jb' };
+    const { lease } = await peer.lease('web', { metadata });
+    await peer.lease('bare');
+    const token = await signIn(at, peer.identity);
+    const shown = async () =>
+      (await seen(at, token)).agents[0]!.services.map((service) => [service.name, service.metadata]);
+    expect(await shown()).toEqual([
+      ['web', metadata],
+      ['bare', undefined],
+    ]);
+    await peer.request({ type: 'lease.update', lease, metadata: { owner: 'other' } });
+    expect(await shown()).toEqual([
+      ['web', { owner: 'other' }],
+      ['bare', undefined],
+    ]);
+    const large = Object.fromEntries(
+      Array.from({ length: LIMITS.maxMetadataEntries }, (_, index) => [
+        `${index}`.padEnd(LIMITS.maxMetadataKeyChars, 'k'),
+        'v'.repeat(LIMITS.maxMetadataValueChars),
+      ]),
+    );
+    for (let count = 0; count < 110; count++) await peer.lease(`large${count}`, { metadata: large });
+    const { agents, truncated } = await seen(at, token);
+    const chars = agents[0]!.services.flatMap(({ metadata: own = {} }) => Object.entries(own).flat());
+    expect(truncated).toBe(true);
+    expect(agents[0]!.services).toHaveLength(112);
+    expect(chars.join('').length).toBeLessThanOrEqual(LIMITS.maxMetadataShownChars);
+    expect(chars.join('').length).toBeGreaterThan(LIMITS.maxMetadataShownChars - 11_000);
+  });
+
   it('a service that is gone goes, one that changes changes, what is left out of a report stays', async () => {
     const at = await relay();
     const peer = await Peer.open(at);

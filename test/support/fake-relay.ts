@@ -88,12 +88,10 @@ export async function fakeRelay(
         channel.say({
           type: 'welcome',
           session: 's',
-          domain: 'localhost',
           publicPort: port,
           capabilities: ['stream'],
           carriers: ['raw'],
           heartbeatMs: 60_000,
-          graceMs: 0,
         }),
       inOneBreath: (say) => {
         request.socket.cork();

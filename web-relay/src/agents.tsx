@@ -1,5 +1,5 @@
 import type { AgentView, ServiceView } from '../../src/protocol/agents.js';
-import { ago, bytes } from './format.js';
+import { ago, bytes, printable } from './format.js';
 
 interface Props {
   readonly agent: AgentView;
@@ -69,7 +69,14 @@ function Services({ services, name }: { readonly services: readonly ServiceView[
       <tbody>
         {services.map((service, index) => (
           <tr key={`${service.service} ${service.address} ${index}`}>
-            <th scope="row">{service.service ?? service.name}</th>
+            <th scope="row">
+              {service.service ?? service.name}
+              {Object.entries(service.metadata ?? {}).map(([key, value]) => (
+                <div class="quiet" key={key}>
+                  {printable(`${key}: ${value}`)}
+                </div>
+              ))}
+            </th>
             <td data-label="State">
               <span>
                 <span class={`phase ${service.phase}`}>{service.phase}</span>

@@ -18,3 +18,7 @@ export function bytes(count: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
+
+/** Text that an agent wrote, without control characters and changes of direction. */
+export const printable = (text: string): string =>
+  text.replace(/\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/gu, ' ');

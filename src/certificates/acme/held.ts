@@ -15,7 +15,7 @@ export interface Schedule {
   readonly askWithinMs: number;
 }
 
-export const SCHEDULE: Schedule = {
+const SCHEDULE: Schedule = {
   refusedMs: { first: 60_000, factor: 3, max: 6 * 3_600_000 },
   unreachableMs: { first: 10_000, factor: 2, max: 600_000 },
   askWithinMs: 60_000,

@@ -4,6 +4,9 @@ import { columns } from '../print.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
 
+/** Of a service's metadata, in a table for people. */
+const MAX_METADATA_CHARS = 80;
+
 /** Agents and names as lines for a person. What relays and other agents wrote must not steer the terminal. */
 export function describeAgents({ agents, names }: Merged, style: Style, now: number): string[] {
   return [
@@ -40,6 +43,7 @@ function describeAgent(agent: MergedAgent, style: Style, now: number): string[] 
 
 function describeServices(services: MergedAgent['services'], style: Style): string[] {
   if (services.length === 0) return ['no services'];
+  const hasMetadata = services.some(({ metadata }) => metadata !== undefined);
   const rows = services.map((service) => [
     printable(service.service ?? service.name ?? ''),
     printable(service.code === undefined ? service.phase : `${service.phase} (${service.code})`),
@@ -47,9 +51,21 @@ function describeServices(services: MergedAgent['services'], style: Style): stri
     String(service.visitors),
     formatBytes(service.bytesIn),
     formatBytes(service.bytesOut),
+    ...(hasMetadata ? [describeMetadata(service.metadata)] : []),
   ]);
-  const [header, ...lines] = columns([['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT'], ...rows]);
+  const [header, ...lines] = columns([
+    ['SERVICE', 'STATE', 'ADDRESS', 'VISITORS', 'IN', 'OUT', ...(hasMetadata ? ['METADATA'] : [])],
+    ...rows,
+  ]);
   return [style.dim(header!), ...lines.map((line, index) => paint(style, services[index]!.phase, line))];
+}
+
+/** On one line, and not endless: `--json` has all of it. */
+function describeMetadata(metadata: ServiceView['metadata'] = {}): string {
+  const text = Object.entries(metadata)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ');
+  return printable(text.length > MAX_METADATA_CHARS ? `${text.slice(0, MAX_METADATA_CHARS - 1)}…` : text);
 }
 
 function paint(style: Style, phase: ServiceView['phase'], line: string): string {

@@ -52,7 +52,7 @@ export interface Look {
 }
 
 /** The text between the lines of a PEM certificate: each tool breaks its lines elsewhere. */
-export function pemBody(pem: string): string {
+function pemBody(pem: string): string {
   return pem.replaceAll(/-----[A-Z ]+-----|\s/g, '');
 }
 

@@ -126,7 +126,6 @@ function readOpen(bytes: Buffer, start: number, flow: number, sink: FrameSink): 
 // --- writing: each answers the position after the frame; the caller has seen to it that there is room
 
 /** The most that a frame takes beyond its payload. */
-export const DATA_OVERHEAD = 1 + 8 + 4;
 export const FRAGMENT_OVERHEAD = 1 + 8 + 8 + 2 + 4;
 export const OPEN_BYTES = 1 + 8 + LEASE_ID_BYTES + 1 + 16 + 2;
 export const SHORT_FRAME_BYTES = 1 + 8 + 1;

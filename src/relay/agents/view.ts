@@ -38,9 +38,16 @@ export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Ag
   const processes = visibleTo(identity, parts);
   const room = new Room(identity, processes);
   let isWhole = processes.length <= LIMITS.maxAgentsShown;
+  let metadataChars = 0;
   const present = processes.slice(0, LIMITS.maxAgentsShown).map((one) => {
     const services = servicesOf(one, place);
-    const shown = services.slice(0, room.take(one.identity, services.length));
+    const shown = services.slice(0, room.take(one.identity, services.length)).map((service) => {
+      metadataChars += charsOf(service.metadata);
+      if (service.metadata === undefined || metadataChars <= LIMITS.maxMetadataShownChars) return service;
+      isWhole = false;
+      const { metadata: _tooMuch, ...rest } = service;
+      return rest;
+    });
     if (shown.length < services.length) isWhole = false;
     return agentView(one, identity, shown, parts.agents);
   });
@@ -177,11 +184,15 @@ function leaseView(lease: Lease, told: ReportedService | undefined, place: ViewP
     name: lease.isOwnDomain ? lease.hostname : lease.name,
     kind: lease.kind,
     address: Object.values(publicAddressOf(lease, place))[0]!,
+    ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
     phase: lease.holder ? (told?.phase ?? 'open') : 'away',
     ...(lease.holder && codeOf(told?.code)),
     ...lease.traffic.read(),
   };
 }
+
+const charsOf = (metadata: ServiceView['metadata'] = {}): number =>
+  Object.entries(metadata).reduce((sum, [key, value]) => sum + key.length + value.length, 0);
 
 const codeOf = (code: string | undefined): { code?: string } => (code === undefined ? {} : { code });
 

@@ -18,7 +18,7 @@ const CHECK_NONCE = Buffer.alloc(NONCE_BYTES, 0xff);
 export const HEAD_BYTES = MAGIC.length + SALT_BYTES + TAG_BYTES;
 export const FRAME_HEAD_BYTES = 5;
 /** Far beyond what is written, and little enough to read at once. */
-export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
+const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
 /** What a frame holds. Numbers on disk: they never change. */
 export const KIND = { info: 1, heads: 2, parts: 3 } as const;

@@ -224,7 +224,7 @@ class HeadTooLargeError extends Error {
 }
 
 /** The visitor holds the target up. */
-export class StalledError extends Error {}
+class StalledError extends Error {}
 
 /** More requests at one target than are let in. */
 export class BusyError extends Error {}

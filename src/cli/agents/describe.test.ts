@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import type { ServiceView } from '../../protocol/agents.js';
+import { createStyle } from '../style.js';
+import { describeAgents } from './describe.js';
+
+const service = (name: string, metadata?: Record<string, string>): ServiceView & { relay: string } => ({
+  name,
+  relay: 'https://relay.example',
+  phase: 'ready',
+  visitors: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  ...(metadata && { metadata }),
+});
+
+const lines = (...services: ReturnType<typeof service>[]): string[] =>
+  describeAgents(
+    {
+      agents: [
+        {
+          identity: '0x1',
+          own: true,
+          machine: 'laptop',
+          state: 'away',
+          lastSeen: new Date(0).toISOString(),
+          services,
+          relays: ['https://relay.example'],
+        },
+      ],
+      names: [],
+    },
+    createStyle(false),
+    60_000,
+  );
+
+it('shows metadata on the line of its service, without control characters', () => {
+  const [, head, web, bare] = lines(
+    service('web', { owner: 'team-web', note: 'a\u001b[2J\nb\u202Ec' }),
+    service('bare'),
+  );
+  expect(head).toMatch(/OUT +METADATA$/);
+  expect(web).toMatch(/owner=team-web note=a \[2J b c$/);
+  expect(bare).not.toContain('=');
+});
+
+it('cuts long metadata, and has no column for it where no service has any', () => {
+  const long = lines(service('web', { note: 'x'.repeat(256) })).join('\n');
+  expect(long).toContain('…');
+  expect(long).not.toContain('x'.repeat(80));
+  expect(lines(service('web')).join('\n')).not.toContain('METADATA');
+});
