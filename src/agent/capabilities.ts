@@ -1,4 +1,4 @@
-import { kindOf, type Carrier, type Mode, type ServiceSpec } from './spec.js';
+import { kindOf, wireMode, type Carrier, type Mode, type ServiceSpec } from './spec.js';
 
 /** What a relay offers, as its descriptor and its `welcome` say. */
 export interface Offer {
@@ -15,12 +15,13 @@ export function missingFor(
   inChain = false,
 ): string[] {
   const missing: string[] = [];
-  if (!capabilities.includes(mode)) missing.push(`mode ${mode}`);
+  const asked = wireMode(mode);
+  if (!capabilities.includes(asked)) missing.push(`mode ${asked}`);
   if (hostname !== undefined && !capabilities.includes('hostname')) missing.push("domains of one's own");
-  const asked = carrierAsked(mode, carrier, inChain);
+  const by = carrierAsked(mode, carrier, inChain);
   // Packets over UDP come with the mode.
-  const isPackets = kindOf(mode) === 'udp' && asked !== 'ws';
-  if (!isPackets && !carriers.includes(asked)) missing.push(`carrier ${asked}`);
+  const isPackets = kindOf(mode) === 'udp' && by !== 'ws';
+  if (!isPackets && !carriers.includes(by)) missing.push(`carrier ${by}`);
   return missing;
 }
 

@@ -4,7 +4,7 @@ import type { Logger } from '../lib/logger.js';
 import type { FromRelay } from '../protocol/messages.js';
 import { carrierAsked } from './capabilities.js';
 import type { ControlChannel } from './control.js';
-import { kindOf, type ServiceSpec } from './spec.js';
+import { kindOf, wireMode, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
 
 /** A relay that does not confirm a close within this is left to find out by itself. */
@@ -63,7 +63,7 @@ export class HeldLease {
   ): Promise<boolean> {
     if (!this.#opened) return false;
     const { carrier, port, mode, metadata } = after;
-    if (carrier !== before.carrier || port !== before.port || mode !== before.mode) {
+    if (carrier !== before.carrier || port !== before.port || wireMode(mode) !== wireMode(before.mode)) {
       const { address } = this;
       await this.ask(channel, after, log);
       return !isDeepStrictEqual(this.address, address);
@@ -96,7 +96,7 @@ function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain:
   return {
     type: 'lease.open',
     name,
-    mode,
+    mode: wireMode(mode),
     carrier: carrierAsked(mode, carrier, inChain),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),

@@ -20,7 +20,7 @@ import type { ProbePace } from './probe-pace.js';
 import { Prover, type Visit } from './prover.js';
 import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
-import type { ServiceSpec } from './spec.js';
+import type { ServedAs, ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
 import { checkTargets } from './target-check.js';
 
@@ -44,6 +44,8 @@ export interface LeaseOptions {
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
   /** Called when the relay gave up on visitors: sums, once a second at most. */
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
+  /** Called when visitors are served as something else, because of what the target speaks. */
+  readonly onServedAs: (lease: AgentLease) => void;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -258,6 +260,8 @@ export class AgentLease {
       ...(refused && { refused }),
       ...unservedOf(this.#unserved.counts()),
       ...this.#certificateStatus(),
+      mode: this.#spec.mode,
+      servedAs: this.servedAs,
       target: formatTarget(this.#spec.target),
       ...routesOf(this.#spec),
       ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
@@ -267,6 +271,12 @@ export class AgentLease {
   /** Why it is ready without a visit of ours that came through lately; undefined where one did, or it is not ready. */
   get unproven(): Unproven | undefined {
     return this.#phase.now === 'ready' ? this.#prover.proof.unproven : undefined;
+  }
+
+  /** What visitors are served as; undecided too while nothing serves the lease. */
+  get servedAs(): ServedAs {
+    const { mode } = this.#spec;
+    return this.#served?.servedAs() ?? (mode === 'auto' ? 'undecided' : mode);
   }
 
   get error(): ErrorSummary | undefined {
@@ -355,6 +365,7 @@ export class AgentLease {
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
+      onServedAs: () => this.#options.onServedAs(this),
       signal: this.#over.signal,
       log: this.#log,
     });

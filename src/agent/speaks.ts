@@ -1,16 +1,11 @@
-import type { Socket } from 'node:net';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { deadline } from '../lib/wait.js';
 import { formatTarget, type Target } from '../net/target.js';
-import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
-import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
+import { askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
+import type { UpstreamOptions } from './upstream.js';
 
-/** Which versions of HTTP a target takes: h1 (or something that is not HTTP at all), h2, or either. */
-export type Speaks = 'h1' | 'h2' | 'both';
+export { isHttp, type Speaks } from './ask-target.js';
 
-/** A target that takes HTTP/2 says so at once; silence for this long is a no. */
-const ANSWER_MS = 1_000;
 /** A target that was down or silent is asked again after this, doubled each time up to the maximum. */
 const MIN_PAUSE_MS = 1_000;
 /** A visitor of a target that is back waits no longer than this for the right protocol. */
@@ -18,11 +13,17 @@ const MAX_PAUSE_MS = 5_000;
 /** One that gave a clear answer is not doubted within this. */
 const SURE_MS = 10_000;
 
-/** Refused by any server of HTTP/1.1, and so out of the application's sight: it lacks `Host` (RFC 9112 §3.2). */
-const NO_HOST = Buffer.from('OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n');
+export interface Watch {
+  /** A target may speak anything: it is asked whether it speaks HTTP at all, and no more than that takes. */
+  readonly isOpen?: () => boolean;
+  /** What is known of a target may be another now. */
+  readonly onChange?: () => void;
+}
 
 interface Entry {
   speaks?: Speaks;
+  /** It answered a visitor in HTTP. */
+  isHttp?: true;
   asking?: Promise<void>;
   /** Why the target did not answer when it was last asked. */
   failure?: PortalError;
@@ -38,12 +39,14 @@ interface Entry {
 export class TargetProtocols {
   readonly #upstream: () => UpstreamOptions;
   readonly #log: Logger;
+  readonly #watch: Watch;
   readonly #entries = new Map<string, Entry>();
 
   /** @param upstream how targets are connected to at present; the ALPN in it is not used */
-  constructor(upstream: () => UpstreamOptions, log: Logger) {
+  constructor(upstream: () => UpstreamOptions, log: Logger, watch: Watch = {}) {
     this.#upstream = upstream;
     this.#log = log;
+    this.#watch = watch;
   }
 
   /** What is known of `target`; undefined while it is down, or was never asked. */
@@ -85,16 +88,43 @@ export class TargetProtocols {
   /** The target did not answer a visitor: what it speaks when it is back may be something else. */
   forget(target: Target): void {
     const entry = this.#entry(target);
-    if (!entry.speaks) return;
+    if (!entry.speaks && !entry.isHttp) return;
     delete entry.speaks;
+    delete entry.isHttp;
     entry.notBefore = performance.now() + MIN_PAUSE_MS;
     entry.pauseMs = MIN_PAUSE_MS;
+    this.#watch.onChange?.();
   }
 
-  /** Something about the target looks different from what is known: it is asked anew behind the scenes, now and then. */
-  doubt(target: Target): void {
+  /**
+   * Something about the target looks different from what is known: it is asked anew, now and then. Resolves once that
+   * is done, within the bounds of `learn`.
+   */
+  async doubt(target: Target): Promise<void> {
     const entry = this.#entry(target);
-    if (entry.speaks) void this.#ask(target, entry);
+    if (entry.speaks) await this.#ask(target, entry);
+  }
+
+  /** The target answered a visitor's request in HTTP, whatever it did when it was asked. */
+  answered(target: Target): void {
+    const entry = this.#entry(target);
+    if (!this.#watch.isOpen?.() || isHttp(entry.speaks) || entry.isHttp) return;
+    entry.isHttp = true;
+    this.#watch.onChange?.();
+    // Which versions is another question.
+    void this.#ask(target, entry);
+  }
+
+  /** Whether `target` speaks HTTP: undefined while it has not shown what it speaks. */
+  isHttp(target: Target): boolean | undefined {
+    const { speaks, isHttp: hasAnswered } = this.#entry(target);
+    if (hasAnswered || isHttp(speaks)) return true;
+    return speaks === 'other' || speaks === 'closes' ? false : undefined;
+  }
+
+  /** How long `learn` asks `target` nothing, milliseconds. */
+  restMs(target: Target): number {
+    return Math.max(0, this.#entry(target).notBefore - performance.now());
   }
 
   /** Keeps nothing of targets that are not in `targets`. */
@@ -125,79 +155,29 @@ export class TargetProtocols {
   async #find(target: Target, entry: Entry): Promise<void> {
     const name = formatTarget(target);
     try {
+      const ask = this.#watch.isOpen?.() && !entry.isHttp ? askForHttp : askForHttp2;
       const { speaks, isSure } = await ask(target, this.#upstream());
       entry.speaks = speaks;
       delete entry.failure;
-      if (isSure) Object.assign(entry, { notBefore: performance.now() + SURE_MS, pauseMs: MIN_PAUSE_MS });
+      // Where it may be anything, a doubt is one about how all its visitors are served.
+      const sureMs = this.#watch.isOpen?.() ? MIN_PAUSE_MS : SURE_MS;
+      if (isSure) Object.assign(entry, { notBefore: performance.now() + sureMs, pauseMs: MIN_PAUSE_MS });
       else pause(entry);
       this.#log.debug({ target: name, speaks, isSure }, 'found out what the target speaks');
     } catch (error) {
       delete entry.speaks;
       entry.failure = asPortalError(error);
       pause(entry);
-      this.#log.debug({ target: name, reason: entry.failure.message }, 'nobody told what the target speaks');
+      this.#log.debug(
+        { target: name, reason: entry.failure.message },
+        'the target did not show what it speaks',
+      );
     }
+    this.#watch.onChange?.();
   }
 }
 
 function pause(entry: Entry): void {
   entry.notBefore = performance.now() + entry.pauseMs;
   entry.pauseMs = Math.min(entry.pauseMs * 2, MAX_PAUSE_MS);
-}
-
-async function ask(target: Target, upstream: UpstreamOptions): Promise<{ speaks: Speaks; isSure: boolean }> {
-  const sure = (speaks: Speaks) => ({ speaks, isSure: true });
-  if (target.kind === 'tcp' && target.tls) {
-    const agreed = await alpnWith(target, upstream, ['h2', 'http/1.1']);
-    if (agreed !== 'h2') return sure('h1');
-    const alone = await alpnWith(target, upstream, ['http/1.1']).catch(() => 'none');
-    return sure(alone === 'none' ? 'h2' : 'both');
-  }
-  const answer = await say(target, upstream, PREFACE);
-  if (!isSettings(answer)) return { speaks: 'h1', isSure: answer !== undefined };
-  const plain = await say(target, upstream, NO_HOST).catch(() => undefined);
-  return sure(plain?.toString('latin1').startsWith('HTTP/1.') ? 'both' : 'h2');
-}
-
-async function alpnWith(
-  target: Target,
-  upstream: UpstreamOptions,
-  alpn: readonly string[],
-): Promise<string | undefined> {
-  const socket = await connectTarget(target, { ...upstream, alpn });
-  const agreed = alpnOf(socket);
-  socket.destroy();
-  return agreed;
-}
-
-/** The first nine bytes of the answer to `words`, or as much as came; undefined if nothing came at all. */
-async function say(target: Target, upstream: UpstreamOptions, words: Buffer): Promise<Buffer | undefined> {
-  const socket = await connectTarget(target, upstream);
-  const heard = await firstBytes(socket, words);
-  if (isSettings(heard)) socket.end(GOODBYE);
-  // What it still says is read and dropped: its own goodbye must not become a reset for it.
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), ANSWER_MS).unref();
-  socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(timer));
-  if (!isSettings(heard)) socket.end();
-  return heard;
-}
-
-function firstBytes(socket: Socket, words: Buffer): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    let heard = Buffer.alloc(0);
-    const finish = (): void => {
-      cancel();
-      socket.off('data', onData).off('end', finish).off('close', finish);
-      resolve(heard.length === 0 && !socket.readableEnded ? undefined : heard);
-    };
-    const onData = (chunk: Buffer): void => {
-      heard = Buffer.concat([heard, chunk]);
-      if (heard.length >= 9) finish();
-    };
-    // A busy machine must not take an answer that it has not read yet for silence.
-    const cancel = deadline(ANSWER_MS, finish);
-    socket.on('data', onData).once('end', finish).once('close', finish);
-    socket.write(words);
-  });
 }

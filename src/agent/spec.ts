@@ -1,13 +1,15 @@
 import type { TlsSpec } from '../certificates/spec.js';
+import { kindOf as kindOfWire, type LeaseKind } from '../protocol/kind.js';
 import type { Drain } from '../net/splice.js';
 import { formatTarget, type Target } from '../net/target.js';
+import type { Mode, WireMode } from './served-as.js';
 
-export { kindOf, type LeaseKind } from '../protocol/kind.js';
+export type { LeaseKind } from '../protocol/kind.js';
+export type { Mode, ServedAs, WireMode } from './served-as.js';
 export type { TlsSpec } from '../certificates/spec.js';
 
 /** What the agent is asked to run: plain data, comparable field by field, free of anything read from disk. */
 
-export type Mode = 'stream' | 'http' | 'tcp' | 'udp';
 export type Carrier = 'raw' | 'tls' | 'ws';
 
 /** A relay to hold a session with. */
@@ -121,6 +123,8 @@ export interface ServiceSpec {
   readonly metadata: Readonly<Record<string, string>>;
   readonly expires: Expiry | undefined;
   readonly access: AccessSpec;
+  /** false: targets that are read as HTTP are not told for whom a request is (X-Forwarded-For and its kin). */
+  readonly forwarded?: false;
   /** Left out: requests are not recorded. */
   readonly inspect?: InspectSpec;
   /** Left out: nobody asks but `status`, for a connection. */
@@ -144,9 +148,21 @@ export function relayKey(relay: RelaySpec): string {
   return relay.kind === 'embedded' ? `embedded:${relay.port}` : new URL(relay.url).origin;
 }
 
-/** How a service's visitors are served: a PIN is asked for over HTTP, so in mode stream their requests are read then. */
+/**
+ * How a service's visitors are served, as far as its settings say: a PIN is asked for over HTTP, so requests are read then.
+ * `auto`: its target says the rest.
+ */
 export function servedMode({ mode, access }: Pick<ServiceSpec, 'mode' | 'access'>): Mode {
-  return mode === 'stream' && access.pin !== undefined ? 'http' : mode;
+  return (mode === 'stream' || mode === 'auto') && access.pin !== undefined ? 'http' : mode;
+}
+
+/** What a relay is asked for: how bytes are served behind one hostname is the agent's own affair. */
+export function wireMode(mode: Mode): WireMode {
+  return mode === 'auto' ? 'stream' : mode;
+}
+
+export function kindOf(mode: Mode): LeaseKind {
+  return kindOfWire(wireMode(mode));
 }
 
 const RETIRE_MS = 5 * 60_000;

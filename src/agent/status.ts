@@ -1,3 +1,5 @@
+import type { Mode, ServedAs } from './served-as.js';
+
 /**
  * Phases of a lease, in the words of the contract. `ready` means: the relay has opened it, and nothing is known to keep a
  * visitor out. Whether a visit of the agent's own came through is said by `provenAt` and `unproven`.
@@ -65,6 +67,10 @@ export interface LeaseStatus extends PublicAddress {
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
   /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */
   dropped?: Readonly<Record<string, number>>;
+  /** As the file has it; `auto` by default. */
+  mode: Mode;
+  /** What visitors are served as: of mode auto http or stream, or `undecided` while its target has not shown what it speaks. */
+  servedAs: ServedAs;
   /** In mode http that of the route `/`, or of the first. */
   target: string;
   /** In mode http: the target of each route. */

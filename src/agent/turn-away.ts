@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { endWith } from '../net/last-words.js';
+import { protocolOf } from './first-line.js';
 import { COME_AGAIN } from './h2-words.js';
 import { changing, rawPage, type Page } from './pages.js';
 import { alpnOf } from './upstream.js';
@@ -9,8 +10,6 @@ import { alpnOf } from './upstream.js';
 const FIRST_BYTES_MS = 5_000;
 const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
-const REQUEST_LINE = /^[A-Z][A-Z-]{0,19} \S+ HTTP\/1\.[01]\r?\n/;
-const COULD_BE_HTTP = /^[A-Z][A-Z-]{0,19}( |$)/;
 
 /**
  * A visitor gets no further: whoever speaks HTTP gets `page`, any other is closed. Owns the socket, whose TLS ended
@@ -34,8 +33,9 @@ function overHttp1(socket: Socket, page: Page): void {
   const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
   const onData = (chunk: Buffer): void => {
     head += chunk.toString('latin1', 0, MAX_HEAD_BYTES);
-    if (REQUEST_LINE.test(head)) finish(rawPage(page, head.startsWith('HEAD ')));
-    else if (head.length >= MAX_HEAD_BYTES || !COULD_BE_HTTP.test(head)) finish(undefined);
+    const is = protocolOf(head);
+    if (is === 'http') finish(rawPage(page, head.startsWith('HEAD ')));
+    else if (is === 'other') finish(undefined);
   };
   const finish = (answer: string | undefined): void => {
     socket.off('data', onData);

@@ -6,7 +6,7 @@ const services = (target: string | undefined, flags: ExposeFlags = {}) =>
 
 describe('what the flags of expose make', () => {
   it.each<[string, string | undefined, ExposeFlags, object]>([
-    ['a stream', '3000', {}, { app: { name: 'app', target: 'localhost:3000' } }],
+    ['a target', '3000', {}, { app: { name: 'app', target: 'localhost:3000' } }],
     ['a path made absolute', 'unix:a.sock', {}, { app: { name: 'app', target: 'unix:/project/a.sock' } }],
     [
       'a TCP port',
@@ -21,7 +21,7 @@ describe('what the flags of expose make', () => {
       { app: { name: 'app', mode: 'udp', target: 'localhost:19132' } },
     ],
     [
-      'datagrams beside a stream, under one name',
+      'datagrams beside a target, under one name',
       '8080',
       { udp: true, udpAddr: '19132' },
       {
@@ -54,7 +54,7 @@ describe('what the flags of expose make', () => {
       'another name in Host',
       '8080',
       { hostHeader: 'target' },
-      { app: { name: 'app', mode: 'http', target: 'localhost:8080', host: 'target' } },
+      { app: { name: 'app', target: 'localhost:8080', host: 'target' } },
     ],
     [
       'another name in Host for all routes',
@@ -69,7 +69,6 @@ describe('what the flags of expose make', () => {
       {
         app: {
           name: 'app',
-          mode: 'http',
           target: 'localhost:3000',
           access: { pin: '1234', allowIps: ['10.0.0.0/8'] },
           via: 'chain',

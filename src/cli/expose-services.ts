@@ -69,7 +69,7 @@ export function exposedServices(
   const main: Settings = {
     ...stream,
     ...(tcp ? { mode: 'tcp', ...wanted } : tls),
-    ...(Object.keys(http).length > 0 && { mode: 'http', ...http }),
+    ...http,
   };
   return { [name]: main, ...(udp && { [`${name}-udp`]: datagrams }) };
 }

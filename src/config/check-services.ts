@@ -5,6 +5,7 @@ import { checkRoutes } from './check-routes.js';
 import { checkTarget, embeddedPort } from './check-target.js';
 import { checkUnique } from './check-unique.js';
 import { shown } from './explain.js';
+import { isHttpAlpn, modeOfTree } from './mode.js';
 import { maskUrl } from './mask-urls.js';
 import { listOf, nearest } from './suggest.js';
 import { child, entriesOf, itemsOf, keyPlaceOf, textOf, type Path, type Tree } from './tree.js';
@@ -25,14 +26,6 @@ export function checkServices(root: Tree, report: Report): void {
   checkUnique(root, report);
 }
 
-/** The mode, the default filled in; undefined for a word that is none. */
-function modeOf(service: Tree): Mode | undefined {
-  const text = textOf(child(service, 'mode')) ?? 'stream';
-  return MODES.find((mode) => mode === text);
-}
-
-const MODES: readonly Mode[] = ['stream', 'http', 'tcp', 'udp'];
-
 function checkOptions(
   root: Tree,
   path: Path,
@@ -40,8 +33,8 @@ function checkOptions(
   ownPort: number | undefined,
   report: Report,
 ): void {
-  const mode = modeOf(service);
-  if (mode) checkFitsMode(path, service, mode, report);
+  const { mode, why = '' } = modeOfTree(service) ?? {};
+  if (mode) checkFitsMode(path, service, mode, why, report);
   if (mode) checkHasTarget(path, service, mode, report);
   if (child(service, 'target')) checkTarget(root, [...path, 'target'], ownPort, report);
   checkRoutes(root, [...path, 'routes'], ownPort, report);
@@ -50,7 +43,7 @@ function checkOptions(
   checkExpires([...path, 'expires'], textOf(child(service, 'expires')), report);
   checkTls([...path, 'tls'], child(service, 'tls'), report);
   const asksPin = child(child(service, 'access'), 'pin') !== undefined;
-  const readsHttp = mode === 'http' || (mode === 'stream' && asksPin);
+  const readsHttp = mode === 'http' || mode === 'auto' || (mode === 'stream' && asksPin);
   checkAlpn([...path, 'alpn'], child(service, 'alpn'), readsHttp, report);
   if (mode === 'stream' && asksPin && child(service, 'proxyProtocol')) {
     report([...path, 'proxyProtocol'], {
@@ -82,10 +75,19 @@ interface ModeRule {
 /** Settings that mean something in some modes only. */
 const MODE_RULES: readonly ModeRule[] = [
   { key: ['routes'], modes: ['http'], why: 'Other modes pass bytes on without reading paths in them.' },
-  { key: ['inspect'], modes: ['http'], why: 'Other modes pass bytes on without reading requests in them.' },
+  {
+    key: ['inspect'],
+    modes: ['auto', 'http'],
+    why: 'Other modes pass bytes on without reading requests in them.',
+  },
+  {
+    key: ['forwarded'],
+    modes: ['auto', 'http'],
+    why: 'Other modes pass bytes on, and add no headers to them.',
+  },
   {
     key: ['host'],
-    modes: ['http'],
+    modes: ['auto', 'http'],
     why: 'Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
   },
   {
@@ -95,17 +97,17 @@ const MODE_RULES: readonly ModeRule[] = [
   },
   {
     key: ['access', 'pin'],
-    modes: ['stream', 'http'],
+    modes: ['auto', 'stream', 'http'],
     why: 'A PIN is asked for on a web page. `allowIps` works in every mode.',
   },
   {
     key: ['alpn'],
-    modes: ['stream', 'http'],
+    modes: ['auto', 'stream', 'http'],
     why: 'In the modes tcp and udp the target itself speaks with visitors.',
   },
   {
     key: ['tls'],
-    modes: ['stream', 'http'],
+    modes: ['auto', 'stream', 'http'],
     why: 'In the modes tcp and udp the target itself speaks with visitors.',
   },
   {
@@ -115,7 +117,7 @@ const MODE_RULES: readonly ModeRule[] = [
   },
   {
     key: ['targetTls'],
-    modes: ['stream', 'http', 'tcp'],
+    modes: ['auto', 'stream', 'http', 'tcp'],
     why: 'No target of mode udp speaks TLS.',
   },
   {
@@ -125,22 +127,21 @@ const MODE_RULES: readonly ModeRule[] = [
   },
   {
     key: ['health'],
-    modes: ['stream', 'http', 'tcp'],
+    modes: ['auto', 'stream', 'http', 'tcp'],
     why: 'A target of mode udp has no connection to look at.',
   },
   {
     key: ['hostname'],
-    modes: ['stream', 'http'],
+    modes: ['auto', 'stream', 'http'],
     why: 'In the modes tcp and udp a service is known by its port.',
   },
 ];
 
-function checkFitsMode(path: Path, service: Tree, mode: Mode, report: Report): void {
+function checkFitsMode(path: Path, service: Tree, mode: Mode, why: string, report: Report): void {
   for (const rule of MODE_RULES) {
     const used = rule.key.reduce<Tree | undefined>((tree, key) => child(tree, key), service);
     if (!used || rule.modes.includes(mode)) continue;
-    const names = rule.modes.map((name) => `mode ${name}`);
-    const message = `\`${rule.key.join('.')}\` needs ${listOf(names)}; this service runs mode ${mode}`;
+    const message = `\`${rule.key.join('.')}\` needs mode ${listOf(rule.modes)}; this service runs mode ${mode}${why}`;
     report([...path, ...rule.key], { message, hint: rule.why });
   }
   if (mode === 'udp') checkUdp(path, service, report);
@@ -191,7 +192,7 @@ function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {
   const via = child(service, 'via');
   const name = textOf(via);
   const carrier = textOf(child(service, 'carrier'));
-  const fitting = modeOf(service) === 'udp' ? 'ws' : 'tls';
+  const fitting = modeOfTree(service)?.mode === 'udp' ? 'ws' : 'tls';
   if (via && carrier !== undefined && carrier !== fitting) {
     report([...path, 'carrier'], {
       message: `over a chain the carrier is ${fitting}`,
@@ -237,7 +238,7 @@ function checkAlpn(path: Path, alpn: Tree | undefined, readsHttp: boolean, repor
       report([...path, index], {
         message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
       });
-    } else if (readsHttp && protocol !== undefined && protocol !== 'h2' && protocol !== 'http/1.1') {
+    } else if (readsHttp && protocol !== undefined && !isHttpAlpn(protocol)) {
       report([...path, index], {
         message: 'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else',
         hint: 'Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',

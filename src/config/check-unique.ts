@@ -14,7 +14,7 @@ export function checkUnique(root: Tree, report: Report): void {
     const explicit = child(value, 'name');
     const name = explicit ? textOf(explicit) : key;
     // A relay keeps hostnames, TCP ports and UDP ports apart: one name may have one of each.
-    const kind = kindOf((textOf(child(value, 'mode')) ?? 'stream') as Mode);
+    const kind = kindOf((textOf(child(value, 'mode')) ?? 'auto') as Mode);
     if (name !== undefined)
       claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value, kind);
     const hostname = textOf(child(value, 'hostname'))?.toLowerCase();

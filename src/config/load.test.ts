@@ -102,7 +102,7 @@ describe('what becomes of it', () => {
         {
           service: 'web',
           name: 'web',
-          mode: 'stream',
+          mode: 'auto',
           target: { kind: 'tcp', host: 'localhost', port: 3000, tls: false },
           routes: [],
           alpn: 'auto',
@@ -122,6 +122,20 @@ describe('what becomes of it', () => {
     expect(effective).toEqual({ version: 1, services: { web: 3000 } });
     expect(inputs).toEqual(['portal.yaml', 'portal.local.yaml', '.env'].map((name) => join(dir, name)));
     expect(warnings).toEqual([]);
+  });
+
+  it.each([
+    ['{ target: 1 }', 'auto'],
+    ['{ target: 1, mode: stream }', 'stream'],
+    ['{ target: 1, inspect: true, forwarded: false, access: { pin: "1234" }, alpn: [h2] }', 'auto'],
+    ['{ routes: { /: 1 } }', 'http'],
+    ['{ mode: auto, routes: { /: 1 } }', 'http'],
+    ['{ target: 1, proxyProtocol: v2 }', 'stream'],
+    ['{ target: 1, alpn: [postgresql] }', 'stream'],
+    ['{ target: 1, alpn: [h2, x-own] }', 'stream'],
+  ])('finds the mode that the settings of a service leave: %s', async (service, mode) => {
+    await files({ 'portal.yaml': `version: 1\nservices: { a: ${service} }` });
+    expect((await loaded()).desired.services).toMatchObject([{ mode }]);
   });
 
   it.each([

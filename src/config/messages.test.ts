@@ -63,15 +63,31 @@ it.each([
   // --- modes
   [
     '  a: { mode: udp, target: 1, access: { pin: "1234" } }',
-    '`access.pin` needs mode stream or mode http; this service runs mode udp | A PIN is asked for on a web page. `allowIps` works in every mode.',
+    '`access.pin` needs mode auto, stream or http; this service runs mode udp | A PIN is asked for on a web page. `allowIps` works in every mode.',
   ],
   [
     '  a: { target: 1, port: 25565 }',
-    "`port` needs mode tcp or mode udp; this service runs mode stream | Other modes answer on the relay's own port, under the service's name.",
+    "`port` needs mode tcp or udp; this service runs mode auto, the default | Other modes answer on the relay's own port, under the service's name.",
   ],
   [
-    '  a: { target: 1, routes: { /: 1 } }',
+    '  a: { mode: stream, target: 1, routes: { /: 1 } }',
     '`routes` needs mode http; this service runs mode stream | Other modes pass bytes on without reading paths in them.',
+  ],
+  [
+    '  a: { mode: stream, target: 1, inspect: true }',
+    '`inspect` needs mode auto or http; this service runs mode stream | Other modes pass bytes on without reading requests in them.',
+  ],
+  [
+    '  a: { mode: tcp, target: 1, forwarded: false }',
+    '`forwarded` needs mode auto or http; this service runs mode tcp | Other modes pass bytes on, and add no headers to them.',
+  ],
+  [
+    '  a: { target: 1, proxyProtocol: v2, inspect: true }',
+    '`inspect` needs mode auto or http; this service runs mode stream because of its `proxyProtocol` | Other modes pass bytes on without reading requests in them.',
+  ],
+  [
+    '  a: { target: 1, alpn: [postgresql], forwarded: false }',
+    '`forwarded` needs mode auto or http; this service runs mode stream because of its `alpn` | Other modes pass bytes on, and add no headers to them.',
   ],
   [
     '  a: { mode: http, target: 1, routes: { /: 1 } }',
@@ -91,22 +107,22 @@ it.each([
   ],
   [
     '  a: { mode: http, target: 1, proxyProtocol: v2 }',
-    '`proxyProtocol` needs mode stream or mode tcp; this service runs mode http | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+    '`proxyProtocol` needs mode stream or tcp; this service runs mode http | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
   ],
   [
     '  a: { mode: udp, target: 1, proxyProtocol: v2 }',
-    '`proxyProtocol` needs mode stream or mode tcp; this service runs mode udp | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+    '`proxyProtocol` needs mode stream or tcp; this service runs mode udp | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
   ],
   [
     '  a: { mode: udp, target: 1, targetTls: { ca: x } }',
-    '`targetTls` needs mode stream, mode http or mode tcp; this service runs mode udp | No target of mode udp speaks TLS.',
+    '`targetTls` needs mode auto, stream, http or tcp; this service runs mode udp | No target of mode udp speaks TLS.',
   ],
   [
     '  a: { target: 1, targetTls: { insecureSkipVerfy: true } }',
     'unknown key "insecureSkipVerfy" in `targetTls` | Did you mean `insecureSkipVerify`?',
   ],
   ['  a: { target: 1, proxyProtocol: v1 }', '`proxyProtocol` must be v2 | Did you mean `v2`?'],
-  ['  a: { mode: htpp, target: 1 }', '`mode` must be stream, http, tcp or udp | Did you mean `http`?'],
+  ['  a: { mode: htpp, target: 1 }', '`mode` must be auto, stream, http, tcp or udp | Did you mean `http`?'],
   [
     '  a: { mode: tcp, target: 1, carrier: raw }',
     '`carrier: raw` would carry the bytes of a tcp service in the clear | Leave it out: tls is the default in mode tcp.',
@@ -158,8 +174,8 @@ it.each([
     '"http://localhost:1" is not `visitor`, `target`, or a name such as localhost:3000',
   ],
   [
-    '  a: { target: 1, host: shop.example.com }',
-    '`host` needs mode http; this service runs mode stream | Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
+    '  a: { mode: stream, target: 1, host: shop.example.com }',
+    '`host` needs mode auto or http; this service runs mode stream | Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
   ],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',

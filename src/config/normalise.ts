@@ -15,6 +15,7 @@ import { checksummed } from '../lib/eip55.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
 import { parseTarget, type Target } from '../net/target.js';
 import type { CandidatesSpec, Desired } from './desired.js';
+import { modeOf } from './mode.js';
 import { originOf } from './relay-refs.js';
 import type {
   Health,
@@ -135,7 +136,7 @@ function serviceSpec(
   return {
     service: key,
     name: options.name ?? key,
-    mode: options.mode ?? 'stream',
+    mode: modeOf(options),
     target: first?.target ?? parseTarget(options.target!),
     routes,
     ...(options.host !== undefined && { host: options.host }),
@@ -150,6 +151,7 @@ function serviceSpec(
     metadata: options.metadata ?? {},
     expires: options.expires === undefined ? undefined : expiryOf(options.expires),
     access: options.access ?? {},
+    ...(options.forwarded === false && { forwarded: false as const }),
     ...(options.inspect && { inspect: inspectSpec(options.inspect) }),
     ...(options.health !== undefined && { health: healthOf(options.health) }),
     ...(options.udp !== undefined && { udp: options.udp }),

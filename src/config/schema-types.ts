@@ -51,7 +51,7 @@ export type TargetText = string;
  */
 export type Target = Port | TargetText;
 /**
- * In mode http: the name that the target finds in Host, Origin, Referer and X-Forwarded-Host. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if it has one. On a service it holds for all its routes.
+ * In the modes auto and http: the name that the target finds in Host, Origin, Referer and X-Forwarded-Host. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if it has one. On a service it holds for all its routes.
  */
 export type Host = string;
 /**
@@ -83,7 +83,7 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
- * In the mode http: keep requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only, and how long requests are kept.
+ * In the modes auto and http: keep requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only, and how long requests are kept.
  */
 export type Inspect = boolean | InspectOptions;
 /**
@@ -196,14 +196,14 @@ export interface Embedded {
  */
 export interface ServiceOptions {
   /**
-   * What visitors speak. `stream`: anything over TLS, passed on byte for byte. `http`: HTTP with routes, gates and the inspector. `tcp`, `udp`: a public port of the relay's own.
+   * How visitors are served. `auto`: as `http` if the target speaks HTTP, else as `stream`; Portal asks the target. `http`: requests are read, for forwarded headers, routes, gates and the inspector. `stream`: anything over TLS, passed through byte for byte. `tcp`, `udp`: a public port of the relay's own. With `routes` the default is `http`; with `proxyProtocol`, or an `alpn` besides HTTP, it is `stream`.
    */
-  mode?: 'stream' | 'http' | 'tcp' | 'udp';
+  mode?: 'auto' | 'stream' | 'http' | 'tcp' | 'udp';
   target?: Target;
   host?: Host;
   name?: DnsLabel;
   /**
-   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). What is chosen reaches the target as it is: offer `h2` only where the target speaks HTTP/2 in plain text. Left out: what the target speaks, which Portal finds out by opening HTTP/2 to it once; a server of HTTP/1.1 refuses that before its application sees anything.
+   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). In mode stream what is chosen reaches the target as it is: offer `h2` there only if the target speaks HTTP/2 in plain text. Default: `h2` and `http/1.1` where requests are read; in mode stream what the target speaks, which Portal finds out by opening HTTP/2 to it once.
    *
    * @minItems 1
    */
@@ -242,7 +242,7 @@ export interface ServiceOptions {
    */
   port?: number;
   /**
-   * In the mode http: which path goes to which target. The longest prefix wins.
+   * Which path goes to which target; requests are read (mode http) for it. The longest prefix wins.
    */
   routes?: {
     [k: string]: Route;
@@ -250,7 +250,11 @@ export interface ServiceOptions {
   access?: Access;
   inspect?: Inspect;
   /**
-   * In the modes stream and tcp: send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it; in mode http it finds the address in `X-Forwarded-For`.
+   * Tell the target for whom a request is, in `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Forwarded-Prefix` and `Forwarded`. `false` is for apps that reject requests of a proxy that they do not know. In the modes auto and http.
+   */
+  forwarded?: boolean;
+  /**
+   * In the modes stream and tcp: send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it; where requests are read it finds the address in `X-Forwarded-For`.
    */
   proxyProtocol?: 'v2';
   targetTls?: TargetTls;

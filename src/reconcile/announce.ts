@@ -1,4 +1,5 @@
 import type { AgentLease } from '../agent/lease.js';
+import { formatTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
 import type { Action } from './plan.js';
 
@@ -6,6 +7,8 @@ import type { Action } from './plan.js';
 export class Announcer {
   readonly #emit: (event: PortalEvent) => void;
   #readyTold = false;
+  /** What visitors of each service of mode auto are served as, and the target that decided it. */
+  readonly #served = new Map<string, string>();
 
   constructor(emit: (event: PortalEvent) => void) {
     this.#emit = emit;
@@ -24,6 +27,16 @@ export class Announcer {
       ...(unproven === undefined ? {} : { unproven }),
       ...(error === undefined ? {} : { error }),
     });
+  }
+
+  /** Told once, however many leases the service has, and again when it changes. */
+  served({ spec, servedAs }: Pick<AgentLease, 'spec' | 'servedAs'>): void {
+    const { service } = spec;
+    const target = formatTarget(spec.target);
+    const served = `${servedAs} ${target}`;
+    if (this.#served.get(service) === served) return;
+    this.#served.set(service, served);
+    this.#emit({ event: 'served', service, servedAs, target });
   }
 
   /** A pass is over: what became of each service. */

@@ -6,6 +6,7 @@ import type {
   RelayStatus,
   Unproven,
 } from '../agent/status.js';
+import type { ServedAs } from '../agent/served-as.js';
 import type { Problem } from '../config/problem.js';
 import type { Notice } from './notices.js';
 
@@ -65,6 +66,8 @@ export type PortalEvent =
       /** The port that was asked for, where it was taken. */
       askedPort?: number;
     }
+  /** The target of a service without a mode has shown what it speaks: its visitors are served as this from now on. */
+  | { event: 'served'; service: string; servedAs: ServedAs; target: string }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }

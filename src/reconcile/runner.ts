@@ -309,6 +309,10 @@ export class Runner {
         this.#options.emit({ event: 'unserved', service, relay: at, reason, count }),
       onPhase: (changed) => this.#phaseChanged(changed),
       onNameRejected: ({ spec: { service } }, rejection) => this.#nameRejected(service, rejection),
+      onServedAs: (changed) => {
+        this.#announce.served(changed);
+        this.#inspection?.changed();
+      },
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,

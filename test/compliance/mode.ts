@@ -1,10 +1,14 @@
-import type { Mode } from '../../src/agent/spec.js';
+import type { Mode, ServedAs } from '../../src/agent/spec.js';
 import type { LocalCa } from '../../src/certificates/local-ca.js';
 import type { PublicAddress } from '../../src/agent/status.js';
 
 /** What the suite needs to know of a mode, to hold it to what every mode promises. One adapter a mode. */
 export interface ModeUnderTest {
   readonly mode: Mode;
+  /** Which targets, where a mode is held to it with more than one kind. */
+  readonly targets?: string;
+  /** What the target decides a service of mode auto to be. */
+  readonly decides?: ServedAs;
   /** A local service that says `name` to whoever asks, and echoes what is said in a conversation. */
   start(name: string, port?: number): Promise<LocalService>;
   /** A visitor from outside asks once. Rejects, or resolves with what the mode says of it, when it is refused. */

@@ -35,12 +35,14 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
     it(what, (context) => (reason === undefined ? body() : context.skip(reason)));
   };
 
-  describe(`mode ${mode.mode}${way.name}`, () => {
+  describe(`mode ${mode.mode}${mode.targets ?? ''}${way.name}`, () => {
     promise('opens', async () => {
       const { one, place } = await published(mode, way);
       expect(await mode.ask(place)).toBe('alpha');
       const { leases } = await one.runner.status();
-      expect(leases).toMatchObject([{ phase: 'ready', ...place.address }]);
+      expect(leases).toMatchObject([{ phase: 'ready', mode: mode.mode, ...place.address }]);
+      const servedAs = mode.decides ?? mode.mode;
+      await eventually(async () => expect((await one.runner.status()).leases).toMatchObject([{ servedAs }]));
       // A datagram of its own would tell a chain's first relay where the agent is.
       if (mode.mode === 'udp' && way.relays > 1) expect(leases[0]!.provenAt).toBeUndefined();
       else expect(leases[0]!.provenAt).toBeDefined();

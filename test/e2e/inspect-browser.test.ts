@@ -60,6 +60,8 @@ async function open(context: TestContext, store = new RequestStore(), target?: n
         {
           ...lease,
           service: 'app',
+          mode: 'http',
+          servedAs: 'http',
           relay: 'https://relay.example',
           phase: 'ready',
           url: 'https://app.relay.example',

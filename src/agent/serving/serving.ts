@@ -10,7 +10,9 @@ import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import type { Detour } from '../relay-way.js';
-import { kindOf, type LeaseKind, type ServiceSpec } from '../spec.js';
+import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec.js';
+
+export type { ServedAs };
 
 /**
  * This side of an open lease: where its visitors arrive, and the proof that they do. One file a kind of lease;
@@ -34,6 +36,8 @@ export interface Serving {
   /** Lets visitors finish, then closes what is left. No visit comes after it. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
+  /** What visitors are served as. */
+  servedAs(): ServedAs;
   /** How a certificate that is renewed by itself is getting on. */
   renewal?(): RenewalStatus | undefined;
   /** Why the local service does not answer, where only its visitors' datagrams can tell. */
@@ -70,6 +74,8 @@ export interface ServingOptions {
   readonly recorders?: Recorders | undefined;
   /** Hears that the target rejects the name that visitors ask for. */
   readonly onNameRejected?: (rejection: NameRejection) => void;
+  /** Called when visitors are served as something else from now on, without a change of settings. */
+  readonly onServedAs: () => void;
   readonly log: Logger;
 }
 

@@ -26,6 +26,7 @@ async function served(target: number) {
     refusals: new Refusals(() => undefined),
     sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
+    onServedAs: () => undefined,
     log: silent,
   });
   onTestFinished(() => serving.close({ ms: 0 }));

@@ -80,6 +80,10 @@ class TcpServing implements Serving {
     return this.#handler.drain(drain);
   }
 
+  servedAs(): 'tcp' {
+    return 'tcp';
+  }
+
   traffic(): Traffic {
     return this.#handler.traffic();
   }

@@ -12,6 +12,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import { PinGate } from '../access/pin.js';
 import type { Refusals } from '../access/refusals.js';
+import { AutoHandler } from '../modes/auto.js';
 import {
   NO_TRAFFIC,
   retiringIn,
@@ -24,12 +25,11 @@ import { StreamHandler } from '../modes/stream.js';
 import { TlsEndpoint } from '../modes/tls-endpoint.js';
 import { notAllowed } from '../pages.js';
 import { probe } from '../probe.js';
-import type { TargetProtocols } from '../speaks.js';
 import { retirementOf, servedMode, type Mode, type ServiceSpec } from '../spec.js';
 import { sendAgain, turnAway } from '../turn-away.js';
 import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
-import type { PublicWay, Serving, ServingOptions } from './serving.js';
+import type { PublicWay, ServedAs, Serving, ServingOptions } from './serving.js';
 
 /** A lease that closes lets those in who were about to come. */
 const ARRIVING_MS = 1_000;
@@ -39,7 +39,7 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
   const { spec, log, sessionKey, refusals } = options;
   const offer = new AlpnOffer(spec, log);
   const pin = new PinGate(spec, sessionKey, refusals);
-  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer.protocols, pin, options));
+  return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
 }
 
 type Hearing = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
@@ -47,15 +47,21 @@ type Hearing = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
-  protocols: TargetProtocols,
+  { protocols, decision }: AlpnOffer,
   pin: PinGate,
   { recorders, onNameRejected }: Hearing,
 ): Promise<ModeHandler> {
-  if (servedMode(spec) !== 'http')
-    return new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
-  // Loaded when first used: its HTTP client is large.
-  const { HttpHandler } = await import('../modes/http/handler.js');
-  return new HttpHandler(spec, log, protocols, [pin.ask], {}, recorders, onNameRejected);
+  const stream = (): ModeHandler =>
+    new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
+  const http = async (of: ServiceSpec): Promise<ModeHandler> => {
+    // Loaded when first used: its HTTP client is large.
+    const { HttpHandler } = await import('../modes/http/handler.js');
+    return new HttpHandler(of, log, protocols, [pin.ask], {}, recorders, onNameRejected);
+  };
+  const mode = servedMode(spec);
+  if (mode === 'http') return http(spec);
+  if (mode === 'auto') return new AutoHandler(spec, decision, { stream: stream(), makeHttp: http }, log);
+  return stream();
 }
 
 /** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
@@ -98,6 +104,7 @@ class TlsServing implements Serving {
     this.#mode = servedMode(spec);
     this.#log = log;
     this.#handler = handler;
+    offer.decision.onChange(options.onServedAs);
     this.#challenges = certificates.acme.challenges;
     this.#certificate = new LiveCertificate({
       hostname: opened.hostname,
@@ -158,6 +165,7 @@ class TlsServing implements Serving {
     // Who is in the middle of the handshake is a visitor as well.
     await until(() => (this.#endpoint?.arriving ?? 0) === 0, Math.min(drain.ms, ARRIVING_MS));
     this.#closed = true;
+    this.#offer.close();
     this.#certificate.close();
     await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(drain)));
     for (const socket of this.#early.keys()) socket.destroy();
@@ -171,6 +179,10 @@ class TlsServing implements Serving {
       .map((former) => former.traffic())
       .map(allRetiring)
       .reduce(sumTraffic, sumTraffic(this.#past, this.#changing ? allRetiring(present) : present));
+  }
+
+  servedAs(): ServedAs {
+    return this.#offer.servedAs;
   }
 
   renewal(): RenewalStatus | undefined {
@@ -231,7 +243,7 @@ class TlsServing implements Serving {
 
   /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    const next = await handlerFor(spec, this.#log, this.#offer.protocols, this.#pin, this.#hearing);
+    const next = await handlerFor(spec, this.#log, this.#offer, this.#pin, this.#hearing);
     this.#changing = undefined;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;

@@ -89,6 +89,10 @@ class UdpServing implements Serving {
     return Promise.resolve();
   }
 
+  servedAs(): 'udp' {
+    return 'udp';
+  }
+
   traffic(): Traffic {
     return this.#handler.traffic();
   }

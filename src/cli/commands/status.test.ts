@@ -17,6 +17,8 @@ const lease = (service: string, relay: string): LeaseStatus =>
     visitors: 0,
     bytesIn: 0,
     bytesOut: 0,
+    mode: 'tcp',
+    servedAs: 'tcp',
     target: 'localhost:3000',
   }) as unknown as LeaseStatus;
 

@@ -89,13 +89,26 @@ function describeLeases(
     publicAddress(lease) ?? relayName(lease.relay),
     ...onRelay(relayName(lease.relay)),
     targetOf(lease),
+    lease.servedAs,
     lease.provenAt === undefined ? 'never' : `${formatAge(now - Date.parse(lease.provenAt))} ago`,
     String(lease.visitors),
     formatBytes(lease.bytesIn),
     formatBytes(lease.bytesOut),
   ]);
   const [header, ...lines] = columns([
-    ['SERVICE', 'STATE', 'FOR', 'ADDRESS', ...onRelay('RELAY'), 'TARGET', 'PROVEN', 'VISITORS', 'IN', 'OUT'],
+    [
+      'SERVICE',
+      'STATE',
+      'FOR',
+      'ADDRESS',
+      ...onRelay('RELAY'),
+      'TARGET',
+      'SERVED AS',
+      'PROVEN',
+      'VISITORS',
+      'IN',
+      'OUT',
+    ],
     ...rows,
     ...without,
   ]);

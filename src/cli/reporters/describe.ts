@@ -4,6 +4,7 @@ import { printable, type Style } from '../style.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
+type Served = Extract<PortalEvent, { event: 'served' }>;
 type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
@@ -25,6 +26,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return style.yellow(describeRejected(event));
     case 'inspector':
       return describeInspector(event, style);
+    case 'served':
+      return describeServed(event, style);
     case 'health':
       return describeHealth(event, style);
     case 'notice':
@@ -100,6 +103,11 @@ function describeReady({ unproven = [] }: Ready, style: Style): string {
 
 function describeInspector({ url }: Inspector, style: Style): string {
   return `inspector: ${style.cyan(url)}`;
+}
+
+function describeServed({ service, servedAs, target }: Served, style: Style): string {
+  const why = servedAs === 'http' ? 'speaks HTTP' : 'does not speak HTTP';
+  return `${style.bold(service)}: served as ${servedAs} (${printable(target)} ${why})`;
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {

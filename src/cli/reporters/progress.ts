@@ -15,6 +15,7 @@ import { describeError, publicAddress, relayName } from './describe.js';
 import type { Expected } from './reporter.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
+type Served = Extract<PortalEvent, { event: 'served' }>;
 type Unplaced = Extract<PortalEvent, { event: 'unplaced' }>;
 type Task = ListrTaskWrapper<object, typeof StderrRenderer, typeof SimpleRenderer>;
 
@@ -27,6 +28,8 @@ interface Row {
   readonly settled: Deferred<'through' | 'left'>;
   isSettled: boolean;
   title: string;
+  /** What its target decided it to be. */
+  servedAs?: string;
   /** Drawing starts a moment after the first event. */
   task?: Task;
 }
@@ -38,6 +41,7 @@ export class Progress {
   readonly #addresses = new Map<string, Set<string>>();
   readonly #drawn: Promise<unknown>;
   readonly #style;
+  #hasEnded = false;
 
   constructor(stderr: Output, expected: readonly Expected[]) {
     this.#style = createStyle(stderr.color);
@@ -60,11 +64,20 @@ export class Progress {
     this.#board.note(event);
     const outcome = this.#board.outcome(event.service);
     row.title = event.event === 'lease' ? this.#title(event) : this.#waiting(event);
-    if (row.task) row.task.title = row.title;
+    this.#show(row);
     if (outcome === 'ready') row.settled.resolve('through');
     if (outcome === 'failed')
       row.settled.reject(new Error(event.error ? describeError(event.error) : 'failed'));
     row.isSettled = outcome !== 'pending';
+    return true;
+  }
+
+  /** Shows what a service is served as; false once the drawing has ended. */
+  noteServed({ service, servedAs }: Served): boolean {
+    const row = this.#rows.get(service);
+    if (!row || this.#hasEnded) return false;
+    row.servedAs = servedAs;
+    this.#show(row);
     return true;
   }
 
@@ -75,11 +88,20 @@ export class Progress {
 
   /** Ends the drawing, what is still pending included. */
   async end(): Promise<void> {
+    this.#hasEnded = true;
     for (const row of this.#rows.values()) {
       row.isSettled = true;
       row.settled.resolve('left');
     }
     await this.#drawn;
+  }
+
+  #show(row: Row): void {
+    if (row.task) row.task.title = this.#whole(row);
+  }
+
+  #whole({ title, servedAs }: Row): string {
+    return servedAs === undefined ? title : `${title}  ${this.#style.dim(servedAs)}`;
   }
 
   #title(lease: Lease): string {
@@ -114,7 +136,7 @@ export class Progress {
       title: row.title,
       task: async (_context: object, task: Task): Promise<void> => {
         row.task = task;
-        task.title = row.title;
+        task.title = this.#whole(row);
         if ((await row.settled.promise) === 'left') task.skip();
       },
     }));

@@ -21,6 +21,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
 
   const show = (event: TimedEvent): void => {
     if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
+    if (event.event === 'served' && progress?.noteServed(event)) return;
     if ((event.event === 'inspector' || event.event === 'notice') && !isSettled)
       return void later.push(event);
     if (event.event === 'applied' || event.event === 'stopped') showLater();

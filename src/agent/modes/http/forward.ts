@@ -25,6 +25,8 @@ export class Forwarding {
   #slow: NodeJS.Timeout | undefined;
   #isBlocked = false;
   #chunks = 0;
+  /** Called when the target begins to answer, where nobody knew that it speaks HTTP. */
+  onAnswered: (() => void) | undefined;
   #cancel: (() => void) | undefined;
   #forget: (() => void) | undefined;
   #over = false;
@@ -67,12 +69,14 @@ export class Forwarding {
   }
 
   inform(status: number, headers: Headers): void {
+    this.onAnswered?.();
     if (this.#over) return;
     if (status === 100) this.#continued = true;
     this.exchange.inform(status, this.fields(headers));
   }
 
   head(status: number, reason: string, headers: Headers, follows: Follows): void {
+    this.onAnswered?.();
     if (this.#over) return;
     if (isTooLarge(headers, '', this.#bounds)) return this.#breakOff(new HeadTooLargeError(this.#bounds));
     try {
@@ -169,6 +173,7 @@ export class Forwarding {
 
   /** The visitor's connection is another protocol's now. */
   switched(): void {
+    this.onAnswered?.();
     this.#finish(undefined);
   }
 

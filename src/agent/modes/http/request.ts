@@ -95,17 +95,19 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   if (announced !== undefined && exchange.body && !hasLength) out.push('Trailer', announced);
   if (alias) underAlias(out, authority, route.stripped, alias);
   const kept = named?.length ? without(out, new Set(named)) : out;
-  kept.push(
-    'X-Forwarded-For',
-    client.address,
-    'X-Forwarded-Proto',
-    scheme,
-    'X-Forwarded-Host',
-    host,
-    'Forwarded',
-    `for=${client.forwardedFor};host="${host}";proto=${scheme}`,
-  );
-  if (route.stripped !== '') kept.push('X-Forwarded-Prefix', route.stripped);
+  if (route.isForwarded) {
+    kept.push(
+      'X-Forwarded-For',
+      client.address,
+      'X-Forwarded-Proto',
+      scheme,
+      'X-Forwarded-Host',
+      host,
+      'Forwarded',
+      `for=${client.forwardedFor};host="${host}";proto=${scheme}`,
+    );
+    if (route.stripped !== '') kept.push('X-Forwarded-Prefix', route.stripped);
+  }
   if (!edited) return kept;
   const ours = without(kept, edited.names);
   ours.push(...edited.add);

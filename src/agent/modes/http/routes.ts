@@ -13,6 +13,8 @@ export interface Route {
   readonly upstream: Upstream;
   /** The name that the target finds itself asked by; undefined: the public one. */
   readonly alias: Alias | undefined;
+  /** The target is told for whom a request is. */
+  readonly isForwarded: boolean;
   readonly requestEdits: HeaderEdits | undefined;
   readonly responseEdits: HeaderEdits | undefined;
 }
@@ -45,6 +47,7 @@ export class RouteTable {
         target: route.target,
         upstream: upstreamOf(route.target),
         alias: aliasOf(route.host ?? spec.host, route.target),
+        isForwarded: spec.forwarded !== false,
         requestEdits: editsOf(route.headers),
         responseEdits: editsOf(route.responseHeaders),
       });

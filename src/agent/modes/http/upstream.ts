@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { asPortalError } from '../../../lib/errors.js';
 import { FairPlaces } from '../../../lib/fair-places.js';
 import type { Target } from '../../../net/target.js';
-import type { Speaks, TargetProtocols } from '../../speaks.js';
+import { isHttp, type Speaks, type TargetProtocols } from '../../speaks.js';
 import type { TargetTls } from '../../spec.js';
 import { connectTarget } from '../../upstream.js';
 import type { HttpBounds } from './bounds.js';
@@ -16,7 +16,7 @@ import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
 /** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
-export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget'>;
+export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget' | 'answered'>;
 
 /**
  * The connections to one target, and which of them a request takes: HTTP/1.1 through undici where there is no body
@@ -75,6 +75,7 @@ export class Upstream {
 
   #sendAs(speaks: Speaks | undefined, forwarding: Forwarding): void {
     const { headers } = forwarding.exchange;
+    if (!isHttp(speaks)) forwarding.onAnswered = () => this.#protocols.answered(this.#target);
     if (speaks === 'h2' || (speaks === 'both' && isGrpc(headers))) this.#h2.send(forwarding);
     else if (isBodiless(forwarding.exchange)) this.#plain.send(forwarding);
     else this.#body.send(forwarding);

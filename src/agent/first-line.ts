@@ -1,0 +1,58 @@
+import type { Socket } from 'node:net';
+import { deadline } from '../lib/wait.js';
+
+/** What the first bytes of a visitor say about its protocol. */
+
+/** Any token is a method (RFC 9110, section 9.1). */
+const REQUEST_LINE = /^[\w!#$%&'*+\-.^`|~]{1,32} \S+ HTTP\/1\.[01]\r?\n/;
+/** The beginning of a line that may become a request line. */
+const COULD_BE_HTTP = /^[\w!#$%&'*+\-.^`|~]{1,32}( |$)/;
+const MAX_LINE_BYTES = 16 * 1024;
+
+/** `http`: an HTTP request line; `unclear`: it may still become one. */
+export function protocolOf(text: string): 'http' | 'other' | 'unclear' {
+  if (REQUEST_LINE.test(text)) return 'http';
+  if (text.length >= MAX_LINE_BYTES || text.includes('\n') || !COULD_BE_HTTP.test(text)) return 'other';
+  return 'unclear';
+}
+
+export interface Patience {
+  /** A visitor that says nothing for this long waits for the target to speak first. */
+  readonly silenceMs: number;
+  /** A request line is there whole within this. */
+  readonly lineMs: number;
+}
+
+/**
+ * Reads as much of a visitor's first line as it takes, and puts it back. Resolves with what it is; `silent` where nothing
+ * came in time. A visitor that disconnects is `silent` as well.
+ */
+export function firstLine(
+  socket: Socket,
+  { silenceMs, lineMs }: Patience,
+): Promise<'http' | 'other' | 'silent'> {
+  return new Promise((resolve) => {
+    let said: Buffer = Buffer.alloc(0);
+    const decide = (is: 'http' | 'other' | 'silent'): void => {
+      inTime();
+      socket.off('readable', look).off('close', leave);
+      if (said.length > 0) socket.unshift(said);
+      resolve(is);
+    };
+    const leave = (): void => decide('silent');
+    const late = (): void => decide(said.length === 0 ? 'silent' : 'other');
+    let inTime = deadline(silenceMs, late);
+    // Read only what is there: reading past its end would use up the end, which the target is to see.
+    const look = (): void => {
+      if (socket.readableLength === 0) return leave();
+      if (said.length === 0) {
+        inTime();
+        inTime = deadline(lineMs, late);
+      }
+      said = Buffer.concat([said, socket.read() as Buffer]);
+      const is = protocolOf(said.toString('latin1', 0, MAX_LINE_BYTES));
+      if (is !== 'unclear') decide(is);
+    };
+    socket.on('readable', look).once('close', leave);
+  });
+}

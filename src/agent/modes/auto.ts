@@ -1,0 +1,165 @@
+import type { Socket } from 'node:net';
+import { asPortalError } from '../../lib/errors.js';
+import type { Logger } from '../../lib/logger.js';
+import { until } from '../../lib/wait.js';
+import type { Drain } from '../../net/splice.js';
+import type { Decision } from '../decision.js';
+import { firstLine, type Patience } from '../first-line.js';
+import { retirementOf, type ServiceSpec } from '../spec.js';
+import { alpnOf } from '../upstream.js';
+import {
+  NO_TRAFFIC,
+  retiringIn,
+  sumTraffic,
+  type ModeHandler,
+  type Traffic,
+  type VisitorInfo,
+} from './mode.js';
+
+/** A target that takes longer to say what it speaks is served by what its visitor speaks. */
+const PATIENCE: Patience = { silenceMs: 250, lineMs: 5_000 };
+/** Visitors that are looked at get a handler within this, or will not. */
+const LOOKED_AT_MS = 2_000;
+
+export interface AutoHandlers {
+  readonly stream: ModeHandler;
+  /** Made when it is first needed: its HTTP client is large. */
+  readonly makeHttp: (spec: ServiceSpec) => Promise<ModeHandler>;
+}
+
+interface Http {
+  readonly ready: Promise<ModeHandler>;
+  made: ModeHandler | undefined;
+}
+
+/**
+ * Mode `auto`: visitors of a target that speaks HTTP are served as in mode http, others as in mode stream. Until the target
+ * has shown what it speaks, the visitor shows it: by the ALPN it agreed on, or by its first line.
+ */
+export class AutoHandler implements ModeHandler {
+  #spec: ServiceSpec;
+  readonly #decision: Decision;
+  readonly #handlers: AutoHandlers;
+  readonly #log: Logger;
+  #http: Http | undefined;
+  /** Visitors whose protocol is not known yet, or who wait for their handler. */
+  readonly #waiting = new Set<Socket>();
+  /** Handlers of requests to a target that was HTTP before. */
+  readonly #former = new Set<ModeHandler>();
+  #past: Traffic = NO_TRAFFIC;
+  readonly #unfollow: () => void;
+  #drain: Drain | undefined;
+
+  constructor(spec: ServiceSpec, decision: Decision, handlers: AutoHandlers, log: Logger) {
+    this.#spec = spec;
+    this.#decision = decision;
+    this.#handlers = handlers;
+    this.#log = log;
+    this.#unfollow = decision.onChange(() => this.#decided());
+    this.#decided();
+  }
+
+  visit(socket: Socket, visitor: VisitorInfo): void {
+    const { now, isSurelyStream } = this.#decision;
+    if (now === 'http' && this.#http?.made) return this.#http.made.visit(socket, visitor);
+    if (isSurelyStream && alpnOf(socket) === undefined) return this.#handlers.stream.visit(socket, visitor);
+    void this.#lookAt(socket, visitor);
+  }
+
+  update(spec: ServiceSpec): void {
+    this.#spec = spec;
+    this.#handlers.stream.update(spec);
+    this.#http?.made?.update(spec);
+    this.#decided();
+  }
+
+  async drain(drain: Drain): Promise<void> {
+    this.#drain = drain;
+    this.#unfollow();
+    await until(() => this.#waiting.size === 0, Math.min(drain.ms, LOOKED_AT_MS));
+    await Promise.all(this.#all.map((handler) => handler.drain(drain)));
+    for (const socket of this.#waiting) socket.destroy();
+  }
+
+  traffic(): Traffic {
+    const sum = this.#all.reduce((each, handler) => sumTraffic(each, handler.traffic()), this.#past);
+    const former = [...this.#former].reduce((each, handler) => each + handler.traffic().visitors, 0);
+    return {
+      ...sum,
+      ...retiringIn(Math.max(sum.retiring ?? 0, former)),
+      visitors: sum.visitors + this.#waiting.size,
+    };
+  }
+
+  get #all(): ModeHandler[] {
+    const { made } = this.#http ?? {};
+    return [this.#handlers.stream, ...this.#former, ...(made ? [made] : [])];
+  }
+
+  /** Finds out who serves this visitor. Bounded. */
+  async #lookAt(socket: Socket, visitor: VisitorInfo): Promise<void> {
+    this.#waiting.add(socket);
+    socket.once('close', () => this.#waiting.delete(socket));
+    try {
+      const isHttp = await this.#isForHttp(socket);
+      const handler = isHttp ? await this.#httpHandler() : this.#handlers.stream;
+      this.#waiting.delete(socket);
+      if (!socket.destroyed) handler.visit(socket, visitor);
+    } catch (error) {
+      this.#log.error({ err: asPortalError(error) }, 'a visitor could not be served');
+      socket.destroy();
+    }
+  }
+
+  async #isForHttp(socket: Socket): Promise<boolean> {
+    const decision = this.#decision;
+    const isHttp = (): boolean => decision.now === 'http';
+    if (isHttp()) return true;
+    // It may be another program by now, which its visitors know before we do.
+    if (decision.isSurelyStream) await decision.doubt();
+    if (decision.isSurelyStream) return false;
+    if (alpnOf(socket) !== undefined || isHttp()) return true;
+    if ((await firstLine(socket, PATIENCE)) === 'http') return true;
+    // Bytes that are no request line to us may be one to an app that believes our X-Forwarded-For.
+    await decision.settle();
+    return isHttp();
+  }
+
+  #httpHandler(): Promise<ModeHandler> {
+    if (!this.#http) {
+      const http: Http = { made: undefined, ready: this.#make((made) => (http.made = made)) };
+      this.#http = http;
+    }
+    return this.#http.ready;
+  }
+
+  async #make(isMade: (made: ModeHandler) => void): Promise<ModeHandler> {
+    const spec = this.#spec;
+    try {
+      const made = await this.#handlers.makeHttp(spec);
+      isMade(made);
+      // Changed while it was being made.
+      if (spec !== this.#spec) made.update(this.#spec);
+      if (this.#drain) void made.drain(this.#drain);
+      return made;
+    } catch (error) {
+      this.#http = undefined;
+      throw error;
+    }
+  }
+
+  #decided(): void {
+    const { now } = this.#decision;
+    if (now === 'http') this.#httpHandler().catch(() => undefined);
+    if (now === 'stream' && this.#http?.made) void this.#retire(this.#http.made);
+  }
+
+  /** Its visitors would have their next request answered in another protocol. */
+  async #retire(http: ModeHandler): Promise<void> {
+    this.#http = undefined;
+    this.#former.add(http);
+    await http.drain(retirementOf(this.#spec));
+    this.#former.delete(http);
+    this.#past = sumTraffic(this.#past, { ...http.traffic(), visitors: 0 });
+  }
+}

@@ -1,0 +1,54 @@
+import type { Mode } from '../agent/spec.js';
+import { child, itemsOf, textOf, type Tree } from './tree.js';
+
+const MODES: readonly Mode[] = ['auto', 'stream', 'http', 'tcp', 'udp'];
+/** What is spoken where requests are read. */
+const HTTP_ALPN: readonly string[] = ['h2', 'http/1.1'];
+
+export const isHttpAlpn = (protocol: string): boolean => HTTP_ALPN.includes(protocol);
+
+/** What a service says that bears on its mode. */
+export interface ModeHints {
+  readonly mode?: Mode | undefined;
+  readonly routes?: unknown;
+  readonly proxyProtocol?: unknown;
+  readonly alpn?: readonly string[] | undefined;
+}
+
+/**
+ * The mode of a service: as written, or else as its other settings have it. Routes need requests that are read; a PROXY
+ * header and protocols besides HTTP need bytes that are left alone.
+ */
+export function modeOf(hints: ModeHints): Mode {
+  const { mode } = hints;
+  if (mode !== undefined && mode !== 'auto') return mode;
+  const key = decidingKey(hints);
+  return key === undefined ? 'auto' : key === 'routes' ? 'http' : 'stream';
+}
+
+function decidingKey({
+  routes,
+  proxyProtocol,
+  alpn,
+}: ModeHints): 'routes' | 'proxyProtocol' | 'alpn' | undefined {
+  if (routes !== undefined) return 'routes';
+  if (proxyProtocol !== undefined) return 'proxyProtocol';
+  return alpn?.some((protocol) => !isHttpAlpn(protocol)) ? 'alpn' : undefined;
+}
+
+/** The same of a service as it stands in the file; undefined if its `mode` is not one. */
+export function modeOfTree(service: Tree): { readonly mode: Mode; readonly why: string } | undefined {
+  const text = textOf(child(service, 'mode'));
+  const written = MODES.find((each) => each === text);
+  if (text !== undefined && !written) return undefined;
+  const hints: ModeHints = {
+    mode: written,
+    routes: child(service, 'routes'),
+    proxyProtocol: child(service, 'proxyProtocol'),
+    alpn: itemsOf(child(service, 'alpn')).flatMap((item) => textOf(item) ?? []),
+  };
+  const mode = modeOf(hints);
+  const key = mode === written ? undefined : decidingKey(hints);
+  if (key !== undefined) return { mode, why: ` because of its \`${key}\`` };
+  return { mode, why: written === undefined ? ', the default' : '' };
+}

@@ -1,0 +1,311 @@
+/** A service without a mode: its target decides how visitors are served. */
+import { createServer as createHttp2 } from 'node:http2';
+import { createServer as createHttps } from 'node:https';
+import { once } from 'node:events';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTcp } from 'node:net';
+import { createServer as createTls } from 'node:tls';
+import type { RequestListener } from 'node:http';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import type { ServedAs } from '../../src/agent/spec.js';
+import { parseTarget } from '../../src/net/target.js';
+import { eventually } from '../support/eventually.js';
+import { temporaryFolder } from '../support/folder.js';
+import { grpcClient, grpcService } from '../support/grpc.js';
+import { freePort } from '../support/ports.js';
+import { agent, desired, get, httpService, readAll, relay, service, visit } from '../support/world.js';
+
+async function published(target: number | string, over: Parameters<typeof service>[2] = {}) {
+  const at = await relay();
+  const one = await agent();
+  const spec = service('web', target, { mode: 'auto', alpn: 'auto', ...over });
+  await one.runner.apply(desired([at.spec], spec));
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const servedAs = async (): Promise<ServedAs> => (await one.runner.status()).leases[0]!.servedAs;
+  return {
+    at,
+    ...one,
+    spec,
+    servedAs,
+    decided: (as: ServedAs, from = 0) => one.event('served', (event) => event.servedAs === as, from),
+    visit: (alpn?: string[]) => visit(at, 'web.localhost', one.ca, { ALPNProtocols: alpn }),
+    get: () => get(at, 'web.localhost', one.ca),
+  };
+}
+
+/** A TCP service that keeps what each connection said, and may be stopped. */
+async function heardBy(onSocket: (socket: Socket) => void, port = 0) {
+  const heard: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createTcp({ allowHalfOpen: true }, (socket) => {
+    const index = heard.push('') - 1;
+    sockets.add(socket);
+    socket
+      .on('error', () => undefined)
+      .on('data', (chunk: Buffer) => (heard[index] += chunk.toString('latin1')));
+    onSocket(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const stop = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  onTestFinished(stop);
+  return { port: (server.address() as AddressInfo).port, heard, stop };
+}
+
+const told: RequestListener = ({ headers }, response) =>
+  void response.end([headers['x-forwarded-proto'], headers['x-forwarded-host'], headers.forwarded].join(' '));
+
+const echo = (socket: Socket): void =>
+  void socket.on('data', (chunk: Buffer) => socket.write(`said ${String(chunk)}`));
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describe('a target that speaks HTTP', () => {
+  it('is told who visits it, and how', async () => {
+    const { port } = await httpService(told);
+    const one = await published(port);
+    expect(await one.decided('http')).toMatchObject({ service: 'web', target: `localhost:${port}` });
+    expect((await one.get()).text).toContain(
+      'https web.localhost for=127.0.0.1;host="web.localhost";proto=https',
+    );
+    expect((await one.visit(['h2', 'http/1.1'])).alpnProtocol).toBe('h2');
+    expect(await one.servedAs()).toBe('http');
+  });
+
+  it('is told nothing with `forwarded: false`, whatever the visitor says', async () => {
+    const seen: string[] = [];
+    const { port } = await httpService(({ rawHeaders }, response) => {
+      seen.push(...rawHeaders.filter((_, i) => i % 2 === 0));
+      response.end('ok');
+    });
+    const one = await published(port, { forwarded: false });
+    await one.decided('http');
+    const visitor = await one.visit(['http/1.1']);
+    visitor.write(
+      'GET / HTTP/1.1\r\nHost: web.localhost\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nConnection: close\r\n\r\n',
+    );
+    expect(String(await readAll(visitor))).toContain('ok');
+    expect(seen.filter((name) => /forwarded/i.test(name))).toEqual([]);
+  });
+
+  it('is sent no bytes of a visitor that are not a request', async () => {
+    const { port } = await httpService(told);
+    const one = await published(port);
+    await one.decided('http');
+    const visitor = await one.visit(undefined);
+    visitor.write('\x01GET / HTTP/1.1\r\nHost: web.localhost\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n');
+    expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('serves visitors from the first one on, while it is asked', async () => {
+    const { port } = await httpService(told);
+    const one = await published(port);
+    const [first, silent] = await Promise.all([one.get(), one.visit(undefined)]);
+    expect(first.text).toContain('https web.localhost');
+    silent.write('GET / HTTP/1.1\r\nHost: web.localhost\r\nConnection: close\r\n\r\n');
+    expect(String(await readAll(silent))).toContain('https web.localhost');
+  });
+
+  it('keeps a PIN in front of it, and requests for the inspector', async () => {
+    const { port } = await httpService(told);
+    const one = await published(port, { access: { pin: '1234' } });
+    expect((await one.get()).status).toBe(401);
+    expect(await one.servedAs()).toBe('http');
+  });
+});
+
+describe('a target that does not speak HTTP', () => {
+  it('is sent nothing if it speaks first', async () => {
+    const target = await heardBy((socket) => socket.write('SSH-2.0-test\r\n'));
+    const one = await published(target.port);
+    await one.decided('stream');
+    expect(target.heard).toEqual(['']);
+    const visitor = await one.visit(undefined);
+    expect(String((await once(visitor, 'data'))[0])).toBe('SSH-2.0-test\r\n');
+    visitor.write('GET / HTTP/1.1\r\nHost: web\r\n\r\n');
+    await eventually(() => expect(target.heard[1]).toBe('GET / HTTP/1.1\r\nHost: web\r\n\r\n'));
+  });
+
+  it('is asked one question, which is plain text, and never again while it runs', async () => {
+    const target = await heardBy(echo);
+    const one = await published(target.port);
+    await one.decided('stream');
+    for (const each of ['one', 'two']) {
+      const visitor = await one.visit(undefined);
+      visitor.write(each);
+      expect(String((await once(visitor, 'data'))[0])).toBe(`said ${each}`);
+    }
+    expect(target.heard).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n', 'one', 'two']);
+  });
+
+  it('is asked one question if it closes upon that, and gets its visitors', async () => {
+    const target = await heardBy((socket) =>
+      socket.once('data', (chunk: Buffer) =>
+        String(chunk) === '\0\0\0\bhi' ? socket.write('R') : socket.destroy(),
+      ),
+    );
+    const one = await published(target.port);
+    await one.decided('stream');
+    const visitor = await one.visit(undefined);
+    visitor.write('\0\0\0\bhi');
+    expect(String((await once(visitor, 'data'))[0])).toBe('R');
+    expect(target.heard.filter((said) => said.startsWith('OPTIONS'))).toHaveLength(1);
+  });
+});
+
+describe('a target that has not shown what it speaks', () => {
+  it('that is down is decided when it comes, without a visitor', async () => {
+    const port = await freePort();
+    const one = await published(port);
+    expect(await one.servedAs()).toBe('undecided');
+    expect((await one.get()).status).toBe(503);
+    await httpService(told, port);
+    await one.decided('http');
+    expect((await one.get()).text).toContain('https web.localhost');
+  });
+
+  it('that closes at once, as a forwarder with nothing behind it, is asked again until it answers', async () => {
+    const forwarder = await heardBy((socket) => socket.destroy());
+    const one = await published(forwarder.port);
+    await eventually(() => expect(forwarder.heard.length).toBeGreaterThan(1));
+    expect(forwarder.heard.join('')).toBe('');
+    expect(await one.servedAs()).toBe('undecided');
+    forwarder.stop();
+    await httpService(told, forwarder.port);
+    await one.decided('http');
+  });
+
+  it('that is silent is decided by its answer to the first visitor who speaks HTTP', async () => {
+    const target = await heardBy((socket) =>
+      socket.on('data', (chunk: Buffer) => {
+        if (String(chunk).startsWith('GET'))
+          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      }),
+    );
+    const one = await published(target.port);
+    await eventually(() => expect(target.heard.join()).toContain('OPTIONS'));
+    const silent = await one.visit(undefined);
+    silent.write('hello');
+    await eventually(() => expect(target.heard).toContain('hello'));
+    expect(await one.servedAs()).toBe('undecided');
+    expect((await one.get()).status).toBe(200);
+    await one.decided('http');
+    expect(target.heard.find((said) => said.startsWith('GET'))).toContain('X-Forwarded-Proto: https');
+  });
+});
+
+describe('a target that changes its nature', () => {
+  it('is served as what it is now, both ways', async () => {
+    const web = await httpService(told);
+    const one = await published(web.port);
+    await one.decided('http');
+    await web.close();
+    expect((await one.get()).status).toBe(503);
+    expect(await one.servedAs()).toBe('http');
+    const lines = await heardBy(echo, web.port);
+    await one.decided('stream');
+    const visitor = await one.visit(undefined);
+    visitor.write('lines');
+    expect(String((await once(visitor, 'data'))[0])).toBe('said lines');
+    lines.stop();
+    await once(visitor, 'close');
+    const seen = one.events.length;
+    await httpService(told, web.port);
+    // Its first visitor finds it, unless it was asked within the last second.
+    await eventually(async () => expect((await one.get()).text).toContain('https web.localhost'));
+    await one.decided('http', seen);
+  });
+
+  it('is found out by a visitor where nobody saw it go', async () => {
+    const web = await httpService(told);
+    const one = await published(web.port);
+    await one.decided('http');
+    await web.close();
+    const lines = await heardBy((socket) => socket.once('data', () => socket.end('no')), web.port);
+    await eventually(async () => {
+      await one.get().catch(() => undefined);
+      expect(await one.servedAs()).toBe('stream');
+    });
+    expect(lines.heard.join('')).toContain('OPTIONS');
+  });
+
+  it('is asked anew when the file names another', async () => {
+    const web = await httpService(told);
+    const lines = await heardBy(echo);
+    const one = await published(web.port);
+    await one.decided('http');
+    const next = { ...one.spec, target: parseTarget(lines.port) };
+    await one.runner.apply(desired([one.at.spec], next));
+    await one.decided('stream');
+    await one.runner.apply(desired([one.at.spec], { ...next, mode: 'stream' }));
+    expect(await one.servedAs()).toBe('stream');
+    await one.runner.apply(desired([one.at.spec], { ...next, target: parseTarget(web.port), mode: 'auto' }));
+    await eventually(async () => expect(await one.servedAs()).toBe('http'));
+    expect((await one.runner.status()).leases).toHaveLength(1);
+  });
+});
+
+const certificate = async () => (await openLocalCa(await temporaryFolder())).issue(['localhost']);
+
+describe('a target over TLS', () => {
+  it('of HTTP/1.1 is served as http', async () => {
+    const one = await published(
+      `https://localhost:${await listening(createHttps(await certificate(), told))}`,
+    );
+    await one.decided('http');
+    expect((await one.get()).text).toContain('https web.localhost');
+  });
+
+  it('of HTTP without ALPN is served as http', async () => {
+    const options = { ...(await certificate()), ALPNProtocols: undefined };
+    const server = createTls(options, (socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () =>
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'),
+      );
+    });
+    const one = await published(`https://localhost:${await listening(server)}`);
+    await one.decided('http');
+    expect((await one.get()).status).toBe(200);
+  });
+
+  it.each([
+    ['without ALPN', undefined],
+    ['with an ALPN of its own', ['x-own']],
+  ])('of another protocol, %s, is served as stream', async (_what, alpn) => {
+    const options = { ...(await certificate()), ...(alpn && { ALPNProtocols: alpn }) };
+    const server = createTls(options, (socket) => echo(socket.on('error', () => undefined)));
+    const one = await published(`https://localhost:${await listening(server)}`);
+    await one.decided('stream');
+    const visitor = await one.visit(undefined);
+    visitor.write('hello');
+    expect(String((await once(visitor, 'data'))[0])).toBe('said hello');
+  });
+});
+
+describe('a target of HTTP/2 in plain text', () => {
+  it('is served as http, alone', async () => {
+    const server = createHttp2(
+      (request, response) => void response.end(String(request.headers['x-forwarded-proto'])),
+    );
+    server.on('sessionError', () => undefined);
+    const one = await published(await listening(server));
+    await one.decided('http');
+    expect((await one.get()).text).toContain('https');
+  });
+
+  it('gets gRPC calls', async () => {
+    const { port } = await grpcService();
+    const one = await published(port);
+    await one.decided('http');
+    const client = grpcClient(one.at, 'web.localhost', one.ca);
+    expect(await client.unary('hello')).toBeDefined();
+  });
+});
