@@ -55,7 +55,9 @@ it('finds nothing wrong, and has an agent that runs prove it', async () => {
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
   const before = await examine();
   expect(before.code).toBe(0);
-  expect(before.of('service.target')).toEqual([`ok: localhost:${port} answers at 127.0.0.1`]);
+  expect(before.of('service.target')).toEqual([
+    `ok: localhost:${port} answers in HTTP at 127.0.0.1: served as http`,
+  ]);
   expect(before.of('agent.running')[0]).toContain('none runs');
   expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
 
@@ -67,6 +69,28 @@ it('finds nothing wrong, and has an agent that runs prove it', async () => {
   const [lease] = of('agent.lease');
   expect(lease).toMatch(/ok: web on embedded:[1-9]\d*: visitors of https:\/\/web\.localhost/);
   expect(lease!.split('proven ')[1]! >= startedAt).toBe(true);
+});
+
+it('says what a service without a mode is served as, and which settings have no effect then', async () => {
+  const heard: string[] = [];
+  const lines = await tcpService((socket) => {
+    socket.on('data', (chunk: Buffer) => {
+      heard.push(String(chunk));
+      socket.write('-ERR\n');
+    });
+  });
+  await write(
+    `version: 1\nrelays: { embedded: { port: 0 } }\nservices: { a: ${lines}, b: { target: ${lines}, inspect: true } }\n`,
+  );
+  const { of } = await examine();
+  expect(of('service.target')).toEqual([
+    `ok: localhost:${lines} answers at 127.0.0.1, and not in HTTP: served as stream`,
+  ]);
+  expect(of('service.speaks')).toEqual([
+    `problem: localhost:${lines} does not speak HTTP, so \`inspect\` has no effect`,
+  ]);
+  // A question for each, and nothing more.
+  expect(heard).toHaveLength(2);
 });
 
 it('a configuration with errors is told as ever, with exit code 2', async () => {

@@ -1,5 +1,6 @@
 import { isIP, type Socket } from 'node:net';
-import { kindOf, targetsOf, type ServiceSpec } from '../../agent/spec.js';
+import { askForHttp, isHttp } from '../../agent/ask-target.js';
+import { kindOf, servedMode, targetsOf, type ServiceSpec } from '../../agent/spec.js';
 import type { RelayStatus } from '../../agent/status.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
 import { asPortalError } from '../../lib/errors.js';
@@ -36,8 +37,10 @@ export async function checkService(spec: ServiceSpec, context: ServiceContext): 
     spec.hostname === undefined
       ? context.relays.map(({ domain }) => `${spec.name}.${domain}`)
       : [spec.hostname];
-  await checkTargets(spec, subject);
-  if (READS_HTTP.has(spec.mode) && hostnames[0] !== undefined) await checkName(spec, hostnames[0], subject);
+  const isOther = await checkTargets(spec, subject);
+  // A service of another protocol is to be spared the name in a request.
+  if (READS_HTTP.has(spec.mode) && !isOther && hostnames[0] !== undefined)
+    await checkName(spec, hostnames[0], subject);
   if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
   if (kindOf(spec.mode) !== 'tls') return subject;
   if (spec.hostname === undefined) await checkNames(spec, context, subject);
@@ -46,7 +49,9 @@ export async function checkService(spec: ServiceSpec, context: ServiceContext): 
   return subject;
 }
 
-async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> {
+/** Resolves with whether a target that decides its mode is not HTTP. */
+async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolean> {
+  let isOther = false;
   for (const target of targetsOf(spec)) {
     const shown = formatTarget(target);
     if (spec.mode === 'udp') {
@@ -58,7 +63,8 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> 
       const at = answeringAddress(target, socket);
       const spoken = spec.mode === 'http' ? await speaksHttp(socket) : 'silence';
       socket.destroy();
-      if (spoken === 'something else')
+      if (servedMode(spec) === 'auto') isOther = !(await checkDecision(spec, target, at, subject));
+      else if (spoken === 'something else')
         subject.problem(
           'service.speaks',
           `${shown} answers, and not in HTTP`,
@@ -74,6 +80,35 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<void> 
       );
     }
   }
+  return isOther;
+}
+
+/** What the target makes of a service that leaves its mode to it; whether it speaks HTTP. */
+async function checkDecision(
+  spec: ServiceSpec,
+  target: Target,
+  at: string,
+  subject: Subject,
+): Promise<boolean> {
+  const shown = formatTarget(target);
+  const { speaks } = await askForHttp(target, upstreamOf(spec));
+  const ignored = (['inspect', 'host', 'forwarded'] as const).filter((key) => spec[key] !== undefined);
+  if (isHttp(speaks)) subject.ok('service.target', `${shown} answers in HTTP${at}: served as http`);
+  else if (speaks === 'silent')
+    subject.warning(
+      'service.speaks',
+      `${shown} takes connections and says nothing; how it is served is decided by its first answer to a visitor`,
+      'To decide it yourself, add `mode: http` or `mode: stream`.',
+    );
+  else if (ignored.length === 0)
+    subject.ok('service.target', `${shown} answers${at}, and not in HTTP: served as stream`);
+  else
+    subject.problem(
+      'service.speaks',
+      `${shown} does not speak HTTP, so \`${ignored.join('`, `')}\` has no effect`,
+      'Remove the setting, or correct `target`.',
+    );
+  return isHttp(speaks);
 }
 
 /** Which address a name led to; an address in the configuration says it already. */
