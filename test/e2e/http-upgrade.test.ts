@@ -57,6 +57,13 @@ async function open(
 const upgradeTo = (path: string): string =>
   `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
 
+it('keeps its method when it asks for another protocol', async () => {
+  const { port, received } = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  const at = await edge({ '/': port });
+  await ask(at, '/x', { method: 'DELETE', headers: { connection: 'Upgrade', upgrade: 'foo' } });
+  expect(received.at(-1)).toMatch(/^DELETE \/x HTTP\/1.1\r\n/);
+});
+
 describe('a WebSocket', () => {
   it('goes to its route, both ways, texts and bytes of any size, until either side closes it', async () => {
     const { port } = await echo();

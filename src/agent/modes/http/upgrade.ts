@@ -40,7 +40,7 @@ export async function upgrade(
   try {
     request = httpRequest({
       createConnection: () => socket,
-      method: 'GET',
+      method: exchange.method,
       path: upstreamTarget(exchange.target, route),
       headers: headersFor(forwarding, protocol),
       setHost: false,
