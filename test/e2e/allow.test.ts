@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { handedOver, httpService, relay } from '../support/world.js';
 import { Person } from './cli-support.js';
 
@@ -59,6 +60,31 @@ describe('a portal.yaml that was never allowed', () => {
     const { code, stderr } = await run('agents');
     expect(code).toBe(2);
     expect(stderr).toContain(`not allowed yet to\n  publish at ${at.url}`);
+  });
+
+  it('reaches no relay, name or target by `portal list` and `portal doctor`', async () => {
+    let connections = 0;
+    const listener = createServer((socket) => {
+      connections++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const person = await Person.create();
+    await writeFile(
+      join(person.folder, 'portal.yaml'),
+      `version: 1\nrelays: { urls: ["https://localhost:${port}"] }\nservices: { web: ${port} }\n`,
+    );
+    const listed = await person.run(['list'], { env: ASKED });
+    expect(listed.code).toBe(2);
+    expect(listed.stderr).toContain(`not allowed yet to\n  publish at https://localhost:${port}`);
+    const checked = await person.run(['doctor'], { env: ASKED });
+    expect(checked.stdout).toContain('relays and services are not checked before that');
+    expect(connections).toBe(0);
+    await person.run(['allow'], { env: ASKED });
+    await person.run(['doctor'], { env: ASKED });
+    expect(connections).toBeGreaterThan(0);
   });
 
   it('is not installed as a service', async () => {

@@ -38,7 +38,11 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
     throw usage('--ca is the CA of a relay: name that with --relay');
   if (options.relay) return typed(context, options.relay, options);
   const loaded = await load(loadOptions(context, options.file));
-  await needAllowedRelays(context, loaded);
+  await needAllowedRelays(
+    context,
+    loaded,
+    'Check the file, then run `portal allow`. Or name a relay yourself: --relay URL.',
+  );
   const { desired } = loaded;
   const lock = await loadLockState(desired);
   const named = namedRelays(desired);

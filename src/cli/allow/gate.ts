@@ -65,13 +65,12 @@ export async function notAllowedYet(
   return { lines, fields: { notAllowed: asked } };
 }
 
-/** For commands that sign in at the relays of a file. Throws `config_not_allowed`. */
-export async function needAllowedRelays(context: Context, loaded: Loaded): Promise<void> {
+/** For commands that ask the relays of a file. Throws `config_not_allowed`. */
+export async function needAllowedRelays(context: Context, loaded: Loaded, hint: string): Promise<void> {
   if (allowsEverything(context.env)) return;
   const missing = await missingOf(context, loaded);
   const relays = missing.filter(({ kind }) => kind === 'relay' || kind === 'source');
   if (relays.length === 0) return;
-  const hint = 'Check the file, then run `portal allow`. Or name a relay yourself: --relay URL.';
   throw notAllowed(context, loaded, relays, hint);
 }
 

@@ -40,8 +40,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   configuration.ok('configuration.valid', `${file}: ${count(wanted.services.length, 'service')}`);
   for (const { message, hint } of warnings) configuration.warning('configuration.valid', message, hint);
   const { fields } = await notAllowedYet(context, loaded);
-  for (const asked of fields.notAllowed ?? [])
+  const notAllowed = fields.notAllowed ?? [];
+  for (const asked of notAllowed)
     configuration.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
+  if (notAllowed.length > 0)
+    configuration.warning('configuration.allowed', 'relays and services are not checked before that');
   const locked = await checkLock(wanted, configuration);
   telling.tell(configuration);
 
@@ -54,6 +57,26 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     telling.tell(await checkLocalCa(paths, context.env));
 
   const agent = await runningAgent(context, options.file);
+  // Looking at relays, names and targets reaches them, and sends what their names are made of.
+  if (notAllowed.length === 0)
+    await checkNetwork(context, wanted, { telling, names, agent, locked, address: identity.address });
+  if (agent) telling.tell(agent.subject);
+  return telling.end();
+}
+
+interface Checked {
+  readonly telling: Telling;
+  readonly names: Names;
+  readonly agent: AgentFindings | undefined;
+  readonly locked: LockEntries | undefined;
+  readonly address: string | undefined;
+}
+
+async function checkNetwork(
+  context: Context,
+  wanted: Desired,
+  { telling, names, agent, locked, address }: Checked,
+): Promise<void> {
   const desired = atRealPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
   const relays = relaysOf(desired).map((spec) => {
@@ -73,15 +96,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       checkService(spec, {
         names,
         relays: own,
-        address: identity.address,
-        acmeDir: paths.acmeDir,
+        address,
+        acmeDir: context.paths.acmeDir,
         sessions: agent?.status?.relays,
       }),
     );
   });
   for (const service of services) telling.tell(await service);
-  if (agent) telling.tell(agent.subject);
-  return telling.end();
 }
 
 /** What portal.lock holds; undefined where there can be none, or none that makes sense. */

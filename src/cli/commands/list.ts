@@ -1,11 +1,10 @@
-import type { Desired } from '../../config/desired.js';
 import { RelayLock } from '../../config/lock.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
 import { askAgent } from '../ask-agent.js';
-import { notAllowedYet } from '../allow/gate.js';
+import { needAllowedRelays, notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { load, loadOptions } from '../load.js';
+import { load, loadOptions, type Loaded } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
 import { columns, printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
@@ -23,8 +22,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const loaded = await load(loadOptions(context, options.file));
   const { desired } = loaded;
   const lock = await loadLockState(desired);
-  const { relays, registry } =
-    (await askAgent(context, desired)) ?? (await lookAlone(context, desired, lock));
+  const { relays, registry } = (await askAgent(context, desired)) ?? (await lookAlone(context, loaded, lock));
   const rows = relays.map((relay) => withLock(relay, lock));
   if (context.json) {
     for (const row of rows) printEvent(context, 'relay', row);
@@ -42,9 +40,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return 0;
 }
 
-async function lookAlone(context: Context, desired: Desired, lock: LockState | undefined): Promise<Survey> {
+async function lookAlone(context: Context, loaded: Loaded, lock: LockState | undefined): Promise<Survey> {
+  await needAllowedRelays(context, loaded, 'Check the file, then run `portal allow`.');
   const { surveyAlone } = await import('../../reconcile/candidates/survey.js');
-  return surveyAlone(desired, {
+  return surveyAlone(loaded.desired, {
     proxyFor,
     ...(lock && { trust: new RelayLock({ file: lock.file }) }),
     registryDir: context.paths.registryDir,
