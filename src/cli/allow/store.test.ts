@@ -48,10 +48,18 @@ it('remembers by file, and relays for every file', async () => {
   expect(await missing(file, new AllowStore(join(top, 'allowed')))).toEqual([]);
 });
 
-it('knows a file by its real path', async () => {
+it('knows a file by the real path of its folder', async () => {
   await store.add(file, [REACH, RELAY]);
-  await symlink(file, join(top, 'link.yaml'));
-  expect(await missing(join(top, 'link.yaml'))).toEqual([]);
+  await symlink(top, join(top, 'here'));
+  expect(await missing(join(top, 'here', 'portal.yaml'))).toEqual([]);
+});
+
+it('asks for a link to a file that is allowed: its overlay, .env and paths are others', async () => {
+  await store.add(file, [REACH]);
+  const clone = join(top, 'clone');
+  await mkdir(clone);
+  await symlink(file, join(clone, 'portal.yaml'));
+  expect(await missing(join(clone, 'portal.yaml'))).toEqual(['relay', 'reach']);
 });
 
 it('lists what it has, adds to it, and takes it back', async () => {

@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readdir, realpath, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { MAX_PERMISSIONS, type Permission } from '../../config/permissions.js';
 import { isMissing, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
@@ -133,8 +133,14 @@ function parseRecord(text: string): StoredRecord | undefined {
   }
 }
 
-/** Through every link; of a file that is gone, its path. */
-const realPathOf = (file: string): Promise<string> => realpath(file).catch(() => file);
+/**
+ * The folder's real path, and the name in it: paths in a file, its overlay and its `.env` are those of the folder, so a link to
+ * a file that was allowed elsewhere is another configuration.
+ */
+async function realPathOf(file: string): Promise<string> {
+  const folder = dirname(file);
+  return join(await realpath(folder).catch(() => folder), basename(file));
+}
 
 function noneIfMissing(error: unknown): string[] {
   if (isMissing(error)) return [];
