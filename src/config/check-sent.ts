@@ -4,9 +4,10 @@ import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Words in the name of a variable that holds a secret. */
-const SECRET_PARTS = /^(KEYS?|PASS|PWD|PIN|AUTH|COOKIE|JWT|DSN|BEARER|SALT|SEED|MNEMONIC)$/;
+const SECRET_PARTS =
+  /^(KEYS?|PASS|PWD|PW|PAT|PSK|PIN|AUTH|WEBHOOK|COOKIE|JWT|DSN|BEARER|SALT|SEED|MNEMONIC)$/;
 const SECRET_WORDS =
-  /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|DATABASE_URL|CONNECTION_?STRING/;
+  /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|(DATABASE|POSTGRES\w*|MYSQL|MONGO\w*|REDIS|AMQP|RABBITMQ)_UR[IL]|CONNECTION_?STRING/;
 
 /** Whether a variable of this name holds a secret, as its name has it: DB_PASSWORD, githubToken, AWS_ACCESS_KEY_ID. */
 export function looksSecret(name: string): boolean {

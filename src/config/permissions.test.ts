@@ -133,6 +133,11 @@ services:
     ]);
   });
 
+  it('variables in a hostname that the relay in this process looks up', async () => {
+    const text = 'services: { web: { target: 1, hostname: "${LANG:-x}.example.com" } }';
+    expect(await asked(text)).toEqual(['send $LANG to DNS servers']);
+  });
+
   it('variables that other hosts or visitors read', async () => {
     const text = `${RELAY}services:
   web:
@@ -167,11 +172,16 @@ describe('variables whose names look like secrets', () => {
     'APIKEY',
     'DATABASE_URL',
     'NPM_AUTH',
+    'GH_PAT',
+    'WIFI_PSK',
+    'REDIS_URL',
+    'MONGODB_URI',
+    'SLACK_WEBHOOK_URL',
   ])('%s', (name) => {
     expect(looksSecret(name)).toBe(true);
   });
 
-  it.each(['user', 'PORT', 'PWD', 'KEYBOARD', 'HOSTNAME', 'AUTHOR', 'PASSENGER', 'PINE'])(
+  it.each(['user', 'PORT', 'PWD', 'KEYBOARD', 'HOSTNAME', 'AUTHOR', 'PASSENGER', 'PINE', 'PATH', 'BASE_URL'])(
     'not %s',
     (name) => {
       expect(looksSecret(name)).toBe(false);

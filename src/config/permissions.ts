@@ -31,6 +31,8 @@ export const MAX_PERMISSIONS = 1_000;
 /** Readers of what a file says, apart from relays that it names. */
 const LISTED_RELAYS = 'relays of the list';
 const VISITORS = 'visitors';
+/** A relay in this process looks up the TXT record of a hostname. */
+const DNS = 'DNS servers';
 
 /** Everything that `desired` needs a permission for, each once. `directory` is the project: paths in it need none. */
 export async function permissionsOf(desired: Desired, root: Tree, directory: string): Promise<Permission[]> {
@@ -237,6 +239,7 @@ function sent(desired: Desired, root: Tree): Permission[] {
     const at = ['services', spec.service];
     const relaysHere = readersOf(spec, desired);
     for (const key of READ_BY_RELAYS) add([...at, key], relaysHere);
+    if (spec.relays.some(({ kind }) => kind === 'embedded')) add([...at, 'hostname'], [DNS]);
     if (relaysHere.length > 0)
       for (const { prefix } of spec.routes) add([...at, 'routes', prefix, 'responseHeaders'], [VISITORS]);
     for (const { target, path } of targets(spec)) {
