@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { visibleChildren } from '../src/cli/completion/grammar.js';
@@ -96,6 +96,53 @@ const documents = ['', 'docs'].flatMap(markdownIn);
 /** Text that is shown as it is, not read as Markdown. */
 const withoutCode = (text: string): string => text.replaceAll(/^```[\s\S]*?^```|`[^`\n]*`/gm, '');
 
+/** What stands between single backquotes. */
+const inlineCode = (text: string): string[] =>
+  [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
+
+const SOURCE = /^(?:[\w.-]+\/)*[\w.-]+\.(?:tsx?|mjs)$/;
+
+const rooms = readdirSync(join(root, 'src'));
+
+const sourceNames = new Set(
+  ['src', 'test', 'scripts', 'bench', 'chaos', 'web', 'web-relay']
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }))
+    .map((path) => basename(path)),
+);
+
+/** A path from the root or from src/, or the bare name of a file. */
+const isSource = (path: string): boolean =>
+  existsSync(join(root, path)) ||
+  (path.includes('/') ? existsSync(join(root, 'src', path)) : sourceNames.has(path));
+
+/** The text below the heading `title` of level 2, up to the next of that level. */
+function chapter(document: string, title: string): string {
+  const [, text] = document.split(`\n## ${title}\n`, 2);
+  if (text === undefined) throw new Error(`there is no heading "${title}"`);
+  return text.split('\n## ')[0]!;
+}
+
+/** The items of the lists in `text`, a line each. */
+function listed(text: string): string[] {
+  return text
+    .split(/^- /m)
+    .slice(1)
+    .map((item) =>
+      item
+        .split(/\n(?:\n|#)/)[0]!
+        .replaceAll(/\s+/g, ' ')
+        .trim(),
+    );
+}
+
+/** Whether a test or a group of tests in `source` has this title, and runs. */
+function runs(source: string, title: string): boolean {
+  return ["'", '"', '`'].some((quote) => {
+    const at = source.indexOf(`${quote}${title.replaceAll(quote, `\\${quote}`)}${quote}`);
+    return at >= 0 && !/\.(?:skip|todo)\(\s*$/.test(source.slice(0, at));
+  });
+}
+
 /** What a heading is linked by. */
 function anchors(text: string): string[] {
   return [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
@@ -135,6 +182,39 @@ describe.each(documents)('%s', (document) => {
       ...missing,
       ...paths.filter((path) => !/[A-Z]{2}/.test(path) && !existsSync(join(root, path))),
     ]).toEqual([]);
+  });
+
+  it('names sources by a path that exists', () => {
+    const named = inlineCode(text).filter(
+      (code) => SOURCE.test(code) || (code.endsWith('/') && rooms.includes(code.split('/')[0]!)),
+    );
+    expect(named.filter((path) => !/[A-Z]{2}/.test(path) && !isSource(path))).toEqual([]);
+  });
+});
+
+describe('SECURITY.md', () => {
+  const security = read('SECURITY.md');
+  const promises = listed(chapter(security, 'Promises'));
+
+  it('has promises, and limits that are known', () => {
+    expect(promises.length).toBeGreaterThan(20);
+    expect(listed(chapter(security, 'Known limits')).length).toBeGreaterThan(5);
+  });
+
+  it.each(promises)('names the tests that hold a promise: %s', (promise) => {
+    const named = /\sTests?: (.+)\.$/.exec(promise)?.[1] ?? '';
+    const tests = [...named.matchAll(/`([\w./-]+\.test\.ts)`((?:,? "[^"]+")*)/g)];
+    expect(tests.map(([whole]) => whole).join(', ')).toBe(named);
+    expect(tests).not.toEqual([]);
+    const missing = tests.flatMap(([, file, titles]) => {
+      if (!existsSync(join(root, file!))) return [file];
+      const source = read(file!);
+      return [...titles!.matchAll(/"([^"]+)"/g)]
+        .map(([, title]) => title!)
+        .filter((title) => !runs(source, title))
+        .map((title) => `${file}: ${title}`);
+    });
+    expect(missing).toEqual([]);
   });
 });
 
