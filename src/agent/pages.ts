@@ -90,6 +90,12 @@ export const PAGES = {
     'The tunnel is up, but no route of it leads to this path.',
   ),
   methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT means nothing here.'),
+  echoRefused: page(
+    405,
+    'Method Not Allowed',
+    'Not allowed',
+    'TRACE shows headers that are not for visitors.',
+  ),
   requestTimeout: page(
     408,
     'Request Timeout',

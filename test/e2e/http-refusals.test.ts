@@ -65,6 +65,12 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['another host in the target', `GET http://other.example/ HTTP/1.1\r\n${HEAD}\r\n`, 400],
     ['a host with a user in it', `GET / HTTP/1.1\r\nHost: x@${HOST}\r\nConnection: close\r\n\r\n`, 421],
     ['a method of no known kind', `FOO / HTTP/1.1\r\n${HEAD}\r\n`, 501],
+    ['TRACE', `TRACE / HTTP/1.1\r\n${HEAD}\r\n`, 405],
+    [
+      'TRACE with an upgrade',
+      `TRACE / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`,
+      405,
+    ],
     ['CONNECT', `CONNECT ${HOST}:443 HTTP/1.1\r\n${HEAD}\r\n`, 405],
     ['a fragment', `GET /a#b HTTP/1.1\r\n${HEAD}\r\n`, 400],
     ['a space in the target', `GET /a b HTTP/1.1\r\n${HEAD}\r\n`, 400],

@@ -62,6 +62,8 @@ it('keeps its method when it asks for another protocol', async () => {
   const at = await edge({ '/': port });
   await ask(at, '/x', { method: 'DELETE', headers: { connection: 'Upgrade', upgrade: 'foo' } });
   expect(received.at(-1)).toMatch(/^DELETE \/x HTTP\/1.1\r\n/);
+  await raw(at, `POST /y HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n`);
+  expect(received.at(-1)).toMatch(/^POST \/y HTTP\/1.1\r\n[^]*\r\nContent-Length: 0\r\n[^]*\r\n\r\n$/);
 });
 
 describe('a WebSocket', () => {

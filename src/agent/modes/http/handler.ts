@@ -26,6 +26,9 @@ import { Upstream, type Protocols } from './upstream.js';
 /** Connections of a handler that drains are looked at this often, or more. */
 const MAX_LOOK_MS = 250;
 
+/** A target answers them with the request that it got: header fields that a route sets are not for visitors (RFC 9110, 9.3.8). */
+const ECHOING: ReadonlySet<string> = new Set(['TRACE', 'TRACK']);
+
 /** A visitor's connection. */
 interface Connection {
   readonly client: Client;
@@ -167,6 +170,7 @@ export class HttpHandler implements ModeHandler {
     for (const gate of this.#gates) if (gate(exchange)) return;
     if (!isHost(exchange.authority, exchange.client.hostname)) return refuse(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);
+    if (ECHOING.has(exchange.method)) return refuse(exchange, PAGES.echoRefused);
     const { upgrade: protocol } = exchange;
     if (!isWellFormed(exchange.target)) return refuse(exchange, PAGES.badRequest);
     const table = this.#table;

@@ -8,7 +8,7 @@ import type { HttpBounds } from './bounds.js';
 import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
 import { breakStream } from './h2-ends.js';
-import { upstreamHeaders, upstreamTarget } from './request.js';
+import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
 import { listen } from './upstream-body.js';
 
 /** HTTP in other clothes: a target must never be sent visitors' HTTP/2, and would not expect TLS here. */
@@ -76,6 +76,8 @@ function headersFor({ exchange, route }: Forwarding, protocol: string): string[]
   const isKeyless = exchange.isHttp2 && protocol.toLowerCase() === 'websocket';
   const kept = isKeyless ? withoutField(headers, 'sec-websocket-key') : headers;
   if (isKeyless) kept.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'));
+  // Without a length node would send an empty body in chunks, and the other protocol would begin with it.
+  if (exchange.method !== 'GET' && !hasContentLength(kept)) kept.push('Content-Length', '0');
   kept.push('Connection', 'Upgrade', 'Upgrade', protocol);
   return kept;
 }
