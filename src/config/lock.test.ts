@@ -5,6 +5,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  rename,
   rm,
   symlink,
   utimes,
@@ -12,7 +13,8 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PortalError } from '../lib/errors.js';
 import { updateFile } from '../lib/shared-file.js';
 import { readLock, withRelay } from './lock-file.js';
@@ -172,7 +174,10 @@ describe('the lock', () => {
   it('loses nothing when many write at once', async () => {
     const urls = Array.from({ length: 24 }, (_, index) => `https://relay-${index}.example`);
     // Each a lock of its own, as agents in processes of their own have it.
-    await Promise.all(urls.map((each) => new RelayLock({ file }).trust(each, A)));
+    const told: PortalError[] = [];
+    const onUnwritable = (error: PortalError): number => told.push(error);
+    await Promise.all(urls.map((each) => new RelayLock({ file, onUnwritable }).trust(each, A)));
+    expect(told).toEqual([]);
     expect(await entries()).toEqual(Object.fromEntries(urls.map((each) => [each, A])));
     expect(await readdir(folder)).toEqual(['portal.lock']);
   });
@@ -195,7 +200,7 @@ describe('the lock', () => {
     expect(await codeOf(lock.admit(url))).toBe('lock_invalid');
   });
 
-  it('that cannot be written is told once, and the keys are held to while the agent runs', async () => {
+  it('reports once that it cannot be written, and again after a write; it holds relays to their keys', async () => {
     await writeFile(file, 'version: 1\n');
     await chmod(file, 0o444);
     const told: PortalError[] = [];
@@ -208,6 +213,9 @@ describe('the lock', () => {
     await chmod(file, 0o644);
     await lock.trust(url, A);
     expect(await entries()).toEqual({ [url]: A });
+    await chmod(file, 0o444);
+    await lock.trust('https://third.example', A);
+    expect(told).toHaveLength(2);
   });
 
   it('stays a symbolic link, to nothing yet or to a file with a mode of its own', async () => {
@@ -230,6 +238,32 @@ describe('a file that several write', () => {
     await updateFile(file, () => 'whole');
     expect(await readFile(file, 'utf8')).toBe('whole');
     expect(await readdir(folder)).toEqual(['portal.lock']);
+  });
+
+  it('is waited for while writers take turns, however long all of them take', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const nextWriter = async (): Promise<void> => {
+      await writeFile(`${file}.next`, 'half');
+      await rename(`${file}.next`, `${file}.new`);
+    };
+    await nextWriter();
+    const seen = { end: false };
+    const update = updateFile(file, () => 'whole', { waitMs: 3_000 }).finally(() => (seen.end = true));
+    update.catch(() => undefined);
+    const looked = async (): Promise<void> => {
+      while (!seen.end && vi.getTimerCount() === 0) await immediate();
+    };
+    for (let turn = 0; turn < 5; turn++) {
+      await looked();
+      await nextWriter();
+      vi.advanceTimersByTime(2_000);
+    }
+    await looked();
+    await rm(`${file}.new`);
+    vi.advanceTimersByTime(2_000);
+    await update;
+    expect(await readFile(file, 'utf8')).toBe('whole');
   });
 
   it('is left as it is when the change throws', async () => {

@@ -28,7 +28,7 @@ export interface RelayLockOptions {
   readonly frozen?: boolean;
   /** Told of each relay that was added to the file; `isNew` where there was none before. */
   readonly onAdded?: (origin: string, isNew: boolean) => void;
-  /** Told once when the file cannot be written: what should be in it is remembered in this process alone. */
+  /** Called when the file cannot be written, once until it can: this process alone remembers the keys meanwhile. */
   readonly onUnwritable?: (error: PortalError) => void;
 }
 
@@ -98,6 +98,7 @@ export class RelayLock {
         return isThere ? undefined : withRelay(text, this.file, origin, address);
       });
       this.#unwritten.delete(origin);
+      this.#isTold = false;
       if (added) this.#options.onAdded?.(origin, added.isNew);
     } catch (error) {
       if (!(error instanceof PortalError) || error.code !== 'state_unwritable') throw error;

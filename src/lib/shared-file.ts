@@ -13,12 +13,16 @@ import {
 } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { asPortalError, PortalError, systemCode } from './errors.js';
+import { attendedNow } from './stalls.js';
 import { delay } from './wait.js';
 
 /** A file beside somebody's own files, which several processes may add to at once. */
 
 const RETRY_MS = 25;
+/** For one other writer. The next one gets as long. */
 const WAIT_MS = 3_000;
+/** For all other writers together. */
+const MAX_WAIT_MS = 60_000;
 /** Nobody takes that long to write a small file; whoever began it is gone. */
 const ABANDONED_MS = 10_000;
 
@@ -35,12 +39,26 @@ export async function updateFile(
 ): Promise<void> {
   const target = await behindLinks(file);
   const copy = `${target}.new`;
-  const until = performance.now() + waitMs;
+  // Time in which this process had no turn does not count: the other may have had none either.
+  const latest = attendedNow() + MAX_WAIT_MS;
+  let until = attendedNow() + waitMs;
+  let writer: string | undefined;
   while (!(await attempt(target, copy, change))) {
-    if (performance.now() > until) throw unwritable(file, `another process writes it, or left ${copy}`);
+    const present = await writerOf(copy);
+    if (present === undefined || present !== writer) until = attendedNow() + waitMs;
+    writer = present;
+    if (attendedNow() > Math.min(until, latest))
+      throw unwritable(file, `another process writes it, or left ${copy}`);
     await delay(RETRY_MS);
   }
 }
+
+/** Tells one writer's copy from the next one's, which may get the same inode; undefined: there is no copy. */
+const writerOf = (copy: string): Promise<string | undefined> =>
+  stat(copy).then(
+    ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
+    () => undefined,
+  );
 
 /** False when another process is at it. */
 async function attempt(
