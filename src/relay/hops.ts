@@ -219,14 +219,15 @@ export class Hops {
         `an identity may have ${bounds.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
       );
     if (!takesPlace) return;
-    socket.once('close', () => this.#places.give(socket));
-    if (!this.#places.take(socket, networkOf(plainAddress(session.remoteAddress)))) {
+    const place = this.#places.enter(socket, networkOf(plainAddress(session.remoteAddress)));
+    if (!place) {
       quotas.refusals.add('maxHopConnections');
       throw new PortalError(
         'limit_exceeded',
         `this relay passes on ${bounds.maxHopConnections} connections at most (maxHopConnections)`,
       );
     }
+    socket.once('close', () => this.#places.leave(place));
   }
 
   async #openPeer(peer: Peer, path: HopPath): Promise<Socket> {

@@ -181,11 +181,11 @@ export class Quotas {
    */
   visitor(identity: string, socket: Socket): boolean {
     const places = this.#visitors.get(identity) ?? this.#newPlaces();
-    if (!places.take(socket, networkOf(plainAddress(socket.remoteAddress))))
-      return this.#refuse('maxVisitorsPerIdentity');
+    const place = places.enter(socket, networkOf(plainAddress(socket.remoteAddress)));
+    if (!place) return this.#refuse('maxVisitorsPerIdentity');
     this.#visitors.set(identity, places);
     socket.once('close', () => {
-      places.give(socket);
+      places.leave(place);
       if (places.size === 0 && this.#visitors.get(identity) === places) this.#visitors.delete(identity);
     });
     return true;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
-import { FairPlaces } from '../lib/fair-places.js';
+import { FairPlaces, type Place } from '../lib/fair-places.js';
 import { networkOf } from '../net/cidr.js';
 import { resetSocket } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
@@ -41,6 +41,8 @@ export class Visitor {
   #inTime: () => void = () => undefined;
   #onLeft: ((why: LeftLine) => void) | undefined;
   readonly arrivedAt = performance.now();
+  /** Its place in the lease's line, which `WaitingLine` shares out. */
+  place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('left');
   readonly #more = (chunk: Buffer): void => {
     this.#said.push(chunk);
@@ -135,7 +137,8 @@ export class WaitingLine {
   add(visitor: Visitor, max: number): boolean {
     const { carrier, network } = visitor;
     this.#places ??= new FairPlaces({ max, drop: (other) => other.giveUp('queue_full') });
-    if (!this.#places.take(visitor, network)) return false;
+    visitor.place = this.#places.enter(visitor, network);
+    if (!visitor.place) return false;
     let line = this.#byCarrier.get(carrier);
     if (!line) this.#byCarrier.set(carrier, (line = new Map()));
     const visitors = line.get(network);
@@ -146,7 +149,7 @@ export class WaitingLine {
 
   delete(visitor: Visitor): void {
     const { carrier, network } = visitor;
-    this.#places?.give(visitor);
+    if (visitor.place) this.#places?.leave(visitor.place);
     const line = this.#byCarrier.get(carrier);
     const visitors = line?.get(network);
     if (!line || !visitors?.delete(visitor)) return;

@@ -1,5 +1,5 @@
 import type { RemoteInfo } from 'node:dgram';
-import { FairPlaces } from '../../lib/fair-places.js';
+import { FairPlaces, type Place } from '../../lib/fair-places.js';
 import { networkOf } from '../../net/cidr.js';
 import type { UdpSocket } from '../../net/udp.js';
 import type { ByteRate } from '../../net/rate.js';
@@ -30,6 +30,8 @@ export class Flow {
   queuedAt: number;
   /** The local service has answered: whoever only sends, from forged addresses perhaps, gives way to those. */
   answered = false;
+  /** Among the flows of its lease that have an answer, or none; `LeaseFlows` shares those out. */
+  place: Place<Flow> | undefined;
   /** The link that knows it, its number there, and whether the agent has said that it knows it too. */
   link: FlowLink | undefined;
   id = 0;
@@ -131,9 +133,9 @@ export class LeaseFlows {
     this.#used(flow);
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
     if (!flow.answered) {
+      this.#leavePlace(flow);
       flow.answered = true;
-      this.#unanswered.give(flow);
-      this.#answered.take(flow, networkOf(plainAddress(flow.address)));
+      this.#enterPlace(flow);
     }
     // The payload is a view of a packet that nobody writes to again.
     if (!flow.socket.send(payload, flow.port, flow.address)) return drops.add('busy');
@@ -204,7 +206,7 @@ export class LeaseFlows {
     here.set(key, flow);
     this.#size++;
     this.#queue.add(flow);
-    this.#unanswered.take(flow, networkOf(plainAddress(address)));
+    this.#enterPlace(flow);
     return flow;
   }
 
@@ -215,7 +217,7 @@ export class LeaseFlows {
     flow.queuedAt = now;
     this.#queue.delete(flow);
     this.#queue.add(flow);
-    (flow.answered ? this.#answered : this.#unanswered).touch(flow);
+    if (flow.place) this.#placesOf(flow).touch(flow.place);
   }
 
   #expire(): void {
@@ -236,8 +238,19 @@ export class LeaseFlows {
 
   #leave(flow: Flow): void {
     this.#queue.delete(flow);
-    this.#answered.give(flow);
-    this.#unanswered.give(flow);
+    this.#leavePlace(flow);
+  }
+
+  #placesOf(flow: Flow): FairPlaces<Flow> {
+    return flow.answered ? this.#answered : this.#unanswered;
+  }
+
+  #enterPlace(flow: Flow): void {
+    flow.place = this.#placesOf(flow).enter(flow, networkOf(plainAddress(flow.address)));
+  }
+
+  #leavePlace(flow: Flow): void {
+    if (flow.place) this.#placesOf(flow).leave(flow.place);
   }
 }
 

@@ -1,4 +1,5 @@
 import { PortalError, systemCode } from '../../../lib/errors.js';
+import type { Place } from '../../../lib/fair-places.js';
 import { isTooLarge, type HttpBounds } from './bounds.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
@@ -17,6 +18,8 @@ export class SilentError extends Error {}
 export class Forwarding {
   readonly exchange: Exchange;
   readonly route: Route;
+  /** Its place at the target, which `Upstream` shares out. */
+  place: Place<Forwarding> | undefined;
   readonly #table: RouteTable;
   readonly #service: string;
   readonly #bounds: HttpBounds;

@@ -56,8 +56,8 @@ export class Upstream {
   }
 
   send(forwarding: Forwarding): void {
-    if (!this.#places.take(forwarding, forwarding.exchange.client.network))
-      return forwarding.fail(new BusyError('too many requests at the target'));
+    forwarding.place = this.#places.enter(forwarding, forwarding.exchange.client.network);
+    if (!forwarding.place) return forwarding.fail(new BusyError('too many requests at the target'));
     try {
       this.#start(forwarding);
     } catch (error) {
@@ -92,7 +92,7 @@ export class Upstream {
 
   /** One of its requests is over. */
   done(forwarding: Forwarding): void {
-    this.#places.give(forwarding);
+    if (forwarding.place) this.#places.leave(forwarding.place);
     if (this.#closing && this.#places.size === 0) this.destroy();
   }
 
