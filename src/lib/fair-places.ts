@@ -1,22 +1,12 @@
-import { Chain, type Linked } from './linked.js';
+import { Groups, type Place } from './groups.js';
+
+export type { Place } from './groups.js';
 
 /**
  * A limited number of places that strangers share. While some are free, anybody may take them. When all are taken, a
  * newcomer gets the place of one of the group that holds most, if its own group holds fewer; so no group keeps the
  * others out, and one that is alone may have all. A group is what one stranger can be: the network that an address is in.
  */
-
-/** One place, and who has it. `leave` gives it back. */
-export interface Place<T> extends Linked<Place<T>> {
-  readonly holder: T;
-  /** Undefined once it was given back. */
-  group: Group<T> | undefined;
-}
-
-interface Group<T> extends Linked<Group<T>> {
-  readonly key: string;
-  readonly places: Chain<Place<T>>;
-}
 
 export interface FairPlacesOptions<T> {
   /** 0: unlimited. */
@@ -29,64 +19,38 @@ export interface FairPlacesOptions<T> {
   readonly givesWay?: (holder: T) => boolean;
 }
 
-/**
- * No table here has holders as keys: hashing an object that lives for one request costs more than the rest of that request's
- * work (20 µs of 90), so `enter` hands out what `leave` needs.
- */
 export class FairPlaces<T> {
   readonly #options: FairPlacesOptions<T>;
-  readonly #groups = new Map<string, Group<T>>();
-  /** Groups by how many places they hold. */
-  readonly #bySize: Chain<Group<T>>[] = [];
-  #most = 0;
-  #size = 0;
+  readonly #groups = new Groups<T>();
 
   constructor(options: FairPlacesOptions<T>) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#size;
+    return this.#groups.size;
   }
 
   /** A place for `holder`, a free one or another's; undefined: there is none for its group. */
   enter(holder: T, key: string): Place<T> | undefined {
     const { max, drop } = this.#options;
-    if (max > 0 && this.#size >= max) {
+    if (max > 0 && this.size >= max) {
       const victim = this.#victim(holder, key);
       if (victim === undefined) return undefined;
       this.leave(victim);
       drop(victim.holder);
     }
-    let group = this.#groups.get(key);
-    if (!group) {
-      group = { key, places: new Chain(), before: undefined, after: undefined };
-      this.#groups.set(key, group);
-    }
-    const place: Place<T> = { holder, group, before: undefined, after: undefined };
-    this.#leaveBucket(group);
-    group.places.push(place);
-    this.#enterBucket(group);
-    this.#size++;
-    return place;
+    return this.#groups.enter(holder, key);
   }
 
   /** Gives `place` back; the second time does nothing. */
   leave(place: Place<T>): void {
-    const { group } = place;
-    if (!group) return;
-    place.group = undefined;
-    this.#leaveBucket(group);
-    group.places.remove(place);
-    this.#enterBucket(group);
-    this.#size--;
-    if (group.places.size === 0) this.#groups.delete(group.key);
+    this.#groups.leave(place);
   }
 
   /** Makes the holder of `place` the last of its group to give way. */
   touch(place: Place<T>): void {
-    place.group?.places.remove(place);
-    place.group?.places.push(place);
+    this.#groups.touch(place);
   }
 
   /** Who gives way first, if anybody is here. */
@@ -95,26 +59,15 @@ export class FairPlaces<T> {
   }
 
   get #first(): Place<T> | undefined {
-    const largest = this.#bySize[this.#most]?.first;
-    return largest && this.#pick(largest.places);
-  }
-
-  #leaveBucket(group: Group<T>): void {
-    if (group.places.size > 0) this.#bySize[group.places.size]!.remove(group);
-  }
-
-  #enterBucket(group: Group<T>): void {
-    const { size } = group.places;
-    if (size > 0) (this.#bySize[size] ??= new Chain()).push(group);
-    if (size > this.#most) this.#most = size;
-    while (this.#most > 0 && !this.#bySize[this.#most]?.size) this.#most--;
+    const { largest } = this.#groups;
+    return largest && this.#pick(largest);
   }
 
   #victim(newcomer: T, key: string): Place<T> | undefined {
-    const own = this.#groups.get(key);
+    const own = this.#groups.of(key);
     // Equal shares change hands no more: the one that is dropped could take its place back at once.
-    if ((own?.places.size ?? 0) + 2 <= this.#most) return this.#first;
-    return own && this.#pick(own.places, newcomer);
+    if ((own?.size ?? 0) + 2 <= this.#groups.most) return this.#first;
+    return own && this.#pick(own, newcomer);
   }
 
   /** Among `places`, one of the part that has most; undefined where that is no more than what `newcomer`'s has. */

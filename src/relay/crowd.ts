@@ -1,10 +1,14 @@
+import { Groups, type Place } from '../lib/groups.js';
+
 /**
  * What a relay keeps of clients that have proven nothing, by network. Where such a table is full, the oldest entry of the
  * network that has most gives way: a client that opens many displaces its own entries, not those of its neighbours.
  */
 export class Crowd<T> {
-  readonly #entries = new Map<T, Group<T>>();
-  readonly #groups = new Map<string, Group<T>>();
+  readonly #entries = new Map<T, Entry<T>>();
+  readonly #groups = new Groups<T>();
+  /** Bytes of each network that takes any. */
+  readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
 
   get size(): number {
@@ -27,68 +31,63 @@ export class Crowd<T> {
 
   /** How many `network` has. */
   countOf(network: string): number {
-    return this.#groups.get(network)?.entries.size ?? 0;
+    return this.#groups.of(network)?.size ?? 0;
   }
 
   add(entry: T, network: string): void {
-    let group = this.#groups.get(network);
-    if (!group) {
-      group = { network, entries: new Map(), bytes: 0 };
-      this.#groups.set(network, group);
-    }
-    group.entries.set(entry, 0);
-    this.#entries.set(entry, group);
+    this.delete(entry);
+    this.#entries.set(entry, { place: this.#groups.enter(entry, network), network, bytes: 0 });
   }
 
   /** `entry` takes so many bytes more. */
   grow(entry: T, bytes: number): void {
-    const group = this.#entries.get(entry);
-    if (!group) return;
-    group.entries.set(entry, group.entries.get(entry)! + bytes);
-    group.bytes += bytes;
-    this.#bytes += bytes;
+    const found = this.#entries.get(entry);
+    if (!found) return;
+    found.bytes += bytes;
+    this.#count(found.network, bytes);
   }
 
   /** Returns whether it was there. */
   delete(entry: T): boolean {
-    const group = this.#entries.get(entry);
-    if (!group) return false;
+    const found = this.#entries.get(entry);
+    if (!found) return false;
     this.#entries.delete(entry);
-    const bytes = group.entries.get(entry)!;
-    group.bytes -= bytes;
-    this.#bytes -= bytes;
-    group.entries.delete(entry);
-    if (group.entries.size === 0) this.#groups.delete(group.network);
+    this.#groups.leave(found.place);
+    if (found.bytes > 0) this.#count(found.network, -found.bytes);
     return true;
   }
 
   /** The oldest of `network`. */
   oldestOf(network: string): T | undefined {
-    const group = this.#groups.get(network);
-    return group && first(group.entries);
+    return this.#groups.of(network)?.first?.holder;
   }
 
-  /** The oldest of the network that has most. Of several such networks, the one that has been here for longest. */
+  /** The oldest of the network that has most. Of several such networks, the one that was so large first. */
   crowded(): { readonly oldest: T; readonly count: number } | undefined {
-    const group = this.#largest(({ entries }) => entries.size);
-    return group && { oldest: first(group.entries)!, count: group.entries.size };
+    const { largest } = this.#groups;
+    return largest?.first && { oldest: largest.first.holder, count: largest.size };
   }
 
   /** The oldest of the network whose entries take most bytes. */
   heaviest(): T | undefined {
-    const group = this.#largest(({ bytes }) => bytes);
-    return group && first(group.entries);
+    let heaviest: string | undefined;
+    let most = 0;
+    for (const [network, bytes] of this.#bytesOf) if (bytes > most) [heaviest, most] = [network, bytes];
+    return heaviest === undefined ? undefined : this.oldestOf(heaviest);
   }
 
-  #largest(amount: (group: Group<T>) => number): Group<T> | undefined {
-    let most: Group<T> | undefined;
-    for (const group of this.#groups.values()) if (!most || amount(group) > amount(most)) most = group;
-    return most;
+  #count(network: string, bytes: number): void {
+    const sum = (this.#bytesOf.get(network) ?? 0) + bytes;
+    if (sum > 0) this.#bytesOf.set(network, sum);
+    else this.#bytesOf.delete(network);
+    this.#bytes += bytes;
   }
 }
 
-function first<T>(entries: ReadonlyMap<T, unknown>): T | undefined {
-  return entries.keys().next().value;
+interface Entry<T> {
+  readonly place: Place<T>;
+  readonly network: string;
+  bytes: number;
 }
 
 /**
@@ -110,11 +109,4 @@ export function placeFor<T>(
   if (crowded && crowded.count > Math.max(own, 1)) return { displaces: crowded.oldest };
   const [oldest] = crowd;
   return late(oldest);
-}
-
-interface Group<T> {
-  readonly network: string;
-  /** With the bytes of each, oldest first. */
-  readonly entries: Map<T, number>;
-  bytes: number;
 }
