@@ -71,8 +71,8 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       stream.on('error', () => undefined);
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
-        // Taken back before it was answered: what the rapid-reset attack does (CVE-2023-44487).
-        const takenBack = stream.rstCode !== NGHTTP2_NO_ERROR && stream.aborted && !exchange.isAborted;
+        // Taken back before it was answered, with whatever code: what the rapid-reset attack does (CVE-2023-44487).
+        const takenBack = stream.aborted && !exchange.isAborted;
         if (takenBack && !resets.spend()) endCalmly(session);
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
