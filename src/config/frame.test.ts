@@ -36,6 +36,15 @@ describe('codeFrame', () => {
     expect(line.slice(caret.indexOf('^')).startsWith('bad')).toBe(true);
   });
 
+  it('masks a secret that reaches from far away up to the place', () => {
+    const text = `{ pin: ${'s'.repeat(5_000)}, bad: 1, other: ${'t'.repeat(5_000)} }`;
+    const at = place(text, 'bad');
+    const hidden = ['s', 't'].map((part) => ({ ...place(text, part.repeat(5_000)), source: at.source }));
+    const [line = '', caret = ''] = codeFrame(at, hidden).split('\n');
+    expect(line).toBe('> 1 | …****, bad: 1, other: ****');
+    expect(line.slice(caret.indexOf('^')).startsWith('bad')).toBe(true);
+  });
+
   it('lets no escape sequence reach the terminal', () => {
     const text = 'bad: \u001b[31mred\u202e';
     expect(codeFrame(place(text, 'bad'), [])).toBe('> 1 | bad: \ufffd[31mred\ufffd\n    | ^^^');

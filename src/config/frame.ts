@@ -7,6 +7,8 @@ const LINES_BEFORE = 2;
 const LINES_AFTER = 1;
 /** Longer lines are cut around the place. */
 const MAX_WIDTH = 120;
+/** So much of a line is looked at on either side of the place: a line may have a megabyte, and a problem in every character. */
+const MAX_LOOKED_AT = 8 * MAX_WIDTH;
 
 /**
  * The lines around a place with a caret under it, secrets masked, without colour:
@@ -26,7 +28,7 @@ export function codeFrame(place: Place, secrets: readonly Place[]): string {
   const rows: string[] = [];
   for (let line = first; line <= last; line += 1) {
     const isPlace = line === at.line;
-    const masked = maskedLine(source, line, secrets);
+    const masked = maskedLine(source, line, secrets, isPlace ? at.column - 1 : 0);
     const caretAt = isPlace ? masked.columnOf(at.column - 1) : 0;
     const cut = isPlace ? Math.max(0, caretAt - MAX_WIDTH / 2) : 0;
     const text = clip(masked.text, cut);
@@ -47,21 +49,21 @@ interface MaskedLine {
   columnOf(column: number): number;
 }
 
-function maskedLine(source: Source, line: number, secrets: readonly Place[]): MaskedLine {
+function maskedLine(source: Source, line: number, secrets: readonly Place[], around: number): MaskedLine {
   const start = source.lineStarts[line - 1]!;
   const end = source.lineStarts[line] ?? source.text.length;
   const original = source.text.slice(start, end).replace(/\r?\n$/, '');
+  const first = Math.max(0, around - MAX_LOOKED_AT);
+  const last = Math.min(original.length, around + MAX_LOOKED_AT);
   const hidden = secrets
-    .filter(
-      (secret) => secret.source === source && secret.start < start + original.length && secret.end > start,
-    )
+    .filter((secret) => secret.source === source && secret.start < start + last && secret.end > start + first)
     .map((secret) => ({
-      from: Math.max(0, secret.start - start),
-      to: Math.min(original.length, secret.end - start),
+      from: Math.max(first, secret.start - start),
+      to: Math.min(last, secret.end - start),
     }))
     .toSorted((a, b) => a.from - b.from);
-  let text = '';
-  let done = 0;
+  let text = first > 0 ? '…' : '';
+  let done = first;
   const columns = new Map<number, number>();
   const copy = (to: number): void => {
     for (; done < to; done += 1) {
@@ -75,7 +77,7 @@ function maskedLine(source: Source, line: number, secrets: readonly Place[]): Ma
     for (; done < to; done += 1) columns.set(done, text.length);
     text += MASK;
   }
-  copy(original.length);
+  copy(last);
   return { text, columnOf: (column) => columns.get(column) ?? text.length };
 }
 

@@ -46,6 +46,11 @@ describe('the size of a file', () => {
     expect(problem?.message).toContain(`${name} is larger than 1 MiB`);
   });
 
+  it('tells of one long line that has a problem in every word', async () => {
+    await files({ 'portal.yaml': `version: 1\n${'!!str '.repeat(60_000)}x: 1\n` });
+    expect((await problems())[0]).toMatchObject({ line: 2, column: 7 });
+  });
+
   it('reads no further where a link leads to a file without an end', async (context) => {
     if (process.platform === 'win32') context.skip('Windows has no /dev/zero');
     await symlink('/dev/zero', join(dir, 'portal.yaml'));
