@@ -6,6 +6,7 @@
 /** The services of each agent on its own relays: name, kind of visitor, kind of lease, and what portal.yaml says. */
 const DIRECT = [
   { name: 'web', kind: 'http', lease: 'tls', config: ({ http }) => ({ mode: 'http', target: http }) },
+  { name: 'auto', kind: 'http', lease: 'tls', config: ({ http }) => ({ target: http }) },
   { name: 'tls', kind: 'echo', lease: 'tls', config: ({ tcp }) => ({ mode: 'stream', target: tcp }) },
   {
     name: 'ws',
@@ -16,7 +17,7 @@ const DIRECT = [
   { name: 'tcp', kind: 'echo', lease: 'tcp', config: ({ tcp }) => ({ mode: 'tcp', target: tcp }) },
   { name: 'udp', kind: 'udp', lease: 'udp', config: ({ udp }) => ({ mode: 'udp', target: udp }) },
 ];
-const [WEB, TLS, , TCP, UDP] = DIRECT;
+const [WEB, , TLS, , TCP, UDP] = DIRECT;
 /** Those over a chain, by its name. */
 const CHAINED = { two: [TLS, TCP, UDP], three: [WEB, TCP, UDP] };
 /** Those of an agent whose relays come from a list. */

@@ -21,9 +21,10 @@ const CHAIN = 'way';
  * of the service, by what is added to the contender's name.
  */
 const HTTP_SERVICE = { script: 'service.mjs' };
+const throughStream = (target) => ({ mode: 'stream', target });
 const throughHttp = (port) => ({ mode: 'http', routes: { '/': port } });
 export const KINDS = {
-  stream: { ...HTTP_SERVICE, nginx: 'stream', variants: { '': (port) => port } },
+  stream: { ...HTTP_SERVICE, nginx: 'stream', variants: { '': throughStream } },
   http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
   inspect: {
     ...HTTP_SERVICE,
@@ -38,10 +39,10 @@ export const KINDS = {
   chain: {
     ...HTTP_SERVICE,
     variants: {
-      '': (port) => port,
-      ' tls': (target) => ({ target, carrier: 'tls' }),
-      ' chain of 2': (target) => ({ target, via: CHAIN }),
-      ' chain of 3': (target) => ({ target, via: CHAIN }),
+      '': throughStream,
+      ' tls': (target) => ({ ...throughStream(target), carrier: 'tls' }),
+      ' chain of 2': (target) => ({ ...throughStream(target), via: CHAIN }),
+      ' chain of 3': (target) => ({ ...throughStream(target), via: CHAIN }),
     },
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
@@ -53,12 +54,15 @@ export const KINDS = {
   },
   burstStream: {
     ...HTTP_SERVICE,
-    variants: { '': (target) => target, ' tls': (target) => ({ target, carrier: 'tls' }) },
+    variants: {
+      '': throughStream,
+      ' tls': (target) => ({ ...throughStream(target), carrier: 'tls' }),
+    },
   },
   websocket: {
     script: 'websocket-service.mjs',
     nginx: 'http',
-    variants: { '': throughHttp, ' stream': (port) => port },
+    variants: { '': throughHttp, ' stream': throughStream },
   },
   udp: {
     script: 'datagram-service.mjs',
