@@ -54,6 +54,16 @@ describe('what needs a permission', () => {
     expect(await asked(text)).toEqual([]);
   });
 
+  it('other identities that may see this agent at a relay elsewhere', async () => {
+    const address = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
+    const team = `team: ["${address}"]\nservices: { web: 3000 }`;
+    expect(await asked(team)).toEqual([]);
+    expect(await asked(RELAY + team)).toEqual([
+      'publish at https://relay.example.com',
+      `show this agent to ${address}`,
+    ]);
+  });
+
   it('relays, wherever they are named, each once', async () => {
     const text = `relays: { urls: [https://a.example, { url: "https://b.example:8443", ca: ca.pem }] }
 chains: { far: [https://a.example, https://c.example] }

@@ -103,7 +103,8 @@ const hopsOf = (relay: RelaySpec) => {
 };
 
 /** Servers and lists that say more than the file does. */
-function sources({ candidates, services }: Desired): Permission[] {
+function sources(desired: Desired): Permission[] {
+  const { candidates, services } = desired;
   const found: Permission[] = [];
   if (candidates) {
     const { registry } = candidates;
@@ -134,7 +135,25 @@ function sources({ candidates, services }: Desired): Permission[] {
         of: 'get certificates from',
         path: ['acme', 'directory'],
       });
-  return found;
+  return [...found, ...onlookers(desired)];
+}
+
+/** Other identities that relays show this agent to. */
+function onlookers(desired: Desired): Permission[] {
+  if (remoteRelays(desired).length === 0) return [];
+  return (desired.team ?? []).map((address) => ({
+    key: `show ${address}`,
+    kind: 'source',
+    what: address,
+    of: 'show this agent to',
+    path: ['team'],
+  }));
+}
+
+/** Who is told what concerns the whole agent: relays elsewhere. */
+function remoteRelays(desired: Desired): string[] {
+  const urls = desired.relays.flatMap(hopsOf).map(({ url }) => url);
+  return [...new Set([...desired.services.flatMap((spec) => readersOf(spec, desired)), ...urls])];
 }
 
 /** Each target of a service, and where it stands. */
@@ -228,10 +247,9 @@ function sent(desired: Desired, root: Tree): Permission[] {
     for (const name of variablesAt(root, path))
       for (const of of readers) found.push({ key: `send ${name} ${of}`, kind: 'send', what: name, of, path });
   };
-  const everywhere = new Set(desired.services.flatMap((spec) => readersOf(spec, desired)));
-  for (const relay of desired.relays.flatMap(hopsOf)) everywhere.add(relay.url);
-  add(['machine'], [...everywhere]);
-  add(['team'], [...everywhere]);
+  const everywhere = remoteRelays(desired);
+  add(['machine'], everywhere);
+  add(['team'], everywhere);
   for (const { origin, urlPath } of relayLists(root).flat()) if (origin !== undefined) add(urlPath, [origin]);
   add(['relays', 'registry'], ['the registry']);
   add(['acme'], ['the certificate authority']);

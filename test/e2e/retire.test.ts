@@ -294,8 +294,9 @@ it('an edited route, in mode http, leaves WebSockets to the old target for `reti
     ':path': '/',
     'sec-websocket-version': '13',
   });
+  // It ends with an error, which `once` would reject with.
   overH2.on('error', () => undefined);
-  const closedOverH2 = once(overH2, 'close');
+  const closedOverH2 = new Promise((resolve) => overH2.once('close', resolve));
   await once(overH2, 'response');
   expect((await edit({ target: parseTarget(next.port) })).retiring).toEqual({ web: 2 });
   expect(await fetch()).toContain('next');
