@@ -89,6 +89,11 @@ describe('the unit of systemd', () => {
       expect(existsSync(join(root, path!))).toBe(true);
   });
 
+  it('reads its files again at `systemctl reload`', () => {
+    expect(unit).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
+    expect(operate).toContain('`systemctl reload portal-relay@a`');
+  });
+
   it('is one that systemd accepts', async (ctx) => {
     const analyze = await programFor(ctx, 'systemd-analyze');
     const folder = await temporaryFolder();
