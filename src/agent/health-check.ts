@@ -6,11 +6,11 @@ import { formatTarget, type Target } from '../net/target.js';
 import type { HealthSpec, ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 
-/** A local service that answers with this or more says itself that it is not well. */
-const UNWELL = 500;
+/** A local service that answers with this or more is unhealthy. */
+const UNHEALTHY = 500;
 
 /**
- * Asks the target of `spec` whether it is well, as `health` says; resolves with why it is not, undefined when it is.
+ * Checks the target of `spec` as `health` says; resolves with why it is unhealthy, undefined when it is healthy.
  * Bounded by `timeoutMs`, cancelled by `signal`.
  */
 export async function checkHealth(spec: ServiceSpec, signal: AbortSignal): Promise<string | undefined> {
@@ -33,7 +33,7 @@ async function ask(spec: ServiceSpec, { path }: HealthSpec, signal: AbortSignal)
   if (signal.aborted || path === undefined) return void socket.destroy();
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   const status = await get(socket, spec.target, path);
-  if (status >= UNWELL)
+  if (status >= UNHEALTHY)
     throw new PortalError('target_down', `${asked(spec.target, { path })} was answered ${status}`);
 }
 

@@ -57,7 +57,7 @@ export interface TargetTls {
   readonly caFile?: string;
   /** The name asked for and expected in the certificate, in place of the target's host. */
   readonly serverName?: string;
-  /** Left out: on this machine's loopback nobody vouches for anybody, so all are taken; others are verified. */
+  /** Default: any certificate is accepted on this machine's loopback; others are verified. */
   readonly verify?: boolean;
 }
 
@@ -77,7 +77,7 @@ export interface InspectSpec {
   readonly history?: false | { readonly maxAgeMs?: number };
 }
 
-/** How the target is asked whether it is well. */
+/** How Portal checks the target. */
 export interface HealthSpec {
   /** To GET; left out, a connection is enough. */
   readonly path?: string;
@@ -125,9 +125,9 @@ export interface ServiceSpec {
   readonly access: AccessSpec;
   /** false: targets that are read as HTTP are not told for whom a request is (X-Forwarded-For and its kin). */
   readonly forwarded?: false;
-  /** Left out: requests are not recorded. */
+  /** Default: requests are not recorded. */
   readonly inspect?: InspectSpec;
-  /** Left out: nobody asks but `status`, for a connection. */
+  /** Default: only `status` checks, by a connection. */
   readonly health?: HealthSpec;
   /** In mode udp: answers of the target may come from another of its ports than the one that was asked. */
   readonly udp?: { readonly replyFromAnyPort?: boolean };

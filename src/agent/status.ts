@@ -77,7 +77,7 @@ export interface LeaseStatus extends PublicAddress {
   routes?: Record<string, string>;
   /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
   targetError?: string;
-  /** Why the local service is not well, by its `health`; absent when it is. Visitors get there all the same. */
+  /** Why the local service is unhealthy, by its `health`; absent while it is healthy. Visitors still reach it. */
   healthError?: string;
 }
 

@@ -125,7 +125,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | url, askedPort? (that port is in use) |
-| \`health\` | service, healthy, error?: a service with \`health\` is not well, or is again |
+| \`health\` | service, healthy, error?: the target of a service with \`health\` is unhealthy, or healthy again |
 | \`notice\` | kind, message: something was created, or is another than asked for, told once. \`port_in_use\` (askedPort, port), \`lock_written\` and \`lock_changed\` (file, relay), \`identity_created\` (file, address), \`ca_created\` (file), \`carrier_fallback\` (relay, carrier), \`name_rejected\` (service, framework, name) |
 | \`refused\` | service, reason, remote |
 | \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |

@@ -83,7 +83,7 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     },
     {
       run: 'portal relay --limit maxSessionsPerIdentity=10 --limit maxBytesPerSecondPerIdentity=10M',
-      does: 'with bounds of your own',
+      does: 'with limits of your own',
     },
   ],
   doctor: [{ run: 'portal doctor', does: 'what is missing, and what to do about it' }],

@@ -171,7 +171,7 @@ function addAgents(program: Command, execute: Execute): void {
     .description('show the agents of your identity, those that let you see them, and your names')
     .action(execute(() => import('./commands/agents-list.js')));
   relaysOf(agents.command('disconnect'))
-    .description('send an agent of yours away: it stays away until it is started again')
+    .description('disconnect one of your agents until it restarts')
     .addArgument(new Argument('<id>', 'the beginning of its id, or its machine').argParser(something))
     .action(execute(() => import('./commands/agents-disconnect.js')));
   relaysOf(agents.command('release'))
@@ -384,7 +384,7 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       list(
         '--limit <name=value>',
-        'set a bound of the relay; they are listed below (repeatable, or separated by commas)',
+        'set a limit of the relay; they are listed below (repeatable, or separated by commas)',
       ),
     )
     .option('--deny <file>', 'identities, IP addresses and ranges to keep out, one a line; followed')

@@ -1,7 +1,7 @@
 /* Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
- * What `portal agents` calls the machine that this runs on. Left out: its own name. `false`: relays are told none. Over a chain none is told either way.
+ * What `portal agents` calls the machine that this runs on. Default: its own name. `false`: relays are told none. Over a chain none is told either way.
  */
 export type Machine = MachineName | false;
 /**
@@ -13,7 +13,7 @@ export type MachineName = string;
  */
 export type Address = string;
 /**
- * The URL of its directory; left out, Let's Encrypt. To try things out there is its staging directory, whose certificates no browser trusts.
+ * The URL of its directory. Default: Let's Encrypt. To try things out there is its staging directory, whose certificates no browser trusts.
  */
 export type HttpsUrl = string;
 /**
@@ -55,7 +55,7 @@ export type Target = Port | TargetText;
  */
 export type Host = string;
 /**
- * The name asked from each relay: one DNS label. Left out: the service's key. `${user}` in it gives everyone their own.
+ * The name asked from each relay: one DNS label. Default: the service's key. `${user}` in it gives everyone their own.
  */
 export type DnsLabel = string;
 /**
@@ -95,11 +95,11 @@ export type History = boolean | HistoryOptions;
  */
 export type KeepFor = string;
 /**
- * How the target is asked whether it is well: an HTTP path, or a mapping where more is to be said. A service whose target is not well says so in its status and by an event; visitors get there all the same. In mode http the target of the route `/`, or else of the first, is asked; over HTTP/1.1.
+ * How Portal checks the target: an HTTP path, or a mapping with more settings. An unhealthy target shows in `portal status` and emits an event; visitors still reach it. In mode http Portal checks the target of the route `/`, or else of the first route, over HTTP/1.1.
  */
 export type Health = HealthPath | HealthOptions;
 /**
- * The path to GET; any answer below 500 is well. Left out: a connection is enough.
+ * The path to GET; any status below 500 is healthy. Default: none; a connection is enough.
  */
 export type HealthPath = string;
 /**
@@ -116,7 +116,7 @@ export interface PortalConfig {
    */
   version: 1;
   /**
-   * The identity file that proves who holds a name, relative to this file. Left out: one per person, in the config directory. It is made on first use; never commit it.
+   * The identity file that proves who holds a name, relative to this file. Default: one per person, in the config directory. It is made on first use; never commit it.
    */
   identity?: string;
   machine?: Machine;
@@ -153,7 +153,7 @@ export interface Acme {
   ca?: string;
 }
 /**
- * The pool: the relays that services are published on. Left out, the embedded relay runs inside `portal up` and serves https://NAME.localhost:8443 on this machine.
+ * The pool: the relays that services are published on. Default: the embedded relay, which runs inside `portal up` and serves https://NAME.localhost:8443 on this machine.
  */
 export interface Pool {
   /**
@@ -178,7 +178,7 @@ export interface Pool {
 export interface RelayWithCa {
   url: RelayUrl;
   /**
-   * File with the CA's certificate in PEM form, relative to the file that names it. Left out: the CAs that Node.js trusts.
+   * File with the CA's certificate in PEM form, relative to the file that names it. Default: the CAs that Node.js trusts.
    */
   ca?: string;
 }
@@ -238,7 +238,7 @@ export interface ServiceOptions {
    */
   hostname?: string;
   /**
-   * The public port to ask for, in the modes tcp and udp. Left out: any that is free.
+   * The public port to ask for, in the modes tcp and udp. Default: any free port.
    */
   port?: number;
   /**
@@ -348,7 +348,7 @@ export interface HistoryOptions {
   maxAge?: KeepFor;
 }
 /**
- * How `https://` targets are known. Left out: by the CAs that Node.js trusts; on this machine (loopback addresses, names under `localhost`), where no CA vouches for anybody, every certificate is taken.
+ * How Portal verifies `https://` targets. Default: Portal verifies them against the CAs that Node.js trusts. On this machine (loopback addresses, names under `localhost`) it accepts every certificate.
  */
 export interface TargetTls {
   /**
@@ -356,7 +356,7 @@ export interface TargetTls {
    */
   ca?: string;
   /**
-   * The name to ask the target for (SNI) and to expect in its certificate. Left out: the target's host.
+   * The name to ask the target for (SNI) and to expect in its certificate. Default: the target's host.
    */
   serverName?: string;
   /**

@@ -30,7 +30,7 @@ describe('health checks', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('tell when a service is not well, once, and when it is again', async () => {
+  it('tell when a service is unhealthy, once, and when it is healthy again', async () => {
     const { health, told, asked, answers } = checks();
     health.follow([spec('a'), spec('b', { health: undefined })]);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -50,7 +50,7 @@ describe('health checks', () => {
 
   it('begin anew where something else is asked, go on elsewhere, and end', async () => {
     const { health, told, asked, answers } = checks();
-    answers.set('a', 'not well').set('b', 'not well');
+    answers.set('a', 'unhealthy').set('b', 'unhealthy');
     health.follow([spec('a'), spec('b')]);
     await vi.advanceTimersByTimeAsync(0);
     asked.length = 0;
@@ -75,7 +75,7 @@ describe('health checks', () => {
     );
     health.follow([spec('a')]);
     health.close();
-    answer.resolve('not well');
+    answer.resolve('unhealthy');
     await vi.advanceTimersByTimeAsync(5_000);
     expect(told).toEqual([]);
     expect(vi.getTimerCount()).toBe(0);

@@ -9,17 +9,17 @@ interface Watch {
   /** The check that is under way. */
   looking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout;
-  /** Why it is not well, by the last check. */
+  /** Why it is unhealthy, by the last check. */
   error?: string | undefined;
 }
 
-/** Asks local services with `health` now and then whether they are well; owns what they said last. */
+/** Checks local services with `health` now and then; owns the result of the last check. */
 export class HealthChecks {
   readonly #watches = new Map<string, Watch>();
   readonly #onChange: (service: string, error: string | undefined) => void;
   readonly #check: Check;
 
-  /** @param onChange told when a service is not well, and when it is again */
+  /** @param onChange called when a service becomes unhealthy, and when it is healthy again */
   constructor(onChange: (service: string, error: string | undefined) => void, check: Check = checkHealth) {
     this.#onChange = onChange;
     this.#check = check;
@@ -40,7 +40,7 @@ export class HealthChecks {
     }
   }
 
-  /** Why `service` is not well; undefined when it is, or nobody asked for it. */
+  /** Why `service` is unhealthy; undefined when it is healthy, or not checked. */
   errorOf(service: string): string | undefined {
     return this.#watches.get(service)?.error;
   }

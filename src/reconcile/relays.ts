@@ -25,7 +25,7 @@ export type SessionState = Parameters<NonNullable<SessionOptions['onState']>>[0]
 
 export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onState' | 'onFallback'> {
   readonly onState?: (relay: string, state: SessionState, error?: PortalError) => void;
-  /** Of relays elsewhere. Left out, any key is taken: there is nowhere to remember one. */
+  /** Of relays elsewhere. Default: any key is accepted, and none is remembered. */
   readonly trust?: RelayTrust;
   /** The proxy that leads to a relay elsewhere. */
   readonly proxyFor?: ProxyFor;

@@ -85,7 +85,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       await local.stop();
       const refused = await mode.ask(place).catch((error: Error) => error.message);
       expect(refused).toMatch(mode.whenDown);
-      // The lease itself is well: it is the local service that is not.
+      // The lease itself is healthy; the local service is not.
       expect((await one.runner.status()).leases).toMatchObject([{ phase: 'ready' }]);
       await mode.start('back again', local.port);
       await eventually(async () => expect(await mode.ask(place)).toBe('back again'));

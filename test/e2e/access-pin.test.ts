@@ -236,7 +236,7 @@ it('takes a PIN in any script, from the form and from the header', async () => {
   expect((await ask(one, 'GET /', { 'Portal-Pin': 'žluťoučký kůň' })).status).toBe(200);
 });
 
-it('asks for the address first: who is not allowed is not asked for the PIN', async () => {
+it('checks the address first, and rejects others before it asks for the PIN', async () => {
   const { port } = await site();
   const one = await published('http', port, { pin: PIN, allowIps: ['192.0.2.1'] });
   expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(403);

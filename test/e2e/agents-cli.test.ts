@@ -28,6 +28,8 @@ async function machine(
   return { person, identity, write };
 }
 
+const NO_REMOTE_RELAY = 'portal.yaml names no remote relay. See the embedded relay with `portal status`.\n';
+
 const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
 
 it(
@@ -136,6 +138,17 @@ it('a team sees each other, as the committed file says, and no longer than that'
   let seen = await look();
   while (agentsOf(seen).length > 0) seen = await look();
   expect(at.counts().leases).toBe(1);
+});
+
+it('says that a portal.yaml without remote relays has none to ask', async () => {
+  const person = await Person.create();
+  await person.run(['identity', 'new']);
+  await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 1 }\n');
+  for (const args of [[], ['disconnect', 'laptop'], ['release', 'web'], ['page']]) {
+    const { code, stderr } = await person.run(['agents', ...args]);
+    expect(code).toBe(1);
+    expect(stderr).toBe(NO_REMOTE_RELAY);
+  }
 });
 
 it('asks no relay that is used in a chain alone: that would tell it who and where one is', async () => {

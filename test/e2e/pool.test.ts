@@ -56,7 +56,7 @@ describe('a pool with a registry', () => {
     ).toEqual([]);
     expect(await places(one)).toEqual({ [fixed!.url]: 'ready', [second.relay]: 'ready' });
 
-    // It comes back, is found to be well again, and nothing follows from that.
+    // It comes back, is found healthy, and nothing follows from that.
     await again(failed);
     const settled = one.events.length;
     const isBack = async (): Promise<boolean> =>

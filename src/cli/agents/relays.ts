@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { relayKey, type UrlRelay } from '../../agent/spec.js';
 import type { Desired } from '../../config/desired.js';
 import { RelayLock } from '../../config/lock.js';
@@ -28,6 +28,8 @@ export interface RelaysToAsk {
   readonly relays: readonly UrlRelay[];
   /** Throws where a relay has another key than the one that it is trusted by. */
   readonly trust: (relay: UrlRelay, address: string) => Promise<void>;
+  /** The name of the file, where it names the embedded relay alone: `portal agents` cannot ask that. */
+  readonly embeddedOnlyIn?: string;
   /** Relays of the configuration that are not asked, and why. */
   readonly leftOut: readonly { readonly relay: string; readonly why: string }[];
 }
@@ -47,8 +49,11 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
   const lock = await loadLockState(desired);
   const named = namedRelays(desired);
   const direct = named.filter(({ source }) => source !== 'chain').map(({ relay }) => relay);
+  const embedded = desired.relays.filter(({ kind }) => kind === 'embedded');
   const taken = desired.candidates ? await chosen(context, desired, direct) : [];
+  const embeddedOnly = embedded.length > 0 && named.length === 0 && !desired.candidates;
   return {
+    ...(embeddedOnly && { embeddedOnlyIn: basename(desired.file ?? 'portal.yaml') }),
     identity: await loadIdentity(desired.identityFile ?? context.paths.identityFile, { create: false }),
     relays: [...direct, ...(taken ?? [])],
     trust: trustBy(lock && new RelayLock({ file: lock.file })),
@@ -59,12 +64,10 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
           relay: relayKey(relay),
           why: 'it is used in a chain alone, and signing in there would tell it who and where you are',
         })),
-      ...desired.relays
-        .filter(({ kind }) => kind === 'embedded')
-        .map((relay) => ({
-          relay: relayKey(relay),
-          why: 'it is inside the agent of this file: `portal status` shows it',
-        })),
+      ...(embeddedOnly ? [] : embedded).map((relay) => ({
+        relay: relayKey(relay),
+        why: 'it runs inside `portal up`. See it with `portal status`.',
+      })),
       ...(taken
         ? []
         : [

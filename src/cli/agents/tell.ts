@@ -7,10 +7,15 @@ import { printable } from '../style.js';
 import type { RelaysToAsk } from './relays.js';
 
 /** Relays of the configuration that were not asked. */
-export function tellLeftOut(context: Context, { relays, leftOut }: RelaysToAsk): void {
+export function tellLeftOut(context: Context, { relays, leftOut, embeddedOnlyIn }: RelaysToAsk): void {
   if (context.json) return;
   for (const { relay, why } of leftOut) context.stderr.line(`${printable(relay)} is not asked: ${why}`);
-  if (relays.length === 0) context.stderr.line('there is no relay to ask');
+  if (embeddedOnlyIn !== undefined)
+    context.stderr.line(
+      `${printable(embeddedOnlyIn)} names no remote relay. See the embedded relay with \`portal status\`.`,
+    );
+  else if (relays.length === 0)
+    context.stderr.line('There is no relay to ask. Name one, for example --relay https://relay.example.com');
 }
 
 /** Those that did not answer, or refused. */

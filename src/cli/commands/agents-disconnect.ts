@@ -2,7 +2,7 @@ import { PortalError } from '../../lib/errors.js';
 import { answersOf, askEach, errorsOf, viewEach } from '../agents/ask.js';
 import { mergeAnswers, type MergedAgent } from '../agents/merge.js';
 import { relaysToAsk, type RelayOptions } from '../agents/relays.js';
-import { tellUnanswered } from '../agents/tell.js';
+import { tellLeftOut, tellUnanswered } from '../agents/tell.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { printEvent } from '../print.js';
@@ -17,7 +17,10 @@ export async function run(
   const unanswered = errorsOf(seen);
   tellUnanswered(context, unanswered);
   const answers = answersOf(seen);
-  if (answers.length === 0) return 1;
+  if (answers.length === 0) {
+    tellLeftOut(context, ask);
+    return 1;
+  }
   const { agents } = mergeAnswers(answers);
   const { id, machine, relays } = theOne(
     agents.filter((agent) => agent.own && agent.id !== undefined),

@@ -1,7 +1,7 @@
 import { PortalError } from '../../lib/errors.js';
 import { answersOf, askEach, errorsOf, viewEach } from '../agents/ask.js';
 import { relaysToAsk, type RelayOptions } from '../agents/relays.js';
-import { tellUnanswered } from '../agents/tell.js';
+import { tellLeftOut, tellUnanswered } from '../agents/tell.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
@@ -16,7 +16,10 @@ export async function run(
   const unanswered = errorsOf(seen);
   tellUnanswered(context, unanswered);
   const answers = answersOf(seen);
-  if (answers.length === 0) return 1;
+  if (answers.length === 0) {
+    tellLeftOut(context, ask);
+    return 1;
+  }
   const having = new Set(
     answers.filter(({ answer }) => answer.names.some((one) => one.name === name)).map(({ relay }) => relay),
   );

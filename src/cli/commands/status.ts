@@ -164,7 +164,7 @@ function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus
   const count = Object.keys(routes).length;
   const where = count > 1 ? `${count} routes` : target;
   if (targetError !== undefined) return `${where} (down)`;
-  return healthError === undefined ? where : `${where} (not well)`;
+  return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 
 /** What visitors meet while the local service is down. */

@@ -21,12 +21,13 @@ export async function checkCertificate(
 ): Promise<void> {
   if (tls.source === 'files') return checkFiles(tls, hostname, subject);
   if (tls.source === 'acme') return checkAcme(tls, hostname, context, subject);
-  if (covers(hostname)) subject.ok('service.certificate', `the local CA makes one for ${hostname}`);
+  if (covers(hostname))
+    subject.ok('service.certificate', `the local CA can issue a certificate for ${hostname}`);
   else
     subject.problem(
       'service.certificate',
-      `the local CA makes none for ${hostname}`,
-      'Have a public CA make it, `tls: acme`, or bring your own, `tls: { cert, key }`.',
+      `the local CA cannot issue a certificate for ${hostname}`,
+      'Use a public CA, `tls: acme`, or your own certificate, `tls: { cert, key }`.',
     );
 }
 

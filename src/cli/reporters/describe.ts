@@ -111,8 +111,8 @@ function describeServed({ service, servedAs, target }: Served, style: Style): st
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {
-  if (error === undefined) return `${style.bold(service)}: well again`;
-  return `${style.bold(service)}: ${style.yellow('not well')}: ${printable(error)}; visitors still get there`;
+  if (error === undefined) return `${style.bold(service)}: healthy again`;
+  return `${style.bold(service)}: ${style.yellow('unhealthy')}: ${printable(error)}; visitors still get there`;
 }
 
 function otherPort({ askedPort }: Lease): string {

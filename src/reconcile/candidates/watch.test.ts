@@ -47,7 +47,7 @@ describe('a relay in use that is silent', () => {
     expect(asked).toEqual([[A, B], [A]]);
   });
 
-  it('is well when it answers the second time', async () => {
+  it('is healthy when it answers the second time', async () => {
     const { watch, noted } = world([{ [B]: true }, { [A]: true }]);
     await watch.ask();
     expect(noted).toEqual([]);
