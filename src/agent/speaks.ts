@@ -12,6 +12,10 @@ const MIN_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 5_000;
 /** One that gave a clear answer is not doubted within this. */
 const SURE_MS = 10_000;
+/** The same where a target may be anything, and a doubt is one about how all its visitors are served. */
+const SURE_OPEN_MS = 1_000;
+/** Visitors can send an HTTP target what is no HTTP as often as they like. */
+const SURE_HTTP_MS = 5_000;
 
 export interface Watch {
   /** A target may speak anything: it is asked whether it speaks HTTP at all, and no more than that takes. */
@@ -102,7 +106,7 @@ export class TargetProtocols {
    */
   async doubt(target: Target): Promise<void> {
     const entry = this.#entry(target);
-    if (entry.speaks) await this.#ask(target, entry);
+    if (entry.speaks) await this.#ask(target, entry, true);
   }
 
   /** The target answered a visitor's request in HTTP, whatever it did when it was asked. */
@@ -145,23 +149,26 @@ export class TargetProtocols {
     return entry;
   }
 
-  #ask(target: Target, entry: Entry): Promise<void> {
+  #ask(target: Target, entry: Entry, isDoubted = false): Promise<void> {
     if (entry.asking) return entry.asking;
     if (entry.notBefore > performance.now()) return Promise.resolve();
-    entry.asking = this.#find(target, entry).finally(() => delete entry.asking);
+    entry.asking = this.#find(target, entry, isDoubted).finally(() => delete entry.asking);
     return entry.asking;
   }
 
-  async #find(target: Target, entry: Entry): Promise<void> {
+  async #find(target: Target, entry: Entry, isDoubted: boolean): Promise<void> {
     const name = formatTarget(target);
     try {
-      const ask = this.#watch.isOpen?.() && !entry.isHttp ? askForHttp : askForHttp2;
-      const { speaks, isSure } = await ask(target, this.#upstream());
-      entry.speaks = speaks;
+      const isAnything = this.#watch.isOpen?.() && (isDoubted || !entry.isHttp);
+      const answer = await (isAnything ? askForHttp : askForHttp2)(target, this.#upstream());
+      const { speaks, isSure } = answer;
       delete entry.failure;
-      // Where it may be anything, a doubt is one about how all its visitors are served.
-      const sureMs = this.#watch.isOpen?.() ? MIN_PAUSE_MS : SURE_MS;
-      if (isSure) Object.assign(entry, { notBefore: performance.now() + sureMs, pauseMs: MIN_PAUSE_MS });
+      // Only a clear answer puts an end to what a target was known for.
+      const stays = isDoubted && !isSure && this.isHttp(target) === true;
+      if (!stays) entry.speaks = speaks;
+      if (speaks === 'other') delete entry.isHttp;
+      if (isSure || stays)
+        Object.assign(entry, { notBefore: performance.now() + this.#sureMs(target), pauseMs: MIN_PAUSE_MS });
       else pause(entry);
       this.#log.debug({ target: name, speaks, isSure }, 'found out what the target speaks');
     } catch (error) {
@@ -174,6 +181,12 @@ export class TargetProtocols {
       );
     }
     this.#watch.onChange?.();
+  }
+
+  /** How long a target that is known is not asked anew, milliseconds. */
+  #sureMs(target: Target): number {
+    if (!this.#watch.isOpen?.()) return SURE_MS;
+    return this.isHttp(target) === true ? SURE_HTTP_MS : SURE_OPEN_MS;
   }
 }
 

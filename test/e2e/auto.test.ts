@@ -61,6 +61,28 @@ const told: RequestListener = ({ headers }, response) =>
 const echo = (socket: Socket): void =>
   void socket.on('data', (chunk: Buffer) => socket.write(`said ${String(chunk)}`));
 
+/** Answers GET, and nothing else. */
+const onlyGet = (socket: Socket): void =>
+  void socket.on('data', (chunk: Buffer) => {
+    if (String(chunk).startsWith('GET'))
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  });
+
+/** Visitors say `words` until the service is served as stream: a target is not asked more than once in some seconds. */
+async function foundOut(
+  one: Awaited<ReturnType<typeof published>>,
+  words: string,
+  alpn?: string[],
+): Promise<void> {
+  await eventually(async () => {
+    // Once it is a stream, nobody is offered HTTP/2.
+    const visitor = await one.visit(alpn).catch(() => undefined);
+    visitor?.on('error', () => undefined).resume();
+    visitor?.end(words, () => visitor.destroySoon());
+    expect(await one.servedAs()).toBe('stream');
+  });
+}
+
 async function listening(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -183,12 +205,7 @@ describe('a target that has not shown what it speaks', () => {
   });
 
   it('that is silent is decided by its answer to the first visitor who speaks HTTP', async () => {
-    const target = await heardBy((socket) =>
-      socket.on('data', (chunk: Buffer) => {
-        if (String(chunk).startsWith('GET'))
-          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-      }),
-    );
+    const target = await heardBy(onlyGet);
     const one = await published(target.port);
     await eventually(() => expect(target.heard.join()).toContain('OPTIONS'));
     const silent = await one.visit(undefined);
@@ -234,6 +251,54 @@ describe('a target that changes its nature', () => {
       expect(await one.servedAs()).toBe('stream');
     });
     expect(lines.heard.join('')).toContain('OPTIONS');
+  });
+
+  it.each([
+    ['no HTTP', undefined, '*1\r\n$4\r\nPING\r\n'],
+    ['another protocol in the form of HTTP', undefined, 'OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n'],
+    ['no HTTP/2 after agreeing on it', ['h2'], '*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n'],
+  ])('is found out by a visitor that speaks %s', async (_what, alpn, words) => {
+    const web = await httpService(told);
+    const one = await published(web.port);
+    await one.decided('http');
+    await web.close();
+    const lines = await heardBy(echo, web.port);
+    const first = await one.visit(alpn);
+    first.write(words);
+    await readAll(first);
+    expect(lines.heard.join('')).not.toContain(words);
+    await foundOut(one, words, alpn);
+    const next = await one.visit(undefined);
+    next.write(words);
+    expect(String((await once(next, 'data'))[0])).toBe(`said ${words}`);
+  });
+
+  it('is found out where it answered visitors only', async () => {
+    const web = await heardBy(onlyGet);
+    const one = await published(web.port);
+    expect((await one.get()).status).toBe(200);
+    await one.decided('http');
+    web.stop();
+    await heardBy(echo, web.port);
+    await foundOut(one, 'hello\r\n');
+  });
+
+  it('stays as it is where only its visitors do, and is asked now and then', async () => {
+    const begun = performance.now();
+    const web = await heardBy((socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')),
+    );
+    const one = await published(web.port);
+    await one.decided('http');
+    for (let i = 0; i < 20; i++) {
+      const visitor = await one.visit(undefined);
+      visitor.write('*1\r\n$4\r\nPING\r\n');
+      expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 400 /);
+    }
+    const asked = web.heard.filter((said) => said.startsWith('OPTIONS')).length;
+    expect(asked).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 5_000));
+    expect(web.heard.join('')).not.toContain('PING\r');
+    expect(await one.servedAs()).toBe('http');
   });
 
   it('is asked anew when the file names another', async () => {

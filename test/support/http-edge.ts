@@ -59,7 +59,7 @@ export async function edge(
   const inspect = recorders && { inspect: { mask: [] } };
   const spec = { ...httpSpec('app', routes), ...inspect };
   const protocols = new TargetProtocols(() => upstreamOf(spec), log);
-  const handler = new HttpHandler(spec, log, protocols, [], bounds, recorders, onNameRejected);
+  const handler = new HttpHandler(spec, log, protocols, [], bounds, { recorders, onNameRejected });
   const { visitor = VISITOR } = options;
   const sockets = new Set<Socket>();
   const server = createServer(

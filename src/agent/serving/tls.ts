@@ -53,12 +53,13 @@ async function handlerFor(
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
     new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
+  const mode = servedMode(spec);
+  const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.doubt() } : {};
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
     // Loaded when first used: its HTTP client is large.
     const { HttpHandler } = await import('../modes/http/handler.js');
-    return new HttpHandler(of, log, protocols, [pin.ask], {}, recorders, onNameRejected);
+    return new HttpHandler(of, log, protocols, [pin.ask], {}, { recorders, onNameRejected, ...onNotHttp });
   };
-  const mode = servedMode(spec);
   if (mode === 'http') return http(spec);
   if (mode === 'auto') return new AutoHandler(spec, decision, { stream: stream(), makeHttp: http }, log);
   return stream();

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
+import { protocolOf } from '../../first-line.js';
 import { answer, type Client, type Exchange } from './exchange.js';
 import { H1Exchange, hasBody } from './h1-exchange.js';
 import { PAGES, rawPage, type Page } from '../../pages.js';
@@ -17,6 +18,8 @@ export interface H1Options {
   readonly serve: (exchange: Exchange) => void;
   /** True from when no request is to come any more. */
   readonly draining: () => boolean;
+  /** A visitor does not speak HTTP. */
+  readonly onNotHttp: () => void;
 }
 
 export function createH1(options: H1Options): Server {
@@ -47,6 +50,7 @@ export function createH1(options: H1Options): Server {
     if (options.draining()) response.shouldKeepAlive = false;
     const exchange = new H1Exchange(client, request, response, expectsContinue, bounds.lingerMs, head);
     const refusal = refusalOf(request, exchange, bounds);
+    if (refusal === PAGES.version) options.onNotHttp();
     if (refusal) refuse(exchange, response, refusal);
     else options.serve(exchange);
   };
@@ -77,6 +81,7 @@ export function createH1(options: H1Options): Server {
     // The parser complains anew of whatever follows.
     if (broken.has(socket) && systemCode(error) !== 'ECONNRESET') return;
     broken.add(socket);
+    if (!isRequest(error)) options.onNotHttp();
     if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
     else endBroken(socket, error, bounds.lingerMs);
   });
@@ -139,8 +144,20 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
 /** A request line that would be valid, were its method known. */
 const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r$/m;
 
-function isRequestLine({ rawPacket }: Error & { rawPacket?: Buffer }): boolean {
+interface Broken extends Error {
+  /** What the parser was given last. */
+  readonly rawPacket?: Buffer;
+}
+
+function isRequestLine({ rawPacket }: Broken): boolean {
   return rawPacket !== undefined && REQUEST_LINE.test(rawPacket.toString('latin1'));
+}
+
+/** A visitor that sends nothing in time counts as well as one that sends something else: it may wait for a greeting. */
+function isRequest(error: Broken): boolean {
+  return (
+    systemCode(error) === 'ECONNRESET' || protocolOf(error.rawPacket?.toString('latin1') ?? '') === 'http'
+  );
 }
 
 function pageOf(error: Error): Page {

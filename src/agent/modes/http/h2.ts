@@ -27,7 +27,12 @@ import { PAGES, type Page } from '../../pages.js';
 export interface H2Options {
   readonly bounds: HttpBounds;
   readonly serve: (exchange: Exchange) => void;
+  /** A visitor that agreed on HTTP/2 does not speak it. */
+  readonly onNotHttp?: () => void;
 }
+
+/** nghttp2: what came is not the preface of HTTP/2. Node names the error in `errno` alone. */
+const BAD_CLIENT_MAGIC = -903;
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
 
@@ -82,7 +87,9 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       else options.serve(exchange);
     },
   );
-  session.on('error', () => undefined);
+  session.on('error', ({ errno }: NodeJS.ErrnoException) => {
+    if (errno === BAD_CLIENT_MAGIC) options.onNotHttp?.();
+  });
   // The socket may be half open, and HTTP/2 knows no such thing: who ends one direction has gone.
   socket.once('end', () => session.destroy());
   return session;

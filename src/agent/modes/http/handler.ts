@@ -35,6 +35,14 @@ interface Connection {
   readonly session?: ServerHttp2Session;
 }
 
+/** What a handler tells others of its visitors and targets. */
+export interface Hearing {
+  readonly recorders?: Recorders | undefined;
+  readonly onNameRejected?: ((rejection: NameRejection) => void) | undefined;
+  /** A visitor does not speak HTTP: its target may have become another program. */
+  readonly onNotHttp?: () => void;
+}
+
 /** Mode `http`: the visitor's requests are read, and each goes to the target of its route. docs/http.md is the policy. */
 export class HttpHandler implements ModeHandler {
   #spec: ServiceSpec;
@@ -55,8 +63,7 @@ export class HttpHandler implements ModeHandler {
   #table: RouteTable;
   /** Asked in turn before the routes are; the first that answers ends it. */
   readonly #gates: readonly Gate[];
-  readonly #recorders: Recorders | undefined;
-  readonly #onNameRejected: ((rejection: NameRejection) => void) | undefined;
+  readonly #hearing: Hearing;
   /** There while the service is inspected. */
   #recorder: Recorder | undefined;
   #draining = false;
@@ -73,12 +80,10 @@ export class HttpHandler implements ModeHandler {
     protocols: Protocols,
     gates: readonly Gate[] = [],
     bounds: Partial<HttpBounds> = {},
-    recorders?: Recorders,
-    onNameRejected?: (rejection: NameRejection) => void,
+    hearing: Hearing = {},
   ) {
     this.#spec = spec;
-    this.#onNameRejected = onNameRejected;
-    this.#recorders = recorders;
+    this.#hearing = hearing;
     this.#inspect(spec);
     this.#gates = gates;
     this.#protocols = protocols;
@@ -90,6 +95,7 @@ export class HttpHandler implements ModeHandler {
       clientOf: (socket) => this.#connections.get(socket)?.client,
       serve: (exchange) => this.#serve(exchange),
       draining: () => this.#draining,
+      onNotHttp: () => this.#hearing.onNotHttp?.(),
     });
   }
 
@@ -98,7 +104,11 @@ export class HttpHandler implements ModeHandler {
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
-      const options = { bounds: this.#bounds, serve: (exchange: Exchange) => this.#serve(exchange) };
+      const options = {
+        bounds: this.#bounds,
+        serve: (exchange: Exchange) => this.#serve(exchange),
+        onNotHttp: () => this.#hearing.onNotHttp?.(),
+      };
       this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
     } else {
       this.#connections.set(socket, { client });
@@ -161,7 +171,8 @@ export class HttpHandler implements ModeHandler {
 
   #inspect({ service, inspect }: ServiceSpec): void {
     this.#recorder?.close();
-    this.#recorder = inspect && this.#recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
+    this.#recorder =
+      inspect && this.#hearing.recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
   }
 
   #serve(asked: Exchange): void {
@@ -187,7 +198,7 @@ export class HttpHandler implements ModeHandler {
           'a request failed',
         );
     });
-    forwarding.onNameRejected = this.#onNameRejected;
+    forwarding.onNameRejected = this.#hearing.onNameRejected;
     if (switches) void upgrade(forwarding, protocol, this.#splices, this.#bounds);
     else route.upstream.send(forwarding);
   }
