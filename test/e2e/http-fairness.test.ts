@@ -101,7 +101,7 @@ it('a visitor who is alone may have all places, and keeps them', async () => {
 });
 
 describe('a request whose body stops', () => {
-  const bounds = { bodyMs: 300, lingerMs: 100 };
+  const bounds = { bodyMs: 1_500, lingerMs: 100 };
 
   it('is answered with 408 over HTTP/1.1, and its connection closed', async () => {
     const at = await edge({ '/': await reading() }, { bounds });

@@ -34,6 +34,7 @@ export class Forwarding {
   #forget: (() => void) | undefined;
   #over = false;
   #continued = false;
+  #bodyTimer: NodeJS.Timeout | undefined;
   #onFinished: (() => void) | undefined;
   /** Of an answer of whose body nothing has come. */
   #status = 0;
@@ -74,7 +75,11 @@ export class Forwarding {
   inform(status: number, headers: Headers): void {
     this.onAnswered?.();
     if (this.#over) return;
-    if (status === 100) this.#continued = true;
+    if (status === 100) {
+      this.#continued = true;
+      // The visitor's time begins now.
+      this.#bodyTimer?.refresh();
+    }
     this.exchange.inform(status, this.fields(headers));
   }
 
@@ -147,8 +152,12 @@ export class Forwarding {
       timer.refresh();
     };
     const timer = setTimeout(look, this.#bounds.bodyMs);
+    this.#bodyTimer = timer;
     const moved = (): void => void timer.refresh();
-    const stop = (): void => clearTimeout(timer);
+    const stop = (): void => {
+      clearTimeout(timer);
+      this.#bodyTimer = undefined;
+    };
     body.on('data', moved).on('resume', moved).once('end', stop).once('close', stop);
     this.#onFinished = stop;
   }
