@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/portal-tests', import.meta.url));
 /** A registry that takes longer is as good as none. */
-const INSTALL_MS = 20_000;
+const INSTALL_MS = 60_000;
 
 export type Installed = { readonly folder: string } | { readonly skip: string };
 
