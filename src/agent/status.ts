@@ -53,7 +53,7 @@ export interface LeaseStatus extends PublicAddress {
   error?: ErrorSummary;
   /** Visitors connected now. */
   visitors: number;
-  /** Those of them who are still on a previous target or configuration; left out while there are none. */
+  /** Those of them who are still on a previous target or configuration; absent where none are. */
   retiring?: number;
   /** Bytes from visitors, since the lease was opened. */
   bytesIn: number;

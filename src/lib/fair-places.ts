@@ -31,7 +31,7 @@ export class FairPlaces<T> {
     return this.#groups.size;
   }
 
-  /** A place for `holder`, a free one or another's; undefined: there is none for its group. */
+  /** A place for `holder`, a free one or another's; undefined: its group gets no place. */
   enter(holder: T, key: string): Place<T> | undefined {
     const { max, drop } = this.#options;
     if (max > 0 && this.size >= max) {

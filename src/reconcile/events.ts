@@ -41,7 +41,7 @@ export type PortalEvent =
   | {
       event: 'ready';
       services: Record<string, ServiceAddresses>;
-      /** Services of which no lease is proven; left out while there are none. */
+      /** Services of which no lease is proven; absent where none are. */
       unproven?: string[];
     }
   | {
@@ -54,7 +54,7 @@ export type PortalEvent =
       kept: string[];
       /** Services that were to be opened or replaced, and of which every lease failed. */
       failed: string[];
-      /** By service: visitors who are still on a previous target or configuration; left out while there are none. */
+      /** By service: visitors who are still on a previous target or configuration; absent where none are. */
       retiring?: Record<string, number>;
       durationMs: number;
     }
@@ -117,6 +117,6 @@ export interface AgentStatus {
   };
   relays: RelayStatus[];
   leases: LeaseStatus[];
-  /** Services without a lease; left out while there are none. */
+  /** Services without a lease; absent where none are. */
   unplaced?: readonly UnplacedStatus[];
 }

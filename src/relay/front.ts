@@ -33,7 +33,7 @@ export interface FrontOptions extends ListenAt {
   readonly admits: (socket: Socket) => boolean;
   /** Whether a connection that was just accepted leaves the descriptors that are reserved. */
   readonly hasDescriptors: (socket: Socket) => boolean;
-  /** Closes a connection that has said what it is, and asks the relay for something; false: there is none. */
+  /** Closes a connection that has said what it is, and asks the relay for something; false: the network has no such connection. */
   readonly closeRequest: () => boolean;
   /** A connection that had not said what it is gave way. */
   readonly evicted: (limit: 'maxUnroutedConnections' | 'maxUnroutedBytes') => void;

@@ -48,7 +48,7 @@ export interface HttpSurface {
   plain(socket: Socket): void;
   /** Those who are connected keep their TLS session. */
   serveCertificate(pair: KeyPair): void;
-  /** Closes the oldest request of the network that has most; false: there is none. */
+  /** Closes the oldest request of the network that has most; false: the network has no such connection. */
   closeCrowded(): boolean;
   close(): void;
 }

@@ -22,7 +22,7 @@ export const ADJUSTABLE = {
   requestHeadMs: { what: 'an HTTP request, or a TLS handshake with the relay itself, is complete' },
   maxRequestConnections: { what: "connections to the relay's own HTTP surface, until they are upgraded" },
   maxConnectionsPerAddress: {
-    what: 'connections of one address to the public ports, data connections left out',
+    what: 'connections of one address to the public ports, data connections excluded',
     ...OR_NONE,
   },
   handshakeMs: { what: 'WebSocket open to `welcome`' },

@@ -32,7 +32,7 @@ export interface VisitorInfo {
 export interface Traffic {
   /** Connected now. */
   readonly visitors: number;
-  /** Those of them who are still on a target or a way of serving that was replaced; left out: none. */
+  /** Those of them who are still on a target or a way of serving that was replaced; absent where none are. */
   readonly retiring?: number;
   /** Bytes from visitors to the local service, since the handler was made. */
   readonly bytesIn: number;
