@@ -169,6 +169,17 @@ describe('Django', () => {
   );
 });
 
+/** Ports of server.cjs in `cwd`, with the packages of `folder`: one as it is, and one that is told the public name. */
+function bareAndAllowed(cwd: string, folder: string): Promise<[number, number]> {
+  const server = async (...allowed: string[]): Promise<number> => {
+    const port = await freePort();
+    const env = { NODE_PATH: join(folder, 'node_modules') };
+    await started(process.execPath, ['server.cjs', String(port), ...allowed], { cwd, env, port });
+    return port;
+  };
+  return Promise.all([server(), server(NAME)]);
+}
+
 const WEBPACK = `
 const webpack = require('webpack'), Server = require('webpack-dev-server');
 const [port, allowedHosts] = process.argv.slice(2);
@@ -189,13 +200,7 @@ describe('webpack-dev-server', () => {
       const cwd = await temporaryFolder();
       await writeFile(join(cwd, 'server.cjs'), WEBPACK);
       await writeFile(join(cwd, 'entry.js'), '');
-      const server = async (...allowed: string[]): Promise<number> => {
-        const port = await freePort();
-        const env = { NODE_PATH: join(packages.folder, 'node_modules') };
-        await started(process.execPath, ['server.cjs', String(port), ...allowed], { cwd, env, port });
-        return port;
-      };
-      const [bare, allowed] = await Promise.all([server(), server(NAME)]);
+      const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
       const path = '/main.js';
       expect(await visit(bare, { path })).toMatchObject({
         answer: { status: 403 },
@@ -230,13 +235,7 @@ describe('an MCP server', () => {
       }
       const cwd = await temporaryFolder();
       await writeFile(join(cwd, 'server.cjs'), MCP);
-      const server = async (...allowed: string[]): Promise<number> => {
-        const port = await freePort();
-        const env = { NODE_PATH: join(packages.folder, 'node_modules') };
-        await started(process.execPath, ['server.cjs', String(port), ...allowed], { cwd, env, port });
-        return port;
-      };
-      const [bare, allowed] = await Promise.all([server(), server(NAME)]);
+      const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
       const path = '/mcp';
       expect(await visit(bare, { path })).toMatchObject({
         answer: { status: 403 },

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, raw, type Edge } from '../support/http-edge.js';
 import { eventually } from '../support/eventually.js';
+import { httpService } from '../support/world.js';
 
 /** Visitors of one service share what its target takes: one that holds requests open keeps no other out. */
 
@@ -11,15 +12,7 @@ const ATTACKER = '203.0.113.7';
 const VISITOR = '198.51.100.1';
 const AT_TARGET = 8;
 
-async function target(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
+const target = async (listener: RequestListener): Promise<number> => (await httpService(listener)).port;
 
 /** Answers GET at once, and anything else when its body is complete. */
 const reading = (): Promise<number> =>

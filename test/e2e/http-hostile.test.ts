@@ -1,10 +1,11 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer as createH2, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget, type Edge } from '../support/http-edge.js';
 import { wire } from '../support/wire.js';
+import { httpService } from '../support/world.js';
 
 /** Requests and answers that no decent client or target sends: they may fail, and nothing else may with them. */
 
@@ -32,15 +33,7 @@ async function h2cTarget(onStream: (stream: ServerHttp2Stream, path: string) => 
   return (server.address() as AddressInfo).port;
 }
 
-async function h1Target(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
+const h1Target = async (listener: RequestListener): Promise<number> => (await httpService(listener)).port;
 
 /** Asks for a WebSocket over HTTP/2; resolves with the status. */
 async function webSocketOverH2(at: Edge, headers: Record<string, string> = {}): Promise<unknown> {

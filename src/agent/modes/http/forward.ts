@@ -3,7 +3,7 @@ import type { Place } from '../../../lib/fair-places.js';
 import { isTooLarge, type HttpBounds } from './bounds.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
-import { answerTrailers } from './request.js';
+import { answerTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
 import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
@@ -93,7 +93,7 @@ export class Forwarding {
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
       this.exchange.begin(status, reason, passed, follows);
       this.#status = status;
-      if (isEventStream(headers))
+      if (hasContentType(headers, EVENT_STREAM))
         this.#forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
     } catch (error) {
       // A field that no visitor's parser may see.
@@ -247,11 +247,3 @@ class StalledError extends Error {}
 export class BusyError extends Error {}
 
 const EVENT_STREAM = /^text\/event-stream\b/i;
-
-function isEventStream(headers: Headers): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.length === 12 && headers[i]!.toLowerCase() === 'content-type')
-      return EVENT_STREAM.test(headers[i + 1]!);
-  }
-  return false;
-}

@@ -175,10 +175,12 @@ function without(headers: string[], names: ReadonlySet<string>): string[] {
 /** gRPC needs HTTP/2 all the way, for its trailers; grpc-web, by its design, does not. */
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
 
-export function isGrpc(headers: readonly string[]): boolean {
+export const isGrpc = (headers: readonly string[]): boolean => hasContentType(headers, GRPC);
+
+export function hasContentType(headers: readonly string[], type: RegExp): boolean {
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i]!.length === 12 && headers[i]!.toLowerCase() === 'content-type')
-      return GRPC.test(headers[i + 1]!);
+      return type.test(headers[i + 1]!);
   }
   return false;
 }
