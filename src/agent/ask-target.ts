@@ -102,7 +102,7 @@ async function alpnWith(
 }
 
 /**
- * The first nine bytes that the target says of its own accord within `greetingMs`, or else in answer to `words`; or as
+ * The first nine bytes that the target sends before it is asked, within `greetingMs`, or else in answer to `words`; or as
  * many as came. Undefined if it said nothing. Rejects with `target_down` if it closes before anything was said to it: so
  * does a forwarder (docker, ssh -L) with nothing behind it yet.
  */

@@ -122,7 +122,7 @@ class Inbox {
   readonly opened: Promise<void>;
   /** What the relay asks for before it does anything, once it is open. */
   work: Work | undefined;
-  /** What came in one breath with the last message: the channel's to hear, once there is one. */
+  /** What came right behind the last message, kept for the channel to read. */
   readonly rest: [data: Buffer, isBinary: boolean][] = [];
   readonly #ws: WebSocket;
   /** Rejects once the channel cannot be opened any more. */
@@ -160,7 +160,7 @@ class Inbox {
     this.opened = Promise.race([opening, this.#failed.promise]);
   }
 
-  /** The next message, which must be of this type. Throws what the relay says in its place. */
+  /** The next message, which must be of this type. Throws the error that the relay sends instead. */
   async next<T extends keyof Expected>(type: T): Promise<Expected[T]> {
     if (this.rest.length === 0) {
       this.#arrived = deferred<void>();

@@ -341,7 +341,7 @@ function addRelay(program: Command, execute: Execute): void {
     .addOption(
       list(
         '--listen <address>',
-        'host:port for visitors and agents (repeatable, or separated by commas; default: 127.0.0.1:8443); sockets of systemd count in its place',
+        'host:port for visitors and agents (repeatable, or separated by commas; default: 127.0.0.1:8443); sockets of systemd replace it',
       ),
     )
     .addOption(

@@ -24,7 +24,7 @@ const MAX_LOOKS_BEHIND = 10;
 
 /**
  * Resets `socket`, but not ahead of what was written to it: a service that answers an upload early and closes
- * sends its answer and a reset in one breath, and a reset makes every system on the way drop what it still holds.
+ * sends its answer and a reset at the same moment, and a reset makes every system on the way drop what it still holds.
  */
 export function resetBehind(socket: Socket, looks = 0): void {
   if (socket.destroyed) return;

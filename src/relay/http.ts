@@ -219,7 +219,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     });
   }
 
-  /** Connections in a TLS handshake or an HTTP exchange: a TLS session is dear to keep. */
+  /** Connections in a TLS handshake or an HTTP exchange: a TLS session takes much memory. */
   const asking = new Crowd<Duplex>();
   const closeCrowded = (): boolean => {
     const crowded = asking.crowded();

@@ -110,7 +110,7 @@ describe('the port for plain HTTP', () => {
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
   });
 
-  it('is 80 beside 443 by default, and done without where it cannot be had', async () => {
+  it('is 80 beside 443 by default, and skipped where it is unavailable', async () => {
     const asked: number[] = [];
     const fronts = {
       having: {

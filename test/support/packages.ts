@@ -15,7 +15,7 @@ const INSTALL_MS = 60_000;
 
 export type Installed = { readonly folder: string } | { readonly skip: string };
 
-/** A folder whose node_modules have these packages; or why it cannot be had. */
+/** A folder whose node_modules have these packages; or why it is unavailable. */
 export const npmPackages = (...packages: string[]): Promise<Installed> =>
   installed('npm', packages, async (folder) => {
     await writeFile(join(folder, 'package.json'), '{ "private": true }');
@@ -23,7 +23,7 @@ export const npmPackages = (...packages: string[]): Promise<Installed> =>
     await run('npm', ['install', ...flags, ...packages], { cwd: folder, timeout: INSTALL_MS });
   });
 
-/** A folder that `PYTHONPATH` may name, with these packages; or why it cannot be had. */
+/** A folder that `PYTHONPATH` may name, with these packages; or why it is unavailable. */
 export const pythonPackages = (...packages: string[]): Promise<Installed> =>
   installed('python', packages, async (folder) => {
     const flags = ['--quiet', '--disable-pip-version-check', '--no-compile', '--target', folder];
