@@ -1,0 +1,1 @@
+export const RULES: { pattern: RegExp; say: string; wrong: string; right: string }[];
