@@ -48,7 +48,7 @@ const isExcused = (excuses, { at, end }) =>
   excuses.some(({ round, from, until }) => end >= from && at <= Math.min(until, round.endedAt));
 
 /** It took too long, where everything does. */
-export const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
+const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
 
 /** How a lane's stream ended, if it may not have. */
 export function judgeStream(lane, rounds, stream) {

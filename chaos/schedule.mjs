@@ -63,7 +63,7 @@ function oneRound(random, { usable, shape, most, mostMs }) {
 }
 
 /** Everybody whom a kind may befall. */
-export function targetsOf({ targets, sparesFirst }, shape) {
+function targetsOf({ targets, sparesFirst }, shape) {
   return targets.flatMap((role) => {
     if (role === 'dns') return ['dns'];
     if (role === 'agent-relay')

@@ -11,6 +11,7 @@ const CHECKS = {
   lint: ['lint'],
   build: ['build', 'generate:check'],
   types: ['typecheck'],
+  unused: ['unused'],
   format: ['format:check'],
 };
 

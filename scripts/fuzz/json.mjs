@@ -20,7 +20,7 @@ const VALUES = [
 const KEYS = ['__proto__', 'constructor', 'toString', 'type', 'id', 'metadata', 'tickets', ''];
 
 /** Another value in place of one that JSON text may have after a colon, comma or bracket. */
-export function replaceValue(random, input, value = pick(random, VALUES)) {
+function replaceValue(random, input, value = pick(random, VALUES)) {
   const text = input.toString('latin1');
   const places = [...text.matchAll(/(?<=[:,[])("(?:[^"\\]|\\.)*"|[\d.e-]+|\[\]|\{\})/g)];
   if (places.length === 0) return input;
@@ -28,7 +28,7 @@ export function replaceValue(random, input, value = pick(random, VALUES)) {
   return Buffer.from(text.slice(0, index) + value + text.slice(index + old.length), 'latin1');
 }
 
-export function nest(random, input) {
+function nest(random, input) {
   const depth = below(random, pick(random, [4, 4, 4, 50, 50, 2000]));
   const [open, close] = pick(random, [
     ['[', ']'],
@@ -37,7 +37,7 @@ export function nest(random, input) {
   return replaceValue(random, input, `${open.repeat(depth)}1${close.repeat(depth)}`);
 }
 
-export function addKey(random, input) {
+function addKey(random, input) {
   const text = input.toString('latin1');
   const at = text.indexOf('{', below(random, text.length + 1)) + 1;
   const comma = text[at] === '}' ? '' : ',';

@@ -34,7 +34,7 @@ export interface UrlRelay {
 }
 
 /** By which name the target finds itself asked: the public one, its own (`localhost:3000`), or any other. */
-export type HostSpec = 'visitor' | 'target' | (string & {});
+type HostSpec = 'visitor' | 'target' | (string & {});
 
 /** Where one path of an http service goes. */
 export interface RouteSpec {

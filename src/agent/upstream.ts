@@ -97,7 +97,7 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
   });
 }
 
-export type TargetTlsOptions = Pick<ConnectionOptions, 'servername' | 'rejectUnauthorized' | 'secureContext'>;
+type TargetTlsOptions = Pick<ConnectionOptions, 'servername' | 'rejectUnauthorized' | 'secureContext'>;
 
 /** What a TLS client has to know of `target`: whom to ask for, and whom to trust. */
 async function targetTlsOptions(

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter gone';
 
 const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-export type StopSignal = keyof typeof EXIT_OF_SIGNAL;
+type StopSignal = keyof typeof EXIT_OF_SIGNAL;
 export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
 

@@ -29,7 +29,7 @@ import { STORE_PATTERN } from './trust/store.js';
 const MAX_REQUESTS = 100_000;
 
 /** Turns the way to a command's module into commander's action. */
-export type Execute = <Options extends object>(
+type Execute = <Options extends object>(
   load: () => Promise<CommandModule<Options>>,
 ) => (this: Command) => Promise<void>;
 

@@ -11,13 +11,13 @@ import type { Context } from './context.js';
 /** Looked at this often: a file that is replaced, mounted or linked is noticed as well as one that is written. */
 const LOOK_EVERY_MS = 1_000;
 
-export interface FollowedList {
+interface FollowedList {
   /** Reads the file now. What cannot be read is logged, and changes nothing. */
   reread(): Promise<void>;
   close(): void;
 }
 
-export interface FollowListOptions<T> {
+interface FollowListOptions<T> {
   readonly file: string;
   readonly parse: (text: string) => T;
   readonly onList: (list: T) => void;
@@ -25,12 +25,7 @@ export interface FollowListOptions<T> {
 }
 
 /** Lists of `portal relay` (`--deny`, `--allow`, `--reserved-labels`): reads one, and hands on each that follows. */
-export async function followList<T>({
-  file,
-  parse,
-  onList,
-  log,
-}: FollowListOptions<T>): Promise<FollowedList> {
+async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>): Promise<FollowedList> {
   onList(await read(file, parse));
   const reread = async (): Promise<void> => {
     try {

@@ -14,7 +14,7 @@ export type Lookup = (name: string) => string | Unusable | undefined;
 export type Dialect = 'portal' | 'compose';
 
 /** Something wrong in one `${…}`. */
-export interface InterpolationError {
+interface InterpolationError {
   /** The expression as it was written, to find it in the source. */
   readonly expression: string;
   readonly message: string;

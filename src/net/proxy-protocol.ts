@@ -5,7 +5,7 @@ import { isIPv4, isIPv6 } from 'node:net';
  * tells whose they are.
  */
 
-export interface Endpoint {
+interface Endpoint {
   readonly address: string;
   readonly port: number;
 }

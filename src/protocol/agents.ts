@@ -4,7 +4,7 @@ import type { FromAgent } from './messages.js';
 
 /** What a relay tells who signed in there (docs/protocol.md): plain data, in JSON. Times are ISO. */
 
-export type ReportedPhase = NonNullable<FromAgent<'report'>['services']>[number]['phase'];
+type ReportedPhase = NonNullable<FromAgent<'report'>['services']>[number]['phase'];
 
 export interface ServiceView {
   /** The key under `services:`, where its agent told it. */

@@ -251,8 +251,8 @@ export const RELAY_MESSAGES = {
 type AgentSchemas = typeof AGENT_MESSAGES;
 type RelaySchemas = typeof RELAY_MESSAGES;
 
-export type AgentMessageType = keyof AgentSchemas;
-export type RelayMessageType = keyof RelaySchemas;
+type AgentMessageType = keyof AgentSchemas;
+type RelayMessageType = keyof RelaySchemas;
 /** One message of an agent, by its type. */
 export type FromAgent<T extends AgentMessageType = AgentMessageType> = {
   [K in T]: FromSchema<AgentSchemas[K]>;

@@ -92,7 +92,7 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
 }
 
 /** The paths below a service at which two specs differ. */
-export function differences(before: ServiceSpec, after: ServiceSpec): string[] {
+function differences(before: ServiceSpec, after: ServiceSpec): string[] {
   // Of both: what came over the control socket lacks the keys that are not set.
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof ServiceSpec)[];
   // Which relays a service is on shows in its placements, not in the settings of each.

@@ -11,7 +11,7 @@ import { PROOF_LABEL, PROOF_PREFIX } from '../protocol/domains.js';
  * Whoever can write that record holds the domain, and nobody else can have it served here.
  */
 
-export interface DomainBounds {
+interface DomainBounds {
   /** One lookup. */
   readonly domainLookupMs: number;
   readonly maxDomainLookups: number;

@@ -14,7 +14,7 @@ import { ALERTS, refuse } from './refuse.js';
  * socket on with those bytes. What it cannot place within its bounds it closes.
  */
 
-export interface FrontRoutes {
+interface FrontRoutes {
   /** TLS for a leased hostname, or for an unknown one (`false` then, and the socket stays with the front). */
   visitor(hello: { serverName: string; alpn: readonly string[] }, socket: Socket, head: Buffer): boolean;
   /** TLS for the relay's own host; `head` is back in the socket. */

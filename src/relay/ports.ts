@@ -17,7 +17,7 @@ export interface OpenPort {
   close(): void;
 }
 
-export interface PortWish {
+interface PortWish {
   /** The port asked for. */
   readonly asked: number | undefined;
   /** The port that this lease had before, if it is known. */

@@ -40,7 +40,7 @@ import { Tallies } from './tallies.js';
 import { VisitorGate } from './visitors.js';
 
 export type { RelayLimits } from './limits.js';
-export type { Relay, RelayCounts, RelayOptions, RelayStats } from './options.js';
+export type { Relay, RelayOptions, RelayStats } from './options.js';
 
 const CARRIERS = ['raw', 'tls', 'ws'] as const;
 const STORE_UPKEEP_MS = 3_600_000;

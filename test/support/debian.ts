@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const INSTALL_MS = 240_000;
 
 /** Every program that a test asks for, and the package that brings it. */
-export const PROGRAMS = {
+const PROGRAMS = {
   bash: 'bash',
   certutil: 'libnss3-tools',
   chromium: 'chromium',

@@ -36,7 +36,7 @@ export function parseDockerfile(text: string): Stage[] {
 }
 
 /** Whether a path of the context is sent to the builder: the last pattern that matches decides. */
-export function dockerignore(text: string): (path: string) => boolean {
+function dockerignore(text: string): (path: string) => boolean {
   const rules = text
     .split('\n')
     .map((line) => line.trim())

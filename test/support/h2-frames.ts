@@ -12,7 +12,6 @@ export const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION] =
 ] as const;
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
-export const [NO_ERROR, INTERNAL_ERROR, CANCEL] = [0, 2, 8] as const;
 
 export interface Frame {
   readonly type: number;
@@ -80,7 +79,7 @@ export const GET = [
 export const POST = [[':method', 'POST'], ...GET.slice(1)] as readonly (readonly [string, string])[];
 
 /** Calls `take` for each frame that comes on `socket`, after `skip` bytes. */
-export function readFrames(socket: Duplex, skip: number, take: (frame: Frame) => void): void {
+function readFrames(socket: Duplex, skip: number, take: (frame: Frame) => void): void {
   let bytes = Buffer.alloc(0);
   socket.on('data', (chunk: Buffer) => {
     bytes = Buffer.concat([bytes, chunk]);

@@ -8,7 +8,7 @@ const run = promisify(execFile);
 const BOUND = { timeout: 10_000 };
 
 /** The hosts files that machines have: what `localhost` means on each. */
-export const HOSTS_FILES = {
+const HOSTS_FILES = {
   'IPv4 only': '127.0.0.1 localhost\n',
   'IPv4 and IPv6': '127.0.0.1 localhost\n::1 localhost\n',
   'IPv6 first': '::1 localhost\n127.0.0.1 localhost\n',

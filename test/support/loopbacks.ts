@@ -7,7 +7,7 @@ export const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 export type Loopback = (typeof LOOPBACKS)[number];
 
 /** `server` on this address alone; resolves with its port. */
-export function listen(server: Server, port: number, host: Loopback): Promise<number> {
+function listen(server: Server, port: number, host: Loopback): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port, host, ipv6Only: true }, () => resolve((server.address() as AddressInfo).port));

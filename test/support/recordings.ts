@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { HISTORY_BOUNDS, type HistoryBounds } from '../../src/agent/inspect/history/bounds.js';
+import type { HistoryBounds } from '../../src/agent/inspect/history/bounds.js';
 import { historyFolder, RequestHistory } from '../../src/agent/inspect/history/history.js';
 import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { search, type Found, type Wanted } from '../../src/agent/inspect/history/search.js';
@@ -51,7 +51,7 @@ export function recordingOf(id: number, over: Partial<Recording> = {}): Recordin
 }
 
 /** What was warned of. */
-export function listeningLog(): { log: Logger; warnings: string[] } {
+function listeningLog(): { log: Logger; warnings: string[] } {
   const warnings: string[] = [];
   const log: Logger = {
     debug: () => undefined,
@@ -128,4 +128,3 @@ export async function fill(
 }
 
 export const targets = ({ rows }: Found): string[] => rows.map(({ target }) => target);
-export { HISTORY_BOUNDS };

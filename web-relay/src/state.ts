@@ -4,7 +4,7 @@ import { readAgents, Refused, signInBy } from './api.js';
 
 /** What the page knows, and how it learns more. */
 
-export type State =
+type State =
   | { readonly name: 'loading' }
   /** `why` is the relay's word, where there is one. */
   | { readonly name: 'signed-out'; readonly why?: string }

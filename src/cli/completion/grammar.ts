@@ -12,7 +12,7 @@ export interface CommandWords {
   readonly takesServices: boolean;
 }
 
-export interface Word {
+interface Word {
   readonly word: string;
   readonly description: string;
 }

@@ -1,7 +1,7 @@
 import type { Look, TrustStore } from './store.js';
 
 export type Change = 'install' | 'uninstall';
-export type Outcome = 'installed' | 'removed' | 'unchanged' | 'skipped' | 'failed';
+type Outcome = 'installed' | 'removed' | 'unchanged' | 'skipped' | 'failed';
 
 export interface StoreReport {
   readonly store: TrustStore;

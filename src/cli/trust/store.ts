@@ -1,6 +1,6 @@
 import type { CommandLine } from '../programs.js';
 
-export const STORE_KINDS = ['system', 'chromium', 'firefox'] as const;
+const STORE_KINDS = ['system', 'chromium', 'firefox'] as const;
 
 /** `chromium` is the database that Chromium, Chrome and their relatives share. */
 export type StoreKind = (typeof STORE_KINDS)[number];

@@ -13,7 +13,7 @@ export interface ProxyServer {
 /** The proxy that leads to a URL; undefined: none is needed. Throws `proxy_invalid`. */
 export type ProxyFor = (url: string) => ProxyServer | undefined;
 
-export interface Credentials {
+interface Credentials {
   readonly user: string;
   readonly password: string;
 }

@@ -41,7 +41,7 @@ export interface FrameSink {
   fragment(flow: number, datagram: number, index: number, count: number, payload: Buffer): void;
 }
 
-export const LEASE_ID_BYTES = 16;
+const LEASE_ID_BYTES = 16;
 /** Pieces of one datagram; 65,507 bytes in packets of 1,200 are 58. */
 export const MAX_FRAGMENTS = 64;
 

@@ -29,7 +29,7 @@ export const PACKETS_PER_KEY = 2 ** 20;
 /** Epochs beyond the newest one that a packet may claim: each costs a key derivation before it is found forged. */
 const EPOCHS_AHEAD = 4;
 
-export type Direction = 'agent to relay' | 'relay to agent';
+type Direction = 'agent to relay' | 'relay to agent';
 /** Why a packet was not accepted. */
 export type Refusal = 'malformed' | 'forged' | 'replayed' | 'old';
 

@@ -55,7 +55,7 @@ export class Flow {
 }
 
 /** Datagrams that were passed on, to the link at least. */
-export interface PassedDatagrams {
+interface PassedDatagrams {
   toAgent: number;
   toAgentBytes: number;
   toVisitor: number;

@@ -9,7 +9,7 @@ export interface Database {
   close(): void;
 }
 
-export interface Statement {
+interface Statement {
   get(...values: readonly Value[]): unknown;
   all(...values: readonly Value[]): unknown[];
   run(...values: readonly Value[]): { readonly changes: number | bigint };

@@ -26,7 +26,7 @@ export interface Alias {
 }
 
 /** Header fields to set or to remove, by name. */
-export interface HeaderEdits {
+interface HeaderEdits {
   /** In lower case: whatever has such a name goes. */
   readonly names: ReadonlySet<string>;
   /** Name, value, name, value… to add. */
