@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { isIP, type Socket } from 'node:net';
 import {
   connect as tlsConnect,
@@ -7,6 +6,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
+import { readConfined } from '../lib/confined.js';
 import { cannotRead, PortalError, systemCode } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
@@ -120,7 +120,7 @@ const contexts = new Map<string, { pem: string; context: SecureContext }>();
 
 async function contextOf(target: Target, caFile: string): Promise<SecureContext> {
   try {
-    const pem = await readFile(caFile, 'utf8');
+    const pem = await readConfined(caFile);
     const known = contexts.get(caFile);
     if (known?.pem === pem) return known.context;
     const context = createSecureContext({ ca: pem });

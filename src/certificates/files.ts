@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { readConfined } from '../lib/confined.js';
 import { cannotRead, PortalError } from '../lib/errors.js';
 import { fingerprintOf, type ServingCertificate } from './source.js';
 
@@ -66,7 +66,7 @@ export function watchCertificateFiles(
 
 async function readPem(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readConfined(file);
   } catch (error) {
     throw unusable(cannotRead(file, error), 'Check the path and its permissions.', error);
   }

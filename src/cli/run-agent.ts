@@ -3,6 +3,7 @@ import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
 import { loadIdentity } from '../identity/file.js';
+import { confinedPath } from '../lib/confined.js';
 import { PortalError, asPortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { packageFile } from '../lib/package-file.js';
@@ -102,7 +103,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const early: Notice[] = [...(job.made ?? [])];
   const trust = relayLock(job, notify, warn);
   const identityFile = desired.identityFile ?? paths.identityFile;
-  const identity = await loadIdentity(identityFile, {
+  const identity = await loadIdentity(await confinedPath(identityFile), {
     create: true,
     onCreated: ({ address }) => early.push(identityCreated(identityFile, address)),
   });

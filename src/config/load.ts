@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Confined } from '../lib/confined.js';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { checkOwner, type Owner } from './check-owner.js';
@@ -55,6 +56,8 @@ export type LoadResult =
       warnings: Problem[];
       /** What it may do only where that was allowed. */
       permissions: Permission[];
+      /** Where each path that it names may lead while it runs. */
+      confined: ReadonlyMap<string, Confined>;
       /** Permissions as problems, placed. */
       refuse: (missing: readonly Permission[]) => Problem[];
     }
@@ -82,7 +85,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
     const { tree, secrets, ...rest } = evaluated;
     const loaded = {
       ...rest,
-      permissions: await permissionsOf(rest.desired, tree, inputs.directory),
+      ...(await permissionsOf(rest.desired, tree, inputs.directory, readFiles(inputs, texts))),
       refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
     };
     const findings = [
@@ -114,6 +117,16 @@ function inputsOf(found: Found, cwd: string): Inputs {
   const overlay = overlayOf(found.path);
   const dotenv = dotenvOf(found.path);
   return { directory, overlay, dotenv, all: [found.path, overlay, dotenv] };
+}
+
+/** What was read beside the configuration itself. */
+function readFiles({ overlay, dotenv }: Inputs, texts: Texts): { file: string; of: string }[] {
+  return [
+    ...(overlay !== undefined && texts.overlay !== undefined
+      ? [{ file: overlay, of: basename(overlay) }]
+      : []),
+    ...(texts.dotenv === undefined ? [] : [{ file: dotenv, of: '.env' }]),
+  ];
 }
 
 function shownName(found: Found): string {

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
+import { confinedPath } from '../lib/confined.js';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { updateFile } from '../lib/shared-file.js';
@@ -91,7 +92,7 @@ export class RelayLock {
   async #add(origin: string, address: string): Promise<void> {
     try {
       let added: { isNew: boolean } | undefined;
-      await updateFile(this.file, (text) => {
+      await updateFile(await confinedPath(this.file), (text) => {
         // Another agent may have been faster.
         const isThere = text !== undefined && this.#compare(origin, address, readLock(text, this.file));
         added = isThere ? undefined : { isNew: text === undefined };
@@ -138,7 +139,7 @@ export class RelayLock {
 
 async function readText(file: string): Promise<string | undefined> {
   try {
-    const bytes = await readBounded(createReadStream(file), MAX_BYTES, () =>
+    const bytes = await readBounded(createReadStream(await confinedPath(file)), MAX_BYTES, () =>
       unreadable(file, `is larger than ${MAX_BYTES / 1024 / 1024} MiB`),
     );
     return bytes.toString('utf8').replace(/^\ufeff/, '');

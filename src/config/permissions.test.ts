@@ -70,17 +70,68 @@ chains: { far: [https://a.example, https://c.example] }
 services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     expect(await asked(text)).toEqual([
       'publish at https://a.example',
-      'publish at https://b.example:8443',
+      'publish at https://b.example:8443, trusting the CA ca.pem (no such file)',
       'publish at https://c.example',
       'publish at https://d.example',
     ]);
   });
 
-  it('a relay that is trusted by another CA than before', async () => {
-    const plain = await keys(RELAY);
-    expect(await keys('relays: { urls: [{ url: "https://relay.example.com", ca: own.pem }] }\n')).not.toEqual(
-      plain,
-    );
+  it('a relay by its CA: another file is asked about, and another content of a file in the project', async () => {
+    const own = 'relays: { urls: [{ url: "https://relay.example.com", ca: ./own.pem }] }\n';
+    await writeFile(join(dir, 'own.pem'), 'one');
+    const [plain, first] = [await keys(RELAY), await keys(own)];
+    expect(first).not.toEqual(plain);
+    await writeFile(join(dir, 'other.pem'), 'one');
+    expect(await keys(own.replace('own', 'other'))).toEqual(first);
+    await writeFile(join(dir, 'own.pem'), 'two');
+    expect(await keys(own)).not.toEqual(first);
+    const services = 'services: { web: 3000 }';
+    expect(await asked(own + services)).toEqual([
+      'publish at https://relay.example.com, trusting the CA own.pem (SHA-256 3fc4ccfe745870e2…)',
+    ]);
+    await writeFile(join(top, 'far.pem'), 'one');
+    const far = own.replace('./own.pem', '../far.pem');
+    expect(await asked(far + services)).toEqual([
+      `publish at https://relay.example.com, trusting the CA ${top}/far.pem`,
+      `use ${top}/far.pem (ca of a relay)`,
+    ]);
+    const before = await keys(far);
+    await writeFile(join(top, 'far.pem'), 'two');
+    expect(await keys(far)).toEqual(before);
+  });
+
+  it('a CA of a relay wherever it is named: in a chain, too', async () => {
+    await writeFile(join(dir, 'own.pem'), 'one');
+    const text = `chains: { far: [https://a.example, { url: "https://b.example", ca: own.pem }] }
+services: { web: { target: 1, via: far } }`;
+    expect(await asked(text)).toEqual([
+      'publish at https://a.example',
+      'publish at https://b.example, trusting the CA own.pem (SHA-256 7692c3ad3540bb80…)',
+    ]);
+  });
+
+  it("certificates of a public CA, Let's Encrypt's too, and the names that are looked up", async () => {
+    const text = 'services: { web: { target: 1, hostname: shop.example.com, tls: acme } }';
+    expect(await asked(text)).toEqual([
+      'get certificates from https://acme-v02.api.letsencrypt.org/directory',
+      'look up shop.example.com in DNS',
+    ]);
+    const own = `acme: { directory: "https://ca.example/dir" }\n${text}`;
+    expect((await asked(own))[0]).toBe('get certificates from https://ca.example/dir');
+    expect((await asked(RELAY + text)).slice(1)).toEqual([
+      'get certificates from https://acme-v02.api.letsencrypt.org/directory',
+    ]);
+  });
+
+  it('an overlay and a .env that lead out of the project', async () => {
+    await writeFile(join(top, 'far.yaml'), '');
+    await writeFile(join(top, 'far.env'), '');
+    await symlink(join(top, 'far.yaml'), join(dir, 'portal.local.yaml'));
+    await symlink(join(top, 'far.env'), join(dir, '.env'));
+    expect(await asked('services: { web: 3000 }')).toEqual([
+      `use ${top}/far.yaml (portal.local.yaml)`,
+      `use ${top}/far.env (.env)`,
+    ]);
   });
 
   it('lists of relays, and relays that tell of others', async () => {
@@ -115,6 +166,7 @@ services:
   later: "unix:app.sock"
   files: { target: 1, hostname: a.example.com, tls: { cert: cert.pem, key: ../key.pem } }`;
     expect(await asked(text)).toEqual([
+      'look up a.example.com in DNS',
       `use ${top}/id.json (identity)`,
       `use ${top}/docker.sock (docker)`,
       `use ${top}/later.sock (later)`,
@@ -145,7 +197,7 @@ services:
 
   it('variables in a hostname that the relay in this process looks up', async () => {
     const text = 'services: { web: { target: 1, hostname: "${LANG:-x}.example.com" } }';
-    expect(await asked(text)).toEqual(['send $LANG to DNS servers']);
+    expect(await asked(text)).toEqual(['look up x.example.com in DNS', 'send $LANG to DNS servers']);
   });
 
   it('variables that other hosts or visitors read', async () => {

@@ -1,13 +1,12 @@
-import { lstat, readlink, realpath } from 'node:fs/promises';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
 import { LETS_ENCRYPT } from '../certificates/spec.js';
-import { isMissing } from '../lib/errors.js';
-import { formatTarget, isLoopback, type Target } from '../net/target.js';
+import type { Confined } from '../lib/confined.js';
+import { formatTarget, isLoopback, isThisMachine } from '../net/target.js';
 import type { Desired } from './desired.js';
 import { finding, type Finding } from './finding.js';
-import { lockFileOf } from './lock.js';
 import { maskUrl } from './mask-urls.js';
+import { files, projectAt, relayCa, targetsAt, type Project, type RelayCa } from './permitted-files.js';
 import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
 
@@ -19,7 +18,7 @@ export interface Permission {
   readonly kind: 'relay' | 'source' | 'reach' | 'file' | 'send';
   /** Of a relay its origin; of a path or host itself; of a variable its name. */
   readonly what: string;
-  /** Whose it is: a service, or a key of the file; of a variable, who reads it. */
+  /** Whose it is: a service, or a key of the file; of a variable, who reads it; of a relay its CA, empty for the usual ones. */
   readonly of: string;
   /** Where the file asks for it. */
   readonly path: Path;
@@ -34,25 +33,42 @@ const VISITORS = 'visitors';
 /** A relay in this process looks up the TXT record of a hostname. */
 const DNS = 'DNS servers';
 
-/** Everything that `desired` needs a permission for, each once. `directory` is the project: paths in it need none. */
-export async function permissionsOf(desired: Desired, root: Tree, directory: string): Promise<Permission[]> {
+export interface Permissions {
+  /** Everything that the configuration needs a permission for, each once. */
+  readonly permissions: Permission[];
+  /** Where each path that it names may lead from now on. */
+  readonly confined: ReadonlyMap<string, Confined>;
+}
+
+/** `directory` is the project: paths in it need no permission. `read` are the files besides the configuration itself. */
+export async function permissionsOf(
+  desired: Desired,
+  root: Tree,
+  directory: string,
+  read: readonly { file: string; of: string }[] = [],
+): Promise<Permissions> {
+  const project = await projectAt(directory);
+  const named = await files(desired, root, project, read);
+  const trusted = await relays(desired, root, project);
   const all = [
-    ...relays(desired, root, directory),
+    ...trusted.permissions,
     ...sources(desired),
     ...reached(desired),
-    ...(await files(desired, root, directory)),
+    ...named.permissions,
     ...sent(desired, root),
   ];
   const first = new Map<string, Permission>();
   for (const each of all) if (!first.has(each.key)) first.set(each.key, each);
-  return [...first.values()];
+  const confined = new Map(named.confined);
+  for (const [path, sha256] of trusted.digests) confined.set(path, { ...confined.get(path)!, sha256 });
+  return { permissions: [...first.values()], confined };
 }
 
 /** A permission as one line. */
 export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 'path'>): string {
   switch (kind) {
     case 'relay':
-      return `publish at ${what}`;
+      return of === '' ? `publish at ${what}` : `publish at ${what}, trusting the CA ${of}`;
     case 'source':
       return `${of} ${what}`;
     case 'reach':
@@ -83,18 +99,41 @@ export function notAllowed(permissions: readonly Permission[], root: Tree): Find
   );
 }
 
-function relays({ relays: pool, services }: Desired, root: Tree, directory: string): Permission[] {
+/** Each relay with what it is trusted by: the same one with another CA is asked about again. */
+async function relays(
+  { relays: pool, services }: Desired,
+  root: Tree,
+  project: Project,
+): Promise<{ permissions: Permission[]; digests: Map<string, string> }> {
   const cas = new Map<string, string>();
   for (const relay of [...pool, ...services.flatMap((service) => service.relays)].flatMap(hopsOf))
     if (relay.caFile !== undefined) cas.set(relay.url, relay.caFile);
-  return relayLists(root)
-    .flat()
-    .flatMap(({ origin, ca, urlPath }) => {
-      if (origin === undefined) return [];
-      const file = ca === undefined ? cas.get(origin) : resolve(directory, ca);
-      const key = file === undefined ? `relay ${origin}` : `relay ${origin} ${file}`;
-      return [{ key, kind: 'relay' as const, what: origin, of: 'relays', path: urlPath }];
-    });
+  const permissions: Permission[] = [];
+  const digests = new Map<string, string>();
+  const seen = new Map<string, Promise<RelayCa>>();
+  const known = (file: string): Promise<RelayCa> => {
+    const ca = seen.get(file) ?? relayCa(file, project);
+    seen.set(file, ca);
+    return ca;
+  };
+  for (const { origin, ca, urlPath } of relayLists(root).flat()) {
+    if (origin === undefined) continue;
+    const file = ca === undefined ? cas.get(origin) : resolve(project.directory, ca);
+    const relay = { kind: 'relay' as const, what: origin, path: urlPath };
+    if (file === undefined) {
+      permissions.push({ ...relay, key: relayKeyOf(origin), of: '' });
+      continue;
+    }
+    const { key, shown, sha256 } = await known(file);
+    permissions.push({ ...relay, key: relayKeyOf(origin, key), of: shown });
+    if (sha256 !== undefined) digests.set(file, sha256);
+  }
+  return { permissions, digests };
+}
+
+/** Of a permission: a relay, and what it is trusted by. */
+export function relayKeyOf(origin: string, ca?: string): string {
+  return ca === undefined ? `relay ${origin}` : `relay ${origin} ${ca}`;
 }
 
 const hopsOf = (relay: RelaySpec) => {
@@ -126,15 +165,25 @@ function sources(desired: Desired): Permission[] {
           },
     );
   }
-  for (const { tls } of services)
-    if (tls.source === 'acme' && tls.directory !== LETS_ENCRYPT)
+  for (const { service, tls, hostname, relays: own } of services) {
+    if (tls.source === 'acme')
       found.push({
         key: `acme ${tls.directory}`,
         kind: 'source',
         what: maskUrl(tls.directory),
         of: 'get certificates from',
-        path: ['acme', 'directory'],
+        path: tls.directory === LETS_ENCRYPT ? ['services', service, 'tls'] : ['acme', 'directory'],
       });
+    // The relay in this process asks DNS whose it is.
+    if (hostname !== undefined && !isThisMachine(hostname) && own.some(({ kind }) => kind === 'embedded'))
+      found.push({
+        key: `dns ${hostname}`,
+        kind: 'source',
+        what: `${hostname} in DNS`,
+        of: 'look up',
+        path: ['services', service, 'hostname'],
+      });
+  }
   return [...found, ...onlookers(desired)];
 }
 
@@ -156,88 +205,15 @@ function remoteRelays(desired: Desired): string[] {
   return [...new Set([...desired.services.flatMap((spec) => readersOf(spec, desired)), ...urls])];
 }
 
-/** Each target of a service, and where it stands. */
-function targets({ service, routes, target }: ServiceSpec): { target: Target; path: Path }[] {
-  if (routes.length === 0) return [{ target, path: ['services', service, 'target'] }];
-  return routes.map((route) => ({
-    target: route.target,
-    path: ['services', service, 'routes', route.prefix, 'target'],
-  }));
-}
-
 /** Hosts other than this machine. */
 function reached({ services }: Desired): Permission[] {
   return services.flatMap((spec) =>
-    targets(spec).flatMap(({ target, path }) => {
+    targetsAt(spec).flatMap(({ target, path }) => {
       if (target.kind !== 'tcp' || isLoopback(target.host)) return [];
       const what = formatTarget({ ...target, tls: false });
       return [{ key: `reach ${what}`, kind: 'reach' as const, what, of: spec.service, path }];
     }),
   );
-}
-
-/** Files and sockets outside the project, wherever links lead. */
-async function files(desired: Desired, root: Tree, directory: string): Promise<Permission[]> {
-  const project = await realPath(directory);
-  const named: { file: string | undefined; of: string; path: Path }[] = [
-    { file: desired.identityFile, of: 'identity', path: ['identity'] },
-    ...relayLists(root)
-      .flat()
-      .map(({ ca, caPath }) => ({ file: ca, of: 'ca of a relay', path: caPath })),
-    ...desired.services.flatMap((spec) => filesOf(spec)),
-  ];
-  // Keys of relays are written there.
-  if (desired.file !== undefined) named.push({ file: lockFileOf(desired.file), of: 'portal.lock', path: [] });
-  const { registry } = desired.candidates ?? {};
-  if (registry !== undefined && !/^https:/i.test(registry))
-    named.push({ file: registry, of: 'registry', path: ['relays', 'registry'] });
-  const found = await Promise.all(
-    named.map(async ({ file, of, path }): Promise<Permission[]> => {
-      if (file === undefined) return [];
-      const what = await realPath(resolve(directory, file));
-      if (what === project || what.startsWith(project.endsWith(sep) ? project : project + sep)) return [];
-      return [{ key: `file ${what}`, kind: 'file', what, of, path }];
-    }),
-  );
-  return found.flat();
-}
-
-function filesOf(spec: ServiceSpec): { file: string | undefined; of: string; path: Path }[] {
-  const { service, tls, targetTls } = spec;
-  const at = (...path: string[]): Path => ['services', service, ...path];
-  const sockets = targets(spec).map(({ target, path }) => ({
-    file: target.kind === 'unix' ? target.path : undefined,
-    of: service,
-    path,
-  }));
-  const own = { file: targetTls.caFile, of: `targetTls of ${service}`, path: at('targetTls', 'ca') };
-  if (tls.source === 'files')
-    return [
-      ...sockets,
-      own,
-      { file: tls.certFile, of: `tls of ${service}`, path: at('tls', 'cert') },
-      { file: tls.keyFile, of: `tls of ${service}`, path: at('tls', 'key') },
-    ];
-  if (tls.source === 'acme') return [...sockets, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
-  return [...sockets, own];
-}
-
-const MAX_LINKS = 40;
-
-/** Where a path leads, through every link, whether or not there is something. */
-async function realPath(path: string, links = 0): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    const parent = dirname(path);
-    if (!isMissing(error) || parent === path || links > MAX_LINKS) return path;
-    const isLink = await lstat(path).then(
-      (found) => found.isSymbolicLink(),
-      () => false,
-    );
-    if (isLink) return realPath(resolve(await realPath(parent), await readlink(path)), links + 1);
-    return join(await realPath(parent, links), basename(path));
-  }
 }
 
 /** Variables whose values somebody else reads. */
@@ -260,7 +236,7 @@ function sent(desired: Desired, root: Tree): Permission[] {
     if (spec.relays.some(({ kind }) => kind === 'embedded')) add([...at, 'hostname'], [DNS]);
     if (relaysHere.length > 0)
       for (const { prefix } of spec.routes) add([...at, 'routes', prefix, 'responseHeaders'], [VISITORS]);
-    for (const { target, path } of targets(spec)) {
+    for (const { target, path } of targetsAt(spec)) {
       if (target.kind !== 'tcp' || isLoopback(target.host)) continue;
       const reader = [formatTarget({ ...target, tls: false })];
       // A route or a service that is written as its target alone stands one level up.

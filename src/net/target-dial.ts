@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
-import { PortalError, systemCode } from '../lib/errors.js';
+import { confinedPath } from '../lib/confined.js';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
 import { SOCKET_BUFFER_BYTES } from './splice.js';
 import {
@@ -28,12 +29,22 @@ const WORDS: UnreachableWords = { nothing: 'nothing listens', refused: 'refused 
  */
 export async function dialTarget(target: Target, ms: number, signal?: AbortSignal): Promise<Socket> {
   const startedAt = performance.now();
-  const addresses = target.kind === 'unix' ? [target.path] : await addressesOf(target, { ms, signal });
+  const addresses =
+    target.kind === 'unix' ? [await socketOf(target.path)] : await addressesOf(target, { ms, signal });
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortReason(signal));
     const leftMs = Math.max(0, ms - (performance.now() - startedAt));
     new Attempts({ target, addresses, totalMs: ms, leftMs, signal, resolve, reject }).next();
   });
+}
+
+/** Links are followed at each connection: one may have been swapped since the configuration was allowed. */
+async function socketOf(path: string): Promise<string> {
+  try {
+    return await confinedPath(path);
+  } catch (error) {
+    throw new PortalError('target_down', asPortalError(error).message, { cause: error });
+  }
 }
 
 interface AttemptsOptions {

@@ -1,7 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { handedOver, httpService, relay } from '../support/world.js';
 import { Person } from './cli-support.js';
 
@@ -50,7 +51,10 @@ describe('a portal.yaml that was never allowed', () => {
     expect((await run('plan')).stderr).toContain(`publish at ${at.url}`);
     const [line] = (await run('validate', '--json')).stdout.split('\n');
     expect(JSON.parse(line!)).toMatchObject({
-      notAllowed: expect.arrayContaining([`publish at ${at.url}`]) as string[],
+      notAllowed: [
+        `publish at ${at.url}, trusting the CA ${at.ca.certificateFile}`,
+        `use ${at.ca.certificateFile} (ca of a relay)`,
+      ],
     });
   });
 
@@ -157,6 +161,56 @@ it('a save beyond what was allowed is not applied until `portal allow`, while th
   await run('allow');
   await agent.event('applied', ({ opened }) => (opened as string[]).includes('three'));
   expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({ rejected: [] });
+  agent.kill('SIGTERM');
+  await agent.finished;
+});
+
+/** A service on a socket, which tells of each connection. */
+async function listen(path: string, onSocket: () => void): Promise<void> {
+  const server = createServer((socket) => {
+    onSocket();
+    socket.on('error', () => undefined).end('hi');
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  onTestFinished(() => void server.close());
+}
+
+it('a link in the project that is swapped while it runs leads nowhere else until `portal allow`', async () => {
+  let strangers = 0;
+  const person = await Person.create();
+  const project = join(await realpath(person.folder), 'project');
+  await mkdir(project);
+  const [inside, outside] = [join(project, 'real.sock'), join(project, '..', 'docker.sock')];
+  await listen(inside, () => undefined);
+  await listen(outside, () => strangers++);
+  const link = join(project, 'app.sock');
+  const swapFor = async (target: string): Promise<void> => {
+    await symlink(target, `${link}.new`);
+    await rename(`${link}.new`, link);
+  };
+  await swapFor('real.sock');
+  const file = join(project, 'portal.yaml');
+  const text =
+    'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: { target: "unix:app.sock", mode: tcp } }\n';
+  await writeFile(file, text);
+  const run = (...args: string[]) => person.run([...args, '-f', file], { env: ASKED });
+  const agent = person.start(['up', '--json', '-f', file], { env: ASKED });
+  await agent.event('ready');
+  const lease = async (): Promise<{ targetError?: string }> => {
+    const { stdout } = await run('status', '--json');
+    return (JSON.parse(stdout) as { leases: { targetError?: string }[] }).leases[0]!;
+  };
+  expect((await lease()).targetError).toBeUndefined();
+
+  await swapFor('../docker.sock');
+  expect((await lease()).targetError).toBe(
+    `${link} leads to ${outside} now, which is not allowed yet (portal allow)`,
+  );
+  expect(strangers).toBe(0);
+
+  expect((await run('allow')).stderr).toContain(`use ${outside} (web)`);
+  await eventually(async () => expect((await lease()).targetError).toBeUndefined());
+  expect(strangers).toBeGreaterThan(0);
   agent.kill('SIGTERM');
   await agent.finished;
 });

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
+import { readConfined } from '../../lib/confined.js';
 import { cannotRead, asPortalError, PortalError } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
@@ -93,7 +93,7 @@ export class AcmeAuthority {
     const proxyFor = this.#proxyFor;
     if (caFile === undefined) return { proxyFor };
     try {
-      return { proxyFor, trust: await readFile(caFile, 'utf8') };
+      return { proxyFor, trust: await readConfined(caFile) };
     } catch (error) {
       throw new PortalError(
         'acme_unreachable',

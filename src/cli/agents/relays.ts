@@ -7,7 +7,7 @@ import type { Identity } from '../../identity/identity.js';
 import { PortalError } from '../../lib/errors.js';
 import { namedRelays } from '../../reconcile/candidates/survey.js';
 import { expectKey } from '../../reconcile/candidates/candidate.js';
-import { needAllowedRelays } from '../allow/gate.js';
+import { needAllowed } from '../allow/gate.js';
 import { askAgent } from '../ask-agent.js';
 import type { Context } from '../context.js';
 import { usage } from '../expose-services.js';
@@ -40,7 +40,7 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
     throw usage('--ca is the CA of a relay: name that with --relay');
   if (options.relay) return typed(context, options.relay, options);
   const loaded = await load(loadOptions(context, options.file));
-  await needAllowedRelays(
+  await needAllowed(
     context,
     loaded,
     'Check the file, then run `portal allow`. Or name a relay yourself: --relay URL.',

@@ -9,26 +9,50 @@ import type { Allowed } from './store.js';
 /** Of a list; the number of the others follows. */
 const MAX_SERVICES = 20;
 
+/** What is asked, and what it is compared with. */
+export interface Asked {
+  readonly desired: Desired;
+  readonly permissions: readonly Permission[];
+  /** What is not allowed yet. */
+  readonly missing: readonly Permission[];
+  /** What this user allowed to any file. */
+  readonly known: readonly Allowed[];
+}
+
 /**
  * What a configuration would publish and where, and what else it asks for, for narrow terminals: one thing a line. What
  * is not allowed yet is marked.
  */
-export function describeAsked(desired: Desired, missing: readonly Permission[], style: Style): string[] {
-  const isNew = new Set(missing.map(({ key }) => key));
-  const isNewRelay = (origin: string): boolean =>
-    [...isNew].some((key) => key === `relay ${origin}` || key.startsWith(`relay ${origin} `));
+export function describeAsked(asked: Asked, style: Style): string[] {
+  const { desired, permissions, missing } = asked;
   const mark = (text: string): string => style.yellow(text);
   const lines: string[] = [];
-  for (const [relay, services] of published(desired)) {
-    const isUnknown = relay.split(',').some(isNewRelay);
-    const name = `publish at ${relayName(relay)}`;
-    lines.push(isUnknown ? `${mark(name)} ${style.dim('(new)')}` : name);
-    lines.push(...services.slice(0, MAX_SERVICES).map((line) => `  ${line}`));
-    if (services.length > MAX_SERVICES) lines.push(`  and ${services.length - MAX_SERVICES} more`);
+  const services = published(desired);
+  for (const [relay, described] of services) {
+    const origins = relay.split(',');
+    const isNew = (permission: Permission): boolean => missing.includes(permission);
+    const here = permissions.filter(({ kind, what }) => kind === 'relay' && origins.includes(what));
+    const name = `publish at ${printable(relayName(relay))}`;
+    const news = new Set(here.filter(isNew).map((permission) => newsOf(permission, asked)));
+    lines.push(news.size === 0 ? name : `${mark(name)} ${style.dim(`(${[...news].join(', ')})`)}`);
+    for (const permission of here.filter(({ of }) => of !== '')) {
+      const whose = origins.length > 1 ? `for ${permission.what} ` : '';
+      const line = printable(`  ${whose}trusting the CA ${permission.of}`);
+      lines.push(isNew(permission) ? mark(line) : line);
+    }
+    lines.push(...described.slice(0, MAX_SERVICES).map((line) => `  ${line}`));
+    if (described.length > MAX_SERVICES) lines.push(`  and ${described.length - MAX_SERVICES} more`);
   }
-  const shown = new Set([...published(desired)].flatMap(([relay]) => relay.split(',')));
+  const shown = new Set([...services.keys()].flatMap((relay) => relay.split(',')));
   const others = missing.filter(({ kind, what }) => kind !== 'relay' || !shown.has(what));
   return [...lines, ...describePermissions(others).map(mark)];
+}
+
+/** What is new about a relay. */
+function newsOf({ key, what }: Permission, { known }: Asked): string {
+  const before = known.filter((other) => other.kind === 'relay' && other.what === what);
+  if (before.length === 0) return 'new';
+  return before.some((other) => other.key === key) ? 'new for this file' : 'with another CA than before';
 }
 
 /** Permissions, one a line; variables with one reader share a line. */

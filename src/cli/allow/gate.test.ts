@@ -2,9 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
-import { beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
 import { temporaryFolder } from '../../../test/support/folder.js';
+import { unconfine } from '../../lib/confined.js';
 import { portalPaths } from '../../lib/paths.js';
 import type { Context } from '../context.js';
 import { load, type Loaded } from '../load.js';
@@ -16,6 +17,8 @@ const CONFIG = 'version: 1\nrelays: { urls: [https://relay.example.com] }\nservi
 beforeEach(async () => {
   folder = await temporaryFolder();
 });
+
+afterEach(unconfine);
 
 /** A context of somebody at a terminal, or not. */
 function person({
@@ -141,6 +144,36 @@ it('admits a save that stays inside what was allowed, and refuses one beyond, wi
       },
     ],
   });
+});
+
+it('names the CA of a relay, and says what is new about the relay', async () => {
+  const lines = async (file: string, text: string): Promise<string[]> => {
+    await writeFile(join(folder, file), text);
+    const asked = await load({ file, cwd: folder, env: {}, userName: 'zoe' });
+    const { text: shown } = await answered(asked, 'y\r');
+    return stripVTControlCharacters(shown)
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .slice(0, 4);
+  };
+  const withCa = CONFIG.replace(
+    '[https://relay.example.com]',
+    '[{ url: "https://relay.example.com", ca: ./ca.pem }]',
+  );
+  expect(await lines('one.yaml', CONFIG)).toContain('  publish at https://relay.example.com (new)');
+  expect(await lines('two.yaml', CONFIG)).toContain(
+    '  publish at https://relay.example.com (new for this file)',
+  );
+  await writeFile(join(folder, 'ca.pem'), 'one');
+  const first = [
+    'one.yaml asks to',
+    '  publish at https://relay.example.com (with another CA than before)',
+    '    trusting the CA ca.pem (SHA-256 7692c3ad3540bb80…)',
+    '    web: localhost:3000',
+  ];
+  expect(await lines('one.yaml', withCa)).toEqual(first);
+  await writeFile(join(folder, 'ca.pem'), 'two');
+  expect((await lines('one.yaml', withCa))[2]).toBe('    trusting the CA ca.pem (SHA-256 3fc4ccfe745870e2…)');
 });
 
 it('shows no control characters of the file', async () => {

@@ -1,12 +1,13 @@
 import { isAbsolute, relative } from 'node:path';
 import type { Permission } from '../../config/permissions.js';
 import type { LoadResult } from '../../config/load.js';
+import { confine } from '../../lib/confined.js';
 import { PortalError } from '../../lib/errors.js';
 import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
 import type { Loaded } from '../load.js';
 import { createStyle, printable } from '../style.js';
-import { describeAsked, describePermissions } from './describe.js';
+import { describeAsked, describePermissions, type Asked } from './describe.js';
 import { AllowStore } from './store.js';
 
 /** Of an error: the question itself shows all. */
@@ -30,14 +31,21 @@ export function createGate(context: Context, { yes }: { yes?: boolean | undefine
     async ask(loaded) {
       if (isOpen) return undefined;
       const missing = await missingOf(context, loaded);
-      if (missing.length === 0) return undefined;
-      if (!canAsk(context) || loaded.desired.file === undefined) throw notAllowed(context, loaded, missing);
-      return askPerson(context, loaded, missing);
+      if (missing.length > 0) {
+        if (!canAsk(context) || loaded.desired.file === undefined) throw notAllowed(context, loaded, missing);
+        const refused = await askPerson(context, store, loaded, missing);
+        if (refused !== undefined) return refused;
+      }
+      confine(loaded.confined);
+      return undefined;
     },
     async admit(result) {
       if (isOpen || !result.ok) return result;
       const missing = await missingOf(context, result);
-      if (missing.length === 0) return result;
+      if (missing.length === 0) {
+        confine(result.confined);
+        return result;
+      }
       return { ok: false, problems: result.refuse(missing), file: result.file, inputs: result.inputs };
     },
     async inputs({ desired }) {
@@ -58,20 +66,27 @@ export async function notAllowedYet(
   context: Pick<Context, 'paths' | 'env'>,
   loaded: Loaded,
 ): Promise<{ lines: string[]; fields: { notAllowed?: string[] } }> {
-  const missing = allowsEverything(context.env) ? [] : await missingOf(context, loaded);
+  const missing = await missingNow(context, loaded);
   if (missing.length === 0) return { lines: [], fields: {} };
   const asked = describePermissions(missing);
   const lines = ['not allowed yet (portal allow):', ...asked.map((line) => `  ${line}`)];
   return { lines, fields: { notAllowed: asked } };
 }
 
-/** For commands that ask the relays of a file. Throws `config_not_allowed`. */
-export async function needAllowedRelays(context: Context, loaded: Loaded, hint: string): Promise<void> {
+/** For commands that act on what a file names: relays, CAs, keys. Throws `config_not_allowed`. */
+export async function needAllowed(context: Context, loaded: Loaded, hint: string): Promise<void> {
   if (allowsEverything(context.env)) return;
   const missing = await missingOf(context, loaded);
-  const relays = missing.filter(({ kind }) => kind === 'relay' || kind === 'source');
-  if (relays.length === 0) return;
-  throw notAllowed(context, loaded, relays, hint);
+  if (missing.length > 0) throw notAllowed(context, loaded, missing, hint);
+  confine(loaded.confined);
+}
+
+/** As `missingOf`; nothing where the environment allows everything. */
+export async function missingNow(
+  context: Pick<Context, 'paths' | 'env'>,
+  loaded: Loaded,
+): Promise<Permission[]> {
+  return allowsEverything(context.env) ? [] : missingOf(context, loaded);
 }
 
 /** Whether a person can answer. */
@@ -99,19 +114,30 @@ export function shownFile({ cwd }: Pick<Context, 'cwd'>, { file }: { readonly fi
   return printable(below.startsWith('..') || isAbsolute(below) ? file : below);
 }
 
+/** What a question shows. */
+export async function askedOf(
+  store: AllowStore,
+  { desired, permissions }: Loaded,
+  missing: readonly Permission[],
+): Promise<Asked> {
+  const known = (await store.list()).flatMap((record) => record.permissions);
+  return { desired, permissions, missing, known };
+}
+
 /** What is shown is what runs: `loaded` is not read again after the answer. */
 async function askPerson(
   context: Context,
+  store: AllowStore,
   loaded: Loaded,
   missing: readonly Permission[],
 ): Promise<ExitCode | undefined> {
-  const { stderr, paths } = context;
+  const { stderr } = context;
   const style = createStyle(stderr.color);
   stderr.line(`${style.bold(shownFile(context, loaded))} asks to`);
-  for (const line of describeAsked(loaded.desired, missing, style)) stderr.line(`  ${line}`);
+  for (const line of describeAsked(await askedOf(store, loaded, missing), style)) stderr.line(`  ${line}`);
   const answer = await confirm(context, 'Allow this? [y/N] ');
   if (answer === 'yes') {
-    await new AllowStore(paths.allowedDir).add(loaded.file, missing);
+    await store.add(loaded.file, missing);
     return undefined;
   }
   stderr.line('Nothing was started. To allow it later: portal allow');

@@ -41,14 +41,11 @@ export class AllowStore {
     return this.#pathOf(await realPathOf(file));
   }
 
-  /** Those of `permissions` that are not allowed. A relay that another file was allowed is one that this user uses. */
+  /** Those of `permissions` that are not allowed. Each file has its own: another one may publish other things at the same relay. */
   async missing<P extends Permission>(file: string | undefined, permissions: readonly P[]): Promise<P[]> {
-    if (permissions.length === 0) return [];
-    const real = file === undefined ? undefined : await realPathOf(file);
-    const allowed = new Set<string>();
-    for (const record of await this.list())
-      for (const { key, kind } of record.permissions)
-        if (kind === 'relay' || record.file === real) allowed.add(key);
+    if (permissions.length === 0 || file === undefined) return [...permissions];
+    const record = await this.#read(await this.recordFile(file));
+    const allowed = new Set(record?.permissions.map(({ key }) => key));
     return permissions.filter(({ key }) => !allowed.has(key));
   }
 

@@ -1,7 +1,7 @@
 import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
 import { describeAsked, describePermissions } from '../allow/describe.js';
-import { shownFile } from '../allow/gate.js';
+import { askedOf, shownFile } from '../allow/gate.js';
 import { AllowStore } from '../allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions } from '../load.js';
@@ -24,7 +24,7 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   const loaded = await load(loadOptions(context, file));
   const { desired, permissions } = loaded;
   if (desired.file === undefined) throw needsFile();
-  const missing = await store.missing(desired.file, permissions);
+  const asked = await askedOf(store, loaded, await store.missing(desired.file, permissions));
   if (permissions.length > 0) await store.add(desired.file, permissions);
   if (context.json) {
     printEvent(context, 'allowed', { file: desired.file, permissions: described(permissions) });
@@ -36,8 +36,8 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   if (permissions.length === 0) stderr.line(`${name} needs no permission`);
   else {
     stderr.line(`${name} may`);
-    for (const line of describeAsked(desired, missing, style)) stderr.line(`  ${line}`);
-    const before = permissions.filter((each) => !missing.includes(each) && each.kind !== 'relay');
+    for (const line of describeAsked(asked, style)) stderr.line(`  ${line}`);
+    const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
     for (const line of describePermissions(before)) stderr.line(`  ${line}`);
     stderr.line('Take it back with: portal allow --revoke');
   }

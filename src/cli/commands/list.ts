@@ -2,7 +2,7 @@ import { RelayLock } from '../../config/lock.js';
 import { silent } from '../../lib/logger.js';
 import type { Survey, SurveyedRelay } from '../../reconcile/candidates/survey.js';
 import { askAgent } from '../ask-agent.js';
-import { needAllowedRelays, notAllowedYet } from '../allow/gate.js';
+import { needAllowed, notAllowedYet } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { load, loadOptions, type Loaded } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
@@ -41,7 +41,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 }
 
 async function lookAlone(context: Context, loaded: Loaded, lock: LockState | undefined): Promise<Survey> {
-  await needAllowedRelays(context, loaded, 'Check the file, then run `portal allow`.');
+  await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
   const { surveyAlone } = await import('../../reconcile/candidates/survey.js');
   return surveyAlone(loaded.desired, {
     proxyFor,

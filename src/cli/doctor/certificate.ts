@@ -3,8 +3,8 @@ import { covers } from '../../certificates/local-names.js';
 import { AcmeStore } from '../../certificates/acme/store.js';
 import { exchange } from '../../certificates/acme/transport.js';
 import { LETS_ENCRYPT, type AcmeSpec, type TlsSpec } from '../../certificates/spec.js';
+import { readConfined } from '../../lib/confined.js';
 import { cannotRead, PortalError } from '../../lib/errors.js';
-import { readFile } from 'node:fs/promises';
 import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
@@ -107,7 +107,7 @@ async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly 
   const trust =
     caFile === undefined
       ? undefined
-      : await readFile(caFile, 'utf8').catch((error: unknown) => {
+      : await readConfined(caFile).catch((error: unknown) => {
           throw new PortalError('acme_unreachable', cannotRead(caFile, error), {
             hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',
           });

@@ -5,6 +5,7 @@ import { readRelayList, type ListedRelay } from '../../agent/directory.js';
 import { fetchFrom } from '../../agent/fetch.js';
 import type { RelayEndpoint } from '../../agent/relay-way.js';
 import type { UrlRelay } from '../../agent/spec.js';
+import { confinedPath } from '../../lib/confined.js';
 import { asPortalError, cannotRead, PortalError } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { deferred, delay } from '../../lib/wait.js';
@@ -162,7 +163,8 @@ export class Registry {
   async #look(): Promise<void> {
     const { source, maxBytes } = this.#options;
     try {
-      const { mtimeMs, size, ino, isThere } = await stat(source).then((found) =>
+      const file = await confinedPath(source);
+      const { mtimeMs, size, ino, isThere } = await stat(file).then((found) =>
         Object.assign(found, { isThere: found.isFile() }),
       );
       const seen = `${mtimeMs} ${size} ${ino}`;
@@ -172,13 +174,13 @@ export class Registry {
       if (!isThere) throw new PortalError('registry_invalid', `${source} is no file`);
       if (size > maxBytes)
         throw new PortalError('registry_invalid', `${source} has more than ${maxBytes} bytes`);
-      const text = await readFile(source, 'utf8');
+      const text = await readFile(file, 'utf8');
       // What is broken is looked at again when it has changed.
       this.#seen = seen;
       this.#seenAt = performance.now();
       await this.#take(copyOf(source, text, undefined));
     } catch (error) {
-      if (error instanceof PortalError) throw error;
+      if (error instanceof PortalError && error.code !== 'config_not_allowed') throw error;
       this.#seen = undefined;
       throw new PortalError('registry_unreachable', cannotRead(source, error));
     }

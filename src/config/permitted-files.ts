@@ -1,0 +1,142 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
+import type { ServiceSpec } from '../agent/spec.js';
+import { sha256Of, type Confined } from '../lib/confined.js';
+import { readBounded } from '../lib/read-bounded.js';
+import { isWithin, realPath } from '../lib/real-path.js';
+import type { Target } from '../net/target.js';
+import type { Desired } from './desired.js';
+import { lockFileOf } from './lock.js';
+import type { Permission } from './permissions.js';
+import { relayLists } from './relay-refs.js';
+import type { Path, Tree } from './tree.js';
+
+/** Files that a configuration names: which of them need a permission, and where each may lead later. */
+
+const MAX_CA_BYTES = 1024 * 1024;
+/** Of a digest that is shown. */
+const SHOWN_DIGITS = 16;
+
+export interface Project {
+  /** What paths in the file are relative to. */
+  readonly directory: string;
+  /** The real path of that. */
+  readonly real: string;
+}
+
+export async function projectAt(directory: string): Promise<Project> {
+  return { directory, real: await realPath(directory) };
+}
+
+interface Named {
+  readonly file: string | undefined;
+  readonly of: string;
+  readonly path: Path;
+}
+
+export interface FilePermissions {
+  readonly permissions: readonly Permission[];
+  /** By absolute path. */
+  readonly confined: ReadonlyMap<string, Confined>;
+}
+
+/** Files and sockets outside the project, wherever links lead. `read` are those that the configuration was read from. */
+export async function files(
+  desired: Desired,
+  root: Tree,
+  project: Project,
+  read: readonly { file: string; of: string }[],
+): Promise<FilePermissions> {
+  const named: Named[] = [
+    { file: desired.identityFile, of: 'identity', path: ['identity'] },
+    ...relayLists(root)
+      .flat()
+      .map(({ ca, caPath }) => ({ file: ca, of: 'ca of a relay', path: caPath })),
+    ...desired.services.flatMap((spec) => filesOf(spec)),
+    ...read.map((each) => ({ ...each, path: [] })),
+  ];
+  // Keys of relays are written there.
+  if (desired.file !== undefined) named.push({ file: lockFileOf(desired.file), of: 'portal.lock', path: [] });
+  const { registry } = desired.candidates ?? {};
+  if (registry !== undefined && !/^https:/i.test(registry))
+    named.push({ file: registry, of: 'registry', path: ['relays', 'registry'] });
+  const permissions: Permission[] = [];
+  const confined = new Map<string, Confined>();
+  for (const { file, of, path } of named) {
+    if (file === undefined) continue;
+    const at = resolve(project.directory, file);
+    const what = await realPath(at);
+    const isInside = isWithin(project.real, what);
+    if (!isInside) permissions.push({ key: `file ${what}`, kind: 'file', what, of, path });
+    confined.set(at, { within: isInside ? [project.real] : [project.real, what] });
+  }
+  return { permissions, confined };
+}
+
+function filesOf(spec: ServiceSpec): Named[] {
+  const { service, tls, targetTls } = spec;
+  const at = (...path: string[]): Path => ['services', service, ...path];
+  const sockets = targetsAt(spec).map(({ target, path }) => ({
+    file: target.kind === 'unix' ? target.path : undefined,
+    of: service,
+    path,
+  }));
+  const own = { file: targetTls.caFile, of: `targetTls of ${service}`, path: at('targetTls', 'ca') };
+  if (tls.source === 'files')
+    return [
+      ...sockets,
+      own,
+      { file: tls.certFile, of: `tls of ${service}`, path: at('tls', 'cert') },
+      { file: tls.keyFile, of: `tls of ${service}`, path: at('tls', 'key') },
+    ];
+  if (tls.source === 'acme') return [...sockets, own, { file: tls.caFile, of: 'acme', path: ['acme', 'ca'] }];
+  return [...sockets, own];
+}
+
+/** Each target of a service, and where it stands. */
+export function targetsAt({ service, routes, target }: ServiceSpec): { target: Target; path: Path }[] {
+  if (routes.length === 0) return [{ target, path: ['services', service, 'target'] }];
+  return routes.map((route) => ({
+    target: route.target,
+    path: ['services', service, 'routes', route.prefix, 'target'],
+  }));
+}
+
+export interface RelayCa {
+  /** The same as long as it is trusted as before. */
+  readonly key: string;
+  /** For people. */
+  readonly shown: string;
+  readonly sha256?: string;
+}
+
+/**
+ * What a relay is trusted by. A file outside the project is this machine's own, and may be renewed. One inside comes with the
+ * project, so its content counts.
+ */
+export async function relayCa(file: string, project: Project): Promise<RelayCa> {
+  const real = await realPath(file);
+  if (!isWithin(project.real, real)) return { key: real, shown: real };
+  const shown = relative(project.directory, file);
+  const sha256 = await digestOf(real);
+  if (sha256 === undefined) return { key: real, shown: `${shown} (no such file)` };
+  return { key: sha256, shown: `${shown} (SHA-256 ${sha256.slice(0, SHOWN_DIGITS)}…)`, sha256 };
+}
+
+/** Undefined where no CA can be read. */
+async function digestOf(file: string): Promise<string | undefined> {
+  try {
+    // A pipe is not waited for.
+    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      if (!(await handle.stat()).isFile()) return undefined;
+      const stream = handle.createReadStream({ autoClose: false });
+      return sha256Of(await readBounded(stream, MAX_CA_BYTES, () => new RangeError('too large')));
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
