@@ -25,6 +25,13 @@ export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined,
 }
 
 function routeProblem(route: string): { message: string; hint: string } | undefined {
+  const glob = /^(\/?[^*]*?)\/?\*+$/.exec(route);
+  if (glob) {
+    return {
+      message: `the route ${JSON.stringify(route)} has a wildcard`,
+      hint: `Write \`${glob[1]!.startsWith('/') ? glob[1] : `/${glob[1]}`}\`: a route covers every path below it.`,
+    };
+  }
   if (!route.startsWith('/')) {
     return {
       message: `the route ${JSON.stringify(route)} does not begin with \`/\``,

@@ -1,5 +1,6 @@
 import { isLoopback, parseTarget, type Target } from '../net/target.js';
 import { DEFAULT_EMBEDDED_PORT } from './normalise.js';
+import { targetAdvice } from './advice.js';
 import type { Report } from './check.js';
 import { shown } from './explain.js';
 import { maskUrl } from './mask-urls.js';
@@ -21,7 +22,9 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
       mayQuote || !/["\d]/.test(error.message)
         ? error.message
         : `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`;
-    report(path, { message, hint: 'For example 3000, localhost:3000 or unix:/run/app.sock.' });
+    const hint =
+      (mayQuote && targetAdvice(text)) || 'For example 3000, localhost:3000 or unix:/run/app.sock.';
+    report(path, { message, hint });
     return;
   }
   if (target.kind === 'tcp' && target.port === ownPort && isLoopback(target.host)) {

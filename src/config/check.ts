@@ -4,7 +4,7 @@ import { checkServices } from './check-services.js';
 import { isAddress, isMistyped } from '../lib/eip55.js';
 import { shown } from './explain.js';
 import { finding, type Complaint, type Finding } from './finding.js';
-import { child, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
+import { child, entriesOf, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
 /** Takes a complaint about the value at a path. */
 export type Report = (path: Path, complaint: Complaint) => void;
@@ -22,6 +22,7 @@ export function check(root: Tree): Finding[] {
   checkRelays(root, report);
   checkServices(root, report);
   checkSent(root, report);
+  checkQuotes(root, [], report);
   return findings;
 }
 
@@ -42,6 +43,14 @@ function checkTeam(root: Tree, report: Report): void {
     if (first !== undefined) report(path, { message: `this identity is on line ${first} already` });
     else lines.set(text.toLowerCase(), place.source.position(place.start).line);
   }
+}
+
+/** Word processors and chats write “quotes” that YAML takes as part of the value. */
+function checkQuotes(tree: Tree, path: Path, report: Report): void {
+  for (const [key, { value }] of entriesOf(tree)) checkQuotes(value, [...path, key], report);
+  for (const [index, item] of itemsOf(tree).entries()) checkQuotes(item, [...path, index], report);
+  if (tree.kind !== 'scalar' || tree.interpolated || !/^[“”„‘’].*[“”‘’]$/s.test(textOf(tree) ?? '')) return;
+  report(path, { message: 'curly quotes are part of the value', hint: 'Write straight quotes: " or \'.' });
 }
 
 function checkAcme(root: Tree, report: Report): void {

@@ -1,3 +1,4 @@
+import { advice } from './advice.js';
 import { finding, type Complaint, type Finding } from './finding.js';
 import { maskUrl } from './mask-urls.js';
 import { portalSchema, type Schema, type SchemaError } from './schema.js';
@@ -5,7 +6,7 @@ import { isSecret, MASK } from './secrets.js';
 import { sourceText } from './source.js';
 import { listOf, nearest } from './suggest.js';
 import { child, keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tree.js';
-import { expected, misplaced } from './words.js';
+import { definitionOf, expected, looksLikeService, misplaced, synonymOf } from './words.js';
 
 /**
  * What the schema has against a document, in words for a person: one finding per mistake. Where a value may
@@ -13,13 +14,23 @@ import { expected, misplaced } from './words.js';
  */
 export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
   const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
-  const misspelt = new Set(told.flatMap(meantKey));
+  const meant = new Set(told.flatMap((error) => meantKey(error, root)));
+  const fixed = new Set(told.flatMap((error) => (error.keyword === 'const' ? [toPointer(error.path)] : [])));
   return told
-    .filter(
-      (error) =>
-        error.keyword !== 'required' || !misspelt.has(toPointer([...error.path, ...extraKey(error)])),
-    )
-    .map((error) => finding(root, [...error.path, ...extraKey(error)], complaint(error, root)));
+    .filter((error) => {
+      // Of a fixed value, its type is said with it.
+      if (error.keyword === 'type') return !fixed.has(toPointer(error.path)) && !isEmptied(error, meant);
+      return error.keyword !== 'required' || !meant.has(toPointer([...error.path, ...extraKey(error)]));
+    })
+    .map((error) => finding(root, [...error.path, ...extraKey(error)], advised(error, root)));
+}
+
+/** A complaint with what to write instead, where the value shows what was meant. */
+function advised(error: SchemaError, root: Tree): Complaint {
+  const said = complaint(error, root);
+  if (error.keyword === 'additionalProperties' || error.keyword === 'required') return said;
+  const hint = isSecret(error.path) ? undefined : advice(root, error.path, definitionOf(error.schema));
+  return hint === undefined ? said : { ...said, hint };
 }
 
 /** A schema's path has text for every part; the indices of lists become numbers here. */
@@ -32,11 +43,21 @@ function withIndices(root: Tree, path: Path): Path {
   });
 }
 
-/** The key that an unknown one is likely meant to be: to say that it is missing too would be saying it twice. */
-function meantKey({ keyword, path, params, schema }: SchemaError): string[] {
+/** The key that an unknown one is likely meant to be: a second problem for its absence would repeat the first. */
+function meantKey({ keyword, path, params, schema }: SchemaError, root: Tree): string[] {
   if (keyword !== 'additionalProperties') return [];
-  const meant = nearest(String(params['additionalProperty']), Object.keys(schema.properties ?? {}));
+  const key = String(params['additionalProperty']);
+  const isService = path.length === 0 && looksLikeService(treeAt(root, [key]));
+  const meant =
+    synonymOf(key, path, portalSchema()) ??
+    nearest(key, Object.keys(schema.properties ?? {})) ??
+    (isService ? 'services' : undefined);
   return meant === undefined ? [] : [toPointer([...path, meant])];
+}
+
+/** A mapping without a value whose content stands beside it, not indented. */
+function isEmptied({ path, data }: SchemaError, meant: ReadonlySet<string>): boolean {
+  return data === null && meant.has(toPointer(path));
 }
 
 /** For errors about one key of a mapping, that key: it belongs to the path. */

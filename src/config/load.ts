@@ -10,6 +10,7 @@ import type { Desired } from './desired.js';
 import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
 import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
+import { foreignFinding } from './foreign.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
@@ -226,6 +227,9 @@ function evaluate(texts: Texts, directory: string, found: Found, options: LoadOp
   const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);
   if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };
+
+  const foreign = foreignFinding(main.tree, shownName(found));
+  if (foreign) return { ok: false, problems: toProblems([foreign], secrets) };
 
   const merged = withOverlay(main.tree, overlay?.tree);
   if (dotenv.findings.length > 0)

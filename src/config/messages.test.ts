@@ -23,11 +23,11 @@ it.each([
   ['  a: 70000', '70000 is out of range: service "a" takes 1 to 65535'],
   [
     '  a: localhost',
-    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | For example 3000, localhost:3000 or unix:/run/app.sock.',
+    '"localhost" is not a port, host:port, unix:/path or http(s)://host:port | Add the port, as in localhost:3000.',
   ],
   [
     '  a: "http://x/y"',
-    'a target URL ends after its port; "/y" has no meaning here | For example 3000, localhost:3000 or unix:/run/app.sock.',
+    'a target URL ends after its port; "/y" has no meaning here | Write http://x. To publish one path, use `routes: { /y: x }`.',
   ],
   [
     '  a: ${HOST}',
@@ -54,7 +54,7 @@ it.each([
   ],
   [
     '  a: { target: 1, name: A.b }',
-    '"A.b" is not one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end',
+    '"A.b" is not one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end | For a domain of your own, write `hostname: A.b`. For a name at the relay, write `name: a`.',
   ],
   [
     '  a: 1\n  b: { target: 2, name: a }',
@@ -225,8 +225,50 @@ it.each([
     '  a: { target: 1, expires: soon }',
     '"soon" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
   ],
-  // --- words of other programs
-  ['  a: { addr: 3000 }', 'unknown key "addr" in service "a" | That is `target` here.'],
+  // --- what people bring from other programs
+  [
+    '  a: "8080:80"',
+    '"8080:80" names a port where a host belongs | Write 8080, the port of this machine alone.',
+  ],
+  [
+    '  a: $PORT',
+    '"$PORT" is not a port, host:port, unix:/path or http(s)://host:port | Write ${PORT}, with braces.',
+  ],
+  [
+    '  - a: 3000\n  - b: 3001',
+    '`services` must be a mapping | Write the services as keys, without dashes: `a: 3000`.',
+  ],
+  ['  web:3000', '`services` must be a mapping | Add a space after the colon: `web: 3000`.'],
+  [
+    '  a: [3000, 3001]',
+    'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | A service has one target. Write a service for each port, or one service with `routes`.',
+  ],
+  [
+    '  a: { target: { host: localhost, port: 3000 } }',
+    '`target` must be a port, `host:port`, `unix:/path` or `http(s)://host:port` | Write `target: localhost:3000`.',
+  ],
+  [
+    '  a: { target: 1, hostname: "https://shop.example.com" }',
+    '"https://shop.example.com" is not a hostname | Write the hostname alone: shop.example.com.',
+  ],
+  [
+    '  a: { target: 1, mode: https }',
+    '`mode` must be auto, stream, http, tcp or udp | Omit `mode`: every service has an https:// URL.',
+  ],
+  [
+    '  a: { target: 1, expires: 8 hours }',
+    '"8 hours" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z | Write 8h.',
+  ],
+  [
+    '  a: { routes: { /api/*: 3000 } }',
+    'the route "/api/*" has a wildcard | Write `/api`: a route covers every path below it.',
+  ],
+  [
+    '  a: { target: 1, access: { pin: “1234” } }',
+    'curly quotes are part of the value | Write straight quotes: " or \'.',
+  ],
+  ['  a: { ports: ["80:80"] }', 'unknown key "ports" in service "a" | Portal calls it `target`.'],
+  ['  a: { addr: 3000 }', 'unknown key "addr" in service "a" | Portal calls it `target`.'],
 ])('%s', async (services, ...messages) => {
   const told = await said(services);
   expect(told).toContain(messages[0]);
@@ -235,11 +277,11 @@ it.each([
 it.each([
   [
     'relays: { urls: [http://a.example.com] }',
-    '"http://a.example.com" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+    '"http://a.example.com" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443 | Write https://a.example.com.',
   ],
   [
     'relays: { urls: ["https://a.example.com/x"] }',
-    '"https://a.example.com/x" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+    '"https://a.example.com/x" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443 | Write https://a.example.com.',
   ],
   ['relays: { urls: ["https://a.example.com:99999"] }', '"https://a.example.com:99999" is not a valid URL'],
   [
@@ -250,7 +292,10 @@ it.each([
     'relays: { urls: [https://a.example.com, "https://A.example.com:443/"] }',
     'this relay is there already: entry 1 of `urls` | Keep one of the two.',
   ],
-  ['relays: [https://a.example.com]', '`relays` must be a mapping'],
+  [
+    'relays: [https://a.example.com]',
+    '`relays` must be a mapping | Write `relays: { urls: [https://a.example.com] }`.',
+  ],
   [
     'relays: { urls: [{ ca: x }] }',
     '`url` is missing in entry 1 of `urls` | Add it, as in `url: "https://relay.example.com"`.',
@@ -285,8 +330,8 @@ it.each([
   ],
   ['acme: { directory: http://ca.example.com/dir }', '"http://ca.example.com/dir" is not an https:// URL'],
   ['acme: { email: nobody }', '"nobody" is not an e-mail address'],
-  ['web: 3000', 'unknown key "web" | Services stand under `services:`, indented.'],
-  ['tunnels: {}', 'unknown key "tunnels" | That is `services` here.'],
+  ['web: 3000', 'unknown key "web" | Indent it below `services:`.'],
+  ['tunnels: {}', 'unknown key "tunnels" | Portal calls it `services`.'],
   ['mode: http', 'unknown key "mode" | `mode` belongs in a service.'],
 ])('%s', async (rest, message) => {
   expect(await said('  z: 3000', rest)).toContain(message);
@@ -357,6 +402,19 @@ it('wants one CA for one relay', async () => {
 });
 
 it.each([
+  ['version: "3.8"\nservices: {}', '`version` must be 1'],
+  ['version: 1\nservices:\nweb: 3000', 'unknown key "web"'],
+  ['version: 1\ntunnels: { web: 3000 }', 'unknown key "tunnels"'],
+  ['version: 1\nservices:\n  web: { target: ${PORT}, name: x }', 'unexpected `{`'],
+  ['version: 1\nservices:\n  web: "3000\n  api: 3001', 'this quote is not closed'],
+  [
+    'version: 1\ntunnels: { web: { proto: http, addr: 80 } }',
+    'this is a configuration of ngrok, not of Portal',
+  ],
+  ['version: 3\nendpoints: [{ name: web }]', 'this is a configuration of ngrok, not of Portal'],
+  ['tunnel: abc\ningress: []', 'this is a configuration of cloudflared, not of Portal'],
+  ['serverAddr: x\nproxies: []', 'this is a configuration of frp, not of Portal'],
+  ['services: { web: { image: nginx } }', 'this is a configuration of Docker Compose, not of Portal'],
   ['', 'the file is empty'],
   ['# nothing', 'the file is empty'],
   ['- a', 'the file is not a mapping'],

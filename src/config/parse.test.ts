@@ -68,7 +68,7 @@ describe('parse', () => {
       'a: [1\nb: "x',
       [
         '2:1 flow sequence in block collection must be sufficiently indented and end with a ]',
-        '2:6 missing closing "quote',
+        '2:4 this quote is not closed',
       ],
     ],
   ])('%j is refused', (text, messages) => {

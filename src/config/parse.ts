@@ -1,4 +1,13 @@
-import { isAlias, isMap, isScalar, type Alias, type ParsedNode, type YAMLMap } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  visit,
+  type Alias,
+  type Document,
+  type ParsedNode,
+  type YAMLMap,
+} from 'yaml';
 import type { Finding } from './finding.js';
 import {
   secretPlaces,
@@ -44,6 +53,18 @@ export function parse(source: Source): Parsed {
     if (!(error instanceof YamlTooLarge)) throw error;
     return giveUp(source, error.message, error.offset);
   }
+}
+
+/** Where the quoted text begins that runs on to `end`; the parser points to the end of the file. */
+function lastQuote(document: Document.Parsed, end: number): [number, number] | undefined {
+  let start: number | undefined;
+  visit(document, {
+    Scalar(_, node) {
+      const isQuoted = node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE';
+      if (isQuoted && node.range && node.range[0] <= end && node.range[1] >= end) start = node.range[0];
+    },
+  });
+  return start === undefined ? undefined : [start, start + 1];
 }
 
 function giveUp(source: Source, message: string, offset = 0): Parsed {
@@ -96,13 +117,19 @@ class Parser {
       resolveKnownTags: false,
     });
     const places = new Set<number>();
+    /** Lines with a `${` that opens a mapping: what follows on them is a consequence. */
+    const braced = new Set<number>();
     for (const error of [...document.errors, ...document.warnings]) {
-      const [start, end] = error.pos;
+      const isOpenQuote = /^Missing closing ["']quote/.test(error.message);
+      const [start, end] = (isOpenQuote && lastQuote(document, error.pos[0])) || error.pos;
       if (places.has(start)) continue; // the first one at a place is the cause of the others
       if (places.size === MAX_SYNTAX_ERRORS) break;
       places.add(start);
       const { message, hint } = syntaxWords(error.code, error.message);
-      this.#findings.push(syntax(this.#source, start, end, [], message, this.#braceHint(start) ?? hint));
+      const braceHint = this.#braceHint(start);
+      if (braceHint !== undefined && braced.has(this.#source.position(start).line)) continue;
+      if (braceHint !== undefined) braced.add(this.#source.position(start).line);
+      this.#findings.push(syntax(this.#source, start, end, [], message, braceHint ?? hint));
     }
     const tree = document.contents === null ? this.#nothing(0) : this.#build(document.contents);
     if (this.#size(tree) > MAX_VALUES) {

@@ -51,6 +51,11 @@ const BY_MESSAGE: readonly (SyntaxWords & { readonly test: RegExp })[] = [
     hint: 'A key is followed by `: `; check the indentation, and quotes left open.',
   },
   {
+    test: /^Missing closing ["']quote/,
+    message: 'this quote is not closed',
+    hint: 'Add the same quote at the end of the value.',
+  },
+  {
     test: /^All mapping items must start at the same column/,
     message: 'this key does not stand in one column with the others',
     hint: 'Indent the keys of one mapping alike.',

@@ -29,11 +29,22 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 let definitionNames: Map<Schema, string> | undefined;
 
-/** What fits the given part of the schema, in words. */
-export function expected(schema: Schema): string {
+/** The name of a definition of the schema. */
+export function definitionOf(schema: Schema): string | undefined {
   // ajv reports the very objects of the schema it compiled.
   definitionNames ??= new Map(Object.entries(portalSchema().$defs ?? {}).map(([name, part]) => [part, name]));
-  return EXPECTED[definitionNames.get(schema) ?? ''] ?? 'a hostname';
+  return definitionNames.get(schema);
+}
+
+/** What fits the given part of the schema, in words. */
+export function expected(schema: Schema): string {
+  return EXPECTED[definitionOf(schema) ?? ''] ?? 'a hostname';
+}
+
+/** The key of this mapping that other programs call `key`. */
+export function synonymOf(key: string, path: Path, schema: Schema): string | undefined {
+  const synonym = Object.hasOwn(SYNONYMS, key) ? SYNONYMS[key] : undefined;
+  return synonym !== undefined && isKnownAt(synonym, path, schema) ? synonym : undefined;
 }
 
 /** What other programs call it, and what it is called here. */
@@ -41,6 +52,8 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   addr: 'target',
   address: 'target',
   upstream: 'target',
+  ports: 'target',
+  url: 'target',
   backend: 'target',
   local_port: 'target',
   localPort: 'target',
@@ -81,10 +94,10 @@ export function misplaced(
   value: Tree | undefined,
   schema: Schema,
 ): string | undefined {
-  const synonym = Object.hasOwn(SYNONYMS, key) ? SYNONYMS[key] : undefined;
-  if (synonym && isKnownAt(synonym, path, schema)) return `That is \`${synonym}\` here.`;
+  const synonym = synonymOf(key, path, schema);
+  if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
   if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && looksLikeService(value)) {
-    return 'Services stand under `services:`, indented.';
+    return 'Indent it below `services:`.';
   }
   if (path.length > 0 && Object.hasOwn(schema.properties ?? {}, key))
     return `\`${key}\` belongs at the top level.`;
@@ -103,7 +116,7 @@ function isKnownAt(dotted: string, path: Path, schema: Schema): boolean {
   return Object.hasOwn(here?.properties ?? {}, first);
 }
 
-function looksLikeService(value: Tree | undefined): boolean {
+export function looksLikeService(value: Tree | undefined): boolean {
   if (value?.kind === 'map') return value.entries.has('target') || value.entries.has('mode');
   return /^(\d+|[\w.-]+:\d+)$/.test(textOf(value) ?? '');
 }

@@ -21,6 +21,7 @@ export function parseTarget(text: string | number): Target {
   const bracketed = /^\[([0-9a-fA-F:.]+)\]:(\d+)$/.exec(input);
   if (bracketed) return tcp(bracketed[1]!, bracketed[2]!, false);
   const plain = /^([^\s:/@[\]]+):(\d+)$/.exec(input);
+  if (plain && /^\d+$/.test(plain[1]!)) throw new RangeError(`"${input}" names a port where a host belongs`);
   if (plain) return tcp(plain[1]!, plain[2]!, false);
   throw new RangeError(`"${input}" is not a port, host:port, unix:/path or http(s)://host:port`);
 }

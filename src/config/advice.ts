@@ -1,0 +1,95 @@
+import type { Path, Tree } from './tree.js';
+import { itemsOf, textOf, treeAt } from './tree.js';
+import { dnsLabel } from './variables.js';
+
+/**
+ * What to write instead of a value that people bring from other programs; undefined for any other value. It repeats what
+ * was typed, so values from variables and secrets get none.
+ */
+export function advice(root: Tree, path: Path, definition: string | undefined): string | undefined {
+  const tree = treeAt(root, path);
+  if (!tree || (tree.kind === 'scalar' && (tree.interpolated || tree.secret))) return undefined;
+  if (path.length === 1 && path[0] === 'relays') return forRelays(tree);
+  if (path.length === 1 && path[0] === 'services') return forServices(tree);
+  if (path.length === 2 && path[0] === 'services' && tree.kind === 'list')
+    return 'A service has one target. Write a service for each port, or one service with `routes`.';
+  if (path.at(-1) === 'target' && tree.kind === 'map') return forTargetMapping(tree);
+  const text = textOf(tree);
+  return text === undefined ? undefined : forText(text, path, definition);
+}
+
+/** The same for the text of a target. */
+export function targetAdvice(text: string): string | undefined {
+  const bare = /^\$([A-Za-z_]\w*)$/.exec(text);
+  if (bare) return `Write \${${bare[1]}}, with braces.`;
+  const mapped = /^(?:[\d.]+:)?(\d{1,5}):\d{1,5}(?:\/(?:tcp|udp))?$/.exec(text);
+  if (mapped) return `Write ${mapped[1]}, the port of this machine alone.`;
+  if (/^https?:\/\/[^/]+\/./.test(text) && URL.canParse(text)) {
+    const { origin, pathname, host } = new URL(text);
+    return `Write ${origin}. To publish one path, use \`routes: { ${pathname}: ${host} }\`.`;
+  }
+  return /^[A-Za-z][\w.-]*$/.test(text) ? `Add the port, as in ${text}:3000.` : undefined;
+}
+
+function forRelays(tree: Tree): string | undefined {
+  const urls = tree.kind === 'list' ? tree.items.map(textOf) : [textOf(tree)];
+  const isWritten = urls.length > 0 && urls.every((url) => url !== undefined && /^[\w.:/-]+$/.test(url));
+  return isWritten ? `Write \`relays: { urls: [${urls.join(', ')}] }\`.` : undefined;
+}
+
+function forServices(tree: Tree): string | undefined {
+  if (tree.kind === 'list') {
+    const [first] = itemsOf(tree);
+    const key = first?.kind === 'map' ? [...first.entries.keys()][0] : undefined;
+    return `Write the services as keys, without dashes: \`${key ?? 'web'}: ${textOf(treeAt(first ?? tree, [key ?? ''])) ?? '3000'}\`.`;
+  }
+  const glued = /^([\w-]+):(\S+)$/.exec(textOf(tree) ?? '');
+  return glued ? `Add a space after the colon: \`${glued[1]}: ${glued[2]}\`.` : undefined;
+}
+
+function forTargetMapping(tree: Tree): string | undefined {
+  const port = textOf(treeAt(tree, ['port']));
+  return port === undefined
+    ? undefined
+    : `Write \`target: ${textOf(treeAt(tree, ['host'])) ?? 'localhost'}:${port}\`.`;
+}
+
+function forText(text: string, path: Path, definition: string | undefined): string | undefined {
+  switch (definition) {
+    case 'relayUrl':
+      return forRelayUrl(text);
+    case 'dnsLabel': {
+      if (!text.includes('.')) return `Write \`name: ${dnsLabel(text)}\`.`;
+      const label = dnsLabel(text.split('.')[0]!);
+      return `For a domain of your own, write \`hostname: ${text}\`. For a name at the relay, write \`name: ${label}\`.`;
+    }
+    case 'duration':
+    case 'keepFor':
+      return forDuration(text);
+    default:
+      break;
+  }
+  if (path.at(-1) === 'hostname' && /^https?:\/\//i.test(text) && URL.canParse(text))
+    return `Write the hostname alone: ${new URL(text).hostname}.`;
+  if (path.at(-1) === 'mode' && /^(https|tls|ssl)$/i.test(text))
+    return 'Omit `mode`: every service has an https:// URL.';
+  return undefined;
+}
+
+function forRelayUrl(text: string): string | undefined {
+  const url = /^[a-z]+:\/\//i.test(text) ? text : `https://${text}`;
+  if (!URL.canParse(url)) return undefined;
+  const { protocol, host, username, password } = new URL(url);
+  if (username || password || !/^(https?|wss?|tcp|tls):$/.test(protocol) || !/[.:]|^localhost$/.test(host))
+    return undefined;
+  return `Write https://${host}.`;
+}
+
+const UNITS: Readonly<Record<string, string>> = { s: 's', m: 'm', h: 'h', d: 'd' };
+
+function forDuration(text: string): string | undefined {
+  const written = /^(\d+)\s*(s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?)$/i.exec(
+    text.trim(),
+  );
+  return written ? `Write ${written[1]}${UNITS[written[2]!.charAt(0).toLowerCase()]}.` : undefined;
+}

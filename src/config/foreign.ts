@@ -1,0 +1,51 @@
+import type { Finding } from './finding.js';
+import { finding } from './finding.js';
+import { child, entriesOf, keyPlaceOf, textOf, type Tree } from './tree.js';
+
+/** A program whose configuration `portal init --from` converts. */
+export type ForeignProgram = 'ngrok' | 'cloudflared' | 'compose' | 'frp';
+
+export const FOREIGN_NAMES: Readonly<Record<ForeignProgram, string>> = {
+  ngrok: 'ngrok',
+  cloudflared: 'cloudflared',
+  compose: 'Docker Compose',
+  frp: 'frp',
+};
+
+/** What marks a service of Docker Compose. */
+const COMPOSE_KEYS = ['image', 'build'];
+
+/** The program that a configuration was written for, by its keys; undefined for one of Portal, with mistakes too. */
+export function foreignProgram(root: Tree): { program: ForeignProgram; key: string } | undefined {
+  const has = (...keys: string[]): string | undefined => keys.find((key) => child(root, key));
+  const tunnels = child(root, 'tunnels');
+  const ngrok = has('endpoints', 'authtoken') ?? (isNgrokTunnels(tunnels) ? 'tunnels' : undefined);
+  if (ngrok && !child(root, 'services')) return { program: 'ngrok', key: ngrok };
+  const cloudflared = has('ingress');
+  if (cloudflared) return { program: 'cloudflared', key: cloudflared };
+  const frp = has('serverAddr', 'proxies');
+  if (frp && !child(root, 'services')) return { program: 'frp', key: frp };
+  for (const [, { value }] of entriesOf(child(root, 'services'))) {
+    if (!child(value, 'target') && COMPOSE_KEYS.some((key) => child(value, key)))
+      return { program: 'compose', key: 'services' };
+  }
+  return undefined;
+}
+
+/** One problem for the whole file, in place of one for each key that Portal does not know. */
+export function foreignFinding(root: Tree, file: string): Finding | undefined {
+  const found = foreignProgram(root);
+  if (!found) return undefined;
+  const name = FOREIGN_NAMES[found.program];
+  return finding(root, [found.key], {
+    message: `this is a configuration of ${name}, not of Portal`,
+    hint: `Run \`portal init --from ${file}\` to convert it to a portal.yaml.`,
+    place: keyPlaceOf(root, found.key),
+  });
+}
+
+function isNgrokTunnels(tunnels: Tree | undefined): boolean {
+  return [...entriesOf(tunnels)].some(
+    ([, { value }]) => child(value, 'addr') || textOf(child(value, 'proto')),
+  );
+}
