@@ -54,7 +54,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'requests show': [{ run: 'portal requests show 12-345 --curl', does: 'one request, for a shell' }],
   'requests wipe': [{ run: 'portal requests wipe --yes', does: 'in a script' }],
   replay: [{ run: 'portal replay 12-345', does: 'ask the service once more' }],
-  init: [{ run: 'portal init --port 5173', does: 'for the service on port 5173' }],
+  init: [
+    { run: 'portal init --port 5173', does: 'for the service on port 5173' },
+    { run: 'portal init --from compose.yaml', does: 'publish the ports of a Docker Compose file' },
+  ],
   allow: [
     { run: 'portal allow', does: 'allow what the portal.yaml here asks for' },
     { run: 'portal allow --list', does: 'show what each file is allowed' },

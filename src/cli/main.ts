@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { PortalError } from '../lib/errors.js';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
@@ -28,8 +29,18 @@ async function run(context: Context): Promise<ExitCode> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError && isAnswered(error)) return 0;
-    return reportFailure(context, error, commandNamed(program, context.argv));
+    return reportFailure(context, await hinted(error, context.argv), commandNamed(program, context.argv));
   }
+}
+
+/** An unknown word of the command line with what Portal calls it, where another program has that word. */
+async function hinted(error: unknown, argv: readonly string[]): Promise<unknown> {
+  if (!(error instanceof CommanderError)) return error;
+  const { otherToolHint } = await import('./other-tools.js');
+  const hint = otherToolHint(error, argv);
+  if (hint === undefined) return error;
+  const [what = ''] = error.message.replace(/^error: /, '').split('\n');
+  return new PortalError('usage', what, { hint });
 }
 
 /** Commander ends --help, --version and a bare `portal` with an error too; their text is out already. */

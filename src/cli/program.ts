@@ -272,7 +272,12 @@ function addSetUp(program: Command, execute: Execute): void {
   program
     .command('init')
     .description('write a small portal.yaml for this folder')
-    .addOption(port('--port <port>', 'the port of your service (default: guessed from package.json)'))
+    .addOption(
+      port('--port <port>', 'the port of your service (default: guessed from package.json)').conflicts(
+        'from',
+      ),
+    )
+    .option('--from <file>', 'convert a configuration of ngrok, cloudflared, Docker Compose or frp')
     .action(execute(() => import('./commands/init.js')));
   program
     .command('trust')

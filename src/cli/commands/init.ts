@@ -8,6 +8,8 @@ import { printEvent } from '../print.js';
 
 interface Options {
   readonly port?: number;
+  /** A configuration of another program. */
+  readonly from?: string;
 }
 
 /** What one person keeps to themselves beside a committed portal.yaml. */
@@ -15,6 +17,7 @@ const PRIVATE_FILES = ['portal.local.yaml', '.env', '.portal/'];
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const file = join(context.cwd, 'portal.yaml');
+  if (options.from !== undefined) return convertFile(context, options.from, file);
   const guess =
     options.port === undefined ? await guessPort(context.cwd) : { port: options.port, because: '--port' };
   const schema = await schemaReference(context.cwd);
@@ -28,6 +31,32 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (schema === WRITTEN_SCHEMA)
     context.stderr.line(`for completion in editors: portal schema > ${WRITTEN_SCHEMA}`);
   context.stderr.line(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
+  return 0;
+}
+
+/** Writes what another program's configuration says, and tells what it could not take over. */
+async function convertFile(context: Context, from: string, file: string): Promise<ExitCode> {
+  const { readForeign } = await import('../init/from/read.js');
+  const { convert, draftText } = await import('../init/from/convert.js');
+  const { program, fields } = await readForeign(context.cwd, from);
+  const draft = convert(program, fields);
+  if (draft.services.size === 0) {
+    throw new PortalError('usage', `${from} has no service that Portal can publish`, {
+      hint: draft.notes[0] ?? 'Write portal.yaml with `portal init`, without --from.',
+    });
+  }
+  await writeNew(file, draftText(draft, { program, file: from, schema: await schemaReference(context.cwd) }));
+  const services = [...draft.services.keys()];
+  if (context.json) {
+    printEvent(context, 'created', { file, from, services, notes: draft.notes });
+    return 0;
+  }
+  context.stdout.line(file);
+  for (const note of draft.notes) context.stderr.line(note);
+  context.stderr.line(
+    `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,
+  );
+  context.stderr.line('Check it with: portal validate. Start it with: portal up');
   return 0;
 }
 

@@ -1,0 +1,189 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { loadConfig } from '../../../config/load.js';
+import { convert, draftText } from './convert.js';
+import { readForeign } from './read.js';
+
+/** Converts the text of a file, and holds what was written to what `portal up` accepts. */
+async function converted(
+  name: string,
+  text: string,
+): Promise<{ services: object; notes: readonly string[] }> {
+  const folder = await mkdtemp(join(tmpdir(), 'portal-from-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, name), text);
+  const { program, fields } = await readForeign(folder, name);
+  const draft = convert(program, fields);
+  const yaml = draftText(draft, { program, file: name, schema: './portal.schema.json' });
+  const loaded = await loadConfig({ file: '-', cwd: folder, env: {}, stdin: async () => yaml });
+  expect(loaded.ok ? [] : loaded.problems).toEqual([]);
+  return { services: Object.fromEntries(draft.services), notes: draft.notes };
+}
+
+it('converts tunnels of ngrok, versions 2 and 3', async () => {
+  const text = `
+version: "2"
+authtoken: secret
+tunnels:
+  web: { proto: http, addr: 3000, subdomain: shop, host_header: rewrite, inspect: true }
+  api: { addr: "http://localhost:8080", domain: api.example.com, auth: "user:pass" }
+  ssh: { proto: tcp, addr: 22, remote_addr: "1.tcp.ngrok.io:20001" }
+  db: { proto: tls, addr: "10.0.0.7:5433", ip_restriction: { allow_cidrs: [10.0.0.0/8] } }
+  app: { addr: 4000, domain: calm-cat.ngrok-free.app }
+  odd: { addr: "file:///srv" }
+`;
+  expect(await converted('ngrok.yml', text)).toEqual({
+    services: {
+      web: { target: 3000, name: 'shop', host: 'target', inspect: true },
+      api: { target: 8080 },
+      ssh: { mode: 'tcp', target: 22 },
+      db: { mode: 'stream', target: '10.0.0.7:5433', access: { allowIps: ['10.0.0.0/8'] } },
+      app: { target: 4000, name: 'calm-cat' },
+    },
+    notes: [
+      'api: for api.example.com, set its DNS records and write `hostname: api.example.com` (docs/certificates.md).',
+      'api: Portal has no basic authentication. Use `access: { pin: … }`.',
+      'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
+      'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
+      'The authtoken is not needed: Portal has no accounts.',
+    ],
+  });
+});
+
+it('converts endpoints of ngrok', async () => {
+  const text = `
+version: 3
+agent: { authtoken: secret }
+endpoints:
+  - { name: web, url: "https://calm-cat.ngrok.app", upstream: { url: 3000 } }
+  - { url: "tcp://", upstream: { url: "tcp://localhost:22" }, traffic_policy: {} }
+`;
+  expect(await converted('ngrok.yml', text)).toEqual({
+    services: { web: { target: 3000, name: 'calm-cat' }, 'service-2': { mode: 'tcp', target: 22 } },
+    notes: [
+      'service-2: `traffic_policy` has no counterpart and was not converted.',
+      'The authtoken is not needed: Portal has no accounts.',
+    ],
+  });
+});
+
+it('converts ingress rules of cloudflared', async () => {
+  const text = `
+tunnel: abc
+credentials-file: /root/.cloudflared/abc.json
+ingress:
+  - { hostname: app.example.com, path: /api, service: "http://localhost:3001" }
+  - { hostname: app.example.com, service: "http://localhost:3000" }
+  - { hostname: admin.example.com, service: "https://localhost:8443", originRequest: { noTLSVerify: true, httpHostHeader: admin.internal } }
+  - { hostname: ssh.example.com, service: "ssh://localhost" }
+  - { hostname: re.example.com, path: '\\.(jpg|png)$', service: "http://localhost:3002" }
+  - { hostname: hi.example.com, service: hello_world }
+  - { service: "http_status:404" }
+`;
+  const { services, notes } = await converted('config.yml', text);
+  expect(services).toEqual({
+    app: { routes: { '/api': 3001, '/': 3000 } },
+    admin: {
+      target: 'https://localhost:8443',
+      targetTls: { insecureSkipVerify: true },
+      host: 'admin.internal',
+    },
+    ssh: { mode: 'tcp', target: 22 },
+    re: { target: 3002 },
+  });
+  expect(notes).toContain('re: the path "\\\\.(jpg|png)$" is a pattern. Routes of Portal are prefixes.');
+  expect(notes).toContain('hi.example.com: `service: hello_world` has no counterpart and was not converted.');
+});
+
+it('converts the published ports of Docker Compose', async () => {
+  const text = `
+services:
+  web:
+    image: nginx
+    ports: ["8080:80"]
+  db:
+    image: postgres
+    ports: ["127.0.0.1:5433:5432/tcp"]
+  game:
+    image: game
+    ports: ["25565:25565", "19132:19132/udp", "9000-9005:9000-9005", "3000"]
+  long:
+    build: .
+    ports: [{ target: 80, published: "8081", protocol: tcp }]
+  worker: { image: worker }
+`;
+  expect(await converted('compose.yaml', text)).toEqual({
+    services: {
+      web: { target: 8080 },
+      db: { mode: 'tcp', target: 5433 },
+      'game-25565': { mode: 'tcp', target: 25565 },
+      'game-19132': { mode: 'udp', target: 19132 },
+      long: { target: 8081 },
+    },
+    notes: [
+      'game: the port 9000-9005:9000-9005 was not converted: it names no single port of this machine.',
+      'game: the port 3000 was not converted: it names no single port of this machine.',
+      'worker: it publishes no port on this machine, so it has no service here.',
+    ],
+  });
+});
+
+it('converts the proxies of frp', async () => {
+  const text = `
+serverAddr = "203.0.113.7"
+serverPort = 7000
+
+[[proxies]]
+name = "web"
+type = "http"
+localPort = 8080
+subdomain = "shop"
+customDomains = ["shop.example.com"]
+
+[[proxies]]
+name = "ssh"
+type = "tcp"
+localIP = "192.168.1.7"
+localPort = 22
+remotePort = 6000
+
+[[proxies]]
+name = "secure"
+type = "https"
+localPort = 8443
+
+[[proxies]]
+name = "secret"
+type = "stcp"
+localPort = 22
+`;
+  expect(await converted('frpc.toml', text)).toEqual({
+    services: {
+      web: { target: 8080, name: 'shop' },
+      ssh: { mode: 'tcp', target: '192.168.1.7:22', port: 6000 },
+      secure: { target: 'https://localhost:8443' },
+    },
+    notes: [
+      'web: for shop.example.com, set its DNS records and write `hostname: shop.example.com` (docs/certificates.md).',
+      "secure: Portal trusts the target's certificate by the system's CAs. For another, write `targetTls`.",
+      'secret: the type stcp has no counterpart and was not converted.',
+      'Portal does not connect to frps at 203.0.113.7. Run `portal relay` there, and name it in `relays`.',
+    ],
+  });
+});
+
+it.each([
+  ['portal.yaml', 'version: 1\nservices: { web: 3000 }', /is not a configuration of ngrok/],
+  ['broken.yaml', 'a: [', /cannot be read/],
+  ['frpc.toml', 'a = ', /is not valid TOML, at line 1/],
+  ['list.yaml', '- a', /is not a configuration of ngrok/],
+])('rejects %s', async (name, text, message) => {
+  await expect(converted(name, text)).rejects.toThrow(message);
+});
+
+it('gives every service a name of its own', async () => {
+  const text = 'proxies: [{ name: My App, localPort: 80 }, { name: my-app, localPort: 81 }]';
+  expect(Object.keys((await converted('frpc.yaml', text)).services)).toEqual(['my-app', 'my-app-2']);
+});

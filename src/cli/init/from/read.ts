@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { foreignProgram, type ForeignProgram } from '../../../config/foreign.js';
+import { parse } from '../../../config/parse.js';
+import { Source } from '../../../config/source.js';
+import { toValue } from '../../../config/tree.js';
+import { PortalError, systemCode } from '../../../lib/errors.js';
+import { fieldsOf, type Fields } from './draft.js';
+
+/** A configuration of another program, and which. YAML, JSON and TOML are told apart by the name of the file. */
+export async function readForeign(
+  cwd: string,
+  file: string,
+): Promise<{ program: ForeignProgram; fields: Fields }> {
+  const text = await readText(resolve(cwd, file), file);
+  const { tree, broken, findings } = parse(
+    new Source(file, file.endsWith('.toml') ? await toYaml(text, file) : text),
+  );
+  if (broken)
+    throw new PortalError('usage', `${file} cannot be read: ${findings[0]?.message ?? 'it is malformed'}`, {
+      hint: 'Name a valid YAML or TOML file.',
+    });
+  const found = foreignProgram(tree);
+  if (!found)
+    throw new PortalError(
+      'usage',
+      `${file} is not a configuration of ngrok, cloudflared, Docker Compose or frp`,
+      {
+        hint: 'Write portal.yaml with `portal init`, without --from.',
+      },
+    );
+  return { program: found.program, fields: fieldsOf(toValue(tree)) };
+}
+
+/** JSON is YAML; a converted file goes through the same limits as every other. */
+async function toYaml(text: string, file: string): Promise<string> {
+  const { parse: parseToml, TomlError } = await import('smol-toml');
+  try {
+    return JSON.stringify(parseToml(text));
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    throw new PortalError('usage', `${file} is not valid TOML, at line ${error.line}`, {
+      hint: 'Mend the file, or name another.',
+    });
+  }
+}
+
+async function readText(path: string, shown: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new PortalError('usage', `${shown} cannot be read: ${systemCode(error) ?? 'unknown reason'}`, {
+      cause: error,
+      hint: `Check the path of ${basename(shown)}.`,
+    });
+  }
+}

@@ -1,0 +1,87 @@
+import type { CommanderError } from 'commander';
+
+/** Words that people bring from ngrok, cloudflared, Tailscale, frp and Docker Compose, with Portal's own. */
+
+const ANY_PORT = 'PORT';
+const NO_ACCOUNT = 'Portal has no accounts. Your identity is a key on this machine: portal identity';
+
+type Command = string | ((args: readonly string[]) => string);
+
+const expose =
+  (options = ''): Command =>
+  (args) =>
+    `Use: portal expose ${args.find(isTarget) ?? ANY_PORT}${options}`;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  http: expose(),
+  https: expose(),
+  tcp: expose(' --tcp'),
+  udp: expose(' --udp'),
+  tls: expose(),
+  share: expose(),
+  serve: expose(),
+  funnel: expose(),
+  tunnel: expose(),
+  open: expose(),
+  start: 'Use: portal up',
+  run: 'Use: portal up',
+  connect: 'Use: portal up',
+  stop: 'Use: portal down',
+  kill: 'Use: portal down',
+  restart: 'Saves of portal.yaml are applied while it runs. To start again: portal down && portal up',
+  reload: 'Saves of portal.yaml are applied while it runs.',
+  ps: 'Use: portal status, or portal agents for all machines',
+  ls: 'Use: portal status, or portal list for relays',
+  top: 'Use: portal status',
+  diagnose: 'Use: portal doctor',
+  check: 'Use: portal validate',
+  config: 'The configuration is portal.yaml. Use: portal validate, portal plan or portal init',
+  server: 'Use: portal relay',
+  login: NO_ACCOUNT,
+  logout: NO_ACCOUNT,
+  auth: NO_ACCOUNT,
+  authtoken: NO_ACCOUNT,
+  'add-authtoken': NO_ACCOUNT,
+  signup: NO_ACCOUNT,
+  update: 'Use: npm install --global portal-up@latest',
+  upgrade: 'Use: npm install --global portal-up@latest',
+  version: 'Use: portal --version',
+};
+
+const OPTIONS: Readonly<Record<string, string>> = {
+  '--subdomain': 'Use: --name NAME',
+  '--hostname':
+    'For a name at the relay, use --name NAME. For a domain of your own, write `hostname` in portal.yaml.',
+  '--domain':
+    'For a name at the relay, use --name NAME. For a domain of your own, write `hostname` in portal.yaml.',
+  '--url': 'For a name at the relay, use --name NAME. Give the port as an argument: portal expose 3000',
+  '--port': 'Give the port as an argument: portal expose 3000',
+  '--authtoken': NO_ACCOUNT,
+  '--token': NO_ACCOUNT,
+  '--basic-auth': 'Use: --pin PIN',
+  '--auth': 'Use: --pin PIN',
+  '--cidr-allow': 'Use: --allow-ip ADDRESS',
+  '--server': 'Use: --relay URL',
+  '--host': 'To send another Host header, use --host-header NAME. For another relay, use --relay URL.',
+  '--config': 'Use: -f FILE',
+  '--region': 'Portal has no regions. Name a relay near you: --relay URL',
+  '--log': 'Use: portal logs',
+};
+
+/** What to use instead of a command or an option of another program; undefined for words that none of them has. */
+export function otherToolHint(
+  { code, message }: CommanderError,
+  argv: readonly string[],
+): string | undefined {
+  const word = /'(-{0,2}[^' =]+)/.exec(message)?.[1] ?? '';
+  if (code === 'commander.unknownOption') return Object.hasOwn(OPTIONS, word) ? OPTIONS[word] : undefined;
+  if (code !== 'commander.unknownCommand') return undefined;
+  if (isTarget(word)) return `Use: portal expose ${word}`;
+  const meant = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  return typeof meant === 'function' ? meant(argv.slice(argv.indexOf(word) + 1)) : meant;
+}
+
+/** A port, or a host with a port. */
+function isTarget(word: string): boolean {
+  return /^(https?:\/\/)?([\w.-]+:)?\d{1,5}\/?$/.test(word);
+}
