@@ -1,16 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { connect as connectPlain } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
  * Keeps `count` hostile connections open to a relay, from `sources` addresses, and opens those anew that it closes:
  *   idle     say nothing                         half     say half a ClientHello
  *   slow     send one header every 1.5 s         control  open a control channel and prove nothing
+ *   hello    open a control channel, do the work that the relay asks for, say hello, and prove nothing
+ *   proof    the same, and answer the challenge with a wrong signature
  *   signIn   ask for challenges, and answer each with a wrong signature
+ * Each address is in a /16 of its own while there are enough of those.
  */
 
-const { kind, count, sources, port, perSecond = 1_000, subprotocol } = options;
+const { root, kind, count, sources, port, perSecond = 1_000 } = options;
+const { CONTROL_SUBPROTOCOL: subprotocol, PROTOCOL_VERSION } = await import(
+  `${modulesOf(root)}/protocol/limits.js`
+);
+const { doWork, readWork } = await import(`${modulesOf(root)}/protocol/work.js`);
 const HOST = 'localhost';
 const TICK_MS = 50;
 const SLOW_MS = 1_500;
@@ -59,6 +67,42 @@ function signIn(socket) {
   challenge();
 }
 
+/** A message of a client: with a mask, which may be zero. */
+function frame(message) {
+  const text = Buffer.from(JSON.stringify(message));
+  const head = Buffer.from([0x81, 0xfe, text.length >> 8, text.length & 255, 0, 0, 0, 0]);
+  return Buffer.concat([head, text]);
+}
+
+const hello = (work) => ({
+  type: 'hello',
+  protocol: PROTOCOL_VERSION,
+  agent: { instance: 'attack', version: 'bench' },
+  address: ADDRESS,
+  nonce: 'ab'.repeat(16),
+  ...(work !== undefined && { work }),
+});
+
+const over = new AbortController().signal;
+
+/** Says hello once the upgrade is answered, and `answer` to the challenge. */
+function control(socket, answer) {
+  let said = '';
+  let isGreeted = false;
+  socket.on('data', async (chunk) => {
+    said += chunk.toString('latin1');
+    if (!isGreeted && said.includes('\r\n\r\n')) {
+      isGreeted = true;
+      const work = readWork(/^portal-work: (.*)$/im.exec(said)?.[1].trim());
+      socket.write(frame(hello(work && (await doWork(work, over)))));
+    } else if (answer && said.includes('"challenge"')) {
+      said = '';
+      socket.write(frame(answer));
+    }
+  });
+  socket.write(controlHead());
+}
+
 const ACTS = {
   idle: () => undefined,
   half: (socket) => socket.write(halfHello()),
@@ -68,11 +112,15 @@ const ACTS = {
     socket.once('close', () => clearInterval(timer));
   },
   control: (socket) => socket.write(controlHead()),
+  hello: (socket) => control(socket),
+  proof: (socket) => control(socket, { type: 'prove', signature: `0x${'1b'.repeat(65)}` }),
   signIn,
 };
 
 function open() {
-  const at = { host: '127.0.0.1', port, localAddress: `127.0.1.${1 + (next++ % sources)}` };
+  const source = next++ % sources;
+  const localAddress = `127.${1 + (source % 250)}.${1 + Math.floor(source / 250)}.1`;
+  const at = { host: '127.0.0.1', port, localAddress };
   const isPlain = kind === 'idle' || kind === 'half';
   const socket = isPlain
     ? connectPlain(at)

@@ -1,13 +1,10 @@
-import { pathToFileURL } from 'node:url';
-import { join } from 'node:path';
-import { modulesOf } from '../lib/built.mjs';
 import { script } from '../lib/children.mjs';
 import { startPortal } from '../lib/contenders.mjs';
 import { result } from '../lib/figures.mjs';
 import { pause } from '../lib/wait.mjs';
 
 /**
- * Hostile connections from 20 addresses, and what visitors and agents from another see meanwhile. The attacker is on the
+ * Hostile connections from 20 addresses or more, and what visitors and agents from another see meanwhile. The attacker is on the
  * same cores: part of what visitors wait for is its own work.
  */
 
@@ -17,6 +14,10 @@ const FLOODS = {
   half: { kind: 'half', count: 5_000 },
   slow: { kind: 'slow', count: 2_000 },
   control: { kind: 'control', count: 1_000 },
+  control64: { kind: 'control', count: 1_000, sources: 64 },
+  control256: { kind: 'control', count: 1_000, sources: 256 },
+  hello: { kind: 'hello', count: 1_000, sources: 256 },
+  proof: { kind: 'proof', count: 1_000, sources: 256 },
   signIn: { kind: 'signIn', count: 100 },
 };
 const SOURCES = 20;
@@ -52,7 +53,7 @@ export async function floods(world) {
 
 const roots = ({ root, against }) => [...(against ? [['against', against]] : []), ['portal', root]];
 
-async function once(world, root, { kind, count }) {
+async function once(world, root, { kind, count, sources = SOURCES }) {
   const service = script('service.mjs');
   const children = [service];
   let portal;
@@ -66,10 +67,7 @@ async function once(world, root, { kind, count }) {
     await pause(WARM_UP_MS);
     await guests.ask({}, 'figures', FIGURES_MS);
     if (count > 0) {
-      const { CONTROL_SUBPROTOCOL: subprotocol } = await import(
-        pathToFileURL(join(modulesOf(root), 'protocol/limits.js'))
-      );
-      children.push(script('attack.mjs', { kind, count, sources: SOURCES, port, subprotocol }));
+      children.push(script('attack.mjs', { root, kind, count, sources, port }));
     }
     let peakBytes = 0;
     const before = stages.relay.cpuSeconds();

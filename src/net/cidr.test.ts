@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
-import { AddressSet, networkOf, rangeProblem } from './cidr.js';
+import { AddressSet, networkOf, networksAround, rangeProblem } from './cidr.js';
 
 const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
@@ -97,4 +97,30 @@ describe('what a limit per address counts', () => {
     ['64:ff9b::192.0.2.1', '64:ff9b::/64'],
     ['', ''],
   ])('%s is of %s', (address, network) => expect(networkOf(address)).toBe(network));
+});
+
+describe('the networks around one', () => {
+  it.each([
+    ['192.0.2.17', ['192.0.2.0/24', '192.0.0.0/16']],
+    ['2001:db8:1:2::7', ['2001:db8:1::/48', '2001:db8::/32']],
+    ['2001:db8::7', ['2001:db8:0::/48', '2001:db8::/32']],
+    ['2001:0:0:5::7', ['2001:0:0::/48', '2001:0::/32']],
+    ['::1', ['0:0:0::/48', '0:0::/32']],
+    ['', ['', '']],
+    ['unknown', ['unknown', 'unknown']],
+  ])('of %s are %j', (address, around) => expect(networksAround(networkOf(address))).toEqual(around));
+
+  it('are the same for all addresses in them, and for no others', () => {
+    const group = fc.integer({ min: 0, max: 0xffff }).map((value) => value.toString(16));
+    const half = fc.array(group, { minLength: 4, maxLength: 4 });
+    fc.assert(
+      fc.property(half, half, (left, right) => {
+        const [[a, b], [c, d]] = [left, right].map((groups) =>
+          networksAround(networkOf([...groups, 1, 2, 3, 4].join(':'))),
+        ) as [readonly [string, string], readonly [string, string]];
+        expect(a === c).toBe(left.slice(0, 3).join() === right.slice(0, 3).join());
+        expect(b === d).toBe(left.slice(0, 2).join() === right.slice(0, 2).join());
+      }),
+    );
+  });
 });

@@ -49,6 +49,23 @@ export function networkOf(address: string): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${plain.toString()}/64`).toString()}/64`;
 }
 
+/**
+ * The larger networks around one of `networkOf`, smallest first: the /24 and /16 of an IPv4 address, the /48 and /32 of an
+ * IPv6 /64. Somebody who has many addresses often has them side by side: a /48 of IPv6 costs nothing.
+ */
+export function networksAround(network: string): readonly [smaller: string, larger: string] {
+  if (network.endsWith('::/64')) {
+    // A /64 ends in four zero groups at least, so "::" stands at its end and at most for some of the first four.
+    const groups = network.slice(0, -'::/64'.length).split(':');
+    const [a = '0', b = '0', c = '0'] = groups;
+    return [`${a || '0'}:${b}:${c}::/48`, `${a || '0'}:${b}::/32`];
+  }
+  const last = network.lastIndexOf('.');
+  const before = network.lastIndexOf('.', last - 1);
+  if (before < 0) return [network, network];
+  return [`${network.slice(0, last)}.0/24`, `${network.slice(0, before)}.0.0/16`];
+}
+
 export class AddressSet {
   readonly #ranges: readonly Range[];
   /** One a family: in a list of both, an IPv4 address is found in ranges of IPv6. */

@@ -71,12 +71,12 @@ export const LIMITS = {
   /** A name stays reserved for its identity this long after its last use. */
   reservationMs: 30 * 24 * 3_600_000,
   maxSessions: 10_000,
-  /** Control channels that have not proven an identity yet; of one address half as many. Others come back later. */
-  maxHandshakes: 64,
-  /** When all of those are taken, the only handshake of a network gives way once it is older than this. */
-  handshakeShareMs: 2_000,
-  /** Bits of work that a relay asks of a client once a quarter of those are taken: some 30 ms for an agent. */
-  handshakeWorkBits: 14,
+  /** Control channels that have said hello and proven no identity yet; of one address half as many. Others come back later. */
+  maxHandshakes: 128,
+  /** When all of those are taken, the only handshake of a network gives way once it has waited for its client for this long. */
+  handshakeShareMs: 1_000,
+  /** The most bits of work that a relay asks of a client, when many handshakes prove nothing: half a second for an agent. */
+  maxHandshakeWorkBits: 18,
   /** Longest pause that a relay asks of an agent which it has no room for; such an agent waits up to twice as long. */
   maxComeBackMs: 30_000,
   maxSessionsPerAddress: 1_024,

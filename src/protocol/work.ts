@@ -3,8 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * Work that a busy relay asks of a client before it makes and checks signatures for it: a handshake then costs a client
- * more than the relay, which looks at one hash. The relay asks for it in the answer to the upgrade.
+ * Work that a relay asks of a client before it makes and checks signatures for it, while many handshakes prove nothing: a
+ * handshake then costs a client more than the relay, which looks at one hash. The relay asks for it in the answer to the upgrade.
  */
 
 export const WORK_HEADER = 'portal-work';

@@ -10,17 +10,26 @@ function crowdOf(...entries: (readonly [entry: string, network: string])[]): Cro
 describe('a crowd', () => {
   it('yields the oldest entry of the network that has most', () => {
     const crowd = crowdOf(['a1', 'a'], ['b1', 'b'], ['b2', 'b'], ['a2', 'a'], ['b3', 'b']);
-    expect(crowd.crowded()).toEqual({ oldest: 'b1', count: 3 });
+    expect(crowd.crowded()).toBe('b1');
     crowd.delete('b1');
     crowd.delete('b2');
-    expect(crowd.crowded()).toEqual({ oldest: 'a1', count: 2 });
+    expect(crowd.crowded()).toBe('a1');
   });
 
   it('yields the oldest of all where each network has one', () => {
-    expect(crowdOf(['a1', 'a'], ['b1', 'b'], ['c1', 'c']).crowded()).toEqual({
-      oldest: 'a1',
-      count: 1,
-    });
+    expect(crowdOf(['a1', 'a'], ['b1', 'b'], ['c1', 'c']).crowded()).toBe('a1');
+  });
+
+  it('yields the oldest of the larger network that has most where each network has one', () => {
+    const v4 = crowdOf(
+      ['a1', '192.0.2.1'],
+      ['b1', '198.51.100.1'],
+      ['b2', '198.51.100.2'],
+      ['c1', '203.0.113.1'],
+    );
+    expect(v4.crowded()).toBe('b1');
+    const v6 = crowdOf(['a1', '2001:db8:1:1::/64'], ['b1', '2001:db9:1:1::/64'], ['b2', '2001:db9:2:2::/64']);
+    expect(v6.crowded()).toBe('b1');
   });
 
   it('yields the oldest entry of the network that takes most bytes, however few those are', () => {
@@ -60,7 +69,18 @@ describe('a place', () => {
   it('of the network that has most goes to one with fewer', () => {
     const crowd = crowdOf(['b1', 'b'], ['a1', 'a'], ['a2', 'a'], ['c1', 'c']);
     expect(placeOf(crowd, 'd')).toEqual({ displaces: 'a1' });
-    expect(placeOf(crowd, 'b')).toEqual({ displaces: 'a1' });
+  });
+
+  it('does not change hands between equal shares', () => {
+    const crowd = crowdOf(['b1', 'b'], ['a1', 'a'], ['a2', 'a'], ['c1', 'c']);
+    expect(placeOf(crowd, 'b')).toBeUndefined();
+    expect(placeOf(crowd, 'b', ['b1'])).toEqual({ displaces: 'b1' });
+  });
+
+  it('of a range of addresses goes to an address outside it', () => {
+    const range = ['1', '2', '3', '4'].map((n) => [n, `2001:db8:7:${n}::/64`] as const);
+    expect(placeOf(crowdOf(...range), '2001:db8:8:1::/64')).toEqual({ displaces: '1' });
+    expect(placeOf(crowdOf(...range), '2001:db8:7:5::/64')).toBeUndefined();
   });
 
   it('is not given to the network that has most, unless its oldest entry is late', () => {

@@ -1,12 +1,15 @@
 import { Groups, type Place } from '../lib/groups.js';
+import { networksAround } from '../net/cidr.js';
 
 /**
  * What a relay keeps of clients that have proven nothing, by network. Where such a table is full, the oldest entry of the
- * network that has most gives way: a client that opens many displaces its own entries, not those of its neighbours.
+ * network that has most gives way: a client that opens many displaces its own entries, not those of its neighbours. Where
+ * each network has one entry, the larger networks around them count: a client that has a range of addresses displaces its own.
  */
 export class Crowd<T> {
   readonly #entries = new Map<T, Entry<T>>();
-  readonly #groups = new Groups<T>();
+  /** By network, then by the larger networks around it. */
+  readonly #levels: Levels<Groups<T>> = [new Groups(), new Groups(), new Groups()];
   /** Bytes of each network that takes any. */
   readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
@@ -31,12 +34,14 @@ export class Crowd<T> {
 
   /** How many `network` has. */
   countOf(network: string): number {
-    return this.#groups.of(network)?.size ?? 0;
+    return this.#levels[0].of(network)?.size ?? 0;
   }
 
   add(entry: T, network: string): void {
     this.delete(entry);
-    this.#entries.set(entry, { place: this.#groups.enter(entry, network), network, bytes: 0 });
+    const keys = levelsOf(network);
+    const places = this.#levels.map((groups, level) => groups.enter(entry, keys[level]!));
+    this.#entries.set(entry, { places, network, bytes: 0 });
   }
 
   /** `entry` takes so many bytes more. */
@@ -52,20 +57,31 @@ export class Crowd<T> {
     const found = this.#entries.get(entry);
     if (!found) return false;
     this.#entries.delete(entry);
-    this.#groups.leave(found.place);
+    for (const [level, groups] of this.#levels.entries()) groups.leave(found.places[level]!);
     if (found.bytes > 0) this.#count(found.network, -found.bytes);
     return true;
   }
 
   /** The oldest of `network`. */
   oldestOf(network: string): T | undefined {
-    return this.#groups.of(network)?.first?.holder;
+    return this.#levels[0].of(network)?.first?.holder;
   }
 
-  /** The oldest of the network that has most. Of several such networks, the one that was so large first. */
-  crowded(): { readonly oldest: T; readonly count: number } | undefined {
-    const { largest } = this.#groups;
-    return largest?.first && { oldest: largest.first.holder, count: largest.size };
+  /**
+   * The oldest of the network that has most, or of the larger network that has most where each network has one. Of several
+   * such networks, the one that was so large first.
+   */
+  crowded(): T | undefined {
+    const groups = this.#levels.find(({ most }) => most > 1) ?? this.#levels[0];
+    return groups.largest?.first?.holder;
+  }
+
+  /** The oldest entry that gives way to a newcomer of `network`: its network, or the one around it, has more entries. */
+  crowdedFor(network: string): T | undefined {
+    const keys = levelsOf(network);
+    // Equal shares change hands no more: agents that all come back at once would displace each other for ever.
+    const groups = this.#levels.find((one, level) => one.most >= (one.of(keys[level]!)?.size ?? 0) + 2);
+    return groups?.largest?.first?.holder;
   }
 
   /** The oldest of the network whose entries take most bytes. */
@@ -84,8 +100,13 @@ export class Crowd<T> {
   }
 }
 
+type Levels<T> = readonly [network: T, around: T, widest: T];
+
+const levelsOf = (network: string): Levels<string> => [network, ...networksAround(network)];
+
 interface Entry<T> {
-  readonly place: Place<T>;
+  /** One at each level. */
+  readonly places: readonly Place<T>[];
   readonly network: string;
   bytes: number;
 }
@@ -104,9 +125,8 @@ export function placeFor<T>(
     entry !== undefined && isLate(entry) ? { displaces: entry } : undefined;
   if (own >= Math.ceil(max / 2)) return late(crowd.oldestOf(network));
   if (crowd.size < max) return {};
-  const crowded = crowd.crowded();
-  // The only entry of a network is spared: agents that all come back at once would displace each other for ever.
-  if (crowded && crowded.count > Math.max(own, 1)) return { displaces: crowded.oldest };
+  const crowded = crowd.crowdedFor(network);
+  if (crowded !== undefined) return { displaces: crowded };
   const [oldest] = crowd;
   return late(oldest);
 }

@@ -160,7 +160,7 @@ export class Front {
     const arrival = new Arrival(socket);
     this.#arrivals.add(arrival, networkOf(plainAddress(socket.remoteAddress)));
     if (this.#arrivals.size > maxUnroutedConnections)
-      this.#giveWay(this.#arrivals.crowded()?.oldest, 'maxUnroutedConnections');
+      this.#giveWay(this.#arrivals.crowded(), 'maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
       // Evicted in this very turn: it is destroyed, and only has not heard of it.
       if (!this.#arrivals.has(arrival)) return;
@@ -213,7 +213,7 @@ export class Front {
     if (this.#options.hasDescriptors(socket)) return true;
     const crowded = this.#arrivals.crowded();
     if (!crowded) return this.#options.closeRequest();
-    this.#evict(crowded.oldest);
+    this.#evict(crowded);
     return true;
   }
 

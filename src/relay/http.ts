@@ -53,6 +53,14 @@ export interface HttpSurface {
   close(): void;
 }
 
+/** How a control channel begins. */
+export interface ControlBegins {
+  /** What its client must do first. */
+  readonly work: Work | undefined;
+  /** It has said hello: until then, it is one of the connections that ask. */
+  readonly greeted: () => void;
+}
+
 export interface HttpSurfaceOptions {
   /** The relay's own certificate; while there is none, nobody gets past the handshake. */
   readonly tls: KeyPair | undefined;
@@ -84,8 +92,8 @@ export interface HttpSurfaceOptions {
   /** A connection gave way to a newer one. */
   readonly onCrowded: () => void;
   /** What the client of a control channel must do first. */
-  readonly demandWork: () => Work | undefined;
-  readonly onControl: (ws: WebSocket, socket: TLSSocket, work: Work | undefined) => void;
+  readonly demandWork: (socket: TLSSocket) => Work | undefined;
+  readonly onControl: (ws: WebSocket, socket: TLSSocket, begins: ControlBegins) => void;
   /** Takes the WebSocket of whoever shows a good ticket for datagrams. */
   readonly onDatagrams: (ticket: string) => ((ws: WebSocket) => void) | undefined;
   /** Takes the socket and answers true when the ticket is good for the carrier. */
@@ -138,8 +146,9 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     (request, response) => serve(request, response, options),
   );
   secure.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    asking.delete(socketBelow(socket as Socket) ?? socket);
     const path = pathOf(request);
+    const greeted = (): boolean => asking.delete(socketBelow(socket as Socket) ?? socket);
+    if (path !== PATHS.control) greeted();
     if (path === PATHS.data && upgradeOf(request) === 'websocket')
       return upgradeDataInWebSocket(request, socket as Socket, head);
     if (path === PATHS.data) return upgradeData(request, socket as Socket, head, 'tls', options);
@@ -149,10 +158,10 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     const turnedAway = options.refuseControl(socket);
     if (turnedAway) return turnAway(socket, turnedAway);
     socket.on('error', () => undefined);
-    const work = options.demandWork();
+    const work = options.demandWork(socket as TLSSocket);
     if (work) demanded.set(request, work);
     websockets.handleUpgrade(request, socket, head, (ws) => {
-      options.onControl(ws, socket as TLSSocket, work);
+      options.onControl(ws, socket as TLSSocket, { work, greeted });
     });
   });
   const upgradeDataInWebSocket = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
@@ -219,13 +228,13 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     });
   }
 
-  /** Connections in a TLS handshake or an HTTP exchange: a TLS session takes much memory. */
+  /** Connections in a TLS handshake or an HTTP exchange, and control channels without a hello: a TLS session takes much memory. */
   const asking = new Crowd<Duplex>();
   const closeCrowded = (): boolean => {
     const crowded = asking.crowded();
     if (!crowded) return false;
-    asking.delete(crowded.oldest);
-    crowded.oldest.destroy();
+    asking.delete(crowded);
+    crowded.destroy();
     return true;
   };
   const ask = (socket: Socket, network: string): void => {
@@ -256,6 +265,8 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
         server.close();
         server.closeAllConnections();
       }
+      // Control channels without a hello, which no server counts any more.
+      for (const socket of asking) socket.destroy();
       websockets.close();
       datagrams.close();
       data.close();

@@ -20,7 +20,9 @@ export const ADJUSTABLE = {
   maxUnroutedConnections: { what: 'connections that have not' },
   maxUnroutedBytes: { what: 'what all of those have said' },
   requestHeadMs: { what: 'an HTTP request, or a TLS handshake with the relay itself, is complete' },
-  maxRequestConnections: { what: "connections to the relay's own HTTP surface, until they are upgraded" },
+  maxRequestConnections: {
+    what: "connections to the relay's own HTTP surface, until their upgrade or hello",
+  },
   maxConnectionsPerAddress: {
     what: 'connections of one address to the public ports, data connections excluded',
     ...OR_NONE,
@@ -31,7 +33,7 @@ export const ADJUSTABLE = {
   graceMs: { what: 'leases of a lost session wait', min: 0, max: A_DAY_MS },
   reservationMs: { what: 'a name stays reserved', min: 0, max: Number.MAX_SAFE_INTEGER },
   maxSessions: { what: 'control channels of the relay' },
-  maxHandshakes: { what: 'control channels that have not proven an identity yet' },
+  maxHandshakes: { what: 'control channels that have said hello and not proven an identity yet' },
   maxSessionsPerAddress: { what: 'control channels from one address', ...OR_NONE },
   maxSessionsPerIdentity: { what: 'sessions of one identity', ...OR_NONE },
   maxLeasesPerSession: { what: 'leases of one session' },

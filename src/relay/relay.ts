@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import { ACME_ALPN } from '../certificates/acme/challenges.js';
+import { PortalError } from '../lib/errors.js';
 import { silent } from '../lib/logger.js';
 import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
-import type { Work } from '../protocol/work.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
 import type { SignedDescriptor } from '../protocol/descriptor.js';
@@ -17,7 +17,7 @@ import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
 import { Hops } from './hops.js';
-import { createHttpSurface, type KeyPair } from './http.js';
+import { type ControlBegins, createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { type Address, listenHosts } from './listen.js';
 import { LapseClock } from './lapse-clock.js';
@@ -202,10 +202,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     problem,
     refuseControl: (socket) =>
       stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
-    demandWork: () => sessions.demandWork(),
-    onControl(ws: WebSocket, socket: TLSSocket, work: Work | undefined) {
-      const session = new Session(ws, socket, context!, { work, onOpen: () => sessions.proven(session) });
-      sessions.add(session, socket.remoteAddress);
+    demandWork: (socket) => sessions.demandWork(socket.remoteAddress),
+    onControl(ws: WebSocket, socket: TLSSocket, { work, greeted }: ControlBegins) {
+      const session = new Session(ws, socket, context!, {
+        work,
+        onHello: () => {
+          if (stopping) throw new PortalError(GOING_AWAY.code, GOING_AWAY.message);
+          sessions.enter(session);
+          greeted();
+        },
+        onOpen: () => sessions.proven(session),
+      });
       ws.once('close', () => sessions.forget(session));
     },
     hasDescriptors: (socket) => descriptors.admitsData(socket),
@@ -276,6 +283,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     gate,
     datagrams,
     hops,
+    turns,
     log,
   };
   if (options.agents !== false) agents.start({ url, authority, domain, publicPort });

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
+import { networkOf } from '../net/cidr.js';
 import { socketBelow } from '../net/reset.js';
 import { checksumAddress } from '../identity/keys.js';
 import { asPortalError, ERRORS, PortalError } from '../lib/errors.js';
@@ -27,9 +28,11 @@ import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
+import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import type { Tallies } from './tallies.js';
 import type { TicketBook } from './tickets.js';
+import type { Turns } from './turns.js';
 import type { VisitorGate } from './visitors.js';
 
 /** What sessions need to know of the relay they belong to. */
@@ -58,11 +61,25 @@ export interface SessionContext {
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
   readonly hops: Hops;
+  /** Signatures are made and checked in turns. */
+  readonly turns: Turns;
   readonly log: Logger;
+}
+
+/** How a channel becomes a session. */
+export interface Admission {
+  /** What its client must have done before a signature is made. */
+  readonly work: Work | undefined;
+  /** Called at a good hello. Throws where there is no place for one more handshake. */
+  readonly onHello: () => void;
+  /** Called once, when the identity is proven. */
+  readonly onOpen: () => void;
 }
 
 type State =
   | { name: 'hello' }
+  /** The relay makes or checks a signature, when it is the turn of the client's network. */
+  | { name: 'signature' }
   | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string; channel: string }
   | { name: 'open' }
   | { name: 'closed' };
@@ -76,8 +93,8 @@ const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as
  */
 export class Session implements LeaseHolder {
   readonly id = randomUUID();
-  /** Moment of `performance.now()`. */
-  readonly startedAt = performance.now();
+  /** Moment of `performance.now()` since when its handshake waits for the client; undefined while it waits for the relay. */
+  waitingSince: number | undefined;
   address = '';
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
@@ -85,10 +102,7 @@ export class Session implements LeaseHolder {
   version = '';
   readonly #ws: WebSocket;
   readonly #socket: TLSSocket;
-  /** What its client must have done before a signature is made. */
-  readonly #work: Work | undefined;
-  /** Called once, when the identity is proven. */
-  readonly #onOpen: () => void;
+  readonly #admission: Admission;
   readonly #context: SessionContext;
   readonly #pool: DataPool;
   readonly datagrams: DatagramLink;
@@ -106,14 +120,8 @@ export class Session implements LeaseHolder {
   #requests = 0;
 
   /** `socket` is the TLS session below `ws`: datagrams take their keys from it. */
-  constructor(
-    ws: WebSocket,
-    socket: TLSSocket,
-    context: SessionContext,
-    { work, onOpen }: { readonly work: Work | undefined; readonly onOpen: () => void },
-  ) {
-    this.#work = work;
-    this.#onOpen = onOpen;
+  constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, admission: Admission) {
+    this.#admission = admission;
     this.#ws = ws;
     this.#socket = socket;
     this.#context = context;
@@ -240,7 +248,8 @@ export class Session implements LeaseHolder {
         `this relay speaks version ${PROTOCOL_VERSION}, the agent ${hello.protocol}`,
       );
     }
-    if (this.#work && !isDone(this.#work, hello.work ?? ''))
+    const { work } = this.#admission;
+    if (work && !isDone(work, hello.work ?? ''))
       throw new PortalError(
         'relay_busy',
         'this relay is busy, and hello has not done the work it asked for',
@@ -251,41 +260,66 @@ export class Session implements LeaseHolder {
     if (hello.nonce === undefined) throw new PortalError('protocol', 'hello has no nonce');
     const channel = channelOf(this.#socket);
     if (channel === undefined) throw new PortalError('protocol', 'a control channel needs TLS 1.3');
-    const { authority, url, identity, challengeMs } = this.#context;
-    const nonce = randomBytes(16).toString('hex');
-    const issuedAt = new Date();
-    const message = buildChallenge({
-      domain: authority,
-      address: hello.address,
-      uri: url,
-      nonce,
-      issuedAt,
-      expiresAt: new Date(issuedAt.getTime() + challengeMs),
-      channel,
-      statement: STATEMENTS.control,
-    });
-    this.#state = { name: 'proof', hello, message, nonce, channel };
-    // Before the agent signs: it does that for none but the relay that it trusts, at the other end of this very channel.
-    this.#send({
-      type: 'challenge',
-      message,
-      relay: proveRelay(identity, { url, nonce: hello.nonce, channel }),
+    this.#admission.onHello();
+    const { nonce: agentNonce } = hello;
+    this.#inTurn(() => {
+      const { authority, url, identity, challengeMs } = this.#context;
+      const nonce = randomBytes(16).toString('hex');
+      const issuedAt = new Date();
+      const message = buildChallenge({
+        domain: authority,
+        address: hello.address,
+        uri: url,
+        nonce,
+        issuedAt,
+        expiresAt: new Date(issuedAt.getTime() + challengeMs),
+        channel,
+        statement: STATEMENTS.control,
+      });
+      this.#state = { name: 'proof', hello, message, nonce, channel };
+      // Before the agent signs: it does that for none but the relay that it trusts, at the other end of this very channel.
+      const relay = proveRelay(identity, { url, nonce: agentNonce, channel });
+      this.#send({ type: 'challenge', message, relay });
+      this.waitingSince = performance.now();
     });
   }
 
-  #prove({ signature }: FromAgent<'prove'>, proof: State & { name: 'proof' }): void {
-    const { hello, message, nonce, channel } = proof;
-    const { authority, url } = this.#context;
-    // One attempt a challenge: whatever comes of it, this state is not entered again.
-    verifyProof(message, signature, {
-      address: hello.address,
-      domain: authority,
-      uri: url,
-      nonce,
-      channel,
-      statement: STATEMENTS.control,
-      now: new Date(),
+  #prove(
+    { signature }: FromAgent<'prove'>,
+    { hello, message, nonce, channel }: State & { name: 'proof' },
+  ): void {
+    this.waitingSince = undefined;
+    // One attempt a challenge: whatever comes of it, the state before is not entered again.
+    this.#inTurn(() => {
+      const { authority, url } = this.#context;
+      verifyProof(message, signature, {
+        address: hello.address,
+        domain: authority,
+        uri: url,
+        nonce,
+        channel,
+        statement: STATEMENTS.control,
+        now: new Date(),
+      });
+      this.#welcome(hello);
     });
+  }
+
+  /** Signatures take a relay milliseconds: `work` is done when it is the turn of the client's network. */
+  #inTurn(work: () => void): void {
+    this.#state = { name: 'signature' };
+    this.#context.turns.take(networkOf(plainAddress(this.remoteAddress)), () => {
+      if (this.closed) return;
+      try {
+        work();
+      } catch (error) {
+        this.#fail(asPortalError(error));
+      }
+    });
+  }
+
+  /** Its identity is proven. */
+  #welcome(hello: FromAgent<'hello'>): void {
     this.#provenInTime();
     // One spelling: leases and reservations compare it.
     this.address = checksumAddress(hello.address);
@@ -313,7 +347,7 @@ export class Session implements LeaseHolder {
     });
     // What has arrived is heard first: after a freeze, this timer is over before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();
-    this.#onOpen();
+    this.#admission.onOpen();
   }
 
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {

@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { ErrorCode } from '../lib/errors.js';
+import { type ErrorCode, PortalError } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
+import { ComeBack } from './come-back.js';
 import { Crowd, placeFor } from './crowd.js';
 import type { Work } from '../protocol/work.js';
+import { HandshakeWork } from './handshake-work.js';
 import type { RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
@@ -19,11 +20,11 @@ export interface TurnedAway {
 }
 
 /**
- * Owns the control channels of a relay, and who may open one. After a restart every agent comes back at once: only so
+ * Owns the sessions of a relay from `hello` on, and who may have one. After a restart every agent comes back at once: only so
  * many prove their identity at a time, and the relay asks the others to come back a little later, the later the more
- * there are. Clients that open channels and prove nothing keep no agent out: the network that has most handshakes makes
+ * there are. Clients that say hello and prove nothing keep no agent out: the network that has most handshakes makes
  * room for a network with fewer, and a handshake older than `handshakeShareMs` makes room for any. No network has more
- * than half of the places.
+ * than half of the places. Channels without a hello are connections like any other (`maxRequestConnections`).
  */
 export class Sessions {
   readonly #limits: RelayLimits;
@@ -31,13 +32,15 @@ export class Sessions {
   readonly #all = new Set<Session>();
   /** Those of them that have not proven an identity yet, oldest first. */
   readonly #handshakes = new Crowd<Session>();
-  readonly #pace: Pace;
+  readonly #work: HandshakeWork;
+  readonly #comeBack: ComeBack;
   #mostHandshakes = 0;
 
   constructor(limits: RelayLimits, quotas: Quotas) {
     this.#limits = limits;
     this.#quotas = quotas;
-    this.#pace = new Pace(2 * limits.maxHandshakes);
+    this.#work = new HandshakeWork(limits.maxHandshakes);
+    this.#comeBack = new ComeBack(limits.maxHandshakes);
   }
 
   get size(): number {
@@ -57,9 +60,9 @@ export class Sessions {
     return this.#all.values();
   }
 
-  /** Whether one more channel may begin on `socket`; undefined: it may. */
+  /** Whether one more channel may begin on `socket`; undefined: it may. A place for its handshake is free now, and not kept. */
   turnAway(socket: Duplex, address: string | undefined): TurnedAway | undefined {
-    const { maxSessions, maxSessionsPerAddress } = this.#limits;
+    const { maxSessionsPerAddress } = this.#limits;
     // First of all: a network that may have no more channels displaces none of the others.
     if (!this.#quotas.channel(socket, address)) {
       return {
@@ -71,48 +74,61 @@ export class Sessions {
         code: 'limit_exceeded',
       };
     }
-    if (this.#all.size >= maxSessions && !this.#evict(this.#handshakes.crowded()?.oldest)) {
-      this.#quotas.refusals.add('maxSessions');
-      return full(`this relay is full: it has ${maxSessions} sessions (maxSessions)`, LIMITS.maxComeBackMs);
-    }
-    return this.#hasRoom(networkOf(plainAddress(address))) ? undefined : this.#busy();
+    if (this.#isFull && this.#handshakes.size === 0) return this.#full();
+    const network = networkOf(plainAddress(address));
+    return this.#placeFor(network) ? undefined : this.#busy(network);
   }
 
-  /** What a client must do before the relay does anything for it; undefined: nothing. */
-  demandWork(): Work | undefined {
-    if (this.#handshakes.size < Math.ceil(this.#limits.maxHandshakes / 4)) return undefined;
-    return { bits: LIMITS.handshakeWorkBits, salt: randomBytes(16).toString('hex') };
+  /** What a client at `address` must do before the relay does anything for it; undefined: nothing. */
+  demandWork(address: string | undefined): Work | undefined {
+    return this.#work.demand(networkOf(plainAddress(address)));
   }
 
-  add(session: Session, address: string | undefined): void {
+  /** The client of `session` has said hello, and done its work. Throws `relay_busy` where there is no place for its handshake. */
+  enter(session: Session): void {
+    const network = networkOf(plainAddress(session.remoteAddress));
+    if (this.#isFull && !this.#evict(this.#handshakes.crowded())) throw errorOf(this.#full());
+    const place = this.#placeFor(network);
+    if (!place) throw errorOf(this.#busy(network));
+    this.#evict(place.displaces);
     this.#all.add(session);
-    this.#handshakes.add(session, networkOf(plainAddress(address)));
+    this.#handshakes.add(session, network);
     this.#mostHandshakes = Math.max(this.#mostHandshakes, this.#handshakes.size);
   }
 
   proven(session: Session): void {
     this.#handshakes.delete(session);
-    this.#pace.proven();
+    this.#comeBack.ended();
   }
 
   forget(session: Session): void {
     this.#all.delete(session);
-    this.#handshakes.delete(session);
+    if (!this.#handshakes.delete(session)) return;
+    this.#comeBack.ended();
+    this.#work.failed(networkOf(plainAddress(session.remoteAddress)));
+  }
+
+  get #isFull(): boolean {
+    return this.#all.size >= this.#limits.maxSessions;
   }
 
   /** Whether `network` may begin a handshake: there is room, or another handshake gives way. */
-  #hasRoom(network: string): boolean {
-    const place = placeFor(this.#handshakes, network, {
+  #placeFor(network: string): { readonly displaces?: Session } | undefined {
+    return placeFor(this.#handshakes, network, {
       max: this.#limits.maxHandshakes,
-      isLate: ({ startedAt }) => performance.now() - startedAt > LIMITS.handshakeShareMs,
+      isLate: ({ waitingSince = Infinity }) => performance.now() - waitingSince > LIMITS.handshakeShareMs,
     });
-    this.#evict(place?.displaces);
-    return place !== undefined;
   }
 
-  #busy(): TurnedAway {
+  #full(): TurnedAway {
+    const { maxSessions } = this.#limits;
+    this.#quotas.refusals.add('maxSessions');
+    return full(`this relay is full: it has ${maxSessions} sessions (maxSessions)`, LIMITS.maxComeBackMs);
+  }
+
+  #busy(network: string): TurnedAway {
     this.#quotas.refusals.add('maxHandshakes');
-    const seconds = this.#pace.sentAway();
+    const seconds = this.#comeBack.after(network);
     return full(
       `this relay has ${this.#limits.maxHandshakes} handshakes under way (maxHandshakes)`,
       seconds * 1000,
@@ -128,6 +144,9 @@ export class Sessions {
   }
 }
 
+const errorOf = ({ code, message, retryAfterSeconds }: TurnedAway): PortalError =>
+  new PortalError(code, message, { retryAfterMs: retryAfterSeconds * 1000 });
+
 function full(message: string, retryAfterMs: number): TurnedAway {
   return {
     status: '503 Service Unavailable',
@@ -135,38 +154,4 @@ function full(message: string, retryAfterMs: number): TurnedAway {
     code: 'relay_busy',
     message,
   };
-}
-
-/** How long the line of those who were sent away is, in seconds of the pace at which handshakes end. */
-class Pace {
-  readonly #leastPerSecond: number;
-  #second = 0;
-  #now = { proven: 0, sentAway: 0 };
-  #before = this.#now;
-
-  constructor(leastPerSecond: number) {
-    this.#leastPerSecond = leastPerSecond;
-  }
-
-  proven(): void {
-    this.#turn();
-    this.#now.proven++;
-  }
-
-  /** One more is sent away; answers for how many seconds. */
-  sentAway(): number {
-    this.#turn();
-    this.#now.sentAway++;
-    const perSecond = Math.max(this.#leastPerSecond, this.#before.proven, this.#now.proven);
-    const seconds = Math.ceil((this.#before.sentAway + this.#now.sentAway) / perSecond);
-    return Math.min(seconds, LIMITS.maxComeBackMs / 1000);
-  }
-
-  #turn(): void {
-    const second = Math.floor(performance.now() / 1000);
-    if (second === this.#second) return;
-    this.#before = second === this.#second + 1 ? this.#now : { proven: 0, sentAway: 0 };
-    this.#now = { proven: 0, sentAway: 0 };
-    this.#second = second;
-  }
 }

@@ -324,9 +324,10 @@ describe('an agent that asks too much', () => {
   it('sessions beyond the bound are refused with 503, but unproven ones make room', async () => {
     const at = await relay({ limits: { maxSessions: 2 } });
     await Peer.open(at);
-    const silent = await Peer.connect(at);
+    const unproven = await Peer.connect(at);
+    await unproven.challenge();
     const second = await Peer.open(at);
-    await silent.closed;
+    await unproven.closed;
     await expect(Peer.connect(at)).rejects.toThrow('503');
     expect(at.counts().sessions).toBe(2);
     second.ws.close();

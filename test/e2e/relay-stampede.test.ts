@@ -43,10 +43,17 @@ describe('a hundred agents', () => {
   }, 130_000);
 });
 
+/** A handshake that a client began and does not go on with. */
+async function begun(at: TestRelay, options: Parameters<typeof Peer.connect>[1] = {}): Promise<Peer> {
+  const peer = await Peer.connect(at, options);
+  await peer.challenge();
+  return peer;
+}
+
 describe('handshakes', () => {
   it('of one address take half of the places; those beyond hear when to come back, later the more they are', async () => {
     const at = await relay({ limits: { maxHandshakes: 4 } });
-    await Promise.all([Peer.connect(at), Peer.connect(at)]);
+    await Promise.all([begun(at), begun(at)]);
     // However slow this machine is, those two are not late.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
     onTestFinished(() => {
@@ -73,9 +80,20 @@ describe('handshakes', () => {
     expect(at.counts().refused).toEqual({ maxHandshakes: 20 });
   });
 
+  it('begin at hello: a place that was free at the upgrade may be taken then', async () => {
+    const at = await relay({ limits: { maxHandshakes: 2 } });
+    const [first, second] = [await Peer.connect(at), await Peer.connect(at)];
+    await first.challenge();
+    second.challenge().catch(() => undefined);
+    const { code, retryAfterMs } = await second.next('error');
+    expect(code).toBe('relay_busy');
+    expect(retryAfterMs).toBeGreaterThanOrEqual(1_000);
+    await second.closed;
+  });
+
   it('that prove nothing for long give way to a newcomer', async () => {
     const at = await relay({ limits: { maxHandshakes: 2 } });
-    const silent = await Peer.connect(at);
+    const late = await begun(at);
     await expect(Peer.connect(at)).rejects.toThrow('503');
     const later = performance.now() + LIMITS.handshakeShareMs + 1;
     const clock = vi.spyOn(performance, 'now').mockReturnValue(later);
@@ -83,7 +101,7 @@ describe('handshakes', () => {
       clock.mockRestore();
     });
     await Peer.open(at);
-    await silent.closed;
+    await late.closed;
     await settled(() => at.counts().sessions === 1);
   });
 
@@ -91,25 +109,61 @@ describe('handshakes', () => {
     const at = await relay({ limits: { maxHandshakes: 5 } });
     const crowd: Peer[] = [];
     for (const localAddress of ['127.0.1.1', '127.0.1.1', '127.0.1.2', '127.0.1.2', '127.0.1.3'])
-      crowd.push(await Peer.connect(at, { localAddress }));
+      crowd.push(await begun(at, { localAddress }));
     await Peer.open(at);
     expect(await crowd[0]!.next('error')).toMatchObject({ code: 'relay_busy' });
     await crowd[0]!.closed;
     expect(at.counts()).toMatchObject({ sessions: 5, handshakes: 4, refused: {} });
   });
 
-  it('of an address that has no others is not displaced', async () => {
+  it('of an address that has no others are not displaced by one from the same range', async () => {
     const at = await relay({ limits: { maxHandshakes: 3 } });
     const others = [];
-    for (const localAddress of ['127.0.1.1', '127.0.1.2', '127.0.1.3'])
-      others.push(await Peer.connect(at, { localAddress }));
+    for (const localAddress of ['127.0.1.1', '127.0.2.2', '127.0.3.3'])
+      others.push(await begun(at, { localAddress }));
     await expect(Peer.connect(at)).rejects.toThrow('503');
-    for (const other of others) await other.challenge();
+    for (const other of others) {
+      other.say({ type: 'prove', signature: '' });
+      expect(await other.next('error')).toMatchObject({ code: 'protocol' });
+    }
   });
 
-  it('are given to those who do the work that a busy relay asks for', async () => {
-    const at = await relay({ limits: { maxHandshakes: 8 } });
-    for (const localAddress of ['127.0.1.1', '127.0.1.2']) await Peer.connect(at, { localAddress });
+  it('take no place before hello, however many channels there are', async () => {
+    const at = await relay({ limits: { maxHandshakes: 2 } });
+    for (let n = 1; n <= 8; n++) await Peer.connect(at, { localAddress: `127.0.1.${n}` });
+    await Peer.open(at);
+    expect(at.counts()).toMatchObject({ sessions: 1, mostHandshakes: 1, refused: {} });
+  });
+
+  it('without a hello are requests, of which the address with most loses its oldest', async () => {
+    const at = await relay({ limits: { maxRequestConnections: 4 } });
+    const crowd: Peer[] = [];
+    for (let n = 0; n < 4; n++) crowd.push(await Peer.connect(at, { localAddress: '127.0.1.1' }));
+    await Peer.open(at);
+    await crowd[0]!.closed;
+    expect(at.counts()).toMatchObject({ sessions: 1, refused: { maxRequestConnections: 1 } });
+  });
+
+  it('cost work once many prove nothing, and an agent does it', async () => {
+    const at = await relay({ limits: { maxHandshakes: 16 } });
+    const asked = async (): Promise<string | undefined> => {
+      let header: string | undefined;
+      await Peer.connect(at, {
+        finishRequest: (request) => {
+          request.on('upgrade', ({ headers }) => (header = headers['portal-work'] as string | undefined));
+          request.end();
+        },
+      });
+      return header;
+    };
+    expect(await asked()).toBeUndefined();
+    for (const localAddress of ['127.0.1.1', '127.0.1.2', '127.0.1.3']) {
+      const peer = await begun(at, { localAddress });
+      peer.ws.close();
+      await peer.closed;
+    }
+    await settled(() => at.counts().sessions === 0);
+    expect(await asked()).toMatch(/^9 [0-9a-f]{32}$/);
     const idle = await Peer.connect(at);
     idle.challenge({ work: 'none' }).catch(() => undefined);
     expect(await idle.next('error')).toMatchObject({

@@ -159,7 +159,7 @@ export class SignIns {
     if (this.#signedIn.size >= maxSignedIn) {
       const crowd = new Crowd<string>();
       for (const [hash, { network }] of this.#signedIn) crowd.add(hash, network);
-      this.#signedIn.delete(crowd.crowded()!.oldest);
+      this.#signedIn.delete(crowd.crowded()!);
     }
     const token = newSecret();
     const until = performance.now() + signedInMs;

@@ -1,0 +1,53 @@
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LIMITS } from '../protocol/limits.js';
+import { ComeBack } from './come-back.js';
+
+let now = 0;
+
+beforeEach(() => {
+  now = 1_000_000;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  onTestFinished(() => {
+    clock.mockRestore();
+  });
+});
+
+const last = (comeBack: ComeBack, times: number, network: (n: number) => string): number => {
+  let seconds = 0;
+  for (let n = 0; n < times; n++) seconds = comeBack.after(network(n));
+  return seconds;
+};
+
+describe('the time to come back', () => {
+  it('grows with those who were sent away, up to the longest', () => {
+    expect(last(new ComeBack(10), 1, () => 'a')).toBe(1);
+    expect(last(new ComeBack(10), 35, () => 'a')).toBe(4);
+    expect(last(new ComeBack(10), 35, String)).toBe(4);
+    expect(last(new ComeBack(10), 10_000, () => 'a')).toBe(LIMITS.maxComeBackMs / 1000);
+  });
+
+  it('does not grow for a network because another is sent away often', () => {
+    const comeBack = new ComeBack(10);
+    last(comeBack, 1_000, () => 'a');
+    expect(comeBack.after('b')).toBe(1);
+    now += 1_000;
+    last(comeBack, 1_000, () => 'a');
+    expect(comeBack.after('c')).toBe(1);
+  });
+
+  it('counts a network once that is sent away again in the next second', () => {
+    const comeBack = new ComeBack(10);
+    last(comeBack, 20, String);
+    now += 1_000;
+    last(comeBack, 20, String);
+    expect(comeBack.after('b')).toBe(3);
+    now += 2_000;
+    expect(comeBack.after('b')).toBe(1);
+  });
+
+  it('is shorter the faster handshakes end', () => {
+    const comeBack = new ComeBack(10);
+    for (let n = 0; n < 100; n++) comeBack.ended();
+    expect(last(comeBack, 200, () => 'a')).toBe(2);
+  });
+});
