@@ -1,12 +1,15 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import pLimit from 'p-limit';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
+import { delay } from '../lib/wait.js';
 import { readDenyList, type DenyList } from '../relay/denied.js';
 import { readLabelList, withUsualLabels } from '../relay/labels.js';
 import type { Relay, RelayOptions } from '../relay/relay.js';
 import type { Context } from './context.js';
+import { isBlank, steadyText } from './steady-text.js';
 
 /** Looked at this often: a file that is replaced, mounted or linked is noticed as well as one that is written. */
 const LOOK_EVERY_MS = 1_000;
@@ -24,20 +27,37 @@ interface FollowListOptions<T> {
   readonly log: Logger;
 }
 
-/** Lists of `portal relay` (`--deny`, `--allow`, `--reserved-labels`): reads one, and hands on each that follows. */
+/**
+ * Lists of `portal relay` (`--deny`, `--allow`, `--reserved-labels`): reads one, and hands on each that follows. An empty list of
+ * `--allow` disconnects every agent, so what a save leaves halfway must not count.
+ */
 async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>): Promise<FollowedList> {
-  onList(await read(file, parse));
-  const reread = async (): Promise<void> => {
+  const read = (): Promise<string> => readFile(file, 'utf8');
+  onList(await parsed(file, parse, read));
+  const stop = new AbortController();
+  const { signal } = stop;
+  const readAgain = async (): Promise<void> => {
     try {
-      onList(await read(file, parse));
+      const steady = steadyText({ read, pause: (ms) => delay(ms, signal) });
+      onList(await parsed(file, parse, async () => notBlank(await steady)));
       log.info({ file }, 'read the list again');
     } catch (error) {
+      if (signal.aborted) return;
       log.error({ file, err: error }, 'the list is invalid: the one before stays in force');
     }
   };
-  const look = (): void => void reread();
+  // One at a time, so that of two saves the later one counts.
+  const turns = pLimit(1);
+  const reread = (): Promise<void> => turns(readAgain);
+  const look = (): void => {
+    if (turns.pendingCount === 0) void reread();
+  };
   watchFile(file, { interval: LOOK_EVERY_MS, persistent: false }, look);
-  return { reread, close: () => unwatchFile(file, look) };
+  const close = (): void => {
+    unwatchFile(file, look);
+    stop.abort(new PortalError('aborted', 'the relay stops'));
+  };
+  return { reread, close };
 }
 
 export interface ListOptions {
@@ -111,9 +131,16 @@ export async function followLists(
   };
 }
 
-async function read<T>(file: string, parse: (text: string) => T): Promise<T> {
+function notBlank(text: string): string {
+  if (!isBlank(text)) return text;
+  throw new PortalError('usage', 'the file is empty', {
+    hint: 'For a list of nobody, write a comment into it: # nobody',
+  });
+}
+
+async function parsed<T>(file: string, parse: (text: string) => T, read: () => Promise<string>): Promise<T> {
   try {
-    return parse(await readFile(file, 'utf8'));
+    return parse(await read());
   } catch (error) {
     const { message, hint } = asPortalError(error);
     throw new PortalError('usage', `${file}: ${message}`, {

@@ -30,7 +30,11 @@ function summary(result: LoadResult): string {
   return result.desired.services.map(({ target }) => (target.kind === 'tcp' ? target.port : '')).join(' ');
 }
 
-async function follow(load: Partial<LoadOptions> = {}, initial?: LoadResult) {
+async function follow(
+  load: Partial<LoadOptions> = {},
+  initial?: LoadResult,
+  more: Partial<Parameters<typeof followConfig>[0]> = {},
+) {
   const told: string[] = [];
   const errors: unknown[] = [];
   let next = deferred<void>();
@@ -38,6 +42,7 @@ async function follow(load: Partial<LoadOptions> = {}, initial?: LoadResult) {
     load: { cwd: dir, env: {}, ...load },
     signal: new AbortController().signal,
     ...(initial ? { initial } : {}),
+    ...more,
     onLoaded: (result) => {
       told.push(summary(result));
       next.resolve();
@@ -58,6 +63,31 @@ async function follow(load: Partial<LoadOptions> = {}, initial?: LoadResult) {
 }
 
 describe('followConfig', () => {
+  it('waits for the rest of a file whose beginning is valid and lacks services', async () => {
+    const both = (web: number): string => `${config(web)}  api: 8\n`;
+    await writeFile(file, both(1));
+    let seen = deferred<void>();
+    const admit = async (result: LoadResult): Promise<LoadResult> => {
+      seen.resolve();
+      return result;
+    };
+    const followed = await follow({}, undefined, { admit, halfSaveMs: 60_000 });
+    seen = deferred();
+    await writeFile(file, config(2));
+    await seen.promise;
+    await writeFile(file, both(3));
+    await followed.until('3 8');
+    expect(followed.told).toEqual(['1 8', '3 8']);
+  });
+
+  it('takes a service out once the file stays without it', async () => {
+    await writeFile(file, `${config(1)}  api: 8\n`);
+    const followed = await follow();
+    await writeFile(file, config(1));
+    await followed.until('1');
+    expect(followed.told).toEqual(['1 8', '1']);
+  });
+
   it('tells the first load, and each that differs', async () => {
     await writeFile(file, config(1));
     const followed = await follow();

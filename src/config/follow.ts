@@ -3,7 +3,7 @@ import { Scope } from '../lib/scope.js';
 import { loadConfig, type LoadOptions, type LoadResult } from './load.js';
 import { watchInputs } from './watch.js';
 
-/** How long an invalid text may stand before it is told: editors and people save in steps. */
+/** How long a text that is invalid, or lacks services, may stand before it is told: editors and people save in steps. */
 const HALF_SAVE_MS = 150;
 
 export interface FollowOptions {
@@ -20,6 +20,8 @@ export interface FollowOptions {
   /** A load whose outcome differs from the last one. Called for invalid files too. */
   onLoaded: (result: LoadResult) => void;
   onError: (error: unknown) => void;
+  /** How long half a save may stand. Default: 150. */
+  halfSaveMs?: number;
 }
 
 /**
@@ -66,6 +68,8 @@ class Follower {
   readonly #load: LoadOptions;
   readonly #scope = new Scope();
   #told: string | undefined;
+  /** Of the last good load that was told. */
+  #services: readonly string[] = [];
   #stale = false;
   #running: Promise<void> | undefined;
   #grace: NodeJS.Timeout | undefined;
@@ -102,6 +106,7 @@ class Follower {
 
   remember(result: LoadResult): void {
     this.#told = outcome(result);
+    if (result.ok) this.#services = servicesOf(result);
   }
 
   tell(result: LoadResult): void {
@@ -114,6 +119,12 @@ class Follower {
     }
   }
 
+  /** The beginning of a file may be a valid configuration, and would close the services of its rest. */
+  #lacksServices(result: Extract<LoadResult, { ok: true }>): boolean {
+    const now = new Set(servicesOf(result));
+    return this.#services.some((service) => !now.has(service));
+  }
+
   /** Loads until nothing has changed since; a change during a load leads to another. */
   async #run(): Promise<void> {
     try {
@@ -122,8 +133,8 @@ class Follower {
         const loaded = await loadConfig(this.#load);
         const result = (await this.#options.admit?.(loaded)) ?? loaded;
         if (this.#stale || this.#scope.closed) continue;
-        if (result.ok) this.tell(result);
-        else this.#grace = setTimeout(() => this.tell(result), HALF_SAVE_MS);
+        if (result.ok && !this.#lacksServices(result)) this.tell(result);
+        else this.#grace = setTimeout(() => this.tell(result), this.#options.halfSaveMs ?? HALF_SAVE_MS);
       }
     } catch (error) {
       this.#options.onError(error);
@@ -132,6 +143,9 @@ class Follower {
     }
   }
 }
+
+const servicesOf = ({ desired }: Extract<LoadResult, { ok: true }>): string[] =>
+  desired.services.map(({ service }) => service);
 
 /** What a load came to, comparable. */
 function outcome(result: LoadResult): string {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
@@ -119,6 +119,9 @@ describe('portal relay --deny', () => {
     await running.line(/line 1.*the list is invalid/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '');
+    await running.line(/the file is empty.*the list is invalid/);
+    expect(await endOf()).toBe('ECONNRESET');
+    await writeFile(file, '# nobody\n');
     await eventually(async () => expect(await endOf()).toBe('end'));
     running.kill('SIGTERM');
     expect((await running.finished).code).toBe(0);
@@ -135,6 +138,33 @@ describe('portal relay --deny', () => {
       expect({ code, stdout }).toMatchObject({ code: 2, stdout: expect.stringContaining(message) });
     }
   });
+});
+
+it('an --allow file that is truncated and written again disconnects no agent', async () => {
+  const operator = await Person.create();
+  const file = join(operator.folder, 'allowed');
+  const one = await agent();
+  const list = `${one.identity.address}\n`;
+  await writeFile(file, list);
+  const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--allow', 'allowed']);
+  const { url, ca } = (await running.event('listening')) as unknown as { url: string; ca: string };
+  const spec = { kind: 'url', url, caFile: ca } as const;
+  await one.runner.apply(desired([spec], service('web', 1)));
+  await one.event('ready');
+  const mark = one.events.length;
+  await truncate(file);
+  running.kill('SIGHUP');
+  await running.line(/"signal":"SIGHUP"/);
+  // It reads the file at this moment, and finds nothing.
+  await writeFile(file, list);
+  await running.line(/allowed".*read the list again/);
+  await truncate(file);
+  await running.line(/the file is empty.*the list is invalid/);
+  expect(one.events.slice(mark).filter(({ event }) => event === 'lease')).toEqual([]);
+  await writeFile(file, '# nobody\n');
+  await one.event('lease', ({ error }) => error?.code === 'unauthorized', mark);
+  running.kill('SIGTERM');
+  expect((await running.finished).code).toBe(0);
 });
 
 describe('SIGHUP', () => {

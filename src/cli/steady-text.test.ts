@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import { isBlank, steadyText } from './steady-text.js';
+
+/** Reads one of `texts` after the other, the last one again and again. */
+async function reading(...texts: string[]) {
+  const pauses: number[] = [];
+  let at = 0;
+  const text = await steadyText({
+    read: async () => texts[Math.min(at++, texts.length - 1)]!,
+    pause: async (ms) => void pauses.push(ms),
+  });
+  return { text, pauses };
+}
+
+it('takes a text that two readings agree on', async () => {
+  expect(await reading('one\n')).toEqual({ text: 'one\n', pauses: [250] });
+});
+
+it('takes no state that an editor leaves between truncating and writing', async () => {
+  const { text } = await reading('', 'a\n', 'a\nb\n', 'a\nb\nc\n');
+  expect(text).toBe('a\nb\nc\n');
+});
+
+it('waits longer for a last line that has no end: 10.0.0.0/2 may become 10.0.0.0/24', async () => {
+  expect(await reading('10.0.0.0/2', '10.0.0.0/24\n')).toEqual({
+    text: '10.0.0.0/24\n',
+    pauses: [1_000, 250],
+  });
+});
+
+it('gives up on a file that does not come to rest', async () => {
+  let count = 0;
+  const endless = steadyText({ read: async () => `${count++}\n`, pause: async () => undefined });
+  await expect(endless).rejects.toMatchObject({ code: 'usage' });
+});
+
+it('fails as reading fails', async () => {
+  const gone = steadyText({ read: () => Promise.reject(new Error('ENOENT')), pause: async () => undefined });
+  await expect(gone).rejects.toThrow('ENOENT');
+});
+
+it.each(['', ' \n\t\n', '\ufeff'])('knows a blank text: %j', (text) => {
+  expect(isBlank(text)).toBe(true);
+});
+
+it('knows a list of nobody by its comment', () => {
+  expect(isBlank('# nobody\n')).toBe(false);
+});
