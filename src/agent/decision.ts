@@ -1,15 +1,13 @@
 import type { Target } from '../net/target.js';
+import type { Decided } from './known-targets.js';
 import type { TargetProtocols } from './speaks.js';
-import type { ServedAs } from './spec.js';
-
-type Decided = Extract<ServedAs, 'http' | 'stream' | 'undecided'>;
 
 /** Timers must not spin where an answer is due at this very moment. */
 const LEAST_WAIT_MS = 10;
 
 /**
- * How a service of mode auto is served, by what its target speaks. It is decided by a clear answer of the target, and
- * changed only by another one: a target that is down, or says nothing, is served as it was before.
+ * How a lease of mode auto is served, by what its target showed to any lease (`known-targets.ts`); and that the target is
+ * asked until it has shown it.
  */
 export class Decision {
   readonly #protocols: TargetProtocols;
@@ -71,10 +69,7 @@ export class Decision {
     const target = this.#target();
     const speaks = this.#protocols.speaks(target);
     if (speaks === undefined) this.#lookLater();
-    const isHttp = this.#protocols.isHttp(target);
-    if (isHttp) this.#set('http');
-    // One that only closes was perhaps not ready: no reason to give up what it was known for.
-    else if (isHttp === false && (speaks === 'other' || this.#now === 'undecided')) this.#set('stream');
+    this.#set(this.#protocols.servedAs(target));
   }
 
   /** Asks the target once more where visitors do not fit what is known of it. Bounded. */

@@ -13,6 +13,7 @@ import type { NameRejection } from './rejected-name.js';
 import { missingFor } from './capabilities.js';
 import type { ControlChannel } from './control.js';
 import type { Recorders } from './inspect/recorder.js';
+import type { KnownTargets } from './known-targets.js';
 import { HeldLease, type Opened } from './held-lease.js';
 import { NO_TRAFFIC, type VisitorInfo } from './modes/mode.js';
 import { PhaseRecord, summaryOf } from './phase.js';
@@ -20,7 +21,7 @@ import type { ProbePace } from './probe-pace.js';
 import { Prover, type Visit } from './prover.js';
 import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
-import type { ServedAs, ServiceSpec } from './spec.js';
+import { servedMode, type ServedAs, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
 import { checkTargets } from './target-check.js';
 
@@ -30,6 +31,8 @@ export interface LeaseOptions {
   readonly relay: string;
   /** Where `tls: local` and `tls: acme` come from. */
   readonly certificates: CertificateSources;
+  /** What the agent knows of targets: shared by all of its leases. */
+  readonly targets: KnownTargets;
   /** Signs the sessions of visitors who knew the PIN; the same after a restart. */
   readonly sessionKey: Buffer;
   /** Where requests of services that are inspected are recorded; left out, none are. */
@@ -361,6 +364,7 @@ export class AgentLease {
       spec,
       opened,
       certificates: this.#options.certificates,
+      targets: this.#options.targets,
       refusals: this.#refusals,
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
@@ -373,6 +377,8 @@ export class AgentLease {
     const served = await ready;
     if (this.#over.signal.aborted) await served.close({ ms: 0 });
     this.#served = served;
+    // Another lease may have found out before what the target speaks.
+    if (servedMode(spec) === 'auto' && served.servedAs() !== 'undecided') this.#options.onServedAs(this);
     // Changed while its certificate was being made.
     if (spec !== this.#spec) served.update(this.#spec);
     void former?.close({ ms: 0 });

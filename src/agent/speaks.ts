@@ -2,12 +2,19 @@ import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { formatTarget, type Target } from '../net/target.js';
 import { askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
+import {
+  KnownTargets,
+  MIN_PAUSE_MS,
+  noteShown,
+  showsHttp,
+  unknownTarget,
+  type Decided,
+  type KnownTarget,
+} from './known-targets.js';
 import type { UpstreamOptions } from './upstream.js';
 
 export { isHttp, type Speaks } from './ask-target.js';
 
-/** A target that was down or silent is asked again after this, doubled each time up to the maximum. */
-const MIN_PAUSE_MS = 1_000;
 /** A visitor of a target that is back waits no longer than this for the right protocol. */
 const MAX_PAUSE_MS = 5_000;
 /** One that gave a clear answer is not doubted within this. */
@@ -24,18 +31,6 @@ export interface Watch {
   readonly onChange?: () => void;
 }
 
-interface Entry {
-  speaks?: Speaks;
-  /** It answered a visitor in HTTP. */
-  isHttp?: true;
-  asking?: Promise<void>;
-  /** Why the target did not answer when it was last asked. */
-  failure?: PortalError;
-  /** Not asked again before this moment (performance.now). */
-  notBefore: number;
-  pauseMs: number;
-}
-
 /**
  * Which version of HTTP each target of a service takes. It is found out when somebody first wants to know, and
  * once more after the target was down or broke off; never per visitor.
@@ -44,18 +39,31 @@ export class TargetProtocols {
   readonly #upstream: () => UpstreamOptions;
   readonly #log: Logger;
   readonly #watch: Watch;
-  readonly #entries = new Map<string, Entry>();
+  readonly #known: KnownTargets;
+  /** By target: what is known of it, and the key of that. */
+  readonly #held = new Map<string, { readonly key: string; readonly entry: KnownTarget }>();
+  readonly #changed = (): void => this.#watch.onChange?.();
+  #isClosed = false;
 
-  /** @param upstream how targets are connected to at present; the ALPN in it is not used */
-  constructor(upstream: () => UpstreamOptions, log: Logger, watch: Watch = {}) {
+  /**
+   * @param upstream how targets are connected to at present; the ALPN in it is not used
+   * @param known what others know of the same targets
+   */
+  constructor(
+    upstream: () => UpstreamOptions,
+    log: Logger,
+    watch: Watch = {},
+    known: KnownTargets = new KnownTargets(),
+  ) {
     this.#upstream = upstream;
     this.#log = log;
     this.#watch = watch;
+    this.#known = known;
   }
 
   /** What is known of `target`; undefined while it is down, or was never asked. */
   speaks(target: Target): Speaks | undefined {
-    return this.#entries.get(formatTarget(target))?.speaks;
+    return this.#entry(target).speaks;
   }
 
   /**
@@ -97,7 +105,7 @@ export class TargetProtocols {
     delete entry.isHttp;
     entry.notBefore = performance.now() + MIN_PAUSE_MS;
     entry.pauseMs = MIN_PAUSE_MS;
-    this.#watch.onChange?.();
+    noteShown(entry);
   }
 
   /**
@@ -114,16 +122,19 @@ export class TargetProtocols {
     const entry = this.#entry(target);
     if (!this.#watch.isOpen?.() || isHttp(entry.speaks) || entry.isHttp) return;
     entry.isHttp = true;
-    this.#watch.onChange?.();
+    noteShown(entry);
     // Which versions is another question.
     void this.#ask(target, entry);
   }
 
   /** Whether `target` speaks HTTP: undefined while it has not shown what it speaks. */
   isHttp(target: Target): boolean | undefined {
-    const { speaks, isHttp: hasAnswered } = this.#entry(target);
-    if (hasAnswered || isHttp(speaks)) return true;
-    return speaks === 'other' || speaks === 'closes' ? false : undefined;
+    return showsHttp(this.#entry(target));
+  }
+
+  /** What visitors of `target` are served as, in a service of mode auto. */
+  servedAs(target: Target): Decided {
+    return this.#entry(target).servedAs;
   }
 
   /** How long `learn` asks `target` nothing, milliseconds. */
@@ -133,30 +144,47 @@ export class TargetProtocols {
 
   /** Keeps nothing of targets that are not in `targets`. */
   keepOnly(targets: readonly Target[]): void {
-    const keys = new Set(targets.map(formatTarget));
-    for (const key of this.#entries.keys()) if (!keys.has(key)) this.#entries.delete(key);
+    const kept = new Set(targets.map(formatTarget));
+    for (const target of this.#held.keys()) if (!kept.has(target)) this.#release(target);
   }
 
-  /** Targets are connected to in another way from now on. */
+  /** Targets are asked, or connected to, in another way from now on. */
   reset(): void {
-    this.#entries.clear();
+    this.keepOnly([]);
   }
 
-  #entry(target: Target): Entry {
-    const key = formatTarget(target);
-    let entry = this.#entries.get(key);
-    if (!entry) this.#entries.set(key, (entry = { notBefore: 0, pauseMs: MIN_PAUSE_MS }));
+  /** Nobody is told of changes any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.reset();
+  }
+
+  #entry(target: Target): KnownTarget {
+    const name = formatTarget(target);
+    const held = this.#held.get(name);
+    if (held) return held.entry;
+    if (this.#isClosed) return unknownTarget();
+    // Asked or connected to in another way, the same target may show something else.
+    const key = JSON.stringify([name, this.#watch.isOpen?.() ?? false, this.#upstream()]);
+    const entry = this.#known.follow(key, this.#changed);
+    this.#held.set(name, { key, entry });
     return entry;
   }
 
-  #ask(target: Target, entry: Entry, isDoubted = false): Promise<void> {
+  #release(target: string): void {
+    const { key } = this.#held.get(target)!;
+    this.#held.delete(target);
+    this.#known.release(key, this.#changed);
+  }
+
+  #ask(target: Target, entry: KnownTarget, isDoubted = false): Promise<void> {
     if (entry.asking) return entry.asking;
     if (entry.notBefore > performance.now()) return Promise.resolve();
     entry.asking = this.#find(target, entry, isDoubted).finally(() => delete entry.asking);
     return entry.asking;
   }
 
-  async #find(target: Target, entry: Entry, isDoubted: boolean): Promise<void> {
+  async #find(target: Target, entry: KnownTarget, isDoubted: boolean): Promise<void> {
     const name = formatTarget(target);
     try {
       const isAnything = this.#watch.isOpen?.() && (isDoubted || !entry.isHttp);
@@ -180,7 +208,7 @@ export class TargetProtocols {
         'the target did not show what it speaks',
       );
     }
-    this.#watch.onChange?.();
+    noteShown(entry);
   }
 
   /** How long a target that is known is not asked anew, milliseconds. */
@@ -190,7 +218,7 @@ export class TargetProtocols {
   }
 }
 
-function pause(entry: Entry): void {
+function pause(entry: KnownTarget): void {
   entry.notBefore = performance.now() + entry.pauseMs;
   entry.pauseMs = Math.min(entry.pauseMs * 2, MAX_PAUSE_MS);
 }

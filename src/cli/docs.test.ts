@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { PortalEvent } from '../reconcile/events.js';
 import { visibleChildren } from './completion/grammar.js';
 import { renderCliDocs } from './docs.js';
 import { COMMAND_EXAMPLES } from './examples.js';
@@ -18,4 +19,23 @@ test('every example is of a command, and in the document', () => {
     expect(docs).toContain(`## portal ${name}`);
     for (const { run } of examples) expect(docs).toContain(run);
   }
+});
+
+test('the document lists every event', () => {
+  const events: Record<PortalEvent['event'], true> = {
+    started: true,
+    lease: true,
+    unplaced: true,
+    ready: true,
+    applied: true,
+    rejected: true,
+    inspector: true,
+    served: true,
+    health: true,
+    notice: true,
+    refused: true,
+    unserved: true,
+    stopped: true,
+  };
+  for (const event of Object.keys(events)) expect(docs).toContain(`\n| \`${event}\` | `);
 });

@@ -119,15 +119,17 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | event | fields |
 |---|---|
 | \`started\` | pid, file, ca? |
-| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error? |
+| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
 | \`unplaced\` | service, error: it has no relay now, and so no lease |
-| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: []}}\`, once all first leases are through |
+| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`, once all first leases are through; unproven?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
+| \`served\` | service, servedAs, target: the target of a service without \`mode\` showed what it speaks |
 | \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | url, askedPort? (that port is in use) |
 | \`health\` | service, healthy, error?: the target of a service with \`health\` is unhealthy, or healthy again |
 | \`notice\` | kind, message: something was created, or is another than asked for, told once. \`port_in_use\` (askedPort, port), \`lock_written\` and \`lock_changed\` (file, relay), \`identity_created\` (file, address), \`ca_created\` (file), \`carrier_fallback\` (relay, carrier), \`name_rejected\` (service, framework, name) |
 | \`refused\` | service, reason, remote |
+| \`unserved\` | service, relay, reason, count: visitors on whom the relay gave up |
 | \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
 | \`error\` | code, message, hint: what the process ends with |
 | \`dropped\` | lines: how many were not read in time and are missing here |

@@ -107,8 +107,8 @@ function hasFailed(leases: readonly AgentLease[], service: string): boolean {
 /** Where visitors find the services of these leases. */
 export function addressesOf(leases: readonly AgentLease[]): Record<string, ServiceAddresses> {
   const addresses: Record<string, ServiceAddresses> = {};
-  for (const { spec, address } of leases) {
-    const { urls, tcp, udp } = (addresses[spec.service] ??= { urls: [], tcp: [], udp: [] });
+  for (const { spec, address, servedAs } of leases) {
+    const { urls, tcp, udp } = (addresses[spec.service] ??= { urls: [], tcp: [], udp: [], servedAs });
     if (address.url !== undefined) urls.push(address.url);
     if (address.tcpAddr !== undefined) tcp.push(address.tcpAddr);
     if (address.udpAddr !== undefined) udp.push(address.udpAddr);

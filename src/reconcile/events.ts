@@ -10,10 +10,12 @@ import type { ServedAs } from '../agent/served-as.js';
 import type { Problem } from '../config/problem.js';
 import type { Notice } from './notices.js';
 
+/** Where visitors find a service, and what they are served as. */
 export interface ServiceAddresses {
   urls: string[];
   tcp: string[];
   udp: string[];
+  servedAs: ServedAs;
 }
 
 /** A problem without its code frame, as events and `status` carry it. */

@@ -4,6 +4,7 @@ import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
+import { KnownTargets } from '../agent/known-targets.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
 import type { AboutAgent } from '../agent/report.js';
@@ -79,6 +80,7 @@ export class Runner {
   readonly #embedded: EmbeddedRelays;
   readonly #certificates: CertificateSources;
   readonly #sessionKey: Buffer;
+  readonly #targets = new KnownTargets();
   readonly #startedAt = new Date();
   readonly #active: ActiveLeases;
   readonly #pace = new ProbePace();
@@ -303,6 +305,7 @@ export class Runner {
       pace: this.#pace,
       proveEveryMs: this.#options.proveEveryMs ?? PROVE_EVERY_MS,
       certificates: this.#certificates,
+      targets: this.#targets,
       sessionKey: this.#sessionKey,
       recorders: this.#inspection?.recorders,
       onUnserved: ({ spec: { service }, relay: at }, reason, count) =>

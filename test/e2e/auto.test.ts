@@ -319,6 +319,48 @@ describe('a target that changes its nature', () => {
 
 const certificate = async () => (await openLocalCa(await temporaryFolder())).issue(['localhost']);
 
+describe('a service on several relays', () => {
+  it('asks its target once, and decides once for all of them', async () => {
+    const lines = await heardBy(echo);
+    const relays = await Promise.all([relay(), relay(), relay()]);
+    const one = await agent();
+    const spec = service('web', lines.port, { mode: 'auto', alpn: 'auto' });
+    const specs = relays.map((at) => at.spec);
+    await one.runner.apply(desired(specs.slice(0, 2), spec));
+    await one.event('ready');
+    await one.event('served');
+    // On a relay that comes later it is known from the start.
+    await one.runner.apply(desired(specs, spec));
+    const servedAs = async () => (await one.runner.status()).leases.map((lease) => lease.servedAs);
+    expect(await servedAs()).toEqual(['stream', 'stream', 'stream']);
+    expect(lines.heard.filter(Boolean)).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n']);
+    const seen = one.events.length;
+    lines.stop();
+    const web = await httpService(told, lines.port);
+    // A visitor at one relay finds it; those at the others are served by what it found.
+    await eventually(async () => {
+      const { text } = await get(relays[0], 'web.localhost', one.ca);
+      expect(text).toContain('https web.localhost');
+    });
+    await one.event('served', (event) => event.servedAs === 'http', seen);
+    expect(await servedAs()).toEqual(['http', 'http', 'http']);
+    expect((await get(relays[2], 'web.localhost', one.ca)).text).toContain('https web.localhost');
+    expect(one.events.slice(seen).filter(({ event }) => event === 'served')).toHaveLength(1);
+    await web.close();
+  });
+
+  it('says what it is served as for each service of one target', async () => {
+    const web = await httpService(told);
+    const at = await relay();
+    const one = await agent();
+    const named = (name: string) => service(name, web.port, { mode: 'auto', alpn: 'auto' });
+    await one.runner.apply(desired([at.spec], named('a')));
+    await one.event('served', (event) => event.service === 'a');
+    await one.runner.apply(desired([at.spec], named('a'), named('b')));
+    expect(await one.event('served', (event) => event.service === 'b')).toMatchObject({ servedAs: 'http' });
+  });
+});
+
 describe('a target over TLS', () => {
   it('of HTTP/1.1 is served as http', async () => {
     const one = await published(

@@ -1,12 +1,16 @@
 /** `portal up` and those who talk to it, as processes of their own, on free ports. */
+import { exec } from 'node:child_process';
 import { readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { createServer as createHttpServer } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { deferred } from '../../src/lib/wait.js';
+import { programFor } from '../support/debian.js';
+import { freePort } from '../support/ports.js';
 import { httpsGet } from '../support/visitor.js';
 import { jsonLines, Person, type Line, type Running } from './cli-support.js';
 
@@ -397,6 +401,23 @@ test('expose --inspect prints where the inspector is, and status shows it again'
   expect((await person.run(['status'])).stdout).toContain(String(url));
   expose.kill('SIGTERM');
   expect((await expose.finished).code).toBe(0);
+});
+
+test('expose: says how to reach the service once its target has shown what it speaks', async (context) => {
+  await programFor(context, 'openssl');
+  const port = await freePort();
+  const expose = person.start(['expose', String(port), '--name', 'late']);
+  await expose.line(/^certificates are issued by your local CA/);
+  const server = createServer((socket) => socket.end('SSH-2.0-test\r\n'));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const hint = await expose.line(/^try: /);
+  expect(hint).toMatch(/^try: openssl s_client .* -servername late\.localhost -connect localhost:\d+$/);
+  const { stdout } = await promisify(exec)(hint.replace('try: ', ''), { timeout: 20_000 });
+  expect(stdout).toContain('SSH-2.0-test');
+  expose.kill('SIGTERM');
+  const { code, stderr } = await expose.finished;
+  expect([code, stderr.match(/^try: /gm)?.length]).toEqual([0, 1]);
 });
 
 test('expose --tcp: a port of a relay that gives out a range of them', async () => {

@@ -39,7 +39,14 @@ describe('a user id without an account and without HOME', () => {
     const { code, stdout } = await ready(person, within).finished;
     expect([code, jsonLines(stdout)[0]!['services']]).toEqual([
       0,
-      { web: { urls: [expect.stringMatching(/^https:\/\/web-user\.localhost:/)], tcp: [], udp: [] } },
+      {
+        web: {
+          urls: [expect.stringMatching(/^https:\/\/web-user\.localhost:/)],
+          tcp: [],
+          udp: [],
+          servedAs: expect.any(String),
+        },
+      },
     ]);
     up.kill('SIGTERM');
     expect((await up.finished).code).toBe(0);

@@ -107,7 +107,7 @@ it('a pool takes no relay that is not in the lock, when that is frozen', async (
   await write(lock, 'portal.lock');
   const up = person.start(['up', '--frozen', '--json']);
   const ready = await up.event('ready');
-  expect(ready['services']).toEqual({
+  expect(ready['services']).toMatchObject({
     web: { urls: [`https://web.localhost:${known.port}`], tcp: [], udp: [] },
   });
   expect(strange.counts().sessions).toBe(0);

@@ -19,7 +19,9 @@ describe('a service through a relay', () => {
     const one = await agent();
     await one.runner.apply(desired([at.spec], service('web', port)));
     const ready = await one.event('ready');
-    expect(ready.services).toEqual({ web: { urls: [`https://web.localhost:${at.port}`], tcp: [], udp: [] } });
+    expect(ready.services).toEqual({
+      web: { urls: [`https://web.localhost:${at.port}`], tcp: [], udp: [], servedAs: 'stream' },
+    });
     expect(await get(at, 'web.localhost', one.ca)).toMatchObject({
       status: 200,
       text: expect.stringContaining('hello from behind'),

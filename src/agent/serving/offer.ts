@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { Decision } from '../decision.js';
+import type { KnownTargets } from '../known-targets.js';
 import { TargetProtocols, type Speaks } from '../speaks.js';
 import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.js';
 import { upstreamOf } from '../upstream.js';
@@ -18,12 +19,10 @@ export class AlpnOffer {
   readonly decision: Decision;
   #spec: ServiceSpec;
 
-  constructor(spec: ServiceSpec, log: Logger) {
+  constructor(spec: ServiceSpec, log: Logger, known: KnownTargets) {
     this.#spec = spec;
-    this.protocols = new TargetProtocols(() => upstreamOf(this.#spec), log, {
-      isOpen: () => this.#isOpen,
-      onChange: () => this.decision.note(),
-    });
+    const watch = { isOpen: () => this.#isOpen, onChange: () => this.decision.note() };
+    this.protocols = new TargetProtocols(() => upstreamOf(this.#spec), log, watch, known);
     this.decision = new Decision(this.protocols, () => this.#spec.target);
     if (this.#isOpen) this.decision.watch();
   }
@@ -92,8 +91,14 @@ export class AlpnOffer {
     if (this.#follows || this.decision.isSurelyStream) void this.protocols.doubt(this.#spec.target);
   }
 
-  close(): void {
+  /** Nothing is decided any more. Requests may still be under way. */
+  stop(): void {
     this.decision.close();
+  }
+
+  close(): void {
+    this.stop();
+    this.protocols.close();
   }
 
   /** The target decides how its visitors are served. */

@@ -6,6 +6,7 @@ import type { CertificateSources } from '../../certificates/live.js';
 import type { RenewalStatus } from '../../certificates/acme/held.js';
 import type { AgentDatagrams } from '../datagrams/datagrams.js';
 import type { Refusals } from '../access/refusals.js';
+import type { KnownTargets } from '../known-targets.js';
 import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
@@ -66,6 +67,8 @@ export interface ServingOptions {
   readonly signal: AbortSignal;
   /** Where `tls: local` and `tls: acme` come from. */
   readonly certificates: CertificateSources;
+  /** What is known of targets already. */
+  readonly targets: KnownTargets;
   /** Told of visitors who do not get in. */
   readonly refusals: Refusals;
   /** Signs visitors' sessions. */

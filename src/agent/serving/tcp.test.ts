@@ -4,6 +4,7 @@ import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { handedOver, service, tcpService } from '../../../test/support/world.js';
 import type { CertificateSources } from '../../certificates/live.js';
 import { silent } from '../../lib/logger.js';
+import { KnownTargets } from '../known-targets.js';
 import { Refusals } from '../access/refusals.js';
 import type { Serving } from './serving.js';
 import { openTcpServing } from './tcp.js';
@@ -23,6 +24,7 @@ async function served(target: number) {
     spec: service('db', target, { mode: 'tcp', carrier: 'tls' }),
     opened: {} as never,
     certificates: {} as CertificateSources,
+    targets: new KnownTargets(),
     refusals: new Refusals(() => undefined),
     sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,

@@ -36,8 +36,8 @@ const ARRIVING_MS = 1_000;
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, refusals } = options;
-  const offer = new AlpnOffer(spec, log);
+  const { spec, log, sessionKey, refusals, targets } = options;
+  const offer = new AlpnOffer(spec, log, targets);
   const pin = new PinGate(spec, sessionKey, refusals);
   return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
 }
@@ -166,9 +166,10 @@ class TlsServing implements Serving {
     // Who is in the middle of the handshake is a visitor as well.
     await until(() => (this.#endpoint?.arriving ?? 0) === 0, Math.min(drain.ms, ARRIVING_MS));
     this.#closed = true;
-    this.#offer.close();
+    this.#offer.stop();
     this.#certificate.close();
     await Promise.all([this.#handler, ...this.#former].map((handler) => handler.drain(drain)));
+    this.#offer.close();
     for (const socket of this.#early.keys()) socket.destroy();
     this.#endpoint?.close();
   }

@@ -4,7 +4,7 @@ import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
 import type { Reporter } from './reporter.js';
-import { writeAddresses, writeHowToReach } from './summary.js';
+import { HowToReach, writeAddresses } from './summary.js';
 
 export interface TextOutputs {
   readonly stdout: Output;
@@ -16,15 +16,13 @@ export interface TextOutputs {
 export function plainReporter(outputs: TextOutputs): Reporter {
   const { stderr } = outputs;
   const style = createStyle(stderr.color);
-  let caFile: string | undefined;
+  const howToReach = new HowToReach(stderr);
   return {
     begin: () => undefined,
     event: (event) => {
-      if (event.event === 'started') caFile = event.ca;
       stderr.line(describeEvent(event, style));
-      if (event.event !== 'ready') return;
-      writeAddresses(outputs.stdout, event);
-      writeHowToReach(stderr, event, caFile);
+      if (event.event === 'ready') writeAddresses(outputs.stdout, event);
+      howToReach.note(event);
     },
     problems: (problems) => writeProblems(outputs, problems),
     warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
+import type { ServedAs } from '../../agent/served-as.js';
 import { formatProblem } from '../../config/frame.js';
 import type { Problem } from '../../config/problem.js';
 import type { PortalEvent } from '../../reconcile/events.js';
@@ -22,7 +23,9 @@ const READY_LEASE = at({
 });
 const READY = at({
   event: 'ready',
-  services: { web: { urls: ['https://web.localhost:8443'], tcp: ['localhost:7000'], udp: [] } },
+  services: {
+    web: { urls: ['https://web.localhost:8443'], tcp: ['localhost:7000'], udp: [], servedAs: 'http' },
+  },
 });
 const FAILED = at({
   event: 'lease',
@@ -70,7 +73,7 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
     'started (pid 7) for /a/portal.yaml',
     'web: ready at https://web.localhost:8443',
     'all services are ready',
-    'certificates are of your local CA: /a b/ca.pem (browsers: portal trust)',
+    'certificates are issued by your local CA: /a b/ca.pem (browsers: portal trust)',
     "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443",
     `web: failed (${RELAY}): taken [31m fake line [name_taken] Choose another.`,
     'portal.yaml:3:5: no',
@@ -78,6 +81,73 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
     '      | ^',
     '',
   ]);
+});
+
+/** The hints for services that are served so when they are ready, and after `later`. */
+const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] => {
+  const stdout = capturedOutput();
+  const stderr = capturedOutput();
+  const reporter = plainReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  const services = Object.entries(as).map(([name, servedAs]) => [
+    name,
+    { urls: [`https://${name}.localhost:8443`], tcp: [], udp: [], servedAs },
+  ]);
+  const ready: PortalEvent = { event: 'ready', services: Object.fromEntries(services) };
+  for (const event of [STARTED, at(ready), ...later.map(at)]) reporter.event(event);
+  return stderr
+    .text()
+    .split('\n')
+    .filter((line) => /^(try:|certificates)/.test(line));
+};
+const served = (service: string, servedAs: ServedAs): PortalEvent => ({
+  event: 'served',
+  service,
+  servedAs,
+  target: 'localhost:3000',
+});
+
+describe('how to reach a service', () => {
+  const ISSUED = 'certificates are issued by your local CA: /a b/ca.pem (browsers: portal trust)';
+  const CURL = "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443";
+  const OPENSSL =
+    "try: openssl s_client -quiet -verify_quiet -verify_return_error -CAfile '/a b/ca.pem' -servername web.localhost -connect localhost:8443";
+
+  it('is curl where a target speaks HTTP, whichever it is', () => {
+    expect(hints({ web: 'http' })).toEqual([ISSUED, CURL]);
+    expect(hints({ lines: 'stream', later: 'undecided', web: 'http' })).toEqual([ISSUED, CURL]);
+  });
+
+  it('is a client of TLS where it does not', () => {
+    expect(hints({ web: 'stream' })).toEqual([ISSUED, OPENSSL]);
+  });
+
+  it('waits until a target has shown what it speaks, and is told once', () => {
+    expect(hints({ web: 'undecided' })).toEqual([ISSUED]);
+    expect(hints({ web: 'undecided' }, served('web', 'http'), served('web', 'stream'))).toEqual([
+      ISSUED,
+      CURL,
+    ]);
+    expect(hints({ web: 'undecided' }, served('web', 'stream'))).toEqual([ISSUED, OPENSSL]);
+    expect(hints({ web: 'undecided' }, served('other', 'http'))).toEqual([ISSUED]);
+  });
+
+  it('prefers a service of HTTP to one that is decided already', () => {
+    expect(hints({ lines: 'stream', web: 'undecided' })).toEqual([ISSUED]);
+    expect(hints({ lines: 'stream', web: 'undecided' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
+    expect(hints({ web: 'stream', late: 'undecided' }, served('late', 'stream'))).toEqual([ISSUED, OPENSSL]);
+  });
+
+  it('is not told of what has no certificate of the local CA', () => {
+    const stderr = capturedOutput();
+    const reporter = plainReporter({
+      stdout: capturedOutput().output,
+      stderr: stderr.output,
+      formatProblem,
+    });
+    reporter.event(at({ event: 'started', pid: 7, file: null }));
+    reporter.event(READY);
+    expect(stderr.text()).not.toMatch(/try:|certificates/);
+  });
 });
 
 test('terminal: progress by service, then what a pipe needs and how to get through', async () => {
@@ -95,6 +165,20 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
   // The progress is over: from here on it is one line per change.
   reporter.event(FAILED);
   expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
+});
+
+test('terminal: how to reach a service that is decided while the progress ends', async () => {
+  const stderr = capturedOutput({ isTTY: true, columns: 100 });
+  const stdout = capturedOutput();
+  const reporter = terminalReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  reporter.begin([{ service: 'web', leases: 1 }]);
+  const services = {
+    web: { urls: ['https://web.localhost:8443'], tcp: [], udp: [], servedAs: 'undecided' as const },
+  };
+  for (const event of [STARTED, READY_LEASE, at({ event: 'ready', services })]) reporter.event(event);
+  reporter.event(at({ event: 'served', service: 'web', servedAs: 'http', target: 'localhost:3000' }));
+  await reporter.close();
+  await expect.poll(() => stderr.text()).toContain('try: curl --cacert');
 });
 
 test('terminal: a service that fails before anything is drawn is shown as failed', async () => {

@@ -1,7 +1,8 @@
+import type { ServedAs } from '../../agent/served-as.js';
 import type { PortalEvent } from '../../reconcile/events.js';
 import { shellQuote } from '../../lib/private-file.js';
 import type { Output } from '../output.js';
-import { createStyle } from '../style.js';
+import { createStyle, printable } from '../style.js';
 import { addressRows } from './describe.js';
 
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
@@ -19,11 +20,59 @@ export function writeUnproven(stderr: Output, { unproven }: Ready): void {
   stderr.line(yellow(`unproven: ${unproven.join(', ')}; \`portal status\` says why`));
 }
 
-/** How to get through where the certificates are not a public CA's. */
-export function writeHowToReach(stderr: Output, ready: Ready, caFile: string | undefined): void {
-  const url = addressRows(ready.services).find(({ address }) => address.startsWith('https:'))?.address;
-  if (caFile === undefined || url === undefined) return;
-  const { dim } = createStyle(stderr.color);
-  stderr.line(dim(`certificates are of your local CA: ${caFile} (browsers: portal trust)`));
-  stderr.line(dim(`try: curl --cacert ${shellQuote(caFile)} ${url}`));
+/**
+ * Tells once how to get through where the certificates are not a public CA's: in HTTP if a service speaks it, which for
+ * some is known only after they are ready.
+ */
+export class HowToReach {
+  readonly #stderr: Output;
+  #caFile: string | undefined;
+  /** The first URL of each service, from `ready` on until the hint is told. */
+  readonly #urls = new Map<string, string>();
+  readonly #servedAs = new Map<string, ServedAs>();
+
+  constructor(stderr: Output) {
+    this.#stderr = stderr;
+  }
+
+  /** To be called after an event was shown. `served` may come ahead of a `ready` that was to be shown before it. */
+  note(event: PortalEvent): void {
+    if (event.event === 'started') this.#caFile = event.ca;
+    if (event.event === 'served') this.#servedAs.set(event.service, event.servedAs);
+    if (event.event === 'ready') this.#ready(event);
+    if (event.event === 'ready' || event.event === 'served') this.#tell();
+  }
+
+  #ready({ services }: Ready): void {
+    for (const [service, { urls, servedAs }] of Object.entries(services)) {
+      if (servedAs !== 'undecided') this.#servedAs.set(service, servedAs);
+      if (urls[0] !== undefined) this.#urls.set(service, urls[0]);
+    }
+    if (this.#caFile !== undefined && this.#urls.size > 0)
+      this.#line(`certificates are issued by your local CA: ${this.#caFile} (browsers: portal trust)`);
+  }
+
+  #tell(): void {
+    if (this.#caFile === undefined || this.#urls.size === 0) return;
+    const services = [...this.#urls.keys()];
+    const http = services.find((service) => this.#servedAs.get(service) === 'http');
+    if (http === undefined && !services.every((service) => this.#servedAs.has(service))) return;
+    const url = printable(this.#urls.get(http ?? services[0]!)!);
+    const ca = shellQuote(this.#caFile);
+    this.#line(
+      http === undefined ? `try: ${tlsClient(ca, new URL(url))}` : `try: curl --cacert ${ca} ${url}`,
+    );
+    this.#urls.clear();
+  }
+
+  #line(text: string): void {
+    this.#stderr.line(createStyle(this.#stderr.color).dim(text));
+  }
+}
+
+/** Connects as a visitor of a service that is not HTTP. Few resolvers know the names below localhost. */
+function tlsClient(ca: string, { hostname, port }: URL): string {
+  const at = hostname.endsWith('.localhost') ? 'localhost' : hostname;
+  const checks = '-quiet -verify_quiet -verify_return_error';
+  return `openssl s_client ${checks} -CAfile ${ca} -servername ${hostname} -connect ${at}:${port || 443}`;
 }

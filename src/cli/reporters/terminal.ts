@@ -3,14 +3,14 @@ import { describeEvent } from './describe.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
 import type { Reporter, TimedEvent } from './reporter.js';
-import { writeAddresses, writeHowToReach, writeUnproven } from './summary.js';
+import { HowToReach, writeAddresses, writeUnproven } from './summary.js';
 
 /** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
 export function terminalReporter(outputs: TextOutputs): Reporter {
   const { stdout, stderr } = outputs;
   const style = createStyle(stderr.color);
   let progress: Progress | undefined;
-  let caFile: string | undefined;
+  const howToReach = new HowToReach(stderr);
   /** Said once the progress has settled: a line amid it would be drawn over. */
   const later: TimedEvent[] = [];
   let isSettled = false;
@@ -31,7 +31,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
     // The progress that stands on the same screen shows them already.
     if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
     writeUnproven(stderr, event);
-    writeHowToReach(stderr, event, caFile);
+    howToReach.note(event);
     showLater();
   };
 
@@ -42,9 +42,9 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
       progress = new Progress(stderr, expected);
     },
     event: (event) => {
-      if (event.event === 'started') caFile = event.ca;
       if (event.event === 'ready' || event.event === 'stopped') void ended().then(() => show(event));
       else show(event);
+      if (event.event === 'started' || event.event === 'served') howToReach.note(event);
     },
     problems: (problems) => writeProblems(outputs, problems),
     warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
