@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { pour, Pouring } from './pour.js';
+import { InPlace, pour } from './pour.js';
 
 // Without them, data is piped: all else works, at a good part of the speed. `npm run test:nodes` asks each Node.
 it(`finds what it needs inside of Node ${process.versions.node}`, async () => {
@@ -16,5 +16,5 @@ it(`finds what it needs inside of Node ${process.versions.node}`, async () => {
   });
   await once(socket, 'connect');
   await expect.poll(() => accepted.length).toBe(1);
-  expect(pour(socket, accepted[0]!)).toBeInstanceOf(Pouring);
+  expect(pour(socket, accepted[0]!)).toBeInstanceOf(InPlace);
 });

@@ -8,17 +8,22 @@ import { TLSSocket } from 'node:tls';
  * Node lets a socket read into memory of its owner (`onread`), but only one that it connects itself. What that option
  * sets is set here on any socket, by the names node gives it; a node that has other names pipes as ever.
  */
-export function pour(from: Socket, to: Socket, heard?: Heard): Pouring | undefined {
+export function pour(from: Socket, to: Socket, heard?: Heard): Pouring {
   const { _handle: handle } = from as { _handle?: Partial<ReadHandle> | null };
   if (INTERNALS && handle?.useUserBuffer)
-    return new Pouring(from, to, handle as ReadHandle, INTERNALS, heard);
-  if (heard) from.on('data', (chunk: Buffer) => heard(chunk, 0, chunk.length));
-  from.pipe(to);
-  return undefined;
+    return new InPlace(from, to, handle as ReadHandle, INTERNALS, heard);
+  return new Piped(from, to, heard);
 }
 
-/** Sees the bytes that pass, from `start` to `end`; they are not its to keep. */
-export type Heard = (bytes: Buffer, start: number, end: number) => void;
+export interface Pouring {
+  /** Gives its buffer back; for one on which nothing moves, and that may stay so for long. */
+  rest(): void;
+  /** Ends `to` after what has come so far. What comes then is read and dropped: unread, it would make a reset of the close. */
+  finish(): void;
+}
+
+/** Sees the bytes that have passed, from `start` to `end`; they are not its to keep. */
+type Heard = (bytes: Buffer, start: number, end: number) => void;
 
 /** Sockets that say little all read here: what they read is copied before the next one does. */
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
@@ -44,7 +49,26 @@ class Lent {
   }
 }
 
-export class Pouring {
+class Piped implements Pouring {
+  readonly #from: Socket;
+  readonly #to: Socket;
+
+  constructor(from: Socket, to: Socket, heard?: Heard) {
+    this.#from = from;
+    this.#to = to;
+    from.pipe(to);
+    if (heard) from.on('data', (chunk: Buffer) => heard(chunk, 0, chunk.length));
+  }
+
+  rest(): void {}
+
+  finish(): void {
+    this.#from.unpipe(this.#to).resume();
+    this.#to.end();
+  }
+}
+
+export class InPlace implements Pouring {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #lend: (bytes: Buffer) => void;
@@ -56,6 +80,7 @@ export class Pouring {
   #filled = 0;
   #passed = 0;
   #passing: NodeJS.Immediate | undefined;
+  #isFinished = false;
 
   constructor(from: Socket, to: Socket, handle: ReadHandle, internals: Internals, heard?: Heard) {
     this.#from = from;
@@ -74,27 +99,43 @@ export class Pouring {
     inside[internals.next] = () => this.#own?.bytes.subarray(this.#filled) ?? SHARED;
     this.#lend(SHARED);
     for (let chunk: Buffer | null; (chunk = from.read() as Buffer | null);) {
-      heard?.(chunk, 0, chunk.length);
       to.write(chunk);
+      heard?.(chunk, 0, chunk.length);
     }
     from.resume();
   }
 
-  /** Gives its buffer back; for one on which nothing moves, and that may stay so for long. */
   rest(): void {
     if (!this.#own || this.#filled > this.#passed || this.#from.destroyed) return;
     this.#forget();
     this.#lend(SHARED);
   }
 
+  finish(): void {
+    if (this.#isFinished) return;
+    this.#end();
+    this.#isFinished = true;
+    this.#from.resume();
+  }
+
   /** Takes the `count` bytes of a read; false stops the reading until `to` has drained. */
   #take(count: number): boolean {
-    if (!this.#own) {
-      this.#heard?.(SHARED, 0, count);
-      if (count >= LONG_BYTES) this.#renew();
-      return this.#to.write(Buffer.from(SHARED.subarray(0, count)));
-    }
-    this.#heard?.(this.#own.bytes, this.#filled, this.#filled + count);
+    if (this.#isFinished) return true;
+    const bytes = this.#own?.bytes ?? SHARED;
+    const start = this.#filled;
+    const more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
+    this.#heard?.(bytes, start, start + count);
+    // What was heard may have been the last.
+    return more || this.#isFinished;
+  }
+
+  #takeLittle(count: number): boolean {
+    if (count >= LONG_BYTES) this.#renew();
+    return this.#to.write(Buffer.from(SHARED.subarray(0, count)));
+  }
+
+  /** What is in a buffer of this socket's own. */
+  #takeMuch(count: number): boolean {
     this.#filled += count;
     const hasRoom = this.#filled + RECORD_BYTES <= BUFFER_BYTES;
     // A TLSSocket reads record by record; those that arrived together are better passed on together.

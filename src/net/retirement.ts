@@ -9,9 +9,13 @@ export interface Retirable {
   readonly movedAt: number;
   /** Nothing waits to be written. */
   readonly isWritten: boolean;
+  /** When `end` was called. */
+  readonly endedAt: number | undefined;
   look(now: number): void;
   /** Ends both directions in order. */
   end(): void;
+  /** Ends them with the last byte of an exchange, where exchanges can be followed that exactly. */
+  endAfterExchange(): void;
   close(end: 'closed'): void;
 }
 
@@ -19,18 +23,13 @@ export interface Retirable {
 const LOOK_EVERY_MS = 100;
 /** Between exchanges and nothing moved for this long: the visitor does not expect anything. */
 const QUIET_MS = 500;
-/** A visitor that asks more often than that is watched for so long before a shorter pause is enough. */
+/** A visitor that asks more often than that is watched for so long. Then a shorter pause is enough, or the end of an exchange. */
 const PATIENT_MS = 2_000;
 const SHORT_QUIET_MS = 100;
 /** An exchange under way on which nothing moved for this long is not waited for any longer. */
 export const STILL_MS = 5 * 60_000;
 /** Peers close their side within this of an orderly end, or it is done for them. */
 const ENDED_MS = 2_000;
-
-interface State {
-  readonly since: number;
-  endedAt?: number;
-}
 
 /**
  * The connections of one owner that retire: HTTP at its first quiet moment between exchanges; other protocols, upgraded
@@ -39,56 +38,53 @@ interface State {
 export class Retirement {
   /** How long connections may live on. */
   ms = 0;
-  readonly #states = new Map<Retirable, State>();
+  readonly #since = new Map<Retirable, number>();
   #timer: NodeJS.Timeout | undefined;
 
   get size(): number {
-    return this.#states.size;
+    return this.#since.size;
   }
 
   add(connections: Iterable<Retirable>): void {
-    const since = attendedNow();
-    for (const each of connections) if (!this.#states.has(each)) this.#states.set(each, { since });
-    if (this.#states.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    const now = attendedNow();
+    for (const each of connections) if (!this.#since.has(each)) this.#since.set(each, now);
+    if (this.#since.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   /** It has closed. */
   delete(connection: Retirable): void {
-    this.#states.delete(connection);
-    if (this.#states.size > 0) return;
+    this.#since.delete(connection);
+    if (this.#since.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   #look(): void {
     const now = attendedNow();
-    for (const [connection, state] of this.#states) {
+    for (const [connection, since] of this.#since) {
       connection.look(now);
-      this.#judge(connection, state, now);
+      this.#judge(connection, now - since, now);
     }
   }
 
-  #judge(connection: Retirable, state: State, now: number): void {
-    const { since, endedAt } = state;
-    const [age, quiet] = [now - since, now - connection.movedAt];
+  #judge(connection: Retirable, age: number, now: number): void {
+    const { endedAt, movedAt } = connection;
     if (endedAt !== undefined) {
       if (connection.isWritten && now - endedAt > ENDED_MS) connection.close('closed');
       return;
     }
-    const end = (): void => {
-      state.endedAt = now;
-      connection.end();
-    };
+    const quiet = now - movedAt;
+    if (age > PATIENT_MS) connection.endAfterExchange();
     switch (connection.conversation?.progress) {
       case 'between':
-        if (quiet >= (age > PATIENT_MS ? SHORT_QUIET_MS : QUIET_MS)) end();
+        if (quiet >= (age > PATIENT_MS ? SHORT_QUIET_MS : QUIET_MS)) connection.end();
         break;
       case 'exchange':
         if (Math.min(age, quiet) > STILL_MS) connection.close('closed');
         break;
       case 'endless':
       case 'unclear':
-        if (quiet >= QUIET_MS && connection.isWritten) end();
+        if (quiet >= QUIET_MS && connection.isWritten) connection.end();
         else if (age > this.ms) connection.close('closed');
         break;
       default:

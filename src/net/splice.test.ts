@@ -4,7 +4,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../lib/errors.js';
 import { resetSocket } from './reset.js';
-import { SpliceSet, type SpliceBounds, type SpliceResult } from './splice.js';
+import { SpliceSet, type SpliceBounds } from './splice.js';
+import type { SpliceResult } from './spliced.js';
 
 const BOUNDS: SpliceBounds = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
 

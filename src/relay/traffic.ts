@@ -1,4 +1,4 @@
-import type { Spliced } from '../net/splice.js';
+import type { Spliced } from '../net/spliced.js';
 
 /** What the visitors of one lease move: what splices count anyway, read when somebody asks. Passing a byte costs no more. */
 export class LeaseTraffic {

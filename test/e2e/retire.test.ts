@@ -17,12 +17,15 @@ interface Site {
   readonly port: number;
   /** Answers to /wait and /download, which the test goes on with. */
   readonly waiting: ServerResponse[];
+  /** Requests that have reached it. */
+  requests: number;
 }
 
 /** A site that answers with its name, takes WebSockets, and has answers that last. */
 async function site(name: string): Promise<Site> {
   const waiting: ServerResponse[] = [];
   const server = createHttp((request, response) => {
+    made.requests++;
     if (request.url === '/') {
       response.end(name);
       return;
@@ -43,7 +46,8 @@ async function site(name: string): Promise<Site> {
     server.closeAllConnections();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, waiting };
+  const made = { port: (server.address() as AddressInfo).port, waiting, requests: 0 };
+  return made;
 }
 
 async function published(target: number, over: Partial<ServiceSpec> = {}) {
@@ -95,6 +99,30 @@ function keeping(socket: Socket) {
   };
 }
 
+/** A visitor who asks again with the last byte of each answer, until its connection ends. */
+function hammering(socket: Socket) {
+  let [heard, answers] = ['', 0];
+  const ask = (): void => void socket.write('GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n');
+  const ended = new Promise<string>((resolve) => {
+    socket.on('error', () => resolve('cut'));
+    socket.once('end', () => resolve(heard === '' ? 'end' : `end after ${heard}`));
+  });
+  socket.on('data', (chunk: Buffer) => {
+    heard += chunk.toString('latin1');
+    if (!/\r\n\r\n\w+$/.test(heard)) return;
+    heard = '';
+    answers++;
+    ask();
+  });
+  ask();
+  return {
+    ended,
+    get answers() {
+      return answers;
+    },
+  };
+}
+
 async function webSocket(at: { port: number }, socket: TLSSocket): Promise<WebSocket> {
   const ws = new WebSocket(`ws://web.localhost:${at.port}/`, { createConnection: () => socket });
   onTestFinished(() => ws.terminate());
@@ -137,6 +165,21 @@ describe('an edited target, in mode stream', () => {
       await each.heard('9876543210');
       expect(await each.ended()).toBe('end');
     }
+    await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
+  });
+
+  it.each([
+    ['that agreed on http/1.1', ['http/1.1']],
+    ['whose first line is of HTTP', []],
+  ])('ends a connection %s and never pauses right after an answer: no request is lost', async (_, alpn) => {
+    const [old, next] = [await site('old'), await site('next')];
+    const { visit: connect, get: fetch, edit, status } = await published(old.port);
+    const visitors = [hammering(await connect(...alpn)), hammering(await connect(...alpn))];
+    await eventually(() => expect(visitors.every(({ answers }) => answers > 10)).toBe(true));
+    expect((await edit({ target: parseTarget(next.port) })).retiring).toEqual({ web: 2 });
+    expect(await Promise.all(visitors.map(({ ended }) => ended))).toEqual(['end', 'end']);
+    expect(visitors[0]!.answers + visitors[1]!.answers).toBe(old.requests);
+    expect(await fetch()).toContain('next');
     await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
   });
 

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { asPortalError, type PortalError } from '../../lib/errors.js';
 import { until } from '../../lib/wait.js';
 import type { Logger } from '../../lib/logger.js';
-import { conversationIn } from '../../net/conversation/conversation.js';
+import type { Conversation } from '../../net/conversation/conversation.js';
 import { SpliceSet, type Drain } from '../../net/splice.js';
 import { proxyHeader } from '../../net/proxy-protocol.js';
 import type { Target } from '../../net/target.js';
@@ -18,6 +18,8 @@ export interface PipedHooks {
   readonly turnAway: (visitor: Socket, service: string, error: PortalError) => void;
   /** The service did not answer. */
   readonly onDown?: (target: Target) => void;
+  /** What can be known of a visitor's exchanges. */
+  readonly follow?: (visitor: Socket) => Conversation | undefined;
 }
 
 /** A service that was asked to take a visitor has answered, or has not, within this. */
@@ -92,7 +94,7 @@ export class PipedHandler implements ModeHandler {
       this.#waiting.delete(visitor);
       if (visitor.destroyed) return void upstream.destroy();
       this.#splices.add(visitor, upstream, {
-        conversation: conversationIn(alpnOf(visitor)),
+        conversation: this.#hooks.follow?.(visitor),
         onEnd: ({ bytesToB, bytesToA }) => {
           this.#bytesIn += bytesToB;
           this.#bytesOut += bytesToA;

@@ -1,6 +1,8 @@
 import type { Logger } from '../../lib/logger.js';
+import { conversationIn } from '../../net/conversation/conversation.js';
 import type { ServiceSpec } from '../spec.js';
 import { notRunning, notTrusted } from '../pages.js';
+import { alpnOf } from '../upstream.js';
 import { turnAway } from '../turn-away.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
@@ -9,6 +11,7 @@ export class StreamHandler extends PipedHandler {
   constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onDown'>) {
     super(spec, log, {
       ...hooks,
+      follow: (visitor) => conversationIn(alpnOf(visitor)),
       turnAway: (socket, service, { code }) =>
         turnAway(socket, code === 'target_untrusted' ? notTrusted(service) : notRunning(service)),
     });

@@ -83,7 +83,7 @@ it.each([
   [GET, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\n', 'unclear'],
   [GET, `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(4000)}\r\nContent-Length: 1\r\n\r\n1`, 'unclear'],
   [GET, 'SSH-2.0-OpenSSH\r\n', 'unclear'],
-  ['CONNECT a:1 HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'upgraded'],
+  ['CONNECT a:1 HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'other'],
 ])('%j answered %j is %s', (question, answer, progress) => {
   const conversation = h1();
   asks(conversation, question);
@@ -99,7 +99,7 @@ it('knows an upgrade for as long as the connection lives', () => {
   answers(conversation, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
   asks(conversation, 'frame');
   answers(conversation, 'frame');
-  expect(conversation.progress).toBe('upgraded');
+  expect(conversation.progress).toBe('other');
 });
 
 function frame(type: number, flags: number, stream: number, payload = 0): Buffer {
@@ -129,6 +129,63 @@ it('counts the streams of HTTP/2; settings, pings and windows are no exchange', 
 });
 
 it('follows no protocol that it does not know', () => {
-  expect(conversationIn(undefined)).toBeUndefined();
   expect(conversationIn('imap')).toBeUndefined();
+});
+
+it('knows HTTP without ALPN by the first line of the visitor', () => {
+  const conversation = conversationIn(undefined)!;
+  expect(conversation.progress).toBe('other');
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, 'k');
+  expect(conversation.progress).toBe('between');
+});
+
+it('takes what is said without ALPN and without a request first for another protocol', () => {
+  const [visitor, target] = [conversationIn(undefined)!, conversationIn(undefined)!];
+  asks(visitor, 'SSH-2.0-OpenSSH\r\n');
+  answers(target, '220 mail.example.com ESMTP\r\n');
+  for (const conversation of [visitor, target]) {
+    asks(conversation, GET);
+    answers(conversation, 'HTTP/1.1 204 No Content\r\n\r\n');
+    expect(conversation.progress).toBe('other');
+  }
+});
+
+it('does not trust the end of an answer where requests are pipelined', () => {
+  const conversation = h1();
+  asks(conversation, GET);
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1');
+  expect(conversation.progress).toBe('unclear');
+});
+
+it('announces the end of the next whole exchange, when told to', () => {
+  const conversation = h1();
+  let ends = 0;
+  asks(conversation, GET);
+  conversation.onceExchanged!(() => void ends++);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  expect(ends).toBe(0);
+  asks(conversation, GET);
+  answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', 'o');
+  expect(ends).toBe(0);
+  answers(conversation, 'k');
+  expect(ends).toBe(1);
+});
+
+it('announces no end where requests are pipelined, or something else was upgraded to', () => {
+  const [pipelined, upgraded] = [h1(), h1()];
+  asks(pipelined, GET);
+  asks(pipelined, GET);
+  asks(upgraded, GET);
+  answers(upgraded, 'HTTP/1.1 101 Switching Protocols\r\n\r\n');
+  for (const conversation of [pipelined, upgraded]) {
+    conversation.onceExchanged!(() => expect.unreachable());
+    for (let i = 0; i < 3; i++) {
+      answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1');
+      asks(conversation, GET);
+    }
+  }
 });

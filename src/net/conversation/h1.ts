@@ -1,64 +1,111 @@
 import type { Conversation, Progress } from './conversation.js';
+import { H1Exchange } from './h1-exchange.js';
+import { lengthIn } from './h1-head.js';
 
 /** A head that is longer is not understood, which only makes the progress unclear. */
 const HEAD_BYTES = 2_048;
+/** A request line that is longer is not looked for. */
+const LINE_BYTES = 8_192;
 /** The last chunk of a body in chunks (RFC 9112, section 7.1), and the end of what comes before it. */
 const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
-const [CR, LF, ZERO] = LAST_CHUNK;
+/** How much of LAST_CHUNK is matched still when the byte after so many of its bytes differs. */
+const MATCHED_STILL = [0, 0, 0, 0, 1, 2, 1, 2];
+const REQUEST_LINE = /^[A-Z]+ [^ \r\n]+ HTTP\/1\.[01]\r\n/;
 
 /**
- * Exchanges of HTTP/1.1. While bytes move it only keeps the beginning and the end of the answer; they are read when somebody
- * asks. What it cannot follow (pipelined requests, long heads) is `unclear`.
+ * Exchanges of HTTP/1.1. While bytes move it only keeps the beginning of the answer, and how it ends; they are read when
+ * somebody asks. What it cannot follow (pipelined requests, long heads) is `unclear`.
  */
 export class H1Conversation implements Conversation {
+  /** False until the visitor's first line has shown it. */
+  #isHttp: boolean;
   #visitorSpokeLast = false;
   #isHead = false;
-  #isTunnel = false;
+  /** Another protocol is spoken: it never was HTTP, or was upgraded. */
+  #isOther = false;
+  #isPipelined = false;
   /** Bytes of the answer. */
   #answered = 0;
   /** The beginning of those. */
   #head: Buffer | undefined;
-  readonly #tail = Buffer.alloc(LAST_CHUNK.length);
+  /** How many bytes of LAST_CHUNK those end with. */
+  #matched = 0;
+  #thenOver: (() => void) | undefined;
+  #exchange: H1Exchange | undefined;
+
+  constructor(isHttp: boolean) {
+    this.#isHttp = isHttp;
+  }
 
   asked(bytes: Buffer, start: number, end: number): void {
-    if (this.#visitorSpokeLast) return;
+    if (this.#isOther) return;
+    if (this.#thenOver) this.#followAsked(bytes, start, end);
+    if (this.#visitorSpokeLast) {
+      if (begins(bytes, start, end, 'GET ')) this.#isPipelined = true;
+      return;
+    }
     this.#visitorSpokeLast = true;
+    if (!this.#isHttp) {
+      const line = bytes.toString('latin1', start, Math.min(end, start + LINE_BYTES));
+      this.#isHttp = REQUEST_LINE.test(line);
+    }
+    if (!this.#isHttp || begins(bytes, start, end, 'CONNECT ')) this.#isOther = true;
     this.#isHead = begins(bytes, start, end, 'HEAD ');
-    if (begins(bytes, start, end, 'CONNECT ')) this.#isTunnel = true;
   }
 
   answered(bytes: Buffer, start: number, end: number): void {
+    // In HTTP the visitor speaks first.
+    if (!this.#isHttp) this.#isOther = true;
+    if (this.#isOther) return;
     if (this.#visitorSpokeLast) {
       this.#visitorSpokeLast = false;
       // Or it goes on with its answer, while the visitor goes on with its request.
       if (begins(bytes, start, end, 'HTTP/1.')) this.#answered = 0;
-      if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isTunnel = true;
+      if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isOther = true;
     }
     if (this.#answered < HEAD_BYTES) {
       this.#head ??= Buffer.allocUnsafeSlow(HEAD_BYTES);
       bytes.copy(this.#head, this.#answered, start, end);
     }
     this.#answered += end - start;
-    this.#keepTail(bytes, start, end);
+    this.#matchEnd(bytes, start, end);
+    if (this.#exchange) {
+      this.#exchange.answered(bytes, start, end);
+      this.#endOver();
+    }
+  }
+
+  onceExchanged(then: () => void): void {
+    this.#thenOver = then;
   }
 
   get progress(): Progress {
-    if (this.#isTunnel) return 'upgraded';
+    if (this.#isOther || !this.#isHttp) return 'other';
     if (this.#visitorSpokeLast) return 'exchange';
-    return this.#answered === 0 ? 'between' : this.#progressOfAnswer();
+    const progress = this.#answered === 0 ? 'between' : this.#progressOfAnswer();
+    return progress === 'between' && this.#isPipelined ? 'unclear' : progress;
   }
 
-  #keepTail(bytes: Buffer, start: number, end: number): void {
-    const tail = this.#tail;
-    const count = end - start;
-    const last = bytes[end - 1]!;
-    // No part of a last chunk: what came before it does not matter any more.
-    if (last !== CR && last !== LF && last !== ZERO) {
-      tail[tail.length - 1] = last;
-      return;
+  #followAsked(bytes: Buffer, start: number, end: number): void {
+    // A long head makes it unclear; the visitor knows that the answer has ended.
+    if (!this.#visitorSpokeLast && ['between', 'unclear'].includes(this.progress))
+      this.#exchange = this.#isPipelined ? undefined : new H1Exchange();
+    this.#exchange?.asked(bytes, start, end);
+    this.#endOver();
+  }
+
+  #endOver(): void {
+    if (this.#exchange?.isOver) this.#thenOver?.();
+  }
+
+  #matchEnd(bytes: Buffer, start: number, end: number): void {
+    const from = end - LAST_CHUNK.length;
+    let matched = from > start ? 0 : this.#matched;
+    for (let at = Math.max(start, from); at < end; at++) {
+      while (matched > 0 && bytes[at] !== LAST_CHUNK[matched]) matched = MATCHED_STILL[matched]!;
+      if (bytes[at] === LAST_CHUNK[matched]) matched++;
     }
-    if (count < tail.length) tail.copyWithin(0, count);
-    bytes.copy(tail, Math.max(0, tail.length - count), Math.max(start, end - tail.length), end);
+    this.#matched = matched;
   }
 
   #progressOfAnswer(): Progress {
@@ -79,13 +126,12 @@ export class H1Conversation implements Conversation {
 
   #progressOfBody(status: string, head: string, begin: number): Progress {
     const received = this.#answered - begin;
-    const length = (): number => Number(/\r\ncontent-length:[ \t]*(\d+)/i.exec(head)?.[1] ?? NaN);
     if (this.#isHead || status === '204' || status === '304') return progressOf(received, 0);
     if (/\r\ncontent-type:[ \t]*text\/event-stream/i.test(head)) return 'endless';
-    if (!/\r\ntransfer-encoding:/i.test(head)) return progressOf(received, length());
+    if (!/\r\ntransfer-encoding:/i.test(head)) return progressOf(received, lengthIn(head));
     // Trailers come after the last chunk.
     if (/\r\ntrailer:/i.test(head)) return 'unclear';
-    return this.#tail.equals(LAST_CHUNK) ? 'between' : 'exchange';
+    return this.#matched === LAST_CHUNK.length ? 'between' : 'exchange';
   }
 }
 

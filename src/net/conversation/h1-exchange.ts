@@ -1,0 +1,49 @@
+import { bodyAfter, SizedBody, type Body } from './h1-body.js';
+import { headIn } from './h1-head.js';
+
+/**
+ * One exchange of HTTP/1.1 to its last byte. It gives up on what would make that doubtful: a head that does not come in one
+ * piece, another request before the answer has ended, a change of protocol, a body that ends with the connection.
+ */
+export class H1Exchange {
+  #request: Body | undefined;
+  #answer: Body | undefined;
+  #isHead = false;
+  #isLost = false;
+
+  get isOver(): boolean {
+    return !this.#isLost && this.#request?.isWhole === true && this.#answer?.isWhole === true;
+  }
+
+  asked(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    if (!this.#request) {
+      const head = headIn(bytes, start, end);
+      const method = /^([A-Z]+) [^ \r\n]+ HTTP\/1\.1\r\n/.exec(head ?? '')?.[1];
+      if (head === undefined || method === undefined || method === 'CONNECT') return this.#giveUp();
+      this.#isHead = method === 'HEAD';
+      this.#request = bodyAfter(head, 0);
+      at += head.length;
+    }
+    if (this.#request?.take(bytes, at, end) !== end) this.#giveUp();
+  }
+
+  answered(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (!this.#answer && at < end) {
+      const head = headIn(bytes, at, end);
+      const status = /^HTTP\/1\.1 (\d{3})/.exec(head ?? '')?.[1];
+      if (head === undefined || status === undefined || status === '101') return this.#giveUp();
+      at += head.length;
+      if (status.startsWith('1')) continue;
+      const isBodiless = this.#isHead || status === '204' || status === '304';
+      this.#answer = isBodiless ? new SizedBody(0) : bodyAfter(head);
+      if (!this.#answer) return this.#giveUp();
+    }
+    if (this.#answer && this.#answer.take(bytes, at, end) !== end) this.#giveUp();
+  }
+
+  #giveUp(): void {
+    this.#isLost = true;
+  }
+}

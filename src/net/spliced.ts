@@ -1,0 +1,153 @@
+import type { Socket } from 'node:net';
+import { attendedNow } from '../lib/stalls.js';
+import type { Conversation } from './conversation/conversation.js';
+import { pour, type Pouring } from './pour.js';
+import { pourAt, type ByteRate } from './rate.js';
+import { resetBehind, resetSocket } from './reset.js';
+import type { Retirable } from './retirement.js';
+
+export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'unanswered' | 'closed';
+
+export interface SpliceResult {
+  readonly end: SpliceEnd;
+  /** Bytes that went from `a` to `b`. */
+  readonly bytesToB: number;
+  /** Bytes that went from `b` to `a`. */
+  readonly bytesToA: number;
+}
+
+/** One splice, to be read and to be cut. */
+export interface Spliced {
+  readonly bytesToA: number;
+  readonly bytesToB: number;
+  close(end: SpliceEnd): void;
+}
+
+export interface SpliceOptions {
+  /** Called once, when both sockets are closed. */
+  readonly onEnd?: (result: SpliceResult) => void;
+  /** Bytes of `a` that were written to `b` already. */
+  readonly sentToB?: number;
+  /** Whose it is, for `closeOf`. */
+  readonly owner?: string;
+  /** What both directions keep to, perhaps with other splices. */
+  readonly rate?: ByteRate | undefined;
+  /** Follows what is said, `a` being the visitor. Not with a rate. */
+  readonly conversation?: Conversation | undefined;
+}
+
+/** Two sockets that are joined, as SpliceSet describes it. */
+export class Splice implements Spliced, Retirable {
+  readonly #a: Socket;
+  readonly #b: Socket;
+  readonly #onEnd: (result: SpliceResult) => void;
+  /** What each had received before it was joined and does not belong to this splice (an upgrade's head, say). */
+  readonly #bytesBefore: { a: number; b: number };
+  #open = 2;
+  #end: SpliceEnd = 'ended';
+  readonly #pourings: readonly Pouring[];
+  readonly owner: string | undefined;
+  readonly conversation: Conversation | undefined;
+  readonly startedAt: number;
+  movedAt: number;
+  endedAt: number | undefined;
+  #moved = 0;
+
+  constructor(
+    a: Socket,
+    b: Socket,
+    { sentToB = 0, owner, rate, conversation }: SpliceOptions,
+    now: number,
+    onEnd: (result: SpliceResult) => void,
+  ) {
+    this.#a = a;
+    this.#b = b;
+    this.#onEnd = onEnd;
+    this.owner = owner;
+    this.conversation = conversation;
+    this.startedAt = now;
+    this.movedAt = now;
+    // What sits in the read buffer already was counted by the socket, but belongs to this splice.
+    this.#bytesBefore = { a: a.bytesRead - a.readableLength - sentToB, b: b.bytesRead - b.readableLength };
+    this.#join(a, b);
+    this.#join(b, a);
+    if (rate) {
+      pourAt(rate, a, b);
+      pourAt(rate, b, a);
+      this.#pourings = [];
+    } else if (conversation) {
+      this.#pourings = [
+        pour(a, b, (bytes, start, end) => conversation.asked(bytes, start, end)),
+        pour(b, a, (bytes, start, end) => conversation.answered(bytes, start, end)),
+      ];
+    } else this.#pourings = [pour(a, b), pour(b, a)];
+  }
+
+  get bytesToB(): number {
+    return this.#a.bytesRead - this.#bytesBefore.a;
+  }
+
+  get bytesToA(): number {
+    return this.#b.bytesRead - this.#bytesBefore.b;
+  }
+
+  get answered(): boolean {
+    return this.bytesToA > 0;
+  }
+
+  get isWritten(): boolean {
+    return this.#a.writableLength === 0 && this.#b.writableLength === 0;
+  }
+
+  get halfClosed(): boolean {
+    return this.#a.readableEnded || this.#b.readableEnded;
+  }
+
+  /** Notes whether anything moved since the last look. */
+  look(now: number): void {
+    const moved = this.#a.bytesRead + this.#b.bytesRead;
+    if (moved !== this.#moved) {
+      this.#moved = moved;
+      this.movedAt = now;
+    } else {
+      for (const pouring of this.#pourings) pouring.rest();
+    }
+  }
+
+  /** Ends both directions in order; what comes then is dropped, and the sockets close when their peers agree. */
+  end(): void {
+    if (this.endedAt !== undefined) return;
+    this.endedAt = attendedNow();
+    for (const pouring of this.#pourings) pouring.finish();
+    this.#a.end();
+    this.#b.end();
+  }
+
+  endAfterExchange(): void {
+    this.conversation?.onceExchanged?.(() => this.end());
+  }
+
+  close(end: SpliceEnd): void {
+    this.#end = end;
+    resetSocket(this.#a);
+    resetSocket(this.#b);
+  }
+
+  #join(from: Socket, to: Socket): void {
+    const fail = (): void => {
+      if (this.#end === 'ended') this.#end = 'reset';
+      resetBehind(to);
+    };
+    const closed = (): void => {
+      // Closed before it had said and heard everything: the other side must not take it for an orderly end.
+      if (!from.readableEnded || !from.writableFinished) fail();
+      if (--this.#open === 0) {
+        this.#onEnd({ end: this.#end, bytesToA: this.bytesToA, bytesToB: this.bytesToB });
+      }
+    };
+    from.on('error', fail);
+    // It may have closed before we listened.
+    if (from.closed) queueMicrotask(closed);
+    else from.on('close', closed);
+  }
+}
