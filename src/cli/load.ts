@@ -7,13 +7,26 @@ import { isMissing, PortalError, type ErrorCode } from '../lib/errors.js';
 import type { AgentKey } from './control/address.js';
 import type { Context } from './context.js';
 import { ConfigInvalid } from './failure.js';
+import { gitUser } from './git-user.js';
 
 export type Loaded = Extract<LoadResult, { ok: true }>;
 
 /** How `portal.yaml` is loaded for this process. */
 export function loadOptions(context: Context, file: string | undefined): LoadOptions {
   const { cwd, env, stdin } = context;
-  return { cwd, env, stdin: () => text(stdin), ...(file !== undefined && { file }) };
+  return {
+    cwd,
+    env,
+    stdin: () => text(stdin),
+    gitUser: () => gitUser(cwd, env),
+    addressIn: addressIn(context),
+    ...(file !== undefined && { file }),
+  };
+}
+
+function addressIn(context: Context): (file: string | undefined) => Promise<string | undefined> {
+  return async (file = context.paths.identityFile) =>
+    (await isAbsent(file)) ? undefined : (await loadIdentity(file, { create: false })).address;
 }
 
 /** The same, for who would run the services: those that say whose they are are held to it. */
@@ -22,11 +35,7 @@ export function ownedLoadOptions(
   file: string | undefined,
   runs: (service: string) => boolean = () => true,
 ): LoadOptions {
-  const addressIn = async (identityFile = context.paths.identityFile): Promise<string | undefined> => {
-    if (await isAbsent(identityFile)) return undefined;
-    return (await loadIdentity(identityFile, { create: false })).address;
-  };
-  return { ...loadOptions(context, file), owner: { addressIn, runs } };
+  return { ...loadOptions(context, file), owner: { addressIn: addressIn(context), runs } };
 }
 
 const isAbsent = (file: string): Promise<boolean> => stat(file).then(() => false, isMissing);

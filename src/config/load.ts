@@ -9,6 +9,7 @@ import { check } from './check.js';
 import type { Desired } from './desired.js';
 import { parseDotenv } from './dotenv.js';
 import { explain } from './explain.js';
+import { identityAddress } from './identity-address.js';
 import { dotenvOf, findConfig, overlayOf, type Found } from './find.js';
 import { foreignFinding } from './foreign.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
@@ -23,7 +24,7 @@ import { substitute } from './substitute.js';
 import type { Tree } from './tree.js';
 import type { Person, Trusted } from './trusted.js';
 import { validateTree } from './validate.js';
-import { variables, withDotenv } from './variables.js';
+import { namesIdentity, variables, withDotenv } from './variables.js';
 import { MAX_FILE_BYTES } from './yaml.js';
 
 export interface LoadOptions {
@@ -35,8 +36,12 @@ export interface LoadOptions {
   env: NodeJS.ProcessEnv;
   /** Reads standard input to its end; asked for only when the file is `-`. */
   stdin?: () => Promise<string>;
-  /** The login name behind `${user}`; left out, the operating system's. */
+  /** Answers `${user}`; by default PORTAL_USER, git and the operating system do. */
   userName?: string;
+  /** `user.name` of git, asked for only when `${user}` needs it. */
+  gitUser?: () => string | undefined;
+  /** The address of the identity in a file (undefined: the person's own), for `${id}`; undefined before it exists. */
+  addressIn?: (file: string | undefined) => Promise<string | undefined>;
   /** Who runs it, in place of whoever runs this process. */
   person?: Person;
   /** Who would run it; left out, it is not asked whose services they are. */
@@ -53,6 +58,8 @@ export type LoadResult =
       file: string;
       /** Absolute paths that matter: file, overlay, .env, whether or not they exist. */
       inputs: string[];
+      /** `${id}` or `${user}` stands for an identity that does not exist yet: load again once it does. */
+      needsIdentity: boolean;
       /** Worth saying, but nothing that keeps it from running. */
       warnings: Problem[];
       /** What it may do only where that was allowed. */
@@ -81,11 +88,14 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
   try {
     const texts = await readInputs(found, inputs, options);
-    const evaluated = evaluate(texts, inputs.directory, found, options);
+    const address = await identityAddress(texts, inputs.directory, options.addressIn);
+    const evaluated = evaluate(texts, inputs.directory, found, { ...options, address });
     if (!evaluated.ok) return { ...where, ...evaluated };
     const { tree, secrets, ...rest } = evaluated;
+    const all = [texts.main, texts.overlay, texts.dotenv];
     const loaded = {
       ...rest,
+      needsIdentity: address === undefined && all.some(namesIdentity),
       ...(await permissionsOf(rest.desired, tree, inputs.directory, readFiles(inputs, texts))),
       refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
     };
@@ -217,12 +227,17 @@ type Evaluated =
   | { ok: false; problems: Problem[] };
 
 /** From texts to a result, without touching anything outside. */
-function evaluate(texts: Texts, directory: string, found: Found, options: LoadOptions): Evaluated {
+function evaluate(
+  texts: Texts,
+  directory: string,
+  found: Found,
+  options: LoadOptions & { address: string | undefined },
+): Evaluated {
   const main = parse(new Source(shownName(found), texts.main));
   const overlay =
     texts.overlay === undefined ? undefined : parse(new Source(overlayOf(shownName(found)), texts.overlay));
   const parsed = overlay ? [main, overlay] : [main];
-  const environment = variables(options.env, options.userName);
+  const environment = variables({ ...options, folder: directory });
   const dotenv = parseDotenv(new Source(dotenvName(found), texts.dotenv ?? ''), environment);
   const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);

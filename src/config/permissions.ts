@@ -220,8 +220,11 @@ function reached({ services }: Desired): Permission[] {
 function sent(desired: Desired, root: Tree): Permission[] {
   const found: Permission[] = [];
   const add = (path: Path, readers: readonly string[]): void => {
-    for (const name of variablesAt(root, path))
+    for (const name of variablesAt(root, path)) {
+      // A relay knows the identity that `${id}` is made of.
+      if (name === 'id') continue;
       for (const of of readers) found.push({ key: `send ${name} ${of}`, kind: 'send', what: name, of, path });
+    }
   };
   const everywhere = remoteRelays(desired);
   add(['machine'], everywhere);

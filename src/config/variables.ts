@@ -1,15 +1,63 @@
 import { userInfo } from 'node:os';
 import type { Dotenv } from './dotenv.js';
+import { branchOf } from './git-branch.js';
 import type { Lookup } from './interpolate.js';
 
-/** Where `${…}` takes its values from before the `.env` beside the file: `${user}`, then the environment. */
-export function variables(env: NodeJS.ProcessEnv, userName?: string): (name: string) => string | undefined {
-  return (name) => (name === 'user' ? dnsLabel(userName ?? loginName(env)) : env[name]);
+/** What `${user}`, `${branch}` and `${id}` are made of. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  /** The folder of the configuration. */
+  readonly folder: string;
+  /** Answers `${user}` alone; otherwise PORTAL_USER, git and the operating system do. */
+  readonly userName?: string | undefined;
+  /** `user.name` of git. */
+  readonly gitUser?: (() => string | undefined) | undefined;
+  /** The address of the identity; undefined before it exists. */
+  readonly address?: string | undefined;
+}
+
+/** Logins that many people share. */
+const SHARED_LOGINS: ReadonlySet<string> = new Set([
+  'admin', 'app', 'codespace', 'coder', 'debian', 'docker', 'ec2-user', 'gitpod', 'node', 'pi', 'root', 'runner', 'ubuntu', 'user', 'vagrant', 'vscode',
+]); // prettier-ignore
+
+/** Hex digits of an address that `${id}` shows. */
+const ID_LENGTH = 8;
+
+/** Where `${…}` takes its values from before the `.env` beside the file: Portal's own variables, then the environment. */
+export function variables(surroundings: Surroundings): (name: string) => string | undefined {
+  let user: string | undefined;
+  return (name) => {
+    if (name === 'user') return (user ??= userLabel(surroundings));
+    if (name === 'branch') return optionalLabel(branchOf(surroundings.folder, surroundings.env));
+    if (name === 'id') return idOf(surroundings.address);
+    return surroundings.env[name];
+  };
+}
+
+/** Whether a text needs to know the identity: `${id}`, and `${user}` for a login that many people share. */
+export function namesIdentity(text: string | undefined): boolean {
+  return text !== undefined && /\$\{(id|user)\b/.test(text);
 }
 
 /** `first`, then what a `.env` sets. */
 export function withDotenv(first: Lookup, dotenv: Dotenv['values']): Lookup {
   return (name) => first(name) ?? dotenv.get(name);
+}
+
+/** The first digits of the address; zeros before there is an identity. */
+function idOf(address: string | undefined): string {
+  return (address ?? '').slice(2, 2 + ID_LENGTH).toLowerCase() || '0'.repeat(ID_LENGTH);
+}
+
+/** A person's own label: a login that many people share is told apart by the identity. */
+function userLabel({ env, userName, gitUser, address }: Surroundings): string {
+  const chosen = optionalLabel(userName ?? env['PORTAL_USER']);
+  if (chosen !== undefined) return chosen;
+  const login = optionalLabel(loginName(env));
+  for (const label of [optionalLabel(gitUser?.()), login])
+    if (label !== undefined && !SHARED_LOGINS.has(label)) return label;
+  return `${login ?? 'user'}-${idOf(address).slice(0, 4)}`;
 }
 
 function loginName(env: NodeJS.ProcessEnv): string {
@@ -23,12 +71,16 @@ function loginName(env: NodeJS.ProcessEnv): string {
 
 /** Any name as one DNS label: accents dropped, everything else that does not fit made hyphens. */
 export function dnsLabel(name: string): string {
-  const label = name
+  return optionalLabel(name) ?? 'user';
+}
+
+function optionalLabel(name: string | undefined): string | undefined {
+  const label = (name ?? '')
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, 63)
     .replace(/^-+|-+$/g, '');
-  return label || 'user';
+  return label || undefined;
 }

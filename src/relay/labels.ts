@@ -1,3 +1,4 @@
+import { otherName } from './other-name.js';
 import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
@@ -63,7 +64,7 @@ export class ReservedLabels {
     if (!may || may.has(identity)) return;
     throw new PortalError(
       'name_reserved',
-      `the operator of this relay hands out no "${name}"; choose another name, or ask them`,
+      `the operator of this relay reserves "${name}". ${otherName(name)}`,
     );
   }
 }

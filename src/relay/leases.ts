@@ -1,3 +1,4 @@
+import { otherName } from './other-name.js';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { networkOf } from '../net/cidr.js';
@@ -414,8 +415,5 @@ export class LeaseRegistry {
 const networkOfHolder = ({ remoteAddress }: LeaseHolder): string => networkOf(plainAddress(remoteAddress));
 
 function nameTaken(name: string): PortalError {
-  return new PortalError(
-    'name_taken',
-    `"${name}" is in use by another identity; choose another name for the service, or use the identity that holds it`,
-  );
+  return new PortalError('name_taken', `"${name}" is taken by another identity. ${otherName(name)}`);
 }

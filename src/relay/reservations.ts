@@ -1,3 +1,4 @@
+import { otherName } from './other-name.js';
 import { PortalError } from '../lib/errors.js';
 import type { RelayLimits } from './limits.js';
 import type { Refusals } from './quotas.js';
@@ -79,7 +80,7 @@ export class Reservations {
     if (reservation.address === user.address) return;
     throw new PortalError(
       'name_reserved',
-      `"${name}" is reserved for another identity until ${new Date(until).toISOString()}; choose another name, or use that identity`,
+      `"${name}" is reserved for another identity until ${new Date(until).toISOString()}. ${otherName(name)}`,
     );
   }
 

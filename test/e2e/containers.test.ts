@@ -41,7 +41,7 @@ describe('a user id without an account and without HOME', () => {
       0,
       {
         web: {
-          urls: [expect.stringMatching(/^https:\/\/web-user\.localhost:/)],
+          urls: [expect.stringMatching(/^https:\/\/web-user-[0-9a-f]{4}\.localhost:/)],
           tcp: [],
           udp: [],
           servedAs: expect.any(String),

@@ -117,10 +117,11 @@ it('people read of portal.lock, in the background too', async () => {
   expect(stderr).toMatch(/^wrote portal\.lock, commit it$/m);
 }, 60_000);
 
-it('an identity and a local CA are told of when they are created, and not again', async () => {
-  await write({ relays: { embedded: { port: 0 } }, services: { web: (await webService()).port } });
+it('an identity and a local CA are reported once, and names with ${id} have the new identity from the start', async () => {
+  const { port } = await webService();
+  await write({ relays: { embedded: { port: 0 } }, services: { web: { target: port, name: 'web-${id}' } } });
   const first = person.start(['up', '--json']);
-  await first.event('ready');
+  await first.event('lease', ({ phase }) => phase === 'ready');
   const told = notices(first.stdout);
   expect(told.map(({ kind }) => kind)).toEqual(['identity_created', 'ca_created']);
   const [identity, ca] = told;
@@ -130,6 +131,8 @@ it('an identity and a local CA are told of when they are created, and not again'
   expect(ca!['message']).toMatch(/^created a local CA, .*ca\.pem; trust it: portal trust$/);
   const { event, address } = jsonLines((await person.run(['identity', 'show', '--json'])).stdout)[0]!;
   expect({ event, address }).toEqual({ event: 'identity', address: identity!['address'] });
+  const id = String(address).slice(2, 10).toLowerCase();
+  expect(first.stdout).toContain(`https://web-${id}.localhost:`);
   first.kill('SIGINT');
   await first.finished;
   const second = person.start(['up', '--json']);

@@ -106,7 +106,7 @@ describe('a name', () => {
     const peer = await Peer.open(at);
     expect(await refusal(peer.lease(name))).toMatchObject({
       code: 'name_reserved',
-      message: expect.stringContaining('the operator of this relay hands out no'),
+      message: expect.stringContaining('the operator of this relay reserves'),
     });
     await peer.lease('app');
   });

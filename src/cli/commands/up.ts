@@ -1,11 +1,15 @@
 import type { Desired } from '../../config/desired.js';
+import type { LoadOptions } from '../../config/load.js';
 import { nearest } from '../../config/suggest.js';
+import { loadIdentity } from '../../identity/file.js';
+import { confinedPath } from '../../lib/confined.js';
 import { asPortalError, PortalError } from '../../lib/errors.js';
+import { identityCreated, type Notice } from '../../reconcile/notices.js';
 import { canAsk, createGate } from '../allow/gate.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
-import { agentKey, load, loadOptions, ownedLoadOptions } from '../load.js';
+import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../load.js';
 import { loadLockState } from '../lock.js';
 import { createReporter } from '../reporters/create.js';
 import { createStyle } from '../style.js';
@@ -37,12 +41,14 @@ async function up(
 ): Promise<ExitCode> {
   const runs = (service: string): boolean => args.length === 0 || args.includes(service);
   const loading = ownedLoadOptions(context, options.file, runs);
-  const loaded = await load(loading);
-  const { desired, warnings } = loaded;
-  checkNames(args, desired);
+  const first = await load(loading);
+  checkNames(args, first.desired);
   const gate = createGate(context, options);
-  const refused = await gate.ask(loaded);
+  const refused = await gate.ask(first);
   if (refused !== undefined) return refused;
+  const made: Notice[] = [];
+  const loaded = first.needsIdentity ? await withIdentity(context, loading, first, made) : first;
+  const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock beside it');
@@ -60,11 +66,27 @@ async function up(
     reporter,
     select,
     frozen: options.frozen ?? false,
+    made,
     ...(starter && { stop: starter.stop }),
     // Standard input is read once; there is nothing to follow.
     ...(options.watch &&
       file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
   });
+}
+
+/** The configuration once more, with an identity for `${id}` and `${user}`: it is created at the first start. */
+async function withIdentity(
+  context: Context,
+  loading: LoadOptions,
+  { desired }: Loaded,
+  made: Notice[],
+): Promise<Loaded> {
+  const file = desired.identityFile ?? context.paths.identityFile;
+  await loadIdentity(await confinedPath(file), {
+    create: true,
+    onCreated: ({ address }) => made.push(identityCreated(file, address)),
+  });
+  return load(loading);
 }
 
 /** What goes wrong is told by whoever started us: this process has no one to talk to. */

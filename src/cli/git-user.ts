@@ -1,0 +1,15 @@
+import { spawnSync } from 'node:child_process';
+
+const TIMEOUT_MS = 2_000;
+
+/** `user.name` of git in a folder; undefined without git, or where it is not set. */
+export function gitUser(cwd: string, env: NodeJS.ProcessEnv): string | undefined {
+  const { status, stdout } = spawnSync('git', ['config', '--get', 'user.name'], {
+    cwd,
+    env,
+    encoding: 'utf8',
+    timeout: TIMEOUT_MS,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  return status === 0 ? stdout.trim() || undefined : undefined;
+}
