@@ -1,9 +1,8 @@
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../identity/identity.js';
-import { PortalError } from '../lib/errors.js';
-import { channelOf } from '../protocol/channel.js';
 import { checkChallenge } from '../protocol/challenge.js';
-import { INSPECTED, verifyRelay, type RelayProof } from '../protocol/relay-proof.js';
+import { verifyRelay, type RelayProof } from '../protocol/relay-proof.js';
+import { channelWith } from './channel-with.js';
 import type { RelayEndpoint } from './relay-way.js';
 
 export interface Answering {
@@ -27,8 +26,7 @@ export async function answerChallenge(
   { endpoint, identity, nonce, socket, statement }: Answering,
 ): Promise<{ signature: string; relayKey: string }> {
   const { url, trust } = endpoint;
-  const channel = channelOf(socket);
-  if (channel === undefined) throw noChannel(url, socket);
+  const channel = channelWith(url, socket, 'nothing was signed');
   // First, for its words: a relay that goes by another name, or whose clock is wrong, has more to say than that its proof fails.
   checkChallenge(challenge.message, {
     address: identity.address,
@@ -40,13 +38,4 @@ export async function answerChallenge(
   const relayKey = verifyRelay(challenge.relay, { url, nonce, channel });
   await trust?.(relayKey);
   return { signature: identity.sign(challenge.message), relayKey };
-}
-
-function noChannel(url: string, socket: TLSSocket): PortalError {
-  if (socket.destroyed) return new PortalError('relay_unreachable', `${url} closed the connection`);
-  return new PortalError(
-    'relay_untrusted',
-    `${url} answers in ${socket.getProtocol() ?? 'an old version of TLS'}, and a relay in TLS 1.3; nothing was signed`,
-    { hint: INSPECTED },
-  );
 }

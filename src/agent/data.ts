@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { PortalError } from '../lib/errors.js';
 import { within } from '../lib/wait.js';
@@ -13,8 +13,10 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
+import { NO_CHANNEL, showTicket } from '../protocol/ticket.js';
 import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import type { Resumption } from './resumption.js';
+import { showing, shownOn } from './show-ticket.js';
 import { readUpgradeAnswer } from './upgrade-answer.js';
 
 /** Opening one data connection, and waiting for the relay to start it. */
@@ -46,24 +48,22 @@ async function upgrade({
   resumption,
 }: DataDial): Promise<Socket> {
   const way = wayTo(endpoint, relayAddress);
-  const socket =
-    carrier === 'raw'
-      ? await openPlain(way, LIMITS.requestMs, signal)
-      : await openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
-  const head = [
-    `GET ${PATHS.data} HTTP/1.1`,
-    `host: ${new URL(endpoint.url).host}`,
-    'connection: Upgrade',
-    `upgrade: ${DATA_UPGRADE}`,
-    `authorization: Bearer ${ticket}`,
-  ];
+  const isRaw = carrier === 'raw';
+  const socket = isRaw
+    ? await openPlain(way, LIMITS.requestMs, signal)
+    : await openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
+  const head = (): string =>
+    [
+      `GET ${PATHS.data} HTTP/1.1`,
+      `host: ${new URL(endpoint.url).host}`,
+      'connection: Upgrade',
+      `upgrade: ${DATA_UPGRADE}`,
+      `authorization: ${isRaw ? showTicket(ticket, NO_CHANNEL) : shownOn(socket as TLSSocket, endpoint.url, ticket)}`,
+      '\r\n',
+    ].join('\r\n');
   try {
-    await within(
-      upgraded(socket, `${head.join('\r\n')}\r\n\r\n`),
-      LIMITS.requestMs,
-      'a data connection',
-      signal,
-    );
+    const answered = upgraded(socket, head, isRaw ? undefined : 'secureConnect');
+    await within(answered, LIMITS.requestMs, 'a data connection', signal);
     return socket;
   } catch (error) {
     socket.destroy();
@@ -71,8 +71,8 @@ async function upgrade({
   }
 }
 
-/** Sends the request `head`, once the relay is known to be the right one, and reads the answer to its end and no further. */
-function upgraded(socket: Socket, head: string): Promise<void> {
+/** Sends the request `head`, at once or on `event`, and reads the answer to its end and no further. */
+function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     let answer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
@@ -96,8 +96,15 @@ function upgraded(socket: Socket, head: string): Promise<void> {
     // This listener stays, so that a later error does not end the process; the owner adds its own.
     socket.on('error', () => undefined);
     socket.on('data', onData).on('error', fail).on('close', gone).on('end', gone);
-    if (socket instanceof TLSSocket) socket.once('secureConnect', () => socket.write(head));
-    else socket.write(head);
+    const ask = (): void => {
+      try {
+        socket.write(head());
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+    if (event) socket.once(event, ask);
+    else ask();
   });
 }
 
@@ -111,7 +118,7 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
     closeTimeout: LIMITS.closeMs,
     autoPong: false,
     followRedirects: false,
-    headers: { authorization: `Bearer ${ticket}` },
+    finishRequest: showing(endpoint.url, ticket),
     createConnection: creating(
       wayTo(endpoint, relayAddress),
       (plain) => relayTls(endpoint, plain),

@@ -6,6 +6,7 @@ import { HOP_HEADERS, LIMITS } from '../protocol/limits.js';
 import { connectError } from './connect.js';
 import type { ControlChannel } from './control.js';
 import { openWay, relayTls, wayTo, type Detour, type RelayEndpoint } from './relay-way.js';
+import { show } from './show-ticket.js';
 
 /** A relay that does not give a ticket in time is asked whether it is still there. */
 const CHECK_MS = 2_000;
@@ -77,8 +78,9 @@ export class HopTunnel implements Detour {
         method: 'CONNECT',
         path: target,
         createConnection: () => relayTls(this.#endpoint, plain),
-        headers: { host: target, 'proxy-authorization': `Bearer ${ticket}` },
+        headers: { host: target },
       });
+      show(request, 'proxy-authorization', url, ticket);
       request.once('connect', ({ statusCode, headers }, socket: Socket, head: Buffer) => {
         // This listener stays, so that a later error does not end the process; the owner adds its own.
         socket.on('error', () => undefined);
@@ -91,7 +93,6 @@ export class HopTunnel implements Detour {
         resolve(socket);
       });
       request.once('error', (error) => reject(connectError(error, url)));
-      request.end();
     });
   }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { asPortalError, type ErrorCode, type PortalError } from '../lib/errors.js';
 import { HOP_HEADERS, HOP_UPGRADE } from '../protocol/limits.js';
 import type { Hops } from './hops.js';
+import { shownOn } from './shown-ticket.js';
 
 /** Hops as HTTP says them: an agent's `CONNECT`, and the word of a peer that a connection was passed on. */
 
@@ -30,9 +31,9 @@ export async function serveConnect(
 ): Promise<void> {
   // For its whole life: no error of an agent's connection may reach the process.
   socket.on('error', () => undefined);
-  const [, ticket] = /^Bearer ([\w-]{32})$/.exec(request.headers['proxy-authorization'] ?? '') ?? [];
+  const ticket = shownOn(socket, request.headers['proxy-authorization']);
   if (ticket === undefined)
-    return refuse(socket, '407 Proxy Authentication Required', 'Proxy-Authenticate: Bearer\r\n');
+    return refuse(socket, '407 Proxy Authentication Required', 'Proxy-Authenticate: Portal-Ticket\r\n');
   // Whoever may not go on must not have sent anything yet.
   if (head.length > 0) return refuse(socket, '400 Bad Request');
   try {

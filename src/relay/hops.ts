@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
@@ -10,6 +9,7 @@ import { resetSocket, socketBelow } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
 import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
+import { nameOf, newTicket } from '../protocol/ticket.js';
 import type { Descriptors } from './descriptors.js';
 import type { LeaseHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
@@ -18,6 +18,7 @@ import { plainAddress } from './names.js';
 import { openOnward } from './onward.js';
 import type { Peer, Peers } from './peers.js';
 import type { Quotas } from './quotas.js';
+import type { ShownTicket } from './shown-ticket.js';
 
 /**
  * Hops: connections that agents open from here on to a peer, for a chain. Only who has proven an identity gets
@@ -34,6 +35,7 @@ export interface HopPath {
 const STRAIGHT: HopPath = { count: 0, from: undefined };
 
 interface HopTicket {
+  readonly text: string;
   readonly session: LeaseHolder;
   /** As `hop.open` named it, and `CONNECT` must, letter by letter. */
   readonly target: string;
@@ -58,7 +60,7 @@ type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'p
 export class Hops {
   readonly #options: HopsOptions;
   #own = { url: '', authority: '', host: '' };
-  /** In order of issue, and so of expiry. */
+  /** By name, in order of issue and so of expiry. */
   readonly #tickets = new Map<string, HopTicket>();
   readonly #ticketsOf = new Map<LeaseHolder, number>();
   readonly #splices: SpliceSet;
@@ -133,19 +135,20 @@ export class Hops {
         retryAfterMs: this.#options.bounds.ticketMs,
       });
     const expiresAt = performance.now() + this.#options.bounds.ticketMs;
-    const tickets = Array.from({ length: count }, () => randomBytes(24).toString('base64url'));
-    for (const ticket of tickets) this.#tickets.set(ticket, { session, target, expiresAt });
+    const tickets = Array.from({ length: count }, newTicket);
+    for (const text of tickets) this.#tickets.set(nameOf(text), { text, session, target, expiresAt });
     this.#ticketsOf.set(session, out + count);
     return { type: 'hop.opened', id, tickets };
   }
 
   /**
    * A `CONNECT` with a ticket. Resolves with what begins the connection, to be called once its 200 is written; throws
-   * why there is none. Asking uses the ticket up, whatever the answer.
+   * the reason otherwise. A ticket that is proven is used up, whatever the answer.
    */
-  async connect(text: string, target: string, socket: Socket): Promise<() => void> {
-    const ticket = this.#tickets.get(text);
-    if (ticket) this.#forget(text, ticket);
+  async connect(shown: ShownTicket, target: string, socket: Socket): Promise<() => void> {
+    const known = this.#tickets.get(shown.name);
+    const ticket = known && shown.proves(known.text) ? known : undefined;
+    if (ticket) this.#forget(ticket);
     if (
       !ticket ||
       ticket.expiresAt <= performance.now() ||
@@ -174,7 +177,7 @@ export class Hops {
   /** Tickets of a session that ended are worth nothing. What it had passed on goes on. */
   forget(session: LeaseHolder): void {
     if (!this.#ticketsOf.has(session)) return;
-    for (const [text, ticket] of this.#tickets) if (ticket.session === session) this.#forget(text, ticket);
+    for (const ticket of this.#tickets.values()) if (ticket.session === session) this.#forget(ticket);
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -271,8 +274,8 @@ export class Hops {
     return this.#paths.get(socketBelow(socket) ?? socket) ?? STRAIGHT;
   }
 
-  #forget(text: string, { session }: HopTicket): void {
-    this.#tickets.delete(text);
+  #forget({ text, session }: HopTicket): void {
+    this.#tickets.delete(nameOf(text));
     const left = (this.#ticketsOf.get(session) ?? 0) - 1;
     if (left > 0) this.#ticketsOf.set(session, left);
     else this.#ticketsOf.delete(session);
@@ -280,9 +283,9 @@ export class Hops {
 
   #expire(): void {
     const now = performance.now();
-    for (const [text, ticket] of this.#tickets) {
+    for (const ticket of this.#tickets.values()) {
       if (ticket.expiresAt > now) break;
-      this.#forget(text, ticket);
+      this.#forget(ticket);
     }
   }
 }

@@ -31,6 +31,7 @@ import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
 import type { TurnedAway } from './sessions.js';
+import { shownOn, type ShownTicket } from './shown-ticket.js';
 import type { Turns } from './turns.js';
 
 /** The relay's own HTTP surface: one server behind TLS, one for what arrives in the clear. */
@@ -94,10 +95,10 @@ export interface HttpSurfaceOptions {
   /** What the client of a control channel must do first. */
   readonly demandWork: (socket: TLSSocket) => Work | undefined;
   readonly onControl: (ws: WebSocket, socket: TLSSocket, begins: ControlBegins) => void;
-  /** Takes the WebSocket of whoever shows a good ticket for datagrams. */
-  readonly onDatagrams: (ticket: string) => ((ws: WebSocket) => void) | undefined;
+  /** Takes the WebSocket of a client that shows a good ticket for datagrams. */
+  readonly onDatagrams: (ticket: ShownTicket) => ((ws: WebSocket) => void) | undefined;
   /** Takes the socket and answers true when the ticket is good for the carrier. */
-  readonly onData: (ticket: string, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
+  readonly onData: (ticket: ShownTicket, carrier: WireCarrier) => ((socket: Socket) => void) | undefined;
 }
 
 const MIN_VERSION = 'TLSv1.2';
@@ -165,7 +166,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     });
   });
   const upgradeDataInWebSocket = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    const ticket = ticketOf(request);
+    const ticket = shownOn(socket, request.headers.authorization);
     // An agent says nothing before the start byte.
     const isFit = offers(request, DATA_SUBPROTOCOL) && head.length === 0;
     if (!ticket || !isFit) return refuse(socket, '400 Bad Request');
@@ -177,7 +178,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     data.handleUpgrade(request, socket, head, (ws) => take(new WsSocket(ws, DATA_MESSAGES)));
   };
   const upgradeDatagrams = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    const ticket = ticketOf(request);
+    const ticket = shownOn(socket, request.headers.authorization);
     if (!ticket || !offers(request, DATAGRAMS_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
     const take = options.onDatagrams(ticket);
     if (!take) return refuse(socket, '403 Forbidden');
@@ -353,7 +354,7 @@ function upgradeData(
   carrier: WireCarrier,
   options: HttpSurfaceOptions,
 ): void {
-  const ticket = ticketOf(request);
+  const ticket = shownOn(socket, request.headers.authorization);
   const isData = upgradeOf(request) === DATA_UPGRADE && request.method === 'GET';
   // An agent says nothing before the start byte.
   if (!isData || !ticket || head.length > 0) return refuse(socket, '400 Bad Request');
@@ -369,10 +370,6 @@ function upgradeData(
 
 function upgradeOf({ headers }: IncomingMessage): string | undefined {
   return headers.upgrade?.toLowerCase();
-}
-
-function ticketOf({ headers }: IncomingMessage): string | undefined {
-  return /^Bearer ([\w-]{32})$/.exec(headers.authorization ?? '')?.[1];
 }
 
 function offers(request: IncomingMessage, subprotocol: string): boolean {

@@ -1,17 +1,18 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { WireCarrier } from '../protocol/messages.js';
+import { nameOf, newTicket } from '../protocol/ticket.js';
 import type { DataPool } from './data.js';
+import type { ShownTicket } from './shown-ticket.js';
 
 interface Ticket {
+  readonly text: string;
   readonly pool: DataPool;
   readonly carrier: WireCarrier;
   readonly connection: string;
   readonly expiresAt: number;
-  /** Shown on another carrier, and so no secret any more. */
-  spoiled: boolean;
 }
 
-/** Owns every ticket that is out. A ticket is 192 random bits, good for one data connection and `ticketMs`. */
+/** Owns every ticket that is out, by name. A ticket is good for one data connection and `ticketMs`. */
 export class TicketBook {
   // In order of issue, and so of expiry.
   readonly #tickets = new Map<string, Ticket>();
@@ -28,30 +29,26 @@ export class TicketBook {
   }
 
   issue(pool: DataPool, carrier: WireCarrier): { connection: string; ticket: string } {
-    const ticket = randomBytes(24).toString('base64url');
+    const ticket = newTicket();
     const connection = randomUUID();
     const expiresAt = performance.now() + this.#ticketMs;
-    this.#tickets.set(ticket, { pool, carrier, connection, expiresAt, spoiled: false });
+    this.#tickets.set(nameOf(ticket), { text: ticket, pool, carrier, connection, expiresAt });
     return { connection, ticket };
   }
 
-  /** The ticket, if it is good for `carrier`. Asking uses it up, whatever the answer. */
-  redeem(text: string, carrier: WireCarrier): Ticket | undefined {
-    const ticket = this.#tickets.get(text);
-    if (!ticket || ticket.spoiled || ticket.expiresAt <= performance.now()) return undefined;
-    if (ticket.carrier !== carrier) {
-      // It stays out until it expires, so that an agent that spoils its tickets only slows itself.
-      ticket.spoiled = true;
-      return undefined;
-    }
-    this.#tickets.delete(text);
-    ticket.pool.redeemed(text, carrier);
+  /** Uses the ticket up, if it is good for `carrier` and proven. A ticket that is not proven stays good for its agent. */
+  redeem(shown: ShownTicket, carrier: WireCarrier): Ticket | undefined {
+    const ticket = this.#tickets.get(shown.name);
+    if (!ticket || ticket.carrier !== carrier || ticket.expiresAt <= performance.now()) return undefined;
+    if (!shown.proves(ticket.text)) return undefined;
+    this.#tickets.delete(shown.name);
+    ticket.pool.redeemed(ticket.text, carrier);
     return ticket;
   }
 
   /** Tickets of a session that ended are worth nothing. */
   revoke(texts: Iterable<string>): void {
-    for (const text of texts) this.#tickets.delete(text);
+    for (const text of texts) this.#tickets.delete(nameOf(text));
   }
 
   close(): void {
@@ -61,10 +58,10 @@ export class TicketBook {
 
   #expire(): void {
     const now = performance.now();
-    for (const [text, ticket] of this.#tickets) {
+    for (const [name, ticket] of this.#tickets) {
       if (ticket.expiresAt > now) break;
-      this.#tickets.delete(text);
-      ticket.pool.expired(text, ticket.carrier);
+      this.#tickets.delete(name);
+      ticket.pool.expired(ticket.text, ticket.carrier);
     }
   }
 }

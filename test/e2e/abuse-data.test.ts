@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { resetSocket } from '../../src/net/reset.js';
 import { LIMITS } from '../../src/protocol/limits.js';
+import { nameOf, newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { relay, type TestRelay } from '../support/world.js';
 import {
@@ -15,12 +17,14 @@ import {
   settled,
   tcp,
   tls,
+  upgradeShowing,
   upgradeWith,
   type Line,
 } from './relay-peer.js';
 
 const START = Buffer.from([1]);
 const HELLO = helloFor('web.localhost');
+const MADE_UP = upgradeShowing(showTicket(newTicket(), NO_CHANNEL));
 
 async function relayWith(limits: Partial<RelayLimits> = {}): Promise<{ at: TestRelay; peer: Peer }> {
   const at = await relay({ limits });
@@ -55,8 +59,9 @@ describe('tickets', () => {
     await peer.lease('web');
     const [one] = await peer.tickets();
     for (let batch = 0; batch < 30; batch++) {
-      const guesses = Array.from({ length: 100 }, async () =>
-        peer.data(randomBytes(24).toString('base64url')),
+      const guesses = Array.from({ length: 100 }, async (_, index) =>
+        // Of half of them the name is known.
+        peer.data(index % 2 === 0 ? newTicket() : nameOf(one!.ticket) + newTicket().slice(16)),
       );
       for (const guess of await Promise.all(guesses)) expect(await statusOf(guess)).toBe('403');
     }
@@ -74,15 +79,41 @@ describe('tickets', () => {
     expect(at.counts().tickets).toBeLessThanOrEqual(2);
   });
 
-  it('on another carrier than its own: refused, and spoiled by it', async () => {
+  it('on another carrier than its own: refused, and still good on its own', async () => {
     const { peer } = await relayWith();
     await peer.lease('web', { carrier: 'tls' });
     const [one] = await peer.tickets('tls');
     expect(await statusOf(await peer.data(one!.ticket, 'raw'))).toBe('403');
-    expect(await statusOf(await peer.data(one!.ticket, 'tls'))).toBe('403');
+    expect((await peer.data(one!.ticket, 'tls')).received().toString()).toMatch(ACCEPTED);
   });
 
-  it('whoever bears one is let in: it is a bearer token', async () => {
+  it('proven for another TLS session: refused, and still good in its own', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web', { carrier: 'tls' });
+    const [one] = await peer.tickets('tls');
+    const [agent, other] = [await tls(at), await tls(at)];
+    const proven = upgradeWith(one!.ticket, agent.socket);
+    other.socket.write(proven);
+    expect(await statusOf(other)).toBe('403');
+    agent.socket.write(proven);
+    expect((await agent.until('\r\n\r\n')).toString()).toMatch(ACCEPTED);
+  });
+
+  it('in TLS 1.2: refused, for there is no channel to prove it for', async () => {
+    const { at, peer } = await relayWith();
+    await peer.lease('web', { carrier: 'tls' });
+    const [one] = await peer.tickets('tls');
+    const old = await tls(at, { maxVersion: 'TLSv1.2' });
+    const value = (old.socket as TLSSocket).exportKeyingMaterial(
+      32,
+      'EXPORTER-Channel-Binding',
+      Buffer.alloc(0),
+    );
+    old.socket.write(upgradeShowing(showTicket(one!.ticket, value.toString('hex'))));
+    expect(await statusOf(old)).toBe('403');
+  });
+
+  it('on the carrier raw: anyone who has one is let in, for nothing binds it to its agent', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -102,12 +133,12 @@ describe('tickets', () => {
   });
 
   it.each([
-    ['no ticket', upgradeWith('').replace(/Authorization.*\r\n/, '')],
-    ['a malformed ticket', upgradeWith('short')],
-    ['another scheme', upgradeWith('a'.repeat(32)).replace('Bearer', 'Basic')],
-    ['another protocol', upgradeWith('a'.repeat(32)).replace('portal-data', 'websocket')],
-    ['another method', upgradeWith('a'.repeat(32)).replace('GET', 'POST')],
-    ['bytes after the header', `${upgradeWith('a'.repeat(32))}x`],
+    ['no ticket', MADE_UP.replace(/Authorization.*\r\n/, '')],
+    ['a malformed ticket', upgradeShowing('Portal-Ticket short')],
+    ['another scheme', MADE_UP.replace('Portal-Ticket', 'Bearer')],
+    ['another protocol', MADE_UP.replace('portal-data', 'websocket')],
+    ['another method', MADE_UP.replace('GET', 'POST')],
+    ['bytes after the header', `${MADE_UP}x`],
   ])('%s: 400', async (_what, request) => {
     const at = await relay();
     for (const open of [tcp, tls]) {
@@ -122,7 +153,7 @@ describe('tickets', () => {
     await peer.lease('web');
     const [one] = await peer.tickets();
     const hasty = await tcp(at);
-    hasty.socket.write(`${upgradeWith(one!.ticket)}x`);
+    hasty.socket.write(`${upgradeWith(one!.ticket, hasty.socket)}x`);
     expect(await statusOf(hasty)).toBe('400');
     expect((await peer.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
   });

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
+import { newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { chain, chainOf, knowEachOther, peerOf } from '../support/chain.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, relay, service, type TestRelay } from '../support/world.js';
-import { helloFor, Peer, tcp, tls, type Line } from './relay-peer.js';
+import { helloFor, Peer, shownOn, tcp, tls, type Line } from './relay-peer.js';
 
 /** An exit and the entry that is its only peer, and an agent with a session at the exit. */
 async function world(others: Partial<RelayOptions> = {}) {
@@ -28,7 +29,7 @@ async function connect(
   from: { localAddress?: string } = {},
 ): Promise<Line & { status: number; head: string }> {
   const near = await tls(exit, from);
-  const auth = ticket === undefined ? '' : `Proxy-Authorization: Bearer ${ticket}\r\n`;
+  const auth = ticket === undefined ? '' : `Proxy-Authorization: ${shownOn(near.socket, ticket)}\r\n`;
   near.socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${auth}\r\n${more}`);
   const head = (await near.until('\r\n\r\n')).toString();
   return { ...near, status: Number(head.slice(9, 12)), head };
@@ -51,7 +52,7 @@ describe('a relay is no open proxy', () => {
   it('wants a ticket, which is good once, for one target, and while its session lives', async () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, undefined)).toMatchObject({ status: 407 });
-    expect(await connect(exit, target, 'x'.repeat(32))).toMatchObject({ status: 403 });
+    expect(await connect(exit, target, newTicket())).toMatchObject({ status: 403 });
     const once = await ticketOf(peer, target);
     expect(await connect(exit, target, once)).toMatchObject({ status: 200 });
     expect(await connect(exit, target, once)).toMatchObject({ status: 403 });
@@ -121,7 +122,7 @@ describe('a relay is no open proxy', () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, await ticketOf(peer, target), 'early')).toMatchObject({ status: 400 });
     const [one, two] = [await ticketOf(peer, target), await ticketOf(peer, target)];
-    const again = `CONNECT ${target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer ${two}\r\n\r\n`;
+    const again = `CONNECT ${target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: ${showTicket(two, NO_CHANNEL)}\r\n\r\n`;
     expect(await connect(exit, target, one, again)).toMatchObject({ status: 400 });
     expect(exit.counts().hops).toBe(0);
   });
@@ -137,7 +138,9 @@ describe('a relay is no open proxy', () => {
     const { exit, peer, target } = await world();
     const near = await tcp(exit);
     const ticket = await ticketOf(peer, target);
-    near.socket.write(`CONNECT ${target} HTTP/1.1\r\nProxy-Authorization: Bearer ${ticket}\r\n\r\n`);
+    near.socket.write(
+      `CONNECT ${target} HTTP/1.1\r\nProxy-Authorization: ${shownOn(near.socket, ticket)}\r\n\r\n`,
+    );
     expect((await near.closed).received.toString()).not.toContain('200');
     expect(exit.counts().hops).toBe(0);
   });

@@ -3,11 +3,12 @@ import { request } from 'node:http';
 import { connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { buildClientHello, captureClientHello, intoRecords } from '../support/client-hello.js';
 import { programFor } from '../support/debian.js';
 import { agent, desired, get, httpService, relay, service, type TestRelay } from '../support/world.js';
-import { ACCEPTED, afterHead, helloFor, knock, line, Peer, tcp, tls, upgradeWith } from './relay-peer.js';
+import { ACCEPTED, afterHead, helloFor, knock, line, Peer, tcp, tls, upgradeShowing } from './relay-peer.js';
 
 /** TLS records with one fatal alert (RFC 8446 §6). */
 const UNRECOGNIZED_NAME = Buffer.from('15030300020270', 'hex');
@@ -267,7 +268,7 @@ describe('slow-loris', () => {
     ['half a request', 'GET /v1/relay HT'],
     ['half its headers', 'GET /v1/relay HTTP/1.1\r\nHost: localhost\r\nX: '],
     ['half a body', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc'],
-    ['half a data upgrade', upgradeWith('a'.repeat(32)).slice(0, -4)],
+    ['half a data upgrade', upgradeShowing(showTicket(newTicket(), NO_CHANNEL)).slice(0, -4)],
   ])('HTTP over TLS and in the clear: %s', async (what, bytes) => {
     const at = await short(bounds);
     for (const open of what === 'nothing' ? [tls] : [tls, tcp]) {

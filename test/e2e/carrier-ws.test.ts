@@ -1,14 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { openControl } from '../../src/agent/connect.js';
 import type { ControlChannel } from '../../src/agent/control.js';
+import { showing } from '../../src/agent/show-ticket.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { resetSocket } from '../../src/net/reset.js';
 import { DATA_SUBPROTOCOL, LIMITS, PATHS } from '../../src/protocol/limits.js';
 import type { FromRelay } from '../../src/protocol/messages.js';
+import { newTicket } from '../../src/protocol/ticket.js';
 import {
   agent,
   desired,
@@ -21,6 +24,7 @@ import {
   visit,
   type TestRelay,
 } from '../support/world.js';
+import { shownOn, upgradeWith } from './relay-peer.js';
 
 const LONG = 50_000_000;
 
@@ -220,7 +224,7 @@ function dial({ at }: Holder, ticket: string | undefined, subprotocols = [DATA_S
   url.protocol = 'wss:';
   const ws = new WebSocket(url, subprotocols, {
     ca: at.ca.certificatePem,
-    ...(ticket !== undefined && { headers: { authorization: `Bearer ${ticket}` } }),
+    ...(ticket !== undefined && { finishRequest: showing(at.url, ticket) }),
   });
   onTestFinished(() => ws.terminate());
   const opened = new Promise<number>((resolve, reject) => {
@@ -238,12 +242,12 @@ describe('a peer of the relay that shows a ticket', () => {
     const ticket = await held.ticket();
     expect(await dial(held, ticket).opened).toBe(101);
     expect(await dial(held, ticket).opened).toBe(403);
-    expect(await dial(held, 'x'.repeat(32)).opened).toBe(403);
+    expect(await dial(held, newTicket()).opened).toBe(403);
     expect(await dial(held, undefined).opened).toBe(400);
     expect(await dial(held, await held.ticket(), ['portal.other.1']).opened.catch(() => 400)).toBe(400);
   });
 
-  it('spoils a ticket of ws on the tls carrier', async () => {
+  it('is refused with a ticket of ws on the tls carrier', async () => {
     const held = await holder();
     const ticket = await held.ticket();
     const socket = connectTls({
@@ -253,11 +257,10 @@ describe('a peer of the relay that shows a ticket', () => {
       ca: held.at.ca.certificatePem,
     });
     onTestFinished(() => void socket.destroy());
-    socket.write(
-      `GET ${PATHS.data} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\nAuthorization: Bearer ${ticket}\r\n\r\n`,
-    );
+    await once(socket, 'secureConnect');
+    socket.write(upgradeWith(ticket, socket));
     expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 403 /);
-    expect(await dial(held, ticket).opened).toBe(403);
+    expect(await dial(held, ticket).opened).toBe(101);
   });
 
   it('is refused when it speaks before it may', async () => {
@@ -270,8 +273,9 @@ describe('a peer of the relay that shows a ticket', () => {
       ca: held.at.ca.certificatePem,
     });
     onTestFinished(() => void socket.destroy());
+    await once(socket, 'secureConnect');
     const frame = Buffer.from([0x82, 0x81, 0, 0, 0, 0, 0x41]);
-    const head = `GET ${PATHS.data} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: ${DATA_SUBPROTOCOL}\r\nAuthorization: Bearer ${ticket}\r\n\r\n`;
+    const head = `GET ${PATHS.data} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: ${DATA_SUBPROTOCOL}\r\nAuthorization: ${shownOn(socket, ticket)}\r\n\r\n`;
     socket.write(Buffer.concat([Buffer.from(head), frame]));
     expect(String(await readAll(socket))).toMatch(/^HTTP\/1\.1 400 /);
   });

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { connect as tcpConnect, type Socket } from 'node:net';
-import { connect as tlsConnect } from 'node:tls';
+import { connect as tlsConnect, TLSSocket, type SecureVersion } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { systemCode } from '../../src/lib/errors.js';
 import { deferred } from '../../src/lib/wait.js';
+import { channelOf } from '../../src/protocol/channel.js';
 import { CONTROL_SUBPROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
+import { NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
 import { doWork, readWork, WORK_HEADER, type Work } from '../../src/protocol/work.js';
 import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
@@ -18,6 +20,8 @@ import type { TestRelay } from '../support/world.js';
 type At = Pick<TestRelay, 'port' | 'url'> & { readonly ca: Pick<TestRelay['ca'], 'certificatePem'> };
 
 interface HalfOpen {
+  /** Of TLS. */
+  readonly maxVersion?: SecureVersion;
   /** Whether an end of the other side is left without an answer. */
   readonly allowHalfOpen?: boolean;
   /** A loopback address to come from: for a relay, each is a network of its own. */
@@ -287,7 +291,7 @@ export class Peer {
   /** Opens a data connection; resolves once the relay has answered the upgrade. */
   async data(ticket: string, carrier: WireCarrier = 'raw', options: HalfOpen = {}): Promise<Line> {
     const connection = await (carrier === 'raw' ? tcp : tls)(this.at, options);
-    connection.socket.write(upgradeWith(ticket));
+    connection.socket.write(upgradeWith(ticket, connection.socket));
     await connection.until('\r\n\r\n');
     return connection;
   }
@@ -299,8 +303,16 @@ export class Peer {
   }
 }
 
-export function upgradeWith(ticket: string): string {
-  return `GET /v1/data HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\nAuthorization: Bearer ${ticket}\r\n\r\n`;
+/** What shows `ticket` on `socket`: to be sent in `Authorization`. */
+export function shownOn(socket: Socket, ticket: string): string {
+  return showTicket(ticket, socket instanceof TLSSocket ? channelOf(socket)! : NO_CHANNEL);
+}
+
+export const upgradeWith = (ticket: string, socket: Socket): string =>
+  upgradeShowing(shownOn(socket, ticket));
+
+export function upgradeShowing(authorization: string): string {
+  return `GET /v1/data HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: portal-data\r\nAuthorization: ${authorization}\r\n\r\n`;
 }
 
 export const ACCEPTED = /^HTTP\/1\.1 101 /;

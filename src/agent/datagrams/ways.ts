@@ -7,6 +7,7 @@ import { PACKET_OVERHEAD, PacketOpener, PacketSealer } from '../../protocol/data
 import type { FramePath } from '../../protocol/datagrams/writer.js';
 import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from '../relay-way.js';
+import { showing } from '../show-ticket.js';
 
 /** The two ways for frames between an agent and its relay. */
 export interface Way extends FramePath {
@@ -88,7 +89,7 @@ export function openWebSocketWay(
     maxPayload: LIMITS.maxFramesBytes,
     handshakeTimeout: LIMITS.requestMs,
     followRedirects: false,
-    headers: { authorization: `Bearer ${ticket}` },
+    finishRequest: showing(endpoint.url, ticket),
     // The instance that the control channel talks to: it alone knows the ticket.
     createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
   });

@@ -1,12 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import type { WebSocket } from 'ws';
 import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { Drops } from '../../protocol/datagrams/drops.js';
 import type { FromAgent, FromRelay } from '../../protocol/messages.js';
+import { nameOf, newTicket } from '../../protocol/ticket.js';
 import type { Lease } from '../lease.js';
 import { bindAtAll, type ListenHost } from '../listen.js';
 import type { OpenPort } from '../ports.js';
+import type { ShownTicket } from '../shown-ticket.js';
 import { LeaseFlows } from './flows.js';
 import { DatagramHub } from './hub.js';
 import { DatagramLink } from './link.js';
@@ -26,7 +27,8 @@ export class Datagrams {
   readonly #bounds: DatagramBounds;
   readonly #log: Logger;
   readonly #admits: (address: string) => boolean;
-  readonly #tickets = new Map<string, { link: DatagramLink; expiresAt: number }>();
+  /** By the ticket's name. */
+  readonly #tickets = new Map<string, { link: DatagramLink; ticket: string; expiresAt: number }>();
   readonly #flows = new Set<LeaseFlows>();
   #hub: DatagramHub | undefined;
 
@@ -112,11 +114,12 @@ export class Datagrams {
     return { type: 'datagrams.opened', id, ...way, probeMs: datagramProbeMs, flowIdleMs };
   }
 
-  /** What takes the WebSocket of whoever shows `ticket`; asking uses it up. */
-  redeem(ticket: string): ((ws: WebSocket) => void) | undefined {
-    const issued = this.#tickets.get(ticket);
-    this.#tickets.delete(ticket);
-    if (!issued || issued.expiresAt <= performance.now()) return undefined;
+  /** What takes the WebSocket of a client that has proven a ticket, which is used up. */
+  redeem(shown: ShownTicket): ((ws: WebSocket) => void) | undefined {
+    const issued = this.#tickets.get(shown.name);
+    if (!issued || !shown.proves(issued.ticket)) return undefined;
+    this.#tickets.delete(shown.name);
+    if (issued.expiresAt <= performance.now()) return undefined;
     return (ws) => issued.link.acceptWs(ws);
   }
 
@@ -134,14 +137,14 @@ export class Datagrams {
   /** One ticket a session: the last one is the one that counts. */
   #issue(link: DatagramLink): string {
     this.#revoke(link);
-    const ticket = randomBytes(24).toString('base64url');
+    const ticket = newTicket();
     link.ticket = ticket;
-    this.#tickets.set(ticket, { link, expiresAt: performance.now() + this.#bounds.ticketMs });
+    this.#tickets.set(nameOf(ticket), { link, ticket, expiresAt: performance.now() + this.#bounds.ticketMs });
     return ticket;
   }
 
   #revoke(link: DatagramLink): void {
-    if (link.ticket !== undefined) this.#tickets.delete(link.ticket);
+    if (link.ticket !== undefined) this.#tickets.delete(nameOf(link.ticket));
     link.ticket = undefined;
   }
 }

@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { isProven, nameOf, newTicket, NO_CHANNEL, readShown, showTicket } from './ticket.js';
+
+const CHANNEL = 'ab'.repeat(32);
+
+describe('a ticket', () => {
+  it('is proven on the channel that it is shown on, and on no other', () => {
+    const ticket = newTicket();
+    const { name, proof } = readShown(showTicket(ticket, CHANNEL))!;
+    expect(name).toBe(nameOf(ticket));
+    expect(isProven(ticket, proof, CHANNEL)).toBe(true);
+    for (const other of ['cd'.repeat(32), NO_CHANNEL, '']) expect(isProven(ticket, proof, other)).toBe(false);
+  });
+
+  it('is not proven by the name alone, nor by another ticket', () => {
+    const [ticket, other] = [newTicket(), newTicket()];
+    const { proof } = readShown(showTicket(nameOf(ticket) + other.slice(16), CHANNEL))!;
+    expect(isProven(ticket, proof, CHANNEL)).toBe(false);
+    expect(isProven(ticket, '', CHANNEL)).toBe(false);
+  });
+
+  it('does not show its secret', () => {
+    const ticket = newTicket();
+    expect(showTicket(ticket, CHANNEL)).not.toContain(ticket.slice(16, 28));
+  });
+
+  it.each([
+    undefined,
+    '',
+    `Bearer ${'a'.repeat(48)}`,
+    `Portal-Ticket ${'a'.repeat(48)}`,
+    `Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(42)}`,
+    `Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(44)}`,
+    `Portal-Ticket ${'a'.repeat(15)}.${'b'.repeat(43)}`,
+    `Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(42)}=`,
+    ` Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(43)}`,
+  ])('is not read from %j', (header) => {
+    expect(readShown(header)).toBeUndefined();
+  });
+});

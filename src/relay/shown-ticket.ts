@@ -1,0 +1,24 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { channelOf } from '../protocol/channel.js';
+import { isProven, NO_CHANNEL, readShown } from '../protocol/ticket.js';
+
+/** A ticket as the client of a connection shows it. */
+export interface ShownTicket {
+  readonly name: string;
+  /** Whether the client has proven, for this connection, that it has `ticket`. */
+  proves(ticket: string): boolean;
+}
+
+/** What `header` shows on `socket`; undefined where that is no ticket. */
+export function shownOn(socket: Socket, header: string | undefined): ShownTicket | undefined {
+  const shown = readShown(header);
+  if (!shown) return undefined;
+  return {
+    name: shown.name,
+    proves: (ticket) => {
+      const channel = socket instanceof TLSSocket ? channelOf(socket) : NO_CHANNEL;
+      return channel !== undefined && isProven(ticket, shown.proof, channel);
+    },
+  };
+}
