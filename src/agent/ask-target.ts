@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { deadline } from '../lib/wait.js';
+import { endedUnannounced } from '../net/close-notify.js';
 import { formatTarget, type Target } from '../net/target.js';
 import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
@@ -66,6 +67,28 @@ export async function askForHttp(target: Target, upstream: UpstreamOptions): Pro
   if (!isHttp1(answer)) return sure('other');
   const second = await say(target, upstream, PREFACE).catch(() => undefined);
   return sure(isSettings(second) ? 'both' : 'h1');
+}
+
+/**
+ * Asks a server of HTTP behind TLS for an answer after which it closes the connection. Whether it announces that with
+ * close_notify; undefined if it does not close in time. Rejects if it is down.
+ */
+export async function askForEnd(target: Target, upstream: UpstreamOptions): Promise<boolean | undefined> {
+  const socket = await connectTarget(target, { ...upstream, alpn: ['http/1.1'] });
+  try {
+    return await new Promise<boolean | undefined>((resolve) => {
+      const cancel = deadline(ANSWER_MS, () => resolve(undefined));
+      socket.once('end', () => resolve(!endedUnannounced(socket)));
+      socket.once('close', () => {
+        cancel();
+        resolve(undefined);
+      });
+      socket.resume();
+      socket.write(NO_HOST);
+    });
+  } finally {
+    socket.destroy();
+  }
 }
 
 function isHttp1(answer: Buffer | undefined): boolean {

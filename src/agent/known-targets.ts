@@ -15,6 +15,8 @@ export interface KnownTarget {
   /** How visitors of a service of mode auto are served. */
   servedAs: Decided;
   asking?: Promise<void>;
+  /** Whether its TLS announces its end; known once somebody asked, and the target answered. */
+  announcesEnd?: Promise<boolean | undefined> | undefined;
   /** Why the target did not answer when it was last asked. */
   failure?: PortalError;
   /** Not asked again before this moment (performance.now). */

@@ -1,7 +1,7 @@
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { formatTarget, type Target } from '../net/target.js';
-import { askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
+import { askForEnd, askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
 import {
   KnownTargets,
   MIN_PAUSE_MS,
@@ -100,6 +100,7 @@ export class TargetProtocols {
   /** The target did not answer a visitor: what it speaks when it is back may be something else. */
   forget(target: Target): void {
     const entry = this.#entry(target);
+    entry.announcesEnd = undefined;
     if (!entry.speaks && !entry.isHttp) return;
     delete entry.speaks;
     delete entry.isHttp;
@@ -135,6 +136,26 @@ export class TargetProtocols {
   /** What visitors of `target` are served as, in a service of mode auto. */
   servedAs(target: Target): Decided {
     return this.#entry(target).servedAs;
+  }
+
+  /**
+   * Whether the TLS of `target` announces the end of a connection with close_notify; undefined if it does not say.
+   * It is asked once. Bounded by the connect and `ANSWER_MS`.
+   */
+  announcesEnd(target: Target): Promise<boolean | undefined> {
+    const entry = this.#entry(target);
+    entry.announcesEnd ??= this.#askForEnd(target, entry);
+    return entry.announcesEnd;
+  }
+
+  async #askForEnd(target: Target, entry: KnownTarget): Promise<boolean | undefined> {
+    const announces = await askForEnd(target, this.#upstream()).catch(() => undefined);
+    if (announces === undefined) entry.announcesEnd = undefined;
+    this.#log.debug(
+      { target: formatTarget(target), announces },
+      'found out how the target ends a connection',
+    );
+    return announces;
   }
 
   /** How long `learn` asks `target` nothing, milliseconds. */

@@ -9,6 +9,7 @@ import {
 import { readConfined } from '../lib/confined.js';
 import { cannotRead, PortalError, systemCode } from '../lib/errors.js';
 import { abortReason, deadline } from '../lib/wait.js';
+import { watchEnd } from '../net/close-notify.js';
 import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { dialTarget } from '../net/target-dial.js';
@@ -92,6 +93,7 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
     socket.once('close', onClose);
     socket.once('secureConnect', () => {
       over();
+      watchEnd(socket);
       resolve(socket);
     });
   });

@@ -1,6 +1,7 @@
 import { PortalError, systemCode } from '../../../lib/errors.js';
 import type { Place } from '../../../lib/fair-places.js';
 import { isTooLarge, type HttpBounds } from './bounds.js';
+import { UpstreamError } from './dial.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
 import { answerTrailers, hasContentType } from './request.js';
@@ -171,6 +172,12 @@ export class Forwarding {
     if (this.#over) return;
     this.#finish(undefined);
     this.exchange.end(answerTrailers(trailers));
+  }
+
+  /** The answer lasted until the target closed its connection; over TLS, `isAnnounced` by close_notify. */
+  async endWithConnection(isAnnounced: boolean): Promise<void> {
+    if (isAnnounced || (await this.route.upstream.endsUnannounced())) this.end([]);
+    else this.fail(new UpstreamError('the target closed the connection without close_notify'));
   }
 
   /** No whole answer is to come. */

@@ -39,6 +39,18 @@ function classify(name: string): Rewrite | typeof DROP | undefined {
 /** The one `Transfer-Encoding` whose body is taken apart here; with any other it would reach the visitor still coded. */
 const CHUNKED = /^\s*chunked\s*$/i;
 
+/** The body of such an answer lasts until the connection closes (RFC 9112, 6.3). */
+export function lastsUntilClose(method: string, status: number, headers: Headers): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304) return false;
+  for (let i = 0; i < headers.length; i += 2) {
+    const { length } = headers[i]!;
+    if ((length === 14 || length === 17) && FRAMING.has(headers[i]!.toLowerCase())) return false;
+  }
+  return true;
+}
+
+const FRAMING = new Set(['content-length', 'transfer-encoding']);
+
 /** What comes after such a head over HTTP/1.1, where only a body in chunks can have trailers (RFC 9112, 7.1.2). */
 export function followingH1(headers: Headers): Follows {
   return hasContentLength(headers) ? 'body' : 'trailers';

@@ -1,10 +1,11 @@
 import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { endedUnannounced } from '../../../net/close-notify.js';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
-import { followingH1 } from './response.js';
+import { followingH1, lastsUntilClose } from './response.js';
 
 /** A connection is not used again after this: a request with a body cannot be sent twice. */
 const REUSE_MS = 1_000;
@@ -109,9 +110,11 @@ export function listen(
     });
     response.once('end', () => {
       if (!response.complete) return forwarding.fail(new UpstreamError('the answer broke off'));
-      // Node takes it for the end of an answer that lasts until the connection closes.
-      if (reset && !isFramed(response)) return forwarding.fail(reset);
-      forwarding.end(response.rawTrailers);
+      if (!lastsUntilClose(forwarding.exchange.method, statusCode, rawHeaders)) {
+        forwarding.end(response.rawTrailers);
+        // Node takes a reset for the end of an answer that lasts until the connection closes.
+      } else if (reset) forwarding.fail(reset);
+      else void forwarding.endWithConnection(!endedUnannounced(response.socket));
       // The answer is there and the request is not: what is left of it is nobody's.
       if (!request.writableFinished) request.destroy();
     });
@@ -126,10 +129,6 @@ export function listen(
   };
   request.on('error', onError);
   forwarding.cancelWith(() => request.destroy());
-}
-
-function isFramed({ headers }: IncomingMessage): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 function addTrailers(request: ClientRequest, forwarding: Forwarding): void {

@@ -4,16 +4,19 @@ import type { Dispatcher } from 'undici';
 import errors from 'undici/lib/core/errors.js';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { systemCode } from '../../../lib/errors.js';
+import { endedUnannounced } from '../../../net/close-notify.js';
 import type { HttpBounds } from './bounds.js';
 import { dialBack, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
-import { followingH1 } from './response.js';
+import { followingH1, lastsUntilClose } from './response.js';
 
 /** Requests without a body, over kept-alive HTTP/1.1 connections: undici's pool, at its lowest level. */
 export class PlainRequests {
   readonly #pool: Pool;
   readonly #onNotH1: (forwarding: Forwarding, error: unknown) => void;
+  /** How the connection ends that ends at this moment: undici does not tell from which one an answer comes. */
+  #isEndAnnounced = true;
 
   constructor(dial: Dial, bounds: HttpBounds, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
     this.#onNotH1 = onNotH1;
@@ -27,7 +30,10 @@ export class PlainRequests {
       keepAliveMaxTimeout: bounds.keepAliveMs,
       connect: (_options, callback) => {
         dialBack(dial, (...dialled) => {
-          if (dialled[1]) noteFailure(dialled[1]);
+          const [, socket] = dialled;
+          if (socket) noteFailure(socket);
+          // Undici listens later, and completes an answer without a length when it hears it.
+          socket?.once('end', () => (this.#isEndAnnounced = !endedUnannounced(socket)));
           callback(...dialled);
         });
       },
@@ -52,12 +58,16 @@ export class PlainRequests {
   }
 
   #dispatch(options: Dispatcher.DispatchOptions, forwarding: Forwarding, mayRetry: boolean): void {
-    const reply = new Reply(forwarding, (error) => {
-      if (mayRetry && isIdempotent(options.method) && wasStale(error))
-        this.#dispatch(options, forwarding, false);
-      else if (isNotH1(error)) this.#onNotH1(forwarding, error);
-      else forwarding.fail(systemCode(error) === 'UND_ERR_HEADERS_TIMEOUT' ? new SilentError() : error);
-    });
+    const reply = new Reply(
+      forwarding,
+      () => this.#isEndAnnounced,
+      (error) => {
+        if (mayRetry && isIdempotent(options.method) && wasStale(error))
+          this.#dispatch(options, forwarding, false);
+        else if (isNotH1(error)) this.#onNotH1(forwarding, error);
+        else forwarding.fail(systemCode(error) === 'UND_ERR_HEADERS_TIMEOUT' ? new SilentError() : error);
+      },
+    );
     this.#pool.dispatch(options, reply as unknown as Dispatcher.DispatchHandler);
   }
 }
@@ -69,10 +79,13 @@ export class PlainRequests {
 class Reply {
   readonly #forwarding: Forwarding;
   readonly #onFailed: (error: Error) => void;
+  readonly #isEndAnnounced: () => boolean;
   #began = false;
+  #untilClose = false;
 
-  constructor(forwarding: Forwarding, onFailed: (error: Error) => void) {
+  constructor(forwarding: Forwarding, isEndAnnounced: () => boolean, onFailed: (error: Error) => void) {
     this.#forwarding = forwarding;
+    this.#isEndAnnounced = isEndAnnounced;
     this.#onFailed = onFailed;
   }
 
@@ -88,7 +101,10 @@ class Reply {
     }
     this.#began = true;
     this.#resume = resume;
-    this.#forwarding.head(status, reason, headers, followingH1(headers));
+    const follows = followingH1(headers);
+    const { method } = this.#forwarding.exchange;
+    this.#untilClose = follows === 'trailers' && lastsUntilClose(method, status, headers);
+    this.#forwarding.head(status, reason, headers, follows);
     // Such a Content-Length is of a body that does not come; undici waits for it all the same (RFC 9110, 8.6).
     if (status === 304 || status === 204) this.#forwarding.end(NONE);
     return true;
@@ -103,6 +119,7 @@ class Reply {
   }
 
   onComplete(trailers: readonly Buffer[]): void {
+    if (this.#untilClose) return void this.#forwarding.endWithConnection(this.#isEndAnnounced());
     this.#forwarding.end(trailers.length > 0 ? trailers.map(latin1) : NONE);
   }
 

@@ -16,7 +16,7 @@ import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
 /** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
-export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget' | 'answered'>;
+export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget' | 'answered' | 'announcesEnd'>;
 
 /**
  * The connections to one target, and which of them a request takes: HTTP/1.1 through undici where there is no body
@@ -94,6 +94,14 @@ export class Upstream {
   done(forwarding: Forwarding): void {
     if (forwarding.place) this.#places.leave(forwarding.place);
     if (this.#closing && this.#places.size === 0) this.destroy();
+  }
+
+  /**
+   * Whether an answer is whole that lasted until the target closed the connection without close_notify. It is not, unless
+   * that is how the target ends all its connections.
+   */
+  async endsUnannounced(): Promise<boolean> {
+    return (await this.#protocols.announcesEnd(this.#target)) === false;
   }
 
   /** Requests and upgraded connections that are under way. */

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { Recorders } from '../../src/agent/inspect/recorder.js';
+import {
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  fields,
+  frame,
+  frameVisitor,
+  GET,
+  HEADERS,
+  POST,
+  type FrameVisitor,
+} from '../support/h2-frames.js';
+import { connectTo, edge, HOST } from '../support/http-edge.js';
+import { settled } from '../support/inspector.js';
+import { tlsTarget, type TlsConnection } from '../support/tls-target.js';
+
+/** Behind TLS, an end without close_notify breaks an answer off (RFC 9112 §9.8), unless the target never sends it. */
+
+type Cut = (connection: TlsConnection) => void;
+const NOTIFY: Cut = ({ tls }) => void tls.end();
+const FIN: Cut = ({ tcp }) => void tcp.end();
+const RST: Cut = ({ tcp }) => void tcp.resetAndDestroy();
+/** The beginning of a record, and no more of it. */
+const IN_A_RECORD: Cut = ({ tcp }) => void tcp.end(Buffer.from('1703030040aabbcc', 'hex'));
+
+const HALF = 'half of';
+const UNTIL_CLOSE = 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n';
+const OLD = 'HTTP/1.0 200 OK\r\n\r\n';
+const LENGTH = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n';
+const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n';
+
+/** How a target ends its answer to the agent's question. */
+type Manners = 'announces' | 'does not' | 'stays open' | 'is down';
+
+interface Asked {
+  readonly connections: TlsConnection[];
+  readonly questions: string[];
+  readonly to: string;
+}
+
+/** A target that begins each answer with `head` and half of a body. */
+async function target(head: string, manners: Manners): Promise<Asked> {
+  const connections: TlsConnection[] = [];
+  const questions: string[] = [];
+  const { to } = await tlsTarget((received, connection) => {
+    if (!received.includes('\r\n\r\n') || connections.some(({ tls }) => tls === connection.tls)) return;
+    if (!received.startsWith('OPTIONS * ')) {
+      connections.push(connection);
+      connection.tls.write(head + HALF);
+      return;
+    }
+    questions.push(received);
+    if (manners === 'is down') {
+      connection.tcp.resetAndDestroy();
+      return;
+    }
+    connection.tls.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    if (manners === 'announces') connection.tls.end();
+    // Behind what was written, which has a way to go.
+    if (manners === 'does not') setImmediate(() => connection.tcp.end());
+  });
+  return { connections, questions, to };
+}
+
+const ASKS = {
+  GET: [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields(GET))],
+  POST: [frame(HEADERS, END_HEADERS, 1, fields(POST)), frame(DATA, END_STREAM, 1, Buffer.from('x'))],
+} as const;
+type Method = keyof typeof ASKS;
+const METHODS: Method[] = ['GET', 'POST'];
+
+async function half(visitor: FrameVisitor): Promise<void> {
+  await expect.poll(() => visitor.body(1)).toBe(HALF);
+  expect(visitor.end(1)).toBeUndefined();
+}
+
+/** How the stream of a visitor ends whose answer the target ends by `cut`. */
+async function endAfter(cut: Cut, method: Method, asked: Asked, recorders?: Recorders): Promise<string> {
+  const visitor = await frameVisitor(await edge({ '/': asked.to }, recorders && { recorders }));
+  visitor.send(...ASKS[method]);
+  await half(visitor);
+  cut(asked.connections.at(-1)!);
+  await expect.poll(() => visitor.end(1), { timeout: 3_000 }).toBeDefined();
+  return visitor.end(1)!;
+}
+
+const BROKEN = 'RST_STREAM(2)';
+const both = <T extends object>(rows: T[]) =>
+  METHODS.flatMap((method) => rows.map((row) => ({ method, ...row })));
+
+describe('an answer that lasts until the connection closes', () => {
+  it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
+    'is whole with close_notify: $method, $head',
+    async ({ method, head }) => {
+      const asked = await target(head, 'announces');
+      expect(await endAfter(NOTIFY, method, asked)).toBe('END_STREAM');
+      expect(asked.questions).toEqual([]);
+    },
+  );
+
+  it.each(
+    both([
+      { head: UNTIL_CLOSE, what: 'FIN', cut: FIN },
+      { head: OLD, what: 'FIN', cut: FIN },
+      { head: UNTIL_CLOSE, what: 'FIN in a record', cut: IN_A_RECORD },
+      { head: UNTIL_CLOSE, what: 'RST', cut: RST },
+    ]),
+  )('is reset without it: $method, $what, $head', async ({ method, head, cut }) => {
+    const recorders = new Recorders();
+    expect(await endAfter(cut, method, await target(head, 'announces'), recorders)).toBe(BROKEN);
+    expect((await settled(recorders.store, 1)).outcome).toBe('broken');
+  });
+
+  it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
+    'is whole without it where the target never says it: $method, $head',
+    async ({ method, head }) => {
+      expect(await endAfter(FIN, method, await target(head, 'does not'))).toBe('END_STREAM');
+    },
+  );
+
+  it.each(both<{ manners: Manners }>([{ manners: 'stays open' }, { manners: 'is down' }]))(
+    'is reset without it where the target does not show whether it says it: $method, $manners',
+    async ({ method, manners }) => {
+      expect(await endAfter(FIN, method, await target(UNTIL_CLOSE, manners))).toBe(BROKEN);
+    },
+  );
+
+  it('has the target asked once', async () => {
+    const asked = await target(UNTIL_CLOSE, 'does not');
+    const at = await edge({ '/': asked.to });
+    for (let i = 1; i <= 3; i++) {
+      const visitor = await frameVisitor(at);
+      visitor.send(...ASKS.GET);
+      await half(visitor);
+      FIN(asked.connections.at(-1)!);
+      await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
+    }
+    expect(asked.questions).toHaveLength(1);
+  });
+
+  it('has no last chunk over HTTP/1.1', async () => {
+    for (const [manners, isWhole] of [
+      ['announces', false],
+      ['does not', true],
+    ] as const) {
+      const asked = await target(UNTIL_CLOSE, manners);
+      const socket = await connectTo(await edge({ '/': asked.to }));
+      let text = '';
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
+      await expect.poll(() => text).toContain(HALF);
+      FIN(asked.connections[0]!);
+      await closed;
+      expect(text.endsWith('\r\n0\r\n\r\n')).toBe(isWhole);
+    }
+  });
+});
+
+it.each(
+  both([
+    { what: 'Content-Length, close_notify', head: LENGTH, cut: NOTIFY },
+    { what: 'Content-Length, FIN', head: LENGTH, cut: FIN },
+    { what: 'Content-Length, RST', head: LENGTH, cut: RST },
+    { what: 'chunked, close_notify', head: CHUNKED, cut: NOTIFY },
+    { what: 'chunked, FIN', head: CHUNKED, cut: FIN },
+    { what: 'chunked, FIN in a record', head: CHUNKED, cut: IN_A_RECORD },
+    { what: 'chunked, RST', head: CHUNKED, cut: RST },
+  ]),
+)(
+  'half an answer of another kind is reset however it ends: $method, $what',
+  async ({ method, head, cut }) => {
+    const asked = await target(head, 'does not');
+    expect(await endAfter(cut, method, asked)).toBe(BROKEN);
+    expect(asked.questions).toEqual([]);
+  },
+);
+
+it('a whole answer of another kind ends without close_notify', async () => {
+  for (const method of METHODS) {
+    const asked = await target('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n', 'announces');
+    const visitor = await frameVisitor(await edge({ '/': asked.to }));
+    visitor.send(...ASKS[method]);
+    await half(visitor);
+    asked.connections[0]!.tls.write('\n');
+    await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
+    FIN(asked.connections[0]!);
+    expect(asked.questions).toEqual([]);
+  }
+});
