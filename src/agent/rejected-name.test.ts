@@ -54,6 +54,7 @@ describe('what a framework says when it rejects a name', () => {
     [403, '/', '<header><h1>Blocked hosts: app.example.com</h1></header>', 'rails', 'config.hosts <<'],
     [403, '/form', 'Cross-site POST form submissions are forbidden', 'sveltekit', 'ORIGIN='],
     [403, '/_next/webpack-hmr', 'Unauthorized', 'next', 'allowedDevOrigins'],
+    [0, '/_next/hmr?id=x', 'Unauthorized', 'next', 'allowedDevOrigins'],
     [403, '/', '<!DOCTYPE HTML>\n<html>\n<title>Jupyter Server</title>', 'jupyter', 'allow_remote_access'],
   ])('%i at %s, %j, is that of %s', (status, target, text, id, cure) => {
     const rejection = rejectionOf({ status, method: 'GET', target, text }, NAME);
@@ -66,6 +67,8 @@ describe('what a framework says when it rejects a name', () => {
   it.each([
     [403, 'GET', '/', 'Forbidden'],
     [403, 'GET', '/', 'Unauthorized'],
+    [0, 'GET', '/chat', 'Unauthorized'],
+    [502, 'GET', '/_next/hmr', 'Unauthorized'],
     [400, 'GET', '/', 'Bad Request'],
     [404, 'GET', '/', 'Invalid Host header'],
     [200, 'GET', '/', 'Blocked hosts: x'],

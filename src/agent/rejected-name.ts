@@ -15,6 +15,7 @@ export interface NameRejection {
 
 /** An answer of a target: what is needed to tell. */
 export interface Answered {
+  /** 0: it is not HTTP. */
   readonly status: number;
   readonly method: string;
   readonly target: string;
@@ -92,8 +93,9 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'next',
     title: 'Next.js',
+    // To a WebSocket it says so without a status.
     rejects: ({ status, target, text }) =>
-      status === 403 && text === 'Unauthorized' && /^\/(_next|__nextjs)/.test(target),
+      (status === 403 || status === 0) && text === 'Unauthorized' && /^\/(_next|__nextjs)/.test(target),
     allow: (name) => `add "${name}" to allowedDevOrigins in next.config.js`,
   },
   {

@@ -1,5 +1,7 @@
-import { expect, it } from 'vitest';
-import { HOST, httpSpec } from '../support/http-edge.js';
+import { createServer, type AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import type { NameRejection } from '../../src/agent/rejected-name.js';
+import { ask, edge, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, httpService, relay } from '../support/world.js';
 
 it('that a target rejects the public name is told once, however many visitors meet it', async () => {
@@ -25,4 +27,17 @@ it('that a target rejects the public name is told once, however many visitors me
       message: `app: webpack-dev-server rejects the name ${HOST}. Add "${HOST}" to devServer.allowedHosts in webpack.config.js, or set \`host: target\`.`,
     },
   ]);
+});
+
+it('that Next.js rejects the WebSocket of a page is told, though its answer is not HTTP', async () => {
+  const server = createServer((socket) => socket.once('data', () => socket.end('Unauthorized')));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const told: NameRejection[] = [];
+  const { port } = server.address() as AddressInfo;
+  const at = await edge({ '/': port }, { onNameRejected: (rejection) => told.push(rejection) });
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', origin: `https://${at.host}` };
+  for (const path of ['/chat', '/_next/hmr?id=x'])
+    expect(await ask(at, path, { headers })).toMatchObject({ status: 502 });
+  expect(told).toMatchObject([{ id: 'next', name: HOST }]);
 });

@@ -111,7 +111,10 @@ export class Forwarding {
   #lookForRejection(chunk: Buffer): void {
     const status = this.#status;
     this.#status = 0;
-    if (!mayReject(status, chunk.length)) return;
+    if (mayReject(status, chunk.length)) this.#noteRejection(status, chunk);
+  }
+
+  #noteRejection(status: number, chunk: Buffer): void {
     const { method, target, authority } = this.exchange;
     const text = chunk.toString('latin1', 0, MAX_LOOKED_AT_BYTES);
     const rejection = rejectionOf({ status, method, target, text }, this.route.alias?.authority ?? authority);
@@ -186,6 +189,9 @@ export class Forwarding {
     const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#bounds) : problem;
     this.#finish(error);
     if (this.exchange.begun) return this.exchange.abort();
+    const { rawPacket } = error as { rawPacket?: Buffer };
+    // What node could not parse: not HTTP, but perhaps words of a framework.
+    if (rawPacket) this.#noteRejection(0, rawPacket);
     const { status, reason, headers, body } = this.#page(error);
     answer(this.exchange, status, reason, headers, body);
   }
