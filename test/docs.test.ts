@@ -192,6 +192,23 @@ describe.each(documents)('%s', (document) => {
   });
 });
 
+describe('docs/architecture.md', () => {
+  it('names classes, functions and fields that there are', () => {
+    const sources = ['src', 'scripts', 'chaos', 'bin', 'schema'].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((path) => /\.(tsx?|m?js|json)$/.test(path))
+        .map((path) => join(folder, path)),
+    );
+    const written = new Set([...sources, 'package.json'].flatMap((path) => read(path).match(/\w+/g) ?? []));
+    // Written in capitals and small letters: other words are options, protocols and programs of others.
+    const named = inlineCode(read('docs/architecture.md')).filter((code) =>
+      /^(?=.*[a-z])(?=.*[A-Z])[A-Za-z]\w*(\.\w+)?(\(.*\))?$/.test(code),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((code) => !written.has(code.replace(/\(.*/, '').split('.').at(-1)!))).toEqual([]);
+  });
+});
+
 describe('SECURITY.md', () => {
   const security = read('SECURITY.md');
   const promises = listed(chapter(security, 'Promises'));
