@@ -6,7 +6,7 @@ import type { Logger } from '../lib/logger.js';
 import { Tally } from '../lib/tally.js';
 import { delay } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
-import { formatTarget } from '../net/target.js';
+import { formatTarget, type Target } from '../net/target.js';
 import type { CertificateSources } from '../certificates/live.js';
 import { Refusals, type RefusalReason } from './access/refusals.js';
 import type { NameRejection } from './rejected-name.js';
@@ -23,7 +23,6 @@ import { FINAL_RETRY_MS, isFinal, RETRY } from './retry.js';
 import { openServing, type Serving } from './serving/serving.js';
 import { servedMode, type ServedAs, type ServiceSpec } from './spec.js';
 import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from './status.js';
-import { checkTargets } from './target-check.js';
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
@@ -49,6 +48,8 @@ export interface LeaseOptions {
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
   /** Called when visitors are served as something else, because of what the target speaks. */
   readonly onServedAs: (lease: AgentLease) => void;
+  /** Called for each connection to a target, with what made it fail. */
+  readonly onReached: (lease: AgentLease, target: Target, failure?: PortalError) => void;
   /** Called after every change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
@@ -66,7 +67,6 @@ export class AgentLease {
   readonly #prover: Prover;
   /** Visitors on whom the relay gave up, by reason. */
   readonly #unserved = new Tally<string>();
-  #targetError: string | undefined;
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   readonly #held = new HeldLease();
@@ -237,14 +237,6 @@ export class AgentLease {
     await this.#closing;
   }
 
-  /** Looks whether the local service answers; `status` tells what was found. */
-  async checkTarget(): Promise<void> {
-    const served = this.#served;
-    // A kind that has no connection to look at tells from what it met itself; where nothing is served, it met nothing.
-    if (this.#spec.mode === 'udp' || served?.targetError) this.#targetError = served?.targetError?.();
-    else this.#targetError = await checkTargets(this.#spec);
-  }
-
   status(): LeaseStatus {
     const traffic = this.#served?.traffic() ?? NO_TRAFFIC;
     const refused = this.#refusals.counts();
@@ -267,7 +259,6 @@ export class AgentLease {
       servedAs: this.servedAs,
       target: formatTarget(this.#spec.target),
       ...routesOf(this.#spec),
-      ...(this.#targetError === undefined ? {} : { targetError: this.#targetError }),
     };
   }
 
@@ -370,6 +361,7 @@ export class AgentLease {
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
       onServedAs: () => this.#options.onServedAs(this),
+      onReached: (target, failure) => this.#options.onReached(this, target, failure),
       signal: this.#over.signal,
       log: this.#log,
     });

@@ -1,4 +1,4 @@
-import { asPortalError, PortalError } from '../lib/errors.js';
+import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
 import { formatTarget, type Target } from '../net/target.js';
 import { askForEnd, askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
@@ -24,11 +24,19 @@ const SURE_OPEN_MS = 1_000;
 /** Visitors can send an HTTP target what is no HTTP as often as they like. */
 const SURE_HTTP_MS = 5_000;
 
+/** Told of each connection to a target: of a failure, or of none. */
+export type OnReached = (target: Target, failure?: PortalError) => void;
+
+/** How TLS says that it takes another version of HTTP: the target is there. */
+const NO_COMMON_ALPN = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
+
 export interface Watch {
   /** A target may speak anything: it is asked whether it speaks HTTP at all, and no more than that takes. */
   readonly isOpen?: () => boolean;
   /** What is known of a target may be another now. */
   readonly onChange?: () => void;
+  /** A connection to a target failed, or did not. */
+  readonly onReached?: OnReached;
 }
 
 /**
@@ -95,6 +103,17 @@ export class TargetProtocols {
   mustAsk(target: Target): boolean {
     const entry = this.#entry(target);
     return !entry.speaks && (entry.asking !== undefined || entry.notBefore <= performance.now());
+  }
+
+  /** The target took a visitor's connection. */
+  reached(target: Target): void {
+    this.#watch.onReached?.(target);
+  }
+
+  /** A visitor's connection to the target failed. */
+  failed(target: Target, failure: PortalError): void {
+    if (systemCode(failure.cause) !== NO_COMMON_ALPN) this.#watch.onReached?.(target, failure);
+    if (failure.code === 'target_down') this.forget(target);
   }
 
   /** The target did not answer a visitor: what it speaks when it is back may be something else. */
@@ -212,6 +231,7 @@ export class TargetProtocols {
       const answer = await (isAnything ? askForHttp : askForHttp2)(target, this.#upstream());
       const { speaks, isSure } = answer;
       delete entry.failure;
+      this.#watch.onReached?.(target);
       // Only a clear answer puts an end to what a target was known for.
       const stays = isDoubted && !isSure && this.isHttp(target) === true;
       if (!stays) entry.speaks = speaks;
@@ -223,6 +243,7 @@ export class TargetProtocols {
     } catch (error) {
       delete entry.speaks;
       entry.failure = asPortalError(error);
+      this.#watch.onReached?.(target, entry.failure);
       pause(entry);
       this.#log.debug(
         { target: name, reason: entry.failure.message },

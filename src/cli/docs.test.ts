@@ -31,6 +31,7 @@ test('the document lists every event', () => {
     rejected: true,
     inspector: true,
     served: true,
+    target: true,
     health: true,
     notice: true,
     refused: true,

@@ -121,11 +121,12 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 | \`started\` | pid, file, ca? |
 | \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
 | \`unplaced\` | service, error: it has no relay now, and so no lease |
-| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`, once all first leases are through; unproven?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
+| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`, once all first leases are through; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
 | \`served\` | service, servedAs, target: the target of a service without \`mode\` showed what it speaks |
 | \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
 | \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
 | \`inspector\` | url, askedPort? (that port is in use) |
+| \`target\` | service, target, reachable, error?: whether a local service answers, at its start and when that changes |
 | \`health\` | service, healthy, error?: the target of a service with \`health\` is unhealthy, or healthy again |
 | \`notice\` | kind, message: something was created, or is another than asked for, told once. \`port_in_use\` (askedPort, port), \`lock_written\` and \`lock_changed\` (file, relay), \`identity_created\` (file, address), \`ca_created\` (file), \`carrier_fallback\` (relay, carrier), \`name_rejected\` (service, framework, name) |
 | \`refused\` | service, reason, remote |

@@ -77,11 +77,13 @@ export class Announcer {
   /**
    * `ready` is said once: when every service has a lease that is ready, and all its others are through.
    * @param services those that are to run
+   * @param isReachable whether the targets of a service answer
    */
   ready(
     leases: readonly AgentLease[],
     services: readonly string[],
     isThroughHere: (lease: AgentLease) => boolean,
+    isReachable: (service: string) => boolean,
   ): void {
     if (this.#readyTold || services.length === 0) return;
     const ready = leases.filter(({ phase }) => phase === 'ready');
@@ -90,10 +92,12 @@ export class Announcer {
     this.#readyTold = true;
     const proven = new Set(ready.filter((lease) => !lease.unproven).map(({ spec }) => spec.service));
     const unproven = services.filter((service) => !proven.has(service));
+    const unreachable = services.filter((service) => !isReachable(service));
     this.#emit({
       event: 'ready',
       services: addressesOf(ready),
       ...(unproven.length > 0 && { unproven }),
+      ...(unreachable.length > 0 && { unreachable }),
     });
   }
 }

@@ -45,6 +45,8 @@ export type PortalEvent =
       services: Record<string, ServiceAddresses>;
       /** Services of which no lease is proven; absent where none are. */
       unproven?: string[];
+      /** Services with a target that does not answer; absent where all answer. */
+      unreachable?: string[];
     }
   | {
       event: 'applied';
@@ -70,6 +72,8 @@ export type PortalEvent =
     }
   /** The target of a service without a mode has shown what it speaks: its visitors are served as this from now on. */
   | { event: 'served'; service: string; servedAs: ServedAs; target: string }
+  /** A local service answers, or does not: told at its start, and when that changes. */
+  | { event: 'target'; service: string; target: string; reachable: boolean; error?: string }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }

@@ -12,6 +12,7 @@ import type { AgentStatus, Readiness } from './events.js';
 import type { ExpiryClock } from './expiry.js';
 import type { HealthChecks } from './health.js';
 import type { RelayPool } from './relays.js';
+import type { TargetWatch } from './targets.js';
 import type { Unplaced } from './unplaced.js';
 
 export interface ReportOptions extends SurveyOptions {
@@ -20,6 +21,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly candidates: CandidatePool;
   readonly unplaced: Unplaced;
   readonly health: HealthChecks;
+  readonly targets: TargetWatch;
   readonly clock: ExpiryClock;
   readonly certificates: CertificateSources;
 }
@@ -34,9 +36,8 @@ export class Report {
 
   /** Asks every relay and local service whether it still answers (bounded), and says what is known then. */
   async status(): Promise<Pick<AgentStatus, 'ca' | 'registry' | 'relays' | 'leases' | 'unplaced'>> {
-    const { active, pool, certificates, unplaced, health } = this.#options;
-    const asked = active.leases.map((lease) => lease.checkTarget());
-    await Promise.all([pool.check(), health.now(), ...asked]);
+    const { pool, certificates, unplaced, health, targets } = this.#options;
+    await Promise.all([pool.check(), health.now(), targets.now()]);
     countOverruns();
     const ca = certificates.local.caFile;
     return {
@@ -87,12 +88,14 @@ export class Report {
   }
 
   #statusOf(lease: AgentLease): LeaseStatus {
-    const { clock, health } = this.#options;
+    const { clock, health, targets } = this.#options;
     const { expires, service } = lease.spec;
     const at = clock.expiresAt(expires);
     const healthError = health.errorOf(service);
+    const targetError = targets.errorOf(service);
     return {
       ...lease.status(),
+      ...(targetError !== undefined && { targetError }),
       ...(healthError !== undefined && { healthError }),
       ...(at !== undefined && { expiresAt: new Date(at).toISOString() }),
     };

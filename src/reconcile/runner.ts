@@ -30,6 +30,7 @@ import { EmbeddedRelays, type EmbeddedRelay, type EmbeddedSpec } from './embedde
 import { RelayPool, type RelayTrust } from './relays.js';
 import { Passes } from './passes.js';
 import { Report } from './report.js';
+import { TargetWatch } from './targets.js';
 import { Unplaced } from './unplaced.js';
 
 export type { EmbeddedRelay, EmbeddedSpec } from './embedded.js';
@@ -101,6 +102,7 @@ export class Runner {
   readonly #report: Report;
   readonly #inspection: Inspection | undefined;
   readonly #health: HealthChecks;
+  readonly #targetWatch: TargetWatch;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
   /** Targets that reject the public name, of which people know already. */
@@ -120,6 +122,11 @@ export class Runner {
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#health = new HealthChecks((service, error) => {
       emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
+      this.#inspection?.changed();
+    });
+    this.#targetWatch = new TargetWatch(({ service, target, error }) => {
+      const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
+      emit({ event: 'target', service, target, ...found });
       this.#inspection?.changed();
     });
     this.#unplaced = new Unplaced(emit);
@@ -177,6 +184,7 @@ export class Runner {
       candidates: this.#candidates,
       unplaced: this.#unplaced,
       health: this.#health,
+      targets: this.#targetWatch,
       clock: this.#clock,
       certificates: this.#certificates,
       ...(options.proxyFor && { proxyFor: options.proxyFor }),
@@ -287,9 +295,12 @@ export class Runner {
     this.#rejected = [];
     await this.#inspection?.follow(current);
     if (this.#stopping) return;
+    // What does not answer at all is told first, and not as unhealthy as well.
+    this.#targetWatch.follow(current.services);
     this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
-    const settled = this.#active.carryOut(actions, placements(current));
+    const opened = this.#active.carryOut(actions, placements(current));
+    const settled = Promise.all([opened, this.#targetWatch.known()]);
     await within(Promise.race([settled, this.#hurry.promise]), SETTLE_MS, 'a pass').catch(() => undefined);
     if (this.#stopping) return;
     await this.#pool.release(current.relays);
@@ -316,6 +327,8 @@ export class Runner {
         this.#announce.served(changed);
         this.#inspection?.changed();
       },
+      onReached: ({ spec: { service } }, target, failure) =>
+        this.#targetWatch.noted(service, target, failure?.message),
       onRefused: ({ spec: { service } }, reason, remote) =>
         this.#options.emit({ event: 'refused', service, reason, remote }),
       log: this.#options.log,
@@ -366,6 +379,7 @@ export class Runner {
       this.#current.services.map(({ service }) => service),
       // Of those that were chosen it is enough to know how they begin.
       (lease) => isThrough(lease) || (this.#candidates.isChosen(lease.relay) && isSettled(lease)),
+      (service) => this.#targetWatch.errorOf(service) === undefined,
     );
   }
 
@@ -373,6 +387,7 @@ export class Runner {
     this.#passes.close();
     this.#clock.stop();
     this.#health.close();
+    this.#targetWatch.close();
     await this.#candidates.close();
     await this.#active.close({ ms: drainMs, quietMs: QUIET_MS });
     await this.#passes.ended();

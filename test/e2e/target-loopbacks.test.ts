@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { freePort } from '../support/ports.js';
 import { checkHealth } from '../../src/agent/health-check.js';
-import { checkTargets } from '../../src/agent/target-check.js';
+import { checkTarget } from '../../src/agent/target-check.js';
 import type { ServiceSpec } from '../../src/agent/spec.js';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { eventually } from '../support/eventually.js';
@@ -149,7 +149,9 @@ describe.each(KINDS)('$name', (kind) => {
     const { ask, runner, spec } = await published(kind, port);
     expect(await ask()).toBe(host);
     expect((await runner.status()).leases[0]).not.toHaveProperty('targetError');
-    expect(await checkTargets(spec)).toBeUndefined();
+    const { signal } = new AbortController();
+    for (const isDoubted of [true, false])
+      expect(await checkTarget(spec, spec.target, { isDoubted, signal })).toEqual({ error: undefined });
   });
 
   it('follows a service that moves while visitors come', async ({ skip }) => {

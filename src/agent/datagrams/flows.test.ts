@@ -36,6 +36,7 @@ async function flows() {
     { service: 'echo', target, access: {} } as ServiceSpec,
     silent,
     new Refusals(() => undefined),
+    () => undefined,
   );
   onTestFinished(() => {
     handler.close();

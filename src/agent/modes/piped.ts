@@ -16,8 +16,9 @@ import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from './
 export interface PipedHooks {
   /** Ends a visitor whose service is down, in the words of its protocol. */
   readonly turnAway: (visitor: Socket, service: string, error: PortalError) => void;
-  /** The service did not answer. */
-  readonly onDown?: (target: Target) => void;
+  /** The service took the visitor's connection. */
+  readonly onReached: (target: Target) => void;
+  readonly onDown: (target: Target, error: PortalError) => void;
   /** What can be known of a visitor's exchanges. */
   readonly follow?: (visitor: Socket) => Conversation | undefined;
 }
@@ -86,6 +87,7 @@ export class PipedHandler implements ModeHandler {
         alpn: offerTo(visitor),
         ...(proxyProtocol && { preamble: headerFor(visitor, info) }),
       });
+      this.#hooks.onReached(target);
       // It has said nothing to the former target yet.
       if (!isSameWay(spec, this.#spec)) {
         upstream.destroy();
@@ -104,7 +106,7 @@ export class PipedHandler implements ModeHandler {
       if (!isSameWay(spec, this.#spec)) return this.#serve(visitor, info);
       const failure = asPortalError(error);
       this.#log.warn({ service, reason: failure.message }, 'the local service does not answer');
-      this.#hooks.onDown?.(target);
+      this.#hooks.onDown(target, failure);
       this.#hooks.turnAway(visitor, service, failure);
     }
   }

@@ -8,7 +8,7 @@ import { PipedHandler, type PipedHooks } from './piped.js';
 
 /** Mode `stream`: what came out of the visitor's TLS goes to the target, whatever protocol it is. */
 export class StreamHandler extends PipedHandler {
-  constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onDown'>) {
+  constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onReached' | 'onDown'>) {
     super(spec, log, {
       ...hooks,
       follow: (visitor) => conversationIn(alpnOf(visitor)),

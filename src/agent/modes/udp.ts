@@ -10,6 +10,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import { AddressGate } from '../access/addresses.js';
 import type { Refusals } from '../access/refusals.js';
 import type { FlowReply, FlowSink, LocalFlow } from '../datagrams/flows.js';
+import type { OnReached } from '../speaks.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { retiringIn, type Traffic } from './mode.js';
 
@@ -33,15 +34,18 @@ export class UdpHandler implements FlowSink {
   #retireTimer: NodeJS.Timeout | undefined;
   readonly #gate: AddressGate;
   readonly #refusals: Refusals;
+  readonly #onReached: OnReached;
   #spec: ServiceSpec;
   #idleMs: number = LIMITS.flowIdleMs;
   #bytesIn = 0;
   #bytesOut = 0;
-  #targetError: string | undefined;
+  /** Its target refused datagrams, and has not answered since. */
+  #isDown = false;
   #closed = false;
 
-  constructor(spec: ServiceSpec, log: Logger, refusals: Refusals) {
+  constructor(spec: ServiceSpec, log: Logger, refusals: Refusals, onReached: OnReached) {
     this.#spec = spec;
+    this.#onReached = onReached;
     this.#gate = new AddressGate(spec.access);
     this.#refusals = refusals;
     this.#log = log;
@@ -51,10 +55,6 @@ export class UdpHandler implements FlowSink {
   /** The relay ends silent flows, and says so; this is for those of which it could not tell. */
   set idleMs(ms: number) {
     this.#idleMs = ms;
-  }
-
-  get targetError(): string | undefined {
-    return this.#targetError;
   }
 
   flow(visitor: FlowAddress, reply: FlowReply): LocalFlow | undefined {
@@ -76,7 +76,7 @@ export class UdpHandler implements FlowSink {
       received: (bytes) => (this.#bytesIn += bytes),
       answered: (bytes) => {
         this.#bytesOut += bytes;
-        this.#targetError = undefined;
+        this.#answered();
       },
       failed: (error) => this.#failed(error),
       ended: () => {
@@ -96,7 +96,7 @@ export class UdpHandler implements FlowSink {
       isFromAnyPort(spec) !== isFromAnyPort(this.#spec);
     this.#spec = spec;
     if (isMoved) {
-      this.#targetError = undefined;
+      this.#isDown = false;
       const now = performance.now();
       for (const flow of this.#flows.values())
         if (flow.hasTarget && !this.#retiring.has(flow)) this.#retiring.set(flow, now);
@@ -158,9 +158,15 @@ export class UdpHandler implements FlowSink {
         ? asPortalError(error).message
         : `${formatTarget(target)} does not take datagrams (${code})`;
     // Once, until it answers again: each datagram of each visitor may tell the same.
-    if (this.#targetError === undefined)
-      this.#log.warn({ service, reason }, 'the local service does not answer');
-    this.#targetError = reason;
+    if (!this.#isDown) this.#log.warn({ service, reason }, 'the local service does not answer');
+    this.#isDown = true;
+    this.#onReached(target, new PortalError('target_down', reason));
+  }
+
+  #answered(): void {
+    if (!this.#isDown) return;
+    this.#isDown = false;
+    this.#onReached(this.#spec.target);
   }
 
   #expire(): void {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/logger.js';
 import { Decision } from '../decision.js';
 import type { KnownTargets } from '../known-targets.js';
-import { TargetProtocols, type Speaks } from '../speaks.js';
+import { TargetProtocols, type OnReached, type Speaks } from '../speaks.js';
 import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.js';
 import { upstreamOf } from '../upstream.js';
 
@@ -19,9 +19,9 @@ export class AlpnOffer {
   readonly decision: Decision;
   #spec: ServiceSpec;
 
-  constructor(spec: ServiceSpec, log: Logger, known: KnownTargets) {
+  constructor(spec: ServiceSpec, log: Logger, known: KnownTargets, onReached: OnReached) {
     this.#spec = spec;
-    const watch = { isOpen: () => this.#isOpen, onChange: () => this.decision.note() };
+    const watch = { isOpen: () => this.#isOpen, onChange: () => this.decision.note(), onReached };
     this.protocols = new TargetProtocols(() => upstreamOf(this.#spec), log, watch, known);
     this.decision = new Decision(this.protocols, () => this.#spec.target);
     if (this.#isOpen) this.decision.watch();

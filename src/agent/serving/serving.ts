@@ -11,6 +11,7 @@ import type { NameRejection } from '../rejected-name.js';
 import type { Recorders } from '../inspect/recorder.js';
 import type { Traffic, VisitorInfo } from '../modes/mode.js';
 import type { Detour } from '../relay-way.js';
+import type { OnReached } from '../speaks.js';
 import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec.js';
 
 export type { ServedAs };
@@ -41,8 +42,6 @@ export interface Serving {
   servedAs(): ServedAs;
   /** How a certificate that is renewed by itself is getting on. */
   renewal?(): RenewalStatus | undefined;
-  /** Why the local service does not answer, where only its visitors' datagrams can tell. */
-  targetError?(): string | undefined;
 }
 
 /** The way of a visitor to a lease. */
@@ -79,6 +78,8 @@ export interface ServingOptions {
   readonly onNameRejected?: (rejection: NameRejection) => void;
   /** Called when visitors are served as something else from now on, without a change of settings. */
   readonly onServedAs: () => void;
+  /** Hears of each connection to a target: of a failure, or of none. */
+  readonly onReached: OnReached;
   readonly log: Logger;
 }
 

@@ -29,6 +29,7 @@ async function served(target: number) {
     sessionKey: Buffer.alloc(32),
     signal: new AbortController().signal,
     onServedAs: () => undefined,
+    onReached: () => undefined,
     log: silent,
   });
   onTestFinished(() => serving.close({ ms: 0 }));

@@ -16,8 +16,9 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 const TOKEN_BYTES = 32;
 
 /** Opens what serves a lease with a public TCP port. */
-export function openTcpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new TcpServing(new TcpHandler(spec, log), new AddressGate(spec.access), refusals));
+export function openTcpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
+  const handler = new TcpHandler(spec, log, { onReached, onDown: onReached });
+  return Promise.resolve(new TcpServing(handler, new AddressGate(spec.access), refusals));
 }
 
 class TcpServing implements Serving {

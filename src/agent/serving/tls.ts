@@ -36,8 +36,8 @@ const ARRIVING_MS = 1_000;
 
 /** Opens what serves a lease under a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
-  const { spec, log, sessionKey, refusals, targets } = options;
-  const offer = new AlpnOffer(spec, log, targets);
+  const { spec, log, sessionKey, refusals, targets, onReached } = options;
+  const offer = new AlpnOffer(spec, log, targets, onReached);
   const pin = new PinGate(spec, sessionKey, refusals);
   return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
 }
@@ -52,7 +52,10 @@ async function handlerFor(
   { recorders, onNameRejected }: Hearing,
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
-    new StreamHandler(spec, log, { onDown: (target) => protocols.forget(target) });
+    new StreamHandler(spec, log, {
+      onReached: (target) => protocols.reached(target),
+      onDown: (target, error) => protocols.failed(target, error),
+    });
   const mode = servedMode(spec);
   const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.doubt() } : {};
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {

@@ -15,8 +15,8 @@ const TOKEN_BYTES = 32;
 const REPEAT_MS = 250;
 
 /** Opens what serves a lease with a public UDP port. */
-export function openUdpServing({ spec, refusals, log }: ServingOptions): Promise<Serving> {
-  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, refusals)));
+export function openUdpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
+  return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, refusals, onReached)));
 }
 
 class UdpServing implements Serving {
@@ -95,10 +95,6 @@ class UdpServing implements Serving {
 
   traffic(): Traffic {
     return this.#handler.traffic();
-  }
-
-  targetError(): string | undefined {
-    return this.#handler.targetError;
   }
 
   #serve(signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import { printable, type Style } from '../style.js';
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
 type Served = Extract<PortalEvent, { event: 'served' }>;
+type Target = Extract<PortalEvent, { event: 'target' }>;
 type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
@@ -28,6 +29,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
       return describeInspector(event, style);
     case 'served':
       return describeServed(event, style);
+    case 'target':
+      return describeTarget(event, style);
     case 'health':
       return describeHealth(event, style);
     case 'notice':
@@ -96,9 +99,14 @@ export function describeUnserved(counts: Readonly<Record<string, number>>): stri
   return `the relay gave up on visitors: ${reasons.join(', ')}`;
 }
 
-function describeReady({ unproven = [] }: Ready, style: Style): string {
-  const ready = style.green('all services are ready');
-  return unproven.length === 0 ? ready : `${ready}, ${style.yellow(`unproven: ${unproven.join(', ')}`)}`;
+function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style): string {
+  return [
+    style.green('all services are ready'),
+    unproven.length > 0 && style.yellow(`unproven: ${unproven.join(', ')}`),
+    unreachable.length > 0 && style.yellow(`no answer from the target of ${unreachable.join(', ')}`),
+  ]
+    .filter(Boolean)
+    .join(', ');
 }
 
 function describeInspector({ url }: Inspector, style: Style): string {
@@ -108,6 +116,11 @@ function describeInspector({ url }: Inspector, style: Style): string {
 function describeServed({ service, servedAs, target }: Served, style: Style): string {
   const why = servedAs === 'http' ? 'speaks HTTP' : 'does not speak HTTP';
   return `${style.bold(service)}: served as ${servedAs} (${printable(target)} ${why})`;
+}
+
+function describeTarget({ service, target, error }: Target, style: Style): string {
+  if (error === undefined) return `${style.bold(service)}: ${printable(target)} answers`;
+  return `${style.bold(service)}: ${style.yellow('no answer')}: ${printable(error)}`;
 }
 
 function describeHealth({ service, error }: Health, style: Style): string {

@@ -3,6 +3,7 @@ import type { formatProblem } from '../../config/frame.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
+import { News } from './news.js';
 import type { Reporter } from './reporter.js';
 import { HowToReach, writeAddresses } from './summary.js';
 
@@ -16,11 +17,12 @@ export interface TextOutputs {
 export function plainReporter(outputs: TextOutputs): Reporter {
   const { stderr } = outputs;
   const style = createStyle(stderr.color);
+  const news = new News();
   const howToReach = new HowToReach(stderr);
   return {
     begin: () => undefined,
     event: (event) => {
-      stderr.line(describeEvent(event, style));
+      if (news.isNews(event)) stderr.line(describeEvent(event, style));
       if (event.event === 'ready') writeAddresses(outputs.stdout, event);
       howToReach.note(event);
     },

@@ -1,9 +1,14 @@
 import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
 import { writeProblems, type TextOutputs } from './plain.js';
+import { News } from './news.js';
 import { Progress } from './progress.js';
 import type { Reporter, TimedEvent } from './reporter.js';
 import { HowToReach, writeAddresses, writeUnproven } from './summary.js';
+
+/** Comes of itself at the start, and stands below the progress then. */
+const isForLater = ({ event }: TimedEvent): boolean =>
+  event === 'inspector' || event === 'notice' || event === 'target';
 
 /** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
 export function terminalReporter(outputs: TextOutputs): Reporter {
@@ -11,6 +16,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   const style = createStyle(stderr.color);
   let progress: Progress | undefined;
   const howToReach = new HowToReach(stderr);
+  const news = new News();
   /** Said once the progress has settled: a line amid it would be drawn over. */
   const later: TimedEvent[] = [];
   let isSettled = false;
@@ -22,8 +28,8 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   const show = (event: TimedEvent): void => {
     if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
     if (event.event === 'served' && progress?.noteServed(event)) return;
-    if ((event.event === 'inspector' || event.event === 'notice') && !isSettled)
-      return void later.push(event);
+    if (!news.isNews(event)) return;
+    if (isForLater(event) && !isSettled) return void later.push(event);
     if (event.event === 'applied' || event.event === 'stopped') showLater();
     // The progress says as much.
     if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;

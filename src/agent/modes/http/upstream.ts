@@ -16,7 +16,10 @@ import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
 /** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
-export type Protocols = Pick<TargetProtocols, 'speaks' | 'learnNow' | 'forget' | 'answered' | 'announcesEnd'>;
+export type Protocols = Pick<
+  TargetProtocols,
+  'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'answered' | 'announcesEnd'
+>;
 
 /**
  * The connections to one target, and which of them a request takes: HTTP/1.1 through undici where there is no body
@@ -123,9 +126,11 @@ export class Upstream {
 
   async #dial(tls: TargetTls, alpn: 'h2' | 'http/1.1'): Promise<Socket> {
     try {
-      return await connectTarget(this.#target, { tls, alpn: [alpn] });
+      const socket = await connectTarget(this.#target, { tls, alpn: [alpn] });
+      this.#protocols.reached(this.#target);
+      return socket;
     } catch (error) {
-      if (asPortalError(error).code === 'target_down') this.#protocols.forget(this.#target);
+      this.#protocols.failed(this.#target, asPortalError(error));
       throw error;
     }
   }

@@ -1,0 +1,147 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ServiceSpec } from '../agent/spec.js';
+import { deferred } from '../lib/wait.js';
+import { parseTarget } from '../net/target.js';
+import { TargetWatch, type Verdict } from './targets.js';
+
+const spec = (service: string, target: number, over: Partial<ServiceSpec> = {}): ServiceSpec =>
+  ({ service, mode: 'stream', target: parseTarget(target), routes: [], ...over }) as unknown as ServiceSpec;
+
+function watch() {
+  const told: Verdict[] = [];
+  const asked: number[] = [];
+  /** Ports that nothing listens on. */
+  const dead = new Set<number>();
+  /** Ports of which no check can tell. */
+  const silent = new Set<number>();
+  const targets = new TargetWatch(
+    (verdict) => told.push(verdict),
+    async (_, target) => {
+      const { port } = target as { port: number };
+      asked.push(port);
+      if (silent.has(port)) return 'unknown';
+      return { error: dead.has(port) ? `nothing on ${port}` : undefined };
+    },
+  );
+  return { targets, told, asked, dead, silent };
+}
+
+const up = (service: string, port: number): Verdict => ({
+  service,
+  target: `localhost:${port}`,
+  error: undefined,
+});
+const down = (service: string, port: number): Verdict => ({
+  ...up(service, port),
+  error: `nothing on ${port}`,
+});
+
+describe('targets', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('are checked at the start, and again only while they are dead', async () => {
+    const { targets, told, asked, dead } = watch();
+    dead.add(2);
+    targets.follow([spec('a', 1), spec('b', 2)]);
+    await targets.known();
+    expect(told).toEqual([up('a', 1), down('b', 2)]);
+    expect([targets.errorOf('a'), targets.errorOf('b')]).toEqual([undefined, 'nothing on 2']);
+    asked.length = 0;
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(new Set(asked)).toEqual(new Set([2]));
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+    expect(told).toHaveLength(2);
+    dead.clear();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(told.slice(2)).toEqual([up('b', 2)]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('are dead from the first visitor on whom the connection fails, told once', async () => {
+    const { targets, told, dead } = watch();
+    targets.follow([spec('a', 1)]);
+    await targets.known();
+    dead.add(1);
+    for (const _ of [1, 2, 3]) targets.noted('a', parseTarget(1), 'nothing on 1');
+    expect(told.slice(1)).toEqual([down('a', 1)]);
+    dead.clear();
+    // A visitor who gets through is a reason to check at once.
+    targets.noted('a', parseTarget(1), undefined);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told.slice(2)).toEqual([up('a', 1)]);
+  });
+
+  it('stay dead while only a forwarder accepts connections', async () => {
+    const { targets, told, dead } = watch();
+    dead.add(1);
+    targets.follow([spec('a', 1)]);
+    await targets.known();
+    targets.noted('a', parseTarget(1), undefined);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual([down('a', 1)]);
+  });
+
+  it('stay dead where a connection failed while they were checked', async () => {
+    const { targets, told } = watch();
+    targets.follow([spec('a', 1)]);
+    targets.noted('a', parseTarget(1), 'nothing on 1');
+    await targets.known();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual([down('a', 1)]);
+  });
+
+  it('of routes have a verdict each', async () => {
+    const { targets, told, dead } = watch();
+    dead.add(2);
+    const routes = [1, 2].map((port) => ({ prefix: `/${port}`, target: parseTarget(port) }));
+    targets.follow([spec('a', 1, { mode: 'http', routes: routes as never })]);
+    await targets.known();
+    expect(told).toEqual([up('a', 1), down('a', 2)]);
+    expect(targets.errorOf('a')).toBe('nothing on 2');
+  });
+
+  it('of mode udp of which no check can tell are as their visitors find them', async () => {
+    const { targets, told, silent } = watch();
+    silent.add(1);
+    targets.follow([spec('a', 1, { mode: 'udp' })]);
+    await targets.known();
+    await targets.now();
+    expect(told).toEqual([]);
+    targets.noted('a', parseTarget(1), 'refused');
+    await vi.advanceTimersByTimeAsync(5_000);
+    targets.noted('a', parseTarget(1), undefined);
+    expect(told).toEqual([{ ...up('a', 1), error: 'refused' }, up('a', 1)]);
+  });
+
+  it('keep their verdict over an edit elsewhere, and begin anew where they change', async () => {
+    const { targets, told, asked, dead } = watch();
+    dead.add(1);
+    targets.follow([spec('a', 1), spec('b', 2)]);
+    await targets.known();
+    asked.length = 0;
+    targets.follow([spec('a', 1, { metadata: { x: '1' } }), spec('b', 3)]);
+    await targets.known();
+    expect(asked).toEqual([3]);
+    expect(told.slice(2)).toEqual([up('b', 3)]);
+    targets.noted('b', parseTarget(2), 'of a former target');
+    expect(targets.errorOf('b')).toBeUndefined();
+    targets.follow([]);
+    expect(targets.errorOf('a')).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('tell nothing of a check that was given up', async () => {
+    const told: Verdict[] = [];
+    const answer = deferred<{ error: string }>();
+    const targets = new TargetWatch(
+      (verdict) => told.push(verdict),
+      () => answer.promise,
+    );
+    targets.follow([spec('a', 1)]);
+    targets.close();
+    answer.resolve({ error: 'nothing listens' });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(told).toEqual([]);
+  });
+});

@@ -1,0 +1,136 @@
+import { targetsOf, type ServiceSpec } from '../agent/spec.js';
+import { checkTarget, type CheckOptions, type Found } from '../agent/target-check.js';
+import { formatTarget, type Target } from '../net/target.js';
+
+type Check = (spec: ServiceSpec, target: Target, options: CheckOptions) => Promise<Found>;
+
+/** Whether a target answers, as it was found last. */
+export interface Verdict {
+  readonly service: string;
+  readonly target: string;
+  /** Why it does not answer; undefined while it does. */
+  readonly error: string | undefined;
+}
+
+interface Watch {
+  readonly spec: ServiceSpec;
+  readonly target: Target;
+  readonly over: AbortController;
+  /** The check that is under way. */
+  looking?: Promise<void> | undefined;
+  timer?: NodeJS.Timeout | undefined;
+  pauseMs: number;
+  /** It was found to answer, or not. */
+  isKnown: boolean;
+  error?: string | undefined;
+}
+
+/** A target that does not answer is checked again after this, doubled each time up to the maximum. */
+const MIN_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 3_000;
+
+/**
+ * Owns whether each local service answers. It is checked when the service begins, and while it does not answer; in between its
+ * visitors tell.
+ */
+export class TargetWatch {
+  readonly #watches = new Map<string, Watch>();
+  readonly #onChange: (verdict: Verdict) => void;
+  readonly #check: Check;
+
+  /** @param onChange called with the first verdict of each target, and with each change of it */
+  constructor(onChange: (verdict: Verdict) => void, check: Check = checkTarget) {
+    this.#onChange = onChange;
+    this.#check = check;
+  }
+
+  /** Watches the targets of these services, and no others; one that is reached as before keeps its verdict. */
+  follow(services: readonly ServiceSpec[]): void {
+    const wanted = new Map(
+      services.flatMap((spec) =>
+        targetsOf(spec).map((target) => [keyOf(spec.service, target), { spec, target }]),
+      ),
+    );
+    for (const [key, watch] of this.#watches) {
+      const place = wanted.get(key);
+      if (place && wayOf(place.spec) === wayOf(watch.spec)) wanted.delete(key);
+      else this.#end(key, watch);
+    }
+    for (const [key, place] of wanted) {
+      const watch = { ...place, over: new AbortController(), pauseMs: MIN_PAUSE_MS, isKnown: false };
+      this.#watches.set(key, watch);
+      void this.#look(watch);
+    }
+  }
+
+  /** A connection to a target, for a visitor or to ask what it speaks, failed with `error`, or did not fail. */
+  noted(service: string, target: Target, error: string | undefined): void {
+    const watch = this.#watches.get(keyOf(service, target));
+    if (!watch) return;
+    // A forwarder with nothing behind it accepts connections as well: the check tells. Datagrams are answered or not.
+    const isSure = error !== undefined || !watch.isKnown || watch.spec.mode === 'udp';
+    if (isSure) this.#found(watch, error);
+    else if (watch.error !== undefined) void this.#look(watch);
+  }
+
+  /** Why a target of `service` does not answer; undefined where all answer, as far as is known. */
+  errorOf(service: string): string | undefined {
+    for (const { spec, error } of this.#watches.values())
+      if (spec.service === service && error !== undefined) return error;
+    return undefined;
+  }
+
+  /** Checks all of them now. Bounded. */
+  async now(): Promise<void> {
+    await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
+  }
+
+  /** Resolves once each has its first verdict. Bounded. */
+  async known(): Promise<void> {
+    const unknown = [...this.#watches.values()].filter(({ isKnown }) => !isKnown);
+    await Promise.all(unknown.flatMap(({ looking }) => looking ?? []));
+  }
+
+  close(): void {
+    for (const [key, watch] of this.#watches) this.#end(key, watch);
+  }
+
+  #look(watch: Watch): Promise<void> {
+    watch.looking ??= this.#ask(watch).finally(() => (watch.looking = undefined));
+    return watch.looking;
+  }
+
+  async #ask(watch: Watch): Promise<void> {
+    const { spec, target, over } = watch;
+    const isDoubted = watch.error !== undefined;
+    const found = await this.#check(spec, target, { isDoubted, signal: over.signal });
+    if (over.signal.aborted || found === 'unknown') return;
+    // A connection failed meanwhile, which tells more than that something listens.
+    if (!isDoubted && watch.error !== undefined && found.error === undefined) return;
+    this.#found(watch, found.error);
+    if (found.error !== undefined) watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);
+  }
+
+  #found(watch: Watch, error: string | undefined): void {
+    const isChange = !watch.isKnown || (error === undefined) !== (watch.error === undefined);
+    watch.isKnown = true;
+    watch.error = error;
+    clearTimeout(watch.timer);
+    if (error === undefined) watch.pauseMs = MIN_PAUSE_MS;
+    else watch.timer = setTimeout(() => void this.#look(watch), watch.pauseMs).unref();
+    const { spec, target } = watch;
+    if (isChange) this.#onChange({ service: spec.service, target: formatTarget(target), error });
+  }
+
+  #end(key: string, { over, timer }: Watch): void {
+    over.abort();
+    clearTimeout(timer);
+    this.#watches.delete(key);
+  }
+}
+
+const keyOf = (service: string, target: Target): string => `${service} ${formatTarget(target)}`;
+
+/** How the targets of a service are reached. */
+const wayOf = ({ mode, targetTls, proxyProtocol }: ServiceSpec): string =>
+  JSON.stringify([mode === 'udp', targetTls, proxyProtocol]);

@@ -1,0 +1,89 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ServiceSpec } from '../../src/agent/spec.js';
+import { freePort } from '../support/ports.js';
+import { agent, desired, get, httpService, relay, service, tcpService } from '../support/world.js';
+
+/** That a local service does not answer shows at once: by event, in `ready` and in `status`. */
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'));
+  server.listen(port, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  return server;
+}
+
+async function published(over: Partial<ServiceSpec>, target: number) {
+  const at = await relay({ ports: { tcp: 'any', udp: 'any' } });
+  const one = await agent();
+  const spec = service('app', target, over);
+  const verdicts = (): unknown[] => one.events.filter(({ event }) => event === 'target');
+  await one.runner.apply(desired([at.spec], spec));
+  return { ...one, at, spec, verdicts };
+}
+
+const verdict = (port: number, error?: string): object => ({
+  event: 'target',
+  service: 'app',
+  target: `localhost:${port}`,
+  reachable: error === undefined,
+  ...(error !== undefined && { error: expect.stringContaining(error) }),
+});
+
+describe.each(['stream', 'http', 'auto', 'tcp'] as const)('a target of mode %s', (mode) => {
+  it('is told to be dead at the start, and to be back', async () => {
+    const port = await freePort();
+    const one = await published({ mode, carrier: mode === 'tcp' ? 'tls' : 'raw' }, port);
+    expect(one.verdicts()).toEqual([verdict(port, `nothing listens on port ${port}`)]);
+    expect((await one.event('ready')).unreachable).toEqual(['app']);
+    expect((await one.runner.status()).leases[0]).toHaveProperty('targetError');
+    await listen(port);
+    await one.event('target', ({ reachable }) => reachable);
+    expect(one.verdicts()).toHaveLength(2);
+    expect((await one.runner.status()).leases[0]).not.toHaveProperty('targetError');
+  });
+});
+
+describe.each(['stream', 'http', 'auto'] as const)('a visitor of mode %s', (mode) => {
+  it('who gets a 503 makes it known, once', async () => {
+    const target = await httpService((_, response) => response.end('hello'));
+    const one = await published({ mode }, target.port);
+    expect(one.verdicts()).toEqual([verdict(target.port)]);
+    expect(await one.event('ready')).not.toHaveProperty('unreachable');
+    // It is asked what it speaks, which must not break off.
+    if (mode === 'auto') await one.event('served');
+    await target.close();
+    for (const _ of [1, 2, 3]) expect((await get(one.at, 'app.localhost', one.ca)).status).toBe(503);
+    expect(one.verdicts().slice(1)).toEqual([verdict(target.port, `nothing listens on port ${target.port}`)]);
+    await listen(target.port);
+    await one.event('target', ({ reachable }) => reachable, one.events.length);
+    expect(one.verdicts()).toHaveLength(3);
+  });
+});
+
+it('a forwarder with nothing behind it does not answer', async () => {
+  const port = await tcpService((socket) => socket.destroy());
+  const one = await published({ mode: 'auto' }, port);
+  await one.event('target', ({ reachable }) => !reachable);
+  expect(one.verdicts().at(-1)).toEqual(verdict(port, 'closed the connection at once'));
+});
+
+it('a target of mode udp is dead once it refused a datagram, and back once it answered one', async () => {
+  const port = await freePort();
+  const echo = createSocket('udp4', (payload, from) => echo.send(payload, from.port, from.address));
+  onTestFinished(() => void echo.close());
+  const one = await published({ mode: 'udp', carrier: 'raw' }, port);
+  const { udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
+  const visitor = createSocket('udp4').bind(0, '127.0.0.1');
+  onTestFinished(() => void visitor.close());
+  const say = setInterval(() => visitor.send('hello', Number(udpAddr!.split(':')[1]), '127.0.0.1'), 20);
+  onTestFinished(() => clearInterval(say));
+  await one.event('target', ({ reachable }) => !reachable);
+  expect(one.verdicts()).toEqual([verdict(port, `nothing takes datagrams on port ${port}`)]);
+  echo.bind(port, '127.0.0.1');
+  await one.event('target', ({ reachable }) => reachable);
+  expect(one.verdicts()).toHaveLength(2);
+});
