@@ -1,6 +1,7 @@
 import { portalPaths, type Paths } from '../lib/paths.js';
 import type { SignalExit } from './interrupts.js';
 import { Output } from './output.js';
+import type { Verbosity } from './verbosity.js';
 
 /** 0 clean, 1 failed at run time, 2 usage or configuration, 3 `plan` found changes; else a signal's. */
 export type ExitCode = 0 | 1 | 2 | 3 | SignalExit;
@@ -18,6 +19,7 @@ export interface Context {
   readonly stderr: Output;
   readonly paths: Paths;
   readonly json: boolean;
+  readonly verbosity: Verbosity;
 }
 
 /** What every file in commands/ exports. */
@@ -30,7 +32,8 @@ export interface CommandInput<Options> {
   readonly options: Options;
 }
 
-export function createContext(argv: readonly string[]): Context {
+/** Its verbosity is known once the command line is read. */
+export function createContext(argv: readonly string[]): Context & { verbosity: Verbosity } {
   const { env } = process;
   const json = wantsJson(argv);
   const describeDropped = (lines: number): string =>
@@ -49,6 +52,7 @@ export function createContext(argv: readonly string[]): Context {
     stderr: new Output(process.stderr, { env, describeDropped }),
     paths: portalPaths(env),
     json,
+    verbosity: 'normal',
   };
 }
 

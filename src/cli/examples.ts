@@ -34,7 +34,10 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'agents disconnect': [{ run: 'portal agents disconnect 1f0c', does: 'the agent whose id begins so' }],
   'agents release': [{ run: 'portal agents release old-demo', does: 'anybody may have the name then' }],
   'agents page': [{ run: 'portal agents page', does: 'the same in a browser, also on a phone' }],
-  logs: [{ run: 'portal logs -f', does: 'what happened lately, then live' }],
+  logs: [
+    { run: 'portal logs -f', does: 'what happened lately, then live' },
+    { run: 'portal logs -f web', does: 'the same, of one service' },
+  ],
   expose: [
     { run: 'portal expose 3000', does: 'a local port' },
     { run: 'portal expose localhost:8080 --name demo', does: 'under a name of your own' },

@@ -2,10 +2,10 @@ import { CommanderError } from 'commander';
 import type { ErrorSummary } from '../agent/status.js';
 import type { Problem } from '../config/problem.js';
 import type { ProblemSummary } from '../reconcile/events.js';
-import { ERRORS, PortalError, asPortalError, type ErrorCode } from '../lib/errors.js';
+import { ERRORS, PortalError, asPortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import type { Context, ExitCode } from './context.js';
 import { jsonLine } from './print.js';
-import { createStyle } from './style.js';
+import { createStyle, printable } from './style.js';
 import { explainUnwritable } from './unwritable.js';
 
 /** The configuration has errors: every one of them, placed. */
@@ -86,10 +86,19 @@ function reportText(context: Context, error: PortalError): void {
   const { message, hint } = summarizeError(error);
   context.stderr.line(`${style.red('error:')} ${message} ${style.dim(`[${error.code}]`)}`);
   if (hint) context.stderr.line(`  ${hint}`);
+  if (context.verbosity === 'verbose')
+    for (const cause of causesOf(error)) context.stderr.line(style.dim(cause));
   if (error.code !== 'internal') return;
-  // A fault of ours: whoever reports it needs the place.
+  // A fault of ours: a report needs the place.
   const { cause } = error;
   context.stderr.line(style.dim((cause instanceof Error ? cause.stack : error.stack) ?? ''));
+}
+
+/** What led to an error, the nearest first. */
+function causesOf({ cause }: Error): string[] {
+  if (!(cause instanceof Error)) return [];
+  const code = systemCode(cause);
+  return [`  caused by: ${printable(cause.message)}${code ? ` [${code}]` : ''}`, ...causesOf(cause)];
 }
 
 function countProblems(problems: readonly Problem[]): string {

@@ -4,6 +4,7 @@ import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
 import { createProgram } from './program.js';
+import type { Verbosity } from './verbosity.js';
 
 /** Runs `portal` with the arguments of the process, and ends the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -14,13 +15,15 @@ export async function main(argv: readonly string[]): Promise<void> {
   await exit(context, await run(context));
 }
 
-async function run(context: Context): Promise<ExitCode> {
+async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = createProgram({
     write: (text) => context.stdout.write(text),
     execute: (load) =>
       async function execute() {
         const command = await load();
+        context.verbosity = verbosityOf(this.optsWithGlobals());
+        context.stderr.isQuiet = context.verbosity === 'quiet';
         code = await command.run(context, { args: this.args, options: this.opts() });
       },
   });
@@ -41,6 +44,11 @@ async function hinted(error: unknown, argv: readonly string[]): Promise<unknown>
   if (hint === undefined) return error;
   const [what = ''] = error.message.replace(/^error: /, '').split('\n');
   return new PortalError('usage', what, { hint });
+}
+
+function verbosityOf({ quiet, verbose }: { quiet?: true; verbose?: true }): Verbosity {
+  if (quiet) return 'quiet';
+  return verbose ? 'verbose' : 'normal';
 }
 
 /** Commander ends --help, --version and a bare `portal` with an error too; their text is out already. */

@@ -10,7 +10,7 @@ export const file = (): Option =>
     'the configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
   );
 
-/** `logs` keeps -f for following. */
+/** In `logs` -f follows, as it does in other programs' `logs`. */
 export const agentOf = (flags = '-f, --file <file>'): Option =>
   new Option(flags, 'the configuration it runs for (default: $PORTAL_FILE, or portal.yaml here or above)');
 

@@ -21,6 +21,8 @@ export class Output {
   readonly #describeDropped: (lines: number) => string;
   readonly #closed = new AbortController();
   #dropped = 0;
+  /** Notes are not wanted. */
+  isQuiet = false;
   readonly color: boolean;
 
   constructor(stream: OutputStream, options: OutputOptions) {
@@ -43,6 +45,11 @@ export class Output {
   /** Aborts when no one reads any more. */
   get closed(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** A line that a reader can do without: `--quiet` does. */
+  note(text = ''): void {
+    if (!this.isQuiet) this.line(text);
   }
 
   line(text = ''): void {

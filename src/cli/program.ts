@@ -48,6 +48,8 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .description('Local services on public URLs, declared in portal.yaml.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('--json', 'one JSON object a line on stdout, for programs')
+    .addOption(new Option('-v, --verbose', 'print each step, and the causes of errors').conflicts('quiet'))
+    .option('-q, --quiet', 'print results and errors only')
     .helpOption('-h, --help', 'print help')
     .configureHelp({ showGlobalOptions: true })
     // Errors are told in one place for all commands: cli/failure.ts.
@@ -127,6 +129,7 @@ function addUp(program: Command, execute: Execute): void {
       'as --detach, but return once all services are ready, proven or not; exit 1 if one fails',
     )
     .addOption(duration('--timeout <time>', 'how long --wait waits', 1).default(60_000, '60s'))
+    .option('--plain', 'print lines, also on a terminal')
     .action(execute(() => import('./commands/up.js')));
 }
 
@@ -150,8 +153,9 @@ function addRunning(program: Command, execute: Execute): void {
   program
     .command('logs')
     .description('show what the running agent did lately')
+    .argument('[services...]', 'only of these services')
     .option('-f, --follow', 'stay and show what comes')
-    .addOption(agentOf('--file <file>'))
+    .addOption(agentOf('-F, --file <file>'))
     .addOption(pidOf())
     .action(execute(() => import('./commands/logs.js')));
   program
@@ -214,6 +218,7 @@ function addExpose(program: Command, execute: Execute): void {
       ),
     )
     .option('--inspect', 'record requests and show them in the local inspector')
+    .option('--plain', 'print lines, also on a terminal')
     .action(execute(() => import('./commands/expose.js')));
 }
 

@@ -68,16 +68,31 @@ test('up: a URL that answers, events to the letter, a clean stop', async () => {
   expect(await readdir(join(person.home, 'run'))).toEqual([]);
 });
 
-test('up without --json: addresses on stdout, one line per change on stderr', async () => {
-  await write('portal.yaml', config({ web: await service('hello') }));
+test('up without --json: addresses on stdout, what a person has to know on stderr, each once', async () => {
+  await write('portal.yaml', config({ web: await service('hello'), dead: 1 }));
   const up = person.start(['up']);
   await up.line(/^try: curl --cacert /);
   up.kill('SIGINT');
   const { code, stdout, stderr } = await up.finished;
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^web https:\/\/web\.localhost:\d+\n$/);
-  expect(stderr).toContain('web: ready at https://web.localhost:');
-  expect(stderr).not.toContain('\u001b');
+  expect(stdout).toMatch(/^web https:\/\/web\.localhost:\d+\ndead https:\/\/dead\.localhost:\d+\n$/);
+  expect(stderr).toContain('dead: no answer: nothing listens on port 1 (tried 127.0.0.1');
+  expect(stderr).toContain('all services are ready, no answer from the target of dead\n');
+  expect(stderr).not.toMatch(/\u001b|connecting|opening|draining|closed/);
+  expect(stderr).toMatch(/\nstopped: SIGINT\n$/);
+});
+
+test('up -q prints addresses and trouble, -v each step; not both', async () => {
+  await write('portal.yaml', config({ web: await service('hello') }));
+  const quiet = person.start(['-q', 'up']);
+  await quiet.line(/^web https:/);
+  quiet.kill('SIGINT');
+  expect(await quiet.finished).toMatchObject({ code: 0, stderr: '' });
+  const verbose = person.start(['up', '-v']);
+  await verbose.line(/^try: curl/);
+  verbose.kill('SIGINT');
+  expect((await verbose.finished).stderr).toMatch(/web: opening[^]*web: ready at[^]*web: closed/);
+  expect(await person.run(['up', '-q', '-v'])).toMatchObject({ code: 2 });
 });
 
 test('a save becomes what runs; a bad one is told and changes nothing', async () => {
@@ -137,6 +152,10 @@ test('status, logs and down of a running agent', async () => {
 
   const logs = person.start(['logs', '-f', '--json']);
   await logs.event('ready');
+  expect(jsonLines((await person.run(['logs', 'other', '--json'])).stdout)).toEqual([]);
+  const ofWeb = jsonLines((await person.run(['logs', 'web', '--json'])).stdout);
+  expect(new Set(ofWeb.map(({ event }) => event))).toContain('lease');
+  expect(ofWeb.some(({ event }) => event === 'started')).toBe(false);
   const down = await person.run(['down', '--json']);
   expect(down.code).toBe(0);
   expect(jsonLines(down.stdout)).toMatchObject([{ event: 'stopped', pid: up.pid }]);

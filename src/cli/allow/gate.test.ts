@@ -37,6 +37,7 @@ function person({
     stderr: output,
     paths: portalPaths({ PORTAL_HOME: join(folder, 'home') }),
     json,
+    verbosity: 'normal',
   };
   return { context, stdin, text };
 }

@@ -16,6 +16,6 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
     else context.stdout.line(printable(answer.url));
   }
   if (!context.json && answers.length > 0)
-    context.stderr.line('good once, for a minute: open it in the browser that is to be signed in');
+    context.stderr.note('good once, for a minute: open it in the browser that is to be signed in');
   return answers.length > 0 ? 0 : 1;
 }

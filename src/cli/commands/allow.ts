@@ -33,13 +33,13 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
   const { stderr } = context;
   const style = createStyle(stderr.color);
   const name = style.bold(shownFile(context, loaded));
-  if (permissions.length === 0) stderr.line(`${name} needs no permission`);
+  if (permissions.length === 0) stderr.note(`${name} needs no permission`);
   else {
-    stderr.line(`${name} may`);
-    for (const line of describeAsked(asked, style)) stderr.line(`  ${line}`);
+    stderr.note(`${name} may`);
+    for (const line of describeAsked(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
-    for (const line of describePermissions(before)) stderr.line(`  ${line}`);
-    stderr.line('Take it back with: portal allow --revoke');
+    for (const line of describePermissions(before)) stderr.note(`  ${line}`);
+    stderr.note('Take it back with: portal allow --revoke');
   }
   return 0;
 }
@@ -56,7 +56,7 @@ async function list(context: Context, store: AllowStore): Promise<ExitCode> {
     context.stdout.line(bold(printable(file)));
     for (const line of describePermissions(permissions)) context.stdout.line(`  ${line}`);
   }
-  if (records.length === 0) context.stderr.line('No configuration is allowed anything yet.');
+  if (records.length === 0) context.stderr.note('No configuration is allowed anything yet.');
   return 0;
 }
 
@@ -67,8 +67,8 @@ async function revoke(context: Context, store: AllowStore, named: string | undef
   const isRevoked = await store.revoke(found.path);
   if (context.json) printEvent(context, 'revoked', { file: found.path, revoked: isRevoked });
   else if (isRevoked)
-    context.stderr.line(`${name} is allowed nothing any more. To stop a running agent: portal down`);
-  else context.stderr.line(`${name} was allowed nothing.`);
+    context.stderr.note(`${name} is allowed nothing any more. To stop a running agent: portal down`);
+  else context.stderr.note(`${name} was allowed nothing.`);
   return 0;
 }
 

@@ -33,7 +33,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   await processGone(pid);
   if (context.json) printEvent(context, 'stopped', { reason: 'down', pid });
-  else context.stderr.line(`stopped (pid ${pid})`);
+  else context.stderr.note(`stopped (pid ${pid})`);
   return 0;
 }
 

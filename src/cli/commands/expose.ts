@@ -9,9 +9,9 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { derivedName } from '../derived-name.js';
 import { EXPOSED_CHAIN, exposedServices, usage, type ExposeFlags } from '../expose-services.js';
 import { caOf, isLocal } from '../relay-ca.js';
-import { createReporter } from '../reporters/create.js';
+import { createReporter, type OutputOptions } from '../reporters/create.js';
 
-interface Options extends ExposeFlags {
+interface Options extends ExposeFlags, OutputOptions {
   readonly name?: string;
   readonly relay?: readonly string[];
   readonly ca?: string;
@@ -26,7 +26,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     file: null,
     desired,
     made,
-    reporter: await createReporter(context),
+    reporter: await createReporter(context, options),
     select: (same) => same,
   });
 }
@@ -71,7 +71,7 @@ async function desiredOf(
   );
   const desired = await load(context, document);
   if (Object.values(document.services).some(({ tls }) => tls === 'acme'))
-    context.stderr.line("certificates come from Let's Encrypt; using it agrees to its terms of service");
+    context.stderr.note("certificates come from Let's Encrypt; using it agrees to its terms of service");
   return desired;
 }
 

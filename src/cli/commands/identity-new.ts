@@ -19,8 +19,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.line(address);
-  context.stderr.line(`in ${file}`);
-  if (backup !== undefined) context.stderr.line(`the former one is kept in ${backup}`);
+  context.stderr.note(`in ${file}`);
+  if (backup !== undefined) context.stderr.note(`the former one is kept in ${backup}`);
   return 0;
 }
 

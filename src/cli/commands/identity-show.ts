@@ -13,7 +13,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (context.json) printEvent(context, 'identity', { address, file });
   else {
     context.stdout.line(address);
-    context.stderr.line(`in ${file}`);
+    context.stderr.note(`in ${file}`);
   }
   return 0;
 }

@@ -27,10 +27,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.line(file);
-  context.stderr.line(`service web on port ${guess.port} (${guess.because}); start it with: portal up`);
+  context.stderr.note(`service web on port ${guess.port} (${guess.because}); start it with: portal up`);
   if (schema === WRITTEN_SCHEMA)
-    context.stderr.line(`for completion in editors: portal schema > ${WRITTEN_SCHEMA}`);
-  context.stderr.line(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
+    context.stderr.note(`for completion in editors: portal schema > ${WRITTEN_SCHEMA}`);
+  context.stderr.note(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
   return 0;
 }
 

@@ -35,7 +35,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     desired.candidates !== undefined,
   ))
     context.stdout.line(line);
-  for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.line(line);
+  for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.note(line);
   if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
   return 0;
 }

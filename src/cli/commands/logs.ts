@@ -12,13 +12,14 @@ interface Options {
   readonly pid?: number;
 }
 
-export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
+export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
   const agent = await findAgent(context, options, { tellsOthers: true });
   const style = createStyle(context.stdout.color);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
   try {
     for await (const entry of agent.logs({ follow: options.follow === true, signal })) {
+      if (args.length > 0 && !args.some((service) => isOf(entry, service))) continue;
       context.stdout.line(context.json ? jsonLine(entry) : describeEntry(entry, style));
     }
   } catch (error) {
@@ -27,6 +28,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     interrupts.dispose();
   }
   return 0;
+}
+
+function isOf(entry: Entry, service: string): boolean {
+  const { service: of } = entry.event === 'log' ? entry.fields : (entry as { service?: string });
+  return of === service;
 }
 
 function describeEntry(entry: Entry, style: Style): string {

@@ -35,10 +35,10 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   else {
     printActions(context, actions);
     const unlocked = lock && describeUnlocked(lock);
-    if (unlocked !== undefined) context.stderr.line(unlocked);
-    for (const line of notAllowed.lines) context.stderr.line(line);
+    if (unlocked !== undefined) context.stderr.note(unlocked);
+    for (const line of notAllowed.lines) context.stderr.note(line);
     if (later)
-      context.stderr.line(
+      context.stderr.note(
         `and up to ${later.maxActive} more relays, chosen when it starts (portal list shows which there are)`,
       );
   }
@@ -77,7 +77,7 @@ function printActions(context: Context, actions: readonly Action[]): void {
   const kept = actions.length - changes.length;
   const keep = kept > 0 ? `${kept} unchanged` : '';
   const change = changes.length > 0 ? `${changes.length} to change` : 'nothing to change';
-  context.stderr.line([change, keep].filter(Boolean).join(', '));
+  context.stderr.note([change, keep].filter(Boolean).join(', '));
 }
 
 /** What the relay in this process opens is for this machine alone. */

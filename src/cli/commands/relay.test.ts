@@ -26,6 +26,7 @@ it('makes nothing where there is no SQLite', async () => {
     stderr: output,
     paths: portalPaths(env),
     json: false,
+    verbosity: 'normal',
   };
   const program = createProgram({
     write: () => undefined,

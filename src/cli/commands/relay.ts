@@ -242,12 +242,12 @@ function tellListening(context: Context, listening: Listening): void {
   context.stdout.line(url);
   // Elsewhere stderr is the log's, and each line of it JSON.
   if (!context.stderr.isTTY) return;
-  context.stderr.line(`names below ${domain} are given out here; Ctrl-C stops`);
+  context.stderr.note(`names below ${domain} are given out here; Ctrl-C stops`);
   if (httpRedirect.length > 0)
-    context.stderr.line(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
-  if (metrics !== undefined) context.stderr.line(`metrics at ${metrics}`);
+    context.stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
+  if (metrics !== undefined) context.stderr.note(`metrics at ${metrics}`);
   if (ca === undefined) return;
-  context.stderr.line(
+  context.stderr.note(
     `certificate of the local CA ${ca}; agents elsewhere name it: relays: { urls: [{ url, ca }] }`,
   );
 }

@@ -29,7 +29,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const rows = found.rows.toReversed();
   if (context.json) for (const row of rows) printEvent(context, 'request', plainRow(row));
   else for (const line of describe(rows, createStyle(context.stdout.color), now)) context.stdout.line(line);
-  for (const note of notes(found, rows.length, Object.keys(wanted).length > 0)) context.stderr.line(note);
+  for (const note of notes(found, rows.length, Object.keys(wanted).length > 0)) context.stderr.note(note);
   return 0;
 }
 

@@ -17,7 +17,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const { address } = history.identity;
   const answer = options.yes ? 'yes' : await ask(context, address);
   if (answer !== 'yes') {
-    context.stderr.line('Nothing was changed.');
+    context.stderr.note('Nothing was changed.');
     return answer === 'no' ? 1 : 130;
   }
   // First those who would write on; each goes on with a file that is empty.
@@ -40,7 +40,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 
 function told(context: Context, identity: string, agents: number, silent: readonly string[]): ExitCode {
   if (context.json) printEvent(context, 'wiped', { identity, agents });
-  else context.stderr.line(`every request of ${identity} is forgotten`);
+  else context.stderr.note(`every request of ${identity} is forgotten`);
   for (const message of silent)
     context.stderr.line(`an agent has in memory yet what it recorded, if it is of this identity: ${message}`);
   return silent.length > 0 ? 1 : 0;

@@ -54,12 +54,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   const { stdout, stderr } = context;
   stdout.line(path);
-  stderr.line(`${action} and started: ${unit} runs ${file}`);
+  stderr.note(`${action} and started: ${unit} runs ${file}`);
   if (Object.keys(env).length > 0)
-    stderr.line(`It takes over from this shell: ${Object.keys(env).join(', ')}`);
-  if (boot !== undefined) stderr.line(`To start it at boot, before you log in: ${boot}`);
-  stderr.line(`Its output: ${manager.logs(unit)}`);
-  stderr.line('After Node or Portal moved, run `portal service install` again.');
+    stderr.note(`It takes over from this shell: ${Object.keys(env).join(', ')}`);
+  if (boot !== undefined) stderr.note(`To start it at boot, before you log in: ${boot}`);
+  stderr.note(`Its output: ${manager.logs(unit)}`);
+  stderr.note('After Node or Portal moved, run `portal service install` again.');
   return 0;
 }
 
@@ -73,7 +73,7 @@ async function checkConfiguration(context: Context, spec: ServiceSpec, print = f
       throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service has nobody to ask.');
   } catch (error) {
     if (error instanceof ConfigInvalid && !context.json)
-      context.stderr.line(
+      context.stderr.note(
         'The service does not have the variables of this shell; put them into .env beside the file.',
       );
     throw error;

@@ -18,6 +18,6 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   }
   const action = installed ? 'removed' : 'unchanged';
   if (context.json) printEvent(context, 'service', { unit, path, action });
-  else context.stderr.line(installed ? `stopped and removed ${unit}` : `there is no service ${unit}`);
+  else context.stderr.note(installed ? `stopped and removed ${unit}` : `there is no service ${unit}`);
   return 0;
 }

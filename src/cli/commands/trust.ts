@@ -24,32 +24,32 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const style = createStyle(stderr.color);
   if (!context.json) {
     stdout.line(ca);
-    stderr.line(`SHA-256 ${fingerprint}`);
-    stderr.line(
+    stderr.note(`SHA-256 ${fingerprint}`);
+    stderr.note(
       style.dim(
         'The CA can issue certificates for local names only (localhost, *.test, …). Its key stays here.',
       ),
     );
-    stderr.line();
+    stderr.note();
   }
   const reports: StoreReport[] = [];
   for (const store of stores) {
     const report = await (change ? changeStore(store, change) : inspectStore(store));
     reports.push(report);
-    if (!context.json) for (const line of describeStore(report, change, style)) stderr.line(line);
+    if (!context.json) for (const line of describeStore(report, change, style)) stderr.note(line);
   }
   const notes = trustNotes(machine, stores, ca, options.store);
   const node = { NODE_EXTRA_CA_CERTS: ca };
   if (context.json)
     printEvent(context, 'trust', { ca, fingerprint, env: node, stores: reports.map(summarizeStore), notes });
   else {
-    stderr.line();
+    stderr.note();
     if (change === undefined && stores.length > 0)
-      stderr.line('`portal trust --install` changes all of them, `--uninstall` undoes it.');
+      stderr.note('`portal trust --install` changes all of them, `--uninstall` undoes it.');
     if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
-      stderr.line('Restart browsers that are running.');
-    for (const note of notes) stderr.line(style.dim(note));
-    stderr.line(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
+      stderr.note('Restart browsers that are running.');
+    for (const note of notes) stderr.note(style.dim(note));
+    stderr.note(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
   }
   return exitCode(reports, change);
 }

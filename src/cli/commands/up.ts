@@ -11,11 +11,11 @@ import { connectStarter, type Starter } from '../detach/background.js';
 import { startDetached } from '../detach/start.js';
 import { agentKey, load, loadOptions, ownedLoadOptions, type Loaded } from '../load.js';
 import { loadLockState } from '../lock.js';
-import { createReporter } from '../reporters/create.js';
+import { createReporter, type OutputOptions } from '../reporters/create.js';
 import { createStyle } from '../style.js';
 import { explainUnwritable } from '../unwritable.js';
 
-interface Options {
+interface Options extends OutputOptions {
   readonly file?: string;
   readonly watch: boolean;
   readonly frozen?: true;
@@ -53,7 +53,7 @@ async function up(
   if (options.frozen && !lock)
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock beside it');
   const select = selection(args);
-  const reporter = starter?.reporter ?? (await createReporter(context));
+  const reporter = starter?.reporter ?? (await createReporter(context, options));
   reporter.problems(warnings);
   const { file } = desired;
   // Only where an agent runs: whoever starts one in the background does without.
@@ -113,12 +113,12 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
   const start = await startDetached(context, {
     waitMs: options.wait && options.timeout,
     stdin: readsStdin ? await loadOptions(context, options.file).stdin?.() : undefined,
-    reporter: await createReporter(context),
+    reporter: await createReporter(context, options),
   });
   if ('exit' in start) return start.exit;
   if (!context.json) {
     const { dim } = createStyle(context.stderr.color);
-    context.stderr.line(
+    context.stderr.note(
       dim(`runs in the background (pid ${start.pid}): portal status, portal logs -f, portal down`),
     );
   }

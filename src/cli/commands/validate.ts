@@ -35,9 +35,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   const { green } = createStyle(context.stderr.color);
   const count = services.length === 1 ? '1 service' : `${services.length} services`;
-  context.stderr.line(`${green('valid')}: ${file}, ${count}`);
+  context.stderr.note(`${green('valid')}: ${file}, ${count}`);
   const unlocked = lock && describeUnlocked(lock);
-  if (unlocked !== undefined) context.stderr.line(unlocked);
-  for (const line of notAllowed.lines) context.stderr.line(line);
+  if (unlocked !== undefined) context.stderr.note(unlocked);
+  for (const line of notAllowed.lines) context.stderr.note(line);
   return 0;
 }

@@ -2,16 +2,21 @@ import type { Context } from '../context.js';
 import { jsonReporter } from './json.js';
 import type { Reporter } from './reporter.js';
 
+export interface OutputOptions {
+  /** Lines, on a terminal too. */
+  readonly plain?: true;
+}
+
 /** Some terminals, those of many build servers among them, say that they have no width. */
 const MIN_COLUMNS = 40;
 
 /** The reporter for who is reading: a program, a person at a terminal, or a file. */
-export async function createReporter(context: Context): Promise<Reporter> {
-  const { stdout, stderr } = context;
+export async function createReporter(context: Context, { plain }: OutputOptions): Promise<Reporter> {
+  const { stdout, stderr, verbosity } = context;
   if (context.json) return jsonReporter({ stdout, stderr });
   const { formatProblem } = await import('../../config/frame.js');
-  const outputs = { stdout, stderr, formatProblem };
-  if (canDraw(context)) {
+  const outputs = { stdout, stderr, verbosity, formatProblem };
+  if (!plain && verbosity === 'normal' && canDraw(context)) {
     const { terminalReporter } = await import('./terminal.js');
     return terminalReporter(outputs);
   }

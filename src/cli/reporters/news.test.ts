@@ -1,20 +1,64 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { PortalEvent } from '../../reconcile/events.js';
 import { News } from './news.js';
 
 const target = (reachable: boolean) =>
   ({ event: 'target', service: 'web', target: 'localhost:3000', reachable }) as const;
 const health = (healthy: boolean) => ({ event: 'health', service: 'web', healthy }) as const;
+const lease = (phase: string, code?: string): PortalEvent =>
+  ({
+    event: 'lease',
+    service: 'web',
+    relay: 'https://a',
+    phase,
+    ...(code !== undefined && { error: { code, message: 'm' } }),
+  }) as PortalEvent;
+const applied = (revision: number): PortalEvent =>
+  ({ event: 'applied', revision, opened: [], updated: [], replaced: [], closed: [] }) as never;
+const told = (news: News, events: readonly PortalEvent[]): boolean[] =>
+  events.map((event) => news.isNews(event));
 
-it('that a target answers is news only after it did not', () => {
-  const news = new News();
-  const told = [true, false, true].map((reachable) => news.isNews(target(reachable)));
-  expect(told).toEqual([false, true, true]);
-});
+describe('news', () => {
+  it('are that a target answers only after it did not', () => {
+    expect(told(new News(), [target(true), target(false), target(true)])).toEqual([false, true, true]);
+  });
 
-it('that a service is unhealthy is news only while its target answers', () => {
-  const news = new News();
-  news.isNews(target(false));
-  expect([health(false), health(true)].map((event) => news.isNews(event))).toEqual([false, false]);
-  news.isNews(target(true));
-  expect([health(false), health(true)].map((event) => news.isNews(event))).toEqual([true, true]);
+  it('are that a service is unhealthy only while its target answers', () => {
+    const news = new News();
+    expect(told(news, [target(false), health(false), health(true)])).toEqual([true, false, false]);
+    expect(told(news, [target(true), health(false), health(true)])).toEqual([true, true, true]);
+  });
+
+  it('are no steps on the way, and the first pass as a whole', () => {
+    const start = ['connecting', 'opening', 'ready'].map((phase) => lease(phase));
+    expect(told(new News(), [...start, applied(1)])).toEqual([false, false, false, false]);
+  });
+
+  it('are that a lease is lost, each reason once, and that it is back', () => {
+    const news = new News();
+    told(news, [lease('ready'), applied(1)]);
+    const lost = [
+      lease('retrying', 'a'),
+      lease('connecting'),
+      lease('retrying', 'a'),
+      lease('retrying', 'b'),
+    ];
+    expect(told(news, lost)).toEqual([true, false, false, true]);
+    expect(told(news, [lease('opening'), lease('ready'), lease('ready')])).toEqual([false, true, false]);
+    expect(told(news, [lease('draining'), lease('closed')])).toEqual([false, false]);
+  });
+
+  it('are a later edit, and another answer of a target', () => {
+    const news = new News();
+    const served = (servedAs: string): PortalEvent =>
+      ({ event: 'served', service: 'web', servedAs }) as never;
+    expect(told(news, [served('undecided'), served('http'), served('stream')])).toEqual([false, false, true]);
+    expect(told(news, [applied(1), applied(2)])).toEqual([false, true]);
+  });
+
+  it('are trouble alone for who asks for quiet, and each step for who asks for all', () => {
+    const events = [lease('connecting'), applied(1), lease('failed', 'a'), target(true), target(false)];
+    expect(told(new News('quiet'), events)).toEqual([false, false, true, false, true]);
+    expect(told(new News('verbose'), events)).toEqual([true, true, true, false, true]);
+  });
 });

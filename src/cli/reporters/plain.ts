@@ -1,7 +1,10 @@
 import type { Problem } from '../../config/problem.js';
 import type { formatProblem } from '../../config/frame.js';
+import type { PortalEvent } from '../../reconcile/events.js';
+import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
+import type { Verbosity } from '../verbosity.js';
 import { describeEvent } from './describe.js';
 import { News } from './news.js';
 import type { Reporter } from './reporter.js';
@@ -10,26 +13,55 @@ import { HowToReach, writeAddresses } from './summary.js';
 export interface TextOutputs {
   readonly stdout: Output;
   readonly stderr: Output;
+  readonly verbosity: Verbosity;
   readonly formatProblem: typeof formatProblem;
 }
 
-/** One line per change on stderr; once ready, the addresses on stdout. For pipes, CI and dumb terminals. */
+/** Changes on stderr, a line each; once ready, the addresses on stdout. For pipes, CI and dumb terminals. */
 export function plainReporter(outputs: TextOutputs): Reporter {
-  const { stderr } = outputs;
+  const { stdout, stderr, verbosity } = outputs;
   const style = createStyle(stderr.color);
-  const news = new News();
+  const news = new News(verbosity);
+  const start = new Start();
   const howToReach = new HowToReach(stderr);
   return {
-    begin: () => undefined,
+    begin: (expected) => start.begin(new LeaseBoard(expected)),
     event: (event) => {
+      const open = start.note(event);
+      if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
+      if (event.event === 'ready') writeAddresses(stdout, event);
       if (news.isNews(event)) stderr.line(describeEvent(event, style));
-      if (event.event === 'ready') writeAddresses(outputs.stdout, event);
-      howToReach.note(event);
+      if (verbosity !== 'quiet') howToReach.note(event);
     },
     problems: (problems) => writeProblems(outputs, problems),
     warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
     close: () => Promise.resolve(),
   };
+}
+
+/** Where a service has failed at the start, `ready` does not come: the others are told with the first pass. */
+class Start {
+  #board: LeaseBoard | undefined;
+  readonly #open = new Map<string, PortalEvent>();
+
+  begin(board: LeaseBoard): void {
+    this.#board = board;
+  }
+
+  /** The leases to tell of now. */
+  note(event: PortalEvent): PortalEvent[] {
+    if (!this.#board) return [];
+    this.#board.note(event);
+    if (event.event === 'lease') {
+      const key = `${event.service} ${event.relay}`;
+      if (event.phase === 'ready') this.#open.set(key, event);
+      else this.#open.delete(key);
+    }
+    if (event.event !== 'applied' && event.event !== 'ready') return [];
+    const isComplete = this.#board.services('pending').length + this.#board.services('failed').length === 0;
+    this.#board = undefined;
+    return isComplete || event.event === 'ready' ? [] : [...this.#open.values()];
+  }
 }
 
 export function writeProblems({ stderr, formatProblem }: TextOutputs, problems: readonly Problem[]): void {

@@ -65,13 +65,16 @@ test('json: one object a line on stdout, time and event first', () => {
 test('plain: one line per change on stderr, addresses on stdout', () => {
   const stdout = capturedOutput();
   const stderr = capturedOutput();
-  const reporter = plainReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  const reporter = plainReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    formatProblem,
+  });
   for (const event of [STARTED, READY_LEASE, READY, FAILED]) reporter.event(event);
   reporter.problems([PROBLEM]);
   expect(stdout.text()).toBe('web https://web.localhost:8443\nweb localhost:7000\n');
   expect(stderr.text().split('\n')).toEqual([
-    'started (pid 7) for /a/portal.yaml',
-    'web: ready at https://web.localhost:8443',
     'all services are ready',
     'certificates are issued by your local CA: /a b/ca.pem (browsers: portal trust)',
     "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443",
@@ -87,7 +90,12 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
 const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] => {
   const stdout = capturedOutput();
   const stderr = capturedOutput();
-  const reporter = plainReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  const reporter = plainReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    formatProblem,
+  });
   const services = Object.entries(as).map(([name, servedAs]) => [
     name,
     { urls: [`https://${name}.localhost:8443`], tcp: [], udp: [], servedAs },
@@ -142,6 +150,7 @@ describe('how to reach a service', () => {
     const reporter = plainReporter({
       stdout: capturedOutput().output,
       stderr: stderr.output,
+      verbosity: 'normal',
       formatProblem,
     });
     reporter.event(at({ event: 'started', pid: 7, file: null }));
@@ -153,7 +162,12 @@ describe('how to reach a service', () => {
 test('terminal: progress by service, then what a pipe needs and how to get through', async () => {
   const stdout = capturedOutput();
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
-  const reporter = terminalReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  const reporter = terminalReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    formatProblem,
+  });
   reporter.begin([{ service: 'web', leases: 1 }]);
   for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
   await reporter.close();
@@ -170,7 +184,12 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
 test('terminal: how to reach a service that is decided while the progress ends', async () => {
   const stderr = capturedOutput({ isTTY: true, columns: 100 });
   const stdout = capturedOutput();
-  const reporter = terminalReporter({ stdout: stdout.output, stderr: stderr.output, formatProblem });
+  const reporter = terminalReporter({
+    stdout: stdout.output,
+    stderr: stderr.output,
+    verbosity: 'normal',
+    formatProblem,
+  });
   reporter.begin([{ service: 'web', leases: 1 }]);
   const services = {
     web: { urls: ['https://web.localhost:8443'], tcp: [], udp: [], servedAs: 'undecided' as const },
@@ -186,6 +205,7 @@ test('terminal: a service that fails before anything is drawn is shown as failed
   const reporter = terminalReporter({
     stdout: capturedOutput().output,
     stderr: stderr.output,
+    verbosity: 'normal',
     formatProblem,
   });
   reporter.begin([
@@ -205,6 +225,7 @@ test('terminal: the inspector is told of when the progress has settled', async (
   const reporter = terminalReporter({
     stdout: stdout.output,
     stderr: stderr.output,
+    verbosity: 'normal',
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1 }]);

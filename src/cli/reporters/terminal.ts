@@ -16,7 +16,7 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   const style = createStyle(stderr.color);
   let progress: Progress | undefined;
   const howToReach = new HowToReach(stderr);
-  const news = new News();
+  const news = new News(outputs.verbosity);
   /** Said once the progress has settled: a line amid it would be drawn over. */
   const later: TimedEvent[] = [];
   let isSettled = false;
@@ -28,11 +28,9 @@ export function terminalReporter(outputs: TextOutputs): Reporter {
   const show = (event: TimedEvent): void => {
     if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
     if (event.event === 'served' && progress?.noteServed(event)) return;
+    if (event.event === 'applied' || event.event === 'stopped') showLater();
     if (!news.isNews(event)) return;
     if (isForLater(event) && !isSettled) return void later.push(event);
-    if (event.event === 'applied' || event.event === 'stopped') showLater();
-    // The progress says as much.
-    if (event.event === 'started' || (event.event === 'applied' && event.revision === 1)) return;
     if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
     // The progress that stands on the same screen shows them already.
     if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
