@@ -15,6 +15,7 @@ const lease = (phase: string, code?: string): PortalEvent =>
   }) as PortalEvent;
 const applied = (revision: number): PortalEvent =>
   ({ event: 'applied', revision, opened: [], updated: [], replaced: [], closed: [] }) as never;
+const served = (servedAs: string): PortalEvent => ({ event: 'served', service: 'web', servedAs }) as never;
 const told = (news: News, events: readonly PortalEvent[]): boolean[] =>
   events.map((event) => news.isNews(event));
 
@@ -50,8 +51,6 @@ describe('news', () => {
 
   it('are a later edit, and another answer of a target', () => {
     const news = new News();
-    const served = (servedAs: string): PortalEvent =>
-      ({ event: 'served', service: 'web', servedAs }) as never;
     expect(told(news, [served('undecided'), served('http'), served('stream')])).toEqual([false, false, true]);
     expect(told(news, [applied(1), applied(2)])).toEqual([false, true]);
   });
