@@ -1,7 +1,15 @@
+import { once } from 'node:events';
 import { createServer as createH1, type Server as H1Server } from 'node:http';
-import { createServer as createH2, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import {
+  createSecureServer as createSecure,
+  createServer as createH2,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { createServer as createTcp, type AddressInfo, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { temporaryFolder } from '../support/folder.js';
+import { frame, SETTINGS } from '../support/h2-frames.js';
 import { ask, askH2, edge, h2Visitor, type Edge } from '../support/http-edge.js';
 
 /** Which version of HTTP a target speaks is known before a request that cannot be sent twice. */
@@ -9,11 +17,18 @@ import { ask, askH2, edge, h2Visitor, type Edge } from '../support/http-edge.js'
 interface Target {
   readonly port: number;
   readonly bodies: string[];
+  /** Connections of HTTP/2 so far. */
+  readonly sessions: number;
   stop(): Promise<void>;
 }
 
-async function start(kind: 'h1' | 'h2', port = 0): Promise<Target> {
+async function start(
+  kind: 'h1' | 'h2',
+  port = 0,
+  answerHeaders: Record<string, string> = {},
+): Promise<Target> {
   const bodies: string[] = [];
+  let sessions = 0;
   const open = new Set<Socket | ServerHttp2Session>();
   const keep = (one: Socket | ServerHttp2Session): void => {
     open.add(one);
@@ -27,10 +42,13 @@ async function start(kind: 'h1' | 'h2', port = 0): Promise<Target> {
           request.on('data', (chunk: Buffer) => (body += chunk.toString()));
           request.on('end', () => {
             bodies.push(`${request.method} ${body}`);
-            response.end('h1');
+            response.writeHead(200, answerHeaders).end('h1');
           });
         }).on('connection', keep)
-      : createH2().on('session', keep);
+      : createH2().on('session', (session) => {
+          sessions++;
+          keep(session);
+        });
   if (kind === 'h2')
     (server as ReturnType<typeof createH2>).on('stream', (stream, headers) => {
       let body = '';
@@ -48,7 +66,14 @@ async function start(kind: 'h1' | 'h2', port = 0): Promise<Target> {
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
   onTestFinished(() => stop().catch(() => undefined));
-  return { port: (server.address() as AddressInfo).port, bodies, stop };
+  return {
+    port: (server.address() as AddressInfo).port,
+    bodies,
+    get sessions() {
+      return sessions;
+    },
+    stop,
+  };
 }
 
 const post = (at: Edge, body = 'once') => ask(at, '/', { method: 'POST', body });
@@ -122,12 +147,103 @@ it('a target of HTTP/2 in the place of one of HTTP/1.1, which nobody saw go: a G
   expect(await answerOf(ask(at, '/'))).toBe('h2');
 });
 
-it('and a POST fails, for it may have been heard, and the next one does not', async () => {
-  const first = await start('h1');
+/** A target of HTTP/1.1 that answered a POST, and then another on its port. */
+async function replaced(next: (port: number) => Promise<unknown>): Promise<Edge> {
+  // A kept-alive connection could take the next request while it closes.
+  const first = await start('h1', 0, { Connection: 'close' });
   const at = await edge({ '/': first.port });
   expect(await answerOf(post(at))).toBe('h1');
   await first.stop();
-  await start('h2', first.port);
-  expect(await answerOf(post(at))).toBe(502);
+  await next(first.port);
+  return at;
+}
+
+it('and a POST is sent again, for a target of HTTP/2 alone did not process it', async () => {
+  for (const body of ['once', '', 'x'.repeat(64 * 1024)]) {
+    let second: Target | undefined;
+    const at = await replaced(async (port) => (second = await start('h2', port)));
+    expect(await answerOf(post(at, body))).toBe('h2');
+    expect(await answerOf(post(at, body))).toBe('h2');
+    expect(second?.bodies).toEqual([`POST ${body}`, `POST ${body}`]);
+  }
+});
+
+it('and a body that is still to come reaches it whole', async () => {
+  let second: Target | undefined;
+  const at = await replaced(async (port) => (second = await start('h2', port)));
+  const visitor = await h2Visitor(at);
+  const stream = visitor.request({ ':path': '/', ':method': 'POST', 'x-sum': '1' });
+  stream.write('once ');
+  // The second connection of HTTP/2: the first was the question.
+  await expect.poll(() => second?.sessions).toBeGreaterThan(1);
+  stream.end('upon a time');
+  let answer = '';
+  stream.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  await once(stream, 'end');
+  expect(answer).toBe('h2');
+  expect(second?.bodies).toEqual(['POST once upon a time']);
+});
+
+it('and a POST with more than is kept fails, and the next one does not', async () => {
+  let second: Target | undefined;
+  const at = await replaced(async (port) => (second = await start('h2', port)));
+  const visitor = await h2Visitor(at);
+  const stream = visitor.request({ ':path': '/', ':method': 'POST' });
+  const headers = once(stream, 'response');
+  stream.on('error', () => undefined);
+  stream.write(Buffer.alloc(64 * 1024 + 1));
+  expect((await headers)[0]).toMatchObject({ ':status': 502 });
   expect(await answerOf(post(at))).toBe('h2');
+  expect(second?.bodies).toEqual(['POST once']);
+});
+
+it('and a POST whose connection just closes is never sent again', async () => {
+  const received: string[] = [];
+  let isH2 = false;
+  const at = await replaced(async (port) => {
+    const server = createTcp((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (chunk: Buffer) => {
+        const text = chunk.toString('latin1');
+        received.push(text.slice(0, 4));
+        // Whatever it did with the request, from now on it takes HTTP/2 alone.
+        if (isH2 && text.startsWith('PRI ')) socket.end(frame(SETTINGS, 0, 0));
+        else socket.destroy();
+        isH2 = true;
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+  });
+  expect(await answerOf(post(at))).toBe(502);
+  expect(received).toEqual(['POST']);
+});
+
+it('and an https target that takes HTTP/1.1 no more is asked over HTTP/2', async () => {
+  const certificate = await (await openLocalCa(await temporaryFolder())).issue(['localhost']);
+  const sockets = new Set<Socket>();
+  const bodies: string[] = [];
+  const listen = async (allowHTTP1: boolean, port = 0) => {
+    const server = createSecure({ ...certificate, allowHTTP1 }, (request, response) => {
+      request.on('data', (chunk: Buffer) => bodies.push(`${request.httpVersion} ${chunk.toString()}`));
+      request.on('end', () =>
+        response
+          .writeHead(200, request.httpVersion === '1.1' ? { Connection: 'close' } : {})
+          .end(request.httpVersion),
+      );
+    }).on('secureConnection', (socket) => void sockets.add(socket));
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    return server;
+  };
+  const first = await listen(true);
+  const { port } = first.address() as AddressInfo;
+  const at = await edge({ '/': `https://127.0.0.1:${port}` });
+  expect(await answerOf(post(at))).toBe('1.1');
+  for (const socket of sockets) socket.destroy();
+  await new Promise<void>((resolve) => first.close(() => resolve()));
+  await listen(false, port);
+  expect(await answerOf(post(at))).toBe('2.0');
+  expect(bodies).toEqual(['1.1 once', '2.0 once']);
+  for (const socket of sockets) socket.destroy();
 });

@@ -8,6 +8,7 @@ import { answerTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
 import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
 import type { Route, RouteTable } from './routes.js';
+import type { SentBody } from './sent-body.js';
 
 /** The target has not begun its answer in time. */
 export class SilentError extends Error {}
@@ -29,6 +30,8 @@ export class Forwarding {
   #slow: NodeJS.Timeout | undefined;
   #isBlocked = false;
   #chunks = 0;
+  /** What a target got of the request's body that has not answered yet. */
+  sent: SentBody | undefined;
   /** Called when the target begins to answer, where nobody knew that it speaks HTTP. */
   onAnswered: (() => void) | undefined;
   #cancel: (() => void) | undefined;
@@ -143,7 +146,9 @@ export class Forwarding {
    */
   watchBody({ untilAnswered = false } = {}): void {
     const { body } = this.exchange;
-    if (!body) return;
+    // Of the first time, where the request is sent once more.
+    this.#onFinished?.();
+    if (!body || body.readableEnded) return;
     let chunks = 0;
     const look = (): void => {
       if (this.#over) return;

@@ -6,18 +6,21 @@ import { dialBack, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1, lastsUntilClose } from './response.js';
+import { isFromH2, SentBody } from './sent-body.js';
 
 /** A connection is not used again after this: a request with a body cannot be sent twice. */
 const REUSE_MS = 1_000;
+
+/** The target ended the connection without an answer, or said what is not HTTP/1.1. True if the request goes on elsewhere. */
+type OnBroken = (forwarding: Forwarding, error: Error) => boolean;
 
 /** Requests with a body, over HTTP/1.1. */
 export class BodyRequests {
   readonly #agent: TargetAgent;
   readonly #bounds: HttpBounds;
-  readonly #onBroken: () => void;
+  readonly #onBroken: OnBroken;
 
-  /** @param onBroken the target took a request, and ended the connection or said what is not HTTP/1.1 */
-  constructor(dial: Dial, bounds: HttpBounds, onBroken: () => void) {
+  constructor(dial: Dial, bounds: HttpBounds, onBroken: OnBroken) {
     this.#onBroken = onBroken;
     this.#agent = new TargetAgent(dial);
     this.#bounds = bounds;
@@ -38,21 +41,30 @@ export class BodyRequests {
       maxHeaderSize: this.#bounds.maxHeadBytes,
       insecureHTTPParser: false,
     });
-    listen(request, forwarding, this.#bounds, this.#onBroken);
-    if (!body) return void request.end();
-    body.on('data', (chunk: Buffer) => {
-      if (!request.write(chunk)) body.pause();
-    });
-    forwarding.watchBody();
-    request.on('drain', () => {
-      if (!forwarding.over) body.resume();
-    });
-    body.once('end', () => {
+    const sent = new SentBody();
+    forwarding.sent = sent;
+    const onData = (chunk: Buffer): void => {
+      sent.add(chunk);
+      if (!request.write(chunk)) body?.pause();
+    };
+    const onEnd = (): void => {
       // The visitor has left, and the request is about to be cancelled: a last chunk would make it a whole one.
       if (!exchange.isBodyWhole) return;
       addTrailers(request, forwarding);
       request.end();
+    };
+    listen(request, forwarding, this.#bounds, (error) => {
+      if (!this.#onBroken(forwarding, error)) return false;
+      body?.off('data', onData).off('end', onEnd).pause();
+      return true;
     });
+    if (!body) return void request.end();
+    body.on('data', onData);
+    forwarding.watchBody();
+    request.on('drain', () => {
+      if (!forwarding.over) body.resume();
+    });
+    body.once('end', onEnd);
     // A body that is slow to come must not hold its head back.
     setImmediate(() => {
       if (!request.destroyed) request.flushHeaders();
@@ -69,7 +81,7 @@ export function listen(
   request: ClientRequest,
   forwarding: Forwarding,
   bounds: HttpBounds,
-  onBroken?: () => void,
+  onBroken?: (error: Error) => boolean,
 ): void {
   let answered = false;
   // Counted from the last byte that the target took of the request.
@@ -93,6 +105,7 @@ export function listen(
   });
   request.once('response', (response: IncomingMessage) => {
     answered = true;
+    forwarding.sent?.drop();
     clearTimeout(silent);
     // After it nothing but the answer counts: the target may close what it does not want to read.
     request.off('error', onError);
@@ -124,8 +137,9 @@ export function listen(
     });
   });
   const onError = (error: Error): void => {
-    if (!forwarding.over && request.socket) onBroken?.();
-    forwarding.fail(error);
+    const wasAsked = request.socket !== null || isFromH2(error);
+    if (!forwarding.over && wasAsked && onBroken?.(error)) answered = true;
+    else forwarding.fail(error);
   };
   request.on('error', onError);
   forwarding.cancelWith(() => request.destroy());

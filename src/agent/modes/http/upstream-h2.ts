@@ -139,7 +139,8 @@ export class H2Requests {
 
   #request(connection: Connection, forwarding: Forwarding): void {
     const { session } = connection;
-    const { body } = forwarding.exchange;
+    const { exchange, sent } = forwarding;
+    const { body } = exchange;
     // `close` would end the body first, and so make half a request a whole one; an abort does not.
     const aborting = body && new AbortController();
     let stream: ClientHttp2Stream;
@@ -160,17 +161,22 @@ export class H2Requests {
     forwarding.cancelWith(cancel);
     hear(stream, forwarding, this.#bounds, cancel);
     if (!body) return;
+    // In vain, to a target that spoke HTTP/1.1 before.
+    for (const chunk of sent?.chunks ?? []) stream.write(chunk);
     body.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) body.pause();
     });
     // Both sides of a gRPC call may be quiet for long.
-    if (!isGrpc(forwarding.exchange.headers)) forwarding.watchBody({ untilAnswered: true });
+    if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilAnswered: true });
     stream.on('drain', () => {
       if (!forwarding.over) body.resume();
     });
-    body.once('end', () => {
-      if (forwarding.exchange.isBodyWhole) stream.end();
-    });
+    const onEnd = (): void => {
+      if (exchange.isBodyWhole) stream.end();
+    };
+    if (body.readableEnded) onEnd();
+    else body.once('end', onEnd);
+    if (sent) body.resume();
     stream.once('wantTrailers', () => {
       try {
         stream.sendTrailers(asObject(requestTrailers(forwarding)));

@@ -10,6 +10,7 @@ import { dialBack, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1, lastsUntilClose } from './response.js';
+import { isFromH2 } from './sent-body.js';
 
 /** Requests without a body, over kept-alive HTTP/1.1 connections: undici's pool, at its lowest level. */
 export class PlainRequests {
@@ -134,7 +135,7 @@ const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 
 /** The answer was not HTTP/1.1, or there was none before the end: what a server of HTTP/2 alone makes of such a request. */
 function isNotH1(error: Error): boolean {
-  if (isGarbage(error)) return true;
+  if (isGarbage(error) || isFromH2(error)) return true;
   const code = systemCode(error);
   return code === 'UND_ERR_SOCKET' || code === RESET;
 }

@@ -12,6 +12,7 @@ import { BusyError, type Forwarding } from './forward.js';
 import { isGrpc } from './request.js';
 import { BodyRequests } from './upstream-body.js';
 import { Lasting } from './lasting.js';
+import { isFromH2 } from './sent-body.js';
 import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
@@ -54,7 +55,9 @@ export class Upstream {
       bounds,
       (forwarding, error) => void this.#notH1(forwarding, error),
     );
-    this.#body = new BodyRequests(this.dial, bounds, () => protocols.forget(target));
+    this.#body = new BodyRequests(this.dial, bounds, (forwarding, error) =>
+      this.#bodyFailed(forwarding, error),
+    );
     this.#h2 = new H2Requests(target, this.dial, bounds, (forwarding) => this.#notH2(forwarding));
   }
 
@@ -138,10 +141,18 @@ export class Upstream {
   /** The target takes no HTTP/2 any more, and nothing of the request was sent. Answers whether it goes on. */
   #notH2(forwarding: Forwarding): boolean {
     // No target that was asked a moment ago changes at once.
-    if (this.#doubted.has(forwarding)) return false;
+    if (this.#doubted.has(forwarding) || forwarding.sent) return false;
     this.#doubted.add(forwarding);
     this.#protocols.forget(this.#target);
     void this.#learnFirst(forwarding);
+    return true;
+  }
+
+  /** The same for a request with a body, which the target may have processed unless it proves the contrary. */
+  #bodyFailed(forwarding: Forwarding, error: Error): boolean {
+    this.#protocols.forget(this.#target);
+    if (!isFromH2(error) || !forwarding.sent?.chunks) return false;
+    void this.#asH2(forwarding, error);
     return true;
   }
 
@@ -150,11 +161,16 @@ export class Upstream {
     const known = this.#protocols.speaks(this.#target);
     // It restarts, perhaps, and as another program: the next request asks what it speaks.
     if (known) this.#protocols.forget(this.#target);
-    if (!known || isGarbage(error)) {
-      const speaks = await this.#protocols.learnNow(this.#target).catch(() => undefined);
-      if (speaks === 'h2') return this.#h2.send(forwarding);
-    }
-    return forwarding.fail(error);
+    const mayAskAgain = !known && isRepeatable(forwarding.exchange);
+    if (mayAskAgain || isGarbage(error) || isFromH2(error)) await this.#asH2(forwarding, error);
+    else forwarding.fail(error);
+  }
+
+  /** Sends it over HTTP/2 if the target takes nothing else; `error` is why it did not take HTTP/1.1. */
+  async #asH2(forwarding: Forwarding, error: unknown): Promise<void> {
+    const speaks = await this.#protocols.learnNow(this.#target).catch(() => undefined);
+    if (speaks === 'h2') this.#h2.send(forwarding);
+    else forwarding.fail(error);
   }
 }
 
