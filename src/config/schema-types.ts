@@ -273,7 +273,7 @@ export interface ServiceOptions {
     replyFromAnyPort?: boolean;
   };
   /**
-   * After an edit of the target or of how it is served: how long connections may stay on the previous one, in milliseconds. HTTP moves at its first pause between requests, and a download ends whole; this limits WebSockets, other upgraded connections and other protocols. In mode stream, an HTTP/2 connection stays while one of its streams is open.
+   * After an edit of the target or of how it is served: how long connections may stay on the previous one, in milliseconds. HTTP moves at its first pause between requests, and a download ends whole; this limits WebSockets, other upgraded connections and other protocols. In mode stream, a visitor that never pauses gets `Connection: close` with an answer, and an HTTP/2 connection stays while one of its streams is open.
    */
   retireMs?: number;
 }

@@ -16,6 +16,8 @@ export function pour(from: Socket, to: Socket, heard?: Heard): Pouring {
 }
 
 export interface Pouring {
+  /** What is forwarded instead of some bytes, if anything is. Only bytes that are read in place are offered to it. */
+  amend: ((bytes: Buffer, start: number, end: number) => Buffer | undefined) | undefined;
   /** Gives its buffer back; for one on which nothing moves, and that may stay so for long. */
   rest(): void;
   /** Ends `to` after what has come so far. What comes then is read and dropped: unread, it would make a reset of the close. */
@@ -50,6 +52,7 @@ class Lent {
 }
 
 class Piped implements Pouring {
+  amend: Pouring['amend'];
   readonly #from: Socket;
   readonly #to: Socket;
 
@@ -69,6 +72,7 @@ class Piped implements Pouring {
 }
 
 export class InPlace implements Pouring {
+  amend: Pouring['amend'];
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #lend: (bytes: Buffer) => void;
@@ -123,10 +127,19 @@ export class InPlace implements Pouring {
     if (this.#isFinished) return true;
     const bytes = this.#own?.bytes ?? SHARED;
     const start = this.#filled;
-    const more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
+    const amended = this.amend?.(bytes, start, start + count);
+    let more: boolean;
+    if (amended) more = this.#takeInstead(amended);
+    else more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
     this.#heard?.(bytes, start, start + count);
     // What was heard may have been the last.
     return more || this.#isFinished;
+  }
+
+  #takeInstead(bytes: Buffer): boolean {
+    this.#pass();
+    this.#forget();
+    return this.#to.write(bytes);
   }
 
   #takeLittle(count: number): boolean {

@@ -124,7 +124,10 @@ export class Splice implements Spliced, Retirable {
   }
 
   endAfterExchange(): void {
-    this.conversation?.onceExchanged?.(() => this.end());
+    const { conversation } = this;
+    conversation?.onceExchanged?.(() => this.end());
+    const [, toVisitor] = this.#pourings;
+    if (toVisitor) toVisitor.amend = (bytes, start, end) => conversation?.closing?.(bytes, start, end);
   }
 
   close(end: SpliceEnd): void {

@@ -8,7 +8,7 @@ import { H2Conversation } from './h2.js';
  */
 export type Progress = 'between' | 'exchange' | 'endless' | 'other' | 'unclear';
 
-/** Follows the bytes of one connection, to know when it can end without breaking an exchange. Changes none of them. */
+/** Follows the bytes of one connection, to know when it can end without breaking an exchange. */
 export interface Conversation {
   /** The visitor said `bytes` from `start` to `end`, and they were forwarded. */
   asked(bytes: Buffer, start: number, end: number): void;
@@ -17,6 +17,8 @@ export interface Conversation {
   readonly progress: Progress;
   /** Calls `then` as the last byte of an exchange has passed, of one that begins from here on. */
   onceExchanged?(then: () => void): void;
+  /** What to forward instead of what the target says, so that the visitor knows that this exchange is the last. */
+  closing?(bytes: Buffer, start: number, end: number): Buffer | undefined;
 }
 
 /** Undefined for protocols that nothing is known of. Without ALPN, the visitor's first line tells whether it is HTTP. */

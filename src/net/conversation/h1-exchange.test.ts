@@ -91,3 +91,26 @@ it('sees the end of chunks whatever they hold, and however they are cut', () => 
     }),
   );
 });
+
+it.each([
+  [OK, OK.replace('\r\n', '\r\nConnection: close\r\n')],
+  [
+    'HTTP/1.1 200\r\nconnection: Keep-Alive\r\nDate: x\r\nKeep-Alive: timeout=5\r\n\r\nConnection: keep-alive\r\n',
+    'HTTP/1.1 200\r\nConnection: close\r\nDate: x\r\n\r\nConnection: keep-alive\r\n',
+  ],
+  [
+    'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 426 Upgrade\r\nConnection: upgrade\r\n\r\n',
+    'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 426 Upgrade\r\nConnection: close\r\nConnection: upgrade\r\n\r\n',
+  ],
+  ['HTTP/1.1 103 Early Hints\r\n\r\n', undefined],
+  ['HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n', undefined],
+  ['HTTP/1.1 200 OK\r\nContent-', undefined],
+])('says in the answer %j that it is the last: %j', (answer, amended) => {
+  const exchange = new H1Exchange();
+  const bytes = Buffer.from(`xx${answer}\r\n\r\n`, 'latin1');
+  const closing = () => exchange.closing(bytes, 2, bytes.length - 4)?.toString('latin1');
+  expect(closing()).toBeUndefined();
+  say(exchange, `>${GET}`);
+  expect(closing()).toBe(amended);
+  say(exchange, `<${answer}`);
+});

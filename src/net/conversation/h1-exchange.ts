@@ -1,6 +1,8 @@
 import { bodyAfter, SizedBody, type Body } from './h1-body.js';
 import { headIn } from './h1-head.js';
 
+const KEEPS_ALIVE = /^(?:connection:[ \t]*keep-alive[ \t]*|keep-alive:[^\r\n]*)\r\n/gim;
+
 /**
  * One exchange of HTTP/1.1 to its last byte. It gives up on what would make that doubtful: a head that does not come in one
  * piece, another request before the answer has ended, a change of protocol, a body that ends with the connection.
@@ -13,6 +15,24 @@ export class H1Exchange {
 
   get isOver(): boolean {
     return !this.#isLost && this.#request?.isWhole === true && this.#answer?.isWhole === true;
+  }
+
+  /** The same bytes with `Connection: close` (RFC 9112, section 9.6), where the final answer begins in them. */
+  closing(bytes: Buffer, start: number, end: number): Buffer | undefined {
+    if (this.#isLost || !this.#request || this.#answer) return undefined;
+    for (let at = start; at < end;) {
+      const head = headIn(bytes, at, end);
+      const line = /^HTTP\/1\.1 (\d{3})[^\r\n]*\r\n/.exec(head ?? '');
+      if (head === undefined || !line || line[1] === '101') return undefined;
+      const after = at + head.length;
+      if (!line[1]!.startsWith('1')) {
+        const others = head.slice(line[0].length).replace(KEEPS_ALIVE, '');
+        const closing = Buffer.from(`${line[0]}Connection: close\r\n${others}`, 'latin1');
+        return Buffer.concat([bytes.subarray(start, at), closing, bytes.subarray(after, end)]);
+      }
+      at = after;
+    }
+    return undefined;
   }
 
   asked(bytes: Buffer, start: number, end: number): void {

@@ -79,6 +79,10 @@ export class H1Conversation implements Conversation {
     this.#thenOver = then;
   }
 
+  closing(bytes: Buffer, start: number, end: number): Buffer | undefined {
+    return this.#exchange?.closing(bytes, start, end);
+  }
+
   get progress(): Progress {
     if (this.#isOther || !this.#isHttp) return 'other';
     if (this.#visitorSpokeLast) return 'exchange';
