@@ -248,7 +248,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     tls: (socket) => {
       const network = networkOf(plainAddress(socket.remoteAddress));
       ask(socket, network);
-      options.turns.take(network, () => {
+      options.turns.take('tls', network, () => {
         if (!socket.destroyed) secure.emit('connection', socket);
       });
     },

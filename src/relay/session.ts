@@ -308,7 +308,7 @@ export class Session implements LeaseHolder {
   /** Signatures take a relay milliseconds: `work` is done when it is the turn of the client's network. */
   #inTurn(work: () => void): void {
     this.#state = { name: 'signature' };
-    this.#context.turns.take(networkOf(plainAddress(this.remoteAddress)), () => {
+    this.#context.turns.take('signature', networkOf(plainAddress(this.remoteAddress)), () => {
       if (this.closed) return;
       try {
         work();

@@ -12,8 +12,8 @@ function turnsOf(ms: number) {
   });
   const turns = new Turns();
   const done: string[] = [];
-  const take = (network: string): void =>
-    turns.take(network, () => {
+  const take = (network: string, kind: 'tls' | 'signature' = 'tls'): void =>
+    turns.take(kind, network, () => {
       now += ms;
       done.push(network);
     });
@@ -38,6 +38,14 @@ describe('turns', () => {
     for (const network of ['a', 'b', 'a']) take(network);
     while (done.length < 53) await round();
     expect(done.slice(0, 7)).toEqual(['crowd', 'crowd', 'a', 'b', 'crowd', 'a', 'crowd']);
+  });
+
+  it('are for two signatures after each TLS handshake, so that who began gets through', async () => {
+    const { done, take } = turnsOf(1);
+    for (let count = 1; count <= 3; count++) take('tls');
+    for (let count = 1; count <= 5; count++) take('signature', 'signature');
+    while (done.length < 8) await round();
+    expect(done.map((kind) => kind[0]).join('')).toBe('tsstssts');
   });
 
   it('leave time for others: those of one round end after some milliseconds', async () => {
