@@ -7,6 +7,8 @@ const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof EXIT_OF_SIGNAL;
 export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
+/** Other services take them to open their logs again or to upgrade, and people send them for that. */
+const UNUSED = ['SIGUSR1', 'SIGUSR2'] as const;
 
 export interface Interrupts {
   /** Aborts at the first signal, with a StopReason as its reason. */
@@ -22,7 +24,20 @@ export interface InterruptOptions {
   readonly onSignal?: (signal: StopSignal) => void;
   /** What SIGHUP does in place of stopping: services read their files again. */
   readonly onHangup?: () => void;
+  /** Hears SIGUSR1 and SIGUSR2, which then do nothing: Node would open a debugger, or end the process. */
+  readonly onNothing?: (signal: NodeJS.Signals) => void;
   readonly source?: NodeJS.Process;
+}
+
+/** Signals that came before `listenForInterrupts`; undefined: nobody holds them. */
+let held: { readonly signals: StopSignal[]; readonly hold: (signal: StopSignal) => void } | undefined;
+
+/** Keeps each signal for `listenForInterrupts`: while a command that reads its files again at SIGHUP is loaded, say. */
+export function holdInterrupts(source: NodeJS.Process = process): void {
+  if (held) return;
+  const signals: StopSignal[] = [];
+  held = { signals, hold: (signal) => void signals.push(signal) };
+  for (const name of SIGNALS) source.on(name, held.hold);
 }
 
 /** How a shell reports a command that was ended for this reason; undefined when it was not a signal. */
@@ -38,6 +53,7 @@ export function listenForInterrupts({
   onSecond,
   onSignal,
   onHangup,
+  onNothing,
   source = process,
 }: InterruptOptions = {}): Interrupts {
   const controller = new AbortController();
@@ -56,10 +72,16 @@ export function listenForInterrupts({
   // Never taken off: Node would end the process again.
   if (!heard.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
   for (const name of heard) source.on(name, take);
+  if (onNothing) for (const name of UNUSED) source.on(name, onNothing);
+  const early = held;
+  held = undefined;
+  if (early) for (const name of SIGNALS) source.off(name, early.hold);
+  for (const name of early?.signals ?? []) if (heard.includes(name)) take(name);
   return {
     signal: controller.signal,
     dispose: () => {
       for (const name of heard) source.off(name, take);
+      if (onNothing) for (const name of UNUSED) source.off(name, onNothing);
     },
   };
 }

@@ -3,6 +3,7 @@ import { PortalError } from '../lib/errors.js';
 import { createContext, type Context, type ExitCode } from './context.js';
 import { reportFailure } from './failure.js';
 import { commandNamed } from './help.js';
+import { holdInterrupts } from './interrupts.js';
 import { createProgram } from './program.js';
 import type { Verbosity } from './verbosity.js';
 
@@ -19,8 +20,10 @@ async function run(context: ReturnType<typeof createContext>): Promise<ExitCode>
   let code: ExitCode = 0;
   const program = createProgram({
     write: (text) => context.stdout.write(text),
-    execute: (load) =>
+    execute: (load, { holdsInterrupts = false } = {}) =>
       async function execute() {
+        // Before anything slow: a service manager may send a signal at once.
+        if (holdsInterrupts) holdInterrupts();
         const command = await load();
         context.verbosity = verbosityOf(this.optsWithGlobals());
         context.stderr.isQuiet = context.verbosity === 'quiet';

@@ -31,6 +31,8 @@ const MAX_REQUESTS = 100_000;
 /** Turns the way to a command's module into commander's action. */
 type Execute = <Options extends object>(
   load: () => Promise<CommandModule<Options>>,
+  /** The command listens for signals itself; until it does, they are held. */
+  options?: { readonly holdsInterrupts?: boolean },
 ) => (this: Command) => Promise<void>;
 
 export interface ProgramOptions {
@@ -424,7 +426,7 @@ function addRelay(program: Command, execute: Execute): void {
         .default('info'),
     )
     .addHelpText('after', limitsHelp)
-    .action(execute(() => import('./commands/relay.js')));
+    .action(execute(() => import('./commands/relay.js'), { holdsInterrupts: true }));
 }
 
 /** What is said beside the tree: examples, and what a group does not have. */

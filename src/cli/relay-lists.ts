@@ -71,18 +71,14 @@ export interface ListOptions {
 export interface RelayLists {
   /** What the relay is started with. */
   readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;
-  /** What has changed while the relay was starting. */
-  apply(relay: Relay): void;
+  /** Has `relay` follow each change: what has changed while the relay was starting, too. */
+  follow(relay: Relay): void;
   reread(): Promise<void>;
   close(): void;
 }
 
-export async function followLists(
-  { cwd }: Context,
-  options: ListOptions,
-  relay: () => Relay | undefined,
-  log: Logger,
-): Promise<RelayLists> {
+export async function followLists({ cwd }: Context, options: ListOptions, log: Logger): Promise<RelayLists> {
+  let relay: Relay | undefined;
   let deny: DenyList | undefined;
   let allow: DenyList | undefined;
   let reservedLabels = withUsualLabels();
@@ -101,15 +97,15 @@ export async function followLists(
   try {
     await follow(options.deny, readDenyList, (list) => {
       deny = list;
-      relay()?.deny(list);
+      relay?.deny(list);
     });
     await follow(options.allow, readDenyList, (list) => {
       allow = list;
-      relay()?.allow(list);
+      relay?.allow(list);
     });
     await follow(options.reservedLabels, readLabelList, (list) => {
       reservedLabels = withUsualLabels(list);
-      relay()?.reserveLabels(reservedLabels);
+      relay?.reserveLabels(reservedLabels);
     });
   } catch (error) {
     close();
@@ -119,7 +115,8 @@ export async function followLists(
     get first() {
       return { ...(deny && { deny }), ...(allow && { allow }), reservedLabels };
     },
-    apply: (started) => {
+    follow: (started) => {
+      relay = started;
       if (deny) started.deny(deny);
       if (allow) started.allow(allow);
       started.reserveLabels(reservedLabels);

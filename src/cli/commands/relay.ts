@@ -5,6 +5,7 @@ import { covers } from '../../certificates/local-names.js';
 import { loadIdentity } from '../../identity/file.js';
 import { asPortalError, cannotRead } from '../../lib/errors.js';
 import { descriptorLimit } from '../../lib/descriptor-limit.js';
+import type { Logger } from '../../lib/logger.js';
 import { packageFile } from '../../lib/package-file.js';
 import { warnOfFew } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
@@ -17,7 +18,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
 import { inheritedFds, sharedSocket } from '../inherited-socket.js';
-import { listenForInterrupts } from '../interrupts.js';
+import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
 import { printEvent } from '../print.js';
 import { packageVersion } from '../program.js';
@@ -64,13 +65,42 @@ const DATA_ELSEWHERE = 'name another folder with --data-dir';
 const LAST_WORDS_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const { listen = [DEFAULT_LISTEN] } = options;
+  const log = await relayLogger(context.stderr, options.logLevel);
+  let reread: (() => Promise<void>) | undefined;
+  // Before anything slow. SIGHUP on a terminal says that the terminal closes.
+  const interrupts = listenForInterrupts({
+    onSignal: (signal) => log.info({ signal }, 'received a signal'),
+    onNothing: (signal) => log.warn({ signal }, 'this signal does nothing; SIGHUP has the files read again'),
+    ...(!context.stderr.isTTY && { onHangup: () => void reread?.() }),
+  });
+  try {
+    const prepared = prepare(context, options, log);
+    const parts = await Promise.race([prepared, stopAsked(interrupts.signal)]);
+    if (!parts) {
+      // Nothing listens yet, and what was opened ends with the process.
+      prepared.catch(() => undefined);
+      return 0;
+    }
+    reread = async () => {
+      await Promise.all([parts.lists.reread(), parts.certificate.reread()]);
+      log.info({}, 'lists and certificate were read again');
+    };
+    return await serve(context, { options, parts, interrupts, log });
+  } finally {
+    interrupts.dispose();
+  }
+}
+
+type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+/** What a relay is made of, checked and read, before anything of it is served. */
+async function prepare(context: Context, options: Options, log: Logger) {
+  const listen = options.listen ?? [DEFAULT_LISTEN];
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
   // Before anything is made: without it there will be no relay.
   await findEngine();
   const peers = await peersOf(context, options);
-  const log = await relayLogger(context.stderr, options.logLevel);
   const servers = options.dns && dnsServers(options.dns);
   const certificate = await openRelayCertificate(context, options, log);
   const dataDir =
@@ -79,17 +109,47 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   warnOfFew(descriptors, limits, log);
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
-  let relay: Relay | undefined;
-  const lists = await followLists(context, options, () => relay, log);
-  const reread = async (): Promise<void> => {
-    await Promise.all([lists.reread(), certificate.reread()]);
-    log.info({}, 'lists and certificate were read again');
+  const lists = await followLists(context, options, log);
+  return {
+    listen,
+    hosts,
+    port,
+    limits,
+    peers,
+    servers,
+    certificate,
+    dataDir,
+    descriptors,
+    fds,
+    metricsAt,
+    lists,
   };
-  const interrupts = listenForInterrupts({
-    onSignal: (signal) => log.info({ signal }, 'received a signal'),
-    // On a terminal it says that the terminal closes.
-    ...(!context.stderr.isTTY && { onHangup: () => void reread() }),
-  });
+}
+
+interface Serving {
+  readonly options: Options;
+  readonly parts: Prepared;
+  readonly interrupts: Interrupts;
+  readonly log: Logger;
+}
+
+/** Serves until it is asked to stop. */
+async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
+  const {
+    listen,
+    hosts,
+    port,
+    limits,
+    peers,
+    servers,
+    certificate,
+    dataDir,
+    descriptors,
+    fds,
+    metricsAt,
+    lists,
+  } = parts;
+  let relay: Relay | undefined;
   try {
     const metrics = metricsAt && (await metricsOf());
     relay = await startRelay({
@@ -129,7 +189,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       log,
     });
     // It may have changed while the relay was starting.
-    lists.apply(relay);
+    lists.follow(relay);
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
       log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
@@ -156,7 +216,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   } finally {
     lists.close();
     certificate.close();
-    interrupts.dispose();
     await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
   }
 }

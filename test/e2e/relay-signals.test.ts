@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { open, readFile, writeFile, type FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { systemCode } from '../../src/lib/errors.js';
+import { openLocalCa } from '../../src/certificates/local-ca.js';
+import { delay, within } from '../../src/lib/wait.js';
+import { tcp } from './relay-peer.js';
+import { Person, type Running } from './cli-support.js';
+
+/** Signals at each moment of a relay's life. */
+
+const RELAY = ['relay', '--json', '--listen', '127.0.0.1:0'];
+
+/** A relay whose start waits for a pipe that nobody has written to yet. */
+async function halfStarted(): Promise<{ operator: Person; running: Running; pipe: FileHandle }> {
+  const operator = await Person.create();
+  const file = join(operator.folder, 'peer-ca.pem');
+  execFileSync('mkfifo', [file]);
+  const running = operator.start([...RELAY, '--peer', 'https://peer.example', '--peer-ca', 'peer-ca.pem']);
+  const pipe = await within(opened(file), 30_000, 'the relay to read the pipe');
+  onTestFinished(() => pipe.close());
+  return { operator, running, pipe };
+}
+
+/** The writing end, once somebody reads. */
+async function opened(pipe: string): Promise<FileHandle> {
+  for (;;) {
+    try {
+      return await open(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if (systemCode(error) !== 'ENXIO') throw error;
+      await delay(5);
+    }
+  }
+}
+
+describe.skipIf(process.platform === 'win32')('a relay that is starting', () => {
+  it('goes on after SIGHUP, SIGUSR1 and SIGUSR2', async () => {
+    const { operator, running, pipe } = await halfStarted();
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+      running.kill(signal);
+      await running.line(new RegExp(`"signal":"${signal}"`));
+    }
+    const { certificatePem } = await openLocalCa(join(operator.folder, 'ca'));
+    await writeFile(pipe, certificatePem);
+    await pipe.close();
+    const { url } = (await running.event('listening')) as unknown as { url: string };
+    await tcp({ port: Number(new URL(url).port) });
+    expect(running.stderr).not.toContain('Debugger listening');
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 after %s', async (signal) => {
+    const { running } = await halfStarted();
+    running.kill(signal);
+    expect(await running.finished).toMatchObject({ code: 0, signal: null, stdout: '' });
+    expect(running.stderr).toContain(`"signal":"${signal}"`);
+  });
+
+  it.skipIf(process.platform !== 'linux')('holds SIGHUP from its first moments on', async () => {
+    const operator = await Person.create();
+    const running = operator.start(RELAY);
+    await within(caught(running.pid), 30_000, 'the relay to catch SIGHUP');
+    running.kill('SIGHUP');
+    await running.line(/"signal":"SIGHUP"/);
+    expect(await running.event('listening')).toMatchObject({ domain: 'localhost' });
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a relay that serves', () => {
+  it('goes on after SIGUSR1 and SIGUSR2, and says that they do nothing', async () => {
+    const operator = await Person.create();
+    const running = operator.start(RELAY);
+    const { url } = (await running.event('listening')) as unknown as { url: string };
+    for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+      running.kill(signal);
+      await running.line(new RegExp(`"signal":"${signal}".*does nothing`));
+    }
+    await tcp({ port: Number(new URL(url).port) });
+    expect(running.stderr).not.toContain('Debugger listening');
+    running.kill('SIGTERM');
+    expect((await running.finished).code).toBe(0);
+  });
+});
+
+/** Resolves once the process has a handler of SIGHUP, the signal 1. */
+async function caught(pid: number): Promise<void> {
+  for (;;) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+    if (mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n) return;
+    await delay(1);
+  }
+}
