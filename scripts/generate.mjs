@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format } from 'oxfmt';
 import { renderConfigDoc } from './generate/config-doc.mjs';
+import { renderEditorSchema } from './generate/editor-schema.mjs';
 import { renderErrorsDoc } from './generate/errors-doc.mjs';
 import { renderMetricsDoc } from './generate/metrics-doc.mjs';
 import { renderSchemaTypes } from './generate/schema-types.mjs';
@@ -21,6 +22,10 @@ const root = new URL('../', import.meta.url);
 /** @type {Generated[]} */
 const documents = [
   { path: 'src/config/schema-types.ts', render: async () => renderSchemaTypes(schema()) },
+  {
+    path: 'schema/portal.schema.json',
+    render: async () => renderEditorSchema(schema(), (await built('config/mode-rules.js')).MODE_RULES),
+  },
   { path: 'docs/config.md', render: async () => renderConfigDoc(schema()) },
   { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
   {
@@ -31,7 +36,7 @@ const documents = [
 ];
 
 function schema() {
-  return JSON.parse(readFileSync(new URL('schema/portal.schema.json', root), 'utf8'));
+  return JSON.parse(readFileSync(new URL('schema/portal.values.schema.json', root), 'utf8'));
 }
 
 function style() {

@@ -38,7 +38,11 @@ const MODULES = {
     take: (module) => ({ descriptor: module.DESCRIPTOR }),
     ajv: () => new Ajv({ allErrors: false, ...COMMON }),
   },
-  config: { file: 'schema/portal.schema.json', take: (schema) => ({ config: flat(schema) }), ajv: configAjv },
+  config: {
+    file: 'schema/portal.values.schema.json',
+    take: (schema) => ({ config: flat(schema) }),
+    ajv: configAjv,
+  },
 };
 
 function configAjv() {

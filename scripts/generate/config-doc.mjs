@@ -10,7 +10,7 @@ const PREAMBLE = new URL('./config-preamble.md', import.meta.url);
 export function renderConfigDoc(schema) {
   const sections = sectionsOf(schema);
   return [
-    '<!-- Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema, or the preamble beside it. -->',
+    '<!-- Generated from schema/portal.values.schema.json by scripts/generate.mjs: edit the schema, or the preamble beside it. -->',
     readFileSync(PREAMBLE, 'utf8'),
     '## Keys',
     ...sections.map((section) => renderSection(section, schema)),

@@ -1,7 +1,7 @@
-/* Generated from schema/portal.schema.json by scripts/generate.mjs: edit the schema. */
+/* Generated from schema/portal.values.schema.json by scripts/generate.mjs: edit the schema. */
 
 /**
- * What `portal agents` calls the machine that this runs on. Default: its own name. `false`: relays are told none. Over a chain none is told either way.
+ * Name of this machine in `portal agents`. Default: its hostname. `false` sends no name to relays. Over a chain, Portal never sends one.
  */
 export type Machine = MachineName | false;
 /**
@@ -9,33 +9,33 @@ export type Machine = MachineName | false;
  */
 export type MachineName = string;
 /**
- * The address of the identity that owns the name. Whoever runs this file with another one is told so before anything is opened: for a team that shares one identity. `portal identity` prints yours.
+ * Address of the identity that owns the name, for a team that shares one identity. `portal up` rejects the file when it runs with another identity. `portal identity` prints your address.
  */
 export type Address = string;
 /**
- * The URL of its directory. Default: Let's Encrypt. To try things out there is its staging directory, whose certificates no browser trusts.
+ * URL of the ACME directory. Default: Let's Encrypt. For tests, use its staging directory; browsers do not trust those certificates.
  */
 export type HttpsUrl = string;
 /**
- * Where the CA may write to about the account. It is given to the CA and to nobody else.
+ * Contact address for the account. Portal sends it only to the CA.
  */
 export type Email = string;
 /**
- * One relay: its URL, or its URL and the CA that signed its certificate.
+ * One relay: its URL, or a mapping with its URL and the CA of its certificate.
  */
 export type Relay = RelayUrl | RelayWithCa;
 /**
- * The relay's https:// URL, with a port where it is not 443, and nothing after it.
+ * URL of the relay: https://, the host, and the port unless it is 443. No path.
  */
 export type RelayUrl = string;
 /**
- * Relays in the order a visitor passes them: the visitors' side first. Two at least, each once.
+ * Relays in the order that visitors pass through them, the visitors' side first. Two or three, each once.
  *
  * @minItems 2
  */
 export type Chain = Relay[];
 /**
- * One service: a target alone, or a mapping where more is to be said.
+ * One service: its target, or a mapping with more settings.
  */
 export type Service = Port | TargetText | ServiceOptions;
 /**
@@ -47,31 +47,31 @@ export type Port = number;
  */
 export type TargetText = string;
 /**
- * Where visitors' bytes go on this side: a port of this machine, `host:port`, `unix:/path`, or `http://host:port` / `https://host:port`. A bare port and `localhost:port` find a service on either loopback address, 127.0.0.1 or ::1. An address such as `127.0.0.1:3000` is used alone.
+ * The local service: a port of this machine, `host:port`, `unix:/path`, or `http(s)://host:port`. For a bare port and for `localhost:port`, Portal tries both loopback addresses, 127.0.0.1 and ::1.
  */
 export type Target = Port | TargetText;
 /**
- * In the modes auto and http: the name that the target finds in Host, Origin, Referer and X-Forwarded-Host. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if it has one. On a service it holds for all its routes.
+ * Host that the target receives in Host, Origin, Referer and X-Forwarded-Host, in the modes auto and http. `visitor`: the public name. `target`: the target's own, such as localhost:3000, for servers that reject other names. Or any name, with a port if needed. On a service, it applies to all routes. Default: `visitor`.
  */
 export type Host = string;
 /**
- * The name asked from each relay: one DNS label. Default: the service's key. `${user}` in it gives everyone their own.
+ * Name to request from each relay: one DNS label. Default: the service's key. `${user}` gives everyone a name of their own.
  */
 export type DnsLabel = string;
 /**
- * Where the service's certificate comes from: `local`, a CA made on this machine; `acme`, a public CA over ACME; or files of your own.
+ * Source of the service's certificate: `local` (a CA that Portal creates on this machine), `acme` (a public CA), or your own files. Default: `local`.
  */
 export type Tls = TlsSource | TlsOptions;
 /**
- * `local`: a CA made on this machine. `acme`: a public CA over ACME, the one that `acme:` names; its certificates are for names that lead to a relay on port 443.
+ * `local`: a CA that Portal creates on this machine. `acme`: the public CA in `acme:`. It issues certificates only for names that point to a relay on port 443.
  */
 export type TlsSource = 'local' | 'acme';
 /**
- * Where one path goes: a target alone, or a mapping where more is to be said.
+ * Target of one path: the target, or a mapping with more settings.
  */
 export type Route = Port | TargetText | RouteOptions;
 /**
- * The value of a header; null removes the header.
+ * Value of a header. null removes the header.
  */
 export type HeaderValue = HeaderText | NoHeader;
 /**
@@ -83,15 +83,15 @@ export type HeaderText = string;
  */
 export type NoHeader = null;
 /**
- * In the modes auto and http: keep requests for the inspector, on this machine only. As a mapping, it says what the inspector shows on demand only, and how long requests are kept.
+ * Record requests for the inspector, on this machine only, in the modes auto and http. A mapping sets which headers are masked, and how long Portal keeps requests.
  */
 export type Inspect = boolean | InspectOptions;
 /**
- * Requests are kept across runs too, encrypted, on this machine. `false`: in memory only.
+ * Whether Portal keeps requests across runs, encrypted, on this machine. `false` keeps them in memory only.
  */
 export type History = boolean | HistoryOptions;
 /**
- * Requests go after this time; after 7 days in any case. The shortest time that a service of the file asks for holds for all of them.
+ * Portal deletes requests after this time, at most 7 days. The shortest time in the file applies to all services.
  */
 export type KeepFor = string;
 /**
@@ -99,29 +99,29 @@ export type KeepFor = string;
  */
 export type Health = HealthPath | HealthOptions;
 /**
- * The path to GET; any status below 500 is healthy. Default: none; a connection is enough.
+ * Path to GET. Any status below 500 is healthy. Default: none; Portal only opens a connection.
  */
 export type HealthPath = string;
 /**
- * A number with s, m, h or d; or a date and time with its zone.
+ * A number with s, m, h or d, or a date and time with a time zone.
  */
 export type Duration = string;
 
 /**
- * What a portal.yaml holds: the services to publish, and the relays to publish them through.
+ * The configuration in portal.yaml: services to publish, and relays to publish them through.
  */
 export interface PortalConfig {
   /**
-   * Version of this format. There is one so far.
+   * Version of this format. Always 1.
    */
   version: 1;
   /**
-   * The identity file that proves who holds a name, relative to this file. Default: one per person, in the config directory. It is made on first use; never commit it.
+   * File with the identity that owns your names, relative to this file. Portal creates it on first use. Never commit it. Default: identity.json in Portal's config directory, one per user.
    */
   identity?: string;
   machine?: Machine;
   /**
-   * Addresses of identities that may see this agent with `portal agents`, besides the one it runs with: its machine, services, phases and traffic, at each relay, for as long as they stand here. They can do nothing to it. It is told to relays, except over a chain. `portal identity` prints one's own.
+   * Addresses of other identities that may see this agent in `portal agents`: its machine, services, states and traffic. They cannot change anything. Portal sends the list to relays, except over a chain. `portal identity` prints your address.
    *
    * @maxItems 32
    */
@@ -129,31 +129,31 @@ export interface PortalConfig {
   acme?: Acme;
   relays?: Pool;
   /**
-   * Named routes over several relays. A service takes one with `via`, so that no single relay sees both the visitor and you.
+   * Named chains of relays. A service uses one with `via`, so that no single relay sees both you and your visitors.
    */
   chains?: {
     [k: string]: Chain;
   };
   /**
-   * The services to publish. The key names the service, and is the name asked from each relay unless `name` says otherwise.
+   * The services to publish. The key is the service's name, and the name it requests from each relay unless `name` is set.
    */
   services: {
     [k: string]: Service;
   };
 }
 /**
- * The public CA that `tls: acme` asks, over ACME. Using it means agreeing to its terms of service.
+ * The public CA that issues certificates for `tls: acme`, over ACME. By using it you agree to its terms of service.
  */
 export interface Acme {
   directory?: HttpsUrl;
   email?: Email;
   /**
-   * The CA certificate in PEM form to trust for the directory's own HTTPS, where that is private; relative to this file.
+   * File with the CA certificate in PEM form that Portal trusts for the directory URL, for a private CA. Relative to this file.
    */
   ca?: string;
 }
 /**
- * The pool: the relays that services are published on. Default: the embedded relay, which runs inside `portal up` and serves https://NAME.localhost:8443 on this machine.
+ * The pool: relays that publish the services. Default: the embedded relay inside `portal up`, which serves https://NAME.localhost:8443 on this machine.
  */
 export interface Pool {
   /**
@@ -164,30 +164,30 @@ export interface Pool {
   urls?: Relay[];
   embedded?: Embedded;
   /**
-   * A list of further relays, of which the best `maxActive` stay connected: an https:// URL, or a file relative to this one. It is JSON, `{"relays": [...]}`; each entry is a URL, a mapping `{ url, address, ca }` (the address of its key; `ca` only in a file), or a relay's signed descriptor.
+   * A list of more relays: an https:// URL, or a file relative to this one. Portal connects to the best `maxActive` of them. The list is JSON, `{"relays": [...]}`. Each entry is a URL, a mapping `{ url, address, ca }` (`address` is that of the relay's key, `ca` only in a file), or a relay's signed descriptor.
    */
   registry?: string;
   /**
-   * How many relays stay connected besides `urls`, the best first: of the registry's, and of those that connected relays tell of.
+   * How many relays to connect to besides `urls`, the best first. Portal chooses from the registry and from relays that connected relays announce.
    */
   maxActive?: number;
 }
 /**
- * A relay whose certificate is signed by a private CA.
+ * A relay whose certificate a private CA issued.
  */
 export interface RelayWithCa {
   url: RelayUrl;
   /**
-   * File with the CA's certificate in PEM form, relative to the file that names it. Default: the CAs that Node.js trusts.
+   * File with the CA certificate in PEM form, relative to this file. Default: the CAs that Node.js trusts.
    */
   ca?: string;
 }
 /**
- * The relay inside `portal up`, on this machine's loopback address only. It is what runs when no relay is named; name it to choose its port, or to run it beside other relays.
+ * The relay inside `portal up`. It listens on loopback addresses only. It starts when the file names no other relay. Set it to choose its port, or to run it beside other relays.
  */
 export interface Embedded {
   /**
-   * The port it listens on; 0 takes any free one.
+   * Port to listen on. 0 uses any free port.
    */
   port?: number;
 }
@@ -196,53 +196,53 @@ export interface Embedded {
  */
 export interface ServiceOptions {
   /**
-   * How visitors are served. `auto`: as `http` if the target speaks HTTP, else as `stream`; Portal asks the target. `http`: requests are read, for forwarded headers, routes, gates and the inspector. `stream`: anything over TLS, passed through byte for byte. `tcp`, `udp`: a public port of the relay's own. With `routes` the default is `http`; with `proxyProtocol`, or an `alpn` besides HTTP, it is `stream`.
+   * How Portal serves visitors. `auto`: `http` if the target speaks HTTP, else `stream`; Portal asks the target. `http`: Portal reads requests, for forwarded headers, routes, gates and the inspector. `stream`: Portal forwards any protocol over TLS byte for byte. `tcp`, `udp`: a public port of the relay. The default is `http` with `routes`, and `stream` with `proxyProtocol` or an `alpn` other than HTTP.
    */
   mode?: 'auto' | 'stream' | 'http' | 'tcp' | 'udp';
   target?: Target;
   host?: Host;
   name?: DnsLabel;
   /**
-   * Protocols offered to the visitor in the TLS handshake, best first (ALPN, RFC 7301). In mode stream what is chosen reaches the target as it is: offer `h2` there only if the target speaks HTTP/2 in plain text. Default: `h2` and `http/1.1` where requests are read; in mode stream what the target speaks, which Portal finds out by opening HTTP/2 to it once.
+   * Protocols to offer visitors in the TLS handshake, best first (ALPN, RFC 7301). In mode stream the target must speak each of them: offer `h2` only if it speaks HTTP/2 in plain text. Default: `h2` and `http/1.1` in the modes auto and http; in mode stream, what the target speaks. Portal tries HTTP/2 with the target to find out.
    *
    * @minItems 1
    */
   alpn?: string[];
   /**
-   * How visitors' bytes travel between relay and agent. `raw`: as they are, for they are the visitor's own TLS. `tls`: in a second TLS, against an observer in between. `ws`: in a WebSocket, for networks that let nothing else through. In mode udp: `raw` are encrypted packets over UDP, with the WebSocket where those do not get through; `ws` is the WebSocket alone.
+   * How bytes travel between relay and agent. `raw`: unchanged, because they are already the visitor's TLS. `tls`: inside a second TLS session, which hides tickets from the network. `ws`: in a WebSocket, for networks that block everything else. In mode udp, `raw` means encrypted packets over UDP, with a fallback to a WebSocket; `ws` means the WebSocket only.
    */
   carrier?: 'raw' | 'tls' | 'ws';
   tls?: Tls;
   /**
-   * Text the relay keeps beside the lease, for people and programs that list them. Relays can read it: no secrets.
+   * Text that the relay shows beside the service in `portal agents`. Relays can read it, so it must hold no secrets.
    */
   metadata?: {
     [k: string]: string;
   };
   /**
-   * Relays for this service alone, in place of the pool.
+   * Relays for this service only, instead of the pool.
    *
    * @minItems 1
    */
   relays?: Relay[];
   /**
-   * A chain of `chains` for this service, in place of the pool.
+   * The chain in `chains` for this service, instead of the pool.
    */
   via?: string;
   /**
-   * The address of the identity that owns the name. Whoever runs this file with another one is told so before anything is opened: for a team that shares one identity. `portal identity` prints yours.
+   * Address of the identity that owns the name, for a team that shares one identity. `portal up` rejects the file when it runs with another identity. `portal identity` prints your address.
    */
   identity?: string;
   /**
-   * A domain of your own under which the service answers, in place of its name at the relay. Its DNS leads to the relay, and has a TXT record that names your identity; docs/certificates.md shows both, and `portal doctor` prints what is missing.
+   * Your own domain for this service, instead of a name at the relay. It needs DNS records that point to the relay, and a TXT record with your identity's address. docs/certificates.md shows both. `portal doctor` prints the missing ones.
    */
   hostname?: string;
   /**
-   * The public port to ask for, in the modes tcp and udp. Default: any free port.
+   * Public port to request from the relay, in the modes tcp and udp. Default: any free port.
    */
   port?: number;
   /**
-   * Which path goes to which target; requests are read (mode http) for it. The longest prefix wins.
+   * The target for each path prefix, in mode http. The longest prefix wins.
    */
   routes?: {
     [k: string]: Route;
@@ -250,17 +250,17 @@ export interface ServiceOptions {
   access?: Access;
   inspect?: Inspect;
   /**
-   * Tell the target for whom a request is, in `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Forwarded-Prefix` and `Forwarded`. `false` is for apps that reject requests of a proxy that they do not know. In the modes auto and http.
+   * Whether Portal adds `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Forwarded-Prefix` and `Forwarded` to requests, in the modes auto and http. Set `false` for apps that reject requests from an unknown proxy.
    */
   forwarded?: boolean;
   /**
-   * In the modes stream and tcp: send the visitor's address to the target ahead of the bytes (PROXY protocol). The target must expect it; where requests are read it finds the address in `X-Forwarded-For`.
+   * Send the visitor's address to the target in a PROXY protocol header, in the modes stream and tcp. The target must expect it. In mode http, the target reads `X-Forwarded-For` instead.
    */
   proxyProtocol?: 'v2';
   targetTls?: TargetTls;
   health?: Health;
   /**
-   * When the service closes by itself: a time after the start of `portal up` (`30m`, `8h`, `7d`), or a moment as in RFC 3339.
+   * When Portal closes the service: a time after `portal up` started (`30m`, `8h`, `7d`), or a date and time as in RFC 3339. Default: never.
    */
   expires?: Duration;
   /**
@@ -268,12 +268,12 @@ export interface ServiceOptions {
    */
   udp?: {
     /**
-     * Accept answers that come from another port of the target, as a TFTP server sends them. They must come from an IP address of the target, and each visitor keeps a socket of its own. Portal then does not notice when nothing listens at the target. Default: answers come from the target's port alone.
+     * Accept replies from other ports of the target, as TFTP servers send them. The IP address must be the target's. Each visitor then has its own socket, and Portal cannot notice that nothing listens on the target port.
      */
     replyFromAnyPort?: boolean;
   };
   /**
-   * After an edit of the target or of how it is served: how long connections may stay on the previous one, in milliseconds. HTTP moves at its first pause between requests, and a download ends whole; this limits WebSockets, other upgraded connections and other protocols. In mode stream, a visitor that never pauses gets `Connection: close` with an answer, and an HTTP/2 connection stays while one of its streams is open.
+   * How long connections may stay on the previous target after an edit, in milliseconds. HTTP connections move at their first pause between requests, and a download finishes. This limits WebSockets, other upgraded connections and other protocols. In mode stream, a visitor that never pauses gets `Connection: close` with a response, and an HTTP/2 connection stays while one of its streams is open.
    */
   retireMs?: number;
 }
@@ -297,44 +297,44 @@ export interface TlsOptions {
 export interface RouteOptions {
   target: Target;
   /**
-   * Take the route's path off before the request goes on, and put it back into the redirects and cookies of the answer.
+   * Remove the route's path from requests, and add it to redirects and cookies in responses.
    */
   stripPrefix?: boolean;
   host?: Host;
   /**
-   * Request headers to set before the request goes on; null removes one. Values are masked wherever Portal prints them.
+   * Request headers to set. null removes a header. Portal masks the values wherever it prints them.
    */
   headers?: {
     [k: string]: HeaderValue;
   };
   /**
-   * The same for the headers of the target's answers.
+   * Response headers to set. null removes a header.
    */
   responseHeaders?: {
     [k: string]: HeaderValue;
   };
 }
 /**
- * Who gets in. A visitor must pass every gate that is set.
+ * Gates: who may visit. A visitor must pass every gate that is set.
  */
 export interface Access {
   /**
-   * Visitors are asked for this PIN first. Take it from a variable, so that it is not committed; it is masked wherever Portal prints it.
+   * PIN that visitors must enter first. Take it from a variable, so that you do not commit it. Portal masks it wherever it prints it.
    */
   pin?: string;
   /**
-   * Only these addresses get in: IPv4 or IPv6, single or as a range in CIDR form.
+   * Addresses that may visit: IPv4 or IPv6, single or a CIDR range.
    *
    * @minItems 1
    */
   allowIps?: string[];
 }
 /**
- * Requests are recorded, and shown with less than they hold.
+ * Inspector settings.
  */
 export interface InspectOptions {
   /**
-   * Names of header fields whose values are shown on demand only, as those of credentials and cookies are.
+   * More headers to mask, besides credentials and cookies. The inspector shows their values on demand.
    *
    * @maxItems 50
    */
@@ -342,25 +342,25 @@ export interface InspectOptions {
   history?: History;
 }
 /**
- * How requests are kept across runs.
+ * History settings.
  */
 export interface HistoryOptions {
   maxAge?: KeepFor;
 }
 /**
- * How Portal verifies `https://` targets. Default: Portal verifies them against the CAs that Node.js trusts. On this machine (loopback addresses, names under `localhost`) it accepts every certificate.
+ * How Portal verifies `https://` targets. Default: against the CAs that Node.js trusts. On this machine (loopback addresses and names under `localhost`) Portal accepts any certificate.
  */
 export interface TargetTls {
   /**
-   * File with the CA's certificate in PEM form, relative to this file. With it a target on this machine is verified as well.
+   * File with the CA certificate in PEM form, relative to this file. With it, Portal verifies targets on this machine too.
    */
   ca?: string;
   /**
-   * The name to ask the target for (SNI) and to expect in its certificate. Default: the target's host.
+   * Name to send to the target (SNI) and to expect in its certificate. Default: the target's host.
    */
   serverName?: string;
   /**
-   * Take any certificate. Whoever sits between Portal and the target can read along then. `false` verifies a target on this machine as well.
+   * Accept any certificate. Someone between Portal and the target can then read the traffic. `false` also verifies targets on this machine.
    */
   insecureSkipVerify?: boolean;
 }
@@ -370,11 +370,11 @@ export interface TargetTls {
 export interface HealthOptions {
   path?: HealthPath;
   /**
-   * Pause between two checks, in milliseconds.
+   * Time between two checks, in milliseconds.
    */
   intervalMs?: number;
   /**
-   * How long one check may take, in milliseconds.
+   * Timeout of one check, in milliseconds.
    */
   timeoutMs?: number;
 }

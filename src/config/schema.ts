@@ -25,7 +25,7 @@ let schema: Schema | undefined;
 
 /** The JSON Schema of portal.yaml. Read when something is wrong with a file: it is checked by code made from it. */
 export function portalSchema(): Schema {
-  schema ??= asSchema(JSON.parse(readFileSync(packageFile('schema/portal.schema.json'), 'utf8')));
+  schema ??= asSchema(JSON.parse(readFileSync(packageFile('schema/portal.values.schema.json'), 'utf8')));
   return schema;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PortalError, asPortalError, systemCode } from '../../lib/errors.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { guessPort } from '../init/guess-port.js';
-import { schemaReference, starterFile, WRITTEN_SCHEMA } from '../init/starter-file.js';
+import { schemaReference, starterFile } from '../init/starter-file.js';
 import { printEvent } from '../print.js';
 
 interface Options {
@@ -28,8 +28,6 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   context.stdout.line(file);
   context.stderr.note(`service web on port ${guess.port} (${guess.because}); start it with: portal up`);
-  if (schema === WRITTEN_SCHEMA)
-    context.stderr.note(`for completion in editors: portal schema > ${WRITTEN_SCHEMA}`);
   context.stderr.note(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
   return 0;
 }

@@ -1,15 +1,16 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where the schema lies in a project that installs Portal, and where `portal schema` is to put it elsewhere. */
+/** Where the schema lies in a project that installs Portal. */
 const INSTALLED_SCHEMA = './node_modules/portal-up/schema/portal.schema.json';
-export const WRITTEN_SCHEMA = './portal.schema.json';
+/** The `$id` of the schema: where everybody else finds it. */
+export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
 
 /** What the first line of the file names for editors; never a path of this one machine. */
 export async function schemaReference(folder: string): Promise<string> {
   return access(join(folder, INSTALLED_SCHEMA)).then(
     () => INSTALLED_SCHEMA,
-    () => WRITTEN_SCHEMA,
+    () => SCHEMA_URL,
   );
 }
 

@@ -1,0 +1,74 @@
+/**
+ * The schema for editors: what a portal.yaml may hold as it is written. The program checks values once their variables are
+ * replaced (schema/portal.values.schema.json), so here each value may be a text with `${…}` too. What a mode excludes is
+ * code in the program (src/config/mode-rules.ts), and becomes conditions here.
+ */
+
+/** The schema of this major version, as the registry's mirror serves the package's file. */
+export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
+
+const VARIABLE = {
+  description: 'A value with a variable: `${NAME}`, `${NAME:-default}`, `${user}`, `${branch}` or `${id}`.',
+  type: 'string',
+  pattern: '\\$\\{',
+};
+
+/** Annotations stand beside the choice of a value or a variable, where editors show them. */
+const SAID = ['title', 'description', 'default', 'examples', 'deprecated'];
+
+/** Constraints of a text that a text with a variable does not meet. */
+const LIMITS = ['pattern', 'format', 'maxLength', 'enum', 'const'];
+
+export function renderEditorSchema(schema, modeRules) {
+  const { $schema, $defs, ...root } = schema;
+  const definitions = withVariables({ ...$defs }, true);
+  definitions.variable = VARIABLE;
+  const options = definitions.serviceOptions;
+  definitions.serviceOptions = { ...options, allOf: conditions(modeRules) };
+  const { version, ...properties } = root.properties;
+  // There is one version, and no reason to take it from a variable.
+  const written = { ...withVariables(root), properties: { version, ...withVariables(properties, true) } };
+  return `${JSON.stringify({ $schema, $id: SCHEMA_URL, ...written, $defs: definitions }, null, 2)}\n`;
+}
+
+/** `isMap`: the keys of this object are names, not keywords. */
+function withVariables(node, isMap = false) {
+  if (Array.isArray(node)) return node.map((item) => withVariables(item));
+  if (typeof node !== 'object' || node === null) return node;
+  const copy = Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key,
+      !isMap && (SAID.includes(key) || key === 'enum')
+        ? value
+        : withVariables(value, !isMap && key === 'properties'),
+    ]),
+  );
+  return isMap || !takesVariable(copy) ? copy : choice(copy);
+}
+
+function takesVariable({ type, ...keywords }) {
+  if (['integer', 'number', 'boolean'].includes(type)) return true;
+  return (type === 'string' || type === undefined) && LIMITS.some((limit) => limit in keywords);
+}
+
+function choice(node) {
+  const said = Object.fromEntries(SAID.filter((key) => key in node).map((key) => [key, node[key]]));
+  const constraints = Object.fromEntries(Object.entries(node).filter(([key]) => !SAID.includes(key)));
+  return { ...said, anyOf: [constraints, { $ref: '#/$defs/variable' }] };
+}
+
+const MODES = ['stream', 'http', 'tcp', 'udp'];
+
+/** For each mode that is written out, the keys that it does not have. */
+function conditions(modeRules) {
+  return MODES.map((mode) => {
+    const excluded = modeRules.filter((rule) => !rule.modes.includes(mode)).map(({ key }) => forbidden(key));
+    const isWritten = { properties: { mode: { const: mode } }, required: ['mode'] };
+    return { if: { not: isWritten }, else: { properties: Object.fromEntries(excluded) } };
+  });
+}
+
+/** A key, or a key inside it, that must not be there. */
+function forbidden([first, second]) {
+  return [first, second === undefined ? false : { properties: { [second]: false } }];
+}
