@@ -16,7 +16,7 @@ export interface KnownTarget {
   servedAs: Decided;
   asking?: Promise<void>;
   /** Whether its TLS announces its end; known once somebody asked, and the target answered. */
-  announcesEnd?: Promise<boolean | undefined> | undefined;
+  announcesEnd?: Promise<boolean | undefined>;
   /** Why the target did not answer when it was last asked. */
   failure?: PortalError;
   /** Not asked again before this moment (performance.now). */
@@ -33,7 +33,7 @@ export interface KnownTarget {
 export class KnownTargets {
   readonly #targets = new Map<string, KnownTarget>();
 
-  /** What is known of `target`, kept until the last of those who follow it is released. */
+  /** What is known of `target`, which begins with its name, kept until the last of those who follow it is released. */
   follow(target: string, follower: () => void): KnownTarget {
     let known = this.#targets.get(target);
     if (!known) this.#targets.set(target, (known = unknownTarget()));
@@ -41,11 +41,28 @@ export class KnownTargets {
     return known;
   }
 
+  /** The target of this name is unhealthy: what it speaks once it is healthy may be something else. */
+  forget(name: string): void {
+    for (const [target, known] of this.#targets)
+      if (target === name || target.startsWith(`${name} `)) forgetShown(known);
+  }
+
   release(target: string, follower: () => void): void {
     const followers = this.#targets.get(target)?.followers;
     followers?.delete(follower);
     if (followers?.size === 0) this.#targets.delete(target);
   }
+}
+
+/** It is asked again, after a pause. */
+export function forgetShown(known: KnownTarget): void {
+  delete known.announcesEnd;
+  if (!known.speaks && !known.isHttp) return;
+  delete known.speaks;
+  delete known.isHttp;
+  known.notBefore = performance.now() + MIN_PAUSE_MS;
+  known.pauseMs = MIN_PAUSE_MS;
+  noteShown(known);
 }
 
 export function unknownTarget(): KnownTarget {

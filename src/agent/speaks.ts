@@ -4,6 +4,7 @@ import { formatTarget, type Target } from '../net/target.js';
 import { askForEnd, askForHttp, askForHttp2, isHttp, type Speaks } from './ask-target.js';
 import {
   KnownTargets,
+  forgetShown,
   MIN_PAUSE_MS,
   noteShown,
   showsHttp,
@@ -118,14 +119,7 @@ export class TargetProtocols {
 
   /** The target did not answer a visitor: what it speaks when it is back may be something else. */
   forget(target: Target): void {
-    const entry = this.#entry(target);
-    entry.announcesEnd = undefined;
-    if (!entry.speaks && !entry.isHttp) return;
-    delete entry.speaks;
-    delete entry.isHttp;
-    entry.notBefore = performance.now() + MIN_PAUSE_MS;
-    entry.pauseMs = MIN_PAUSE_MS;
-    noteShown(entry);
+    forgetShown(this.#entry(target));
   }
 
   /**
@@ -169,7 +163,7 @@ export class TargetProtocols {
 
   async #askForEnd(target: Target, entry: KnownTarget): Promise<boolean | undefined> {
     const announces = await askForEnd(target, this.#upstream()).catch(() => undefined);
-    if (announces === undefined) entry.announcesEnd = undefined;
+    if (announces === undefined) delete entry.announcesEnd;
     this.#log.debug(
       { target: formatTarget(target), announces },
       'found out how the target ends a connection',
@@ -205,7 +199,7 @@ export class TargetProtocols {
     if (held) return held.entry;
     if (this.#isClosed) return unknownTarget();
     // Asked or connected to in another way, the same target may show something else.
-    const key = JSON.stringify([name, this.#watch.isOpen?.() ?? false, this.#upstream()]);
+    const key = `${name} ${JSON.stringify([this.#watch.isOpen?.() ?? false, this.#upstream()])}`;
     const entry = this.#known.follow(key, this.#changed);
     this.#held.set(name, { key, entry });
     return entry;

@@ -14,6 +14,7 @@ import type { Problem } from '../config/problem.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within } from '../lib/wait.js';
+import { formatTarget } from '../net/target.js';
 import type { AgentStatus, PortalEvent, ProblemSummary, Readiness } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
@@ -121,6 +122,8 @@ export class Runner {
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
     this.#health = new HealthChecks((service, error) => {
+      const spec = this.#current?.services.find((one) => one.service === service);
+      if (spec && error !== undefined) this.#targets.forget(formatTarget(spec.target));
       emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
       this.#inspection?.changed();
     });
