@@ -57,6 +57,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['NUL', `GET / HTTP/1.1\r\n${HEAD}X: a\0b\r\n\r\n`, 400],
     ['another control', `GET / HTTP/1.1\r\n${HEAD}X: a\x01b\r\n\r\n`, 400],
     ['a space before the colon', `GET / HTTP/1.1\r\n${HEAD}X : a\r\n\r\n`, 400],
+    ['HTTP/2 that TLS did not agree on', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
     ['no name', `GET / HTTP/1.1\r\n${HEAD}: a\r\n\r\n`, 400],
     ['two hosts', `GET / HTTP/1.1\r\n${HEAD}Host: other.example\r\n\r\n`, 400],
     ['one host twice', `GET / HTTP/1.1\r\n${HEAD}Host: ${HOST}\r\n\r\n`, 400],

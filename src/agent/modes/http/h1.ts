@@ -163,6 +163,8 @@ function isRequest(error: Broken): boolean {
 function pageOf(error: Error): Page {
   const code = systemCode(error);
   if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
+  // Behind TLS, HTTP/2 begins by ALPN alone (RFC 9113, 3.2).
+  if (code === 'HPE_PAUSED_H2_UPGRADE') return PAGES.version;
   if (code === 'HPE_INVALID_METHOD' && isRequestLine(error)) return PAGES.unknownMethod;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return PAGES.requestTimeout;
   return PAGES.badRequest;
