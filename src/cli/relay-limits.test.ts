@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
-import { LIMIT_NAMES, rangeOf } from '../relay/limits.js';
+import { ADJUSTABLE, LIMIT_NAMES, rangeOf } from '../relay/limits.js';
 import { limitsHelp, parseLimits } from './relay-limits.js';
+
+describe('the names of limits', () => {
+  it('say of whom it is: PerIdentity, PerAddress, PerSession or PerLease', () => {
+    const named = LIMIT_NAMES.filter((name) => name.startsWith('max')).map((name) => {
+      const [, whom] = /\bone (identity|address|session|lease)\b/.exec(ADJUSTABLE[name].what) ?? [];
+      const [, said] = /Per(Identity|Address|Session|Lease)$/.exec(name) ?? [];
+      return [name, whom, said?.toLowerCase()];
+    });
+    expect(named.filter(([, whom, said]) => whom !== said)).toEqual([]);
+  });
+});
 
 describe('--limit', () => {
   it.each([

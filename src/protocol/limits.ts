@@ -112,7 +112,7 @@ export const LIMITS = {
   maxRedialMs: 10_000,
 
   /** Visitors waiting for a data connection, per lease; when so many wait, the network with most of them gives way. */
-  maxWaitingVisitors: 1_024,
+  maxWaitingVisitorsPerLease: 1_024,
   /** A visitor waits no longer than this for a data connection. */
   visitorWaitMs: 10_000,
   /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
@@ -206,7 +206,7 @@ export const LIMITS = {
   /** Sign-ins that have not been proven yet; of one address half as many. */
   maxSignIns: 256,
   /** Sign-ins a second of one address: a proof takes a relay some milliseconds to check. */
-  maxSignInsPerSecond: 20,
+  maxSignInsPerSecondPerAddress: 20,
   /** People and programs that are signed in; of one identity, and in all: who was idle for longest goes. */
   maxSignedInPerIdentity: 16,
   maxSignedIn: 4_096,
@@ -215,7 +215,7 @@ export const LIMITS = {
   /** The code in a link to the page is good for this long, and for one page. */
   signInCodeMs: 60_000,
   /** Requests a second of one identity that is signed in. */
-  maxSignedInRequestsPerSecond: 20,
+  maxSignedInRequestsPerSecondPerIdentity: 20,
   /** The body of a request to sign in or to see agents, and what a program reads of an answer. */
   maxAgentsRequestBytes: 4_096,
   maxAgentsAnswerBytes: 8 * 1024 * 1024,

@@ -332,7 +332,7 @@ export class Session implements LeaseHolder {
     this.#state = { name: 'open' };
     if (hello.understands?.includes('lease.unserved'))
       this.#notices = new UnservedNotices((notice) => this.#send(notice));
-    this.#log.info({ agent: hello.agent.version }, 'session open');
+    this.#log.info({ version: this.version }, 'session open');
     this.#context.tallies.sessionsOpened++;
     this.#context.agents.joined(this);
     const { publicPort, datagramPort, capabilities, carriers, heartbeatMs } = this.#context;

@@ -15,7 +15,7 @@ import type { Tallies, UnservedReason } from './tallies.js';
 import type { GivenUp } from './unserved.js';
 
 export interface VisitorBounds {
-  readonly maxWaitingVisitors: number;
+  readonly maxWaitingVisitorsPerLease: number;
   readonly visitorWaitMs: number;
   readonly firstAnswerMs: number;
   readonly visitorIdleMs: number;
@@ -253,7 +253,7 @@ export class VisitorGate {
     const { lease } = visitor;
     // An alert would keep the descriptor until it is read.
     if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
-    if (!lease.waiting.add(visitor, this.#bounds.maxWaitingVisitors)) {
+    if (!lease.waiting.add(visitor, this.#bounds.maxWaitingVisitorsPerLease)) {
       this.#queueFull(lease);
       return turnAway(lease, socket);
     }
@@ -275,7 +275,7 @@ export class VisitorGate {
   }
 
   #queueFull(lease: Lease): void {
-    this.#quotas.refusals.add('maxWaitingVisitors');
+    this.#quotas.refusals.add('maxWaitingVisitorsPerLease');
     gaveUp(lease, 'queue_full');
   }
 }

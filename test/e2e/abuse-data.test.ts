@@ -201,7 +201,7 @@ describe('an agent that misuses its data connections', () => {
   });
 
   it('asks for hundreds of visitors’ connections and opens none: what is out is bounded', async () => {
-    const { at, peer } = await relayWith({ maxWaitingVisitors: 700, visitorWaitMs: 60_000 });
+    const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 700, visitorWaitMs: 60_000 });
     for (const name of ['a', 'b']) await peer.lease(name);
     const visitors: Line[] = [];
     for (let i = 0; i < 600; i++)
@@ -226,7 +226,7 @@ describe('a visitor in line', () => {
   });
 
   it('is turned away when the line is full; the others are served', async () => {
-    const { at, peer } = await relayWith({ maxWaitingVisitors: 3 });
+    const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 3 });
     await peer.lease('web');
     const line = [];
     for (let i = 0; i < 5; i++) line.push(await knock(at, 'web.localhost'));
@@ -244,7 +244,7 @@ describe('a visitor in line', () => {
     ['resets', (visitor: Line) => visitor.socket.resetAndDestroy()],
     ['talks without end', (visitor: Line) => visitor.socket.write(Buffer.alloc(LIMITS.maxWaitingBytes + 1))],
   ])('gives its place up when it %s', async (_what, leave) => {
-    const { at, peer } = await relayWith({ maxWaitingVisitors: 1 });
+    const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 1 });
     await peer.lease('web');
     const first = await knock(at, 'web.localhost');
     // Turned away: proves that the first one stands in line.

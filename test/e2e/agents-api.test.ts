@@ -357,7 +357,11 @@ describe('signing in', () => {
     const { status, headers, body } = await ask(at, 'POST', '/v1/sign-in/challenge', {
       body: { address, relayNonce: 'ab'.repeat(16) },
     });
-    expect([status, body['code'], headers['retry-after']]).toEqual([503, 'relay_busy', '2']);
+    expect([status, body['code'], headers['retry-after']]).toEqual([
+      503,
+      'relay_busy',
+      String(LIMITS.handshakeShareMs / 1000),
+    ]);
     expect(at.counts().refused).toEqual({ maxSignIns: 1 });
   });
 
@@ -377,13 +381,13 @@ describe('signing in', () => {
   });
 
   it('who asks too often waits', async () => {
-    const at = await relay({ limits: { maxSignedInRequestsPerSecond: 2 } });
+    const at = await relay({ limits: { maxSignedInRequestsPerSecondPerIdentity: 2 } });
     const token = await signIn(at, generateIdentity());
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => ask(at, 'GET', '/v1/agents', { token })),
     );
     expect(answers.map(({ status }) => status)).toContain(429);
-    expect(at.counts().refused.maxSignedInRequestsPerSecond).toBeGreaterThan(0);
+    expect(at.counts().refused.maxSignedInRequestsPerSecondPerIdentity).toBeGreaterThan(0);
   });
 });
 
@@ -569,7 +573,7 @@ describe('releasing a name', () => {
 });
 
 it('a sign-in beyond the rate ends its connection: the next one takes its turn', async () => {
-  const at = await relay({ limits: { maxSignInsPerSecond: 1 } });
+  const at = await relay({ limits: { maxSignInsPerSecondPerAddress: 1 } });
   const body = JSON.stringify({ address: generateIdentity().address, relayNonce: 'ab'.repeat(16) });
   const head = [
     'POST /v1/sign-in/challenge HTTP/1.1',

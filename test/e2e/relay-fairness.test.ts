@@ -60,7 +60,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
   });
 
   it('gives a visitor a place in a line that another address has filled, and its turn', async () => {
-    const { at, peer, visitor } = await published(mode, { maxWaitingVisitors: 4 });
+    const { at, peer, visitor } = await published(mode, { maxWaitingVisitorsPerLease: 4 });
     const crowd = [];
     for (let i = 0; i < 4; i++) {
       crowd.push(await visitor(CROWD));
@@ -78,6 +78,6 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
     for (let i = 0; i < 4; i++) served.push((await peer.visited()).visit.remote.address);
     // In turns: it does not wait for the whole crowd.
     expect(served.indexOf(FRIEND)).toBeLessThan(2);
-    expect(at.counts().refused).toEqual({ maxWaitingVisitors: 2 });
+    expect(at.counts().refused).toEqual({ maxWaitingVisitorsPerLease: 2 });
   });
 });

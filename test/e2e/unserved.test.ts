@@ -28,7 +28,7 @@ describe('visitors on whom the relay gave up', () => {
   });
 
   it('while no agent was there are told to the one that comes back', async () => {
-    const at = await relay({ limits: { maxWaitingVisitors: 1 } });
+    const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
     peer.ws.terminate();
@@ -45,7 +45,7 @@ describe('visitors on whom the relay gave up', () => {
   });
 
   it('are not told to an agent that does not understand it', async () => {
-    const at = await relay({ limits: { maxWaitingVisitors: 1 } });
+    const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
     await knock(at, 'web.localhost');

@@ -36,7 +36,7 @@ export async function load() {
     authority: 'localhost',
     url: 'https://localhost',
     // Each input is asked by the same network.
-    limits: { ...LIMITS, maxSignInsPerSecond: Number.MAX_SAFE_INTEGER, maxSignIns: 1_000_000 },
+    limits: { ...LIMITS, maxSignInsPerSecondPerAddress: Number.MAX_SAFE_INTEGER, maxSignIns: 1_000_000 },
     quotas: { refusals: new Tally() },
     denied: { check: () => undefined },
   });

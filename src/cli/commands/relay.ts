@@ -163,7 +163,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
         signal: interrupts.signal,
         onWait: () =>
           log.info(
-            { address: fds ? 'shared socket' : listen.join(',') },
+            { listen: fds ? 'shared socket' : listen.join(',') },
             'waiting for the address to be given up',
           ),
       },

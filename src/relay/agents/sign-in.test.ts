@@ -43,7 +43,7 @@ it('links of one identity leave those of others alone', () => {
 });
 
 it('from one address so many begin a second, whatever comes of it, and others are not held up', () => {
-  const { made, refusals } = signIns({ maxSignInsPerSecond: 4 });
+  const { made, refusals } = signIns({ maxSignInsPerSecondPerAddress: 4 });
   const { address } = generateIdentity();
   const attempt = (remote: string): unknown => {
     try {
@@ -58,7 +58,7 @@ it('from one address so many begin a second, whatever comes of it, and others ar
   expect(codes.slice(0, 4)).toEqual(Array(4).fill('unauthorized'));
   expect(codes).toContain('limit_exceeded');
   expect(attempt(NEIGHBOUR)).toBe('unauthorized');
-  expect(refusals.counts()['maxSignInsPerSecond']).toBeGreaterThan(0);
+  expect(refusals.counts()['maxSignInsPerSecondPerAddress']).toBeGreaterThan(0);
 });
 
 it('the address with most sign-ins under way makes room for another', () => {

@@ -67,20 +67,20 @@ export class SignIns {
 
   constructor(options: SignInsOptions) {
     this.#options = options;
-    const { maxSignInsPerSecond, maxSignedInRequestsPerSecond } = options.limits;
+    const { maxSignInsPerSecondPerAddress, maxSignedInRequestsPerSecondPerIdentity } = options.limits;
     const { refusals } = options.quotas;
     this.#arrivals = new Paces({
-      perSecond: maxSignInsPerSecond,
-      what: `from your address ${maxSignInsPerSecond} may sign in a second (maxSignInsPerSecond)`,
+      perSecond: maxSignInsPerSecondPerAddress,
+      what: `from your address ${maxSignInsPerSecondPerAddress} may sign in a second (maxSignInsPerSecondPerAddress)`,
       onRefused: () => {
-        refusals.add('maxSignInsPerSecond');
+        refusals.add('maxSignInsPerSecondPerAddress');
         this.refused.add('limit_exceeded');
       },
     });
     this.#requests = new Paces({
-      perSecond: maxSignedInRequestsPerSecond,
-      what: `your identity may ask ${maxSignedInRequestsPerSecond} times a second (maxSignedInRequestsPerSecond)`,
-      onRefused: () => refusals.add('maxSignedInRequestsPerSecond'),
+      perSecond: maxSignedInRequestsPerSecondPerIdentity,
+      what: `your identity may ask ${maxSignedInRequestsPerSecondPerIdentity} times a second (maxSignedInRequestsPerSecondPerIdentity)`,
+      onRefused: () => refusals.add('maxSignedInRequestsPerSecondPerIdentity'),
     });
   }
 

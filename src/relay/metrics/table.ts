@@ -92,13 +92,13 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_sessions',
     type: 'gauge',
-    help: 'Control channels that are open, those that have not proven an identity included.',
+    help: 'Control channels that have said hello, those that have not proven an identity included.',
     read: ({ sessions }) => sessions,
   },
   {
     name: 'portal_relay_handshakes',
     type: 'gauge',
-    help: 'Control channels that have not proven an identity yet.',
+    help: 'Control channels that have said hello and not proven an identity yet.',
     read: ({ handshakes }) => handshakes,
   },
   {
