@@ -28,6 +28,13 @@ const TARGETS = readdirSync(FOLDER)
   .map((file) => basename(file, '.mjs'))
   .toSorted();
 
+const HELP = `usage: npm run fuzz -- [options]
+  --target NAME  one of ${TARGETS.join(', ')} (repeatable; default: all)
+  --runs N       inputs for each target (default: 1000000)
+  --seed N       the same seed makes the same inputs (default: the time)
+  --replay FILE  run the one input that a failure kept, with the --seed that it printed
+`;
+
 async function fuzz(name, { runs, seed }) {
   const target = await load(name);
   const random = randomFrom(seed);
@@ -77,8 +84,13 @@ function readOptions() {
       runs: { type: 'string', default: '1000000' },
       seed: { type: 'string' },
       replay: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
+  if (values.help) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
   const names = values.target ?? TARGETS;
   const unknown = names.find((name) => !TARGETS.includes(name));
   if (unknown !== undefined) throw new Error(`no target ${unknown}; there are: ${TARGETS.join(', ')}`);
