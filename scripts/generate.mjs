@@ -27,7 +27,7 @@ const documents = [
     render: async () => renderEditorSchema(schema(), (await built('config/mode-rules.js')).MODE_RULES),
   },
   { path: 'docs/config.md', render: async () => renderConfigDoc(schema()) },
-  { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/errors.js')).ERRORS) },
+  { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/error-codes.js')).ERRORS) },
   {
     path: 'docs/metrics.md',
     render: async () => renderMetricsDoc((await built('relay/metrics/table.js')).METRICS),

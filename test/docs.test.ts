@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { visibleChildren } from '../src/cli/completion/grammar.js';
 import { grammarOnly } from '../src/cli/program.js';
 import { loadConfig } from '../src/config/load.js';
-import { ERRORS } from '../src/lib/errors.js';
+import { ERRORS } from '../src/lib/error-codes.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../src/protocol/limits.js';
 import { AGENT_MESSAGES, RELAY_MESSAGES } from '../src/protocol/messages.js';
 

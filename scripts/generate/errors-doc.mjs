@@ -8,7 +8,7 @@ export function renderErrorsDoc(errors) {
 Exit code ${exit}.${wire ? ' Relays answer with it on the control channel too.' : ''}
 `,
   );
-  return `<!-- Generated from src/lib/errors.ts by scripts/generate.mjs: edit that file. -->
+  return `<!-- Generated from src/lib/error-codes.ts by scripts/generate.mjs: edit that file. -->
 
 # Errors
 

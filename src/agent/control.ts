@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
-import { asPortalError, ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
+import { ERRORS } from '../lib/error-codes.js';
+import { asPortalError, PortalError, type ErrorCode } from '../lib/errors.js';
 import { LastHeard } from '../lib/stalls.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { exportDatagramKey } from '../protocol/datagrams/exporter.js';

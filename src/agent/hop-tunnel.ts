@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { ERRORS, PortalError, type ErrorCode } from '../lib/errors.js';
+import { ERRORS } from '../lib/error-codes.js';
+import { PortalError, type ErrorCode } from '../lib/errors.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { HOP_HEADERS, LIMITS } from '../protocol/limits.js';
 import { connectError } from './connect.js';

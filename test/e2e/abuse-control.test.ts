@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { ERRORS } from '../../src/lib/errors.js';
+import { ERRORS } from '../../src/lib/error-codes.js';
 import { CONTROL_SUBPROTOCOL, LIMITS, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { Peer, settled, tls, type Line, type Refused } from './relay-peer.js';

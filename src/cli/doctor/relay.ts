@@ -6,7 +6,8 @@ import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-
 import { missingFor } from '../../agent/capabilities.js';
 import { relayKey, type RelaySpec, type ServiceSpec } from '../../agent/spec.js';
 import { sameAddress, type LockEntries, type LockEntry } from '../../config/lock-file.js';
-import { asPortalError, ERRORS, PortalError, systemCode } from '../../lib/errors.js';
+import { ERRORS } from '../../lib/error-codes.js';
+import { asPortalError, PortalError, systemCode } from '../../lib/errors.js';
 import { within } from '../../lib/wait.js';
 import { proxyName, type ProxyServer } from '../../net/proxy/server.js';
 import { readDescriptor, type SignedDescriptor } from '../../protocol/descriptor.js';

@@ -1,4 +1,5 @@
-import { asPortalError, ERRORS } from '../../lib/errors.js';
+import { ERRORS } from '../../lib/error-codes.js';
+import { asPortalError } from '../../lib/errors.js';
 
 export type Level = 'ok' | 'warning' | 'problem';
 

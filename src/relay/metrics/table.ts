@@ -1,4 +1,4 @@
-import { ERRORS } from '../../lib/errors.js';
+import { ERRORS } from '../../lib/error-codes.js';
 import type { SpliceEnd } from '../../net/spliced.js';
 import type { DropReason } from '../../protocol/datagrams/drops.js';
 import { LIMIT_NAMES } from '../limits.js';
