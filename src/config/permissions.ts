@@ -132,7 +132,7 @@ async function relays(
 }
 
 /** Of a permission: a relay, and what it is trusted by. */
-export function relayKeyOf(origin: string, ca?: string): string {
+function relayKeyOf(origin: string, ca?: string): string {
   return ca === undefined ? `relay ${origin}` : `relay ${origin} ${ca}`;
 }
 

@@ -82,10 +82,7 @@ export async function needAllowed(context: Context, loaded: Loaded, hint: string
 }
 
 /** As `missingOf`; nothing where the environment allows everything. */
-export async function missingNow(
-  context: Pick<Context, 'paths' | 'env'>,
-  loaded: Loaded,
-): Promise<Permission[]> {
+async function missingNow(context: Pick<Context, 'paths' | 'env'>, loaded: Loaded): Promise<Permission[]> {
   return allowsEverything(context.env) ? [] : missingOf(context, loaded);
 }
 
