@@ -10,7 +10,7 @@ import { buildChallenge, STATEMENTS, type ChallengeFields } from '../../src/prot
 import { channelOf } from '../../src/protocol/channel.js';
 import { proveRelay } from '../../src/protocol/relay-proof.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
-import { temporaryFolder } from './folder.js';
+import { caFolder } from './ca-pool.js';
 
 export interface FakeRelay {
   readonly spec: RelaySpec;
@@ -40,7 +40,7 @@ export async function fakeRelay(
   onOpen: (channel: Channel) => void = () => undefined,
   tls: TlsOptions = {},
 ): Promise<FakeRelay> {
-  const ca = await openLocalCa(await temporaryFolder());
+  const ca = await openLocalCa(await caFolder());
   const server = createServer({ ...(await ca.issue(['localhost'])), ...tls });
   const websockets = new WebSocketServer({ server, handleProtocols: ([first]) => first ?? false });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

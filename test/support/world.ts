@@ -9,6 +9,7 @@ import type { Desired } from '../../src/config/desired.js';
 import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { temporaryFolder } from './folder.js';
+import { caFolder } from './ca-pool.js';
 import { log } from './log.js';
 import { parseTarget } from '../../src/net/target.js';
 import type { PortalEvent } from '../../src/reconcile/events.js';
@@ -26,7 +27,7 @@ export interface TestRelay extends Relay {
 
 /** A relay for `*.localhost` on a free port. Options say what differs. */
 export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = {}): Promise<TestRelay> {
-  const ca = options.ca ?? (await openLocalCa(await temporaryFolder()));
+  const ca = options.ca ?? (await openLocalCa(await caFolder()));
   const domain = options.domain ?? 'localhost';
   const started = await startRelay({
     domain,
@@ -83,7 +84,7 @@ export async function agent(
     inspector?: true;
   } = {},
 ): Promise<TestAgent> {
-  const caDir = options.caDir ?? (await temporaryFolder());
+  const caDir = options.caDir ?? (await caFolder());
   const identity = options.identity ?? generateIdentity();
   const events: PortalEvent[] = [];
   const waiters = new Set<() => void>();
