@@ -12,7 +12,8 @@ const TOO_OLD = ['12', '16', '18'];
 const HELP = `Usage: npm run test:nodes -- [MAJOR...]
 
 Runs the quick tests on Node ${SUPPORTED.join(', ')}, and starts the program on Node ${TOO_OLD.join(', ')}, which it refuses.
-With major versions (npm run test:nodes -- 22 18), only on those. npx fetches the versions.
+With major versions (npm run test:nodes -- 22 18), only on those; with --others, on all but the Node that runs this.
+npx fetches the versions.
 `;
 const CONFIG = 'scripts/node-matrix.config.mjs';
 const FETCH_MS = 45_000;
@@ -25,7 +26,10 @@ if (process.argv.includes('--help') || process.argv.includes('-h')) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : [...SUPPORTED, ...TOO_OLD];
+const own = process.versions.node.split('.')[0];
+const asked = process.argv.slice(2).filter((argument) => argument !== '--others');
+const all = asked.length > 0 ? asked : [...SUPPORTED, ...TOO_OLD];
+const wanted = process.argv.includes('--others') ? all.filter((major) => major !== own) : all;
 
 await run(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd });
 // Side by side: most of it is waiting, for a registry and for a network.
@@ -40,7 +44,7 @@ async function check(major) {
 
 /** The program of the newest Node of a major version. */
 async function find(major) {
-  if (process.versions.node.split('.')[0] === major) return { path: process.execPath };
+  if (own === major) return { path: process.execPath };
   const ask = ['-y', '-p', `node@${major}`, 'node', '-p', 'process.execPath'];
   try {
     const { stdout } = await run('npx', ask, { cwd, timeout: FETCH_MS });
