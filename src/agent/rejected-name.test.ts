@@ -53,6 +53,7 @@ describe('what a framework says when it rejects a name', () => {
     ],
     [403, '/', '<header><h1>Blocked hosts: app.example.com</h1></header>', 'rails', 'config.hosts <<'],
     [403, '/form', 'Cross-site POST form submissions are forbidden', 'sveltekit', 'ORIGIN='],
+    [403, '/api', 'Invalid CORS request', 'spring', 'server.forward-headers-strategy=framework'],
     [403, '/_next/webpack-hmr', 'Unauthorized', 'next', 'allowedDevOrigins'],
     [0, '/_next/hmr?id=x', 'Unauthorized', 'next', 'allowedDevOrigins'],
     [403, '/', '<!DOCTYPE HTML>\n<html>\n<title>Jupyter Server</title>', 'jupyter', 'allow_remote_access'],
@@ -75,6 +76,16 @@ describe('what a framework says when it rejects a name', () => {
     [403, 'POST', '/', '<title>Jupyter Server</title>'],
   ])('%i to %s %s, %j, is that of none', (status, method, target, text) => {
     expect(rejectionOf({ status, method, target, text }, NAME)).toBeUndefined();
+  });
+
+  it.each([
+    'Invalid CORS request',
+    'Cross-site POST form submissions are forbidden',
+    'Origin checking failed',
+  ])('%j says nothing of the name to a page of another site', (text) => {
+    const answered = { status: 403, method: 'POST', target: '/', text };
+    expect(rejectionOf(answered, NAME)).toBeDefined();
+    expect(rejectionOf({ ...answered, isForeign: true }, NAME)).toBeUndefined();
   });
 
   it('has a cure for servers that are not known, too', () => {

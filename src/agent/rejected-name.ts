@@ -21,6 +21,8 @@ export interface Answered {
   readonly target: string;
   /** The beginning of its body. */
   readonly text: string;
+  /** It was asked for by a page of another origin, which it may reject for that alone. */
+  readonly isForeign?: boolean;
 }
 
 interface Framework {
@@ -74,7 +76,8 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'django-csrf',
     title: 'Django',
-    rejects: ({ status, text }) => status === 403 && /Origin checking failed/.test(text),
+    rejects: ({ status, text, isForeign }) =>
+      status === 403 && !isForeign && /Origin checking failed/.test(text),
     allow: (name) => `add "https://${name}" to CSRF_TRUSTED_ORIGINS in settings.py`,
   },
   {
@@ -86,9 +89,18 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'sveltekit',
     title: 'SvelteKit',
-    rejects: ({ status, text }) =>
-      status === 403 && /^(\{"message":")?Cross-site \w+ form submissions are forbidden/.test(text),
+    rejects: ({ status, text, isForeign }) =>
+      status === 403 &&
+      !isForeign &&
+      /^(\{"message":")?Cross-site \w+ form submissions are forbidden/.test(text),
     allow: (name) => `start it with ORIGIN=https://${name} (adapter-node)`,
+  },
+  {
+    id: 'spring',
+    title: 'Spring',
+    // It believes to be asked over http, so its own pages are those of another origin.
+    rejects: ({ status, text, isForeign }) => status === 403 && !isForeign && text === 'Invalid CORS request',
+    allow: () => 'set server.forward-headers-strategy=framework in application.properties',
   },
   {
     id: 'next',

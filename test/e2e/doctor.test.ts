@@ -357,3 +357,24 @@ it('says which target rejects its public name, and how it learns it', async () =
   expect(hints('service.name')).toContain('Add "known.localhost" to devServer.allowedHosts');
   expect(asked.filter((host) => host === 'known.localhost')).toHaveLength(1);
 });
+
+/** Answers any name, and what a page loads with the status `says`. */
+const next = (says: number) =>
+  httpService(({ url, headers }, response) => {
+    const isBlocked = url === '/_next/' && headers.origin === `https://${headers.host}`;
+    response.writeHead(isBlocked ? says : 200, { 'X-Powered-By': 'Next.js' });
+    response.end(isBlocked && says === 403 ? 'Unauthorized' : '');
+  });
+
+it('says that Next.js rejects what its pages load', async () => {
+  const [dev, built] = [await next(403), await next(404)];
+  await write(
+    'version: 1\nrelays: { embedded: { port: 0 } }\nservices:\n' +
+      `  dev: { mode: http, target: ${dev.port} }\n  built: { mode: http, target: ${built.port} }\n`,
+  );
+  const { of, hints } = await examine();
+  expect(of('service.name')).toEqual([
+    `warning: localhost:${dev.port}: Next.js rejects the name dev.localhost`,
+  ]);
+  expect(hints('service.name')).toContain('Add "dev.localhost" to allowedDevOrigins');
+});

@@ -41,3 +41,19 @@ it('that Next.js rejects the WebSocket of a page is told, though its answer is n
     expect(await ask(at, path, { headers })).toMatchObject({ status: 502 });
   expect(told).toMatchObject([{ id: 'next', name: HOST }]);
 });
+
+it.each([
+  ['https://elsewhere.example', 0],
+  ['null', 0],
+  [`https://${HOST}`, 1],
+])('that a target rejects the origin %s is told %i times', async (own, times) => {
+  const { port } = await httpService((_request, response) => {
+    response.statusCode = 403;
+    response.end('Invalid CORS request');
+  });
+  const told: NameRejection[] = [];
+  const at = await edge({ '/': port }, { onNameRejected: (rejection) => told.push(rejection) });
+  const origin = own.replace(HOST, at.host);
+  expect((await ask(at, '/', { method: 'POST', headers: { origin }, body: 'x' })).status).toBe(403);
+  expect(told.map(({ id }) => id)).toEqual(Array(times).fill('spring'));
+});

@@ -1,6 +1,12 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, rejectionUnknown } from '../../agent/rejected-name.js';
+import {
+  MAX_LOOKED_AT_BYTES,
+  mayReject,
+  rejectionOf,
+  rejectionUnknown,
+  type NameRejection,
+} from '../../agent/rejected-name.js';
 import type { ServiceSpec } from '../../agent/spec.js';
 import { connectTarget, upstreamOf } from '../../agent/upstream.js';
 import { within } from '../../lib/wait.js';
@@ -14,7 +20,11 @@ const ANSWER_MS = 3_000;
 interface Answer {
   readonly status: number;
   readonly text: string;
+  readonly poweredBy: string | undefined;
 }
+
+/** Next.js answers any name with its pages, and rejects what those load (`next dev`). */
+const NEXT = { poweredBy: 'Next.js', path: '/_next/' } as const;
 
 /** Asks each target once with the public name, and once more with its own if the answer may be a rejection. */
 export async function checkName(spec: ServiceSpec, hostname: string, subject: Subject): Promise<void> {
@@ -22,7 +32,11 @@ export async function checkName(spec: ServiceSpec, hostname: string, subject: Su
     if (host !== undefined && host !== 'visitor') continue;
     const answer = await ask(spec, target, hostname);
     if (!answer) continue;
-    const known = rejectionOf({ ...answer, method: 'GET', target: '/' }, hostname);
+    const known =
+      rejectionOf({ ...answer, method: 'GET', target: '/' }, hostname) ??
+      (answer.poweredBy === NEXT.poweredBy
+        ? await rejectionBelow(NEXT.path, spec, target, hostname)
+        : undefined);
     const isSuspect = mayReject(answer.status, answer.text.length) && answer.status !== 200;
     const own = known || !isSuspect ? undefined : await ask(spec, target, ownName(target));
     const rejection =
@@ -30,6 +44,17 @@ export async function checkName(spec: ServiceSpec, hostname: string, subject: Su
     if (rejection)
       subject.warning('service.name', `${formatTarget(target)}: ${rejection.message}`, rejection.hint);
   }
+}
+
+/** The same for what a page under the public name loads. */
+async function rejectionBelow(
+  path: string,
+  spec: ServiceSpec,
+  target: Target,
+  hostname: string,
+): Promise<NameRejection | undefined> {
+  const answer = await ask(spec, target, hostname, { path, headers: { Origin: `https://${hostname}` } });
+  return answer && rejectionOf({ ...answer, method: 'GET', target: path }, hostname);
 }
 
 function routesOf({
@@ -42,11 +67,21 @@ function routesOf({
 const ownName = (target: Target): string =>
   target.kind === 'unix' ? 'localhost' : formatTarget(target).replace(/^https?:\/\//, '');
 
+interface Asked {
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** Undefined: it did not answer in HTTP/1.1 in time, which another check tells. */
-async function ask(spec: ServiceSpec, target: Target, host: string): Promise<Answer | undefined> {
+async function ask(
+  spec: ServiceSpec,
+  target: Target,
+  host: string,
+  asked: Asked = {},
+): Promise<Answer | undefined> {
   const over = new AbortController();
   try {
-    return await within(get(spec, target, host, over.signal), ANSWER_MS, 'the answer of the target');
+    return await within(get(spec, target, host, asked, over.signal), ANSWER_MS, 'the answer of the target');
   } catch {
     return undefined;
   } finally {
@@ -54,18 +89,32 @@ async function ask(spec: ServiceSpec, target: Target, host: string): Promise<Ans
   }
 }
 
-async function get(spec: ServiceSpec, target: Target, host: string, signal: AbortSignal): Promise<Answer> {
+async function get(
+  spec: ServiceSpec,
+  target: Target,
+  host: string,
+  { path = '/', headers }: Asked,
+  signal: AbortSignal,
+): Promise<Answer> {
   const socket: Socket = await connectTarget(target, upstreamOf(spec), signal);
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   return new Promise((resolve, reject) => {
     const asking = request({
       createConnection: () => socket,
-      headers: { Host: host, 'User-Agent': 'portal-doctor', Accept: 'text/html, */*', Connection: 'close' },
+      path,
+      headers: {
+        ...headers,
+        Host: host,
+        'User-Agent': 'portal-doctor',
+        Accept: 'text/html, */*',
+        Connection: 'close',
+      },
     });
     asking.once('error', reject);
     asking.once('response', (response) => {
       let text = '';
-      const done = (): void => resolve({ status: response.statusCode ?? 0, text });
+      const poweredBy = [response.headers['x-powered-by']].flat()[0];
+      const done = (): void => resolve({ status: response.statusCode ?? 0, text, poweredBy });
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString('latin1');
         if (text.length >= MAX_LOOKED_AT_BYTES) done();

@@ -12,7 +12,7 @@ export function underAlias(
   prefix: string,
   { scheme, authority: own }: Alias,
 ): void {
-  const from = `https://${authority.replace(/:443$/, '')}`.toLowerCase();
+  const from = publicOrigin(authority);
   const to = `${scheme}://${own}`;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
@@ -28,6 +28,11 @@ export function underAlias(
         headers[i + 1] = to + withoutPrefix(path, prefix);
     }
   }
+}
+
+/** As browsers write it in `Origin`. */
+export function publicOrigin(authority: string): string {
+  return `https://${authority.replace(/:443$/, '')}`.toLowerCase();
 }
 
 function withoutPrefix(path: string, prefix: string): string {

@@ -1,5 +1,6 @@
 import { PortalError, systemCode } from '../../../lib/errors.js';
 import type { Place } from '../../../lib/fair-places.js';
+import { publicOrigin } from './alias.js';
 import { isTooLarge, type HttpBounds } from './bounds.js';
 import { UpstreamError } from './dial.js';
 import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
@@ -118,9 +119,10 @@ export class Forwarding {
   }
 
   #noteRejection(status: number, chunk: Buffer): void {
-    const { method, target, authority } = this.exchange;
+    const { method, target, authority, headers } = this.exchange;
     const text = chunk.toString('latin1', 0, MAX_LOOKED_AT_BYTES);
-    const rejection = rejectionOf({ status, method, target, text }, this.route.alias?.authority ?? authority);
+    const answered = { status, method, target, text, isForeign: isFromElsewhere(headers, authority) };
+    const rejection = rejectionOf(answered, this.route.alias?.authority ?? authority);
     if (rejection) this.onNameRejected?.(rejection);
   }
 
@@ -245,6 +247,12 @@ export class Forwarding {
     this.#onFinished?.();
     this.#onOver(problem);
   }
+}
+
+/** The request says that it comes from a page of another origin. */
+function isFromElsewhere(headers: Headers, authority: string): boolean {
+  const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'origin');
+  return at >= 0 && headers[at + 1]!.toLowerCase() !== publicOrigin(authority);
 }
 
 /** By these codes undici and node:http tell of more header than they take. */
