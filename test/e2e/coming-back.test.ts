@@ -178,7 +178,7 @@ describe('two identities', () => {
     await two.runner.apply(desired([at.spec], service('web', port)));
     const [lease] = (await two.runner.status()).leases;
     expect(lease).toMatchObject({ phase: 'failed', error: { code: 'name_taken' } });
-    expect(lease?.error?.message).toMatch(/choose another name/);
+    expect(lease?.error?.message).toMatch(/Use another name/);
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('mine');
   });
 

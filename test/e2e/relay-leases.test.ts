@@ -67,7 +67,7 @@ describe('names', () => {
       const { reason } = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult;
       expect(reason).toMatchObject({
         code: 'name_taken',
-        message: expect.stringMatching(/choose another name/),
+        message: expect.stringMatching(/Use another name/),
       });
     }
   });
