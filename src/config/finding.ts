@@ -7,6 +7,8 @@ import { placeOf, toPointer, type Path, type Tree } from './tree.js';
 
 /** Each frame looks through all secrets, and nobody reads on after so many. */
 const MAX_FRAMES = 100;
+/** A short file has tens of thousands, where aliases repeat a mistake. */
+const MAX_PROBLEMS = 1_000;
 
 /** A problem that still knows its place; it becomes a `Problem` once it is known what to mask. */
 export interface Finding {
@@ -43,20 +45,21 @@ export function finding(root: Tree, path: Path, complaint: Complaint): Finding {
  */
 export function toProblems(findings: readonly Finding[], secrets: readonly Place[]): Problem[] {
   const files = [...new Set(findings.map((found) => found.place.source))];
-  return findings
-    .toSorted(
-      (a, b) =>
-        files.indexOf(a.place.source) - files.indexOf(b.place.source) || a.place.start - b.place.start,
-    )
-    .map(({ place, path, code, message, hint }, index) => ({
-      file: place.source.file,
-      ...place.source.position(place.start),
-      path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
-      code,
-      message: maskUrls(message),
-      ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
-      ...(place.source.text !== '' && index < MAX_FRAMES && { frame: codeFrame(place, secrets) }),
-    }));
+  const sorted = findings.toSorted(
+    (a, b) => files.indexOf(a.place.source) - files.indexOf(b.place.source) || a.place.start - b.place.start,
+  );
+  const beyond = sorted[MAX_PROBLEMS];
+  const rest = `there are ${sorted.length - MAX_PROBLEMS} more problems`;
+  const more: Finding[] = beyond ? [{ place: beyond.place, path: [], code: beyond.code, message: rest }] : [];
+  return [...sorted.slice(0, MAX_PROBLEMS), ...more].map(({ place, path, code, message, hint }, index) => ({
+    file: place.source.file,
+    ...place.source.position(place.start),
+    path: toPointer(path.map((part) => (typeof part === 'string' ? maskUrl(part) : part))),
+    code,
+    message: maskUrls(message),
+    ...(hint === undefined ? {} : { hint: maskUrls(hint) }),
+    ...(place.source.text !== '' && index < MAX_FRAMES && { frame: codeFrame(place, secrets) }),
+  }));
 }
 
 /** Keeps the first finding on each path: what a later, finer rule says about a broken value only repeats it. */

@@ -5,6 +5,7 @@ import type { Confined } from '../lib/confined.js';
 import { PortalError, systemCode, type ErrorCode } from '../lib/errors.js';
 import { readBounded } from '../lib/read-bounded.js';
 import { checkOwner, type Owner } from './check-owner.js';
+import { tooManyLeases } from './check-leases.js';
 import { check } from './check.js';
 import type { Desired } from './desired.js';
 import { parseDotenv } from './dotenv.js';
@@ -251,13 +252,16 @@ function evaluate(
     return { ok: false, problems: toProblems([...syntax, ...dotenv.findings], secrets) };
   const lookup = withDotenv(environment, dotenv.values);
   const { tree, findings, warnings } = substitute(merged, lookup, secrets, dotenv.madeOf);
+  const beyond = tooManyLeases(tree);
+  if (beyond.length > 0) return { ok: false, problems: toProblems(beyond, secrets) };
   const verdict = validateTree(tree);
   const rules = [verdict.ok ? [] : explain(verdict.errors, tree), check(tree)];
   const all = rules.reduce<Finding[]>(firstPerPath, [...syntax, ...findings]);
   if (!verdict.ok || all.length > 0) return { ok: false, problems: toProblems(all, secrets) };
+  const desired = normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory);
   return {
     ok: true,
-    desired: normalise(verdict.config, found.kind === 'file' ? found.path : undefined, directory),
+    desired,
     effective: maskSecrets(verdict.config, tree),
     warnings: toProblems([...warnings, ...dotenv.warnings], secrets),
     tree,

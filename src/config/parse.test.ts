@@ -97,6 +97,25 @@ describe('parse', () => {
     expect(complaints(text).length).toBeGreaterThan(0);
   });
 
+  it.each([
+    ['pairs', 'k: 1\n'.repeat(40_000)],
+    ['blank lines', '\n'.repeat(250_000)],
+    ['comments', '#\n'.repeat(150_000)],
+  ])('refuses too many %s, and says what to do', (_what, text) => {
+    const { broken, findings } = parse(new Source('x', text));
+    expect(broken).toBe(true);
+    expect(findings).toMatchObject([
+      {
+        message: 'the file has too many values or lines',
+        hint: expect.stringContaining('Split it') as string,
+      },
+    ]);
+  });
+
+  it('stops at a thousand mistakes of syntax, and tells of a hundred', () => {
+    expect(complaints('}\n'.repeat(60_000))).toHaveLength(100);
+  });
+
   it('points at the level that is too deep', () => {
     expect(complaints(`version: 1\nservices:\n  a: ${'['.repeat(200_000)}`)).toEqual([
       expect.stringMatching(/^3:7\d nested more than 64 levels deep$/),

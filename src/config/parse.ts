@@ -22,7 +22,7 @@ import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
 import { MAX_DEPTH, readYaml, YamlTooLarge } from './yaml.js';
 
 /** Far beyond any real file; it keeps aliases that multiply (a "billion laughs") within limits. */
-const MAX_VALUES = 100_000;
+const MAX_VALUES = 50_000;
 /** After so many nobody reads on. */
 const MAX_SYNTAX_ERRORS = 100;
 /** How far back of a mistake an open bracket may explain it. */
@@ -74,7 +74,16 @@ function giveUp(source: Source, message: string, offset = 0): Parsed {
     source,
     tree,
     broken: true,
-    findings: [syntax(source, offset, offset + 1, [], message)],
+    findings: [
+      syntax(
+        source,
+        offset,
+        offset + 1,
+        [],
+        message,
+        'Split it into several files, each with a `portal up` of its own.',
+      ),
+    ],
     secrets: secretPlacesOfText(source),
   };
 }

@@ -218,7 +218,15 @@ services:
 it('refuses a file that asks for more than a person reads', async () => {
   const services = Array.from({ length: 1_001 }, (_, index) => `  s${index}: host-${index}.internal:80\n`);
   expect(await refused(`services:\n${services.join('')}`)).toEqual([
-    '1003: the file asks for 1001 permissions, and at most 1000 can be allowed',
+    '1003: the file asks for more than 1000 permissions, which is more than a person reads',
+  ]);
+});
+
+it('refuses a short file that asks for millions of leases', async () => {
+  const urls = Array.from({ length: 300 }, (_, index) => `"https://r${index}.example"`);
+  const services = Array.from({ length: 100 }, (_, index) => `  s${index}: 1\n`);
+  expect(await refused(`relays: { urls: [${urls.join(',')}] }\nservices:\n${services.join('')}`)).toEqual([
+    '3: 100 services are 30000 leases at the relays of the file, and at most 20000 can be opened',
   ]);
 });
 

@@ -27,6 +27,8 @@ export interface Permission {
 /** Of one file; far beyond what a person reads. */
 export const MAX_PERMISSIONS = 1_000;
 
+/** Of variables, the same ones included: where a file has more, it has too many. */
+const MAX_COLLECTED = 20_000;
 /** Readers of what a file says, apart from relays that it names. */
 const LISTED_RELAYS = 'relays of the list';
 const VISITORS = 'visitors';
@@ -84,7 +86,7 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
 export function tooMany(permissions: readonly Permission[], root: Tree): Finding[] {
   const beyond = permissions[MAX_PERMISSIONS];
   if (!beyond) return [];
-  const message = `the file asks for ${permissions.length} permissions, and at most ${MAX_PERMISSIONS} can be allowed`;
+  const message = `the file asks for more than ${MAX_PERMISSIONS} permissions, which is more than a person reads`;
   return [finding(root, beyond.path, { message, hint: 'Split it into several files.' })];
 }
 
@@ -220,6 +222,7 @@ function reached({ services }: Desired): Permission[] {
 function sent(desired: Desired, root: Tree): Permission[] {
   const found: Permission[] = [];
   const add = (path: Path, readers: readonly string[]): void => {
+    if (readers.length === 0 || found.length > MAX_COLLECTED) return;
     for (const name of variablesAt(root, path)) {
       // A relay knows the identity that `${id}` is made of.
       if (name === 'id') continue;

@@ -1,0 +1,19 @@
+import { finding, type Finding } from './finding.js';
+import { child, entriesOf, itemsOf, treeAt, type Tree } from './tree.js';
+
+/** Of a file. A relay serves fewer for one identity. */
+const MAX_LEASES = 20_000;
+
+/** Services times relays: a short file can ask for millions of leases. Before anything looks at each of them. */
+export function tooManyLeases(root: Tree): Finding[] {
+  const pool = itemsOf(treeAt(root, ['relays', 'urls'])).length;
+  let [services, leases] = [0, 0];
+  for (const [, { value }] of entriesOf(child(root, 'services'))) {
+    services += 1;
+    const own = child(value, 'relays');
+    leases += own ? itemsOf(own).length : child(value, 'via') ? 1 : pool;
+  }
+  if (leases <= MAX_LEASES) return [];
+  const message = `${services} services are ${leases} leases at the relays of the file, and at most ${MAX_LEASES} can be opened`;
+  return [finding(root, ['services'], { message, hint: 'Name fewer relays, or split the file.' })];
+}
