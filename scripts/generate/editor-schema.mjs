@@ -5,7 +5,7 @@
  */
 
 /** The schema of this major version, as the registry's mirror serves the package's file. */
-export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
+const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
 
 const VARIABLE = {
   description: 'A value with a variable: `${NAME}`, `${NAME:-default}`, `${user}`, `${branch}` or `${id}`.',

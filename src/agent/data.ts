@@ -13,7 +13,7 @@ import {
   START_BYTE,
 } from '../protocol/limits.js';
 import type { WireCarrier } from '../protocol/messages.js';
-import { NO_CHANNEL, showTicket } from '../protocol/ticket.js';
+import { showTicket } from '../protocol/ticket.js';
 import { creating, openPlain, openTls, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 import type { Resumption } from './resumption.js';
 import { showing, shownOn } from './show-ticket.js';
@@ -58,7 +58,7 @@ async function upgrade({
       `host: ${new URL(endpoint.url).host}`,
       'connection: Upgrade',
       `upgrade: ${DATA_UPGRADE}`,
-      `authorization: ${isRaw ? showTicket(ticket, NO_CHANNEL) : shownOn(socket as TLSSocket, endpoint.url, ticket)}`,
+      `authorization: ${isRaw ? showTicket(ticket, undefined) : shownOn(socket as TLSSocket, endpoint.url, ticket)}`,
       '\r\n',
     ].join('\r\n');
   try {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isProven, nameOf, newTicket, NO_CHANNEL, readShown, showTicket } from './ticket.js';
+import { isProven, nameOf, newTicket, readShown, showTicket } from './ticket.js';
 
 const CHANNEL = 'ab'.repeat(32);
 
@@ -9,7 +9,7 @@ describe('a ticket', () => {
     const { name, proof } = readShown(showTicket(ticket, CHANNEL))!;
     expect(name).toBe(nameOf(ticket));
     expect(isProven(ticket, proof, CHANNEL)).toBe(true);
-    for (const other of ['cd'.repeat(32), NO_CHANNEL, '']) expect(isProven(ticket, proof, other)).toBe(false);
+    for (const other of ['cd'.repeat(32), '', undefined]) expect(isProven(ticket, proof, other)).toBe(false);
   });
 
   it('is not proven by the name alone, nor by another ticket', () => {
@@ -19,9 +19,12 @@ describe('a ticket', () => {
     expect(isProven(ticket, '', CHANNEL)).toBe(false);
   });
 
-  it('does not show its secret', () => {
+  it('does not show its secret where there is a channel, nor is proven by it there', () => {
     const ticket = newTicket();
     expect(showTicket(ticket, CHANNEL)).not.toContain(ticket.slice(16, 28));
+    const { proof } = readShown(showTicket(ticket, undefined))!;
+    expect(isProven(ticket, proof, undefined)).toBe(true);
+    expect(isProven(ticket, proof, CHANNEL)).toBe(false);
   });
 
   it.each([

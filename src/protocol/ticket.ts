@@ -9,10 +9,7 @@ const SCHEME = 'Portal-Ticket';
 const NAME_CHARS = 16;
 /** 96 bits of name and 192 bits of secret, so that both are whole characters of base64url. */
 const BYTES = 36;
-const SHOWN = new RegExp(`^${SCHEME} ([\\w-]{${NAME_CHARS}})\\.([\\w-]{43})$`, 'i');
-
-/** What stands for the channel on the carrier `raw`: there is no TLS to bind a proof to. */
-export const NO_CHANNEL = 'raw';
+const SHOWN = new RegExp(`^${SCHEME} ([\\w-]{${NAME_CHARS}})\\.([\\w-]{32}|[\\w-]{43})$`, 'i');
 
 export interface Shown {
   readonly name: string;
@@ -23,8 +20,11 @@ export const newTicket = (): string => randomBytes(BYTES).toString('base64url');
 
 export const nameOf = (ticket: string): string => ticket.slice(0, NAME_CHARS);
 
-/** The value of `Authorization` that shows `ticket` on the connection whose TLS session is `channel` (`channelOf`). */
-export function showTicket(ticket: string, channel: string): string {
+/**
+ * The value of `Authorization` that shows `ticket` on the connection whose TLS session is `channel` (`channelOf`). Undefined: the
+ * carrier is `raw`. There is no session to bind a proof to, so the secret itself is as good, and costs nothing.
+ */
+export function showTicket(ticket: string, channel: string | undefined): string {
   return `${SCHEME} ${nameOf(ticket)}.${proofOf(ticket, channel)}`;
 }
 
@@ -34,12 +34,13 @@ export function readShown(header: string | undefined): Shown | undefined {
   return name === undefined || proof === undefined ? undefined : { name, proof };
 }
 
-/** Whether `proof` shows that its sender has `ticket`, and is at the other end of `channel`. */
-export function isProven(ticket: string, proof: string, channel: string): boolean {
+/** Whether `proof` shows that its sender has `ticket`, and is at the other end of `channel`, as in `showTicket`. */
+export function isProven(ticket: string, proof: string, channel: string | undefined): boolean {
   const [shown, expected] = [Buffer.from(proof), Buffer.from(proofOf(ticket, channel))];
   return shown.length === expected.length && timingSafeEqual(shown, expected);
 }
 
-function proofOf(ticket: string, channel: string): string {
-  return createHmac('sha256', ticket.slice(NAME_CHARS)).update(channel).digest('base64url');
+function proofOf(ticket: string, channel: string | undefined): string {
+  const secret = ticket.slice(NAME_CHARS);
+  return channel === undefined ? secret : createHmac('sha256', secret).update(channel).digest('base64url');
 }

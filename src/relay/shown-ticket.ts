@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { channelOf } from '../protocol/channel.js';
-import { isProven, NO_CHANNEL, readShown } from '../protocol/ticket.js';
+import { isProven, readShown } from '../protocol/ticket.js';
 
 /** A ticket as the client of a connection shows it. */
 export interface ShownTicket {
@@ -17,7 +17,8 @@ export function shownOn(socket: Socket, header: string | undefined): ShownTicket
   return {
     name: shown.name,
     proves: (ticket) => {
-      const channel = socket instanceof TLSSocket ? channelOf(socket) : NO_CHANNEL;
+      if (!(socket instanceof TLSSocket)) return isProven(ticket, shown.proof, undefined);
+      const channel = channelOf(socket);
       return channel !== undefined && isProven(ticket, shown.proof, channel);
     },
   };

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
 import { resetSocket } from '../../src/net/reset.js';
 import { LIMITS } from '../../src/protocol/limits.js';
-import { nameOf, newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
+import { nameOf, newTicket, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { relay, type TestRelay } from '../support/world.js';
 import {
@@ -24,7 +24,7 @@ import {
 
 const START = Buffer.from([1]);
 const HELLO = helloFor('web.localhost');
-const MADE_UP = upgradeShowing(showTicket(newTicket(), NO_CHANNEL));
+const MADE_UP = upgradeShowing(showTicket(newTicket(), undefined));
 
 async function relayWith(limits: Partial<RelayLimits> = {}): Promise<{ at: TestRelay; peer: Peer }> {
   const at = await relay({ limits });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../../src/identity/keys.js';
-import { newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
+import { newTicket, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayOptions } from '../../src/relay/relay.js';
 import { chain, chainOf, knowEachOther, peerOf } from '../support/chain.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -122,7 +122,7 @@ describe('a relay is no open proxy', () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, await ticketOf(peer, target), 'early')).toMatchObject({ status: 400 });
     const [one, two] = [await ticketOf(peer, target), await ticketOf(peer, target)];
-    const again = `CONNECT ${target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: ${showTicket(two, NO_CHANNEL)}\r\n\r\n`;
+    const again = `CONNECT ${target} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: ${showTicket(two, undefined)}\r\n\r\n`;
     expect(await connect(exit, target, one, again)).toMatchObject({ status: 400 });
     expect(exit.counts().hops).toBe(0);
   });

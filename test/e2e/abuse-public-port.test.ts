@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { newTicket, NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
+import { newTicket, showTicket } from '../../src/protocol/ticket.js';
 import type { RelayLimits } from '../../src/relay/relay.js';
 import { buildClientHello, captureClientHello, intoRecords } from '../support/client-hello.js';
 import { programFor } from '../support/debian.js';
@@ -268,7 +268,7 @@ describe('slow-loris', () => {
     ['half a request', 'GET /v1/relay HT'],
     ['half its headers', 'GET /v1/relay HTTP/1.1\r\nHost: localhost\r\nX: '],
     ['half a body', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc'],
-    ['half a data upgrade', upgradeShowing(showTicket(newTicket(), NO_CHANNEL)).slice(0, -4)],
+    ['half a data upgrade', upgradeShowing(showTicket(newTicket(), undefined)).slice(0, -4)],
   ])('HTTP over TLS and in the clear: %s', async (what, bytes) => {
     const at = await short(bounds);
     for (const open of what === 'nothing' ? [tls] : [tls, tcp]) {

@@ -9,7 +9,7 @@ import { systemCode } from '../../src/lib/errors.js';
 import { deferred } from '../../src/lib/wait.js';
 import { channelOf } from '../../src/protocol/channel.js';
 import { CONTROL_SUBPROTOCOL, PROTOCOL_VERSION } from '../../src/protocol/limits.js';
-import { NO_CHANNEL, showTicket } from '../../src/protocol/ticket.js';
+import { showTicket } from '../../src/protocol/ticket.js';
 import { doWork, readWork, WORK_HEADER, type Work } from '../../src/protocol/work.js';
 import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
@@ -305,7 +305,7 @@ export class Peer {
 
 /** What shows `ticket` on `socket`: to be sent in `Authorization`. */
 export function shownOn(socket: Socket, ticket: string): string {
-  return showTicket(ticket, socket instanceof TLSSocket ? channelOf(socket)! : NO_CHANNEL);
+  return showTicket(ticket, socket instanceof TLSSocket ? channelOf(socket)! : undefined);
 }
 
 export const upgradeWith = (ticket: string, socket: Socket): string =>
