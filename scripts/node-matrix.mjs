@@ -1,9 +1,12 @@
 /**
  * Runs the quick tests on each Node that Portal supports, and starts the program on some that it does not:
- * `npm run test:nodes`, or `node scripts/node-matrix.mjs 22 18` for some of them. npx fetches the versions; one that it
+ * `npm run test:nodes`, or `node scripts/node-matrix.mjs 22 18` for some of them. npm fetches the versions; one that it
  * cannot fetch is skipped with the reason. Exits with 1 if a test failed.
  */
 import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -13,7 +16,7 @@ const HELP = `Usage: npm run test:nodes -- [MAJOR...]
 
 Runs the quick tests on Node ${SUPPORTED.join(', ')}, and starts the program on Node ${TOO_OLD.join(', ')}, which it refuses.
 With major versions (npm run test:nodes -- 22 18), only on those; with --others, on all but the Node that runs this.
-npx fetches the versions.
+npm fetches the versions.
 `;
 const CONFIG = 'scripts/node-matrix.config.mjs';
 const FETCH_MS = 45_000;
@@ -33,7 +36,12 @@ const wanted = process.argv.includes('--others') ? all.filter((major) => major !
 
 await run(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd });
 // Side by side: most of it is waiting, for a registry and for a network.
-await Promise.all(wanted.map(check));
+const folder = mkdtempSync(join(tmpdir(), 'portal-nodes-'));
+try {
+  await Promise.all(wanted.map(check));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
 
 async function check(major) {
   const { path, reason } = await find(major);
@@ -42,16 +50,19 @@ async function check(major) {
   else await refuse(path);
 }
 
-/** The program of the newest Node of a major version. */
+/** The program of the newest Node of a major version: the package that brings it for this platform, and no more of it. */
 async function find(major) {
   if (own === major) return { path: process.execPath };
-  const ask = ['-y', '-p', `node@${major}`, 'node', '-p', 'process.execPath'];
+  const at = join(folder, major);
+  mkdirSync(at);
+  const from = { cwd: at, timeout: FETCH_MS };
   try {
-    const { stdout } = await run('npx', ask, { cwd, timeout: FETCH_MS });
-    return { path: stdout.trim() };
+    await run('npm', ['pack', '--loglevel=error', `node-${process.platform}-${process.arch}@${major}`], from);
+    await run('tar', ['-xzf', ...readdirSync(at), 'package/bin/node'], from);
+    return { path: join(at, 'package/bin/node') };
   } catch (error) {
     const [why = error.message] = String(error.stderr).match(/(?<=^npm error ).+$/m) ?? [];
-    return { reason: `npx does not fetch it (${why})` };
+    return { reason: `npm does not fetch it (${why.trim()})` };
   }
 }
 
