@@ -360,7 +360,8 @@ export class AgentLease {
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
-      onServedAs: () => this.#options.onServedAs(this),
+      // Before it serves it has nothing to say; below it is told what was decided until then.
+      onServedAs: () => this.#served && this.#options.onServedAs(this),
       onReached: (target, failure) => this.#options.onReached(this, target, failure),
       signal: this.#over.signal,
       log: this.#log,
