@@ -1,5 +1,6 @@
 import { findConfig } from '../config/find.js';
 import { PortalError } from '../lib/errors.js';
+import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
 import { load, loadOptions } from './load.js';
 
@@ -12,6 +13,10 @@ export async function identityFile(context: Context, file: string | undefined): 
     if (error instanceof PortalError && error.code === 'config_not_found') return context.paths.identityFile;
     throw error;
   }
-  const { desired } = await load(options);
+  const loaded = await load(options);
+  const { desired } = loaded;
+  // A private key is read there, and `identity export` prints it.
+  if (desired.identityFile !== undefined)
+    await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
   return desired.identityFile ?? context.paths.identityFile;
 }

@@ -66,6 +66,24 @@ describe('a portal.yaml that was never allowed', () => {
     expect(stderr).toContain(`not allowed yet to\n  publish at ${at.url}`);
   });
 
+  it('lends no CA, identity or key to a command that names its relay, shows the identity or exports it', async () => {
+    const { at, person, write, run } = await cloned(onRelay(1));
+    await person.run(['identity', 'new']);
+    await write('identity: ../elsewhere.json\n');
+    for (const args of [
+      ['agents', '--relay', at.url],
+      ['agents', 'page', '--relay', at.url],
+      ['identity', 'show'],
+      ['identity', 'export', '--yes'],
+      ['requests'],
+    ]) {
+      const { code, stderr, stdout } = await run(...args);
+      expect({ args, code, stdout }).toEqual({ args, code: 2, stdout: '' });
+      expect(stderr).toContain('portal.yaml is not allowed yet to');
+    }
+    expect((await run('doctor')).stdout).not.toContain('elsewhere.json, ');
+  });
+
   it('reaches no relay, name or target by `portal list` and `portal doctor`', async () => {
     let connections = 0;
     const listener = createServer((socket) => {

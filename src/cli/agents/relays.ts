@@ -43,7 +43,7 @@ export async function relaysToAsk(context: Context, options: RelayOptions): Prom
   await needAllowed(
     context,
     loaded,
-    'Check the file, then run `portal allow`. Or name a relay yourself: --relay URL.',
+    'Check the file, then run `portal allow`. Or name a relay in another folder: --relay URL.',
   );
   const { desired } = loaded;
   const lock = await loadLockState(desired);
@@ -98,13 +98,18 @@ async function typed(context: Context, urls: readonly string[], options: RelayOp
   };
 }
 
+const ALLOW_OR_LEAVE =
+  'Its identity and CAs would be used. Check the file, then run `portal allow`, or run this in another folder.';
+
 /** What the configuration here, if there is one, knows of relays counts for those that are typed, too. */
 async function fileHere(
   context: Context,
   file: string | undefined,
 ): Promise<{ lock?: RelayLock; caFiles: ReadonlyMap<string, string> }> {
   try {
-    const { desired } = await load(loadOptions(context, file));
+    const loaded = await load(loadOptions(context, file));
+    await needAllowed(context, loaded, ALLOW_OR_LEAVE);
+    const { desired } = loaded;
     const lock = await loadLockState(desired);
     const caFiles = namedRelays(desired).flatMap(({ relay: { url, caFile } }) =>
       caFile === undefined ? [] : [[url, caFile] as const],

@@ -49,7 +49,9 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   telling.tell(configuration);
 
   const { paths } = context;
-  const identityFile = wanted.identityFile ?? paths.identityFile;
+  // No key is read for a file that was not allowed.
+  const isAllowed = notAllowed.length === 0;
+  const identityFile = (isAllowed ? wanted.identityFile : undefined) ?? paths.identityFile;
   const identity = await checkIdentity(identityFile, wanted.services);
   telling.tell(identity.subject);
   telling.tell(await checkFolders(context, identityFile, wanted));
@@ -58,7 +60,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 
   const agent = await runningAgent(context, options.file);
   // Looking at relays, names and targets reaches them, and sends what their names are made of.
-  if (notAllowed.length === 0)
+  if (isAllowed)
     await checkNetwork(context, wanted, { telling, names, agent, locked, address: identity.address });
   if (agent) telling.tell(agent.subject);
   return telling.end();
