@@ -115,7 +115,7 @@ test('a name is taken while it is used and reserved afterwards, across a kill -9
   };
   expect(await refusal()).toMatchObject({
     code: 'name_taken',
-    message: expect.stringContaining('choose another name') as string,
+    message: expect.stringContaining('Use another name, for example') as string,
   });
 
   agent.running.kill('SIGTERM');
