@@ -24,7 +24,7 @@ import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
 import { websocket } from './suites/websocket.mjs';
 
-/** `npm run bench`: one JSON document on standard output, progress on standard error. docs/performance.md explains. */
+/** `npm run bench`: one JSON document on standard output, progress on standard error. docs/explanation/performance.md explains. */
 
 const SUITES = {
   download,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** `node bench/table.mjs RUN.json`: the figures of a run as the table in docs/performance.md, ratios first. */
+/** `node bench/table.mjs RUN.json`: the figures of a run as the table in docs/explanation/performance.md, ratios first. */
 
 const { machine, results, settings, time } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const by = (who) => (result) => (result[who] === undefined ? '' : figure(result[who]));

@@ -13,7 +13,7 @@ const LISTEN = '0A';
 /** Nobody holds these any more: the kernel only remembers them for a while. */
 const OVER = new Set(['06', '07']);
 
-/** How much more memory than in the beginning: see docs/chaos.md. */
+/** How much more memory than in the beginning: see docs/explanation/chaos.md. */
 const MEMORY_FACTOR = 1.3;
 const MEMORY_BYTES = 24e6;
 /** Open files besides sockets: a rotated log, a database file opened once more. */

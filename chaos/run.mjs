@@ -16,7 +16,7 @@ import { shapeOf } from './shape.mjs';
 import { Watch } from './watch.mjs';
 import { World } from './world.mjs';
 
-/** `npm run chaos`: a seeded schedule of faults under live visitors. docs/chaos.md explains. */
+/** `npm run chaos`: a seeded schedule of faults under live visitors. docs/explanation/chaos.md explains. */
 
 const PREFIX = 'portal-chaos-';
 /** Flows of visitors who have left end within their time and half of it. */

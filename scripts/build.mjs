@@ -1,6 +1,6 @@
 /**
  * Builds dist/: `node scripts/build.mjs`; with `--if-stale` only where something that it is made of has changed.
- * docs/architecture.md says what is in it. Each folder takes its place when it is whole, so a build that is interrupted
+ * docs/explanation/architecture.md says what is in it. Each folder takes its place when it is whole, so a build that is interrupted
  * breaks nothing.
  */
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
  * Makes dist/executable/portal of the Node that runs it: Portal and Node in one file, for this platform.
- * `npm run executable`, on Node 22.13 or newer. docs/architecture.md says how.
+ * `npm run executable`, on Node 22.13 or newer. docs/explanation/architecture.md says how.
  */
 import { execFileSync } from 'node:child_process';
 import {

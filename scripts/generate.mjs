@@ -26,13 +26,20 @@ const documents = [
     path: 'schema/portal.schema.json',
     render: async () => renderEditorSchema(schema(), (await built('config/mode-rules.js')).MODE_RULES),
   },
-  { path: 'docs/config.md', render: async () => renderConfigDoc(schema()) },
-  { path: 'docs/errors.md', render: async () => renderErrorsDoc((await built('lib/error-codes.js')).ERRORS) },
+  { path: 'docs/reference/config.md', render: async () => renderConfigDoc(schema()) },
   {
-    path: 'docs/metrics.md',
+    path: 'docs/reference/errors.md',
+    render: async () => renderErrorsDoc((await built('lib/error-codes.js')).ERRORS),
+  },
+  {
+    path: 'docs/reference/metrics.md',
     render: async () => renderMetricsDoc((await built('relay/metrics/table.js')).METRICS),
   },
-  { path: 'docs/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
+  { path: 'docs/reference/cli.md', render: async () => (await built('cli/docs.js')).renderCliDocs() },
+  {
+    path: 'docs/reference/events.md',
+    render: async () => (await built('cli/docs-events.js')).renderEventsDoc(),
+  },
 ];
 
 function schema() {

@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-/** Which rooms a room may import from, besides itself (docs/architecture.md draws it). */
+/** Which rooms a room may import from, besides itself (docs/explanation/architecture.md draws it). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['config', 'reconcile', 'agent', 'relay', 'certificates', 'protocol', 'identity', 'net', 'lib'],
   reconcile: ['config', 'agent', 'certificates', 'identity', 'net', 'lib'],

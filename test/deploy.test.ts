@@ -14,7 +14,7 @@ import { programFor } from './support/debian.js';
 import { parseDockerfile } from './support/dockerfile.js';
 import { temporaryFolder } from './support/folder.js';
 
-/** What deploy/ and docs/operate.md tell operators to run is what this package has. */
+/** What deploy/ and docs/guides/operate-a-relay.md tell operators to run is what this package has. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -22,7 +22,7 @@ const unit = read('deploy/portal-relay@.service');
 const socket = read('deploy/portal-relay.socket');
 const env = read('deploy/portal-relay.env');
 const dockerfile = read('deploy/Dockerfile');
-const operate = read('docs/operate.md');
+const operate = read('docs/guides/operate-a-relay.md');
 
 /** Throws, as the command line does, for a flag or a value that `portal` does not take. */
 async function parsed(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -226,7 +226,7 @@ describe('compose.yaml', () => {
   });
 });
 
-describe('docs/operate.md', () => {
+describe('docs/guides/operate-a-relay.md', () => {
   it('names options, limits and metrics that there are', async () => {
     const help = createProgram({ write: () => undefined, execute: () => async () => undefined })
       .commands.find((command) => command.name() === 'relay')!
@@ -237,7 +237,7 @@ describe('docs/operate.md', () => {
       .filter((flag) => !['--build-arg', '--network', '--ulimit'].includes(flag));
     expect(flags.filter((flag) => !help.includes(flag))).toEqual([]);
     for (const [, name] of operate.matchAll(/^\| `(max\w+)` +\|/gm)) parseLimits([`${name}=1`]);
-    const metrics = read('docs/metrics.md');
+    const metrics = read('docs/reference/metrics.md');
     for (const [, name] of operate.matchAll(/(portal_relay_\w+?)(?:_bucket)?\b/g))
       expect(metrics).toContain(`\`${name}\``);
     const dockerRun = /portal-relay (--domain .*)$/m.exec(operate)![1]!;

@@ -13,7 +13,7 @@ import { AGENT_MESSAGES, RELAY_MESSAGES } from '../src/protocol/messages.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const protocol = read('docs/protocol.md');
+const protocol = read('docs/reference/protocol.md');
 
 /** The text below the heading `title`, up to the next heading of any level. */
 function section(document: string, title: string): string {
@@ -49,7 +49,7 @@ function fields({ properties = {}, required = [] }: ObjectSchema, prefix = ''): 
   });
 }
 
-describe('docs/protocol.md', () => {
+describe('docs/reference/protocol.md', () => {
   it.each(Object.entries({ ...AGENT_MESSAGES, ...RELAY_MESSAGES }))(
     'lists every field of %s',
     (type, schema) => {
@@ -85,13 +85,13 @@ describe('docs/protocol.md', () => {
   });
 });
 
-const markdownIn = (folder: string): string[] =>
-  readdirSync(join(root, folder))
+const markdownIn = (folder: string, recursive: boolean): string[] =>
+  readdirSync(join(root, folder), { recursive, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name));
 
 /** Every document that is not in a dependency or a build. */
-const documents = ['', 'docs'].flatMap(markdownIn);
+const documents = [...markdownIn('', false), ...markdownIn('docs', true)];
 
 /** Text that is shown as it is, not read as Markdown. */
 const withoutCode = (text: string): string => text.replaceAll(/^```[\s\S]*?^```|`[^`\n]*`/gm, '');
@@ -192,7 +192,7 @@ describe.each(documents)('%s', (document) => {
   });
 });
 
-describe('docs/architecture.md', () => {
+describe('docs/explanation/architecture.md', () => {
   it('names classes, functions and fields that there are', () => {
     const sources = ['src', 'scripts', 'chaos', 'bin', 'schema'].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -201,7 +201,7 @@ describe('docs/architecture.md', () => {
     );
     const written = new Set([...sources, 'package.json'].flatMap((path) => read(path).match(/\w+/g) ?? []));
     // Written in capitals and small letters: other words are options, protocols and programs of others.
-    const named = inlineCode(read('docs/architecture.md')).filter((code) =>
+    const named = inlineCode(read('docs/explanation/architecture.md')).filter((code) =>
       /^(?=.*[a-z])(?=.*[A-Z])[A-Za-z]\w*(\.\w+)?(\(.*\))?$/.test(code),
     );
     expect(named.length).toBeGreaterThan(20);

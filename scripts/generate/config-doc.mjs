@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 const PREAMBLE = new URL('./config-preamble.md', import.meta.url);
 
 /**
- * docs/config.md: a preamble written by hand, then every key of the schema. Definitions that are mappings get
+ * docs/reference/config.md: a preamble written by hand, then every key of the schema. Definitions that are mappings get
  * a section of their own.
  * @param {object} schema
  */

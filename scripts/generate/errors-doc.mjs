@@ -1,4 +1,4 @@
-/** docs/errors.md: every code a person or a program can meet. */
+/** docs/reference/errors.md: every code a person or a program can meet. */
 export function renderErrorsDoc(errors) {
   const sections = Object.entries(errors).map(
     ([code, { title, remedy, exit, wire }]) => `## \`${code}\`

@@ -1,4 +1,4 @@
-/** docs/metrics.md: what each metric of a relay says. */
+/** docs/reference/metrics.md: what each metric of a relay says. */
 export function renderMetricsDoc(metrics) {
   const sections = metrics.map(({ name, type, help, labels = {}, buckets }) =>
     [
@@ -30,7 +30,7 @@ metrics cost nothing but the histogram.
 
 Beside them stand \`process_*\` and \`nodejs_*\` as [prom-client](https://github.com/siimon/prom-client) has them: CPU, resident
 memory, open and possible file descriptors, heap, garbage collection, and how far the event loop lags
-(\`nodejs_eventloop_lag_p99_seconds\`). [operate.md](operate.md#metrics-and-alerts) says which ones are worth an alert.
+(\`nodejs_eventloop_lag_p99_seconds\`). [Operate a relay](../guides/operate-a-relay.md#metrics-and-alerts) says which ones are worth an alert.
 
 ${sections.join('\n\n')}
 `;

@@ -7,7 +7,7 @@ import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 
 /**
- * The questions a target is asked to find out what it speaks. docs/http.md says which, and why these: a service that
+ * The questions a target is asked to find out what it speaks. docs/guides/http.md says which, and why these: a service that
  * is not HTTP gets one line of text at most, and one that speaks first gets nothing.
  */
 

@@ -149,7 +149,7 @@ export class DataConnections {
   }
 }
 
-/** An IP address without a zone, as docs/protocol.md has it. */
+/** An IP address without a zone, as docs/reference/protocol.md has it. */
 function isPlainAddress(address: string): boolean {
   return isIP(address) !== 0 && !address.includes('%');
 }

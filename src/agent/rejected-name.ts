@@ -1,6 +1,6 @@
 /**
  * Servers that answer to names they know and to no others, as a defence against DNS rebinding: their own words for it, and
- * what makes them take another name. docs/frameworks.md has the same as a table.
+ * what makes them take another name. docs/guides/frameworks.md has the same as a table.
  */
 
 export interface NameRejection {

@@ -1,4 +1,4 @@
-/** A command line and what it is for, as help and docs/cli.md show it. */
+/** A command line and what it is for, as help and docs/reference/cli.md show it. */
 export interface Example {
   readonly run: string;
   readonly does: string;

@@ -42,7 +42,7 @@ export interface ProgramOptions {
 }
 
 /**
- * The whole grammar of the command line. Help, shell completion and docs/cli.md are read off this one tree;
+ * The whole grammar of the command line. Help, shell completion and docs/reference/cli.md are read off this one tree;
  * what a command does is imported only when it runs, so that `portal --help` costs next to nothing.
  */
 export function createProgram({ execute, write }: ProgramOptions): Command {

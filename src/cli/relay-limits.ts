@@ -64,7 +64,7 @@ export function limitsHelp(): string {
   ].join('\n');
 }
 
-/** For docs/cli.md. */
+/** For docs/reference/cli.md. */
 export function limitsTable(): string {
   const rows = LIMIT_NAMES.map((name) => `| \`${name}\` | ${defaultOf(name)} | ${ADJUSTABLE[name].what} |`);
   return [

@@ -3,7 +3,7 @@ import { shown, subject } from './explain.js';
 import { relayLists, type RelayRef } from './relay-refs.js';
 import { child, textOf, treeAt, type Tree } from './tree.js';
 
-/** A longer one is refused by its relays (docs/protocol.md). */
+/** A longer one is refused by its relays (docs/reference/protocol.md). */
 const MAX_CHAIN = 3;
 
 /** Rules about relays, wherever the file names them. */

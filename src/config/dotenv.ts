@@ -14,7 +14,7 @@ export interface Dotenv {
   readonly secrets: readonly Place[];
 }
 
-/** Reads a `.env` as docker compose v2 does. docs/config.md lists the differences. */
+/** Reads a `.env` as docker compose v2 does. docs/reference/config.md lists the differences. */
 export function parseDotenv(source: Source, lookup: Lookup): Dotenv {
   return new Reader(source, lookup).read();
 }

@@ -234,7 +234,7 @@ export interface ServiceOptions {
    */
   identity?: string;
   /**
-   * Your own domain for this service, instead of a name at the relay. It needs DNS records that point to the relay, and a TXT record with your identity's address. docs/certificates.md shows both. `portal doctor` prints the missing ones.
+   * Your own domain for this service, instead of a name at the relay. It needs DNS records that point to the relay, and a TXT record with your identity's address. docs/guides/certificates.md shows both. `portal doctor` prints the missing ones.
    */
   hostname?: string;
   /**

@@ -1,5 +1,5 @@
 /**
- * Every error a person or a program can meet, in one table. `docs/errors.md` is generated from it, and a
+ * Every error a person or a program can meet, in one table. `docs/reference/errors.md` is generated from it, and a
  * test checks that each code is documented and that no other code is ever thrown.
  */
 
@@ -10,7 +10,7 @@ export interface ErrorInfo {
   readonly remedy: string;
   /** Process exit code: 2 for what a person typed wrong, 1 for what failed at run time. */
   readonly exit: 1 | 2;
-  /** True when the code travels on the control channel too (see docs/protocol.md). */
+  /** True when the code travels on the control channel too (see docs/reference/protocol.md). */
   readonly wire?: true;
 }
 
@@ -80,7 +80,8 @@ export const ERRORS = {
   },
   proxy_invalid: {
     title: 'A variable of the environment does not name a proxy',
-    remedy: 'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it. See docs/networks.md.',
+    remedy:
+      'Set it to `http://HOST:PORT` or `socks5h://HOST:PORT`, or unset it. See docs/guides/networks.md.',
     exit: 2,
   },
   service_manager_missing: {
@@ -182,7 +183,7 @@ export const ERRORS = {
   proxy_credentials: {
     title: 'The proxy wants credentials',
     remedy:
-      'Put them into the variable that names the proxy: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`. See docs/networks.md.',
+      'Put them into the variable that names the proxy: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`. See docs/guides/networks.md.',
     exit: 1,
   },
   relay_unreachable: {
@@ -205,7 +206,7 @@ export const ERRORS = {
   registry_invalid: {
     title: 'The list of relays is not one',
     remedy:
-      'It is JSON, `{"relays": [...]}`; docs/config.md shows it. Meanwhile the last good copy counts, where there is one.',
+      'It is JSON, `{"relays": [...]}`; docs/reference/config.md shows it. Meanwhile the last good copy counts, where there is one.',
     exit: 1,
   },
   no_relay: {

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../lib/errors.js';
 import type { LeaseKind } from './kind.js';
 import type { FromAgent } from './messages.js';
 
-/** What a relay tells who signed in there (docs/protocol.md): plain data, in JSON. Times are ISO. */
+/** What a relay tells who signed in there (docs/reference/protocol.md): plain data, in JSON. Times are ISO. */
 
 type ReportedPhase = NonNullable<FromAgent<'report'>['services']>[number]['phase'];
 

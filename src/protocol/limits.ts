@@ -1,6 +1,6 @@
 /**
  * Every limit and timeout of the wire, in one place. Durations end in `Ms`, sizes in `Bytes`.
- * docs/protocol.md quotes this table.
+ * docs/reference/protocol.md quotes this table.
  */
 
 export const PROTOCOL_VERSION = 2;

@@ -3,7 +3,7 @@ import { LIMITS } from './limits.js';
 
 /**
  * Every message of the control channel: JSON text, one object each. The schemas below are what both ends
- * validate against and what the TypeScript types are derived from; docs/protocol.md lists them.
+ * validate against and what the TypeScript types are derived from; docs/reference/protocol.md lists them.
  * A field that a schema does not know is ignored, so that a newer peer may add one.
  */
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { expect, it, onTestFinished } from 'vitest';
 import { programFor, type Program } from '../support/debian.js';
 
-/** A short run of the chaos harness. `npm run chaos` is the long one; docs/chaos.md says what is checked. */
+/** A short run of the chaos harness. `npm run chaos` is the long one; docs/explanation/chaos.md says what is checked. */
 
 const NEEDED: readonly Program[] = ['ip', 'nft', 'dnsmasq'];
 /** This seed has kills, partitions of agents and of peers, a relay that the pool is on, a full disk and clocks that jump. */

@@ -10,7 +10,7 @@ import { ask, edge, type Answer } from '../support/http-edge.js';
 import { npmPackages, pythonPackages } from '../support/packages.js';
 import { freePort } from '../support/ports.js';
 
-/** Rows of docs/frameworks.md: a server rejects a name that it does not know, and takes it after either cure. */
+/** Rows of docs/guides/frameworks.md: a server rejects a name that it does not know, and takes it after either cure. */
 
 const NAME = 'app.test';
 

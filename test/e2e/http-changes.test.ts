@@ -114,8 +114,8 @@ describe('a close', () => {
   });
 });
 
-it('docs/http.md names every bound', async () => {
-  const text = await readFile(new URL('../../docs/http.md', import.meta.url), 'utf8');
+it('docs/guides/http.md names every bound', async () => {
+  const text = await readFile(new URL('../../docs/guides/http.md', import.meta.url), 'utf8');
   const told = [...text.matchAll(/^\| `(\w+)` +\| ([\d,]+)( s| KiB)? /gm)].map(([, name, count, unit]) => {
     const value = Number(count!.replaceAll(',', ''));
     return [name, unit === ' s' ? value * 1000 : unit === ' KiB' ? value * 1024 : value];

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { METRICS, VISITOR_WAIT } from '../../src/relay/metrics/table.js';
 import { programFor } from '../support/debian.js';
 
-/** The alerts that docs/operate.md recommends: each can fire, and is about metrics that there are. */
+/** The alerts that docs/guides/operate-a-relay.md recommends: each can fire, and is about metrics that there are. */
 
 const run = promisify(execFile);
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -44,8 +44,8 @@ describe('alerts', () => {
     expect(of(false).toSorted()).toEqual(names);
   });
 
-  it('are those of docs/operate.md', async () => {
-    const text = await readFile(at('docs/operate.md'), 'utf8');
+  it('are those of docs/guides/operate-a-relay.md', async () => {
+    const text = await readFile(at('docs/guides/operate-a-relay.md'), 'utf8');
     const told = [...text.matchAll(/^\| `(PortalRelay\w+)` +\| `([^`]+)`/gm)].map(([, alert, expr]) => [
       alert,
       expr,

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { INSPECT_BOUNDS } from './bounds.js';
 import { HISTORY_BOUNDS } from './history/bounds.js';
 
-const document = readFileSync(new URL('../../../docs/inspector.md', import.meta.url), 'utf8');
+const document = readFileSync(new URL('../../../docs/guides/inspector.md', import.meta.url), 'utf8');
 
 it('is documented, bound by bound', () => {
   const factors: Record<string, number> = { MiB: 1024 * 1024, KiB: 1024, s: 1_000, d: 86_400_000 };

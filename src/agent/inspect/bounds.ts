@@ -1,4 +1,4 @@
-/** Every bound of the inspector; docs/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** Every bound of the inspector; docs/guides/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
 export interface InspectBounds {
   /** Requests that are kept; the oldest go. */
   readonly maxRequests: number;

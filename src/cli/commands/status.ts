@@ -157,7 +157,7 @@ function describeDropped(dropped: Readonly<Record<string, number>>): string | un
   const what = `datagrams dropped: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
   return dropped['receive_buffer'] === undefined
     ? what
-    : `${what} (raise net.core.rmem_max, docs/performance.md)`;
+    : `${what} (raise net.core.rmem_max, docs/explanation/performance.md)`;
 }
 
 function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus): string {

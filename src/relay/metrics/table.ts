@@ -6,7 +6,7 @@ import type { RelayStats } from '../relay.js';
 import type { UnservedReason } from '../tallies.js';
 
 /**
- * Every metric of a relay: the exporter and docs/metrics.md are made of this table. A label has few values, all of them
+ * Every metric of a relay: the exporter and docs/reference/metrics.md are made of this table. A label has few values, all of them
  * Portal's own words: names, addresses and identities of tenants or visitors are never one.
  */
 

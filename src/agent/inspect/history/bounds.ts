@@ -1,4 +1,4 @@
-/** Every bound of the history; docs/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** Every bound of the history; docs/guides/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
 export interface HistoryBounds {
   /** Requests are kept this long. */
   readonly maxAgeMs: number;

@@ -1,4 +1,4 @@
-/** Every bound of mode `http`; docs/http.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** Every bound of mode `http`; docs/guides/http.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
 export interface HttpBounds {
   /** The head of a request is there whole within this, counted from its first byte, or from the handshake. */
   readonly requestHeadMs: number;

@@ -43,7 +43,7 @@ export interface Hearing {
   readonly onNotHttp?: () => void;
 }
 
-/** Mode `http`: the visitor's requests are read, and each goes to the target of its route. docs/http.md is the policy. */
+/** Mode `http`: the visitor's requests are read, and each goes to the target of its route. docs/guides/http.md is the policy. */
 export class HttpHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #log: Logger;

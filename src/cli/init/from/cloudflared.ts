@@ -58,7 +58,7 @@ function addRule(
   services.set(key, added);
   if (hostname !== undefined)
     draft.note(
-      `${added}: for ${hostname}, set its DNS records and write \`hostname: ${hostname}\` (docs/certificates.md).`,
+      `${added}: for ${hostname}, set its DNS records and write \`hostname: ${hostname}\` (docs/guides/certificates.md).`,
     );
 }
 

@@ -43,7 +43,7 @@ tunnels:
       app: { target: 4000, name: 'calm-cat' },
     },
     notes: [
-      'api: for api.example.com, set its DNS records and write `hostname: api.example.com` (docs/certificates.md).',
+      'api: for api.example.com, set its DNS records and write `hostname: api.example.com` (docs/guides/certificates.md).',
       'api: Portal has no basic authentication. Use `access: { pin: … }`.',
       'ssh: the relay chooses the public port, in place of 1.tcp.ngrok.io:20001.',
       'odd: the target "file:///srv" was not converted: "file:///srv" is not a port, host:port, unix:/path or http(s)://host:port.',
@@ -166,7 +166,7 @@ localPort = 22
       secure: { target: 'https://localhost:8443' },
     },
     notes: [
-      'web: for shop.example.com, set its DNS records and write `hostname: shop.example.com` (docs/certificates.md).',
+      'web: for shop.example.com, set its DNS records and write `hostname: shop.example.com` (docs/guides/certificates.md).',
       "secure: Portal trusts the target's certificate by the system's CAs. For another, write `targetTls`.",
       'secret: the type stcp has no counterpart and was not converted.',
       'Portal does not connect to frps at 203.0.113.7. Run `portal relay` there, and name it in `relays`.',

@@ -36,7 +36,7 @@ function addProxy(name: string, proxy: Fields, draft: Draft): void {
   const added = draft.add(name, service);
   for (const domain of listOf(proxy['customDomains']).map(String))
     draft.note(
-      `${added}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/certificates.md).`,
+      `${added}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/guides/certificates.md).`,
     );
   if (type === 'https')
     draft.note(

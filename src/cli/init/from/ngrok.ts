@@ -70,6 +70,6 @@ function noteDomain(added: string, service: DraftService, domain: string | undef
   if (NGROK_DOMAIN.test(domain)) service.name ??= domain.split('.')[0]!;
   else
     draft.note(
-      `${added}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/certificates.md).`,
+      `${added}: for ${domain}, set its DNS records and write \`hostname: ${domain}\` (docs/guides/certificates.md).`,
     );
 }
