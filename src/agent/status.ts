@@ -59,6 +59,9 @@ export interface LeaseStatus extends PublicAddress {
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
+  /** Requests since the lease was opened, and the status that was answered last; absent where none are read. */
+  requests?: number;
+  lastStatus?: number;
   /** Visitors who did not get in, by gate. */
   refused?: { ip?: number; pin?: number };
   /** Visitors on whom the relay gave up, by reason: it says so since this agent began, and where it can. */

@@ -1,4 +1,4 @@
-/** Amounts as people type them. */
+/** Amounts as people type and read them. */
 
 const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const BYTES_OF = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 } as const;
@@ -14,4 +14,24 @@ export function parseDurationMs(text: string, unit: keyof typeof MS_OF): number 
 export function parseBytes(text: string): number | undefined {
   const [, amount, named = ''] = /^(\d{1,15})([KMG])?$/.exec(text) ?? [];
   return amount === undefined ? undefined : Number(amount) * BYTES_OF[named as keyof typeof BYTES_OF];
+}
+
+/** `5s`, `3m`, `2h`, `4d`: one unit is enough to see whether it is new. */
+export function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

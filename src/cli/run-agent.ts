@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { openLocalCa } from '../certificates/local-ca.js';
+import { rowOf } from '../agent/inspect/view.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
 import { loadIdentity } from '../identity/file.js';
@@ -21,6 +22,7 @@ import { embeddedRelays } from './embedded.js';
 import { checkProxies, proxyFor } from './proxy.js';
 import { listenForInterrupts, type StopReason } from './interrupts.js';
 import { LeaseBoard } from './lease-board.js';
+import type { Snapshot } from './live/model.js';
 import { packageVersion } from './program.js';
 import type { Expected, Reporter } from './reporters/reporter.js';
 import { restartRequired } from './restart-required.js';
@@ -127,6 +129,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     emit,
     log,
   });
+  job.reporter.attach?.(() => snapshotOf(runner));
   const place = controlPlace(paths.runDir);
   await place.prepare();
   const control = await startControl(place.address(job.key), {
@@ -179,6 +182,14 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
+}
+
+/** Of those that are recorded, so many are shown at most. */
+const SHOWN_REQUESTS = 5;
+
+function snapshotOf(runner: Runner): Snapshot {
+  const recorded = [...(runner.recorders?.store.all() ?? [])].slice(-SHOWN_REQUESTS);
+  return { inspector: undefined, ...runner.snapshot(), requests: recorded.map(rowOf) };
 }
 
 /** Without a file there is nothing beside which to remember keys. */

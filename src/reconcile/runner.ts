@@ -15,7 +15,7 @@ import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, within } from '../lib/wait.js';
 import { formatTarget } from '../net/target.js';
-import type { AgentStatus, PortalEvent, ProblemSummary, Readiness } from './events.js';
+import type { AgentStatus, PortalEvent, ProblemSummary, Readiness, UnplacedStatus } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
 import { Announcer, isThrough } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
@@ -229,6 +229,16 @@ export class Runner {
       rejected: this.#rejected,
       ...(inspector === undefined ? {} : { inspector }),
       ...found,
+    };
+  }
+
+  /** What is known now, without asking anybody. */
+  snapshot(): Pick<AgentStatus, 'relays' | 'leases' | 'inspector'> & { unplaced: readonly UnplacedStatus[] } {
+    const inspector = this.#inspection?.url;
+    return {
+      ...this.#report.snapshot(),
+      unplaced: this.#unplaced.status,
+      ...(inspector !== undefined && { inspector }),
     };
   }
 

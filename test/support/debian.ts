@@ -30,6 +30,7 @@ const PROGRAMS = {
   promtool: 'prometheus',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
+  script: 'bsdutils',
   setpriv: 'util-linux',
   'systemd-analyze': 'systemd',
   tc: 'iproute2',

@@ -38,6 +38,9 @@ export interface Traffic {
   readonly bytesIn: number;
   /** Bytes from the local service to visitors. */
   readonly bytesOut: number;
+  /** In mode http: requests so far, and the status that was answered last. */
+  readonly requests?: number;
+  readonly lastStatus?: number;
   /** Datagrams that went no further, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
 }
@@ -50,7 +53,16 @@ export function sumTraffic(a: Traffic, b: Traffic): Traffic {
     ...retiringIn((a.retiring ?? 0) + (b.retiring ?? 0)),
     bytesIn: a.bytesIn + b.bytesIn,
     bytesOut: a.bytesOut + b.bytesOut,
+    ...requestsIn((a.requests ?? 0) + (b.requests ?? 0), b.lastStatus ?? a.lastStatus),
   };
+}
+
+/** Absent where there were none. */
+export function requestsIn(
+  requests: number,
+  lastStatus: number | undefined,
+): Pick<Traffic, 'requests' | 'lastStatus'> {
+  return { ...(requests > 0 && { requests }), ...(lastStatus !== undefined && { lastStatus }) };
 }
 
 export function retiringIn(retiring: number): Pick<Traffic, 'retiring'> {

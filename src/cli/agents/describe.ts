@@ -1,5 +1,5 @@
 import type { ServiceView } from '../../protocol/agents.js';
-import { formatAge, formatBytes } from '../commands/status.js';
+import { formatAge, formatBytes } from '../amounts.js';
 import { columns } from '../print.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';

@@ -8,7 +8,7 @@ import { ControlClient } from '../control/client.js';
 import { findAgent } from '../find-agent.js';
 import { agentKey } from '../load.js';
 import { printEvent } from '../print.js';
-import { formatBytes } from './status.js';
+import { formatBytes } from '../amounts.js';
 import { msText, ownHistory, plainRow, statusText } from '../request-history.js';
 import { printable } from '../style.js';
 

@@ -4,7 +4,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { columns, printEvent } from '../print.js';
 import { msText, ownHistory, plainRow, statusText, timeText } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
-import { formatBytes } from './status.js';
+import { formatBytes } from '../amounts.js';
 
 interface Options {
   readonly service?: readonly string[];

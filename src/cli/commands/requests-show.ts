@@ -11,7 +11,7 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { dateText, msText, ownHistory, plainRow, statusText, unknownRequest } from '../request-history.js';
 import { createStyle, printable, type Style } from '../style.js';
-import { formatBytes } from './status.js';
+import { formatBytes } from '../amounts.js';
 
 interface Options {
   readonly reveal?: true;

@@ -12,6 +12,7 @@ import {
   relayName,
   UNPROVEN,
 } from '../reporters/describe.js';
+import { formatAge, formatBytes } from '../amounts.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -205,24 +206,4 @@ function describeRegistry({ registry }: AgentStatus): string[] {
 function paintPhase(style: Style, phase: LeaseStatus['phase'] | 'unproven', line: string): string {
   if (phase === 'ready') return style.green(line);
   return phase === 'failed' ? style.red(line) : style.yellow(line);
-}
-
-/** `5s`, `3m`, `2h`, `4d`: one unit is enough to see whether it is new. */
-export function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
-}
-
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

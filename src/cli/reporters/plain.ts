@@ -8,7 +8,7 @@ import type { Verbosity } from '../verbosity.js';
 import { describeEvent } from './describe.js';
 import { News } from './news.js';
 import type { Reporter } from './reporter.js';
-import { HowToReach, writeAddresses } from './summary.js';
+import { HowToReach, writeAddresses, type Lines } from './summary.js';
 
 export interface TextOutputs {
   readonly stdout: Output;
@@ -64,6 +64,9 @@ class Start {
   }
 }
 
-export function writeProblems({ stderr, formatProblem }: TextOutputs, problems: readonly Problem[]): void {
+export function writeProblems(
+  { stderr, formatProblem }: { stderr: Lines; formatProblem: TextOutputs['formatProblem'] },
+  problems: readonly Problem[],
+): void {
   for (const problem of problems) stderr.line(formatProblem(problem, { color: stderr.color }));
 }

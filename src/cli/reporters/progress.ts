@@ -34,7 +34,7 @@ interface Row {
   task?: Task;
 }
 
-/** A spinner for each service of the first pass, until it is through or has failed for good. */
+/** A spinner for each service of the first pass, until it is through or has failed; it leaves no trace. */
 export class Progress {
   readonly #board: LeaseBoard;
   readonly #rows: ReadonlyMap<string, Row>;
@@ -79,11 +79,6 @@ export class Progress {
     row.servedAs = servedAs;
     this.#show(row);
     return true;
-  }
-
-  /** Every service is through, and shown with its address. */
-  get isComplete(): boolean {
-    return [...this.#rows.keys()].every((service) => this.#board.outcome(service) === 'ready');
   }
 
   /** Ends the drawing, what is still pending included. */
@@ -146,7 +141,8 @@ export class Progress {
       // Signals are `up`'s: it drains before it ends.
       registerSignalListeners: false,
       renderer: StderrRenderer,
-      rendererOptions: { logger, collapseErrors: false },
+      // What comes after it shows the same, and more.
+      rendererOptions: { logger, collapseErrors: false, clearOutput: true },
     }).run();
   }
 }

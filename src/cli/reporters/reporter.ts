@@ -1,5 +1,6 @@
 import type { Problem } from '../../config/problem.js';
 import type { PortalEvent } from '../../reconcile/events.js';
+import type { Snapshot } from '../live/model.js';
 
 /** An event with the moment it happened, ISO 8601. */
 export type TimedEvent = PortalEvent & { readonly time: string };
@@ -21,6 +22,8 @@ export interface Reporter {
   problems(problems: readonly Problem[]): void;
   /** Something a person should know that no event tells. */
   warning(message: string): void;
+  /** The agent runs: what it knows may be shown from here on. */
+  attach?(snapshot: () => Snapshot): void;
   /** Ends progress that is still shown. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it, test } from 'vitest';
 import { capturedOutput } from '../../../test/e2e/cli-support.js';
@@ -166,6 +167,7 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
     stdout: stdout.output,
     stderr: stderr.output,
     verbosity: 'normal',
+    stdin: new PassThrough(),
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1 }]);
@@ -188,6 +190,7 @@ test('terminal: how to reach a service that is decided while the progress ends',
     stdout: stdout.output,
     stderr: stderr.output,
     verbosity: 'normal',
+    stdin: new PassThrough(),
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1 }]);
@@ -206,6 +209,7 @@ test('terminal: a service that fails before anything is drawn is shown as failed
     stdout: capturedOutput().output,
     stderr: stderr.output,
     verbosity: 'normal',
+    stdin: new PassThrough(),
     formatProblem,
   });
   reporter.begin([
@@ -226,6 +230,7 @@ test('terminal: the inspector is told of when the progress has settled', async (
     stdout: stdout.output,
     stderr: stderr.output,
     verbosity: 'normal',
+    stdin: new PassThrough(),
     formatProblem,
   });
   reporter.begin([{ service: 'web', leases: 1 }]);

@@ -13,25 +13,21 @@ export function writeAddresses(stdout: Output, ready: Ready): void {
   for (const { service, address } of addressRows(ready.services)) stdout.line(`${bold(service)} ${address}`);
 }
 
-/** Services that are open, and that nobody has seen a visitor get through to. */
-export function writeUnproven(stderr: Output, { unproven }: Ready): void {
-  if (!unproven) return;
-  const { yellow } = createStyle(stderr.color);
-  stderr.line(yellow(`unproven: ${unproven.join(', ')}; \`portal status\` says why`));
-}
+/** Where lines go that are no result. */
+export type Lines = Pick<Output, 'line' | 'color'>;
 
 /**
  * Tells once how to get through where the certificates are not a public CA's: in HTTP if a service speaks it, which for
  * some is known only after they are ready.
  */
 export class HowToReach {
-  readonly #stderr: Output;
+  readonly #stderr: Lines;
   #caFile: string | undefined;
   /** The first URL of each service, from `ready` on until the hint is told. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
 
-  constructor(stderr: Output) {
+  constructor(stderr: Lines) {
     this.#stderr = stderr;
   }
 

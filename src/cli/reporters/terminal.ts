@@ -1,57 +1,111 @@
+import type { Live } from '../live/live.js';
+import type { Snapshot } from '../live/model.js';
+import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
 import { describeEvent } from './describe.js';
-import { writeProblems, type TextOutputs } from './plain.js';
 import { News } from './news.js';
+import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
-import type { Reporter, TimedEvent } from './reporter.js';
-import { HowToReach, writeAddresses, writeUnproven } from './summary.js';
+import type { Expected, Reporter, TimedEvent } from './reporter.js';
+import { HowToReach, writeAddresses, type Lines } from './summary.js';
 
-/** Comes of itself at the start, and stands below the progress then. */
-const isForLater = ({ event }: TimedEvent): boolean =>
-  event === 'inspector' || event === 'notice' || event === 'target';
+export interface TerminalOutputs extends TextOutputs {
+  readonly stdin: NodeJS.ReadableStream;
+}
 
-/** For a person at a terminal: progress by service, a summary once ready, then one line per change. */
-export function terminalReporter(outputs: TextOutputs): Reporter {
-  const { stdout, stderr } = outputs;
-  const style = createStyle(stderr.color);
-  let progress: Progress | undefined;
-  const howToReach = new HowToReach(stderr);
-  const news = new News(outputs.verbosity);
-  /** Said once the progress has settled: a line amid it would be drawn over. */
-  const later: TimedEvent[] = [];
-  let isSettled = false;
-  const showLater = (): void => {
-    isSettled = true;
-    for (const event of later.splice(0)) stderr.line(describeEvent(event, style));
-  };
+/** For a person at a terminal: progress by service, then a view of all that goes on, with lines above it. */
+export function terminalReporter(outputs: TerminalOutputs): Reporter {
+  return new TerminalReporter(outputs);
+}
 
-  const show = (event: TimedEvent): void => {
-    if ((event.event === 'lease' || event.event === 'unplaced') && progress?.note(event)) return;
-    if (event.event === 'served' && progress?.noteServed(event)) return;
-    if (event.event === 'applied' || event.event === 'stopped') showLater();
-    if (!news.isNews(event)) return;
-    if (isForLater(event) && !isSettled) return void later.push(event);
-    if (event.event !== 'ready') return stderr.line(describeEvent(event, style));
-    // The progress that stands on the same screen shows them already.
-    if (!stdout.isTTY || !progress?.isComplete) writeAddresses(stdout, event);
-    writeUnproven(stderr, event);
-    howToReach.note(event);
-    showLater();
-  };
+class TerminalReporter implements Reporter {
+  readonly #outputs: TerminalOutputs;
+  readonly #style;
+  readonly #news: News;
+  readonly #howToReach: HowToReach;
+  #progress: Progress | undefined;
+  #snapshot: (() => Snapshot) | undefined;
+  #live: Live | undefined;
+  /** What happened before the view is there. */
+  readonly #early: TimedEvent[] = [];
+  /** Lines that would be drawn over as long as the progress is shown. */
+  #waiting: string[] | undefined = [];
+  #settling: Promise<void> | undefined;
+  #isClosed = false;
+  readonly #lines: Lines;
 
-  const ended = async (): Promise<void> => progress?.end();
+  constructor(outputs: TerminalOutputs) {
+    const { stderr, verbosity } = outputs;
+    this.#outputs = outputs;
+    this.#style = createStyle(stderr.color);
+    this.#news = new News(verbosity);
+    this.#lines = { color: stderr.color, line: (text) => this.#print(text) };
+    this.#howToReach = new HowToReach(this.#lines);
+  }
 
-  return {
-    begin: (expected) => {
-      progress = new Progress(stderr, expected);
-    },
-    event: (event) => {
-      if (event.event === 'ready' || event.event === 'stopped') void ended().then(() => show(event));
-      else show(event);
-      if (event.event === 'started' || event.event === 'served') howToReach.note(event);
-    },
-    problems: (problems) => writeProblems(outputs, problems),
-    warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
-    close: ended,
-  };
+  begin(expected: readonly Expected[]): void {
+    this.#progress = new Progress(this.#outputs.stderr, expected);
+  }
+
+  attach(snapshot: () => Snapshot): void {
+    this.#snapshot = snapshot;
+  }
+
+  event(event: TimedEvent): void {
+    if (this.#live) this.#live.note(event);
+    else this.#early.push(event);
+    const { stdout } = this.#outputs;
+    if (event.event === 'lease' || event.event === 'unplaced') this.#progress?.note(event);
+    if (event.event === 'served') this.#progress?.noteServed(event);
+    // The view shows them, where there is one.
+    if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
+    if (this.#news.isNews(event)) this.#lines.line(describeEvent(event, this.#style));
+    this.#howToReach.note(event);
+    if (event.event === 'applied' || event.event === 'ready') void this.#settle();
+    if (event.event === 'stopped') void this.close();
+  }
+
+  problems(problems: readonly Problem[]): void {
+    writeProblems({ ...this.#outputs, stderr: this.#lines }, problems);
+  }
+
+  warning(message: string): void {
+    this.#lines.line(`${this.#style.yellow('warning:')} ${printable(message)}`);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#live?.close();
+    this.#live = undefined;
+    await this.#settle();
+  }
+
+  #print(text = ''): void {
+    if (this.#waiting) this.#waiting.push(text);
+    else if (this.#live) this.#live.print(text);
+    else this.#outputs.stderr.line(text);
+  }
+
+  /** The progress is over; the view takes its place. */
+  #settle(): Promise<void> {
+    this.#settling ??= (async () => {
+      await this.#progress?.end();
+      await this.#open();
+      const waiting = this.#waiting ?? [];
+      this.#waiting = undefined;
+      for (const line of waiting) this.#print(line);
+    })();
+    return this.#settling;
+  }
+
+  async #open(): Promise<void> {
+    const snapshot = this.#snapshot;
+    if (!snapshot || this.#isClosed) return;
+    const { Live } = await import('../live/live.js');
+    if (this.#isClosed) return;
+    const { stdin, stderr } = this.#outputs;
+    const terminal = stderr.stream as NodeJS.WriteStream;
+    this.#live = new Live({ snapshot, stdin, terminal, style: this.#style });
+    for (const event of this.#early.splice(0)) this.#live.note(event);
+  }
 }

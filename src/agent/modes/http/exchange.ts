@@ -17,6 +17,8 @@ export interface Client {
   readonly forwardedFor: string;
   /** The name the visitor asked for in the TLS handshake. */
   readonly hostname: string;
+  /** Hears the status of each answer. */
+  readonly onAnswered?: ((status: number) => void) | undefined;
 }
 
 /**

@@ -108,6 +108,7 @@ export class H1Exchange implements Exchange {
       this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
     }
     this.begun = true;
+    this.client.onAnswered?.(status);
     // With the first of the body if that is there already, and alone if it is not.
     this.#flushing = true;
     queueMicrotask(() => this.#flush());

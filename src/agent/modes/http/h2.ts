@@ -255,6 +255,7 @@ class H2Exchange implements Exchange {
     const waitForTrailers = follows === 'trailers';
     this.#stream.respond(fields, { endStream: follows === 'nothing', waitForTrailers });
     this.begun = true;
+    this.client.onAnswered?.(status);
     if (waitForTrailers) {
       this.#stream.once('wantTrailers', () => {
         try {

@@ -11,7 +11,7 @@ import { LIMITS } from '../../../protocol/limits.js';
 import type { Recorder, Recorders } from '../../inspect/recorder.js';
 import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
-import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
+import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
 import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
 import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
@@ -73,6 +73,7 @@ export class HttpHandler implements ModeHandler {
   #bytesOut = 0;
   /** Requests so far, those included that were refused. */
   requests = 0;
+  #lastStatus: number | undefined;
 
   constructor(
     spec: ServiceSpec,
@@ -100,7 +101,7 @@ export class HttpHandler implements ModeHandler {
   }
 
   visit(socket: TLSSocket, visitor: VisitorInfo): void {
-    const client = clientOf(socket, visitor);
+    const client = clientOf(socket, visitor, this.#answered);
     socket.on('error', () => undefined);
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
@@ -133,6 +134,8 @@ export class HttpHandler implements ModeHandler {
     this.#formerUpstreams.forEach((former) => former.lasting.retire(ms));
   }
 
+  readonly #answered = (status: number): void => void (this.#lastStatus = status);
+
   async drain(drain: Drain): Promise<void> {
     this.#draining = true;
     this.#recorder?.close();
@@ -156,7 +159,9 @@ export class HttpHandler implements ModeHandler {
       bytesIn += socket.bytesRead;
       bytesOut += socket.bytesWritten;
     }
-    return { visitors: this.#connections.size, ...retiringIn(this.#retiring), bytesIn, bytesOut };
+    const visitors = this.#connections.size;
+    const requests = requestsIn(this.requests, this.#lastStatus);
+    return { visitors, ...retiringIn(this.#retiring), bytesIn, bytesOut, ...requests };
   }
 
   /** Requests and upgraded connections at former targets; one visitor's count as one where there are more. */
@@ -257,7 +262,7 @@ export class HttpHandler implements ModeHandler {
   }
 }
 
-function clientOf(socket: TLSSocket, { remote }: VisitorInfo): Client {
+function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onAnswered: Client['onAnswered']): Client {
   const address = remote.address.replace(/^::ffff:(?=\d+\.)/i, '');
   // Node gives the name for sockets of servers only in this property.
   const { servername } = socket as { servername?: string | false | null };
@@ -266,6 +271,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo): Client {
     network: networkOf(address),
     forwardedFor: isIPv6(address) ? `"[${address}]"` : address,
     hostname: servername || '',
+    onAnswered,
   };
 }
 

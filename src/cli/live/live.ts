@@ -1,0 +1,163 @@
+import type { WriteStream } from 'node:tty';
+import { asPortalError } from '../../lib/errors.js';
+import type { TimedEvent } from '../reporters/reporter.js';
+import type { Style } from '../style.js';
+import { clipboardSequence, openUrl, qrCode } from './actions.js';
+import { Keys, type Key } from './keys.js';
+import { LiveModel, type Snapshot, type View } from './model.js';
+import { Region } from './region.js';
+import { render } from './render.js';
+
+export interface LiveOptions {
+  readonly snapshot: () => Snapshot;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly terminal: WriteStream;
+  readonly style: Style;
+}
+
+/** Counters move all the time. */
+const DRAW_EVERY_MS = 1_000;
+
+const HELP = [
+  '  ↑ ↓   choose a service',
+  '  o     open its URL in the browser',
+  '  c     copy its address to the clipboard',
+  '  q     show its URL as a QR code',
+  '  i     open the inspector',
+  '  ?     this help; any key leaves it',
+  '  Ctrl-C  stop',
+];
+
+/** The live view of `portal up`: drawn at the end of the terminal, with lines scrolling away above it. */
+export class Live {
+  readonly #options: LiveOptions;
+  readonly #model = new LiveModel();
+  readonly #region: Region;
+  readonly #keys: Keys | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #selected = 0;
+  #overlay: readonly string[] | undefined;
+  #message: string | undefined;
+  #soon: NodeJS.Immediate | undefined;
+  readonly #onResize = (): void => this.#region.redraw(this.#lines());
+  readonly #onContinue = (): void => this.#resume();
+
+  constructor(options: LiveOptions) {
+    const { terminal, stdin } = options;
+    this.#options = options;
+    this.#region = new Region(terminal);
+    this.#keys = Keys.open(stdin, (key) => void this.#press(key));
+    terminal.on('resize', this.#onResize);
+    process.on('SIGCONT', this.#onContinue);
+    this.#timer = setInterval(() => this.#draw(), DRAW_EVERY_MS).unref();
+    this.#drawSoon();
+  }
+
+  note(event: TimedEvent): void {
+    this.#model.note(event);
+    this.#drawSoon();
+  }
+
+  /** A line that stays, above the view. */
+  print(text: string): void {
+    this.#region.print(text);
+  }
+
+  /** Leaves the lines that were printed, and no view. */
+  close(): void {
+    clearInterval(this.#timer);
+    clearImmediate(this.#soon);
+    this.#options.terminal.off('resize', this.#onResize);
+    process.off('SIGCONT', this.#onContinue);
+    this.#keys?.close();
+    this.#region.close();
+  }
+
+  #view(): View {
+    return this.#model.view(this.#options.snapshot(), performance.now());
+  }
+
+  #lines(view = this.#view()): string[] {
+    const { columns, rows } = this.#region;
+    this.#selected = Math.max(0, Math.min(this.#selected, view.services.length - 1));
+    return render(view, {
+      columns,
+      rows,
+      style: this.#options.style,
+      selected: this.#selected,
+      overlay: this.#overlay,
+      message: this.#message,
+      hasKeys: this.#keys !== undefined,
+    });
+  }
+
+  #draw(): void {
+    this.#region.draw(this.#lines());
+  }
+
+  /** Events come in crowds. */
+  #drawSoon(): void {
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined;
+      this.#draw();
+    });
+  }
+
+  async #press(key: Key): Promise<void> {
+    if (key.isCtrl) return this.#control(key.name);
+    const isLeaving = this.#overlay !== undefined;
+    this.#overlay = undefined;
+    this.#message = undefined;
+    try {
+      if (!isLeaving) await this.#act(key.name);
+    } catch (error) {
+      this.#message = asPortalError(error).message;
+    }
+    this.#draw();
+  }
+
+  /** What the terminal does with these unless it hands out single keys. */
+  #control(name: string): void {
+    if (name === 'c') process.kill(process.pid, 'SIGINT');
+    if (name === '\\') process.kill(process.pid, 'SIGQUIT');
+    if (name !== 'z') return;
+    this.#keys?.release();
+    this.#region.close();
+    process.kill(process.pid, 'SIGTSTP');
+  }
+
+  #resume(): void {
+    this.#keys?.take();
+    this.#region.open();
+    this.#draw();
+  }
+
+  async #act(name: string): Promise<void> {
+    const view = this.#view();
+    const address = view.services[this.#selected]?.addresses[0];
+    if (name === 'up' || name === 'k') this.#selected--;
+    else if (name === 'down' || name === 'j') this.#selected++;
+    else if (name === '?') this.#overlay = HELP;
+    else if (name === 'i') await this.#open(view.inspector, 'no service is inspected: set inspect: true');
+    else if (name === 'o') await this.#open(address, 'it has no URL yet');
+    else if (address === undefined) return;
+    else if (name === 'c') {
+      this.#options.terminal.write(clipboardSequence(address));
+      this.#message = `copied ${address}, if the terminal allows it`;
+    } else if (name === 'q') await this.#showQr(address);
+  }
+
+  async #open(url: string | undefined, otherwise: string): Promise<void> {
+    if (url?.startsWith('http') !== true) return void (this.#message = otherwise);
+    await openUrl(url);
+    this.#message = `opening ${url}`;
+  }
+
+  async #showQr(address: string): Promise<void> {
+    const code = await qrCode(address);
+    const needed = code.length + 4;
+    if (this.#region.rows < needed || this.#region.columns <= code[0]!.length)
+      this.#message = `the QR code needs a terminal of ${needed} rows and ${code[0]!.length + 1} columns`;
+    else this.#overlay = [...code, address];
+  }
+}

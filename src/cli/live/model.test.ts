@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import type { LeaseStatus } from '../../agent/status.js';
+import { LiveModel, type Snapshot } from './model.js';
+
+const lease = (over: Partial<LeaseStatus> = {}): LeaseStatus => ({
+  service: 'web',
+  relay: 'https://a',
+  phase: 'ready',
+  since: '',
+  retries: 0,
+  url: 'https://web.a',
+  visitors: 1,
+  bytesIn: 0,
+  bytesOut: 0,
+  mode: 'http',
+  servedAs: 'http',
+  target: 'localhost:3000',
+  ...over,
+});
+const snapshot = (leases: readonly LeaseStatus[], over: Partial<Snapshot> = {}): Snapshot => ({
+  leases,
+  relays: [],
+  unplaced: [],
+  requests: [],
+  inspector: undefined,
+  ...over,
+});
+
+describe('the model of the live view', () => {
+  it('puts the leases of a service together, the best of them first', () => {
+    const other = lease({ relay: 'https://b', url: 'https://web.b', phase: 'retrying', visitors: 2 });
+    const { services } = new LiveModel().view(snapshot([other, lease(), lease({ phase: 'draining' })]), 0);
+    expect(services).toMatchObject([
+      { state: 'ready', visitors: 3, addresses: ['https://web.b', 'https://web.a'] },
+    ]);
+  });
+
+  it('knows of a target only what events and status told', () => {
+    const model = new LiveModel();
+    const isReachable = (over: Partial<LeaseStatus> = {}): boolean | undefined =>
+      model.view(snapshot([lease(over)]), 0).services[0]!.isReachable;
+    expect(isReachable()).toBeUndefined();
+    const time = '2026-01-01T00:00:00.000Z';
+    model.note({ time, event: 'target', service: 'web', target: 'localhost:3000', reachable: true });
+    expect(isReachable()).toBe(true);
+    expect(isReachable({ targetError: 'down' })).toBe(false);
+  });
+
+  it('counts requests a second where they are counted, else bytes', () => {
+    const model = new LiveModel();
+    const rate = (over: Partial<LeaseStatus>, at: number): unknown =>
+      model.view(snapshot([lease(over)]), at).services[0]!.rate;
+    rate({ requests: 10 }, 0);
+    expect(rate({ requests: 14 }, 2_000)).toEqual({ unit: 'requests', perSecond: 2 });
+    expect(rate({ bytesIn: 500, bytesOut: 500 }, 2_500)).toEqual({ unit: 'bytes', perSecond: 400 });
+    expect(rate({ bytesIn: 0 }, 3_000)).toEqual({ unit: 'bytes', perSecond: 0 });
+  });
+
+  it('lets nothing that others wrote steer the terminal', () => {
+    const escape = '\u001B[31mred\u0007';
+    const { services, requests } = new LiveModel().view(
+      snapshot([lease({ targetError: escape, url: `https://${escape}` })], {
+        requests: [
+          { startedAt: 0, service: 'web', method: 'GET', target: `/${escape}`, outcome: 'done' } as never,
+        ],
+        unplaced: [{ service: 'db', since: '', error: { code: 'x', message: escape } }],
+      }),
+      0,
+    );
+    expect(JSON.stringify([services, requests])).not.toMatch(/\\u001b|\\u0007/i);
+  });
+});

@@ -1,0 +1,119 @@
+import { stripVTControlCharacters } from 'node:util';
+import stringWidth from 'string-width';
+import { describe, expect, it } from 'vitest';
+import { createStyle } from '../style.js';
+import type { ServiceView, View } from './model.js';
+import { render, rowsOf, type Screen } from './render.js';
+
+const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => ({
+  service: name,
+  state: 'ready',
+  addresses: [`https://${name}.localhost:8443`],
+  target: 'localhost:3000',
+  isReachable: true,
+  problems: [],
+  visitors: 2,
+  rate: { unit: 'requests', perSecond: 1.25 },
+  lastStatus: 200,
+  ...over,
+});
+const view = (services: readonly ServiceView[], over: Partial<View> = {}): View => ({
+  services,
+  relays: [{ name: 'embedded:8443', state: 'connected', rttMs: 1.4, error: undefined }],
+  requests: [],
+  inspector: undefined,
+  ...over,
+});
+const screen = (columns: number, rows: number, over: Partial<Screen> = {}): Screen => ({
+  columns,
+  rows,
+  style: createStyle(false),
+  selected: 0,
+  overlay: undefined,
+  message: undefined,
+  hasKeys: true,
+  ...over,
+});
+const DEAD = service('api', {
+  isReachable: false,
+  problems: ['nothing listens on port 5999'],
+  lastStatus: 503,
+});
+const many = (count: number): ServiceView[] =>
+  Array.from({ length: count }, (_, index) => service(`svc${index}`));
+
+describe('the live view', () => {
+  it('has a row a service, its troubles below it, relays and keys', () => {
+    expect(render(view([service('web'), DEAD]), screen(120, 40))).toEqual([
+      '  SERVICE  STATE  ADDRESS                     TARGET            VISITORS  RATE   LAST',
+      '› ✔ web    ready  https://web.localhost:8443  ✓ localhost:3000  2         1.3/s  200',
+      '  ▲ api    ready  https://api.localhost:8443  ✗ localhost:3000  2         1.3/s  503',
+      '    nothing listens on port 5999',
+      '  relay embedded:8443  connected  1 ms',
+      '  o open · c copy · q QR code · ? help · Ctrl-C stop',
+    ]);
+  });
+
+  it.each([120, 80, 50])('has whole addresses at %i columns, each in one piece', (columns) => {
+    const long = service('a-service-with-a-long-name', {
+      addresses: [`https://a-service-with-a-long-name.${'tunnel.'.repeat(6)}example.com`],
+    });
+    const lines = render(view([service('web'), long, DEAD]), screen(columns, 40));
+    for (const address of [...long.addresses, ...DEAD.addresses]) {
+      const line = lines.find((each) => each.includes(address));
+      expect(line).toBeDefined();
+      // What is longer than a line begins at the left edge, so that the terminal wraps nothing else into it.
+      expect(line === address || stringWidth(line!) < columns).toBe(true);
+    }
+    const others = lines.filter((line) => !line.startsWith('https:'));
+    expect(Math.max(...others.map((line) => stringWidth(line)))).toBeLessThan(columns);
+  });
+
+  it.each([
+    [120, 40],
+    [80, 24],
+    [50, 20],
+  ])('fits 30 services on %ix%i, with the selected one in sight', (columns, rows) => {
+    const services = [...many(29), DEAD];
+    for (const selected of [0, 14, 29]) {
+      const lines = render(view(services), screen(columns, rows, { selected }));
+      expect(rowsOf(lines, columns)).toBeLessThan(rows);
+      expect(lines.filter((line) => line.startsWith('›'))).toHaveLength(1);
+      expect(lines.find((line) => line.startsWith('›'))).toContain(services[selected]!.service);
+    }
+    const folded = render(view(services), screen(columns, 20)).join('\n');
+    expect(folded).toMatch(/and \d+ more \(↑↓\): 1 not ready/);
+  });
+
+  it('has the latest requests where there is room, and more relays than a few in one line', () => {
+    const requests = [1, 2, 3].map((second) => ({
+      time: new Date(2026, 0, 1, 12, 0, second),
+      service: 'web',
+      what: 'GET /',
+      status: '200',
+      ms: 12.3,
+    }));
+    const relays = [10, 20, 30, undefined].map((rttMs, index) => ({
+      name: `https://r${index}`,
+      state: rttMs === undefined ? ('retrying' as const) : ('connected' as const),
+      rttMs,
+      error: undefined,
+    }));
+    const text = render(view([service('web')], { requests, relays }), screen(80, 24)).join('\n');
+    expect(text).toContain('  12:00:03  web  200  GET /  12 ms');
+    expect(text).toContain('  3 relays connected (10–30 ms), 1 not: https://r3');
+  });
+
+  it('has no escapes without colours, and the same text with them', () => {
+    const plain = render(view([service('web'), DEAD]), screen(100, 24));
+    const painted = render(view([service('web'), DEAD]), screen(100, 24, { style: createStyle(true) }));
+    expect(plain.map(stripVTControlCharacters)).toEqual(plain);
+    expect(painted.map(stripVTControlCharacters)).toEqual(plain);
+    expect(painted).not.toEqual(plain);
+  });
+
+  it('shows what a key asked for', () => {
+    const lines = render(view(many(3)), screen(80, 24, { overlay: ['code'], message: 'copied' }));
+    expect(lines).toEqual(['code', '', '  copied']);
+  });
+});

@@ -1,0 +1,214 @@
+import cliTruncate from 'cli-truncate';
+import stringWidth from 'string-width';
+import { formatBytes } from '../amounts.js';
+import type { Paint, Style } from '../style.js';
+import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
+
+/** What the view looks like is a function of these, and of nothing else. */
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+  readonly style: Style;
+  /** Of the services, the one that keys act on. */
+  readonly selected: number;
+  /** Shown below the title in place of services. */
+  readonly overlay: readonly string[] | undefined;
+  /** Shown at the end until the next key: what a key did. */
+  readonly message: string | undefined;
+  readonly hasKeys: boolean;
+}
+
+const MAX_REQUESTS = 5;
+/** More relays than this are one line together. */
+const MAX_RELAYS = 3;
+
+/** The lines of the live view, no more than fit. A URL is never broken: where it is too long, it has lines of its own. */
+export function render(view: View, screen: Screen): string[] {
+  const footer = footerOf(view, screen);
+  if (screen.overlay) return [...screen.overlay, '', ...footer].slice(-(screen.rows - 1));
+  const relays = relayLines(view.relays, screen);
+  const left = screen.rows - 1 - relays.length - footer.length;
+  const requests = requestLines(view.requests, screen, Math.min(MAX_REQUESTS, Math.floor(left / 4)));
+  const services = serviceLines(view.services, screen, Math.max(3, left - requests.length));
+  return [...services, ...relays, ...requests, ...footer];
+}
+
+interface Column {
+  readonly title: string;
+  readonly cell: (service: ServiceView, screen: Screen) => string;
+}
+
+const MARKS: Readonly<Record<State, string>> = {
+  ready: '✔',
+  unproven: '▲',
+  starting: '…',
+  retrying: '▲',
+  failed: '✘',
+  'no relay': '✘',
+};
+
+/** The least that is good: ready, and a target that answers. */
+const isWell = ({ state, isReachable }: ServiceView): boolean => state === 'ready' && isReachable !== false;
+
+function markOf(service: ServiceView): string {
+  return service.state === 'ready' && !isWell(service) ? '▲' : MARKS[service.state];
+}
+
+function paintOf({ style }: Screen, service: ServiceView): Paint {
+  if (isWell(service)) return style.green;
+  return service.state === 'failed' || service.state === 'no relay' ? style.red : style.yellow;
+}
+
+const targetMark = ({ isReachable }: ServiceView, { style }: Screen): string => {
+  if (isReachable === undefined) return '·';
+  return isReachable ? style.green('✓') : style.red('✗');
+};
+
+const NAME: Column = {
+  title: 'SERVICE',
+  cell: (service, screen) =>
+    `${paintOf(screen, service)(markOf(service))} ${screen.style.bold(service.service)}`,
+};
+const STATE: Column = {
+  title: 'STATE',
+  cell: (service, screen) => paintOf(screen, service)(service.state),
+};
+const ADDRESS: Column = {
+  title: 'ADDRESS',
+  cell: ({ addresses }, { style }) => style.cyan(addresses[0] ?? ''),
+};
+const TARGET: Column = {
+  title: 'TARGET',
+  cell: (service, screen) => `${targetMark(service, screen)} ${service.target}`,
+};
+const TARGET_MARK: Column = { title: '', cell: targetMark };
+const VISITORS: Column = { title: 'VISITORS', cell: ({ visitors }) => String(visitors) };
+const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
+const LAST: Column = {
+  title: 'LAST',
+  cell: ({ lastStatus }, { style }) => {
+    if (lastStatus === undefined) return '';
+    return lastStatus >= 500 ? style.red(String(lastStatus)) : String(lastStatus);
+  },
+};
+
+const TRAFFIC = [VISITORS, RATE, LAST];
+/** The first that fits is used; in the last, addresses have lines of their own. */
+const LAYOUTS: readonly (readonly Column[])[] = [
+  [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
+  [NAME, ADDRESS, TARGET, ...TRAFFIC],
+  [NAME, ADDRESS, TARGET_MARK, ...TRAFFIC],
+];
+const NARROW = [NAME, TARGET_MARK, ...TRAFFIC];
+
+function rateText({ unit, perSecond }: ServiceView['rate']): string {
+  if (unit === 'bytes') return `${formatBytes(Math.round(perSecond))}/s`;
+  const isWhole = perSecond === 0 || perSecond >= 10;
+  return `${isWhole ? Math.round(perSecond) : perSecond.toFixed(1)}/s`;
+}
+
+function serviceLines(services: readonly ServiceView[], screen: Screen, height: number): string[] {
+  if (services.length === 0) return [screen.style.dim('no services')];
+  const isSelecting = services.length > 1 && screen.hasKeys;
+  const table = (columns: readonly Column[]): string[] => {
+    const rows = services.map((service) => columns.map(({ cell }) => cell(service, screen)));
+    const [title = '', ...lines] = aligned([columns.map((column) => column.title), ...rows]);
+    const pointed = lines.map((line, index) =>
+      isSelecting && index === screen.selected ? `› ${line}` : `  ${line}`,
+    );
+    return [screen.style.dim(`  ${title}`), ...pointed];
+  };
+  const fits = (lines: readonly string[]): boolean =>
+    lines.every((line) => stringWidth(line) < screen.columns);
+  const wide = LAYOUTS.map(table).find(fits);
+  const [title, ...lines] = wide ?? table(NARROW).map((line) => cut(line, screen));
+  const blocks = services.map((service, index) => [
+    lines[index]!,
+    // At the left edge, and whole: a terminal that wraps it still copies it in one piece.
+    ...service.addresses.slice(wide ? 1 : 0).map((address) => screen.style.cyan(address)),
+    ...service.problems.map((problem) => paintOf(screen, service)(cut(`    ${problem}`, screen))),
+  ]);
+  return [title!, ...scrolled(services, blocks, screen, height - 1)];
+}
+
+/** As many services as fit, around the selected one, and how many there are besides. */
+function scrolled(
+  services: readonly ServiceView[],
+  blocks: readonly (readonly string[])[],
+  screen: Screen,
+  height: number,
+): string[] {
+  const heights = blocks.map((lines) => rowsOf(lines, screen.columns));
+  const total = heights.reduce((sum, each) => sum + each, 0);
+  if (total <= height) return blocks.flat();
+  const selected = Math.min(screen.selected, blocks.length - 1);
+  let [from, to, used] = [selected, selected + 1, heights[selected]!];
+  // One line is for what is folded.
+  const fits = (index: number): boolean => used + (heights[index] ?? Infinity) <= height - 1;
+  while (from > 0 && fits(from - 1) && to - from < Math.ceil(height / 2)) used += heights[--from]!;
+  while (to < blocks.length && fits(to)) used += heights[to++]!;
+  while (from > 0 && fits(from - 1)) used += heights[--from]!;
+  const folded = services.filter((_, index) => index < from || index >= to);
+  const ill = folded.filter((service) => !isWell(service)).length;
+  const trouble = ill === 0 ? 'all ready' : screen.style.yellow(`${ill} not ready`);
+  const how = screen.hasKeys ? ' (↑↓)' : '';
+  const more = cut(`  and ${folded.length} more${how}: ${trouble}`, screen);
+  return [...blocks.slice(from, to).flat(), more];
+}
+
+/** Rows of the terminal that `lines` take. */
+export function rowsOf(lines: readonly string[], columns: number): number {
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
+}
+
+const msText = (ms: number | undefined): string => (ms === undefined ? '' : `  ${Math.round(ms)} ms`);
+
+function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
+  const { dim, yellow } = screen.style;
+  if (relays.length <= MAX_RELAYS)
+    return relays.map(({ name, state, rttMs, error }) => {
+      const line = `  relay ${name}  ${state}${msText(rttMs)}${error === undefined ? '' : `  ${error}`}`;
+      return (state === 'connected' ? dim : yellow)(cut(line, screen));
+    });
+  const [up, down] = [true, false].map((isUp) =>
+    relays.filter(({ state }) => (state === 'connected') === isUp),
+  );
+  const times = up!.flatMap(({ rttMs }) => (rttMs === undefined ? [] : [Math.round(rttMs)]));
+  const span = times.length === 0 ? '' : ` (${Math.min(...times)}–${Math.max(...times)} ms)`;
+  const lost = down!.length === 0 ? '' : `, ${yellow(`${down!.length} not: ${down![0]!.name}`)}`;
+  return [cut(`  ${up!.length} relays connected${span}${lost}`, screen)];
+}
+
+function requestLines(requests: readonly RequestView[], screen: Screen, count: number): string[] {
+  if (requests.length === 0 || count < 1) return [];
+  const { dim, red } = screen.style;
+  return requests.slice(-count).map(({ time, service, what, status, ms }) => {
+    const shown = /^[2-4]/.test(status) ? status : red(status);
+    return cut(
+      `  ${dim(time.toLocaleTimeString('en-GB'))}  ${service}  ${shown}  ${what}${dim(msText(ms))}`,
+      screen,
+    );
+  });
+}
+
+function footerOf(view: View, screen: Screen): string[] {
+  const { dim } = screen.style;
+  if (screen.message !== undefined) return [cut(`  ${screen.message}`, screen)];
+  if (!screen.hasKeys) return [];
+  const inspector = view.inspector === undefined ? [] : ['i inspector'];
+  const keys = ['o open', 'c copy', 'q QR code', ...inspector, '? help', 'Ctrl-C stop'];
+  return [dim(cut(`  ${keys.join(' · ')}`, screen))];
+}
+
+const cut = (text: string, { columns }: Screen): string => cliTruncate(text, columns - 1);
+
+/** Cells padded to the width of their column; colours take no room. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, index) => Math.max(...rows.map((row) => stringWidth(row[index]!))));
+  return rows.map((row) =>
+    row
+      .map((cell, index) => cell + ' '.repeat(widths[index]! - stringWidth(cell)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
