@@ -1,4 +1,3 @@
-import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { FairPlaces } from '../lib/fair-places.js';
@@ -7,10 +6,11 @@ import { within } from '../lib/wait.js';
 import { networkOf } from '../net/cidr.js';
 import { resetSocket, socketBelow } from '../net/reset.js';
 import { SpliceSet, type Drain } from '../net/splice.js';
-import { HOP_HEADERS, HOP_UPGRADE, LIMITS, PATHS } from '../protocol/limits.js';
+import { LIMITS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
-import { nameOf, newTicket } from '../protocol/ticket.js';
 import type { Descriptors } from './descriptors.js';
+import { announce, type HopPath } from './hop-preface.js';
+import { HopTickets, invalidTicket } from './hop-tickets.js';
 import type { LeaseHolder } from './lease.js';
 import type { LeaseRegistry } from './leases.js';
 import type { RelayLimits } from './limits.js';
@@ -25,22 +25,7 @@ import type { ShownTicket } from './shown-ticket.js';
  * tickets for them, only peers are reached, and each hop is counted, so that a relay is no open proxy.
  */
 
-/** How a connection came here: by how many relays, and from which. */
-export interface HopPath {
-  readonly count: number;
-  /** URL of the relay that passed it on. */
-  readonly from: string | undefined;
-}
-
 const STRAIGHT: HopPath = { count: 0, from: undefined };
-
-interface HopTicket {
-  readonly text: string;
-  readonly session: LeaseHolder;
-  /** As `hop.open` named it, and `CONNECT` must, letter by letter. */
-  readonly target: string;
-  readonly expiresAt: number;
-}
 
 export interface HopsOptions {
   readonly peers: Peers;
@@ -60,20 +45,18 @@ type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'p
 export class Hops {
   readonly #options: HopsOptions;
   #own = { url: '', authority: '', host: '' };
-  /** By name, in order of issue and so of expiry. */
-  readonly #tickets = new Map<string, HopTicket>();
-  readonly #ticketsOf = new Map<LeaseHolder, number>();
+  readonly #tickets: HopTickets;
   readonly #splices: SpliceSet;
   readonly #paths = new WeakMap<Socket, HopPath>();
   /** What is passed on, or about to be, by the network of the agent that asked for it. */
   readonly #places: FairPlaces<Socket>;
-  readonly #timer: NodeJS.Timeout;
   #opening = 0;
   #closed = false;
 
   constructor(options: HopsOptions) {
     this.#options = options;
     const { ticketMs, visitorIdleMs, visitorLifetimeMs } = options.bounds;
+    this.#tickets = new HopTickets(ticketMs);
     this.#splices = new SpliceSet({
       idleMs: visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
@@ -87,7 +70,6 @@ export class Hops {
         resetSocket(socket);
       },
     });
-    this.#timer = setInterval(() => this.#expire(), Math.min(1_000, ticketMs / 4)).unref();
   }
 
   /** Cuts off what is passed on for an identity. */
@@ -129,15 +111,7 @@ export class Hops {
     socket: Socket,
   ): FromRelay<'hop.opened'> {
     this.#destination(session, target, this.#pathOf(socket));
-    const out = this.#ticketsOf.get(session) ?? 0;
-    if (out + count > LIMITS.maxHopTickets)
-      throw new PortalError('limit_exceeded', `a session may have ${LIMITS.maxHopTickets} tickets for hops`, {
-        retryAfterMs: this.#options.bounds.ticketMs,
-      });
-    const expiresAt = performance.now() + this.#options.bounds.ticketMs;
-    const tickets = Array.from({ length: count }, newTicket);
-    for (const text of tickets) this.#tickets.set(nameOf(text), { text, session, target, expiresAt });
-    this.#ticketsOf.set(session, out + count);
+    const tickets = this.#tickets.issue(session, target, count);
     return { type: 'hop.opened', id, tickets };
   }
 
@@ -146,18 +120,8 @@ export class Hops {
    * the reason otherwise. A ticket that is proven is used up, whatever the answer.
    */
   async connect(shown: ShownTicket, target: string, socket: Socket): Promise<() => void> {
-    const known = this.#tickets.get(shown.name);
-    const ticket = known && shown.proves(known.text) ? known : undefined;
-    if (ticket) this.#forget(ticket);
-    if (
-      !ticket ||
-      ticket.expiresAt <= performance.now() ||
-      ticket.target !== target ||
-      ticket.session.closed ||
-      socket.destroyed
-    )
-      throw new PortalError('unauthorized', 'the ticket is not good');
-    const { session } = ticket;
+    const session = this.#tickets.redeem(shown, target);
+    if (socket.destroyed) throw invalidTicket();
     const path = this.#pathOf(socket);
     const destination = this.#destination(session, target, path);
     this.#admit(session, socket, destination.kind !== 'front');
@@ -176,8 +140,7 @@ export class Hops {
 
   /** Tickets of a session that ended are worth nothing. What it had passed on goes on. */
   forget(session: LeaseHolder): void {
-    if (!this.#ticketsOf.has(session)) return;
-    for (const ticket of this.#tickets.values()) if (ticket.session === session) this.#forget(ticket);
+    this.#tickets.forget(session);
   }
 
   async drain(drain: Drain): Promise<void> {
@@ -186,9 +149,7 @@ export class Hops {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
-    this.#tickets.clear();
-    this.#ticketsOf.clear();
+    this.#tickets.close();
     this.#splices.closeAll();
   }
 
@@ -273,21 +234,6 @@ export class Hops {
   #pathOf(socket: Socket): HopPath {
     return this.#paths.get(socketBelow(socket) ?? socket) ?? STRAIGHT;
   }
-
-  #forget({ text, session }: HopTicket): void {
-    this.#tickets.delete(nameOf(text));
-    const left = (this.#ticketsOf.get(session) ?? 0) - 1;
-    if (left > 0) this.#ticketsOf.set(session, left);
-    else this.#ticketsOf.delete(session);
-  }
-
-  #expire(): void {
-    const now = performance.now();
-    for (const ticket of this.#tickets.values()) {
-      if (ticket.expiresAt > now) break;
-      this.#forget(ticket);
-    }
-  }
 }
 
 function tooManyHops(): PortalError {
@@ -298,40 +244,4 @@ function tooManyHops(): PortalError {
 function loopbackOf(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
-}
-
-/** Says what this connection is, in the clear and without a word about whose it is; then it is like a fresh one. */
-function announce(socket: Socket, { authority }: Peer, { count, from }: HopPath): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest({
-      createConnection: () => socket,
-      path: PATHS.hop,
-      headers: {
-        host: authority,
-        connection: 'Upgrade',
-        upgrade: HOP_UPGRADE,
-        [HOP_HEADERS.count]: count,
-        [HOP_HEADERS.from]: from,
-      },
-    });
-    outgoing.once('upgrade', (response, _socket, head: Buffer) => {
-      // Who is fresh there speaks second.
-      if (response.headers.upgrade?.toLowerCase() !== HOP_UPGRADE || head.length > 0)
-        return reject(new PortalError('protocol', 'it answered something else'));
-      socket.setTimeout(0);
-      resolve();
-    });
-    outgoing.once('response', ({ headers, statusCode }) => {
-      const code = headers[HOP_HEADERS.error];
-      outgoing.destroy();
-      reject(
-        code === 'hop_loop' || code === 'too_many_hops'
-          ? new PortalError(code, `${authority} refused: the chain is too long or leads back`)
-          : new PortalError('protocol', `it answered ${statusCode}`),
-      );
-    });
-    outgoing.once('error', reject);
-    outgoing.once('close', () => reject(new PortalError('protocol', 'it closed the connection')));
-    outgoing.end();
-  });
 }
