@@ -103,7 +103,10 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     const { arrive } = await published(port, { mode });
     const first = await arrive();
     first.write('x');
-    (await next()).resetAndDestroy();
+    // A reset before the agent has spoken would say that the target is down, and have the agent check it.
+    const reached = await next();
+    await once(reached, 'data');
+    reached.resetAndDestroy();
     await expect(readAll(first)).rejects.toMatchObject({ code: 'ECONNRESET' });
     const second = await arrive();
     second.write('x');
