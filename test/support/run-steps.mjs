@@ -1,0 +1,83 @@
+/**
+ * Runs the steps of a page (document-steps.ts), which come as JSON on stdin, in a folder, one after another, up to the first that
+ * fails. Prints a JSON object for each: its line, its output, and why it failed. Programs that still run then get SIGINT.
+ * test/docs-commands.test.ts starts this in namespaces, which end every program that is left.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { json } from 'node:stream/consumers';
+
+const STEP_MS = 30_000;
+
+const { folder, steps } = await json(process.stdin);
+const running = [];
+
+/** Starts bash on `script`; `onOutput` is called with all its output so far, `onEnd` with its exit code or signal. */
+function shell(script, onOutput, onEnd) {
+  const options = { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] };
+  const child = spawn('bash', ['-eo', 'pipefail', '-c', script], options);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => onOutput((output += text)));
+  const ended = new Promise((resolve) => {
+    child.once('close', (code, signal) => resolve(onEnd(code ?? signal, output)));
+  });
+  return { child, ended };
+}
+
+/** Starts `script`; resolves when `check` of its output, or of how it ended, gives a result, or with a timeout as the problem. */
+function follow(script, check) {
+  return new Promise((resolve) => {
+    let latest = '';
+    const done = (result) => {
+      clearTimeout(timer);
+      resolve({ output: latest, ...result });
+    };
+    const look = (output, ended) => {
+      latest = output;
+      const result = check(output, ended);
+      if (result) done(result);
+    };
+    const timer = setTimeout(
+      () => done({ problem: `still waiting after ${STEP_MS / 1000} seconds` }),
+      STEP_MS,
+    );
+    running.push(shell(script, look, (how, output) => look(output, how)));
+  });
+}
+
+const RUN = {
+  run: ({ script, exit }) =>
+    follow(script, (_, ended) => {
+      if (ended === undefined) return undefined;
+      return ended === exit ? {} : { problem: `exits with ${ended}, not ${exit}` };
+    }),
+  start: ({ script, until }) =>
+    follow(script, (output, ended) => {
+      if (output.includes(until)) return {};
+      return ended === undefined ? undefined : { problem: `ended (${ended}) before it printed "${until}"` };
+    }),
+  async file({ name, text }) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+    return { output: '' };
+  },
+  async service({ port }) {
+    const server = createServer((_, response) => response.end(`hello from port ${port}\n`));
+    await new Promise((resolve) => server.listen(port, resolve));
+    return { output: '' };
+  },
+  // The caller compares it with the output of the step before.
+  prints: async () => ({ output: '' }),
+};
+
+for (const step of steps) {
+  const result = await RUN[step.kind](step);
+  process.stdout.write(`${JSON.stringify({ line: step.line, ...result })}\n`);
+  if (result.problem) break;
+}
+for (const { child } of running) if (child.exitCode === null) process.kill(-child.pid, 'SIGINT');
+await Promise.all(running.map(({ ended }) => ended));
+process.exit();
