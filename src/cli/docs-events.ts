@@ -29,7 +29,7 @@ With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`ti
 A service that comes back to a relay where its last visitors still finish has two leases there for a while: \`lease\` tells whose
 \`draining\` and \`closed\` are.
 
-Other commands print one object: \`valid\` (file, services, warnings, lock?, notAllowed?), \`plan\` (actions, chosenLater?, lock?, notAllowed?), \`allowed\` (file, allowedAt?, permissions; with \`--list\` one for each file), \`revoked\` (file, revoked), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
+Other commands print one object: \`valid\` (file, services, warnings, lock?, notAllowed?), \`plan\` (actions, chosenLater?, lock?, notAllowed?, against?), \`allowed\` (file, allowedAt?, permissions; with \`--list\` one for each file), \`revoked\` (file, revoked), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
 \`completion\`, \`service\` (unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`, env?, installed?, active?, enabled?, missing?, boot?, text?), \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
 method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,
 responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and

@@ -85,7 +85,8 @@ function exampleBlock(examples: readonly Example[]): string {
 const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 
 const OVERVIEW = `Every command takes \`--json\` (one JSON object a line on stdout) and \`--help\`. Results go to stdout, progress and
-errors to stderr. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder;
+errors to stderr. \`-v\` prints each step and the causes of errors, \`-q\` results and errors only. On a terminal \`portal up\` and \`portal expose\`
+show a live view with keys (\`?\` lists them); elsewhere, and with \`--plain\`, they print lines. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder;
 a relative one is below the current directory, and \`~/\` is your home. \`PORTAL_ALLOW=1\` allows what a portal.yaml asks for
 ([allow.md](../guides/allow.md)).`;
 
@@ -110,7 +111,7 @@ passes first, \`--wait\` stops the agent again and exits 1: nothing is left runn
 line or the configuration file is wrong. It asks the agent alone: a local service that is down does not count.
 
 An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`
-speak to the only agent that runs. Where several run, they list them, and \`--pid PID\` chooses one.
+speak to the only agent that runs. Where several run, they list them, and \`--pid PID\` chooses one. \`status --json\` prints a line for each.
 
 ## Events
 

@@ -17,7 +17,13 @@ export const COMMAND_EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { run: 'portal up web api', does: 'only these two services' },
     { run: 'portal up --wait', does: 'in the background; returns once all are ready' },
   ],
-  plan: [{ run: 'portal plan || [ $? -eq 3 ]', does: 'show changes, and fail only on errors' }],
+  plan: [
+    { run: 'portal plan || [ $? -eq 3 ]', does: 'show changes, and fail only on errors' },
+    {
+      run: 'portal plan --against origin/main --format markdown || [ $? -eq 3 ]',
+      does: 'what a pull request changes, as a comment',
+    },
+  ],
   validate: [
     { run: 'portal validate', does: 'every error, with its line' },
     { run: 'portal validate --print', does: 'the configuration with variables and overlay filled in' },

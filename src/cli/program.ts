@@ -65,6 +65,10 @@ export function createProgram({ execute, write }: ProgramOptions): Command {
     .command('plan')
     .description('show what `up` would change now; exits 3 when there is something')
     .addOption(file())
+    .option('--against <ref>', 'compare with the file at a commit of git instead, for pull requests')
+    .addOption(
+      new Option('--format <format>', 'how it is printed').choices(['text', 'markdown']).default('text'),
+    )
     .action(execute(() => import('./commands/plan.js')));
   program
     .command('validate')

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import { openLocalCa } from '../certificates/local-ca.js';
-import { rowOf } from '../agent/inspect/view.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
 import { loadIdentity } from '../identity/file.js';
@@ -189,7 +188,7 @@ const SHOWN_REQUESTS = 5;
 
 function snapshotOf(runner: Runner): Snapshot {
   const recorded = [...(runner.recorders?.store.all() ?? [])].slice(-SHOWN_REQUESTS);
-  return { inspector: undefined, ...runner.snapshot(), requests: recorded.map(rowOf) };
+  return { inspector: undefined, ...runner.snapshot(), requests: recorded };
 }
 
 /** Without a file there is nothing beside which to remember keys. */

@@ -139,6 +139,35 @@ test('a configuration can come from standard input', async () => {
   expect(jsonLines(stdout)).toMatchObject([{ file: '<stdin>', services: ['web'] }]);
 });
 
+test('plan --against compares with a commit of git, and prints Markdown', async () => {
+  const git = (...args: string[]): unknown =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', ...args], {
+      cwd: person.folder,
+      stdio: 'ignore',
+    });
+  git('init');
+  await write('portal.yaml', 'version: 1\nservices: { web: 3000, old: 3001, same: 3002 }\n');
+  git('add', 'portal.yaml');
+  git('commit', '-m', 'first');
+  expect(await person.run(['plan', '--against', 'HEAD'])).toMatchObject({ code: 0, stdout: '' });
+  await write('portal.yaml', 'version: 1\nservices: { web: 3009, new: 3001, same: 3002 }\n');
+  const { code, stdout, stderr } = await person.run(['plan', '--against', 'HEAD']);
+  expect(code).toBe(3);
+  expect(stdout.split('\n').map((line) => line.split(/ {2,}/).slice(0, 3))).toEqual([
+    ['~', 'web', 'update'],
+    ['+', 'new', 'open'],
+    ['-', 'old', 'close'],
+    [''],
+  ]);
+  expect(stderr).toBe('1 to open, 1 to update in place, 1 to close; 1 unchanged\n');
+  const markdown = await person.run(['plan', '--against', 'HEAD', '--format', 'markdown']);
+  expect(markdown.stdout).toMatch(/^\*\*Portal plan:\*\* 1 to open.*\n\n\| \| service \|/);
+  for (const ref of ['nonsense', '--help']) {
+    const refused = await person.run(['plan', `--against=${ref}`]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('git knows no commit') });
+  }
+});
+
 test('plan without an agent opens everything: exit 3', async () => {
   await write(
     'portal.yaml',
@@ -150,7 +179,7 @@ test('plan without an agent opens everything: exit 3', async () => {
     '+  web  open  embedded:0',
     '+  api  open  embedded:0',
   ]);
-  expect(stderr).toContain('2 to change');
+  expect(stderr).toBe('2 to open, 0 to update in place, 0 to close\n');
   const json = await person.run(['plan', '--json']);
   expect(json.code).toBe(3);
   expect(jsonLines(json.stdout)).toMatchObject([

@@ -7,17 +7,21 @@ import { controlPlace } from '../control/address.js';
 import { ControlClient } from '../control/client.js';
 import { agentKey, load, ownedLoadOptions } from '../load.js';
 import { describeUnlocked, loadLockState, lockFields } from '../lock.js';
-import { columns, printEvent } from '../print.js';
-import { relayName } from '../reporters/describe.js';
-import { createStyle, type Paint, type Style } from '../style.js';
+import { planLines, planMarkdown, summaryOf } from '../plan/describe.js';
+import { printEvent } from '../print.js';
+import { createStyle } from '../style.js';
 
 interface Options {
   readonly file?: string;
+  /** A commit of git. */
+  readonly against?: string;
+  readonly format: 'text' | 'markdown';
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const loaded = await load(ownedLoadOptions(context, options.file));
   const { desired } = loaded;
+  if (options.against !== undefined) return against(context, desired, options.against, options);
   const notAllowed = await notAllowedYet(context, loaded);
   const lock = await loadLockState(desired);
   const running = await askAgent(context, desired);
@@ -33,7 +37,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       ...notAllowed.fields,
     });
   else {
-    printActions(context, actions);
+    printActions(context, actions, options);
     const unlocked = lock && describeUnlocked(lock);
     if (unlocked !== undefined) context.stderr.note(unlocked);
     for (const line of notAllowed.lines) context.stderr.note(line);
@@ -43,6 +47,32 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       );
   }
   return later || actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
+}
+
+/** For pull requests. */
+async function against(
+  context: Context,
+  { file }: Desired,
+  ref: string,
+  options: Pick<Options, 'format'>,
+): Promise<ExitCode> {
+  if (file === undefined)
+    throw new PortalError('usage', '--against needs a file that git knows, and standard input is not one');
+  const { planAgainst } = await import('../plan/against.js');
+  const actions = await planAgainst(context, file, ref);
+  if (context.json) printEvent(context, 'plan', { actions, against: ref });
+  else printActions(context, actions, options);
+  return actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
+}
+
+function printActions(
+  { stdout, stderr }: Context,
+  actions: readonly Action[],
+  { format }: Pick<Options, 'format'>,
+): void {
+  if (format === 'markdown') return planMarkdown(actions).forEach((line) => stdout.line(line));
+  for (const line of planLines(actions, createStyle(stdout.color))) stdout.line(line);
+  stderr.note(summaryOf(actions));
 }
 
 /** The plan against what runs, which only the agent knows; undefined when none runs for this file. */
@@ -55,36 +85,4 @@ async function askAgent(context: Context, desired: Desired): Promise<Action[] | 
     if (error instanceof PortalError && error.code === 'not_running') return undefined;
     throw error;
   }
-}
-
-const SIGN = { open: '+', update: '~', replace: '±', close: '-' } as const;
-
-function printActions(context: Context, actions: readonly Action[]): void {
-  const style = createStyle(context.stdout.color);
-  const changes = actions.filter((action) => action.kind !== 'keep');
-  const rows = changes.map(({ kind, service, relay, changes: paths, exposes }) => [
-    SIGN[kind as keyof typeof SIGN],
-    service,
-    kind,
-    relayName(relay),
-    [paths.join(', '), exposes && !staysHere(kind, relay) ? '! opens to more people' : '']
-      .filter(Boolean)
-      .join('  '),
-  ]);
-  for (const [index, line] of columns(rows).entries()) {
-    context.stdout.line(paint(style, changes[index]!)(line));
-  }
-  const kept = actions.length - changes.length;
-  const keep = kept > 0 ? `${kept} unchanged` : '';
-  const change = changes.length > 0 ? `${changes.length} to change` : 'nothing to change';
-  context.stderr.note([change, keep].filter(Boolean).join(', '));
-}
-
-/** What the relay in this process opens is for this machine alone. */
-const staysHere = (kind: Action['kind'], relay: string): boolean =>
-  kind === 'open' && relay.startsWith('embedded:');
-
-function paint(style: Style, { kind }: Action): Paint {
-  if (kind === 'open') return style.green;
-  return kind === 'close' ? style.red : style.yellow;
 }

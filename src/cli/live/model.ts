@@ -5,13 +5,18 @@ import { describeError, describeUnproven, publicAddress, relayName } from '../re
 import type { TimedEvent } from '../reporters/reporter.js';
 import { printable } from '../style.js';
 
+type Shown = Pick<
+  RequestRow,
+  'startedAt' | 'service' | 'method' | 'target' | 'outcome' | 'status' | 'totalMs'
+>;
+
 /** What the agent knows of itself now, without asking anybody. */
 export interface Snapshot {
   readonly relays: readonly RelayStatus[];
   readonly leases: readonly LeaseStatus[];
   readonly unplaced: readonly UnplacedStatus[];
   /** The latest that are recorded, the newest last. */
-  readonly requests: readonly RequestRow[];
+  readonly requests: readonly Shown[];
   readonly inspector: string | undefined;
 }
 
@@ -173,15 +178,7 @@ function relayView({ relay, state, rttMs, error }: RelayStatus): RelayView {
   return { name: relayName(relay), state, rttMs, error: error && describeError(error) };
 }
 
-function requestView({
-  startedAt,
-  service,
-  method,
-  target,
-  outcome,
-  status,
-  totalMs,
-}: RequestRow): RequestView {
+function requestView({ startedAt, service, method, target, outcome, status, totalMs }: Shown): RequestView {
   return {
     time: new Date(startedAt),
     service: printable(service),

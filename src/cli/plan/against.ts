@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { basename, dirname } from 'node:path';
+import { promisify } from 'node:util';
+import type { Desired } from '../../config/desired.js';
+import { PortalError } from '../../lib/errors.js';
+import { plan, placements, type Action } from '../../reconcile/plan.js';
+import { load, loadOptions } from '../load.js';
+import type { Context } from '../context.js';
+
+const run = promisify(execFile);
+const GIT_MS = 10_000;
+/** Beyond what Portal reads of a configuration. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/**
+ * What changes between `file` as git has it at `ref` and as it is now. portal.local.yaml is of one person, and counts for
+ * neither. No agent or relay is asked.
+ */
+export async function planAgainst(context: Context, file: string, ref: string): Promise<Action[]> {
+  const { readFile } = await import('node:fs/promises');
+  const [before, now] = await Promise.all([textAt(file, ref), readFile(file, 'utf8')]);
+  const loaded = async (text: string): Promise<Desired> => {
+    const from = { ...context, cwd: dirname(file), stdin: context.stdin };
+    const options = loadOptions(from, '-');
+    return (await load({ ...options, stdin: () => Promise.resolve(text) })).desired;
+  };
+  const active = before === undefined ? [] : [...placements(await loaded(before)).values()];
+  return plan(
+    await loaded(now),
+    active.map((place) => ({ ...place, retiring: false })),
+  );
+}
+
+/** The file at `ref`; undefined where it is not there. */
+async function textAt(file: string, ref: string): Promise<string | undefined> {
+  if (ref.startsWith('-')) throw unknown(ref);
+  const git = (...args: string[]): Promise<{ stdout: string }> =>
+    run('git', ['-C', dirname(file), ...args], { timeout: GIT_MS, maxBuffer: MAX_BYTES });
+  await git('rev-parse', '--verify', '--quiet', `${ref}^{commit}`).catch((error: unknown) => {
+    throw unknown(ref, error);
+  });
+  const path = `./${basename(file)}`;
+  const { stdout } = await git('ls-tree', '--name-only', ref, '--', path);
+  return stdout.trim() === '' ? undefined : (await git('cat-file', 'blob', `${ref}:${path}`)).stdout;
+}
+
+const unknown = (ref: string, cause?: unknown): PortalError =>
+  new PortalError('usage', `git knows no commit "${ref}" here`, {
+    cause,
+    hint: 'Name a branch, a tag or a commit, such as origin/main. In CI, fetch it first.',
+  });

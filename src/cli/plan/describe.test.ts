@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import type { Action } from '../../reconcile/plan.js';
+import { createStyle } from '../style.js';
+import { planLines, planMarkdown, summaryOf } from './describe.js';
+
+const action = (kind: Action['kind'], service: string, over: Partial<Action> = {}): Action => ({
+  kind,
+  service,
+  relay: 'https://r',
+  changes: [],
+  exposes: kind === 'open' || kind === 'replace',
+  ...over,
+});
+const ACTIONS = [
+  action('open', 'web'),
+  action('open', 'docs'),
+  action('update', 'api', { changes: ['target'] }),
+  action('update', 'admin', { changes: ['access'], exposes: true }),
+  action('replace', 'db', { changes: ['name'] }),
+  action('keep', 'same'),
+];
+
+describe('a plan', () => {
+  it('has a line for each change, and a mark only where something opens to more people than now', () => {
+    expect(planLines(ACTIONS, createStyle(false))).toEqual([
+      '+  web    open     https://r',
+      '+  docs   open     https://r',
+      '~  api    update   https://r  target',
+      '~  admin  update   https://r  access  ! opens to more people',
+      '±  db     replace  https://r  name',
+    ]);
+  });
+
+  it('is summed up in a line', () => {
+    expect(summaryOf(ACTIONS)).toBe('2 to open, 2 to update in place, 1 to replace, 0 to close; 1 unchanged');
+    expect(summaryOf([action('close', 'old')])).toBe('0 to open, 0 to update in place, 1 to close');
+    expect(summaryOf([action('keep', 'same')])).toBe('nothing to change; 1 unchanged');
+  });
+
+  it('is a table in Markdown, of which no name is markup', () => {
+    expect(planMarkdown([action('update', 'a|b`', { changes: ['access'], exposes: true })])).toEqual([
+      '**Portal plan:** 0 to open, 1 to update in place, 0 to close',
+      '',
+      '| | service | action | relay | changes |',
+      '|---|---|---|---|---|',
+      '| ~ | a\\|b\\` | update | https://r | access ! opens to more people |',
+    ]);
+    expect(planMarkdown([action('keep', 'same')])).toEqual([
+      '**Portal plan:** nothing to change; 1 unchanged',
+    ]);
+  });
+});
