@@ -5,7 +5,7 @@ import { controlPlace, type ControlPlace } from './control/address.js';
 import { answers } from './control/claim.js';
 import { ControlClient } from './control/client.js';
 import { agentKey } from './load.js';
-import { choiceOf, runningAgents } from './running-agents.js';
+import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
 /** As typed: at most one of them. */
 export interface WhichAgent {
@@ -41,10 +41,25 @@ export async function findAgent(
     const others = await runningAgents(place);
     if (others.length > 0)
       throw new PortalError('not_running', `no agent runs for ${found.path}`, {
-        hint: `Start one with \`portal up\`. ${choiceOf(others)}`,
+        hint: `Start it with \`portal up\`. ${choiceOf(others, 'These run for others; choose one with --pid PID:')}`,
       });
   }
   return new ControlClient(address);
+}
+
+/** The agents that run where there is no file to choose one by; empty unless there are several. */
+export async function severalAgents(
+  context: Context,
+  { file }: Pick<WhichAgent, 'file'>,
+): Promise<RunningAgent[]> {
+  try {
+    await findConfig({ file, cwd: context.cwd, env: context.env });
+    return [];
+  } catch (error) {
+    if (!(error instanceof PortalError && error.code === 'config_not_found')) throw error;
+  }
+  const agents = await runningAgents(controlPlace(context.paths.runDir));
+  return agents.length > 1 ? agents : [];
 }
 
 async function agentOfProcess(place: ControlPlace, pid: number): Promise<ControlClient> {

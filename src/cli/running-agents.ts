@@ -27,9 +27,9 @@ export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]
 }
 
 /** How to choose one of them: what each publishes, and where. */
-export function choiceOf(agents: readonly RunningAgent[]): string {
+export function choiceOf(agents: readonly RunningAgent[], choose = 'Choose one with --pid PID:'): string {
   const rows = columns([...agents].map(({ pid, status }) => [String(pid ?? '?'), ...describe(status)]));
-  return ['Choose one with --pid PID:', ...rows].join('\n    ');
+  return [choose, ...rows].join('\n    ');
 }
 
 function describe(status: AgentStatus | undefined): string[] {

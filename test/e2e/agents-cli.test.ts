@@ -149,6 +149,8 @@ it('says that a portal.yaml without remote relays has none to ask', async () => 
     expect(code).toBe(1);
     expect(stderr).toBe(NO_REMOTE_RELAY);
   }
+  const json = await person.run(['agents', '--json']);
+  expect(jsonLines(json.stdout)).toMatchObject([{ event: 'agents', agents: [], names: [] }]);
 });
 
 it('asks no relay that is used in a chain alone: that would tell it who and where one is', async () => {

@@ -483,6 +483,11 @@ describe('of several agents', () => {
           new RegExp(`${running.pid} +localhost:${port} +https://x${port}\\.localhost:`),
         );
     }
+    const json = await person.run(['status', '--json']);
+    expect(json.code).toBe(0);
+    const pids = jsonLines(json.stdout).map(({ pid }) => pid);
+    expect(new Set(pids)).toEqual(new Set([one.pid, two.pid]));
+    expect(pids).toHaveLength(2);
     const chosen = ['--pid', String(two.pid)];
     expect((await person.run(['status', ...chosen])).stdout).toContain(`x${second}`);
     expect((await person.run(['status', '--wait-ready', ...chosen])).stdout).toContain(`x${second}`);
@@ -502,6 +507,7 @@ describe('of several agents', () => {
     const { code, stderr } = await person.run(['status']);
     expect(code).toBe(1);
     expect(stderr).toContain('[not_running]');
+    expect(stderr).toContain('Start it with `portal up`. These run for others; choose one with --pid PID:');
     expect(stderr).toMatch(new RegExp(`${running.pid} +localhost:${port} `));
     expect((await person.run(['status', '-f', 'portal.yaml', '--pid', '1'])).code).toBe(2);
   });

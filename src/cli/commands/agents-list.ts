@@ -13,7 +13,9 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
   const answers = answersOf(asked);
   tellLeftOut(context, ask);
   tellUnanswered(context, errorsOf(asked));
-  if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
+  // Without a relay to ask there is one list, and nothing on it.
+  if (context.json && asked.length === 0) printEvent(context, 'agents', { agents: [], names: [] });
+  else if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
   else if (answers.length > 0) {
     const style = createStyle(context.stdout.color);
     for (const line of describeAgents(mergeAnswers(answers), style, Date.now())) context.stdout.line(line);

@@ -1,7 +1,7 @@
 import type { HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
-import { findAgent } from '../find-agent.js';
+import { findAgent, severalAgents } from '../find-agent.js';
 import { columns, printEvent } from '../print.js';
 import {
   describeError,
@@ -27,6 +27,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   if (options.waitReady) {
     const { tellReady } = await import('../wait-ready.js');
     return tellReady(context, options);
+  }
+  if (context.json && options.pid === undefined) {
+    const several = await severalAgents(context, options);
+    for (const { pid, status } of several)
+      if (status) printEvent(context, 'status', status);
+      else printEvent(context, 'unanswered', { pid: pid ?? null });
+    if (several.length > 0) return 0;
   }
   const agent = await findAgent(context, options, { tellsOthers: true });
   const status = await agent.status();

@@ -17,6 +17,7 @@ import { proxyFor } from '../proxy.js';
 import { checkAddresses } from './addresses.js';
 import { checkChain } from './chain.js';
 import type { Names } from './names.js';
+import { portHolder } from './port-holder.js';
 import { Subject } from './report.js';
 
 /** One relay, from its name to what it offers. */
@@ -114,14 +115,19 @@ async function checkEmbedded(
   if (agentRuns) subject.ok('relay.port', 'it runs inside the agent');
   else if (port === 0) subject.ok('relay.port', 'any free port');
   else if (await isFree(port)) subject.ok('relay.port', `port ${port} is free`);
-  else if (orAnyPort) subject.warning('relay.port', `port ${port} is in use; the relay will take another`);
+  else if (orAnyPort) subject.warning('relay.port', `${await inUse(port)}; the relay will take another`);
   else
     subject.problem(
       'relay.port',
-      `port ${port} is in use`,
+      await inUse(port),
       'Stop the program that holds it, or choose another: `relays: { embedded: { port: 8444 } }` (0: any free one).',
     );
   return { subject, facts };
+}
+
+async function inUse(port: number): Promise<string> {
+  const holder = await portHolder(port);
+  return `port ${port} is in use${holder === undefined ? '' : ` by ${holder}`}`;
 }
 
 /** At both loopbacks, as far as this machine has them. */

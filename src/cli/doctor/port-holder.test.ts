@@ -1,0 +1,24 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { portHolder, socketsAt } from './port-holder.js';
+
+it('names the program that listens on a port', async (context) => {
+  if (!existsSync('/proc/net/tcp')) context.skip('only Linux tells');
+  const server = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  expect(await portHolder(port)).toMatch(new RegExp(`\\(pid ${process.pid}\\)$`));
+});
+
+it('reads the table of the system, and takes only what listens', () => {
+  const table = [
+    '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
+    '   0: 0100007F:1C36 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 260097 1',
+    '   1: 0100007F:1C36 0100007F:AFFE 01 00000000:00000000 00:00000000 00000000     0        0 260098 1',
+  ].join('\n');
+  expect(socketsAt(table, 0x1c36)).toEqual(['socket:[260097]']);
+  expect(socketsAt(table, 80)).toEqual([]);
+});

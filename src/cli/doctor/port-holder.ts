@@ -1,0 +1,40 @@
+import { readFile, readdir, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { printable } from '../style.js';
+
+const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
+const LISTENING = '0A';
+
+/** The program that listens on `port`, as `node (pid 12)`. Undefined where the system does not tell: Linux does, of own programs. */
+export async function portHolder(port: number): Promise<string | undefined> {
+  const tables = await Promise.all(TABLES.map((file) => readFile(file, 'latin1').catch(() => '')));
+  const sockets = new Set(tables.flatMap((table) => socketsAt(table, port)));
+  if (sockets.size === 0) return undefined;
+  const processes = await readdir('/proc').catch(() => []);
+  for (const pid of processes.filter((name) => /^\d+$/.test(name)))
+    if (await holds(pid, sockets)) return `${await nameOf(pid)} (pid ${pid})`;
+  return undefined;
+}
+
+/** Links to the sockets that listen on `port`, as processes have them. */
+export function socketsAt(table: string, port: number): string[] {
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
+    const isThere = state === LISTENING && parseInt(local.split(':')[1] ?? '', 16) === port;
+    return isThere ? [`socket:[${inode}]`] : [];
+  });
+}
+
+async function holds(pid: string, sockets: ReadonlySet<string>): Promise<boolean> {
+  const folder = `/proc/${pid}/fd`;
+  // Of other users' programs the system does not tell.
+  const open = await readdir(folder).catch(() => []);
+  const links = await Promise.all(open.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
+  return links.some((link) => sockets.has(link));
+}
+
+/** Its name alone: arguments may be secrets. */
+async function nameOf(pid: string): Promise<string> {
+  const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return printable(basename(words.split('\0', 1)[0]!)) || 'a program';
+}
