@@ -40,6 +40,8 @@ export class Live {
   #message: string | undefined;
   #soon: NodeJS.Immediate | undefined;
   readonly #onResize = (): void => this.#region.redraw(this.#lines());
+  /** Of a process that ends at once: the cursor is not to stay hidden. */
+  readonly #onExit = (): void => this.close();
   readonly #onContinue = (): void => this.#resume();
 
   constructor(options: LiveOptions) {
@@ -49,6 +51,7 @@ export class Live {
     this.#keys = Keys.open(stdin, (key) => void this.#press(key));
     terminal.on('resize', this.#onResize);
     process.on('SIGCONT', this.#onContinue);
+    process.on('exit', this.#onExit);
     this.#timer = setInterval(() => this.#draw(), DRAW_EVERY_MS).unref();
     this.#drawSoon();
   }
@@ -69,6 +72,7 @@ export class Live {
     clearImmediate(this.#soon);
     this.#options.terminal.off('resize', this.#onResize);
     process.off('SIGCONT', this.#onContinue);
+    process.off('exit', this.#onExit);
     this.#keys?.close();
     this.#region.close();
   }
