@@ -64,5 +64,5 @@ export async function reconnect(world) {
 /** How many handshakes were put off. */
 async function sentAway(port) {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return Number(/^portal_relay_refused_total\{limit="maxHandshakes"\} (\d+)/m.exec(text)?.[1] ?? 0);
+  return Number(/^portal_relay_rejected_total\{limit="maxHandshakes"\} (\d+)/m.exec(text)?.[1] ?? 0);
 }

@@ -6,7 +6,7 @@ import { nameOf } from '../protocol/ticket.js';
 import { DataPool } from './data.js';
 import type { Lease } from './lease.js';
 import { TicketBook } from './tickets.js';
-import { WaitingLine, type Visitor, type VisitorGate } from './visitors.js';
+import { VisitorQueue, type Visitor, type VisitorGate } from './visitors.js';
 
 /** A pool whose visitors only wait, and what it asked its agent for. */
 function pool() {
@@ -23,7 +23,7 @@ function pool() {
     tickets.close();
   });
   let arrived = 0;
-  const lease = { id: 'web', waiting: new WaitingLine() } as unknown as Lease;
+  const lease = { id: 'web', waiting: new VisitorQueue() } as unknown as Lease;
   return {
     /** Visitors of one turn, who find no connection. */
     visit: async (many = 1): Promise<void> => {

@@ -13,7 +13,7 @@ it('what was proven is looked at in a line of its own: names that DNS is silent 
     domain: 'relay.test',
     servers: [dns.address],
     log: silent,
-    bounds: {
+    limits: {
       domainLookupMs: 60_000,
       maxDomainLookups: 1,
       domainRetryMs: 60_000,
@@ -45,8 +45,8 @@ const noise = (count: number) =>
 
 async function proofsOf(said: Said, options: Parameters<typeof dnsServer>[1] = {}, domainLookupMs = 10_000) {
   const dns = await dnsServer((_name, type) => (type === 'TXT' ? said : []), options);
-  const bounds = { ...LIMITS, domainLookupMs };
-  const proofs = new DomainProofs({ domain: 'relay.test', servers: [dns.address], log: silent, bounds });
+  const limits = { ...LIMITS, domainLookupMs };
+  const proofs = new DomainProofs({ domain: 'relay.test', servers: [dns.address], log: silent, limits });
   onTestFinished(() => proofs.close());
   return { proofs, dns };
 }

@@ -11,7 +11,7 @@ import { PROOF_LABEL, PROOF_PREFIX } from '../protocol/domains.js';
  * Whoever can write that record holds the domain, and nobody else can have it served here.
  */
 
-interface DomainBounds {
+interface DomainLimits {
   /** One lookup. */
   readonly domainLookupMs: number;
   readonly maxDomainLookups: number;
@@ -28,7 +28,7 @@ export interface DomainOptions {
   readonly domain: string;
   /** DNS servers to ask, `address:port`; left out, the system's. */
   readonly servers?: readonly string[];
-  readonly bounds: DomainBounds;
+  readonly limits: DomainLimits;
   readonly log: Logger;
 }
 
@@ -68,11 +68,11 @@ export class DomainProofs {
   readonly #refusedAt = new Map<string, { at: number; error: PortalError }>();
 
   constructor(options: DomainOptions) {
-    const { bounds, servers } = options;
+    const { limits, servers } = options;
     this.#options = options;
-    const line = (): Line => ({ limit: pLimit(bounds.maxDomainLookups), asking: new Map() });
+    const line = (): Line => ({ limit: pLimit(limits.maxDomainLookups), asking: new Map() });
     this.#lines = { proven: line(), unproven: line() };
-    this.#resolver = new dns.Resolver({ timeout: Math.ceil(bounds.domainLookupMs / 3), tries: 2 });
+    this.#resolver = new dns.Resolver({ timeout: Math.ceil(limits.domainLookupMs / 3), tries: 2 });
     if (servers && servers.length > 0) this.#resolver.setServers([...servers]);
   }
 
@@ -82,7 +82,7 @@ export class DomainProofs {
    */
   async prove(hostname: string, address: string): Promise<void> {
     checkHostname(hostname, this.#options.domain);
-    const { domainRetryMs } = this.#options.bounds;
+    const { domainRetryMs } = this.#options.limits;
     const key = keyOf(hostname, address);
     const refused = this.#refusedAt.get(key);
     if (refused && refused.at + domainRetryMs > performance.now()) throw refused.error;
@@ -99,7 +99,7 @@ export class DomainProofs {
    */
   async recheck(hostname: string, address: string): Promise<string | undefined> {
     const key = keyOf(hostname, address);
-    if ((this.#provenAt.get(key) ?? -Infinity) + this.#options.bounds.domainRecheckMs > performance.now())
+    if ((this.#provenAt.get(key) ?? -Infinity) + this.#options.limits.domainRecheckMs > performance.now())
       return undefined;
     const found = await this.#look(hostname, address);
     if (found.kind === 'proven') return undefined;
@@ -113,7 +113,7 @@ export class DomainProofs {
 
   /** Forgets what is too old to matter. */
   tidy(): void {
-    const { domainGraceMs, domainRetryMs } = this.#options.bounds;
+    const { domainGraceMs, domainRetryMs } = this.#options.limits;
     const now = performance.now();
     for (const [key, at] of this.#provenAt) if (at + domainGraceMs < now) this.#provenAt.delete(key);
     for (const [key, { at }] of this.#refusedAt) if (at + domainRetryMs < now) this.#refusedAt.delete(key);
@@ -145,7 +145,7 @@ export class DomainProofs {
     let asking = lookups.get(hostname);
     if (!asking) {
       const ask = async (): Promise<string[]> => {
-        const { domainLookupMs } = this.#options.bounds;
+        const { domainLookupMs } = this.#options.limits;
         const records = await within(
           this.#resolver.resolveTxt(`${PROOF_LABEL}.${hostname}`),
           domainLookupMs,
@@ -161,7 +161,7 @@ export class DomainProofs {
   }
 
   #holds(key: string): boolean {
-    return (this.#provenAt.get(key) ?? -Infinity) + this.#options.bounds.domainGraceMs > performance.now();
+    return (this.#provenAt.get(key) ?? -Infinity) + this.#options.limits.domainGraceMs > performance.now();
   }
 
   /** Bounded: whoever asks for ever new names must not fill the memory. */

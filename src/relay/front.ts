@@ -11,7 +11,7 @@ import { ALERTS, refuse } from './refuse.js';
 
 /**
  * The public port: looks at the first bytes of each connection, never past the ClientHello, and hands the
- * socket on with those bytes. What it cannot place within its bounds it closes.
+ * socket on with those bytes. What it cannot place within its limits it closes.
  */
 
 interface FrontRoutes {

@@ -32,7 +32,7 @@ export interface HopsOptions {
   readonly leases: LeaseRegistry;
   readonly quotas: Quotas;
   readonly descriptors: Descriptors;
-  readonly bounds: RelayLimits;
+  readonly limits: RelayLimits;
   readonly domain: string;
   /** Takes a visitor that an agent sends to its own lease. */
   readonly takeVisitor: (socket: Socket) => void;
@@ -55,7 +55,7 @@ export class Hops {
 
   constructor(options: HopsOptions) {
     this.#options = options;
-    const { ticketMs, visitorIdleMs, visitorLifetimeMs } = options.bounds;
+    const { ticketMs, visitorIdleMs, visitorLifetimeMs } = options.limits;
     this.#tickets = new HopTickets(ticketMs);
     this.#splices = new SpliceSet({
       idleMs: visitorIdleMs,
@@ -64,7 +64,7 @@ export class Hops {
       firstAnswerMs: 0,
     });
     this.#places = new FairPlaces({
-      max: options.bounds.maxHopConnections,
+      max: options.limits.maxHopConnections,
       drop: (socket) => {
         options.quotas.refusals.add('maxHopConnections');
         resetSocket(socket);
@@ -174,13 +174,13 @@ export class Hops {
   }
 
   #admit(session: LeaseHolder, socket: Socket, takesPlace: boolean): void {
-    const { quotas, descriptors, bounds } = this.#options;
+    const { quotas, descriptors, limits } = this.#options;
     if (!descriptors.admitsVisitor(socket))
       throw new PortalError('limit_exceeded', 'this relay has no file descriptors left for more connections');
     if (!quotas.hop(session.address, socket))
       throw new PortalError(
         'limit_exceeded',
-        `an identity may have ${bounds.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
+        `an identity may have ${limits.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
       );
     if (!takesPlace) return;
     const place = this.#places.enter(socket, networkOf(plainAddress(session.remoteAddress)));
@@ -188,7 +188,7 @@ export class Hops {
       quotas.refusals.add('maxHopConnections');
       throw new PortalError(
         'limit_exceeded',
-        `this relay passes on ${bounds.maxHopConnections} connections at most (maxHopConnections)`,
+        `this relay passes on ${limits.maxHopConnections} connections at most (maxHopConnections)`,
       );
     }
     socket.once('close', () => this.#places.leave(place));

@@ -10,7 +10,7 @@ import { networkOf } from '../net/cidr.js';
 import { Crowd } from './crowd.js';
 import { serveConnect, servePreface } from './hop-requests.js';
 import type { Hops } from './hops.js';
-import { offers, pathOf, refuse, turnAway, upgradeOf } from './http/messages.js';
+import { offers, pathOf, refuse, reject, upgradeOf } from './http/messages.js';
 import { type PageParts, serve } from './http/pages.js';
 import { redirect, redirectUpgrade, type RedirectParts } from './http/redirect.js';
 import { socketBelow } from '../net/reset.js';
@@ -27,7 +27,7 @@ import {
 import { formatWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import type { WireCarrier } from '../protocol/messages.js';
 import { plainAddress } from './names.js';
-import type { TurnedAway } from './sessions.js';
+import type { Rejection } from './sessions.js';
 import { shownOn, type ShownTicket } from './shown-ticket.js';
 import type { Turns } from './turns.js';
 
@@ -69,7 +69,7 @@ export interface HttpSurfaceOptions extends PageParts, RedirectParts {
   /** Handles a connection that a peer forwarded like a new one. */
   readonly onHop: (socket: Socket) => void;
   /** Why this socket cannot open a control channel now; undefined if it can. */
-  readonly refuseControl: (socket: Duplex) => TurnedAway | undefined;
+  readonly refuseControl: (socket: Duplex) => Rejection | undefined;
   /** Networks take turns with TLS handshakes. */
   readonly turns: Turns;
   /** Whether a file descriptor is free for a data connection or a carrier of datagrams. */
@@ -100,7 +100,7 @@ function upgrades(subprotocol: string, options: ServerOptions): WebSocketServer 
 }
 
 export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
-  const bounds = {
+  const timeouts = {
     headersTimeout: options.requestHeadMs,
     requestTimeout: options.requestHeadMs,
     keepAliveTimeout: Math.min(5_000, options.requestHeadMs),
@@ -119,7 +119,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
 
   const secure = createHttps(
     {
-      ...bounds,
+      ...timeouts,
       ...options.tls,
       handshakeTimeout: options.requestHeadMs,
       ALPNProtocols: ['http/1.1'],
@@ -138,8 +138,8 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
     if (path === PATHS.datagrams) return upgradeDatagrams(request, socket as Socket, head);
     if (path !== PATHS.control) return refuse(socket, '404 Not Found');
     if (!offers(request, CONTROL_SUBPROTOCOL)) return refuse(socket, '400 Bad Request');
-    const turnedAway = options.refuseControl(socket);
-    if (turnedAway) return turnAway(socket, turnedAway);
+    const rejection = options.refuseControl(socket);
+    if (rejection) return reject(socket, rejection);
     socket.on('error', () => undefined);
     const work = options.demandWork(socket as TLSSocket);
     if (work) demanded.set(request, work);
@@ -177,7 +177,7 @@ export function createHttpSurface(options: HttpSurfaceOptions): HttpSurface {
   secure.on('tlsClientError', (_error, socket) => socket.destroy());
 
   // Plain HTTP only redirects to https.
-  const clear = createHttp(bounds, (request, response) => redirect(request, response, options));
+  const clear = createHttp(timeouts, (request, response) => redirect(request, response, options));
   // A 100 would invite the whole body of a request that gets a redirect.
   clear.on('checkContinue', (request, response) => clear.emit('request', request, response));
   clear.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {

@@ -5,8 +5,8 @@ import type { WireCarrier } from '../protocol/messages.js';
 import type { FlowLink } from './datagrams/flows.js';
 import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
-import { Untold } from './unserved.js';
-import { WaitingLine } from './visitors.js';
+import { Unreported } from './unserved.js';
+import { VisitorQueue } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
 export interface Lease {
@@ -30,10 +30,10 @@ export interface Lease {
   /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
   readonly rate: ByteRate | undefined;
   /** Visitors who wait for a data connection. */
-  readonly waiting: WaitingLine;
+  readonly waiting: VisitorQueue;
   readonly traffic: LeaseTraffic;
   /** Visitors on whom this relay gave up, and of whom no agent was told yet. */
-  readonly unserved: Untold;
+  readonly unserved: Unreported;
   graceTimer?: NodeJS.Timeout;
   /** When the last use of its name was stored. */
   storedAt: number;
@@ -90,9 +90,9 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
     holder: undefined,
     instance: undefined,
     port: undefined,
-    waiting: new WaitingLine(),
+    waiting: new VisitorQueue(),
     traffic: new LeaseTraffic(),
-    unserved: new Untold(),
+    unserved: new Unreported(),
     heldSince: performance.now(),
     network: '',
     agentAddress: undefined,

@@ -1,6 +1,6 @@
 import type { LIMITS } from '../protocol/limits.js';
 
-/** The bounds that an operator may set, and what each is; `portal relay --limit` and docs/guides/operate-a-relay.md read it here. */
+/** The limits that an operator may set, and what each is; `portal relay --limit` and docs/guides/operate-a-relay.md read it here. */
 
 interface Adjustable {
   readonly what: string;

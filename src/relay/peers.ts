@@ -23,7 +23,7 @@ export interface PeersOptions {
   /** URLs of those whose key may be another now: what was remembered of it is forgotten. */
   readonly trustAnew: readonly string[];
   readonly store: Pick<Store, 'peerKey' | 'rememberPeer'>;
-  readonly bounds: Pick<RelayLimits, 'peerRefreshMs' | 'peerRetryMs'>;
+  readonly limits: Pick<RelayLimits, 'peerRefreshMs' | 'peerRetryMs'>;
   readonly log: Logger;
 }
 
@@ -188,7 +188,7 @@ export class Peers {
 
   async #follow(peer: Peer): Promise<void> {
     const { signal } = this.#stop;
-    const { bounds, trustAnew } = this.#options;
+    const { limits, trustAnew } = this.#options;
     let known = trustAnew.includes(peer.url) ? undefined : this.#options.store.peerKey(peer.url);
     let failures = 0;
     while (!signal.aborted) {
@@ -208,7 +208,7 @@ export class Peers {
         this.#failed(peer, asPortalError(error, 'peer_unreachable'));
       }
       failures = peer.problem ? failures + 1 : 0;
-      await peer.pause(pauseAfter(failures, bounds), WANTED_MS, signal);
+      await peer.pause(pauseAfter(failures, limits), WANTED_MS, signal);
     }
   }
 
@@ -224,7 +224,7 @@ export class Peers {
  * Before the next question, after so many failures in a row. Relays that are started together miss each other by a
  * moment: the first pauses are short.
  */
-function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptions['bounds']): number {
+function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptions['limits']): number {
   const pauseMs =
     failures === 0 ? peerRefreshMs : Math.min(peerRetryMs, LIMITS.minPeerRetryMs * 2 ** (failures - 1));
   return pauseMs * (0.75 + Math.random() / 2);

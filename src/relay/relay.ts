@@ -20,13 +20,13 @@ import { Hops } from './hops.js';
 import { type ControlBegins, createHttpSurface, type KeyPair } from './http.js';
 import { LeaseRegistry } from './leases.js';
 import { type Address, listenHosts } from './listen.js';
-import { LapseClock } from './lapse-clock.js';
+import { ExpiryClock } from './expiry-clock.js';
 import type { RelayLimits } from './limits.js';
 import type { Relay, RelayCounts, RelayOptions } from './options.js';
 import { Peers } from './peers.js';
 import { Quotas } from './quotas.js';
 import { Session, type SessionContext } from './session.js';
-import { Sessions, type TurnedAway } from './sessions.js';
+import { Sessions, type Rejection } from './sessions.js';
 import { shutDown } from './shutdown.js';
 import { listenTcp, PORT_KINDS, PublicPorts } from './ports.js';
 import { ReservedLabels } from './labels.js';
@@ -45,7 +45,7 @@ export type { Relay, RelayOptions, RelayStats } from './options.js';
 const CARRIERS = ['raw', 'tls', 'ws'] as const;
 const STORE_UPKEEP_MS = 3_600_000;
 const DESCRIBE_EVERY_MS = 3_600_000;
-const GOING_AWAY: TurnedAway = {
+const GOING_AWAY: Rejection = {
   status: '503 Service Unavailable',
   retryAfterSeconds: 1,
   code: 'shutting_down',
@@ -62,12 +62,12 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   };
   const descriptors = new Descriptors(options.descriptorLimit, log);
   const store = await openStore(options.store);
-  const clock = new LapseClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
-  const tellClock = (): void => {
+  const clock = new ExpiryClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
+  const warnOfClock = (): void => {
     const { aheadMs } = clock;
     if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: names are kept as if it were not');
   };
-  tellClock();
+  warnOfClock();
   const quotas = new Quotas(limits);
   const denied = new Denied({ owner: options.owner, log });
   denied.allow(options.allow);
@@ -97,7 +97,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     peers: options.peers ?? [],
     trustAnew: options.trustPeers ?? [],
     store,
-    bounds: limits,
+    limits,
     log,
   });
   const capabilities = [
@@ -111,14 +111,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const networkKey = identity.derive('networks of reservations');
   const reservations = new Reservations({
     store,
-    bounds: limits,
+    limits,
     refusals: quotas.refusals,
     now: () => clock.now(),
     tagOf: (network) => createHmac('sha256', networkKey).update(network).digest('base64url').slice(0, 22),
   });
   const domains = new DomainProofs({
     domain,
-    bounds: limits,
+    limits,
     log,
     ...(options.dnsServers && { servers: options.dnsServers }),
   });
@@ -144,7 +144,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     leases,
     quotas,
     descriptors,
-    bounds: limits,
+    limits,
     domain,
     takeVisitor: (socket) => front.take(socket, { only: 'visitors' }),
     log,
@@ -201,7 +201,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     agents: (...asked) => agents.serve(...asked),
     problem,
     refuseControl: (socket) =>
-      stopping ? GOING_AWAY : sessions.turnAway(socket, (socket as TLSSocket).remoteAddress),
+      stopping ? GOING_AWAY : sessions.reject(socket, (socket as TLSSocket).remoteAddress),
     demandWork: (socket) => sessions.demandWork(socket.remoteAddress),
     onControl(ws: WebSocket, socket: TLSSocket, { work, greeted }: ControlBegins) {
       const session = new Session(ws, socket, context!, {
@@ -295,7 +295,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       leases.refresh();
       agents.registry.refresh();
       reservations.forget();
-      tellClock();
+      warnOfClock();
     } catch (error) {
       log.error({ err: error }, 'the store could not be tidied');
     }

@@ -7,7 +7,7 @@ import { Reservations } from './reservations.js';
 import type { Reservation, Store } from './store.js';
 
 const DAY_MS = 24 * 3_600_000;
-const BOUNDS = { ...LIMITS, reservationMs: 30 * DAY_MS, maxReservedNamesPerIdentity: 10 };
+const TEST_LIMITS = { ...LIMITS, reservationMs: 30 * DAY_MS, maxReservedNamesPerIdentity: 10 };
 const [ALICE, BOB] = ['0xA', '0xB'];
 const NOW = 1_000 * DAY_MS;
 
@@ -18,7 +18,7 @@ function onFullDisk(known: Record<string, Omit<Reservation, 'firstAt'>>): Reserv
     countReservations: () => 0,
     reserve: () => Promise.reject(new Error('disk full')),
   };
-  return new Reservations({ store: store as Store, bounds: BOUNDS, refusals: new Tally<LimitName>() });
+  return new Reservations({ store: store as Store, limits: TEST_LIMITS, refusals: new Tally<LimitName>() });
 }
 
 describe('while the disk is full', () => {
@@ -54,7 +54,7 @@ function reservations() {
   const store = new MemoryStore();
   const made = new Reservations({
     store,
-    bounds: BOUNDS,
+    limits: TEST_LIMITS,
     refusals: new Tally<LimitName>(),
     now: () => now,
   });
@@ -72,7 +72,7 @@ describe('a name that was not held for long', () => {
     await claim.stored;
     expect(claim.firm).toBe(false);
     expect(() => made.check('web', bob)).toThrow('reserved for another identity');
-    pass(BOUNDS.reserveAfterMs - 1);
+    pass(TEST_LIMITS.reserveAfterMs - 1);
     expect(() => made.check('web', bob)).toThrow('reserved for another identity');
     pass(1);
     expect(() => made.check('web', bob)).not.toThrow();
@@ -81,9 +81,9 @@ describe('a name that was not held for long', () => {
   it('stays reserved for long once it was, also for an agent that comes back', async () => {
     const { made, pass, now } = reservations();
     await made.claim('web', alice, now()).stored;
-    pass(BOUNDS.reserveAfterMs);
+    pass(TEST_LIMITS.reserveAfterMs);
     await made.use('web', alice, now(), true);
-    pass(BOUNDS.reservationMs - 20 * MINUTE_MS);
+    pass(TEST_LIMITS.reservationMs - 20 * MINUTE_MS);
     expect(() => made.check('web', bob)).toThrow('reserved for another identity');
     expect(made.claim('web', alice, now()).firm).toBe(true);
   });
@@ -91,7 +91,7 @@ describe('a name that was not held for long', () => {
   it('counts as new for a day after its first use, also where another identity had it', async () => {
     const { made, store, pass, now } = reservations();
     await made.use('web', bob, now(), true);
-    pass(BOUNDS.reservationMs);
+    pass(TEST_LIMITS.reservationMs);
     const first = now();
     await made.use('web', alice, first, true);
     pass(DAY_MS / 2);

@@ -10,7 +10,7 @@ const REFRESH_PART = 1 / 30;
 /** Names are new for this long: limits of how many are count them. */
 const NEW_MS = 24 * 3_600_000;
 
-export type ReservationBounds = Pick<
+export type ReservationLimits = Pick<
   RelayLimits,
   | 'reservationMs'
   | 'reserveAfterMs'
@@ -28,7 +28,7 @@ export interface NameUser {
 
 export interface ReservationsOptions {
   readonly store: Store;
-  readonly bounds: ReservationBounds;
+  readonly limits: ReservationLimits;
   readonly refusals: Refusals;
   readonly now?: () => number;
   /** What is stored of a network: a tag from which nobody learns the address. */
@@ -38,40 +38,40 @@ export interface ReservationsOptions {
 /** Names that stay with their identity for a while after their last use. */
 export class Reservations {
   readonly #store: Store;
-  readonly #bounds: ReservationBounds;
+  readonly #limits: ReservationLimits;
   readonly #refusals: Refusals;
   readonly #now: () => number;
   readonly #tagOf: (network: string) => string;
 
   constructor({
     store,
-    bounds,
+    limits,
     refusals,
     now = Date.now,
     tagOf = (network) => network,
   }: ReservationsOptions) {
     this.#now = now;
     this.#store = store;
-    this.#bounds = bounds;
+    this.#limits = limits;
     this.#refusals = refusals;
     this.#tagOf = tagOf;
   }
 
   /** How often a name in use is to be stored again. */
   get refreshMs(): number {
-    return this.#bounds.reservationMs * REFRESH_PART;
+    return this.#limits.reservationMs * REFRESH_PART;
   }
 
   /** For whom `name` is reserved now, if for anybody. */
   current(name: string): Reservation | undefined {
     const reservation = this.#store.reservation(name);
-    const holds = reservation && reservation.usedAt + this.#bounds.reservationMs > this.#now();
+    const holds = reservation && reservation.usedAt + this.#limits.reservationMs > this.#now();
     return holds ? reservation : undefined;
   }
 
   /** Whether `user` may use `name` now. Throws `name_reserved`, or `limit_exceeded` when it has too many. */
   check(name: string, user: NameUser): void {
-    const { reservationMs } = this.#bounds;
+    const { reservationMs } = this.#limits;
     const now = this.#now();
     const reservation = this.#store.reservation(name);
     const until = reservation ? reservation.usedAt + reservationMs : 0;
@@ -93,7 +93,7 @@ export class Reservations {
   claim(name: string, user: NameUser, at: number): { usedAt: number; firm: boolean; stored: Promise<void> } {
     const known = this.#store.reservation(name);
     const firm =
-      this.#bounds.reserveAfterMs === 0 || (known?.address === user.address && this.isFirm(known, at));
+      this.#limits.reserveAfterMs === 0 || (known?.address === user.address && this.isFirm(known, at));
     if (firm && known?.address === user.address && Math.abs(at - known.usedAt) < this.refreshMs)
       return { usedAt: known.usedAt, firm, stored: Promise.resolve() };
     return { usedAt: at, firm, stored: this.use(name, user, at, firm) };
@@ -106,7 +106,7 @@ export class Reservations {
 
   /** Names that stay with `address`, and until when. */
   of(address: string): (ReservedName & { readonly until: number })[] {
-    const { reservationMs } = this.#bounds;
+    const { reservationMs } = this.#limits;
     return this.#store
       .reservationsOf(address, this.#now() - reservationMs)
       .map((one) => ({ ...one, until: one.usedAt + reservationMs }));
@@ -114,12 +114,12 @@ export class Reservations {
 
   /** Forgets those that have lapsed. */
   forget(): void {
-    this.#store.forget(this.#now() - this.#bounds.reservationMs);
+    this.#store.forget(this.#now() - this.#limits.reservationMs);
   }
 
   /** Notes a use of `name`; one that is not firm is written as if it were long ago. Resolves once that is on disk. */
   async use(name: string, { address, network }: NameUser, at: number, firm: boolean): Promise<void> {
-    const { reservationMs, reserveAfterMs } = this.#bounds;
+    const { reservationMs, reserveAfterMs } = this.#limits;
     const known = this.#store.reservation(name);
     const isOwn = known?.address === address && known.usedAt + reservationMs > this.#now();
     return this.#store.reserve(
@@ -135,18 +135,18 @@ export class Reservations {
 
   /** Whether it stays for longer than one that was not held for long would. */
   isFirm({ usedAt }: Reservation, at: number = this.#now()): boolean {
-    const { reservationMs, reserveAfterMs } = this.#bounds;
+    const { reservationMs, reserveAfterMs } = this.#limits;
     return usedAt + reservationMs - at > reserveAfterMs;
   }
 
   #checkRoom({ address, network }: NameUser, usedAfter: number, newAfter: number): void {
-    const bounds = this.#bounds;
+    const limits = this.#limits;
     const identity = { address };
     this.#checkCount('maxReservedNamesPerIdentity', () => this.#store.countReservations(identity, usedAfter));
     this.#checkCount('maxNewNamesPerIdentity', () =>
       this.#store.countReservations(identity, usedAfter, newAfter),
     );
-    if (network === '' || (bounds.maxReservedNamesPerAddress === 0 && bounds.maxNewNamesPerAddress === 0))
+    if (network === '' || (limits.maxReservedNamesPerAddress === 0 && limits.maxNewNamesPerAddress === 0))
       return;
     const origin = { network: this.#tagOf(network) };
     this.#checkCount('maxReservedNamesPerAddress', () => this.#store.countReservations(origin, usedAfter));
@@ -156,7 +156,7 @@ export class Reservations {
   }
 
   #checkCount(limit: keyof typeof TOO_MANY, count: () => number): void {
-    const max = this.#bounds[limit];
+    const max = this.#limits[limit];
     if (max === 0 || count() < max) return;
     this.#refusals.add(limit);
     throw new PortalError(

@@ -195,7 +195,7 @@ export class Session implements LeaseHolder {
   }
 
   /** Tells the agent to come back later, and closes; what it says from now on is not heard. */
-  goAway(reason: string, reconnectAfterMs: number): void {
+  announceShutdown(reason: string, reconnectAfterMs: number): void {
     if (this.open) this.#send({ type: 'goaway', reason, reconnectAfterMs });
     this.#ws.close(CLOSE.goingAway, 'shutting_down');
     this.#closed();

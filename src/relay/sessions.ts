@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { type ErrorCode, PortalError } from '../lib/errors.js';
 import { networkOf } from '../net/cidr.js';
 import { LIMITS } from '../protocol/limits.js';
-import { ComeBack } from './come-back.js';
+import { RetryPace } from './retry-pace.js';
 import { Crowd, placeFor } from './crowd.js';
 import type { Work } from '../protocol/work.js';
 import { HandshakeWork } from './handshake-work.js';
@@ -12,7 +12,7 @@ import type { Quotas } from './quotas.js';
 import type { Session } from './session.js';
 
 /** Why a control channel is not let in now, as HTTP says it. */
-export interface TurnedAway {
+export interface Rejection {
   readonly status: '429 Too Many Requests' | '503 Service Unavailable';
   readonly retryAfterSeconds: number;
   readonly code: ErrorCode;
@@ -33,14 +33,14 @@ export class Sessions {
   /** Those of them that have not proven an identity yet, oldest first. */
   readonly #handshakes = new Crowd<Session>();
   readonly #work: HandshakeWork;
-  readonly #comeBack: ComeBack;
+  readonly #retryPace: RetryPace;
   #mostHandshakes = 0;
 
   constructor(limits: RelayLimits, quotas: Quotas) {
     this.#limits = limits;
     this.#quotas = quotas;
     this.#work = new HandshakeWork(limits.maxHandshakes);
-    this.#comeBack = new ComeBack(limits.maxHandshakes);
+    this.#retryPace = new RetryPace(limits.maxHandshakes);
   }
 
   get size(): number {
@@ -61,7 +61,7 @@ export class Sessions {
   }
 
   /** Whether one more channel may begin on `socket`; undefined: it may. A place for its handshake is free now, and not kept. */
-  turnAway(socket: Duplex, address: string | undefined): TurnedAway | undefined {
+  reject(socket: Duplex, address: string | undefined): Rejection | undefined {
     const { maxSessionsPerAddress } = this.#limits;
     // First of all: a network that may have no more channels displaces none of the others.
     if (!this.#quotas.channel(socket, address)) {
@@ -98,13 +98,13 @@ export class Sessions {
 
   proven(session: Session): void {
     this.#handshakes.delete(session);
-    this.#comeBack.ended();
+    this.#retryPace.ended();
   }
 
   forget(session: Session): void {
     this.#all.delete(session);
     if (!this.#handshakes.delete(session)) return;
-    this.#comeBack.ended();
+    this.#retryPace.ended();
     this.#work.failed(networkOf(plainAddress(session.remoteAddress)));
   }
 
@@ -120,15 +120,15 @@ export class Sessions {
     });
   }
 
-  #full(): TurnedAway {
+  #full(): Rejection {
     const { maxSessions } = this.#limits;
     this.#quotas.refusals.add('maxSessions');
     return full(`this relay is full: it has ${maxSessions} sessions (maxSessions)`, LIMITS.maxComeBackMs);
   }
 
-  #busy(network: string): TurnedAway {
+  #busy(network: string): Rejection {
     this.#quotas.refusals.add('maxHandshakes');
-    const seconds = this.#comeBack.after(network);
+    const seconds = this.#retryPace.after(network);
     return full(
       `this relay has ${this.#limits.maxHandshakes} handshakes under way (maxHandshakes)`,
       seconds * 1000,
@@ -144,10 +144,10 @@ export class Sessions {
   }
 }
 
-const errorOf = ({ code, message, retryAfterSeconds }: TurnedAway): PortalError =>
+const errorOf = ({ code, message, retryAfterSeconds }: Rejection): PortalError =>
   new PortalError(code, message, { retryAfterMs: retryAfterSeconds * 1000 });
 
-function full(message: string, retryAfterMs: number): TurnedAway {
+function full(message: string, retryAfterMs: number): Rejection {
   return {
     status: '503 Service Unavailable',
     retryAfterSeconds: Math.ceil(retryAfterMs / 1000),

@@ -47,7 +47,7 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
   front.stop();
   const withinMs = Math.max(RECONNECT_WITHIN_MS, sessions.size * RECONNECT_MS_EACH);
   for (const session of sessions)
-    session.goAway('the relay is stopping', Math.ceil(Math.random() * withinMs));
+    session.announceShutdown('the relay is stopping', Math.ceil(Math.random() * withinMs));
   leases.clear();
   tickets.close();
   // Nothing is written from here on, and the store is the successor's.

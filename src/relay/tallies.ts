@@ -7,11 +7,11 @@ export type UnservedReason =
   /** Nobody has the name that it asked for. */
   | 'unknown_name'
   /** No data connection came in time. */
-  | 'waited'
+  | 'timed_out'
   /** It went before one came. */
-  | 'left'
+  | 'disconnected'
   /** It said more than it may before it is served. */
-  | 'said_too_much'
+  | 'too_many_bytes'
   /** The lease ended while it waited. */
   | 'lease_ended';
 

@@ -4,7 +4,7 @@ import { Tally } from '../lib/tally.js';
 import type { Lease } from './lease.js';
 
 /** Why a relay gave up on a visitor whose lease it knows; what a visitor did by itself is none of those. */
-const GIVEN_UP = ['waited', 'said_too_much', 'queue_full', 'visitor_limit'] as const;
+const GIVEN_UP = ['timed_out', 'too_many_bytes', 'queue_full', 'visitor_limit'] as const;
 export type GivenUp = (typeof GIVEN_UP)[number];
 
 /** Tells one agent on which visitors of its leases the relay gave up: sums, once a second at most. */
@@ -44,7 +44,7 @@ export class UnservedNotices {
 }
 
 /** Visitors of one lease on whom the relay gave up, and of whom no agent was told yet. */
-export class Untold {
+export class Unreported {
   #counts = new Tally<GivenUp>();
 
   get isEmpty(): boolean {

@@ -14,7 +14,7 @@ import { ALERTS, refuse } from './refuse.js';
 import type { Tallies, UnservedReason } from './tallies.js';
 import type { GivenUp } from './unserved.js';
 
-export interface VisitorBounds {
+export interface VisitorLimits {
   readonly maxWaitingVisitorsPerLease: number;
   readonly visitorWaitMs: number;
   readonly firstAnswerMs: number;
@@ -23,7 +23,7 @@ export interface VisitorBounds {
 }
 
 /** Why a visitor waits no longer; `queue_full`: another got its place in line. */
-type LeftLine = 'joined' | 'queue_full' | UnservedReason;
+type QueueOutcome = 'joined' | 'queue_full' | UnservedReason;
 
 const START = Buffer.from([START_BYTE]);
 
@@ -39,15 +39,15 @@ export class Visitor {
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
   #inTime: () => void = () => undefined;
-  #onLeft: ((why: LeftLine) => void) | undefined;
+  #onLeft: ((why: QueueOutcome) => void) | undefined;
   readonly arrivedAt = performance.now();
-  /** Its place in the lease's line, which `WaitingLine` shares out. */
+  /** Its place in the lease's line, which `VisitorQueue` shares out. */
   place: Place<Visitor> | undefined;
-  readonly #gone = (): void => this.giveUp('left');
+  readonly #gone = (): void => this.giveUp('disconnected');
   readonly #more = (chunk: Buffer): void => {
     this.#said.push(chunk);
     this.#saidWaitingBytes += chunk.length;
-    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('said_too_much');
+    if (this.#saidWaitingBytes > LIMITS.maxWaitingBytes) this.giveUp('too_many_bytes');
   };
 
   constructor(lease: Lease, carrier: WireCarrier, socket: Socket, head?: Buffer) {
@@ -60,9 +60,9 @@ export class Visitor {
   }
 
   /** Waits in the lease's line, which it was let into, for at most `ms`; `onLeft` hears, once, why it no longer does. */
-  wait(ms: number, onLeft: (why: LeftLine) => void): void {
+  wait(ms: number, onLeft: (why: QueueOutcome) => void): void {
     this.#onLeft = onLeft;
-    this.#inTime = deadline(ms, () => this.giveUp('waited'));
+    this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
     // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
     this.#socket.on('data', this.#more).once('close', this.#gone);
     // On a port of its own, one that has said everything may well wait for the answer. In TLS nobody has, yet.
@@ -71,14 +71,14 @@ export class Visitor {
   }
 
   /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
-  giveUp(why: Exclude<LeftLine, 'joined'>): void {
-    this.#leaveLine(why);
-    turnAway(this.lease, this.#socket);
+  giveUp(why: Exclude<QueueOutcome, 'joined'>): void {
+    this.#leaveQueue(why);
+    reject(this.lease, this.#socket);
   }
 
   /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
   join(data: Socket, splices: SpliceSet): void {
-    this.#leaveLine('joined');
+    this.#leaveQueue('joined');
     const head = Buffer.concat([START, ...this.#said]);
     data.write(head);
     const { address: owner, rate, traffic } = this.lease;
@@ -91,7 +91,7 @@ export class Visitor {
     traffic.began(joined);
   }
 
-  #leaveLine(why: LeftLine): void {
+  #leaveQueue(why: QueueOutcome): void {
     this.#inTime();
     this.#socket.off('data', this.#more).off('end', this.#gone).off('close', this.#gone);
     this.#socket.pause();
@@ -108,7 +108,7 @@ type Line = Map<string, Set<Visitor>>;
  * The visitors of one lease who wait for a data connection, per carrier. Networks take turns, and in each the first come
  * is the first served. When the line is full, the network with most in it gives way.
  */
-export class WaitingLine {
+export class VisitorQueue {
   readonly #byCarrier = new Map<WireCarrier, Line>();
   #places: FairPlaces<Visitor> | undefined;
 
@@ -167,7 +167,7 @@ export class WaitingLine {
 }
 
 /** Closes a visitor's connection in the words of its lease: TLS has an alert for it, a bare port only a reset. */
-function turnAway(lease: Lease, socket: Socket): void {
+function reject(lease: Lease, socket: Socket): void {
   if (lease.kind === 'tls') refuse(socket, ALERTS.unavailable);
   else resetSocket(socket);
 }
@@ -185,7 +185,7 @@ interface GateParts {
 
 /** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
 export class VisitorGate {
-  readonly #bounds: VisitorBounds;
+  readonly #limits: VisitorLimits;
   readonly #quotas: Quotas;
   readonly #tallies: Tallies;
   readonly #descriptors: Descriptors;
@@ -194,17 +194,17 @@ export class VisitorGate {
   readonly #tcp: SpliceSet;
   #waiting = 0;
 
-  constructor(bounds: VisitorBounds, { quotas, tallies, descriptors }: GateParts) {
-    this.#bounds = bounds;
+  constructor(limits: VisitorLimits, { quotas, tallies, descriptors }: GateParts) {
+    this.#limits = limits;
     this.#descriptors = descriptors;
     this.#tallies = tallies;
     this.#quotas = quotas;
     const splices = {
-      idleMs: bounds.visitorIdleMs,
+      idleMs: limits.visitorIdleMs,
       halfClosedMs: LIMITS.halfClosedMs,
-      lifetimeMs: bounds.visitorLifetimeMs,
+      lifetimeMs: limits.visitorLifetimeMs,
     };
-    this.#tls = new SpliceSet({ ...splices, firstAnswerMs: bounds.firstAnswerMs });
+    this.#tls = new SpliceSet({ ...splices, firstAnswerMs: limits.firstAnswerMs });
     this.#tcp = new SpliceSet({ ...splices, firstAnswerMs: 0 });
   }
 
@@ -237,38 +237,38 @@ export class VisitorGate {
   admit(lease: Lease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
     // Whoever sits on the agent's own network must not be able to answer a certificate challenge for it.
     const mustHide = lease.carrier === 'raw' && hello.alpn.includes('acme-tls/1');
-    this.#line(new Visitor(lease, mustHide ? 'tls' : lease.carrier, socket, head), socket);
+    this.#enqueue(new Visitor(lease, mustHide ? 'tls' : lease.carrier, socket, head), socket);
   }
 
   /** A visitor of a lease's own port. */
   admitToPort(lease: Lease, socket: Socket): void {
-    this.#line(new Visitor(lease, lease.carrier, socket), socket);
+    this.#enqueue(new Visitor(lease, lease.carrier, socket), socket);
   }
 
   join(visitor: Visitor, data: Socket): void {
     visitor.join(data, visitor.lease.kind === 'tls' ? this.#tls : this.#tcp);
   }
 
-  #line(visitor: Visitor, socket: Socket): void {
+  #enqueue(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
     // An alert would keep the descriptor until it is read.
     if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
-    if (!lease.waiting.add(visitor, this.#bounds.maxWaitingVisitorsPerLease)) {
+    if (!lease.waiting.add(visitor, this.#limits.maxWaitingVisitorsPerLease)) {
       this.#queueFull(lease);
-      return turnAway(lease, socket);
+      return reject(lease, socket);
     }
     if (!this.#quotas.visitor(lease.address, socket)) {
       lease.waiting.delete(visitor);
       gaveUp(lease, 'visitor_limit');
-      return turnAway(lease, socket);
+      return reject(lease, socket);
     }
     this.#waiting++;
-    visitor.wait(this.#bounds.visitorWaitMs, (why) => {
+    visitor.wait(this.#limits.visitorWaitMs, (why) => {
       this.#waiting--;
       if (why === 'joined') this.#tallies.served(lease.kind, performance.now() - visitor.arrivedAt);
       else if (why === 'queue_full') this.#queueFull(lease);
       else this.#tallies.visitorsUnserved.add(why);
-      if (why === 'waited' || why === 'said_too_much') gaveUp(lease, why);
+      if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(lease, why);
     });
     // In grace there is no holder: the line waits with the lease, and the returning session serves it.
     lease.holder?.serve(lease);

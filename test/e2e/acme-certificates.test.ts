@@ -206,7 +206,7 @@ it('a refusal is explained, with growing pauses between attempts', async () => {
   while (pauses.length < 3) {
     const refused = await held.certificate.first(neverAborted).catch((error: unknown) => error);
     expect(refused).toMatchObject({
-      code: 'acme_refused',
+      code: 'acme_rejected',
       hint: expect.stringContaining('CAA record') as string,
     });
     const orders = ca.asked.filter((path) => path === '/order').length;
@@ -221,7 +221,7 @@ it('a CA that cannot reach us says so in words', async (ctx) => {
   const ca = await pebble(ctx, { tlsPort: 9, dns: dns.address });
   const held = hold(certificates(await temporaryFolder()), 'shop.test', ca.spec);
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({
-    code: 'acme_refused',
+    code: 'acme_rejected',
     message: expect.stringContaining('got no right answer when it validated') as string,
     hint: expect.stringContaining('must be 443') as string,
   });
@@ -251,6 +251,6 @@ it('renews when the CA suggests it, long before the clock would', async () => {
   const asked = ca.asked.find((path) => path.startsWith('/renewal/'))!;
   const { serialNumber } = new X509Certificate(cert);
   expect(Buffer.from(asked.split('.')[1]!, 'base64url').toString('hex').toUpperCase()).toBe(serialNumber);
-  await expect.poll(() => held.certificate.status().error?.code).toBe('acme_refused');
+  await expect.poll(() => held.certificate.status().error?.code).toBe('acme_rejected');
   expect(held.certificate.status().notAfter).toBe(notAfter.toISOString());
 });

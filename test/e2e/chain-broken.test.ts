@@ -49,7 +49,7 @@ describe('a broken hop is named', () => {
     await one.runner.apply(desired([spec], service('app', await published())));
     const { error } = await one.event('lease', ({ phase }) => phase === 'retrying');
     expect(error?.message).toContain(`${exit.url} does not go on to`);
-    expect(error?.message).toContain("One of the relay's limits is reached");
+    expect(error?.message).toContain('A limit of the relay is reached');
   });
 
   it('a hop whose certificate is not trusted, by the agent', async () => {

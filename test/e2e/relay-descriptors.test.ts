@@ -80,7 +80,7 @@ describe.skipIf(process.platform === 'win32')('with few file descriptors (Window
     for (const address of ['127.0.1.1', '127.0.1.2', '127.0.1.3', '127.0.1.4'])
       await hold(at.port, 64, address, helloFor('web.localhost'));
     await eventually(async () =>
-      expect(await metric('portal_relay_descriptors_refused_total')).toBeGreaterThan(0),
+      expect(await metric('portal_relay_descriptors_rejected_total')).toBeGreaterThan(0),
     );
     await eventually(() => expect(stderr()).toContain('file descriptors are nearly used up'));
     for (let count = 0; count < 5; count++) await Peer.open(at);

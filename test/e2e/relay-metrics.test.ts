@@ -74,7 +74,7 @@ describe('metrics', () => {
     expect(grown('portal_relay_channels_failed_total{code="protocol"}')).toBe(1);
     expect(grown('portal_relay_requests_failed_total{code="limit_exceeded"}')).toBe(1);
     expect(grown('portal_relay_requests_failed_total{code="name_taken"}')).toBe(1);
-    expect(grown('portal_relay_refused_total{limit="maxLeasesPerSession"}')).toBe(1);
+    expect(grown('portal_relay_rejected_total{limit="maxLeasesPerSession"}')).toBe(1);
     expect(grown('portal_relay_visitors_unserved_total{reason="unknown_name"}')).toBe(1);
     expect(grown('portal_relay_visitors_served_total{kind="tls"}')).toBe(1);
     expect(grown('portal_relay_visitor_wait_seconds_count')).toBe(1);
@@ -130,7 +130,7 @@ describe('before anything happened', () => {
       expect([name, own.filter(([, value]) => value !== 0)]).toEqual([name, []]);
     }
     const series = found.map(([one]) => one);
-    expect(series).toContain('portal_relay_refused_total{limit="maxPortsPerAddress"}');
+    expect(series).toContain('portal_relay_rejected_total{limit="maxPortsPerAddress"}');
     expect(series).toContain('portal_relay_channels_failed_total{code="unauthorized"}');
     expect(series).toContain('portal_relay_visitors_ended_total{kind="tcp",end="idle"}');
   });

@@ -67,7 +67,7 @@ export class AcmeAuthority {
           const message = `${this.name} did not issue a certificate for ${hostname} within ${ORDER_MS / 1_000} s`;
           throw new PortalError('acme_unreachable', message, { cause: error });
         }
-        throw asPortalError(error, 'acme_refused');
+        throw asPortalError(error, 'acme_rejected');
       }
     });
   }
@@ -182,7 +182,7 @@ export class AcmeAuthority {
     if (authorization.status === 'valid') return;
     const challenge = authorization.challenges.find(({ type }) => type === 'tls-alpn-01');
     if (!challenge) {
-      throw new PortalError('acme_refused', `${this.name} does not validate ${hostname} by TLS-ALPN-01`, {
+      throw new PortalError('acme_rejected', `${this.name} does not validate ${hostname} by TLS-ALPN-01`, {
         hint: 'Portal answers no other challenge. Use a CA that offers it, as Let’s Encrypt does.',
       });
     }

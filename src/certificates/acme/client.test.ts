@@ -81,7 +81,7 @@ it.each<[string, object]>([
 ])('an order with %s is malformed', async (_name, body) => {
   const ca = await fakeCa(p256(), [{ status: 201, body, location: '/order/1' }]);
   await expect((await ca.connect()).newOrder('shop.test')).rejects.toMatchObject({
-    code: 'acme_refused',
+    code: 'acme_rejected',
     message: 'the CA does not speak ACME: an order is malformed',
   });
 });
@@ -160,5 +160,5 @@ it('answers a challenge by the thumbprint of its key, as RFC 7638 computes it', 
 
 it('says so where there is no ACME directory', async () => {
   const ca = await fakeCa(p256(), [], { newOrder: undefined });
-  await expect(ca.connect()).rejects.toMatchObject({ code: 'acme_refused' });
+  await expect(ca.connect()).rejects.toMatchObject({ code: 'acme_rejected' });
 });

@@ -180,7 +180,7 @@ function algorithmOf(key: KeyObject): { readonly alg: string; readonly hash: str
   const { kty, crv } = jwkOf(key);
   const algorithm = ALGORITHMS[crv ?? kty ?? ''];
   if (algorithm) return algorithm;
-  throw new PortalError('acme_refused', `an ACME account cannot have a key of type ${crv ?? kty}`);
+  throw new PortalError('acme_rejected', `an ACME account cannot have a key of type ${crv ?? kty}`);
 }
 
 const isUrl = (value: unknown): boolean =>
@@ -210,4 +210,4 @@ function parse(text: string): object {
 }
 
 const malformed = (what: string): PortalError =>
-  new PortalError('acme_refused', `the CA does not speak ACME: ${what}`);
+  new PortalError('acme_rejected', `the CA does not speak ACME: ${what}`);

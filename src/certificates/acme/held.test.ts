@@ -34,7 +34,7 @@ function held(fromHours: number, toHours: number) {
 it('a certificate that has expired when it is issued is a refusal, and not ordered again at once', async () => {
   const { certificate, orders } = held(-48, -24);
   await expect(certificate.first(new AbortController().signal)).rejects.toMatchObject({
-    code: 'acme_refused',
+    code: 'acme_rejected',
     message: expect.stringContaining('the certificate that ca.test issued has expired already') as string,
     hint: expect.stringContaining('Check the clock of this machine') as string,
   });

@@ -223,7 +223,7 @@ const isValid = ({ notAfter }: DatedCertificate): boolean => notAfter.getTime() 
 
 function expired({ notAfter }: DatedCertificate, ca: string): PortalError {
   return new PortalError(
-    'acme_refused',
+    'acme_rejected',
     `the certificate that ${ca} issued has expired already, at ${notAfter.toISOString()}`,
     { hint: `Check the clock of this machine: it says ${new Date().toISOString()}.` },
   );

@@ -15,7 +15,7 @@ it.each([
   ['externalAccountRequired', /made beforehand/, /external account binding/],
 ])('%s is said in plain words', (type, message, hint) => {
   const error = explainProblem(problem(type), 'shop.test', 'ca.test');
-  expect(error.code).toBe('acme_refused');
+  expect(error.code).toBe('acme_rejected');
   expect(error.message).toMatch(message);
   expect(error.message).toContain('no certificate for shop.test: ca.test');
   expect(error.hint).toMatch(hint);
@@ -23,7 +23,7 @@ it.each([
 
 it('what is not known is passed on with its reason', () => {
   const error = explainProblem(problem('somethingNew', 'it is Sunday'), 'shop.test', 'ca.test');
-  expect(error).toMatchObject({ code: 'acme_refused', hint: undefined });
+  expect(error).toMatchObject({ code: 'acme_rejected', hint: undefined });
   expect(error.message).toContain('it is Sunday');
 });
 

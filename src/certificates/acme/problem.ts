@@ -108,7 +108,7 @@ export function explainProblem(problem: AcmeProblem, hostname: string, ca: strin
   if (type === 'rateLimited') return rateLimited(problem, hostname, ca);
   const { what, hint } = EXPLANATIONS[type] ?? { what: 'refused', hint: () => '' };
   const help = hint(hostname);
-  return new PortalError('acme_refused', `no certificate for ${hostname}: ${ca} ${what} (${detail})`, {
+  return new PortalError('acme_rejected', `no certificate for ${hostname}: ${ca} ${what} (${detail})`, {
     cause: problem,
     ...(help && { hint: help }),
     ...(problem.retryAfterMs === undefined ? {} : { retryAfterMs: problem.retryAfterMs }),

@@ -67,7 +67,7 @@ function issued(text: string, hostname: string): DatedCertificate {
     return parse(text, hostname);
   } catch (error) {
     const reason = asPortalError(error).message;
-    throw new PortalError('acme_refused', `the CA issued no certificate that can be used: ${reason}`, {
+    throw new PortalError('acme_rejected', `the CA issued no certificate that can be used: ${reason}`, {
       cause: error,
     });
   }

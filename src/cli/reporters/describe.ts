@@ -85,8 +85,8 @@ export function describeUnproven({ failures, reason }: Unproven): string {
 }
 
 const UNSERVED: Readonly<Record<string, string>> = {
-  waited: 'no data connection came in time',
-  said_too_much: 'said too much while waiting',
+  timed_out: 'no data connection came in time',
+  too_many_bytes: 'too many bytes while waiting',
   queue_full: 'too many were waiting',
   visitor_limit: 'the limit of visitors is reached',
 };

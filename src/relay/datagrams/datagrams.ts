@@ -12,7 +12,7 @@ import { LeaseFlows } from './flows.js';
 import { DatagramHub } from './hub.js';
 import { DatagramLink } from './link.js';
 
-export interface DatagramBounds {
+export interface DatagramLimits {
   readonly ticketMs: number;
   readonly flowIdleMs: number;
   readonly maxFlowsPerLease: number;
@@ -24,7 +24,7 @@ export interface DatagramBounds {
 export class Datagrams {
   readonly drops = new Drops();
   readonly passed = { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 };
-  readonly #bounds: DatagramBounds;
+  readonly #limits: DatagramLimits;
   readonly #log: Logger;
   readonly #admits: (address: string) => boolean;
   /** By the ticket's name. */
@@ -32,8 +32,8 @@ export class Datagrams {
   readonly #flows = new Set<LeaseFlows>();
   #hub: DatagramHub | undefined;
 
-  constructor(bounds: DatagramBounds, log: Logger, admits: (address: string) => boolean) {
-    this.#bounds = bounds;
+  constructor(limits: DatagramLimits, log: Logger, admits: (address: string) => boolean) {
+    this.#limits = limits;
     this.#admits = admits;
     this.#log = log;
   }
@@ -66,7 +66,7 @@ export class Datagrams {
   /** Listens for the visitors of a lease. */
   async openPort(hosts: readonly ListenHost[], port: number, lease: Lease): Promise<OpenPort> {
     const sockets = await bindAtAll(hosts, port);
-    const { flowIdleMs, maxFlowsPerLease } = this.#bounds;
+    const { flowIdleMs, maxFlowsPerLease } = this.#limits;
     const flows = new LeaseFlows({
       lease: lease.id,
       carrier: () => (lease.carrier === 'ws' ? 'ws' : 'udp'),
@@ -102,14 +102,14 @@ export class Datagrams {
     return new DatagramLink({
       hub: this.#hub,
       exportKey,
-      maxFlows: this.#bounds.maxFlowsPerSession,
+      maxFlows: this.#limits.maxFlowsPerSession,
       drops: this.drops,
     });
   }
 
   /** Answers `datagrams.open`. */
   open({ id, carrier }: FromAgent<'datagrams.open'>, link: DatagramLink): FromRelay<'datagrams.opened'> {
-    const { datagramProbeMs, flowIdleMs } = this.#bounds;
+    const { datagramProbeMs, flowIdleMs } = this.#limits;
     const way = carrier === 'udp' ? { association: link.openUdp() } : { ticket: this.#issue(link) };
     return { type: 'datagrams.opened', id, ...way, probeMs: datagramProbeMs, flowIdleMs };
   }
@@ -139,7 +139,7 @@ export class Datagrams {
     this.#revoke(link);
     const ticket = newTicket();
     link.ticket = ticket;
-    this.#tickets.set(nameOf(ticket), { link, ticket, expiresAt: performance.now() + this.#bounds.ticketMs });
+    this.#tickets.set(nameOf(ticket), { link, ticket, expiresAt: performance.now() + this.#limits.ticketMs });
     return ticket;
   }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { endWith } from '../../net/last-words.js';
 import { LIMITS } from '../../protocol/limits.js';
-import type { TurnedAway } from '../sessions.js';
+import type { Rejection } from '../sessions.js';
 
 /** What every part of the HTTP surface reads in a request, and how it rejects one. */
 
@@ -29,7 +29,7 @@ export function closeUnlessBody({ headers }: IncomingMessage): { connection?: 'c
 }
 
 /** Rejects an upgrade with the reason in JSON, for the agent to show. */
-export function turnAway(socket: Duplex, { status, retryAfterSeconds, code, message }: TurnedAway): void {
+export function reject(socket: Duplex, { status, retryAfterSeconds, code, message }: Rejection): void {
   const headers = `Retry-After: ${retryAfterSeconds}\r\nContent-Type: application/json\r\n`;
   refuse(socket, status, headers, `${JSON.stringify({ code, message })}\n`);
 }

@@ -6,8 +6,8 @@ import type { RelayStats } from '../relay.js';
 import type { UnservedReason } from '../tallies.js';
 
 /**
- * Every metric of a relay: the exporter and docs/reference/metrics.md are made of this table. A label has few values, all of them
- * Portal's own words: names, addresses and identities of tenants or visitors are never one.
+ * Every metric of a relay. The exporter and docs/reference/metrics.md are generated from this table. A label has few values, all
+ * defined here: never the name, address or identity of a tenant or visitor.
  */
 
 export interface Sample {
@@ -19,11 +19,11 @@ export interface Metric {
   readonly name: string;
   readonly type: 'gauge' | 'counter' | 'histogram';
   readonly help: string;
-  /** Its labels, and what each says. */
+  /** Its labels, and what each value means. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Upper bounds, of a histogram. */
+  /** Upper bounds of a histogram. */
   readonly buckets?: readonly number[];
-  /** Its value, or one for each combination of labels; absent for a histogram, which is told of each event. */
+  /** Its value, or one for each combination of labels. Absent for a histogram, which observes each event. */
   readonly read?: (stats: RelayStats) => number | readonly Sample[];
 }
 
@@ -34,7 +34,7 @@ const TOWARDS = { to: '`agent` or `visitor`' } as const;
 
 type Counts<K extends string> = Readonly<Partial<Record<K, number>>>;
 
-/** One sample for each entry, and for each of `known` from the start: `rate()` sees no first burst of a series that begins with it. */
+/** One sample for each entry, and a zero for each of `known`: `rate()` misses the first increase of a series that starts with it. */
 function by<K extends string>(label: string, counts: Counts<K>, known: Iterable<K> = []): Sample[] {
   const all: Counts<K> = { ...Object.fromEntries([...known].map((key) => [key, 0])), ...counts };
   return Object.entries<number | undefined>(all).map(([key, value = 0]) => ({
@@ -47,14 +47,14 @@ const keysOf = <K extends string>(all: Readonly<Record<K, unknown>>): K[] => Obj
 
 /** Error codes that a relay sends. */
 const WIRE_CODES = keysOf(ERRORS).filter((code) => 'wire' in ERRORS[code]);
-/** Limits that refuse somebody: those of a time do not. */
+/** Limits of a count. Timeouts reject nothing. */
 const COUNTED_LIMITS = LIMIT_NAMES.filter((name) => name.startsWith('max'));
 const DENIED = keysOf({ address: 0, identity: 0 } satisfies Record<keyof RelayStats['denied'], 0>);
 const UNSERVED = keysOf({
   unknown_name: 0,
-  waited: 0,
-  left: 0,
-  said_too_much: 0,
+  timed_out: 0,
+  disconnected: 0,
+  too_many_bytes: 0,
   lease_ended: 0,
 } satisfies Record<UnservedReason, 0>);
 const ENDS = keysOf({
@@ -84,7 +84,7 @@ const DROPS = keysOf({
 export const VISITOR_WAIT = {
   name: 'portal_relay_visitor_wait_seconds',
   type: 'histogram',
-  help: 'How long visitors waited for a data connection, those who got one.',
+  help: 'How long visitors waited for their data connection. Only visitors who got one.',
   buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
 } as const satisfies Metric;
 
@@ -92,19 +92,19 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_sessions',
     type: 'gauge',
-    help: 'Control channels that have said hello, those that have not proven an identity included.',
+    help: 'Control channels after `hello`, with or without a proven identity.',
     read: ({ sessions }) => sessions,
   },
   {
     name: 'portal_relay_handshakes',
     type: 'gauge',
-    help: 'Control channels that have said hello and not proven an identity yet.',
+    help: 'Control channels after `hello` that have not proven an identity yet.',
     read: ({ handshakes }) => handshakes,
   },
   {
     name: 'portal_relay_sessions_opened_total',
     type: 'counter',
-    help: 'Sessions whose identity was proven.',
+    help: 'Sessions that proved their identity.',
     read: ({ sessionsOpened }) => sessionsOpened,
   },
   {
@@ -117,53 +117,53 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_requests_failed_total',
     type: 'counter',
-    help: 'Requests of agents (a lease to open, say) that were answered with an error.',
+    help: 'Requests of agents, for example to open a lease, that the relay answered with an error.',
     labels: CODE,
     read: ({ requestsFailed }) => by('code', requestsFailed, WIRE_CODES),
   },
   {
-    name: 'portal_relay_refused_total',
+    name: 'portal_relay_rejected_total',
     type: 'counter',
-    help: 'What was refused because it was beyond a limit.',
+    help: 'Requests and connections that the relay rejected because of a limit.',
     labels: { limit: 'its [name](cli.md#portal-relay)' },
     read: ({ refused }) => by('limit', refused, COUNTED_LIMITS),
   },
   {
-    name: 'portal_relay_descriptors_refused_total',
+    name: 'portal_relay_descriptors_rejected_total',
     type: 'counter',
-    help: 'Connections that were refused, or gave way to another, because file descriptors were nearly used up.',
+    help: 'Connections that the relay rejected or closed because it was running out of file descriptors.',
     read: ({ withoutDescriptor }) => withoutDescriptor,
   },
   {
     name: 'portal_relay_denied_total',
     type: 'counter',
-    help: 'What the lists of `--deny` and `--allow` kept out.',
+    help: 'Connections and handshakes that the lists of `--deny` and `--allow` rejected.',
     labels: { what: '`address` (a connection) or `identity` (a handshake)' },
     read: ({ denied }) => by('what', denied, DENIED),
   },
   {
     name: 'portal_relay_leases',
     type: 'gauge',
-    help: 'Leases, those whose agent is away included.',
+    help: 'Leases, with a connected or a disconnected agent.',
     labels: KIND,
     read: ({ leasesByKind }) => by('kind', leasesByKind),
   },
   {
     name: 'portal_relay_leases_away',
     type: 'gauge',
-    help: 'Leases whose agent is away, and has its grace to come back.',
+    help: 'Leases in their grace period: their agent is disconnected and may return.',
     read: ({ leasesAway }) => leasesAway,
   },
   {
     name: 'portal_relay_connections_unrouted',
     type: 'gauge',
-    help: 'Connections to the public port that have not said yet what they are.',
+    help: 'Connections to the public port that have not sent enough to be routed.',
     read: ({ unrouted }) => unrouted,
   },
   {
     name: 'portal_relay_tickets',
     type: 'gauge',
-    help: 'Data connections that agents were asked for and have not opened yet.',
+    help: 'Data connections that the relay requested and agents have not opened yet.',
     read: ({ tickets }) => tickets,
   },
   {
@@ -189,10 +189,10 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_visitors_unserved_total',
     type: 'counter',
-    help: 'Visitors who got none, those whom a limit refused left out.',
+    help: 'Visitors who got no data connection. Without those that a limit rejected.',
     labels: {
       reason:
-        '`unknown_name` (nobody has it), `waited` (none came in time), `left` (the visitor went), `said_too_much` (before it was served), `lease_ended`',
+        '`unknown_name` (no agent serves it), `timed_out` (no data connection in time), `disconnected` (the visitor closed), `too_many_bytes` (the visitor sent too many bytes while it waited), `lease_ended`',
     },
     read: ({ visitorsUnserved }) => by('reason', visitorsUnserved, UNSERVED),
   },
@@ -203,7 +203,7 @@ export const METRICS: readonly Metric[] = [
     help: 'How the connections of visitors ended.',
     labels: {
       ...TLS_OR_TCP,
-      end: '`ended` (in order), `reset` (by either side), `idle`, `lifetime`, `unanswered` (no first byte of the agent in time), `closed` (by this relay, as it stopped)',
+      end: '`ended` (closed normally), `reset` (by either side), `idle`, `lifetime`, `unanswered` (no first byte from the agent in time), `closed` (by this relay when it stopped)',
     },
     read: ({ visitorEnds: [tls, tcp] }) =>
       Object.entries({ tls, tcp }).flatMap(([kind, ends]) =>
@@ -213,7 +213,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_visitor_bytes_total',
     type: 'counter',
-    help: 'Bytes of visitors, UDP left out.',
+    help: 'Bytes of visitors, without UDP.',
     labels: { ...TLS_OR_TCP, ...TOWARDS },
     read: ({ bytesByKind }) =>
       Object.entries(bytesByKind).flatMap(([kind, { toA, toB }]) => [
@@ -224,20 +224,20 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_flows',
     type: 'gauge',
-    help: 'Visitors of UDP ports: flows.',
+    help: 'Flows: visitors of UDP ports.',
     read: ({ flows }) => flows,
   },
   {
     name: 'portal_relay_datagrams_total',
     type: 'counter',
-    help: 'Datagrams of visitors that were passed on.',
+    help: 'Datagrams of visitors that the relay forwarded.',
     labels: TOWARDS,
     read: ({ datagrams: { toAgent, toVisitor } }) => by('to', { agent: toAgent, visitor: toVisitor }),
   },
   {
     name: 'portal_relay_datagram_bytes_total',
     type: 'counter',
-    help: 'Bytes in them.',
+    help: 'Bytes of these datagrams.',
     labels: TOWARDS,
     read: ({ datagrams: { toAgentBytes, toVisitorBytes } }) =>
       by('to', { agent: toAgentBytes, visitor: toVisitorBytes }),
@@ -245,29 +245,29 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'portal_relay_datagrams_dropped_total',
     type: 'counter',
-    help: 'Datagrams and packets that went no further.',
+    help: 'Datagrams and packets that the relay dropped.',
     labels: {
       reason:
-        '`away` (no way to the agent), `busy` (the way is full), `receive_buffer` (this process did not read in time; Linux only), `flows` (too many visitors), `rate` (beyond maxBytesPerSecondPerIdentity), `incomplete` (pieces missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
+        '`away` (no path to the agent), `busy` (the path is full), `receive_buffer` (this process did not read in time; Linux only), `flows` (too many visitors), `rate` (over maxBytesPerSecondPerIdentity), `incomplete` (fragments missing), `refused` (denied), `no_flow`, `unreachable`, `malformed`, `forged`, `replayed`, `old`',
     },
     read: ({ dropped }) => by('reason', dropped, DROPS),
   },
   {
     name: 'portal_relay_hops',
     type: 'gauge',
-    help: 'Connections of agents that are passed on to peers: this relay is a hop of their chain.',
+    help: 'Connections of agents that this relay forwards to peers as a hop of their chain.',
     read: ({ hops }) => hops,
   },
   {
     name: 'portal_relay_hop_tickets',
     type: 'gauge',
-    help: 'Tickets for such connections that agents have and did not use yet.',
+    help: 'Unused tickets of agents for hops.',
     read: ({ hopTickets }) => hopTickets,
   },
   {
     name: 'portal_relay_hop_bytes_total',
     type: 'counter',
-    help: 'Bytes of those, both directions together.',
+    help: 'Bytes of hops, both directions together.',
     read: ({ hopBytes }) => hopBytes,
   },
   {
@@ -277,16 +277,16 @@ export const METRICS: readonly Metric[] = [
     read: ({ signedIn }) => signedIn,
   },
   {
-    name: 'portal_relay_sign_ins_refused_total',
+    name: 'portal_relay_sign_ins_rejected_total',
     type: 'counter',
-    help: 'Sign-ins that were refused.',
+    help: 'Sign-ins that the relay rejected.',
     labels: CODE,
     read: ({ signInsRefused }) => by('code', signInsRefused, WIRE_CODES),
   },
   {
     name: 'portal_relay_store_errors_total',
     type: 'counter',
-    help: 'Writes to the database of names that failed.',
+    help: 'Failed writes to the database of names.',
     read: ({ storeFailures }) => storeFailures,
   },
   {

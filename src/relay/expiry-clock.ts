@@ -17,7 +17,7 @@ export interface LapseClockOptions {
  * The machine's clock, but not where it leaps ahead: a wrong one must not take everybody's names. Time that this process
  * was not there for counts only where names were used in it. Too early is harmless: a name is kept for longer.
  */
-export class LapseClock {
+export class ExpiryClock {
   readonly #wall: () => number;
   readonly #steady: () => number;
   /** The two clocks at the start. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { LapseClock } from './lapse-clock.js';
+import { ExpiryClock } from './expiry-clock.js';
 
 const DAY_MS = 86_400_000;
 const NOW = 20_000 * DAY_MS;
@@ -7,7 +7,7 @@ const NOW = 20_000 * DAY_MS;
 /** A clock over two that the test sets. */
 function clockAt(wall: number, newestUse?: number) {
   const times = { wall, steady: 5_000 };
-  const clock = new LapseClock({
+  const clock = new ExpiryClock({
     newestUse,
     reservationMs: 30 * DAY_MS,
     wall: () => times.wall,

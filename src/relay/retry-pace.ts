@@ -5,7 +5,7 @@ import { LIMITS } from '../protocol/limits.js';
  * at which handshakes end. Networks take turns: the first agent of one comes before the second of another, so a client that
  * is sent away a thousand times makes no other network wait longer.
  */
-export class ComeBack {
+export class RetryPace {
   readonly #leastPerSecond: number;
   #second = 0;
   #ended = { now: 0, before: 0 };

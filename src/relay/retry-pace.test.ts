@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
-import { ComeBack } from './come-back.js';
+import { RetryPace } from './retry-pace.js';
 
 let now = 0;
 
@@ -12,7 +12,7 @@ beforeEach(() => {
   });
 });
 
-const last = (comeBack: ComeBack, times: number, network: (n: number) => string): number => {
+const last = (comeBack: RetryPace, times: number, network: (n: number) => string): number => {
   let seconds = 0;
   for (let n = 0; n < times; n++) seconds = comeBack.after(network(n));
   return seconds;
@@ -20,14 +20,14 @@ const last = (comeBack: ComeBack, times: number, network: (n: number) => string)
 
 describe('the time to come back', () => {
   it('grows with those who were sent away, up to the longest', () => {
-    expect(last(new ComeBack(10), 1, () => 'a')).toBe(1);
-    expect(last(new ComeBack(10), 35, () => 'a')).toBe(4);
-    expect(last(new ComeBack(10), 35, String)).toBe(4);
-    expect(last(new ComeBack(10), 10_000, () => 'a')).toBe(LIMITS.maxComeBackMs / 1000);
+    expect(last(new RetryPace(10), 1, () => 'a')).toBe(1);
+    expect(last(new RetryPace(10), 35, () => 'a')).toBe(4);
+    expect(last(new RetryPace(10), 35, String)).toBe(4);
+    expect(last(new RetryPace(10), 10_000, () => 'a')).toBe(LIMITS.maxComeBackMs / 1000);
   });
 
   it('does not grow for a network because another is sent away often', () => {
-    const comeBack = new ComeBack(10);
+    const comeBack = new RetryPace(10);
     last(comeBack, 1_000, () => 'a');
     expect(comeBack.after('b')).toBe(1);
     now += 1_000;
@@ -36,7 +36,7 @@ describe('the time to come back', () => {
   });
 
   it('counts a network once that is sent away again in the next second', () => {
-    const comeBack = new ComeBack(10);
+    const comeBack = new RetryPace(10);
     last(comeBack, 20, String);
     now += 1_000;
     last(comeBack, 20, String);
@@ -46,7 +46,7 @@ describe('the time to come back', () => {
   });
 
   it('is shorter the faster handshakes end', () => {
-    const comeBack = new ComeBack(10);
+    const comeBack = new RetryPace(10);
     for (let n = 0; n < 100; n++) comeBack.ended();
     expect(last(comeBack, 200, () => 'a')).toBe(2);
   });
