@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { PortalError } from '../lib/errors.js';
 
-/** `portal help`, and words that are no command. */
+/** `portal help`, and unknown commands. */
 
-/** Commander's own `help` answers a command that is not there with the help of the program. */
+/** Replaces commander's own `help`, which shows the program's help for an unknown command. */
 export function addHelp(program: Command): void {
   program.helpCommand(false);
   program
     .command('help')
     .argument('[command...]', 'which command')
-    .description('print help of a command')
+    .description('show help for a command')
     .action(async (names: string[]) => {
       let found = program;
       for (const name of names) {
@@ -21,7 +21,7 @@ export function addHelp(program: Command): void {
     });
 }
 
-/** A group has a default command, which would take the word for an argument of its own. */
+/** Rejects unknown words after a group. Otherwise its default command would take the word as an argument. */
 export function rejectUnknown(group: Command): void {
   group.helpCommand(false);
   group.hook('preSubcommand', async ({ args: [word], commands }) => {
@@ -35,12 +35,12 @@ async function unknownCommand(parent: Command, word: string): Promise<never> {
   const { nearest } = await import('../config/suggest.js');
   const names = parent.commands.map((child) => child.name());
   const meant = nearest(word, names);
-  const all = `It has: ${names.join(', ')}.`;
+  const all = `Commands: ${names.join(', ')}.`;
   const hint = meant !== undefined ? `Did you mean ${meant}?` : parent.parent ? all : undefined;
   throw new PortalError('usage', `unknown command '${word}'`, hint === undefined ? {} : { hint });
 }
 
-/** The command that these arguments are for, in full: `requests list`. */
+/** The full name of the command that `argv` calls: `portal requests list`. */
 export function commandNamed(program: Command, argv: readonly string[]): string {
   let found = program;
   const names = [program.name()];

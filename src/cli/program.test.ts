@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createProgram } from './program.js';
 
-/** The options that a command is run with, as they were understood. */
+/** The parsed options that a command runs with. */
 async function optionsOf(...args: string[]): Promise<Record<string, unknown>> {
   let options: Record<string, unknown> = {};
   const program = createProgram({
@@ -20,32 +20,32 @@ it.each([
   ['Relay.Example.COM.', 'relay.example.com'],
   ['localhost', 'localhost'],
   ['xn--bcher-kva.example', 'xn--bcher-kva.example'],
-])("a relay's domain %s is %s to visitors", async (typed, meant) => {
+])("reads the relay's domain %s as %s", async (typed, meant) => {
   expect(await optionsOf('relay', '--domain', typed)).toMatchObject({ domain: meant });
 });
 
 it.each(['https://relay.test', 'relay.test:443', '*.relay.test', '10.0.0.1', 'a..test', '-a.test', ''])(
-  "a relay's domain is not %j",
+  "rejects %j as a relay's domain",
   async (typed) => {
-    await expect(optionsOf('relay', '--domain', typed)).rejects.toThrow('It is a domain');
+    await expect(optionsOf('relay', '--domain', typed)).rejects.toThrow('Use a domain');
   },
 );
 
 it.each(['last week 3', '-5m', '-5', 'yesterday', '2026-13-01', ''])(
-  '%j is no time to look since',
+  'rejects %j as the time of --since',
   async (text) => {
-    await expect(optionsOf('requests', `--since=${text}`)).rejects.toThrow('It is a time');
+    await expect(optionsOf('requests', `--since=${text}`)).rejects.toThrow('Use a time');
   },
 );
 
-it('a date is a time to look since', async () => {
+it('--since accepts a date', async () => {
   expect(await optionsOf('requests', '--since', '2026-01-31T18:00:00Z')).toMatchObject({
     since: Date.UTC(2026, 0, 31, 18),
   });
 });
 
-it.each(['', ' '])('no agent is named by %j', async (id) => {
-  await expect(optionsOf('agents', 'disconnect', id)).rejects.toThrow('It is empty');
+it.each(['', ' '])('rejects %j as the id of an agent', async (id) => {
+  await expect(optionsOf('agents', 'disconnect', id)).rejects.toThrow('must not be empty');
 });
 
 it.each([
@@ -53,13 +53,13 @@ it.each([
   ['30s', 30_000],
   ['5m', 300_000],
   ['0.5', 500],
-])('every timeout may be %s', async (text, ms) => {
+])('accepts %s as a timeout', async (text, ms) => {
   expect(await optionsOf('up', '--timeout', text)).toMatchObject({ timeout: ms });
   expect(await optionsOf('status', '--timeout', text)).toMatchObject({ timeout: ms });
   expect(await optionsOf('relay', '--drain', text)).toMatchObject({ drain: ms });
 });
 
-it('up waits for some time', async () => {
+it('rejects a timeout of 0 for up', async () => {
   await expect(optionsOf('up', '--timeout', '0')).rejects.toThrow('above 0');
 });
 
@@ -71,14 +71,14 @@ it.each([
   ['relay', '--limit', 'limit', 'maxSessions=5', 'graceMs=0'],
   ['requests', '--service', 'service', 'web', 'api'],
   ['trust', '--store', 'store', 'system', 'firefox'],
-])('portal %s takes %s twice, or with a comma', async (command, flag, name, one, two) => {
+])('portal %s accepts %s twice, or with a comma', async (command, flag, name, one, two) => {
   const each = { [name]: [one, two] };
   expect(await optionsOf(command, flag, `${one},${two}`)).toMatchObject(each);
   expect(await optionsOf(command, flag, `${one}, ${two}`)).toMatchObject(each);
   expect(await optionsOf(command, flag, one, flag, two)).toMatchObject(each);
-  await expect(optionsOf(command, flag, `${one},`)).rejects.toThrow(/A value is empty|It is a store/);
+  await expect(optionsOf(command, flag, `${one},`)).rejects.toThrow(/A value is empty|Use a store/);
 });
 
-it('a route may have a comma in it', async () => {
+it('accepts a comma in a route', async () => {
   expect(await optionsOf('expose', '--http-route', '/a,b=3000')).toMatchObject({ httpRoute: ['/a,b=3000'] });
 });

@@ -4,7 +4,7 @@ import { ADJUSTABLE, LIMIT_NAMES, rangeOf } from '../relay/limits.js';
 import { limitsHelp, parseLimits } from './relay-limits.js';
 
 describe('the names of limits', () => {
-  it('say of whom it is: PerIdentity, PerAddress, PerSession or PerLease', () => {
+  it('end in PerIdentity, PerAddress, PerSession or PerLease, if the limit is for one of them', () => {
     const named = LIMIT_NAMES.filter((name) => name.startsWith('max')).map((name) => {
       const [, whom] = /\bone (identity|address|session|lease)\b/.exec(ADJUSTABLE[name].what) ?? [];
       const [, said] = /Per(Identity|Address|Session|Lease)$/.exec(name) ?? [];
@@ -25,21 +25,21 @@ describe('--limit', () => {
     ['maxUnroutedBytes=1024', { maxUnroutedBytes: 1_024 }],
   ])('%s', (typed, limits) => expect(parseLimits([typed])).toEqual(limits));
 
-  it('the last one of a name counts', () =>
+  it('uses the last value of a repeated limit', () =>
     expect(parseLimits(['maxSessions=1', 'maxSessions=2'])).toEqual({ maxSessions: 2 }));
 
   it.each([
-    ['maxSesions=5', '"maxSesions" is no limit', 'Did you mean maxSessions?'],
-    ['nothing of the kind=5', 'is no limit', '--help'],
-    ['toString=5', 'is no limit', '--help'],
-    ['maxSessions', '"" is no value', 'maxSessions=100'],
-    ['maxSessions=0', '"0" is no value', 'from 1 on'],
-    ['maxSessions=1e3', '"1e3" is no value', 'a number'],
-    ['maxSessions=5s', '"5s" is no value', 'a number'],
-    ['heartbeatMs=5', '"5" is no value', 'from 10 to 600000'],
-    ['graceMs=-1', '"-1" is no value', '30s'],
-    ['ticketMs=30d', '"30d" is no value', 'to 2147483647'],
-  ])('%s is refused: %s', (typed, message, hint) =>
+    ['maxSesions=5', '"maxSesions" is not a limit', 'Did you mean maxSessions?'],
+    ['nothing of the kind=5', 'is not a limit', '--help'],
+    ['toString=5', 'is not a limit', '--help'],
+    ['maxSessions', '"" is invalid', 'maxSessions=100'],
+    ['maxSessions=0', '"0" is invalid', 'of at least 1'],
+    ['maxSessions=1e3', '"1e3" is invalid', 'a number'],
+    ['maxSessions=5s', '"5s" is invalid', 'a number'],
+    ['heartbeatMs=5', '"5" is invalid', 'from 10 to 600000'],
+    ['graceMs=-1', '"-1" is invalid', '30s'],
+    ['ticketMs=30d', '"30d" is invalid', 'to 2147483647'],
+  ])('rejects %s: %s', (typed, message, hint) =>
     expect(() => parseLimits([typed])).toThrow(
       expect.objectContaining({
         code: 'usage',
@@ -49,7 +49,7 @@ describe('--limit', () => {
     ),
   );
 
-  it('every limit has its default within its own range, and is listed', () => {
+  it('lists every limit, with a default within its range', () => {
     for (const name of LIMIT_NAMES) {
       const { min, max } = rangeOf(name);
       expect(LIMITS[name]).toBeGreaterThanOrEqual(min);

@@ -4,9 +4,9 @@ import { LIMITS } from '../protocol/limits.js';
 import { ADJUSTABLE, LIMIT_NAMES, rangeOf, type LimitName, type RelayLimits } from '../relay/limits.js';
 import { parseBytes, parseDurationMs } from './amounts.js';
 
-/** `portal relay --limit NAME=VALUE`: what it may say, and what was said. */
+/** `portal relay --limit NAME=VALUE`. */
 
-/** The limits that were typed. Throws `usage`. */
+/** Parses typed limits. Throws `usage`. */
 export function parseLimits(typed: readonly string[]): Partial<RelayLimits> {
   return Object.fromEntries(typed.map(parseLimit));
 }
@@ -15,15 +15,15 @@ function parseLimit(text: string): [LimitName, number] {
   const [, name = text, amount = ''] = /^([^=]*)=(.*)$/.exec(text) ?? [];
   if (!isLimit(name)) {
     const meant = nearest(name, LIMIT_NAMES);
-    throw new PortalError('usage', `"${name}" is no limit of a relay`, {
+    throw new PortalError('usage', `"${name}" is not a limit of a relay`, {
       hint: meant ? `Did you mean ${meant}?` : '`portal relay --help` lists them all.',
     });
   }
   const { min, max } = rangeOf(name);
   const value = parseAmount(name, amount);
   if (value === undefined || value < min || value > max)
-    throw new PortalError('usage', `"${amount}" is no value for ${name}`, {
-      hint: `It is ${kindOfAmount(name)} from ${min}${max === Number.MAX_SAFE_INTEGER ? ' on' : ` to ${max}`}, as in ${name}=${exampleOf(name)}.`,
+    throw new PortalError('usage', `"${amount}" is invalid for ${name}`, {
+      hint: `Use ${kindOfAmount(name)} ${max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`}, for example ${name}=${exampleOf(name)}.`,
     });
   return [name, value];
 }
@@ -59,7 +59,7 @@ export function limitsHelp(): string {
   );
   return [
     '',
-    'Limits (with their defaults; durations in ms, or as in 30s; sizes in bytes, or as in 10M):',
+    'Limits, with their defaults. Durations are in ms, or such as 30s; sizes are in bytes, or such as 10M:',
     ...lines,
   ].join('\n');
 }
@@ -68,7 +68,7 @@ export function limitsHelp(): string {
 export function limitsTable(): string {
   const rows = LIMIT_NAMES.map((name) => `| \`${name}\` | ${defaultOf(name)} | ${ADJUSTABLE[name].what} |`);
   return [
-    'What `--limit` sets, once for each. Durations are in milliseconds, or as in `30s`, `5m`, `2h`, `7d`; sizes in bytes, or as in `64K`, `10M`.',
+    'Repeat `--limit` for each limit. Durations are in milliseconds, or such as `30s`, `5m`, `2h`, `7d`. Sizes are in bytes, or such as `64K`, `10M`.',
     ['| limit | default | what |', '|---|--:|---|', ...rows].join('\n'),
   ].join('\n\n');
 }

@@ -140,6 +140,6 @@ function checkNames(names: readonly string[], { services }: Desired): void {
   if (unknown === undefined) return;
   const meant = nearest(unknown, known);
   throw new PortalError('usage', `the configuration has no service "${unknown}"`, {
-    hint: meant === undefined ? `It has: ${known.join(', ')}.` : `Did you mean ${meant}?`,
+    hint: meant === undefined ? `Services: ${known.join(', ')}.` : `Did you mean ${meant}?`,
   });
 }

@@ -12,7 +12,7 @@ import { zshCompletion } from './zsh.js';
 
 const words = commandWords(grammarOnly());
 
-/** What bash offers for a line, with `portal` itself standing in for a configuration of two services. */
+/** What bash offers for a line, with a `portal` that has two services. */
 function bashOffers(line: string): string[] {
   const parts = line.split(' ');
   const script = `
@@ -29,7 +29,7 @@ test.for([
   ['bash', bashCompletion],
   ['zsh', zshCompletion],
   ['fish', fishCompletion],
-] as const)('%s takes its script', async ([shell, render], context) => {
+] as const)('%s accepts its script', async ([shell, render], context) => {
   const program = await programFor(context, shell);
   // A file: fish does not check a script that comes on stdin.
   const file = join(await temporaryFolder(), `portal.${shell}`);

@@ -6,7 +6,7 @@ export interface CommandWords {
   readonly name: string;
   readonly subcommands: readonly Word[];
   readonly options: readonly OptionWords[];
-  /** Fixed values of its argument. */
+  /** The fixed values of its argument. */
   readonly choices: readonly string[];
   /** Its arguments are names of services. */
   readonly takesServices: boolean;
@@ -29,7 +29,7 @@ const PATH_VALUE = /<(file|folder)>/;
 
 /** Every command, `portal` itself first. */
 export function commandWords(program: Command): CommandWords[] {
-  // `portal --json up` and `portal up --json` are the same; help is among every command's own options.
+  // `portal --json up` equals `portal up --json`, so each command repeats the shared options. It has its own --help.
   const shared = optionsOf(program).filter(({ flags }) => flags.includes('--json'));
   const visit = (command: Command, name: string): CommandWords[] => {
     const visible = command.createHelp().visibleCommands(command);
@@ -49,7 +49,7 @@ export function commandWords(program: Command): CommandWords[] {
   return visit(program, '');
 }
 
-/** Its subcommands, without the hidden ones and `help`. */
+/** The subcommands that are not hidden, without `help`. */
 export function visibleChildren(command: Command): Command[] {
   const visible = command.createHelp().visibleCommands(command);
   return command.commands.filter((child) => visible.includes(child) && child.name() !== 'help');

@@ -1,25 +1,28 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { parseDurationMs } from './amounts.js';
-import { parseId } from '../agent/inspect/history/ids.js';
+import { parseDurationMs } from '../amounts.js';
+import { parseId } from '../../agent/inspect/history/ids.js';
 
-/** The options of the command line that several commands have, or that are more than text. */
+/** Options that several commands share, and options whose values are parsed. */
 
 export const file = (): Option =>
   new Option(
     '-f, --file <file>',
-    'the configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
+    'use this configuration; - is standard input (default: $PORTAL_FILE, or portal.yaml here or above)',
   );
 
-/** In `logs` -f follows, as it does in other programs' `logs`. */
+/** `logs` passes other flags: there `-f` means follow, as in other programs. */
 export const agentOf = (flags = '-f, --file <file>'): Option =>
-  new Option(flags, 'the configuration it runs for (default: $PORTAL_FILE, or portal.yaml here or above)');
+  new Option(
+    flags,
+    'use the agent of this configuration (default: $PORTAL_FILE, or portal.yaml here or above)',
+  );
 
-/** Of several that run, and of one without a file. */
+/** Chooses one of several agents, or an agent without a file. */
 export const pidOf = (): Option =>
-  new Option('--pid <pid>', 'the agent that is this process; `portal status` lists several')
+  new Option('--pid <pid>', 'use the agent with this process ID; `portal status` lists them')
     .conflicts('file')
     .argParser((text) => {
-      if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('It is the id of a process.');
+      if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('Use a process ID, such as 4711.');
       return Number(text);
     });
 
@@ -29,14 +32,14 @@ export const identityOf = (): Option =>
     'use the identity of this configuration (default: portal.yaml here or above)',
   );
 
-/** Values that are repeated: for those that may have a comma in them. */
+/** A repeatable option whose values may contain commas. */
 export const repeated = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((value: string, values: string[] | undefined) => [
     ...(values ?? []),
     value,
   ]);
 
-/** Values that are repeated, or separated by commas. */
+/** A repeatable option whose values may also be separated by commas. */
 export const list = (flags: string, description: string): Option =>
   choices(flags, description, /./, 'A value is empty.');
 
@@ -46,25 +49,25 @@ export const duration = (flags: string, description: string, minMs = 0): Option 
     const ms = parseDurationMs(text, 's');
     if (ms === undefined || ms < minMs || ms > MAX_DURATION_MS)
       throw new InvalidArgumentError(
-        `It is a time such as 30, 30s or 5m,${minMs > 0 ? ' above 0 and' : ''} of 24 days at most.`,
+        `Use a time such as 30, 30s or 5m,${minMs > 0 ? ' above 0 and' : ''} at most 24 days.`,
       );
     return ms;
   });
 
-/** What a timer holds. */
+/** The longest timeout that Node's timers accept, in whole days. */
 const MAX_DURATION_MS = 24 * 86_400_000;
 
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-/** The last label is no number: it would be an IP address, and nothing is below one. */
+/** The last label is not a number: that would be an IP address, which has no subdomains. */
 const DOMAIN = new RegExp(`^(${LABEL}\\.)*(?![0-9]+$)${LABEL}$`);
 
-/** As it is compared with what visitors ask for, which TLS and DNS do not tell capitals from. */
+/** A domain in lower case, because TLS and DNS ignore case. */
 export const domain = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text: string) => {
     const name = text.toLowerCase().replace(/\.$/, '');
-    // A label and its dot below it are a hostname still.
+    // A label of 63 characters and a dot must fit in front of it.
     if (!DOMAIN.test(name) || name.length > 253 - 64)
-      throw new InvalidArgumentError('It is a domain, as in relay.example.com.');
+      throw new InvalidArgumentError('Use a domain, such as relay.example.com.');
     return name;
   });
 
@@ -73,7 +76,7 @@ export const portRange = (flags: string, description: string): Option =>
     const [, from, to] = (/^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? []).map(Number);
     const range = { from: from ?? 0, to: to || (from ?? 0) };
     if (range.from < 1 || range.to > 65_535 || range.from > range.to)
-      throw new InvalidArgumentError('It is a range of ports, as in 20000-20999.');
+      throw new InvalidArgumentError('Use a range of ports, such as 20000-20999.');
     return range;
   });
 
@@ -81,28 +84,28 @@ export const port = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((value) => {
     const number = Number(value);
     if (!Number.isInteger(number) || number < 1 || number > 65_535) {
-      throw new InvalidArgumentError('It is a port from 1 to 65535.');
+      throw new InvalidArgumentError('Use a port from 1 to 65535.');
     }
     return number;
   });
 
-/** The same, of one kind. */
-export const choices = (flags: string, description: string, pattern: RegExp, what: string): Option =>
+/** A list whose values match `pattern`. `expected` tells the user what to type instead. */
+export const choices = (flags: string, description: string, pattern: RegExp, expected: string): Option =>
   new Option(flags, description).argParser((text: string, before: string[] | undefined) => {
     const values = text.split(',').map((each) => each.trim());
-    if (!values.every((each) => pattern.test(each))) throw new InvalidArgumentError(what);
+    if (!values.every((each) => pattern.test(each))) throw new InvalidArgumentError(expected);
     return [...(before ?? []), ...values];
   });
 
-/** A moment; a duration is so long ago. */
+/** A point in time, or a duration that is counted back from now; milliseconds since the epoch. */
 export const since = (flags: string, description: string): Option =>
   new Option(flags, description).argParser((text) => {
     const ago = parseDurationMs(text, 's');
-    // What else `Date.parse` takes, as "last week 3", is hardly what was meant.
+    // `Date.parse` also accepts text such as "last week 3".
     const isDate = /^\d{4}-\d\d-\d\d/.test(text);
     const at = ago !== undefined ? Date.now() - ago : isDate ? Date.parse(text) : NaN;
     if (Number.isNaN(at))
-      throw new InvalidArgumentError('It is a time such as 30m or 2h, or a date as in 2027-01-31T18:00:00Z.');
+      throw new InvalidArgumentError('Use a time such as 30m or 2h, or a date such as 2027-01-31T18:00:00Z.');
     return at;
   });
 
@@ -110,28 +113,28 @@ export const count = (flags: string, description: string, max: number): Option =
   new Option(flags, description).argParser((text) => {
     const number = Number(text);
     if (!Number.isInteger(number) || number < 1 || number > max)
-      throw new InvalidArgumentError(`It is a number from 1 to ${max}.`);
+      throw new InvalidArgumentError(`Use a number from 1 to ${max}.`);
     return number;
   });
 
 export const serviceName = (): Option =>
-  new Option('--name <name>', 'its name after `portal-` (default: the folder of the file)').argParser(
+  new Option('--name <name>', 'set its name after `portal-` (default: the folder of the file)').argParser(
     (name) => {
       if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$/.test(name))
-        throw new InvalidArgumentError('It is letters, digits, - and _, 60 at most.');
+        throw new InvalidArgumentError('Use at most 60 letters, digits, - and _.');
       return name;
     },
   );
 
-/** Of which something is there: each id begins with what a variable of a script holds that is not set. */
-export function something(text: string): string {
-  if (text.trim() === '') throw new InvalidArgumentError('It is empty.');
+/** Rejects empty text: it is the beginning of every id, and an unset variable of a script expands to it. */
+export function nonEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.');
   return text;
 }
 
-/** As `portal requests` prints it. */
+/** An id as `portal requests` prints it. */
 export function requestId(text: string): number {
   const id = parseId(text);
-  if (id === undefined) throw new InvalidArgumentError('It is an id of `portal requests`, such as 12-345.');
+  if (id === undefined) throw new InvalidArgumentError('Use an id from `portal requests`, such as 12-345.');
   return id;
 }

@@ -1,0 +1,35 @@
+import { Argument, type Command } from 'commander';
+import type { Execute } from './execute.js';
+import { file, list, nonEmpty } from './options.js';
+
+/** What the relays show of all agents of the identity, on every machine. */
+export function addAgents(program: Command, execute: Execute): void {
+  const agents = program
+    .command('agents')
+    .description('show and manage your agents on all machines, and your names');
+  relaysOf(agents.command('list', { isDefault: true }))
+    .description('show your agents, agents that are shared with you, and your names')
+    .action(execute(() => import('../commands/agents-list.js')));
+  relaysOf(agents.command('disconnect'))
+    .description('disconnect one of your agents until it restarts')
+    .addArgument(new Argument('<id>', 'the beginning of its id, or its machine').argParser(nonEmpty))
+    .action(execute(() => import('../commands/agents-disconnect.js')));
+  relaysOf(agents.command('release'))
+    .description('give up a reserved name and its ports, so that others can take them')
+    .argument('<name>', 'the name')
+    .action(execute(() => import('../commands/agents-release.js')));
+  relaysOf(agents.command('page'))
+    .description("print a link to a relay's page of agents, which signs your browser in")
+    .action(execute(() => import('../commands/agents-page.js')));
+}
+
+const relaysOf = (command: Command): Command =>
+  command
+    .addOption(file())
+    .addOption(
+      list(
+        '--relay <url>',
+        'query only this relay (repeatable, or separated by commas; default: those of the file)',
+      ),
+    )
+    .option('--ca <file>', 'trust this CA for those relays, PEM (default: the CAs of the system)');

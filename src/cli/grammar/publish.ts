@@ -1,0 +1,112 @@
+import { Option, type Command } from 'commander';
+import type { Execute } from './execute.js';
+import { agentOf, duration, file, list, pidOf, port, repeated } from './options.js';
+
+/** Commands that publish services, and commands that talk to the agent that runs for a file. */
+
+export function addUp(program: Command, execute: Execute): void {
+  program
+    .command('up')
+    .description('publish the services of portal.yaml, and follow its changes')
+    .argument('[services...]', 'publish only these services')
+    .addOption(file())
+    .option('--no-watch', 'do not reload when the file changes')
+    .option('--frozen', 'reject relays that are not in portal.lock, and leave it unchanged (for CI)')
+    .option('--yes', 'allow everything the file asks for, for this run (default: $PORTAL_ALLOW is 1)')
+    .option('-d, --detach', 'run in the background; return after the first attempt for every service')
+    .option(
+      '--wait',
+      'like --detach, but return once all services are ready, proven or not; exit 1 if one fails',
+    )
+    .addOption(duration('--timeout <time>', 'limit how long --wait waits', 1).default(60_000, '60s'))
+    .option('--plain', 'print plain lines, also on a terminal')
+    .action(execute(() => import('../commands/up.js')));
+}
+
+export function addPlan(program: Command, execute: Execute): void {
+  program
+    .command('plan')
+    .description('show what `up` would change now; exit 3 if there are changes')
+    .addOption(file())
+    .option('--against <ref>', 'compare with the file at this git commit instead, for pull requests')
+    .addOption(
+      new Option('--format <format>', 'choose the format').choices(['text', 'markdown']).default('text'),
+    )
+    .action(execute(() => import('../commands/plan.js')));
+}
+
+export function addValidate(program: Command, execute: Execute): void {
+  program
+    .command('validate')
+    .description('check the configuration and show every error')
+    .addOption(file())
+    .option('--print', 'print the effective configuration, with secrets masked')
+    .action(execute(() => import('../commands/validate.js')));
+}
+
+export function addRunning(program: Command, execute: Execute): void {
+  program
+    .command('status')
+    .description('show services, URLs and relays of the running agent')
+    .addOption(agentOf())
+    .addOption(pidOf())
+    .option('--wait-ready', 'wait until every service is ready, then print only the addresses')
+    .addOption(
+      duration('--timeout <time>', 'limit how long --wait-ready waits; 0 checks once').default(30_000, '30s'),
+    )
+    .action(execute(() => import('../commands/status.js')));
+  program
+    .command('list')
+    .description('show the relays of the configuration: health, round trip, capabilities, keys')
+    .addOption(file())
+    .action(execute(() => import('../commands/list.js')));
+  program
+    .command('logs')
+    .description('show the recent events of the running agent')
+    .argument('[services...]', 'show only events of these services')
+    .option('-f, --follow', 'keep running and show new events')
+    .addOption(agentOf('-F, --file <file>'))
+    .addOption(pidOf())
+    .action(execute(() => import('../commands/logs.js')));
+  program
+    .command('down')
+    .description('drain visitors and stop the running agent')
+    .addOption(agentOf())
+    .addOption(pidOf())
+    .action(execute(() => import('../commands/down.js')));
+}
+
+export function addExpose(program: Command, execute: Execute): void {
+  program
+    .command('expose')
+    .description('publish one local service without a file')
+    .argument('[target]', 'a port, host:port, unix:/path or http(s)://host:port')
+    .option('--name <label>', 'set its name on the relay (default: made from your identity and the target)')
+    .option('--tcp', 'publish it on a raw TCP port of the relay')
+    .option('--udp', 'publish it on a UDP port of the relay')
+    .option('--udp-addr <target>', 'forward datagrams here, and publish the target as well')
+    .addOption(port('--port <port>', 'request this public port, with --tcp and --udp'))
+    .addOption(repeated('--http-route <path=target>', 'forward a path to its own service (repeatable)'))
+    .option(
+      '--host-header <name>',
+      'set the name that the service receives in Host, Origin and Referer; "target" is its own name (default: the public name)',
+    )
+    .addOption(
+      list(
+        '--relay <url>',
+        'publish on this relay (repeatable, or separated by commas; default: one in this process)',
+      ),
+    )
+    .option('--ca <file>', 'trust this CA for those relays, PEM (default: the CAs of the system)')
+    .option('--chain <url,url>', "publish through a chain of two or three relays, the visitors' side first")
+    .option('--pin <pin>', 'require this PIN from visitors')
+    .addOption(
+      list(
+        '--allow-ip <range>',
+        'admit only visitors from this address or range (repeatable, or separated by commas)',
+      ),
+    )
+    .option('--inspect', 'record requests and show them in the local inspector')
+    .option('--plain', 'print plain lines, also on a terminal')
+    .action(execute(() => import('../commands/expose.js')));
+}

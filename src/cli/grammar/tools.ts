@@ -1,0 +1,26 @@
+import { Argument, type Command } from 'commander';
+import type { Execute } from './execute.js';
+import { file, list } from './options.js';
+
+export function addTools(program: Command, execute: Execute): void {
+  program
+    .command('doctor')
+    .description('check everything the configuration needs, and show what is missing')
+    .addOption(file())
+    .addOption(
+      list(
+        '--dns <address>',
+        "query this DNS server (repeatable, or separated by commas; default: the system's)",
+      ),
+    )
+    .action(execute(() => import('../commands/doctor.js')));
+  program
+    .command('schema')
+    .description('print the JSON schema of portal.yaml')
+    .action(execute(() => import('../commands/schema.js')));
+  program
+    .command('completion')
+    .description('print a completion script for a shell')
+    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+    .action(execute(() => import('../commands/completion.js')));
+}
