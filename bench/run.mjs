@@ -24,7 +24,10 @@ import { download, tcp, upload } from './suites/transfer.mjs';
 import { loss, udp } from './suites/udp.mjs';
 import { websocket } from './suites/websocket.mjs';
 
-/** `npm run bench`: one JSON document on standard output, progress on standard error. docs/explanation/performance.md explains. */
+/**
+ * `npm run bench`: writes one JSON document to standard output, and progress to standard error. See
+ * docs/explanation/performance.md.
+ */
 
 const SUITES = {
   download,
@@ -76,12 +79,12 @@ if (values.help) {
   process.exit(0);
 }
 const unknown = values.only.filter((name) => !(name in SUITES));
-if (unknown.length > 0) fail(`no benchmark is called ${unknown.join(', ')}\n${USAGE}`);
+if (unknown.length > 0) fail(`unknown benchmark: ${unknown.join(', ')}\n${USAGE}`);
 if (process.platform !== 'linux') fail('the benchmarks read /proc and run on Linux only');
 const root = fileURLToPath(new URL('..', import.meta.url));
 const against = values.against && resolve(values.against);
 for (const folder of [root, against]) {
-  if (folder && !isBuilt(folder)) fail(`${folder} is not built yet: npm run build there, then again`);
+  if (folder && !isBuilt(folder)) fail(`${folder} is not built. Run npm run build there and try again`);
 }
 
 const temporary = mkdtempSync(join(tmpdir(), 'portal-bench-'));
@@ -106,7 +109,7 @@ const world = {
   contenders: ['direct', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
   progress: (text) => process.stderr.write(`${text}\n`),
   describe: (figures, cpu) => JSON.stringify(roundAll({ ...figures, cpu })),
-  /** A new folder that goes away with the run. */
+  /** A new folder, removed at the end of the run. */
   folder(name) {
     const folder = join(temporary, `${name}-${++folders}`);
     mkdirSync(folder, { mode: 0o700 });
@@ -124,9 +127,9 @@ const world = {
   },
 };
 if (!world.wrk)
-  skipped.wrk = 'wrk is not installed (Debian: apt-get install wrk); a client in node stands in';
+  skipped.wrk = 'wrk is not installed (Debian: apt-get install wrk); using a client in Node instead';
 if (!world.hey)
-  skipped.hey = 'hey is not installed (Debian: apt-get install hey); a client in node stands in';
+  skipped.hey = 'hey is not installed (Debian: apt-get install hey); using a client in Node instead';
 
 if (world.loss.missing) skipped.loss = world.loss.missing;
 
@@ -172,7 +175,7 @@ async function machine() {
   };
 }
 
-/** JSON for people too: the figures of a run on one line. */
+/** Readable JSON: the figures of a run on one line. */
 function print(document) {
   return JSON.stringify(document, null, 2).replace(/\[[\s\d.,-]+\]/g, (array) => array.replace(/\s+/g, ' '));
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** `node bench/table.mjs RUN.json`: the figures of a run as the table in docs/explanation/performance.md, ratios first. */
+/** `node bench/table.mjs RUN.json`: prints the figures of a run as the table in docs/explanation/performance.md, ratios first. */
 
 const { machine, results, settings, time } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const by = (who) => (result) => (result[who] === undefined ? '' : figure(result[who]));
@@ -13,7 +13,7 @@ const columns = [
   ['direct', by('direct')],
   ['unit', ({ unit, max }) => (max ? `${unit} (worst ${max.portal})` : unit)],
 ];
-/** What explains a figure rather than being one is in the JSON only. */
+/** Figures that only explain others are in the JSON only. */
 const isShown = ({ name }) =>
   !/\.cpu\.(service|client)$|^(requests|http2?)\.p50$|^requests\.perAgentCore$|\.noLoss\.lost$|^start\.(help|validate)$/.test(
     name,

@@ -5,11 +5,11 @@ import { until } from '../bench/lib/wait.mjs';
 import { setClock } from './lib/clock.mjs';
 import { Program } from './lib/program.mjs';
 
-/** A relay and an agent as their operators run them: started again whenever they end. */
+/** A relay and an agent as operators run them: restarted whenever they exit. */
 
 const PORTAL = fileURLToPath(new URL('../bin/portal.js', import.meta.url));
 const CONTROL = new URL('../bench/children/control.mjs', import.meta.url).href;
-/** What a supervisor waits before it starts a program again that ended by itself. */
+/** A supervisor's delay before it restarts a program that exited unexpectedly. */
 const RESTART_MS = 500;
 const START_MS = 30_000;
 export const RELAY_PORT = 8443;
@@ -19,7 +19,7 @@ const UDP_PORTS = '21000-21099';
 
 class Actor {
   program;
-  /** Set while it is meant to be down. */
+  /** Set while it is meant to be stopped. */
   #down = true;
   #restart;
   starts = 0;
@@ -41,7 +41,7 @@ class Actor {
     return this.program?.isUp === true && this.ready;
   }
 
-  /** Starts it, and resolves once it said that it is there; one that does not come up is started again. */
+  /** Starts it, and resolves once it reports that it is up. Restarts it if it does not come up. */
   async start() {
     this.#down = false;
     for (const end = Date.now() + START_MS; ;) {
@@ -100,11 +100,14 @@ class Actor {
     return program;
   }
 
-  /** Started again when it ended though nobody asked it to. */
+  /** Restarts after it exited without a request. */
   async #watch(program) {
     const how = await program.ended;
     if (this.#down || this.program !== program || !this.ready) return;
-    this.on.onTrouble(`${this.name} ended by itself (${how}): ${program.said.slice(-3).join(' | ')}`, true);
+    this.on.onTrouble(
+      `${this.name} exited unexpectedly (${how}): ${program.said.slice(-3).join(' | ')}`,
+      true,
+    );
     this.ready = false;
     this.#restart = setTimeout(() => void this.start().catch(() => undefined), RESTART_MS);
   }
@@ -149,7 +152,7 @@ export class RelayProcess extends Actor {
 export class AgentProcess extends Actor {
   #expected;
   #leases = new Map();
-  /** What each lease was given first: it must stay that. */
+  /** The first address of each lease, which must not change. */
   #given = new Map();
 
   constructor(machine, env, on, expected) {
@@ -165,7 +168,7 @@ export class AgentProcess extends Actor {
     return this.#leases.get(`${service} ${relayUrl}`)?.phase;
   }
 
-  /** Up means: the process runs. Whether its services are ready is asked of each. */
+  /** "Up" means that the process runs. Each service reports separately whether it is ready. */
   async launch() {
     this.#leases.clear();
     this.on.onStart(this.name);
@@ -178,7 +181,7 @@ export class AgentProcess extends Actor {
     if (!first) return;
     await program.next((line) => line.event === 'ready', START_MS, 'readiness');
     this.ca = readFileSync(this.machine.path(started.ca.slice(this.machine.folder.length)), 'utf8');
-    // A pool on a busy machine begins with fewer relays than it comes to have.
+    // On a busy machine a pool starts with fewer relays than it reaches later.
     const open = () => this.leases().filter(({ phase }) => phase === 'ready').length;
     const all = `the last of the ${this.#expected} leases of ${this.name}`;
     await until(() => open() === this.#expected, all, { ms: START_MS });
@@ -189,7 +192,7 @@ export class AgentProcess extends Actor {
     const { service, relay, phase, lease, url, tcpAddr, udpAddr, error } = line;
     const key = `${service} ${relay}`;
     const present = this.#leases.get(key);
-    // One that came back to a relay has a lease there beside the one whose last visitors finish.
+    // A service that returned to a relay has a lease there besides the one whose last visitors finish.
     const isFormer = present !== undefined && present.lease !== lease;
     if (isFormer && (phase === 'draining' || phase === 'closed')) return;
     this.#leases.set(key, { service, relay, phase, lease, url, tcpAddr, udpAddr, error });

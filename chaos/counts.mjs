@@ -2,24 +2,30 @@ import { METRICS_PORT, RELAY_PORT } from './actors.mjs';
 import { now } from './lib/now.mjs';
 
 /**
- * What relays count, as their /metrics say, held against who is in the world. Sessions and leases are known exactly at
- * any time that nothing befalls anybody; what visitors are counted as comes and goes, and has bounds in time.
+ * Compares the counts in the relays' /metrics with the actors in the world. Sessions and leases are known exactly
+ * whenever no fault is active. Counts of visitors fluctuate, and have timeouts.
  */
 
-/** Half-open connections of visitors end within this (protocol/limits.ts, halfClosedMs), and are looked for now and then. */
+/**
+ * Half-open connections of visitors end within this time (protocol/limits.ts, halfClosedMs). The relay checks
+ * periodically.
+ */
 const HALF_CLOSED_MS = 65_000;
-/** A session that could not say goodbye is found out (2.5 heartbeats, and one more), and its leases have their grace. */
+/**
+ * The relay detects a lost session after this time (2.5 heartbeats, and one more). Its leases then have their grace
+ * period.
+ */
 const FOUND_OUT_MS = 20_000;
 const GRACE_MS = 30_000;
-/** A visitor of UDP is another flow after so many questions, of one a second (visitors/datagrams.mjs). */
+/** A UDP visitor starts a new flow after this many requests, at one a second (visitors/datagrams.mjs). */
 const QUESTIONS_A_FLOW_MS = 20_000;
-/** Probes, and what is between two readings. */
+/** Probes, and changes between two readings. */
 const PASSING = 3;
 const LOOK_MS = 500;
 
 const KINDS = ['tls', 'tcp', 'udp'];
 
-/** What there is to be on `relay`: sessions, leases by kind, and ports. */
+/** Expected counts on `relay`: sessions, leases by kind, and ports. */
 export function expectedOn(world, shape, relay) {
   const open = world.lanes.filter(({ relays, isOpen = true }) => relays[0] === relay && isOpen);
   const leases = Object.fromEntries(
@@ -39,7 +45,7 @@ export function expectedOn(world, shape, relay) {
   };
 }
 
-/** At the entry one each; at each further relay one for each way on from there to the agent. */
+/** One for each chain at the entry. At each further relay, one for each path from there to the agent. */
 function chainSessions(chains, relay) {
   const ways = Object.values(chains).flatMap((path) => {
     const [entry, ...hops] = path;
@@ -49,7 +55,7 @@ function chainSessions(chains, relay) {
   return new Set(ways.filter(({ at }) => at === relay).map(({ key }) => key)).size;
 }
 
-/** Waits until relays count what they should after `round`, for as long as that may take; what they count wrong then. */
+/** Waits until relays count what they should after `round`, up to the timeout. Resolves with the wrong counts. */
 export async function countsSettled(world, shape, { watch, flowIdleMs, round: { patience } }) {
   const until = now() + FOUND_OUT_MS * patience;
   for (;;) {
@@ -61,8 +67,8 @@ export async function countsSettled(world, shape, { watch, flowIdleMs, round: { 
 }
 
 /**
- * What is counted otherwise than it should be while visitors come and go: [{where, what}]. `patience` tells how much longer
- * things take just now, and `watch` whose visits ended badly a while ago: those may be counted still.
+ * Counts that differ from the expected ones while visitors come and go: [{where, what}]. `patience` multiplies timeouts
+ * on a busy machine. `watch` knows the visits that failed recently, which relays may still count.
  */
 function wrongCounts(world, shape, { metrics, visits, watch, flowIdleMs, patience }) {
   return shape.relays.flatMap((relay) => {
@@ -82,8 +88,8 @@ function wrongCounts(world, shape, { metrics, visits, watch, flowIdleMs, patienc
 }
 
 /**
- * The same once nobody visits any more. `flows` tells whether their time is over, `spare` whether that of connections that
- * are kept ready for more visitors than come.
+ * The same after all visitors left. `flows` says whether UDP flows have expired, `spare` whether surplus idle data
+ * connections have.
  */
 export function leftCounts(world, shape, { metrics, before, flows, spare }) {
   return shape.relays.flatMap((relay) => {
@@ -93,13 +99,13 @@ export function leftCounts(world, shape, { metrics, before, flows, spare }) {
     most(found, relay, 'visitors', visitorsOf(counted), 0);
     most(found, relay, 'tickets for data connections', counted.tickets, 0);
     most(found, relay, 'tickets for hops', counted.hop_tickets, 0);
-    most(found, relay, 'connections that said nothing yet', counted.connections_unrouted, 0);
-    // An agent proves its own now and then, by a flow.
+    most(found, relay, 'connections without a first byte', counted.connections_unrouted, 0);
+    // An agent probes its own services periodically, with a UDP flow.
     const proven = world.lanes.filter(
       ({ relays, leaseKind }) => leaseKind === 'udp' && relays.join() === relay,
     );
     if (flows) most(found, relay, 'flows', counted.flows, proven.length);
-    if (spare) most(found, relay, 'connections passed on', counted.hops, before[relay].hops);
+    if (spare) most(found, relay, 'forwarded connections', counted.hops, before[relay].hops);
     return found;
   });
 }
@@ -119,10 +125,13 @@ function exactCounts(world, shape, relay, counted, patience) {
   for (const [series, count] of Object.entries(counted))
     if (count > 0 && /^rejected_total|="limit_exceeded"/.test(series))
       found.push({ where: relay, what: `${series} is ${count}: somebody was refused` });
+=======
+    if (count > 0 && /^refused_total|="limit_exceeded"/.test(series))
+      found.push({ where: relay, what: `${series} is ${count}: a visitor or agent was rejected` });
   return found;
 }
 
-/** What an agent left could not be given back, where relay or way failed; the relay finds out. */
+/** Resources that an agent could not release, because the relay or the path failed. The relay releases them later. */
 function lingers(pool, relay, patience) {
   const at = pool.leftAt(relay);
   return at !== undefined && now() - at < (FOUND_OUT_MS + GRACE_MS) * patience;

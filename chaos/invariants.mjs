@@ -5,18 +5,18 @@ import { RELAY_PORT } from './actors.mjs';
 import { expectedOn, leftCounts } from './counts.mjs';
 
 /**
- * What is there of a world when nobody visits it: taken before the first fault and after the last one, and compared.
- * Nothing may be there that was not there before, but what has a reason of its own.
+ * The state of a world without visitors. It is recorded before the first fault and after the last one, and compared.
+ * Anything new needs a reason.
  */
 
 const LISTEN = '0A';
-/** Nobody holds these any more: the kernel only remembers them for a while. */
+/** No process owns these any more. The kernel keeps them for a while. */
 const OVER = new Set(['06', '07']);
 
-/** How much more memory than in the beginning: see docs/explanation/chaos.md. */
+/** Allowed growth of memory. See docs/explanation/chaos.md. */
 const MEMORY_FACTOR = 1.3;
 const MEMORY_BYTES = 24e6;
-/** Open files besides sockets: a rotated log, a database file opened once more. */
+/** Open files besides sockets: a rotated log, a database file that is open a second time. */
 const MORE_FILES = 4;
 
 /** A snapshot: {name: {rss, sockets, listening, udp, files, disk, …}}. */
@@ -42,10 +42,9 @@ export async function snapshot(world) {
 }
 
 /**
- * What is left over: [{where, what}], empty where all is as it was. `fresh` was taken before there were visitors,
- * `before` after they had come and gone, without a fault, `last`
- * the time before `after`. `flows` tells whether their time is over, `spare` whether
- * that of connections that were kept ready is.
+ * Leaks: [{where, what}], or an empty list. `fresh` is the snapshot before any visitor, `before` the one after
+ * visitors left but before the first fault, and `last` the one before `after`. `flows` says whether UDP flows have
+ * expired, `spare` whether surplus idle data connections have.
  */
 export function leftOver(world, shape, { fresh, before, last, after, flows, spare }) {
   const found = [];
@@ -62,18 +61,17 @@ export function leftOver(world, shape, { fresh, before, last, after, flows, spar
     if (foreign.length > 0) say(name, `${foreign.length} connections of visitors who have left`);
     const moreFiles = now.files.length - was.files.length;
     if (moreFiles > MORE_FILES) say(name, `${moreFiles} more open files`);
-    for (const file of now.disk.filter((path) => !was.disk.includes(path)))
-      say(name, `a file that was not there: ${file}`);
+    for (const file of now.disk.filter((path) => !was.disk.includes(path))) say(name, `a new file: ${file}`);
     for (const file of was.disk.filter((path) => !now.disk.includes(path)))
-      say(name, `a file is gone: ${file}`);
+      say(name, `a missing file: ${file}`);
     const mostBytes = was.rss * MEMORY_FACTOR + MEMORY_BYTES;
     if (now.rss > mostBytes) say(name, `${mega(now.rss)} MB of memory, ${mega(was.rss)} MB in the beginning`);
-    // Those of the warm-up were there before the first fault, so it is compared with the time before any visitor.
+    // The warm-up left sockets before the first fault, so compare with the snapshot before any visitor.
     const flowSockets = world.relays.has(name) ? 0 : now.udp.length - fresh.all[name].udp.length;
     if (flows && flowSockets > 0) say(name, `${flowSockets} UDP sockets: flows of visitors who have left`);
   }
   for (const pair of halfOpen(world, last, after))
-    say(pair.at, `a connection that its peer does not have: ${pair.what}`);
+    say(pair.at, `a connection that only one side has: ${pair.what}`);
   for (const { at, what } of hopsOutOfBooks(world, after)) say(at, what);
   for (const [name, { tcp, http }] of Object.entries(after.local)) {
     if (tcp > 0) say(name, `${tcp} connections to the local TCP service`);
@@ -86,8 +84,9 @@ export function leftOver(world, shape, { fresh, before, last, after, flows, spar
 }
 
 /**
- * Connections between a relay and an agent, or two relays, that only one of the two has, and had when it was looked before:
- * both are not looked at in the same moment, and an agent of a pool asks relays how they are.
+ * Connections between a relay and an agent, or between two relays, that only one side has, and had in the last snapshot
+ * too. One snapshot is not enough: it does not read both sides at the same instant, and an agent with a pool probes
+ * relays.
  */
 function halfOpen(world, last, { all }) {
   const nameOf = new Map(
@@ -108,7 +107,7 @@ function halfOpen(world, last, { all }) {
   return found;
 }
 
-/** Connections passed on that a relay counts and has not, or has and does not count. */
+/** Relays whose count of forwarded connections differs from the connections that they have. */
 function hopsOutOfBooks(world, { all, metrics }) {
   return [...world.relays.keys()].flatMap((name) => {
     const peers = [...world.relays.values()].filter((peer) => peer.name !== name);
@@ -116,17 +115,17 @@ function hopsOutOfBooks(world, { all, metrics }) {
     const [has, counts] = [all[name].connections.filter(isOut).length, metrics[name].hops];
     return has === counts
       ? []
-      : [{ at: name, what: `counts ${counts} connections passed on, and has ${has}` }];
+      : [{ at: name, what: `counts ${counts} forwarded connections, and has ${has}` }];
   });
 }
 
 function compare(where, what, was, now, say) {
   const [gone, more] = [was.filter((one) => !now.includes(one)), now.filter((one) => !was.includes(one))];
-  if (gone.length > 0) say(where, `${what} gone: ${gone.join(', ')}`);
+  if (gone.length > 0) say(where, `${what} closed: ${gone.join(', ')}`);
   if (more.length > 0) say(where, `${what} left: ${more.join(', ')}`);
 }
 
-/** Sockets of one process: those of its network that its own file descriptors hold. */
+/** Sockets of one process: those of its network namespace that its file descriptors refer to. */
 function socketsOf(pid) {
   const inodes = new Set(linksOf(pid).flatMap((link) => link.match(/^socket:\[(\d+)\]$/)?.[1] ?? []));
   const read = (file) =>
@@ -152,7 +151,7 @@ function linksOf(pid) {
   });
 }
 
-/** What is on a disk, without SQLite's own helpers, which come and go. */
+/** Files on a disk, without SQLite's temporary files. */
 function filesBelow(folder) {
   return readdirSync(folder, { recursive: true })
     .map(String)
@@ -160,7 +159,7 @@ function filesBelow(folder) {
     .toSorted();
 }
 
-/** `0100007F:1F90` of /proc/net/tcp as an address; IPv4 in IPv6 as IPv4. */
+/** An address from /proc/net/tcp, such as `0100007F:1F90`. Returns IPv4-mapped IPv6 as IPv4. */
 function addressOf(text) {
   const [hex, port] = text.split(':');
   const bytes = Buffer.from(hex, 'hex');

@@ -1,21 +1,25 @@
-import { boundOf, faultOf, touches } from './faults/all.mjs';
+import { limitOf, faultOf, touches } from './faults/all.mjs';
 import { wayOf } from './shape.mjs';
 
 /**
- * What visitors saw, held against what was done: pure. A round's faults carry `injectedAt` and `healedAt`; the round itself
- * `endedAt`, and by lane `wellAt`, since when it was seen to be well. All in milliseconds of one clock.
+ * Compares what visitors saw with the injected faults. Pure functions. A round's faults have `injectedAt` and
+ * `healedAt`. The round has `endedAt`, and `healthyAt` by lane, since when the lane was seen healthy. All are
+ * milliseconds of one clock.
  */
 
-/** Faults begin and end a little earlier and later than they are noted. */
+/** Faults begin and end slightly earlier and later than recorded. */
 const SLACK_MS = 50;
-/** Bounds of visits are in time, too: a visit that failed after this failed by one, and not by an answer. */
+/** A request that fails after this time failed by a timeout, not by an answer. */
 const BY_TIME_MS = 7_500;
-/** With more processes than this for each processor, that is no finding: bounds are multiplied by it. */
+/**
+ * With more runnable processes per processor than this, a timeout is no finding. Timeouts are multiplied by this
+ * factor.
+ */
 const BUSY = 2;
 
 /**
- * Violations among requests of one lane: one that failed outside of what the round's faults excuse. And how long each
- * round's faults took until the lane was well again: {violations, recoveries: [{round, lane, tookMs, boundMs}], starved}.
+ * Violations among requests of one lane: failed requests that no fault of a round excuses. Also how long each round's
+ * faults took until the lane recovered: {violations, recoveries: [{round, lane, tookMs, limitMs}], starved}.
  */
 export function judgeRequests(lane, rounds, requests) {
   const violations = requests
@@ -28,14 +32,13 @@ export function judgeRequests(lane, rounds, requests) {
       violations.push(violation(lane, failed.at, `a request failed (${failed.error})`));
   }
   for (const { round, healedAt, until } of excuses) {
-    // One of a pool whose service went elsewhere, which is judged by itself, or was not there yet.
+    // A lane of a pool that was not open yet, or whose service moved, which is judged separately.
     if (round.open && !round.open.has(lane.id)) continue;
-    const wellAt = round.wellAt?.[lane.id] ?? Infinity;
-    if (wellAt > until)
-      violations.push(
-        violation(lane, healedAt, `was not well again within ${Math.round(until - healedAt)} ms`),
-      );
-    else recoveries.push({ round, lane, tookMs: Math.max(0, wellAt - healedAt), boundMs: until - healedAt });
+    const healthyAt = round.healthyAt?.[lane.id] ?? Infinity;
+    if (healthyAt > until)
+      violations.push(violation(lane, healedAt, `did not recover within ${Math.round(until - healedAt)} ms`));
+    else
+      recoveries.push({ round, lane, tookMs: Math.max(0, healthyAt - healedAt), limitMs: until - healedAt });
   }
   const starved = requests.filter(
     (request) => request.error !== undefined && isStarved(request) && !isExcused(excuses, request),
@@ -43,20 +46,20 @@ export function judgeRequests(lane, rounds, requests) {
   return { violations, recoveries, starved: starved.length };
 }
 
-/** Once a round's lanes were seen to be well, they stay so. */
+/** Once a round's lanes were seen healthy, they stay healthy. */
 const isExcused = (excuses, { at, end }) =>
   excuses.some(({ round, from, until }) => end >= from && at <= Math.min(until, round.endedAt));
 
-/** It took too long, where everything does. */
+/** It timed out on a machine where everything is slow. */
 const isStarved = ({ at, end, load = 0 }) => load > BUSY && end - at >= BY_TIME_MS;
 
-/** How a lane's stream ended, if it may not have. */
+/** Reports how a lane's stream ended, unless that is allowed. */
 export function judgeStream(lane, rounds, stream) {
   const { at, end, how, detail, bytes } = stream;
   if (how === 'whole' || how === 'left') return undefined;
   if (how === 'wrong') return violation(lane, end, `a stream got wrong bytes (${detail})`);
   const excuses = rounds.flatMap((round) => excuseOf(lane, round) ?? []);
-  // One that never came to be is as a request that failed.
+  // A stream that never opened counts as a failed request.
   if (bytes === 0 && (isExcused(excuses, stream) || isStarved(stream))) return undefined;
   const breaking = rounds.some((round) =>
     round.faults.some(
@@ -65,13 +68,13 @@ export function judgeStream(lane, rounds, stream) {
         faultOf(fault.kind).breaksStreams &&
         fault.injectedAt !== undefined &&
         end >= fault.injectedAt - SLACK_MS &&
-        at <= (fault.healedAt ?? Infinity) + boundOf(fault, round, lane),
+        at <= (fault.healedAt ?? Infinity) + limitOf(fault, round, lane),
     ),
   );
   return breaking ? undefined : violation(lane, end, `a stream ended ${how} (${detail})`);
 }
 
-/** When a round excuses failures of a lane; undefined where it does not. */
+/** The time span in which a round excuses failures of a lane, or undefined. */
 export function excuseOf(lane, round) {
   const touching = round.faults.filter((fault) => fault.injectedAt !== undefined && touches(fault, lane));
   const excusing = touching.filter(({ kind }) => !faultOf(kind).isHarmless);
@@ -81,13 +84,13 @@ export function excuseOf(lane, round) {
     round,
     from: Math.min(...excusing.map(({ injectedAt }) => injectedAt)) - SLACK_MS,
     healedAt,
-    until: healedAt + Math.max(...touching.map((fault) => boundOf(fault, round, lane))),
+    until: healedAt + Math.max(...touching.map((fault) => limitOf(fault, round, lane))),
   };
 }
 
 /**
- * Of a pool: each relay that was left, [{agent, relay, at}], has to have had a fault, or the way to it. An agent that was
- * frozen knows that it was, and leaves nobody for it.
+ * Pools: for each relay that services left, [{agent, relay, at}], the relay or the path to it must have had a fault. An
+ * agent that was frozen notices it, and leaves no relay because of it.
  */
 export function judgeMoves(rounds, moves) {
   return moves.flatMap(({ agent, relay, at }) => {
@@ -99,7 +102,7 @@ export function judgeMoves(rounds, moves) {
     const isFit = excuses.some(
       ({ round, from, until }) => at >= from && at <= Math.min(until, round.endedAt ?? Infinity),
     );
-    return isFit ? [] : [violation(way, at, 'was left, and nothing had befallen it')];
+    return isFit ? [] : [violation(way, at, 'services left it although it had no fault')];
   });
 }
 

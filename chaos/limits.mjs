@@ -1,13 +1,13 @@
 /**
- * What relays are told: who their peers are, and limits just above what this world needs. Whoever is counted once too
- * often is refused before long, and nobody is to be refused here.
+ * Settings of relays: their peers, and limits just above what this world needs. A client that a relay counts twice soon
+ * exceeds a limit, and no client may be rejected here.
  */
 
-/** Visits of one lane at a time: those that a visitor has patience for, and its stream (children/visitors.mjs). */
+/** Concurrent visits of one lane: its waiting requests, and its stream (children/visitors.mjs). */
 const VISITS_A_LANE = 14;
-/** Old ones and new ones side by side, after a kill. */
+/** Old and new sessions side by side, after a kill. */
 const TWICE = 2;
-/** The most that a relay keeps ready of one session (protocol/limits.ts, maxIdleDataConnections). */
+/** The most idle data connections that a relay keeps for one session (protocol/limits.ts, maxIdleDataConnections). */
 const MOST_IDLE = 64;
 
 export function relayOptions(shape, { peers, peerCa, flowIdleMs }) {
@@ -28,7 +28,7 @@ function limitsOf(shape) {
   const hops = Math.max(1, TWICE * chained * VISITS_A_LANE + MOST_IDLE);
   return {
     maxLeasesPerIdentity: leases,
-    // Of one instance each: those of agents that were killed are there until they are found out.
+    // Each instance of an agent has its own. Those of killed agents remain until the relay detects it.
     maxSessionsPerIdentity: 4,
     maxVisitorsPerIdentity: TWICE * leases * VISITS_A_LANE,
     maxConnectionsPerAddress: TWICE * all * VISITS_A_LANE,
@@ -38,7 +38,7 @@ function limitsOf(shape) {
   };
 }
 
-/** The most that an agent has on one relay. */
+/** The most leases that one agent has on one relay. */
 function leasesOf(shape, agent) {
   const services = shape.servicesOf(agent);
   const direct = services.filter(({ chain }) => chain === undefined).length;

@@ -2,21 +2,21 @@ import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { FAULTS } from './faults/all.mjs';
 
-/** What the command line asks for. */
+/** Command line options. */
 
 const USAGE = `usage: npm run chaos -- [options]
   --seed N        the same seed makes the same schedule (default: a random one, which is printed first)
   --minutes N     no round begins after this (default 10)
-  --faults N      how many faults (default: 21 a minute)
+  --faults N      number of faults (default: 21 a minute)
   --only KIND     one of ${FAULTS.map(({ kind }) => kind).join(', ')} (repeatable)
   --most-ms N     no fault takes longer than this
   --relays N      (default 3)
   --agents N      (default 3), each on two of the relays, and with a chain of them
-  --pools N       (default 1) agents more, whose relays come from a list
+  --pools N       (default 1) further agents, whose relays come from a list
   --warm-up N     seconds of visits before the first fault (default 20)
-  --flow-idle N   seconds after which a flow of datagrams is over (default 60)
-  --settle N      seconds for what is left over to go, at the end (default 150)
-  --plan          print the schedule, and do nothing
+  --flow-idle N   seconds after which an idle flow of datagrams ends (default 60)
+  --settle N      seconds to wait at the end until everything with a timeout has expired (default 150)
+  --plan          print the schedule and exit
   --logs FOLDER   copy the logs of all processes there
   --json          one JSON document on standard output
 `;
@@ -24,7 +24,7 @@ const USAGE = `usage: npm run chaos -- [options]
 const text = (fallback) => ({ type: 'string', ...(fallback !== undefined && { default: fallback }) });
 const flag = { type: 'boolean', default: false };
 
-/** Prints, and ends the process, where it is asked for the usage or for what there is not. */
+/** Prints the usage or an error, and exits, if the arguments require it. */
 export function readOptions(args) {
   const { values } = parseArgs({
     args,
@@ -51,7 +51,7 @@ export function readOptions(args) {
     process.exit(0);
   }
   const unknown = values.only.filter((kind) => !FAULTS.some((one) => one.kind === kind));
-  if (unknown.length > 0) fail(`no fault is called ${unknown.join(', ')}\n${USAGE}`);
+  if (unknown.length > 0) fail(`unknown fault: ${unknown.join(', ')}\n${USAGE}`);
   const number = (name, fallback) => numberOf(name, values[name] ?? fallback);
   const minutes = number('minutes');
   return {
@@ -70,7 +70,7 @@ export function readOptions(args) {
   };
 }
 
-/** The command that does the same once more. */
+/** The command that repeats this run. */
 export function commandOf(seed, args) {
   const isSeed = (index) => args[index] === '--seed' || args[index - 1] === '--seed';
   const given = args.filter((word, index) => !isSeed(index) && word !== '--json');

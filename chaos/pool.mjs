@@ -1,27 +1,27 @@
 import { now } from './lib/now.mjs';
 
 /**
- * Where the services of an agent are whose relays come from a list: it publishes them on `maxActive` of these, and goes
- * elsewhere when one fails. A lane is there from the moment its lease is ready until the lease drains.
+ * Tracks the services of an agent whose relays come from a list. It publishes them on `maxActive` relays, and moves
+ * them when one fails. A lane is open from the moment its lease is ready until the lease drains.
  */
 export class Pool {
-  /** Relays that were left: [{agent, relay, at}]. */
+  /** Relays that services left: [{agent, relay, at}]. */
   moves = [];
   #agent;
   #maxActive;
   #relays;
   #services;
   #on;
-  /** Every lane there ever was, by key. */
+  /** Every lane so far, by key. */
   #lanes = new Map();
-  /** It was started again, and where it is now is not known of every service yet. */
+  /** It restarted, and not every service has reported its relays yet. */
   #isNew = false;
-  /** Until when a relay may still have what it left there, if it could not say goodbye. */
+  /** Until when a relay may still keep leases of an agent that could not say goodbye. */
   #leftAt = new Map();
 
   /**
-   * `relays` are names by URL. `laneOf` makes a lane of what a lease says; `open` is told of one that visitors may come
-   * to, `shut` of one that they are to leave.
+   * `relays` are names by URL. `laneOf` creates a lane from a lease event. `open` gets each lane that visitors may use,
+   * `shut` each lane that they must leave.
    */
   constructor({ agent, relays, services, maxActive, laneOf, open, shut }) {
     this.#agent = agent;
@@ -35,18 +35,18 @@ export class Pool {
     return this.#agent.name;
   }
 
-  /** Names of relays that it is on. */
+  /** Names of the relays that it uses now. */
   get active() {
     const open = [...this.#lanes.values()].filter(({ isOpen }) => isOpen);
     return [...new Set(open.map(({ relays: [relay] }) => relay))];
   }
 
-  /** When it left `relay` the last time, if it is not there now. */
+  /** When it last left `relay`, if it is not there now. */
   leftAt(relay) {
     return this.active.includes(relay) ? undefined : this.#leftAt.get(relay);
   }
 
-  /** How many leases it has on a relay, all or those of a kind. */
+  /** How many leases it has on a relay, of all kinds or of one. */
   leasesOf(kind) {
     return this.#services.filter((one) => kind === undefined || one.lease === kind).length;
   }
@@ -55,7 +55,7 @@ export class Pool {
     this.#isNew = true;
   }
 
-  /** A lease changed. */
+  /** Handles a change of a lease. */
   phase(lease) {
     const { service, relay: url, phase } = lease;
     const key = `${service} ${url}`;
@@ -67,7 +67,7 @@ export class Pool {
       if (isOpen && !this.#isReady(...one.split(' '))) this.#shut(this.#lanes.get(one));
   }
 
-  /** Why it is not as it should be; undefined where each service is ready on as many relays as were asked for. */
+  /** Why it is not as it should be. Undefined when each service is ready on the configured number of relays. */
   problem() {
     for (const { service } of this.#services) {
       const on = [...this.#relays.keys()].filter((url) => this.#isReady(service, url)).length;

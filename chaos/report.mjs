@@ -1,4 +1,4 @@
-import { boundOf, FAULTS, touches } from './faults/all.mjs';
+import { limitOf, FAULTS, touches } from './faults/all.mjs';
 import { judgeMoves, judgeRequests, judgeStream } from './judge.mjs';
 
 /** The outcome of a run, as data and as a table. */
@@ -53,20 +53,20 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
   };
 }
 
-/** Which lane took the longest of its bound, and in which round. */
+/** The lane that used the largest part of its timeout, and the round in which it did. */
 function slowest(recoveries) {
   return recoveries
-    .map(({ round, lane, tookMs, boundMs }) => ({
+    .map(({ round, lane, tookMs, limitMs }) => ({
       lane: lane.id,
       round: round.number,
       tookMs: Math.round(tookMs),
-      boundMs: Math.round(boundMs),
+      limitMs: Math.round(limitMs),
     }))
-    .toSorted((a, b) => b.tookMs / b.boundMs - a.tookMs / a.boundMs)
+    .toSorted((a, b) => b.tookMs / b.limitMs - a.tookMs / a.limitMs)
     .slice(0, SLOWEST);
 }
 
-/** `worstMs` is of all rounds in which the kind took part: with others beside it, it may be theirs. */
+/** `worstMs` covers all rounds with this kind of fault. Other faults of the round may have caused it. */
 function kindRow(kind, faults, recoveries) {
   const own = faults.filter((fault) => fault.kind === kind);
   const took = recoveries.filter(({ round }) => round.faults.some((fault) => fault.kind === kind));
@@ -75,17 +75,17 @@ function kindRow(kind, faults, recoveries) {
     kind,
     count: own.length,
     worstMs: Math.round(worst),
-    boundMs: Math.max(...own.map((fault) => boundOf(fault))),
+    limitMs: Math.max(...own.map((fault) => limitOf(fault))),
   };
 }
 
 export function printReport(result, line) {
   const { again, faults, rounds, seconds, load, violations, kinds, skipped, memory } = result;
   line('');
-  line(`${'kind'.padEnd(20)}${'count'.padStart(6)}${'worst ms'.padStart(10)}${'bound ms'.padStart(10)}`);
-  for (const { kind, count, worstMs, boundMs } of kinds)
+  line(`${'kind'.padEnd(20)}${'count'.padStart(6)}${'worst ms'.padStart(10)}${'limit ms'.padStart(10)}`);
+  for (const { kind, count, worstMs, limitMs } of kinds)
     line(
-      `${kind.padEnd(20)}${String(count).padStart(6)}${String(worstMs).padStart(10)}${String(boundMs).padStart(10)}`,
+      `${kind.padEnd(20)}${String(count).padStart(6)}${String(worstMs).padStart(10)}${String(limitMs).padStart(10)}`,
     );
   line('');
   for (const [kind, why] of Object.entries(skipped)) line(`not done: ${kind} (${why})`);
@@ -93,12 +93,12 @@ export function printReport(result, line) {
     `${faults} faults in ${rounds} rounds and ${seconds.faults} s (${seconds.all} s in all), load ${load.least} to ${load.most} on ${load.cpus} CPUs`,
   );
   line(
-    `${result.requests} requests, of which ${result.failed} failed (${result.starved} of them for want of a processor); ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
+    `${result.requests} requests, of which ${result.failed} failed (${result.starved} of them for lack of CPU time); ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
   );
-  for (const { lane, round, tookMs, boundMs } of result.slowest)
-    line(`slow: ${lane} in round ${round}: ${tookMs} of ${boundMs} ms`);
+  for (const { lane, round, tookMs, limitMs } of result.slowest)
+    line(`slow: ${lane} in round ${round}: ${tookMs} of ${limitMs} ms`);
   line(
-    `${result.lanes} lanes; ${result.touched.chains} faults touched a chain, ${result.touched.pools} a pool, whose relays were left ${result.moves} times`,
+    `${result.lanes} lanes; ${result.touched.chains} faults touched a chain, ${result.touched.pools} a pool, whose services moved ${result.moves} times`,
   );
   for (const [name, { beforeMB, afterMB, starts }] of Object.entries(memory))
     line(
@@ -110,10 +110,10 @@ export function printReport(result, line) {
   line(`again: ${again}`);
 }
 
-/** What every fault has; what else it has was drawn for its kind. */
+/** The fields of every fault. All other fields were drawn for its kind. */
 const COMMON = new Set(['id', 'kind', 'target', 'atMs', 'durationMs', 'injectedAt', 'healedAt']);
 
-/** One line: what befell whom, when, and when all was well again. */
+/** One line: the fault, its target, when it happened, and when everything recovered. */
 export function describeRound({ number, faults, endedAt }) {
   const texts = faults.map((fault) => {
     const { kind, target, atMs, durationMs } = fault;

@@ -1,22 +1,22 @@
 import { cpus, loadavg } from 'node:os';
-import { boundOf, faultOf } from './faults/all.mjs';
+import { limitOf, faultOf } from './faults/all.mjs';
 import { now } from './lib/now.mjs';
 
-/** Carries one round out: each fault at its time, each undone at its own, and then the wait until all is well. */
+/** Runs one round: injects each fault at its time, undoes each at its time, and waits until everything is healthy. */
 
 const LOOK_MS = 100;
-/** Even where nothing was to be noticed, a round is looked at for this long. */
+/** A round lasts at least this long, even if no visitor should notice anything. */
 const LEAST_CALM_MS = 1_000;
-/** More than a fault's bound: the judge says whether it was kept, this only ends the waiting. */
+/** Longer than a fault's timeout. The judge decides whether the timeout was met. This only ends the wait. */
 const PATIENCE_MS = 15_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves with the lanes that were not well in time: [{lane, why}]. */
+/** Resolves with the lanes that did not recover in time: [{lane, why}]. */
 export async function playRound(world, watch, round, signal) {
   round.begunAt = now();
-  round.wellAt = {};
-  // Lanes are looked at from the start: one is well again, or late, while faults of others last.
+  round.healthyAt = {};
+  // Watches lanes from the start: one recovers, or misses its timeout, while other faults last.
   let [until, calmFrom] = [Infinity, Infinity];
   const playing = playAll();
   let late = [];
@@ -30,10 +30,10 @@ export async function playRound(world, watch, round, signal) {
 
   async function playAll() {
     await Promise.all(round.faults.map((fault) => play(world, fault, signal)));
-    // Each process gets its share of the machine only: where many want some, all takes longer.
+    // On a machine with many runnable processes, everything takes longer.
     round.patience = Math.max(1, loadavg()[0] / cpus().length);
-    const bounds = world.lanes.flatMap((lane) => round.faults.map((fault) => boundOf(fault, round, lane)));
-    until = now() + Math.max(...bounds) + PATIENCE_MS;
+    const limits = world.lanes.flatMap((lane) => round.faults.map((fault) => limitOf(fault, round, lane)));
+    until = now() + Math.max(...limits) + PATIENCE_MS;
     calmFrom = now() + LEAST_CALM_MS;
   }
 }
@@ -53,8 +53,8 @@ async function play(world, fault, signal) {
 }
 
 /**
- * Lanes and pools that are not well, and why: [{lane, why}]. Notes in `round.open` which there are, and in
- * `round.wellAt` since when the others are well.
+ * Unhealthy lanes and pools, and why: [{lane, why}]. Records in `round.open` which lanes exist, and in
+ * `round.healthyAt` since when the others are healthy.
  */
 function notWell(world, watch, round) {
   const open = [...world.lanes.filter(({ isOpen = true }) => isOpen), ...world.places];
@@ -63,8 +63,8 @@ function notWell(world, watch, round) {
     const why = lane.pool
       ? lane.pool.problem()
       : watch.notYet(lane, round, world.agents.get(lane.agent).phaseOf(lane.service, lane.key));
-    if (why === undefined) round.wellAt[lane.id] ??= now();
-    else delete round.wellAt[lane.id];
+    if (why === undefined) round.healthyAt[lane.id] ??= now();
+    else delete round.healthyAt[lane.id];
     return why === undefined ? [] : [{ lane, why }];
   });
 }

@@ -16,12 +16,12 @@ import { shapeOf } from './shape.mjs';
 import { Watch } from './watch.mjs';
 import { World } from './world.mjs';
 
-/** `npm run chaos`: a seeded schedule of faults under live visitors. docs/explanation/chaos.md explains. */
+/** `npm run chaos`: a seeded schedule of faults while visitors are connected. See docs/explanation/chaos.md. */
 
 const PREFIX = 'portal-chaos-';
-/** Flows of visitors who have left end within their time and half of it. */
+/** Flows of visitors who left end within one and a half times their timeout. */
 const FLOWS_LATE = 1.5;
-/** An idle data connection is closed at this age, if it is not needed (protocol/limits.ts, idleDataConnectionMs). */
+/** An unneeded idle data connection closes at this age (protocol/limits.ts, idleDataConnectionMs). */
 const SPARE_MS = 130_000;
 const LOOK_MS = 2_000;
 
@@ -50,7 +50,7 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   process.once(signal, () => {
     stop.abort();
-    progress(`${signal}: everything is taken down`);
+    progress(`${signal}: shutting down`);
     void takeDown().then(() => process.exit(1));
   });
 
@@ -59,7 +59,7 @@ const notes = [];
 const watch = new Watch();
 const world = new World(shape, folder, {
   flowIdleMs,
-  onVisitor: (line) => watch.told(line),
+  onVisitor: (line) => watch.record(line),
   onTrouble(text, isViolation = false) {
     if (stop.signal.aborted) return;
     progress(`  ${isViolation ? 'VIOLATION' : 'note'}: ${text}`);
@@ -71,7 +71,7 @@ let outcome;
 try {
   outcome = await run();
 } catch (error) {
-  // Taken down on request already: that ends the process.
+  // A shutdown on request causes this error too.
   if (stop.signal.aborted) await new Promise(() => undefined);
   progress(`the harness failed: ${error.stack}`);
   await takeDown();
@@ -111,7 +111,11 @@ async function run() {
     const late = await playRound(world, watch, round, stop.signal);
     progress(`${Math.round((now() - faultsFrom) / 1_000)} s  ${describeRound(round)}`);
     for (const { lane, why: reason } of late)
-      violations.push({ lane: lane.id, at: now(), what: `round ${round.number}: not well again, ${reason}` });
+      violations.push({
+        lane: lane.id,
+        at: now(),
+        what: `round ${round.number}: did not recover: ${reason}`,
+      });
     if (stop.signal.aborted) break;
     for (const { where, what } of await countsSettled(world, shape, { watch, flowIdleMs, round }))
       violations.push({ lane: where, at: now(), what: `round ${round.number}: ${what}` });
@@ -119,7 +123,7 @@ async function run() {
   }
   const faultsUntil = now();
   await quiet();
-  progress('the visitors have left; what is left over?');
+  progress('all visitors left; looking for leaks');
   const { left, after } = await settle(fresh, before);
   for (const { where, what } of left) violations.push({ lane: where, at: now(), what: `left over: ${what}` });
   const moves = [...world.pools.values()].flatMap((pool) => pool.moves);
@@ -140,17 +144,17 @@ async function run() {
   };
 }
 
-/** All visitors leave in order; one who cannot is a violation. */
+/** All visitors leave in order. One who cannot is a violation. */
 async function quiet() {
   const { open, of } = await world.quietVisitors();
   if (open > 0) violations.push({ at: now(), what: `${open} visits did not end: ${of.join(', ')}` });
 }
 
-/** Waits, within the bound, until nothing is left over that has a right to stay for a while. */
+/** Waits, up to a limit, until everything with a timeout has expired. */
 async function settle(fresh, before) {
   const from = now();
   const { settleMs } = options;
-  // What has its time can be looked at only once that is over.
+  // What has a timeout can be checked only after it.
   const overMs = { flows: flowIdleMs * FLOWS_LATE, spare: SPARE_MS };
   const latestMs = Math.max(0, ...Object.values(overMs).filter((ms) => ms <= settleMs));
   for (let last; ;) {
@@ -177,7 +181,7 @@ function keepLogs(to) {
     if (name.endsWith('.log')) cpSync(join(folder, name), join(to, name.replaceAll('/', '-')));
 }
 
-/** What a run left that was ended by force: its processes and networks ended with it, its folder did not. */
+/** Remains of a run that was killed. Its processes and networks ended with it, but its folder did not. */
 function clearLeftovers() {
   for (const name of readdirSync(tmpdir())) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : 0;

@@ -1,21 +1,22 @@
 import { randomOf } from './lib/random.mjs';
 
 /**
- * Which faults befall whom, and when: a pure function of the seed. Faults come in rounds. Those of one round overlap;
- * the next round begins once all is well again. So it is known of each failed request which faults excuse it.
+ * Which faults hit which targets, and when: a pure function of the seed. Faults come in rounds. Those of one round
+ * overlap, and the next round begins once everything is healthy. So each failed request can be matched with the faults
+ * that excuse it.
  */
 
-/** A round's faults begin within this; those of a round with a long one, within that. */
+/** A round's faults begin within this time, or within the second time in a round with a long fault. */
 const SPREAD_MS = 3_000;
 const [LEAST, MOST] = [3, 8];
-/** So many may begin each second while a long one lasts. */
+/** At most this many begin each second during a long fault. */
 const LONG_MS = 10_000;
 const BESIDE_LONG_EVERY_MS = 2_500;
 const MAX_TRIES = 20;
 
 /**
  * The rounds of `seed`, with `count` faults in all: [{number, faults: [{id, kind, target, atMs, durationMs, …}]}].
- * `kinds` are rows of faults/all.mjs, `shape` names relays and agents. No fault takes longer than `mostMs`.
+ * `kinds` are rows of faults/all.mjs, `shape` names relays and agents. No fault lasts longer than `mostMs`.
  */
 export function schedule(seed, { count, kinds, shape, mostMs = Infinity }) {
   const random = randomOf(seed);
@@ -55,14 +56,14 @@ function oneRound(random, { usable, shape, most, mostMs }) {
     if (faults.some((other) => collide(fault, other, usable))) continue;
     faults.push(fault);
     if (fault.durationMs < LONG_MS || spreadMs > SPREAD_MS) continue;
-    // Time that would only be waited for otherwise.
+    // Uses time that the round otherwise spends waiting.
     spreadMs = fault.durationMs - SPREAD_MS;
     wanted = Math.min(most, wanted + Math.floor(fault.durationMs / BESIDE_LONG_EVERY_MS));
   }
   return faults;
 }
 
-/** Everybody whom a kind may befall. */
+/** Every possible target of a kind. */
 function targetsOf({ targets, sparesFirst }, shape) {
   return targets.flatMap((role) => {
     if (role === 'dns') return ['dns'];
@@ -73,7 +74,7 @@ function targetsOf({ targets, sparesFirst }, shape) {
   });
 }
 
-/** Two faults of one resource of one target, at one time (or so close that one's undoing meets the other). */
+/** Two faults of one resource of one target that overlap, or nearly do, so that the undoing of one meets the other. */
 function collide(a, b, kinds) {
   const resource = (fault) => kinds.find(({ kind }) => kind === fault.kind).resource;
   if (resource(a) !== resource(b) || String(a.target) !== String(b.target)) return false;

@@ -1,9 +1,9 @@
 /**
- * Who is in the world, and which way services go: names alone, the same for the same numbers, so that a schedule can be
- * made and printed without a world.
+ * The actors of the world and the paths of services. Names alone, the same for the same numbers, so that a schedule can
+ * be made and printed without a world.
  */
 
-/** The services of each agent on its own relays: name, kind of visitor, kind of lease, and what portal.yaml says. */
+/** The services of each agent on its own relays: name, kind of visitor, kind of lease, and settings in portal.yaml. */
 const DIRECT = [
   { name: 'web', kind: 'http', lease: 'tls', config: ({ http }) => ({ mode: 'http', target: http }) },
   { name: 'auto', kind: 'http', lease: 'tls', config: ({ http }) => ({ target: http }) },
@@ -18,14 +18,14 @@ const DIRECT = [
   { name: 'udp', kind: 'udp', lease: 'udp', config: ({ udp }) => ({ mode: 'udp', target: udp }) },
 ];
 const [WEB, , TLS, , TCP, UDP] = DIRECT;
-/** Those over a chain, by its name. */
+/** Services over a chain, by the chain's name. */
 const CHAINED = { two: [TLS, TCP, UDP], three: [WEB, TCP, UDP] };
-/** Those of an agent whose relays come from a list. */
+/** Services of an agent whose relays come from a list. */
 const POOLED = [WEB, TLS, TCP, UDP];
 
 /**
- * `agents` are on two relays each, in a ring; each has a chain of two beside, and the first one of three. `pools` more
- * have a list of all relays, and are on all but one of them.
+ * `agents` use two relays each, in a ring. Each also has a chain of two, and the first agent one of three. `pools` more
+ * have a list of all relays, and use all but one of them.
  */
 export function shapeOf({ relays: count, agents: many, pools: few = 0 }) {
   const relays = namesOf('r', count);
@@ -35,7 +35,10 @@ export function shapeOf({ relays: count, agents: many, pools: few = 0 }) {
     const index = fixed.indexOf(agent);
     return index < 0 ? relays : [...new Set([at(index), at(index + 1)])];
   };
-  /** {name: [entry, …, exit]}: the exit is a relay of the agent's own, the entry one that it has no other way to. */
+  /**
+   * {name: [entry, …, exit]}: the exit is a relay that the agent also uses directly, the entry one that it reaches only
+   * through the chain.
+   */
   const chainsOf = (agent) => {
     const index = fixed.indexOf(agent);
     if (index < 0 || count < 2) return {};
@@ -72,7 +75,7 @@ function servicesOf(agent, isPooled, chains) {
   ];
 }
 
-/** Each pair once, whichever way round. */
+/** Each pair once, in either order. */
 function pairsOf(chains) {
   const pairs = chains.flatMap((path) =>
     path
@@ -82,7 +85,10 @@ function pairsOf(chains) {
   return [...new Map(pairs.map((pair) => [pair.join(), pair])).values()];
 }
 
-/** The way from visitors to the agent: `links` are two neighbours each, `further` counts relays between entry and agent. */
+/**
+ * The path from visitors to the agent: `links` are pairs of neighbours, `further` counts relays between entry and
+ * agent.
+ */
 export function wayOf(agent, relays) {
   const links = relays.map((relay, index) => [relay, relays[index + 1] ?? agent]);
   return { agent, relays, links, further: relays.length - 1 };

@@ -11,8 +11,8 @@ import { Pool } from './pool.mjs';
 import { wayOf } from './shape.mjs';
 
 /**
- * Relays, agents, their services, a DNS server and visitors, each on a machine of its own. The relays are peers of each
- * other, and have one CA.
+ * Relays, agents, their services, a DNS server and visitors, each on a separate machine. The relays are peers of each
+ * other, and share one CA.
  */
 
 const DNS_UP_MS = 5_000;
@@ -22,8 +22,8 @@ export class World {
   relays = new Map();
   agents = new Map();
   /**
-   * {id, agent, service, kind, leaseKind, relays: [entry, …, exit], links, further, key, …where a visitor finds it}; those of a pool
-   * also have isOpen and openedAt.
+   * {id, agent, service, kind, leaseKind, relays: [entry, …, exit], links, further, key, …where a visitor finds it}.
+   * Lanes of a pool also have isOpen and openedAt.
    */
   lanes = [];
   /** By agent. */
@@ -85,12 +85,12 @@ export class World {
   }
 
   admitVisitors() {
-    // Those of a pool were there before their agent's CA was known.
+    // Lanes of a pool can open before their agent's CA is known.
     for (const lane of this.lanes) if (lane.hostname) lane.ca = this.agents.get(lane.agent).ca;
     this.visitors.say({ lanes: this.lanes.filter(({ isOpen = true }) => isOpen) });
   }
 
-  /** Each pool as a whole, whom everything befalls that befalls a relay or its way there. */
+  /** Each pool as a whole, because a fault of any relay or path affects it. */
   get places() {
     const { relays } = this.#shape;
     return [...this.pools].map(([agent, pool]) => ({
@@ -103,7 +103,7 @@ export class World {
     }));
   }
 
-  /** What relays count: {name: {series: value}}. */
+  /** The relays' metrics: {name: {series: value}}. */
   async metrics() {
     const read = Object.fromEntries(
       [...this.relays.values()].map(({ name, metricsUrl }) => [name, metricsUrl]),
@@ -120,7 +120,7 @@ export class World {
 
   async startDns() {
     const { network } = this;
-    // `--local`: asked for an IPv6 address, it says that there is none, and does not refuse to answer.
+    // `--local`: the server answers a query for an IPv6 address with "no such record", instead of refusing it.
     const records = this.#shape.relays.flatMap((name) => [
       `--address=/${name}.test/${this.relays.get(name).machine.address}`,
       `--local=/${name}.test/`,
@@ -165,7 +165,7 @@ export class World {
     this.visitors.say({ go: true });
   }
 
-  /** Ends everything, gently: resolves with how each relay and agent ended. */
+  /** Ends everything in order. Resolves with how each relay and agent ended. */
   async close() {
     this.visitors?.signal('SIGKILL');
     const agents = [...this.agents.values()];

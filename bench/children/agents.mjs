@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
-/** `count` agents of an identity each, without services: tells whenever all are connected, or all are not. */
+/**
+ * Runs `count` agents, each with its own identity and no services. Reports when all are connected, and when all are
+ * disconnected.
+ */
 
 const { root, url, caFile, count } = options;
 const { RelaySession } = await import(`${modulesOf(root)}/agent/session.js`);

@@ -5,13 +5,13 @@ import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
- * Keeps `count` hostile connections open to a relay, from `sources` addresses, and opens those anew that it closes:
- *   idle     say nothing                         half     say half a ClientHello
+ * Keeps `count` hostile connections open to a relay, from `sources` addresses, and reopens those that the relay closes:
+ *   idle     send nothing                        half     send half a ClientHello
  *   slow     send one header every 1.5 s         control  open a control channel and prove nothing
- *   hello    open a control channel, do the work that the relay asks for, say hello, and prove nothing
+ *   hello    open a control channel, solve the relay's proof of work, send hello, and prove nothing
  *   proof    the same, and answer the challenge with a wrong signature
- *   signIn   ask for challenges, and answer each with a wrong signature
- * Each address is in a /16 of its own while there are enough of those.
+ *   signIn   request challenges, and answer each with a wrong signature
+ * Each address is in a different /16 while there are enough of them.
  */
 
 const { root, kind, count, sources, port, perSecond = 1_000 } = options;
@@ -67,7 +67,7 @@ function signIn(socket) {
   challenge();
 }
 
-/** A message of a client: with a mask, which may be zero. */
+/** A client's message, with a mask that may be zero. */
 function frame(message) {
   const text = Buffer.from(JSON.stringify(message));
   const head = Buffer.from([0x81, 0xfe, text.length >> 8, text.length & 255, 0, 0, 0, 0]);
@@ -85,7 +85,7 @@ const hello = (work) => ({
 
 const over = new AbortController().signal;
 
-/** Says hello once the upgrade is answered, and `answer` to the challenge. */
+/** Sends hello after the upgrade, and `answer` after the challenge. */
 function control(socket, answer) {
   let said = '';
   let isGreeted = false;

@@ -1,8 +1,8 @@
 import { Socket } from 'node:net';
 
 /**
- * Loaded into a process under test (`node --import`): collects garbage when the benchmark asks on a pipe of
- * its own. It does nothing else, and does not keep the process alive.
+ * Loaded into a process under test with `node --import`. Collects garbage when the benchmark requests it through a
+ * separate pipe. It does not keep the process alive.
  */
 
 const control = new Socket({ fd: Number(process.env.PORTAL_BENCH_CONTROL) });
@@ -10,7 +10,7 @@ delete process.env.PORTAL_BENCH_CONTROL;
 control.unref();
 control.on('error', () => undefined);
 control.on('data', async () => {
-  // Buffers are given back by finalizers, which run after the collection.
+  // Finalizers release buffers after the collection.
   for (let round = 0; round < 3; round++) {
     globalThis.gc();
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { growBuffers, KIND } from './datagrams.mjs';
 import { options, tell } from './lib.mjs';
 
-/** Sends every ping back, and counts what else comes, by run; asked on standard input, it says how many came. */
+/** Echoes every ping and counts other datagrams by run. Reports the count on request from standard input. */
 
 const received = new Map();
 const socket = createSocket('udp4');

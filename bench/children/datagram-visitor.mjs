@@ -3,12 +3,13 @@ import { datagram, growBuffers, KIND } from './datagrams.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
- * One visitor who sends `rate` datagrams a second. With `ping` it tells how long each took there and back; otherwise
- * how many it sent, and the service counts what came. What comes later than `lateMs` after the last one is lost.
+ * One visitor who sends `rate` datagrams a second. With `ping` it reports round-trip times. Otherwise it reports how
+ * many it sent, and the service counts arrivals. A datagram that arrives more than `lateMs` after the last one counts
+ * as lost.
  */
 
 const { host, port, bytes, rate, seconds, run, ping, lateMs } = options;
-/** More at once would not fit into a socket's buffer, however fast it is read. */
+/** A larger batch overflows a socket's buffer, however fast the other end reads. */
 const MAX_BURST = 32;
 const MAX_QUEUED_BYTES = 64 * 1024;
 const KNOCK_MS = 200;
@@ -23,7 +24,7 @@ const socket = createSocket('udp4');
 socket.on('error', (error) => tell({ error: error.message }));
 socket.connect(port, host, () => {
   growBuffers(socket);
-  // The flow is open from here on, as it is for all but a visitor's first datagram.
+  // The first datagram opens the flow. Only later ones are measured.
   const knock = datagram(KIND.ping, 0, 16);
   const knocking = setInterval(() => socket.send(knock), KNOCK_MS);
   socket.send(knock);
@@ -50,14 +51,14 @@ function send(startedAt) {
     if (ping) {
       payload.writeUInt32BE(sent, 5);
       sentAt[sent] = performance.now();
-      // It may wait for the system, and the next one is written over it.
+      // The system may delay the send, and the next datagram reuses the buffer.
       socket.send(Buffer.from(payload));
     } else {
       socket.send(payload);
     }
     sent++;
   }
-  // One who falls far behind sends less, and says so by the seconds.
+  // A sender that falls far behind sends less. `seconds` shows it.
   if (sent < due) return void setImmediate(send, startedAt);
   if (sent < total) return void setTimeout(send, 1, startedAt);
   const took = (performance.now() - startedAt) / 1000;

@@ -1,4 +1,4 @@
-/** What the two ends of the UDP benchmarks agree on: kind (1), run (4), number (4), and nothing up to the size. */
+/** The datagram format of the UDP benchmarks: kind (1), run (4), number (4), then zeros up to the size. */
 
 export const KIND = { flood: 0, ping: 1 };
 const BUFFER_BYTES = 4 * 1024 * 1024;
@@ -10,7 +10,7 @@ export function datagram(kind, run, bytes) {
   return payload;
 }
 
-/** As much as the system gives: where it is little, a burst is lost before anybody reads it. */
+/** The largest buffer that the system allows. With a small one, bursts are lost before the process reads them. */
 export function growBuffers(socket) {
   socket.setRecvBufferSize(BUFFER_BYTES);
   socket.setSendBufferSize(BUFFER_BYTES);

@@ -6,9 +6,9 @@ import { modulesOf } from '../lib/built.mjs';
 import { options, tell } from './lib.mjs';
 
 /**
- * Honest guests of a relay: a visitor every 100 ms, on a connection of its own, and every 250 ms an agent with a new
- * identity, which connects and leaves. A line on standard input asks for the figures since the last one; they are told when
- * the last of those guests was served, or gave up.
+ * Honest guests of a relay. A visitor connects every 100 ms, on a new connection. An agent with a new identity connects
+ * and leaves every 250 ms. A line on standard input requests the figures since the previous line. They are printed
+ * after the last guest was served or gave up.
  */
 
 const { root, url, relayCaFile, port, servername, caFile } = options;

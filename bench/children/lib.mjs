@@ -1,10 +1,10 @@
-/** What the load clients share. */
+/** Code shared by the load clients. */
 
 export const options = JSON.parse(process.argv[2]);
 
 export const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-/** The benchmark is gone or wants us gone. */
+/** The benchmark exited, or wants this process to exit. */
 process.stdin
   .resume()
   .on('end', () => process.exit(0))

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { options, tell } from './lib.mjs';
 
-/** `count` visitors who stay, each asking once in `everyMs`, at moments of their own. */
+/** `count` visitors who stay connected. Each sends a request every `everyMs`, at a random offset. */
 
 const { port, servername, caFile, count, seconds, everyMs } = options;
 const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername}\r\n\r\n`;
@@ -29,7 +29,7 @@ function next() {
     if (++open === count) setTimeout(measure, 2 * everyMs);
     next();
   });
-  // The answer is so short that it is never split.
+  // The answer is too short to be split.
   socket.on('data', () => {
     if (measuring) latencies.push(performance.now() - sentAt);
   });

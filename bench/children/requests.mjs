@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { cpuSeconds, options, tell } from './lib.mjs';
 
-/** Requests over `concurrency` kept-alive connections, one at a time each. For machines without wrk. */
+/** Requests over `concurrency` kept-alive connections, one at a time on each. Used on machines without wrk. */
 
 const { port, servername, caFile, seconds, concurrency } = options;
 const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername ?? 'bench'}\r\n\r\n`;
@@ -23,7 +23,7 @@ for (let index = 0; index < concurrency; index++) {
     socket.write(REQUEST);
   };
   socket.on(servername ? 'secureConnect' : 'connect', ask);
-  // The answer is so short that it is never split.
+  // The answer is too short to be split.
   socket.on('data', (chunk) => {
     if (OK.compare(chunk, 0, OK.length) !== 0) failures++;
     if (measuring) latencies.push(performance.now() - sentAt);

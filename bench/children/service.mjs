@@ -2,8 +2,8 @@ import { createServer } from 'node:net';
 import { options, tell } from './lib.mjs';
 
 /**
- * The local service: as little work a request as HTTP/1.1 allows, so that what is measured is the way to it.
- *   GET /stream  bytes without end      PUT /sink  takes bytes without end      anything else  "ok"
+ * The local service. It does the least work per request that HTTP/1.1 allows, so that the benchmark measures the path.
+ *   GET /stream  sends bytes without end      PUT /sink  reads bytes without end      anything else  "ok"
  */
 
 const CHUNK = Buffer.alloc(256 * 1024, 'portal');

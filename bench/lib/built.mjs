@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where a built checkout has its single modules; before the program was bundled, that was dist/ itself. */
+/** Folder with the single modules of a built checkout. Before the program was bundled, that was dist/. */
 export function modulesOf(root) {
   const folder = join(root, 'dist/modules');
   return existsSync(folder) ? folder : join(root, 'dist');

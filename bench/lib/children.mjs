@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { cpuOfTree, rssOfTree } from './proc.mjs';
 
-/** Every process the benchmark starts, so that none outlives it. */
+/** Every process that the benchmark starts, so that none outlives it. */
 const running = new Set();
 
 const PRELOAD = new URL('../children/control.mjs', import.meta.url).href;
-/** First and second request to stop, then the end. */
+/** The first and the second request to stop, then the kill. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGTERM', 'SIGKILL'];
 const STOP_EVERY_MS = 2_000;
 
-/** A child process whose standard output is JSON lines (others are ignored). */
+/** A child process whose standard output is JSON lines. Other lines are ignored. */
 export class Child {
   #lines = [];
   #waiters = new Set();
@@ -44,12 +44,12 @@ export class Child {
     return this.process.pid;
   }
 
-  /** Lines are kept from here on only: a wait that begins later does not see older ones. */
+  /** Keeps lines from now on only, so that a later wait does not see older ones. */
   forgetLines() {
     this.#lines = [];
   }
 
-  /** Asks a script something on its standard input, and waits for the line that has `key`. */
+  /** Sends a request to a script's standard input, and waits for the line that has `key`. */
   async ask(question, key, ms = 10_000) {
     this.process.stdin.write(`${JSON.stringify(question)}\n`);
     const answer = await this.line((line) => line[key] !== undefined, ms);
@@ -57,7 +57,7 @@ export class Child {
     return answer;
   }
 
-  /** The first line, past or future, that `match` accepts, with the moment it arrived as `at`. */
+  /** The first line, past or future, that `match` accepts. Its arrival time is added as `at`. */
   line(match, ms = 30_000) {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -65,7 +65,7 @@ export class Child {
         if (found) settle(() => resolve(found));
         else if (this.gone !== undefined) settle(() => reject(this.#failure(`ended (${this.gone})`)));
       };
-      const timer = setTimeout(() => settle(() => reject(this.#failure(`said nothing in ${ms} ms`))), ms);
+      const timer = setTimeout(() => settle(() => reject(this.#failure(`printed nothing for ${ms} ms`))), ms);
       const settle = (then) => {
         clearTimeout(timer);
         this.#waiters.delete(look);
@@ -76,12 +76,12 @@ export class Child {
     });
   }
 
-  /** CPU seconds of the process and its children, since they started. */
+  /** CPU seconds of the process and its children since they started. */
   cpuSeconds() {
     return cpuOfTree(this.pid);
   }
 
-  /** Resident bytes as they are, garbage included. */
+  /** Resident bytes now, including garbage. */
   rssBytes() {
     return rssOfTree(this.pid);
   }
@@ -92,7 +92,7 @@ export class Child {
     return rssOfTree(this.pid);
   }
 
-  /** Ends the process, gently at first. */
+  /** Ends the process: first gently, then by force. */
   async stop() {
     this.process.stdin.destroy();
     let next = 0;
@@ -146,15 +146,15 @@ export class Child {
 }
 
 /**
- * A script of bench/children/. It stops when its standard input ends, so it never outlives the benchmark.
- * With `inside`, the id of a process, it runs in the namespaces of that.
+ * A script of bench/children/. It stops when its standard input ends, so it never outlives the benchmark. With
+ * `inside`, a process id, it runs in that process's namespaces.
  */
 export function script(file, options = {}, { inside } = {}) {
   const path = new URL(`../children/${file}`, import.meta.url).pathname;
   return new Child(file, ...node(inside, [path, JSON.stringify(options)]));
 }
 
-/** A node program that can be told to collect garbage. `nodeArgs` come before it. */
+/** A Node program that collects garbage on request. `nodeArgs` come before it. */
 export function program(name, args, { env, nodeArgs = [], inside } = {}) {
   return new Child(name, ...node(inside, [...nodeArgs, '--expose-gc', '--import', PRELOAD, ...args]), {
     env: { ...env, PORTAL_BENCH_CONTROL: '3' },
@@ -165,12 +165,15 @@ export function program(name, args, { env, nodeArgs = [], inside } = {}) {
 const node = (pid, args) =>
   pid === undefined ? [process.execPath, args] : enter(pid, process.execPath, args);
 
-/** What runs `command` in the namespaces of process `pid`. nsenter becomes it, so the process id is the command's. */
+/**
+ * A command line that runs `command` in the namespaces of process `pid`. nsenter execs the command, so the process id
+ * is the command's.
+ */
 export function enter(pid, command, args) {
   return ['nsenter', [`--target=${pid}`, '--net', '--mount', command, ...args]];
 }
 
-/** Runs a command to its end, for at most `ms`; resolves with what it printed. */
+/** Runs a command to its end, for at most `ms`. Resolves with its output. */
 export async function output(command, args, { ms = 60_000, allowed = [0], env = {} } = {}) {
   const child = spawn(command, args, {
     env: { ...process.env, ...env },
@@ -193,7 +196,7 @@ export async function output(command, args, { ms = 60_000, allowed = [0], env = 
   return stdout;
 }
 
-/** Stops whatever still runs. */
+/** Stops all processes that still run. */
 export async function stopEverything() {
   await Promise.allSettled([...running].map((child) => child.stop()));
 }

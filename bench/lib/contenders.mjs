@@ -5,20 +5,20 @@ import { RELAY_DOMAIN } from './link.mjs';
 import { startNginx } from './nginx.mjs';
 
 /**
- * The ways to the service that are compared. Each is
- * {name, host, port, servername?, caFile?, stages: {relay, agent}, stop()}: where a visitor connects, as whom, and
- * which processes do what the relay and what the agent does. Without a server name the visitor speaks without TLS.
+ * The ways to the service that the benchmarks compare. Each is {name, host, port, servername?, caFile?, stages: {relay,
+ * agent}, stop()}: the visitor's address and server name, and the processes that act as relay and agent. Without a
+ * server name the visitor uses no TLS.
  */
 
 export const HOSTNAME = 'web.localhost';
-/** The relay takes a free one at random. */
+/** The relay chooses a free port at random. */
 const PUBLIC_PORTS = '20000-29999';
 
 const CHAIN = 'way';
 
 /**
- * What is compared: the service's script, what nginx does beside it (left out: nothing), and what portal.yaml says
- * of the service, by what is added to the contender's name.
+ * What a variant compares: the service's script, what nginx does (default: no nginx), and the service's settings in
+ * portal.yaml, by the suffix of the contender's name.
  */
 const HTTP_SERVICE = { script: 'service.mjs' };
 const throughStream = (target) => ({ mode: 'stream', target });
@@ -31,11 +31,11 @@ export const KINDS = {
     variants: {
       '': throughHttp,
       ' inspect': (port) => ({ ...throughHttp(port), inspect: true }),
-      // The same, and nothing of it is written to disk.
+      // The same, without writes to disk.
       ' memory': (port) => ({ ...throughHttp(port), inspect: { history: false } }),
     },
   },
-  /** Over chains of relays; beside them the carrier that they have, without one. */
+  /** Chains of relays, and the same carrier without a chain. */
   chain: {
     ...HTTP_SERVICE,
     variants: {
@@ -47,7 +47,7 @@ export const KINDS = {
     relays: { ' chain of 2': 2, ' chain of 3': 3 },
   },
   tcp: { ...HTTP_SERVICE, nginx: 'tcp', variants: { '': (target) => ({ mode: 'tcp', target }) } },
-  /** Everybody at once; on a port of its own there is no carrier in the clear. */
+  /** Many visitors at the same moment. A public port has no unencrypted carrier. */
   burstTcp: {
     ...HTTP_SERVICE,
     variants: { '': (target) => ({ mode: 'tcp', target, carrier: 'tls' }) },
@@ -73,14 +73,14 @@ export const KINDS = {
   },
 };
 
-/** The runs of one variant of Portal beside those that have none. */
+/** The runs of one variant of Portal, and those of contenders without variants. */
 export function variant(runs, suffix) {
   const others = Object.entries(runs).filter(([name]) => !/^(portal|against)/.test(name));
   const own = ['portal', 'against'].filter((name) => runs[name + suffix]);
   return Object.fromEntries([...others, ...own.map((name) => [name, runs[name + suffix]])]);
 }
 
-/** Starts the service and every contender that `world.contenders` names; over a lossy `link`, if one is given. */
+/** Starts the service and every contender in `world.contenders`, over a lossy `link` if one is given. */
 export async function startContenders(world, kind = KINDS.stream, link) {
   const host = link ? link.agent.address : '127.0.0.1';
   const service = script(kind.script, { host }, { inside: link?.agent.pid });
@@ -123,7 +123,7 @@ export async function startContenders(world, kind = KINDS.stream, link) {
   return { contenders, service, stop };
 }
 
-/** What makes Node write a CPU profile to the folder `profile`, if one is wanted. */
+/** Node options that write a CPU profile to the folder `profile`, if it is set. */
 export function profiled(profile, label) {
   if (!profile) return [];
   const name = `${label}-${process.hrtime.bigint()}.cpuprofile`;
@@ -131,8 +131,8 @@ export function profiled(profile, label) {
 }
 
 /**
- * `portal relay` and `portal up`, as a user starts them, each in a home of its own. `services` is what portal.yaml
- * says of each; visitors are those of `web`.
+ * Starts `portal relay` and `portal up` as a user does, each with its own home. `services` holds the settings of each
+ * service in portal.yaml. Visitors go to `web`.
  */
 export async function startPortal(
   world,
@@ -144,7 +144,7 @@ export async function startPortal(
     profile = world.profile,
     link,
     relayArgs = [],
-    /** More than one make a chain, named `way`. */
+    /** Several relays form a chain, named `way`. */
     relays = 1,
     readyWithinMs = 120_000,
   },
@@ -211,9 +211,9 @@ export async function startPortal(
     relayUrl: url,
     relayCaFile: ca,
     stages: { relay, agent, ...Object.fromEntries(others.map((other, at) => [`hop${at + 1}`, other])) },
-    /** By Node, as they run. */
+    /** Node compiles relay and agent while they run (JIT). */
     isCompiled: true,
-    /** From the agent's first line to all services being ready. */
+    /** From the agent's first line until all services are ready. */
     readyMs: ready.at - startedAt,
     write,
     async stop() {

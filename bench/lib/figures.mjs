@@ -1,4 +1,4 @@
-/** Figures out of runs. */
+/** Computes figures from runs. */
 
 export function median(values) {
   const sorted = values.toSorted((a, b) => a - b);
@@ -11,8 +11,8 @@ export function round(value, digits = 4) {
 }
 
 /**
- * One result: the median of each contender's runs, and how many times each baseline Portal's is.
- * `runs` is {portal: [...], direct: [...], nginx: [...]}; a contender without runs is left out.
+ * One result: the median of each contender's runs, and the ratio of Portal's to each baseline's. `runs` is {portal:
+ * [...], direct: [...], nginx: [...]}. A contender without runs is omitted.
  */
 export function result(name, unit, runs, more = {}) {
   const measured = Object.entries(runs).filter(([, values]) => values.length > 0);

@@ -5,17 +5,17 @@ import { Child, enter, output } from './children.mjs';
 import { until } from './wait.mjs';
 
 /**
- * Two network namespaces with one cable between them that can lose packets: the relay and its visitors at one end,
- * the agent and its service at the other. They have no names and belong to two processes that end with the benchmark,
- * so that nothing is left behind however it ends.
+ * Two network namespaces with a cable between them that can lose packets. The relay and its visitors are at one end,
+ * the agent and its service at the other. The namespaces are anonymous and belong to two processes that end with the
+ * benchmark, so nothing remains afterwards.
  */
 
 const DEVICE = 'portal0';
 const ADDRESSES = { relay: '10.77.0.1', agent: '10.77.0.2' };
-/** Below .test, so that the local CA has a certificate for it. */
+/** Below .test, so that the local CA issues a certificate for it. */
 export const RELAY_DOMAIN = 'relay.test';
 
-/** How packets are lost on purpose here; the kernel of a small machine may have one of them only. */
+/** Ways to lose packets on purpose. The kernel of a small machine may support only one. */
 const LOSSES = {
   netem: {
     check: 'ip link set lo up && tc qdisc add dev lo root netem loss 1%',
@@ -24,7 +24,7 @@ const LOSSES = {
         ? `tc qdisc replace dev ${DEVICE} root netem limit 100000 loss ${fraction * 100}%`
         : `tc qdisc replace dev ${DEVICE} root pfifo limit 100000`,
   },
-  // What arrives is dropped, as if it had not: a rule that drops what leaves would be an error to the sender.
+  // Drops packets on arrival. A rule that drops outgoing packets returns an error to the sender.
   nftables: {
     check: nft('lo', 0.01),
     set: (fraction) => nft(DEVICE, fraction),
@@ -38,19 +38,19 @@ function nft(device, fraction) {
     ${fraction > 0 ? `add rule netdev bench in ${rule}` : ''}'`;
 }
 
-/** {by: what makes the loss}, or {missing: why there is none}. */
+/** {by: the tool that loses packets}, or {missing: the reason why there is no such tool}. */
 export function lossHere() {
-  if (process.getuid() !== 0) return { missing: 'network namespaces are made by root only' };
+  if (process.getuid() !== 0) return { missing: 'only root can create network namespaces' };
   if (!can(`ip link add ${DEVICE} type veth peer name other`))
     return {
-      missing: 'no network namespaces with a cable between them here (Debian: apt-get install iproute2)',
+      missing: 'cannot create network namespaces with a veth pair (Debian: apt-get install iproute2)',
     };
   const by = Object.keys(LOSSES).find((name) => can(LOSSES[name].check));
   return by
     ? { by }
     : {
         missing:
-          'this kernel has neither tc netem nor nftables (Debian: apt-get install nftables) to lose with',
+          'this kernel cannot drop packets: it has neither tc netem nor nftables (Debian: apt-get install nftables)',
       };
 }
 
@@ -65,7 +65,7 @@ function can(command) {
 
 const run = ({ pid }, command) => output(...enter(pid, 'sh', ['-c', command]), { ms: 10_000 });
 
-/** The two ends, {pid, address} each, and `lose(fraction)` in each direction. */
+/** The two ends, {pid, address} each, and `lose(fraction)`, which applies in each direction. */
 export async function openLink(world, by) {
   const hosts = join(world.folder('link'), 'hosts');
   writeFileSync(hosts, `127.0.0.1 localhost\n${ADDRESSES.relay} ${RELAY_DOMAIN}\n`);

@@ -2,11 +2,11 @@ import { startContenders } from './contenders.mjs';
 import { result } from './figures.mjs';
 
 /**
- * Runs `load` on every contender, in turns and several rounds: what else the machine does hits all alike.
- * `load(contender, measure, service)` calls `measure.begin()` and returns figures; the CPU seconds each stage used since
- * are added as {relay, agent}, unless the figures hold those that `measure.cpu()` gave earlier. In turns that do
- * not count, `measure.warmsUp` is set, and `work` among the figures says how much was done, and `enough` how much it takes. Returns
- * {contender: [figures…]}. `start` is what startContenders does.
+ * Runs `load` on every contender in turn, for several rounds, so that other work on the machine affects all equally.
+ * `load(contender, measure, service)` calls `measure.begin()` and returns figures. The CPU seconds that each stage used
+ * since then are added as {relay, agent}, unless the figures have earlier ones from `measure.cpu()`. In warm-up turns
+ * `measure.warmsUp` is set; the figures then report the work done as `work` and the work needed as `enough`. Returns
+ * {contender: [figures…]}. `start` is startContenders or a replacement.
  */
 export async function inTurns(world, load, start = startContenders) {
   const { contenders, service, stop } = await start(world);
@@ -33,8 +33,8 @@ export async function inTurns(world, load, start = startContenders) {
 const MAX_WARM_UPS = 6;
 
 /**
- * A relay runs for weeks: what its compiler does in the first seconds is not what a visitor pays. Turns that do not
- * count, until relay and agent have done `enough` of the work, where the load says how much that is.
+ * A relay runs for weeks, so JIT compilation in the first seconds must not count. Runs warm-up turns until relay and
+ * agent have done `enough` work, where the load reports it.
  */
 async function warmUp(contender, service, load) {
   let done = 0;
@@ -46,7 +46,7 @@ async function warmUp(contender, service, load) {
   }
 }
 
-/** Counts the CPU seconds of `processes`, each apart, from `begin()` on. */
+/** Counts the CPU seconds of each of `processes` from `begin()` on. */
 function meter(processes, warmsUp) {
   let before;
   const read = () =>
@@ -61,7 +61,7 @@ function meter(processes, warmsUp) {
   };
 }
 
-/** A result out of what `pick` takes from each run; runs for which it gives undefined are left out. */
+/** A result from what `pick` extracts from each run. Runs for which it returns undefined are omitted. */
 export function pickResult(name, unit, runs, pick, more) {
   const picked = Object.entries(runs).map(([contender, figures]) => [
     contender,

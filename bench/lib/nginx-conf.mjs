@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-/** The files of the two nginx: what a relay does, and what an agent does. */
+/** The configuration files of the two nginx: one acts as the relay, one as the agent. */
 
 const MODULES = ['/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/usr/share/nginx/modules'];
 const BUFFER = '64k';
@@ -9,15 +9,15 @@ export function streamModule() {
   return MODULES.map((folder) => `${folder}/ngx_stream_module.so`).find((file) => existsSync(file));
 }
 
-/** Passes TLS on by its server name, undecrypted. */
+/** Forwards TLS by its server name, without decrypting it. */
 export const byServerName = ({ port, targets }) =>
   stream(`listen 127.0.0.1:${port} backlog=4096; ssl_preread on;`, '$ssl_preread_server_name', targets);
 
-/** Ends TLS, and passes the bytes on. */
+/** Terminates TLS, and forwards the bytes. */
 export const endsTls = ({ port, targets, certificate }) =>
   stream(`listen 127.0.0.1:${port} ssl backlog=4096;${tls(certificate)}`, '$ssl_server_name', targets);
 
-/** Passes bytes on in TLS of its own, as those of a visitor without TLS travel between relay and agent. */
+/** Forwards bytes in a new TLS connection, as Portal does between relay and agent for visitors without TLS. */
 export const addsTls = ({ port, targets, certificate }) =>
   stream(
     `listen 127.0.0.1:${port} backlog=4096;
@@ -31,7 +31,7 @@ export const addsTls = ({ port, targets, certificate }) =>
     { default: Object.values(targets)[0] },
   );
 
-/** Ends TLS, and is a reverse proxy for HTTP, with kept-alive connections to the service. */
+/** Terminates TLS. A reverse proxy for HTTP with kept-alive connections to the service. */
 export const reverseProxy = ({ port, targets, certificate, folder }) => `http {
   access_log off;
   client_body_temp_path ${folder}/body;
@@ -91,7 +91,7 @@ ${Object.entries(targets)
   }
 }`;
 
-/** A whole file for one worker, as Portal has one thread. */
+/** A whole file for one worker, because Portal has one thread. */
 export const whole = (name, folder, body) => `${streamModule() ? `load_module ${streamModule()};` : ''}
 daemon off;
 worker_processes 1;

@@ -7,8 +7,8 @@ import { childrenOf } from './proc.mjs';
 import { freePort, until } from './wait.mjs';
 
 /**
- * The same work without the tunnel, by two nginx: one does what a relay does, the other what an agent does. One
- * worker each, as Portal has one thread each; the same certificate and cipher.
+ * The same work without the tunnel, by two nginx: one acts as the relay, the other as the agent. Each has one worker,
+ * because Portal has one thread each. Certificate and cipher are the same.
  */
 const STAGES = {
   stream: { relay: byServerName, agent: endsTls },
@@ -35,7 +35,10 @@ export function nginxVersion() {
   return execFileSync('sh', ['-c', 'nginx -v 2>&1'], { encoding: 'utf8' }).trim().split('/').at(-1);
 }
 
-/** `services` is {hostname: port of the local service}; in mode tcp there is one, for nothing tells them apart. */
+/**
+ * `services` is {hostname: port of the local service}. Mode tcp has one entry, because nothing in the traffic tells
+ * services apart.
+ */
 export async function startNginx(world, { services, mode = 'stream' }) {
   const folder = world.folder('nginx');
   const hostnames = Object.keys(services);
@@ -57,7 +60,7 @@ export async function startNginx(world, { services, mode = 'stream' }) {
     ...(mode !== 'tcp' && { servername: hostnames[0], caFile: certificate.ca }),
     stages,
     write: (targets) => write('agent', agentPort, targets),
-    /** Tells the second stage to read its file again; resolves once a new worker has taken over. */
+    /** Makes the second stage reload its file. Resolves once a new worker has taken over. */
     async reload() {
       const { pid } = stages.agent;
       const before = new Set(childrenOf(pid));

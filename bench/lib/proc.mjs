@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** What the kernel knows of a process (Linux). */
+/** Process information from the kernel (Linux). */
 
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 const PAGE = Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }));
@@ -27,7 +27,7 @@ function sum(pid, measure) {
   return childrenOf(pid).reduce((total, child) => total + measure(child), measure(pid));
 }
 
-/** The fields from `state` on: the name before them may hold anything. */
+/** The fields from `state` on. The name before them may contain any character. */
 function statOf(pid) {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
   return text.slice(text.lastIndexOf(')') + 2).split(' ');

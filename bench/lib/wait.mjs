@@ -1,17 +1,17 @@
 import { createServer } from 'node:net';
 
-/** Looks every few milliseconds until `test` holds; after `ms` it gives up on `what`. */
+/** Polls every few milliseconds until `test` returns true. Rejects after `ms`, naming `what`. */
 export async function until(test, what, { everyMs = 10, ms = 10_000 } = {}) {
   const end = performance.now() + ms;
   while (!test()) {
-    if (performance.now() > end) throw new Error(`${what} did not come within ${ms} ms`);
+    if (performance.now() > end) throw new Error(`${what} timed out after ${ms} ms`);
     await pause(everyMs);
   }
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A TCP port that nobody has at the moment. */
+/** A free TCP port. */
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

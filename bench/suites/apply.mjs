@@ -4,7 +4,7 @@ import { result } from '../lib/figures.mjs';
 import { startNginx } from '../lib/nginx.mjs';
 import { pause } from '../lib/wait.mjs';
 
-/** From the save of an edited target to the `applied` event; nginx: from the save and SIGHUP to its new worker. */
+/** From the save of an edited target to the `applied` event. For nginx: from the save and SIGHUP to its new worker. */
 export async function apply(world) {
   return [...(await edits(world, 1)), ...(await edits(world, 500))];
 }

@@ -2,7 +2,7 @@ import { KINDS } from '../lib/contenders.mjs';
 import { small } from './requests.mjs';
 import { transfer } from './transfer.mjs';
 
-/** A download, and requests, over chains of two relays and of three, beside one relay. */
+/** A download, and requests, over chains of two and three relays, compared with one relay. */
 export const chain = async (world) => {
   const alone = { ...world, contenders: ['portal'] };
   return [

@@ -5,7 +5,7 @@ const CONCURRENCY = 32;
 
 /** New visitors: connect, full TLS handshake, one request, one answer, close. */
 export const connections = (world) => visitors(world, 'connections', world.hey ? withHey : withNode(false));
-/** The same with the TLS session of an earlier visit. */
+/** The same, resuming the TLS session of an earlier visit. */
 export const resumptions = (world) => visitors(world, 'resumptions', withNode(true));
 
 async function visitors(world, name, visit) {
@@ -28,7 +28,7 @@ async function visitors(world, name, visit) {
 
 const each = (stage) => (run) => (run.cpu[stage] / run.visits) * 1000;
 
-/** Costs half of what a client in node does, and never resumes a session. */
+/** Costs half as much as a client in Node, and never resumes a session. */
 async function withHey({ seconds }, { port, servername, caFile }, measure) {
   const url = `${caFile ? 'https' : 'http'}://127.0.0.1:${port}/`;
   const host = servername ? ['-host', servername] : [];

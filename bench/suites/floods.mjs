@@ -4,8 +4,8 @@ import { result } from '../lib/figures.mjs';
 import { pause } from '../lib/wait.mjs';
 
 /**
- * Hostile connections from 20 addresses or more, and what visitors and agents from another see meanwhile. The attacker is on the
- * same cores: part of what visitors wait for is its own work.
+ * Hostile connections from 20 addresses or more, and how visitors and agents from other addresses fare meanwhile. The
+ * attacker runs on the same cores, so part of the waiting time is its own work.
  */
 
 const FLOODS = {
@@ -21,7 +21,7 @@ const FLOODS = {
   signIn: { kind: 'signIn', count: 100 },
 };
 const SOURCES = 20;
-/** Before figures count: the first visitor and the first agent pay for the compiler. */
+/** Warms up the compiler with a first visitor and a first agent before figures count. */
 const WARM_UP_MS = 2_000;
 const LOOK_MS = 250;
 /** A guest gives up after 30 seconds. */

@@ -3,9 +3,9 @@ import { startPortal } from '../lib/contenders.mjs';
 import { result } from '../lib/figures.mjs';
 import { pause } from '../lib/wait.mjs';
 
-/** How much one agent and one relay hold. */
+/** How many services and visitors one agent and one relay can hold. */
 
-/** Many services on one agent: how long until all of them are proven to be reachable, and what they cost. */
+/** Many services on one agent: the time until all are verified as reachable, and their cost. */
 export async function services(world) {
   const count = world.quick ? 100 : 1_000;
   const service = script('service.mjs');
@@ -28,7 +28,7 @@ export async function services(world) {
   return results('services', runs, { services: count });
 }
 
-/** Many visitors who say nothing, and some who ask once a second: what those notice of the others. */
+/** Many idle visitors, and some who send a request every second: how much the idle ones slow the others down. */
 export async function load(world) {
   const idle = world.quick ? 500 : 5_000;
   const active = world.quick ? 50 : 500;
@@ -39,7 +39,7 @@ export async function load(world) {
   try {
     const { port } = await service.line((line) => line.port);
     for (let round = 0; round < world.rounds; round++) {
-      // All visitors of a benchmark come from one address.
+      // All visitors of a benchmark have the same address.
       const relayArgs = ['--limit=maxConnectionsPerAddress=0'];
       const portal = await startPortal(world, { services: { web: port }, relayArgs });
       const alone = await ask(portal, { count: active, seconds });

@@ -2,7 +2,7 @@ import { script } from '../lib/children.mjs';
 import { startContenders } from '../lib/contenders.mjs';
 import { result } from '../lib/figures.mjs';
 
-/** Bytes that a visitor who says nothing costs: resident memory with `count` of them, minus without. */
+/** Bytes that an idle visitor costs: resident memory with `count` of them, minus without. */
 export async function memory(world) {
   const count = world.quick ? 1_000 : 2_000;
   const growth = { relay: {}, agent: {} };
@@ -10,7 +10,7 @@ export async function memory(world) {
   const { contenders, stop } = await startContenders(others);
   try {
     for (const contender of contenders) {
-      // Compiled code and the first growth of the heap belong to no visitor.
+      // Excludes compiled code and the first growth of the heap.
       await (await idle(contender, 50)).stop();
       const before = await resident(contender);
       const visitors = await idle(contender, count);

@@ -7,21 +7,21 @@ import { result } from '../lib/figures.mjs';
 import { freePort, pause } from '../lib/wait.mjs';
 
 /**
- * A pool of which one relay is in use, and fails: from the fault to the first visitor who is served through the relay that
- * takes its place. Then the one that failed comes back, and nothing is to follow from that.
+ * One relay of a pool is in use and fails: the time from the fault to the first visitor served through the replacement.
+ * Then the failed relay recovers, and services must stay where they are.
  */
 
 const FAULTS = {
   /** Its connections are reset. */
   kill: { do: 'SIGKILL', undo: (relay) => relay.start() },
-  /** Its connections stand, and nothing comes of them. */
+  /** Its connections stay open but carry nothing. */
   freeze: { do: 'SIGSTOP', undo: (relay) => relay.child.process.kill('SIGCONT') },
 };
-/** Long after what is promised. */
+/** Well above the promised time. */
 const GIVE_UP_MS = 20_000;
-/** A candidate is asked every ten seconds or so. */
+/** The agent probes a candidate about every ten seconds. */
 const KNOWN_WITHIN_MS = 30_000;
-/** Nobody hopped if not even so long after the relay was known to be well again. */
+/** Services have not failed back if they are still in place this long after the agent saw the relay recover. */
 const WATCHED_MS = 3_000;
 
 export async function pool(world) {
@@ -60,7 +60,7 @@ export async function pool(world) {
   ];
 }
 
-/** With an agent of its own, which has no failure in its memory. */
+/** Uses a new agent, which remembers no failure. */
 async function oneRound(world, folder, relays, fault, watch) {
   const bin = join(world.root, 'bin/portal.js');
   const file = join(folder, 'portal.yaml');
@@ -75,7 +75,7 @@ async function oneRound(world, folder, relays, fault, watch) {
     const failing = relays.find(({ port }) => port === Number(new URL(services.web.urls[0]).port));
     const other = relays.find((relay) => relay !== failing);
     const visitor = { port: other.port, ca: readFileSync(ca) };
-    // The other candidate is asked before anybody fails, as it would have been.
+    // The agent probes the other candidate before the failure, as it normally does.
     await known(bin, file, env, other.url);
     const failedAt = performance.now();
     failing.child.process.kill(fault.do);
@@ -98,11 +98,10 @@ async function oneRound(world, folder, relays, fault, watch) {
   }
 }
 
-/** Visitors come one after another until one is served; resolves with the milliseconds since `since`. */
+/** Visitors come one after another until one is served. Resolves with the milliseconds since `since`. */
 async function firstServed(visitor, since) {
   while (!(await served(visitor))) {
-    if (performance.now() - since > GIVE_UP_MS)
-      throw new Error('no relay took the place of the one that failed');
+    if (performance.now() - since > GIVE_UP_MS) throw new Error('no relay replaced the one that failed');
     await pause(5);
   }
   return performance.now() - since;
@@ -132,7 +131,7 @@ function served({ port, ca }) {
   });
 }
 
-/** Resolves once the agent knows the relay at `url` to be well. */
+/** Resolves once the agent considers the relay at `url` healthy. */
 async function known(bin, file, env, url) {
   for (const until = performance.now() + KNOWN_WITHIN_MS; performance.now() < until; await pause(200)) {
     const lines = await output('env', [
@@ -150,10 +149,10 @@ async function known(bin, file, env, url) {
       .map((line) => JSON.parse(line));
     if (relays.some((relay) => relay.url === url && relay.health === 'healthy')) return;
   }
-  throw new Error(`${url} was not known to be well in ${KNOWN_WITHIN_MS} ms`);
+  throw new Error(`${url} was not healthy within ${KNOWN_WITHIN_MS} ms`);
 }
 
-/** `portal relay` that can be started again where it was. */
+/** A `portal relay` that can be restarted at the same address. */
 async function poolRelay(world, folder, name) {
   const home = join(folder, name);
   mkdirSync(home, { mode: 0o700 });

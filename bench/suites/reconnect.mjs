@@ -6,8 +6,8 @@ import { result } from '../lib/figures.mjs';
 import { freePort } from '../lib/wait.mjs';
 
 /**
- * Many agents, and a relay that is stopped and started anew: from its first line to all of them being back. The agents
- * are one process, whose own CPU is part of the time.
+ * A relay with many agents stops and restarts: the time from its first line until all agents are back. The agents share
+ * one process, whose CPU is part of the time.
  */
 export async function reconnect(world) {
   const count = world.quick ? 50 : 500;
@@ -61,7 +61,7 @@ export async function reconnect(world) {
   ];
 }
 
-/** How many handshakes were put off. */
+/** How many handshakes the relay deferred. */
 async function sentAway(port) {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return Number(/^portal_relay_rejected_total\{limit="maxHandshakes"\} (\d+)/m.exec(text)?.[1] ?? 0);

@@ -3,17 +3,17 @@ import { KINDS, startContenders, variant } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 32;
-/** After so many the CPU seconds of a request in mode http fall no further. */
+/** After this many requests, the CPU seconds of a request in mode http fall no further. */
 const WARM_REQUESTS = 60_000;
 const LUA = new URL('../children/wrk.lua', import.meta.url).pathname;
 
-/** Small requests over kept-alive connections, each answered before the next is asked. */
+/** Small requests over kept-alive connections. Each waits for the answer to the previous one. */
 export const requests = (world) => small(world, 'requests', KINDS.stream);
-/** The same through mode http, which reads each request; nginx is a reverse proxy. */
+/** The same through mode http, which reads each request. nginx is a reverse proxy. */
 export const http = (world) => small(world, 'http', KINDS.http);
-/** Mode http beside itself with `inspect: true`, with and without a history, and no page open. */
+/** Mode http compared with `inspect: true`, with and without a history, while no page is open. */
 export const inspect = (world) => small(world, 'inspect', KINDS.inspect);
-/** The same from visitors who speak HTTP/2. The service does not, so there is no way to it without one who does. */
+/** The same from visitors over HTTP/2. The service does not speak HTTP/2, so there is no direct contender. */
 export const http2 = (world) => {
   if (!world.hey) return [];
   const contenders = world.contenders.filter((name) => name !== 'direct');
@@ -40,7 +40,7 @@ function figuresOf(name, runs, more) {
     pickResult(`${name}.p99`, 'ms', runs, (run) => run.p99Ms),
     pickResult(`${name}.cpu.relay`, 'CPU-µs/request', runs, perRequest('relay')),
     pickResult(`${name}.cpu.agent`, 'CPU-µs/request', runs, perRequest('agent')),
-    // What its agent could do with a core for itself.
+    // The rate that its agent could reach with a whole core.
     pickResult(`${name}.perAgentCore`, 'requests/CPU-s', runs, (run) =>
       run.cpu.agent > 0 ? run.requests / run.cpu.agent : undefined,
     ),
@@ -74,7 +74,7 @@ async function withNode({ seconds }, { port, servername, caFile }, measure) {
   return done;
 }
 
-/** All requests in one connection, as a browser does it. */
+/** All requests in one connection, as a browser sends them. */
 async function withHey({ seconds }, { port, servername }, measure) {
   const args = ['-h2', '-c', CONNECTIONS, '-z', `${seconds}s`, '-host', servername].map(String);
   measure.begin();
@@ -82,7 +82,7 @@ async function withHey({ seconds }, { port, servername }, measure) {
   const number = (pattern) => Number(pattern.exec(report)?.[1]);
   const [distribution, errors = ''] = report.split('Error distribution:');
   const answered = number(/\[200\]\s+(\d+) responses/);
-  if (!answered) throw new Error(`hey had no answer\n${report.slice(-500)}`);
+  if (!answered) throw new Error(`hey got no answer\n${report.slice(-500)}`);
   return {
     requests: answered,
     seconds: number(/Total:\s+([\d.]+) secs/),

@@ -15,7 +15,7 @@ export async function start(world) {
   ];
 }
 
-/** Packages, bytes and files of what is installed from the packed checkout. */
+/** Packages, bytes and files of an install from the packed checkout. */
 async function installs(world, roots) {
   const runs = { packages: {}, MB: {}, files: {} };
   for (const [name, root] of Object.entries(roots)) {
@@ -45,7 +45,7 @@ function contents(folder) {
   };
 }
 
-/** Commands that end by themselves, each beside node with an empty module, in turns. */
+/** Commands that print and exit, alternating with node on an empty module. */
 async function commands(world, roots) {
   const folder = world.folder('commands');
   const empty = join(folder, 'empty.mjs');
@@ -80,7 +80,7 @@ async function commands(world, roots) {
   return results;
 }
 
-/** From the start of `portal up` with `count` services and a relay of its own until all of them are ready. */
+/** From the start of `portal up` with `count` services and an embedded relay until all are ready. */
 async function ups(world, roots, count, times) {
   const service = script('service.mjs');
   const { port } = await service.line((line) => line.port);
@@ -109,7 +109,7 @@ async function ups(world, roots, count, times) {
       );
       runs[name] = [];
       cpus[name] = [];
-      // The first start makes the identity and the CA; V8's cache is filled as well.
+      // The first start creates the identity and the CA, and fills V8's cache.
       await once(name, folders[name]);
     }
     for (let index = 0; index < times; index++)

@@ -2,10 +2,10 @@ import { script } from '../lib/children.mjs';
 import { KINDS, startContenders } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
-/** One visitor, one connection, as fast as it goes. */
+/** One visitor, one connection, at full speed. */
 export const download = (world) => transfer(world, 'download', 'down', KINDS.stream);
 export const upload = (world) => transfer(world, 'upload', 'up', KINDS.stream);
-/** The same through a public port of the relay's, without TLS. */
+/** The same through a public port of the relay, without TLS. */
 export const tcp = async (world) => [
   ...(await transfer(world, 'tcp.download', 'down', KINDS.tcp)),
   ...(await transfer(world, 'tcp.upload', 'up', KINDS.tcp)),

@@ -4,27 +4,27 @@ import { openLink } from '../lib/link.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 import { pause } from '../lib/wait.mjs';
 
-/** Datagrams one way: as large as fits into one packet of the carrier on every path. */
+/** Datagrams one way, of the largest size that fits into one packet of the carrier on every path. */
 const FLOOD_BYTES = 1_100;
-/** Rates that are tried: each a little above the one before. */
+/** The rates to try, each a little above the previous one. */
 const RATES = Array.from({ length: 31 }, (_, index) => Math.round(2_000 * 1.17 ** index));
 const WARM_UP = { rate: 20_000, seconds: 1.5 };
 const MAX_TRIES = 3;
 const MAX_LOST = 0.001;
-/** What is on its way still comes. */
+/** Datagrams on their way still arrive in this time. */
 const SETTLE_MS = 150;
 
-/** There and back: small ones, as a game sends them, far from any limit. */
+/** Round trips of small datagrams, as a game sends them, far from any limit. */
 const PING = { ping: true, bytes: 200, rate: 250, lateMs: 200 };
-/** A retransmission of TCP's takes this long at times. */
+/** A TCP retransmission can take this long. */
 const LATE_MS = 500;
 
 const VARIANTS = { '': 'udp', ' ws': 'udp.ws' };
 let lastRun = 0;
 
-/** Datagrams a second one way, with less than a thousandth lost; and the time there and back at a modest rate. */
+/** Datagrams a second one way, with less than a thousandth lost, and the round-trip time at a modest rate. */
 export async function udp(world) {
-  /** Index of the highest rate that each contender took last. */
+  /** Index of the highest rate that each contender sustained last. */
   const best = {};
   const load = async (contender, measure, service) => {
     const seconds = world.seconds / (measure.warmsUp ? 6 : 3);
@@ -36,7 +36,7 @@ export async function udp(world) {
       return { ...done, rate, cpu, received, lost: 1 - received / done.sent };
     };
     const { name } = contender;
-    // Its compiler has seen enough of them after that.
+    // The compiler has then seen enough datagrams.
     if (measure.warmsUp) await visit(contender, { bytes: FLOOD_BYTES, ...WARM_UP });
     const found = measure.warmsUp
       ? await search(attempt, { low: -1, high: RATES.length })
@@ -62,7 +62,7 @@ export async function udp(world) {
       pickResult(`${name}.lost`, '% lost', runs, (run) => run.lost * 100),
       pickResult(`${name}.cpu.relay`, 'CPU-µs/datagram', runs, each('relay')),
       pickResult(`${name}.cpu.agent`, 'CPU-µs/datagram', runs, each('agent')),
-      // What a core for the busier of the two could do.
+      // The rate that a whole core for the busier of the two could sustain.
       pickResult(`${name}.perCore`, 'datagrams/CPU-s', runs, (run) => {
         const busier = Math.max(run.cpu.relay ?? 0, run.cpu.agent ?? 0);
         return busier > 0 ? run.received / busier : undefined;
@@ -77,8 +77,8 @@ export async function udp(world) {
 }
 
 /**
- * The time there and back without and with 1 % loss in each direction, between relay and agent in network namespaces
- * of their own. What is lost is not counted in it; that nothing else waits for it is the question.
+ * The round-trip time without loss and with 1 % loss in each direction, between relay and agent in separate network
+ * namespaces. Lost datagrams are not counted. The benchmark measures whether other datagrams wait for them.
  */
 export async function loss(world) {
   if (world.loss.missing) return [];
@@ -134,7 +134,7 @@ async function visit({ host, port, link }, load, begin = () => undefined) {
   return { run, ...done };
 }
 
-/** Halves the range of RATES until the highest rate that holds is found. */
+/** Binary search in RATES for the highest sustained rate. */
 async function search(attempt, { low, high }) {
   let found;
   while (high - low > 1) {
@@ -146,7 +146,7 @@ async function search(attempt, { low, high }) {
   return found;
 }
 
-/** Begins at a rate that held before, and goes up while it holds, or down until it does. */
+/** Starts at a rate that was sustained before, and goes up while it is sustained, or down until it is. */
 async function walk(attempt, from) {
   let found;
   let isDown = false;
@@ -165,5 +165,5 @@ async function walk(attempt, from) {
   return found;
 }
 
-/** A sender who could not offer the rate has not tried it. */
+/** A sender that could not offer the rate has not tested it. */
 const holds = ({ lost, sent, seconds, rate }) => lost <= MAX_LOST && sent / seconds > 0.95 * rate;

@@ -3,11 +3,11 @@ import { KINDS, startContenders, variant } from '../lib/contenders.mjs';
 import { inTurns, pickResult } from '../lib/load.mjs';
 
 const CONNECTIONS = 16;
-/** Messages of one connection that are on their way there and back at a time. */
+/** Messages of one connection that are on their way at a time. */
 const IN_FLIGHT = 16;
 const BYTES = 64;
 
-/** Small messages there and back over WebSockets; through mode http, and through mode stream. */
+/** Round trips of small messages over WebSockets, through mode http and mode stream. */
 export async function websocket(world) {
   const load = async ({ port, servername, caFile }, measure) => {
     const { seconds } = world;

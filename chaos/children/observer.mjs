@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 
-/** Stands at the switch and reads metrics: told {read: {name: url}}, it prints {metrics: {name: {series: value}}}. */
+/** Runs at the switch and reads metrics. On {read: {name: url}} it prints {metrics: {name: {series: value}}}. */
 
 const BOUND_MS = 10_000;
 

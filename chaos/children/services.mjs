@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline';
 import { pattern } from '../lib/pattern.mjs';
 
 /**
- * The local services of one agent: echoes over TCP, HTTP and UDP. Prints {ports}; asked {count: true} on its standard
- * input, it prints how many connections are open.
+ * The local services of one agent: echoes over TCP, HTTP and UDP. Prints {ports}. On {count: true} from standard input
+ * it prints how many connections are open.
  */
 
 const CHUNK_BYTES = 10_240;
@@ -26,7 +26,7 @@ const http = createServer((request, response) => {
     stream(response, searchParams);
     return;
   }
-  // Answered whole, so that the visitor can tell a wrong answer from one that was cut.
+  // A complete body, so that the visitor can tell a wrong answer from a truncated one.
   const parts = [];
   request.on('data', (chunk) => parts.push(chunk));
   request.on('end', () => {
@@ -36,7 +36,7 @@ const http = createServer((request, response) => {
   });
 });
 
-/** A download that takes a while: `bytes` of the pattern of stream `id`. */
+/** A slow download: `bytes` of the pattern of stream `id`. */
 function stream(response, query) {
   const [id, bytes] = [Number(query.get('id')), Number(query.get('bytes'))];
   response.writeHead(200, { 'content-length': bytes });

@@ -6,23 +6,23 @@ import { Stream } from '../visitors/streams.mjs';
 import { UdpVisitor } from '../visitors/datagrams.mjs';
 
 /**
- * Live visitors of every lane (a service on a relay), in one process. Told on its standard input:
- *   {lanes: [...]}   who to visit, and begin
- *   {quiet: true}    end every stream in order, ask nothing more; answered {quiet: {open}}
- *   {go: true}       begin again
- *   {open: lane}     one more, or one that was shut
- *   {shut: id}       nobody goes there any more; streams end in order
- *   {count: true}    answered {visits: {lane: how many are open}}
+ * Live visitors of every lane (a service on a relay), in one process. Commands on standard input:
+ *   {lanes: [...]}   visit these lanes
+ *   {quiet: true}    end every stream in order, start no request; answers {quiet: {open}}
+ *   {go: true}       start again
+ *   {open: lane}     visit a new lane, or reopen one
+ *   {shut: id}       stop visiting this lane; end its streams in order
+ *   {count: true}    answers {visits: {lane: how many are open}}
  * Prints each request as {request: {lane, at, end, error?, wrong?}}, each stream that ended as
  * {stream: {lane, at, end, bytes, how, detail?}}, and once a second the lanes whose streams moved as {moved: [...]}.
  */
 
 const EVERY_MS = 1_000;
-/** Of one lane at a time: as many as a visitor has patience for, so that there is a new one at any time. */
+/** Requests of one lane at a time: enough that a new one starts at any time while others wait for their timeout. */
 const MAX_REQUESTS = 13;
 const QUIET_MS = 45_000;
 
-/** How many processes want to run, for each processor: what fails by time says little where that is much. */
+/** Runnable processes per processor. On a machine with many, timeouts prove little. */
 const load = () => Math.round((loadavg()[0] / cpus().length) * 10) / 10;
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -30,26 +30,26 @@ class Lane {
   #spec;
   #udp;
   #stream;
-  #asked = 0;
+  #waiting = 0;
   #active = false;
   #timer;
   moved = 0;
-  /** Nobody goes there. */
+  /** Nobody visits this lane. */
   isShut = false;
 
   constructor(spec) {
     this.#spec = spec;
-    if (spec.kind === 'udp') this.#udp = new UdpVisitor(spec, (wrong) => this.#tell(now(), { wrong }));
+    if (spec.kind === 'udp') this.#udp = new UdpVisitor(spec, (wrong) => this.#report(now(), { wrong }));
   }
 
   get open() {
-    return this.#asked + (this.#stream ? 1 : 0);
+    return this.#waiting + (this.#stream ? 1 : 0);
   }
 
   go() {
     if (this.#active || this.isShut) return;
     this.#active = true;
-    // Not all at the same moment.
+    // Spreads the visits over time.
     this.#timer = setTimeout(() => {
       this.#timer = setInterval(() => void this.#ask(), EVERY_MS);
     }, Math.random() * EVERY_MS);
@@ -65,15 +65,15 @@ class Lane {
   }
 
   async #ask() {
-    if (this.#asked >= MAX_REQUESTS) return;
-    this.#asked++;
+    if (this.#waiting >= MAX_REQUESTS) return;
+    this.#waiting++;
     const at = now();
     const outcome = await (this.#udp ? this.#udp.ask() : requestOf(this.#spec));
-    this.#asked--;
-    this.#tell(at, outcome);
+    this.#waiting--;
+    this.#report(at, outcome);
   }
 
-  #tell(at, outcome) {
+  #report(at, outcome) {
     const failed = outcome.error !== undefined && { load: load() };
     say({ request: { lane: this.#spec.id, at, end: now(), ...outcome, ...failed } });
   }
@@ -85,7 +85,8 @@ class Lane {
       onEnd: (outcome) => {
         this.#stream = undefined;
         say({ stream: { lane: this.#spec.id, at, end: now(), load: load(), ...outcome } });
-        // At once where it was whole; a relay that is away is not stormed.
+        // Retries immediately after a complete stream, and backs off otherwise, so as not to flood an unavailable
+        // relay.
         if (this.#active) setTimeout(() => this.#active && !this.#stream && this.#openStream(), 300);
       },
     });
@@ -95,7 +96,7 @@ class Lane {
 const lanes = new Map();
 let isGoing = false;
 createInterface({ input: process.stdin })
-  .on('line', (text) => void told(JSON.parse(text)))
+  .on('line', (text) => void obey(JSON.parse(text)))
   .on('close', () => process.exit(0));
 
 setInterval(() => {
@@ -104,7 +105,7 @@ setInterval(() => {
   for (const [, lane] of moved) lane.moved = 0;
 }, 1_000);
 
-async function told({ lanes: specs = [], open, shut, go, quiet, count }) {
+async function obey({ lanes: specs = [], open, shut, go, quiet, count }) {
   for (const spec of open ? [...specs, open] : specs) {
     if (!lanes.has(spec.id)) lanes.set(spec.id, new Lane(spec));
     lanes.get(spec.id).isShut = false;

@@ -3,33 +3,34 @@ import { processFaults } from './process.mjs';
 import { surroundings } from './surroundings.mjs';
 
 /**
- * Every kind of fault. Of each:
- *   targets, resource   who it befalls, and what of it: two faults of one resource of one target never overlap
- *   durationMs          the least and the most
- *   boundMs             everything is well again this long after it is over
- *   breaksStreams       connections through it may end early (with an error, or short; never with wrong bytes)
- *   isHarmless          alone, it excuses not one failed request
- *   draw                further numbers of a fault
- *   inject              does it, and resolves with what undoes it
+ * Every kind of fault. Fields:
+ *   targets, resource   the actors it can hit, and their resource; faults of one resource of one target never overlap
+ *   durationMs          [minimum, maximum]
+ *   limitMs             everything must recover within this time after the fault ends
+ *   breaksStreams       connections through the target may end early (with an error, or short; never with wrong bytes)
+ *   isHarmless          alone, it excuses no failed request
+ *   draw                draws further parameters of a fault
+ *   inject              injects the fault, and resolves with a function that undoes it
  */
 export const FAULTS = [...processFaults, ...networkFaults, ...surroundings];
 
 export const faultOf = (kind) => FAULTS.find((one) => one.kind === kind);
 
 /**
- * A lane over a chain has a session more with each further relay, and one begins once the one before it stands: with an
- * attempt that was begun too early (a relay gives a peer 5 s to answer), and the longest pause of a retry (5 s).
+ * A lane over a chain needs one more session for each further relay, and each starts after the previous one is up. This
+ * allows for one attempt that started too early (a relay gives a peer 5 s to answer) and the longest delay of a retry
+ * (5 s).
  */
 const FURTHER_RELAY_MS = 10_000;
 
-/** Within how long `lane` is well after `fault`. A round on a busy machine has a `patience` above 1. */
-export function boundOf(fault, { patience = 1 } = {}, { further = 0 } = {}) {
-  const { boundMs } = faultOf(fault.kind);
-  const ownMs = typeof boundMs === 'function' ? boundMs(fault) : boundMs;
+/** The time within which `lane` must recover after `fault`. On a busy machine a round has a `patience` above 1. */
+export function limitOf(fault, { patience = 1 } = {}, { further = 0 } = {}) {
+  const { limitMs } = faultOf(fault.kind);
+  const ownMs = typeof limitMs === 'function' ? limitMs(fault) : limitMs;
   return patience * (ownMs + further * FURTHER_RELAY_MS);
 }
 
-/** Whether a lane's visitors can notice `fault`: it befalls somebody on their way, or a link of it. */
+/** Whether visitors of a lane can notice `fault`: its target is an actor or a link on their path. */
 export function touches({ target }, { agent, relays, links }) {
   if (Array.isArray(target)) return links.some((link) => target.every((name) => link.includes(name)));
   return target === 'dns' || target === agent || relays.includes(target);

@@ -1,6 +1,6 @@
 import { machineOf } from './actors.mjs';
 
-/** What happens to cables. A rule drops a packet at the switch, so nobody is told that it is lost. */
+/** Faults of cables. A rule drops packets silently at the switch. */
 
 const partition = (kind, { between: role, weight, durationMs, what, oneWay }) => ({
   kind,
@@ -9,8 +9,8 @@ const partition = (kind, { between: role, weight, durationMs, what, oneWay }) =>
   resource: 'link',
   weight,
   durationMs,
-  // TCP asks again after ever longer pauses: what stood still for a while begins again as late again.
-  boundMs: ({ durationMs: took }) => 15_000 + took,
+  // TCP retransmits after growing delays, so a connection that stalled for some time resumes equally late.
+  limitMs: ({ durationMs: took }) => 15_000 + took,
   draw: ({ pick }) => (oneWay ? { direction: pick(['to', 'from']) } : {}),
   async inject(world, { target: [one, another], direction }) {
     const other = machineOf(world, another).address;
@@ -20,9 +20,9 @@ const partition = (kind, { between: role, weight, durationMs, what, oneWay }) =>
   },
 });
 
-/** Short, one way, and longer than both wait for a sign of life. */
+/** Short, in one direction, and longer than the heartbeat timeout of both sides. */
 const partitions = (name, between, whom, weight) => [
-  partition(name, { between, what: `nothing passes between ${whom}`, weight, durationMs: [1_000, 7_000] }),
+  partition(name, { between, what: `no packets pass between ${whom}`, weight, durationMs: [1_000, 7_000] }),
   partition(`${name}-one-way`, {
     between,
     what: `the same in one direction`,
@@ -32,7 +32,7 @@ const partitions = (name, between, whom, weight) => [
   }),
   partition(`${name}-long`, {
     between,
-    what: 'the same for longer than both wait for a sign of life',
+    what: 'the same for longer than the heartbeat timeout of both',
     weight: weight / 8,
     durationMs: [14_000, 20_000],
   }),
@@ -43,12 +43,12 @@ export const networkFaults = [
   ...partitions('peer-partition', 'relay-relay', 'two relays of a chain', 3),
   {
     kind: 'cable',
-    what: 'the cable of a machine is pulled out and plugged in again',
+    what: 'the cable of a machine is unplugged and plugged in again',
     targets: ['relay', 'agent'],
     resource: 'link',
     weight: 2,
     durationMs: [500, 5_000],
-    boundMs: ({ durationMs }) => 15_000 + durationMs,
+    limitMs: ({ durationMs }) => 15_000 + durationMs,
     async inject(world, { target }) {
       const machine = machineOf(world, target);
       await world.network.cable(machine, false);
@@ -57,12 +57,12 @@ export const networkFaults = [
   },
   {
     kind: 'loss',
-    what: 'a part of the packets of a machine is lost, both ways',
+    what: 'some packets of a machine are lost, in both directions',
     targets: ['relay', 'agent'],
     resource: 'link',
     weight: 3,
     durationMs: [2_000, 8_000],
-    boundMs: 15_000,
+    limitMs: 15_000,
     draw: ({ between }) => ({ percent: between(3, 30) }),
     inject(world, { target, percent }) {
       const rule = `numgen random mod 100 < ${percent}`;
@@ -71,12 +71,12 @@ export const networkFaults = [
   },
   {
     kind: 'delay',
-    what: 'packets to a machine come late, and not all alike',
+    what: 'packets to a machine are delayed, by varying times',
     targets: ['relay', 'agent'],
     resource: 'queue',
     weight: 2,
     durationMs: [2_000, 8_000],
-    boundMs: 15_000,
+    limitMs: 15_000,
     needs: 'netem',
     draw: ({ between }) => ({ delayMs: between(20, 300) }),
     inject: (world, { target, delayMs }) =>
@@ -84,12 +84,12 @@ export const networkFaults = [
   },
   {
     kind: 'slow',
-    what: 'a machine is behind a slow line, whose queue makes packets late and at last drops them',
+    what: 'a machine is behind a slow line, whose queue delays packets and finally drops them',
     targets: ['relay', 'agent'],
     resource: 'queue',
     weight: 2,
     durationMs: [2_000, 8_000],
-    boundMs: 15_000,
+    limitMs: 15_000,
     needs: 'tbf',
     draw: ({ between }) => ({ kbit: between(128, 2_000) }),
     inject: (world, { target, kbit }) =>

@@ -1,6 +1,6 @@
 import { actorOf, freeze } from './actors.mjs';
 
-/** What happens to processes: frozen, killed, put to sleep. */
+/** Faults of processes: frozen, killed, put to sleep. */
 
 const relaysAndAgents = { relay: ['relay'], agent: ['agent'] };
 
@@ -11,7 +11,7 @@ const frozen = (role) => ({
   resource: 'process',
   weight: 4,
   durationMs: [1_000, 7_000],
-  boundMs: 12_000,
+  limitMs: 12_000,
   async inject(world, fault) {
     return freeze(actorOf(world, fault.target).program);
   },
@@ -19,15 +19,15 @@ const frozen = (role) => ({
 
 const kill = (role) => ({
   kind: `${role}-kill`,
-  what: `kill -9 of ${role === 'relay' ? 'a relay' : 'an agent'}, which is started again`,
+  what: `kill -9 of ${role === 'relay' ? 'a relay' : 'an agent'}, which restarts`,
   targets: relaysAndAgents[role],
   resource: 'process',
   weight: 4,
-  /** Until it is started again. */
+  /** Until it restarts. */
   durationMs: [0, 3_000],
-  boundMs: 20_000,
+  limitMs: 20_000,
   breaksStreams: true,
-  /** One relay and one agent live through the whole run, so that their memory can be compared. */
+  /** One relay and one agent run for the whole time, so that their memory can be compared. */
   sparesFirst: true,
   async inject(world, fault) {
     const one = actorOf(world, fault.target);
@@ -43,12 +43,12 @@ export const processFaults = [
   kill('agent'),
   {
     kind: 'agent-sleep',
-    what: 'an agent sleeps for longer than relays wait for a sign of life, now and then for longer than they keep its leases',
+    what: 'an agent sleeps for longer than the heartbeat timeout of relays, sometimes for longer than they keep its leases',
     targets: ['agent'],
     resource: 'process',
     weight: 0.6,
     durationMs: [14_000, 36_000],
-    boundMs: 20_000,
+    limitMs: 20_000,
     async inject(world, fault) {
       return freeze(actorOf(world, fault.target).program);
     },

@@ -4,8 +4,8 @@ import { faketime } from '../lib/clock.mjs';
 import { actorOf, freeze, machineOf } from './actors.mjs';
 
 /**
- * What happens to disks, clocks and names. Whoever is connected must not notice any of it: alone, these excuse no
- * failed request. Together with another fault, they hold up the coming back until they are over.
+ * Faults of disks, clocks and name resolution. Connected actors must not notice them: alone, these excuse no failed
+ * request. Together with another fault, they delay the recovery until they end.
  */
 
 const dns = (kind, what, targets, resource, inject) => ({
@@ -15,7 +15,7 @@ const dns = (kind, what, targets, resource, inject) => ({
   resource,
   weight: 1.5,
   durationMs: [2_000, 7_000],
-  boundMs: 15_000,
+  limitMs: 15_000,
   isHarmless: true,
   needs: 'dnsmasq',
   inject,
@@ -29,7 +29,7 @@ export const surroundings = [
     resource: 'disk',
     weight: 3,
     durationMs: [2_000, 7_000],
-    boundMs: 15_000,
+    limitMs: 15_000,
     isHarmless: true,
     async inject(world, fault) {
       return fillDisk(machineOf(world, fault.target).path('disk', 'filler'));
@@ -42,8 +42,8 @@ export const surroundings = [
     resource: 'clock',
     weight: 3,
     durationMs: [2_000, 7_000],
-    // A process looks at a clock that was set only after a second.
-    boundMs: 15_000,
+    // A process notices a changed clock only after a second.
+    limitMs: 15_000,
     isHarmless: true,
     needs: 'faketime',
     draw: ({ pick, between }) => ({ seconds: pick([-1, 1]) * between(120, 7_200) }),
@@ -52,16 +52,16 @@ export const surroundings = [
       return () => actorOf(world, fault.target).setClock(0);
     },
   },
-  dns('dns-gone', 'the DNS server is killed, and started again', ['dns'], 'dns', async (world) => {
+  dns('dns-gone', 'the DNS server is killed, and restarts', ['dns'], 'dns', async (world) => {
     await world.dns.kill();
     return () => world.startDns();
   }),
-  dns('dns-silent', 'the DNS server answers nothing', ['dns'], 'dns', async ({ dns: server }) =>
+  dns('dns-silent', 'the DNS server does not answer', ['dns'], 'dns', async ({ dns: server }) =>
     freeze(server),
   ),
   dns(
     'resolv-conf-gone',
-    'resolv.conf of an agent or a relay is empty, and comes back',
+    'resolv.conf of an agent or a relay is emptied, and restored',
     ['agent', 'relay'],
     'resolver',
     async (world, { target }) => {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { hasFaketime } from '../faults/surroundings.mjs';
 
-/** What this machine can do: a kernel may lack queueing disciplines, a system may lack programs. */
+/** Detects what this machine supports. A kernel may lack queueing disciplines, a system may lack programs. */
 
 /** Program and Debian package. */
 const PROGRAMS = {
@@ -14,28 +14,30 @@ const PROGRAMS = {
   nsenter: 'util-linux',
 };
 
-/** Why there can be no run at all; undefined where there can. */
+/** Why no run is possible, or undefined. */
 export function whyNot() {
-  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
-  if (process.getuid() !== 0) return 'only root can make network namespaces';
+  if (process.platform !== 'linux') return 'network namespaces exist on Linux only';
+  if (process.getuid() !== 0) return 'only root can create network namespaces';
   const missing = Object.entries(PROGRAMS).filter(([name]) => !can('sh', '-c', `command -v ${name}`));
   if (missing.length > 0)
-    return missing.map(([name, from]) => `${name} is not here; Debian's ${from} brings it`).join('; ');
+    return missing
+      .map(([name, from]) => `${name} is not installed (Debian: apt-get install ${from})`)
+      .join('; ');
   const netdev =
     'table netdev t { chain e { type filter hook egress device "lo" priority 0; numgen random mod 100 < 1 drop; }; }';
   if (!inside('ip link add br0 type bridge && ip link add port1 type veth peer name port2'))
     return 'network namespaces with a bridge do not work here';
-  return inside(`nft '${netdev}'`) ? undefined : 'this kernel has no nftables to lose packets with';
+  return inside(`nft '${netdev}'`) ? undefined : 'this kernel has no nftables, which drop packets';
 }
 
-/** Kinds of faults that need what is not here, and why: {kind: reason}. */
+/** Kinds of faults that this machine cannot inject, and why: {kind: reason}. */
 export function cannot(kinds) {
   const needs = {
     netem: () => inside('tc qdisc add dev lo root netem delay 1ms') || 'this kernel has no tc netem',
     tbf: () =>
       inside('tc qdisc add dev lo root tbf rate 1mbit burst 16kb latency 100ms') ||
       'this kernel has no tc tbf',
-    faketime: () => hasFaketime || "faketime is not here; Debian's faketime brings it",
+    faketime: () => hasFaketime || 'faketime is not installed (Debian: apt-get install faketime)',
     dnsmasq: () => true,
   };
   const found = {};

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 
-/** Clocks that can be set: libfaketime changes what time of day a process sees, and leaves its timers alone. */
+/** Clocks that tests can set. libfaketime changes the time of day that a process sees, but not its timers. */
 
 const LIBRARIES = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf'].map(
   (triplet) => `/usr/lib/${triplet}/faketime/libfaketime.so.1`,

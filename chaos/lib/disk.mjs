@@ -1,9 +1,9 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 
-/** Writes `file` until not one byte more fits; resolves with what gives the room back. */
+/** Writes `file` until the disk is full. Resolves with a function that frees the space. */
 export function fillDisk(file) {
   const handle = openSync(file, 'a');
-  // The last bytes too: half a page is enough for some.
+  // Fills the last bytes too: some writes need only half a page.
   for (const size of [65_536, 4_096, 1]) {
     const block = Buffer.alloc(size);
     try {

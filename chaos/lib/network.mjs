@@ -5,8 +5,8 @@ import { until } from '../../bench/lib/wait.mjs';
 import { Program } from './program.mjs';
 
 /**
- * Machines on a switch: network and mount namespaces without names, which belong to processes that end with the
- * harness. So nothing of them is left behind, however the harness ends.
+ * Machines on a switch: anonymous network and mount namespaces, which belong to processes that end with the harness. So
+ * nothing remains afterwards, however the harness ends.
  */
 
 const PREFIX = '10.214.0.';
@@ -24,19 +24,19 @@ export class Network {
     this.#folder = folder;
   }
 
-  /** Has the switch, with a DNS server's address. */
+  /** Contains the switch, with a DNS server's address. */
   async open() {
     this.#switch = await this.#hold('switch', '');
     await this.#inside(this.#switch, [
-      // Of its own, or it would have the lowest of its ports', and change with a machine that is added: machines that were
-      // there sent their questions to the former one then, for half a minute, and had no DNS.
+      // A fixed MAC address. Without one, the bridge takes the lowest of its ports', which changes when a machine
+      // joins. Earlier machines then send DNS queries to the old address for half a minute.
       `ip link add br0 address ${SWITCH_MAC} type bridge`,
       `ip addr add ${SWITCH_ADDRESS}/24 dev br0`,
       'ip link set br0 up',
     ]);
   }
 
-  /** What runs `command` on the switch, where the DNS server lives. */
+  /** Command line that runs `command` on the switch, where the DNS server runs. */
   onSwitch(...command) {
     return enterIt(this.#switch.pid, command);
   }
@@ -45,7 +45,7 @@ export class Network {
     return SWITCH_ADDRESS;
   }
 
-  /** One more machine. Its folder `disk` is a disk of its own, of `diskMegabytes`. */
+  /** Adds a machine. Its folder `disk` is a separate disk of `diskMegabytes`. */
   async add(name, diskMegabytes = 8) {
     const number = this.#machines.size + 1;
     const address = `${PREFIX}${number}`;
@@ -74,21 +74,21 @@ export class Network {
       port,
       resolver,
       within: (...command) => enterIt(holder.pid, command),
-      /** A file there, seen from here: its disk is mounted there alone. */
+      /** A file of the machine, as seen from here: its disk is mounted only in its namespace. */
       path: (...parts) => join('/proc', String(holder.pid), 'root', folder, ...parts),
     };
     this.#machines.set(name, machine);
     return machine;
   }
 
-  /** What a machine's resolv.conf says while all is well: a server that does not answer is given up soon. */
+  /** A machine's normal resolv.conf. A server that does not answer times out quickly. */
   resolverText() {
     return `nameserver ${SWITCH_ADDRESS}\noptions timeout:1 attempts:1\n`;
   }
 
   /**
-   * Drops packets at a machine's port of the switch, as a bad cable does. `to` and `from` are rules for what the
-   * machine gets and sends, '' for nothing. Resolves with what undoes it.
+   * Drops packets at a machine's port of the switch, as a bad cable does. `to` and `from` are rules for packets that
+   * the machine receives and sends, '' for none. Resolves with a function that undoes it.
    */
   async drop(machine, { to, from }) {
     const table = `fault${++this.#rules}`;
@@ -106,7 +106,7 @@ export class Network {
     return () => tc('del', 'dev', machine.port, 'root');
   }
 
-  /** Pulls a machine's cable, and plugs it in again. */
+  /** Unplugs a machine's cable, or plugs it in again. */
   async cable(machine, isIn) {
     await this.#inside(this.#switch, [`ip link set ${machine.port} ${isIn ? 'up' : 'down'}`]);
   }

@@ -1,2 +1,2 @@
-/** Milliseconds, of one clock for all processes of the harness. */
+/** Milliseconds of one clock that all processes of the harness share. */
 export const now = () => Math.round((performance.timeOrigin + performance.now()) * 10) / 10;

@@ -1,6 +1,6 @@
 /**
- * Bytes that say where they belong: each run of four is a hash of the stream's number and its own place, so that a
- * byte which is lost, doubled, moved or of another stream is found at once.
+ * A byte pattern that encodes its position. Each group of four bytes is a hash of the stream's number and the offset,
+ * so the reader detects a byte that is lost, repeated, moved or from another stream.
  */
 export function pattern(stream, offset, length) {
   const first = offset >>> 2;
@@ -13,7 +13,7 @@ export function pattern(stream, offset, length) {
   return Buffer.from(words.buffer).subarray(offset & 3, (offset & 3) + length);
 }
 
-/** The first byte of `chunk`, which begins at `offset`, that is not as it should be; undefined where all are. */
+/** The offset of the first wrong byte in `chunk`, which begins at `offset`, or undefined. */
 export function firstWrong(stream, offset, chunk) {
   const expected = pattern(stream, offset, chunk.length);
   if (expected.equals(chunk)) return undefined;

@@ -2,18 +2,19 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-/** A process of the world. It dies with the harness, however that ends: `setpriv` has the kernel see to it. */
+/** A process of the world. The kernel kills it when the harness exits (`setpriv`), however that happens. */
 const running = new Set();
 
 export class Program {
   gone;
-  /** The last it said of trouble. */
+  /** Its latest error messages. */
   said = [];
   #waiters = new Set();
   #answers = [];
 
   /**
-   * `onLine` gets each JSON line of standard output, `onLog` each of standard error; `keep` is a file that has both. With `control`, file 3 is a pipe to bench/children/control.mjs.
+   * `onLine` gets each JSON line of standard output, `onLog` each line of standard error. `keep` is a file for both.
+   * With `control`, file descriptor 3 is a pipe to bench/children/control.mjs.
    */
   constructor(name, command, { env = {}, cwd, onLine, onLog, keep, control = false } = {}) {
     this.name = name;
@@ -88,7 +89,7 @@ export class Program {
     this.process.stdin.write(`${JSON.stringify(line)}\n`);
   }
 
-  /** Has the process collect its garbage. */
+  /** Makes the process collect garbage. */
   async collect(ms = 20_000) {
     if (!this.isUp) throw this.#failure(`ended (${this.gone})`);
     await new Promise((resolve, reject) => {
@@ -111,7 +112,7 @@ export class Program {
     await this.ended;
   }
 
-  /** Asks it to end; after `ms` it is killed. Resolves with how it ended. */
+  /** Asks the process to exit, and kills it after `ms`. Resolves with how it ended. */
   async stop(ms = 15_000) {
     this.signal('SIGCONT');
     this.signal('SIGTERM');

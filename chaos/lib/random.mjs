@@ -1,4 +1,4 @@
-/** A seeded source of numbers (mulberry32): the same seed gives the same schedule on every machine. */
+/** A seeded random number generator (mulberry32): the same seed gives the same schedule on every machine. */
 export function randomOf(seed) {
   let state = seed >>> 0;
   const next = () => {
@@ -13,7 +13,7 @@ export function randomOf(seed) {
     next,
     between,
     pick: (list) => list[between(0, list.length - 1)],
-    /** One of `list`, each as often as its weight says. */
+    /** One element of `list`, with probability proportional to its weight. */
     weighted(list, weightOf) {
       let left = next() * list.reduce((sum, entry) => sum + weightOf(entry), 0);
       return list.find((entry) => (left -= weightOf(entry)) < 0) ?? list.at(-1);

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 
-/** A visitor's connection to a lane: TCP to a port, or TLS under a hostname. It may be half open. */
+/** A visitor's connection to a lane: TCP to a port, or TLS with a hostname. It may be half open. */
 export function connectTo({ address, port, hostname, ca }) {
   if (hostname === undefined) return connect({ host: address, port, allowHalfOpen: true, noDelay: true });
   return tlsConnect({
@@ -14,5 +14,5 @@ export function connectTo({ address, port, hostname, ca }) {
   });
 }
 
-/** What a connection broke with, in a word. */
+/** The error that broke a connection, as one word. */
 export const reasonOf = (error) => error.code ?? error.message;

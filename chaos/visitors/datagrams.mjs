@@ -2,16 +2,16 @@ import { createSocket } from 'node:dgram';
 import { randomInt } from 'node:crypto';
 import { pattern } from '../lib/pattern.mjs';
 
-/** A question is asked again this often; each time it is another datagram. */
+/** Interval between retries. Each sends a new datagram. */
 const [ATTEMPTS, EVERY_MS, PATIENCE_MS] = [8, 500, 4_000];
-/** After so many questions another socket asks: a new flow. */
+/** After this many requests a new socket takes over: a new flow. */
 const QUESTIONS_A_FLOW = 20;
-/** Some are larger than a packet, and travel in pieces. */
+/** Some are larger than a packet, and travel in fragments. */
 const SIZES = [16, 400, 1_100, 3_000];
 
 /**
- * Numbered datagrams to an echo. One may be lost, or come late; it may not come back changed, to another socket, or
- * twice. `onWrong` is told at once.
+ * Numbered datagrams to an echo. The network may lose or delay one. It must not come back changed, to another socket,
+ * or twice. `onWrong` gets every error as it happens.
  */
 export class UdpVisitor {
   #lane;
@@ -24,7 +24,7 @@ export class UdpVisitor {
     this.#onWrong = onWrong;
   }
 
-  /** Resolves with {} once one of a few datagrams is back, {error} if none is. */
+  /** Resolves with {} once one of several datagrams is back, or {error} if none comes back. */
   ask() {
     if (!this.#flow || this.#questions++ % QUESTIONS_A_FLOW === 0) {
       this.close();
@@ -47,7 +47,7 @@ class Flow {
   #sent = 0;
   #asking = 0;
   #closing = false;
-  /** By number: what it should be, and who waits. */
+  /** By number: the expected payload, and the waiting caller. */
   #out = new Map();
 
   constructor(lane, onWrong) {
@@ -109,7 +109,7 @@ class Flow {
       return this.#onWrong(`a datagram of another flow (${payload.length} bytes)`);
     const number = payload.readUInt32BE(4);
     const out = this.#out.get(number);
-    // One that is so late that nobody remembers it.
+    // One that is so late that its entry has been removed.
     if (!out) return number < this.#sent ? undefined : this.#onWrong(`datagram ${number} was never sent`);
     if (out.answered) return this.#onWrong(`datagram ${number} came twice`);
     if (!out.payload.equals(payload)) return this.#onWrong(`datagram ${number} came back changed`);

@@ -3,10 +3,10 @@ import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
 import { connectTo, reasonOf } from './connect.mjs';
 
-/** More than a visitor waits in line for an agent that is away (10 s). */
+/** Longer than a relay queues a visitor for a missing agent (10 s). */
 const PATIENCE_MS = 12_000;
 
-/** One short visit, on a connection of its own. Resolves with {} if all was right, {error} or {wrong} if not. */
+/** One short visit on a new connection. Resolves with {} on success, else with {error} or {wrong}. */
 export function requestOf(lane) {
   return lane.kind === 'http' ? httpRequest(lane) : echo(lane);
 }
@@ -15,7 +15,7 @@ function echo(lane) {
   const [stream, length] = [randomInt(2 ** 31), randomInt(1, 4_096)];
   return new Promise((resolve) => {
     const socket = connectTo(lane);
-    const timer = setTimeout(() => settle({ error: 'took too long' }), PATIENCE_MS);
+    const timer = setTimeout(() => settle({ error: 'timed out' }), PATIENCE_MS);
     let got = 0;
     const settle = (outcome) => {
       clearTimeout(timer);
@@ -38,7 +38,7 @@ function httpRequest({ address, port, hostname, ca }) {
   const [stream, length] = [randomInt(2 ** 31), randomInt(1, 16_384)];
   const id = `${stream}-${length}`;
   return new Promise((resolve) => {
-    const asked = request({
+    const outgoing = request({
       host: address,
       port,
       servername: hostname,
@@ -48,20 +48,20 @@ function httpRequest({ address, port, hostname, ca }) {
       agent: false,
       headers: { host: `${hostname}:${port}`, 'x-id': id, 'content-length': length },
     });
-    const timer = setTimeout(() => settle({ error: 'took too long' }), PATIENCE_MS);
+    const timer = setTimeout(() => settle({ error: 'timed out' }), PATIENCE_MS);
     const settle = (outcome) => {
       clearTimeout(timer);
-      asked.destroy();
+      outgoing.destroy();
       resolve(outcome);
     };
-    asked.on('error', (error) => settle({ error: reasonOf(error) }));
-    asked.on('response', (response) => {
+    outgoing.on('error', (error) => settle({ error: reasonOf(error) }));
+    outgoing.on('response', (response) => {
       const parts = [];
       response.on('error', (error) => settle({ error: reasonOf(error) }));
       response.on('data', (chunk) => parts.push(chunk));
       response.on('end', () => {
         const body = Buffer.concat(parts);
-        // The relay's and the agent's own answers while a part is away.
+        // Answers of the relay or the agent themselves while something is unavailable.
         if (response.statusCode !== 200) return settle({ error: `status ${response.statusCode}` });
         if (response.headers['x-id'] !== id) return settle({ wrong: 'the answer to another request' });
         const wrong = firstWrong(stream, 0, body);
@@ -70,6 +70,6 @@ function httpRequest({ address, port, hostname, ca }) {
         return settle({});
       });
     });
-    asked.end(pattern(stream, 0, length));
+    outgoing.end(pattern(stream, 0, length));
   });
 }

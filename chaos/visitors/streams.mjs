@@ -3,22 +3,22 @@ import { request } from 'node:https';
 import { firstWrong, pattern } from '../lib/pattern.mjs';
 import { connectTo, reasonOf } from './connect.mjs';
 
-/** A stream is ended in order after this, and the next one begins. */
+/** A stream ends in order after this time, and the next one begins. */
 const LIFE_MS = [10_000, 40_000];
 const BLOCK_EVERY_MS = 250;
-/** Now and then one block is large, so that buffers on the way fill. */
+/** Sometimes one block is large, so that buffers on the path fill. */
 const [BLOCK_BYTES, BURST_BYTES, BURST_PART] = [4_096, 262_144, 0.01];
-/** Bytes on their way; a path that stands still is not filled further. */
+/** Limit of bytes in flight, so that a stalled path is not filled further. */
 const MAX_AHEAD_BYTES = 1_048_576;
 const DOWNLOAD_BYTES = [100_000, 400_000];
 
 /**
- * A connection that lives for a while, and carries bytes that say where they belong: there and back (an echo), or a
- * slow download in mode http. `onEnd` is told how it ended: `whole`, `broken` (an error, and the bytes until then were
- * right), `short` (it ended as if all had been said, and it had not), `wrong`, or `left` (by the visitor).
+ * A long connection that carries the byte pattern: there and back (an echo), or a slow download in mode http. `onEnd`
+ * gets how it ended: `whole`, `broken` (an error after correct bytes), `short` (a normal end before the last byte),
+ * `wrong`, or `left` (by the visitor).
  */
 export class Stream {
-  #told;
+  #reported;
   #on;
   #finishing = () => undefined;
   #bytes = 0;
@@ -29,7 +29,7 @@ export class Stream {
     else this.#echo(lane);
   }
 
-  /** Say no more, and wait for what is on its way. */
+  /** Stop sending, and wait for bytes in flight. */
   finish() {
     this.#finishing();
   }
@@ -53,7 +53,7 @@ export class Stream {
     });
     this.#finishing = () => {
       saying = false;
-      // Half of a handshake says nothing.
+      // During the handshake there is no stream to end yet.
       if (isReady) socket.end();
     };
     const settle = (how, detail) => {
@@ -77,7 +77,7 @@ export class Stream {
 
   #download({ address, port, hostname, ca }) {
     const [stream, length] = [randomInt(2 ** 31), randomInt(...DOWNLOAD_BYTES)];
-    const asked = request({
+    const outgoing = request({
       host: address,
       port,
       servername: hostname,
@@ -87,13 +87,13 @@ export class Stream {
       headers: { host: `${hostname}:${port}` },
     });
     const settle = (how, detail) => {
-      asked.destroy();
+      outgoing.destroy();
       this.#end(how, detail);
     };
-    // A download is not waited for: visitors hang up, too.
+    // The visitor does not wait for the end of a download: real visitors hang up, too.
     this.#finishing = () => settle('left');
-    asked.on('error', (error) => settle('broken', reasonOf(error)));
-    asked.on('response', (response) => {
+    outgoing.on('error', (error) => settle('broken', reasonOf(error)));
+    outgoing.on('response', (response) => {
       response.on('error', (error) => settle('broken', reasonOf(error)));
       if (response.statusCode !== 200) return settle('broken', `status ${response.statusCode}`);
       response.on('data', (chunk) => {
@@ -105,7 +105,7 @@ export class Stream {
         this.#bytes === length ? settle('whole') : settle('short', `${this.#bytes} of ${length}`),
       );
     });
-    asked.end();
+    outgoing.end();
   }
 
   #move(bytes) {
@@ -114,8 +114,8 @@ export class Stream {
   }
 
   #end(how, detail) {
-    if (this.#told) return;
-    this.#told = true;
+    if (this.#reported) return;
+    this.#reported = true;
     this.#on.onEnd({ how, bytes: this.#bytes, ...(detail !== undefined && { detail }) });
   }
 }
