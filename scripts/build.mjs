@@ -1,7 +1,7 @@
 /**
- * Builds dist/: `node scripts/build.mjs`; with `--if-stale` only where something that it is made of has changed.
- * docs/explanation/architecture.md says what is in it. Each folder takes its place when it is whole, so a build that is interrupted
- * breaks nothing.
+ * Builds dist/: `node scripts/build.mjs`. With `--if-stale` it builds only when a source has changed.
+ * docs/explanation/architecture.md lists the contents. Each folder is replaced only when its new version is complete, so an
+ * interrupted build breaks nothing.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -23,19 +23,19 @@ import { bundleModules, bundleProgram } from './build/program.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
-/** A hash over the names, sizes and times of the sources of the last build. */
+/** A hash of the names, sizes and times of the sources of the last build. */
 const STAMP = '.stamp';
 const SOURCES = ['src', 'web', 'web-relay', 'schema', 'scripts', 'package-lock.json'];
 const FOLDERS = ['portal', 'modules', 'web', 'web-relay'];
-/** What scripts/executable.mjs makes of them. */
+/** Output of scripts/executable.mjs. */
 const EXECUTABLE = 'executable';
-/** What builds leave behind that were killed. */
+/** Remains of builds that were killed. */
 const LEFTOVER_MS = 3_600_000;
 
 if (!process.argv.includes('--if-stale') || fingerprint() !== lastFingerprint()) await build();
 
 async function build() {
-  // Of before: what is saved meanwhile counts as not built yet.
+  // Hashed before the build, so that a file saved meanwhile counts as stale.
   const sources = fingerprint();
   mkdirSync(dist, { recursive: true });
   const temporary = mkdtempSync(join(dist, '.build-'));
@@ -69,7 +69,7 @@ function replace(path, by, old) {
   renameSync(by, path);
 }
 
-/** Files of other builds; those that run now are left alone. */
+/** Files of earlier builds. Those of running builds stay. */
 function tidy() {
   for (const name of readdirSync(dist)) {
     const path = join(dist, name);

@@ -1,12 +1,12 @@
 /**
- * Everything that holds but the tests, side by side: `npm run check`. Prints what each check said once it is over, and
- * exits with 1 if any failed.
+ * Runs every check except the tests, in parallel: `npm run check`. Prints the output of each check when it ends, and
+ * exits with 1 if one failed.
  */
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** By name: npm scripts to run one after another. The longest first. */
+/** By name: npm scripts that run one after another. The slowest come first. */
 const CHECKS = {
   lint: ['lint'],
   build: ['build', 'generate:check'],

@@ -1,6 +1,6 @@
 /**
- * Two sample services, and `portal up` on examples/portal.yaml in front of them. Ctrl-C ends all of it.
- * Run: node scripts/demo.mjs, after a build.
+ * Starts two sample services, and `portal up` with examples/portal.yaml in front of them. Ctrl-C ends all of them. Run:
+ * node scripts/demo.mjs, after a build.
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,8 @@ import { main } from '../dist/portal/main.js';
 const SERVICES = 2;
 const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url));
 
-// In a process group of their own, they do not get the terminal's Ctrl-C: they answer until `portal up` has
-// drained and this process ends, which they see by their channel to it closing.
+// They have a separate process group, so the terminal's Ctrl-C does not reach them. They answer until `portal up` has
+// drained and this process exits; then their IPC channel closes.
 const services = fork(path('examples/services.mjs'), {
   detached: true,
   stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -1,8 +1,8 @@
 /**
- * Runs a command as on a machine that differs from most: `node scripts/elsewhere.mjs npm test`. It has another home,
- * language, time zone and umask, proxies that do not answer, settings of Portal, and a folder for temporary files with a
- * space in its name. Root also gets a hosts file with both addresses of localhost, and this checkout at a path with a space:
- * mount namespaces that end with the command.
+ * Runs a command in an unusual environment: `node scripts/elsewhere.mjs npm test`. Home, language, time zone and umask
+ * differ, proxies do not answer, Portal's own variables are set, and the temporary folder has a space in its name. For
+ * root, mount namespaces that end with the command also add a hosts file with both addresses of localhost, and a path
+ * with a space for this checkout.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const [home, temporary, checkout] = ['home', 'tmp', 'check out'].map((name) => {
   mkdirSync(join(base, name));
   return join(base, name);
 });
-// Tests that become another user go through it to this checkout.
+// Tests that switch to another user reach this checkout through it.
 chmodSync(base, 0o755);
 const hosts = join(home, 'hosts');
 const others = readFileSync('/etc/hosts', 'utf8')
@@ -44,7 +44,7 @@ const env = {
   XDG_CONFIG_HOME: join(home, 'config'),
   NODE_OPTIONS: '--no-deprecation',
   FORCE_COLOR: '1',
-  // npm goes where it went before: to its registry and cache, without the proxies above.
+  // npm keeps its registry and cache, and does not use the proxies above.
   npm_config_userconfig: process.env.npm_config_userconfig ?? join(homedir(), '.npmrc'),
   npm_config_cache: process.env.npm_config_cache ?? join(homedir(), '.npm'),
 };
@@ -62,21 +62,21 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => c
 child.once('error', (error) => end(1, error.message));
 child.once('close', (code, signal) => end(code ?? 1, signal));
 
-/** Whether mount namespaces can be made; said where not. */
+/** Whether mount namespaces can be created. Prints the reason if not. */
 function mayMount() {
   const [file, ...rest] = [...inNamespace, hosts, root, checkout, 'true'];
   const { status, stderr, error } = spawnSync(file, rest, { encoding: 'utf8' });
   if (process.getuid?.() === 0 && status === 0) return true;
   const why =
-    process.getuid?.() === 0 ? (error?.message ?? stderr.trim()) : 'only root can make mount namespaces';
-  process.stderr.write(`elsewhere: hosts file and path of this checkout are the usual ones: ${why}\n`);
+    process.getuid?.() === 0 ? (error?.message ?? stderr.trim()) : 'only root can create mount namespaces';
+  process.stderr.write(`elsewhere: the hosts file and the path of this checkout stay as usual: ${why}\n`);
   return false;
 }
 
 function end(code, why) {
   if (why) process.stderr.write(`elsewhere: ${command[0]} ended: ${why}\n`);
   for (const folder of [home, temporary]) rmSync(folder, { recursive: true, force: true });
-  // Never what is in it: were the mount seen from here, that would be this checkout.
+  // Never deletes the folder's contents: if the mount were visible here, they would be this checkout.
   for (const folder of [checkout, base]) rmdirSync(folder);
   process.exitCode = code;
 }

@@ -1,6 +1,6 @@
 /**
- * Makes dist/executable/portal of the Node that runs it: Portal and Node in one file, for this platform.
- * `npm run executable`, on Node 22.13 or newer. docs/explanation/architecture.md says how.
+ * Builds dist/executable/portal from the Node that runs this script: Portal and Node in one file, for this platform.
+ * `npm run executable`, on Node 22.13 or newer. See docs/explanation/architecture.md.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -18,9 +18,9 @@ import { inject } from 'postject';
 import { bundleExecutable } from './build/program.mjs';
 
 const MINIMUM = [22, 13];
-/** Node finds what was put into it by this (https://nodejs.org/api/single-executable-applications.html). */
+/** The marker by which Node finds the embedded program (https://nodejs.org/api/single-executable-applications.html). */
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
-/** What the program reads of its package, besides its code. */
+/** Files of the package that the program reads besides its code. */
 const FILES = ['package.json', 'schema', 'dist/web', 'dist/web-relay'];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -28,7 +28,7 @@ const folder = join(root, 'dist/executable');
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])) {
   process.stderr.write(
-    `The executable is made of Node ${MINIMUM.join('.')} or newer, which has SQLite; this is ${process.version}.\n`,
+    `The executable needs Node ${MINIMUM.join('.')} or newer, which includes SQLite. This is Node ${process.version}.\n`,
   );
   process.exit(1);
 }

@@ -1,8 +1,7 @@
 /**
- * Throws a lot of broken input at what reads from strangers: `npm run fuzz -- [--target NAME] [--runs N]
- * [--seed N]`, over the built dist/modules/. The same seed makes the same inputs. On a failure it prints the seed, keeps
- * the input as hex, and exits 1; `--replay FILE` runs that one input again. To fuzz another reader, add a file to
- * scripts/fuzz/targets/.
+ * Fuzzes the code that parses untrusted input: `npm run fuzz -- [--target NAME] [--runs N] [--seed N]`, with the built
+ * dist/modules/. The same seed makes the same inputs. On a failure it prints the seed, keeps the input as hex, and
+ * exits with 1; `--replay FILE` runs that input again. To fuzz another parser, add a file to scripts/fuzz/targets/.
  */
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,15 +11,15 @@ import { below, randomFrom } from './fuzz/chance.mjs';
 import { makeInput } from './fuzz/inputs.mjs';
 
 /**
- * What a file in targets/ exports as `load`.
+ * The function `load` that each file in targets/ exports.
  *
  * @typedef {import('./fuzz/chance.mjs').Random} Random
  *
  * @typedef {object} Loaded
- * @property {Buffer[]} corpus good inputs, which the mutations start from
- * @property {((random: Random, input: Buffer) => Buffer)[]} mutations that know the format; the general ones come by themselves
+ * @property {Buffer[]} corpus good inputs, which mutations start from
+ * @property {((random: Random, input: Buffer) => Buffer)[]} mutations that know the format; general ones are added automatically
  * @property {(input: Buffer, random: Random) => string | Promise<string>} check the name of the verdict, for the
- *   histogram; throws when an invariant does not hold
+ *   histogram; throws when an invariant is violated
  */
 
 const FOLDER = new URL('fuzz/targets/', import.meta.url);
@@ -93,9 +92,10 @@ function readOptions() {
   }
   const names = values.target ?? TARGETS;
   const unknown = names.find((name) => !TARGETS.includes(name));
-  if (unknown !== undefined) throw new Error(`no target ${unknown}; there are: ${TARGETS.join(', ')}`);
+  if (unknown !== undefined) throw new Error(`unknown target ${unknown}. Targets: ${TARGETS.join(', ')}`);
   const [runs, seed] = [Number(values.runs), Number(values.seed ?? Date.now() % 2 ** 32)];
-  if (!Number.isSafeInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs} is not a count`);
+  if (!Number.isSafeInteger(runs) || runs < 1)
+    throw new Error(`--runs ${values.runs} is not a positive integer`);
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new Error(`--seed ${values.seed} is not a number from 0 up`);
   return { names, runs, seed, file: values.replay };

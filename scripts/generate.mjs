@@ -1,6 +1,6 @@
 /**
- * Writes every generated file: `node scripts/generate.mjs`; with `--check` it writes nothing, names each
- * stale file and exits 1. To add a document, add an entry to `documents`.
+ * Writes every generated file: `node scripts/generate.mjs`. With `--check` it writes nothing, names each stale file and
+ * exits with 1. To add a document, add an entry to `documents`.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,7 @@ function style() {
   return JSON.parse(readFileSync(new URL('.oxfmtrc.json', root), 'utf8'));
 }
 
-/** A module of dist/modules/: what a document says about the program, the program says itself. */
+/** Loads a module of dist/modules/, so that documents take facts about the program from the program. */
 async function built(path) {
   const url = new URL(`dist/modules/${path}`, root);
   if (!existsSync(url)) throw new Error(`dist/modules/${path} is missing: run \`npm run build\` first`);
@@ -63,7 +63,7 @@ async function content({ path, render }) {
   return code;
 }
 
-/** Paths of generated files that are not what they would be if they were written now. */
+/** Paths of generated files whose contents are out of date. */
 export async function staleFiles() {
   const stale = [];
   for (const document of documents) {
@@ -82,7 +82,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     if (process.argv.includes('--check')) {
       const stale = await staleFiles();
-      for (const path of stale) process.stderr.write(`${path} is stale: run node scripts/generate.mjs\n`);
+      for (const path of stale) process.stderr.write(`${path} is stale. Run node scripts/generate.mjs\n`);
       process.exitCode = stale.length > 0 ? 1 : 0;
     } else {
       await writeAll();

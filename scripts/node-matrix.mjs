@@ -1,7 +1,7 @@
 /**
- * Runs the quick tests on each Node that Portal supports, and starts the program on some that it does not:
- * `npm run test:nodes`, or `node scripts/node-matrix.mjs 22 18` for some of them. npm fetches the versions; one that it
- * cannot fetch is skipped with the reason. Exits with 1 if a test failed.
+ * Runs the quick tests on each Node that Portal supports, and starts the program on some that it does not support: `npm
+ * run test:nodes`, or `node scripts/node-matrix.mjs 22 18` for some of them. npm downloads the versions. A version that
+ * npm cannot download is skipped with the reason. Exits with 1 if a test failed.
  */
 import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -35,7 +35,7 @@ const all = asked.length > 0 ? asked : [...SUPPORTED, ...TOO_OLD];
 const wanted = process.argv.includes('--others') ? all.filter((major) => major !== own) : all;
 
 await run(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd });
-// Side by side: most of it is waiting, for a registry and for a network.
+// In parallel, because downloads mostly wait for the network.
 const folder = mkdtempSync(join(tmpdir(), 'portal-nodes-'));
 try {
   await Promise.all(wanted.map(check));
@@ -50,7 +50,7 @@ async function check(major) {
   else await refuse(path);
 }
 
-/** The program of the newest Node of a major version: the package that brings it for this platform, and no more of it. */
+/** The Node program of a major version's newest release: only the package for this platform. */
 async function find(major) {
   if (own === major) return { path: process.execPath };
   const at = join(folder, major);
@@ -62,7 +62,7 @@ async function find(major) {
     return { path: join(at, 'package/bin/node') };
   } catch (error) {
     const [why = error.message] = String(error.stderr).match(/(?<=^npm error ).+$/m) ?? [];
-    return { reason: `npm does not fetch it (${why.trim()})` };
+    return { reason: `npm cannot download it (${why.trim()})` };
   }
 }
 
@@ -86,7 +86,7 @@ async function test(path) {
   report(code === 0, `Node ${await versionOf(path)}: ${outcome} (${seconds} s)\n${told}`.trimEnd());
 }
 
-/** A Node that is too old is told so in a sentence. */
+/** On a Node that is too old, the program says so in one sentence. */
 async function refuse(path) {
   const version = await versionOf(path);
   const outcome = await run(path, ['bin/portal.js', '--version'], { cwd, timeout: START_MS }).catch(

@@ -1,6 +1,6 @@
 /**
- * Finds home-made words where the field has a term: `npm run words [-- PATH…]`. Reads every text file that git tracks, or
- * those below the given paths, and prints FILE:LINE, the words and what to say instead. Exits with 1 if it found any.
+ * Finds phrases that read as translated: `npm run words [-- PATH…]`. Reads every text file that git tracks, or those
+ * below the given paths. Prints FILE:LINE, the phrase and the replacement. Exits with 1 if it finds any.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { RULES } from './words/rules.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const TEXT = /\.(md|ts|tsx|mjs|js|json|ya?ml|html|css|svg|sh|service|socket)$|(^|\/)Dockerfile$/;
-/** The rules themselves, and texts by others. */
+/** The rules, and texts by other authors. */
 const NOT_OURS = /^(scripts\/words\/|test\/words\.test\.ts$|package-lock\.json$|LICENSE$)/;
 
 const paths = process.argv.slice(2);
@@ -18,7 +18,7 @@ const files = execFileSync('git', ['ls-files', '-z', '--', ...paths], { cwd: roo
   .split('\0')
   .filter((file) => TEXT.test(file) && !NOT_OURS.test(file));
 
-/** One a line. */
+/** One per line. */
 const phrases = [];
 for (const file of files) {
   const lines = readFileSync(join(root, file), 'utf8').split('\n');

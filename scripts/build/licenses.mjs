@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The licenses of all packages that are inlined in `outputs`, as text: they ask to be told of wherever their code goes. */
+/**
+ * The licenses of all packages inlined in `outputs`, as text. They require this notice wherever their code is
+ * distributed.
+ */
 export function licenses(root, outputs) {
   const modules = outputs.flatMap(({ output }) => output).flatMap(({ moduleIds = [] }) => moduleIds);
   const folders = new Set(modules.map(packageFolder).filter((folder) => folder !== undefined));
@@ -10,13 +13,13 @@ export function licenses(root, outputs) {
     .toSorted((a, b) => a.name.localeCompare(b.name) || a.version.localeCompare(b.version));
   const parts = packages.map(({ folder, name, version, license }) => {
     const text = textOf(folder);
-    if (!license && !text) throw new Error(`${name} is inlined, and says nothing of its license`);
+    if (!license && !text) throw new Error(`${name} is inlined but names no license`);
     return `${name} ${version} (${license})\n\n${text ?? `License: ${license}; the package has no text of it.`}\n`;
   });
   return `Portal contains these packages.\n\n${parts.join(`\n${'-'.repeat(72)}\n\n`)}`;
 }
 
-/** `…/node_modules/NAME` of a module in there. */
+/** Matches `…/node_modules/NAME` in a module's path. */
 function packageFolder(id) {
   return /^\0?(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1];
 }

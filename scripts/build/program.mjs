@@ -3,18 +3,18 @@ import { join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
 import { validators } from './validators.mjs';
 
-/** Native code, which a bundle cannot contain: loaded from node_modules if installed. */
+/** Native code, which a bundle cannot contain. It is loaded from node_modules if installed. */
 const EXTERNAL = ['libsql', 'bufferutil', 'utf-8-validate'];
 
-/** The splitter decides which modules get their own chunk, and directives of packages have no effect here. */
+/** The splitter decides which modules get separate chunks. Directives in packages have no effect here. */
 const QUIET = new Set(['INEFFECTIVE_DYNAMIC_IMPORT', 'MODULE_LEVEL_DIRECTIVE']);
 
-/** How both forms of the program are read. */
+/** Input options of both forms of the program. */
 const programOptions = () => ({
   platform: 'node',
   checks: { pluginTimings: false },
   external: EXTERNAL,
-  // A package's ES modules, where it has both: only what is used of them is bundled, and that is evaluated faster.
+  // Prefers a package's ES modules: only the used parts are bundled, and they evaluate faster.
   resolve: { mainFields: ['module', 'main'] },
   plugins: [validators(), withoutPrograms()],
   onLog: (level, log, report) => {
@@ -22,7 +22,7 @@ const programOptions = () => ({
   },
 });
 
-/** What users install: one entry, one chunk for each command and for what several need, every package inlined. */
+/** The installed program: one entry, one chunk for each command and for shared modules, all packages inlined. */
 export async function bundleProgram(root, folder) {
   const bundle = await rolldown({
     input: { main: join(root, 'src/cli/main.ts') },
@@ -36,7 +36,7 @@ export async function bundleProgram(root, folder) {
       entryFileNames: '[name].js',
       chunkFileNames: (chunk) => `${nameOf(root, chunk)}.js`,
       minifyInternalExports: false,
-      // One file for what every command needs: loading a file costs as much as about 20 kB of code.
+      // One file for the modules that every command needs: loading a file costs as much as about 20 kB of code.
       codeSplitting: { groups: [{ name: 'start', tags: ['$initial'] }] },
       comments: { legal: false, annotation: false, jsdoc: false },
     });
@@ -65,8 +65,8 @@ export async function bundleExecutable(root, folder) {
 }
 
 /**
- * Commander loads child_process to run subcommands that are separate programs. Portal has none, and loading it takes a good
- * part of the time of `portal --help`.
+ * Commander loads child_process to run subcommands that are separate programs. Portal has none, and loading it takes a
+ * large part of the time of `portal --help`.
  */
 function withoutPrograms() {
   return {
@@ -107,7 +107,7 @@ export async function bundleModules(root, folder) {
   }
 }
 
-/** Names a chunk after its module, or after its last module, which needs the others. */
+/** Names a chunk after its module, or after the last one, which depends on the others. */
 function nameOf(root, { facadeModuleId, moduleIds }) {
   const path = relative(root, facadeModuleId ?? moduleIds.at(-1) ?? 'chunk');
   return path

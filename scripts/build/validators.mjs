@@ -8,19 +8,19 @@ import formats from 'ajv-formats/dist/formats.js';
 import { rolldown } from 'rolldown';
 
 /**
- * Modules `validators:NAME`, made of JSON schemas at build time: ajv's standalone code, so that a program that starts
- * neither loads ajv nor compiles. A plugin of rolldown and of vite (the tests run the same code). Their types are in
- * src/lib/validators.d.ts.
+ * Modules `validators:NAME`, compiled from JSON schemas at build time by ajv's standalone code. So the program neither
+ * loads ajv nor compiles schemas when it starts. A plugin for rolldown and vite (tests run the same code). The types
+ * are in src/lib/validators.d.ts.
  */
 
 const root = new URL('../../', import.meta.url);
 const path = (relative) => fileURLToPath(new URL(relative, root));
 
-/** For messages from the other side of the wire: unknown fields are dropped, known fields are checked. */
+/** For messages from a peer: removes unknown fields, checks known fields. */
 const dropsUnknown = () => new Ajv({ removeAdditional: true, allErrors: false, ...COMMON });
 const COMMON = { strict: true, code: { source: true, esm: true } };
 
-/** By name: where its schemas come from, by export, and who compiles them. */
+/** By name: the source of its schemas, by export, and their compiler. */
 const MODULES = {
   'from-agent': {
     file: 'src/protocol/messages.ts',
@@ -80,15 +80,15 @@ function compiled(ajv, schemas) {
   const code = standalone
     .default(ajv, exported)
     .replace('"use strict";', '')
-    // ajv writes this one import as CommonJS, in ES modules too.
+    // ajv writes this one import as CommonJS, even in ES modules.
     .replaceAll(/require\("ajv\/dist\/runtime\/ucs2length"\)\.default/g, ucs2length.default.toString());
   if (code.includes('require('))
-    throw new Error(`a schema needs code of ajv at run time: ${/require\([^)]*\)/.exec(code)}`);
+    throw new Error(`a schema needs ajv at run time: ${/require\([^)]*\)/.exec(code)}`);
   const table = names.map((name, index) => `${JSON.stringify(name)}: validator${index}`).join(', ');
   return `${code}\nexport const validators = { ${table} };\n`;
 }
 
-/** A module of TypeScript, or JSON, with all that it imports. */
+/** Loads a module of TypeScript, or JSON, with all its imports. */
 async function read(file) {
   if (file.endsWith('.json'))
     return { module: JSON.parse(readFileSync(path(file), 'utf8')), files: [path(file)] };
@@ -99,11 +99,11 @@ async function read(file) {
   return { module: await import(`data:text/javascript,${encodeURIComponent(output[0].code)}`), files };
 }
 
-/** Annotations: nothing is checked by them. */
+/** Annotations, which check nothing. */
 const SAID = new Set(['title', 'description', 'examples', 'default']);
 
 /**
- * A schema with each reference replaced by what it refers to, so that an error's `schemaPath` leads there from the root
+ * A schema with each reference replaced by its target, so that an error's `schemaPath` starts at the root
  * (src/config/schema.ts follows it).
  */
 function flat(schema, { $defs } = schema) {

@@ -1,10 +1,10 @@
 /**
- * Chance that a seed makes again.
+ * Random numbers that a seed reproduces.
  *
  * @typedef {() => number} Random a float in [0, 1)
  */
 
-/** mulberry32: small, fast, and good enough to choose mutations. */
+/** mulberry32: small, fast, and random enough to choose mutations. */
 export function randomFrom(seed) {
   let state = seed >>> 0;
   return () => {

@@ -1,13 +1,13 @@
-/** What targets check with. */
+/** Checks that targets share. */
 
-/** A call that takes longer than this lets a stranger stall the process. */
+/** A call that uses more CPU time than this lets a stranger stall the process. */
 const MAX_CALL_MS = 50;
 
 export function timed(call) {
   const start = performance.now();
   const result = call();
   if (performance.now() - start <= MAX_CALL_MS) return result;
-  // A pause of the machine must not count as the call's: it costs no processor time, and does not come each time.
+  // Pauses of the machine must not count as the call's: they use no CPU time, and do not recur in each attempt.
   let best = Infinity;
   for (let attempt = 0; attempt < 3; attempt++) {
     const before = process.cpuUsage();

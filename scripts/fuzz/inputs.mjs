@@ -1,6 +1,6 @@
 import { below, pick, randomBytes } from './chance.mjs';
 
-/** Broken inputs, for any format. */
+/** Broken inputs for any format. */
 
 const generalMutations = [flipBit, setByte, truncate, cutOut, repeat, splice];
 
@@ -40,7 +40,7 @@ function splice(random, input, corpus) {
   ]);
 }
 
-/** One input: mostly a good one broken in a few places, now and then noise from its first byte or after a good start. */
+/** One input: usually a good one broken in a few places, sometimes noise from the first byte or after a good start. */
 export function makeInput(random, { corpus, mutations }) {
   const kind = random();
   if (kind < 0.03) return randomBytes(random, below(random, 300));

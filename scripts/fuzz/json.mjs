@@ -19,7 +19,7 @@ const VALUES = [
 ];
 const KEYS = ['__proto__', 'constructor', 'toString', 'type', 'id', 'metadata', 'tickets', ''];
 
-/** Another value in place of one that JSON text may have after a colon, comma or bracket. */
+/** Replaces a value that follows a colon, comma or bracket in JSON text. */
 function replaceValue(random, input, value = pick(random, VALUES)) {
   const text = input.toString('latin1');
   const places = [...text.matchAll(/(?<=[:,[])("(?:[^"\\]|\\.)*"|[\d.e-]+|\[\]|\{\})/g)];

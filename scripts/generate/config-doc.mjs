@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 const PREAMBLE = new URL('./config-preamble.md', import.meta.url);
 
 /**
- * docs/reference/config.md: a preamble written by hand, then every key of the schema. Definitions that are mappings get
- * a section of their own.
+ * docs/reference/config.md: a handwritten preamble, then every key of the schema. Each definition that is a mapping gets
+ * a separate section.
  * @param {object} schema
  */
 export function renderConfigDoc(schema) {
@@ -17,7 +17,7 @@ export function renderConfigDoc(schema) {
   ].join('\n\n');
 }
 
-/** Mappings with fixed keys, each once, in the order a reader meets them; `path` leads there from the root. */
+/** Mappings with fixed keys, each once, in reading order. `path` is the path from the root. */
 function sectionsOf(schema) {
   const sections = [];
   const queue = [{ title: 'The file', path: [], node: schema }];
@@ -28,7 +28,7 @@ function sectionsOf(schema) {
     const inner = Object.entries(section.node.properties).flatMap(([key, node]) =>
       mappingsWithin(schema, node, [...section.path, key]),
     );
-    queue.unshift(...inner); // depth first: what belongs to a key follows it
+    queue.unshift(...inner); // depth first: the keys inside a key follow it
   }
   return sections;
 }
@@ -69,7 +69,7 @@ function renderSection({ title, node }, schema) {
   return [`### ${title}`, node.description, ...keys].join('\n\n');
 }
 
-/** Definitions that have a better name than their type. */
+/** Definitions with a better name than their type. */
 const TYPE_NAMES = {
   relayUrl: 'URL',
   port: 'port',
@@ -104,7 +104,7 @@ function listOf(words) {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
-/** A value as YAML in flow style, quoted only where it must be. */
+/** A value as YAML in flow style, with quotes only where needed. */
 function flow(value) {
   if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {

@@ -1,7 +1,7 @@
 /**
- * The schema for editors: what a portal.yaml may hold as it is written. The program checks values once their variables are
- * replaced (schema/portal.values.schema.json), so here each value may be a text with `${…}` too. What a mode excludes is
- * code in the program (src/config/mode-rules.ts), and becomes conditions here.
+ * The schema for editors, which check portal.yaml as written. The program checks values after it replaces variables
+ * (schema/portal.values.schema.json), so here each value may also be a text with `${…}`. The exclusions between modes
+ * and keys are code in the program (src/config/mode-rules.ts), and conditions here.
  */
 
 /** The schema of this major version, as the registry's mirror serves the package's file. */
@@ -13,10 +13,10 @@ const VARIABLE = {
   pattern: '\\$\\{',
 };
 
-/** Annotations stand beside the choice of a value or a variable, where editors show them. */
+/** Annotations go next to the choice of a value or a variable, where editors show them. */
 const SAID = ['title', 'description', 'default', 'examples', 'deprecated'];
 
-/** Constraints of a text that a text with a variable does not meet. */
+/** Constraints that a text with a variable does not satisfy. */
 const LIMITS = ['pattern', 'format', 'maxLength', 'enum', 'const'];
 
 export function renderEditorSchema(schema, modeRules) {
@@ -26,7 +26,7 @@ export function renderEditorSchema(schema, modeRules) {
   const options = definitions.serviceOptions;
   definitions.serviceOptions = { ...options, allOf: conditions(modeRules) };
   const { version, ...properties } = root.properties;
-  // There is one version, and no reason to take it from a variable.
+  // Only one version exists, so a variable makes no sense here.
   const written = { ...withVariables(root), properties: { version, ...withVariables(properties, true) } };
   return `${JSON.stringify({ $schema, $id: SCHEMA_URL, ...written, $defs: definitions }, null, 2)}\n`;
 }
@@ -59,7 +59,7 @@ function choice(node) {
 
 const MODES = ['stream', 'http', 'tcp', 'udp'];
 
-/** For each mode that is written out, the keys that it does not have. */
+/** The keys that each mode excludes, where the file sets the mode. */
 function conditions(modeRules) {
   return MODES.map((mode) => {
     const excluded = modeRules.filter((rule) => !rule.modes.includes(mode)).map(({ key }) => forbidden(key));
@@ -68,7 +68,7 @@ function conditions(modeRules) {
   });
 }
 
-/** A key, or a key inside it, that must not be there. */
+/** Forbids a key, or a key inside it. */
 function forbidden([first, second]) {
   return [first, second === undefined ? false : { properties: { [second]: false } }];
 }

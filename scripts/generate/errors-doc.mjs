@@ -1,20 +1,19 @@
-/** docs/reference/errors.md: every code a person or a program can meet. */
+/** docs/reference/errors.md: every error code. */
 export function renderErrorsDoc(errors) {
   const sections = Object.entries(errors).map(
     ([code, { title, remedy, exit, wire }]) => `## \`${code}\`
 
 **${title}.** ${remedy}
 
-Exit code ${exit}.${wire ? ' Relays answer with it on the control channel too.' : ''}
+Exit code ${exit}.${wire ? ' Relays also send it on the control channel.' : ''}
 `,
   );
   return `<!-- Generated from src/lib/error-codes.ts by scripts/generate.mjs: edit that file. -->
 
 # Errors
 
-Every error has a stable code, one of these. Programs should look at the code and never at the message, which may
-change. A process that ends because of an error exits with 2 for what a person typed wrong, and with 1 for what failed
-while running.
+Every error has one of these stable codes. Programs should read the code, not the message, which may change. A process
+that ends because of an error exits with 2 for invalid input from a person, and with 1 for a failure at run time.
 
 ${sections.join('\n')}`;
 }

@@ -1,4 +1,4 @@
-/** docs/reference/metrics.md: what each metric of a relay says. */
+/** docs/reference/metrics.md: the metrics of a relay. */
 export function renderMetricsDoc(metrics) {
   const sections = metrics.map(({ name, type, help, labels = {}, buckets }) =>
     [
@@ -8,7 +8,7 @@ export function renderMetricsDoc(metrics) {
       ...(Object.keys(labels).length > 0
         ? [
             [
-              '| label | what |',
+              '| label | description |',
               '|---|---|',
               ...Object.entries(labels).map(([label, what]) => `| \`${label}\` | ${what} |`),
             ].join('\n'),
@@ -20,17 +20,17 @@ export function renderMetricsDoc(metrics) {
 
 # Metrics of a relay
 
-\`portal relay --metrics 9464\` serves these at \`http://127.0.0.1:9464/metrics\`, for [Prometheus](https://prometheus.io/) and
-whatever else reads its format, and \`ok\` at \`/healthz\`. A bare port is on loopback; an address such as \`10.0.0.5:9464\` is
-served to whoever reaches it, over plain HTTP and without a password.
+\`portal relay --metrics 9464\` serves these metrics at \`http://127.0.0.1:9464/metrics\`, for [Prometheus](https://prometheus.io/) and
+other programs that read its format. \`/healthz\` answers \`ok\`. A port alone listens on loopback. An address such as
+\`10.0.0.5:9464\` serves every client that can reach it, over plain HTTP and without a password.
 
-No label holds anything of tenants or visitors: no hostname, no address, no identity. A series of a counter whose label tells
-what happened begins with the first time that it happens. The reading is done when somebody asks; between two readings,
-metrics cost nothing but the histogram.
+Labels contain nothing about tenants or visitors: no hostname, no address, no identity. A counter with a label for the
+outcome has a series only after that outcome has occurred once. Metrics are read when a client requests them; between
+two requests, only the histogram costs anything.
 
-Beside them stand \`process_*\` and \`nodejs_*\` as [prom-client](https://github.com/siimon/prom-client) has them: CPU, resident
-memory, open and possible file descriptors, heap, garbage collection, and how far the event loop lags
-(\`nodejs_eventloop_lag_p99_seconds\`). [Operate a relay](../guides/operate-a-relay.md#metrics-and-alerts) says which ones are worth an alert.
+The relay also exports \`process_*\` and \`nodejs_*\` of [prom-client](https://github.com/siimon/prom-client): CPU, resident
+memory, open file descriptors and their limit, heap, garbage collection, and event loop lag
+(\`nodejs_eventloop_lag_p99_seconds\`). [operate.md](operate.md#metrics-and-alerts) recommends alerts.
 
 ${sections.join('\n\n')}
 `;

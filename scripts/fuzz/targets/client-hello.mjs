@@ -21,18 +21,18 @@ export async function load() {
       const later = (bytes) => readClientHello(Buffer.concat([input, randomBytes(random, bytes)]));
       if (verdict.kind === 'need') {
         assert(verdict.bytes > input.length, `need ${verdict.bytes} is not more than ${input.length}`);
-        assert(verdict.bytes <= MAX_CLIENT_HELLO_BYTES, `need ${verdict.bytes} is out of bounds`);
+        assert(verdict.bytes <= MAX_CLIENT_HELLO_BYTES, `need ${verdict.bytes} is out of range`);
         const missing = Math.min(verdict.bytes - input.length - 1, 100);
-        assertSame(later(missing), verdict, 'need changed before what it asked for was there');
+        assertSame(later(missing), verdict, 'need changed before the requested bytes arrived');
       } else {
-        assertSame(later(below(random, 100)), verdict, 'the verdict changed with bytes after the hello');
+        assertSame(later(below(random, 100)), verdict, 'bytes after the hello changed the verdict');
       }
       if (verdict.kind === 'hello') {
         const { serverName, alpn } = verdict;
         assert(serverName === undefined || isDnsName(serverName), `not a DNS name: ${serverName}`);
         assert(
           alpn.every((id) => id.length > 0 && id.length < 256),
-          'a protocol id is out of bounds',
+          'a protocol id is out of range',
         );
         const prefix = readClientHello(input.subarray(0, below(random, input.length + 1)));
         if (prefix.kind !== 'need') assertSame(prefix, verdict, 'a prefix of the hello has another verdict');
@@ -45,14 +45,14 @@ export async function load() {
 const isDnsName = (name) =>
   name.length <= 253 && /^(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*$/.test(name);
 
-/** The same handshake bytes in records of other sizes: from one to a few more than a hello may have. */
+/** The same handshake bytes in records of other sizes, from one record to slightly more than a hello may have. */
 function refragment(random, input) {
   const handshake = outOfRecords(input);
   const records = pick(random, [1, 3, 30, 70]);
   return intoRecords(handshake, () => 1 + below(random, (2 * handshake.length) / records));
 }
 
-/** One more extension, with every length around it right, so that what is in it gets read. */
+/** Adds an extension and corrects every length around it, so that the parser reads its contents. */
 function addExtension(random, input) {
   const type = pick(random, [0, 0, 16, 16, 21, 0x0a0a, below(random, 2 ** 16)]);
   const content = pick(random, [
@@ -83,7 +83,7 @@ const NAMES = [
 ];
 const nameList = (type, name) => vector(2, Buffer.concat([Buffer.from([type]), vector(2, name)]));
 
-/** Another value in a place where real hellos keep a length. */
+/** Changes a field in which real hellos have a length. */
 function editLength(random, input) {
   const output = Buffer.from(input);
   const sessionId = 43;
@@ -94,7 +94,7 @@ function editLength(random, input) {
   return output;
 }
 
-/** The handshake message with `content` as its last extension; anything else comes back as it was. */
+/** The handshake message with `content` as its last extension. Returns other input unchanged. */
 function withExtension(handshake, type, content) {
   let at = 4 + 2 + 32;
   at += 1 + (handshake[at] ?? 0);

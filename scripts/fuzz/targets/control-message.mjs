@@ -7,7 +7,7 @@ export async function load() {
   const { decodeFromAgent, decodeFromRelay, encode } = await built('protocol/decode.js');
   const { PortalError } = await built('lib/errors.js');
   const decoders = { agent: decodeFromAgent, relay: decodeFromRelay };
-  // Most inputs are refused, and where each time would cost more than all the rest.
+  // Most inputs are rejected, and a stack trace for each costs more than all other work.
   Error.stackTraceLimit = 0;
 
   return {

@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import { pick } from '../chance.mjs';
 import { assert, assertSame, built, timed } from '../check.mjs';
 
-/** The upgrade to a data connection: the request as a relay reads it, and the answer as an agent does. */
+/** The upgrade to a data connection: the request as a relay reads it, and the answer as an agent reads it. */
 
 const SHOWN = `Portal-Ticket ${'a'.repeat(16)}.${'b'.repeat(43)}`;
 const REQUESTS = [
@@ -100,7 +100,7 @@ export async function load() {
     async check(input) {
       const answer = timed(() => readUpgradeAnswer(input));
       if (answer.kind === 'upgraded') {
-        assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'it was not upgraded');
+        assert(/^HTTP\/1\.1 101[ \r]/.test(input.toString('latin1', 0, 13)), 'the answer is no 101');
         const head = input.length - answer.rest.length;
         assertSame(input.toString('latin1', head - 4, head), '\r\n\r\n', 'the head ends elsewhere');
         assertSame(input.indexOf('\r\n\r\n'), head - 4, 'the head ends earlier');
@@ -117,11 +117,17 @@ export async function load() {
       const [status] = /^HTTP\/1\.1 \d{3}/.exec(said) ?? [];
       assert(said === '' || status !== undefined, `answered ${said.slice(0, 100)}`);
       if (taken) {
-        // It may come behind another request, without a version, or after several spaces: node reads all of those.
-        assert(/^GET +\/v1\/data(\W|$)/m.test(input.toString('latin1')), 'another request took a ticket');
-        assert(/^[\w-]{16}$/.test(taken.ticket.name) && taken.carrier === 'raw', 'a ticket of another form');
+        // It may follow another request, have no version, or have several spaces: Node accepts all of these.
+        assert(
+          /^GET +\/v1\/data(\W|$)/m.test(input.toString('latin1')),
+          'a different request consumed a ticket',
+        );
+        assert(/^[\w-]{16}$/.test(taken.ticket.name) && taken.carrier === 'raw', 'a malformed ticket');
       }
-      assert(said.includes('HTTP/1.1 101') === (taken !== undefined), `${status} and a ticket do not fit`);
+      assert(
+        said.includes('HTTP/1.1 101') === (taken !== undefined),
+        `status ${status} does not match the ticket`,
+      );
       return `${status ?? 'no answer'}, agent: ${answer.kind}`;
     },
   };

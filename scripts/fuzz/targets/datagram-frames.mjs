@@ -3,7 +3,7 @@ import { assert, built, timed } from '../check.mjs';
 
 /** Frames of the datagram carriers. */
 
-/** Counts what it is handed, and that no payload reaches beyond the input. */
+/** Counts the values that the parser returns, and checks that no payload extends beyond the input. */
 function frameCounter(input) {
   const seen = [];
   const payloadFits = (payload) => {
@@ -14,7 +14,7 @@ function frameCounter(input) {
     );
   };
   const id = (name, value) => {
-    assert(Number.isSafeInteger(value) && value >= 0, `${name} ${value} is no number to count with`);
+    assert(Number.isSafeInteger(value) && value >= 0, `${name} ${value} is not a non-negative integer`);
     seen.push(name);
   };
   return {
@@ -26,9 +26,9 @@ function frameCounter(input) {
       close: (flow) => id('close', flow),
       open(flow, lease, { address, port }) {
         id('open', flow);
-        assert(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lease), `${lease} is no lease id`);
-        assert(isIP(address) !== 0, `${address} is no address`);
-        assert(port >= 0 && port <= 65_535, `${port} is no port`);
+        assert(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lease), `${lease} is not a lease id`);
+        assert(isIP(address) !== 0, `${address} is not an address`);
+        assert(port >= 0 && port <= 65_535, `${port} is not a port`);
       },
       data(flow, payload) {
         id('data', flow);
@@ -38,7 +38,7 @@ function frameCounter(input) {
         id('fragment', flow);
         id('fragment', datagram);
         assert(index < count && count >= 2 && count <= 64, `piece ${index} of ${count}`);
-        assert(payload.length > 0, 'an empty piece');
+        assert(payload.length > 0, 'an empty fragment');
         payloadFits(payload);
       },
     },
@@ -76,7 +76,7 @@ export async function load() {
       writer.flush();
     }
   }
-  // One for all inputs: what a peer says over a long time must not add up.
+  // One instance for all inputs: a peer's input over a long time must not accumulate.
   let now = 0;
   const reassembly = new Reassembly(() => undefined);
   return {
@@ -89,8 +89,8 @@ export async function load() {
         ...sink,
         fragment(flow, datagram, index, count, payload) {
           const put = reassembly.add(flow, datagram, index, count, payload, now++);
-          assert(put === undefined || put.length <= 65_507, 'more than a datagram was put together');
-          assert(reassembly.size <= 4_096, 'too many wait for pieces');
+          assert(put === undefined || put.length <= 65_507, 'the reassembled datagram is too large');
+          assert(reassembly.size <= 4_096, 'too many incomplete datagrams');
         },
       });
       return `${whole ? 'whole' : 'malformed'}, ${seen.length > 0 ? seen.at(-1) : 'nothing'}`;

@@ -16,14 +16,12 @@ export async function load() {
     corpus,
     mutations: [],
     check(input) {
-      // A fresh one for each call, also where timed() repeats one: else the first decides what is a replay.
+      // A new opener for each call, including calls that timed() repeats. Otherwise the first call makes the next a
+      // replay.
       let opener;
       const opened = timed(() => (opener = new PacketOpener(keys)).open(input));
       const isGenuine = genuine.has(input.toString('latin1'));
-      assert(
-        Buffer.isBuffer(opened) === isGenuine,
-        'what was not sealed here was opened, or the other way round',
-      );
+      assert(Buffer.isBuffer(opened) === isGenuine, 'a forged packet was opened, or a genuine one rejected');
       if (isGenuine) assert(opener.open(input) === 'replayed', 'a packet was opened twice');
       return isGenuine ? 'opened' : opened;
     },

@@ -1,7 +1,7 @@
 import { below, pick } from '../chance.mjs';
 import { assert, built, timed } from '../check.mjs';
 
-/** A `.env`, which comes with a repository from anywhere. */
+/** A `.env` from an untrusted repository. */
 
 const GOOD = [
   'PIN=7752#harbour\nexport NAME="a b"\n# a comment\nEMPTY=\n',
@@ -63,16 +63,16 @@ export async function load() {
       const { values, findings, warnings, secrets } = timed(() =>
         parseDotenv(source, (name) => environment.get(name)),
       );
-      assert(findings.length <= 21 && warnings.length <= 21, 'too many mistakes are told');
+      assert(findings.length <= 21 && warnings.length <= 21, 'too many mistakes are reported');
       for (const { start, end } of [...findings.map(({ place }) => place), ...secrets])
         assert(
           start >= 0 && start <= end && end <= source.text.length,
-          `${start} to ${end} is out of the text`,
+          `${start} to ${end} is outside the text`,
         );
       for (const [name, value] of values) {
-        assert(/^[\p{L}\p{N}_.\-[\]]+$/u.test(name), `${name} is no name`);
-        assert(typeof value === 'string' || typeof value === 'object', 'a value is no text');
-        // A name on a line of its own has its value from the environment.
+        assert(/^[\p{L}\p{N}_.\-[\]]+$/u.test(name), `${name} is not a name`);
+        assert(typeof value === 'string' || typeof value === 'object', 'a value is not a string');
+        // A name alone on a line gets its value from the environment.
         if (typeof value !== 'string' || value === '' || environment.get(name) === value) continue;
         const isHidden = secrets.length > 0;
         assert(isHidden, `the value of ${name} would be shown`);

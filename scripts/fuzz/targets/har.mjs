@@ -2,12 +2,12 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { below, pick } from '../chance.mjs';
 import { assert, assertSame, built } from '../check.mjs';
 
-/** The HAR of a recorded exchange: method, target, fields and bodies are what a visitor and a target said. */
+/** The HAR of a recorded exchange. Method, target, fields and bodies come from a visitor and a target. */
 
 const SECRET = 'hunter2-hunter2';
 const MAX_DECODED_BYTES = 8 * 1024;
 const BODY = Buffer.from('{"name":"value","päth":[1,2,3]}');
-/** Lines of a head, a body after the first empty line. */
+/** Lines of a head, and a body after the first empty line. */
 const exchange = (head, body = Buffer.alloc(0)) =>
   Buffer.concat([Buffer.from(`${head.join('\n')}\n\n`), body]);
 

@@ -1,7 +1,7 @@
 import { pick } from '../chance.mjs';
 import { assert, assertSame, built, timed } from '../check.mjs';
 
-/** A portal.lock, which comes with a repository from anywhere. */
+/** A portal.lock from an untrusted repository. */
 
 const ADDRESS = `0x${'aB'.repeat(20)}`;
 const GOOD = [
@@ -66,20 +66,24 @@ export async function load() {
         entries = timed(() => readLock(text, 'portal.lock'));
       } catch (error) {
         assert(error instanceof LockInvalid, `threw ${error}`);
-        assert(error.line >= 1 && error.line <= text.split('\n').length, `line ${error.line} is not there`);
+        assert(error.line >= 1 && error.line <= text.split('\n').length, `line ${error.line} does not exist`);
         return 'refused';
       }
       for (const [origin, { address, line }] of entries) {
         assert(new URL(origin).origin === origin && origin.startsWith('https://'), `${origin} is no origin`);
-        assert(/^0x[0-9a-fA-F]{40}$/.test(address), `${address} is no address`);
-        assert(line >= 1 && line <= text.split('\n').length, `line ${line} is not there`);
+        assert(/^0x[0-9a-fA-F]{40}$/.test(address), `${address} is not an address`);
+        assert(line >= 1 && line <= text.split('\n').length, `line ${line} does not exist`);
       }
       if (entries.has(ORIGIN)) return 'read';
       const longer = readLock(
         timed(() => withRelay(text, 'portal.lock', ORIGIN, ADDRESS)),
         'portal.lock',
       );
-      assertSame(known(longer), known([...entries, [ORIGIN, { address: ADDRESS }]]), 'adding changed others');
+      assertSame(
+        known(longer),
+        known([...entries, [ORIGIN, { address: ADDRESS }]]),
+        'adding an entry changed others',
+      );
       return entries.size > 0 ? 'read and added to' : 'empty, and added to';
     },
   };

@@ -2,7 +2,7 @@ import { isIP, SocketAddress } from 'node:net';
 import { below, pick } from '../chance.mjs';
 import { assert, assertSame, built, timed } from '../check.mjs';
 
-/** The PROXY header that a target gets, of what a relay says in `visit`. */
+/** The PROXY header for a target, built from a relay's `visit` message. */
 
 const ADDRESSES = [
   '192.0.2.1',
@@ -28,7 +28,7 @@ const visitOf = (address, port, serverName) =>
     JSON.stringify({ type: 'visit', connection: 'c', lease: 'l', remote: { address, port }, serverName }),
   );
 
-/** Another address in place of the visitor's; most are broken ones. */
+/** Replaces the visitor's address. Most replacements are malformed. */
 function replaceAddress(random, input) {
   const hex = () => below(random, 2 ** 16).toString(16);
   const made = Array.from({ length: below(random, 10) }, hex).join(pick(random, [':', ':', '::', '.']));
@@ -36,10 +36,10 @@ function replaceAddress(random, input) {
   return Buffer.from(input.toString('latin1').replace(/"address":"[^"]*"/, `"address":${address}`), 'latin1');
 }
 
-/** As a target reads it: an independent reading of the header. */
+/** An independent parser of the header, as a target has. */
 function readHeader(header) {
   assert(header.subarray(0, 12).equals(SIGNATURE), 'no signature');
-  assert(header.length === 16 + header.readUInt16BE(14), 'the length is not what follows');
+  assert(header.length === 16 + header.readUInt16BE(14), 'the length differs from the bytes that follow');
   const [command, family] = [header[12], header[13]];
   assert((command & 0xf0) === 0x20, 'not of version 2');
   if (command === 0x20) return { isLocal: true };
@@ -52,7 +52,7 @@ function readHeader(header) {
       : Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16)).join(':');
   for (let at = 16 + 2 * size + 4; at < header.length;) {
     at += 3 + header.readUInt16BE(at + 1);
-    assert(at <= header.length, 'a TLV reaches beyond the header');
+    assert(at <= header.length, 'a TLV extends beyond the header');
   }
   return { address, port: header.readUInt16BE(16 + 2 * size) };
 }

@@ -1,7 +1,7 @@
 import { assert, built } from '../check.mjs';
 import { jsonMutations } from '../json.mjs';
 
-/** A list of relays: from a registry, or from a relay that tells of others. */
+/** A list of relays: from a registry, or from a relay that announces others. */
 
 const ADDRESS = `0x${'aB'.repeat(20)}`;
 
@@ -26,7 +26,7 @@ export async function load() {
     [{ url: 'https://c.example', ca: './ca.pem' }],
     [],
   ];
-  // Signatures take two milliseconds each to check: one list in eight has one.
+  // Checking a signature takes two milliseconds, so one list in eight has one.
   const lists = [...plain, ...plain, [plain[0][0]], [signed, plain[0][1]]];
   return {
     corpus: lists.map((relays) => Buffer.from(JSON.stringify({ relays }))),
@@ -45,9 +45,12 @@ export async function load() {
         }
         for (const { url, address, ca } of list.relays) {
           assert(new URL(url).origin === url && url.startsWith('https://'), `${url} is no origin`);
-          assert(address === undefined || /^0x[0-9a-fA-F]{40}$/.test(address), `${address} is no address`);
-          assert(ca === undefined || options.isFile, 'a list that is no file names a file');
-          assert(!options.signedAlone || address !== undefined, 'an entry that nobody signed was taken');
+          assert(
+            address === undefined || /^0x[0-9a-fA-F]{40}$/.test(address),
+            `${address} is not an address`,
+          );
+          assert(ca === undefined || options.isFile, 'a list from elsewhere than a file names a file');
+          assert(!options.signedAlone || address !== undefined, 'an unsigned entry was accepted');
         }
         assert(list.skipped.length <= 6, 'too many reasons');
         verdicts.push(list.relays.length > 0 ? 'relays' : 'none');

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { assert, assertSame, built } from '../check.mjs';
 import { jsonMutations } from '../json.mjs';
 
-/** JSON of signing in: what a relay reads of a program, and a program of a relay. */
+/** JSON of the sign-in: as a relay reads it from a program, and as a program reads it from a relay. */
 
 const ADDRESS = `0x${'aB'.repeat(20)}`;
 const CHANNEL = 'c4'.repeat(32);
@@ -35,13 +35,13 @@ export async function load() {
   const signIns = new SignIns({
     authority: 'localhost',
     url: 'https://localhost',
-    // Each input is asked by the same network.
+    // All inputs come from the same network.
     limits: { ...LIMITS, maxSignInsPerSecondPerAddress: Number.MAX_SAFE_INTEGER, maxSignIns: 1_000_000 },
     quotas: { refusals: new Tally() },
     denied: { check: () => undefined },
   });
 
-  /** What `ask` comes to; only errors that have an answer are expected. */
+  /** The outcome of `ask`. Only errors with an answer are expected. */
   async function outcome(ask) {
     try {
       return await ask();
@@ -57,21 +57,22 @@ export async function load() {
     async check(input) {
       const challenge = await outcome(async () => {
         const { address, relayNonce } = await readFields(request(input), ['address', 'relayNonce']);
-        for (const value of [address, relayNonce]) assertSame(typeof value, 'string', 'a field is no text');
+        for (const value of [address, relayNonce])
+          assertSame(typeof value, 'string', 'a field is not a string');
         const { nonce, message } = signIns.challenge(address, { remote: '192.0.2.1', channel: CHANNEL });
         assert(message.includes(nonce), 'the challenge has another nonce');
-        // One attempt: with it, the challenge is forgotten.
+        // One attempt consumes the challenge.
         assertSame(
           await outcome(() => signIns.prove(nonce, '0x', CHANNEL)),
           'unauthorized',
-          'proved with nothing',
+          'proved without a signature',
         );
         return 'challenged';
       });
       const proof = await outcome(async () => {
         const { nonce, signature } = await readFields(request(input), ['nonce', 'signature']);
         signIns.prove(nonce, signature, CHANNEL);
-        throw new Error('a proof was made up');
+        throw new Error('a forged proof was accepted');
       });
       const answers = [];
       for (const kind of ['challenge', 'signIn', 'link', 'agents', 'done'])
