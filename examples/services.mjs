@@ -1,6 +1,6 @@
 /**
- * Two tiny services to try Portal with: a page on port 3000, a JSON API on port 3001. They stand for your own;
- * nothing of Portal needs them. Run: node examples/services.mjs
+ * Two tiny sample services: a page on port 3000, a JSON API on port 3001. Replace them with your own.
+ * Run: node examples/services.mjs
  */
 import { createServer } from 'node:http';
 
@@ -19,9 +19,9 @@ const page = `<!doctype html>
 </style>
 <h1>It answers.</h1>
 <p>This page comes from a sample service at <code>127.0.0.1:3000</code>. You read it at
-<code id="here"></code>: the TLS session ended in your own <code>portal up</code>, and the relay only
-passed bytes on.</p>
-<p><small>Sample of the Portal repository, examples/services.mjs. Put your own service in its place.</small></p>
+<code id="here"></code>: your own <code>portal up</code> terminated TLS, and the relay only forwarded
+encrypted bytes.</p>
+<p><small>Sample of the Portal repository, examples/services.mjs. Replace it with your own service.</small></p>
 <script>document.getElementById('here').textContent = location.origin</script>
 </html>
 `;
@@ -47,7 +47,9 @@ for (const [name, server, port] of [
 ]) {
   server.once('error', (error) => {
     const taken = error.code === 'EADDRINUSE';
-    const why = taken ? `port ${port} is taken: stop what listens there and try again` : error.message;
+    const why = taken
+      ? `port ${port} is in use: stop the program that listens there and try again`
+      : error.message;
     process.stderr.write(`sample service ${name}: ${why}\n`);
     process.exit(1);
   });
@@ -57,5 +59,5 @@ for (const [name, server, port] of [
   });
 }
 
-// Started by scripts/demo.mjs, they tell it when they listen, and end with it.
+// scripts/demo.mjs waits for this message. The channel's end stops this process.
 process.once('disconnect', () => process.exit(0));

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
-/** The relay's page of agents: plain files that the relay serves itself, at /agents. */
+/** The relay's page of agents: static files that the relay serves at /agents. */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: '/agents/',
@@ -10,7 +10,7 @@ export default defineConfig({
     outDir: fileURLToPath(new URL('../dist/web-relay', import.meta.url)),
     emptyOutDir: true,
     target: 'es2023',
-    // The page's policy allows no data: URLs.
+    // The page's policy forbids data: URLs.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },

@@ -1,4 +1,4 @@
-/** A site to show: one page, never in a search engine. Run: node site.mjs */
+/** A sample site: one page, which search engines do not index. Run: node site.mjs */
 import { createServer } from 'node:http';
 
 const page = `<!doctype html>

@@ -1,4 +1,4 @@
-/** A device that measures something, and answers on a Unix socket alone. Run: node sensor.mjs */
+/** A device that measures something and answers only on a Unix socket. Run: node sensor.mjs */
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 
@@ -8,6 +8,6 @@ const server = createServer((request, response) => {
     .writeHead(200, { 'content-type': 'application/json' })
     .end(JSON.stringify({ celsius: 20 + Math.sin(Date.now() / 60_000), at: new Date().toISOString() }));
 });
-// What a device that lost its power left behind.
+// Removes the socket that an earlier run left, for example after a power failure.
 rmSync(path, { force: true });
 server.listen(path, () => console.log(`listening on ${path}`));

@@ -1,4 +1,4 @@
-/** A frontend and an API, as two servers. Run: node app.mjs */
+/** A frontend and an API on two servers. Run: node app.mjs */
 import { createServer } from 'node:http';
 
 const page = `<!doctype html>

@@ -6,7 +6,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const MAX_BODY_BYTES = 25 * 1024 * 1024;
-const secret = process.env.WEBHOOK_SECRET ?? 'only for trying it out';
+const secret = process.env.WEBHOOK_SECRET ?? 'only for tests';
 
 const server = createServer(async (request, response) => {
   if (request.method !== 'POST') return void response.writeHead(405, { allow: 'POST' }).end();
@@ -19,7 +19,7 @@ const server = createServer(async (request, response) => {
   }
   const body = Buffer.concat(chunks);
   if (!isSigned(body, request.headers['x-hub-signature-256'])) return void response.writeHead(401).end();
-  // Answer at once, work later: senders give up after some seconds.
+  // Answers first and works later: senders time out after some seconds.
   response.writeHead(204).end();
   console.log(`${request.headers['x-github-event'] ?? 'event'}: ${body.toString()}`);
 });

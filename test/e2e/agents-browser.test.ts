@@ -143,7 +143,7 @@ it('shows nothing of another identity; a link takes the place of whoever was sig
   const { at, identity } = await world();
   const other = generateIdentity();
   await page.goto(await linkFor(at, other));
-  await page.getByText('No agent of yours was here lately').waitFor();
+  await page.getByText('None of your agents connected recently').waitFor();
   const text = (await page.textContent('body'))!;
   for (const part of ['laptop', 'build-3', 'shop', 'old-demo', identity.address])
     expect(text).not.toContain(part);
@@ -168,7 +168,7 @@ it('of a team: seen, marked, and not to be touched', async (context) => {
   expect(await page.textContent('body')).not.toContain('build-3');
   await picture(page, 'agents-team');
   await laptop.request({ type: 'report', team: [] });
-  await page.getByText('No agent of yours was here lately').waitFor();
+  await page.getByText('None of your agents connected recently').waitFor();
 });
 
 it("does not run where a tenant's page frames it, or asks for it", async (context) => {

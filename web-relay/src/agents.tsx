@@ -10,10 +10,10 @@ interface Props {
 
 const WORDS = { connected: 'connected', away: 'away', gone: 'gone' } as const;
 
-/** One agent: its machine, and what it serves here. */
+/** One agent: its machine, and its services here. */
 export function AgentCard({ agent, now, onDisconnect }: Props) {
   const { machine, state, own, identity, since, lastSeen, version, from, id, services } = agent;
-  const name = machine ?? 'a machine without a name';
+  const name = machine ?? 'unnamed machine';
   return (
     <article class={state} aria-label={name}>
       <div class="head">

@@ -1,10 +1,10 @@
 import type { AgentsAnswer, ErrorAnswer } from '../../src/protocol/agents.js';
 
-/** What the page asks of its relay. Who is signed in goes by a cookie that no script can read. */
+/** The page's requests to its relay. An HttpOnly cookie authenticates them. */
 
 const ANSWER_MS = 10_000;
 
-/** The relay answered, and not as wanted. */
+/** The relay answered with an error. */
 export class Refused extends Error {
   readonly status: number;
 

@@ -11,7 +11,7 @@ export function App() {
   const [question, setQuestion] = useState<Question>();
   const [said, setSaid] = useState('');
 
-  /** Asks before it does, and says what came of it. */
+  /** Asks for confirmation, acts, and reports the result. */
   const confirm = (wanted: Omit<Question, 'onYes'>, act: () => Promise<unknown>, done: string): void =>
     setQuestion({
       ...wanted,
@@ -21,7 +21,7 @@ export function App() {
           await act();
           setSaid(done);
         } catch (error) {
-          setSaid(`Not done: ${wordsOf(error)}.`);
+          setSaid(`Failed: ${wordsOf(error)}.`);
         }
         await refresh();
       },
@@ -32,7 +32,7 @@ export function App() {
     confirm(
       {
         title: `Disconnect ${name}?`,
-        text: 'Its services stop at this relay, and who visits them is cut off. It stays away until it is started again. Its names stay yours.',
+        text: 'Its services on this relay stop, and their visitors are disconnected. The agent stays disconnected until it restarts. Its names stay yours.',
         yes: 'Disconnect',
       },
       () => disconnect(agent.id!),
@@ -44,7 +44,7 @@ export function App() {
     confirm(
       {
         title: `Release ${name}?`,
-        text: `The name and its ports are anybody's at once; you may not get them back.${use === 'away' ? ' The agent that had it a moment ago loses it.' : ''}`,
+        text: `Other people can take the name and its ports immediately, and you may not get them back.${use === 'away' ? ' The agent that used it a moment ago loses it.' : ''}`,
         yes: 'Release',
       },
       () => release(name),
@@ -74,7 +74,7 @@ export function App() {
       </p>
       {trouble !== undefined && (
         <p role="alert" class="error">
-          Not up to date: {trouble}. Trying again.
+          Out of date: {trouble}. Retrying.
         </p>
       )}
       <main>
@@ -95,7 +95,7 @@ function Agents({ answer, onDisconnect }: AgentsProps) {
   const now = Date.parse(answer.now);
   return (
     <section aria-label="Agents">
-      {answer.agents.length === 0 && <p class="quiet">No agent of yours was here lately.</p>}
+      {answer.agents.length === 0 && <p class="quiet">None of your agents connected recently.</p>}
       {answer.agents.map((agent) => (
         <AgentCard
           key={agent.id ?? `gone ${agent.machine}`}
@@ -104,7 +104,7 @@ function Agents({ answer, onDisconnect }: AgentsProps) {
           onDisconnect={() => onDisconnect(agent)}
         />
       ))}
-      {answer.truncated && <p class="quiet">There are more than are shown here.</p>}
+      {answer.truncated && <p class="quiet">More agents exist than this page shows.</p>}
     </section>
   );
 }
@@ -112,18 +112,18 @@ function Agents({ answer, onDisconnect }: AgentsProps) {
 function SignedOut({ why }: { readonly why: string | undefined }) {
   return (
     <main class="signed-out">
-      <h1>Agents of an identity</h1>
+      <h1>Your agents</h1>
       {why !== undefined && (
         <p role="alert" class="error">
           {why}
         </p>
       )}
       <p>
-        This page shows your agents at this relay, once you have signed in with the identity that they run
-        with. There is no password: where the identity is, in the folder of your <code>portal.yaml</code>, run
+        This page shows your agents on this relay. Sign in with the identity that they use. There is no
+        password: in the folder of your <code>portal.yaml</code>, on the machine that has the identity, run
       </p>
       <pre>portal agents page --relay {location.origin}</pre>
-      <p>and open the link that it prints, in this browser. It is good once, for a minute.</p>
+      <p>and open the link that it prints in this browser. The link works once, for one minute.</p>
       <p class="quiet">
         <code>portal agents</code> shows the same in the terminal.
       </p>

@@ -7,7 +7,7 @@ export interface Question {
   readonly onYes: () => void | Promise<void>;
 }
 
-/** A modal question: the browser keeps focus in it, and Escape says no. */
+/** A modal dialog: the browser keeps focus in it, and Escape cancels. */
 export function Confirm({ title, text, yes, onYes, onNo }: Question & { readonly onNo: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);

@@ -1,4 +1,4 @@
-/** `5 s`, `3 min`, `2 h`, `4 d`: one unit is enough to see whether it is new. */
+/** `5 s`, `3 min`, `2 h`, `4 d`: one unit is precise enough. */
 export function ago(time: string, now: number): string {
   const seconds = Math.max(0, Math.floor((now - Date.parse(time)) / 1_000));
   if (seconds < 60) return `${seconds} s`;
@@ -19,6 +19,6 @@ export function bytes(count: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** Text that an agent wrote, without control characters and changes of direction. */
+/** Text from an agent, without control characters and bidirectional overrides. */
 export const printable = (text: string): string =>
   text.replace(/\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/gu, ' ');

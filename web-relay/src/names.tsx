@@ -6,7 +6,7 @@ interface Props {
   readonly onRelease: (name: NameView) => void;
 }
 
-/** Names that are kept for the identity, whether something uses them or not. */
+/** Names reserved for the identity, in use or not. */
 export function Names({ names, agents, onRelease }: Props) {
   const machineOf = ({ agent }: NameView): string =>
     agents.find(({ id }) => id !== undefined && id === agent)?.machine ?? 'an agent';
@@ -21,7 +21,7 @@ export function Names({ names, agents, onRelease }: Props) {
               <th scope="col">Name</th>
               <th scope="col">Ports</th>
               <th scope="col">In use</th>
-              <th scope="col">Kept until</th>
+              <th scope="col">Reserved until</th>
               <th scope="col">
                 <span class="unseen">Release</span>
               </th>
@@ -33,7 +33,7 @@ export function Names({ names, agents, onRelease }: Props) {
                 <th scope="row">{name.name}</th>
                 <td data-label="Ports">{portsOf(name) || '–'}</td>
                 <td data-label="In use">{useOf(name, machineOf(name))}</td>
-                <td data-label="Kept until">
+                <td data-label="Reserved until">
                   <time dateTime={name.reservedUntil}>{name.reservedUntil.slice(0, 10)}</time>
                 </td>
                 <td class="act">

@@ -2,11 +2,11 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AgentsAnswer } from '../../src/protocol/agents.js';
 import { readAgents, Refused, signInBy } from './api.js';
 
-/** What the page knows, and how it learns more. */
+/** The page's state, and how it refreshes. */
 
 type State =
   | { readonly name: 'loading' }
-  /** `why` is the relay's word, where there is one. */
+  /** `why` is the relay's message, if there is one. */
   | { readonly name: 'signed-out'; readonly why?: string }
   | { readonly name: 'view'; readonly answer: AgentsAnswer; readonly trouble?: string };
 
@@ -15,13 +15,13 @@ const UNAUTHORIZED = 401;
 
 export interface Agents {
   readonly state: State;
-  /** Asks now. */
+  /** Refreshes now. */
   readonly refresh: () => Promise<void>;
 }
 
 export function useAgents(): Agents {
   const [state, set] = useState<State>({ name: 'loading' });
-  /** What timers are to know of it: whether to ask, and whether an answer is under way. */
+  /** State for timers: whether to refresh, and whether a request is pending. */
   const now = useRef({ isIn: false, isAsking: false });
   now.current.isIn = state.name === 'view';
 
@@ -37,7 +37,7 @@ export function useAgents(): Agents {
     now.current.isAsking = false;
   };
 
-  /** By the code behind `#`, which nobody else is to find in the address bar or the history. */
+  /** Signs in with the code after `#`, and removes it from the address bar and the history. */
   const enter = async (): Promise<void> => {
     const code = location.hash.slice(1);
     if (code === '') return refresh();
@@ -52,9 +52,9 @@ export function useAgents(): Agents {
 
   useEffect(() => {
     void enter();
-    // A link that is opened where the page is already does not load it anew.
+    // A link opened in a tab with this page changes only the hash, and does not reload it.
     const onHash = (): void => void enter();
-    // Nobody looks at a page that is hidden.
+    // A hidden page needs no refresh.
     const look = (): void => {
       const { isIn, isAsking } = now.current;
       if (isIn && !isAsking && document.visibilityState === 'visible') void refresh();
