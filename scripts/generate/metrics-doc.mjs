@@ -30,7 +30,7 @@ two requests, only the histogram costs anything.
 
 The relay also exports \`process_*\` and \`nodejs_*\` of [prom-client](https://github.com/siimon/prom-client): CPU, resident
 memory, open file descriptors and their limit, heap, garbage collection, and event loop lag
-(\`nodejs_eventloop_lag_p99_seconds\`). [operate.md](operate.md#metrics-and-alerts) recommends alerts.
+(\`nodejs_eventloop_lag_p99_seconds\`). [Operate a relay](../guides/operate-a-relay.md#metrics-and-alerts) recommends alerts.
 
 ${sections.join('\n\n')}
 `;
