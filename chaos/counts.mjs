@@ -124,9 +124,6 @@ function exactCounts(world, shape, relay, counted, patience) {
   most(found, relay, 'handshakes', counted.handshakes, 0);
   for (const [series, count] of Object.entries(counted))
     if (count > 0 && /^rejected_total|="limit_exceeded"/.test(series))
-      found.push({ where: relay, what: `${series} is ${count}: somebody was refused` });
-=======
-    if (count > 0 && /^refused_total|="limit_exceeded"/.test(series))
       found.push({ where: relay, what: `${series} is ${count}: a visitor or agent was rejected` });
   return found;
 }
