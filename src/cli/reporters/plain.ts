@@ -5,6 +5,7 @@ import { LeaseBoard } from '../lease-board.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import type { Verbosity } from '../verbosity.js';
+import { Crowd } from './crowd.js';
 import { describeEvent } from './describe.js';
 import { News } from './news.js';
 import type { Reporter } from './reporter.js';
@@ -24,18 +25,19 @@ export function plainReporter(outputs: TextOutputs): Reporter {
   const news = new News(verbosity);
   const start = new Start();
   const howToReach = new HowToReach(stderr);
+  const crowd = new Crowd(style, (line) => stderr.line(line));
   return {
     begin: (expected) => start.begin(new LeaseBoard(expected)),
     event: (event) => {
       const open = start.note(event);
       if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
       if (event.event === 'ready') writeAddresses(stdout, event);
-      if (news.isNews(event)) stderr.line(describeEvent(event, style));
+      if (news.isNews(event)) crowd.tell(event);
       if (verbosity !== 'quiet') howToReach.note(event);
     },
     problems: (problems) => writeProblems(outputs, problems),
     warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
-    close: () => Promise.resolve(),
+    close: () => Promise.resolve(crowd.flush()),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Live } from '../live/live.js';
 import type { Snapshot } from '../live/model.js';
 import type { Problem } from '../../config/problem.js';
 import { createStyle, printable } from '../style.js';
-import { describeEvent } from './describe.js';
+import { Crowd } from './crowd.js';
 import { News } from './news.js';
 import { writeProblems, type TextOutputs } from './plain.js';
 import { Progress } from './progress.js';
@@ -23,6 +23,7 @@ class TerminalReporter implements Reporter {
   readonly #style;
   readonly #news: News;
   readonly #howToReach: HowToReach;
+  readonly #crowd: Crowd;
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
@@ -41,6 +42,7 @@ class TerminalReporter implements Reporter {
     this.#news = new News(verbosity);
     this.#lines = { color: stderr.color, line: (text) => this.#print(text) };
     this.#howToReach = new HowToReach(this.#lines);
+    this.#crowd = new Crowd(this.#style, (line) => this.#lines.line(line));
   }
 
   begin(expected: readonly Expected[]): void {
@@ -59,7 +61,7 @@ class TerminalReporter implements Reporter {
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows them, where there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
-    if (this.#news.isNews(event)) this.#lines.line(describeEvent(event, this.#style));
+    if (this.#news.isNews(event)) this.#crowd.tell(event);
     this.#howToReach.note(event);
     if (event.event === 'applied' || event.event === 'ready') void this.#settle();
     if (event.event === 'stopped') void this.close();
@@ -74,6 +76,7 @@ class TerminalReporter implements Reporter {
   }
 
   async close(): Promise<void> {
+    this.#crowd.flush();
     this.#isClosed = true;
     this.#live?.close();
     this.#live = undefined;
