@@ -2,7 +2,6 @@
  * The challenge a relay sets and an agent signs: an EIP-4361 (Sign-In with Ethereum) text, so that a wallet
  * shows a person what they prove and to whom. Single use: its nonce belongs to one control channel.
  */
-import { ParsedMessage } from '@spruceid/siwe-parser';
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { isChannel } from './channel.js';
@@ -53,6 +52,23 @@ const CHAIN_ID = 1;
 const NONCE = /^[A-Za-z0-9]{8,}$/;
 /** Begins the one resource of a challenge, which names the TLS session. */
 const CHANNEL_URN = 'urn:portal:channel:';
+/** The lines of `buildChallenge`. What a field may hold shows when the text is built once more from what was read. */
+const FORM = new RegExp(
+  [
+    '^(?<domain>[!-.0-~]+) wants you to sign in with your Ethereum account:',
+    '(?<address>0x[0-9a-fA-F]{40})',
+    '(?:\n(?<statement>[ -~]+))?',
+    '',
+    'URI: (?<uri>[!-~]+)',
+    'Version: 1',
+    `Chain ID: ${CHAIN_ID}`,
+    'Nonce: (?<nonce>[A-Za-z0-9]{8,})',
+    'Issued At: (?<issuedAt>[0-9TZ:.-]+)',
+    'Expiration Time: (?<expiresAt>[0-9TZ:.-]+)(?:\nRequest ID: (?<requestId>[!-~]*))?',
+    'Resources:',
+    `- ${CHANNEL_URN}(?<channel>[0-9a-f]{64})$`,
+  ].join('\n'),
+);
 
 /**
  * The text for `fields`. Throws `unauthorized` when the address is none, and a RangeError for values that
@@ -85,27 +101,29 @@ export function buildChallenge(fields: ChallengeFields): string {
 }
 
 /**
- * The fields of a challenge text. Strict: throws `protocol` for what is not EIP-4361 to the letter, and for
- * what is but has no place in a challenge: no expiry, another chain, a not-before, or other resources than the one that
- * names the channel. Any other could hide a delegation of rights (EIP-5573) in what the agent signs.
+ * The fields of a challenge text. Strict: throws `protocol` for every text that `buildChallenge` does not make, to the letter.
+ * EIP-4361 allows more: other chains, a not-before, and further resources, which could hide a delegation of rights (EIP-5573)
+ * in what the agent signs.
  */
 export function readChallenge(text: string): ChallengeFields {
-  const parsed = parse(text);
-  if (parsed.scheme !== undefined) throw malformed('its domain has a scheme');
-  if (parsed.chainId !== CHAIN_ID) throw malformed(`its chain is not ${CHAIN_ID}`);
-  if (parsed.notBefore !== undefined) throw malformed('it has a not-before');
-  if (parsed.expirationTime === undefined) throw malformed('it has no expiry');
-  return {
-    domain: parsed.domain,
-    address: parsed.address,
-    uri: parsed.uri,
-    nonce: parsed.nonce,
-    issuedAt: readDate(parsed.issuedAt),
-    expiresAt: readDate(parsed.expirationTime),
-    channel: readChannel(parsed.resources),
-    ...(parsed.statement ? { statement: parsed.statement } : {}),
-    ...(parsed.requestId === undefined ? {} : { requestId: parsed.requestId }),
+  if (text.length > LIMITS.maxChallengeChars)
+    throw malformed(`it has more than ${LIMITS.maxChallengeChars} characters`);
+  const read = FORM.exec(text)?.groups;
+  if (!read) throw malformed('it does not have the lines of a challenge');
+  const { domain = '', address = '', uri = '', nonce = '', channel = '', statement, requestId } = read;
+  const fields = {
+    domain,
+    address,
+    uri,
+    nonce,
+    issuedAt: readDate(read['issuedAt']!),
+    expiresAt: readDate(read['expiresAt']!),
+    channel,
+    ...(statement === undefined ? {} : { statement }),
+    ...(requestId === undefined ? {} : { requestId }),
   };
+  if (buildChallenge(fields) !== text) throw malformed('an address or a time is not in its usual form');
+  return fields;
 }
 
 /**
@@ -194,32 +212,14 @@ function expectSame(what: string, actual: string, expected: string): void {
   }
 }
 
-function parse(text: string): ParsedMessage {
-  // The parser backtracks: what it is given is bounded.
-  if (text.length > LIMITS.maxChallengeChars)
-    throw malformed(`it has more than ${LIMITS.maxChallengeChars} characters`);
-  try {
-    return new ParsedMessage(text);
-  } catch (error) {
-    throw malformed('it is not an EIP-4361 text', error);
-  }
-}
-
-function readChannel(resources: readonly string[] = []): string {
-  const [resource = ''] = resources;
-  const channel = resource.slice(CHANNEL_URN.length);
-  if (resources.length === 1 && resource.startsWith(CHANNEL_URN) && isChannel(channel)) return channel;
-  throw malformed(`its resources are not one \`${CHANNEL_URN}\` with 64 hex digits`);
-}
-
 function readDate(text: string): Date {
   const date = new Date(text);
-  if (Number.isNaN(date.getTime())) throw malformed(`${text} is no time`);
+  if (Number.isNaN(date.getTime())) throw malformed(`${text} is not a time`);
   return date;
 }
 
-function malformed(why: string, cause?: unknown): PortalError {
-  return new PortalError('protocol', `the challenge is malformed: ${why}`, { cause });
+function malformed(why: string): PortalError {
+  return new PortalError('protocol', `the challenge is malformed: ${why}`);
 }
 
 /** A relay sent well-formed text: if it is no longer, whoever signed it signed something else. */
