@@ -20,7 +20,7 @@ describe('npm run fuzz', () => {
     );
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^client-hello: 20000 inputs, seed 20260301, [\d.]+ s, no failure\n/);
-    for (const verdict of ['hello', 'need', 'not-tls', 'invalid: has an extension twice']) {
+    for (const verdict of ['hello', 'need', 'not-tls', 'invalid: has a duplicate extension']) {
       expect(stdout).toMatch(new RegExp(`^ +\\d+ {2}${verdict}$`, 'm'));
     }
     expect(status).toBe(0);

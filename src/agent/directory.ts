@@ -89,7 +89,7 @@ export async function readRelayList(
   const skipped: string[] = [];
   const skip = (why: string): void => void (skipped.length < MAX_TOLD && skipped.push(why));
   if (relays.length > LIMITS.maxRelaysListed)
-    skip(`it has ${relays.length} entries, and the first ${LIMITS.maxRelaysListed} count`);
+    skip(`it has ${relays.length} entries, and only the first ${LIMITS.maxRelaysListed} are used`);
   for (const [index, entry] of relays.slice(0, LIMITS.maxRelaysListed).entries()) {
     if (index % AT_A_TIME === AT_A_TIME - 1) await nextTurn();
     try {

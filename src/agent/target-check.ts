@@ -47,7 +47,7 @@ async function checkDatagrams(target: Target): Promise<Found> {
   const isThere = await isListening(target, 'udp');
   if (isThere === undefined) return 'unknown';
   const port = target.kind === 'tcp' ? target.port : 0;
-  return { error: isThere ? undefined : `nothing takes datagrams on port ${port}` };
+  return { error: isThere ? undefined : `nothing receives datagrams on port ${port}` };
 }
 
 /** Its certificate may be the reason why no visitor gets there. */

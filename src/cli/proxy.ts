@@ -1,6 +1,6 @@
 import type { RelaySpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
-import { isLoopback, isSpared } from '../net/proxy/no-proxy.js';
+import { isLoopback, bypassesProxy } from '../net/proxy/no-proxy.js';
 import { parseProxy, type ProxyServer } from '../net/proxy/server.js';
 
 /** The proxy that this process's environment wants for `url`. Throws `proxy_invalid`. */
@@ -19,7 +19,7 @@ export function proxyIn(env: NodeJS.ProcessEnv, url: string): ProxyServer | unde
   const set = either(env, `${scheme}_proxy`) ?? either(env, 'all_proxy');
   if (!set || isLoopback(host)) return undefined;
   const noProxy = either(env, 'no_proxy')?.value ?? '';
-  if (isSpared(noProxy, host, Number(port || (scheme === 'http' ? 80 : 443)))) return undefined;
+  if (bypassesProxy(noProxy, host, Number(port || (scheme === 'http' ? 80 : 443)))) return undefined;
   return parseProxy(set.value, set.name);
 }
 

@@ -3,25 +3,25 @@ import { addressesOf, remember, type TcpTarget } from './target-addresses.js';
 import { LOOKUP_MS, type Datagrams, type DatagramsHooks } from './target-datagrams.js';
 import { bindUdp, isLoopback, type UdpSocket } from './udp.js';
 
-/** An address that has not answered for this long gives way to the target's next one. */
+/** After this long without an answer, the next address of the target is tried. */
 const SILENT_MS = 500;
-/** Opcodes of TFTP that continue a transfer (RFC 1350, section 5): data, acknowledgement, error. */
+/** TFTP opcodes that continue a transfer (RFC 1350, section 5): data, acknowledgement, error. */
 const CONTINUES_TRANSFER: ReadonlySet<number> = new Set([3, 4, 5]);
 
 /**
- * A conversation with a target that may answer from another port than the one that was asked, as TFTP does. Its sockets are not
- * connected: they take answers from every port of the target's addresses, and hear of no refusal (ICMP). What continues a transfer
- * of TFTP goes to the port that answered last, everything else to the target's own.
+ * A conversation with a target that may answer from a different port than the one addressed, as TFTP does. Its sockets
+ * are not connected: they receive from every port of the target's addresses and get no ICMP errors. Datagrams that
+ * continue a TFTP transfer go to the port that answered last. All others go to the target's own port.
  */
 export class AnyPortDatagrams implements Datagrams {
   readonly #target: TcpTarget;
   readonly #addresses: readonly string[];
   readonly #sockets: ReadonlyMap<string, UdpSocket>;
-  /** The address that is spoken with. */
+  /** Index of the address in use. */
   #at = 0;
-  /** The port of it that answered last. */
+  /** The port that answered last at that address. */
   #port: number | undefined;
-  /** Since when it owes an answer. */
+  /** When the oldest unanswered datagram was sent. */
   #askedAt: number | undefined;
 
   private constructor(target: TcpTarget, sockets: ReadonlyMap<string, UdpSocket>, hooks: DatagramsHooks) {
@@ -37,7 +37,7 @@ export class AnyPortDatagrams implements Datagrams {
     }
   }
 
-  /** Rejects with `target_down` where the target's name has no address, or with what the system says of the last of them. */
+  /** Rejects with `target_down` if the target's name has no address, or with the system's error for the last address. */
   static async open(
     target: TcpTarget,
     bufferBytes: number,
@@ -49,7 +49,7 @@ export class AnyPortDatagrams implements Datagrams {
       try {
         sockets.set(address, await bindUdp(localFor(address), 0, false, bufferBytes));
       } catch (error) {
-        // A machine without IPv6, say: the other addresses are enough.
+        // For example a machine without IPv6: the other addresses are enough.
         failure = error;
       }
     }
@@ -57,7 +57,7 @@ export class AnyPortDatagrams implements Datagrams {
     return new AnyPortDatagrams(target, sockets, hooks);
   }
 
-  /** False: not taken. What is taken must not be changed any more. */
+  /** Returns false if the datagram was dropped. The caller must not change a payload that was accepted. */
   send(payload: Buffer): boolean {
     const continues = continuesTransfer(payload);
     if (!continues) this.#choose(performance.now());
@@ -70,7 +70,7 @@ export class AnyPortDatagrams implements Datagrams {
     for (const socket of this.#sockets.values()) socket.close();
   }
 
-  /** There is no refusal to go by: who asks again after a while has not been answered. */
+  /** Unconnected sockets get no ICMP errors, so a second datagram without an answer means that the address is silent. */
   #choose(now: number): void {
     if (this.#port !== undefined || this.#addresses.length === 1) return;
     this.#askedAt ??= now;
@@ -87,7 +87,10 @@ export class AnyPortDatagrams implements Datagrams {
   }
 }
 
-/** A socket of its own for each address: none of the local machine hears what comes from outside. */
+/**
+ * Local address to bind for a target address. A loopback target gets a loopback socket, so it never receives from
+ * outside.
+ */
 function localFor(address: string): string {
   if (isLoopback(address)) return isIPv6(address) ? '::1' : '127.0.0.1';
   return isIPv6(address) ? '::' : '0.0.0.0';

@@ -5,7 +5,7 @@ import { AddressSet, networkOf, networksAround, rangeProblem } from './cidr.js';
 
 const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 
-describe('a range as it is written', () => {
+describe('the notation of a range', () => {
   it.each([
     '85.99.254.169',
     '10.0.0.0/8',
@@ -14,7 +14,7 @@ describe('a range as it is written', () => {
     '::1',
     '::/0',
     '::ffff:10.0.0.0/104',
-  ])('%s is one', (text) => expect(rangeProblem(text)).toBeUndefined());
+  ])('%s is a valid range', (text) => expect(rangeProblem(text)).toBeUndefined());
 
   it.each([
     '',
@@ -30,11 +30,11 @@ describe('a range as it is written', () => {
     'fe80::1%eth0',
     '2001:db8::/129',
     ' 10.0.0.1',
-  ])('%s is none', (text) => expect(rangeProblem(text)).toBe('is not an IP address or range'));
+  ])('%s is invalid', (text) => expect(rangeProblem(text)).toBe('is not an IP address or range'));
 
-  it('with an address in it is told what range that is in', () => {
-    expect(rangeProblem('10.1.2.3/8')).toContain('10.0.0.0/8 is the range');
-    expect(rangeProblem('2001:db8::1/32')).toContain('2001:db8::/32 is the range');
+  it('rejects an address inside a range and names the range', () => {
+    expect(rangeProblem('10.1.2.3/8')).toContain('write 10.0.0.0/8');
+    expect(rangeProblem('2001:db8::1/32')).toContain('write 2001:db8::/32');
   });
 });
 
@@ -62,7 +62,7 @@ describe('a set of addresses', () => {
     return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${bits}`;
   });
 
-  it('has what one of its ranges has, by arithmetic', () => {
+  it('contains exactly the addresses of its ranges, by arithmetic', () => {
     fc.assert(
       fc.property(v4, fc.array(v4Range, { maxLength: 4 }), (parts, ranges) => {
         const address = parts.join('.');
@@ -76,7 +76,7 @@ describe('a set of addresses', () => {
     );
   });
 
-  it('covers another when nobody of that is outside', () => {
+  it('covers another set only when all of its addresses are inside', () => {
     expect(new AddressSet(['10.0.0.0/8']).covers(new AddressSet(['10.1.0.0/16', '10.2.3.4']))).toBe(true);
     expect(new AddressSet(['10.1.0.0/16']).covers(new AddressSet(['10.0.0.0/8']))).toBe(false);
     expect(new AddressSet(['::/0']).covers(new AddressSet(['10.0.0.0/8']))).toBe(false);
@@ -84,7 +84,7 @@ describe('a set of addresses', () => {
   });
 });
 
-describe('what a limit per address counts', () => {
+describe('the network that a limit per address counts', () => {
   it.each([
     ['192.0.2.7', '192.0.2.7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],
@@ -96,10 +96,10 @@ describe('what a limit per address counts', () => {
     ['fe80::1%eth0', 'fe80::/64'],
     ['64:ff9b::192.0.2.1', '64:ff9b::/64'],
     ['', ''],
-  ])('%s is of %s', (address, network) => expect(networkOf(address)).toBe(network));
+  ])('%s counts as %s', (address, network) => expect(networkOf(address)).toBe(network));
 });
 
-describe('the networks around one', () => {
+describe('the networks around an address', () => {
   it.each([
     ['192.0.2.17', ['192.0.2.0/24', '192.0.0.0/16']],
     ['2001:db8:1:2::7', ['2001:db8:1::/48', '2001:db8::/32']],
@@ -108,9 +108,9 @@ describe('the networks around one', () => {
     ['::1', ['0:0:0::/48', '0:0::/32']],
     ['', ['', '']],
     ['unknown', ['unknown', 'unknown']],
-  ])('of %s are %j', (address, around) => expect(networksAround(networkOf(address))).toEqual(around));
+  ])('of %s: %j', (address, around) => expect(networksAround(networkOf(address))).toEqual(around));
 
-  it('are the same for all addresses in them, and for no others', () => {
+  it('are the same for every address inside, and differ for others', () => {
     const group = fc.integer({ min: 0, max: 0xffff }).map((value) => value.toString(16));
     const half = fc.array(group, { minLength: 4, maxLength: 4 });
     fc.assert(

@@ -1,14 +1,14 @@
 import { BlockList, isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** Sets of IP addresses, written as single ones and as ranges (CIDR, RFC 4632 and RFC 4291 §2.3). */
+/** Sets of IP addresses: single addresses and CIDR ranges (RFC 4632, RFC 4291 §2.3). */
 
 type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, prefixBits: number];
 
-/** What is wrong with `text` as an address or a range, as the end of a sentence; undefined if nothing is. */
+/** Says what is wrong with `text` as an address or range, as the end of a sentence. Undefined if it is valid. */
 export function rangeProblem(text: string): string | undefined {
   const [address = '', prefix, ...rest] = text.split('/');
-  // Stricter than the library, which takes octal and other spellings that readers take for something else.
+  // Stricter than the library, which accepts octal and other ambiguous notations.
   const family = isIP(address);
   if (family === 0 || address.includes('%') || rest.length > 0) return 'is not an IP address or range';
   if (prefix === undefined) return undefined;
@@ -17,14 +17,14 @@ export function rangeProblem(text: string): string | undefined {
   const network = beginningOf(text, family);
   return network === ipaddr.parse(address).toString()
     ? undefined
-    : `has an address in it, not the beginning of its range; ${network}/${prefix} is the range around it`;
+    : `does not start at the first address of its range; write ${network}/${prefix}`;
 }
 
 function beginningOf(text: string, family: number): string {
   return (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(text).toString();
 }
 
-/** An IPv4 address in IPv6's clothes counts as the one that it is, in ranges and in addresses alike (RFC 4291 §2.5.5.2). */
+/** An IPv4-mapped IPv6 address counts as its IPv4 address, in ranges as in addresses (RFC 4291 §2.5.5.2). */
 function readRange(text: string): Range {
   const [address, prefixBits] = text.includes('/')
     ? ipaddr.parseCIDR(text)
@@ -37,12 +37,11 @@ function readRange(text: string): Range {
 }
 
 /**
- * What a limit per address counts: an IPv4 address, or the /64 of an IPv6 one. A /64 is the smallest network that is
- * handed out (RFC 6177, RFC 4862): one machine has 2^64 addresses there, and takes a new one whenever it likes. What is
- * no address counts as it is.
+ * The key of a limit per address: the IPv4 address, or the /64 of an IPv6 address. A /64 is the smallest network that is
+ * assigned (RFC 6177, RFC 4862), and one machine can use any of its 2^64 addresses. Other text counts as it is.
  */
 export function networkOf(address: string): string {
-  // An IPv4 address has one spelling that node takes for one.
+  // Node accepts only one notation of an IPv4 address.
   if (isIP(address) !== 6) return address;
   const plain = ipaddr.process(address.split('%', 1)[0]!);
   if (plain.kind() === 'ipv4') return plain.toString();
@@ -50,12 +49,12 @@ export function networkOf(address: string): string {
 }
 
 /**
- * The larger networks around one of `networkOf`, smallest first: the /24 and /16 of an IPv4 address, the /48 and /32 of an
- * IPv6 /64. Somebody who has many addresses often has them side by side: a /48 of IPv6 costs nothing.
+ * The larger networks around a result of `networkOf`: the /24 and /16 of an IPv4 address, the /48 and /32 of an IPv6 /64.
+ * An attacker with many addresses often has adjacent ones: a /48 of IPv6 costs nothing.
  */
 export function networksAround(network: string): readonly [smaller: string, larger: string] {
   if (network.endsWith('::/64')) {
-    // A /64 ends in four zero groups at least, so "::" stands at its end and at most for some of the first four.
+    // A /64 ends in at least four zero groups, so "::" is at its end and covers at most some of the first four.
     const groups = network.slice(0, -'::/64'.length).split(':');
     const [a = '0', b = '0', c = '0'] = groups;
     return [`${a || '0'}:${b}:${c}::/48`, `${a || '0'}:${b}::/32`];
@@ -68,24 +67,24 @@ export function networksAround(network: string): readonly [smaller: string, larg
 
 export class AddressSet {
   readonly #ranges: readonly Range[];
-  /** One a family: in a list of both, an IPv4 address is found in ranges of IPv6. */
+  /** One list per family, because a mixed BlockList finds IPv4 addresses in IPv6 ranges. */
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
 
-  /** @param ranges what `rangeProblem` has nothing against */
+  /** @param ranges ranges that `rangeProblem` accepts */
   constructor(ranges: readonly string[]) {
     this.#ranges = ranges.map(readRange);
     for (const [address, bits] of this.#ranges)
       this.#lists[address.kind()].addSubnet(address.toString(), bits, address.kind());
   }
 
-  /** Whether `address` is in it; what is no address never is. */
+  /** Whether `address` is in the set. False for text that is not an address. */
   has(address: string): boolean {
     if (this.#ranges.length === 0 || isIP(address) === 0) return false;
     const plain = ipaddr.process(address.split('%', 1)[0]!);
     return this.#lists[plain.kind()].check(plain.toString(), plain.kind());
   }
 
-  /** Which of its ranges holds `address`, as text; undefined: none does. */
+  /** The range that contains `address`, as text. Undefined if the set does not contain it. */
   rangeOf(address: string): string | undefined {
     if (!this.has(address)) return undefined;
     const plain = ipaddr.process(address.split('%', 1)[0]!);
@@ -98,7 +97,7 @@ export class AddressSet {
     return bits === whole ? within.toString() : `${within.toString()}/${bits}`;
   }
 
-  /** Whether one of its ranges holds all of each range of `other`. */
+  /** Whether every range of `other` lies within one range of this set. */
   covers(other: AddressSet): boolean {
     return other.#ranges.every(([address, bits]) =>
       this.#ranges.some(

@@ -43,7 +43,7 @@ describe("hellos of Node's own TLS client", () => {
       expect(readClientHello(await captureClientHello(options))).toStrictEqual(verdict);
     });
 
-    it(`${what}: every prefix asks for more, and what it asks for is worth the wait`, async () => {
+    it(`${what}: every prefix requests more bytes, and only bytes that it needs`, async () => {
       const bytes = await captureClientHello(options);
       for (let length = 0; length < bytes.length; length++) {
         const prefix = readClientHello(bytes.subarray(0, length));
@@ -53,7 +53,7 @@ describe("hellos of Node's own TLS client", () => {
       }
     });
 
-    it(`${what}: the same over many records`, async () => {
+    it(`${what}: the same verdict over many records`, async () => {
       const handshake = outOfRecords(await captureClientHello(options));
       for (const sizes of [
         [1, 2, 3, 100],
@@ -72,7 +72,7 @@ describe("hellos of Node's own TLS client", () => {
     });
   }
 
-  it('larger than one record can be', async () => {
+  it('reads a hello that is larger than one record', async () => {
     const ALPNProtocols = Array.from({ length: 120 }, (_, i) => `p${i}-`.padEnd(250, 'x'));
     const bytes = await captureClientHello({ servername: 'big.example', ALPNProtocols });
     expect(bytes.length).toBeGreaterThan(30_000);
@@ -94,20 +94,20 @@ describe('hellos of other TLS clients, as captured', () => {
   });
 });
 
-describe('what is not TLS', () => {
+describe('bytes that are not TLS', () => {
   it.each(['G', 'P', 'CONNECT x', '\x15\x03\x03', '\x80\x2e\x01', '\x00', 'SSH-2.0-'])(
-    '%j: known at once',
+    '%j: recognised from the first bytes',
     (text) => {
       expect(readClientHello(Buffer.from(text, 'latin1'))).toStrictEqual({ kind: 'not-tls' });
     },
   );
 
-  it('a first byte by chance like TLS is told apart by the second', () => {
+  it('a first byte that looks like TLS is decided by the second', () => {
     expect(readClientHello(Buffer.from([22]))).toStrictEqual({ kind: 'need', bytes: 2 });
     expect(readClientHello(Buffer.from([22, 2]))).toStrictEqual({ kind: 'not-tls' });
   });
 
-  it('nothing at all needs a byte', () => {
+  it('an empty buffer requests one byte', () => {
     expect(readClientHello(Buffer.alloc(0))).toStrictEqual({ kind: 'need', bytes: 1 });
   });
 });
@@ -129,7 +129,7 @@ describe('records', () => {
     expect(readClientHello(Buffer.from(bytes))).toStrictEqual({ kind: 'invalid', reason });
   });
 
-  it('the minor version of a record is ignored', () => {
+  it('ignores the minor version of a record', () => {
     for (const minor of [0, 3, 4, 255]) {
       const bytes = Buffer.from(whole);
       bytes[2] = minor;
@@ -137,7 +137,7 @@ describe('records', () => {
     }
   });
 
-  it(`up to ${MAX_RECORDS} records, not one more`, () => {
+  it(`accepts up to ${MAX_RECORDS} records, and no more`, () => {
     const padding = { type: 21, data: Buffer.alloc(200) };
     const handshake = buildClientHello({ serverName: 'a.example', extensions: [padding] });
     const fits = Math.ceil(handshake.length / MAX_RECORDS);
@@ -150,7 +150,7 @@ describe('records', () => {
     });
   });
 
-  it('the largest hello there may be, and the buffer it takes', () => {
+  it('reads the largest hello within the buffer limit', () => {
     const empty = buildClientHello({ extensions: [{ type: 21, data: Buffer.alloc(0) }] }).length;
     const data = Buffer.alloc(MAX_HANDSHAKE_BYTES - empty);
     const handshake = buildClientHello({ extensions: [{ type: 21, data }] });
@@ -161,18 +161,18 @@ describe('records', () => {
 });
 
 describe('the body', () => {
-  it('without extensions, as TLS 1.2 may have it', () => {
+  it('may have no extensions, as in TLS 1.2', () => {
     const handshake = buildClientHello();
     const body = handshake.subarray(4, -2);
     const bare = Buffer.concat([Buffer.from([1]), vector(3, body)]);
     expect(readClientHello(intoRecords(bare))).toStrictEqual({ kind: 'hello', alpn: [] });
   });
 
-  it('cut anywhere, with the outer lengths made to fit: never a hello', () => {
+  it('truncated anywhere, with fitting outer lengths: never a hello', () => {
     const body = buildClientHello({ serverName: 'a.example', alpn: ['h2'] }).subarray(4);
     const withoutExtensions = buildClientHello().length - 4 - 2;
     for (let length = 0; length < body.length; length++) {
-      if (length === withoutExtensions) continue; // that cut is a whole hello of an older TLS
+      if (length === withoutExtensions) continue; // this truncation is a whole hello of an older TLS
       const cut = Buffer.concat([Buffer.from([1]), vector(3, body.subarray(0, length))]);
       expect(readClientHello(intoRecords(cut)), `cut at ${length}`).toMatchObject({ kind: 'invalid' });
     }
@@ -185,7 +185,7 @@ describe('the body', () => {
     expect(hello(parts)).toStrictEqual({ kind: 'invalid', reason });
   });
 
-  it('an extension twice: invalid, GREASE and unknown ones included', () => {
+  it('a duplicate extension is invalid, GREASE and unknown types included', () => {
     for (const type of [0x0a0a, 16, 4711]) {
       const data = alpnList(['h2']);
       expect(
@@ -197,18 +197,18 @@ describe('the body', () => {
         }),
       ).toStrictEqual({
         kind: 'invalid',
-        reason: 'has an extension twice',
+        reason: 'has a duplicate extension',
       });
     }
   });
 
-  it('more extensions than there are: invalid', () => {
+  it('more extensions than the limit: invalid', () => {
     const extensions = Array.from({ length: 129 }, (_, i) => ({ type: 1000 + i, data: Buffer.alloc(0) }));
     expect(hello({ extensions })).toStrictEqual({ kind: 'invalid', reason: 'has more than 128 extensions' });
     expect(hello({ extensions: extensions.slice(1) })).toMatchObject({ kind: 'hello' });
   });
 
-  it('unknown extensions, GREASE and ECH are skipped; the outer name counts', () => {
+  it('skips unknown extensions, GREASE and ECH, and reads the outer name', () => {
     const extensions = [0x0a0a, 0xfe0d, 4711].map((type) => ({ type, data: Buffer.from([1, 2, 3]) }));
     expect(hello({ extensions, serverName: 'outer.example', alpn: ['h2'] })).toStrictEqual({
       kind: 'hello',
@@ -246,9 +246,12 @@ describe('the server name', () => {
     expect(named(sent)).toStrictEqual({ kind: 'hello', serverName, alpn: [] });
   });
 
-  it.each(['127.0.0.1', '::1', '2001:db8::7', '::ffff:192.0.2.1'])('%s is no name: absent', (literal) => {
-    expect(named(literal)).toStrictEqual({ kind: 'hello', alpn: [] });
-  });
+  it.each(['127.0.0.1', '::1', '2001:db8::7', '::ffff:192.0.2.1'])(
+    '%s is an address: the server name is absent',
+    (literal) => {
+      expect(named(literal)).toStrictEqual({ kind: 'hello', alpn: [] });
+    },
+  );
 
   it.each([
     '',
@@ -270,7 +273,7 @@ describe('the server name', () => {
     expect(named(name)).toStrictEqual({ kind: 'invalid', reason: 'names a host that is not a DNS name' });
   });
 
-  it('other name types beside it are skipped', () => {
+  it('skips other name types next to it', () => {
     expect(withNameList(serverNames([9, 'anything'], [0, 'a.example']))).toMatchObject({
       serverName: 'a.example',
     });
@@ -298,7 +301,7 @@ describe('the server name', () => {
 });
 
 describe('properties', () => {
-  /** Bytes that get past the first checks more often than chance would have it. */
+  /** Bytes that pass the first checks more often than random bytes do. */
   const almostTls = fc
     .tuple(fc.uint8Array({ maxLength: 400 }), fc.nat(400), fc.constantFrom(0, 1, 2))
     .map(([noise, size, depth]) => {
@@ -352,7 +355,7 @@ describe('properties', () => {
     ),
   });
 
-  it('what is built is read back, however it is cut into records', () => {
+  it('reads back every generated hello, however it is split into records', () => {
     fc.assert(
       fc.property(parts, fc.array(fc.integer({ min: 1, max: 500 }), { maxLength: 20 }), (given, sizes) => {
         const records = intoRecords(buildClientHello(given), [...sizes, 2 ** 14]);

@@ -1,38 +1,38 @@
 /**
- * Reads who a TLS visitor wants to talk to out of the first bytes of a connection, without decrypting
- * anything: bytes in, verdict out. Nothing here waits, keeps state or throws.
+ * Reads the server name and ALPN from the first bytes of a TLS connection, without decrypting anything: bytes in, verdict
+ * out. Nothing here waits, keeps state or throws.
  *
- * Sources: TLS records RFC 8446 §5.1, handshake header §4, ClientHello §4.1.2 (and RFC 5246 §7.4.1.2 for
- * hellos without extensions), server_name RFC 6066 §3, ALPN RFC 7301 §3.1.
+ * Sources: TLS records RFC 8446 §5.1, handshake header §4, ClientHello §4.1.2 (and RFC 5246 §7.4.1.2 for hellos without
+ * extensions), server_name RFC 6066 §3, ALPN RFC 7301 §3.1.
  *
- * It checks every length on the way to the two extensions it reads and leaves the rest of the handshake to
- * the TLS stack that ends the session: only that one has to understand it.
+ * It checks every length on the way to the two extensions that it reads. The TLS stack that terminates the session checks
+ * the rest of the handshake.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** What the first bytes of a connection say. */
 export type ClientHelloVerdict =
-  /** Undecided: no verdict can change before `bytes` bytes, counted from the start, are there. */
+  /** Undecided until at least `bytes` bytes, counted from the start, have arrived. */
   | { readonly kind: 'need'; readonly bytes: number }
   /**
-   * A whole ClientHello. `serverName` is a lower-case DNS name without a trailing dot, absent when the client
-   * names no host. `alpn` is in the client's order, one character per byte (latin1): protocol ids are opaque.
+   * A complete ClientHello. `serverName` is a lower-case DNS name without a trailing dot, absent when the client names no
+   * host. `alpn` is in the client's order, one character per byte (latin1): protocol ids are opaque.
    */
   | { readonly kind: 'hello'; readonly serverName?: string; readonly alpn: string[] }
-  /** The connection does not begin like TLS: plain HTTP, or something else. */
+  /** The connection does not begin like TLS: plain HTTP, or another protocol. */
   | { readonly kind: 'not-tls' }
-  /** It begins like TLS, and is broken or beyond the bounds below. `reason` completes "the ClientHello …". */
+  /** It begins like TLS but is malformed or exceeds a limit below. `reason` completes "the ClientHello …". */
   | { readonly kind: 'invalid'; readonly reason: string };
 
 type Invalid = Extract<ClientHelloVerdict, { kind: 'invalid' }>;
 
-/** Largest handshake message that is read, header included. Post-quantum hellos are 2 KB, the odd ones 18 KB. */
+/** Size limit of the handshake message, header included. Post-quantum hellos are 2 KB, unusual ones 18 KB. */
 export const MAX_HANDSHAKE_BYTES = 64 * 1024;
-/** Most records one hello may be spread over. */
+/** Limit of TLS records for one hello. */
 export const MAX_RECORDS = 64;
-/** `need` never asks for more than this, so a caller's buffer is bounded by it. */
+/** `need` never requests more than this, so it limits the caller's buffer. */
 export const MAX_CLIENT_HELLO_BYTES = MAX_HANDSHAKE_BYTES + MAX_RECORDS * 5;
-/** IANA has assigned some 70 types, GREASE adds 16; the bound keeps looking for duplicates cheap. */
+/** IANA has assigned about 70 types and GREASE adds 16. The limit keeps the search for duplicates cheap. */
 const MAX_EXTENSIONS = 128;
 
 const RECORD_HEADER_BYTES = 5;
@@ -45,13 +45,13 @@ const EXTENSION_ALPN = 16;
 const NAME_TYPE_HOST = 0;
 
 /**
- * The verdict on `bytes`, everything received on a connection so far. Call it again when `need.bytes` are
- * there; bytes after the hello never change the verdict.
+ * The verdict on `bytes`, everything received on a connection so far. Call it again when `need.bytes` bytes have arrived.
+ * Bytes after the hello never change the verdict.
  *
- * A ClientHello in one record is read in place (0.4 µs for an ordinary one); one over many records is put together first.
+ * A ClientHello in one record is read in place (about 0.4 µs). One in many records is joined first.
  */
 export function readClientHello(bytes: Buffer): ClientHelloVerdict {
-  // The first byte tells plain HTTP from TLS, so it is judged before a whole record header is there.
+  // The first byte distinguishes plain HTTP from TLS, so it is checked before the whole record header has arrived.
   if (bytes.length === 0) return need(1);
   if (bytes[0] !== CONTENT_HANDSHAKE) return { kind: 'not-tls' };
   if (bytes.length === 1) return need(2);
@@ -59,14 +59,14 @@ export function readClientHello(bytes: Buffer): ClientHelloVerdict {
 
   let recordAt = 0; // where the current record's header begins
   let gathered = 0; // handshake bytes in the records before it
-  let messageLength = 0; // the whole handshake message, 0 while its header is incomplete
+  let messageLength = 0; // the whole handshake message; 0 while its header is incomplete
   for (let records = 1; ; records++) {
     const start = recordAt + RECORD_HEADER_BYTES;
     if (bytes.length < start) return need(start);
     if (bytes[recordAt] !== CONTENT_HANDSHAKE || bytes[recordAt + 1] !== 3) {
       return invalid('is interrupted by another kind of record');
     }
-    // The minor version is ignored, as §5.1 demands: clients put anything from 3.0 to 3.4 there.
+    // The minor version is ignored, as §5.1 requires: clients send anything from 3.0 to 3.4.
     const length = u16(bytes, recordAt + 3);
     if (length === 0) return invalid('has an empty record');
     if (length > MAX_RECORD_BYTES) return invalid('has a record of more than 16 KB');
@@ -82,7 +82,7 @@ export function readClientHello(bytes: Buffer): ClientHelloVerdict {
     if (messageLength > 0 && gathered + length >= messageLength) {
       const messageEnd = start + messageLength - gathered;
       if (bytes.length < messageEnd) return need(messageEnd);
-      // What follows in the same record is not ours to judge: the TLS stack behind us refuses it if it must.
+      // The TLS stack behind us checks the rest of the record.
       if (records === 1) return readBody(bytes, start + HANDSHAKE_HEADER_BYTES, messageEnd);
       return readBody(join(bytes, messageLength), HANDSHAKE_HEADER_BYTES, messageLength);
     }
@@ -93,8 +93,8 @@ export function readClientHello(bytes: Buffer): ClientHelloVerdict {
 }
 
 /**
- * Length of the whole handshake message, from its header, whose last byte is before `end`. `gathered` of its
- * four bytes lie in earlier records, which then hold nothing else.
+ * Length of the whole handshake message, from its header, whose last byte is before `end`. `gathered` of its four bytes
+ * are in earlier records, which then contain nothing else.
  */
 function handshakeHeader(bytes: Buffer, gathered: number, end: number): number | Invalid {
   const header = gathered === 0 ? bytes : join(bytes, HANDSHAKE_HEADER_BYTES);
@@ -104,7 +104,7 @@ function handshakeHeader(bytes: Buffer, gathered: number, end: number): number |
   return length > MAX_HANDSHAKE_BYTES ? invalid('is larger than 64 KB') : length;
 }
 
-/** The first `length` handshake bytes without the record headers between them. All of them must be there. */
+/** The first `length` handshake bytes without the record headers between them. All of them must have arrived. */
 function join(bytes: Buffer, length: number): Buffer {
   const message = Buffer.allocUnsafe(length);
   let recordAt = 0;
@@ -120,19 +120,19 @@ function join(bytes: Buffer, length: number): Buffer {
 /** The body of a ClientHello, which is exactly `bytes[from, end)`. */
 function readBody(bytes: Buffer, from: number, end: number): ClientHelloVerdict {
   let at = from + 2 + 32; // legacy_version, random
-  if (at >= end) return invalid('is cut short');
-  if (bytes[from] !== 3) return invalid('asks for an unknown version');
+  if (at >= end) return invalid('is truncated');
+  if (bytes[from] !== 3) return invalid('has an unknown version');
 
   const sessionId = bytes[at]!;
   if (sessionId > 32) return invalid('has a session id of more than 32 bytes');
   at += 1 + sessionId;
 
-  if (at + 2 > end) return invalid('is cut short');
+  if (at + 2 > end) return invalid('is truncated');
   const ciphers = u16(bytes, at);
   if (ciphers === 0 || ciphers % 2 !== 0) return invalid('has a malformed list of cipher suites');
   at += 2 + ciphers;
 
-  if (at >= end) return invalid('is cut short');
+  if (at >= end) return invalid('is truncated');
   const compressions = bytes[at]!;
   if (compressions === 0) return invalid('has no compression method');
   at += 1 + compressions;
@@ -150,19 +150,19 @@ function readExtensions(bytes: Buffer, from: number, end: number): ClientHelloVe
   let alpn: string[] | undefined;
   let count = 0;
   for (let at = from; at < end;) {
-    if (at + 4 > end) return invalid('is cut short within an extension');
+    if (at + 4 > end) return invalid('is truncated within an extension');
     const type = u16(bytes, at);
     const start = at + 4;
     at = start + u16(bytes, at + 2);
-    if (at > end) return invalid('is cut short within an extension');
+    if (at > end) return invalid('is truncated within an extension');
 
     if (count === MAX_EXTENSIONS) return invalid(`has more than ${MAX_EXTENSIONS} extensions`);
     for (let i = 0; i < count; i++) {
-      if (seenTypes[i] === type) return invalid('has an extension twice');
+      if (seenTypes[i] === type) return invalid('has a duplicate extension');
     }
     seenTypes[count++] = type;
 
-    // All others are skipped: GREASE (RFC 8701), what we do not know, and ECH, whose outer name is ours.
+    // Skips all others: GREASE (RFC 8701), unknown types, and ECH, whose outer name is the one to route by.
     if (type === EXTENSION_SERVER_NAME) {
       const name = readServerName(bytes, start, at);
       if (typeof name === 'object') return name;
@@ -178,7 +178,7 @@ function readExtensions(bytes: Buffer, from: number, end: number): ClientHelloVe
     : { kind: 'hello', serverName, alpn: alpn ?? [] };
 }
 
-/** ServerNameList: at most one host_name; other name types are skipped by the length each must begin with. */
+/** ServerNameList: at most one host_name. Other name types are skipped by the length that each begins with. */
 function readServerName(bytes: Buffer, from: number, end: number): string | undefined | Invalid {
   if (from + 2 >= end || from + 2 + u16(bytes, from) !== end) return invalid('has a malformed server name');
   let host: string | undefined | Invalid;
@@ -199,15 +199,15 @@ function readServerName(bytes: Buffer, from: number, end: number): string | unde
 }
 
 /**
- * A DNS name in lower case. RFC 6066 §3 allows neither a trailing dot nor an IP literal, and clients send
- * both: the dot is dropped, and a literal counts as no name at all, because that is what such a client would
- * have sent had it followed the RFC. Underscores pass, which no RFC lets a host have and many hosts have.
+ * A DNS name in lower case. RFC 6066 §3 allows neither a trailing dot nor an IP literal, and clients send both. The dot
+ * is dropped. A literal counts as no name, which is what the client would have sent under the RFC. Underscores pass: no
+ * RFC allows them in a host name, but many hosts have them.
  */
 function readHostName(bytes: Buffer, from: number, to: number): string | undefined | Invalid {
   const end = to > from && bytes[to - 1] === DOT ? to - 1 : to;
   if (isDnsName(bytes, from, end)) {
     const name = bytes.toString('latin1', from, end).toLowerCase();
-    // Only a digit can end an IPv4 literal, so ordinary names skip the costlier test.
+    // Only a digit can end an IPv4 literal, so ordinary names skip the expensive test.
     return isDigit(bytes[end - 1]!) && isIPv4(name) ? undefined : name;
   }
   const isLiteral = end - from <= MAX_IPV6_TEXT_BYTES && isIPv6(bytes.toString('latin1', from, end));

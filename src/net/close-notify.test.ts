@@ -5,19 +5,20 @@ import { expect, it, onTestFinished } from 'vitest';
 import { tlsTarget, type TlsConnection } from '../../test/support/tls-target.js';
 import { endedUnannounced, watchEnd } from './close-notify.js';
 
-// Without what this needs inside of Node, an end counts as announced. `npm run test:nodes` asks each Node.
+// Without the Node internals that this needs, every end counts as announced. `npm run test:nodes` checks each Node
+// version.
 
 const END: Record<string, (connection: TlsConnection) => void> = {
   close_notify: ({ tls }) => void tls.end(),
   FIN: ({ tcp }) => void tcp.end(),
 };
 const CASES = (['TLSv1.2', 'TLSv1.3'] as const).flatMap((version) =>
-  // The many are more than a socket takes that has no reader: it stops reading, and the end waits behind them.
+  // The large size is more than a socket without a reader accepts: it stops reading, and the end queues behind the data.
   [7, 500_000].flatMap((bytes) => Object.keys(END).map((end) => ({ version, bytes, end }))),
 );
 
 it.each(CASES)(
-  `Node ${process.versions.node} tells close_notify from FIN: $version, $end behind $bytes bytes`,
+  `Node ${process.versions.node} distinguishes close_notify from FIN: $version, $end behind $bytes bytes`,
   async ({ version, bytes, end }) => {
     let asked: TlsConnection | undefined;
     const { port } = await tlsTarget((_received, connection) => {

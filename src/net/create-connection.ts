@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 
-/** Of node's HTTP client, and of `ws`. */
+/** The `createConnection` option of Node's HTTP client and of `ws`. */
 export type CreateConnection = (
   options: object,
   done: (error: Error | null, socket?: Socket) => void,
 ) => Socket | undefined;
 
-/** `open` as the `createConnection` of a request. */
+/** Adapts `open` to the `createConnection` option of a request. */
 export function createConnection(open: () => Promise<Socket>): CreateConnection {
   return (_options, done) => {
     void handOver(open, done);

@@ -25,7 +25,7 @@ async function listener(host: string, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Answers when the test says so. */
+/** A resolver that answers when the test tells it to. */
 function resolver(first: Family = 6) {
   let tell: Parameters<Resolver['resolve']>[1] | undefined;
   return {
@@ -44,7 +44,7 @@ const fixed = (six: string[], four: string[], first: Family = 6): Resolver => ({
   },
 });
 
-/** Dials, and tells which address answered after which had failed. */
+/** Dials, and returns the address that answered and the addresses that failed before it. */
 async function dialled(options: Partial<DialOptions> & { port: number }) {
   const attempts: Attempt[] = [];
   const outcome = await dial({
@@ -58,19 +58,19 @@ async function dialled(options: Partial<DialOptions> & { port: number }) {
 }
 
 describe('of two addresses', () => {
-  test('the first one that answers is taken', async () => {
+  test('dial uses the first one that answers', async () => {
     const port = await listener('127.0.0.1');
     const { address, tried } = await dialled({ port, resolver: fixed([], ['127.0.0.1']) });
     expect({ address, tried }).toEqual({ address: '127.0.0.1', tried: ['127.0.0.1'] });
   });
 
-  test('one that refuses hands over to the other at once', async () => {
+  test('a refusal moves on to the other immediately', async () => {
     const port = await listener('127.0.0.1');
     const { address, tried } = await dialled({ port, resolver: fixed(['::1'], ['127.0.0.1']) });
     expect({ address, tried }).toEqual({ address: '127.0.0.1', tried: ['::1', '127.0.0.1'] });
   });
 
-  test('one that is silent is overtaken by the other', async (context) => {
+  test('the other overtakes a silent one', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const port = await silentPort(context, '127.0.0.1');
     await listener('::1', port);
@@ -86,7 +86,7 @@ describe('of two addresses', () => {
     expect(again.tried).toEqual(['127.0.0.1']);
   });
 
-  test('families take turns', async (context) => {
+  test('the address families alternate', async (context) => {
     const port = await listener('127.0.0.9').catch(() => context.skip('127.0.0.9 is not this machine here'));
     const { tried } = await dialled({
       port,
@@ -96,8 +96,8 @@ describe('of two addresses', () => {
   });
 });
 
-describe('looking up', () => {
-  test('an answer for one family does not wait for the other', async () => {
+describe('a lookup', () => {
+  test('does not wait for the second family', async () => {
     const port = await listener('127.0.0.1');
     const names = resolver();
     const dialling = dialled({ port, resolver: names });
@@ -105,7 +105,7 @@ describe('looking up', () => {
     expect((await dialling).address).toBe('127.0.0.1');
   });
 
-  test('an address that comes late is tried when the others have failed', async () => {
+  test('tries an address that arrives late once the others have failed', async () => {
     const port = await listener('127.0.0.1');
     const names = resolver();
     let failed: (() => void) | undefined;
@@ -139,7 +139,7 @@ describe('looking up', () => {
 });
 
 describe('when nothing answers', () => {
-  test('one address fails with what the system says of it', async () => {
+  test('one address fails with the error of the system', async () => {
     const port = await freePort();
     await expect(dial({ host: '127.0.0.1', port, ms: MS })).rejects.toMatchObject({
       code: 'ECONNREFUSED',
@@ -147,7 +147,7 @@ describe('when nothing answers', () => {
     });
   });
 
-  test('several fail with what each said', async () => {
+  test('several addresses fail with the error of each', async () => {
     const port = await freePort();
     const failure = await dial({
       host: 'name.test',
@@ -169,7 +169,7 @@ describe('when nothing answers', () => {
     });
   });
 
-  test('all of it has a timeout, which tells what was tried', async (context) => {
+  test('the whole dial has a timeout, whose error lists the attempts', async (context) => {
     const port = await silentPort(context, '127.0.0.1');
     const dialling = dial({
       host: 'name.test',
@@ -183,7 +183,7 @@ describe('when nothing answers', () => {
     });
   });
 
-  test('a resolver that never answers is waited for no longer than all of it may take', async () => {
+  test('a resolver that never answers runs into that timeout', async () => {
     await expect(dial({ host: 'name.test', port: 1, ms: 50, resolver: resolver() })).rejects.toMatchObject({
       code: 'timeout',
     });
@@ -191,7 +191,7 @@ describe('when nothing answers', () => {
 });
 
 describe('a signal', () => {
-  test('that aborted before ends it before anything is tried', async () => {
+  test('that has aborted ends the dial before any attempt', async () => {
     const tried: Attempt[] = [];
     const options = { host: '127.0.0.1', port: 1, ms: MS, onAttempt: (each: Attempt) => tried.push(each) };
     await expect(dial({ ...options, signal: AbortSignal.abort() })).rejects.toMatchObject({
@@ -200,7 +200,7 @@ describe('a signal', () => {
     expect(tried).toEqual([]);
   });
 
-  test('ends it while it waits', async (context) => {
+  test('ends a dial that waits', async (context) => {
     const port = await silentPort(context, '127.0.0.1');
     const stop = new AbortController();
     const dialling = dial({ host: '127.0.0.1', port, ms: MS, signal: stop.signal });
@@ -209,7 +209,7 @@ describe('a signal', () => {
   });
 });
 
-test('TLS is refused on top of a socket that is still connecting', async () => {
+test('rejects TLS on a socket that is still connecting', async () => {
   const port = await listener('127.0.0.1');
   const socket = new (await import('node:net')).Socket();
   onTestFinished(() => void socket.destroy());

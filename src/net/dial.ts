@@ -5,20 +5,20 @@ import { abortReason, deadline } from '../lib/wait.js';
 import { notFound, RESOLUTION_DELAY_MS, systemResolver, type Family, type Resolver } from './resolve.js';
 
 /**
- * The one place that opens TCP connections to others, targets aside: to whichever of a name's addresses answers first
- * (Happy Eyeballs, RFC 8305), within a timeout, and until the signal aborts.
+ * Opens every outgoing TCP connection except those to targets. It connects to the address of a name that answers first
+ * (Happy Eyeballs, RFC 8305), within a timeout, until the signal aborts.
  */
 
-/** After this long without an answer, the next address is tried beside it (RFC 8305 §5). */
+/** After this long without an answer, the next address is tried as well (RFC 8305 §5). */
 const ATTEMPT_DELAY_MS = 250;
-/** One address has this long; others are tried meanwhile. */
+/** Timeout of one address. Others are tried meanwhile. */
 const ATTEMPT_MS = 10_000;
-/** A name may have hundreds of addresses; of each family this many are tried. */
+/** A name may have hundreds of addresses. At most this many are tried per family. */
 const MAX_ADDRESSES = 8;
-/** Names whose last good address is remembered. */
+/** Limit of names whose last good address is remembered. */
 const MAX_REMEMBERED = 256;
 
-/** What each socket is set up with. */
+/** Socket options. */
 export interface TcpOptions {
   readonly allowHalfOpen?: boolean;
   readonly noDelay?: boolean;
@@ -27,10 +27,10 @@ export interface TcpOptions {
   readonly highWaterMark?: number;
 }
 
-/** What became of one address. */
+/** The outcome of one address. */
 export interface Attempt {
   readonly address: string;
-  /** None: it answered. */
+  /** Absent: the address answered. */
   readonly error?: Error;
 }
 
@@ -38,23 +38,23 @@ export interface DialOptions {
   /** A name, or an IP address. */
   readonly host: string;
   readonly port: number;
-  /** For everything: looking the name up, and all attempts. */
+  /** Timeout of the whole dial: the lookup and all attempts. */
   readonly ms: number;
-  /** For each address. */
+  /** Timeout of each address. */
   readonly attemptMs?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Names the wait, in the error when it took too long. */
+  /** Names the operation in the timeout error. */
   readonly what?: string;
   readonly tcp?: TcpOptions;
   readonly resolver?: Resolver;
-  /** Told of each address that was tried and answered, or failed; not of those given up because another answered. */
+  /** Called for each address that answered or failed, but not for attempts that end because another address answered. */
   readonly onAttempt?: (attempt: Attempt) => void;
 }
 
-/** No address answered; `attempts` says why not, each. */
+/** No address answered. `attempts` lists the reason for each. */
 export class DialError extends Error {
   readonly attempts: readonly Required<Attempt>[];
-  /** The system's code, where all failed alike. */
+  /** The system's error code, if all attempts failed with the same one. */
   readonly code?: string;
 
   constructor(attempts: readonly Required<Attempt>[]) {
@@ -73,16 +73,16 @@ export class DialError extends Error {
 }
 
 /**
- * Connects. The socket lives on without the timeout and the signal, and no error of it reaches the process. Rejects with
- * `timeout`, `aborted`, what the system says of the one address that there is, or a `DialError`.
+ * Connects. The timeout and the signal end with the dial, and the socket never throws an unhandled error. Rejects with
+ * `timeout`, `aborted`, the system's error if there is only one address, or a `DialError`.
  */
 export function dial(options: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => new Dialling(options, resolve, reject).start());
 }
 
 /**
- * A socket on its way to an IP address, for those who bound the wait and hear of its errors themselves: nothing is looked
- * up, and there is nothing to choose, so a data connection costs no more than its socket.
+ * A socket that connects to an IP address, for callers that set a timeout and handle errors themselves. It needs no
+ * lookup and no choice of address, so a data connection costs no more than its socket.
  */
 export function socketTo(address: string, port: number, tcp: TcpOptions): Socket {
   if (isIP(address) === 0) throw new PortalError('internal', `${address} is not an IP address`);
@@ -90,9 +90,9 @@ export function socketTo(address: string, port: number, tcp: TcpOptions): Socket
 }
 
 /**
- * TLS on its way to an IP address, for callers that set a timeout and listen for errors themselves, as with `socketTo`. `session` is
- * resumed. It is set here and not in the options, because node parses those of the options twice, which costs as
- * much as the rest of a resumed handshake.
+ * TLS to an IP address, for callers that set a timeout and handle errors themselves, as with `socketTo`. Resumes
+ * `session`. The session is set here and not in the options: node parses the options twice, which costs as much as the
+ * rest of a resumed handshake.
  */
 export function secureTo(
   address: string,
@@ -102,33 +102,33 @@ export function secureTo(
   session?: Buffer,
 ): TLSSocket {
   const plain = socketTo(address, port, tcp);
-  // Safe while it connects: with one address there is no other socket that node could put beneath TLS.
+  // Safe while it connects: with one address, node cannot replace the socket below TLS.
   const socket = tlsConnect({ ...options, socket: plain });
   plain.on('error', (error) => socket.destroy(error));
-  // Undocumented, though as old as TLSSocket: a node without it makes full handshakes.
+  // Undocumented, though as old as TLSSocket. A node without it makes full handshakes.
   if (session) (socket as { setSession?: (session: Buffer) => void }).setSession?.(session);
   return socket;
 }
 
 /**
- * TLS on top of a connection that stands. Never below that: while node still chooses between addresses, it replaces what
- * is beneath TLS, and the process dies.
+ * TLS over an established connection. A connecting socket is not safe: while node chooses between addresses, it replaces
+ * the socket below TLS, and the process crashes.
  */
 export function secure(plain: Socket, options: ConnectionOptions): TLSSocket {
-  if (plain.connecting) throw new PortalError('internal', 'TLS was begun on a socket that is not connected');
+  if (plain.connecting) throw new PortalError('internal', 'TLS needs a connected socket');
   return tlsConnect({ ...options, socket: plain });
 }
 
 /**
- * Whom the certificate of `host` must name, for `secure`: without it, node takes `localhost` for the peer's name. An IP
- * address is no name for SNI (RFC 6066 §3).
+ * The name that the certificate of `host` must carry, for `secure`. Without it, node expects `localhost`. SNI allows no
+ * IP address (RFC 6066 §3).
  */
 export function tlsNameOf(host: string): { readonly host: string; readonly servername?: string } {
   const bare = host.replace(/^\[|\]$/g, '');
   return isIP(bare) === 0 ? { host: bare, servername: bare } : { host: bare };
 }
 
-/** The address that answered last, of names with several. */
+/** The address that answered last, for names with several addresses. */
 const lastGood = new Map<string, string>();
 
 function remember(key: string, address: string): void {
@@ -142,17 +142,17 @@ class Dialling {
   readonly #resolver: Resolver;
   readonly #succeed: (socket: Socket) => void;
   readonly #fail: (error: Error) => void;
-  /** Not tried yet, by family. */
+  /** Untried addresses by family. */
   readonly #waiting: { readonly [family in Family]: string[] } = { 4: [], 6: [] };
-  /** Tried last, so that the families take turns. */
+  /** The family tried last, so that the families alternate. */
   #family: Family | undefined;
-  /** Families that the resolver has not answered for. */
+  /** Families without a result from the resolver yet. */
   #unresolved = 0;
   #known = 0;
   readonly #open = new Map<Socket, NodeJS.Timeout | undefined>();
   readonly #failed: Required<Attempt>[] = [];
   #lookupError: Error | undefined;
-  /** Until the next attempt may begin beside those that are open. */
+  /** Runs until the next attempt may start in parallel. */
   #pause: NodeJS.Timeout | undefined;
   #inTime: () => void = () => undefined;
   #isDone = false;
@@ -167,7 +167,7 @@ class Dialling {
   start(): void {
     const { host, port, ms, signal, what } = this.#options;
     if (signal?.aborted) return this.#fail(abortReason(signal));
-    // Node throws this at the first attempt, where nobody would catch it.
+    // Node would throw this at the first attempt, outside the promise.
     if (!(port >= 0 && port <= 65_535))
       return this.#fail(new PortalError('internal', `${port} is not a port`));
     signal?.addEventListener('abort', this.#abort, { once: true });
@@ -198,11 +198,11 @@ class Dialling {
     if (this.#isDone) return;
     this.#unresolved--;
     this.#add(family, addresses);
-    // "There is no such name" says less than "the server does not answer".
+    // A server failure says more than "not found".
     if (error && (!this.#lookupError || systemCode(this.#lookupError) === 'ENOTFOUND'))
       this.#lookupError = error;
     if (this.#open.size > 0) {
-      // Its turn comes with the pause that runs, or now if that is over.
+      // The address is tried when the current pause ends, or now if there is no pause.
       if (!this.#pause) this.#next();
       return;
     }
@@ -224,7 +224,7 @@ class Dialling {
     }, ms);
   }
 
-  /** The next to try: the last good one first, then the families in turn. */
+  /** The next address to try: the last good one first, then the families in turn. */
   #take(): string | undefined {
     const wanted = this.#family === undefined ? lastGood.get(this.#key) : undefined;
     const family = wanted === undefined ? this.#turn() : (isIP(wanted) as Family);
@@ -277,7 +277,7 @@ class Dialling {
     };
     socket.on('error', onError).once('connect', () => {
       if (!this.#open.has(socket)) return;
-      // For good: whoever has the socket hears of its errors if they listen.
+      // Permanent: an unhandled error must not end the process. The owner adds a listener to see errors.
       socket.off('error', onError).on('error', ignore);
       clearTimeout(timer);
       this.#open.delete(socket);

@@ -15,35 +15,35 @@ export interface Fetched {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  /** From the request, on a connection that stood, to the answer's head. */
+  /** Milliseconds from the request, on an open connection, to the response head. */
   readonly rttMs: number;
 }
 
 export interface FetchOptions extends GetOptions {
-  /** For all of it, from the connection's opening to the last byte. */
+  /** Timeout from the start of the connection to the last byte. */
   readonly ms: number;
   readonly signal?: AbortSignal | undefined;
-  /** Connects, within a time. */
+  /** Connects within `ms`. */
   readonly open: (ms: number) => Promise<Socket>;
   readonly tls: (plain: Socket) => TLSSocket;
 }
 
-/** One GET on a connection that begins and ends with it. */
+/** One GET on its own connection. */
 export async function fetchOnce(url: string, options: FetchOptions): Promise<Fetched> {
   const { ms, signal, open, tls } = options;
   const startedAt = performance.now();
   const socket = tls(await open(ms));
   try {
     const leftMs = Math.max(1, ms - (performance.now() - startedAt));
-    return await within(getOver(socket, url, options), leftMs, `an answer of ${url}`, signal);
+    return await within(getOver(socket, url, options), leftMs, `a response from ${url}`, signal);
   } finally {
     socket.destroy();
   }
 }
 
 /**
- * One GET on a connection of its own, which the caller bounds in time and destroys. Throws `limit_exceeded` for what is
- * too long, and what became of the connection.
+ * One GET on its own connection. The caller sets a timeout and destroys the connection. Throws `limit_exceeded` for a
+ * response that is too long, and connection errors.
  */
 function getOver(socket: TLSSocket, url: string, options: GetOptions): Promise<Fetched> {
   return new Promise((resolve, reject) => {
@@ -66,14 +66,14 @@ function getOver(socket: TLSSocket, url: string, options: GetOptions): Promise<F
         bytes += chunk.length;
         if (bytes > options.maxBytes) {
           reject(
-            new PortalError('limit_exceeded', `${url} answers with more than ${options.maxBytes} bytes`),
+            new PortalError('limit_exceeded', `the response from ${url} exceeds ${options.maxBytes} bytes`),
           );
           socket.destroy();
         } else chunks.push(chunk);
       });
       response.once('error', (error) => reject(asPortalError(error, 'relay_unreachable')));
       response.once('close', () =>
-        reject(new PortalError('relay_unreachable', `${url} broke off its answer`)),
+        reject(new PortalError('relay_unreachable', `${url} closed the connection during its response`)),
       );
       response.once('end', () =>
         resolve({

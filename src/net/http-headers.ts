@@ -1,6 +1,6 @@
-/** What HTTP says of header names, where both the configuration and the proxy need it. Names in lower case. */
+/** Facts about HTTP header names that the configuration and the proxy share. Names are in lower case. */
 
-/** About one connection alone (RFC 9110, section 7.6.1): never passed on, and nobody's to set. */
+/** Hop-by-hop headers (RFC 9110, section 7.6.1): never forwarded, and never configurable. */
 export const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -14,7 +14,7 @@ export const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Where a message ends and to whom it goes: Portal's own to say. */
+/** Message length and host: only Portal sets them. */
 export const FRAMING_HEADERS: ReadonlySet<string> = new Set(['content-length', 'expect', 'host']);
 
 /** RFC 9110, section 5.6.2. */

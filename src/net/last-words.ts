@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * Writes `words`, ends, and closes both ways within `lingerMs` whatever the other side does. Until then what it
- * says is read and dropped: closing with unread input would reset the connection and take the words with it.
+ * Writes `words`, ends, and closes both directions within `lingerMs` whatever the peer does. Until then it reads and
+ * drops input: closing with unread input would reset the connection and lose the words.
  */
 export function endWith(socket: Duplex, words: string | Buffer, lingerMs: number): void {
   if (!socket.writable) return void socket.destroy();

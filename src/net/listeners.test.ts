@@ -22,8 +22,8 @@ async function udp(host: string): Promise<number> {
   return socket.address().port;
 }
 
-describe.skipIf(!hasTables)(`a port of this machine${hasTables ? '' : ' (only Linux has tables)'}`, () => {
-  it.each(['127.0.0.1', '0.0.0.0', '127.0.0.2'])('is found where TCP listens at %s', async (host) => {
+describe.skipIf(!hasTables)(`a port on this machine${hasTables ? '' : ' (only Linux has tables)'}`, () => {
+  it.each(['127.0.0.1', '0.0.0.0', '127.0.0.2'])('is found when TCP listens at %s', async (host) => {
     const port = await tcp(host);
     const at = host === '0.0.0.0' ? '127.0.0.1' : host;
     expect(await isListening(parseTarget(`${at}:${port}`), 'tcp')).toBe(true);
@@ -31,7 +31,7 @@ describe.skipIf(!hasTables)(`a port of this machine${hasTables ? '' : ' (only Li
     expect(await isListening(parseTarget(port), 'udp')).toBe(false);
   });
 
-  it('is found where a socket takes datagrams', async () => {
+  it('is found when a socket receives datagrams', async () => {
     const port = await udp('127.0.0.1');
     expect(await isListening(parseTarget(port), 'udp')).toBe(true);
     expect(await isListening(parseTarget(port), 'tcp')).toBe(false);
@@ -39,13 +39,13 @@ describe.skipIf(!hasTables)(`a port of this machine${hasTables ? '' : ' (only Li
 });
 
 it.each(['192.0.2.1:80', 'example.com:80', 'unix:/run/app.sock'])(
-  'knows nothing of what may be elsewhere: %s',
+  'returns undefined for other machines: %s',
   async (target) => {
     expect(await isListening(parseTarget(target), 'tcp')).toBeUndefined();
   },
 );
 
-it('takes only sockets that listen, and no line that it cannot read', () => {
+it('lists only listening sockets, and skips malformed lines', () => {
   const table = [
     '  sl  local_address rem_address   st tx_queue',
     '   0: 0100007F:1C36 00000000:0000 0A 00000000:00000000',

@@ -4,14 +4,14 @@ import { udpTableKey as tableKey } from './udp-overruns.js';
 
 export type Transport = 'tcp' | 'udp';
 
-/** Sockets that listen stand first in the table of TCP; the one of UDP is rarely longer. */
+/** Listening sockets come first in the TCP table. The UDP table is rarely longer than this. */
 const READ_BYTES = 256 * 1024;
-/** State of a socket that takes whatever comes, by the kernel's numbers. */
+/** The kernel's state number of a socket that accepts connections or datagrams. */
 const OPEN: Readonly<Record<Transport, string>> = { tcp: '0A', udp: '07' };
 
 /**
- * Whether something listens where `target` leads, without a connection that the service would see. Undefined where the system
- * does not tell: on another machine, or on other systems than Linux.
+ * Whether a service listens at `target`, without a connection that it would see. Undefined on other machines and on
+ * systems other than Linux.
  */
 export async function isListening(target: Target, transport: Transport): Promise<boolean | undefined> {
   if (target.kind !== 'tcp' || !isLoopback(target.host)) return undefined;
@@ -21,7 +21,7 @@ export async function isListening(target: Target, transport: Transport): Promise
   return tables.some((table = '') => openSockets(table, transport).some((local) => wanted.has(local)));
 }
 
-/** Local addresses and ports of sockets that take whatever comes. */
+/** Local addresses and ports of sockets that accept connections or datagrams. */
 export function openSockets(table: string, transport: Transport): string[] {
   return table.split('\n').flatMap((line) => {
     const [, local, , state] = line.trim().split(/\s+/);
@@ -29,7 +29,7 @@ export function openSockets(table: string, transport: Transport): string[] {
   });
 }
 
-/** Local addresses of which a socket takes what is sent to `host`. */
+/** Local addresses whose sockets receive what is sent to `host`. */
 function placesOf(host: string): string[] {
   const addresses = isThisMachine(host) ? ['127.0.0.1', '::1'] : [host];
   const mapped = addresses.filter((each) => !each.includes(':')).map((each) => `::ffff:${each}`);
@@ -49,7 +49,7 @@ async function readStart(file: string): Promise<string | undefined> {
   }
 }
 
-/** The kernel hands out a page at a time. */
+/** The kernel returns one page per read. */
 async function readAll(handle: Awaited<ReturnType<typeof open>>): Promise<string> {
   const buffer = Buffer.alloc(READ_BYTES);
   let length = 0;

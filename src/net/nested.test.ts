@@ -8,7 +8,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { openLocalCa } from '../certificates/local-ca.js';
 import { resetSocket } from './reset.js';
 
-/** A client's TLS within TLS, as chains have it: its layers, TCP first. */
+/** A client's TLS within TLS, as in a chain. Returns its layers, TCP first. */
 async function nested(depth: number): Promise<Socket[]> {
   const folder = await mkdtemp(join(tmpdir(), 'portal-test-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -34,7 +34,7 @@ async function nested(depth: number): Promise<Socket[]> {
   return near;
 }
 
-it.each([1, 2, 3])('a reset of TLS in %d layers closes every one of them', async (depth) => {
+it.each([1, 2, 3])('a reset closes every layer of TLS in %d layers', async (depth) => {
   const layers = await nested(depth);
   const closed = layers.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
   resetSocket(layers.at(-1)!);

@@ -6,7 +6,7 @@ const interfaces = (...addresses: string[]) => ({
   eth0: addresses.map((address) => ({ address }) as NetworkInterfaceInfo),
 });
 
-/** A watch whose looks the test makes. */
+/** A watch that reads addresses when the test tells it to. */
 function watched(...first: string[]) {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
@@ -24,7 +24,7 @@ function watched(...first: string[]) {
   };
 }
 
-test('tells of addresses that came, went, or were replaced', () => {
+test('reports addresses that appear, disappear or change', () => {
   const { told, look, end } = watched('192.0.2.1');
   look('192.0.2.1', '2001:db8::1');
   look('2001:db8::1');
@@ -37,7 +37,7 @@ test('tells of addresses that came, went, or were replaced', () => {
   end();
 });
 
-test('says nothing of another order, or of link-local addresses', () => {
+test('ignores the order and link-local addresses', () => {
   const { told, look, end } = watched('192.0.2.1', '2001:db8::1');
   look('2001:db8::1', '192.0.2.1');
   look('192.0.2.1', '2001:db8::1', 'fe80::1', 'febf::1');
@@ -45,7 +45,7 @@ test('says nothing of another order, or of link-local addresses', () => {
   end();
 });
 
-test('looks no more once nobody watches', () => {
+test('stops reading after the last watcher has left', () => {
   const { told, look, end } = watched('192.0.2.1');
   end();
   look('198.51.100.1');

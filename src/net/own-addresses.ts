@@ -1,19 +1,19 @@
 import { networkInterfaces } from 'node:os';
 import { isLoopback } from './udp.js';
 
-/** The IP addresses of this machine, and that they change: a laptop takes another Wi-Fi, a cable is pulled. */
+/** The IP addresses of this machine, and their changes: a laptop joins another Wi-Fi, a cable is pulled. */
 
 export interface OwnAddresses {
-  /** Calls `changed` after each change, with all addresses there are; returns what ends it. */
+  /** Calls `changed` with all addresses after each change. Returns a function that stops the watch. */
   watch(changed: (addresses: ReadonlySet<string>) => void): () => void;
 }
 
 type Read = () => ReturnType<typeof networkInterfaces>;
 
-/** Reading them takes some 50 µs. No event of node's tells. */
+/** One read takes about 50 µs. Node has no event for changes. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Looks again and again, while somebody wants to know. */
+/** Reads the addresses periodically while there is a watcher. */
 export class InterfaceWatch implements OwnAddresses {
   readonly #read: Read;
   readonly #everyMs: number;
@@ -54,13 +54,13 @@ export class InterfaceWatch implements OwnAddresses {
         Object.values(this.#read()).flatMap((those) => those?.map(({ address }) => address) ?? []),
       );
     } catch {
-      // The system does not tell now.
+      // The system cannot list them now.
       return new Set();
     }
   }
 }
 
-/** Those that lead elsewhere. Bridges of containers have link-local ones alone, and come and go all the time. */
+/** Addresses that reach other machines. Container bridges have only link-local addresses, and change all the time. */
 function routableOf(addresses: ReadonlySet<string>): string {
   return [...addresses]
     .filter((address) => !isLoopback(address) && !/^fe[89ab]/i.test(address))
@@ -68,5 +68,5 @@ function routableOf(addresses: ReadonlySet<string>): string {
     .join(' ');
 }
 
-/** One for all sessions of the process. */
+/** Shared by all sessions of the process. */
 export const ownAddresses: OwnAddresses = new InterfaceWatch();

@@ -3,8 +3,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { InPlace, pour } from './pour.js';
 
-// Without them, data is piped: all else works, at a good part of the speed. `npm run test:nodes` asks each Node.
-it(`finds what it needs inside of Node ${process.versions.node}`, async () => {
+// Without these internals, data is piped: slower, but correct. `npm run test:nodes` checks each Node version.
+it(`finds the internals it needs in Node ${process.versions.node}`, async () => {
   const accepted: Socket[] = [];
   const server = createServer((socket) => void accepted.push(socket.on('error', () => undefined)));
   server.listen(0, '127.0.0.1');

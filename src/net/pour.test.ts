@@ -19,7 +19,7 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Writes `data` in pieces of every size, then ends; resolves with the hash of all that came. */
+/** Writes `data` in pieces of every size, then ends. Resolves with the hash of all received bytes. */
 async function exchange(socket: Socket, data: Buffer, slowly: boolean): Promise<string> {
   const hash = createHash('sha256');
   let pauses = 0;
@@ -50,7 +50,7 @@ test.each([
   ['plain', false, 40_000_000],
   ['tls', true, 40_000_000],
 ] as const)(
-  '%s: every byte arrives both ways, slow reader %s, at most %s bytes a second',
+  '%s: every byte arrives in both directions, slow reader %s, at most %s bytes a second',
   async (kind, slowly, bytesPerSecond) => {
     const splices = new SpliceSet({
       idleMs: 400,

@@ -2,11 +2,11 @@ import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /**
- * `from.pipe(to)` for sockets, without a new buffer for every read. Node gives each read 64 KiB outside V8's heap;
- * at some hundred MB/s V8 answers with one full collection after another, which cost a relay more than its bytes.
+ * `from.pipe(to)` for sockets, without a new buffer for every read. Node allocates 64 KiB outside V8's heap for each
+ * read. At some hundred MB/s V8 then runs full collections continuously, which cost a relay more CPU than its bytes.
  *
- * Node lets a socket read into memory of its owner (`onread`), but only one that it connects itself. What that option
- * sets is set here on any socket, by the names node gives it; a node that has other names pipes as ever.
+ * Node lets a socket read into its owner's memory (`onread`), but only if Node itself connects the socket. This sets the
+ * same internals on any socket. A Node version with other internals falls back to `pipe`.
  */
 export function pour(from: Socket, to: Socket, heard?: Heard): Pouring {
   const { _handle: handle } = from as { _handle?: Partial<ReadHandle> | null };
@@ -16,27 +16,30 @@ export function pour(from: Socket, to: Socket, heard?: Heard): Pouring {
 }
 
 export interface Pouring {
-  /** What is forwarded instead of some bytes, if anything is. Only bytes that are read in place are offered to it. */
+  /**
+   * Returns the bytes to forward instead, or undefined to forward them unchanged. Only bytes that are read in place reach
+   * it.
+   */
   amend: ((bytes: Buffer, start: number, end: number) => Buffer | undefined) | undefined;
-  /** Gives its buffer back; for one on which nothing moves, and that may stay so for long. */
+  /** Releases the buffer of an idle connection. */
   rest(): void;
-  /** Ends `to` after what has come so far. What comes then is read and dropped: unread, it would make a reset of the close. */
+  /** Ends `to` after the bytes so far. Later input is read and dropped: unread, it would turn the close into a reset. */
   finish(): void;
 }
 
-/** Sees the bytes that have passed, from `start` to `end`; they are not its to keep. */
+/** Sees the bytes from `start` to `end` after they have passed. It must not keep them. */
 type Heard = (bytes: Buffer, start: number, end: number) => void;
 
-/** Sockets that say little all read here: what they read is copied before the next one does. */
+/** Sockets with little traffic all read into this buffer. Their bytes are copied before the next read. */
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
-/** A read of at least this much is part of something long, and gets a buffer of its own for what follows. */
+/** A read of at least this much is part of a long transfer, so the socket gets its own buffer for the rest. */
 const LONG_BYTES = 16 * 1024;
 const BUFFER_BYTES = 128 * 1024;
-/** One TLS record's worth, the most that a TLSSocket reads at a time. */
+/** One TLS record, the most that a TLSSocket reads at once. */
 const RECORD_BYTES = 16 * 1024;
 const MAX_SPARE = 64;
 
-/** A buffer and who still needs what is in it: its reader, and every write that is under way. */
+/** A buffer with a count of its users: its reader and every pending write. */
 class Lent {
   static readonly #spare: Buffer[] = [];
   readonly bytes = Lent.#spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
@@ -78,9 +81,9 @@ export class InPlace implements Pouring {
   readonly #lend: (bytes: Buffer) => void;
   readonly #gathers: boolean;
   readonly #heard: Heard | undefined;
-  /** Where node reads to while there is much to move. */
+  /** The buffer for reads while there is much to move. */
   #own: Lent | undefined;
-  /** What of #own was read, and what of that was passed on. */
+  /** Bytes read into #own, and how many of them were forwarded. */
   #filled = 0;
   #passed = 0;
   #passing: NodeJS.Immediate | undefined;
@@ -122,7 +125,7 @@ export class InPlace implements Pouring {
     this.#from.resume();
   }
 
-  /** Takes the `count` bytes of a read; false stops the reading until `to` has drained. */
+  /** Handles a read of `count` bytes. Returns false to pause reading until `to` has drained. */
   #take(count: number): boolean {
     if (this.#isFinished) return true;
     const bytes = this.#own?.bytes ?? SHARED;
@@ -132,7 +135,7 @@ export class InPlace implements Pouring {
     if (amended) more = this.#takeInstead(amended);
     else more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
     this.#heard?.(bytes, start, start + count);
-    // What was heard may have been the last.
+    // `heard` may have called `finish`.
     return more || this.#isFinished;
   }
 
@@ -147,11 +150,11 @@ export class InPlace implements Pouring {
     return this.#to.write(Buffer.from(SHARED.subarray(0, count)));
   }
 
-  /** What is in a buffer of this socket's own. */
+  /** Handles a read into this socket's own buffer. */
   #takeMuch(count: number): boolean {
     this.#filled += count;
     const hasRoom = this.#filled + RECORD_BYTES <= BUFFER_BYTES;
-    // A TLSSocket reads record by record; those that arrived together are better passed on together.
+    // A TLSSocket reads one record at a time. Records that arrive together are forwarded in one write.
     if (this.#gathers && hasRoom && count === RECORD_BYTES) {
       this.#passing ??= setImmediate(() => {
         if (!this.#pass()) this.#from.pause();

@@ -19,7 +19,7 @@ describe('a PROXY protocol header', () => {
     );
   });
 
-  it('says of TLS what it was', () => {
+  it('describes the TLS session', () => {
     const tls = {
       version: 'TLSv1.3',
       cipher: 'TLS_AES_128_GCM_SHA256',
@@ -34,22 +34,22 @@ describe('a PROXY protocol header', () => {
     );
   });
 
-  it('writes two families as one', () => {
+  it('writes two address families as one', () => {
     expect(hex({ remote: at('192.0.2.1', 1), local: at('2001:db8::2', 2) })).toBe(
       `${SIGNATURE}2121002400000000000000000000ffffc000020120010db800000000000000000000000200010002`,
     );
-    // One that only looks like IPv6 is none.
+    // It only looks like an IPv4-mapped address.
     expect(hex({ remote: at('::ffff:192.0.2.1', 1), local: at('198.51.100.2', 2) })).toBe(
       hex({ remote: at('192.0.2.1', 1), local: at('198.51.100.2', 2) }),
     );
   });
 
-  it('is that of a local connection when the visitor is not known', () => {
+  it('is LOCAL when the address of the visitor is unknown', () => {
     for (const address of ['', 'unknown', 'relay.example.com', '192.0.2.1:80', '192.0.2.256'])
       expect(proxyHeader({ remote: at(address, 1), local: at('192.0.2.1', 2) })).toEqual(LOCAL_HEADER);
   });
 
-  it('tells of the visitor even where the other address is not known', () => {
+  it('names the visitor even when the other address is unknown', () => {
     expect(hex({ remote: at('192.0.2.1', 1), local: at('', 443) })).toBe(
       `${SIGNATURE}2111000cc000020100000000000101bb`,
     );
@@ -58,7 +58,7 @@ describe('a PROXY protocol header', () => {
     );
   });
 
-  it('can be read back, whatever the addresses', () => {
+  it('can be read back with any addresses', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6());
     const port = fc.integer({ min: 0, max: 65535 });
     const name = fc.option(fc.string({ maxLength: 255 }), { nil: undefined });
@@ -82,7 +82,7 @@ describe('a PROXY protocol header', () => {
   });
 });
 
-/** Another's idea of the same address; IPv4 in IPv6 as the IPv4 address. */
+/** The same address in canonical form, IPv4-mapped addresses as IPv4. */
 function canonical(address: string): string {
   const bare = new SocketAddress({ address, family: address.includes(':') ? 'ipv6' : 'ipv4' }).address;
   return bare.replace(/^::ffff:(?=\d+\.)/, '');

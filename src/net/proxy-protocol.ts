@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
 /**
- * The PROXY protocol, version 2 (haproxy's proxy-protocol.txt): one binary header ahead of a connection's bytes that
- * tells whose they are.
+ * PROXY protocol version 2 (haproxy's proxy-protocol.txt): a binary header before a connection's bytes that names the
+ * client.
  */
 
 interface Endpoint {
@@ -11,12 +11,12 @@ interface Endpoint {
 }
 
 export interface ProxiedConnection {
-  /** Who connected, and to where: in the header only if the first is an IP address. */
+  /** Client and local endpoint. The header contains them only if the client's address is an IP address. */
   readonly remote: Endpoint;
   readonly local: Endpoint;
-  /** The connection's TLS, where it ended at the sender of this header. */
+  /** The connection's TLS, if the sender of this header terminated it. */
   readonly tls?: {
-    /** As node names it: `TLSv1.3`. */
+    /** As node reports it, for example `TLSv1.3`. */
     readonly version: string;
     readonly cipher: string;
     readonly serverName?: string;
@@ -32,18 +32,18 @@ const TCP4 = 0x11;
 const TCP6 = 0x21;
 
 const TYPE = { alpn: 0x01, authority: 0x02, ssl: 0x20, sslVersion: 0x21, sslCipher: 0x23 } as const;
-/** In the TLV of TLS: the client came over it, and no certificate of its own was verified. */
+/** In the TLS TLV: the client used TLS, and no client certificate was verified. */
 const CLIENT_SSL = 0x01;
 const NOT_VERIFIED = 1;
 
-/** A connection of the proxy's own: of a health check, say. */
+/** For a connection of the proxy itself, for example a health check. */
 export const LOCAL_HEADER = header(LOCAL, 0, []);
 
-/** The header for a visitor's connection; the one of a local connection if the visitor's address is not known. */
+/** The header for a visitor's connection. It is LOCAL if the visitor's address is unknown. */
 export function proxyHeader({ remote, local, tls }: ProxiedConnection): Buffer {
   const [from, to] = [toBytes(remote.address), toBytes(local.address)];
   if (!from) return LOCAL_HEADER;
-  // The two are of one family: an address that is not known is none of either.
+  // Both addresses must have the same family. An unknown address fits either.
   const isV4 = from.length === 4 && (to?.length ?? 4) === 4;
   const size = isV4 ? 4 : 16;
   const ports = Buffer.alloc(4);
@@ -86,11 +86,11 @@ function widen(bytes: Buffer, size: number): Buffer {
   return bytes.length === size ? bytes : Buffer.concat([V4_MAPPED, bytes]);
 }
 
-/** 4 or 16 bytes; a v4-mapped address is the IPv4 address that it stands for. undefined for what is no address. */
+/** 4 or 16 bytes, a v4-mapped address as IPv4. Undefined if `address` is not an IP address. */
 function toBytes(address: string): Buffer | undefined {
   if (isIPv4(address)) return Buffer.from(address.split('.').map(Number));
   if (!isIPv6(address)) return undefined;
-  // Without the zone; and the tail that may be written as IPv4 in hex like the rest.
+  // Drop the zone, and write a dotted IPv4 tail in hex like the rest.
   const text = address.replace(/%.*$/, '').replace(/[\d.]+$/, (tail) => {
     if (!tail.includes('.')) return tail;
     const [a, b, c, d] = tail.split('.').map(Number) as [number, number, number, number];

@@ -5,7 +5,7 @@ describe('a rate', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
   afterEach(() => void vi.useRealTimers());
 
-  it('lets a burst of a second through, then one second of reading nothing for each second too much', () => {
+  it('allows a burst of one second, then pauses for as long as the excess takes', () => {
     const rate = new ByteRate(1_000_000);
     expect(rate.take(1_000_000)).toBe(0);
     expect(rate.take(500_000)).toBeCloseTo(500);
@@ -15,13 +15,13 @@ describe('a rate', () => {
     expect(rate.take(1_000_000)).toBe(0);
   });
 
-  it('does not save up what was not used', () => {
+  it('does not save unused bandwidth', () => {
     const rate = new ByteRate(1_000_000);
     vi.advanceTimersByTime(3_600_000);
     expect(rate.take(1_500_000)).toBeCloseTo(500);
   });
 
-  it('keeps to itself on the long run, however many share it', () => {
+  it('holds in the long run for any number of connections', () => {
     const rate = new ByteRate(100_000);
     const waits = new Map(Array.from({ length: 50 }, (_, index) => [index, 0]));
     let taken = 0;
@@ -33,18 +33,18 @@ describe('a rate', () => {
       }
       vi.advanceTimersByTime(10);
     }
-    // A minute, the burst, and the one read each that was under way.
+    // One minute, the burst, and one read in progress per connection.
     expect(taken).toBeLessThanOrEqual(61 * 100_000 + 128 * 1024 + 51 * 16_384);
     expect(taken).toBeGreaterThan(59 * 100_000);
   });
 
-  it('has room for two reads of a socket, however slow it is', () => {
+  it('allows two socket reads at any rate', () => {
     const rate = new ByteRate(1);
     expect(rate.take(131_072)).toBeCloseTo(0);
     expect(rate.take(1_000)).toBeGreaterThan(0);
   });
 
-  it('takes what cannot wait whole or not at all', () => {
+  it('takes all or nothing of bytes that cannot wait', () => {
     const rate = new ByteRate(131_072);
     expect([1, 2, 3].map(() => rate.tryTake(60_000))).toEqual([true, true, false]);
     expect(rate.tryTake(11_072)).toBe(true);

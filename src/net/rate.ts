@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 
-/** How much may burst: what one second allows, and never less than two reads of a socket. */
+/** The burst is what one second allows, and at least two reads of a socket. */
 const MIN_BURST_BYTES = 128 * 1024;
 
 /**
- * A bound on bytes a second that many connections share: a token bucket, kept as the moment at which everything that
- * was taken is paid for (GCRA). Nobody queues here: whoever took too much is told how long to wait, after what others
- * took before; so shares even out, and there is nothing to keep per connection.
+ * A limit of bytes per second that many connections share: a token bucket (GCRA), stored as the time when all bytes taken
+ * are paid for. There is no queue. A connection that took too much gets the time to wait, counted after the earlier
+ * takers. Shares even out, and no state per connection is needed.
  */
 export class ByteRate {
   readonly #msPerByte: number;
@@ -18,19 +18,19 @@ export class ByteRate {
     this.#burstMs = Math.max(1_000, MIN_BURST_BYTES * this.#msPerByte);
   }
 
-  /** Whether everything that was taken is paid for: nothing is lost when it is forgotten. */
+  /** Whether all bytes taken are paid for, so that the rate can be discarded. */
   get isIdle(): boolean {
     return this.#paidAt <= now();
   }
 
-  /** Takes `bytes` that have come already; answers how long to read no more, in milliseconds. */
+  /** Takes `bytes` that have already arrived. Returns how many milliseconds to pause reading. */
   take(bytes: number): number {
     const at = now();
     this.#paidAt = Math.max(this.#paidAt, at) + bytes * this.#msPerByte;
     return Math.max(0, this.#paidAt - at - this.#burstMs);
   }
 
-  /** Takes `bytes` if they fit now; for what cannot wait. */
+  /** Takes `bytes` if they fit now, for data that cannot wait. */
   tryTake(bytes: number): boolean {
     const at = now();
     const paidAt = Math.max(this.#paidAt, at) + bytes * this.#msPerByte;
@@ -40,10 +40,10 @@ export class ByteRate {
   }
 }
 
-/** Not the wall clock: a rate must not stop because somebody sets that. */
+/** The monotonic clock: a change of the wall clock must not stop a rate. */
 const now = (): number => performance.now();
 
-/** `from.pipe(to)`, reading no faster than `rate` allows: TCP's own window then slows the sender down. */
+/** `from.pipe(to)`, reading no faster than `rate` allows. TCP's window then slows the sender. */
 export function pourAt(rate: ByteRate, from: Socket, to: Socket): void {
   let timer: NodeJS.Timeout | undefined;
   const goOn = (): void => {

@@ -6,7 +6,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A resolver that answers when the test says so. */
+/** A resolver that answers when the test tells it to. */
 function resolver(): Resolver & { answer: Resolved } {
   let told: Resolved | undefined;
   return {
@@ -18,7 +18,7 @@ function resolver(): Resolver & { answer: Resolved } {
 
 const missing = (code: string): Error => Object.assign(new Error(code), { code });
 
-it('a family that never answers is not waited for', async () => {
+it('does not wait for a family that never answers', async () => {
   vi.useFakeTimers();
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
@@ -29,7 +29,7 @@ it('a family that never answers is not waited for', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('both that answer are taken, in whichever order they do', async () => {
+it('uses both families, in any order of answers', async () => {
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
   names.answer(6, ['2001:db8::1']);
@@ -37,7 +37,7 @@ it('both that answer are taken, in whichever order they do', async () => {
   expect(await found).toEqual({ 4: ['192.0.2.1'], 6: ['2001:db8::1'] });
 });
 
-it('one family without an address says nothing of the other', async () => {
+it('one family without an address does not affect the other', async () => {
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
   names.answer(6, [], missing('ENOTFOUND'));
@@ -45,7 +45,7 @@ it('one family without an address says nothing of the other', async () => {
   expect(await found).toEqual({ 4: ['192.0.2.1'], 6: [] });
 });
 
-it('a name without addresses fails with the reason that says more', async () => {
+it('a name without addresses fails with the more specific reason', async () => {
   const names = resolver();
   const found = addressesByFamily('db.test', undefined, names);
   names.answer(6, [], missing('EAI_AGAIN'));
@@ -53,7 +53,7 @@ it('a name without addresses fails with the reason that says more', async () => 
   await expect(found).rejects.toMatchObject({ code: 'EAI_AGAIN' });
 });
 
-it('a target whose last address is found waits for no other, and a lookup ends with its signal', async () => {
+it('does not wait once the last good address is found, and ends with its signal', async () => {
   const target: TcpTarget = { kind: 'tcp', host: 'db.test', port: 5432, tls: false };
   const names = resolver();
   remember(target, '192.0.2.2');

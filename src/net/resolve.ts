@@ -1,29 +1,30 @@
 import { getDefaultResultOrder, lookup } from 'node:dns';
 import { systemCode } from '../lib/errors.js';
 
-/** Names to IP addresses, a family at a time: an answer for one never waits for the other's (RFC 8305 §3). */
+/**
+ * Resolves names to IP addresses, one family at a time: an answer for one family never waits for the other (RFC 8305 §3).
+ */
 
 export type Family = 4 | 6;
 
-/** Told of each family once: its addresses, in the resolver's order, or why there are none. */
+/** Called once for each family: its addresses, in the resolver's order, or the error. */
 export type Resolved = (family: Family, addresses: readonly string[], error?: Error) => void;
 
 export interface Resolver {
-  /** Which family is tried first. */
+  /** The family to try first. */
   readonly first: (name: string) => Family;
   readonly resolve: (name: string, resolved: Resolved) => void;
 }
 
 const LOOPBACK = { 4: ['127.0.0.1'], 6: ['::1'] } as const;
 
-/** These names mean this machine, whatever its hosts file says (RFC 6761 §6.3). */
+/** These names mean this machine, whatever its hosts file contains (RFC 6761 §6.3). */
 function isLocalhost(name: string): boolean {
   return /^(?:.+\.)?localhost\.?$/i.test(name);
 }
 
 /**
- * A lookup cannot be cancelled, and holds one of node's few threads: whoever wants to know the same waits for the one
- * that is under way.
+ * Lookups in progress. A lookup cannot be cancelled and occupies one of node's few threads, so later callers share it.
  */
 const underway = new Map<string, Resolved[]>();
 
@@ -40,9 +41,9 @@ function ask(name: string, family: Family, resolved: Resolved): void {
   });
 }
 
-/** As the system does it: hosts file, DNS, and what else it has. */
+/** The system's resolver: hosts file, DNS and its other sources. */
 export const systemResolver: Resolver = {
-  // What listens for this machine alone listens on 127.0.0.1 more often.
+  // Local services listen on 127.0.0.1 more often than on ::1.
   first: (name) => (isLocalhost(name) || getDefaultResultOrder() === 'ipv4first' ? 4 : 6),
   resolve: (name, resolved) => {
     for (const family of [6, 4] as const) {
@@ -52,12 +53,12 @@ export const systemResolver: Resolver = {
   },
 };
 
-/** After an answer for one family, the other's is waited for this long (RFC 8305 §3). */
+/** How long to wait for the second family after the first has answered (RFC 8305 §3). */
 export const RESOLUTION_DELAY_MS = 50;
 
 /**
- * The addresses of `name`, as lists, of the families that answer: the other one is not waited for much longer, nor at
- * all once `isEnough`. Rejects where neither has an address. The caller bounds the time.
+ * The addresses of `name`, one list per family. After one family has answered, it waits only briefly for the other, and
+ * not at all once `isEnough`. Rejects if neither has an address. The caller sets a timeout.
  */
 export function addressesByFamily(
   name: string,
@@ -66,12 +67,12 @@ export function addressesByFamily(
 ): Promise<Readonly<Record<Family, readonly string[]>>> {
   return new Promise((resolve, reject) => {
     const found: Record<Family, readonly string[]> = { 4: [], 6: [] };
-    let [answers, isOver] = [0, false];
+    let [answers, isDone] = [0, false];
     let failure: Error | undefined;
     let late: NodeJS.Timeout | undefined;
     const finish = (): void => {
-      if (isOver) return;
-      isOver = true;
+      if (isDone) return;
+      isDone = true;
       clearTimeout(late);
       if (found[4].length + found[6].length > 0) resolve(found);
       else reject(failure ?? notFound(name));
@@ -79,10 +80,10 @@ export function addressesByFamily(
     resolver.resolve(name, (family, addresses, error) => {
       answers += 1;
       found[family] = addresses;
-      // "There is no such name" says less than "the server does not answer".
+      // A server failure says more than "not found".
       if (!failure || systemCode(failure) === 'ENOTFOUND') failure = error ?? failure;
       if (answers === 2 || isEnough(addresses)) finish();
-      else if (addresses.length > 0 && !isOver) late = setTimeout(finish, RESOLUTION_DELAY_MS);
+      else if (addresses.length > 0 && !isDone) late = setTimeout(finish, RESOLUTION_DELAY_MS);
     });
   });
 }

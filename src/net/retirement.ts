@@ -1,42 +1,44 @@
 import { attendedNow } from '../lib/stalls.js';
 import type { Conversation } from './conversation/conversation.js';
 
-/** A connection that is to end when that breaks nothing, because what it leads to has changed. */
+/** A connection that ends as soon as that breaks nothing, because its target has changed. */
 export interface Retirable {
-  /** What is known of its exchanges; undefined: its protocol is another. */
+  /** State of its HTTP exchanges; undefined for other protocols. */
   readonly conversation: Conversation | undefined;
-  /** When something last moved, as of the last `look`. */
+  /** When bytes last moved, as of the last `look`. */
   readonly movedAt: number;
-  /** Nothing waits to be written. */
+  /** No writes are pending. */
   readonly isWritten: boolean;
   /** When `end` was called. */
   readonly endedAt: number | undefined;
   look(now: number): void;
   /** Ends both directions in order. */
   end(): void;
-  /** Ends them with the last byte of an exchange, where exchanges can be followed that exactly. */
+  /** Ends both directions with the last byte of an exchange, if exchanges can be followed that precisely. */
   endAfterExchange(): void;
   close(end: 'closed'): void;
 }
 
-/** While something retires, its counters are read this often. Nothing is done for each byte. */
+/** Interval for reading the counters of retiring connections. Nothing is done per byte. */
 const LOOK_EVERY_MS = 100;
-/** Between exchanges and nothing moved for this long: the visitor does not expect anything. */
+/** Idle this long between exchanges: the visitor expects nothing. */
 const QUIET_MS = 500;
-/** A visitor that asks more often than that is watched for so long. Then a shorter pause is enough, or the end of an exchange. */
+/**
+ * After this long, a shorter pause or the end of an exchange is enough, because the visitor sends requests more often.
+ */
 const PATIENT_MS = 2_000;
 const SHORT_QUIET_MS = 100;
-/** An exchange under way on which nothing moved for this long is not waited for any longer. */
+/** An exchange without bytes for this long is no longer waited for. */
 export const STILL_MS = 5 * 60_000;
-/** Peers close their side within this of an orderly end, or it is done for them. */
+/** Peers close their side within this time after an orderly end, or are closed. */
 const ENDED_MS = 2_000;
 
 /**
- * The connections of one owner that retire: HTTP at its first quiet moment between exchanges; other protocols, upgraded
- * connections and event streams live on for `ms` at most. An exchange under way has no limit while it moves.
+ * The retiring connections of one owner. HTTP ends at its first quiet moment between exchanges. Other protocols, upgraded
+ * connections and event streams live for at most `ms`. An exchange in progress has no limit while bytes move.
  */
 export class Retirement {
-  /** How long connections may live on. */
+  /** How long retiring connections may live. */
   ms = 0;
   readonly #since = new Map<Retirable, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -51,7 +53,7 @@ export class Retirement {
     if (this.#since.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  /** It has closed. */
+  /** Removes a connection that has closed. */
   delete(connection: Retirable): void {
     this.#since.delete(connection);
     if (this.#since.size > 0) return;

@@ -4,10 +4,10 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../lib/errors.js';
 import { resetSocket } from './reset.js';
-import { SpliceSet, type SpliceBounds } from './splice.js';
+import { SpliceSet, type SpliceLimits } from './splice.js';
 import type { SpliceResult } from './spliced.js';
 
-const BOUNDS: SpliceBounds = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
+const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
 
 /** Both ends of one TCP connection. */
 async function connection(): Promise<[Socket, Socket]> {
@@ -36,7 +36,7 @@ const closing = (socket: Socket): Promise<unknown> => new Promise((resolve) => s
 
 interface Joined {
   readonly set: SpliceSet;
-  /** The two who talk, and the sockets between them that are joined. */
+  /** The two peers, and the joined sockets between them. */
   readonly left: Socket;
   readonly right: Socket;
   readonly a: Socket;
@@ -45,19 +45,19 @@ interface Joined {
 }
 
 async function join(
-  bounds: Partial<SpliceBounds> = {},
+  limits: Partial<SpliceLimits> = {},
   before?: (ends: Omit<Joined, 'result'>) => unknown,
 ): Promise<Joined> {
   const [left, a] = await connection();
   const [b, right] = await connection();
-  const set = new SpliceSet({ ...BOUNDS, ...bounds });
+  const set = new SpliceSet({ ...LIMITS, ...limits });
   onTestFinished(() => set.closeAll());
   await before?.({ set, left, right, a, b });
   const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { onEnd: resolve }));
   return { set, left, right, a, b, result };
 }
 
-/** How a connection ends for whoever holds it, and what came before. */
+/** How a connection ends for its holder, and the bytes before the end. */
 async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
   const chunks: Buffer[] = [];
   let how = 'cut';
@@ -69,7 +69,7 @@ async function ending(socket: Socket): Promise<{ how: string; bytes: Buffer }> {
 }
 
 describe('a splice', () => {
-  it('carries bytes both ways, counts them, and ends when both sides did', async () => {
+  it('carries bytes in both directions, counts them, and ends when both sides have ended', async () => {
     const { set, left, right, result } = await join();
     const [up, down] = [randomBytes(3_000_000), randomBytes(2_000_000)];
     left.end(up);
@@ -82,7 +82,7 @@ describe('a splice', () => {
   });
 
   it.each(['left', 'right'] as const)(
-    'passes a half-close of the %s side on, and the other way stays open',
+    'forwards a half-close of the %s side and keeps the other direction open',
     async (first) => {
       const joined = await join();
       const [one, other] = first === 'left' ? [joined.left, joined.right] : [joined.right, joined.left];
@@ -95,7 +95,7 @@ describe('a splice', () => {
     },
   );
 
-  it.each(['left', 'right'] as const)('passes a reset by the %s side on as a reset', async (first) => {
+  it.each(['left', 'right'] as const)('forwards a reset by the %s side as a reset', async (first) => {
     const joined = await join();
     const [one, other] = first === 'left' ? [joined.left, joined.right] : [joined.right, joined.left];
     one.write('half a sen');
@@ -106,7 +106,7 @@ describe('a splice', () => {
     expect(joined.set.size).toBe(0);
   });
 
-  it('passes a reset on after a half-close', async () => {
+  it('forwards a reset after a half-close', async () => {
     const { left, right, result } = await join();
     left.end('all of it');
     await ending(right);
@@ -125,14 +125,14 @@ describe('a splice', () => {
         return closing(a.resume());
       },
     ],
-  ])('ends at once when one side was %s', async (_what, before) => {
+  ])('ends immediately when one side was %s', async (_what, before) => {
     const { right, result, set } = await join({}, before);
     expect((await ending(right)).how).toBe('ECONNRESET');
     expect((await result).end).toBe('reset');
     expect(set.size).toBe(0);
   });
 
-  it('counts what was in the read buffer, and what was sent ahead, but not what went before', async () => {
+  it('counts bytes in the read buffer and bytes sent ahead, but no earlier bytes', async () => {
     const [left, a] = await connection();
     const [b, right] = await connection();
     left.write('upgrade');
@@ -140,16 +140,16 @@ describe('a splice', () => {
     a.pause();
     left.write('early');
     a.unshift(Buffer.from('head'));
-    const set = new SpliceSet(BOUNDS);
+    const set = new SpliceSet(LIMITS);
     const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { onEnd: resolve, sentToB: 3 }));
     left.end();
     right.end();
     expect((await ending(right)).bytes.toString()).toBe('headearly');
-    // `head` was part of what had been read: `upgrade` minus it went before.
+    // `head` is in the bytes already read: `upgrade` minus `head` came earlier.
     expect((await result).bytesToB).toBe('headearly'.length + 3);
   });
 
-  it('holds the writer back while the reader does not read', async () => {
+  it('pauses the writer while the reader does not read', async () => {
     const { left, right, a, b } = await join();
     right.pause();
     const chunk = Buffer.alloc(256 * 1024);
@@ -165,15 +165,15 @@ describe('a splice', () => {
   });
 });
 
-describe('bounds', () => {
-  it('nothing moved for idleMs', async () => {
+describe('limits', () => {
+  it('idleMs without bytes', async () => {
     const { left, result } = await join({ idleMs: 60 });
     left.write('x');
     expect((await ending(left)).how).toBe('ECONNRESET');
     expect(await result).toMatchObject({ end: 'idle', bytesToB: 1 });
   });
 
-  it('nothing moved for halfClosedMs, once one side has ended', async () => {
+  it('halfClosedMs without bytes after one side has ended', async () => {
     const open = await join({ halfClosedMs: 60, idleMs: 1_500 });
     const gone = await join({ halfClosedMs: 60 });
     gone.left.end('bye');
@@ -201,7 +201,7 @@ describe('bounds', () => {
 });
 
 describe('draining', () => {
-  it('called again, ends the first one as well, also where a socket does not close', async () => {
+  it('a second call ends the first one too, even if a socket does not close', async () => {
     const { set, a } = await join();
     const destroy = a.destroy.bind(a);
     a.destroy = () => a;
@@ -211,7 +211,7 @@ describe('draining', () => {
     destroy();
   });
 
-  it('waits for the last one, and is done at once when there is none', async () => {
+  it('waits for the last splice, and returns immediately without any', async () => {
     const { set, left, right } = await join();
     const drained = set.drain({ ms: 20_000 });
     left.end('bye');
@@ -221,7 +221,7 @@ describe('draining', () => {
     await set.drain({ ms: 20_000 });
   });
 
-  it('resets what is left when its time is over', async () => {
+  it('resets the remaining splices after the timeout', async () => {
     const { set, left, result } = await join();
     await set.drain({ ms: 20 });
     expect((await ending(left)).how).toBe('ECONNRESET');
@@ -233,12 +233,12 @@ describe('resetSocket', () => {
   it.each([
     ['open', () => undefined],
     ['ended in this turn', (socket: Socket) => void socket.end()],
-    ['ended in this turn with something to say', (socket: Socket) => void socket.end('x')],
+    ['ended in this turn with data to send', (socket: Socket) => void socket.end('x')],
     [
-      'ended with much to say that nobody reads',
+      'ended with much data that the peer does not read',
       (socket: Socket) => void socket.end(Buffer.alloc(20_000_000)),
     ],
-    ['ended for good', (socket: Socket) => once(socket.end(), 'finish')],
+    ['completely ended', (socket: Socket) => once(socket.end(), 'finish')],
     ['destroyed', (socket: Socket) => void socket.destroy()],
   ])('closes a socket that is %s', async (_what, before) => {
     const [near, far] = await connection();

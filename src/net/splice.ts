@@ -5,56 +5,56 @@ import { Retirement } from './retirement.js';
 import { Splice, type Spliced, type SpliceEnd, type SpliceOptions } from './spliced.js';
 
 /**
- * Joining two sockets so that neither can tell: bytes both ways with backpressure, a half-close passed on as
- * a half-close, a reset as a reset. A SpliceSet owns every splice of one process side: it bounds idle time
- * and lifetime, counts, drains and closes them.
+ * Joins two sockets transparently: bytes in both directions with backpressure, a half-close as a half-close, a reset as a
+ * reset. A SpliceSet owns every splice of one side of the process: it enforces idle time and lifetime, counts, drains and
+ * closes.
  */
 
-export interface SpliceBounds {
-  /** Nothing moved either way for this long: closed. */
+export interface SpliceLimits {
+  /** Close after this long without bytes in either direction. */
   readonly idleMs: number;
-  /** The same, once one of the two has ended its side. */
+  /** The same, once one side has ended. */
   readonly halfClosedMs: number;
   readonly lifetimeMs: number;
-  /** `b` must send its first byte within this; 0 means never mind. */
+  /** Timeout for the first byte of `b`; 0 for none. */
   readonly firstAnswerMs: number;
 }
 
-/** How long connections may go on once no more are accepted. */
+/** How long connections may continue once no more are accepted. */
 export interface Drain {
   readonly ms: number;
-  /** One on which nothing moved for this long counts as finished; absent: only its end does. */
+  /** A connection without bytes for this long counts as finished. Default: only its end does. */
   readonly quietMs?: number;
-  /** What they lead to has changed: each ends at its first quiet moment, as net/retirement.ts says, with `ms` as its limit. */
+  /** The target has changed: each connection ends at its first quiet moment (net/retirement.ts), after `ms` at most. */
   readonly retires?: true;
 }
 
 /**
- * Buffer a socket may hold per direction before it pushes back. Throughput of one connection depends on it:
+ * Bytes that a socket may buffer per direction before it pushes back. The throughput of one connection depends on it:
  * `npm run bench` shows the ratio. Memory is used only while a reader is slower than its writer.
  */
 export const SOCKET_BUFFER_BYTES = 1024 * 1024;
 
 export class SpliceSet {
-  /** How those ended that are over. */
+  /** How finished splices ended. */
   readonly ends = new Tally<SpliceEnd>();
   readonly #splices = new Set<Splice>();
-  /** What those have moved. */
+  /** Bytes of finished splices. */
   #endedBytes = { toA: 0, toB: 0 };
-  readonly #bounds: SpliceBounds;
+  readonly #limits: SpliceLimits;
   readonly #retirement = new Retirement();
   #timer: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void)[] = [];
 
-  constructor(bounds: SpliceBounds) {
-    this.#bounds = bounds;
+  constructor(limits: SpliceLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
     return this.#splices.size;
   }
 
-  /** Joins `a` and `b` and owns both from here on. Both must have been made with `allowHalfOpen`. */
+  /** Joins `a` and `b` and takes ownership of both. Create both with `allowHalfOpen`. */
   add(a: Socket, b: Socket, options: SpliceOptions = {}): Spliced {
     const splice = new Splice(a, b, options, attendedNow(), (result) => {
       this.#splices.delete(splice);
@@ -70,7 +70,7 @@ export class SpliceSet {
     return splice;
   }
 
-  /** Bytes moved by the splices that are open now. */
+  /** Bytes moved by open splices. */
   get openBytes(): { toA: number; toB: number } {
     let toA = 0;
     let toB = 0;
@@ -81,29 +81,29 @@ export class SpliceSet {
     return { toA, toB };
   }
 
-  /** Bytes moved by all splices there ever were. */
+  /** Bytes moved by all splices, open and finished. */
   get totalBytes(): { toA: number; toB: number } {
     const { toA, toB } = this.openBytes;
     return { toA: toA + this.#endedBytes.toA, toB: toB + this.#endedBytes.toB };
   }
 
-  /** Splices that are retiring. */
+  /** Number of retiring splices. */
   get retiring(): number {
     return this.#retirement.size;
   }
 
-  /** How long retiring splices may live on, those included that are retiring already. */
+  /** How long retiring splices may live, including those that already retire. */
   set retireMs(ms: number) {
     this.#retirement.ms = ms;
   }
 
-  /** What the splices that there are lead to has changed: each ends at its first quiet moment. */
+  /** The target of all current splices has changed: each ends at its first quiet moment. */
   retire(ms: number): void {
     this.retireMs = ms;
     this.#retirement.add(this.#splices);
   }
 
-  /** Waits until the last splice has ended, within the bounds of `drain`; then what is left is reset. */
+  /** Waits for the last splice to end, within the limits of `drain`, then resets the rest. */
   async drain({ ms, quietMs, retires }: Drain): Promise<void> {
     if (retires) {
       this.retire(ms);
@@ -128,7 +128,7 @@ export class SpliceSet {
     for (const splice of this.#splices) {
       splice.look(now);
       const quiet = now - splice.movedAt;
-      // An orderly end first: an idle keep-alive connection takes it as such. Then no more waiting.
+      // An orderly end first: an idle keep-alive connection accepts it. Then a close.
       if (quiet > 2 * quietMs) splice.close('closed');
       else if (quiet > quietMs) splice.end();
     }
@@ -141,7 +141,7 @@ export class SpliceSet {
 
   closeAll(): void {
     for (const splice of this.#splices) splice.close('closed');
-    // Nobody waits on for one that takes its time to close: TLS within TLS may.
+    // Do not wait for sockets that close slowly, as TLS within TLS may.
     this.#emptied();
   }
 
@@ -153,19 +153,19 @@ export class SpliceSet {
     for (const waiter of waiters) waiter();
   }
 
-  // One timer for all, instead of one a socket that every chunk would have to touch.
+  // One timer for all splices. A timer per socket would be touched by every chunk.
   #sweepMs(): number {
     const shortest = Math.min(
-      this.#bounds.idleMs,
-      this.#bounds.halfClosedMs,
-      this.#bounds.firstAnswerMs || Infinity,
+      this.#limits.idleMs,
+      this.#limits.halfClosedMs,
+      this.#limits.firstAnswerMs || Infinity,
     );
     return Math.max(10, Math.min(5_000, shortest / 4));
   }
 
   #sweep(): void {
     const now = attendedNow();
-    const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#bounds;
+    const { idleMs, halfClosedMs, lifetimeMs, firstAnswerMs } = this.#limits;
     for (const splice of this.#splices) {
       splice.look(now);
       if (firstAnswerMs > 0 && !splice.answered && now - splice.startedAt > firstAnswerMs)

@@ -10,13 +10,13 @@ export type SpliceEnd = 'ended' | 'reset' | 'idle' | 'lifetime' | 'unanswered' |
 
 export interface SpliceResult {
   readonly end: SpliceEnd;
-  /** Bytes that went from `a` to `b`. */
+  /** Bytes from `a` to `b`. */
   readonly bytesToB: number;
-  /** Bytes that went from `b` to `a`. */
+  /** Bytes from `b` to `a`. */
   readonly bytesToA: number;
 }
 
-/** One splice, to be read and to be cut. */
+/** One splice, to read its counters and to close it. */
 export interface Spliced {
   readonly bytesToA: number;
   readonly bytesToB: number;
@@ -24,24 +24,24 @@ export interface Spliced {
 }
 
 export interface SpliceOptions {
-  /** Called once, when both sockets are closed. */
+  /** Called once both sockets are closed. */
   readonly onEnd?: (result: SpliceResult) => void;
-  /** Bytes of `a` that were written to `b` already. */
+  /** Bytes of `a` that were already written to `b`. */
   readonly sentToB?: number;
-  /** Whose it is, for `closeOf`. */
+  /** The owner, for `closeOf`. */
   readonly owner?: string;
-  /** What both directions keep to, perhaps with other splices. */
+  /** The rate limit of both directions together. Several splices may share it. */
   readonly rate?: ByteRate | undefined;
-  /** Follows what is said, `a` being the visitor. Not with a rate. */
+  /** Follows the conversation, with `a` as the visitor. Cannot be combined with a rate. */
   readonly conversation?: Conversation | undefined;
 }
 
-/** Two sockets that are joined, as SpliceSet describes it. */
+/** Two joined sockets, as SpliceSet describes. */
 export class Splice implements Spliced, Retirable {
   readonly #a: Socket;
   readonly #b: Socket;
   readonly #onEnd: (result: SpliceResult) => void;
-  /** What each had received before it was joined and does not belong to this splice (an upgrade's head, say). */
+  /** Bytes that each side received before the splice and that do not count (for example an upgrade's head). */
   readonly #bytesBefore: { a: number; b: number };
   #open = 2;
   #end: SpliceEnd = 'ended';
@@ -67,7 +67,7 @@ export class Splice implements Spliced, Retirable {
     this.conversation = conversation;
     this.startedAt = now;
     this.movedAt = now;
-    // What sits in the read buffer already was counted by the socket, but belongs to this splice.
+    // The socket has already counted the bytes in its read buffer, but they belong to this splice.
     this.#bytesBefore = { a: a.bytesRead - a.readableLength - sentToB, b: b.bytesRead - b.readableLength };
     this.#join(a, b);
     this.#join(b, a);
@@ -103,7 +103,7 @@ export class Splice implements Spliced, Retirable {
     return this.#a.readableEnded || this.#b.readableEnded;
   }
 
-  /** Notes whether anything moved since the last look. */
+  /** Records whether bytes moved since the last look. */
   look(now: number): void {
     const moved = this.#a.bytesRead + this.#b.bytesRead;
     if (moved !== this.#moved) {
@@ -114,7 +114,7 @@ export class Splice implements Spliced, Retirable {
     }
   }
 
-  /** Ends both directions in order; what comes then is dropped, and the sockets close when their peers agree. */
+  /** Ends both directions in order. Later input is dropped, and the sockets close when their peers do. */
   end(): void {
     if (this.endedAt !== undefined) return;
     this.endedAt = attendedNow();
@@ -142,14 +142,14 @@ export class Splice implements Spliced, Retirable {
       resetBehind(to);
     };
     const closed = (): void => {
-      // Closed before it had said and heard everything: the other side must not take it for an orderly end.
+      // It closed before it had sent and received everything. The other side must not see an orderly end.
       if (!from.readableEnded || !from.writableFinished) fail();
       if (--this.#open === 0) {
         this.#onEnd({ end: this.#end, bytesToA: this.bytesToA, bytesToB: this.bytesToB });
       }
     };
     from.on('error', fail);
-    // It may have closed before we listened.
+    // It may have closed before the listener was added.
     if (from.closed) queueMicrotask(closed);
     else from.on('close', closed);
   }

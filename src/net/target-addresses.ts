@@ -4,32 +4,32 @@ import { within } from '../lib/wait.js';
 import { addressesByFamily, systemResolver, type Resolver } from './resolve.js';
 import { formatTarget, isThisMachine, type Target } from './target.js';
 
-/** Which addresses a target has, in the order to try them, and which of them answered last. */
+/** The addresses of a target in the order to try them, and the one that answered last. */
 
 export type TcpTarget = Extract<Target, { kind: 'tcp' }>;
 
-/** `localhost` without a resolver: hosts files differ, and some lack one of the two, or the name. */
+/** `localhost` without a resolver: hosts files differ, and some lack the name or one of its addresses. */
 const THIS_MACHINE: readonly string[] = ['127.0.0.1', '::1'];
 
-/** By the target itself, so that nothing is left of targets that nobody has any more. */
+/** Keyed by the target object, so that entries of unused targets disappear. */
 const answeredLast = new WeakMap<Target, string>();
 
-/** `address` answered: the next one who wants `target` asks it first. */
+/** Records that `address` answered: the next connection to `target` tries it first. */
 export function remember(target: TcpTarget, address: string): void {
   if (answeredLast.get(target) !== address) answeredLast.set(target, address);
 }
 
 export interface AddressOptions {
   readonly ms: number;
-  /** Which family is tried first. Default: what the system prefers. */
+  /** The family to try first. Default: the system's preference. */
   readonly prefer?: 'ipv4';
   readonly signal?: AbortSignal | undefined;
   readonly resolver?: Resolver;
 }
 
 /**
- * The addresses of `target`, the one to try first at the head. Rejects with `target_down` if its name has none, or is
- * not resolved in time.
+ * The addresses of `target`, the one to try first at the head. Rejects with `target_down` if its name has no address or
+ * does not resolve in time.
  */
 export async function addressesOf(target: TcpTarget, options: AddressOptions): Promise<readonly string[]> {
   const { host } = target;
@@ -59,19 +59,19 @@ async function resolve(
   }
 }
 
-/** Both families by turns (RFC 8305, section 4): one that leads nowhere costs one attempt, however many addresses it has. */
+/** Alternates both families (RFC 8305, section 4), so that a broken family costs only one attempt. */
 function alternating(first: readonly string[], second: readonly string[]): readonly string[] {
   const turns = first.flatMap((each, i) => (i < second.length ? [each, second[i]!] : [each]));
   return [...new Set([...turns, ...second])];
 }
 
-/** One address that was tried in vain. `code` is the system's, or `silent`. */
+/** A failed attempt at one address. `code` is the system's, or `silent`. */
 export interface Attempt {
   readonly address: string;
   readonly code: string;
 }
 
-/** What the system says of an address of a family that the machine does not have. */
+/** The system's codes for an address of a family that the machine does not have. */
 const NO_SUCH_FAMILY: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH']);
 
 export interface UnreachableWords {
@@ -81,7 +81,7 @@ export interface UnreachableWords {
   readonly refused: string;
 }
 
-/** `target_down`, with a reason fit for `status`. */
+/** Returns `target_down` with a reason fit for `status`. */
 export function unreachable(
   target: Target,
   attempts: readonly Attempt[],

@@ -25,7 +25,7 @@ async function conversation(target: TcpTarget) {
 }
 
 describe('datagrams to a target on this machine', () => {
-  it.for(LOOPBACKS)('all arrive on %s, the first ones too', async (at, { skip }) => {
+  it.for(LOOPBACKS)('all arrive on %s, including the first ones', async (at, { skip }) => {
     if (at === '::1' && !hasIpv6) skip(NO_IPV6);
     const { port } = await udpService(undefined, await freePort(), at);
     const { say, heard, failures } = await conversation(on(port));
@@ -34,7 +34,7 @@ describe('datagrams to a target on this machine', () => {
     expect(failures).toEqual([]);
   });
 
-  it('follow a service that moves, and lose nothing', async ({ skip }) => {
+  it('follow a service that moves to another address, without loss', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     let one = await udpService(undefined, await freePort());
     const { port } = one;
@@ -50,7 +50,7 @@ describe('datagrams to a target on this machine', () => {
     expect(failures).toEqual([]);
   });
 
-  it('begin where the target answered the last conversation', async ({ skip }) => {
+  it('begin at the address that answered the last conversation', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     const six = await udpService(undefined, await freePort(), '::1');
     const target = on(six.port);
@@ -64,13 +64,13 @@ describe('datagrams to a target on this machine', () => {
     expect([six.received, four.received]).toEqual([2, 0]);
   });
 
-  it('that nobody takes are told of, and reach it when it is back', async () => {
+  it('are reported when no service receives them, and arrive when it is back', async () => {
     const echo = await udpService(undefined, await freePort());
     await echo.close();
     const { say, heard, failures } = await conversation(on(echo.port));
     say('lost');
     const tried = hasIpv6 ? '127.0.0.1 and ::1' : '127.0.0.1';
-    const message = `nothing takes datagrams on port ${echo.port} (tried ${tried})`;
+    const message = `nothing receives datagrams on port ${echo.port} (tried ${tried})`;
     await eventually(() => expect(failures).toEqual([[message, 1]]));
     await udpService(undefined, echo.port, hasIpv6 ? '::1' : '127.0.0.1');
     await eventually(() => {
@@ -80,7 +80,7 @@ describe('datagrams to a target on this machine', () => {
   });
 });
 
-it('datagrams to an address go nowhere else', async ({ skip }) => {
+it('datagrams to an address go only there', async ({ skip }) => {
   if (!hasIpv6) skip(NO_IPV6);
   const six = await udpService(undefined, await freePort(), '::1');
   const { say, failures } = await conversation(on(six.port, '127.0.0.1'));
@@ -90,7 +90,7 @@ it('datagrams to an address go nowhere else', async ({ skip }) => {
   expect(six.received).toBe(0);
 });
 
-it('a conversation that was closed takes nothing more', async () => {
+it('a closed conversation accepts no more datagrams', async () => {
   const { port } = await udpService();
   const { say, opened } = await conversation(on(port));
   opened.close();

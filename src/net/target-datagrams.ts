@@ -8,18 +8,18 @@ import {
 } from './target-addresses.js';
 import { connectUdp, type UdpSocket } from './udp.js';
 
-/** A lookup of the target's name takes no longer. */
+/** Timeout for resolving the target's name. */
 export const LOOKUP_MS = 5_000;
-/** A refusal is heard within this, or will not come: what was sent is not kept any longer. */
+/** A refusal (ICMP) arrives within this time. Sent datagrams are kept no longer. */
 const HEARD_MS = 100;
-/** Datagrams that are kept for that long at most, to send them again elsewhere. */
+/** Limit of datagrams kept during that time, to send them again to another address. */
 const MAX_KEPT = 16;
-/** All addresses have refused: for this long the target is down, and not looked for at each datagram. */
+/** After all addresses have refused, the target counts as down for this long. */
 const REST_MS = 250;
 
-const WORDS: UnreachableWords = { nothing: 'nothing takes datagrams', refused: 'refused the datagrams' };
+const WORDS: UnreachableWords = { nothing: 'nothing receives datagrams', refused: 'refused the datagrams' };
 
-/** What the system says where nobody takes datagrams; anything else would be the same at another address. */
+/** System codes for a refusal. Any other error would be the same at another address. */
 const REFUSED: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -28,36 +28,36 @@ const REFUSED: ReadonlySet<string> = new Set([
   'EAFNOSUPPORT',
 ]);
 
-/** A conversation with a target from a port of its own. */
+/** A conversation with a target from its own local port. */
 export interface Datagrams {
-  /** False: not taken. What is taken must not be changed any more. */
+  /** Returns false if the datagram was dropped. The caller must not change a payload that was accepted. */
   send(payload: Buffer): boolean;
   close(): void;
 }
 
 export interface DatagramsHooks {
   readonly onMessage: (payload: Buffer) => void;
-  /** `lost` datagrams, at least, did not reach the target, and why: `target_down` where it has refused them. */
+  /** At least `lost` datagrams did not reach the target. The error is `target_down` if it refused them. */
   readonly onFailed: (error: Error, lost: number) => void;
-  /** Answers that were lost because this process did not read them in time. */
+  /** Answers lost because this process did not read them in time. */
   readonly onOverrun: (count: number) => void;
-  /** It cannot go on. */
+  /** The conversation cannot continue. */
   readonly onEnd: () => void;
 }
 
 /**
- * A conversation with a target in datagrams, from a port of its own. A connected socket hears of a refusal (ICMP): the
- * next address of the target is asked then, beginning with what the other has refused.
+ * A datagram conversation with a target from its own local port. A connected socket learns of a refusal (ICMP). The
+ * conversation then moves to the target's next address and sends the refused datagrams again.
  */
 export class TargetDatagrams implements Datagrams {
   readonly #target: TcpTarget;
   readonly #addresses: readonly string[];
   readonly #bufferBytes: number;
   readonly #hooks: DatagramsHooks;
-  /** The one that is spoken with; undefined while another address is tried. */
+  /** The socket in use; undefined while another address is tried. */
   #socket: UdpSocket | undefined;
   #at = -1;
-  /** By address, since something was heard from the target last. */
+  /** Refusals by address since the target last answered. */
   readonly #refusals = new Map<string, string>();
   #kept: Buffer[] = [];
   #hearing: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class TargetDatagrams implements Datagrams {
     this.#hooks = hooks;
   }
 
-  /** Rejects with `target_down` where none of the target's addresses can be spoken with from this machine. */
+  /** Rejects with `target_down` if this machine can reach none of the target's addresses. */
   static async open(target: TcpTarget, bufferBytes: number, hooks: DatagramsHooks): Promise<TargetDatagrams> {
     const addresses = await addressesOf(target, { ms: LOOKUP_MS, prefer: 'ipv4' });
     const opened = new TargetDatagrams(target, addresses, bufferBytes, hooks);
@@ -84,7 +84,7 @@ export class TargetDatagrams implements Datagrams {
     return opened;
   }
 
-  /** False: not taken. What is taken must not be changed any more. */
+  /** Returns false if the datagram was dropped. The caller must not change a payload that was accepted. */
   send(payload: Buffer): boolean {
     if (this.#closed) return false;
     if (!this.#socket) return this.#keep(payload);
@@ -107,31 +107,31 @@ export class TargetDatagrams implements Datagrams {
   }
 
   #hear(): void {
-    // What has arrived by then is read first.
+    // Read pending input first.
     this.#hearing ??= setTimeout(() => setImmediate(() => this.#heard()), HEARD_MS).unref();
   }
 
   #heard(): void {
-    // While it moves, the time counts from when it has arrived.
+    // While it moves to another address, the time counts from its arrival there.
     if (this.#hearing && this.#socket) this.#accepted();
     this.#hearing = undefined;
   }
 
-  /** The target has answered, or at least refused nothing for a while. */
+  /** The target has answered, or has not refused anything for a while. */
   #accepted(): void {
     this.#kept = [];
     this.#refusals.clear();
     remember(this.#target, this.#addresses[this.#at]!);
   }
 
-  /** What is kept is lost. */
+  /** The kept datagrams are lost. */
   #forget(): void {
     clearTimeout(this.#hearing);
     this.#hearing = undefined;
     this.#kept = [];
   }
 
-  /** A socket to the next address that there is a way to. */
+  /** Opens a socket to the next reachable address. */
   async #connect(): Promise<UdpSocket> {
     const count = this.#addresses.length;
     let cause: unknown;
@@ -182,17 +182,17 @@ export class TargetDatagrams implements Datagrams {
     this.#socket = undefined;
     try {
       const socket = await this.#connect();
-      // There may be no way to any other, and this is the one that has refused.
+      // There may be no other reachable address: the socket may be at the one that refused.
       if (this.#everywhere) this.#giveUp(refusal);
       this.#use(socket);
     } catch (error) {
-      // No way to any address at all: it was possible a moment ago, so the flow ends, and the next begins anew.
+      // No address is reachable, although one was a moment ago. End this flow; the next one starts again.
       this.#lose(error as Error);
       this.#hooks.onEnd();
     }
   }
 
-  /** Nobody takes datagrams at any address. The next round begins after a rest. */
+  /** No address receives datagrams. The next round starts after a pause. */
   #giveUp(cause: Error): void {
     const error = this.#describe(cause);
     this.#refusals.clear();

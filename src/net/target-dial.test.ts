@@ -10,7 +10,7 @@ const MS = 5_000;
 
 const server = (): Server => createServer((socket) => socket.on('error', () => undefined));
 
-/** The address that a connection to `target` ended up at. */
+/** The address that a connection to `target` reached. */
 async function reached(target: Target): Promise<string | undefined> {
   const socket = await dialTarget(target, MS);
   const { remoteAddress } = socket;
@@ -36,7 +36,7 @@ describe('a target on this machine', () => {
     expect(await reached(parseTarget(`${name}${port}`))).toBe(at);
   });
 
-  it('is asked first where it answered last', async ({ skip }) => {
+  it('is tried first where it answered last', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const target = parseTarget(port);
@@ -44,7 +44,7 @@ describe('a target on this machine', () => {
     expect(await reached(target)).toBe('::1');
     await serveOn('127.0.0.1', port, server);
     expect(await reached(target)).toBe('::1');
-    // Another that nobody has asked yet.
+    // A new target without history.
     expect(await reached(parseTarget(port))).toBe('127.0.0.1');
     await six.close();
     expect(await reached(target)).toBe('127.0.0.1');
@@ -63,7 +63,7 @@ describe('a target on this machine', () => {
     }
   });
 
-  it('that is not there is told with the port, and where it was looked for', async () => {
+  it('that does not listen is reported with its port and the tried addresses', async () => {
     const port = await freePort();
     const tried = hasIpv6 ? '127.0.0.1 and ::1' : '127.0.0.1';
     for (const text of [port, `localhost:${port}`])
@@ -75,7 +75,7 @@ describe('a target on this machine', () => {
 });
 
 describe('a target by address', () => {
-  it('is looked for nowhere else', async ({ skip }) => {
+  it('is tried only there', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     const port = await freePort();
     const one = await serveOn('::1', port, server);
@@ -91,15 +91,15 @@ describe('a target by address', () => {
   });
 });
 
-it('a target whose name is unknown is told so', async () => {
+it('reports a target whose name does not resolve', async () => {
   expect(await failure(parseTarget('nobody.invalid:1'))).toMatchObject({
     code: 'target_down',
     message: expect.stringMatching(/^nobody\.invalid cannot be resolved \(E\w+\)$/) as string,
   });
 });
 
-it('a dial that is cancelled ends at once, before it begins and on its way', async () => {
-  // TEST-NET-1 (RFC 5737): nobody answers there, if the system finds a way to it at all.
+it('a cancelled dial ends immediately, before it starts or while it waits', async () => {
+  // TEST-NET-1 (RFC 5737): it never answers, if the system has a route to it at all.
   const target = parseTarget('192.0.2.1:9');
   const cancel = new AbortController();
   const dialling = dialTarget(target, MS, cancel.signal);

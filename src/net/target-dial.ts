@@ -13,19 +13,19 @@ import {
 import { formatTarget, type Target } from './target.js';
 
 /**
- * How local services are connected to, everywhere. Node's own fallback between the addresses of a name is not used: it
- * replaces the handle of a socket that TLS may already be reading from, and waits where an address refuses nothing.
+ * Connects to local services. It does not use Node's own fallback between addresses: that replaces the handle of a socket
+ * that TLS may already read from, and it waits for silent addresses.
  */
 
-/** An address that is silent for this long is no reason to leave the next one waiting (RFC 8305, section 5). */
+/** After this long without an answer, the next address is tried as well (RFC 8305, section 5). */
 const STAGGER_MS = 250;
 
 const WORDS: UnreachableWords = { nothing: 'nothing listens', refused: 'refused the connection' };
 
 /**
- * Connects to `target`: to the address that answered last, to the next one as soon as that refuses or is silent. Rejects
- * within `ms` with `target_down` and a reason fit for `status`, or once `signal` aborts. The socket is connected, and no
- * error of it reaches the process.
+ * Connects to `target`: first to the address that answered last, then to the next one once that refuses or stays silent.
+ * Rejects within `ms` with `target_down` and a reason fit for `status`, or when `signal` aborts. The returned socket is
+ * connected and never throws an unhandled error.
  */
 export async function dialTarget(target: Target, ms: number, signal?: AbortSignal): Promise<Socket> {
   const startedAt = performance.now();
@@ -38,7 +38,7 @@ export async function dialTarget(target: Target, ms: number, signal?: AbortSigna
   });
 }
 
-/** Links are followed at each connection: one may have been swapped since the configuration was allowed. */
+/** Resolves symlinks at each connection: one may have changed since the configuration was allowed. */
 async function socketOf(path: string): Promise<string> {
   try {
     return await confinedPath(path);
@@ -50,7 +50,7 @@ async function socketOf(path: string): Promise<string> {
 interface AttemptsOptions {
   readonly target: Target;
   readonly addresses: readonly string[];
-  /** The whole time, and what is left of it. */
+  /** The whole timeout, and what remains of it. */
   readonly totalMs: number;
   readonly leftMs: number;
   readonly signal: AbortSignal | undefined;
@@ -58,7 +58,7 @@ interface AttemptsOptions {
   readonly reject: (error: Error) => void;
 }
 
-/** The attempts at one connection: the first address that answers wins, and the others are let go of. */
+/** The attempts of one connection. The first address that answers wins; the others are closed. */
 class Attempts {
   readonly #options: AttemptsOptions;
   readonly #pending = new Set<Socket>();
@@ -91,7 +91,7 @@ class Attempts {
     socket.once('connect', () => {
       if (!this.#pending.delete(socket)) return;
       if (target.kind === 'tcp' && addresses.length > 1) remember(target, address);
-      this.#over();
+      this.#settle();
       this.#options.resolve(socket);
     });
     if (this.#started < addresses.length) this.#stagger = setTimeout(() => this.next(), STAGGER_MS);
@@ -105,11 +105,11 @@ class Attempts {
   }
 
   #lose(error: Error): void {
-    this.#over();
+    this.#settle();
     this.#options.reject(error);
   }
 
-  #over(): void {
+  #settle(): void {
     this.#inTime();
     clearTimeout(this.#stagger);
     this.#options.signal?.removeEventListener('abort', this.#abort);

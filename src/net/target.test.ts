@@ -31,17 +31,17 @@ describe('a target', () => {
     ['70000', /not within 1 to 65535/],
     ['localhost', /is not a port/],
     ['300x', /is not a port/],
-    ['unix:', /needs a path/],
+    ['unix:', /requires a path/],
     ['http://a:1/path', /ends after its port/],
-    ['http://me:secret@a:1', /no user name or password/],
+    ['http://me:secret@a:1', /cannot contain a user name/],
     ['ftp://a:1', /is not a port/],
     ['', /is not a port/],
-  ])('is refused: %j', (text, reason) => {
+  ])('is rejected: %j', (text, reason) => {
     expect(() => parseTarget(text)).toThrow(RangeError);
     expect(() => parseTarget(text)).toThrow(reason);
   });
 
-  it('reads what it writes', () => {
+  it('parses every target that it formats', () => {
     const host = fc.constantFrom('127.0.0.1', 'localhost', '::1', 'app.internal');
     const port = fc.integer({ min: 1, max: 65535 });
     fc.assert(
@@ -52,7 +52,7 @@ describe('a target', () => {
     );
   });
 
-  it('never throws anything but a RangeError', () => {
+  it('throws only RangeErrors', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         expect(outcomeOf(text)).toMatch(/^(target|RangeError)$/);

@@ -1,4 +1,4 @@
-/** Where a visitor's bytes go on this side: a local service. Plain data, comparable with `sameTarget`. */
+/** A local service that visitors reach. Plain data, comparable with `sameTarget`. */
 export type Target =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls: boolean }
   | { readonly kind: 'unix'; readonly path: string };
@@ -6,15 +6,15 @@ export type Target =
 const PORT = /^\d{1,5}$/;
 
 /**
- * Reads a target as portal.yaml and `portal expose` write it: a port of this machine, `host:port`, `unix:/path`, or
- * `http(s)://host:port`. Throws a RangeError whose message says what is wrong; the caller adds the place.
+ * Parses a target as in portal.yaml and `portal expose`: a port of this machine, `host:port`, `unix:/path`, or
+ * `http(s)://host:port`. Throws a RangeError whose message says what is wrong. The caller adds the location.
  */
 export function parseTarget(text: string | number): Target {
   const input = String(text).trim();
   if (PORT.test(input)) return tcp('localhost', input, false);
   if (input.startsWith('unix:')) {
     const path = input.slice('unix:'.length);
-    if (!path) throw new RangeError('a unix target needs a path, as in unix:/run/app.sock');
+    if (!path) throw new RangeError('a unix target requires a path, for example unix:/run/app.sock');
     return { kind: 'unix', path };
   }
   if (/^https?:\/\//i.test(input)) return fromUrl(input);
@@ -29,7 +29,8 @@ export function parseTarget(text: string | number): Target {
 function fromUrl(input: string): Target {
   if (!URL.canParse(input)) throw new RangeError(`"${input}" is not a valid URL`);
   const url = new URL(input);
-  if (url.username || url.password) throw new RangeError('a target URL carries no user name or password');
+  if (url.username || url.password)
+    throw new RangeError('a target URL cannot contain a user name or password');
   if (url.pathname !== '/' || url.search || url.hash) {
     throw new RangeError(
       `a target URL ends after its port; "${url.pathname}${url.search}${url.hash}" has no meaning here`,
@@ -45,7 +46,7 @@ function tcp(host: string, portText: string, tls: boolean): Target {
   return { kind: 'tcp', host, port, tls };
 }
 
-/** The target in the form a person would write it. */
+/** The target as a person writes it. */
 export function formatTarget(target: Target): string {
   if (target.kind === 'unix') return `unix:${target.path}`;
   const host = target.host.includes(':') ? `[${target.host}]` : target.host;
@@ -53,14 +54,14 @@ export function formatTarget(target: Target): string {
 }
 
 /**
- * Whether `host` is a name of this machine, on whichever loopback address a service listens: `localhost`, and the names
- * below it (RFC 6761, section 6.3). Resolvers are not asked: some do not know these names, or know half of them.
+ * Whether `host` names this machine on any loopback address: `localhost` and its subdomains (RFC 6761, section 6.3). No
+ * resolver is used: some do not know these names, or return only one address.
  */
 export function isThisMachine(host: string): boolean {
   return /(^|\.)localhost\.?$/i.test(host);
 }
 
-/** Whether what is sent to `host` stays on this machine. */
+/** Whether traffic to `host` stays on this machine. */
 export function isLoopback(host: string): boolean {
   return isThisMachine(host) || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

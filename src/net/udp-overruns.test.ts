@@ -15,7 +15,7 @@ const V6 =
   '  801: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 21345 2 0000000000000000 7\n';
 
 describe("the system's table of UDP sockets", () => {
-  it('says how many datagrams each socket lost', () => {
+  it('counts the lost datagrams of each socket', () => {
     expect(parseUdpTable(HEAD + V4 + QUIET + V6)).toEqual(
       new Map([
         ['0100007F:1F90', 494],
@@ -24,7 +24,7 @@ describe("the system's table of UDP sockets", () => {
     );
   });
 
-  it.each(['', '\n', 'something else\nand more\n'])('holds nothing where it is %j', (text) => {
+  it.each(['', '\n', 'something else\nand more\n'])('is empty for %j', (text) => {
     expect(parseUdpTable(text).size).toBe(0);
   });
 
@@ -33,7 +33,7 @@ describe("the system's table of UDP sockets", () => {
     ['::1', 53, '00000000000000000000000001000000:0035'],
     ['0.0.0.0', 65535, '00000000:FFFF'],
     ['2001:db8::1', 1, 'B80D0120000000000000000001000000:0001'],
-  ])('has %s and port %i as %s', (address, port, key) => {
+  ])('writes %s and port %i as %s', (address, port, key) => {
     const words = endianness() === 'LE' ? key : key.replace(/[0-9A-F]{8}(?=.*:)/g, swapped);
     expect(udpTableKey(address, port)).toBe(words);
   });
@@ -44,7 +44,7 @@ const swapped = (word: string): string =>
 
 const DATAGRAMS = 20_000;
 
-it('what a socket lost because this process did not read is told to who watches it', async (context) => {
+it('reports datagrams lost because this process did not read in time', async (context) => {
   if (!existsSync('/proc/net/udp')) context.skip('only Linux counts what a socket loses');
   const flood = createSocket('udp4');
   await new Promise<void>((resolve) => flood.bind(0, '127.0.0.1', resolve));
@@ -56,7 +56,7 @@ it('what a socket lost because this process did not read is told to who watches 
   socket.onOverrun((count) => (lost += count));
   const payload = Buffer.alloc(1_200);
   let sent = 0;
-  // All in one turn: nothing is read meanwhile.
+  // All in one turn, so that nothing is read meanwhile.
   const done = Array.from(
     { length: DATAGRAMS },
     () =>
@@ -71,7 +71,7 @@ it('what a socket lost because this process did not read is told to who watches 
   countOverruns();
   expect(lost).toBeGreaterThan(0);
   await expect.poll(() => received + lost).toBe(sent);
-  // What was told is not told again.
+  // Losses are reported only once.
   const before = lost;
   countOverruns();
   expect(lost).toBe(before);

@@ -4,17 +4,17 @@ import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
 
 /**
- * Datagrams that the system threw away because a socket's receive buffer was full: nobody else hears of those. Linux
- * counts them for each socket, in /proc/net/udp and udp6; elsewhere there is no count.
+ * Counts datagrams that the system dropped because a socket's receive buffer was full. Nothing else reports them. Linux
+ * counts them per socket in /proc/net/udp and udp6. Other systems have no count.
  */
 
 const FILES = ['/proc/net/udp', '/proc/net/udp6'];
 const LOOK_EVERY_MS = 10_000;
-/** Columns of a row, by white space: `local_address` and, last, `drops`. */
+/** Columns of a row, separated by white space: `local_address` and, last, `drops`. */
 const LOCAL = 1;
 const DROPS = 12;
 
-/** Drops so far by local address and port, as the system writes those. */
+/** Drops so far by local address and port, in the notation of these files. */
 export function parseUdpTable(text: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const line of text.split('\n').slice(1)) {
@@ -25,7 +25,7 @@ export function parseUdpTable(text: string): Map<string, number> {
   return found;
 }
 
-/** A local address as those files have it: the words of the address in the machine's byte order, in hex. */
+/** A local address in the notation of these files: its 32-bit words in the machine's byte order, in hex. */
 export function udpTableKey(address: string, port: number): string {
   const bytes = ipaddr.parse(address.split('%', 1)[0]!).toByteArray();
   const words: string[] = [];
@@ -45,7 +45,7 @@ interface Watched {
 const watched = new Map<string, Watched>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Calls `tell` with how many more were thrown away, now and then, until the function that it returns is called. */
+/** Calls `tell` periodically with the number of new drops. Returns a function that stops the watch. */
 export function watchOverruns(address: string, port: number, tell: (count: number) => void): () => void {
   const key = udpTableKey(address, port);
   const entry: Watched = { seen: 0, tell };
@@ -59,7 +59,7 @@ export function watchOverruns(address: string, port: number, tell: (count: numbe
   };
 }
 
-/** Counts them now: somebody is about to read the counts. */
+/** Counts immediately, before the counts are read. */
 export function countOverruns(): void {
   if (watched.size === 0) return;
   for (const file of FILES) {

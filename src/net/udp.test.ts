@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { expect, it, onTestFinished } from 'vitest';
 import { UdpSocket } from './udp.js';
 
-it('a datagram of port 0 is nobody to answer, and is not taken: sending there throws', async () => {
+it('drops datagrams from port 0, because sending there throws', async () => {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   const udp = new UdpSocket(socket);
@@ -12,7 +12,7 @@ it('a datagram of port 0 is nobody to answer, and is not taken: sending there th
     taken.push(port);
     udp.send(payload, port, address);
   });
-  // As the system hands over a forged one: only a raw socket can send it.
+  // As the system delivers a forged one: only a raw socket can send it.
   const from = { address: '127.0.0.1', family: 'IPv4', size: 1 };
   socket.emit('message', Buffer.from('x'), { ...from, port: 0 });
   socket.emit('message', Buffer.from('x'), { ...from, port: 9 });

@@ -2,12 +2,12 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { watchOverruns } from './udp-overruns.js';
 
-/** UDP sockets, set up for many small datagrams. */
+/** UDP sockets, configured for many small datagrams. */
 
-/** What to ask the system for; it may give less (net.core.rmem_max), and one that refuses is asked for less. */
+/** Buffer sizes to try in order. The system may grant less (net.core.rmem_max) or refuse a size. */
 const BUFFER_BYTES = [4 * 1024 * 1024, 1024 * 1024, 256 * 1024];
 
-/** Numeric addresses need no resolver, and node's own costs a turn of the event loop for each datagram. */
+/** Numeric addresses need no resolver, and Node's lookup costs a turn of the event loop per datagram. */
 const lookup = (
   host: string,
   family: unknown,
@@ -16,15 +16,15 @@ const lookup = (
 
 function create(address: string, ipv6Only = false): Socket {
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup, ipv6Only });
-  // An ICMP error, say: whoever wants to know of it listens as well. It must never end the process.
+  // For example an ICMP error. It must not end the process. Owners that need it add a listener.
   socket.on('error', () => undefined);
   return socket;
 }
 
-/** Bytes that may wait in node because the system takes no more; beyond them, datagrams are not taken. */
+/** Bytes that may wait in Node while the system accepts no more. Beyond them, datagrams are dropped. */
 const MAX_BACKLOG_BYTES = 1024 * 1024;
 
-/** One UDP socket. What it cannot send now it refuses, as everything does once it is closed. */
+/** One UDP socket. It drops what it cannot send now, and everything after `close`. */
 export class UdpSocket {
   readonly port: number;
   readonly #socket: Socket;
@@ -43,25 +43,28 @@ export class UdpSocket {
 
   onMessage(take: (payload: Buffer, from: RemoteInfo) => void): void {
     this.#socket.on('message', (payload, from) => {
-      // Only who forges it sends from port 0; nothing can be sent there, and node throws where one tries.
+      // Only forged datagrams come from port 0. Node throws on sending there.
       if (from.port !== 0) take(payload, from);
     });
   }
 
-  /** A datagram that the system did not send, or that the peer refused (ICMP). */
+  /** Reports a datagram that the system did not send or the peer refused (ICMP). */
   onFailed(tell: (error: Error) => void): void {
     this.#onFailed = tell;
     this.#socket.on('error', this.#onSent);
   }
 
-  /** Datagrams that were lost because this process did not read them in time, as far as the system counts them. */
+  /** Reports datagrams lost because this process did not read them in time, where the system counts them. */
   onOverrun(tell: (count: number) => void): void {
     this.#unwatch();
     const { address } = this.#socket.address();
     this.#unwatch = watchOverruns(address, this.port, tell);
   }
 
-  /** False: not taken. What is taken must not be changed any more. Where to, unless it has one peer alone. */
+  /**
+   * Returns false if the datagram was dropped. The caller must not change a payload that was accepted. `port` and
+   * `address` are required unless the socket is connected.
+   */
   send(payload: Buffer | readonly Buffer[], port?: number, address?: string): boolean {
     if (this.#closed || this.#socket.getSendQueueSize() > MAX_BACKLOG_BYTES) return false;
     if (port === undefined) this.#socket.send(payload as Buffer, this.#onSent);
@@ -77,7 +80,7 @@ export class UdpSocket {
   }
 }
 
-/** A socket that is bound to `port` (0: any free one) of the IP address `address`; rejects when it is taken. */
+/** Binds a socket to `port` (0 for any free port) of the IP address `address`. Rejects if the port is in use. */
 export function bindUdp(
   address: string,
   port: number,
@@ -88,7 +91,7 @@ export function bindUdp(
   return settled(socket, (done) => socket.bind({ address, port, exclusive: true }, done), bufferBytes);
 }
 
-/** A socket of its own port that speaks with one peer, by IP address, and hears of its ICMP errors. */
+/** A socket connected to one peer by IP address. It receives ICMP errors of the peer. */
 export function connectUdp(
   address: string,
   port: number,
@@ -126,7 +129,7 @@ function growBuffers(socket: Socket, most: number): void {
         socket[set](bytes);
         break;
       } catch {
-        // Less, then; or what the system gives by itself.
+        // Try a smaller size, then keep the system's default.
       }
     }
   }

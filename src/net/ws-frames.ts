@@ -1,8 +1,8 @@
 import type { WebSocket } from 'ws';
 
 /**
- * The `ws` carrier of datagrams, the same on both ends: each binary message is what a packet would hold. Where
- * the other end does not take more, messages are dropped as UDP would, never queued without bound.
+ * The `ws` carrier of datagrams, the same on both ends: each binary message has the content of one packet. When the peer
+ * accepts no more, messages are dropped as in UDP and never queued without limit.
  */
 export class WebSocketFrames {
   readonly carrier = 'ws';
@@ -12,12 +12,12 @@ export class WebSocketFrames {
 
   constructor(
     ws: WebSocket,
-    bounds: { readonly maxBytes: number; readonly maxBacklogBytes: number },
+    limits: { readonly maxBytes: number; readonly maxBacklogBytes: number },
     on: { readonly frames: (frames: Buffer) => void; readonly closed: () => void },
   ) {
     this.#ws = ws;
-    this.maxBytes = bounds.maxBytes;
-    this.#maxBacklogBytes = bounds.maxBacklogBytes;
+    this.maxBytes = limits.maxBytes;
+    this.#maxBacklogBytes = limits.maxBacklogBytes;
     ws.on('message', (data: Buffer, isBinary) => {
       if (isBinary) on.frames(data);
       else ws.terminate();
@@ -29,7 +29,7 @@ export class WebSocketFrames {
   send(frames: Buffer): boolean {
     const ws = this.#ws;
     if (ws.readyState !== ws.OPEN || ws.bufferedAmount > this.#maxBacklogBytes) return false;
-    // A copy: it waits in the socket, and the caller uses its buffer again.
+    // Copied, because it waits in the socket while the caller reuses its buffer.
     ws.send(Buffer.from(frames), { binary: true });
     return true;
   }

@@ -3,51 +3,51 @@ import type { WebSocket } from 'ws';
 import { SOCKET_BUFFER_BYTES } from './splice.js';
 
 /**
- * A stream of bytes in the messages of a WebSocket, with what TCP has and a WebSocket has not: an end of either
- * direction by itself (an empty message), and a reset that is no orderly close (a close code).
+ * A byte stream over WebSocket messages. It adds what TCP has and a WebSocket does not: a half-close (an empty message)
+ * and a reset (a close code).
  */
 
-export interface WsSocketBounds {
-  /** Most that one message may hold. */
+export interface WsSocketLimits {
+  /** Size limit of one message. */
   readonly maxMessageBytes: number;
-  /** A connection on which nothing was heard for this long says a ping, so that a proxy on the way keeps it. */
+  /** A connection that received nothing for this long sends a ping, so that proxies keep it open. */
   readonly pingMs: number;
 }
 
 const RESET_CODE = 4000;
 const NORMAL_CODE = 1000;
 const END = Buffer.alloc(0);
-/** Answers to pings that wait for a peer that does not read; it gets no more then. */
+/** Limit of queued pongs for a peer that does not read. Beyond it, pings get no pong. */
 const MAX_PONG_BACKLOG_BYTES = 64 * 1024;
-/** Up to so much that waits together goes as one message. */
+/** Pending writes up to this size go into one message. */
 const GATHER_BYTES = 16 * 1024;
 
 type Done = (error?: Error | null) => void;
 
 /**
- * A net.Socket to whoever uses it: the splice and TLS are made for those. It has no handle, so node treats it as it
- * treats any stream in JavaScript.
+ * A net.Socket for its users, because the splice and TLS require one. It has no handle, so Node treats it like any
+ * JavaScript stream.
  */
 export class WsSocket extends Socket {
-  // Fields of its own: node's count what passed a handle.
+  // Own counters: Node's count only what passes a handle.
   override bytesRead = 0;
   override bytesWritten = 0;
   readonly #ws: WebSocket;
-  readonly #bounds: WsSocketBounds;
+  readonly #limits: WsSocketLimits;
   readonly #timer: NodeJS.Timeout;
   #heardSinceTick = false;
   #hasEnded = false;
-  #hasSaidEnd = false;
+  #hasSentEnd = false;
 
-  constructor(ws: WebSocket, bounds: WsSocketBounds) {
+  constructor(ws: WebSocket, limits: WsSocketLimits) {
     const options = { allowHalfOpen: true, highWaterMark: SOCKET_BUFFER_BYTES };
     super(options);
     this.#ws = ws;
-    this.#bounds = bounds;
-    this.#timer = setInterval(() => this.#tick(), bounds.pingMs).unref();
-    // A peer may break it off before anyone listens, and that must not end the process.
+    this.#limits = limits;
+    this.#timer = setInterval(() => this.#tick(), limits.pingMs).unref();
+    // A peer may close it before anyone listens, and that must not end the process.
     this.on('error', () => undefined);
-    // Node's TLS takes a socket without a handle for one that is still to be connected, and waits to be told.
+    // Node's TLS treats a socket without a handle as still connecting and waits for `connect`.
     this.on('newListener', (event) => {
       if (event === 'connect') setImmediate(() => this.emit('connect'));
     });
@@ -93,22 +93,22 @@ export class WsSocket extends Socket {
 
   override _final(done: Done): void {
     this.#ws.send(END, { binary: true }, (error) => {
-      this.#hasSaidEnd = !error;
+      this.#hasSentEnd = !error;
       done(error);
     });
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearInterval(this.#timer);
-    // Whoever destroys it before it has ended leaves in the middle of something.
-    this.#close(error || !this.#hasSaidEnd ? RESET_CODE : NORMAL_CODE);
+    // Destroying it before its end was sent is a reset.
+    this.#close(error || !this.#hasSentEnd ? RESET_CODE : NORMAL_CODE);
     super['_destroy'](error, done);
   }
 
   #send(bytes: Buffer, done: Done): void {
-    // An empty message would be an end.
+    // An empty message would mean an end.
     if (bytes.length === 0) return done();
-    const { maxMessageBytes } = this.#bounds;
+    const { maxMessageBytes } = this.#limits;
     this.bytesWritten += bytes.length;
     let start = 0;
     for (; start + maxMessageBytes < bytes.length; start += maxMessageBytes)
@@ -129,18 +129,18 @@ export class WsSocket extends Socket {
     this.bytesRead += data.length;
     this.#hasEnded = data.length === 0;
     if (!this.push(this.#hasEnded ? null : data)) this.#ws.pause();
-    // The rest is an answer to what we say, and the close: both are to be heard.
+    // Keep reading for pongs and the close frame.
     if (this.#hasEnded) this.#ws.resume();
   }
 
-  /** The WebSocket is over: in order once both had said their end. */
+  /** The WebSocket has closed. That is orderly once both sides have sent their end. */
   #closed(): void {
-    if (this.#hasEnded && this.#hasSaidEnd) return;
+    if (this.#hasEnded && this.#hasSentEnd) return;
     this.destroy(failure('ECONNRESET', 'the WebSocket was closed in the middle'));
   }
 
   #close(code: number): void {
-    // Nothing is read any more, but the close has to be.
+    // Nothing reads the data any more, but the close frame must be read.
     if (this.#ws.isPaused) this.#ws.resume();
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.close(code);
   }
@@ -157,7 +157,7 @@ function bytesOf(chunk: Buffer | string, encoding: BufferEncoding): Buffer {
 }
 
 function ignore(): void {
-  // The last message of a write tells.
+  // The last message of a write reports the result.
 }
 
 function failure(code: string, message: string): Error {

@@ -225,13 +225,13 @@ describe('the environment of `portal up`', () => {
     expect(proxy.asked).toEqual([]);
   });
 
-  it('names a proxy that wants credentials: the one who starts it is told how to give them', async () => {
+  it('names a proxy that requires credentials and says how to set them', async () => {
     const [at, proxy] = [await relay({ domain: DOMAIN }), await connectProxy(() => 407)];
     const someone = await person(at);
     const { code, stderr } = await someone.run(['up', '--wait'], { env: { HTTPS_PROXY: proxy.url } });
     const name = new URL(proxy.url).host;
     expect(code).toBe(1);
-    expect(stderr).toContain(`the proxy ${name} wants credentials`);
+    expect(stderr).toContain(`the proxy ${name} requires credentials`);
     expect(stderr).toContain(`http://USER:PASSWORD@${name}`);
   });
 

@@ -127,7 +127,7 @@ describe('a pool with a registry', () => {
     ]);
     expect((await one.runner.status()).unplaced).toMatchObject([unplaced]);
     await writeFile(file, JSON.stringify({ relays: [] }));
-    const empty = await one.event('unplaced', ({ error }) => error.message.includes('names no relay'));
+    const empty = await one.event('unplaced', ({ error }) => error.message.includes('lists no relay'));
     expect(empty).toMatchObject(unplaced);
     await writeFile(file, JSON.stringify({ relays: [{ url: a!.url, ca: a!.ca.certificateFile }] }));
     await one.event('ready');
@@ -145,7 +145,7 @@ describe('a pool with a registry', () => {
     const { error } = await one.event('unplaced', ({ error: { message } }) =>
       message.includes('part of a chain'),
     );
-    expect(error.message).toMatch(/names no relay that is free: 2 of its relays are part of a chain/);
+    expect(error.message).toMatch(/lists no free relay: 2 of its relays are part of a chain/);
     expect((await one.runner.status()).registry).toMatchObject({ relays: 2, inChains: 2 });
   });
 

@@ -100,7 +100,7 @@ it.for(PROXIES)('$proxy without its credentials is told apart from no network', 
     });
   const none = await wanting('');
   expect(none.code).toBe(1);
-  expect(none.stderr).toContain(`the proxy ${at} wants credentials`);
+  expect(none.stderr).toContain(`the proxy ${at} requires credentials`);
   expect(none.stderr).toContain(`USER:PASSWORD@${at}`);
   expect((await wanting('me:wr0ng@')).stderr).toContain(
     `the proxy ${at} rejected the user name and password`,

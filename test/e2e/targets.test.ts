@@ -82,7 +82,7 @@ it('a target of mode udp is dead once it refused a datagram, and back once it an
   const say = setInterval(() => visitor.send('hello', Number(udpAddr!.split(':')[1]), '127.0.0.1'), 20);
   onTestFinished(() => clearInterval(say));
   await one.event('target', ({ reachable }) => !reachable);
-  expect(one.verdicts()).toEqual([verdict(port, `nothing takes datagrams on port ${port}`)]);
+  expect(one.verdicts()).toEqual([verdict(port, `nothing receives datagrams on port ${port}`)]);
   echo.bind(port, '127.0.0.1');
   await one.event('target', ({ reachable }) => reachable);
   expect(one.verdicts()).toHaveLength(2);

@@ -125,7 +125,7 @@ describe('a local service', () => {
     await eventually(async () => {
       const { targetError, dropped, phase } = await status();
       expect(phase).toBe('ready');
-      expect(targetError).toContain(`nothing takes datagrams on port ${echo.port}`);
+      expect(targetError).toContain(`nothing receives datagrams on port ${echo.port}`);
       expect(dropped?.['unreachable']).toBeGreaterThan(0);
     });
     await udpService(undefined, echo.port);

@@ -4,7 +4,7 @@ import { PortalError, systemCode } from '../../lib/errors.js';
 import { createConnection } from '../../net/create-connection.js';
 import { dial, secure, tlsNameOf } from '../../net/dial.js';
 import { openThrough } from '../../net/proxy/open.js';
-import { isOfProxy, type ProxyFor } from '../../net/proxy/server.js';
+import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
 /** How requests reach a CA: each bounded, once, cancellable, and a refusal as what it is. */
@@ -72,7 +72,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
     });
   } catch (error) {
     if (wire.signal.aborted) throw new PortalError('aborted', 'the order was cancelled', { cause: error });
-    if (error instanceof PortalError && isOfProxy(error)) throw error;
+    if (error instanceof PortalError && isProxyError(error)) throw error;
     throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS} ms` : reasonOf(error), error);
   }
 }

@@ -5,7 +5,7 @@ const h1 = (): Conversation => conversationIn('http/1.1')!;
 
 function asks(conversation: Conversation, text: string | Buffer): void {
   const bytes = Buffer.from(text as string);
-  // Amid others, as in a shared buffer.
+  // Surrounded by other bytes, as in a shared buffer.
   conversation.asked(Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]), 2, 2 + bytes.length);
 }
 
@@ -18,14 +18,14 @@ function answers(conversation: Conversation, ...texts: (string | Buffer)[]): voi
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
-it('is between exchanges before the first, and not from its first byte on', () => {
+it('is between exchanges before the first, and in one from its first byte', () => {
   const conversation = h1();
   expect(conversation.progress).toBe('between');
   asks(conversation, 'G');
   expect(conversation.progress).toBe('exchange');
 });
 
-it('reads the end of an answer from its length', () => {
+it('finds the end of a response by its length', () => {
   const conversation = h1();
   asks(conversation, GET);
   answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Le', 'ngth: 10\r\n\r\n12345');
@@ -38,7 +38,7 @@ it('reads the end of an answer from its length', () => {
   expect(conversation.progress).toBe('between');
 });
 
-it('reads the end of an answer in chunks, however it is cut up', () => {
+it('finds the end of a chunked response, however it is split', () => {
   const conversation = h1();
   asks(conversation, GET);
   answers(conversation, 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', '3\r\nabc\r\n');
@@ -52,7 +52,7 @@ it('reads the end of an answer in chunks, however it is cut up', () => {
   expect(conversation.progress).toBe('between');
 });
 
-it('knows an answer that goes on while the request does', () => {
+it('follows a response that starts before its request ends', () => {
   const conversation = h1();
   asks(conversation, 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n');
   answers(conversation, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
@@ -91,7 +91,7 @@ it.each([
   expect(conversation.progress).toBe(progress);
 });
 
-it('knows an upgrade for as long as the connection lives', () => {
+it('remembers an upgrade for the life of the connection', () => {
   const conversation = h1();
   asks(conversation, GET);
   answers(conversation, 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
@@ -110,7 +110,7 @@ function frame(type: number, flags: number, stream: number, payload = 0): Buffer
   return bytes;
 }
 
-it('counts the streams of HTTP/2; settings, pings and windows are no exchange', () => {
+it('counts HTTP/2 streams, and ignores settings, pings and window updates', () => {
   const conversation = conversationIn('h2')!;
   asks(conversation, Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, 18)]));
   expect(conversation.progress).toBe('between');
@@ -128,11 +128,11 @@ it('counts the streams of HTTP/2; settings, pings and windows are no exchange', 
   expect(conversation.progress).toBe('between');
 });
 
-it('follows no protocol that it does not know', () => {
+it('does not follow unknown protocols', () => {
   expect(conversationIn('imap')).toBeUndefined();
 });
 
-it('knows HTTP without ALPN by the first line of the visitor', () => {
+it('recognises HTTP without ALPN by the first line of the visitor', () => {
   const conversation = conversationIn(undefined)!;
   expect(conversation.progress).toBe('other');
   asks(conversation, GET);
@@ -142,7 +142,7 @@ it('knows HTTP without ALPN by the first line of the visitor', () => {
   expect(conversation.progress).toBe('between');
 });
 
-it('takes what is said without ALPN and without a request first for another protocol', () => {
+it('without ALPN, treats a connection without a request first as another protocol', () => {
   const [visitor, target] = [conversationIn(undefined)!, conversationIn(undefined)!];
   asks(visitor, 'SSH-2.0-OpenSSH\r\n');
   answers(target, '220 mail.example.com ESMTP\r\n');
@@ -153,7 +153,7 @@ it('takes what is said without ALPN and without a request first for another prot
   }
 });
 
-it('does not trust the end of an answer where requests are pipelined', () => {
+it('does not trust the end of a response while requests are pipelined', () => {
   const conversation = h1();
   asks(conversation, GET);
   asks(conversation, GET);
@@ -161,7 +161,7 @@ it('does not trust the end of an answer where requests are pipelined', () => {
   expect(conversation.progress).toBe('unclear');
 });
 
-it('announces the end of the next whole exchange, when told to', () => {
+it('announces the end of the next whole exchange on request', () => {
   const conversation = h1();
   let ends = 0;
   asks(conversation, GET);
@@ -175,7 +175,7 @@ it('announces the end of the next whole exchange, when told to', () => {
   expect(ends).toBe(1);
 });
 
-it('announces no end where requests are pipelined, or something else was upgraded to', () => {
+it('announces no end after pipelining or an upgrade', () => {
   const [pipelined, upgraded] = [h1(), h1()];
   asks(pipelined, GET);
   asks(pipelined, GET);

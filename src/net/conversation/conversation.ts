@@ -2,26 +2,26 @@ import { H1Conversation } from './h1.js';
 import { H2Conversation } from './h2.js';
 
 /**
- * How far the exchanges of a connection are. `between`: none is under way. `exchange`: one is. `endless`: an answer that ends
- * with the connection alone, as an event stream does. `other`: another protocol, perhaps after an upgrade. `unclear`: the
- * target spoke last.
+ * The state of a connection's HTTP exchanges. `between`: no exchange is in progress. `exchange`: one is. `endless`: a
+ * response that ends only with the connection, for example an event stream. `other`: another protocol, perhaps after an
+ * upgrade. `unclear`: the target spoke last.
  */
 export type Progress = 'between' | 'exchange' | 'endless' | 'other' | 'unclear';
 
 /** Follows the bytes of one connection, to know when it can end without breaking an exchange. */
 export interface Conversation {
-  /** The visitor said `bytes` from `start` to `end`, and they were forwarded. */
+  /** The visitor sent the bytes from `start` to `end` of `bytes`, and they were forwarded. */
   asked(bytes: Buffer, start: number, end: number): void;
-  /** The target said them. */
+  /** The target sent these bytes. */
   answered(bytes: Buffer, start: number, end: number): void;
   readonly progress: Progress;
-  /** Calls `then` as the last byte of an exchange has passed, of one that begins from here on. */
+  /** Calls `then` after the last byte of the next exchange. That exchange must begin after this call. */
   onceExchanged?(then: () => void): void;
-  /** What to forward instead of what the target says, so that the visitor knows that this exchange is the last. */
+  /** Returns the bytes to forward instead, so that the visitor learns that this exchange is the last one. */
   closing?(bytes: Buffer, start: number, end: number): Buffer | undefined;
 }
 
-/** Undefined for protocols that nothing is known of. Without ALPN, the visitor's first line tells whether it is HTTP. */
+/** Returns undefined for unknown protocols. Without ALPN, the visitor's first line shows whether it is HTTP. */
 export function conversationIn(alpn: string | undefined): Conversation | undefined {
   if (alpn === 'http/1.1' || alpn === 'http/1.0') return new H1Conversation(true);
   if (alpn === undefined) return new H1Conversation(false);

@@ -1,13 +1,13 @@
 import { lengthIn, valuesOf } from './h1-head.js';
 
-/** The body of a message of HTTP/1.1, as its bytes pass (RFC 9112, sections 6 and 7.1). */
+/** Follows the body of an HTTP/1.1 message as its bytes pass (RFC 9112, sections 6 and 7.1). */
 export interface Body {
-  /** Takes what belongs to it, and returns where that ends. */
+  /** Consumes the bytes of the body and returns where they end. */
   take(bytes: Buffer, start: number, end: number): number;
   readonly isWhole: boolean;
 }
 
-/** `bytesWithout`: the length of a body whose head does not say any. Undefined where its end cannot be known. */
+/** `bytesWithout` is the body's length if the head gives none. Returns undefined if the end cannot be determined. */
 export function bodyAfter(head: string, bytesWithout?: number): Body | undefined {
   const codings = valuesOf(head, 'transfer-encoding');
   const lengths = valuesOf(head, 'content-length');
@@ -38,14 +38,14 @@ export class SizedBody implements Body {
 }
 
 const [CR, LF] = [0x0d, 0x0a];
-/** Longer lines are not kept whole: a size is at their beginning, and whether a trailer is empty shows there as well. */
+/** Longer lines are truncated: a chunk size, and whether a trailer is empty, show in the first bytes. */
 const MAX_LINE = 32;
 
-/** Reads the lines between the data and skips that. */
+/** Reads the lines between the chunks and skips the data. */
 class ChunkedBody implements Body {
-  /** Of the data that is passing, with the end of its line. */
+  /** Bytes left of the current chunk, including its line end. */
   #left = 0;
-  /** The beginning of the line that is passing: a chunk's size, or a trailer. */
+  /** The start of the current line: a chunk size or a trailer. */
   #line = '';
   #isTrailer = false;
   isWhole = false;
@@ -73,7 +73,7 @@ class ChunkedBody implements Body {
       this.isWhole = line === '';
       return;
     }
-    // What has no size never ends.
+    // A chunk without a valid size never ends.
     const digits = /^[\da-f]{1,12}(?![^; \t])/i.exec(line)?.[0];
     const size = digits === undefined ? Infinity : Number.parseInt(digits, 16);
     if (size === 0) this.#isTrailer = true;

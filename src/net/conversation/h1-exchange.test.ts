@@ -6,30 +6,30 @@ const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const CHUNKS = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
 
-/** `>` before what the visitor says, `<` before what the target says. */
+/** `>` marks what the visitor sends, `<` what the target sends. */
 function afterAll(...texts: string[]): boolean {
   const exchange = new H1Exchange();
   for (const text of texts) say(exchange, text);
-  return exchange.isOver;
+  return exchange.isComplete;
 }
 
 function say(exchange: H1Exchange, text: string): void {
-  // Amid others, as in a shared buffer.
+  // Surrounded by other bytes, as in a shared buffer.
   const bytes = Buffer.from(`\r\n${text.slice(1)}\r\n\r\n`, 'latin1');
   if (text.startsWith('>')) exchange.asked(bytes, 2, bytes.length - 4);
   else exchange.answered(bytes, 2, bytes.length - 4);
 }
 
 it.each([
-  ['an answer of known length', [`>${GET}`, `<${OK}`]],
-  ['an answer in pieces', [`>${GET}`, `<${OK.slice(0, -1)}`, '<k']],
-  ['an answer in chunks', [`>${GET}`, `<${CHUNKS}`, '<2;a=b\r\nok\r\n0', '<\r\n\r\n']],
+  ['a response of known length', [`>${GET}`, `<${OK}`]],
+  ['a response in pieces', [`>${GET}`, `<${OK.slice(0, -1)}`, '<k']],
+  ['a chunked response', [`>${GET}`, `<${CHUNKS}`, '<2;a=b\r\nok\r\n0', '<\r\n\r\n']],
   ['trailers', [`>${GET}`, `<${CHUNKS}0\r\nChecksum: ${'x'.repeat(99)}\r\n`, '<\r\n']],
-  ['interim answers', [`>${GET}`, `<HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n${OK}`]],
+  ['interim responses', [`>${GET}`, `<HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n${OK}`]],
   ['HEAD', [`>HEAD / HTTP/1.1\r\n\r\n`, '<HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n']],
   ['304', [`>${GET}`, '<HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n']],
   ['a body', ['>PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\n12', '>34', `<${OK}`]],
-  ['an early answer', ['>PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\n12', `<${OK}`, '>34']],
+  ['an early response', ['>PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\n12', `<${OK}`, '>34']],
   [
     '100 Continue',
     [
@@ -40,36 +40,36 @@ it.each([
     ],
   ],
   ['an upgrade that is declined', ['>GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n', `<${OK}`]],
-])('sees the end of an exchange with %s, and not before it', (_, texts) => {
+])('detects the end of an exchange with %s, and not earlier', (_, texts) => {
   const exchange = new H1Exchange();
   for (const text of texts) {
-    expect(exchange.isOver).toBe(false);
+    expect(exchange.isComplete).toBe(false);
     say(exchange, text);
   }
-  expect(exchange.isOver).toBe(true);
+  expect(exchange.isComplete).toBe(true);
 });
 
 it.each([
   ['a request after it', [`>${GET}`, `>${GET}`, `<${OK}`]],
   ['two requests at once', [`>${GET}${GET}`, `<${OK}`]],
-  ['two answers', [`>${GET}`, `<${OK}${OK}`]],
+  ['two responses', [`>${GET}`, `<${OK}${OK}`]],
   ['a body until the end', [`>${GET}`, '<HTTP/1.1 200 OK\r\n\r\nok']],
   ['two lengths', [`>${GET}`, '<HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok']],
-  ['a length beside chunks', [`>${GET}`, `<${CHUNKS.replace('\r\n', '\r\nContent-Length: 5\r\n')}0\r\n\r\n`]],
+  ['a length and chunks', [`>${GET}`, `<${CHUNKS.replace('\r\n', '\r\nContent-Length: 5\r\n')}0\r\n\r\n`]],
   ['another coding', [`>${GET}`, `<${CHUNKS.replace('chunked', 'gzip, chunked')}0\r\n\r\n`]],
   ['a chunk without a size', [`>${GET}`, `<${CHUNKS}\r\n\r\n0\r\n\r\n`]],
   ['a chunk that looks like the last', [`>${GET}`, `<${CHUNKS}7\r\n\r\n0\r\n\r\n`]],
   ['an upgrade', [`>${GET}`, '<HTTP/1.1 101 Switching Protocols\r\nContent-Length: 0\r\n\r\n']],
   ['CONNECT', ['>CONNECT a:1 HTTP/1.1\r\n\r\n', `<${OK}`]],
   ['HTTP/1.0', [`>${GET.replace('1.1', '1.0')}`, `<${OK}`]],
-  ['an answer of HTTP/1.0', [`>${GET}`, `<${OK.replace('1.1', '1.0')}`]],
+  ['an HTTP/1.0 response', [`>${GET}`, `<${OK.replace('1.1', '1.0')}`]],
   ['a head in pieces', [`>${GET.slice(0, 20)}`, `>${GET.slice(20)}`, `<${OK}`]],
   ['no request', ['>EHLO example.com\r\n\r\n', `<${OK}`]],
-])('claims no end with %s', (_, texts) => {
+])('detects no end with %s', (_, texts) => {
   expect(afterAll(...texts)).toBe(false);
 });
 
-it('sees the end of chunks whatever they hold, and however they are cut', () => {
+it('detects the end of chunks with any content and any split', () => {
   const pieces = array(string({ minLength: 1, unit: constantFrom('\r', '\n', '0', '1', 'a') }));
   assert(
     property(pieces, array(nat({ max: 300 })), (data, cuts) => {
@@ -83,11 +83,11 @@ it('sees the end of chunks whatever they hold, and however they are cut', () => 
       );
       let start = 0;
       for (const end of ends) {
-        expect(exchange.isOver).toBe(false);
+        expect(exchange.isComplete).toBe(false);
         say(exchange, `<${body.slice(start, end)}`);
         start = end;
       }
-      expect(exchange.isOver).toBe(true);
+      expect(exchange.isComplete).toBe(true);
     }),
   );
 });
@@ -105,7 +105,7 @@ it.each([
   ['HTTP/1.1 103 Early Hints\r\n\r\n', undefined],
   ['HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n', undefined],
   ['HTTP/1.1 200 OK\r\nContent-', undefined],
-])('says in the answer %j that it is the last: %j', (answer, amended) => {
+])('marks the response %j as the last: %j', (answer, amended) => {
   const exchange = new H1Exchange();
   const bytes = Buffer.from(`xx${answer}\r\n\r\n`, 'latin1');
   const closing = () => exchange.closing(bytes, 2, bytes.length - 4)?.toString('latin1');

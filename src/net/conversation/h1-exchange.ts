@@ -4,8 +4,8 @@ import { headIn } from './h1-head.js';
 const KEEPS_ALIVE = /^(?:connection:[ \t]*keep-alive[ \t]*|keep-alive:[^\r\n]*)\r\n/gim;
 
 /**
- * One exchange of HTTP/1.1 to its last byte. It gives up on what would make that doubtful: a head that does not come in one
- * piece, another request before the answer has ended, a change of protocol, a body that ends with the connection.
+ * One HTTP/1.1 exchange, to its last byte. It gives up where the end would be uncertain: a head in several pieces, a
+ * second request before the response has ended, a change of protocol, a body that ends with the connection.
  */
 export class H1Exchange {
   #request: Body | undefined;
@@ -13,11 +13,11 @@ export class H1Exchange {
   #isHead = false;
   #isLost = false;
 
-  get isOver(): boolean {
+  get isComplete(): boolean {
     return !this.#isLost && this.#request?.isWhole === true && this.#answer?.isWhole === true;
   }
 
-  /** The same bytes with `Connection: close` (RFC 9112, section 9.6), where the final answer begins in them. */
+  /** Returns the bytes with `Connection: close` added (RFC 9112, section 9.6) if the final response begins in them. */
   closing(bytes: Buffer, start: number, end: number): Buffer | undefined {
     if (this.#isLost || !this.#request || this.#answer) return undefined;
     for (let at = start; at < end;) {

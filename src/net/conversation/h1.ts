@@ -2,35 +2,35 @@ import type { Conversation, Progress } from './conversation.js';
 import { H1Exchange } from './h1-exchange.js';
 import { lengthIn } from './h1-head.js';
 
-/** A head that is longer is not understood, which only makes the progress unclear. */
+/** A longer head is not parsed, which only makes the progress unclear. */
 const HEAD_BYTES = 2_048;
-/** A request line that is longer is not looked for. */
+/** A longer request line is not recognised. */
 const LINE_BYTES = 8_192;
-/** The last chunk of a body in chunks (RFC 9112, section 7.1), and the end of what comes before it. */
+/** The last chunk of a chunked body (RFC 9112, section 7.1) and the line end before it. */
 const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
-/** How much of LAST_CHUNK is matched still when the byte after so many of its bytes differs. */
+/** KMP fallback table: how many bytes of LAST_CHUNK still match after a mismatch at that position. */
 const MATCHED_STILL = [0, 0, 0, 0, 1, 2, 1, 2];
 const REQUEST_LINE = /^[A-Z]+ [^ \r\n]+ HTTP\/1\.[01]\r\n/;
 
 /**
- * Exchanges of HTTP/1.1. While bytes move it only keeps the beginning of the answer, and how it ends; they are read when
- * somebody asks. What it cannot follow (pipelined requests, long heads) is `unclear`.
+ * HTTP/1.1 exchanges. While bytes pass, it keeps only the start and the end of the response. `progress` parses them on
+ * demand. Anything that it cannot follow (pipelined requests, long heads) is `unclear`.
  */
 export class H1Conversation implements Conversation {
-  /** False until the visitor's first line has shown it. */
+  /** False until the visitor's first line shows HTTP. */
   #isHttp: boolean;
   #visitorSpokeLast = false;
   #isHead = false;
-  /** Another protocol is spoken: it never was HTTP, or was upgraded. */
+  /** Another protocol: the connection never was HTTP, or was upgraded. */
   #isOther = false;
   #isPipelined = false;
-  /** Bytes of the answer. */
+  /** Bytes of the response so far. */
   #answered = 0;
-  /** The beginning of those. */
+  /** The first of those bytes. */
   #head: Buffer | undefined;
-  /** How many bytes of LAST_CHUNK those end with. */
+  /** How many bytes of LAST_CHUNK the response ends with. */
   #matched = 0;
-  #thenOver: (() => void) | undefined;
+  #onComplete: (() => void) | undefined;
   #exchange: H1Exchange | undefined;
 
   constructor(isHttp: boolean) {
@@ -39,7 +39,7 @@ export class H1Conversation implements Conversation {
 
   asked(bytes: Buffer, start: number, end: number): void {
     if (this.#isOther) return;
-    if (this.#thenOver) this.#followAsked(bytes, start, end);
+    if (this.#onComplete) this.#followAsked(bytes, start, end);
     if (this.#visitorSpokeLast) {
       if (begins(bytes, start, end, 'GET ')) this.#isPipelined = true;
       return;
@@ -59,7 +59,7 @@ export class H1Conversation implements Conversation {
     if (this.#isOther) return;
     if (this.#visitorSpokeLast) {
       this.#visitorSpokeLast = false;
-      // Or it goes on with its answer, while the visitor goes on with its request.
+      // Without the status line, the response continues while the visitor still sends its request.
       if (begins(bytes, start, end, 'HTTP/1.')) this.#answered = 0;
       if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isOther = true;
     }
@@ -71,12 +71,12 @@ export class H1Conversation implements Conversation {
     this.#matchEnd(bytes, start, end);
     if (this.#exchange) {
       this.#exchange.answered(bytes, start, end);
-      this.#endOver();
+      this.#checkComplete();
     }
   }
 
   onceExchanged(then: () => void): void {
-    this.#thenOver = then;
+    this.#onComplete = then;
   }
 
   closing(bytes: Buffer, start: number, end: number): Buffer | undefined {
@@ -91,15 +91,15 @@ export class H1Conversation implements Conversation {
   }
 
   #followAsked(bytes: Buffer, start: number, end: number): void {
-    // A long head makes it unclear; the visitor knows that the answer has ended.
+    // A long head makes the progress unclear, but the visitor knows that the response has ended.
     if (!this.#visitorSpokeLast && ['between', 'unclear'].includes(this.progress))
       this.#exchange = this.#isPipelined ? undefined : new H1Exchange();
     this.#exchange?.asked(bytes, start, end);
-    this.#endOver();
+    this.#checkComplete();
   }
 
-  #endOver(): void {
-    if (this.#exchange?.isOver) this.#thenOver?.();
+  #checkComplete(): void {
+    if (this.#exchange?.isComplete) this.#onComplete?.();
   }
 
   #matchEnd(bytes: Buffer, start: number, end: number): void {
@@ -122,7 +122,7 @@ export class H1Conversation implements Conversation {
       if (headEnd < 0) return this.#answered > HEAD_BYTES ? 'unclear' : 'exchange';
       const body = headEnd + 4;
       if (!status.startsWith('1')) return this.#progressOfBody(status, text.slice(at, body), body);
-      // An interim answer; the other is still to come.
+      // An interim response: the final one follows.
       at = body;
     }
     return 'exchange';
@@ -133,7 +133,7 @@ export class H1Conversation implements Conversation {
     if (this.#isHead || status === '204' || status === '304') return progressOf(received, 0);
     if (/\r\ncontent-type:[ \t]*text\/event-stream/i.test(head)) return 'endless';
     if (!/\r\ntransfer-encoding:/i.test(head)) return progressOf(received, lengthIn(head));
-    // Trailers come after the last chunk.
+    // Trailers follow the last chunk.
     if (/\r\ntrailer:/i.test(head)) return 'unclear';
     return this.#matched === LAST_CHUNK.length ? 'between' : 'exchange';
   }

@@ -2,7 +2,7 @@ import type { Conversation, Progress } from './conversation.js';
 
 const PREFACE_BYTES = 24;
 const FRAME_HEAD_BYTES = 9;
-/** A connection with more streams is not followed any further. */
+/** A connection with more streams is no longer followed. */
 const MAX_STREAMS = 10_000;
 
 const DATA = 0x0;
@@ -12,15 +12,15 @@ const END_STREAM = 0x1;
 
 type OnFrame = (type: number, flags: number, stream: number) => void;
 
-/** Exchanges of HTTP/2: which streams are open, by the heads of frames (RFC 9113, section 4.1). */
+/** HTTP/2 exchanges: the open streams, by frame header (RFC 9113, section 4.1). */
 export class H2Conversation implements Conversation {
-  /** Streams whose answer has not ended. */
+  /** Streams whose response has not ended. */
   readonly #open = new Set<number>();
   #highest = 0;
   #isLost = false;
   readonly #asked = new Frames(PREFACE_BYTES, (type, _flags, stream) => {
     if (type === RST_STREAM) this.#open.delete(stream);
-    // Trailers of a request are of a stream that is known.
+    // The trailers of a request belong to a known stream.
     if (type !== HEADERS || stream <= this.#highest) return;
     this.#highest = stream;
     this.#open.add(stream);
@@ -48,7 +48,7 @@ export class H2Conversation implements Conversation {
 /** The frames of one direction. */
 class Frames {
   readonly #onFrame: OnFrame;
-  /** What is left of the frame, or the preface, that is passing. */
+  /** Bytes left of the current frame or preface. */
   #left: number;
   readonly #head = Buffer.alloc(FRAME_HEAD_BYTES);
   #headBytes = 0;
@@ -81,7 +81,7 @@ class Frames {
     }
   }
 
-  /** A frame whose head is at `at`. */
+  /** Starts the frame whose header is at `at`. */
   #begin(bytes: Buffer, at: number): void {
     this.#left = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
     this.#onFrame(bytes[at + 3]!, bytes[at + 4]!, bytes.readUInt32BE(at + 5) & 0x7fffffff);

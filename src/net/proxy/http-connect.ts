@@ -1,12 +1,12 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { PortalError, systemCode } from '../../lib/errors.js';
-import { proxyName, speaksNo, type ProxyServer } from './server.js';
+import { proxyName, wrongProtocol, type ProxyServer } from './server.js';
 
-/** Ways to sign in that an error names. */
+/** Limit of authentication schemes that an error lists. */
 const MAX_SCHEMES = 4;
 
-/** Asks an HTTP proxy, at the other end of `socket`, for a tunnel (`CONNECT`, RFC 9110 §9.3.6). */
+/** Requests a tunnel from the HTTP proxy at the other end of `socket` (`CONNECT`, RFC 9110 §9.3.6). */
 export function httpConnect(proxy: ProxyServer, socket: Socket, host: string, port: number): Promise<Socket> {
   const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   return new Promise((resolve, reject) => {
@@ -25,9 +25,9 @@ export function httpConnect(proxy: ProxyServer, socket: Socket, host: string, po
       if (head.length > 0) tunnel.unshift(head);
       resolve(tunnel);
     });
-    // Without the error of node's: that holds what came, which may be what we sent, with the credentials.
+    // Node's error is replaced: it contains the response, which may echo our request with the credentials.
     request.once('error', (error) =>
-      reject(systemCode(error)?.startsWith('HPE_') ? speaksNo('HTTP', proxy, 'socks5h') : error),
+      reject(systemCode(error)?.startsWith('HPE_') ? wrongProtocol('HTTP', proxy, 'socks5h') : error),
     );
     request.end();
   });
@@ -39,7 +39,7 @@ function basic({ user, password }: NonNullable<ProxyServer['credentials']>): str
 
 function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: IncomingMessage): PortalError {
   const name = proxyName(proxy);
-  // Some say 401, tinyproxy to wrong credentials: nobody but the proxy answers CONNECT.
+  // Some proxies answer 401, for example tinyproxy on wrong credentials. Only the proxy can answer CONNECT.
   if (statusCode !== 407 && statusCode !== 401)
     return new PortalError('proxy_refused', `the proxy ${name} refused ${target} (${statusCode})`);
   const schemes = [headers['proxy-authenticate'] ?? headers['www-authenticate'] ?? []]
@@ -50,23 +50,25 @@ function refusal(proxy: ProxyServer, target: string, { statusCode, headers }: In
   if (schemes.length > 0 && !schemes.some((scheme) => /^basic$/i.test(scheme))) {
     return new PortalError(
       'proxy_credentials',
-      `the proxy ${name} wants credentials by ${named.join(' or ')}, and Portal has only Basic`,
-      { hint: 'Run a local proxy that signs in for you, such as cntlm or px, and name that one.' },
+      `the proxy ${name} requires ${named.join(' or ')} authentication, and Portal supports only Basic`,
+      {
+        hint: 'Run a local proxy that authenticates for you, such as cntlm or px, and set the variable to it.',
+      },
     );
   }
   return wantsCredentials(proxy);
 }
 
-/** None were given, or the wrong ones. */
+/** No credentials were given, or wrong ones. */
 export function wantsCredentials(proxy: ProxyServer): PortalError {
   const name = proxyName(proxy);
   return new PortalError(
     'proxy_credentials',
     proxy.credentials
       ? `the proxy ${name} rejected the user name and password`
-      : `the proxy ${name} wants credentials`,
+      : `the proxy ${name} requires credentials`,
     {
-      hint: `Put them into the variable that names the proxy: ${proxy.kind}://USER:PASSWORD@${name}. Write % as %25.`,
+      hint: `Add them to the variable that sets the proxy: ${proxy.kind}://USER:PASSWORD@${name}. Write % as %25.`,
     },
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isLoopback, isSpared } from './no-proxy.js';
+import { isLoopback, bypassesProxy } from './no-proxy.js';
 
 describe('NO_PROXY', () => {
   it.each<[noProxy: string, host: string, port: number]>([
@@ -30,7 +30,7 @@ describe('NO_PROXY', () => {
     ['[fd00::/8]:443', 'fd12::1', 443],
     ['10.0.0.0/8', '::ffff:10.1.2.3', 443],
   ])('%s spares %s:%d', (noProxy, host, port) => {
-    expect(isSpared(noProxy, host, port)).toBe(true);
+    expect(bypassesProxy(noProxy, host, port)).toBe(true);
   });
 
   it.each<[noProxy: string, host: string, port: number]>([
@@ -49,17 +49,17 @@ describe('NO_PROXY', () => {
     ['.', 'relay.test', 443],
     ['*.', 'relay.test', 443],
     ['10.*', '10.1.2.3', 443],
-  ])('%s does not spare %s:%d', (noProxy, host, port) => {
-    expect(isSpared(noProxy, host, port)).toBe(false);
+  ])('%s does not exempt %s:%d', (noProxy, host, port) => {
+    expect(bypassesProxy(noProxy, host, port)).toBe(false);
   });
 });
 
 describe('this machine', () => {
   it.each(['localhost', 'LOCALHOST.', 'web.localhost', '127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])(
-    'is what %s means',
+    'is where %s leads',
     (host) => expect(isLoopback(host)).toBe(true),
   );
-  it.each(['localhost.test', 'mylocalhost', '128.0.0.1', '::2', '0.0.0.0'])('is not what %s means', (host) =>
+  it.each(['localhost.test', 'mylocalhost', '128.0.0.1', '::2', '0.0.0.0'])('is not where %s leads', (host) =>
     expect(isLoopback(host)).toBe(false),
   );
 });

@@ -3,14 +3,14 @@ import { domainToASCII } from 'node:url';
 import { AddressSet } from '../cidr.js';
 
 /**
- * Whether `NO_PROXY` names a host: by domain, which covers the names below it, by address, by range (CIDR), each with a
- * port or without, or all hosts by `*`. `host` has no brackets. Entries that make no sense name nobody.
+ * Whether `NO_PROXY` matches a host: by domain (including its subdomains), address or CIDR range, each with or without a
+ * port, or `*` for all hosts. `host` has no brackets. Invalid entries match nothing.
  */
-export function isSpared(noProxy: string, host: string, port: number): boolean {
+export function bypassesProxy(noProxy: string, host: string, port: number): boolean {
   return noProxy.split(/[\s,]+/).some((entry) => names(entry.toLowerCase(), plain(host), port));
 }
 
-/** This machine is never reached through a proxy. */
+/** Connections to this machine never use a proxy. */
 export function isLoopback(host: string): boolean {
   const name = plain(host);
   return name === 'localhost' || name.endsWith('.localhost') || LOOPBACK.has(name);
@@ -30,7 +30,7 @@ function names(entry: string, host: string, port: number): boolean {
   return domain !== '' && (host === domain || host.endsWith(`.${domain}`));
 }
 
-/** An IPv6 address has colons of its own, so its port needs brackets. */
+/** An IPv6 address contains colons, so its port requires brackets. */
 function split(entry: string): readonly (string | undefined)[] {
   if (isIP(entry.split('/', 1)[0]!) !== 0) return [entry, entry];
   return /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(entry) ?? [];

@@ -8,7 +8,7 @@ import { socksProxy, type SocksBehaviour } from '../../../test/support/socks-pro
 import { openThrough } from './open.js';
 import { parseProxy } from './server.js';
 
-/** Says hello, and then what it hears. */
+/** Sends hello, then echoes its input. */
 async function echo(): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -38,26 +38,26 @@ const through = (
     ...more,
   });
 
-/** What comes back when `word` is sent, to the end of it. */
+/** Sends `word` and returns everything received until the end. */
 async function say(socket: Socket, word: string): Promise<string> {
   socket.end(word);
   return text(socket);
 }
 
 describe('through an HTTP proxy', () => {
-  it('the bytes of both sides pass, from the first on', async () => {
+  it('forwards the bytes of both sides, including the first', async () => {
     const [port, proxy] = [await echo(), await connectProxy()];
     expect(await say(await through(proxy.url, 'far.test', port), 'you')).toBe('hello you');
     expect(proxy.asked).toEqual([`far.test:${port}`]);
   });
 
-  it('an IPv6 address is asked for in brackets', async () => {
+  it('requests an IPv6 address in brackets', async () => {
     const [port, proxy] = [await echo(), await connectProxy()];
     (await through(proxy.url, 'fd00::1', port)).destroy();
     expect(proxy.asked).toEqual([`[fd00::1]:${port}`]);
   });
 
-  it('credentials arrive as they are meant', async () => {
+  it('sends credentials decoded', async () => {
     const [port, proxy] = [await echo(), await connectProxy()];
     (await through(proxy.url.replace('//', '//CORP\\me:p@s:%2f/ü@'), 'far.test', port)).destroy();
     expect(proxy.credentials).toEqual([`Basic ${Buffer.from('CORP\\me:p@s://ü').toString('base64')}`]);
@@ -65,14 +65,14 @@ describe('through an HTTP proxy', () => {
 
   it.each([
     [{ 'www-authenticate': 'Basic realm="x"' }, 'me:s3cret@', 'rejected the user name and password', 401],
-    [{ 'proxy-authenticate': 'Basic realm="a, b"' }, '', 'wants credentials'],
-    [{ 'proxy-authenticate': ['Negotiate', 'Basic realm="x"'] }, '', 'wants credentials'],
-    [{}, '', 'wants credentials'],
+    [{ 'proxy-authenticate': 'Basic realm="a, b"' }, '', 'requires credentials'],
+    [{ 'proxy-authenticate': ['Negotiate', 'Basic realm="x"'] }, '', 'requires credentials'],
+    [{}, '', 'requires credentials'],
     [{ 'proxy-authenticate': 'Basic realm="x"' }, 'me:s3cret@', 'rejected the user name and password'],
     [
       { 'proxy-authenticate': ['Negotiate', 'NTLM'] },
       'me:s3cret@',
-      'wants credentials by Negotiate or NTLM, and Portal has only Basic',
+      'requires Negotiate or NTLM authentication, and Portal supports only Basic',
     ],
   ])('%j to "%s" %s', async (headers, credentials, outcome, status = 407) => {
     const server = createHttp();
@@ -95,7 +95,7 @@ describe('through an HTTP proxy', () => {
     expect((error as { hint: string }).hint).toMatch(/USER:PASSWORD@127|cntlm/);
   });
 
-  it('a refusal, a silence and an absence each have their code', async () => {
+  it('a refusal, a timeout and an unreachable proxy have different codes', async () => {
     const refusing = await connectProxy(() => false);
     await expect(through(refusing.url, 'far.test', 443)).rejects.toMatchObject({ code: 'proxy_refused' });
     const silent = await connectProxy(() => 'hang');
@@ -106,7 +106,7 @@ describe('through an HTTP proxy', () => {
     });
   });
 
-  it('what is cancelled leaves no connection', async () => {
+  it('a cancelled request leaves no connection', async () => {
     const silent = await connectProxy(() => 'hang');
     const stop = new AbortController();
     const opening = through(silent.url, 'far.test', 443, { signal: stop.signal });
@@ -116,14 +116,14 @@ describe('through an HTTP proxy', () => {
     await expect.poll(() => silent.connections()).toBe(0);
   });
 
-  it('that is a SOCKS proxy, it says so', async () => {
+  it('reports a proxy that speaks SOCKS', async () => {
     const { authority } = await socksProxy();
     await expect(through(`http://${authority}`, 'far.test', 443, { ms: 2_000 })).rejects.toMatchObject({
       message: expect.stringContaining(`the proxy ${authority}`) as string,
     });
   });
 
-  it('that speaks no TLS, it says so', async () => {
+  it('reports a proxy that does not speak TLS', async () => {
     const proxy = await connectProxy();
     const authority = new URL(proxy.url).host;
     await expect(through(`https://${authority}`, 'far.test', 443)).rejects.toMatchObject({
@@ -131,7 +131,7 @@ describe('through an HTTP proxy', () => {
     });
   });
 
-  it('an error holds nothing of what was sent, though it comes back', async () => {
+  it('an error never contains what was sent, even if the proxy echoes it', async () => {
     const server = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());
@@ -141,12 +141,12 @@ describe('through an HTTP proxy', () => {
     );
     expect(error).toMatchObject({
       message: `the proxy 127.0.0.1:${port} does not speak HTTP`,
-      hint: 'Name it with the scheme that it speaks, socks5h:// perhaps.',
+      hint: 'Use the scheme of its protocol, for example socks5h://.',
     });
     expect(inspect(error, { depth: 9 })).not.toMatch(/rawPacket|<Buffer/);
   });
 
-  it('a proxy names ways to sign in once each, and no more than a few', async () => {
+  it('lists each authentication scheme once, up to a limit', async () => {
     const schemes = 'ABCDEFGH'.replaceAll(/./g, ',$&a,$&a').slice(1);
     const server = createServer((socket) =>
       socket.on('error', () => undefined).end(`HTTP/1.1 407 X\r\nProxy-Authenticate: ${schemes}\r\n\r\n`),
@@ -155,7 +155,7 @@ describe('through an HTTP proxy', () => {
     onTestFinished(() => void server.close());
     const { port } = server.address() as AddressInfo;
     await expect(through(`http://127.0.0.1:${port}`, 'far.test', 443)).rejects.toMatchObject({
-      message: expect.stringMatching(/ by Aa or Ba or Ca or Da, and Portal/) as string,
+      message: expect.stringMatching(/ requires Aa or Ba or Ca or Da authentication, and Portal/) as string,
     });
   });
 });
@@ -166,7 +166,7 @@ describe('through a SOCKS5 proxy', () => {
     ['without credentials where some are given', {}, 'me:s3cret@'],
     ['with credentials', { wants: 'm@e:p:%' }, 'm%40e:p:%25@'],
     ['that sends byte by byte', { wants: 'me:s3cret', drips: true }, 'me:s3cret@'],
-  ])('%s, the bytes of both sides pass, from the first on', async (_, behaviour, credentials) => {
+  ])('%s: forwards the bytes of both sides, including the first', async (_, behaviour, credentials) => {
     const [port, proxy] = [await echo(), await socksProxy(behaviour)];
     const socket = await through(`socks5h://${credentials}${proxy.authority}`, 'far.test', port);
     expect(await say(socket, 'you')).toBe('hello you');
@@ -174,7 +174,7 @@ describe('through a SOCKS5 proxy', () => {
     expect(proxy.credentials).toEqual(behaviour.wants === undefined ? [] : [behaviour.wants]);
   });
 
-  it('addresses go as addresses', async () => {
+  it('sends addresses as addresses, not as names', async () => {
     const [port, proxy] = [await echo(), await socksProxy()];
     (await through(`socks5h://${proxy.authority}`, '127.0.0.2', port)).destroy();
     (await through(`socks5h://${proxy.authority}`, 'fd00::1', port)).destroy();
@@ -182,7 +182,7 @@ describe('through a SOCKS5 proxy', () => {
     expect(proxy.asked).toEqual([`ipv4:127.0.0.2:${port}`, `ipv6:fd00${zeros}1:${port}`]);
   });
 
-  it('socks5:// looks names up here, and says so where there are none', async () => {
+  it('socks5:// resolves names locally, and reports a name without addresses', async () => {
     const [port, proxy] = [await echo(), await socksProxy()];
     (await through(`socks5://${proxy.authority}`, 'localhost', port)).destroy();
     expect(proxy.asked[0]).toMatch(/^ipv[46]:/);
@@ -193,7 +193,7 @@ describe('through a SOCKS5 proxy', () => {
   });
 
   it.each<[SocksBehaviour, string, string, string]>([
-    [{ wants: 'me:s3cret' }, '', 'proxy_credentials', 'wants credentials'],
+    [{ wants: 'me:s3cret' }, '', 'proxy_credentials', 'requires credentials'],
     [{ wants: 'me:s3cret' }, 'me:wr0ng@', 'proxy_credentials', 'rejected the user name and password'],
     [{ reply: 2 }, '', 'proxy_refused', 'refused far.test:443 (not allowed)'],
     [{ reply: 4 }, '', 'proxy_refused', 'refused far.test:443 (host unreachable)'],
@@ -204,7 +204,7 @@ describe('through a SOCKS5 proxy', () => {
     await expect(opening).rejects.toMatchObject({ code, message: `the proxy ${authority} ${outcome}` });
   });
 
-  it('a silent one times out; what is not SOCKS5 is told as that', async () => {
+  it('a silent proxy times out, and another protocol is reported', async () => {
     const silent = await socksProxy({ reply: 'hang' });
     await expect(through(`socks5h://${silent.authority}`, 'far.test', 443, { ms: 50 })).rejects.toMatchObject(
       {
@@ -218,7 +218,7 @@ describe('through a SOCKS5 proxy', () => {
     });
   });
 
-  it('a name that is too long is refused here', async () => {
+  it('rejects a name that is too long for SOCKS5', async () => {
     const { authority } = await socksProxy();
     const opening = through(`socks5h://${authority}`, 'x'.repeat(256), 443);
     await expect(opening).rejects.toMatchObject({ code: 'proxy_invalid' });

@@ -4,22 +4,22 @@ import { within } from '../../lib/wait.js';
 import { dial, secure, tlsNameOf, type TcpOptions } from '../dial.js';
 import { addressesByFamily } from '../resolve.js';
 import { httpConnect } from './http-connect.js';
-import { proxyName, speaksNo, type ProxyServer } from './server.js';
+import { proxyName, wrongProtocol, type ProxyServer } from './server.js';
 import { socksConnect } from './socks5.js';
 
 export interface ThroughOptions {
   readonly host: string;
   readonly port: number;
-  /** For everything, from the connection to the proxy to its answer. */
+  /** Timeout of everything, from the connection to the proxy to its response. */
   readonly ms: number;
   readonly signal?: AbortSignal | undefined;
-  /** What the socket is set up with. */
+  /** Socket options. */
   readonly tcp?: TcpOptions;
 }
 
 /**
- * A connection to `host` through `proxy`. Throws `proxy_refused`, `proxy_credentials`, `timeout`, and
- * `relay_unreachable` where the proxy itself is not reached; no error names its credentials.
+ * A connection to `host` through `proxy`. Throws `proxy_refused`, `proxy_credentials`, `timeout`, or `relay_unreachable`
+ * if the proxy cannot be reached. No error contains its credentials.
  */
 export async function openThrough(proxy: ProxyServer, options: ThroughOptions): Promise<Socket> {
   const { ms, signal } = options;
@@ -42,14 +42,14 @@ async function open(proxy: ProxyServer, options: ThroughOptions, signal: AbortSi
     try {
       return await openTo(address, proxy, options, signal);
     } catch (error) {
-      // The proxy may know only one of the two address families.
+      // The proxy may support only one of the two address families.
       if (!(error instanceof PortalError && error.code === 'proxy_refused')) throw error;
     }
   }
   return openTo(addresses.at(-1)!, proxy, options, signal);
 }
 
-/** Destroys what it has opened once `signal` aborts. */
+/** Destroys the connection when `signal` aborts. */
 async function openTo(
   host: string,
   proxy: ProxyServer,
@@ -62,7 +62,7 @@ async function openTo(
   signal.addEventListener('abort', abort, { once: true });
   try {
     const socket = await ask(proxy, plain, host, port);
-    // This listener stays, so that a later error does not end the process; the owner adds its own.
+    // This listener stays, so that a later error does not end the process. The owner adds another one.
     socket.on('error', () => undefined);
     return socket;
   } catch (error) {
@@ -94,7 +94,7 @@ function secured(proxy: ProxyServer, plain: Socket): Promise<Socket> {
   });
 }
 
-/** The first of each family that this machine knows; one at least. */
+/** The first address of each family that this machine resolves; at least one. */
 async function addressesOf(host: string): Promise<readonly string[]> {
   const found = await addressesByFamily(host).catch((error: unknown) => {
     throw new PortalError('relay_unreachable', `${host} has no address here: ${systemCode(error)}`, {
@@ -109,12 +109,12 @@ function inWords(error: unknown, proxy: ProxyServer): PortalError {
   if (error instanceof PortalError && error.code !== 'internal') return error;
   const code = systemCode(error);
   if (proxy.kind === 'https' && code === 'ERR_SSL_WRONG_VERSION_NUMBER')
-    return speaksNo('TLS', proxy, 'http');
+    return wrongProtocol('TLS', proxy, 'http');
   const reason = code ?? asPortalError(error).message;
   const hint =
     code !== undefined && /CERT|SIGNATURE|ISSUER/.test(code)
       ? 'Trust the CA of the proxy: set NODE_EXTRA_CA_CERTS to its file.'
-      : 'Check the variable that names the proxy, and your network. Hosts in NO_PROXY need no proxy.';
+      : 'Check the variable that sets the proxy, and your network. Hosts in NO_PROXY need no proxy.';
   return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} cannot be reached: ${reason}`, {
     cause: error,
     hint,

@@ -19,7 +19,7 @@ describe('the address of a proxy', () => {
     ['10.0.0.1:8080', { kind: 'http', host: '10.0.0.1', port: 8080 }],
     ['http://[::1]:3128', { kind: 'http', host: '::1', port: 3128 }],
     ['[fd00::1]', { kind: 'http', host: 'fd00::1', port: 80 }],
-    // credentials: percent-encoded, or as they are
+    // Credentials, percent-encoded or verbatim.
     ['http://me:s3cret@proxy.test:3128', { ...http, ...as('me', 's3cret') }],
     ['me:s3cret@proxy.test:3128', { ...http, ...as('me', 's3cret') }],
     ['http://me@proxy.test:3128', { ...http, ...as('me', '') }],
@@ -43,11 +43,11 @@ describe('the address of a proxy', () => {
     ['http://[fd00::zz]:3128', 'the host is malformed'],
     ['http://pro xy:3128', 'the host is malformed'],
     ['http://proxy.test:3128/proxy.pac', 'a path follows HOST:PORT'],
-    ['ftp://proxy.test', 'its scheme is none of http, https, socks5 and socks5h'],
+    ['ftp://proxy.test', 'the scheme must be http, https, socks5 or socks5h'],
     ['socks4://proxy.test', 'SOCKS4 is not supported'],
-    ['://proxy.test', 'its scheme is none of http, https, socks5 and socks5h'],
+    ['://proxy.test', 'the scheme must be http, https, socks5 or socks5h'],
     ['me:s3cret@:::', 'HOST:PORT is malformed'],
-  ])('%s is refused: %s', (text, reason) => {
+  ])('rejects %s: %s', (text, reason) => {
     const refused = (): ProxyServer => parseProxy(text, 'HTTPS_PROXY');
     expect(refused).toThrow(PortalError);
     expect(refused).toThrow(`HTTPS_PROXY does not name a proxy: ${reason}`);

@@ -1,8 +1,8 @@
 import { PortalError } from '../../lib/errors.js';
 
-/** A proxy, as a variable of the environment names it. */
+/** A proxy, as an environment variable sets it. */
 export interface ProxyServer {
-  /** `socks5` looks names up on this machine, `socks5h` leaves that to the proxy. */
+  /** `socks5` resolves names on this machine; with `socks5h` the proxy does. */
   readonly kind: 'http' | 'https' | 'socks5' | 'socks5h';
   /** A name or an IP address, without brackets. */
   readonly host: string;
@@ -10,7 +10,7 @@ export interface ProxyServer {
   readonly credentials?: Credentials;
 }
 
-/** The proxy that leads to a URL; undefined: none is needed. Throws `proxy_invalid`. */
+/** The proxy for a URL, or undefined for a direct connection. Throws `proxy_invalid`. */
 export type ProxyFor = (url: string) => ProxyServer | undefined;
 
 interface Credentials {
@@ -18,24 +18,24 @@ interface Credentials {
   readonly password: string;
 }
 
-/** Whether it is about the proxy, rather than about what is behind it. */
-export function isOfProxy({ code }: PortalError): boolean {
+/** Whether the error is about the proxy itself and not about the host behind it. */
+export function isProxyError({ code }: PortalError): boolean {
   return code === 'proxy_invalid' || code === 'proxy_credentials' || code === 'proxy_refused';
 }
 
-/** How messages call it: never with its credentials. */
+/** The proxy's name in messages, always without its credentials. */
 export function proxyName({ host, port }: ProxyServer): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** What answers is no proxy of the kind that `proxy` names. */
-export function speaksNo(
+/** The error for a server that does not speak the proxy protocol of its scheme. */
+export function wrongProtocol(
   protocol: 'HTTP' | 'SOCKS5' | 'TLS',
   proxy: ProxyServer,
   scheme: ProxyServer['kind'],
 ): PortalError {
   return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} does not speak ${protocol}`, {
-    hint: `Name it with the scheme that it speaks, ${scheme}:// perhaps.`,
+    hint: `Use the scheme of its protocol, for example ${scheme}://.`,
   });
 }
 
@@ -48,8 +48,8 @@ const KINDS: Readonly<Record<string, Pick<ProxyServer, 'kind' | 'port'>>> = {
 };
 
 /**
- * Reads `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT]`. Credentials may be percent-encoded, and may hold any character as it
- * is: the last `@` ends them. `variable` is what messages name; the text itself can hold a password.
+ * Parses `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT]`. Credentials may be percent-encoded or contain any character: the
+ * last `@` ends them. Messages name `variable` only, because the text can contain a password.
  * @throws PortalError proxy_invalid
  */
 export function parseProxy(text: string, variable: string): ProxyServer {
@@ -64,7 +64,7 @@ export function parseProxy(text: string, variable: string): ProxyServer {
 
 function unknownScheme(scheme: string): string {
   if (/^socks4a?$/i.test(scheme)) return 'SOCKS4 is not supported';
-  return 'its scheme is none of http, https, socks5 and socks5h';
+  return 'the scheme must be http, https, socks5 or socks5h';
 }
 
 function authority(text: string, variable: string): { host: string; port: number | undefined } {
@@ -88,7 +88,7 @@ function credentialsOf(text: string): Credentials | undefined {
   return { user: decoded(user), password: decoded(password) };
 }
 
-/** A `%` that begins no encoded character means itself. */
+/** A `%` without two hex digits after it is literal. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

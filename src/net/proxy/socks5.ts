@@ -2,9 +2,9 @@ import { isIP, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { PortalError } from '../../lib/errors.js';
 import { wantsCredentials } from './http-connect.js';
-import { proxyName, speaksNo, type ProxyServer } from './server.js';
+import { proxyName, wrongProtocol, type ProxyServer } from './server.js';
 
-/** The client's part of SOCKS5 (RFC 1928), with a user name and a password (RFC 1929). */
+/** The client side of SOCKS5 (RFC 1928), with user name and password (RFC 1929). */
 
 const VERSION = 5;
 const [NO_CREDENTIALS, PASSWORD, NOTHING_FITS] = [0, 2, 0xff];
@@ -18,12 +18,12 @@ const REFUSALS = [
   'network unreachable',
   'host unreachable',
   'connection refused',
-  'no answer in time',
-  'it does not know CONNECT',
-  'it does not know this kind of address',
+  'timed out',
+  'CONNECT is not supported',
+  'the address type is not supported',
 ];
 
-/** Has the proxy at the other end of `socket` connect to `host`. */
+/** Tells the proxy at the other end of `socket` to connect to `host`. */
 export async function socksConnect(
   proxy: ProxyServer,
   socket: Socket,
@@ -34,22 +34,22 @@ export async function socksConnect(
   const methods = credentials ? [NO_CREDENTIALS, PASSWORD] : [NO_CREDENTIALS];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));
   const [version, method] = await take(proxy, socket, 2);
-  if (version !== VERSION) throw speaksNo('SOCKS5', proxy, 'http');
+  if (version !== VERSION) throw wrongProtocol('SOCKS5', proxy, 'http');
   if (method === NOTHING_FITS) throw wantsCredentials(proxy);
   if (method === PASSWORD && credentials) {
     socket.write(Buffer.from([1, ...field(credentials.user), ...field(credentials.password)]));
     const [, status] = await take(proxy, socket, 2);
     if (status !== 0) throw wantsCredentials(proxy);
-  } else if (method !== NO_CREDENTIALS) throw speaksNo('SOCKS5', proxy, 'http');
+  } else if (method !== NO_CREDENTIALS) throw wrongProtocol('SOCKS5', proxy, 'http');
   socket.write(Buffer.from([VERSION, CONNECT, 0, ...address(host), port >> 8, port & 0xff]));
   const [again, reply, , kind] = await take(proxy, socket, 4);
-  if (again !== VERSION) throw speaksNo('SOCKS5', proxy, 'http');
+  if (again !== VERSION) throw wrongProtocol('SOCKS5', proxy, 'http');
   if (reply !== 0) {
     const reason = REFUSALS[reply!] ?? `code ${reply}`;
     const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
     throw new PortalError('proxy_refused', `the proxy ${proxyName(proxy)} refused ${target} (${reason})`);
   }
-  // The address that it connects from is nobody's business.
+  // Skip the address that the proxy connects from.
   const length = kind === IPV4 ? 4 : kind === IPV6 ? 16 : (await take(proxy, socket, 1))[0]!;
   await take(proxy, socket, length + 2);
 }
@@ -71,7 +71,7 @@ function ended(proxy: ProxyServer): PortalError {
   return new PortalError('relay_unreachable', `the proxy ${proxyName(proxy)} closed the connection`);
 }
 
-/** Exactly so many bytes; what comes after them stays in the socket. */
+/** Reads exactly `bytes` bytes. Later bytes stay in the socket. */
 function take(proxy: ProxyServer, socket: Socket, bytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const settle = (then: () => void): void => {
