@@ -4,13 +4,13 @@ import type { Phase } from '../agent/status.js';
 import type { Logger } from '../lib/logger.js';
 import { deferred, type Deferred } from '../lib/wait.js';
 import type { Drain } from '../net/splice.js';
-import { isThrough } from './announce.js';
+import { isFinal } from './announce.js';
 import { publicPlace, type Action, type ActiveLease, type Placement } from './plan.js';
 
-/** A service taken out of the file stops for its visitors after this. */
+/** Drain of a service that was removed from the file. */
 const CLOSED_DRAIN: Drain = { ms: 10_000 };
 
-/** Phases in which an action has had its first outcome. */
+/** Phases in which an action has its first outcome. */
 const SETTLED: ReadonlySet<Phase> = new Set<Phase>(['ready', 'retrying', 'failed', 'closed']);
 
 export const isSettled = ({ phase }: AgentLease): boolean => SETTLED.has(phase);
@@ -19,25 +19,25 @@ interface Running {
   readonly relay: RelaySpec;
   readonly lease: AgentLease;
   retiring: boolean;
-  /** Key of what takes its place, once it is retiring. */
-  successor?: string;
+  /** Key of the lease that replaces it, once it is retiring. */
+  replacement?: string;
 }
 
 export interface ActiveOptions {
-  /** Makes the lease of a placement; `phaseChanged` is told of each change of its phase. */
+  /** Creates the lease of a placement. Calls `phaseChanged` on each change of its phase. */
   readonly make: (place: Placement) => AgentLease;
-  /** A lease is there: it is to be told of, and given to its relay. */
+  /** Called for each new lease: announce it and add it to its relay. */
   readonly opened: (lease: AgentLease, relay: RelaySpec) => void;
-  /** It has let its visitors finish, and is gone. */
+  /** Called once a lease has drained and closed. */
   readonly finished: (lease: AgentLease, relay: RelaySpec) => Promise<void>;
   readonly log: Logger;
 }
 
-/** Owns Active, the leases that run: carries the plan's actions out, and lets go of what was replaced. */
+/** Owns the active leases: carries out the plan's actions, and closes the leases that were replaced. */
 export class ActiveLeases {
   readonly #options: ActiveOptions;
   readonly #active = new Map<string, Running>();
-  /** Leases that left #active and let their visitors finish. */
+  /** Leases that left #active and are draining. */
   readonly #draining = new Map<AgentLease, Promise<void>>();
   readonly #settling = new Map<AgentLease, Deferred<void>>();
 
@@ -45,7 +45,7 @@ export class ActiveLeases {
     this.#options = options;
   }
 
-  /** As the plan wants them. */
+  /** The active leases, as input for the plan. */
   get placed(): ActiveLease[] {
     return [...this.#active.values()].map(({ relay, lease, retiring }) => ({
       relay,
@@ -54,22 +54,22 @@ export class ActiveLeases {
     }));
   }
 
-  /** Those that take visitors. */
+  /** Leases that accept visitors. */
   get leases(): AgentLease[] {
     return [...this.#active.values()].map(({ lease }) => lease);
   }
 
-  /** Those of them that nothing takes the place of. */
+  /** Leases that accept visitors and are not being replaced. */
   get lasting(): AgentLease[] {
     return [...this.#active.values()].filter(({ retiring }) => !retiring).map(({ lease }) => lease);
   }
 
-  /** Every lease, those that only let visitors finish included. */
+  /** All leases, including those that are draining. */
   get all(): AgentLease[] {
     return [...this.leases, ...this.#draining.keys()];
   }
 
-  /** By service that runs: visitors who are still on a previous target or configuration. */
+  /** Per active service: visitors who still use a previous target or configuration. */
   get retiring(): Record<string, number> {
     const lasting = new Set(this.lasting);
     const services = new Set(this.lasting.map(({ spec }) => spec.service));
@@ -83,7 +83,7 @@ export class ActiveLeases {
     return counts;
   }
 
-  /** Does what `actions` say; resolves once each lease that was opened has had its first outcome. */
+  /** Carries out `actions`. Resolves once each opened lease has its first outcome. */
   async carryOut(actions: readonly Action[], wanted: ReadonlyMap<string, Placement>): Promise<void> {
     const settled: Promise<void>[] = [];
     for (const action of actions) {
@@ -101,7 +101,7 @@ export class ActiveLeases {
     this.#retire();
   }
 
-  /** Closes every lease within `drain`; those that are draining already get no longer than that. */
+  /** Closes every lease within `drain`. The same limit then applies to leases that are already draining. */
   async close(drain: Drain): Promise<void> {
     const shortened = [...this.#draining.keys()].map((lease) => lease.close(drain));
     for (const key of this.#active.keys()) this.#close(key, drain);
@@ -109,7 +109,7 @@ export class ActiveLeases {
     await Promise.allSettled([...shortened, ...this.#draining.values()]);
   }
 
-  /** Returns the lease that was opened. */
+  /** Returns the opened lease, if any. */
   #carryOut(action: Action, place: Placement | undefined): AgentLease | undefined {
     const old = action.from === undefined ? undefined : this.#active.get(action.from);
     if (action.kind === 'close') this.#close(action.from!, CLOSED_DRAIN);
@@ -120,11 +120,11 @@ export class ActiveLeases {
       old.lease.update(place!.spec);
       return undefined;
     }
-    if (action.kind === 'replace') Object.assign(old!, { retiring: true, successor: action.to });
+    if (action.kind === 'replace') Object.assign(old!, { retiring: true, replacement: action.to });
     const opens = action.kind === 'open' || action.kind === 'replace';
     if (!opens) return undefined;
     const opened = this.#open(action.to!, place!);
-    if (old?.retiring) old.lease.yieldTo(this.#heirOf(old));
+    if (old?.retiring) old.lease.yieldTo(this.#samePlaceAs(old));
     return opened;
   }
 
@@ -136,8 +136,8 @@ export class ActiveLeases {
     return lease;
   }
 
-  /** The lease that has, or will have, the very place of `running` at its relay, on another way there. */
-  #heirOf(running: Running): AgentLease | undefined {
+  /** The other lease for the same public address at the same relay, reached by another way. */
+  #samePlaceAs(running: Running): AgentLease | undefined {
     const place = publicPlace(running.relay, running.lease.spec);
     for (const other of this.#active.values())
       if (other !== running && !other.retiring && publicPlace(other.relay, other.lease.spec) === place)
@@ -149,7 +149,7 @@ export class ActiveLeases {
     const running = this.#active.get(key);
     if (!running) return;
     this.#active.delete(key);
-    running.lease.yieldTo(this.#heirOf(running));
+    running.lease.yieldTo(this.#samePlaceAs(running));
     this.#draining.set(running.lease, this.#finish(running, drain));
   }
 
@@ -163,27 +163,28 @@ export class ActiveLeases {
     await this.#options.finished(lease, relay);
   }
 
-  /** Closes what was replaced, once what took its place is ready. */
+  /** Closes each retiring lease once its replacement is ready. */
   #retire(): void {
     for (const [key, running] of this.#active) {
       if (!running.retiring) continue;
-      const successor = this.#successorOf(running);
-      const waitedFor = successor
-        ? [successor]
+      const replacement = this.#replacementOf(running);
+      const waitedFor = replacement
+        ? [replacement]
         : [...this.#active.values()].filter(
             (other) => !other.retiring && other.lease.spec.service === running.lease.spec.service,
           );
-      if (waitedFor.every(({ lease }) => isThrough(lease))) {
-        // The visitors of its old place finish what they began.
+      if (waitedFor.every(({ lease }) => isFinal(lease))) {
+        // Visitors on the old lease finish what they started.
         this.#close(key, retirementOf(running.lease.spec));
       }
     }
   }
 
-  /** What is there in its place now: what took it may have been replaced itself. */
-  #successorOf(running: Running): Running | undefined {
+  /** The current replacement: the first one may have been replaced itself. */
+  #replacementOf(running: Running): Running | undefined {
     let next: Running | undefined = running;
-    while (next?.retiring) next = next.successor === undefined ? undefined : this.#active.get(next.successor);
+    while (next?.retiring)
+      next = next.replacement === undefined ? undefined : this.#active.get(next.replacement);
     return next;
   }
 

@@ -3,11 +3,11 @@ import { formatTarget } from '../net/target.js';
 import type { PortalEvent, ServiceAddresses } from './events.js';
 import type { Action } from './plan.js';
 
-/** Tells what becomes of leases, as events. */
+/** Reports the state of leases as events. */
 export class Announcer {
   readonly #emit: (event: PortalEvent) => void;
-  #readyTold = false;
-  /** What visitors of each service of mode auto are served as, and the target that decided it. */
+  #isReadyReported = false;
+  /** What each service of mode auto is served as, and the target that decided it. */
   readonly #served = new Map<string, string>();
 
   constructor(emit: (event: PortalEvent) => void) {
@@ -29,7 +29,7 @@ export class Announcer {
     });
   }
 
-  /** Told once, however many leases the service has, and again when it changes. */
+  /** Reported once per service, however many leases it has, and again when it changes. */
   served({ spec, servedAs }: Pick<AgentLease, 'spec' | 'servedAs'>): void {
     const { service } = spec;
     const target = formatTarget(spec.target);
@@ -39,7 +39,7 @@ export class Announcer {
     this.#emit({ event: 'served', service, servedAs, target });
   }
 
-  /** A pass is over: what became of each service. */
+  /** Reports the end of a pass: what happened to each service. */
   applied(
     revision: number,
     actions: readonly Action[],
@@ -75,21 +75,21 @@ export class Announcer {
   }
 
   /**
-   * `ready` is said once: when every service has a lease that is ready, and all its others are through.
-   * @param services those that are to run
+   * Reports `ready` once: when every service has a ready lease and all other leases are final.
+   * @param services the services to run
    * @param isReachable whether the targets of a service answer
    */
   ready(
     leases: readonly AgentLease[],
     services: readonly string[],
-    isThroughHere: (lease: AgentLease) => boolean,
+    isFinalHere: (lease: AgentLease) => boolean,
     isReachable: (service: string) => boolean,
   ): void {
-    if (this.#readyTold || services.length === 0) return;
+    if (this.#isReadyReported || services.length === 0) return;
     const ready = leases.filter(({ phase }) => phase === 'ready');
     const running = new Set(ready.map(({ spec }) => spec.service));
-    if (!services.every((service) => running.has(service)) || !leases.every(isThroughHere)) return;
-    this.#readyTold = true;
+    if (!services.every((service) => running.has(service)) || !leases.every(isFinalHere)) return;
+    this.#isReadyReported = true;
     const proven = new Set(ready.filter((lease) => !lease.unproven).map(({ spec }) => spec.service));
     const unproven = services.filter((service) => !proven.has(service));
     const unreachable = services.filter((service) => !isReachable(service));
@@ -102,13 +102,13 @@ export class Announcer {
   }
 }
 
-/** None of its leases may still get through. */
+/** Whether no lease of the service can still become ready. */
 function hasFailed(leases: readonly AgentLease[], service: string): boolean {
   const own = leases.filter(({ spec }) => spec.service === service);
   return own.length > 0 && own.every(({ phase }) => phase === 'failed');
 }
 
-/** Where visitors find the services of these leases. */
+/** The public addresses of the services of these leases. */
 export function addressesOf(leases: readonly AgentLease[]): Record<string, ServiceAddresses> {
   const addresses: Record<string, ServiceAddresses> = {};
   for (const { spec, address, servedAs } of leases) {
@@ -120,7 +120,7 @@ export function addressesOf(leases: readonly AgentLease[]): Record<string, Servi
   return addresses;
 }
 
-/** Nothing more is to be waited for: it is ready, or the relay has nothing to offer that the service could run on. */
-export function isThrough({ phase, error }: AgentLease): boolean {
+/** Whether waiting is pointless: the lease is ready, or its relay lacks a capability that the service requires. */
+export function isFinal({ phase, error }: AgentLease): boolean {
   return phase === 'ready' || (phase === 'failed' && error?.code === 'capability_missing');
 }

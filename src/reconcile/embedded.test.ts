@@ -12,7 +12,7 @@ const wanted = (...specs: RelaySpec[]): Desired => ({
 const DEFAULT = { kind: 'embedded', port: 8443, orAnyPort: true } as const;
 const ELSEWHERE = { kind: 'url', url: 'https://relay.example.com' } as const;
 
-/** Relays that get these ports, one after the other; what is told and closed of them. */
+/** Relays that get these ports in turn, with a record of notices and closes. */
 function relays(...ports: (number | Error)[]) {
   const told: string[] = [];
   const closed: number[] = [];
@@ -32,7 +32,7 @@ function relays(...ports: (number | Error)[]) {
   return { embedded, told, closed };
 }
 
-it('goes by the port that it has, however often it is asked for', async () => {
+it('keeps its port over repeated starts', async () => {
   const { embedded, told } = relays(45_877);
   const desired = wanted(DEFAULT, ELSEWHERE);
   expect(embedded.placed(desired)).toBe(desired);
@@ -44,14 +44,14 @@ it('goes by the port that it has, however often it is asked for', async () => {
   expect((await embedded.take({ kind: 'embedded', port: 45_877 })).url).toBe('https://localhost:45877');
 });
 
-it('says nothing of a port that it was asked for, or that nobody asked for', async () => {
+it('reports no port that was requested or left open', async () => {
   const { embedded, told } = relays(8443, 45_877);
   await embedded.start(wanted(DEFAULT));
   await embedded.start(wanted({ kind: 'embedded', port: 0 }));
   expect(told).toEqual([]);
 });
 
-it('that does not start keeps the name it has, and is started by its session', async () => {
+it('that fails to start keeps its name, and its session starts it', async () => {
   const failure = new Error('in use');
   const { embedded } = relays(failure, failure, 45_877);
   const desired = wanted(DEFAULT);
@@ -59,12 +59,12 @@ it('that does not start keeps the name it has, and is started by its session', a
   expect(embedded.placed(desired).relays).toEqual([DEFAULT]);
   await expect(embedded.take(DEFAULT)).rejects.toBe(failure);
   expect((await embedded.take(DEFAULT)).url).toBe('https://localhost:45877');
-  // Its leases have this name already.
+  // Its leases already use this name.
   await embedded.start(desired);
   expect(embedded.placed(desired).relays).toEqual([DEFAULT]);
 });
 
-it('that is closed is another one the next time; one that nobody took is closed in the end', async () => {
+it('starts anew after a close, and an unused one closes with the agent', async () => {
   const { embedded, closed } = relays(8443, 45_877);
   await embedded.start(wanted(DEFAULT));
   embedded.forget({ kind: 'embedded', port: 8443 });
@@ -73,7 +73,7 @@ it('that is closed is another one the next time; one that nobody took is closed 
   expect(closed).toEqual([45_877]);
 });
 
-it('is named in a configuration as the agent that runs has it', () => {
+it('is named in a configuration as in the running agent', () => {
   const desired = wanted(DEFAULT, ELSEWHERE);
   const state = { state: 'connected', since: '' } as const;
   expect(atRealPort(desired, [{ relay: 'embedded:45877', ...state }]).relays[0]).toEqual({

@@ -5,10 +5,10 @@ import type { Notice } from './notices.js';
 
 export type EmbeddedSpec = Extract<RelaySpec, { kind: 'embedded' }>;
 
-/** A relay running in this process; started by the CLI, because agent and relay never import each other. */
+/** A relay in this process. The CLI starts it, because agent and relay never import each other. */
 export interface EmbeddedRelay {
   readonly url: string;
-  /** IP address at which it listens. */
+  /** IP address that it listens on. */
   readonly address: string;
   /** Path of the CA file that its certificate chains to. */
   readonly caFile: string;
@@ -16,7 +16,7 @@ export interface EmbeddedRelay {
 }
 
 interface Running {
-  /** The spec with the port that it has: what everybody knows the relay by. */
+  /** The spec with its actual port, which identifies the relay everywhere. */
   readonly spec: EmbeddedSpec;
   readonly relay: Promise<EmbeddedRelay>;
 }
@@ -27,49 +27,49 @@ export interface EmbeddedRelaysOptions {
 }
 
 /**
- * The relays inside this process. They start before anything is planned, so that each goes by the port that it has
- * rather than by the one that the configuration asks for.
+ * The relays inside this process. They start before planning, so that each is known by its actual port and not by the
+ * configured one.
  */
 export class EmbeddedRelays {
   readonly #options: EmbeddedRelaysOptions;
-  /** By the key that the configuration gives them. */
+  /** By the key from the configuration. */
   readonly #running = new Map<string, Running>();
 
   constructor(options: EmbeddedRelaysOptions) {
     this.#options = options;
   }
 
-  /** Starts what `desired` asks for. One that does not start is left to its session, which tells why. */
+  /** Starts the embedded relays of `desired`. If one fails to start, its session reports the error. */
   async start({ relays, services }: Desired): Promise<void> {
     const asked = [...relays, ...services.flatMap((service) => service.relays)].filter(isEmbedded);
     for (const spec of asked) await this.#start(spec).catch(() => undefined);
   }
 
-  /** `desired` with the ports that its relays have. */
+  /** `desired` with the actual ports of its relays. */
   placed(desired: Desired): Desired {
     if (this.#running.size === 0) return desired;
     return withEmbedded(desired, (spec) => this.#running.get(relayKey(spec))?.spec ?? spec);
   }
 
-  /** The relay of a spec as `placed` gives it; started now, where that was not possible before. */
+  /** The relay of a spec that `placed` returned. Starts it now if the first start failed. */
   async take(spec: EmbeddedSpec): Promise<EmbeddedRelay> {
     const key = relayKey(spec);
     const placed = [...this.#running.values()].find((running) => relayKey(running.spec) === key);
     if (placed) return placed.relay;
-    // Its session goes by this key already.
+    // Its session already uses this key.
     const relay = this.#open(spec);
     this.#running.set(key, { spec, relay });
     relay.catch(() => this.#running.delete(key));
     return relay;
   }
 
-  /** The next one who asks for this relay gets another. */
+  /** The next request for this relay starts a new one. */
   forget(spec: EmbeddedSpec): void {
     for (const [key, running] of this.#running)
       if (relayKey(running.spec) === relayKey(spec)) this.#running.delete(key);
   }
 
-  /** Closes those that nobody has taken. */
+  /** Closes relays that no session uses. */
   async close(): Promise<void> {
     const left = [...this.#running.values()];
     this.#running.clear();
@@ -108,7 +108,7 @@ function withEmbedded(desired: Desired, change: (spec: EmbeddedSpec) => Embedded
   };
 }
 
-/** `desired` as the agent with these relays runs it: its embedded relay may have another port than it asks for. */
+/** `desired` as the agent with these relays runs it: an embedded relay may have another port than the configured one. */
 export function atRealPort(desired: Desired, relays: readonly RelayStatus[]): Desired {
   const port = relays.map(({ relay }) => /^embedded:(\d+)$/.exec(relay)?.[1]).find(Boolean);
   return port === undefined

@@ -7,7 +7,7 @@ import type { ProxyFor } from '../net/proxy/server.js';
 
 export type { ProxyFor };
 
-/** How to reach a relay elsewhere; its CA file is read anew each time. Throws `relay_untrusted`. */
+/** How to reach a remote relay. Reads its CA file each time. Throws `relay_untrusted`. */
 export async function endpointOf(
   { url, caFile }: UrlRelay,
   proxyFor: ProxyFor | undefined,

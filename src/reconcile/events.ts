@@ -10,7 +10,7 @@ import type { ServedAs } from '../agent/served-as.js';
 import type { Problem } from '../config/problem.js';
 import type { Notice } from './notices.js';
 
-/** Where visitors find a service, and what they are served as. */
+/** The public addresses of a service, and its protocol. */
 export interface ServiceAddresses {
   urls: string[];
   tcp: string[];
@@ -18,10 +18,10 @@ export interface ServiceAddresses {
   servedAs: ServedAs;
 }
 
-/** A problem without its code frame, as events and `status` carry it. */
+/** A problem without its code frame, as in events and `status`. */
 export type ProblemSummary = Omit<Problem, 'frame'>;
 
-/** What happens while `portal up` runs. `--json` prints each as one line, with a `time` added. */
+/** The events of `portal up`. `--json` prints each as one line, with a `time`. */
 export type PortalEvent =
   | { event: 'started'; pid: number; file: string | null; ca?: string }
   | ({
@@ -30,22 +30,22 @@ export type PortalEvent =
       relay: string;
       phase: Phase;
       lease?: string;
-      /** The public port that was asked for, where the relay had to give another. */
+      /** The requested public port, if the relay assigned another one. */
       askedPort?: number;
-      /** In phase `ready`: whether the last visit of the agent's own came through. */
+      /** In phase `ready`: whether the agent's last own visit succeeded. */
       proven?: boolean;
       /** Why it is not proven. */
       unproven?: Unproven;
       error?: ErrorSummary;
     } & PublicAddress)
-  /** A service has no relay, and so no lease; it has again once one of those is told of. */
+  /** A service has no relay and therefore no lease. A later lease event of the service ends that state. */
   | { event: 'unplaced'; service: string; error: ErrorSummary }
   | {
       event: 'ready';
       services: Record<string, ServiceAddresses>;
-      /** Services of which no lease is proven; absent where none are. */
+      /** Services without a proven lease; absent if empty. */
       unproven?: string[];
-      /** Services with a target that does not answer; absent where all answer. */
+      /** Services with a target that does not answer; absent if empty. */
       unreachable?: string[];
     }
   | {
@@ -56,32 +56,32 @@ export type PortalEvent =
       replaced: string[];
       closed: string[];
       kept: string[];
-      /** Services that were to be opened or replaced, and of which every lease failed. */
+      /** Services to open or replace of which every lease failed. */
       failed: string[];
-      /** By service: visitors who are still on a previous target or configuration; absent where none are. */
+      /** Per service: visitors who still use a previous target or configuration; absent if empty. */
       retiring?: Record<string, number>;
       durationMs: number;
     }
   | { event: 'rejected'; errors: ProblemSummary[] }
   | {
       event: 'inspector';
-      /** Of its page on this machine; with a token, so that nobody else has it. */
+      /** URL of the inspector page on this machine, with a token that protects it. */
       url: string;
-      /** The port that was asked for, where it was taken. */
+      /** The requested port, if it was in use. */
       askedPort?: number;
     }
-  /** The target of a service without a mode has shown what it speaks: its visitors are served as this from now on. */
+  /** The target of a service without a mode has shown its protocol. Its visitors are served as this from now on. */
   | { event: 'served'; service: string; servedAs: ServedAs; target: string }
-  /** A local service answers, or does not: told at its start, and when that changes. */
+  /** Whether a local service answers: reported at its start, and on each change. */
   | { event: 'target'; service: string; target: string; reachable: boolean; error?: string }
   | { event: 'health'; service: string; healthy: boolean; error?: string }
   | ({ event: 'notice' } & Notice)
   | { event: 'refused'; service: string; reason: string; remote: string }
-  /** The relay gave up on visitors of a service, so many since it said so last. */
+  /** The relay gave up on visitors of a service: how many since its last report. */
   | { event: 'unserved'; service: string; relay: string; reason: string; count: number }
   | { event: 'stopped'; reason: string };
 
-/** A service that has no relay, since when, and why. */
+/** A service without a relay, since when, and why. */
 export interface UnplacedStatus {
   service: string;
   /** ISO time. */
@@ -89,16 +89,16 @@ export interface UnplacedStatus {
   error: ErrorSummary;
 }
 
-/** Whether visitors get through to every service, as far as the agent knows without asking anyone. */
+/** Whether visitors reach every service, as far as the agent knows without asking anyone. */
 export interface Readiness {
   ready: boolean;
-  /** Services with a lease that is ready. */
+  /** Services with a ready lease. */
   services: Record<string, ServiceAddresses>;
-  /** The others, and why. */
+  /** All other services, and why. */
   waiting: { service: string; phase?: Phase; error?: ErrorSummary }[];
 }
 
-/** The whole of Active, as `portal status` shows it. */
+/** The complete state, as `portal status` shows it. */
 export interface AgentStatus {
   pid: number;
   file: string | null;
@@ -106,14 +106,16 @@ export interface AgentStatus {
   identity: string;
   startedAt: string;
   revision: number;
-  /** Problems of the last save that was refused; empty when the file on disk is what runs. */
+  /** Problems of the last rejected save; empty if the file on disk is the running configuration. */
   rejected: ProblemSummary[];
-  /** Where the inspector's page is, while a service is inspected. */
+  /** URL of the inspector page, while a service is inspected. */
   inspector?: string;
   /** Path of the local CA's certificate, once one is in use. */
   ca?: string;
-  /** The list that more relays come from, where there is one. */
-  /** `inChains`: those of its relays that a chain leads through, so that the pool does not use them. */
+  /**
+   * The registry of the pool, if there is one. `inChains`: its relays that are part of a chain, and that the pool therefore
+   * does not use.
+   */
   registry?: {
     source: string;
     relays: number;
@@ -123,6 +125,6 @@ export interface AgentStatus {
   };
   relays: RelayStatus[];
   leases: LeaseStatus[];
-  /** Services without a lease; absent where none are. */
+  /** Services without a lease; absent if empty. */
   unplaced?: readonly UnplacedStatus[];
 }

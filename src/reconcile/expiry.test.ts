@@ -13,7 +13,7 @@ function desiredOf(expiries: Record<string, Expiry | undefined>): Desired {
 const clock = new ExpiryClock(STARTED_AT);
 const some = desiredOf({ always: undefined, soon: { afterMs: 50 }, later: { at: STARTED_AT + 90 } });
 
-describe('services with an end', () => {
+describe('services that expire', () => {
   it.each([
     [0, ['always', 'soon', 'later'], 50],
     [49, ['always', 'soon', 'later'], 1],
@@ -25,7 +25,7 @@ describe('services with an end', () => {
     expect(clock.nextMs(some, now)).toBe(next);
   });
 
-  it('waits no longer at a time than a timer can', () => {
+  it('never waits longer than a timer can', () => {
     const far = desiredOf({ far: { at: STARTED_AT + 400 * 24 * 3_600_000 } });
     expect(clock.nextMs(far, STARTED_AT)).toBe(2_147_483_647);
   });

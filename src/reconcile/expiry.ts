@@ -1,39 +1,39 @@
 import type { Expiry, ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
 
-/** setTimeout waits no longer than this (2^31 − 1 ms); whoever has longer to wait looks again. */
+/** The longest wait of setTimeout (2^31 − 1 ms). For a longer wait, the clock looks again. */
 const LONGEST_WAIT_MS = 2_147_483_647;
 
-/** When services close by themselves. */
+/** When services expire. */
 export class ExpiryClock {
   readonly #startedAt: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param startedAt milliseconds since the epoch: what `expires: 8h` counts from */
+  /** @param startedAt start time in milliseconds since the epoch, for relative expiries (`expires: 8h`) */
   constructor(startedAt: number) {
     this.#startedAt = startedAt;
   }
 
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch. Undefined without an expiry. */
   expiresAt(expires: Expiry | undefined): number | undefined {
     if (!expires) return undefined;
     return 'at' in expires ? expires.at : this.#startedAt + expires.afterMs;
   }
 
-  /** Without the services whose time is over. */
+  /** `desired` without its expired services. */
   unexpired(desired: Desired, now = Date.now()): Desired {
-    const isOver = ({ expires }: ServiceSpec): boolean => (this.expiresAt(expires) ?? Infinity) <= now;
-    return { ...desired, services: desired.services.filter((service) => !isOver(service)) };
+    const isExpired = ({ expires }: ServiceSpec): boolean => (this.expiresAt(expires) ?? Infinity) <= now;
+    return { ...desired, services: desired.services.filter((service) => !isExpired(service)) };
   }
 
-  /** How long until the next service's time is over, or until it is time to look again; undefined: never. */
+  /** Milliseconds until the next service expires, or until the next look. Undefined if none expires. */
   nextMs(desired: Desired, now = Date.now()): number | undefined {
     const moments = desired.services.flatMap(({ expires }) => this.expiresAt(expires) ?? []);
     const next = Math.min(...moments.filter((moment) => moment > now));
     return next === Infinity ? undefined : Math.min(next - now, LONGEST_WAIT_MS);
   }
 
-  /** Calls `onDue` once, when it is time to look at `desired` again; in place of the last one. */
+  /** Calls `onDue` once when `desired` must be looked at again. Replaces the previous watch. */
   watch(desired: Desired, onDue: () => void): void {
     this.stop();
     const ms = this.nextMs(desired);

@@ -30,7 +30,7 @@ describe('health checks', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('tell when a service is unhealthy, once, and when it is healthy again', async () => {
+  it('report once when a service becomes unhealthy, and once when it recovers', async () => {
     const { health, told, asked, answers } = checks();
     health.follow([spec('a'), spec('b', { health: undefined })]);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -48,7 +48,7 @@ describe('health checks', () => {
     expect(health.errorOf('a')).toBeUndefined();
   });
 
-  it('begin anew where something else is asked, go on elsewhere, and end', async () => {
+  it('restart for a changed check, continue for an unchanged one, and stop for a removed service', async () => {
     const { health, told, asked, answers } = checks();
     answers.set('a', 'unhealthy').set('b', 'unhealthy');
     health.follow([spec('a'), spec('b')]);
@@ -66,7 +66,7 @@ describe('health checks', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('tell nothing of a check that was given up', async () => {
+  it('report nothing of a cancelled check', async () => {
     const told: unknown[] = [];
     const answer = deferred<string>();
     const health = new HealthChecks(
@@ -81,7 +81,7 @@ describe('health checks', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('asks now, and not twice at a time', async () => {
+  it('checks immediately, and never twice at the same time', async () => {
     const { health, asked } = checks();
     health.follow([spec('a')]);
     await Promise.all([health.now(), health.now()]);

@@ -6,26 +6,26 @@ type Check = (spec: ServiceSpec, signal: AbortSignal) => Promise<string | undefi
 interface Watch {
   readonly spec: ServiceSpec;
   readonly over: AbortController;
-  /** The check that is under way. */
+  /** The check in progress. */
   looking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout;
-  /** Why it is unhealthy, by the last check. */
+  /** The error of the last check, while unhealthy. */
   error?: string | undefined;
 }
 
-/** Checks local services with `health` now and then; owns the result of the last check. */
+/** Checks local services with `health` periodically. Owns the result of the last check. */
 export class HealthChecks {
   readonly #watches = new Map<string, Watch>();
   readonly #onChange: (service: string, error: string | undefined) => void;
   readonly #check: Check;
 
-  /** @param onChange called when a service becomes unhealthy, and when it is healthy again */
+  /** @param onChange called when a service becomes unhealthy, and when it recovers */
   constructor(onChange: (service: string, error: string | undefined) => void, check: Check = checkHealth) {
     this.#onChange = onChange;
     this.#check = check;
   }
 
-  /** Asks these services, and no others; one that is to be asked the same goes on as it was. */
+  /** Checks exactly these services. An unchanged check continues. */
   follow(services: readonly ServiceSpec[]): void {
     const wanted = new Map(services.filter(({ health }) => health).map((spec) => [spec.service, spec]));
     for (const [service, watch] of this.#watches) {
@@ -40,12 +40,12 @@ export class HealthChecks {
     }
   }
 
-  /** Why `service` is unhealthy; undefined when it is healthy, or not checked. */
+  /** Why `service` is unhealthy. Undefined if it is healthy or not checked. */
   errorOf(service: string): string | undefined {
     return this.#watches.get(service)?.error;
   }
 
-  /** Asks all of them now. */
+  /** Checks all services now. */
   async now(): Promise<void> {
     await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
   }
@@ -77,7 +77,7 @@ export class HealthChecks {
   }
 }
 
-/** Nothing that the check goes by differs. */
+/** Whether nothing that the check depends on differs. */
 function isSame(one: ServiceSpec, other: ServiceSpec): boolean {
   return asked(one) === asked(other);
 }

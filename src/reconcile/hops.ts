@@ -6,22 +6,22 @@ import type { HopStatus } from '../agent/status.js';
 import { derivedIdentity } from '../identity/derived.js';
 
 export interface HopsOptions extends Omit<SessionOptions, 'resolve' | 'instance' | 'onState'> {
-  /** How to reach a relay that is not gone to through another. */
+  /** How to reach a relay directly. */
   readonly endpointOf: (relay: UrlRelay) => Promise<RelayEndpoint>;
 }
 
 /**
- * A session with a relay that a chain only passes: it holds no leases, and has an identity and an instance of its own,
- * so that neither tells who passes there. The further ones of its chain it goes through are hops too.
+ * A session with an intermediate relay of a chain. It has no leases, and its own identity and instance, so that neither
+ * reveals the agent. Later relays of the chain that it passes through are hops too.
  */
 class Hop {
   #relay: UrlRelay;
-  /** Chains, and hops before this one, that go through it. */
+  /** Chains and earlier hops that use it. */
   users = 0;
   readonly session: RelaySession;
-  readonly #rest: Lent | undefined;
+  readonly #rest: HopRoute | undefined;
 
-  constructor(relay: UrlRelay, rest: Lent | undefined, options: HopsOptions) {
+  constructor(relay: UrlRelay, rest: HopRoute | undefined, options: HopsOptions) {
     this.#relay = relay;
     this.#rest = rest;
     const { identity, log, version, endpointOf } = options;
@@ -37,7 +37,7 @@ class Hop {
     });
   }
 
-  /** Takes over what changed about the same relays (their CA files). */
+  /** Adopts changes of the same relays (their CA files). */
   renew([relay, ...rest]: readonly UrlRelay[]): void {
     if (relay) this.#relay = relay;
     this.#rest?.renew(rest);
@@ -53,23 +53,23 @@ class Hop {
 
   async close(): Promise<void> {
     await this.session.close();
-    await this.#rest?.giveBack();
+    await this.#rest?.release();
   }
 }
 
-/** A way through hops, for as long as it is needed. */
-export interface Lent {
+/** A way through hops, until it is released. */
+export interface HopRoute {
   readonly detour: Detour;
-  /** Of each hop on it, the visitors' side first. */
+  /** The state of each hop on it, the visitors' side first. */
   statuses(): HopStatus[];
   check(): Promise<void>;
-  /** The same relays, and perhaps other CA files. */
+  /** Adopts changed CA files of the same relays. */
   renew(relays: readonly UrlRelay[]): void;
-  /** Resolves once nothing of it is left, unless another needs it. */
-  giveBack(): Promise<void>;
+  /** Resolves once its sessions are closed, except those with other users. */
+  release(): Promise<void>;
 }
 
-/** Owns the sessions with relays that chains pass: one each, however many chains go that way. */
+/** Owns the sessions with intermediate relays of chains: one per way, shared by all chains on it. */
 export class Hops {
   readonly #options: HopsOptions;
   readonly #hops = new Map<string, Hop>();
@@ -79,28 +79,28 @@ export class Hops {
   }
 
   /** The way through `relays`, the agent's side last. */
-  borrow(relays: readonly UrlRelay[]): Lent {
+  acquire(relays: readonly UrlRelay[]): HopRoute {
     const [first, ...rest] = relays;
-    if (!first) throw new RangeError('a way through no relay');
+    if (!first) throw new RangeError('a route needs at least one relay');
     const key = relayKey({ kind: 'chain', hops: relays });
     let hop = this.#hops.get(key);
     if (hop) hop.renew(relays);
     else {
-      hop = new Hop(first, rest.length > 0 ? this.borrow(rest) : undefined, this.#options);
+      hop = new Hop(first, rest.length > 0 ? this.acquire(rest) : undefined, this.#options);
       this.#hops.set(key, hop);
     }
     hop.users++;
-    return this.#lend(key, hop);
+    return this.#routeOf(key, hop);
   }
 
-  #lend(key: string, hop: Hop): Lent {
+  #routeOf(key: string, hop: Hop): HopRoute {
     let isGivenBack = false;
     return {
       detour: hop.session.detour,
       statuses: () => hop.statuses(),
       check: () => hop.check(),
       renew: (relays) => hop.renew(relays),
-      giveBack: async () => {
+      release: async () => {
         if (isGivenBack) return;
         isGivenBack = true;
         hop.users--;

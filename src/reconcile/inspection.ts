@@ -10,9 +10,9 @@ import type { PortalEvent } from './events.js';
 export interface InspectorSettings {
   /** Folder of the built page. */
   readonly webDir: string;
-  /** Where the page is served; any free port if that is taken. */
+  /** Port of the page. If it is in use, any free port. */
   readonly port: number;
-  /** Of the history (lib/paths); left out, requests are kept in memory alone. */
+  /** Folder of the history (lib/paths). Default: requests are kept in memory only. */
   readonly historyDir?: string;
 }
 
@@ -25,10 +25,10 @@ export interface InspectionOptions extends InspectorSettings {
   readonly log: Logger;
 }
 
-/** A disk that takes longer to answer does not keep services waiting. */
+/** A slow disk must not delay services. */
 const OPEN_MS = 2_000;
 
-/** Owns what is recorded, and the page that shows it: that is there while a service is inspected. */
+/** Owns the recorded requests and the page that shows them. The page exists while a service is inspected. */
 export class Inspection {
   readonly recorders = new Recorders();
   readonly #options: InspectionOptions;
@@ -40,12 +40,12 @@ export class Inspection {
     this.#options = options;
   }
 
-  /** Where the page is, while there is one. */
+  /** URL of the page, while it exists. */
   get url(): string | undefined {
     return this.#server?.url;
   }
 
-  /** Starts or ends the page, by whether a service of `desired` is inspected. Resolves once requests can be kept. */
+  /** Starts or stops the page, depending on whether `desired` inspects a service. Resolves once requests can be recorded. */
   async follow({ services }: Pick<Desired, 'services'>): Promise<void> {
     const inspected = services.flatMap(({ inspect }) => (inspect ? [inspect] : []));
     this.#isWanted = inspected.length > 0;
@@ -56,7 +56,7 @@ export class Inspection {
     await within(this.#changing, OPEN_MS, 'opening the request history').catch(() => undefined);
   }
 
-  /** Leases or relays are not as they were. */
+  /** Leases or relays have changed. */
   changed(): void {
     this.#server?.changed();
   }
@@ -66,7 +66,7 @@ export class Inspection {
     await this.#changing;
   }
 
-  /** @param maxAgeMs the longest that requests are kept; undefined: nothing is */
+  /** @param maxAgeMs the longest retention of requests; undefined if no service is inspected */
   async #adapt(maxAgeMs: number | undefined): Promise<void> {
     if (maxAgeMs === undefined) await this.recorders.endHistory();
     else await this.#keep(maxAgeMs);
@@ -86,7 +86,7 @@ export class Inspection {
     } catch (error) {
       log.warn(
         { reason: asPortalError(error).message, folder },
-        'requests cannot be kept across runs; they are kept in memory only',
+        'cannot keep requests across runs; keeping them in memory only',
       );
     }
   }
@@ -95,12 +95,12 @@ export class Inspection {
     if (this.#server) return;
     const { emit, log, webDir, port, snapshot } = this.#options;
     try {
-      // Its WebSocket server is for those who look.
+      // Loaded on demand: only the inspector needs its WebSocket server.
       const { startInspector } = await import('../agent/inspect/server.js');
       this.#server = await startInspector({ webDir, port, snapshot, recorders: this.recorders, log });
     } catch (error) {
-      // What is published goes on all the same.
-      log.error({ err: asPortalError(error) }, 'the inspector could not be started');
+      // Services are published anyway.
+      log.error({ err: asPortalError(error) }, 'the inspector could not start');
       return;
     }
     const { url, askedPort } = this.#server;

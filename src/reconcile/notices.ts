@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { NameRejection } from '../agent/rejected-name.js';
 
-/** Something that was made, or is another than what was asked for. People hear of it once, in `message`. */
+/** Something that was created, or that differs from what was requested. Users see `message` once. */
 export type Notice = { readonly message: string } & (
   | { readonly kind: 'port_in_use'; readonly askedPort: number; readonly port: number }
   | { readonly kind: 'lock_written' | 'lock_changed'; readonly file: string; readonly relay: string }

@@ -1,7 +1,7 @@
 import type { Desired } from '../config/desired.js';
 import { deferred, type Deferred } from '../lib/wait.js';
 
-/** One pass at a time: what is asked for meanwhile folds into the next one, of which only the last counts. */
+/** Runs one pass at a time. Requests during a pass merge into the next one, and only the last counts. */
 export class Passes {
   readonly #run: (desired: Desired) => Promise<void>;
   #next: { desired: Desired; done: Deferred<void> } | undefined;
@@ -12,12 +12,12 @@ export class Passes {
     this.#run = run;
   }
 
-  /** What the next pass will be about, if one is asked for. */
+  /** The configuration of the next pass, if one is requested. */
   get next(): Desired | undefined {
     return this.#next?.desired;
   }
 
-  /** Resolves, or rejects, with the pass that is about `desired` or about what came after it. */
+  /** Resolves or rejects with the pass for `desired` or for a later configuration. */
   ask(desired: Desired): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     const done = this.#next?.done ?? deferred<void>();
@@ -26,12 +26,12 @@ export class Passes {
     return done.promise;
   }
 
-  /** Begins no further pass. */
+  /** Starts no further pass. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Resolves once the pass that runs, if one does, has ended. */
+  /** Resolves once the pass in progress has ended. */
   async ended(): Promise<void> {
     await this.#running;
   }

@@ -33,7 +33,7 @@ function desired(...services: ServiceSpec[]): Desired {
   return { file: undefined, identityFile: undefined, relays: [r1], services };
 }
 
-/** What the runner does with actions, without sockets. Successors are not ready yet: `settle` makes them so. */
+/** What the runner does with actions, without sockets. Replacements are not ready until `settle`. */
 function applied(active: readonly ActiveLease[], actions: readonly Action[], to: Desired): ActiveLease[] {
   const wanted = placements(to);
   const result = new Map(active.map((lease) => [placementKey(lease), lease]));
@@ -56,7 +56,7 @@ function running(...services: ServiceSpec[]): ActiveLease[] {
 
 const kinds = (actions: Action[]): string[] => actions.map(({ kind, service }) => `${kind} ${service}`);
 
-describe('what a change opens to more people', () => {
+describe('whether a change exposes a service to more people', () => {
   it.each([
     ['a gate that is removed', { allowIps: ['10.0.0.0/8'] }, {}, true],
     ['a wider range', { allowIps: ['10.1.0.0/16'] }, { allowIps: ['10.0.0.0/8'] }, true],
@@ -76,12 +76,12 @@ describe('plan', () => {
   it.each([
     ['nothing changed', [spec('a')], [spec('a')], ['keep a']],
     ['a new service', [spec('a')], [spec('a'), spec('b')], ['keep a', 'open b']],
-    ['a service gone', [spec('a'), spec('b')], [spec('a')], ['keep a', 'close b']],
+    ['a service removed', [spec('a'), spec('b')], [spec('a')], ['keep a', 'close b']],
     ['a target edited', [spec('a')], [spec('a', { target: { kind: 'unix', path: '/x' } })], ['update a']],
     ['a name edited', [spec('a')], [spec('a', { name: 'z' })], ['replace a']],
     ['moved to another relay', [spec('a')], [spec('a', { relays: [r2] })], ['replace a']],
-    ['one relay more', [spec('a')], [spec('a', { relays: [r1, r2] })], ['keep a', 'open a']],
-    ['one relay less', [spec('a', { relays: [r1, r2] })], [spec('a')], ['keep a', 'close a']],
+    ['one relay added', [spec('a')], [spec('a', { relays: [r1, r2] })], ['keep a', 'open a']],
+    ['one relay removed', [spec('a', { relays: [r1, r2] })], [spec('a')], ['keep a', 'close a']],
     ['a key renamed, its name kept', [spec('a')], [spec('b', { name: 'a' })], ['update b']],
     [
       'two names swapped',
@@ -98,14 +98,14 @@ describe('plan', () => {
     expect(action).toMatchObject({ kind: 'update', changes: ['carrier', 'metadata'] });
   });
 
-  it('brings a retiring lease back when the edit is undone, and drops its would-be successor', () => {
+  it('brings a retiring lease back when the edit is undone, and drops its replacement', () => {
     const moved = desired(spec('a', { name: 'z' }));
     const half = applied(running(spec('a')), plan(moved, running(spec('a'))), moved);
     expect(half.map(({ retiring }) => retiring)).toEqual([true, false]);
     expect(kinds(plan(desired(spec('a')), half))).toEqual(['update a', 'close a']);
   });
 
-  it('closes a retiring lease when its service is taken out', () => {
+  it('closes a retiring lease when its service is removed', () => {
     const moved = desired(spec('a', { name: 'z' }));
     const half = applied(running(spec('a')), plan(moved, running(spec('a'))), moved);
     expect(kinds(plan(desired(), half))).toEqual(['close a', 'close a']);
@@ -123,13 +123,13 @@ const anySpec = (service: string) =>
       spec(service, { name, relays, target: { kind: 'tcp', host: '127.0.0.1', port, tls: false } }),
     );
 
-/** As the configuration room lets through: no two services of one name on one relay. */
+/** As the configuration is validated: no two services with the same name on one relay. */
 const anyDesired = fc
   .tuple(...['a', 'b', 'c', 'd'].map((name) => fc.option(anySpec(name), { nil: undefined })))
   .map((services) => desired(...services.filter((one) => one !== undefined)))
   .filter(({ services }) => placementsAreUnique(services));
 
-/** What runs where; on which other relays the service is too does not matter to one lease. */
+/** The settings of each placement. A lease does not depend on the other relays of its service. */
 function settings(places: readonly Placement[]): Map<string, object> {
   return new Map(places.map((place) => [placementKey(place), { ...place.spec, relays: [] }]));
 }
@@ -139,7 +139,7 @@ function placementsAreUnique(services: readonly ServiceSpec[]): boolean {
   return new Set(keys).size === keys.length;
 }
 
-describe('plan, whatever was edited', () => {
+describe('plan after any edit', () => {
   it('converges: applied once, planning again keeps everything', () => {
     fc.assert(
       fc.property(
@@ -183,7 +183,7 @@ describe('plan, whatever was edited', () => {
     );
   });
 
-  it('never closes or replaces a place that is wanted', () => {
+  it('never closes or replaces a wanted placement', () => {
     fc.assert(
       fc.property(anyDesired, anyDesired, (before, after) => {
         const active = settle(applied([], plan(before, []), before));

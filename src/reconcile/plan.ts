@@ -4,52 +4,52 @@ import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spe
 import type { Desired } from '../config/desired.js';
 
 /**
- * Desired × Active → actions: a pure function, and the heart of the whole. A lease *is* its placement (relay,
- * kind, name); a service's other settings are what can change under it in place. So two services that swap
- * their names are two updates, and only what has no lease at its placement yet opens one.
+ * Desired × Active → actions: a pure function, and the core of Portal. A lease *is* its placement (relay, kind, name). All
+ * other settings of a service can change in place. So two services that swap names are two updates, and only a placement
+ * without a lease opens one.
  */
 
-/** A service's place: where its lease is, or should be. */
+/** Where the lease of a service is, or should be. */
 export interface Placement {
   readonly relay: RelaySpec;
   readonly spec: ServiceSpec;
 }
 
-/** A lease that runs. */
+/** An active lease. */
 export interface ActiveLease extends Placement {
-  /** It was replaced, and lives on until its successors are ready. */
+  /** It has been replaced, and lives until its replacements are ready. */
   readonly retiring: boolean;
 }
 
 /** What to do about one service on one relay. */
 export interface Action {
-  /** A replacement whose `from` is its `to` changes the mode behind one and the same lease. */
+  /** A replacement with equal `from` and `to` changes the mode of the same lease. */
   readonly kind: 'open' | 'update' | 'replace' | 'close' | 'keep';
   readonly service: string;
   /** The relay's key: its origin, or `embedded:PORT`. */
   readonly relay: string;
-  /** For update and replace: what differs, as paths below the service (`target`, `name`). */
+  /** For update and replace: the differing paths below the service (`target`, `name`). */
   readonly changes: readonly string[];
-  /** True when it opens something to more people than before (a gate removed or widened, a service opened). */
+  /** Whether it exposes a service to more people than before (a gate removed or widened, a service opened). */
   readonly exposes: boolean;
-  /** Key of the lease that is updated, replaced, closed or kept. */
+  /** Key of the lease to update, replace, close or keep. */
   readonly from?: string;
-  /** Key of the lease that is there afterwards. */
+  /** Key of the lease afterwards. */
   readonly to?: string;
 }
 
-/** Identifies a lease among all those of an agent. */
+/** Identifies a lease among all leases of an agent. */
 export function placementKey({ relay, spec }: Placement): string {
   return `${relayKey(relay)} ${kindOf(spec.mode)} ${spec.hostname ?? spec.name}`;
 }
 
-/** What a lease takes up at the relay that visitors come to: the same, whichever way that is reached. */
+/** The public address that a lease occupies at its relay. It is the same for every way to that relay. */
 export function publicPlace(relay: RelaySpec, { mode, hostname, name }: ServiceSpec): string {
   const entry = relay.kind === 'chain' ? relay.hops[0]! : relay;
   return `${relayKey(entry)} ${kindOf(mode)} ${hostname ?? name}`;
 }
 
-/** Every lease that `desired` asks for, in the order of the file. */
+/** Every lease that `desired` requires, in the order of the file. */
 export function placements(desired: Desired): Map<string, Placement> {
   const all = new Map<string, Placement>();
   for (const spec of desired.services) {
@@ -64,7 +64,7 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
   const actions: Action[] = [];
   const services = new Set<string>();
 
-  // What can be replaced: leases at a place that nobody wants any more, by the service they served.
+  // Leases that can be replaced: those at unwanted placements, by service.
   const leaving = new Map<string, ActiveLease[]>();
   for (const [key, lease] of running) {
     if (wanted.has(key) || lease.retiring) continue;
@@ -84,7 +84,7 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
   }
   for (const lease of active) {
     const gone = leaving.get(lease.spec.service)?.includes(lease) ?? false;
-    // A retiring lease waits for its successors; without its service there will be none.
+    // A retiring lease waits for its replacements. Without its service no replacement follows.
     const orphan = lease.retiring && !wanted.has(placementKey(lease)) && !services.has(lease.spec.service);
     if (gone || orphan) actions.push(closing(lease));
   }
@@ -93,9 +93,9 @@ export function plan(desired: Desired, active: readonly ActiveLease[]): Action[]
 
 /** The paths below a service at which two specs differ. */
 function differences(before: ServiceSpec, after: ServiceSpec): string[] {
-  // Of both: what came over the control socket lacks the keys that are not set.
+  // Keys of both: a spec from the control socket lacks unset keys.
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof ServiceSpec)[];
-  // Which relays a service is on shows in its placements, not in the settings of each.
+  // The relays of a service show in its placements, not in the settings of each.
   return keys.filter(
     (key) => key !== 'relays' && key !== 'onPool' && !isDeepStrictEqual(before[key], after[key]),
   );
@@ -103,7 +103,7 @@ function differences(before: ServiceSpec, after: ServiceSpec): string[] {
 
 function inPlace(key: string, present: ActiveLease, place: Placement): Action {
   const changes = differences(present.spec, place.spec);
-  // A retiring lease that is wanted again is updated back to life.
+  // A retiring lease that is wanted again becomes active through an update.
   const changed = changes.includes('mode') ? 'replace' : 'update';
   const kind = changes.length > 0 || present.retiring ? changed : 'keep';
   const exposes = changes.includes('access') && letsInMore(present.spec.access, place.spec.access);

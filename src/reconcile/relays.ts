@@ -7,71 +7,71 @@ import type { PortalError } from '../lib/errors.js';
 import { expectKey } from './candidates/candidate.js';
 import type { EmbeddedRelay, EmbeddedRelays } from './embedded.js';
 import { endpointOf, readCa, type ProxyFor } from './endpoint.js';
-import { Hops, type Lent } from './hops.js';
+import { Hops, type HopRoute } from './hops.js';
 import type { Notice } from './notices.js';
 
-/** Which key a relay is trusted by: what `config/lock.ts` keeps. */
+/** Which keys of relays are trusted; `config/lock.ts` stores them. */
 export interface RelayTrust {
-  /** Before a relay is connected to. Throws where it is not to be. */
+  /** Called before connecting to a relay. Throws if the connection is not allowed. */
   admit(url: string): Promise<void>;
-  /** Remembers the key of `address`, once the relay has proven it and opened a session. Throws where that is not the one to trust. */
+  /** Stores the key of `address`, after the relay has proven it and opened a session. Throws if another key is trusted. */
   trust(url: string, address: string): Promise<void>;
-  /** Before anything is signed for a relay with the key of `address`: throws where `trust` would, and remembers nothing. */
+  /** Called before anything is signed for a relay. Throws where `trust` would, and stores nothing. */
   check(url: string, address: string): Promise<void>;
 }
 
-/** What becomes of a relay's session. */
+/** The states of a session with a relay. */
 export type SessionState = Parameters<NonNullable<SessionOptions['onState']>>[0];
 
 export interface RelayPoolOptions extends Omit<SessionOptions, 'resolve' | 'onState' | 'onFallback'> {
   readonly onState?: (relay: string, state: SessionState, error?: PortalError) => void;
-  /** Of relays elsewhere. Default: any key is accepted, and none is remembered. */
+  /** For remote relays. Default: any key is accepted, and none is stored. */
   readonly trust?: RelayTrust;
-  /** The proxy that leads to a relay elsewhere. */
+  /** The proxy for a remote relay. */
   readonly proxyFor?: ProxyFor;
   readonly embedded: EmbeddedRelays;
   readonly notify: (notice: Notice) => void;
 }
 
-/** One relay in use: its session, the leases that want it, and the relay itself where it is embedded. */
+/** A relay in use: its session, its leases, and the relay itself if it is embedded. */
 class PooledRelay {
   #spec: RelaySpec;
   readonly #options: RelayPoolOptions;
   readonly #leases = new Set<AgentLease>();
   readonly #session: RelaySession;
-  /** Of a chain: the way to its first relay. */
-  readonly #way: Lent | undefined;
+  /** For a chain: the way to its first relay. */
+  readonly #way: HopRoute | undefined;
   #embedded: EmbeddedRelay | undefined;
-  #isFallbackTold = false;
+  #isFallbackNoticed = false;
 
   constructor(spec: RelaySpec, options: RelayPoolOptions, hops: Hops) {
     this.#spec = spec;
     this.#options = options;
-    if (spec.kind === 'chain') this.#way = hops.borrow(spec.hops.slice(1));
+    if (spec.kind === 'chain') this.#way = hops.acquire(spec.hops.slice(1));
     const key = relayKey(spec);
     this.#session = new RelaySession({
       ...options,
       log: options.log.child({ relay: key }),
       resolve: () => this.#endpoint(),
       onState: (state, error) => options.onState?.(key, state, error),
-      onFallback: () => this.#tellFallback(key),
+      onFallback: () => this.#noticeFallback(key),
     });
   }
 
-  /** Once: it may come and go. */
-  #tellFallback(relay: string): void {
-    if (this.#isFallbackTold) return;
-    this.#isFallbackTold = true;
+  /** Once, because UDP may come and go. */
+  #noticeFallback(relay: string): void {
+    if (this.#isFallbackNoticed) return;
+    this.#isFallbackNoticed = true;
     const message = `UDP does not get through to ${relay}, so datagrams go in a WebSocket`;
     this.#options.notify({ kind: 'carrier_fallback', message, relay, carrier: 'ws' });
   }
 
-  /** Whether a lease wants it, draining ones included. */
+  /** Whether any lease uses it, including draining ones. */
   get inUse(): boolean {
     return this.#leases.size > 0;
   }
 
-  /** Takes over what changed about the same relay (its CA file), for the next time it is connected to. */
+  /** Adopts a change of the same relay (its CA file) for the next connection. */
   update(spec: RelaySpec): void {
     this.#spec = spec;
     if (spec.kind === 'chain') this.#way?.renew(spec.hops.slice(1));
@@ -87,7 +87,7 @@ class PooledRelay {
     this.#session.remove(lease);
   }
 
-  /** What its relay is told may be another now. */
+  /** What to send to the relay about this agent may have changed. */
   changed(): void {
     this.#session.changed();
   }
@@ -114,7 +114,7 @@ class PooledRelay {
   async close(): Promise<void> {
     if (this.#spec.kind === 'embedded') this.#options.embedded.forget(this.#spec);
     await this.#session.close();
-    await this.#way?.giveBack();
+    await this.#way?.release();
     await this.#embedded?.close();
   }
 
@@ -128,7 +128,7 @@ class PooledRelay {
   }
 }
 
-/** How to reach a relay elsewhere, if no other is between, and the key to hold it to. */
+/** How to reach a remote relay directly, and the key to expect. */
 async function trustedEndpointOf(
   relay: UrlRelay,
   { trust, proxyFor }: Pick<RelayPoolOptions, 'trust' | 'proxyFor'>,
@@ -144,7 +144,7 @@ async function trustedEndpointOf(
   };
 }
 
-/** Owns the relays in use: each is started when first wanted, and closed once nothing wants it. */
+/** Owns the relays in use. Each starts when it is first needed, and closes when it is no longer needed. */
 export class RelayPool {
   readonly #options: RelayPoolOptions;
   readonly #relays = new Map<string, PooledRelay>();
@@ -155,7 +155,7 @@ export class RelayPool {
     this.#hops = new Hops({ ...options, endpointOf: (relay) => trustedEndpointOf(relay, options) });
   }
 
-  /** The relay for `spec`, started if need be. */
+  /** The relay for `spec`, started if necessary. */
   ensure(spec: RelaySpec): PooledRelay {
     const key = relayKey(spec);
     let relay = this.#relays.get(key);
@@ -173,19 +173,19 @@ export class RelayPool {
     const leaving = [...this.#relays].filter(([key, relay]) => !keep.has(key) && !relay.inUse);
     for (const [key] of leaving) {
       this.#relays.delete(key);
-      // One that is closed on purpose tells nobody.
+      // A relay that is closed on purpose reports no state itself.
       this.#options.onState?.(key, 'lost');
     }
     await Promise.all(leaving.map(([, relay]) => relay.close()));
   }
 
-  /** What relays are told of this agent may be another now: at the one of `key`, or at all. */
+  /** What to send to relays about this agent may have changed: for the relay of `key`, or for all. */
   changed(key?: string): void {
     if (key !== undefined) this.#relays.get(key)?.changed();
     else for (const relay of this.#relays.values()) relay.changed();
   }
 
-  /** Whether each relay of these answers within `ms`; without a session it does not. */
+  /** Whether each of these relays answers within `ms`. False without a session. */
   async answers(keys: readonly string[], ms: number): Promise<Map<string, boolean>> {
     const asked = keys.map(
       async (key) => [key, (await this.#relays.get(key)?.answers(ms)) ?? false] as const,

@@ -26,7 +26,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly certificates: CertificateSources;
 }
 
-/** What runs, put into words for `status`, `list` and the inspector. Changes nothing. */
+/** Describes the active state for `status`, `list` and the inspector. Changes nothing. */
 export class Report {
   readonly #options: ReportOptions;
 
@@ -34,7 +34,7 @@ export class Report {
     this.#options = options;
   }
 
-  /** Asks every relay and local service whether it still answers (bounded), and says what is known then. */
+  /** Checks every relay and local service, with a timeout, then returns the state. */
   async status(): Promise<Pick<AgentStatus, 'ca' | 'registry' | 'relays' | 'leases' | 'unplaced'>> {
     const { pool, certificates, unplaced, health, targets } = this.#options;
     await Promise.all([pool.check(), health.now(), targets.now()]);
@@ -48,13 +48,13 @@ export class Report {
     };
   }
 
-  /** As far as it is known, without asking anybody. */
+  /** The known state, without asking anyone. */
   snapshot(): Pick<AgentStatus, 'relays' | 'leases'> {
     const { active, pool } = this.#options;
     return { relays: pool.status(), leases: active.all.map((lease) => this.#statusOf(lease)) };
   }
 
-  /** A service is ready when one of its leases is; nothing is while `current` is undefined. */
+  /** A service is ready when one of its leases is. Nothing is ready while `current` is undefined. */
   readiness(current: Desired | undefined): Readiness {
     const { active, unplaced } = this.#options;
     const leases = current ? active.lasting : [];
@@ -69,7 +69,7 @@ export class Report {
     return { ready: current !== undefined && waiting.length === 0, services, waiting };
   }
 
-  /** Every relay that `desired` comes to, and what is known of it. Bounded. */
+  /** Every relay that `desired` resolves to, with its known state. Has a timeout. */
   async relays(desired: Desired | undefined): Promise<Survey> {
     const { pool, candidates } = this.#options;
     await pool.check();

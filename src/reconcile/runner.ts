@@ -17,7 +17,7 @@ import { deferred, within } from '../lib/wait.js';
 import { formatTarget } from '../net/target.js';
 import type { AgentStatus, PortalEvent, ProblemSummary, Readiness, UnplacedStatus } from './events.js';
 import { ActiveLeases, isSettled } from './active.js';
-import { Announcer, isThrough } from './announce.js';
+import { Announcer, isFinal } from './announce.js';
 import { CandidatePool, type CandidatePoolOptions } from './candidates/pool.js';
 import type { Survey } from './candidates/survey.js';
 import type { ProxyFor } from './endpoint.js';
@@ -40,27 +40,27 @@ export interface RunnerOptions {
   /** Absolute path of portal.yaml; null without one. */
   readonly file: string | null;
   readonly version: string;
-  /** What this machine is called, unless the file says otherwise; left out: relays are not told. */
+  /** Name of this machine, unless the file sets one. Default: relays get no name. */
   readonly machine?: string;
   readonly identity: Identity;
   /** Folder of the local CA (lib/paths). */
   readonly caDir: string;
-  /** How often it is proven anew that visitors reach each service, on average. */
+  /** Average interval between two visits that prove a service reachable. */
   readonly proveEveryMs?: number;
   /** Folder of ACME accounts and certificates (lib/paths). */
   readonly acmeDir: string;
-  /** Pauses of ACME that differ from the usual ones. */
+  /** ACME schedule. Default: the usual pauses. */
   readonly acme?: Pick<AcmeOptions, 'schedule'>;
   readonly proxyFor?: ProxyFor;
-  /** Folder of the copies of registries (lib/paths); left out, they are kept in memory alone. */
+  /** Folder of the copies of registries (lib/paths). Default: in memory only. */
   readonly registryDir?: string;
-  /** Paces of the candidates of the pool that differ from the usual ones. */
+  /** Intervals and timeouts of the pool that differ from the defaults. */
   readonly candidates?: CandidatePoolOptions['paces'];
-  /** Told of what no event tells and a person should know. */
+  /** Called with warnings that no event carries. */
   readonly warn?: (message: string) => void;
-  /** Holds relays to the keys they are trusted by; left out, there is nowhere to remember them. */
+  /** Checks the keys of relays. Default: keys are not stored. */
   readonly trust?: RelayTrust;
-  /** Shows the requests of services that are inspected; left out, none are recorded. */
+  /** Shows the requests of inspected services. Default: none are recorded. */
   readonly inspector?: InspectorSettings;
   readonly startEmbedded: (spec: EmbeddedSpec) => Promise<EmbeddedRelay>;
   readonly emit: (event: PortalEvent) => void;
@@ -68,14 +68,14 @@ export interface RunnerOptions {
 }
 
 const PROVE_EVERY_MS = 5 * 60_000;
-/** A pass reports after this, whatever a relay that does not answer may still keep waiting. */
+/** A pass reports after this time, even if a relay has not answered yet. */
 const SETTLE_MS = 10_000;
-/** Where the file names no relay, the first pass waits so long for the first choice of candidates. */
+/** Timeout of the first choice of candidates in the first pass, if the file names no relay. */
 const FIRST_CHOICE_MS = 5_000;
-/** On the way out, a visitor's connection on which nothing moved for this long counts as finished. */
+/** During shutdown, a connection without bytes for this long counts as finished. */
 const QUIET_MS = 1_000;
 
-/** Makes Desired what runs, one pass at a time, and tells what happens. */
+/** Makes Desired the running configuration, one pass at a time, and reports events. */
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #pool: RelayPool;
@@ -86,16 +86,16 @@ export class Runner {
   readonly #startedAt = new Date();
   readonly #active: ActiveLeases;
   readonly #pace = new ProbePace();
-  /** As it was asked for, services whose time is over included. */
+  /** The requested configuration, including expired services. */
   #desired: Desired | undefined;
-  /** The same, as it is now: without the services whose time is over, and with the relays that were chosen. */
+  /** The effective configuration: without expired services, and with the chosen relays. */
   #current: Desired | undefined;
   readonly #candidates: CandidatePool;
-  /** A pass is about to take up what is chosen, so that nobody need ask for another. */
+  /** A pass will soon use the new choice, so no other pass is needed. */
   #isChoosing = false;
-  /** Services are where they were, until it is known where to go. */
+  /** Services stay where they were until the first choice. */
   #isStaying = false;
-  /** Ends the waiting of the pass that runs, for one that cannot wait. */
+  /** Ends the wait of the current pass, for a pass that cannot wait. */
   #hurry = deferred<void>();
   readonly #clock: ExpiryClock;
   readonly #announce: Announcer;
@@ -106,7 +106,7 @@ export class Runner {
   readonly #targetWatch: TargetWatch;
   readonly #passes = new Passes((desired) => this.#pass(desired));
   #revision = 0;
-  /** Targets that reject the public name, of which people know already. */
+  /** Targets that reject the public name and were already reported. */
   readonly #rejections = new Set<string>();
   #rejected: ProblemSummary[] = [];
   #stopping: Promise<void> | undefined;
@@ -152,7 +152,7 @@ export class Runner {
       answers: (keys, ms) => this.#pool.answers(keys, ms),
       onChoice: () => this.#applyAgain(),
       onSettled: () => this.#firstChoiceMade(),
-      onNews: () => this.#tellUnplaced(),
+      onNews: () => this.#reportUnplaced(),
       warn: (message) => options.warn?.(message),
       log: options.log,
     });
@@ -196,14 +196,14 @@ export class Runner {
   }
 
   /**
-   * Makes `desired` what runs. Resolves when every action has had its first outcome (ready, failed, or
-   * retrying); what is asked for during a pass folds into the next one, of which only the last counts.
+   * Makes `desired` the running configuration. Resolves when every action has its first outcome (ready, failed, or retrying).
+   * Requests during a pass merge into the next one, and only the last counts.
    */
   apply(desired: Desired): Promise<void> {
     return this.#passes.ask(desired);
   }
 
-  /** Tells of a save that was refused; what runs goes on. */
+  /** Reports a rejected save. The running configuration stays. */
   reject(problems: readonly Problem[]): void {
     this.#rejected = problems.map(withoutFrame);
     this.#options.emit({ event: 'rejected', errors: this.#rejected });
@@ -216,7 +216,7 @@ export class Runner {
     return plan(this.#candidates.extend(wanted, placed), placed);
   }
 
-  /** Asks every relay and local service whether it still answers (bounded), then takes the snapshot. */
+  /** Checks every relay and local service, with a timeout, then returns the state. */
   async status(): Promise<AgentStatus> {
     const found = await this.#report.status();
     const inspector = this.#inspection?.url;
@@ -232,7 +232,7 @@ export class Runner {
     };
   }
 
-  /** What is known now, without asking anybody. */
+  /** The known state, without asking anyone. */
   snapshot(): Pick<AgentStatus, 'relays' | 'leases' | 'inspector'> & { unplaced: readonly UnplacedStatus[] } {
     const inspector = this.#inspection?.url;
     return {
@@ -242,22 +242,22 @@ export class Runner {
     };
   }
 
-  /** Whether visitors get through to every service. Asks nobody, so it may be asked often. */
+  /** Whether visitors reach every service. Asks no relay or service, so it may be called often. */
   readiness(): Readiness {
     return this.#report.readiness(this.#revision > 0 && !this.#stopping ? this.#current : undefined);
   }
 
-  /** Every relay that the configuration comes to, and what is known of it. Bounded. */
+  /** Every relay that the configuration resolves to, with its known state. Has a timeout. */
   relays(): Promise<Survey> {
     return this.#report.relays(this.#desired);
   }
 
-  /** Proves of every service that visitors get through, now; `status` tells what came of it. Bounded. */
+  /** Proves now that visitors reach each service; `status` shows the result. Has a timeout. */
   async prove(): Promise<void> {
     await Promise.all(this.#active.leases.map((lease) => lease.proveNow()));
   }
 
-  /** What is recorded of requests; undefined where none are. */
+  /** The recorded requests. Undefined without an inspector. */
   get recorders(): Recorders | undefined {
     return this.#inspection?.recorders;
   }
@@ -276,13 +276,13 @@ export class Runner {
   async #chooseFrom(desired: Desired): Promise<void> {
     this.#isChoosing = true;
     this.#candidates.follow(desired);
-    // Without a relay there is nothing to begin with.
+    // Without any relay, services cannot start before the choice.
     if (desired.relays.length === 0) await this.#candidates.settled(FIRST_CHOICE_MS);
     this.#hurry = deferred<void>();
     this.#isChoosing = false;
   }
 
-  /** The latest Desired once more: what it comes to may be something else by now. */
+  /** Applies the latest Desired again, because its effect may have changed. */
   #applyAgain(): void {
     if (this.#isChoosing) return;
     const desired = this.#passes.next ?? this.#desired;
@@ -302,13 +302,13 @@ export class Runner {
     this.#isStaying = !this.#candidates.isSettled && this.#active.placed.length > 0;
     const current = this.#candidates.extend(wanted, this.#active.placed);
     this.#current = current;
-    this.#tellUnplaced();
+    this.#reportUnplaced();
     const actions = plan(current, this.#active.placed);
     this.#clock.watch(desired, () => this.#applyAgain());
     this.#rejected = [];
     await this.#inspection?.follow(current);
     if (this.#stopping) return;
-    // What does not answer at all is told first, and not as unhealthy as well.
+    // A target that does not answer is reported first, and not as unhealthy as well.
     this.#targetWatch.follow(current.services);
     this.#health.follow(current.services);
     for (const spec of current.relays) this.#pool.ensure(spec);
@@ -319,7 +319,7 @@ export class Runner {
     await this.#pool.release(current.relays);
     const { lasting, retiring } = this.#active;
     this.#announce.applied(++this.#revision, actions, lasting, retiring, performance.now() - startedAt);
-    this.#tellReady();
+    this.#reportReady();
   }
 
   #makeLease({ relay, spec }: Placement): AgentLease {
@@ -348,7 +348,7 @@ export class Runner {
     });
   }
 
-  /** Once for each service and framework, however many visitors meet it. */
+  /** Reports each service and framework once, however many visitors see it. */
   #nameRejected(service: string, rejection: NameRejection): void {
     const key = `${service} ${rejection.id}`;
     if (this.#rejections.has(key)) return;
@@ -356,7 +356,7 @@ export class Runner {
     this.#options.emit({ event: 'notice', ...nameRejected(service, rejection) });
   }
 
-  /** What the owner of the identity is to see of this agent. */
+  /** What the identity's owner sees of this agent. */
   #about(): AboutAgent {
     const { machine = this.#options.machine, team = [] } = this.#desired ?? {};
     return { machine: machine === false ? undefined : machine, team };
@@ -367,31 +367,31 @@ export class Runner {
     this.#pool.changed(lease.relay);
     this.#inspection?.changed();
     this.#active.phaseChanged(lease);
-    if (this.#revision > 0 && isSettled(lease)) this.#tellReady();
+    if (this.#revision > 0 && isSettled(lease)) this.#reportReady();
   }
 
-  /** Where nothing was chosen, services stay no longer where they were before. */
+  /** If nothing was chosen, services no longer stay where they were. */
   #firstChoiceMade(): void {
-    this.#tellReady();
+    this.#reportReady();
     if (this.#isStaying) this.#applyAgain();
   }
 
-  #tellUnplaced(): void {
+  #reportUnplaced(): void {
     if (this.#stopping || !this.#current) return;
     const services = this.#current.services.filter(({ relays }) => relays.length === 0);
     this.#unplaced.follow(
       services.map(({ service }) => service),
-      () => this.#candidates.whyNone(),
+      () => this.#candidates.noRelayError(),
     );
   }
 
-  #tellReady(): void {
+  #reportReady(): void {
     if (this.#stopping || !this.#current || !this.#candidates.isSettled) return;
     this.#announce.ready(
       this.#active.lasting,
       this.#current.services.map(({ service }) => service),
-      // Of those that were chosen it is enough to know how they begin.
-      (lease) => isThrough(lease) || (this.#candidates.isChosen(lease.relay) && isSettled(lease)),
+      // For relays of the pool, the first outcome is enough.
+      (lease) => isFinal(lease) || (this.#candidates.isChosen(lease.relay) && isSettled(lease)),
       (service) => this.#targetWatch.errorOf(service) === undefined,
     );
   }
@@ -417,7 +417,7 @@ function withoutFrame(problem: Problem): ProblemSummary {
   return { file, line, column, path, code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
-/** A runner with nothing in it yet. */
+/** Creates a runner without a configuration. */
 export function createRunner(options: RunnerOptions): Runner {
   return new Runner(options);
 }

@@ -10,9 +10,9 @@ const spec = (service: string, target: number, over: Partial<ServiceSpec> = {}):
 function watch() {
   const told: Verdict[] = [];
   const asked: number[] = [];
-  /** Ports that nothing listens on. */
+  /** Ports without a listener. */
   const dead = new Set<number>();
-  /** Ports of which no check can tell. */
+  /** Ports that no check can verify. */
   const silent = new Set<number>();
   const targets = new TargetWatch(
     (verdict) => told.push(verdict),
@@ -40,7 +40,7 @@ describe('targets', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('are checked at the start, and again only while they are dead', async () => {
+  it('are checked at the start, and again only while they are down', async () => {
     const { targets, told, asked, dead } = watch();
     dead.add(2);
     targets.follow([spec('a', 1), spec('b', 2)]);
@@ -58,7 +58,7 @@ describe('targets', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('are dead from the first visitor on whom the connection fails, told once', async () => {
+  it('are down from the first failed visitor connection, and are reported once', async () => {
     const { targets, told, dead } = watch();
     targets.follow([spec('a', 1)]);
     await targets.known();
@@ -66,13 +66,13 @@ describe('targets', () => {
     for (const _ of [1, 2, 3]) targets.noted('a', parseTarget(1), 'nothing on 1');
     expect(told.slice(1)).toEqual([down('a', 1)]);
     dead.clear();
-    // A visitor who gets through is a reason to check at once.
+    // A successful visitor triggers an immediate check.
     targets.noted('a', parseTarget(1), undefined);
     await vi.advanceTimersByTimeAsync(0);
     expect(told.slice(2)).toEqual([up('a', 1)]);
   });
 
-  it('stay dead while only a forwarder accepts connections', async () => {
+  it('stay down while only a forwarder accepts connections', async () => {
     const { targets, told, dead } = watch();
     dead.add(1);
     targets.follow([spec('a', 1)]);
@@ -82,7 +82,7 @@ describe('targets', () => {
     expect(told).toEqual([down('a', 1)]);
   });
 
-  it('stay dead where a connection failed while they were checked', async () => {
+  it('stay down if a connection fails during the check', async () => {
     const { targets, told } = watch();
     targets.follow([spec('a', 1)]);
     targets.noted('a', parseTarget(1), 'nothing on 1');
@@ -91,7 +91,7 @@ describe('targets', () => {
     expect(told).toEqual([down('a', 1)]);
   });
 
-  it('of routes have a verdict each', async () => {
+  it('of routes each have their own verdict', async () => {
     const { targets, told, dead } = watch();
     dead.add(2);
     const routes = [1, 2].map((port) => ({ prefix: `/${port}`, target: parseTarget(port) }));
@@ -101,7 +101,7 @@ describe('targets', () => {
     expect(targets.errorOf('a')).toBe('nothing on 2');
   });
 
-  it('of mode udp of which no check can tell are as their visitors find them', async () => {
+  it('of mode udp that no check can verify follow their visitors', async () => {
     const { targets, told, silent } = watch();
     silent.add(1);
     targets.follow([spec('a', 1, { mode: 'udp' })]);
@@ -114,7 +114,7 @@ describe('targets', () => {
     expect(told).toEqual([{ ...up('a', 1), error: 'refused' }, up('a', 1)]);
   });
 
-  it('keep their verdict over an edit elsewhere, and begin anew where they change', async () => {
+  it('keep their verdict when something else changes, and restart when they change', async () => {
     const { targets, told, asked, dead } = watch();
     dead.add(1);
     targets.follow([spec('a', 1), spec('b', 2)]);
@@ -131,7 +131,7 @@ describe('targets', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('tell nothing of a check that was given up', async () => {
+  it('report nothing of a cancelled check', async () => {
     const told: Verdict[] = [];
     const answer = deferred<{ error: string }>();
     const targets = new TargetWatch(

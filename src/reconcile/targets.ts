@@ -4,11 +4,11 @@ import { formatTarget, type Target } from '../net/target.js';
 
 type Check = (spec: ServiceSpec, target: Target, options: CheckOptions) => Promise<Found>;
 
-/** Whether a target answers, as it was found last. */
+/** The latest verdict on a target. */
 export interface Verdict {
   readonly service: string;
   readonly target: string;
-  /** Why it does not answer; undefined while it does. */
+  /** Why it does not answer. Undefined while it does. */
   readonly error: string | undefined;
 }
 
@@ -16,35 +16,35 @@ interface Watch {
   readonly spec: ServiceSpec;
   readonly target: Target;
   readonly over: AbortController;
-  /** The check that is under way. */
+  /** The check in progress. */
   looking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout | undefined;
   pauseMs: number;
-  /** It was found to answer, or not. */
+  /** Whether there is a first verdict. */
   isKnown: boolean;
   error?: string | undefined;
 }
 
-/** A target that does not answer is checked again after this, doubled each time up to the maximum. */
+/** Pause before the next check of a target that does not answer. It doubles up to the maximum. */
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 3_000;
 
 /**
- * Owns whether each local service answers. It is checked when the service begins, and while it does not answer; in between its
- * visitors tell.
+ * Owns the verdict on each local service. A service is checked when it starts and while it does not answer. In between, its
+ * visitors' connections show it.
  */
 export class TargetWatch {
   readonly #watches = new Map<string, Watch>();
   readonly #onChange: (verdict: Verdict) => void;
   readonly #check: Check;
 
-  /** @param onChange called with the first verdict of each target, and with each change of it */
+  /** @param onChange called with the first verdict of each target, and on each change */
   constructor(onChange: (verdict: Verdict) => void, check: Check = checkTarget) {
     this.#onChange = onChange;
     this.#check = check;
   }
 
-  /** Watches the targets of these services, and no others; one that is reached as before keeps its verdict. */
+  /** Watches exactly the targets of these services. A target that is reached as before keeps its verdict. */
   follow(services: readonly ServiceSpec[]): void {
     const wanted = new Map(
       services.flatMap((spec) =>
@@ -63,29 +63,29 @@ export class TargetWatch {
     }
   }
 
-  /** A connection to a target, for a visitor or to ask what it speaks, failed with `error`, or did not fail. */
+  /** Records the outcome of a connection to a target, for a visitor or to detect its protocol. */
   noted(service: string, target: Target, error: string | undefined): void {
     const watch = this.#watches.get(keyOf(service, target));
     if (!watch) return;
-    // A forwarder with nothing behind it accepts connections as well: the check tells. Datagrams are answered or not.
+    // A forwarder without a service behind it also accepts connections, so the check decides. Datagrams have no such doubt.
     const isSure = error !== undefined || !watch.isKnown || watch.spec.mode === 'udp';
     if (isSure) this.#found(watch, error);
     else if (watch.error !== undefined) void this.#look(watch);
   }
 
-  /** Why a target of `service` does not answer; undefined where all answer, as far as is known. */
+  /** Why a target of `service` does not answer. Undefined if all answer, as far as known. */
   errorOf(service: string): string | undefined {
     for (const { spec, error } of this.#watches.values())
       if (spec.service === service && error !== undefined) return error;
     return undefined;
   }
 
-  /** Checks all of them now. Bounded. */
+  /** Checks all of them now. Has a timeout. */
   async now(): Promise<void> {
     await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
   }
 
-  /** Resolves once each has its first verdict. Bounded. */
+  /** Resolves once each has its first verdict. Has a timeout. */
   async known(): Promise<void> {
     const unknown = [...this.#watches.values()].filter(({ isKnown }) => !isKnown);
     await Promise.all(unknown.flatMap(({ looking }) => looking ?? []));
@@ -105,7 +105,7 @@ export class TargetWatch {
     const isDoubted = watch.error !== undefined;
     const found = await this.#check(spec, target, { isDoubted, signal: over.signal });
     if (over.signal.aborted || found === 'unknown') return;
-    // A connection failed meanwhile, which tells more than that something listens.
+    // A connection failed meanwhile, which says more than an open port.
     if (!isDoubted && watch.error !== undefined && found.error === undefined) return;
     this.#found(watch, found.error);
     if (found.error !== undefined) watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);

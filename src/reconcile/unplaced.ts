@@ -2,7 +2,7 @@ import { summaryOf } from '../agent/phase.js';
 import type { PortalError } from '../lib/errors.js';
 import type { PortalEvent, UnplacedStatus } from './events.js';
 
-/** Knows the services that have no relay, and tells of each once for every reason. */
+/** Owns the list of services without a relay, and reports each once per reason. */
 export class Unplaced {
   readonly #emit: (event: PortalEvent) => void;
   #services: readonly UnplacedStatus[] = [];
@@ -15,7 +15,7 @@ export class Unplaced {
     return this.#services;
   }
 
-  /** @param services those without a relay now */
+  /** @param services the services without a relay now */
   follow(services: readonly string[], why: (service: string) => PortalError): void {
     const before = new Map(this.#services.map((one) => [one.service, one]));
     this.#services = services.map((service) => {

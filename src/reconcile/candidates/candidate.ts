@@ -3,24 +3,24 @@ import type { UrlRelay } from '../../agent/spec.js';
 import { sameAddress } from '../../config/lock-file.js';
 import { PortalError } from '../../lib/errors.js';
 
-/** A relay that the pool may take besides those that the file names. Moments are of a clock that never jumps. */
+/** A relay that the pool may use in addition to the relays in the file. Times are monotonic milliseconds. */
 export interface Candidate {
   readonly relay: UrlRelay;
   readonly source: 'registry' | 'discovered';
-  /** Its descriptor, as it was last got. */
+  /** Its latest descriptor. */
   descriptor?: SignedDescriptor;
-  /** Round trip, smoothed. */
+  /** Smoothed round-trip time. */
   rttMs?: number;
-  /** Since when it answers without a failure; undefined while it does not, or nobody knows yet. */
+  /** When it became healthy. Undefined while it is down or unknown. */
   healthyAt?: number;
-  /** Since when it does not. */
+  /** When it went down. */
   downAt?: number;
   error?: PortalError;
-  /** Since when no list names it any more: one in use goes once another has its place. */
+  /** When the last list dropped it. If it is in use, it stays until another relay replaces it. */
   goneAt?: number;
-  /** Failures since it was last sound for long: each makes it wait longer before it counts as sound again. */
+  /** Failures since it was last sound for a long time. Each one lengthens the wait until it counts as sound again. */
   strikes: number;
-  /** When to ask it next. */
+  /** When to probe it next. */
   nextProbeAt: number;
 }
 
@@ -28,7 +28,10 @@ export function newCandidate(relay: UrlRelay, source: Candidate['source']): Cand
   return { relay, source, strikes: 0, nextProbeAt: 0 };
 }
 
-/** After a failure, a candidate counts as sound once it has answered for this long; twice that after two of them… */
+/**
+ * After a failure, a candidate counts as sound once it has answered for this long. The time doubles with each further
+ * failure.
+ */
 const SOUND_MS = 30_000;
 const MAX_SOUND_MS = 3_600_000;
 
@@ -39,17 +42,17 @@ export function healthOf({ healthyAt, strikes }: Candidate, now: number): Health
   return now - healthyAt >= soundAfterMs(strikes) ? 'sound' : 'shaky';
 }
 
-/** It answered. */
+/** Records an answer. */
 export function noteHealthy(candidate: Candidate, now: number): void {
   candidate.healthyAt ??= now;
   delete candidate.downAt;
   delete candidate.error;
-  // What held for that long is forgiven.
+  // A long healthy time clears the failures.
   if (candidate.strikes > 0 && now - candidate.healthyAt > 10 * soundAfterMs(candidate.strikes))
     candidate.strikes = 0;
 }
 
-/** It failed: the first time after it was healthy is a strike. */
+/** Records a failure. Only the first one after a healthy time counts as a strike. */
 export function noteDown(candidate: Candidate, error: PortalError, now: number): void {
   if (candidate.healthyAt !== undefined) candidate.strikes += 1;
   delete candidate.healthyAt;
@@ -61,14 +64,10 @@ function soundAfterMs(strikes: number): number {
   return strikes === 0 ? 0 : Math.min(MAX_SOUND_MS, SOUND_MS * 2 ** (strikes - 1));
 }
 
-/** Holds a relay to the key that a list names for it. */
+/** Requires that a relay has the key that its list gives. */
 export function expectKey({ url, address }: UrlRelay, proven: string): void {
   if (address === undefined || sameAddress(address, proven)) return;
-  throw new PortalError(
-    'relay_key_changed',
-    `${url} has the key ${proven}, and the list that names it says ${address}`,
-    {
-      hint: 'The list is out of date, or somebody answers in place of the relay. Ask whoever keeps the list.',
-    },
-  );
+  throw new PortalError('relay_key_changed', `${url} has the key ${proven}, but its list gives ${address}`, {
+    hint: 'The list is out of date, or another server answers at this URL. Ask the owner of the list.',
+  });
 }

@@ -19,26 +19,30 @@ const first = (contenders: Contender[], maxActive: number): Choice =>
 
 describe('the first choice', () => {
   it.each([
-    ['the nearest', [one('a', { rttMs: 90 }), one('b', { rttMs: 10 }), one('c')], ['b', 'c']],
+    ['the nearest relays', [one('a', { rttMs: 90 }), one('b', { rttMs: 10 }), one('c')], ['b', 'c']],
     [
-      'what carries most services',
+      'the relay that carries most services',
       [one('a'), one('b', { covers: ['web', 'db'], rttMs: 300 }), one('c', { rttMs: 60 })],
       ['b', 'a'],
     ],
-    ['nothing that carries none', [one('a'), one('b', { covers: [], rttMs: 1 })], ['a']],
+    ['no relay that carries no service', [one('a'), one('b', { covers: [], rttMs: 1 })], ['a']],
     [
-      'what a registry names, before what relays tell of',
+      'registered relays before discovered ones',
       [one('a', { isRegistered: false, rttMs: 1 }), one('b'), one('c')],
       ['b', 'c'],
     ],
-    ['what answers', [one('a', { health: 'down' }), one('b'), one('c', { health: 'shaky' })], ['b', 'c']],
     [
-      'what does not answer, where nothing does',
+      'relays that answer',
+      [one('a', { health: 'down' }), one('b'), one('c', { health: 'shaky' })],
+      ['b', 'c'],
+    ],
+    [
+      'relays that are down, if all are',
       [one('a', { health: 'down' }), one('b', { health: 'down' })],
       ['a', 'b'],
     ],
     [
-      'what carries every service between them',
+      'relays that together carry every service',
       [
         one('a', { covers: ['web', 'api', 'db'], rttMs: 1 }),
         one('b', { covers: ['web', 'api', 'db'], rttMs: 2 }),
@@ -46,7 +50,7 @@ describe('the first choice', () => {
       ],
       ['a', 'c'],
     ],
-    ['what carries none, so that it can be told', [one('a', { covers: [] })], ['a']],
+    ['a relay that carries no service, so that its error shows', [one('a', { covers: [] })], ['a']],
   ])('%s', (_what, contenders, expected) => {
     expect(first(contenders, 2).active).toEqual(expected);
   });
@@ -55,12 +59,12 @@ describe('the first choice', () => {
 describe('afterwards', () => {
   const before = first([one('a'), one('b')], 2);
 
-  it('what failed is replaced at once by what works', () => {
+  it('a working relay replaces a failed one immediately', () => {
     const now = [one('a', { health: 'down' }), one('b'), one('c', { rttMs: 400 })];
     expect(choose(now, before, 2, 1).active).toEqual(['c', 'b']);
   });
 
-  it('what failed stays while nothing else works, and what failed lately is not run to before long', () => {
+  it('a failed relay stays while no other works, and a shaky one replaces it only after a while', () => {
     expect(choose([one('a', { health: 'down' }), one('b')], before, 2, 1).active).toEqual(['a', 'b']);
     const shaky = (downForMs: number): Contender[] => [
       one('a', { health: 'down', downForMs }),
@@ -71,7 +75,7 @@ describe('afterwards', () => {
     expect(choose(shaky(PATIENCE_MS), before, 2, 1).active).toEqual(['c', 'b']);
   });
 
-  it('one that came back is not hopped to', () => {
+  it('there is no failback to a relay that recovers', () => {
     const moved = choose([one('a', { health: 'down' }), one('b'), one('c')], before, 2, 1);
     const back = [one('a', { rttMs: 45 }), one('b'), one('c')];
     expect([2, BETTER_FOR_MS * 5].map((now) => choose(back, moved, 2, now).active)).toEqual([
@@ -80,22 +84,22 @@ describe('afterwards', () => {
     ]);
   });
 
-  it('one that is better takes a place after it was better for long, and no sooner', () => {
+  it('a better relay replaces a chosen one only after a long time', () => {
     const better = [one('a'), one('b', { rttMs: 80 }), one('c', { rttMs: 10 })];
     const noticed = choose(better, before, 2, 1_000);
     expect(noticed.active).toEqual(['a', 'b']);
     expect(choose(better, noticed, 2, 1_000 + BETTER_FOR_MS - 1).active).toEqual(['a', 'b']);
     expect(choose(better, noticed, 2, 1_000 + BETTER_FOR_MS).active).toEqual(['a', 'c']);
-    // A moment without being better begins it anew.
+    // A pause in being better restarts the time.
     const paused = choose([one('a'), one('b', { rttMs: 80 }), one('c', { rttMs: 75 })], noticed, 2, 30_000);
     expect(choose(better, paused, 2, 1_000 + BETTER_FOR_MS).active).toEqual(['a', 'b']);
   });
 
-  it('one that carries what nobody does takes a place at once, unless a service loses its only relay', () => {
+  it('a relay for an uncovered service replaces another immediately, unless that one is the only relay of a service', () => {
     const db = one('c', { covers: ['web', 'db'], rttMs: 400 });
     const changed = choose([one('a'), one('b', { rttMs: 80 }), db], before, 2, 1);
     expect(changed.active).toEqual(['a', 'c']);
-    // It stays while the others are nearer, and as long as it is the only one.
+    // It stays while the others are nearer, as long as it is the only one.
     const nearer = [one('a'), one('b', { rttMs: 1 }), db];
     const later = choose(nearer, choose(nearer, changed, 2, 2), 2, 2 + BETTER_FOR_MS);
     expect([...later.active].toSorted()).toEqual(['b', 'c']);
@@ -103,21 +107,21 @@ describe('afterwards', () => {
     expect(choose(alone, first([one('a')], 1), 1, 1).active).toEqual(['a']);
   });
 
-  it('all are tried while none works', () => {
+  it('all relays are tried while none works', () => {
     const down = ['a', 'b'].map((key) => one(key, { health: 'down' }));
     expect(choose(down, first([down[0]!], 2), 2, 1).active).toEqual(['a', 'b']);
-    // Where there are other relays, only what has worked is tried on.
+    // If the file names relays, only relays that have worked are retried.
     expect(choose(down, NOTHING_CHOSEN, 2, 1, false).active).toEqual([]);
     expect(choose(down, first([down[0]!], 2), 2, 1, false).active).toEqual(['a']);
   });
 
-  it('fewer are kept when fewer are wanted, and one that is no candidate any more is left', () => {
+  it('keeps fewer relays after the limit drops, and drops former candidates', () => {
     expect(choose([one('a', { rttMs: 90 }), one('b')], before, 1, 1).active).toEqual(['b']);
     expect(choose([one('b'), one('c')], before, 2, 1).active).toEqual(['b', 'c']);
   });
 });
 
-it('one that gives way to a relay that carries more takes the place of one that is down', () => {
+it('a relay that yields to one with more services replaces one that is down', () => {
   const contenders = [
     one('a', { covers: ['web'] }),
     one('b', { covers: ['db'], health: 'down', downForMs: 100 }),
@@ -140,8 +144,8 @@ const anyContenders = fc
   .tuple(...['a', 'b', 'c', 'd', 'e', 'f'].map((key) => fc.option(anyContender(key), { nil: undefined })))
   .map((all) => all.filter((each) => each !== undefined));
 
-describe('whatever happened', () => {
-  it('never more than are wanted, each once, and none that is no candidate', () => {
+describe('after any history', () => {
+  it('never exceeds the limit, repeats a relay or chooses a former candidate', () => {
     fc.assert(
       fc.property(
         fc.array(anyContenders, { maxLength: 8 }),
@@ -159,7 +163,7 @@ describe('whatever happened', () => {
     );
   });
 
-  it('comes to rest when nothing changes any more', () => {
+  it('settles when nothing changes', () => {
     fc.assert(
       fc.property(
         anyContenders,
@@ -169,7 +173,7 @@ describe('whatever happened', () => {
           let choice = choose(contenders, first(before, maxActive), maxActive, 1);
           const at = (step: number): Choice =>
             (choice = choose(contenders, choice, maxActive, step * BETTER_FOR_MS));
-          // Each place may be bettered once by each; after that there is nothing to better.
+          // Each place can improve at most once per relay.
           for (let step = 1; step <= 20; step++) at(step);
           const { active } = choice;
           for (let step = 21; step <= 30; step++) expect(at(step).active).toEqual(active);
@@ -178,7 +182,7 @@ describe('whatever happened', () => {
     );
   });
 
-  it('leaves no service without a relay that one could have besides all the others', () => {
+  it('leaves no service without a relay if one can have it in addition to the others', () => {
     fc.assert(
       fc.property(
         anyContenders,
@@ -197,7 +201,7 @@ describe('whatever happened', () => {
     );
   });
 
-  it('keeps none that is down while a sound one that serves is free', () => {
+  it('keeps no relay that is down while a sound one is free', () => {
     fc.assert(
       fc.property(
         anyContenders,
@@ -215,7 +219,7 @@ describe('whatever happened', () => {
     );
   });
 
-  it('does not hop between relays that come and go every second', () => {
+  it('does not fail over between relays that flap every second', () => {
     const [a, b] = ['a', 'b'].map((key) =>
       newCandidate({ kind: 'url', url: `https://${key}.example` }, 'registry'),
     );
@@ -239,7 +243,7 @@ describe('whatever happened', () => {
       if (next.active[0] !== choice.active[0]) moves += 1;
       choice = next;
     }
-    // The first choice, and the one that looked sound when that failed first.
+    // The first choice, and the relay that looked sound when that failed first.
     expect(moves).toBeLessThanOrEqual(2);
   });
 });
@@ -247,7 +251,7 @@ describe('whatever happened', () => {
 describe('a candidate', () => {
   const failure = new PortalError('relay_unreachable', 'gone');
 
-  it('is sound from its first answer on; after a failure once it has held, longer with each', () => {
+  it('is sound from its first answer, and after each failure only after a longer time', () => {
     const candidate = newCandidate({ kind: 'url', url: 'https://a.example' }, 'registry');
     expect(healthOf(candidate, 0)).toBe('down');
     noteHealthy(candidate, 0);
@@ -259,7 +263,7 @@ describe('a candidate', () => {
     noteDown(candidate, failure, 40_000);
     noteHealthy(candidate, 41_000);
     expect([100_999, 101_000].map((now) => healthOf(candidate, now))).toEqual(['shaky', 'sound']);
-    // What held for long is forgiven.
+    // A long healthy time clears the failures.
     noteHealthy(candidate, 1_000_000);
     noteDown(candidate, failure, 1_000_001);
     noteHealthy(candidate, 1_000_002);

@@ -1,13 +1,13 @@
 import type { Health } from './candidate.js';
 
-/** Which candidates to keep connected: a pure function, asked again whenever something may have changed. */
+/** Decides which candidates to keep connected: a pure function, called whenever anything may have changed. */
 
 export interface Contender {
-  /** Its origin. */
+  /** The relay's origin. */
   readonly key: string;
-  /** A registry that somebody chose names it; others are only told of by relays, and come after those. */
+  /** A registry lists it. Relays that only other relays announce rank after registered ones. */
   readonly isRegistered: boolean;
-  /** Which of the pool's services it can carry. */
+  /** The services of the pool that it can carry. */
   readonly covers: readonly string[];
   readonly rttMs: number | undefined;
   readonly health: Health;
@@ -16,25 +16,24 @@ export interface Contender {
 }
 
 export interface Choice {
-  /** Those to keep connected. */
+  /** The relays to keep connected. */
   readonly active: readonly string[];
-  /** Of those, which could be bettered, and since when. */
+  /** Relays among them that have a better alternative, and since when. */
   readonly beaten: ReadonlyMap<string, number>;
 }
 
 export const NOTHING_CHOSEN: Choice = { active: [], beaten: new Map() };
 
-/** One that is better takes a place only after it was better for this long. */
+/** A better relay replaces a chosen one only after it has been better for this long. */
 export const BETTER_FOR_MS = 60_000;
-/** Better by round trip alone: by a third, and by no less than this. */
+/** Better by round-trip time alone means: by a third, and by at least this much. */
 const BETTER_BY = 0.67;
 const BETTER_BY_MS = 15;
-/** One that is down is not given up for one that failed lately, unless it has been down for this long: no hopping between two
- * that both come and go every second. */
+/** A relay that is down is replaced by a shaky one only after this long, so that two flapping relays cause no failovers. */
 export const PATIENCE_MS = 1_200;
 
 /**
- * @param now of a clock that never jumps, milliseconds
+ * @param now monotonic milliseconds
  * @param isAllThereIs the services have no other relay
  */
 export function choose(
@@ -50,7 +49,7 @@ export function choose(
   if (active.length > maxActive) active = filled([], active, maxActive);
   const free = (): Contender[] => ranked.filter((one) => !active.includes(one));
 
-  // What failed gives way to what works; where nothing does, it stays and is tried on.
+  // A working relay replaces a failed one. Without one, the failed relay stays and is retried.
   const replaceFailed = (): void => {
     for (const failed of active.filter(({ health }) => health === 'down')) {
       const better = replacement(failed, free());
@@ -59,10 +58,10 @@ export function choose(
   };
   replaceFailed();
   active = filled(active, free().filter(works), maxActive);
-  // Nothing works: those that are tried and shown are better than silence, unless there are others that may.
+  // No relay works. Trying some and showing their errors is better than silence, unless the file names other relays.
   if (isAllThereIs && !active.some(works)) active = filled(active, free(), maxActive);
   for (let next; (next = coveringMore(active, free()));) active = next;
-  // That may have set one free which is better than one that failed.
+  // That may have freed a relay that is better than a failed one.
   replaceFailed();
 
   return improve(active, free(), before.beaten, now);
@@ -70,12 +69,12 @@ export function choose(
 
 const works = ({ health }: Contender): boolean => health !== 'down';
 
-/** The services that some of these can carry. */
+/** The services that at least one of these can carry. */
 function covered(contenders: readonly Contender[]): Set<string> {
   return new Set(contenders.flatMap(({ covers }) => covers));
 }
 
-/** `active`, and the best of `free` in the places that are left: first who carries what nobody does. */
+/** `active` plus the best of `free` for the remaining places, preferring relays that cover uncovered services. */
 function filled(
   active: readonly Contender[],
   free: readonly Contender[],
@@ -97,7 +96,7 @@ function filled(
   return all;
 }
 
-/** With one more service that none of them could carry, well or not; no other loses its only relay for that. */
+/** Swaps in a relay for a service that none of `active` can carry, if no other service loses its only relay. */
 function coveringMore(
   active: readonly Contender[],
   free: readonly Contender[],
@@ -111,13 +110,13 @@ function coveringMore(
   return undefined;
 }
 
-/** Whether every service that can be carried still can when `one` gives way to `other`. */
+/** Whether the same services can be carried after `other` replaces `one`. */
 function keepsAll(active: readonly Contender[], one: Contender, other: Contender): boolean {
   const after = covered([...active.filter((each) => each !== one), other]);
   return [...covered(active)].every((service) => after.has(service));
 }
 
-/** Where some can carry services, those that can carry none are left out. */
+/** Drops relays that carry no service, unless all do. */
 function useful(contenders: readonly Contender[]): readonly Contender[] {
   const covering = contenders.filter(({ covers }) => covers.length > 0);
   return covering.length > 0 ? covering : contenders;
@@ -141,7 +140,7 @@ function replacement(failed: Contender, free: readonly Contender[]): Contender |
   return free.find(({ health }) => health === 'sound' || (health === 'shaky' && !isPatient));
 }
 
-/** At most one at a time gives way to a better one. */
+/** At most one relay at a time is replaced by a better one. */
 function improve(
   active: readonly Contender[],
   free: readonly Contender[],

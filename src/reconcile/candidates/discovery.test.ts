@@ -15,8 +15,8 @@ import { Discovery } from './discovery.js';
 
 const EVERY_MS = 1_000;
 
-/** A relay that tells of those that `urls` holds at the moment. */
-async function teller(urls: string[]): Promise<UrlRelay> {
+/** A relay that announces the current `urls`. */
+async function announcer(urls: string[]): Promise<UrlRelay> {
   const folder = await mkdtemp(join(tmpdir(), 'portal-discovery-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const ca = await openLocalCa(folder);
@@ -69,9 +69,9 @@ function discovery(): { discovery: Discovery; ask: (relay: UrlRelay) => Promise<
 
 const urls = (relays: readonly UrlRelay[]): string[] => relays.map(({ url }) => url);
 
-it('goes by what was told last while the teller is away, and forgets it once the teller is not known', async () => {
+it('keeps the last announcement of a relay that is away, and forgets it once that relay is unknown', async () => {
   const { discovery: told, ask, pass } = discovery();
-  const one = await teller(['https://b.example', 'https://c.example']);
+  const one = await announcer(['https://b.example', 'https://c.example']);
   await ask(one);
   pass();
   told.tick([], 10 * EVERY_MS);
@@ -80,20 +80,20 @@ it('goes by what was told last while the teller is away, and forgets it once the
   expect(urls(told.from([one.url]))).toEqual([]);
 });
 
-it('follows what those tell of whom others told of', async () => {
+it('follows announcements of announced relays', async () => {
   const { discovery: told, ask } = discovery();
-  const far = await teller(['https://d.example']);
-  const near = await teller([far.url, 'https://b.example']);
+  const far = await announcer(['https://d.example']);
+  const near = await announcer([far.url, 'https://b.example']);
   await ask(near);
   await ask(far);
   expect(urls(told.from([near.url]))).toEqual([far.url, 'https://b.example', 'https://d.example']);
   expect(urls(told.from([far.url]))).toEqual(['https://d.example']);
 });
 
-it('forgets a relay after three answers without it: one that has just started knows of nobody yet', async () => {
+it('forgets a relay after three answers without it, because a new relay knows no others yet', async () => {
   const { discovery: told, ask } = discovery();
   const list = ['https://b.example'];
-  const one = await teller(list);
+  const one = await announcer(list);
   await ask(one);
   list.length = 0;
   await ask(one);

@@ -4,36 +4,36 @@ import type { UrlRelay } from '../../agent/spec.js';
 import type { Logger } from '../../lib/logger.js';
 import { endpointOf, type ProxyFor } from '../endpoint.js';
 
-/** What one relay tells of may not crowd out what others tell of. */
+/** Limit per announcing relay, so that one relay cannot crowd out the announcements of others. */
 const MAX_PER_RELAY = 64;
-/** One that was told of is forgotten after so many answers without it: who has just started knows of nobody yet. */
+/** A relay is forgotten after this many answers without it: a relay that has just started knows no others yet. */
 const FORGET_AFTER = 3;
 const ASK_MS = 5_000;
 
 export interface DiscoveryOptions {
   readonly proxyFor?: ProxyFor;
-  /** A relay is asked again after about this long. */
+  /** Interval between two queries of a relay. */
   readonly everyMs: number;
   readonly onChange: () => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-interface Told {
-  readonly relays: readonly TellOf[];
+interface Announcement {
+  readonly relays: readonly AnnouncedRelay[];
   readonly nextAt: number;
 }
 
-interface TellOf {
+interface AnnouncedRelay {
   readonly relay: UrlRelay;
-  /** Answers in a row that left it out. */
+  /** Consecutive answers without it. */
   readonly missed: number;
 }
 
-/** Relays that connected relays tell of, each signed by its own key (`GET /v1/relays`). */
+/** Relays that connected relays announce, each signed with its own key (`GET /v1/relays`). */
 export class Discovery {
   readonly #options: DiscoveryOptions;
-  readonly #told = new Map<string, Told>();
+  readonly #announced = new Map<string, Announcement>();
   readonly #asking = new Set<string>();
 
   constructor(options: DiscoveryOptions) {
@@ -41,26 +41,27 @@ export class Discovery {
   }
 
   /**
-   * What `known` relays tell of, and those that they tell of, and so on; each once. What one told last counts while it
-   * is away, too: that it failed says nothing of the others.
+   * The relays that `known` relays announce, directly or through others, each once. The last announcement of a relay still
+   * counts while it is away: its failure says nothing about the others.
    */
   from(known: Iterable<string>): UrlRelay[] {
     const found = new Map<string, UrlRelay>();
-    const tellers = new Set(known);
-    for (const teller of tellers) {
-      for (const { relay } of this.#told.get(teller)?.relays ?? []) {
+    const announcers = new Set(known);
+    for (const announcer of announcers) {
+      for (const { relay } of this.#announced.get(announcer)?.relays ?? []) {
         if (!found.has(relay.url)) found.set(relay.url, relay);
-        tellers.add(relay.url);
+        announcers.add(relay.url);
       }
     }
-    for (const teller of this.#told.keys()) if (!tellers.has(teller)) this.#told.delete(teller);
+    for (const announcer of this.#announced.keys())
+      if (!announcers.has(announcer)) this.#announced.delete(announcer);
     return [...found.values()];
   }
 
-  /** Asks those of the connected relays whose turn it is. */
+  /** Queries the connected relays that are due. */
   tick(connected: readonly UrlRelay[], now: number): void {
     for (const relay of connected) {
-      if (now < (this.#told.get(relay.url)?.nextAt ?? 0) || this.#asking.has(relay.url)) continue;
+      if (now < (this.#announced.get(relay.url)?.nextAt ?? 0) || this.#asking.has(relay.url)) continue;
       this.#asking.add(relay.url);
       void this.#ask(relay, now).finally(() => this.#asking.delete(relay.url));
     }
@@ -69,29 +70,29 @@ export class Discovery {
   async #ask(relay: UrlRelay, now: number): Promise<void> {
     const { proxyFor, signal, log, everyMs } = this.#options;
     const nextAt = now + everyMs * (0.8 + Math.random() * 0.4);
-    const before = this.#told.get(relay.url)?.relays ?? [];
+    const before = this.#announced.get(relay.url)?.relays ?? [];
     try {
       const list = await askForRelays(await endpointOf(relay, proxyFor), ASK_MS, signal);
       if (list.skipped.length > 0)
-        log.info({ relay: relay.url, skipped: list.skipped }, 'it told of relays that are not good');
+        log.info({ relay: relay.url, skipped: list.skipped }, 'skipped invalid relays of an announcement');
       const told = list.relays
         .filter(({ url }) => url !== relay.url)
-        .map(({ url, address }): TellOf => ({
+        .map(({ url, address }): AnnouncedRelay => ({
           relay: { kind: 'url', url, ...(address !== undefined && { address }) },
           missed: 0,
         }));
-      this.#told.set(relay.url, { relays: withMissed(told, before).slice(0, MAX_PER_RELAY), nextAt });
+      this.#announced.set(relay.url, { relays: withMissed(told, before).slice(0, MAX_PER_RELAY), nextAt });
       this.#options.onChange();
     } catch (error) {
       if (!signal.aborted)
-        log.info({ relay: relay.url, code: asPortalError(error).code }, 'it told of no relays');
-      this.#told.set(relay.url, { relays: before, nextAt });
+        log.info({ relay: relay.url, code: asPortalError(error).code }, 'the relay announced no relays');
+      this.#announced.set(relay.url, { relays: before, nextAt });
     }
   }
 }
 
-/** What it tells of now, and then what it told of a while ago. */
-function withMissed(told: readonly TellOf[], before: readonly TellOf[]): TellOf[] {
+/** Current announcements, then recent ones that are missing now. */
+function withMissed(told: readonly AnnouncedRelay[], before: readonly AnnouncedRelay[]): AnnouncedRelay[] {
   const urls = new Set(told.map(({ relay }) => relay.url));
   const missing = before
     .filter(({ relay }) => !urls.has(relay.url))

@@ -2,14 +2,16 @@ import { relayKey, type RelaySpec, type ServiceSpec, type UrlRelay } from '../..
 import type { Desired } from '../../config/desired.js';
 import { placementKey, type ActiveLease } from '../plan.js';
 
-/** `desired` with relays that were chosen, on every service that is on the pool. */
+/** `desired` with the chosen relays on every service that uses the pool. */
 export function withChosen(desired: Desired, chosen: readonly UrlRelay[]): Desired {
   const named = new Set(desired.relays.map(relayKey));
   const further = chosen.filter((relay) => !named.has(relayKey(relay)));
   return withRelays(desired, further, () => further);
 }
 
-/** `desired` with services that have no relay yet where they are now: nothing is given up for what is not there. */
+/**
+ * `desired` with services that have no relay yet at their current relays, so that no lease closes before a new one can open.
+ */
 export function staying(desired: Desired, placed: readonly ActiveLease[]): Desired {
   const relaysOf = ({ service, relays }: ServiceSpec): RelaySpec[] =>
     placed.flatMap(({ spec, relay, retiring }) =>
@@ -33,7 +35,7 @@ function withRelays(
     relays: [...desired.relays, ...relays],
     services: desired.services.map((spec) => {
       if (!spec.onPool) return spec;
-      // Another service, which names this relay itself, may have the name there.
+      // Another service that names this relay directly may use the name there.
       const free = relaysOf(spec).filter((relay) => !taken.has(placementKey({ relay, spec })));
       return { ...spec, relays: [...spec.relays, ...free] };
     }),

@@ -19,19 +19,19 @@ import { Sources } from './sources.js';
 import { SessionWatch } from './watch.js';
 
 export interface CandidatePoolOptions {
-  /** Where copies of registries are kept over restarts. */
+  /** Where copies of registries are stored across restarts. */
   readonly cacheDir?: string;
   readonly proxyFor?: ProxyFor;
   readonly trust?: RelayTrust;
   /** Which of these relays answer on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
-  /** Others are to be connected from now on. */
+  /** The choice has changed. */
   readonly onChoice: () => void;
-  /** The first choice is made, be it of none. */
+  /** The first choice has been made, possibly of no relay. */
   readonly onSettled: () => void;
-  /** The reason why services have no relay may be another now. */
+  /** The reason why services have no relay may have changed. */
   readonly onNews: () => void;
-  /** Something that a person should know. */
+  /** Reports a warning to the user. */
   readonly warn: (message: string) => void;
   readonly log: Logger;
   readonly paces?: Partial<Paces>;
@@ -41,19 +41,19 @@ type Paces = typeof PACES;
 
 const PACES = {
   tickMs: 750,
-  /** A candidate is asked again after about this long; the more there are, the longer. */
+  /** Interval between two probes of a candidate. It grows with the number of candidates. */
   probeMs: 10_000,
   probePerCandidateMs: 200,
   probeTimeoutMs: 3_000,
-  /** One in use is asked on its session at each tick, and answers within this; or, asked again, within half of it. */
+  /** Timeout of the check on each session in use at each tick. The second attempt gets half of it. */
   answerMs: 800,
-  /** A session that was lost comes back within this, or the relay counts as down. */
+  /** A lost session must be back within this time, or the relay counts as down. */
   backMs: 1_000,
-  /** A relay that was chosen is connected within this. */
+  /** A chosen relay must connect within this time. */
   connectMs: 2_500,
-  /** One in use that no list names any more waits no longer than this for another to take its place. */
+  /** How long a relay in use that no list names any more waits for a replacement. */
   goneMs: 10_000,
-  /** The first choice waits no longer than this for answers, once it is known whom to ask. */
+  /** Timeout of the first choice, counted from when the candidates are known. */
   firstMs: 3_000,
   discoverMs: 60_000,
   registry: {} as NonNullable<ConstructorParameters<typeof Registry>[0]['paces']>,
@@ -61,7 +61,7 @@ const PACES = {
 
 const MAX_CANDIDATES = 256;
 
-/** Owns the candidates of a configuration: gets to know them, watches them, and keeps the best few chosen. */
+/** Owns the candidates of a configuration: discovers and watches them, and keeps the best few chosen. */
 export class CandidatePool {
   readonly #options: CandidatePoolOptions;
   readonly #paces: Paces;
@@ -73,7 +73,7 @@ export class CandidatePool {
   #desired: Desired | undefined;
   #candidates = new Map<string, Candidate>();
   #choice: Choice = NOTHING_CHOSEN;
-  /** Relays of the registry that a chain leads through: they are no candidates. */
+  /** Relays of the registry that are part of a chain, and therefore not candidates. */
   #inChains = 0;
   #isSettled = false;
   #settled = deferred<void>();
@@ -83,7 +83,7 @@ export class CandidatePool {
   constructor(options: CandidatePoolOptions) {
     this.#options = options;
     this.#paces = { ...PACES, ...options.paces };
-    // Everything that is under way listens for it.
+    // Every pending operation listens to this signal.
     setMaxListeners(0, this.#stop.signal);
     this.#sources = new Sources({
       ...options,
@@ -107,24 +107,24 @@ export class CandidatePool {
     this.#watch = new SessionWatch({
       ...common,
       answers: options.answers,
-      someoneAnswers: () => this.#prober.someoneAnswers(),
+      anotherAnswers: () => this.#prober.anotherAnswers(),
       slowestMs: () =>
         Math.max(0, ...this.#choice.active.map((key) => this.#candidates.get(key)?.rttMs ?? 0)),
     });
   }
 
-  /** Whether a first choice was made; also where there is nothing to choose. */
+  /** Whether the first choice has been made, or there is nothing to choose. */
   get isSettled(): boolean {
     return !this.#spec || this.#isSettled;
   }
 
-  /** Resolves once a first choice was made, after `ms` at most. */
+  /** Resolves once the first choice has been made, after at most `ms`. */
   async settled(ms: number): Promise<void> {
     if (this.isSettled) return;
     await within(this.#settled.promise, ms, 'the choice of relays', this.#stop.signal).catch(() => undefined);
   }
 
-  /** Takes over what `desired` says of candidates, and what its services need. */
+  /** Adopts the candidates and services of `desired`. */
   follow(desired: Desired): void {
     if (this.#stop.signal.aborted) return;
     this.#desired = desired;
@@ -139,8 +139,8 @@ export class CandidatePool {
   }
 
   /**
-   * `desired` with the relays that are chosen now, on every service that is on the pool; before the first choice,
-   * services stay where they are.
+   * Adds the chosen relays to every service of `desired` that uses the pool. Before the first choice, services stay where
+   * they are.
    */
   extend(desired: Desired, placed: readonly ActiveLease[] = []): Desired {
     if (!desired.candidates) return desired;
@@ -149,8 +149,8 @@ export class CandidatePool {
     return withChosen(desired, chosen);
   }
 
-  /** Why a service on the pool has no relay just now. */
-  whyNone(): PortalError {
+  /** Why a service on the pool has no relay now. */
+  noRelayError(): PortalError {
     const registry = this.#sources.registry();
     const { error: cause } = registry ?? {};
     if (cause && registry?.relays === 0)
@@ -158,25 +158,25 @@ export class CandidatePool {
         cause,
         hint: cause.hint ?? ERRORS[cause.code].remedy,
       });
-    return new PortalError('no_relay', this.#whyNone(registry));
+    return new PortalError('no_relay', this.#noRelayReason(registry));
   }
 
-  #whyNone(registry: ReturnType<Sources['registry']>): string {
+  #noRelayReason(registry: ReturnType<Sources['registry']>): string {
     const isUnread = registry && registry.fetchedAt === undefined;
     if (!this.isSettled)
       return isUnread ? `${registry.source} has not answered yet` : 'no relay has answered yet';
-    if (this.#choice.active.length > 0) return 'another service has this name on each relay there is';
-    if (!registry) return 'no relay tells of another';
-    if (this.#inChains === 0) return `${registry.source} names no relay`;
-    return `${registry.source} names no relay that is free: ${describeChained(this.#inChains)} here, and the pool does not use those`;
+    if (this.#choice.active.length > 0) return 'another service uses this name on every relay';
+    if (!registry) return 'no relay announces another relay';
+    if (this.#inChains === 0) return `${registry.source} lists no relay`;
+    return `${registry.source} lists no free relay: ${describeChained(this.#inChains)} here, and the pool does not use those`;
   }
 
-  /** Whether a relay is in use because it was chosen. */
+  /** Whether a relay is in use because the pool chose it. */
   isChosen(key: string): boolean {
     return this.#choice.active.includes(key);
   }
 
-  /** Every candidate, and what is known of it. */
+  /** All candidates with their known state. */
   get candidates(): readonly Candidate[] {
     return [...this.#candidates.values()];
   }
@@ -186,7 +186,7 @@ export class CandidatePool {
     return registry && { ...registry, ...(this.#inChains > 0 && { inChains: this.#inChains }) };
   }
 
-  /** What became of the session with a relay. */
+  /** Records a new state of the session with a relay. */
   session(key: string, state: SessionState, error?: PortalError): void {
     this.#watch.session(key, state, error);
   }
@@ -198,7 +198,7 @@ export class CandidatePool {
     await this.#sources.close();
   }
 
-  /** The first choice waits for whoever says what there is to choose from. */
+  /** Starts the timeout of the first choice once the sources of candidates are loaded. */
   #awaitSources(): void {
     this.#settleAt = Infinity;
     const { loaded } = this.#sources;
@@ -219,7 +219,7 @@ export class CandidatePool {
     this.#settleAt = Infinity;
   }
 
-  /** Brings together who is a candidate now; who was one stays as known as they were. */
+  /** Collects the current candidates. Known ones keep their state. */
   #gather(): void {
     if (!this.#spec || !this.#desired) return;
     const named = this.#namedElsewhere(this.#desired);
@@ -249,8 +249,8 @@ export class CandidatePool {
   }
 
   /**
-   * Relays that are connected anyway, and those of chains: who passes there is not to show up there as well, with
-   * its own address and identity.
+   * Relays that are connected anyway, and relays of chains. A chain's relay must not also see the agent directly, with its
+   * own address and identity.
    */
   #namedElsewhere({ relays, services }: Desired): Set<string> {
     return new Set([...relays.map(relayKey), ...chainHops({ services })]);
@@ -286,7 +286,7 @@ export class CandidatePool {
     const now = performance.now();
     if (!this.#isSettled && !this.#maySettle(now, spec.maxActive)) return;
     const services = desired.services.filter(({ onPool }) => onPool);
-    // One that was not asked yet is not chosen.
+    // A candidate without a probe result cannot be chosen.
     const isKnown = ({ relay, healthyAt, downAt }: Candidate): boolean =>
       healthyAt !== undefined || downAt !== undefined || this.isChosen(relay.url);
     const contenders = this.candidates.filter(isKnown).map((candidate) => {
@@ -311,10 +311,10 @@ export class CandidatePool {
     if (added.length === 0 && active.length === before.size) return;
     for (const key of before) if (!active.includes(key)) this.#watch.forget(key);
     for (const key of added) {
-      const late = new PortalError('timeout', `${key} was not connected within ${this.#paces.connectMs} ms`);
+      const late = new PortalError('timeout', `${key} did not connect within ${this.#paces.connectMs} ms`);
       this.#watch.expect(key, this.#paces.connectMs, late);
     }
-    this.#options.log.info({ active }, 'the relays of the pool are chosen');
+    this.#options.log.info({ active }, 'chose the relays of the pool');
     this.#options.onChoice();
   }
 
@@ -325,7 +325,7 @@ export class CandidatePool {
     this.#options.onSettled();
   }
 
-  /** The first choice is made of all, or of those that answered in time. */
+  /** Whether the first choice can be made: all candidates have answered, or enough have in time. */
   #maySettle(now: number, wanted: number): boolean {
     if (this.#settleAt === Infinity) return false;
     const { firstMs } = this.#paces;
@@ -338,7 +338,7 @@ export class CandidatePool {
   }
 }
 
-/** Relays that a chain leads through. */
+/** Relays that are part of a chain. */
 function chainHops({ services }: Pick<Desired, 'services'>): Set<string> {
   const chains = services.flatMap((service) => service.relays).filter((relay) => relay.kind === 'chain');
   return new Set(chains.flatMap(({ hops }) => hops.map(relayKey)));

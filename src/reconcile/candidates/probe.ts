@@ -12,8 +12,8 @@ export interface ProbeOptions {
 }
 
 /**
- * Asks a relay what it is and how far away. What it says of its key must be what the list says and what is
- * trusted; it has to prove it all the same once there is a session.
+ * Queries a relay's descriptor and round-trip time. Its key must match the list and the trusted keys. The relay still has to
+ * prove that key when a session opens.
  */
 export async function probe(
   relay: UrlRelay,

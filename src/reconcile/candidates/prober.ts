@@ -8,9 +8,9 @@ import { AWAY } from './watch.js';
 export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
   readonly candidates: () => ReadonlyMap<string, Candidate>;
   readonly isChosen: (key: string) => boolean;
-  /** How a candidate is: with an error, it is down. */
+  /** Records the health of a candidate: with an error, it is down. */
   readonly note: (key: string, error: PortalError | undefined) => void;
-  /** One was asked. */
+  /** Called after each probe. */
   readonly onNews: () => void;
   readonly signal: AbortSignal;
   readonly paces: {
@@ -21,10 +21,10 @@ export interface ProberOptions extends Omit<ProbeOptions, 'ms' | 'signal'> {
   };
 }
 
-/** A list may hold many that are dead, and one that is not. */
+/** Many relays of a list may be dead, and slow to time out. */
 const AT_A_TIME = 64;
 
-/** Asks every candidate again and again what it is, whether it answers, and how far away it is. */
+/** Probes every candidate periodically: its descriptor, health and round-trip time. */
 export class Prober {
   readonly #options: ProberOptions;
   readonly #limit = pLimit(AT_A_TIME);
@@ -34,7 +34,7 @@ export class Prober {
     this.#options = options;
   }
 
-  /** Begins with those whose turn it is. */
+  /** Starts the probes that are due. */
   tick(now: number): void {
     for (const { relay, nextProbeAt } of this.#options.candidates().values()) {
       if (nextProbeAt > now || this.#underway.has(relay.url)) continue;
@@ -43,8 +43,8 @@ export class Prober {
     }
   }
 
-  /** Whether one of a few that are well and not in use answers now. */
-  async someoneAnswers(): Promise<boolean> {
+  /** Whether one of a few healthy candidates that are not in use answers now. */
+  async anotherAnswers(): Promise<boolean> {
     const { candidates, isChosen, signal, paces } = this.#options;
     const now = performance.now();
     const others = [...candidates().values()].filter(
@@ -64,7 +64,7 @@ export class Prober {
     let startedAt = performance.now();
     const relay = candidates().get(key)?.relay;
     if (!relay) return;
-    /** Unless it is another meanwhile: of one that has another CA now, the answer says nothing. */
+    /** The candidate, unless it was replaced meanwhile: an answer to another CA does not count. */
     const asked = (): Candidate | undefined => {
       const candidate = candidates().get(key);
       return isDeepStrictEqual(candidate?.relay, relay) ? candidate : undefined;
@@ -78,7 +78,7 @@ export class Prober {
       if (!candidate) return;
       candidate.descriptor = descriptor;
       candidate.rttMs = candidate.rttMs === undefined ? rttMs : candidate.rttMs * 0.7 + rttMs * 0.3;
-      // Of one in use, its session tells.
+      // For a relay in use, its session decides.
       if (!isChosen(key)) note(key, undefined);
     } catch (error) {
       const isAway = performance.now() - startedAt > paces.probeTimeoutMs * AWAY;

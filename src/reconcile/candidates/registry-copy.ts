@@ -5,7 +5,7 @@ import { systemCode } from '../../lib/errors.js';
 import type { Logger } from '../../lib/logger.js';
 import { PRIVATE_MODE, replaceFile } from '../../lib/private-file.js';
 
-/** The last good copy of a registry, as its file holds it. */
+/** The last good copy of a registry, as stored in its file. */
 export interface Copy {
   readonly source: string;
   readonly etag?: string;
@@ -13,7 +13,7 @@ export interface Copy {
   readonly text: string;
 }
 
-/** An HTTP entity tag; what is none is not sent back. */
+/** An HTTP entity tag. An invalid one is not sent back. */
 const ETAG = /^(W\/)?"[\x21\x23-\x7e]{0,200}"$/;
 
 export function copyOf(source: string, text: string, etag: string | undefined): Copy {
@@ -21,7 +21,7 @@ export function copyOf(source: string, text: string, etag: string | undefined): 
   return { source, text, fetchedAt: new Date().toISOString(), ...(isTag && { etag }) };
 }
 
-/** What was kept for the next start; undefined where there is none that makes sense. */
+/** The copy saved for the next start. Undefined if there is no valid one. */
 export async function readCopy(
   folder: string | undefined,
   source: string,
@@ -32,7 +32,8 @@ export async function readCopy(
     const copy = JSON.parse(await readFile(fileOf(folder, source), 'utf8')) as Copy;
     return copy.source === source && typeof copy.text === 'string' ? copy : undefined;
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') log.info({ err: error }, 'the copy of the registry is of no use');
+    if (systemCode(error) !== 'ENOENT')
+      log.info({ err: error }, 'the saved copy of the registry is unusable');
     return undefined;
   }
 }
@@ -42,7 +43,7 @@ export async function keepCopy(folder: string | undefined, copy: Copy, log: Logg
   try {
     await replaceFile(fileOf(folder, copy.source), `${JSON.stringify(copy)}\n`, PRIVATE_MODE);
   } catch (error) {
-    log.warn({ err: error }, 'the registry is not kept for the next start');
+    log.warn({ err: error }, 'cannot save the registry for the next start');
   }
 }
 

@@ -23,7 +23,7 @@ beforeEach(async () => {
   ca = await openLocalCa(join(folder, 'ca'));
 });
 
-/** Serves a registry; gives its URL. */
+/** Serves a registry and returns its URL. */
 async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(await ca.issue(['localhost']), listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -62,7 +62,7 @@ const redirect =
 const two: RequestListener = (_request, response) => void response.end(TWO);
 
 describe('a registry', () => {
-  it('is read: URLs in any spelling, keys, each relay once', async () => {
+  it('is parsed: URLs in any notation, keys, each relay once', async () => {
     const text = JSON.stringify({
       relays: [
         'https://A.example:443/',
@@ -89,7 +89,7 @@ describe('a registry', () => {
     expect(registry.status().skipped[0]).toMatch(/^entry 4: /);
   });
 
-  it('that is broken or gone leaves the last good copy, over a restart as well', async () => {
+  it('that is broken or missing leaves the last good copy, across restarts too', async () => {
     let answer = two;
     const source = await serve((request, response) => answer(request, response));
     const first = open(source);
@@ -110,7 +110,7 @@ describe('a registry', () => {
     expect(second.error).toBeUndefined();
   });
 
-  it('is asked whether it changed, and tells of changes alone', async () => {
+  it('is polled conditionally, and only changes are reported', async () => {
     const asked: (string | undefined)[] = [];
     const source = await serve((request, response) => {
       asked.push(request.headers['if-none-match']);
@@ -124,7 +124,7 @@ describe('a registry', () => {
     expect(registry.changes()).toBe(1);
   });
 
-  it('follows a few redirects, and neither many nor out of https', async () => {
+  it('follows a few redirects, but not many and not away from https', async () => {
     const end = await serve(two);
     const good = open(await serve(redirect(end)));
     await good.asked;
@@ -134,10 +134,10 @@ describe('a registry', () => {
     expect(loop.error?.code).toBe('registry_unreachable');
     const out = open(await serve(redirect('http://localhost/')));
     await out.asked;
-    expect(out.error?.message).toContain('what is not https://');
+    expect(out.error?.message).toContain('that is not https://');
   });
 
-  it('bounds what it reads, and how long', async () => {
+  it('limits the size and the time of a read', async () => {
     let sent = 0;
     const endless = open(
       await serve((_request, response) => {
@@ -154,7 +154,7 @@ describe('a registry', () => {
       message: expect.stringContaining('10000 bytes') as string,
     });
     expect(sent).toBeLessThan(10_000_000);
-    // One that says a byte now and then would never be done.
+    // A server that sends a byte now and then would never finish.
     const slow = open(
       await serve((_request, response) => {
         const timer = setInterval(() => response.write(' '), 10);
@@ -166,7 +166,7 @@ describe('a registry', () => {
     expect(slow.error?.code).toBe('registry_unreachable');
   });
 
-  it('goes by what it says now; by the copy of the last time where that takes long', async () => {
+  it('uses the current list, or the saved copy if the list is slow', async () => {
     let answer = two;
     const source = await serve((request, response) => answer(request, response));
     const first = open(source);
@@ -188,7 +188,7 @@ describe('a registry', () => {
     expect(urls(third)).toHaveLength(2);
   });
 
-  it('takes no longer for many redirects, and none that leads nowhere', async () => {
+  it('shares one timeout among all redirects, and rejects a redirect without a target', async () => {
     const slow = open(
       await serve((_request, response) => {
         setTimeout(() => response.writeHead(302, { location: '/on' }).end(), 70);
@@ -205,17 +205,17 @@ describe('a registry', () => {
     expect(nowhere.error?.code).toBe('registry_unreachable');
   });
 
-  it('counts the first entries of a list that is too long', async () => {
+  it('uses the first entries of a list that is too long', async () => {
     const many = JSON.stringify({
       relays: Array.from({ length: 10_000 }, (_, index) => `https://r${index}.example`),
     });
     const registry = open(await serve((_request, response) => response.end(many)), { maxBytes: 1_000_000 });
     await registry.asked;
     expect(registry.relays).toHaveLength(256);
-    expect(registry.status().skipped).toEqual(['it has 10000 entries, and the first 256 count']);
+    expect(registry.status().skipped).toEqual(['it has 10000 entries, and only the first 256 are used']);
   });
 
-  it('refuses a list that is nested too deeply, with the place', async () => {
+  it('rejects a list that is nested too deeply, with the location', async () => {
     const registry = open(
       await serve((_request, response) => response.end(`{"relays":\n${'['.repeat(9_000)}`)),
     );
@@ -226,14 +226,14 @@ describe('a registry', () => {
     });
   });
 
-  it('keeps no copy where it cannot, and is of use all the same', async () => {
+  it('works without a saved copy', async () => {
     await writeFile(join(folder, 'cache'), 'in the way');
     const registry = open(await serve(two));
     await registry.asked;
     expect(urls(registry)).toHaveLength(2);
   });
 
-  it('goes by no copy of another, nor by one that is broken', async () => {
+  it('ignores the copy of another registry, and a broken copy', async () => {
     const source = await serve(two);
     const first = open(source);
     await first.asked;
@@ -247,7 +247,7 @@ describe('a registry', () => {
 });
 
 describe('a registry in a file', () => {
-  it('is read before any copy of it counts', async () => {
+  it('is read before a saved copy is used', async () => {
     const file = join(folder, 'relays.json');
     await writeFile(file, TWO);
     const first = open(file);
@@ -260,7 +260,7 @@ describe('a registry in a file', () => {
     expect(second.changes()).toBe(1);
   });
 
-  it('is followed; half a save, its absence and a folder in its place leave what was', async () => {
+  it('is watched; a partial save, a missing file or a folder leaves the previous list', async () => {
     const file = join(folder, 'relays.json');
     const registry = open(file);
     await registry.asked;

@@ -12,39 +12,39 @@ import { deferred, delay } from '../../lib/wait.js';
 import { copyOf, keepCopy, readCopy, type Copy } from './registry-copy.js';
 
 export interface RegistryOptions {
-  /** An https:// URL, or the path of a file. */
+  /** An https:// URL or a file path. */
   readonly source: string;
-  /** Where the last good copy is kept over restarts; left out, in memory alone. */
+  /** Where the last good copy is stored across restarts. Default: in memory only. */
   readonly cacheDir: string | undefined;
-  /** A list is small; what is larger is no list. */
+  /** Size limit of a list. */
   readonly maxBytes: number;
   readonly reach: (url: string) => Promise<RelayEndpoint>;
-  /** Its relays are others now, or what is wrong with it is. */
+  /** The relays or the error have changed. */
   readonly onChange: () => void;
   readonly log: Logger;
   readonly paces?: Partial<typeof PACES>;
 }
 
 const PACES = {
-  /** A URL is asked again after about this long. */
+  /** Interval between two requests to a URL. */
   refreshMs: 600_000,
-  /** After a failure sooner, and then later and later. */
+  /** Interval after a failure, which grows with each further failure. */
   retryMs: 2_000,
   fetchMs: 10_000,
-  /** The copy of the last time counts once the answer takes longer than this. */
+  /** If the response takes longer than this, the saved copy is used meanwhile. */
   patienceMs: 2_000,
-  /** A file is looked at this often. */
+  /** Interval for checking a file. */
   lookMs: 2_000,
 };
 const MAX_REDIRECTS = 3;
 
-/** A list of relays that somebody keeps: got again and again, of which the last good copy counts. */
+/** A relay list that is refreshed periodically. The last good copy counts. */
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #paces: typeof PACES;
   readonly #stop = new AbortController();
   #copy: Copy | undefined;
-  /** Of the last time, until there is one of now. */
+  /** The saved copy, until there is a current one. */
   #old: Copy | undefined;
   #using: Promise<void> | undefined;
   #seen: string | undefined;
@@ -52,9 +52,9 @@ export class Registry {
   #relays: readonly UrlRelay[] = [];
   #error: PortalError | undefined;
   #skipped: readonly string[] = [];
-  /** A first answer is there, good or not, or a copy from before. */
+  /** Resolves with the first response, good or not, or a saved copy. */
   readonly loaded: Promise<void>;
-  /** It was asked once, and answered or not. */
+  /** Resolves after the first attempt, successful or not. */
   readonly asked: Promise<void>;
   readonly #done: Promise<void>;
 
@@ -71,7 +71,7 @@ export class Registry {
     return this.#relays;
   }
 
-  /** What is wrong with it just now. */
+  /** The current error. */
   get error(): PortalError | undefined {
     return this.#error;
   }
@@ -87,7 +87,7 @@ export class Registry {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort(new PortalError('aborted', 'the registry is not wanted any more'));
+    this.#stop.abort(new PortalError('aborted', 'the registry is no longer used'));
     await this.#done;
   }
 
@@ -95,13 +95,13 @@ export class Registry {
     return !/^https:/i.test(this.#options.source);
   }
 
-  async #run(tellLoaded: () => void, tellAsked: () => void): Promise<void> {
+  async #run(markLoaded: () => void, markAsked: () => void): Promise<void> {
     const { signal } = this.#stop;
     const { cacheDir, source, log } = this.#options;
     const { refreshMs, retryMs, lookMs, patienceMs } = this.#paces;
     this.#old = await readCopy(cacheDir, source, log);
-    // What is true now is better than what was true the last time, and worth a moment.
-    const useOld = (): unknown => this.#useOld().then(() => this.#copy && tellLoaded());
+    // The current list is better than the saved copy, and worth a short wait.
+    const useOld = (): unknown => this.#useOld().then(() => this.#copy && markLoaded());
     const impatient = setTimeout(useOld, patienceMs);
     for (let failures = 0; !signal.aborted;) {
       try {
@@ -114,8 +114,8 @@ export class Registry {
         this.#failed(asPortalError(error, 'registry_unreachable'));
       }
       clearTimeout(impatient);
-      tellLoaded();
-      tellAsked();
+      markLoaded();
+      markAsked();
       const pauseMs = failures === 0 ? refreshMs : Math.min(refreshMs, retryMs * 2 ** (failures - 1));
       await delay(this.#isFile ? lookMs : pauseMs * (0.8 + Math.random() * 0.4), signal).catch(
         () => undefined,
@@ -124,7 +124,7 @@ export class Registry {
     clearTimeout(impatient);
   }
 
-  /** For people: what stands in a query may be a secret. */
+  /** For messages: a query may contain a secret. */
   get #shown(): string {
     return this.#options.source.replace(/\?.*$/, '');
   }
@@ -144,7 +144,7 @@ export class Registry {
       }).catch((error: unknown) => {
         throw unreachable(asPortalError(error));
       });
-      // Read anew all the same: what is signed in it may have come to its end.
+      // Parse it again: a signature in it may have expired.
       if (answer.status === 304 && known) return this.#take(copyOf(source, known.text, known.etag));
       if (answer.status === 200) return this.#take(copyOf(source, answer.text, answer.headers.etag));
       const { location } = answer.headers;
@@ -152,10 +152,13 @@ export class Registry {
       if (!isRedirect || redirects >= MAX_REDIRECTS)
         throw new PortalError(
           'registry_unreachable',
-          `${url.origin}${url.pathname} answers with HTTP ${answer.status}`,
+          `${url.origin}${url.pathname} returned HTTP ${answer.status}`,
         );
       if (!URL.canParse(location, url.href) || new URL(location, url).protocol !== 'https:')
-        throw new PortalError('registry_unreachable', `${this.#shown} leads to what is not https://`);
+        throw new PortalError(
+          'registry_unreachable',
+          `${this.#shown} redirects to a URL that is not https://`,
+        );
       url = new URL(location, url);
     }
   }
@@ -168,14 +171,13 @@ export class Registry {
         Object.assign(found, { isThere: found.isFile() }),
       );
       const seen = `${mtimeMs} ${size} ${ino}`;
-      // What is signed in it may have come to its end.
+      // A signature in it may have expired.
       const isFresh = performance.now() - this.#seenAt < this.#paces.refreshMs;
       if (seen === this.#seen && isFresh) return;
-      if (!isThere) throw new PortalError('registry_invalid', `${source} is no file`);
-      if (size > maxBytes)
-        throw new PortalError('registry_invalid', `${source} has more than ${maxBytes} bytes`);
+      if (!isThere) throw new PortalError('registry_invalid', `${source} is not a file`);
+      if (size > maxBytes) throw new PortalError('registry_invalid', `${source} exceeds ${maxBytes} bytes`);
       const text = await readFile(file, 'utf8');
-      // What is broken is looked at again when it has changed.
+      // A broken file is read again only after it changes.
       this.#seen = seen;
       this.#seenAt = performance.now();
       await this.#take(copyOf(source, text, undefined));
@@ -186,19 +188,19 @@ export class Registry {
     }
   }
 
-  /** A new text: what it lists, if it is good. */
+  /** Parses a new text and adopts its relays if it is valid. */
   async #take(copy: Copy): Promise<void> {
     const { cacheDir, log } = this.#options;
     const { relays, skipped } = await readRelayList(copy.text, this.#shown, { isFile: this.#isFile });
     if (relays.length === 0 && skipped.length > 0)
-      throw new PortalError('registry_invalid', `no entry of ${this.#shown} is good: ${skipped[0]}`);
-    if (skipped.length > 0) log.warn({ skipped }, 'entries of the registry were left out');
+      throw new PortalError('registry_invalid', `${this.#shown} has no valid entry: ${skipped[0]}`);
+    if (skipped.length > 0) log.warn({ skipped }, 'skipped invalid entries of the registry');
     this.#copy = copy;
     this.#settled(relays, skipped);
     await keepCopy(cacheDir, copy, log);
   }
 
-  /** The copy of the last time counts, unless there is one of now. */
+  /** Uses the saved copy, unless there is a current one. */
   #useOld(): Promise<void> {
     this.#using ??= this.#readOld();
     return this.#using;
@@ -213,7 +215,7 @@ export class Registry {
       this.#copy = this.#old;
       this.#settled(relays, skipped);
     } catch (error) {
-      this.#options.log.info({ err: error }, 'the copy of the registry is of no use');
+      this.#options.log.info({ err: error }, 'the saved copy of the registry is unusable');
     }
   }
 
@@ -229,7 +231,7 @@ export class Registry {
   #failed(error: PortalError): void {
     const isNews = this.#error?.code !== error.code;
     this.#error = error;
-    this.#options.log.info({ code: error.code, reason: error.message }, 'the registry was not read');
+    this.#options.log.info({ code: error.code, reason: error.message }, 'cannot read the registry');
     if (isNews) this.#options.onChange();
   }
 

@@ -8,12 +8,12 @@ import { Discovery } from './discovery.js';
 import { Registry } from './registry.js';
 
 export interface SourcesOptions {
-  /** Where copies of registries are kept over restarts. */
+  /** Where copies of registries are stored across restarts. */
   readonly cacheDir?: string;
   readonly proxyFor?: ProxyFor;
-  /** What they tell of, or what is wrong with them, is something else now. */
+  /** The relays or the errors of the sources have changed. */
   readonly onChange: () => void;
-  /** Something that a person should know. */
+  /** Reports a warning to the user. */
   readonly warn: (message: string) => void;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface SourcesOptions {
 
 export const MAX_REGISTRY_BYTES = 1024 * 1024;
 
-/** Where candidates come from: a registry, and relays that tell of others. */
+/** The sources of candidates: a registry, and relays that announce others. */
 export class Sources {
   readonly #options: SourcesOptions;
   readonly #discovery: Discovery;
@@ -33,7 +33,7 @@ export class Sources {
   #registry: Registry | undefined;
   #loaded: Promise<void> = Promise.resolve();
   #told: string | undefined;
-  /** Registries that are not wanted any more. */
+  /** Registries that are no longer used. */
   #closing: Promise<unknown> = Promise.resolve();
 
   constructor(options: SourcesOptions) {
@@ -41,7 +41,7 @@ export class Sources {
     this.#discovery = new Discovery({ ...options, everyMs: options.paces.discoverMs });
   }
 
-  /** Takes over where candidates are to come from; undefined: from nowhere. Tells whether the list is another. */
+  /** Adopts the sources of `spec`; undefined for none. Returns whether the list has changed. */
   follow(spec: CandidatesSpec | undefined): boolean {
     const source = spec?.registry;
     const isOther = source !== this.#spec?.registry;
@@ -54,12 +54,12 @@ export class Sources {
     return true;
   }
 
-  /** Resolves once the list that is followed now was read, or could not be. */
+  /** Resolves once the current list was loaded or has failed. */
   get loaded(): Promise<void> {
     return this.#loaded;
   }
 
-  /** @param roots the relays that are named by the configuration, and may tell of others */
+  /** @param roots relays named by the configuration, which may announce others */
   relays(roots: readonly string[]): { relay: UrlRelay; source: Candidate['source'] }[] {
     const listed = this.#registry?.relays ?? [];
     const told = this.#discovery.from([...roots, ...listed.map(({ url }) => url)]);
@@ -69,7 +69,7 @@ export class Sources {
     ];
   }
 
-  /** Asks those of the connected relays whose turn it is for relays that they know. */
+  /** Queries the connected relays that are due for the relays that they know. */
   ask(connected: readonly UrlRelay[], now: number): void {
     this.#discovery.tick(connected, now);
   }
@@ -93,7 +93,7 @@ export class Sources {
       maxBytes: MAX_REGISTRY_BYTES,
       reach: (url) => endpointOf(this.#withCa({ kind: 'url', url }), proxyFor),
       onChange: () => {
-        this.#tellRegistry();
+        this.#warnOfRegistry();
         onChange();
       },
       log,
@@ -101,17 +101,17 @@ export class Sources {
     });
   }
 
-  /** A relay that the file names elsewhere has the CA it has there. */
+  /** A relay that the file also names uses the CA from the file. */
   #withCa(relay: UrlRelay): UrlRelay {
     const caFile = relay.caFile ?? this.#spec?.caFiles[relay.url];
     return { ...relay, ...(caFile !== undefined && { caFile }) };
   }
 
-  /** What is wrong is told once. */
-  #tellRegistry(): void {
+  /** Warns about each error once. */
+  #warnOfRegistry(): void {
     const error = this.#registry?.error;
     if (error && error.code !== this.#told) {
-      const meanwhile = this.#registry!.relays.length > 0 ? '; its last good copy counts' : '';
+      const meanwhile = this.#registry!.relays.length > 0 ? '; using its last good copy' : '';
       this.#options.warn(`${error.message}${meanwhile}`);
     }
     this.#told = error?.code;

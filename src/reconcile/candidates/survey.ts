@@ -13,21 +13,21 @@ import { probe } from './probe.js';
 import { Registry } from './registry.js';
 import { MAX_REGISTRY_BYTES } from './sources.js';
 
-/** Every relay that a configuration resolves to, as `portal list` shows it. */
+/** A relay that a configuration resolves to, as `portal list` shows it. */
 export interface SurveyedRelay {
   /** Its origin, or `embedded:PORT`. */
   readonly url: string;
   readonly source: 'urls' | 'embedded' | 'service' | 'chain' | 'registry' | 'discovered';
-  /** `unknown`: it was not asked; a relay of a chain is reached through the chain alone. */
+  /** `unknown`: not queried. A relay of a chain can only be reached through the chain. */
   readonly health: 'healthy' | 'unhealthy' | 'unknown';
   readonly rttMs?: number;
   readonly capabilities?: readonly string[];
   readonly carriers?: readonly string[];
-  /** Of its key. */
+  /** Address of its key. */
   readonly address?: string;
-  /** File of the CA to trust for it, where a list names one. */
+  /** The CA file to trust for it, if a list names one. */
   readonly caFile?: string;
-  /** Whether the agent holds a session with it, for services or to be ready for them. */
+  /** Whether the agent has a session with it, for services or in readiness. */
   readonly inUse: boolean;
   readonly error?: ErrorSummary;
 }
@@ -45,17 +45,17 @@ export interface SurveyOptions {
 const PROBE_MS = 3_000;
 const PROBES_AT_A_TIME = 16;
 
-/** What a session with a relay tells. */
+/** The state of a relay as its session reports it. */
 type Held = Pick<RelayStatus, 'state' | 'rttMs' | 'address' | 'capabilities' | 'carriers' | 'error'>;
 
 interface Named {
   readonly relay: UrlRelay;
   readonly source: 'urls' | 'service' | 'chain';
-  /** It may be asked straight: who is further along a chain is not to learn where we are. */
+  /** Whether it may be queried directly. Later relays of a chain must not learn the agent's address. */
   readonly isDirect: boolean;
 }
 
-/** Each relay that the file names, once, in the order in which it is most directly used. */
+/** Each relay that the file names, once, in the order of its most direct use. */
 export function namedRelays({ relays, services }: Desired): Named[] {
   const specs = [
     ...relays.map((spec) => ({ spec, source: 'urls' as const })),
@@ -81,7 +81,7 @@ export function namedRelays({ relays, services }: Desired): Named[] {
   return [...named.values()];
 }
 
-/** What a running agent knows; what it has no session with and is not a candidate is asked now. */
+/** The state that a running agent knows. Relays without a session that are not candidates are queried now. */
 export async function surveyOfAgent(
   desired: Desired,
   sessions: readonly RelayStatus[],
@@ -92,7 +92,7 @@ export async function surveyOfAgent(
   const held = new Map<string, Held>();
   for (const session of sessions) {
     for (const hop of session.hops ?? []) held.set(hop.relay, hop);
-    // The session of a chain is with its first relay.
+    // The session of a chain ends at its first relay.
     held.set(session.relay.split(',')[0]!, session);
   }
   const limit = pLimit(PROBES_AT_A_TIME);
@@ -148,7 +148,7 @@ function ofCandidate(
   };
 }
 
-/** The same without an agent: everything is asked now, once. */
+/** The same without an agent: queries everything once. */
 export async function surveyAlone(
   desired: Desired,
   options: SurveyOptions & { readonly registryDir: string; readonly log: Logger },

@@ -8,15 +8,15 @@ const gone = new PortalError('relay_unreachable', 'gone');
 
 interface World {
   readonly watch: SessionWatch;
-  /** What was noted, in order: the relay, and whether it is down. */
+  /** The recorded states in order: the relay, and whether it is down. */
   readonly noted: string[];
-  /** Answers of each round of asking. */
+  /** The answers of each round of checks. */
   readonly rounds: Record<string, boolean>[];
   readonly asked: string[][];
 }
 
-/** Both are connected, and A is chosen. */
-function world(rounds: Record<string, boolean>[], { someoneAnswers = false, chosen = [A] } = {}): World {
+/** Both relays are connected, and A is chosen. */
+function world(rounds: Record<string, boolean>[], { anotherAnswers = false, chosen = [A] } = {}): World {
   const noted: string[] = [];
   const asked: string[][] = [];
   const watch = new SessionWatch({
@@ -26,7 +26,7 @@ function world(rounds: Record<string, boolean>[], { someoneAnswers = false, chos
       const round = rounds.shift() ?? {};
       return new Map(keys.map((key) => [key, round[key] ?? false]));
     },
-    someoneAnswers: async () => someoneAnswers,
+    anotherAnswers: async () => anotherAnswers,
     note: (key, error) => noted.push(`${key} ${error ? 'down' : 'well'}`),
     onNews: () => undefined,
     slowestMs: () => 0,
@@ -38,16 +38,16 @@ function world(rounds: Record<string, boolean>[], { someoneAnswers = false, chos
   return { watch, noted, rounds, asked };
 }
 
-describe('a relay in use that is silent', () => {
-  it('is down when it is silent twice, and others are not', async () => {
+describe('a relay in use that does not answer', () => {
+  it('is down when it misses two checks and others answer', async () => {
     const { watch, noted, asked } = world([{ [B]: true }, {}]);
     await watch.ask();
     expect(noted).toEqual([`${A} down`]);
-    // Neither a chain nor the relay in this process says anything of the network.
+    // A chain and the embedded relay say nothing about the network.
     expect(asked).toEqual([[A, B], [A]]);
   });
 
-  it('is healthy when it answers the second time', async () => {
+  it('is healthy when it answers the second check', async () => {
     const { watch, noted } = world([{ [B]: true }, { [A]: true }]);
     await watch.ask();
     expect(noted).toEqual([]);
@@ -56,37 +56,37 @@ describe('a relay in use that is silent', () => {
   it.each([
     [false, []],
     [true, [`${A} down`]],
-  ])('with all others: a relay that is not in use decides (%s)', async (someoneAnswers, expected) => {
-    const { watch, noted } = world([{}, {}], { someoneAnswers });
+  ])('with all others: a relay that is not in use decides (%s)', async (anotherAnswers, expected) => {
+    const { watch, noted } = world([{}, {}], { anotherAnswers });
     await watch.ask();
     expect(noted).toEqual(expected);
   });
 
-  it('is not asked when it is not chosen', async () => {
+  it('is not checked when it is not chosen', async () => {
     const { watch, asked } = world([], { chosen: [] });
     await watch.ask();
     expect(asked).toEqual([]);
   });
 });
 
-describe('a session that was lost', () => {
-  it('counts once it is not back in time', async () => {
+describe('a lost session', () => {
+  it('counts as down when it is not back in time', async () => {
     const { watch, noted } = world([]);
     watch.session(A, 'lost', gone);
     await expect.poll(() => noted).toEqual([`${A} down`]);
   });
 
-  it('does not count when it is back', async () => {
+  it('does not count as down when it is back in time', async () => {
     const { watch, noted } = world([]);
     watch.session(A, 'lost', gone);
     watch.session(A, 'connected');
-    // The deadline of another, set later, has passed: so has that of the first.
+    // The later deadline of another relay has passed, so this one has too.
     watch.expect('https://late.example', 40, gone);
     await expect.poll(() => noted).toContain('https://late.example down');
     expect(noted).toEqual([`${A} well`, 'https://late.example down']);
   });
 
-  it('counts at once when coming back is refused', () => {
+  it('counts as down immediately when the relay rejects it', () => {
     const { watch, noted } = world([]);
     watch.session(A, 'lost', gone);
     watch.session(A, 'refused', gone);

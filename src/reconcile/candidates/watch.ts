@@ -5,25 +5,25 @@ export interface SessionWatchOptions {
   readonly isChosen: (key: string) => boolean;
   /** Which of these relays answer on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
-  /** Whether a relay that is not in use answers: then it is not the network here. */
-  readonly someoneAnswers: () => Promise<boolean>;
-  /** How a chosen relay is: with an error, it is down, since `at`. */
+  /** Whether a relay that is not in use answers, which shows that the local network works. */
+  readonly anotherAnswers: () => Promise<boolean>;
+  /** Records the health of a chosen relay: with an error, it is down since `at`. */
   readonly note: (key: string, error: PortalError | undefined, at?: number) => void;
-  /** A chosen one is, or is not, what it was: it is time to choose again. */
+  /** The health of a chosen relay has changed: time to choose again. */
   readonly onNews: () => void;
-  /** Round trip of the slowest of those that are chosen, milliseconds. */
+  /** The slowest round-trip time among the chosen relays, in milliseconds. */
   readonly slowestMs: () => number;
   readonly paces: { readonly answerMs: number; readonly backMs: number };
 }
 
-/** An answer that is late by so much more says that this machine was away, not the relay. */
+/** An answer that is late by this factor means that this machine was suspended, not that the relay failed. */
 export const AWAY = 1.5;
 
-/** Watches the sessions with relays that were chosen, so that a failure shows within two seconds. */
+/** Watches the sessions with chosen relays, so that a failure shows within two seconds. */
 export class SessionWatch {
   readonly #options: SessionWatchOptions;
   readonly #connected = new Set<string>();
-  /** Until when a relay is to be connected. */
+  /** The deadlines by which relays must be connected. */
   readonly #deadlines = new Map<string, NodeJS.Timeout>();
   #isAsking = false;
   #isClosed = false;
@@ -36,7 +36,7 @@ export class SessionWatch {
     return this.#connected.has(key);
   }
 
-  /** What became of the session with a relay. */
+  /** Records a new state of the session with a relay. */
   session(key: string, state: SessionState, error?: PortalError): void {
     if (state === 'connected') this.#connected.add(key);
     else this.#connected.delete(key);
@@ -48,7 +48,7 @@ export class SessionWatch {
     this.#options.onNews();
   }
 
-  /** It counts as down unless it is connected within `ms`. */
+  /** Counts the relay as down unless it connects within `ms`. */
   expect(key: string, ms: number, error: PortalError): void {
     this.forget(key);
     if (this.#connected.has(key)) return;
@@ -67,10 +67,10 @@ export class SessionWatch {
     this.#deadlines.delete(key);
   }
 
-  /** Has those in use answer, twice before one is given up: one that froze keeps its connection. */
+  /** Checks the relays in use, twice before one counts as down. A frozen relay keeps its connection open. */
   async ask(): Promise<void> {
     const { isChosen, note } = this.#options;
-    // Relays elsewhere; chains, and the one in this process, say nothing of the network.
+    // Only remote relays: chains and the embedded relay say nothing about the network.
     const keys = [...this.#connected].filter((key) => /^https:[^,]*$/.test(key));
     const chosen = keys.filter(isChosen);
     if (this.#isAsking || chosen.length === 0) return;
@@ -98,8 +98,8 @@ export class SessionWatch {
     const answers = await this.#answers(keys, answerMs);
     const silent = keys.filter((key) => answers?.get(key) === false && this.#connected.has(key));
     if (silent.length === 0) return;
-    // When not one answers it may be the network here: another relay that answers tells.
-    if (!isNetworkThere && !(await this.#options.someoneAnswers())) return;
+    // If no relay answers, the local network may be down. An answer of another relay decides.
+    if (!isNetworkThere && !(await this.#options.anotherAnswers())) return;
     if (this.#isClosed) return;
     for (const key of silent)
       this.#options.note(
@@ -110,11 +110,11 @@ export class SessionWatch {
     this.#options.onNews();
   }
 
-  /** Undefined when this machine was away meanwhile. */
+  /** Undefined if this machine was suspended meanwhile. */
   async #answers(keys: readonly string[], ms: number): Promise<ReadonlyMap<string, boolean> | undefined> {
-    const boundMs = Math.max(ms, 3 * this.#options.slowestMs());
+    const timeoutMs = Math.max(ms, 3 * this.#options.slowestMs());
     const startedAt = performance.now();
-    const answers = await this.#options.answers(keys, boundMs);
-    return this.#isClosed || performance.now() - startedAt > boundMs * AWAY ? undefined : answers;
+    const answers = await this.#options.answers(keys, timeoutMs);
+    return this.#isClosed || performance.now() - startedAt > timeoutMs * AWAY ? undefined : answers;
   }
 }
