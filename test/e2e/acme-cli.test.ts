@@ -48,7 +48,7 @@ it('a domain of one’s own with a public certificate, as a person sets it up', 
     certificate: { notAfter: expect.any(String) as string, nextAt: expect.any(String) as string },
   });
   const doctor = await person.run(['doctor', '--dns', dns.address]);
-  expect(doctor.stdout).toMatch(/✓ one for shop\.acme\.test is stored, good until/);
+  expect(doctor.stdout).toMatch(/✓ the stored certificate for shop\.acme\.test is valid until/);
   expect(doctor.stdout).toMatch(/✓ _portal\.shop\.acme\.test names your identity/);
   expect(doctor.code).toBe(0);
 });

@@ -68,7 +68,7 @@ it.each([
   expect(stderr).toContain(message);
 });
 
-it('doctor asks the exit alone, and tells what it says of the next', async () => {
+it('doctor connects only to the exit, and reports what it says about the next relay', async () => {
   const person = await Person.create();
   const { port } = await httpService((_request, response) => response.end('hello'));
   let knocks = 0;
@@ -101,7 +101,7 @@ it('doctor asks the exit alone, and tells what it says of the next', async () =>
   const bad = await checked(hidden);
   expect(bad.find(({ level }) => level === 'problem')).toMatchObject({
     check: 'chain.hop',
-    message: `${exit.url} does not pass on to ${hidden}, or cannot reach it now`,
+    message: `${exit.url} does not forward to ${hidden}, or cannot reach it now`,
   });
   expect(knocks).toBe(0);
   const good = await checked(entry.url);

@@ -50,7 +50,7 @@ async function examineIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Exa
   };
 }
 
-it('finds nothing wrong, and has an agent that runs prove it', async () => {
+it('finds no problem, and asks a running agent to prove its leases', async () => {
   const { port } = await httpService((_request, response) => response.end('here'));
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
   const before = await examine();
@@ -58,7 +58,7 @@ it('finds nothing wrong, and has an agent that runs prove it', async () => {
   expect(before.of('service.target')).toEqual([
     `ok: localhost:${port} answers in HTTP at 127.0.0.1: served as http`,
   ]);
-  expect(before.of('agent.running')[0]).toContain('none runs');
+  expect(before.of('agent.running')[0]).toContain('no agent runs');
   expect(before.lines.at(-1)).toMatchObject({ event: 'checked', problems: 0 });
 
   person.downAfterTest();
@@ -67,11 +67,11 @@ it('finds nothing wrong, and has an agent that runs prove it', async () => {
   const { code, of } = await examine();
   expect(code).toBe(0);
   const [lease] = of('agent.lease');
-  expect(lease).toMatch(/ok: web on embedded:[1-9]\d*: visitors of https:\/\/web\.localhost/);
-  expect(lease!.split('proven ')[1]! >= startedAt).toBe(true);
+  expect(lease).toMatch(/ok: web on embedded:[1-9]\d*: visitors reach https:\/\/web\.localhost/);
+  expect(lease!.split('proven: ')[1]! >= startedAt).toBe(true);
 });
 
-it('says what a service without a mode is served as, and which settings have no effect then', async () => {
+it('shows the mode that a target decides, and which settings have no effect', async () => {
   const heard: string[] = [];
   const lines = await tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -84,7 +84,7 @@ it('says what a service without a mode is served as, and which settings have no 
   );
   const { of } = await examine();
   expect(of('service.target')).toEqual([
-    `ok: localhost:${lines} answers at 127.0.0.1, and not in HTTP: served as stream`,
+    `ok: localhost:${lines} answers at 127.0.0.1, but not in HTTP: served as stream`,
   ]);
   expect(of('service.speaks')).toEqual([
     `problem: localhost:${lines} does not speak HTTP, so \`inspect\` has no effect`,
@@ -93,7 +93,7 @@ it('says what a service without a mode is served as, and which settings have no 
   expect(heard).toHaveLength(2);
 });
 
-it('a configuration with errors is told as ever, with exit code 2', async () => {
+it('exits 2 for a configuration with errors', async () => {
   await write('version: 1\nservices: { web: 70000 }\n');
   const { code, lines } = await examine();
   expect(code).toBe(2);
@@ -117,13 +117,13 @@ it('names what is down: service, relay, identity, folders', async () => {
   expect(hints('identity.file')).toContain('Run: chmod 600 ');
   expect(of('service.target')[0]).toMatch(/^problem: /);
   expect(of('relay.tcp')[0]).toMatch(/^problem: .*ECONNREFUSED/);
-  expect(of('relay.name')[0]).toBe('problem: 127.0.0.1 is an address');
+  expect(of('relay.name')[0]).toBe('problem: 127.0.0.1 is an IP address');
   expect(of('relay.port')[0]).toContain(`problem: port ${taken} is in use`);
   expect(hints('relay.port')).toContain('embedded: { port: 8444 }');
   expect(lines.at(-1)).toMatchObject({ event: 'checked', problems: 5 });
 });
 
-it('looks at a relay’s trust and what it offers', async () => {
+it('checks a relay’s certificate and capabilities', async () => {
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('here'));
   const services = `services:\n  web: ${port}\n  game: { mode: tcp, target: ${port} }\n`;
@@ -140,19 +140,19 @@ it('looks at a relay’s trust and what it offers', async () => {
   expect(of('relay.tls')[0]).toMatch(/^ok: /);
   expect(of('relay.clock')[0]).toMatch(/^ok: /);
   expect(of('relay.descriptor')[0]).toContain(at.address);
-  expect(of('relay.capabilities')).toEqual(['problem: it does not offer what service game needs: mode tcp']);
+  expect(of('relay.capabilities')).toEqual([
+    'problem: it lacks capabilities that service game needs: mode tcp',
+  ]);
 });
 
-it('goes to a relay by the proxy that an agent would take', async () => {
+it('connects to a relay through the proxy that an agent uses', async () => {
   const [at, proxy] = [await relay({ domain: 'relay.test' }), await connectProxy()];
   const { port } = await httpService((_request, response) => response.end('here'));
   const trusted = `[{ url: '${at.url}', ca: '${at.ca.certificateFile}' }]`;
   await write(`version: 1\nrelays: { urls: ${trusted} }\nservices: { web: ${port} }\n`);
   const nowhere = await dnsServer(() => 'NXDOMAIN');
   const { of } = await examineIn({ HTTPS_PROXY: proxy.url }, '--dns', nowhere.address);
-  expect(of('relay.dns')).toEqual([
-    'ok: relay.test has no address in DNS here; the proxy looks it up by itself',
-  ]);
+  expect(of('relay.dns')).toEqual(['ok: relay.test has no address in DNS here; the proxy looks it up']);
   expect(of('relay.tcp')).toEqual([
     `ok: port ${at.port} answers, through the proxy ${new URL(proxy.url).host}`,
   ]);
@@ -166,7 +166,7 @@ it('goes to a relay by the proxy that an agent would take', async () => {
   expect(refused.of('relay.tcp')[0]).toMatch(/^problem: the proxy \S+ refused relay\.test:\d+ \(403\)/);
 });
 
-it('says how the datagrams of a service travel, as far as anybody knows', async () => {
+it('shows how the datagrams of a service travel', async () => {
   const at = await relay({ ports: { udp: 'any' } });
   const { port } = await httpService((_request, response) => response.end('here'));
   const config = (carrier: string): string =>
@@ -174,7 +174,7 @@ it('says how the datagrams of a service travel, as far as anybody knows', async 
     `services: { game: { mode: udp, target: ${port}${carrier} } }\n`;
   await write(config(''));
   expect((await examine()).of('service.datagrams')[0]).toMatch(
-    /^ok: whether UDP gets through .* only while an agent/,
+    /^ok: only a running agent shows whether UDP gets through/,
   );
 
   person.downAfterTest();
@@ -185,7 +185,7 @@ it('says how the datagrams of a service travel, as far as anybody knows', async 
   await write(config(', carrier: ws'));
   expect((await person.run(['up', '--wait'])).code).toBe(0);
   expect((await examine()).of('service.datagrams')[0]).toMatch(
-    /^ok: datagrams go to localhost in a WebSocket/,
+    /^ok: datagrams travel to localhost in a WebSocket/,
   );
 });
 
@@ -205,10 +205,10 @@ it('warns where UDP does not get through', async () => {
   const { code, of, hints } = await examine();
   expect(code).toBe(0);
   expect(of('service.datagrams')[0]).toMatch(/^warning: UDP does not get through to localhost/);
-  expect(hints('service.datagrams')).toContain('Let UDP out');
+  expect(hints('service.datagrams')).toContain('Allow outgoing UDP');
 });
 
-it('notices a clock that is off, a descriptor that is forged, and what is no relay', async () => {
+it('reports a wrong clock, a forged descriptor, and a server that is not a relay', async () => {
   const ca = await openLocalCa(join(person.folder, 'relay-ca'));
   const identity = generateIdentity();
   let answer = '';
@@ -240,7 +240,7 @@ it('notices a clock that is off, a descriptor that is forged, and what is no rel
   answer = JSON.stringify(descriptor);
   expect((await examine()).code).toBe(0);
   answer = 'hello';
-  expect((await examine()).of('relay.descriptor')[0]).toContain('not as a relay does');
+  expect((await examine()).of('relay.descriptor')[0]).toContain('is not a relay');
 });
 
 const a = (data: string): Said => [{ type: 'A', name: 'shop.acme.test', ttl: 1, data }];
@@ -252,7 +252,7 @@ const proof = (...addresses: string[]): Said =>
     data: `portal-address=${address}`,
   }));
 
-it('prints the records that a domain of one’s own needs, until they are there', async () => {
+it('prints the DNS records that a custom domain lacks', async () => {
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('here'));
   const records = new Map<string, Said>();
@@ -273,7 +273,7 @@ it('prints the records that a domain of one’s own needs, until they are there'
   records.set('TXT _portal.shop.acme.test', proof(generateIdentity().address));
   const wrong = await examine('--dns', dns.address);
   expect(wrong.of('service.dns')).toEqual([
-    'problem: shop.acme.test leads to 192.0.2.1, and not to the relay',
+    'problem: shop.acme.test resolves to 192.0.2.1, which is not the relay',
   ]);
   expect(wrong.of('service.proof')).toEqual(['problem: _portal.shop.acme.test names another identity']);
 
@@ -284,7 +284,7 @@ it('prints the records that a domain of one’s own needs, until they are there'
   expect(right.of('service.proof')).toEqual(['ok: _portal.shop.acme.test names your identity']);
 });
 
-it('looks at where certificates come from', async () => {
+it('checks the sources of certificates', async () => {
   const at = await relay();
   const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'not asked' }));
   const { port } = await httpService((_request, response) => response.end('here'));
@@ -310,7 +310,7 @@ it('looks at where certificates come from', async () => {
     'problem: the CAA records of acme.test do not allow this CA, only another-ca.test',
   ]);
   expect(hints('service.caa')).toBe('Add the record: acme.test. CAA 0 issue "ca.test"');
-  expect(of('service.certificate')[0]).toContain('ok: none for shop.acme.test yet');
+  expect(of('service.certificate')[0]).toContain('ok: no certificate for shop.acme.test yet');
   expect(of('service.certificate')[1]).toMatch(/^problem: .*not for own\.localhost/);
 
   allowed = 'ca.test';
@@ -322,7 +322,7 @@ it('looks at where certificates come from', async () => {
   );
 });
 
-it('is written for people, in colour only where it is wanted', async () => {
+it('prints text for people, in colour only if wanted', async () => {
   const [port] = await freePorts(1);
   await write(`version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: ${port} }\n`);
   const { code, stdout } = await person.run(['doctor']);
@@ -335,7 +335,7 @@ it('is written for people, in colour only where it is wanted', async () => {
   expect(coloured.stdout).toContain('\u001b[31m✗');
 });
 
-it('says which target rejects its public name, and how it learns it', async () => {
+it('names each target that rejects its public name, and the fix', async () => {
   const asked: string[] = [];
   const picky = (says: string) =>
     httpService((request, response) => {
@@ -366,7 +366,7 @@ const next = (says: number) =>
     response.end(isBlocked && says === 403 ? 'Unauthorized' : '');
   });
 
-it('says that Next.js rejects what its pages load', async () => {
+it('reports that Next.js rejects the scripts of its pages', async () => {
   const [dev, built] = [await next(403), await next(404)];
   await write(
     'version: 1\nrelays: { embedded: { port: 0 } }\nservices:\n' +

@@ -67,7 +67,7 @@ it('shows every relay, where it comes from, how it is, and whether its key is in
     told: true,
   });
   const doctor = jsonLines((await person.run(['doctor', '--json'])).stdout);
-  const found = doctor.filter(({ about }) => about === 'further relays');
+  const found = doctor.filter(({ about }) => about === 'more relays');
   expect(found.map(({ check, level }) => `${String(check)} ${String(level)}`)).toEqual([
     'relays.registry ok',
     'relays.candidate warning',

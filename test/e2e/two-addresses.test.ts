@@ -91,7 +91,7 @@ it('portal doctor says which address answers and which does not', async (context
   const { stdout } = await person.run(['doctor', '--json'], { within });
   const found = jsonLines(stdout).filter(({ check }) => check === 'relay.address' || check === 'relay.tcp');
   expect(found.map(({ level, message }) => [level, message])).toEqual([
-    ['warning', `::1 does not answer at port ${port} (ECONNREFUSED)`],
+    ['warning', `::1 does not answer on port ${port} (ECONNREFUSED)`],
     ['ok', '127.0.0.1 answers'],
     ['ok', `port ${port} answers`],
   ]);

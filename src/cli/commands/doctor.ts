@@ -27,13 +27,13 @@ interface Options {
   readonly dns?: readonly string[];
 }
 
-/** Relays and services that are looked at at a time. */
+/** How many relays and services are checked at a time. */
 const AT_A_TIME = 8;
 
-/** Looks at everything a configuration needs, in the order in which it is needed. */
+/** Checks everything a configuration needs, in the order it is needed. */
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const names = new Names(dnsServers(options.dns ?? []));
-  const telling = new Telling(context);
+  const report = new Report(context);
   const loaded = await load(loadOptions(context, options.file));
   const { desired: wanted, file, warnings } = loaded;
   const configuration = new Subject('configuration');
@@ -44,30 +44,30 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   for (const asked of notAllowed)
     configuration.warning('configuration.allowed', `not allowed yet: ${asked}`, 'Run `portal allow`.');
   if (notAllowed.length > 0)
-    configuration.warning('configuration.allowed', 'relays and services are not checked before that');
+    configuration.warning('configuration.allowed', 'relays and services are not checked until then');
   const locked = await checkLock(wanted, configuration);
-  telling.tell(configuration);
+  report.print(configuration);
 
   const { paths } = context;
-  // No key is read for a file that was not allowed.
+  // Read no key for a file that is not allowed.
   const isAllowed = notAllowed.length === 0;
   const identityFile = (isAllowed ? wanted.identityFile : undefined) ?? paths.identityFile;
   const identity = await checkIdentity(identityFile, wanted.services);
-  telling.tell(identity.subject);
-  telling.tell(await checkFolders(context, identityFile, wanted));
+  report.print(identity.subject);
+  report.print(await checkFolders(context, identityFile, wanted));
   if (wanted.services.some(({ tls }) => tls.source === 'local'))
-    telling.tell(await checkLocalCa(paths, context.env));
+    report.print(await checkLocalCa(paths, context.env));
 
   const agent = await runningAgent(context, options.file);
-  // Looking at relays, names and targets reaches them, and sends what their names are made of.
+  // These checks connect to relays and targets, and send the variables in their names.
   if (isAllowed)
-    await checkNetwork(context, wanted, { telling, names, agent, locked, address: identity.address });
-  if (agent) telling.tell(agent.subject);
-  return telling.end();
+    await checkNetwork(context, wanted, { report, names, agent, locked, address: identity.address });
+  if (agent) report.print(agent.subject);
+  return report.end();
 }
 
 interface Checked {
-  readonly telling: Telling;
+  readonly report: Report;
   readonly names: Names;
   readonly agent: AgentFindings | undefined;
   readonly locked: LockEntries | undefined;
@@ -77,7 +77,7 @@ interface Checked {
 async function checkNetwork(
   context: Context,
   wanted: Desired,
-  { telling, names, agent, locked, address }: Checked,
+  { report, names, agent, locked, address }: Checked,
 ): Promise<void> {
   const desired = atRealPort(wanted, agent?.status?.relays ?? []);
   const limit = pLimit(AT_A_TIME);
@@ -87,12 +87,12 @@ async function checkNetwork(
     );
     return limit(() => checkRelay(spec, services, { names, agentRuns: agent?.runs ?? false, locked }));
   });
-  for (const relay of relays) telling.tell((await relay).subject);
-  if (desired.candidates) telling.tell(await checkFurtherRelays(context, desired));
+  for (const relay of relays) report.print((await relay).subject);
+  if (desired.candidates) report.print(await checkMoreRelays(context, desired));
   const facts = (await Promise.all(relays)).map((relay) => relay.facts);
   const services = desired.services.map((spec) => {
     const keys = new Set(spec.relays.map(relayKey));
-    // One that is named by its address gives out no names, and has been told of.
+    // A relay with an IP address as its name gives out no names; checkRelay reports it.
     const own = facts.filter(({ key, domain }) => keys.has(key) && isIP(domain) === 0);
     return limit(() =>
       checkService(spec, {
@@ -104,10 +104,10 @@ async function checkNetwork(
       }),
     );
   });
-  for (const service of services) telling.tell(await service);
+  for (const service of services) report.print(await service);
 }
 
-/** What portal.lock holds; undefined where there can be none, or none that makes sense. */
+/** The entries of portal.lock; undefined for standard input, or if the lock is invalid. */
 async function checkLock(desired: Desired, subject: Subject): Promise<LockEntries | undefined> {
   if (desired.file === undefined) return undefined;
   const file = lockFileOf(desired.file);
@@ -122,7 +122,7 @@ async function checkLock(desired: Desired, subject: Subject): Promise<LockEntrie
   }
 }
 
-async function checkFurtherRelays({ paths }: Context, desired: Desired): Promise<Subject> {
+async function checkMoreRelays({ paths }: Context, desired: Desired): Promise<Subject> {
   const { checkCandidates } = await import('../doctor/candidates.js');
   return checkCandidates(desired, {
     proxyFor,
@@ -141,7 +141,7 @@ async function runningAgent(context: Context, file: string | undefined): Promise
   }
 }
 
-/** Every relay that is named, each once. */
+/** Every relay of the configuration, without duplicates. */
 function relaysOf({ relays, services }: Desired): RelaySpec[] {
   const all = [...relays, ...services.flatMap((service) => service.relays)];
   return [...new Map(all.map((spec) => [relayKey(spec), spec])).values()];
@@ -149,8 +149,8 @@ function relaysOf({ relays, services }: Desired): RelaySpec[] {
 
 const SIGNS: Readonly<Record<Level, string>> = { ok: '✓', warning: '!', problem: '✗' };
 
-/** Says what was found, and counts it. */
-class Telling {
+/** Prints findings, and counts them. */
+class Report {
   readonly #context: Context;
   readonly #counts: Record<Level, number> = { ok: 0, warning: 0, problem: 0 };
 
@@ -158,7 +158,7 @@ class Telling {
     this.#context = context;
   }
 
-  tell(subject: Subject): void {
+  print(subject: Subject): void {
     const { stdout, json } = this.#context;
     const { bold } = createStyle(stdout.color);
     if (!json && subject.findings.length > 0) stdout.line(bold(printable(subject.about)));
@@ -169,7 +169,7 @@ class Telling {
     }
   }
 
-  /** Sums up. */
+  /** Prints the totals. */
   end(): ExitCode {
     const { stdout, json } = this.#context;
     const { ok, warning, problem } = this.#counts;
@@ -178,7 +178,7 @@ class Telling {
       stdout.line();
       stdout.line(
         problem + warning === 0
-          ? 'nothing is wrong'
+          ? 'no problems found'
           : `${count(problem, 'problem')}, ${count(warning, 'warning')}`,
       );
     }

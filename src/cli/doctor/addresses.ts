@@ -2,13 +2,13 @@ import { systemCode } from '../../lib/errors.js';
 import { dial } from '../../net/dial.js';
 import type { Subject } from './report.js';
 
-/** Which of a relay's addresses answer: an agent takes the first that does, so one that does not goes unnoticed. */
+/** Finds addresses of a relay that do not answer. An agent uses the first that does, so it does not notice the others. */
 
-/** No agent waits this long for one address before it tries the next. */
+/** Longer than an agent waits before it tries the next address. */
 const ANSWER_MS = 2_000;
 const MAX_ADDRESSES = 16;
-/** Of a family that this machine does not have, or has no way out with. */
-const NO_WAY_THERE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+/** This machine has no network of the address's family. */
+const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
 export async function checkAddresses(
   addresses: readonly string[],
@@ -22,13 +22,16 @@ export async function checkAddresses(
   });
   for (const { address, failure } of await Promise.all(asked)) {
     if (failure === undefined) subject.ok('relay.address', `${address} answers`);
-    else if (NO_WAY_THERE.has(failure))
-      subject.ok('relay.address', `${address} is out of reach of this machine (${failure}); others are used`);
+    else if (NO_ROUTE.has(failure))
+      subject.ok(
+        'relay.address',
+        `this machine has no route to ${address} (${failure}); agents use another address`,
+      );
     else
       subject.warning(
         'relay.address',
-        `${address} does not answer at port ${port} (${failure})`,
-        'The operator of the relay removes the record from DNS, or has the relay listen there (--listen).',
+        `${address} does not answer on port ${port} (${failure})`,
+        'Ask the operator of the relay to remove the DNS record, or to listen on the address (--listen).',
       );
   }
 }

@@ -3,12 +3,12 @@ import { surveyAlone, type SurveyOptions } from '../../reconcile/candidates/surv
 import { silent } from '../../lib/logger.js';
 import { Subject } from './report.js';
 
-/** The relays that are there to choose from, besides those that the file names. */
+/** The relays that an agent can choose in addition to those that the file names. */
 export async function checkCandidates(
   desired: Desired,
   options: SurveyOptions & { readonly registryDir: string },
 ): Promise<Subject> {
-  const subject = new Subject('further relays');
+  const subject = new Subject('more relays');
   const { relays, registry } = await surveyAlone(desired, { ...options, log: silent });
   if (registry) {
     const { source, relays: count, error } = registry;
@@ -17,7 +17,7 @@ export async function checkCandidates(
     else if (count > 0)
       subject.warning(
         'relays.registry',
-        `${error.message}; its last good copy counts: ${count} relays`,
+        `${error.message}; Portal uses the last valid copy, with ${count} relays`,
         error.hint,
       );
     else subject.problem('relays.registry', error.message, error.hint);
@@ -29,12 +29,12 @@ export async function checkCandidates(
   const answer = `${healthy.length} of ${candidates.length} answer`;
   if (healthy.length > 0) subject.ok('relays.candidates', answer);
   else if (desired.relays.length > 0)
-    subject.warning('relays.candidates', `${answer}; services run on \`urls\` alone`);
+    subject.warning('relays.candidates', `${answer}; services use only the relays in \`urls\``);
   else
     subject.problem(
       'relays.candidates',
-      `${answer}, so that there is no relay to publish on`,
-      'Check the registry, or name relays in `relays: { urls }`.',
+      `${answer}, so there is no relay to publish on`,
+      'Check the registry, or add relays in `relays: { urls }`.',
     );
   return subject;
 }

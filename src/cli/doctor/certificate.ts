@@ -9,7 +9,7 @@ import { proxyFor } from '../proxy.js';
 import type { Subject } from './report.js';
 import type { ServiceContext } from './service.js';
 
-/** Whether a hostname's certificate is there, or what stands in its way. */
+/** Checks that a hostname's certificate exists or can be issued. */
 
 const SOON_MS = 14 * 24 * 3_600_000;
 
@@ -38,9 +38,13 @@ async function checkFiles(
 ): Promise<void> {
   try {
     const { notAfter } = await readCertificateFiles(tls, hostname);
-    const message = `${tls.certFile} is good for ${hostname} until ${notAfter.toISOString()}`;
+    const message = `${tls.certFile} is valid for ${hostname} until ${notAfter.toISOString()}`;
     if (notAfter.getTime() - Date.now() < SOON_MS)
-      subject.warning('service.certificate', message, 'Renew it; a new file is taken up by itself.');
+      subject.warning(
+        'service.certificate',
+        message,
+        'Renew it. The agent loads the new file automatically.',
+      );
     else subject.ok('service.certificate', message);
   } catch (error) {
     subject.failed('service.certificate', error);
@@ -55,17 +59,21 @@ async function checkAcme(
 ): Promise<void> {
   try {
     const stored = await new AcmeStore(acmeDir, spec.directory).read(hostname);
-    if (!stored) subject.ok('service.certificate', `none for ${hostname} yet; it is ordered on first use`);
+    if (!stored)
+      subject.ok(
+        'service.certificate',
+        `no certificate for ${hostname} yet; the agent orders one on first use`,
+      );
     else if (stored.notAfter.getTime() > Date.now())
       subject.ok(
         'service.certificate',
-        `one for ${hostname} is stored, good until ${stored.notAfter.toISOString()}`,
+        `the stored certificate for ${hostname} is valid until ${stored.notAfter.toISOString()}`,
       );
     else
       subject.warning(
         'service.certificate',
-        `the one that is stored for ${hostname} has expired on ${stored.notAfter.toISOString()}`,
-        'A new one is ordered by itself while `portal up` runs.',
+        `the stored certificate for ${hostname} expired on ${stored.notAfter.toISOString()}`,
+        'Run `portal up`: it orders a new one automatically.',
       );
   } catch (error) {
     subject.failed('service.certificate', error);
@@ -82,10 +90,10 @@ async function checkAcme(
     subject.problem(
       'service.acme.port',
       `Let's Encrypt validates on port 443, and ${key} is on port ${port}`,
-      'Use a relay on port 443, unless something in front of it passes port 443 on.',
+      'Use a relay on port 443, unless a proxy in front of it forwards port 443.',
     );
   }
-  // Below the domain of a chain's first relay, whose name server may be its own.
+  // The first relay of a chain may run this domain's name server. A lookup would show it this machine's address.
   if (relays.some(({ inChain, domain }) => inChain && hostname.endsWith(`.${domain}`))) return;
   const found = await names.caa(hostname).catch(() => undefined);
   const allowed = found?.records.flatMap(({ issue }) =>
@@ -102,7 +110,7 @@ async function checkAcme(
     );
 }
 
-/** Asks the CA for its directory; by what names CAA records call it. */
+/** Fetches the CA's directory, and returns the CA's names in CAA records. */
 async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly string[]> {
   const trust =
     caFile === undefined

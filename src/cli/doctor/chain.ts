@@ -8,8 +8,8 @@ import { checkOffer, checkRelay, type RelayContext, STEP_MS, type RelayFindings 
 import { Subject } from './report.js';
 
 /**
- * A chain, from its exit: that is the one relay of it which may learn where this machine is. The others are not
- * connected to, nor looked up; what is known of them is what the exit says.
+ * Checks a chain through its exit, the only relay of the chain that may learn this machine's address. The exit
+ * describes the other relays: this machine does not connect to them, and does not look up their names.
  */
 export async function checkChain(
   spec: Extract<RelaySpec, { kind: 'chain' }>,
@@ -22,8 +22,8 @@ export async function checkChain(
   for (const finding of found.subject.findings)
     subject.findings.push({ ...finding, about: subject.about, message: `the exit: ${finding.message}` });
   if (found.descriptor) await checkNext(found.descriptor, { entry, next, exit }, services, subject);
-  const untold = spec.hops.slice(0, -1).map(relayKey).join(' and ');
-  subject.ok('chain.hidden', `${untold}: not asked from here, which would tell where you are`);
+  const hidden = spec.hops.slice(0, -1).map(relayKey).join(' and ');
+  subject.ok('chain.hidden', `${hidden}: not checked from here, which would reveal your address`);
   const { hostname, port } = new URL(entry.url);
   return {
     subject,
@@ -40,7 +40,7 @@ export async function checkChain(
 
 interface Ends {
   readonly entry: UrlRelay;
-  /** The one before the exit; in a chain of two the entry. */
+  /** The relay before the exit. In a chain of two relays that is the entry. */
   readonly next: UrlRelay;
   readonly exit: UrlRelay;
 }
@@ -54,8 +54,8 @@ async function checkNext(
   if (!descriptor.capabilities.includes('hop')) {
     subject.problem(
       'chain.hop',
-      `${relayKey(exit)} passes nothing on: it has no peers`,
-      'Choose another exit, or ask its operator to name peers.',
+      `${relayKey(exit)} has no peers, so it forwards nothing`,
+      'Choose another exit, or ask its operator to add peers.',
     );
     return;
   }
@@ -70,17 +70,17 @@ async function checkNext(
   if (!peer) {
     subject.problem(
       'chain.hop',
-      `${relayKey(exit)} does not pass on to ${relayKey(next)}, or cannot reach it now`,
-      `Its operator names it as a peer. It has: ${peers.map(({ url }) => url).join(', ') || 'none that it could reach'}.`,
+      `${relayKey(exit)} does not forward to ${relayKey(next)}, or cannot reach it now`,
+      `Ask its operator to add it with --peer. Peers now: ${peers.map(({ url }) => url).join(', ') || 'none within reach'}.`,
     );
     return;
   }
-  subject.ok('chain.hop', `${relayKey(exit)} passes on to ${peer.url}, relay ${peer.address}`);
+  subject.ok('chain.hop', `${relayKey(exit)} forwards to ${peer.url}, relay ${peer.address}`);
   if (next === entry) checkOffer(peer, services, subject);
   else if (!peer.capabilities.includes('hop'))
-    subject.problem('chain.hop', `${peer.url} passes nothing on: it has no peers`, 'Choose another relay.');
+    subject.problem('chain.hop', `${peer.url} has no peers, so it forwards nothing`, 'Choose another relay.');
   else
-    subject.ok('chain.hop', `whether ${peer.url} passes on to ${relayKey(entry)} shows once an agent runs`);
+    subject.ok('chain.hop', `only a running agent shows whether ${peer.url} forwards to ${relayKey(entry)}`);
 }
 
 async function peersOf(exit: UrlRelay): Promise<SignedDescriptor[]> {
@@ -89,13 +89,13 @@ async function peersOf(exit: UrlRelay): Promise<SignedDescriptor[]> {
     ms: STEP_MS,
     maxBytes: LIMITS.maxRelayListBytes,
   });
-  const said = JSON.parse(text) as { relays?: unknown };
-  const relays: unknown[] = Array.isArray(said.relays) ? said.relays : [];
+  const answer = JSON.parse(text) as { relays?: unknown };
+  const relays: unknown[] = Array.isArray(answer.relays) ? answer.relays : [];
   return relays.flatMap((each) => {
     try {
       return readDescriptor(each, new Date());
     } catch {
-      // Of no use to anyone.
+      // Skip invalid descriptors.
       return [];
     }
   });

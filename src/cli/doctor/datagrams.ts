@@ -3,8 +3,8 @@ import type { ServiceContext } from './service.js';
 import type { Subject } from './report.js';
 
 /**
- * How the datagrams of a service in mode udp travel. Only the two ends of a session have keys for packets that a relay
- * answers, so the agent that runs is asked: whether UDP gets through cannot be tried without one.
+ * Reports how the datagrams of a service in mode udp travel. A relay answers only packets with the keys of a session, so
+ * only a running agent can show whether UDP gets through.
  */
 export function checkDatagrams(
   { carrier }: ServiceSpec,
@@ -13,28 +13,28 @@ export function checkDatagrams(
 ): void {
   for (const { key, domain, port, inChain } of relays) {
     if (inChain) {
-      subject.ok('service.datagrams', 'over a chain datagrams go in a WebSocket');
+      subject.ok('service.datagrams', 'over a chain, datagrams travel in a WebSocket');
       continue;
     }
     const session = sessions?.find(({ relay }) => relay === key);
     const used = session?.datagrams?.carrier;
     if (!sessions)
-      subject.ok(
-        'service.datagrams',
-        `whether UDP gets through to ${domain} shows only while an agent runs: a relay answers to its keys alone`,
-      );
-    // What was saved a moment ago has none yet.
+      subject.ok('service.datagrams', `only a running agent shows whether UDP gets through to ${domain}`);
+    // A service that was saved a moment ago has no session yet.
     else if (!session) continue;
     else if (used === 'udp') subject.ok('service.datagrams', `UDP gets through to ${domain}`);
     else if (used === undefined)
-      subject.warning('service.datagrams', `no way for datagrams to ${domain} stands at the moment`);
+      subject.warning('service.datagrams', `datagrams have no connection to ${domain} at the moment`);
     else if (carrier === 'ws')
-      subject.ok('service.datagrams', `datagrams go to ${domain} in a WebSocket, as \`carrier: ws\` says`);
+      subject.ok(
+        'service.datagrams',
+        `datagrams travel to ${domain} in a WebSocket, because of \`carrier: ws\``,
+      );
     else
       subject.warning(
         'service.datagrams',
-        `UDP does not get through to ${domain}, so datagrams go in a WebSocket: slower, and a lost one holds up the others`,
-        `Let UDP out to ${domain}, port ${port} unless its operator says another; \`carrier: ws\` stops trying.`,
+        `UDP does not get through to ${domain}, so datagrams travel in a WebSocket: slower, and a lost packet delays the others`,
+        `Allow outgoing UDP to ${domain}, port ${port} unless its operator names another. \`carrier: ws\` stops the attempts.`,
       );
   }
 }

@@ -14,9 +14,9 @@ import { trustedCertificate, trustStores } from '../trust/stores.js';
 import { whyUnwritable } from '../unwritable.js';
 import { Subject } from './report.js';
 
-/** What this machine itself has to bring: keys, folders, trust. */
+/** Checks this machine: keys, folders, trust. */
 
-/** The identity, its address where it is there, and whether it is the one that services ask for. */
+/** Checks the identity's file, and that the identity is the one that services require. `address` is undefined without a file. */
 export async function checkIdentity(
   file: string,
   services: Desired['services'],
@@ -37,7 +37,7 @@ export async function checkIdentity(
     (error: unknown) => systemCode(error) !== 'ENOENT',
   );
   if (!isThere) {
-    subject.ok('identity.file', `none yet; it is made on first use: ${file}`);
+    subject.ok('identity.file', `no identity yet; Portal creates it on first use: ${file}`);
     wanted(undefined);
     return { subject, address: undefined };
   }
@@ -52,7 +52,7 @@ export async function checkIdentity(
   }
 }
 
-/** Folders that have to take files. */
+/** Checks that Portal can write to its folders. */
 export async function checkFolders(
   { paths, env }: Pick<Context, 'paths' | 'env'>,
   identityFile: string,
@@ -71,17 +71,17 @@ export async function checkFolders(
     if (refused === undefined) subject.ok('folders.writable', folder);
     else {
       const { message, hint } = whyUnwritable(env, folder) ?? { hint: 'Set PORTAL_HOME to another folder.' };
-      subject.problem('folders.writable', `${folder} takes no files: ${message ?? refused}`, hint);
+      subject.problem('folders.writable', `${folder} is not writable: ${message ?? refused}`, hint);
     }
   }
   return subject;
 }
 
-/** The nearest folder on the way that is there decides. */
+/** The nearest existing parent decides. */
 async function whyNotWritable(folder: string): Promise<string | undefined> {
   for (let at = folder; ; at = dirname(at)) {
     try {
-      if (!(await stat(at)).isDirectory()) return `${at} is no folder`;
+      if (!(await stat(at)).isDirectory()) return `${at} is not a folder`;
       await access(at, constants.W_OK | constants.X_OK);
       return undefined;
     } catch (error) {
@@ -91,7 +91,7 @@ async function whyNotWritable(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Whether the certificate stores of this machine trust the local CA. */
+/** Checks that the certificate stores of this machine trust the local CA. */
 export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promise<Subject> {
   const subject = new Subject('local CA');
   const file = join(paths.caDir, 'ca.pem');
@@ -99,8 +99,8 @@ export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promis
   if (pem === undefined) {
     subject.warning(
       'localCa.trusted',
-      'there is none yet, so no store trusts it',
-      'Portal makes it on first use. Then run `portal trust --install`.',
+      'no local CA yet, so no store trusts it',
+      'Portal creates it on first use. Then run `portal trust --install`.',
     );
     return subject;
   }
@@ -108,28 +108,32 @@ export async function checkLocalCa(paths: Paths, env: NodeJS.ProcessEnv): Promis
   try {
     certificate = trustedCertificate(file, pem);
   } catch {
-    subject.problem('localCa.file', `${file} is not a certificate`, 'Move it away; Portal makes a new one.');
+    subject.problem(
+      'localCa.file',
+      `${file} is not a certificate`,
+      'Move it away. Portal then creates a new CA.',
+    );
     return subject;
   }
   const stores = trustStores(thisMachine(env), certificate);
   if (stores.length === 0)
     subject.warning(
       'localCa.trusted',
-      'this system has no certificate store that Portal knows',
+      'Portal knows no certificate store on this system',
       `Import ${file} by hand.`,
     );
-  for (const store of stores) tellStore(subject, await inspectStore(store));
+  for (const store of stores) reportStore(subject, await inspectStore(store));
   return subject;
 }
 
-function tellStore(subject: Subject, { store, look, message, hint }: StoreReport): void {
+function reportStore(subject: Subject, { store, look, message, hint }: StoreReport): void {
   const where = `${store.name} (${store.path})`;
   if (look.trusted) return subject.ok('localCa.trusted', `${where} trusts it`);
   if (look.trusted === undefined)
-    return subject.warning('localCa.trusted', `${where} is unknown: ${message}`, hint);
+    return subject.warning('localCa.trusted', `cannot check ${where}: ${message}`, hint);
   subject.warning(
     'localCa.trusted',
     store.exists ? `${where} does not trust it` : `${where} does not exist yet`,
-    store.obstacle ? 'Run `portal trust`, which says how.' : 'Run `portal trust --install`.',
+    store.obstacle ? 'Run `portal trust` and follow its instructions.' : 'Run `portal trust --install`.',
   );
 }

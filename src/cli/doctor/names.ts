@@ -11,25 +11,25 @@ export interface CaaRecord {
   readonly issuewild?: string;
 }
 
-/** Questions to DNS, bounded. What is not there is an empty answer; that DNS does not answer is thrown. */
+/** DNS lookups with a timeout. A missing name returns an empty list; a DNS failure throws. */
 export class Names {
   readonly #resolver: dns.Resolver;
   readonly #isSystem: boolean;
 
-  /** @param servers `address[:port]`; none: the system's */
+  /** @param servers `address[:port]`; empty for the system's servers */
   constructor(servers: readonly string[]) {
     this.#resolver = new dns.Resolver({ timeout: 2_000, tries: 2 });
     this.#isSystem = servers.length === 0;
     if (!this.#isSystem) this.#resolver.setServers(servers);
   }
 
-  /** As programs of this machine find it: its hosts file included. */
+  /** Looks up a host as other programs on this machine do, including the hosts file. */
   async ofMachine(host: string): Promise<string[]> {
     if (isIP(host) !== 0) return [host];
     return orNone(async () => (await dns.lookup(host, { all: true })).map(({ address }) => address));
   }
 
-  /** As DNS has it, aliases followed. */
+  /** Looks up a host in DNS, and follows aliases. */
   async addresses(host: string): Promise<string[]> {
     if (this.#isSystem && (host === 'localhost' || host.endsWith('.localhost')))
       return this.ofMachine('localhost');
@@ -44,7 +44,7 @@ export class Names {
     return (await orNone(() => this.#resolver.resolveTxt(name))).map((strings) => strings.join(''));
   }
 
-  /** The CAA records that count for `host`: its own, or those of the nearest domain above it (RFC 8659 §3). */
+  /** The CAA records that apply to `host`: its own, or those of the nearest parent domain (RFC 8659 §3). */
   async caa(host: string): Promise<{ readonly domain: string; readonly records: CaaRecord[] } | undefined> {
     const labels = host.split('.');
     for (let from = 0; from < labels.length - 1; from++) {
@@ -56,9 +56,9 @@ export class Names {
   }
 }
 
-async function orNone<T>(ask: () => Promise<T[]>): Promise<T[]> {
+async function orNone<T>(lookUp: () => Promise<T[]>): Promise<T[]> {
   try {
-    return await within(ask(), LOOKUP_MS, 'DNS');
+    return await within(lookUp(), LOOKUP_MS, 'DNS');
   } catch (error) {
     if (ABSENT.has(systemCode(error) ?? '')) return [];
     throw error;

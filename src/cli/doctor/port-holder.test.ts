@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { portHolder, socketsAt } from './port-holder.js';
 
 it('names the program that listens on a port', async (context) => {
-  if (!existsSync('/proc/net/tcp')) context.skip('only Linux tells');
+  if (!existsSync('/proc/net/tcp')) context.skip('only Linux has /proc/net/tcp');
   const server = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void server.close());
   await once(server, 'listening');
@@ -13,7 +13,7 @@ it('names the program that listens on a port', async (context) => {
   expect(await portHolder(port)).toMatch(new RegExp(`\\(pid ${process.pid}\\)$`));
 });
 
-it('reads the table of the system, and takes only what listens', () => {
+it('finds only listening sockets in the table of the system', () => {
   const table = [
     '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
     '   0: 0100007F:1C36 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 260097 1',

@@ -5,7 +5,7 @@ import { printable } from '../style.js';
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 const LISTENING = '0A';
 
-/** The program that listens on `port`, as `node (pid 12)`. Undefined where the system does not tell: Linux does, of own programs. */
+/** The program that listens on `port`, such as `node (pid 12)`. Linux shows this for the user's own programs; otherwise undefined. */
 export async function portHolder(port: number): Promise<string | undefined> {
   const tables = await Promise.all(TABLES.map((file) => readFile(file, 'latin1').catch(() => '')));
   const sockets = new Set(tables.flatMap((table) => socketsAt(table, port)));
@@ -16,7 +16,7 @@ export async function portHolder(port: number): Promise<string | undefined> {
   return undefined;
 }
 
-/** Links to the sockets that listen on `port`, as processes have them. */
+/** The sockets that listen on `port`, as /proc/PID/fd links to them. */
 export function socketsAt(table: string, port: number): string[] {
   return table.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
@@ -27,13 +27,13 @@ export function socketsAt(table: string, port: number): string[] {
 
 async function holds(pid: string, sockets: ReadonlySet<string>): Promise<boolean> {
   const folder = `/proc/${pid}/fd`;
-  // Of other users' programs the system does not tell.
+  // The system does not show other users' programs.
   const open = await readdir(folder).catch(() => []);
   const links = await Promise.all(open.map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
   return links.some((link) => sockets.has(link));
 }
 
-/** Its name alone: arguments may be secrets. */
+/** Only the name, because arguments may contain secrets. */
 async function nameOf(pid: string): Promise<string> {
   const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return printable(basename(words.split('\0', 1)[0]!)) || 'a program';

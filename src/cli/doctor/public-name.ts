@@ -13,7 +13,7 @@ import { within } from '../../lib/wait.js';
 import { formatTarget, type Target } from '../../net/target.js';
 import type { Subject } from './report.js';
 
-/** Whether the target answers to the name that visitors ask for. */
+/** Checks whether the target rejects requests for its public name. */
 
 const ANSWER_MS = 3_000;
 
@@ -23,10 +23,10 @@ interface Answer {
   readonly poweredBy: string | undefined;
 }
 
-/** Next.js answers any name with its pages, and rejects what those load (`next dev`). */
+/** `next dev` serves its pages under any name, but rejects requests for the scripts they load. */
 const NEXT = { poweredBy: 'Next.js', path: '/_next/' } as const;
 
-/** Asks each target once with the public name, and once more with its own if the answer may be a rejection. */
+/** Requests each target under its public name. If the answer may be a rejection, requests it again under its own name. */
 export async function checkName(spec: ServiceSpec, hostname: string, subject: Subject): Promise<void> {
   for (const { target, host = spec.host } of routesOf(spec)) {
     if (host !== undefined && host !== 'visitor') continue;
@@ -46,7 +46,7 @@ export async function checkName(spec: ServiceSpec, hostname: string, subject: Su
   }
 }
 
-/** The same for what a page under the public name loads. */
+/** Requests a resource as a page under the public name does. */
 async function rejectionBelow(
   path: string,
   spec: ServiceSpec,
@@ -72,7 +72,7 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Undefined: it did not answer in HTTP/1.1 in time, which another check tells. */
+/** Undefined if the target does not answer in HTTP/1.1 in time; another check reports that. */
 async function ask(
   spec: ServiceSpec,
   target: Target,
@@ -99,7 +99,7 @@ async function get(
   const socket: Socket = await connectTarget(target, upstreamOf(spec), signal);
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   return new Promise((resolve, reject) => {
-    const asking = request({
+    const outgoing = request({
       createConnection: () => socket,
       path,
       headers: {
@@ -110,8 +110,8 @@ async function get(
         Connection: 'close',
       },
     });
-    asking.once('error', reject);
-    asking.once('response', (response) => {
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
       let text = '';
       const poweredBy = [response.headers['x-powered-by']].flat()[0];
       const done = (): void => resolve({ status: response.statusCode ?? 0, text, poweredBy });
@@ -121,6 +121,6 @@ async function get(
       });
       response.once('close', done);
     });
-    asking.end();
+    outgoing.end();
   });
 }

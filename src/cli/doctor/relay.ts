@@ -20,42 +20,42 @@ import type { Names } from './names.js';
 import { portHolder } from './port-holder.js';
 import { Subject } from './report.js';
 
-/** One relay, from its name to what it offers. */
+/** Checks one relay: its name in DNS, its port, TLS, descriptor and key. */
 
 export const STEP_MS = 5_000;
-/** Clocks may differ by a minute for a challenge to be taken. */
+/** A relay accepts the answer to a challenge while clocks differ by at most a minute. */
 const MAX_SKEW_MS = 60_000;
 const NOTED_SKEW_MS = 10_000;
 const LOOPBACKS = ['127.0.0.1', '::1'];
 const SOON_MS = 7 * 24 * 3_600_000;
 
-/** What services need to know of a relay. */
+/** The facts about a relay that checks of services need. */
 export interface RelayFacts {
   readonly key: string;
-  /** Names are given out below it. */
+  /** The relay gives out names below this domain. */
   readonly domain: string;
   readonly port: number;
   readonly addresses: readonly string[];
   readonly isEmbedded: boolean;
-  /** It is the first of a chain, and not to learn from here who is behind it. */
+  /** It is the first relay of a chain, and must not learn this machine's address. */
   readonly inChain?: boolean;
 }
 
 export interface RelayFindings {
   readonly subject: Subject;
   readonly facts: RelayFacts;
-  /** What it says of itself. */
+  /** Undefined if the relay did not send a valid one. */
   readonly descriptor?: SignedDescriptor;
 }
 
 export interface RelayContext {
   readonly names: Names;
   readonly agentRuns: boolean;
-  /** What portal.lock knows; undefined where there is none to be. */
+  /** Entries of portal.lock; undefined if the file has none. */
   readonly locked: LockEntries | undefined;
 }
 
-/** @param services those that are published on it */
+/** @param services the services that are published on this relay */
 export async function checkRelay(
   spec: RelaySpec,
   services: readonly ServiceSpec[],
@@ -70,8 +70,8 @@ export async function checkRelay(
   if (isIP(domain) !== 0) {
     subject.problem(
       'relay.name',
-      `${domain} is an address`,
-      'Name the relay by its own domain; it answers to no other.',
+      `${domain} is an IP address`,
+      'Use the domain of the relay: it answers to no other name.',
     );
     return { subject, facts: { ...facts, addresses: [domain] } };
   }
@@ -83,14 +83,14 @@ export async function checkRelay(
     subject.failed('relay.proxy', asPortalError(error));
     return { subject, facts: { ...facts, addresses } };
   }
-  if (addresses.length > 0) subject.ok('relay.dns', `${domain} is ${addresses.join(', ')}`);
+  if (addresses.length > 0) subject.ok('relay.dns', `${domain} resolves to ${addresses.join(', ')}`);
   else if (proxy !== undefined)
-    subject.ok('relay.dns', `${domain} has no address in DNS here; the proxy looks it up by itself`);
+    subject.ok('relay.dns', `${domain} has no address in DNS here; the proxy looks it up`);
   else {
     subject.problem(
       'relay.dns',
       `${domain} has no address in DNS`,
-      'Check the name, and whether this machine is online.',
+      'Check the name, and that this machine is online.',
     );
     return { subject, facts: { ...facts, addresses } };
   }
@@ -112,15 +112,15 @@ async function checkEmbedded(
     addresses: LOOPBACKS,
     isEmbedded: true,
   };
-  if (agentRuns) subject.ok('relay.port', 'it runs inside the agent');
+  if (agentRuns) subject.ok('relay.port', 'the relay runs inside the agent');
   else if (port === 0) subject.ok('relay.port', 'any free port');
   else if (await isFree(port)) subject.ok('relay.port', `port ${port} is free`);
-  else if (orAnyPort) subject.warning('relay.port', `${await inUse(port)}; the relay will take another`);
+  else if (orAnyPort) subject.warning('relay.port', `${await inUse(port)}; the relay will use another port`);
   else
     subject.problem(
       'relay.port',
       await inUse(port),
-      'Stop the program that holds it, or choose another: `relays: { embedded: { port: 8444 } }` (0: any free one).',
+      'Stop that program, or choose another port: `relays: { embedded: { port: 8444 } }` (0: any free port).',
     );
   return { subject, facts };
 }
@@ -130,7 +130,7 @@ async function inUse(port: number): Promise<string> {
   return `port ${port} is in use${holder === undefined ? '' : ` by ${holder}`}`;
 }
 
-/** At both loopbacks, as far as this machine has them. */
+/** Checks both loopback addresses, if this machine has them. */
 async function isFree(port: number): Promise<boolean> {
   const free = LOOPBACKS.map(
     (host) =>
@@ -143,7 +143,7 @@ async function isFree(port: number): Promise<boolean> {
   return (await Promise.all(free)).every(Boolean);
 }
 
-/** By the way that an agent takes, through a proxy where the environment names one. */
+/** Connects as an agent does, through a proxy if the environment names one. */
 async function checkConnection(
   spec: Extract<RelaySpec, { kind: 'url' }>,
   proxy: ProxyServer | undefined,
@@ -163,7 +163,11 @@ async function checkConnection(
     const secure = await tls(endpoint, plain);
     const end = new Date(secure.getPeerCertificate().valid_to);
     if (end.getTime() - Date.now() < SOON_MS)
-      subject.warning(step, `its certificate ends on ${end.toISOString()}`, 'Tell its operator.');
+      subject.warning(
+        step,
+        `its certificate expires on ${end.toISOString()}`,
+        'Tell the operator of the relay.',
+      );
     else subject.ok(step, `its certificate is trusted, until ${end.toISOString()}`);
     step = 'relay.descriptor';
     const descriptor = checkDescriptor(await describe(endpoint), url, services, subject);
@@ -195,7 +199,7 @@ async function tls(endpoint: RelayEndpoint, plain: Socket): Promise<TLSSocket> {
 }
 
 interface Described extends Fetched {
-  /** How far the relay's clock is ahead of ours, as far as it says. */
+  /** How far the relay's clock is ahead of ours; undefined without a Date header. */
   readonly skewMs: number | undefined;
 }
 
@@ -204,7 +208,7 @@ async function describe(endpoint: RelayEndpoint): Promise<Described> {
   const options = { path: PATHS.relay, ms: STEP_MS, maxBytes: LIMITS.maxRelayListBytes };
   const fetched = await fetchFrom(endpoint, options);
   const date = Date.parse(fetched.headers.date ?? '');
-  // Of whole seconds, cut off; and some of the way is gone by.
+  // The Date header is rounded down to seconds, so add half a second, and compare with the middle of the round trip.
   const now = (sentAt + Date.now()) / 2;
   return { ...fetched, skewMs: Number.isNaN(date) ? undefined : date + 500 - now };
 }
@@ -218,8 +222,8 @@ function checkDescriptor(
   checkClock(skewMs, subject);
   const descriptor = status === 200 ? parse(text) : undefined;
   if (!descriptor) {
-    const message = `${url.host} answers, and not as a relay does (HTTP ${status})`;
-    subject.problem('relay.descriptor', message, 'Check the URL: something else is there.');
+    const message = `${url.host} answers, but is not a relay (HTTP ${status})`;
+    subject.problem('relay.descriptor', message, 'Check the URL.');
     return undefined;
   }
   if (descriptor instanceof PortalError) {
@@ -231,15 +235,15 @@ function checkDescriptor(
     const spoken = descriptor.protocols.join(', ');
     subject.problem(
       'relay.protocol',
-      `it speaks version ${spoken} of the protocol, and this Portal version ${PROTOCOL_VERSION}`,
-      'Update the older one.',
+      `the relay speaks protocol version ${spoken}, and this Portal version ${PROTOCOL_VERSION}`,
+      'Update the older of the two.',
     );
   }
   checkOffer(descriptor, services, subject);
   return descriptor;
 }
 
-/** Whether a relay has what the services on it need. */
+/** Checks that a relay has the capabilities that its services need. */
 export function checkOffer(
   descriptor: SignedDescriptor,
   services: readonly ServiceSpec[],
@@ -250,20 +254,20 @@ export function checkOffer(
     if (missing.length > 0)
       subject.problem(
         'relay.capabilities',
-        `it does not offer what service ${service.service} needs: ${missing.join(', ')}`,
+        `it lacks capabilities that service ${service.service} needs: ${missing.join(', ')}`,
         'Publish the service on another relay, or ask the operator of this one.',
       );
   }
 }
 
-/** Its key against portal.lock. Said by the relay here; an agent has it proven. */
+/** Compares the relay's key with portal.lock. The relay only claims this key here; an agent verifies it. */
 function checkKey(address: string, entry: LockEntry | undefined, subject: Subject): void {
   if (!entry) subject.ok('relay.key', 'its key is not in portal.lock yet; the first session adds it');
-  else if (sameAddress(entry.address, address)) subject.ok('relay.key', 'its key is the one in portal.lock');
+  else if (sameAddress(entry.address, address)) subject.ok('relay.key', 'its key matches portal.lock');
   else
     subject.problem(
       'relay.key',
-      `its key is ${address} now, and portal.lock, line ${entry.line}, has ${entry.address}`,
+      `its key is now ${address}, but portal.lock, line ${entry.line}, has ${entry.address}`,
       ERRORS.relay_key_changed.remedy,
     );
 }
@@ -272,13 +276,13 @@ function checkClock(skewMs: number | undefined, subject: Subject): void {
   if (skewMs === undefined) return;
   const seconds = Math.round(Math.abs(skewMs) / 1_000);
   const message = `this machine's clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the relay's`;
-  const hint = 'Set the clock, or have it set over NTP: proofs of identity carry the time.';
+  const hint = 'Set the clock, or turn on NTP: proofs of identity contain the time.';
   if (Math.abs(skewMs) > MAX_SKEW_MS) subject.problem('relay.clock', message, hint);
   else if (Math.abs(skewMs) > NOTED_SKEW_MS) subject.warning('relay.clock', message, hint);
-  else subject.ok('relay.clock', 'its clock and that of this machine agree');
+  else subject.ok('relay.clock', 'its clock agrees with this machine');
 }
 
-/** Its descriptor, or what is wrong with it; undefined when it is none at all. */
+/** The descriptor, or why it is invalid; undefined if the text is not JSON. */
 function parse(text: string): SignedDescriptor | PortalError | undefined {
   let value: unknown;
   try {

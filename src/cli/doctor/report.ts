@@ -3,19 +3,19 @@ import { asPortalError } from '../../lib/errors.js';
 
 export type Level = 'ok' | 'warning' | 'problem';
 
-/** One thing that was looked at, and what was found. */
+/** The result of one check. */
 export interface Finding {
-  /** What was looked at, the same in every version: for programs. */
+  /** Stable name of the check, for programs. */
   readonly check: string;
-  /** Whose it is: `identity`, `relay https://…`, `service web`. */
+  /** The subject: `identity`, `relay https://…`, `service web`. */
   readonly about: string;
   readonly level: Level;
   readonly message: string;
-  /** What to do about it. */
+  /** How to fix it. */
   readonly hint?: string;
 }
 
-/** The findings about one subject, in the order in which they were made. */
+/** The findings about one subject, in order. */
 export class Subject {
   readonly about: string;
   readonly findings: Finding[] = [];
@@ -36,7 +36,7 @@ export class Subject {
     this.#add('problem', check, message, hint);
   }
 
-  /** A problem that was thrown. */
+  /** Adds a thrown error as a problem. */
   failed(check: string, thrown: unknown): void {
     const { code, message, hint } = asPortalError(thrown);
     this.#add('problem', check, message, hint ?? ERRORS[code].remedy);

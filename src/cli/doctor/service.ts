@@ -14,7 +14,7 @@ import type { RelayFacts } from './relay.js';
 import { checkName } from './public-name.js';
 import { Subject } from './report.js';
 
-/** One service: its target, its name in DNS, its certificate. */
+/** Checks one service: its target, its name in DNS, its certificate. */
 
 const READS_HTTP: ReadonlySet<string> = new Set(['http', 'auto']);
 
@@ -22,12 +22,12 @@ const ANSWER_MS = 1_500;
 
 export interface ServiceContext {
   readonly names: Names;
-  /** The relays it is published on. */
+  /** The relays that the service is published on. */
   readonly relays: readonly RelayFacts[];
-  /** Address of the identity, where there is one already. */
+  /** Address of the identity; undefined before it exists. */
   readonly address: string | undefined;
   readonly acmeDir: string;
-  /** Sessions of the agent that runs, if one does. */
+  /** Sessions of the running agent; undefined if no agent runs. */
   readonly sessions: readonly RelayStatus[] | undefined;
 }
 
@@ -38,7 +38,7 @@ export async function checkService(spec: ServiceSpec, context: ServiceContext): 
       ? context.relays.map(({ domain }) => `${spec.name}.${domain}`)
       : [spec.hostname];
   const isOther = await checkTargets(spec, subject);
-  // A service of another protocol is to be spared the name in a request.
+  // Do not send an HTTP request to a service of another protocol.
   if (READS_HTTP.has(spec.mode) && !isOther && hostnames[0] !== undefined)
     await checkName(spec, hostnames[0], subject);
   if (spec.mode === 'udp') checkDatagrams(spec, context, subject);
@@ -49,13 +49,16 @@ export async function checkService(spec: ServiceSpec, context: ServiceContext): 
   return subject;
 }
 
-/** Resolves with whether a target that decides its mode is not HTTP. */
+/** Resolves with true if the target decides the mode, and does not speak HTTP. */
 async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolean> {
   let isOther = false;
   for (const target of targetsOf(spec)) {
     const shown = formatTarget(target);
     if (spec.mode === 'udp') {
-      subject.ok('service.target', `${shown} is for datagrams; whether someone listens shows with the first`);
+      subject.ok(
+        'service.target',
+        `${shown} receives datagrams; only the first one shows whether it listens`,
+      );
       continue;
     }
     try {
@@ -67,8 +70,8 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
       else if (spoken === 'something else')
         subject.problem(
           'service.speaks',
-          `${shown} answers, and not in HTTP`,
-          'Mode http needs HTTP; for anything else there are the modes stream and tcp.',
+          `${shown} answers, but not in HTTP`,
+          'Mode http needs HTTP. For other protocols, use mode stream or tcp.',
         );
       else subject.ok('service.target', `${shown} answers${spoken === 'http' ? ' in HTTP' : ''}${at}`);
     } catch (error) {
@@ -76,14 +79,14 @@ async function checkTargets(spec: ServiceSpec, subject: Subject): Promise<boolea
       subject.problem(
         'service.target',
         message,
-        'Start the service, or correct `target`. Visitors get a 503 page meanwhile.',
+        'Start the service, or correct `target`. Until then, visitors get a 503 page.',
       );
     }
   }
   return isOther;
 }
 
-/** What the target makes of a service that leaves its mode to it; whether it speaks HTTP. */
+/** Checks a service whose target decides its mode. Resolves with whether the target speaks HTTP. */
 async function checkDecision(
   spec: ServiceSpec,
   target: Target,
@@ -97,11 +100,11 @@ async function checkDecision(
   else if (speaks === 'silent')
     subject.warning(
       'service.speaks',
-      `${shown} takes connections and says nothing; how it is served is decided by its first answer to a visitor`,
-      'To decide it yourself, add `mode: http` or `mode: stream`.',
+      `${shown} accepts connections but sends nothing; its first answer to a visitor decides the mode`,
+      'To set the mode yourself, add `mode: http` or `mode: stream`.',
     );
   else if (ignored.length === 0)
-    subject.ok('service.target', `${shown} answers${at}, and not in HTTP: served as stream`);
+    subject.ok('service.target', `${shown} answers${at}, but not in HTTP: served as stream`);
   else
     subject.problem(
       'service.speaks',
@@ -111,13 +114,13 @@ async function checkDecision(
   return isHttp(speaks);
 }
 
-/** Which address a name led to; an address in the configuration says it already. */
+/** The address that the target's name resolved to; empty if the configuration has an address. */
 function answeringAddress(target: Target, { remoteAddress }: Socket): string {
   if (target.kind === 'unix' || isIP(target.host) || remoteAddress === undefined) return '';
   return ` at ${remoteAddress}`;
 }
 
-/** What a target answers to a request; HTTP/2 alone answers with a frame of its settings. */
+/** Sends a request. A target that speaks only HTTP/2 answers with a SETTINGS frame. */
 async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | 'silence'> {
   const stop = new AbortController();
   const first = new Promise<Buffer>((resolve) => {
@@ -138,7 +141,7 @@ async function speaksHttp(socket: Socket): Promise<'http' | 'something else' | '
   return answer.toString('latin1', 0, 5) === 'HTTP/' || isSettings ? 'http' : 'something else';
 }
 
-/** A name below the relay's domain leads visitors to the relay only if its operator saw to it. */
+/** Checks DNS for a name below the relay's domain: its operator has to add a wildcard record. */
 async function checkNames(
   { name }: ServiceSpec,
   { names, relays }: ServiceContext,
@@ -147,19 +150,23 @@ async function checkNames(
   for (const { domain, isEmbedded, inChain } of relays) {
     if (isEmbedded || domain === 'localhost') continue;
     if (inChain) {
-      // Its name server may be the relay's own.
-      subject.ok('service.dns', `${name}.${domain}: not looked up from here, which could tell where you are`);
+      // The relay may run the name server of its domain.
+      subject.ok(
+        'service.dns',
+        `${name}.${domain}: not looked up from here, which could reveal your address`,
+      );
       continue;
     }
     const hostname = `${name}.${domain}`;
     const addresses = await names.addresses(hostname).catch(() => undefined);
     if (addresses === undefined) subject.warning('service.dns', `DNS does not answer for ${hostname}`);
-    else if (addresses.length > 0) subject.ok('service.dns', `${hostname} is ${addresses.join(', ')}`);
+    else if (addresses.length > 0)
+      subject.ok('service.dns', `${hostname} resolves to ${addresses.join(', ')}`);
     else
       subject.problem(
         'service.dns',
-        `${hostname} has no address in DNS, so visitors do not find it`,
-        `The operator of the relay adds a record for all names: *.${domain}.`,
+        `${hostname} has no address in DNS, so visitors cannot reach it`,
+        `Ask the operator of the relay to add a record for all names: *.${domain}.`,
       );
   }
 }
@@ -177,28 +184,28 @@ async function checkOwnDomain(hostname: string, context: ServiceContext, subject
   else if (wanted.size === 0)
     subject.warning(
       'service.dns',
-      `${hostname} is ${addresses.join(', ')}; nobody here knows whether that is the relay`,
+      `${hostname} resolves to ${addresses.join(', ')}; the relay's own addresses are unknown here`,
     );
   else if (elsewhere.length === addresses.length)
     subject.problem(
       'service.dns',
-      `${hostname} leads to ${elsewhere.join(', ')}, and not to the relay`,
-      `Create, in place of what is there, the record: ${record}`,
+      `${hostname} resolves to ${elsewhere.join(', ')}, which is not the relay`,
+      `Replace its records with: ${record}`,
     );
   else if (elsewhere.length > 0)
     subject.warning(
       'service.dns',
-      `${hostname} leads to the relay, and to ${elsewhere.join(', ')} as well`,
-      'Remove the other records: visitors, and the CA, take any of them.',
+      `${hostname} resolves to the relay, but also to ${elsewhere.join(', ')}`,
+      'Remove the other records: visitors and the CA use any of them.',
     );
-  else subject.ok('service.dns', `${hostname} leads to the relay`);
+  else subject.ok('service.dns', `${hostname} resolves to the relay`);
 
   const proof = `${PROOF_LABEL}.${hostname}`;
   if (address === undefined) {
     subject.warning(
       'service.proof',
-      `${proof} has to name your identity, which is not made yet`,
-      'Make it with `portal identity new`, and run this again.',
+      `${proof} must name your identity, which does not exist yet`,
+      'Run `portal identity new`, then `portal doctor` again.',
     );
     return;
   }
