@@ -15,9 +15,13 @@ export interface ConnectProxy {
   readonly connections: () => number;
 }
 
-/** @param admits whether a tunnel to `host:port` is let through; refused with 403 otherwise. `hang`: never answered */
+/**
+ * @param admits whether a tunnel to `host:port` is let through; refused with 403 otherwise. `hang`: never answered
+ * @param portOf the port of this machine that `host:port` leads to (default: the same)
+ */
 export async function connectProxy(
   admits: (authority: string) => boolean | 'hang' | 407 = () => true,
+  portOf: (authority: string) => number = (authority) => Number(authority.split(':').at(-1)),
 ): Promise<ConnectProxy> {
   const asked: string[] = [];
   const credentials: (string | undefined)[] = [];
@@ -50,7 +54,7 @@ export async function connectProxy(
     }
     const far = connect({
       host: '127.0.0.1',
-      port: Number(authority.split(':').at(-1)),
+      port: portOf(authority),
       allowHalfOpen: true,
     });
     own(far);

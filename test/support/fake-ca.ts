@@ -10,6 +10,8 @@ export interface FakeCa {
   readonly spec: AcmeSpec;
   /** Paths asked for so far. */
   readonly asked: string[];
+  /** The `Host` of each. */
+  readonly hosts: (string | undefined)[];
 }
 
 export interface Refusal {
@@ -26,6 +28,7 @@ export async function refusingCa(
 ): Promise<FakeCa> {
   const ca = await openLocalCa(await temporaryFolder());
   const asked: string[] = [];
+  const hosts: (string | undefined)[] = [];
   let nonce = 0;
   const server = createServer(
     await ca.issue(['localhost']),
@@ -33,6 +36,7 @@ export async function refusingCa(
       const { port } = server.address() as AddressInfo;
       const url = (path: string): string => `https://localhost:${port}${path}`;
       asked.push(request.url ?? '');
+      hosts.push(request.headers.host);
       response.setHeader('replay-nonce', `nonce${++nonce}`);
       request.resume().once('end', () => {
         if (request.url === '/dir') {
@@ -66,5 +70,5 @@ export async function refusingCa(
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile }, asked };
+  return { spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile }, asked, hosts };
 }

@@ -34,3 +34,16 @@ describe('a CA behind a proxy', () => {
     });
   });
 });
+
+it('names a CA on port 443 without its port, so the URLs that the CA builds from Host lead there', async () => {
+  const { spec, hosts } = await refusingCa(() => ({ status: 400, type: 'malformed', detail: '' }));
+  const proxy = await connectProxy(undefined, () => Number(new URL(spec.directory).port));
+  const wire = {
+    signal: new AbortController().signal,
+    trust: await readFile(spec.caFile!, 'utf8'),
+    proxyFor: () => parseProxy(proxy.url, 'HTTPS_PROXY'),
+  };
+  expect((await exchange(wire, { url: 'https://localhost/dir', method: 'GET' })).status).toBe(200);
+  expect(proxy.asked).toEqual(['localhost:443']);
+  expect(hosts).toEqual(['localhost']);
+});

@@ -43,6 +43,8 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
         url,
         {
           method,
+          // With `createConnection`, Node writes `:80` into Host where the URL names no port. CAs build their URLs from Host.
+          defaultPort: 443,
           headers: { 'user-agent': 'portal', ...headers },
           signal,
           createConnection: createConnection(() => connected(url, wire, signal)) as never,
