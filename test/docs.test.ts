@@ -238,12 +238,15 @@ describe('SECURITY.md', () => {
 describe('README.md', () => {
   const readme = read('README.md');
 
-  it('names every command, and no other', () => {
+  it('names commands that there are', () => {
     const known = visibleChildren(grammarOnly()).map((command) => command.name());
-    const table = rows(section(readme, 'Commands')).flatMap(([cell]) => [...cell!.matchAll(/portal (\w+)/g)]);
-    expect(new Set(table.map(([, name]) => name))).toEqual(new Set(known));
-    const code = [...readme.matchAll(/`(?:npx )?portal ([a-z]+)/g)].map(([, name]) => name!);
+    const code = [...readme.matchAll(/(?:^|`)(?:npx )?portal ([a-z]+)/gm)].map(([, name]) => name!);
+    expect(code.length).toBeGreaterThan(3);
     expect(code.filter((name) => !known.includes(name))).toEqual([]);
+  });
+
+  it('fits on a screen and a half', () => {
+    expect(readme.split('\n').length).toBeLessThanOrEqual(120);
   });
 
   it('shows configurations that load', async () => {

@@ -1,39 +1,71 @@
 /** docs/reference/events.md: what a command prints with `--json`. */
 export function renderEventsDoc(): string {
-  return `<!-- Generated from src/cli/docs-events.ts by scripts/generate.mjs. Do not edit. -->\n\n${EVENTS}\n`;
+  return `<!-- Generated from src/cli/docs-events.ts by scripts/generate.mjs. Do not edit. -->\n\n${EVENTS}`;
 }
 
 const EVENTS = `# Events
 
-With \`--json\`, \`portal up\` and \`portal expose\` print these, each with \`time\` (ISO 8601) and \`event\`:
+After this page you can write a program that runs Portal and follows what it does.
 
-| event | fields |
+With \`--json\`, a command prints one JSON object a line on stdout. Each has \`time\` (ISO 8601) and \`event\`. A field with \`?\` can be missing. New
+events and fields may appear in any version: ignore what you do not know.
+
+## portal up, portal expose
+
+| event | when | fields |
+|---|---|---|
+| \`started\` | the agent starts | pid, file, ca? |
+| \`lease\` | a lease changes its phase | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
+| \`unplaced\` | a service has no relay now, and so no lease | service, error |
+| \`ready\` | each service's first leases are through | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
+| \`served\` | the target of a service without \`mode\` shows which protocol it speaks | service, servedAs, target |
+| \`applied\` | a save takes effect | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
+| \`rejected\` | a save has errors | errors: \`[{file, line, column, path, code, message, hint?}]\` |
+| \`inspector\` | the inspector's page is ready | url, askedPort? (when that port is in use) |
+| \`target\` | a local service begins or stops answering | service, target, reachable, error? |
+| \`health\` | the target of a service with \`health\` becomes unhealthy, or healthy again | service, healthy, error? |
+| \`notice\` | something needs your attention once | kind, message, and the fields [below](#notices) |
+| \`refused\` | a gate of \`access\` rejects a visitor | service, reason, remote |
+| \`unserved\` | the relay gives up on visitors | service, relay, reason, count |
+| \`stopped\` | the agent ends | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
+| \`error\` | the command fails | code, message, hint |
+| \`dropped\` | the reader was too slow, and lines are missing here | lines: how many |
+
+A service that returns to a relay while its previous visitors finish there has two leases for a while. \`lease\` tells which one is \`draining\` or
+\`closed\`.
+
+### Notices
+
+| kind | fields |
 |---|---|
-| \`started\` | pid, file, ca? |
-| \`lease\` | service, relay, phase, lease?, url?, tcpAddr?, udpAddr?, askedPort?, error?; in phase \`ready\` proven, and unproven? (failures, reason) |
-| \`unplaced\` | service, error: it has no relay now, and so no lease |
-| \`ready\` | services: \`{name: {urls: [], tcp: [], udp: [], servedAs}}\`, once all first leases are through; unproven?, unreachable?: names. servedAs: \`http\`, \`stream\`, \`tcp\`, \`udp\` or \`undecided\`, as in \`portal status\` |
-| \`served\` | service, servedAs, target: the target of a service without \`mode\` showed what it speaks |
-| \`applied\` | revision, opened, updated, replaced, closed, kept, failed: names; retiring?: \`{name: count}\`, visitors still on the previous configuration; durationMs |
-| \`rejected\` | errors: \`[{file, line, column, path, code, message, hint?}]\` |
-| \`inspector\` | url, askedPort? (that port is in use) |
-| \`target\` | service, target, reachable, error?: whether a local service answers, at its start and when that changes |
-| \`health\` | service, healthy, error?: the target of a service with \`health\` is unhealthy, or healthy again |
-| \`notice\` | kind, message: something was created, or is another than asked for, told once. \`port_in_use\` (askedPort, port), \`lock_written\` and \`lock_changed\` (file, relay), \`identity_created\` (file, address), \`ca_created\` (file), \`carrier_fallback\` (relay, carrier), \`name_rejected\` (service, framework, name) |
-| \`refused\` | service, reason, remote |
-| \`unserved\` | service, relay, reason, count: visitors on whom the relay gave up |
-| \`stopped\` | reason: \`SIGINT\`, \`SIGTERM\`, \`SIGHUP\`, \`down\`, \`output closed\`, … |
-| \`error\` | code, message, hint: what the process ends with |
-| \`dropped\` | lines: how many were not read in time and are missing here |
+| \`port_in_use\` | askedPort, port |
+| \`lock_written\`, \`lock_changed\` | file, relay |
+| \`identity_created\` | file, address |
+| \`ca_created\` | file |
+| \`carrier_fallback\` | relay, carrier |
+| \`name_rejected\` | service, framework, name |
 
-A service that comes back to a relay where its last visitors still finish has two leases there for a while: \`lease\` tells whose
-\`draining\` and \`closed\` are.
+## Other commands
 
-Other commands print one object: \`valid\` (file, services, warnings, lock?, notAllowed?), \`plan\` (actions, chosenLater?, lock?, notAllowed?, against?), \`allowed\` (file, allowedAt?, permissions; with \`--list\` one for each file), \`revoked\` (file, revoked), \`status\`, \`identity\`, \`trust\` (ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes), \`created\`, \`schema\`,
-\`completion\`, \`service\` (unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`, env?, installed?, active?, enabled?, missing?, boot?, text?), \`wiped\` (identity, agents); \`portal requests\` prints a \`request\` each (id, startedAt, service, source: its portal.yaml,
-method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`, status?, firstByteMs?, totalMs?, requestBytes,
-responseBytes, type?, replayOf?), \`portal requests show\` one with version, reason?, request, response (each: headers, trailers, body) and
-messages?, or \`curl\` (id, command); \`portal replay\` prints \`replayed\`, as a \`request\`; \`portal list\` prints a \`relay\` each (url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or
-\`discovered\`, health: \`healthy\`, \`unhealthy\` or \`unknown\`, inUse, rttMs?, capabilities?, carriers?, address?, locked?,
-error?), and \`registry\` (source, relays, inChains?, fetchedAt?, error?) where there is one. \`portal relay\` prints \`listening\` (url, domain, addresses, ca?, metrics?) first. \`portal logs --json\` prints events as above,
-and \`log\` (level, message, fields) besides.`;
+| event | command | fields |
+|---|---|---|
+| \`valid\` | \`portal validate\` | file, services, warnings, lock?, notAllowed? |
+| \`plan\` | \`portal plan\` | actions, chosenLater?, lock?, notAllowed?, against? |
+| \`allowed\` | \`portal allow\` | file, allowedAt?, permissions; with \`--list\` one event for each file |
+| \`revoked\` | \`portal allow --revoke\` | file, revoked |
+| \`status\` | \`portal status\` | the state of the agent; without a file, one event for each running agent |
+| \`relay\` | \`portal list\`, one for each relay | url, source: \`urls\`, \`embedded\`, \`service\`, \`chain\`, \`registry\` or \`discovered\`; health: \`healthy\`, \`unhealthy\` or \`unknown\`; inUse, rttMs?, capabilities?, carriers?, address?, locked?, error? |
+| \`registry\` | \`portal list\`, if there is one | source, relays, inChains?, fetchedAt?, error? |
+| \`log\` | \`portal logs\`, besides the events above | level, message, fields |
+| \`request\` | \`portal requests\`, one for each request | id, startedAt, service, source (its portal.yaml), method, target, authority, remote, outcome: \`done\`, \`broken\`, \`open\` or \`switched\`; status?, firstByteMs?, totalMs?, requestBytes, responseBytes, type?, replayOf? |
+| \`request\` | \`portal requests show\` | the same, with version, reason?, request, response (each: headers, trailers, body) and messages? |
+| \`curl\` | \`portal requests show --curl\` | id, command |
+| \`replayed\` | \`portal replay\` | as \`request\` |
+| \`listening\` | \`portal relay\`, first | url, domain, addresses, ca?, metrics? |
+| \`trust\` | \`portal trust\` | ca, fingerprint, env, stores: \`[{store, name, path, exists, trusted, action?, created?, message?, hint?, commands}]\`, notes |
+| \`service\` | \`portal service\` | unit, path, file?, action?: \`installed\`, \`updated\`, \`unchanged\` or \`removed\`; env?, installed?, active?, enabled?, missing?, boot?, text? |
+| \`identity\` | \`portal identity\` | the address and its file |
+| \`wiped\` | \`portal requests wipe\` | identity, agents |
+| \`created\` | \`portal init\` | the new file |
+| \`schema\`, \`completion\` | \`portal schema\`, \`portal completion\` | the text |
+`;

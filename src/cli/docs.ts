@@ -84,35 +84,55 @@ function exampleBlock(examples: readonly Example[]): string {
 
 const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 
-const OVERVIEW = `Every command takes \`--json\` (one JSON object a line on stdout) and \`--help\`. Results go to stdout, progress and
-errors to stderr. \`-v\` prints each step and the causes of errors, \`-q\` results and errors only. On a terminal \`portal up\` and \`portal expose\`
-show a live view with keys (\`?\` lists them); elsewhere, and with \`--plain\`, they print lines. \`NO_COLOR\` turns colours off. \`PORTAL_HOME\` moves everything that is kept on disk into one folder;
-a relative one is below the current directory, and \`~/\` is your home. \`PORTAL_ALLOW=1\` allows what a portal.yaml asks for
-([allow.md](../guides/allow.md)).`;
+const OVERVIEW = `Every command takes \`--json\` and \`--help\`. With \`--json\`, a command prints one JSON object a line on stdout: [events.md](events.md)
+lists them. Results go to stdout, progress and errors to stderr. \`-v\` prints each step and the causes of errors; \`-q\` prints results and errors only.
+
+On a terminal, \`portal up\` and \`portal expose\` show a live view with keys (\`?\` lists them). Elsewhere, and with \`--plain\`, they print lines.
+
+| variable | does |
+|---|---|
+| \`NO_COLOR\` | turns colours off |
+| \`PORTAL_HOME\` | keeps all [files](#files) in one folder; a relative path starts from the current directory, and \`~/\` is your home |
+| \`PORTAL_FILE\` | names the configuration, as \`-f\` does |
+| \`PORTAL_ALLOW=1\` | allows what a portal.yaml [asks for](../guides/allow.md) |
+| \`PORTAL_USER\` | is the value of \`\${user}\` in a portal.yaml |`;
 
 const BEHAVIOUR = `## Exit codes
 
 | code | meaning |
 |---|---|
-| 0 | done; for \`portal up\`: stopped in order, by a signal or \`portal down\` |
+| 0 | done; for \`portal up\`: shut down in order, by a signal or \`portal down\` |
 | 1 | failed at run time |
-| 2 | the command line or the configuration is wrong, or the configuration is not allowed |
+| 2 | the command line or the configuration is invalid, or the configuration is not allowed |
 | 3 | \`portal plan\` found changes |
-| 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM cut the orderly stop short, or the first one the waiting of \`--wait\` |
+| 129, 130, 143 | a second SIGHUP, SIGINT or SIGTERM ended the shutdown early, or the first one ended \`--wait\` |
 
 ## Background agents
 
-\`portal up --detach\` returns once every service had its first try, \`portal up --wait\` once every one is ready; the
-agent then runs on, and \`status\`, \`logs\` and \`down\` find it by its file. When a service fails for good, or \`--timeout\`
-passes first, \`--wait\` stops the agent again and exits 1: nothing is left running that was not asked for.
+| command | returns |
+|---|---|
+| \`portal up --detach\` | after the first attempt of every service |
+| \`portal up --wait\` | when every service is ready; with exit code 1 when a service fails permanently or \`--timeout\` passes, and then the agent stops |
+| \`portal status --wait-ready\` | when the agent runs and visitors reach each of its services |
 
-\`portal status --wait-ready\` waits until the agent runs and visitors get through to each of its services. It exits 0 then, and prints a
-\`ready\` event with \`--json\`; 1 when \`--timeout\` passes first (\`not_running\` or \`timeout\`, with the services that are not ready); 2 when the command
-line or the configuration file is wrong. It asks the agent alone: a local service that is down does not count.
+After \`--detach\` or \`--wait\`, the agent continues in the background. \`portal status\`, \`portal logs\` and \`portal down\` find it by its file.
 
-An agent that \`portal expose\` started has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\`
-speak to the only agent that runs. Where several run, they list them, and \`--pid PID\` chooses one. \`status --json\` prints a line for each.
+\`portal status --wait-ready\` exits with 0 and, with \`--json\`, prints a \`ready\` event. When \`--timeout\` passes first, it exits with 1 (\`not_running\` or
+\`timeout\`, with the services that are not ready). When the command line or the configuration is invalid, it exits with 2. It asks only the agent: a
+local service that is down does not count.
 
-## Events
+An agent of \`portal expose\` has no file. In a folder without a portal.yaml, \`status\`, \`logs\` and \`down\` find the only running agent. If several
+run, the commands list them, and \`--pid PID\` selects one.
 
-With \`--json\`, a command prints one JSON object a line: [events.md](events.md) lists them.`;
+## Files
+
+| file | default | with \`PORTAL_HOME\` |
+|---|---|---|
+| identity | \`$XDG_CONFIG_HOME/portal/identity.json\` (\`~/.config\`) | \`identity.json\` |
+| local CA: \`ca.pem\`, \`ca.key.pem\` | \`$XDG_DATA_HOME/portal/ca/\` (\`~/.local/share\`) | \`ca/\` |
+| ACME accounts and certificates | \`$XDG_STATE_HOME/portal/acme/\` (\`~/.local/state\`) | \`acme/\` |
+| copies of relay lists | \`$XDG_STATE_HOME/portal/registry/\` (\`~/.local/state\`) | \`registry/\` |
+| a relay's key and reserved names | \`$XDG_STATE_HOME/portal/relay/\` (\`~/.local/state\`), or \`--data-dir\` | \`relay/\` |
+| sockets of running agents | \`$XDG_RUNTIME_DIR/portal/\`, else \`$XDG_STATE_HOME/portal/run/\` | \`run/\` |
+
+Portal keeps certificates of the local CA in memory only.`;
