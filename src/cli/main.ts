@@ -16,7 +16,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   await exit(context, await run(context));
 }
 
-async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
+/** Runs a command in `context`, and leaves the process alone. */
+export async function run(context: ReturnType<typeof createContext>): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = createProgram({
     write: (text) => context.stdout.write(text),

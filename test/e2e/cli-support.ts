@@ -5,9 +5,31 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import type { createContext } from '../../src/cli/context.js';
+import { run as runCommand } from '../../src/cli/main.js';
 import { Output } from '../../src/cli/output.js';
+import { portalPaths } from '../../src/lib/paths.js';
 
 const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
+
+/** Processes of their own, for each command. */
+export const PROCESSES: readonly string[] = [process.execPath, PORTAL];
+
+/**
+ * Commands that ask an agent or read files, and end: they run in the test's process, since a process each would be most of
+ * the suite's time. test/e2e/cli.test.ts runs each of them as a process too.
+ */
+const QUERIES: ReadonlySet<string> = new Set([
+  'status',
+  'plan',
+  'validate',
+  'list',
+  'requests',
+  'agents',
+  'identity',
+  'down',
+  'replay',
+]);
 
 /** An Output whose text can be looked at. */
 export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}) {
@@ -40,6 +62,9 @@ export function jsonLines(text: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
+/** As `PROCESSES`, queries excepted. */
+const QUERIES_HERE: readonly string[] = [...PROCESSES];
+
 /** A person with a folder to work in and a PORTAL_HOME, whose processes end with the test. */
 export class Person {
   readonly folder: string;
@@ -52,7 +77,7 @@ export class Person {
   }
 
   /** `program` is the command that stands for `portal`. */
-  static async create(program: readonly string[] = [process.execPath, PORTAL]): Promise<Person> {
+  static async create(program: readonly string[] = QUERIES_HERE): Promise<Person> {
     const person = new Person(await mkdtemp(join(tmpdir(), 'portal-cli-')), program);
     onTestFinished(async () => {
       for (const running of person.#running) running.kill('SIGKILL');
@@ -95,7 +120,28 @@ export class Person {
     args: readonly string[],
     options: { stdin?: string; env?: NodeJS.ProcessEnv; within?: readonly string[] } = {},
   ): Promise<Finished> {
+    const isQuery = this.#program === QUERIES_HERE && QUERIES.has(args[0] ?? '') && !args.includes('--help');
+    if (isQuery && Object.keys(options).length === 0) return this.#here(args);
     return this.start(args, options).finished;
+  }
+
+  async #here(argv: readonly string[]): Promise<Finished> {
+    const env = { ...process.env, PORTAL_HOME: this.home };
+    const [stdout, stderr] = [capturedOutput(), capturedOutput()];
+    const context: ReturnType<typeof createContext> = {
+      argv,
+      env,
+      cwd: this.folder,
+      stdin: new PassThrough().end(),
+      stdout: stdout.output,
+      stderr: stderr.output,
+      paths: portalPaths(env),
+      json: argv.includes('--json'),
+      verbosity: 'normal',
+    };
+    const code = await runCommand(context);
+    await Promise.all([stdout.output.flush(), stderr.output.flush()]);
+    return { code, signal: null, stdout: stdout.text(), stderr: stderr.text() };
   }
 
   /** Ends an agent in the background with the test. */

@@ -4,11 +4,11 @@ import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { shellQuote } from '../../src/lib/private-file.js';
-import { jsonLines, Person } from './cli-support.js';
+import { jsonLines, Person, PROCESSES } from './cli-support.js';
 
 let person: Person;
 beforeEach(async () => {
-  person = await Person.create();
+  person = await Person.create(PROCESSES);
 });
 
 const write = (name: string, text: string): Promise<void> => writeFile(join(person.folder, name), text);
