@@ -72,11 +72,11 @@ async function session(home) {
   const shows = async (text) => {
     const deadline = Date.now() + WAIT_MS;
     while (!tmux('capture-pane', '-pJ').includes(text)) {
-      if (Date.now() > deadline) throw new Error(`"${text}" does not appear:\n${tmux('capture-pane', '-p')}`);
+      if (Date.now() > deadline) throw new Error(`"${text}" did not appear:\n${tmux('capture-pane', '-p')}`);
       await setTimeout(100);
     }
   };
-  // The first run tells of the new identity and the new CA; the picture is of a later one.
+  // The first run reports the new identity and the new CA, so the picture shows a later run.
   run('portal', 'up', '--wait');
   run('portal', 'down');
   tmux('new-session', '-d', '-x', String(COLUMNS), '-y', String(ROWS), `PS1='$ ' bash --norc --noprofile`);

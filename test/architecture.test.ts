@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-/** Which rooms a room may import from, besides itself (docs/explanation/architecture.md draws it). */
+/** The rooms that each room may import from, besides itself (docs/explanation/architecture.md shows them). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['config', 'reconcile', 'agent', 'relay', 'certificates', 'protocol', 'identity', 'net', 'lib'],
   reconcile: ['config', 'agent', 'certificates', 'identity', 'net', 'lib'],
@@ -17,12 +17,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
 };
 
-/** Only the command line prints, exits, or looks at the process it runs in. */
+/** Only the command line prints, exits, or uses global process state. */
 const PROCESS_WIDE = /\bprocess\.(exit|stdout|stderr|argv|env|on|once)\b|\bconsole\.\w/;
 
 /**
- * Who needs the time of day: what is written down, sent, or told to people. Everywhere else a duration is meant, and a
- * clock that somebody sets must not end a session or an idle connection: `performance.now()`.
+ * Modules that need the time of day: it is stored, sent, or shown to people. All other code measures durations with
+ * `performance.now()`, because setting the clock must not end a session or an idle connection.
  */
 const TIME_OF_DAY: readonly string[] = [
   'agent/access/pin.ts',
@@ -43,8 +43,9 @@ const TIME_OF_DAY: readonly string[] = [
 ];
 
 /**
- * What opens connections: all but targets and the command line's own control socket go by `net/dial.ts`, because a name
- * may have several addresses, of which one refuses or is silent, and TLS on a socket that still connects ends the process.
+ * Modules that open connections. Every other one dials with `net/dial.ts`, except targets and the command line's
+ * control socket: a name may have several addresses, one of which refuses or does not answer, and TLS on a socket that
+ * is still connecting crashes the process.
  */
 const CONNECTS =
   /import \{[^}]*\b(?:connect|createConnection)\b[^}]*\} from 'node:(?:net|tls)'|\b(?:net|tls)\.(?:connect|createConnection)\(/;
@@ -79,18 +80,18 @@ const imports: Import[] = sources(src).flatMap((file) =>
   })),
 );
 
-describe('the rooms of the house', () => {
-  it('are all known, and imports were found', () => {
+describe('the rooms of the source', () => {
+  it('are all listed, and imports were found', () => {
     expect(new Set(sources(src).map(room))).toEqual(new Set(Object.keys(MAY_IMPORT)));
     expect(imports.length).toBeGreaterThan(100);
   });
 
-  it('import one way only', () => {
+  it('import in one direction only', () => {
     const wrong = imports.filter(({ from, to }) => from !== to && !MAY_IMPORT[from]!.includes(to));
     expect(wrong).toEqual([]);
   });
 
-  it('leave printing, exiting and the process itself to the command line', () => {
+  it('leave printing, exiting and process state to the command line', () => {
     const wrong = sources(src).filter(
       (file) => room(file) !== 'cli' && PROCESS_WIDE.test(withoutComments(readFileSync(file, 'utf8'))),
     );
@@ -104,7 +105,7 @@ describe('the rooms of the house', () => {
     expect(dialling.toSorted()).toEqual(MAY_CONNECT);
   });
 
-  it('measure how long something takes by a clock that nobody sets', () => {
+  it('measure durations with a monotonic clock', () => {
     const told = sources(src)
       .filter((file) => !['cli', 'certificates'].includes(room(file)))
       .filter((file) => withoutComments(readFileSync(file, 'utf8')).includes('Date.now()'))

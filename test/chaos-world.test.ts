@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 
-/** The parts of the chaos harness that know who is in its world: where services are, and what relays have to count. */
+/** The parts of the chaos harness that know the world: where services are, and what relays should count. */
 
 interface Lease {
   readonly service: string;
@@ -30,7 +30,7 @@ interface Shape {
 }
 
 async function load<T>(file: string): Promise<T> {
-  // Through a variable: these files are not TypeScript.
+  // Imported through a variable, because these files are not TypeScript.
   const url = pathToFileURL(`chaos/${file}`).href;
   return (await import(url)) as T;
 }
@@ -46,7 +46,7 @@ const { expectedOn } = await load<{
   ) => { sessions: number; leases: Record<string, number>; tcpPorts: number[] };
 }>('counts.mjs');
 
-it('an agent has no other way to the entry of its chain of two than the chain', () => {
+it('an agent reaches the entry of its chain of two only through the chain', () => {
   const shape = shapeOf({ relays: 3, agents: 3, pools: 1 });
   for (const agent of ['a1', 'a2', 'a3']) {
     const [entry, exit] = shape.chainsOf(agent)['two']!;
@@ -64,7 +64,7 @@ function laneOf(relays: string[], leaseKind: string, port = 1): Lane {
   return { id: '', relays, leaseKind, port };
 }
 
-it('sessions and leases that there are to be, chains included', () => {
+it('counts the expected sessions and leases, chains included', () => {
   const shape = shapeOf({ relays: 3, agents: 1 });
   const lanes = [
     laneOf(['r2'], 'tls'),
@@ -73,7 +73,8 @@ it('sessions and leases that there are to be, chains included', () => {
   ];
   const world = { lanes, pools: new Map() };
   const sessions = ['r1', 'r2', 'r3'].map((relay) => expectedOn(world, shape, relay).sessions);
-  // On r1 directly, and as the exit of both chains by one session; on r3 as entry of one and middle of the other.
+  // On r1 directly, and as the exit of both chains in one session. On r3 as the entry of one chain and the middle of
+  // the other.
   expect(sessions).toEqual([2, 2, 2]);
   expect(expectedOn(world, shape, 'r2')).toMatchObject({ leases: { tls: 1, tcp: 1, udp: 0 } });
   expect(expectedOn(world, shape, 'r2').tcpPorts).toContain(20_001);
@@ -133,7 +134,7 @@ it('a pool: visitors go where a service is ready, and leave where it drains', ()
   expect(pool.moves).toMatchObject([{ relay: 'r2' }]);
 });
 
-it('a pool whose agent was started again: where it is not any more is left once it is elsewhere', () => {
+it('a restarted agent in a pool: visitors leave its old relay once it is ready on another', () => {
   const { pool, say, restart, told } = pooled();
   for (const relay of ['r1', 'r2']) say(relay, 'ready');
   restart();

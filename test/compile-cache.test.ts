@@ -13,12 +13,12 @@ let home: string;
 let cache: string;
 
 beforeEach(async (ctx) => {
-  if (!('enableCompileCache' in module)) ctx.skip(`Node ${process.versions.node} keeps no compiled code`);
+  if (!('enableCompileCache' in module)) ctx.skip(`Node ${process.versions.node} has no compile cache`);
   home = await temporaryFolder();
   cache = join(home, 'portal');
 });
 
-/** What the cache holds after a start, under a umask that takes nothing away. */
+/** The contents of the cache after a start, under a umask that removes no permission. */
 async function afterStart(): Promise<string[]> {
   const env = { ...process.env, XDG_CACHE_HOME: home, PORTAL_HOME: '' };
   const command = 'umask 000; exec "$0" "$1" --version';
@@ -27,25 +27,25 @@ async function afterStart(): Promise<string[]> {
 }
 
 describe('the folder for compiled code', () => {
-  it('is made for its owner alone', async () => {
+  it('is accessible only to its owner', async () => {
     expect(await afterStart()).toHaveLength(1);
     expect((await stat(cache)).mode & 0o777).toBe(0o700);
   });
 
-  it('is not used where others can write into it', async () => {
+  it('is not used if others can write to it', async () => {
     await mkdir(cache);
     await chmod(cache, 0o770);
     expect(await afterStart()).toEqual([]);
   });
 
-  it('is not used where it is another user’s', async (ctx) => {
+  it('is not used if another user owns it', async (ctx) => {
     if (process.geteuid?.() !== 0) ctx.skip('only root can give a folder to another user');
     await mkdir(cache, { mode: 0o700 });
     await chown(cache, 54_322, 54_322);
     expect(await afterStart()).toEqual([]);
   });
 
-  it('is not used where a link leads elsewhere', async () => {
+  it('is not used if it is a symbolic link', async () => {
     await mkdir(join(home, 'elsewhere'), { mode: 0o700 });
     await symlink('elsewhere', cache);
     expect(await afterStart()).toEqual([]);

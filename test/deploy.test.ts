@@ -14,7 +14,7 @@ import { programFor } from './support/debian.js';
 import { parseDockerfile } from './support/dockerfile.js';
 import { temporaryFolder } from './support/folder.js';
 
-/** What deploy/ and docs/guides/operate-a-relay.md tell operators to run is what this package has. */
+/** The commands and settings in deploy/ and docs/guides/operate-a-relay.md exist in this package. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -24,7 +24,7 @@ const env = read('deploy/portal-relay.env');
 const dockerfile = read('deploy/Dockerfile');
 const operate = read('docs/guides/operate-a-relay.md');
 
-/** Throws, as the command line does, for a flag or a value that `portal` does not take. */
+/** Throws for a flag or a value that `portal` does not accept, as the command line does. */
 async function parsed(args: readonly string[]): Promise<Record<string, unknown>> {
   let options: Record<string, unknown> | undefined;
   async function note(this: Command): Promise<void> {
@@ -51,10 +51,10 @@ const known = new Set(
     .map(([, name]) => name),
 );
 
-describe('the unit of systemd', () => {
+describe('the systemd unit', () => {
   const start = /^ExecStart=(.*)$/m.exec(unit)![1]!;
 
-  it('starts a program that is there, with options that it takes', async () => {
+  it('starts an existing program, with options that it accepts', async () => {
     const [node, program, ...args] = start
       .replaceAll(/\$\{(\w+)\}/g, (_, name: string) => settings[name] ?? `no ${name}`)
       .replaceAll(/\$(\w+)/g, (_, name: string) => settings[name] ?? `no ${name}`)
@@ -68,7 +68,7 @@ describe('the unit of systemd', () => {
     });
   });
 
-  it('sets what the program reads, and waits longer than it drains', async () => {
+  it('sets variables that the program reads, and waits longer than the relay drains', async () => {
     const set = [...unit.matchAll(/^Environment=(\w+)=/gm)].map(([, name]) => name);
     expect(set.filter((name) => !known.has(name))).toEqual([]);
     const used = [...start.matchAll(/\$\{?(\w+)/g)].map(([, name]) => name);
@@ -77,7 +77,7 @@ describe('the unit of systemd', () => {
     expect(settings['RELAY_DRAIN']).toBe('10m');
   });
 
-  it('gets its public port from the unit of that', () => {
+  it('gets its public port from the socket unit', () => {
     for (const line of ['Requires', 'Sockets'])
       expect(unit).toMatch(new RegExp(`^${line}=portal-relay.socket$`, 'm'));
     expect(socket).toMatch(/^ListenStream=\[::\]:443$/m);
@@ -89,12 +89,12 @@ describe('the unit of systemd', () => {
       expect(existsSync(join(root, path!))).toBe(true);
   });
 
-  it('reads its files again at `systemctl reload`', () => {
+  it('reloads its files on `systemctl reload`', () => {
     expect(unit).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
     expect(operate).toContain('`systemctl reload portal-relay@a`');
   });
 
-  it('is one that systemd accepts', async (ctx) => {
+  it('is valid for systemd', async (ctx) => {
     const analyze = await programFor(ctx, 'systemd-analyze');
     const folder = await temporaryFolder();
     const units = ['portal-relay@.service', 'portal-relay.socket'];
@@ -104,7 +104,7 @@ describe('the unit of systemd', () => {
       ['verify', '--man=no', ...units.map((name) => join(folder, name))],
       { timeout: 20_000 },
     ).catch((error: { stdout: string; stderr: string }) => error);
-    // Where node is elsewhere, it says so; that is no matter of the unit.
+    // The path of node may differ on this machine, which does not concern the unit.
     const complaints = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('portal-relay'));
     expect(complaints.filter((line) => !line.includes('/usr/bin/node'))).toEqual([]);
   });
@@ -137,7 +137,7 @@ describe('the Dockerfile', () => {
   it.each([
     ['relay', { publicPort: 443, metrics: '9464' }],
     ['agent', {}],
-  ])('starts the %s with options that it takes, as a user without rights', async (target, options) => {
+  ])('starts the %s with options that it accepts, as an unprivileged user', async (target, options) => {
     const [node, program, ...args] = JSON.parse(texts('ENTRYPOINT', target)[0]!) as string[];
     const cmd = texts('CMD', target).flatMap((text) => JSON.parse(text) as string[]);
     expect(node).toBe('node');
@@ -169,7 +169,7 @@ describe('compose.yaml', () => {
   };
   const built = ['portal', 'relay'] as const;
 
-  it.each(built)('builds %s from a target of the Dockerfile, and keeps what it has to keep', (name) => {
+  it.each(built)('builds %s from a target of the Dockerfile, and persists its data', (name) => {
     const { build, volumes: mounts = [], init, restart } = services[name]!;
     expect(existsSync(join(dirname(file), build!.context, build!.dockerfile))).toBe(true);
     const target = parseDockerfile(dockerfile).find((stage) => stage.name === build!.target)!;
@@ -179,7 +179,7 @@ describe('compose.yaml', () => {
     expect({ init, restart }).toEqual({ init: true, restart: 'unless-stopped' });
   });
 
-  it('starts the relay with options that it takes, and lets it drain', async () => {
+  it('starts the relay with options that it accepts, and lets it drain', async () => {
     const { command, stop_grace_period: grace } = services['relay']!;
     const { drain } = await parsed([
       'relay',
@@ -188,13 +188,13 @@ describe('compose.yaml', () => {
     expect(Number.parseInt(grace!, 10) * 1_000).toBeGreaterThan(drain as number);
   });
 
-  it('checks the health of the agent by a command that it has', async () => {
+  it('checks the health of the agent with an existing command', async () => {
     const [cmd, program, ...args] = services['portal']!.healthcheck!.test;
     expect([cmd, program]).toEqual(['CMD', 'portal']);
     expect(await parsed(args)).toMatchObject({ waitReady: true, timeout: 0 });
   });
 
-  it('mounts a configuration that is valid, and whose target is the app', async () => {
+  it('mounts a valid configuration whose target is the app', async () => {
     const { volumes: mounts = [], environment } = services['portal']!;
     const [folder] = mounts.find((mount) => mount.includes(':/work'))!.split(':');
     expect(Object.keys(environment!)).toEqual(['RELAY_URL']);
@@ -208,7 +208,7 @@ describe('compose.yaml', () => {
     expect(loaded.desired.services[0]).toMatchObject({ target: { host: app, port: 3000 } });
   });
 
-  it('is one that Docker Compose accepts', async (ctx) => {
+  it('is valid for Docker Compose', async (ctx) => {
     const variables = { ...process.env, RELAY_URL: 'https://relay.example.com' };
     const run = (program: string, ...args: string[]) =>
       promisify(execFile)(program, args, { env: variables, timeout: 20_000 });
@@ -220,20 +220,20 @@ describe('compose.yaml', () => {
       () => true,
       () => false,
     );
-    if (!isThere) ctx.skip('neither `docker compose` nor docker-compose is here');
+    if (!isThere) ctx.skip('neither `docker compose` nor docker-compose is installed');
     const { stdout } = await run(program!, ...first, '-f', file, '--profile', 'relay', 'config');
     expect(stdout).toContain('target: agent');
   });
 });
 
 describe('docs/guides/operate-a-relay.md', () => {
-  it('names options, limits and metrics that there are', async () => {
+  it('names options, limits and metrics that exist', async () => {
     const help = createProgram({ write: () => undefined, execute: () => async () => undefined })
       .commands.find((command) => command.name() === 'relay')!
       .options.map((option) => option.long);
     const flags = [...operate.matchAll(/`(--[a-z-]+)[ `]/g)]
       .map(([, flag]) => flag!)
-      // Docker's, and those of tools.
+      // Names of Docker and of tools.
       .filter((flag) => !['--build-arg', '--network', '--ulimit'].includes(flag));
     expect(flags.filter((flag) => !help.includes(flag))).toEqual([]);
     for (const [, name] of operate.matchAll(/^\| `(max\w+)` +\|/gm)) parseLimits([`${name}=1`]);

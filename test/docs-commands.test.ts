@@ -8,7 +8,7 @@ import { programFor } from './support/debian.js';
 import { missingLines, stepsOf, type Step } from './support/document-steps.js';
 import { temporaryFolder } from './support/folder.js';
 
-/** The marked commands of Start and Guides work as they stand there. CONTRIBUTING.md lists the marks. */
+/** The marked commands of Start and Guides work as written. CONTRIBUTING.md lists the marks. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PAGE_MS = 120_000;
@@ -27,7 +27,7 @@ interface Result {
   readonly problem?: string;
 }
 
-/** A reader's machine: an empty home, a folder to work in, `portal` and `npx portal-up` on the PATH. */
+/** A reader's machine: an empty home, a working folder, `portal` and `npx portal-up` on the PATH. */
 async function reader(): Promise<{ folder: string; env: NodeJS.ProcessEnv }> {
   const home = await temporaryFolder();
   const [folder, bin] = [join(home, 'project'), join(home, 'bin')];
@@ -38,11 +38,11 @@ async function reader(): Promise<{ folder: string; env: NodeJS.ProcessEnv }> {
     mode: 0o755,
   });
   const { PATH, LANG } = process.env;
-  // The reader answers y to what a portal.yaml asks for.
+  // The reader answers y to the permissions that portal.yaml requests.
   return { folder, env: { HOME: home, PATH: `${bin}:${PATH}`, LANG, PORTAL_ALLOW: '1' } };
 }
 
-/** What to put before a command, so that every port is free for it and no process outlives it. */
+/** A prefix for commands that makes every port free, and lets no process outlive the command. */
 async function apart(context: TestContext): Promise<string[]> {
   if (process.platform !== 'linux') context.skip('namespaces of ports and processes need Linux');
   const unshare = await programFor(context, 'unshare');
@@ -69,7 +69,7 @@ async function follow(context: TestContext, steps: readonly Step[]): Promise<Res
     .map((line) => JSON.parse(line) as Result);
 }
 
-/** What does not hold, a line each. */
+/** What does not work, a line each. */
 function problems(steps: readonly Step[], results: readonly Result[]): string[] {
   let output = '';
   return results.flatMap((result, index) => {
@@ -85,7 +85,7 @@ function problems(steps: readonly Step[], results: readonly Result[]): string[] 
 
 describe.each(pages)('$path', ({ steps }) => {
   it(
-    'shows commands that work as they stand',
+    'shows commands that work as written',
     async (context) => {
       if (steps.some((step) => 'script' in step && step.script.includes('curl')))
         await programFor(context, 'curl');

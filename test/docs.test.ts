@@ -9,7 +9,7 @@ import { ERRORS } from '../src/lib/error-codes.js';
 import { CONTROL_SUBPROTOCOL, DATA_UPGRADE, LIMITS, PATHS } from '../src/protocol/limits.js';
 import { AGENT_MESSAGES, RELAY_MESSAGES } from '../src/protocol/messages.js';
 
-/** What a document says in tables and commands is what the program does. */
+/** Tables and commands in documents match the program. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -19,12 +19,12 @@ const protocol = read('docs/reference/protocol.md');
 function section(document: string, title: string): string {
   const lines = document.split('\n');
   const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === title);
-  if (start < 0) throw new Error(`there is no heading "${title}"`);
+  if (start < 0) throw new Error(`no heading "${title}"`);
   const length = lines.slice(start + 1).findIndex((line) => /^#+ /.test(line));
   return lines.slice(start + 1, length < 0 ? undefined : start + 1 + length).join('\n');
 }
 
-/** The rows of the tables in `text`, header and rule left out, cells without the quotes of code. */
+/** The rows of the tables in `text`, without header and rule. Cells lose their backquotes. */
 function rows(text: string): string[][] {
   return text
     .split('\n')
@@ -33,14 +33,14 @@ function rows(text: string): string[][] {
     .map((cells) => cells.map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1')));
 }
 
-/** As much of a JSON schema as the messages use. */
+/** The subset of JSON Schema that the messages use. */
 interface ObjectSchema {
   readonly properties?: Readonly<Record<string, ObjectSchema>>;
   readonly required?: readonly string[];
   readonly items?: ObjectSchema;
 }
 
-/** Every field of a message and whether it is required, objects and lists of objects below it included. */
+/** Every field of a message, nested ones included, and whether it is required. */
 function fields({ properties = {}, required = [] }: ObjectSchema, prefix = ''): string[] {
   return Object.entries(properties).flatMap(([name, schema]) => {
     const path = `${prefix}${name}`;
@@ -66,16 +66,16 @@ describe('docs/reference/protocol.md', () => {
     expect(headings).toEqual([...Object.keys(AGENT_MESSAGES), ...Object.keys(RELAY_MESSAGES)]);
   });
 
-  it('quotes every bound with its value', () => {
+  it('quotes every limit with its value', () => {
     const documented = rows(section(protocol, 'Bounds')).map(([name, value]) => [name, value]);
     const known = Object.entries(LIMITS).map(([name, value]) => [name, value.toLocaleString('en-US')]);
     expect(documented).toEqual(known);
   });
 
-  it('lists every error code that travels, and no other', () => {
+  it('lists every error code of the wire protocol, and no other', () => {
     const documented = rows(section(protocol, 'Error codes')).map(([code]) => code);
     const known = Object.entries(ERRORS).flatMap(([code, info]) => ('wire' in info ? [code] : []));
-    // What a relay says instead of a code that does not travel.
+    // The code that a relay sends instead of a local one.
     expect(new Set(documented)).toEqual(new Set([...known, 'internal']));
   });
 
@@ -90,13 +90,13 @@ const markdownIn = (folder: string, recursive: boolean): string[] =>
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name));
 
-/** Every document that is not in a dependency or a build. */
+/** Every document outside dependencies and builds. */
 const documents = [...markdownIn('', false), ...markdownIn('docs', true)];
 
-/** Text that is shown as it is, not read as Markdown. */
+/** Code blocks, which are not Markdown. */
 const withoutCode = (text: string): string => text.replaceAll(/^```[\s\S]*?^```|`[^`\n]*`/gm, '');
 
-/** What stands between single backquotes. */
+/** Text between single backquotes. */
 const inlineCode = (text: string): string[] =>
   [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
 
@@ -115,10 +115,10 @@ const isSource = (path: string): boolean =>
   existsSync(join(root, path)) ||
   (path.includes('/') ? existsSync(join(root, 'src', path)) : sourceNames.has(path));
 
-/** The text below the heading `title` of level 2, up to the next of that level. */
+/** The text below the heading `title` of level 2, up to the next heading of that level. */
 function chapter(document: string, title: string): string {
   const [, text] = document.split(`\n## ${title}\n`, 2);
-  if (text === undefined) throw new Error(`there is no heading "${title}"`);
+  if (text === undefined) throw new Error(`no heading "${title}"`);
   return text.split('\n## ')[0]!;
 }
 
@@ -135,7 +135,7 @@ function listed(text: string): string[] {
     );
 }
 
-/** Whether a test or a group of tests in `source` has this title, and runs. */
+/** Whether `source` has a test or a group of tests with this title that runs. */
 function runs(source: string, title: string): boolean {
   return ["'", '"', '`'].some((quote) => {
     const at = source.indexOf(`${quote}${title.replaceAll(quote, `\\${quote}`)}${quote}`);
@@ -143,7 +143,7 @@ function runs(source: string, title: string): boolean {
   });
 }
 
-/** What a heading is linked by. */
+/** The anchor of a heading. */
 function anchors(text: string): string[] {
   return [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
     title!
@@ -156,7 +156,7 @@ function anchors(text: string): string[] {
 describe.each(documents)('%s', (document) => {
   const text = read(document);
 
-  it('links to what is there', () => {
+  it('has no broken links', () => {
     const broken = [...withoutCode(text).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, target]) => target!)
       .filter((target) => !/^[a-z]+:/.test(target))
@@ -184,7 +184,7 @@ describe.each(documents)('%s', (document) => {
     ]).toEqual([]);
   });
 
-  it('names sources by a path that exists', () => {
+  it('names existing source files', () => {
     const named = inlineCode(text).filter(
       (code) => SOURCE.test(code) || (code.endsWith('/') && rooms.includes(code.split('/')[0]!)),
     );
@@ -193,14 +193,14 @@ describe.each(documents)('%s', (document) => {
 });
 
 describe('docs/explanation/architecture.md', () => {
-  it('names classes, functions and fields that there are', () => {
+  it('names existing classes, functions and fields', () => {
     const sources = ['src', 'scripts', 'chaos', 'bin', 'schema'].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
         .filter((path) => /\.(tsx?|m?js|json)$/.test(path))
         .map((path) => join(folder, path)),
     );
     const written = new Set([...sources, 'package.json'].flatMap((path) => read(path).match(/\w+/g) ?? []));
-    // Written in capitals and small letters: other words are options, protocols and programs of others.
+    // Identifiers in mixed case. Other words are options, protocols and other programs.
     const named = inlineCode(read('docs/explanation/architecture.md')).filter((code) =>
       /^(?=.*[a-z])(?=.*[A-Z])[A-Za-z]\w*(\.\w+)?(\(.*\))?$/.test(code),
     );
@@ -213,12 +213,12 @@ describe('SECURITY.md', () => {
   const security = read('SECURITY.md');
   const promises = listed(chapter(security, 'Promises'));
 
-  it('has promises, and limits that are known', () => {
+  it('has promises and known limits', () => {
     expect(promises.length).toBeGreaterThan(20);
     expect(listed(chapter(security, 'Known limits')).length).toBeGreaterThan(5);
   });
 
-  it.each(promises)('names the tests that hold a promise: %s', (promise) => {
+  it.each(promises)('names the tests for a promise: %s', (promise) => {
     const named = /\sTests?: (.+)\.$/.exec(promise)?.[1] ?? '';
     const tests = [...named.matchAll(/`([\w./-]+\.test\.ts)`((?:,? "[^"]+")*)/g)];
     expect(tests.map(([whole]) => whole).join(', ')).toBe(named);
@@ -238,7 +238,7 @@ describe('SECURITY.md', () => {
 describe('README.md', () => {
   const readme = read('README.md');
 
-  it('names commands that there are', () => {
+  it('names existing commands', () => {
     const known = visibleChildren(grammarOnly()).map((command) => command.name());
     const code = [...readme.matchAll(/(?:^|`)(?:npx )?portal ([a-z]+)/gm)].map(([, name]) => name!);
     expect(code.length).toBeGreaterThan(3);

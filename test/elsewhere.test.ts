@@ -34,7 +34,7 @@ it('tests inherit no settings of Portal, Node or proxies', () => {
 });
 
 describe('npm run elsewhere', () => {
-  it('has another home, language, time zone and umask, and leaves nothing behind', async () => {
+  it('has a different home, language, time zone and umask, and leaves nothing behind', async () => {
     const { code, stdout } = await elsewhere(`console.log(JSON.stringify({
       home: process.env.HOME, temporary: os.tmpdir(), zone: new Date().getTimezoneOffset(), proxy: process.env.HTTPS_PROXY,
       language: Intl.DateTimeFormat().resolvedOptions().locale, umask: process.umask(), folder: process.cwd() }))`);
@@ -45,7 +45,7 @@ describe('npm run elsewhere', () => {
     expect(existsSync(join(seen.home, '..'))).toBe(false);
   });
 
-  it('ends as the command does', async () => {
+  it('exits as the command does', async () => {
     expect(await elsewhere('process.exit(7)')).toMatchObject({ code: 7 });
   });
 });

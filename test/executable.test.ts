@@ -6,12 +6,10 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nodeEngine } from '../src/relay/store/engine.js';
 import { Person } from './e2e/cli-support.js';
 
-/** Portal and Node in one file, as `npm run executable` makes it. */
+/** Portal and Node in one file, from `npm run executable`. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const missing = nodeEngine()
-  ? undefined
-  : `an executable is made of Node 22.13 or newer, not ${process.version}`;
+const missing = nodeEngine() ? undefined : `the executable needs Node 22.13 or newer, not ${process.version}`;
 
 let portal: string;
 
@@ -26,7 +24,7 @@ beforeEach((ctx) => {
 });
 
 describe('the standalone executable', () => {
-  it('has the files of the package in it', async () => {
+  it('contains the files of the package', async () => {
     const person = await Person.create([portal]);
     const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { version: string };
     expect(await person.run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });

@@ -15,7 +15,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** `portal --version` in a process that takes itself for Node `version`. */
+/** `portal --version` in a process that pretends to be Node `version`. */
 function onNode(version: string): Promise<Outcome> {
   const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`;
   const preload = `data:text/javascript,${encodeURIComponent(pretend)}`;
@@ -25,10 +25,10 @@ function onNode(version: string): Promise<Outcome> {
   );
 }
 
-// scripts/node-matrix.mjs runs the same on real versions of Node.
+// scripts/node-matrix.mjs runs the same test on real versions of Node.
 describe('the minimum version of Node', () => {
   it.each(['12.22.12', '18.20.8', '20.18.3'])(
-    'an older Node is told so in one sentence: %s',
+    'reports an older Node in one sentence: %s',
     async (version) => {
       const { code, stdout, stderr } = await onNode(version);
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -38,7 +38,7 @@ describe('the minimum version of Node', () => {
     },
   );
 
-  it.each(['20.19.0', '22.0.0', '24.11.1'])('%s is new enough', async (version) => {
+  it.each(['20.19.0', '22.0.0', '24.11.1'])('accepts %s', async (version) => {
     expect(await onNode(version)).toMatchObject({ code: 0, stderr: '' });
   });
 
@@ -56,7 +56,7 @@ describe('the minimum version of Node', () => {
   });
 });
 
-it('a checkout that is not built says what to run', async () => {
+it('a checkout without a build says what to run', async () => {
   const folder = await temporaryFolder();
   await cp(fileURLToPath(new URL('../bin', import.meta.url)), join(folder, 'bin'), { recursive: true });
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
@@ -70,8 +70,8 @@ it('a checkout that is not built says what to run', async () => {
   });
 });
 
-describe('lookups of names', () => {
-  it('have threads of their own, unless the person says how many there are', async () => {
+describe('name lookups', () => {
+  it('have separate threads, unless the user sets their number', async () => {
     const tell = 'process.on("exit", () => console.log(process.env.UV_THREADPOOL_SIZE))';
     const args = ['--import', `data:text/javascript,${encodeURIComponent(tell)}`, PORTAL, '--version'];
     const threads = async (set: string): Promise<string | undefined> => {

@@ -12,14 +12,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { nodeEngine } from '../src/relay/store/engine.js';
 import { Person, type Running } from './e2e/cli-support.js';
 
-/** What a user gets: the packed package, installed without scripts and build tools under a prefix of its own. */
+/** The packed package, installed without scripts and build tools under a separate prefix, as a user gets it. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const npm = promisify(execFile);
 const INSTALL_MS = 240_000;
-/** Of an install, with everything that comes with it. Counts and sizes are the same on every machine. */
+/** Size limits of an install with all its dependencies. Counts and sizes are the same on every machine. */
 const MOST = { packages: 40, bytes: 25_000_000 };
-/** What npm says where no registry can be reached. */
+/** npm's messages when no registry is reachable. */
 const OFFLINE = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|ECONNRESET|EAI_AGAIN|ENOTCACHED|network/;
 
 let prefix: string;
@@ -27,7 +27,7 @@ let unavailable: string | undefined;
 
 beforeAll(async () => {
   prefix = await mkdtemp(join(tmpdir(), 'portal-package-'));
-  // The tests have built dist/ already.
+  // The tests have already built dist/.
   const { stdout } = await npm('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', prefix], {
     cwd: root,
   });
@@ -40,7 +40,7 @@ beforeAll(async () => {
   } catch (error) {
     const { stderr } = error as { stderr: string };
     if (!OFFLINE.test(stderr)) throw error;
-    unavailable = 'no npm registry can be reached';
+    unavailable = 'no npm registry is reachable';
   }
 }, INSTALL_MS);
 afterAll(() => rm(prefix, { recursive: true, force: true }));
@@ -57,7 +57,7 @@ interface Contents {
   readonly bytes: number;
 }
 
-/** Packages and bytes below a folder; links lead elsewhere and do not count. */
+/** Packages and bytes below a folder, without following links. */
 async function contents(folder: string): Promise<Contents> {
   const packages: string[] = [];
   let bytes = 0;
@@ -78,7 +78,7 @@ async function service(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** What a visitor of `url` is answered, who trusts the person's local CA alone. */
+/** The answer that a visitor of `url` gets who trusts only the user's local CA. */
 async function visit({ home }: Person, url: string): Promise<string> {
   const ca = await readFile(join(home, 'ca/ca.pem'));
   const { hostname: servername, port } = new URL(url);
@@ -90,7 +90,7 @@ async function visit({ home }: Person, url: string): Promise<string> {
   });
 }
 
-/** Where an agent that runs has published `web`. */
+/** The URL at which a running agent has published `web`. */
 async function urlOf(agent: Running): Promise<string> {
   const { services } = await agent.event('ready');
   return (services as { web: { urls: [string] } }).web.urls[0];
@@ -151,7 +151,7 @@ describe('the package', () => {
       expect(licenses).toMatch(new RegExp(`^${name} \\d[^\\n]*\\(\\w`, 'm'));
   });
 
-  it('says its version, by the command that npm links', async () => {
+  it('prints its version with the command that npm links', async () => {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
     const PATH = `${join(process.execPath, '..')}:${process.env['PATH']}`;
     const { stdout, stderr } = await npm(program(), ['--version'], { env: { ...process.env, PATH } });
@@ -162,7 +162,7 @@ describe('the package', () => {
 const RELAY = ['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error'];
 
 describe('a user of the package', () => {
-  it('exposes a port, and a visitor is answered', async () => {
+  it('exposes a port, and a visitor gets an answer', async () => {
     const person = await user();
     const running = person.start(['expose', String(await service()), '--name', 'web', '--json']);
     expect(await visit(person, await urlOf(running))).toBe('from the service');
@@ -171,7 +171,7 @@ describe('a user of the package', () => {
     expect(await running.finished).toMatchObject({ code: 0 });
   });
 
-  it('runs portal.yaml, asks for its status, and stops it', async () => {
+  it('runs portal.yaml, shows its status, and stops it', async () => {
     const person = await user();
     const port = await service();
     await writeFile(
@@ -187,7 +187,7 @@ describe('a user of the package', () => {
     expect(await running.finished).toMatchObject({ code: 0 });
   });
 
-  it('says every mistake of portal.yaml, from the schema in the package', async () => {
+  it('reports every mistake of portal.yaml, from the schema in the package', async () => {
     const person = await user();
     await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices:\n  web: { targets: 1 }\n');
     const { code, stderr } = await person.run(['validate']);
@@ -195,7 +195,7 @@ describe('a user of the package', () => {
     expect(stderr).toContain('Did you mean `target`?');
   });
 
-  it('is told what a relay needs on a Node without SQLite', async (ctx) => {
+  it('learns what a relay needs on a Node without SQLite', async (ctx) => {
     if (nodeEngine()) ctx.skip(`Node ${process.versions.node} has node:sqlite`);
     const { code, stdout } = await (await user()).run(RELAY);
     expect(code).toBe(1);
@@ -205,7 +205,7 @@ describe('a user of the package', () => {
 
   it('runs a relay, and publishes on it', async () => {
     if (!nodeEngine()) {
-      // As `npm install --global libsql` would put it beside the package.
+      // The place where `npm install --global libsql` puts it, next to the package.
       const path = join(modules(), 'libsql');
       await symlink(join(root, 'node_modules/libsql'), path);
       onTestFinished(() => rm(path, { force: true }));

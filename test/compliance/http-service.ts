@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { Conversation, LocalService, Place } from './mode.js';
 
-/** What the modes stream and http have in common: an HTTP service, and visitors who speak HTTPS. */
+/** Shared by the modes stream and http: an HTTP service, and visitors over HTTPS. */
 
 export async function startHttp(name: string, port = 0): Promise<LocalService> {
   const server = createServer((incoming, response) => {
@@ -13,7 +13,7 @@ export async function startHttp(name: string, port = 0): Promise<LocalService> {
       response.end(name);
       return;
     }
-    // A conversation: each chunk is answered at once, until the visitor has ended.
+    // A conversation: answers each chunk immediately, until the visitor ends it.
     response.flushHeaders();
     incoming.on('data', (chunk: Buffer) => response.write(`${name}:${chunk.toString()}`));
     incoming.on('end', () => response.end());

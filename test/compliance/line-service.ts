@@ -3,9 +3,9 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { Conversation, LocalService } from './mode.js';
 
-/** What the modes tcp and auto have in common: a service of lines, and visitors who speak in lines. */
+/** Shared by the modes tcp and auto: a line-based service, and its visitors. */
 
-/** A line is answered with a line; an empty one with the name alone. */
+/** Answers a line with a line, and an empty line with the name only. */
 export async function startLines(name: string, port = 0): Promise<LocalService> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -25,7 +25,7 @@ export async function startLines(name: string, port = 0): Promise<LocalService> 
   return { port: (server.address() as AddressInfo).port, stop };
 }
 
-/** A visitor asks with an empty line. */
+/** A visitor sends an empty line as its question. */
 export async function askLine(socket: Socket): Promise<string> {
   const { say, end } = converseLines(socket);
   const answer = await say('');

@@ -22,7 +22,7 @@ const WAYS: readonly Way[] = [
   { name: ' over a chain of three', relays: 3 },
 ];
 
-/** What every mode promises, held against one of them: on a relay of its own, and over chains. */
+/** Tests the promises of every mode with one mode, directly on a relay and over chains. */
 export function complies(mode: ModeUnderTest): void {
   for (const way of WAYS) compliesOn(mode, way);
 }
@@ -30,7 +30,7 @@ export function complies(mode: ModeUnderTest): void {
 function compliesOn(mode: ModeUnderTest, way: Way): void {
   const promise = (what: Promised, body: () => Promise<void>): void => {
     const reason = mode.exceptions[what];
-    // The promises themselves hold the assertions.
+    // The promises contain the assertions.
     // oxlint-disable-next-line vitest/expect-expect, vitest/valid-title
     it(what, (context) => (reason === undefined ? body() : context.skip(reason)));
   };
@@ -43,7 +43,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(leases).toMatchObject([{ phase: 'ready', mode: mode.mode, ...place.address }]);
       const servedAs = mode.decides ?? mode.mode;
       await eventually(async () => expect((await one.runner.status()).leases).toMatchObject([{ servedAs }]));
-      // A datagram of its own would tell a chain's first relay where the agent is.
+      // A direct datagram carrier would show a chain's first relay where the agent is.
       if (mode.mode === 'udp' && way.relays > 1) expect(leases[0]!.provenAt).toBeUndefined();
       else expect(leases[0]!.provenAt).toBeDefined();
       expect(leases[0]!.targetError).toBeUndefined();
@@ -68,7 +68,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       });
     });
 
-    promise('keeps who is connected when the target changes', async () => {
+    promise('keeps visitors connected when the target changes', async () => {
       const { on, one, place, spec } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
@@ -79,19 +79,19 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       await talk.end();
     });
 
-    promise('tells that the service is down, and serves again when it is back', async () => {
+    promise('reports that the service is down, and serves again when it recovers', async () => {
       const { one, place, local } = await published(mode, way);
       expect(await mode.ask(place)).toBe('alpha');
       await local.stop();
       const refused = await mode.ask(place).catch((error: Error) => error.message);
       expect(refused).toMatch(mode.whenDown);
-      // The lease itself is healthy; the local service is not.
+      // The lease is healthy, but the local service is not.
       expect((await one.runner.status()).leases).toMatchObject([{ phase: 'ready' }]);
       await mode.start('back again', local.port);
       await eventually(async () => expect(await mode.ask(place)).toBe('back again'));
     });
 
-    promise('comes back to the same address after a restart of the relay', async () => {
+    promise('returns to the same address after the relay restarts', async () => {
       const { at, one, place, lease } = await published(mode, way);
       await at.close();
       await relay({ ...PORTS, port: at.port, ca: at.ca });
@@ -100,7 +100,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(await mode.ask(place)).toBe('alpha');
     });
 
-    promise('keeps who is connected when the control channel is lost', async () => {
+    promise('keeps visitors connected when the control channel is lost', async () => {
       const { between, one, place } = await publishedThroughWire(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
@@ -111,7 +111,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       await talk.end();
     });
 
-    promise('is gone once its service is taken out of the file', async () => {
+    promise('disappears after its service is removed from the file', async () => {
       const { at, on, one, place, spec } = await published(mode, way);
       await one.runner.apply(desired([on], spec, { ...spec, service: 'other', name: 'other' }));
       const other = await one.event('lease', (each) => each.service === 'other' && each.phase === 'ready');
@@ -147,7 +147,7 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
       expect(one.events.at(-1)).toMatchObject({ event: 'stopped' });
     });
 
-    promise('cuts off who does not finish in time', async () => {
+    promise('disconnects visitors who do not finish in time', async () => {
       const { one, place } = await published(mode, way);
       const talk = await mode.converse(place);
       expect(await talk.say('one')).toBe('alpha:one');
@@ -158,9 +158,9 @@ function compliesOn(mode: ModeUnderTest, way: Way): void {
 }
 
 interface Published {
-  /** Where visitors come to. */
+  /** The address that visitors use. */
   readonly at: TestRelay;
-  /** What the agent is told of it. */
+  /** The agent's configuration. */
   readonly on: RelaySpec;
   readonly one: TestAgent;
   readonly place: Place;

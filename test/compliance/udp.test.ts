@@ -2,11 +2,11 @@ import { udpService, udpVisitor, type UdpVisitor } from '../support/udp.js';
 import type { Place } from './mode.js';
 import { complies } from './suite.js';
 
-const NO_END = 'a conversation in datagrams has no end that anyone could wait for or see';
+const NO_END = 'a conversation in datagrams has no visible end';
 
 complies({
   mode: 'udp',
-  /** A datagram is answered with a datagram; an empty one with the name alone. */
+  /** Answers a datagram with a datagram, and an empty one with the name only. */
   async start(name, port) {
     const service = await udpService((payload) => {
       const text = payload.toString();
@@ -30,7 +30,7 @@ complies({
   whenGone: /no answer/,
   exceptions: {
     'lets visitors finish when the agent stops': NO_END,
-    'cuts off who does not finish in time': NO_END,
+    'disconnects visitors who do not finish in time': NO_END,
     'moves to another name without a gap': `the old name's port closes once the new one is ready: ${NO_END}`,
   },
 });

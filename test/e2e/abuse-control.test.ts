@@ -17,7 +17,7 @@ const LEASE = { type: 'lease.open', id: 1, name: 'web', mode: 'stream', carrier:
 const SIGNATURE = `0x${'11'.repeat(65)}`;
 const deep = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
-/** The error that ends the channel, and how it is closed. */
+/** The error that ends the channel, and the close code. */
 async function refusal(
   peer: Peer,
 ): Promise<{ code: string; message: string; close: number; reason: string }> {
@@ -30,13 +30,13 @@ async function refusal(
 
 const refusedAs = (code: string) => ({ code, close: 1008, reason: code });
 
-/** How the relay takes this signature. */
+/** The relay's reaction to this signature. */
 function prove(peer: Peer, signature: string): ReturnType<typeof refusal> {
   peer.say({ type: 'prove', signature });
   return refusal(peer);
 }
 
-describe('messages that are none', () => {
+describe('malformed messages', () => {
   it.each([
     ['no JSON', '{"type":'],
     ['no object', '[1,2]'],
@@ -47,20 +47,20 @@ describe('messages that are none', () => {
     ['an unknown type', '{"type":"lease.steal"}'],
     ['a type from the prototype', '{"type":"constructor"}'],
     ['a type that is the prototype', '{"type":"__proto__"}'],
-    ['a type that is no text', '{"type":["hello"]}'],
+    ['a type that is not a string', '{"type":["hello"]}'],
     ['nested deeply', deep(30_000)],
     ['a field nested deeply', JSON.stringify(HELLO).replace('"i"', deep(20_000))],
     ['a missing field', JSON.stringify({ ...HELLO, address: undefined })],
     ['a field of the wrong type', JSON.stringify({ ...HELLO, protocol: '1' })],
-    ['an address that is none', JSON.stringify({ ...HELLO, address: '0x12' })],
-    ['an agent that is none', JSON.stringify({ ...HELLO, agent: [] })],
+    ['an invalid address', JSON.stringify({ ...HELLO, address: '0x12' })],
+    ['an invalid agent', JSON.stringify({ ...HELLO, agent: [] })],
     [
-      'a text beyond its bound',
+      'a text that is too long',
       JSON.stringify({ ...HELLO, agent: { instance: 'x'.repeat(201), version: 'v' } }),
     ],
     ['half a protocol', JSON.stringify({ ...HELLO, protocol: 1.5 })],
-    ['what only a relay says', '{"type":"ok","id":1}'],
-  ])('%s: refused with protocol, close code 1002', async (_what, message) => {
+    ['a message that only a relay sends', '{"type":"ok","id":1}'],
+  ])('%s: rejected with protocol, close code 1002', async (_what, message) => {
     const at = await relay();
     const peer = await Peer.connect(at);
     peer.say(message);
@@ -78,13 +78,13 @@ describe('messages that are none', () => {
     }
   });
 
-  it('text that is no UTF-8: close code 1007', async () => {
+  it('text that is not UTF-8: close code 1007', async () => {
     const peer = await Peer.connect(await relay());
     peer.ws.send(Buffer.from([0xff, 0xfe]), { binary: false });
     expect((await peer.closed).code).toBe(1007);
   });
 
-  it('keys of every object’s prototype change nothing', async () => {
+  it('keys of every object’s prototype have no effect', async () => {
     const peer = await Peer.open(await relay());
     peer.say(
       `{"type":"lease.open","id":7,"name":"web","mode":"stream","carrier":"raw","constructor":{"prototype":1},
@@ -98,7 +98,7 @@ describe('messages that are none', () => {
     expect(await refusal(peer)).toMatchObject({ code: 'protocol', close: 1002 });
   });
 
-  it('fields that this version does not know are ignored', async () => {
+  it('ignores fields that this version does not know', async () => {
     const peer = await Peer.open(await relay());
     await expect(peer.lease('web', { colour: 'red', x: JSON.parse(deep(1_000)) })).resolves.toMatchObject({
       hostname: 'web.localhost',
@@ -107,23 +107,23 @@ describe('messages that are none', () => {
 
   it.each([
     ['too many entries', Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, 'v']))],
-    ['a value beyond its bound', { k: 'v'.repeat(257) }],
-    ['a key beyond its bound', { ['k'.repeat(65)]: 'v' }],
-    ['a value that is no text', { k: 1 }],
-  ])('metadata with %s', async (_what, metadata) => {
+    ['a value that is too long', { k: 'v'.repeat(257) }],
+    ['a key that is too long', { ['k'.repeat(65)]: 'v' }],
+    ['a value that is not a string', { k: 1 }],
+  ])('rejects metadata with %s', async (_what, metadata) => {
     const peer = await Peer.open(await relay());
     peer.say({ ...LEASE, metadata });
     expect(await refusal(peer)).toMatchObject({ code: 'protocol', close: 1002 });
   });
 });
 
-describe('messages out of turn', () => {
+describe('messages out of order', () => {
   it.each([
     ['a proof before the hello', [{ type: 'prove', signature: SIGNATURE }]],
     ['a request before the hello', [LEASE]],
     ['a request before the proof', [HELLO, LEASE]],
     ['two hellos', [HELLO, HELLO]],
-  ])('%s', async (_what, messages) => {
+  ])('rejects %s', async (_what, messages) => {
     const at = await relay();
     const peer = await Peer.connect(at);
     for (const message of messages) peer.say(message);
@@ -131,7 +131,7 @@ describe('messages out of turn', () => {
     expect(at.counts()).toMatchObject({ sessions: 0, leases: 0 });
   });
 
-  it('hello and proof again after welcome', async () => {
+  it('rejects hello and proof after welcome', async () => {
     const at = await relay();
     for (const again of [HELLO, { type: 'prove', signature: SIGNATURE }]) {
       const peer = await Peer.open(at);
@@ -140,7 +140,7 @@ describe('messages out of turn', () => {
     }
   });
 
-  it('what follows a refusal is not heard', async () => {
+  it('ignores messages after a rejection', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.say('{');
@@ -149,7 +149,7 @@ describe('messages out of turn', () => {
     expect(at.counts().leases).toBe(0);
   });
 
-  it('another version is told which one is spoken here', async () => {
+  it('tells a peer of another version which version it speaks', async () => {
     const at = await relay();
     const { nonce: _nonce, ...first } = { ...HELLO, protocol: 1 };
     for (const hello of [first, { ...HELLO, protocol: PROTOCOL_VERSION + 1 }]) {
@@ -164,7 +164,7 @@ describe('messages out of turn', () => {
     }
   });
 
-  it('another subprotocol, or none, is no control channel', async () => {
+  it('accepts no control channel with another subprotocol, or without one', async () => {
     const at = await relay();
     for (const protocols of [[], ['portal.control.2'], ['mqtt']])
       await expect(Peer.connect(at, { protocols })).rejects.toThrow('400');
@@ -173,7 +173,7 @@ describe('messages out of turn', () => {
     ).resolves.toBeDefined();
   });
 
-  it('a request that names a lease of another session, or none', async () => {
+  it('rejects a request for a lease of another session, or for an unknown one', async () => {
     const at = await relay();
     const owner = await Peer.open(at);
     const { lease } = await owner.lease('web');
@@ -192,7 +192,7 @@ describe('messages out of turn', () => {
 });
 
 describe('proofs', () => {
-  it('a signature of another session is worth nothing', async () => {
+  it('rejects a signature from another session', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const first = await Peer.connect(at, { identity });
@@ -204,12 +204,12 @@ describe('proofs', () => {
     expect(await prove(second, signature)).toMatchObject(refusedAs('unauthorized'));
   });
 
-  it('one that comes too late', async () => {
+  it('rejects a proof that arrives too late', async () => {
     const at = await relay({ limits: { challengeMs: 1 } });
     const peer = await Peer.connect(at);
     const message = await peer.challenge();
     const expiry = Date.parse(/^Expiration Time: (.*)$/m.exec(message)![1]!);
-    // A ping there and back, until the clock has passed it.
+    // Pings until the clock has passed it.
     while (Date.now() <= expiry) {
       peer.ws.ping();
       await once(peer.ws, 'pong');
@@ -217,7 +217,7 @@ describe('proofs', () => {
     expect(await prove(peer, peer.identity.sign(message))).toMatchObject(refusedAs('expired'));
   });
 
-  it('one that was tampered with, byte by byte', async () => {
+  it('rejects a proof with any byte changed', async () => {
     const at = await relay();
     for (const position of [2, 40, 66, 100, 130]) {
       const peer = await Peer.connect(at);
@@ -236,20 +236,20 @@ describe('proofs', () => {
       'a longer life',
       (text: string) => text.replace(/^Expiration Time: .*/m, 'Expiration Time: 2999-01-01T00:00:00.000Z'),
     ],
-    ['another text altogether', () => 'I owe you'],
-  ])('a signature over %s', async (_what, change) => {
+    ['a completely different text', () => 'I owe you'],
+  ])('rejects a signature over %s', async (_what, change) => {
     const peer = await Peer.connect(await relay());
     const message = await peer.challenge();
     expect(await prove(peer, peer.identity.sign(change(message)))).toMatchObject(refusedAs('unauthorized'));
   });
 
-  it('the right text, signed by the wrong key', async () => {
+  it('rejects the right text, signed with the wrong key', async () => {
     const peer = await Peer.connect(await relay());
     const message = await peer.challenge();
     expect(await prove(peer, generateIdentity().sign(message))).toMatchObject(refusedAs('unauthorized'));
   });
 
-  it('one identity, however its address is spelled', async () => {
+  it('treats all spellings of an address as one identity', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const first = await Peer.open(at, { identity, instance: 'one' });
@@ -262,8 +262,8 @@ describe('proofs', () => {
   });
 });
 
-describe('an agent that asks too much', () => {
-  it('thousands of requests in flight are all answered, in turn', async () => {
+describe('an agent that sends too much', () => {
+  it('answers thousands of requests in flight, in order', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('web');
@@ -276,11 +276,11 @@ describe('an agent that asks too much', () => {
     expect(at.counts().leases).toBe(21);
   });
 
-  it('one that never reads is dropped, and nothing of it stays', async () => {
+  it('drops an agent that never reads, and frees its resources', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.ws.pause();
-    // Its refusal is longer than itself.
+    // The error response is longer than the request.
     const request = JSON.stringify({ ...LEASE, name: '-'.repeat(253) });
     const flooding = new Promise((resolve) => {
       const flood = (): void => {
@@ -294,7 +294,7 @@ describe('an agent that asks too much', () => {
     expect(at.counts().sessions).toBe(0);
   });
 
-  it('a flood of pings is answered at the pace at which the answers are read', async () => {
+  it('answers a flood of pings only as fast as the agent reads', async () => {
     const at = await relay();
     const other = await Peer.open(at);
     const peer = await Peer.open(at);
@@ -311,7 +311,7 @@ describe('an agent that asks too much', () => {
     await expect(other.lease('web')).resolves.toBeDefined();
   });
 
-  it('leases beyond the bound are refused, and say so; the channel lives on', async () => {
+  it('rejects leases beyond the limit with that reason, and keeps the channel open', async () => {
     const at = await relay({ limits: { maxLeasesPerSession: 2 } });
     const peer = await Peer.open(at);
     const results = await Promise.allSettled(['a', 'b', 'c', 'd'].map((name) => peer.lease(name)));
@@ -321,7 +321,7 @@ describe('an agent that asks too much', () => {
     await expect(peer.lease('a')).resolves.toBeDefined();
   });
 
-  it('sessions beyond the bound are refused with 503, but unproven ones make room', async () => {
+  it('rejects sessions beyond the limit with 503, but replaces unproven ones', async () => {
     const at = await relay({ limits: { maxSessions: 2 } });
     await Peer.open(at);
     const unproven = await Peer.connect(at);
@@ -336,7 +336,7 @@ describe('an agent that asks too much', () => {
   });
 });
 
-/** A control channel without a WebSocket's manners. */
+/** A control channel without a WebSocket library. */
 async function bare(at: TestRelay): Promise<Line> {
   const one = await tls(at);
   one.socket.write(
@@ -347,8 +347,8 @@ async function bare(at: TestRelay): Promise<Line> {
   return one;
 }
 
-describe('a channel that ends oddly', () => {
-  it('a peer that does not answer the close is cut off within its bound', async () => {
+describe('a channel that ends unexpectedly', () => {
+  it('disconnects a peer that does not answer the close before the timeout', async () => {
     const at = await relay();
     const one = await bare(at);
     one.socket.write(Buffer.from([0x82, 0x80, 0, 0, 0, 0]));
@@ -356,7 +356,7 @@ describe('a channel that ends oddly', () => {
     await settled(() => at.counts().sessions === 0);
   });
 
-  it('garbage in place of frames', async () => {
+  it('disconnects a peer that sends garbage instead of frames', async () => {
     const at = await relay();
     const one = await bare(at);
     one.socket.end(Buffer.from('GET / HTTP/1.1\r\n\r\n'));

@@ -31,7 +31,7 @@ async function relayWith(limits: Partial<RelayLimits> = {}): Promise<{ at: TestR
   return { at, peer: await Peer.open(at) };
 }
 
-/** A visitor of `web`, joined to a data connection of a hand-made agent. */
+/** A visitor of `web`, joined to a data connection of a handmade agent. */
 async function joined(limits: Partial<RelayLimits> = {}, carrier: 'raw' | 'tls' = 'raw') {
   const { at, peer } = await relayWith(limits);
   peer.answerDials({ allowHalfOpen: true });
@@ -46,7 +46,7 @@ const statusOf = async (connection: Line): Promise<string> =>
   (await connection.closed).received.toString().slice(9, 12);
 
 describe('tickets', () => {
-  it('one is good once', async () => {
+  it('a ticket works once', async () => {
     const { peer } = await relayWith();
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -54,13 +54,13 @@ describe('tickets', () => {
     expect(await statusOf(await peer.data(one!.ticket))).toBe('403');
   });
 
-  it('guessed, thousands of times: refused each, and the right one is still good', async () => {
+  it('thousands of guesses: all rejected, and the right ticket still works', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const [one] = await peer.tickets();
     for (let batch = 0; batch < 30; batch++) {
       const guesses = Array.from({ length: 100 }, async (_, index) =>
-        // Of half of them the name is known.
+        // Half of them use the right name.
         peer.data(index % 2 === 0 ? newTicket() : nameOf(one!.ticket) + newTicket().slice(16)),
       );
       for (const guess of await Promise.all(guesses)) expect(await statusOf(guess)).toBe('403');
@@ -69,7 +69,7 @@ describe('tickets', () => {
     expect((await peer.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
   });
 
-  it('expired: refused, and another is asked for', async () => {
+  it('expired: rejected, and the relay requests another', async () => {
     const { at, peer } = await relayWith({ ticketMs: 40 });
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -79,7 +79,7 @@ describe('tickets', () => {
     expect(at.counts().tickets).toBeLessThanOrEqual(2);
   });
 
-  it('on another carrier than its own: refused, and still good on its own', async () => {
+  it('on another carrier: rejected, and still valid on its own', async () => {
     const { peer } = await relayWith();
     await peer.lease('web', { carrier: 'tls' });
     const [one] = await peer.tickets('tls');
@@ -87,7 +87,7 @@ describe('tickets', () => {
     expect((await peer.data(one!.ticket, 'tls')).received().toString()).toMatch(ACCEPTED);
   });
 
-  it('proven for another TLS session: refused, and still good in its own', async () => {
+  it('proven for another TLS session: rejected, and still valid in its own', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web', { carrier: 'tls' });
     const [one] = await peer.tickets('tls');
@@ -99,7 +99,7 @@ describe('tickets', () => {
     expect((await agent.until('\r\n\r\n')).toString()).toMatch(ACCEPTED);
   });
 
-  it('in TLS 1.2: refused, for there is no channel to prove it for', async () => {
+  it('in TLS 1.2: rejected, because it has no channel binding', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web', { carrier: 'tls' });
     const [one] = await peer.tickets('tls');
@@ -113,7 +113,7 @@ describe('tickets', () => {
     expect(await statusOf(old)).toBe('403');
   });
 
-  it('on the carrier raw: anyone who has one is let in, for nothing binds it to its agent', async () => {
+  it('on carrier raw: accepted from anyone, because nothing binds it to its agent', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -121,7 +121,7 @@ describe('tickets', () => {
     expect((await stranger.data(one!.ticket)).received().toString()).toMatch(ACCEPTED);
   });
 
-  it('of a session that ended: refused; its idle connections end with it', async () => {
+  it('of an ended session: rejected, and its idle connections end with it', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const [one, two] = await peer.tickets();
@@ -148,7 +148,7 @@ describe('tickets', () => {
     }
   });
 
-  it('bytes after the header leave the ticket unused', async () => {
+  it('bytes after the header do not consume the ticket', async () => {
     const { peer, at } = await relayWith();
     await peer.lease('web');
     const [one] = await peer.tickets();
@@ -160,7 +160,7 @@ describe('tickets', () => {
 });
 
 describe('an agent that misuses its data connections', () => {
-  it('talks before the start byte: dropped', async () => {
+  it('sends before the start byte: dropped', async () => {
     const { peer } = await relayWith();
     await peer.lease('web');
     for (const data of await peer.connectAll()) {
@@ -170,7 +170,7 @@ describe('an agent that misuses its data connections', () => {
     await expect(peer.lease('other')).resolves.toBeDefined();
   });
 
-  it('dials and drops in a loop: asked again less and less often', async () => {
+  it('opens and drops connections in a loop: the relay requests new ones less and less often', async () => {
     const { peer } = await relayWith();
     await peer.lease('web');
     const askedAt: number[] = [];
@@ -188,11 +188,11 @@ describe('an agent that misuses its data connections', () => {
     expect(dials).toBeLessThanOrEqual(10);
   });
 
-  it('and a visitor is served meanwhile all the same', async () => {
+  it('a visitor is served in the meantime', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     for (let round = 0; round < 5; round++) for (const data of await peer.connectAll()) data.socket.destroy();
-    // The next spare ones are due in 1.6 s: what is asked for now is one connection, for the visitor.
+    // The next spare connections are due in 1.6 s, so this request is for the visitor's connection.
     await knock(at, 'web.localhost');
     const tickets = await peer.tickets();
     expect(tickets).toHaveLength(1);
@@ -200,7 +200,7 @@ describe('an agent that misuses its data connections', () => {
     await peer.next('visit');
   });
 
-  it('asks for hundreds of visitors’ connections and opens none: what is out is bounded', async () => {
+  it('opens none of hundreds of requested connections: open requests stay within the limit', async () => {
     const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 700, visitorWaitMs: 60_000 });
     for (const name of ['a', 'b']) await peer.lease(name);
     const visitors: Line[] = [];
@@ -213,11 +213,11 @@ describe('an agent that misuses its data connections', () => {
   });
 });
 
-/** A fatal TLS alert: the name is known, but nobody came to serve it. */
+/** A fatal TLS alert: the name is known, but no agent served the visitor. */
 const INTERNAL_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 80]);
 
-describe('a visitor in line', () => {
-  it('waits no longer than it may', async () => {
+describe('a visitor in the queue', () => {
+  it('waits no longer than the timeout', async () => {
     const { at, peer } = await relayWith({ visitorWaitMs: 80 });
     await peer.lease('web');
     const visitor = await knock(at, 'web.localhost');
@@ -225,7 +225,7 @@ describe('a visitor in line', () => {
     expect(at.counts().visitors).toBe(0);
   });
 
-  it('is turned away when the line is full; the others are served', async () => {
+  it('is rejected when the queue is full, and the others are served', async () => {
     const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 3 });
     await peer.lease('web');
     const line = [];
@@ -243,11 +243,11 @@ describe('a visitor in line', () => {
     ['ends', (visitor: Line) => visitor.socket.end()],
     ['resets', (visitor: Line) => visitor.socket.resetAndDestroy()],
     ['talks without end', (visitor: Line) => visitor.socket.write(Buffer.alloc(LIMITS.maxWaitingBytes + 1))],
-  ])('gives its place up when it %s', async (_what, leave) => {
+  ])('gives up its place when it %s', async (_what, leave) => {
     const { at, peer } = await relayWith({ maxWaitingVisitorsPerLease: 1 });
     await peer.lease('web');
     const first = await knock(at, 'web.localhost');
-    // Turned away: proves that the first one stands in line.
+    // Its rejection proves that the first one is in the queue.
     await (
       await knock(at, 'web.localhost')
     ).closed;
@@ -259,7 +259,7 @@ describe('a visitor in line', () => {
     expect(visit.remote.port).toBe(second.socket.localPort);
   });
 
-  it('what it says while it waits reaches the agent, once and in order', async () => {
+  it('sends bytes while it waits, which reach the agent once and in order', async () => {
     const { at, peer } = await relayWith();
     await peer.lease('web');
     const visitor = await knock(at, 'web.localhost', { allowHalfOpen: true });
@@ -274,7 +274,7 @@ describe('a visitor in line', () => {
     expect(afterHead(received).equals(all)).toBe(true);
   });
 
-  it('with acme-tls/1 rides a tls connection, whatever the lease’s carrier', async () => {
+  it('with acme-tls/1 uses a tls connection, whatever the lease’s carrier', async () => {
     const { at, peer } = await relayWith();
     peer.answerDials();
     await peer.lease('web');
@@ -285,7 +285,7 @@ describe('a visitor in line', () => {
 });
 
 describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s', (carrier) => {
-  it('half-closes one way, and the other stays open', async () => {
+  it('half-closes one direction, and the other stays open', async () => {
     const { visitor, data, at } = await joined({}, carrier);
     visitor.socket.end('question');
     await once(data.socket, 'end');
@@ -315,27 +315,27 @@ describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s',
     await expect(peer.lease('web')).resolves.toBeDefined();
   });
 
-  it('is not left waiting for an agent that never answers', async () => {
+  it('times out when the agent never answers', async () => {
     const { visitor, at } = await joined({ firstAnswerMs: 80 }, carrier);
     expect((await visitor.closed).how).toBe('ECONNRESET');
     await settled(() => at.counts().visitors === 0);
   });
 
-  it('is cut off when nothing moves any more', async () => {
+  it('is disconnected when no more bytes move', async () => {
     const { visitor, data } = await joined({ visitorIdleMs: 80 }, carrier);
     data.socket.write('hello');
     await visitor.until('hello');
     expect((await visitor.closed).how).toBe('ECONNRESET');
   });
 
-  it('is cut off at the end of its lifetime, however busy', async () => {
+  it('is disconnected at the end of its lifetime, even when busy', async () => {
     const { visitor, data } = await joined({ visitorIdleMs: 80, visitorLifetimeMs: 200 }, carrier);
     const busy = setInterval(() => data.socket.write('x'), 10);
     expect((await visitor.closed).how).toBe('ECONNRESET');
     clearInterval(busy);
   });
 
-  it('lives on when its agent’s control channel is lost', async () => {
+  it('stays connected when its agent’s control channel is lost', async () => {
     const { visitor, data, peer, at } = await joined({}, carrier);
     peer.ws.terminate();
     await settled(() => at.counts().sessions === 0);
@@ -345,13 +345,13 @@ describe.each(['raw', 'tls'] as const)('a visitor on a data connection over %s',
 });
 
 describe('a visitor that does not read', () => {
-  it('holds its agent back, and the relay’s memory stays flat', async () => {
+  it('slows its agent down, and the relay’s memory does not grow', async () => {
     const { visitor, data } = await joined();
     visitor.socket.pause();
     const chunk = Buffer.alloc(1024 * 1024);
     const before = process.memoryUsage();
     let sent = 0;
-    // The kernel's and the relay's buffers fill; then the writer is told to wait, and stays told.
+    // The buffers of the kernel and the relay fill. Then the relay pauses the writer and keeps it paused.
     while (data.socket.write(chunk)) {
       sent += chunk.length;
       await new Promise(setImmediate);

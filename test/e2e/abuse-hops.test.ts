@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, relay, service, type TestRelay } from '../support/world.js';
 import { helloFor, Peer, shownOn, tcp, tls, type Line } from './relay-peer.js';
 
-/** An exit and the entry that is its only peer, and an agent with a session at the exit. */
+/** An exit, an entry that is its only peer, and an agent with a session at the exit. */
 async function world(others: Partial<RelayOptions> = {}) {
   const { entry, exit } = await chain(2, { ports: { tcp: 'any' } }, others);
   const peer = await Peer.open(exit);
@@ -20,7 +20,7 @@ async function ticketOf(peer: Peer, target: string): Promise<string> {
   return answer.tickets[0]!;
 }
 
-/** Says `CONNECT` at `exit`; resolves with the connection and the status. */
+/** Sends `CONNECT` to `exit`. Resolves with the connection and the status. */
 async function connect(
   exit: TestRelay,
   target: string,
@@ -35,13 +35,13 @@ async function connect(
   return { ...near, status: Number(head.slice(9, 12)), head };
 }
 
-describe('a relay is no open proxy', () => {
-  it('passes on with a good ticket, and counts', async () => {
+describe('a relay is not an open proxy', () => {
+  it('forwards a request with a valid ticket, and counts it', async () => {
     const { entry, exit, peer, target } = await world();
     const near = await connect(exit, target, await ticketOf(peer, target));
     expect(near.status).toBe(200);
     expect(exit.counts()).toMatchObject({ hops: 1, hopTickets: 0 });
-    // What is behind it looks at it as at a fresh connection.
+    // The target treats it as a new connection.
     near.socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect((await near.until('308')).toString()).toContain(`location: https://localhost:${entry.port}/`);
     near.socket.destroy();
@@ -49,14 +49,14 @@ describe('a relay is no open proxy', () => {
     expect(exit.counts().hopBytes).toBeGreaterThan(100);
   });
 
-  it('wants a ticket, which is good once, for one target, and while its session lives', async () => {
+  it('requires a ticket, which is valid once, for one target, while its session lives', async () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, undefined)).toMatchObject({ status: 407 });
     expect(await connect(exit, target, newTicket())).toMatchObject({ status: 403 });
     const once = await ticketOf(peer, target);
     expect(await connect(exit, target, once)).toMatchObject({ status: 200 });
     expect(await connect(exit, target, once)).toMatchObject({ status: 403 });
-    // Shown for another target, it is used up.
+    // Using it for another target consumes it.
     const other = await ticketOf(peer, target);
     expect(await connect(exit, `localhost:${exit.port}`, other)).toMatchObject({ status: 403 });
     expect(await connect(exit, target, other)).toMatchObject({ status: 403 });
@@ -69,21 +69,21 @@ describe('a relay is no open proxy', () => {
     expect(await connect(exit, target, left)).toMatchObject({ status: 403 });
   });
 
-  it('takes a ticket for no longer than it is good', async () => {
+  it('rejects an expired ticket', async () => {
     const { exit, peer, target } = await world({ limits: { ticketMs: 40 } });
     const ticket = await ticketOf(peer, target);
     await expect.poll(() => exit.counts().hopTickets).toBe(0);
     expect(await connect(exit, target, ticket)).toMatchObject({ status: 403 });
   });
 
-  it('gives no tickets to who has not proven an identity', async () => {
+  it('issues tickets only to proven identities', async () => {
     const { exit, target } = await world();
     const stranger = await Peer.connect(exit);
     stranger.say({ type: 'hop.open', id: 1, target });
     await expect(stranger.next('error')).resolves.toMatchObject({ code: 'protocol' });
   });
 
-  it('gives a session no more tickets than it may have out', async () => {
+  it('limits the open tickets of a session', async () => {
     const { exit, peer, target } = await world();
     for (let round = 0; round < 2; round++) await peer.request({ type: 'hop.open', target, count: 256 });
     await expect(peer.request({ type: 'hop.open', target, count: 1 })).rejects.toMatchObject({
@@ -111,14 +111,14 @@ describe('a relay is no open proxy', () => {
     ['a wide letter', 'localhosｔ:{}'],
     ['a name below', 'app.localhost:{}'],
     ['no port', 'localhost'],
-  ])('knows its peers by one spelling alone: not by %s', async (_what, pattern) => {
+  ])('knows its peers by one spelling only: not by %s', async (_what, pattern) => {
     const { entry, exit, peer } = await world();
     const target = pattern.replace('{-1}', String(entry.port - 1)).replace('{}', String(entry.port));
     await expect(peer.request({ type: 'hop.open', target })).rejects.toMatchObject({ code: 'peer_unknown' });
     expect(exit.counts().hopTickets).toBe(0);
   });
 
-  it('lets nothing be sent ahead of its answer, a second CONNECT least of all', async () => {
+  it('rejects bytes that arrive before its answer, especially a second CONNECT', async () => {
     const { exit, peer, target } = await world();
     expect(await connect(exit, target, await ticketOf(peer, target), 'early')).toMatchObject({ status: 400 });
     const [one, two] = [await ticketOf(peer, target), await ticketOf(peer, target)];
@@ -127,14 +127,14 @@ describe('a relay is no open proxy', () => {
     expect(exit.counts().hops).toBe(0);
   });
 
-  it('waits for a whole CONNECT no longer than for any request', async () => {
+  it('waits no longer for a complete CONNECT than for any request', async () => {
     const { exit, target } = await world({ limits: { requestHeadMs: 100 } });
     const near = await tls(exit);
     near.socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: x\r\n`);
     expect((await near.closed).received.toString()).toContain('408');
   });
 
-  it('has no CONNECT in the clear', async () => {
+  it('rejects CONNECT without TLS', async () => {
     const { exit, peer, target } = await world();
     const near = await tcp(exit);
     const ticket = await ticketOf(peer, target);
@@ -145,7 +145,7 @@ describe('a relay is no open proxy', () => {
     expect(exit.counts().hops).toBe(0);
   });
 
-  it('has bounds for an identity, and in all', async () => {
+  it('has limits for each identity and in total', async () => {
     const { exit, peer, target } = await world({
       limits: { maxHopConnectionsPerIdentity: 1, maxHopConnections: 2 },
     });
@@ -162,7 +162,7 @@ describe('a relay is no open proxy', () => {
     });
   });
 
-  it('gives a place of the address that has most to one that has fewer', async () => {
+  it('replaces a connection of the address with most by one of an address with fewer', async () => {
     const { exit, target } = await world({ limits: { maxHopConnections: 3 } });
     const crowd = [];
     for (let i = 0; i < 3; i++) {
@@ -173,14 +173,14 @@ describe('a relay is no open proxy', () => {
     const other = await Peer.open(exit);
     expect(await connect(exit, target, await ticketOf(other, target))).toMatchObject({ status: 200 });
     await crowd[0]!.closed;
-    // The crowd asks on, and gets no place back.
+    // The crowd retries, and regains no place.
     const late = await Peer.open(exit, { localAddress: '127.0.1.1' });
     expect(await connect(exit, target, await ticketOf(late, target))).toMatchObject({ status: 503 });
-    // The way to the target closes after the one to the member that gave way.
+    // The path to the target closes after the path to the replaced member.
     await expect.poll(() => exit.counts()).toMatchObject({ hops: 3, refused: { maxHopConnections: 2 } });
   });
 
-  it('tells that a peer does not answer', async () => {
+  it('reports that a peer does not answer', async () => {
     const { entry, exit, peer, target } = await world();
     const ticket = await ticketOf(peer, target);
     await entry.close();
@@ -189,8 +189,8 @@ describe('a relay is no open proxy', () => {
   });
 });
 
-describe('what a relay lets in at itself', () => {
-  it('is visitors of leased names, and nobody else', async () => {
+describe('connections that a relay accepts for itself', () => {
+  it('are visitors of leased names, and nothing else', async () => {
     const { exit, peer } = await world();
     const own = `localhost:${exit.port}`;
     peer.answerDials();
@@ -210,7 +210,7 @@ describe('what a relay lets in at itself', () => {
     expect((await plain.closed).received.toString()).not.toContain('308');
   });
 
-  it('counts with what is passed on', async () => {
+  it('count as forwarded connections', async () => {
     const { exit, peer } = await world({ limits: { maxHopConnectionsPerIdentity: 2 } });
     const own = `localhost:${exit.port}`;
     for (const status of [200, 200, 503])
@@ -218,7 +218,7 @@ describe('what a relay lets in at itself', () => {
     expect(exit.counts().refused).toMatchObject({ maxHopConnectionsPerIdentity: 1 });
   });
 
-  it('is the port of a lease of the very session that asks', async () => {
+  it('include a port of a lease of the requesting session', async () => {
     const at = await relay({ ports: { tcp: 'any' } });
     const [peer, other] = [await Peer.open(at), await Peer.open(at)];
     peer.answerDials();
@@ -235,8 +235,8 @@ describe('what a relay lets in at itself', () => {
 const preface = (count: string, from: string): string =>
   `GET /v1/hop HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: portal-hop\r\nPortal-Hops: ${count}\r\nPortal-From: ${from}\r\n\r\n`;
 
-describe('the word of a peer', () => {
-  it('makes a connection a fresh one, once', async () => {
+describe('a peer’s statement', () => {
+  it('makes a connection count as new, once', async () => {
     const at = await relay();
     const near = await tcp(at);
     near.socket.write(preface('1', 'https://exit.example.com'));
@@ -253,33 +253,33 @@ describe('the word of a peer', () => {
   it.each([
     ['no count', '', 'https://exit.example.com', '400'],
     ['a count of none', '0', 'https://exit.example.com', '400'],
-    ['a count below none', '-1', 'https://exit.example.com', '400'],
+    ['a negative count', '-1', 'https://exit.example.com', '400'],
     ['too many', '3', 'https://exit.example.com', 'too_many_hops'],
     ['far too many', '1e9', 'https://exit.example.com', '400'],
     ['nobody', '1', '', '400'],
     ['no URL', '1', 'exit', '400'],
-  ])('is refused with %s', async (_what, count, from, expected) => {
+  ])('is rejected with %s', async (_what, count, from, expected) => {
     const at = await relay();
     const near = await tcp(at);
     near.socket.write(preface(count, from));
     expect((await near.closed).received.toString()).toContain(expected);
   });
 
-  it('is not taken from itself: a peer whose name leads back here', async () => {
+  it('is not accepted from the relay itself, when a peer’s name leads back to it', async () => {
     const at = await relay();
     const near = await tcp(at);
     near.socket.write(preface('1', at.url));
     expect((await near.closed).received.toString()).toContain('hop_loop');
   });
 
-  it('has nothing after it before it is answered', async () => {
+  it('is followed by nothing before the answer', async () => {
     const at = await relay();
     const near = await tcp(at);
     near.socket.write(preface('1', 'https://exit.example.com') + 'GET / HTTP/1.1\r\n\r\n');
     expect((await near.closed).received.toString()).toContain('400');
   });
 
-  it('leaves no time to say nothing', async () => {
+  it('does not extend the timeout for a silent client', async () => {
     const at = await relay({ limits: { firstBytesMs: 100 } });
     const near = await tcp(at);
     near.socket.write(preface('1', 'https://exit.example.com'));
@@ -289,11 +289,11 @@ describe('the word of a peer', () => {
   });
 });
 
-describe('chains that must not be', () => {
+describe('invalid chains', () => {
   it.each([
     ['leads back', ['a', 'b', 'a'], 'hop_loop'],
     ['has four relays', ['d', 'c', 'b', 'a'], 'too_many_hops'],
-    ['goes where no peer is', ['d', 'a'], 'peer_unknown'],
+    ['goes to a relay that is not a peer', ['d', 'a'], 'peer_unknown'],
   ] as const)('one that %s', async (_what, names, code) => {
     const d = await relay();
     const c = await relay({ peers: [peerOf(d)] });
@@ -312,7 +312,7 @@ describe('chains that must not be', () => {
 });
 
 describe('peers', () => {
-  it('are listed as they describe themselves, while they are what they say', async () => {
+  it('are listed with their own descriptions, while those are true', async () => {
     const { entry, exit } = await world();
     const near = await tls(exit);
     near.socket.write('GET /v1/relays HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
@@ -323,14 +323,14 @@ describe('peers', () => {
     expect(entry.descriptor.capabilities).not.toContain('hop');
   });
 
-  it('are known by their first key, until their operator says that it was replaced', async () => {
+  it('are known by their first key, until the operator confirms a new one', async () => {
     const store = { file: join(await temporaryFolder(), 'relay.db') };
     const entry = await relay();
     const before = { store, peers: [peerOf(entry)], limits: { peerRefreshMs: 20, peerRetryMs: 20 } };
     const exit = await relay(before);
     await knowEachOther([exit]);
     await entry.close();
-    // The same place, another key.
+    // The same address, another key.
     await relay({ port: entry.port, ca: entry.ca, identity: generateIdentity() });
     await expect.poll(() => exit.counts().knownPeers).toBe(0);
     const peer = await Peer.open(exit);
@@ -346,7 +346,7 @@ describe('peers', () => {
     await knowEachOther([await relay(before)]);
   });
 
-  it('are only who answers by the very URL', async () => {
+  it('must answer at exactly the configured URL', async () => {
     const entry = await relay();
     const named = { url: `https://127.0.0.1:${entry.port}`, ca: entry.ca.certificatePem };
     const exit = await relay({ peers: [named], limits: { peerRetryMs: 20 } });
@@ -356,7 +356,7 @@ describe('peers', () => {
       .toContain('says that it is https://localhost');
   });
 
-  it('are nobody whose certificate is not trusted', async () => {
+  it('must have a trusted certificate', async () => {
     const entry = await relay();
     const port = entry.port;
     const exit = await relay({ peers: [{ url: entry.url, ca: (await relay()).ca.certificatePem }] });

@@ -16,7 +16,7 @@ const DECODE_ERROR = Buffer.from('15030300020232', 'hex');
 
 const short = (limits: Partial<RelayLimits>): Promise<TestRelay> => relay({ limits });
 
-describe('ClientHellos that are broken', () => {
+describe('broken ClientHellos', () => {
   it.each([
     ['cut short', Buffer.from('160301000401000000', 'hex')],
     ['another handshake message', Buffer.from('160301000402000000', 'hex')],
@@ -24,7 +24,7 @@ describe('ClientHellos that are broken', () => {
     ['another record in between', Buffer.from('16030100010115030300020228', 'hex')],
     ['empty records', Buffer.from('1603010000'.repeat(64), 'hex')],
     ['more records than a hello may have', intoRecords(buildClientHello({ serverName: 'a.b' }), [1])],
-  ])('%s: refused with decode_error', async (_what, bytes) => {
+  ])('%s: rejected with decode_error', async (_what, bytes) => {
     const at = await relay();
     const visitor = await tcp(at);
     visitor.socket.write(bytes);
@@ -32,7 +32,7 @@ describe('ClientHellos that are broken', () => {
     expect(at.counts().unrouted).toBe(0);
   });
 
-  it('an unknown name is refused with unrecognized_name, which clients report', async (context) => {
+  it('an unknown name is rejected with unrecognized_name, which clients report', async (context) => {
     const at = await relay();
     const visitor = await knock(at, 'nobody.localhost');
     expect(await visitor.closed).toEqual({ how: 'end', received: UNRECOGNIZED_NAME });
@@ -52,7 +52,7 @@ describe('ClientHellos that are broken', () => {
     await expect(curl).rejects.toThrow(/unrecognized name/);
   });
 
-  it('one byte at a time, in many records and with a large key share, a hello still reaches its lease', async () => {
+  it('a hello reaches its lease, even byte by byte, in many records and with a large key share', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.answerDials();
@@ -77,7 +77,7 @@ describe('ClientHellos that are broken', () => {
     }
   });
 
-  it('what is neither TLS nor HTTP is closed', async () => {
+  it('a connection that is neither TLS nor HTTP is closed', async () => {
     const at = await relay();
     for (const garbage of ['\0\0\0\0', 'SSH-2.0-x\r\n', '\x80\x2e\x01\x00\x02', '\x16\x02\x00'.repeat(9)]) {
       const visitor = await tcp(at);
@@ -86,7 +86,7 @@ describe('ClientHellos that are broken', () => {
     }
   });
 
-  it('first bytes are bounded in sum: the oldest goes, and a visitor is unharmed', async () => {
+  it('first bytes have a total limit: the oldest connection closes, and a visitor is unaffected', async () => {
     const at = await short({ maxUnroutedBytes: 100_000 });
     const peer = await Peer.open(at);
     peer.answerDials();
@@ -111,7 +111,7 @@ describe('ClientHellos that are broken', () => {
 describe('a full relay', () => {
   const CROWD = { localAddress: '127.0.1.1' };
 
-  it('closes connections of the address that has most, however old another is', async () => {
+  it('closes connections of the address with most of them, even if another’s are older', async () => {
     const at = await short({ maxUnroutedConnections: 5 });
     const slow = await tcp(at);
     const crowd = [];
@@ -122,7 +122,7 @@ describe('a full relay', () => {
     expect(at.counts().refused).toEqual({ maxUnroutedConnections: 6 });
   });
 
-  it('closes connections of the address that has said most', async () => {
+  it('closes connections of the address that has sent most', async () => {
     const at = await short({ maxUnroutedBytes: 100_000 });
     const half = intoRecords(
       buildClientHello({ extensions: [{ type: 9, data: Buffer.alloc(60_000) }] }),
@@ -138,11 +138,11 @@ describe('a full relay', () => {
     }
     await Promise.all(crowd.slice(0, 2).map(({ closed }) => closed));
     slow.socket.write(hello.subarray(20));
-    // The alert of an unknown name: its ClientHello was read.
+    // The alert for an unknown name proves that its ClientHello was read.
     expect((await slow.closed).received).toEqual(Buffer.from([21, 3, 3, 0, 2, 2, 112]));
   });
 
-  it('closes requests of the address that has most', async () => {
+  it('closes requests of the address with most of them', async () => {
     const at = await short({ maxRequestConnections: 5 });
     const slow = await tls(at);
     const crowd = [];
@@ -160,7 +160,7 @@ async function ask(at: TestRelay, head: string): Promise<string> {
   return (await one.until('\r\n\r\n')).toString();
 }
 
-describe('HTTP in the clear', () => {
+describe('HTTP without TLS', () => {
   it.each([
     ['GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', '/'],
     ['GET /a?b=c HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n', '/a?b=c'],
@@ -171,14 +171,14 @@ describe('HTTP in the clear', () => {
     ['GET /%0d%0aSet-Cookie:%20a=b HTTP/1.1\r\nHost: localhost\r\n\r\n', '/%0d%0aSet-Cookie:%20a=b'],
     [`GET /${'a'.repeat(10_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, `/${'a'.repeat(10_000)}`],
     ['GET /h2 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n', '/h2'],
-  ])('%j is sent on to https', async (head, path) => {
+  ])('redirects %j to https', async (head, path) => {
     const at = await relay();
     const text = await ask(at, head);
     expect(text).toMatch(/^HTTP\/1\.1 308 /);
     expect(/^location: (.*)$/im.exec(text)?.[1]).toBe(`https://localhost:${at.port}${path}`);
   });
 
-  it('bytes that no URL may hold do the relay no harm', async () => {
+  it('survives bytes that a URL must not contain', async () => {
     const at = await relay();
     for (let byte = 0; byte < 256; byte++) {
       const one = await tcp(at);
@@ -189,7 +189,7 @@ describe('HTTP in the clear', () => {
     }
   });
 
-  it('keeps the host where it is one of the relay’s own, and no other', async () => {
+  it('keeps the host only if it is one of the relay’s own', async () => {
     const at = await relay();
     const locationOf = async (host: string) =>
       /^location: (.*)$/im.exec(await ask(at, `GET /x HTTP/1.1\r\nHost: ${host}\r\n\r\n`))?.[1];
@@ -223,7 +223,7 @@ describe('HTTP in the clear', () => {
     }
   });
 
-  it('headers beyond 16 KB are refused as such', async () => {
+  it('rejects headers beyond 16 KB with the right status', async () => {
     const at = await relay();
     expect(await ask(at, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
       /^HTTP\/1\.1 431 /,
@@ -232,7 +232,7 @@ describe('HTTP in the clear', () => {
 });
 
 describe('slow-loris', () => {
-  // Each opens a connection, stays short of the next stage, and must see it closed by the relay's bound.
+  // Each opens a connection, stops before the next stage, and must see the relay close it at the timeout.
   const bounds = { firstBytesMs: 400, requestHeadMs: 400, handshakeMs: 400 };
 
   it('first bytes: nothing, one byte, half a hello', async () => {
@@ -245,7 +245,7 @@ describe('slow-loris', () => {
     expect(at.counts().unrouted).toBe(0);
   });
 
-  it('a byte now and then does not help', async () => {
+  it('an occasional byte does not extend the timeout', async () => {
     const at = await short(bounds);
     const one = await tcp(at);
     const hello = helloFor('web.localhost');
@@ -256,7 +256,7 @@ describe('slow-loris', () => {
     expect(sent).toBeLessThan(hello.length);
   });
 
-  it('a TLS handshake with the relay itself that goes no further than its hello', async () => {
+  it('a TLS handshake with the relay itself that stops after the hello', async () => {
     const at = await short(bounds);
     const one = await tcp(at);
     one.socket.write(await captureClientHello({ servername: 'localhost' }));
@@ -269,7 +269,7 @@ describe('slow-loris', () => {
     ['half its headers', 'GET /v1/relay HTTP/1.1\r\nHost: localhost\r\nX: '],
     ['half a body', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc'],
     ['half a data upgrade', upgradeShowing(showTicket(newTicket(), undefined)).slice(0, -4)],
-  ])('HTTP over TLS and in the clear: %s', async (what, bytes) => {
+  ])('HTTP over TLS and without TLS: %s', async (what, bytes) => {
     const at = await short(bounds);
     for (const open of what === 'nothing' ? [tls] : [tls, tcp]) {
       const one = await open(at);
@@ -291,7 +291,7 @@ describe('slow-loris', () => {
     expect(at.counts().sessions).toBe(0);
   });
 
-  it('a data connection that is idle is none: it outlives those bounds', async () => {
+  it('an idle data connection is not slow-loris, and outlives those timeouts', async () => {
     const at = await short({ ...bounds, idleDataConnectionMs: 1_000 });
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -302,8 +302,8 @@ describe('slow-loris', () => {
   });
 });
 
-describe('connections that say nothing', () => {
-  it('3,000 of them cost others nothing, and are bounded in number', async () => {
+describe('silent connections', () => {
+  it('3,000 of them do not affect others, and their number has a limit', async () => {
     const at = await short({ maxUnroutedConnections: 500 });
     const { port } = await httpService((_request, response) => response.end('still here'));
     const one = await agent();
@@ -319,8 +319,8 @@ describe('connections that say nothing', () => {
   });
 });
 
-describe('TLS sessions with the relay itself that ask for nothing', () => {
-  it('are bounded in number: the oldest goes, and agents still get in', async () => {
+describe('idle TLS sessions with the relay itself', () => {
+  it('have a limit: the oldest closes, and agents can still connect', async () => {
     const at = await short({ maxRequestConnections: 5 });
     const peer = await Peer.open(at);
     peer.answerDials();
@@ -338,8 +338,8 @@ describe('TLS sessions with the relay itself that ask for nothing', () => {
   });
 });
 
-describe('counting what is open', () => {
-  it('a relay that is closed while every stage is occupied leaves nothing open', async () => {
+describe('open connections', () => {
+  it('a relay that closes while every stage is occupied leaves nothing open', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.answerDials();

@@ -7,7 +7,7 @@ import { udpService, udpVisitor } from '../support/udp.js';
 import type { ConnectionOptions } from 'node:tls';
 import { agent, desired, httpService, readAll, relay, service, tcpService, visit } from '../support/world.js';
 
-/** The address gate in every mode. The loopback has many addresses: visitors come from some of them. */
+/** The address gate in every mode. Visitors come from several loopback addresses. */
 
 const FRIEND = '127.0.0.2';
 const STRANGER = '127.0.0.3';
@@ -31,7 +31,7 @@ async function published(mode: Mode, target: number, access: AccessSpec, over: P
 type Published = Awaited<ReturnType<typeof published>>;
 
 const asker = ({ at, ca }: Published, localAddress: string, alpn = 'http/1.1') =>
-  // `tls.connect` takes what `net.connect` does.
+  // `tls.connect` accepts the options of `net.connect`.
   visit(at, 'app.localhost', ca, { localAddress, ALPNProtocols: [alpn] } as ConnectionOptions);
 
 async function ask(to: Published, localAddress: string, headers = ''): Promise<string> {
@@ -43,7 +43,7 @@ async function ask(to: Published, localAddress: string, headers = ''): Promise<s
 const secretSite = () => httpService((_request, response) => response.end('the secret site'));
 
 describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
-  it('answers 403 to an address that is not allowed, and says which it is', async () => {
+  it('answers 403 to an address that is not allowed, and shows that address', async () => {
     const { port } = await secretSite();
     const one = await published(mode, port, FRIENDS);
     expect(await ask(one, FRIEND)).toMatch(/^HTTP\/1\.1 200 [^]*the secret site/);
@@ -60,14 +60,14 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     });
   });
 
-  it('does not believe what a visitor says of itself', async () => {
+  it('ignores what a visitor claims about its address', async () => {
     const { port } = await secretSite();
     const one = await published(mode, port, FRIENDS);
     const lie = `X-Forwarded-For: ${FRIEND}\r\nForwarded: for=${FRIEND}\r\nX-Real-IP: ${FRIEND}\r\n`;
     expect(await ask(one, STRANGER, lie)).toMatch(/^HTTP\/1\.1 403 /);
   });
 
-  it('counts every refusal, and tells of an address once', async () => {
+  it('counts every rejection, and reports an address once', async () => {
     const { port } = await secretSite();
     const one = await published(mode, port, FRIENDS);
     for (let i = 0; i < 3; i++) await ask(one, STRANGER);
@@ -85,11 +85,11 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     const [headers] = (await once(request, 'response')) as [Record<string, unknown>];
     expect(headers[':status']).toBe(403);
     request.resume();
-    // Nobody is kept: the connection is ended once it has been told.
+    // The connection ends after the answer.
     await once(session, 'close');
   });
 
-  it('is not asked of the agent itself: the service is proven whoever may come', async () => {
+  it('does not apply to the agent’s own probe: the service is verified even if no visitor is allowed', async () => {
     const { port } = await secretSite();
     const { runner } = await published(mode, port, { allowIps: ['192.0.2.1'] });
     await runner.prove();
@@ -97,7 +97,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect((await runner.status()).leases[0]!.refused).toBeUndefined();
   });
 
-  it('changes in place: who is allowed now gets in, who is no longer is cut off, others stay', async () => {
+  it('changes in place: allowed visitors get in, others are disconnected, the rest stay connected', async () => {
     const { port } = await httpService((_request, response) => response.write('begun'));
     const one = await published(mode, port, { allowIps: [FRIEND, STRANGER] });
     const [staying, leaving] = await Promise.all([asker(one, FRIEND), asker(one, STRANGER)]);
@@ -138,7 +138,7 @@ describe('mode tcp', () => {
     expect((await runner.status()).leases[0]).toMatchObject({ phase: 'ready', refused: { ip: 1 } });
   });
 
-  it('cuts off who is no longer allowed, and nobody else', async () => {
+  it('disconnects visitors who are no longer allowed, and no others', async () => {
     const target = await tcpService((socket) => socket.write('220 ready'));
     const one = await published('tcp', target, {});
     const sockets = await Promise.all(
@@ -158,7 +158,7 @@ describe('mode tcp', () => {
 });
 
 describe('mode udp', () => {
-  it('drops and counts datagrams of an address that is not allowed, until it is', async () => {
+  it('drops and counts datagrams of an address until it is allowed', async () => {
     const echo = await udpService();
     const one = await published('udp', echo.port, { allowIps: [FRIEND] });
     const visitor = await udpVisitor(one.port);
@@ -178,7 +178,7 @@ describe('mode udp', () => {
     const before = echo.received;
     await expect
       .poll(async () => {
-        // The relay hears that the flow is over in its own time.
+        // The relay notices later that the flow has ended.
         visitor.send('still there?');
         return (await one.runner.status()).leases[0]!.dropped?.['refused'];
       })

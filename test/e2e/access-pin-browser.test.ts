@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { browserPage } from '../support/browser.js';
 import { agent, desired, httpService, relay, service } from '../support/world.js';
 
-it('asks people for the PIN, says when it is wrong, and takes them where they wanted to go', async (context) => {
+it('asks people for the PIN, reports a wrong one, and redirects to the requested page', async (context) => {
   const page = await browserPage(context);
   const { port } = await httpService((request, response) =>
     response.setHeader('content-type', 'text/html').end(`<title>site</title><p>You are at ${request.url}`),
@@ -17,7 +17,7 @@ it('asks people for the PIN, says when it is wrong, and takes them where they wa
   page.on('request', (request) => loaded.push(new URL(request.url()).pathname));
   await page.goto(`${url}/reports?year=2026#totals`);
   expect(await page.title()).toBe('staging: PIN');
-  // One file: no script, no picture, no font.
+  // One file: no script, image or font.
   expect(loaded.filter((path) => path !== '/favicon.ico')).toEqual(['/reports']);
   const field = page.getByLabel('PIN', { exact: true });
   expect(await field.evaluate((element) => element.matches(':focus'))).toBe(true);

@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { AccessSpec, Mode, ServiceSpec } from '../../src/agent/spec.js';
 import { agent, desired, httpService, readAll, relay, service, visit } from '../support/world.js';
 
-/** The PIN gate, as browsers, programs and guessers meet it. */
+/** The PIN gate, as seen by browsers, programs and guessers. */
 
 const PIN = 'correct horse';
 const HOST = 'app.localhost';
@@ -63,13 +63,13 @@ const FORM = { ...BROWSER, 'Content-Type': 'application/x-www-form-urlencoded' }
 const submit = (to: Published, pin: string, path = '/'): Promise<Answer> =>
   ask(to, 'POST /__portal/pin', FORM, new URLSearchParams({ pin, to: path }).toString());
 
-/** What a browser would send from now on. */
+/** The cookies that a browser would send from now on. */
 async function loggedIn(to: Published): Promise<{ Cookie: string }> {
   const cookie = (await submit(to, PIN)).header('set-cookie');
   return { Cookie: cookie!.split(';', 1)[0]! };
 }
 
-/** A site that notes what reaches it. */
+/** A site that records requests. */
 async function site() {
   const seen: IncomingMessage[] = [];
   const { port } = await httpService((request, response) => {
@@ -103,7 +103,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect(seen).toEqual([]);
   });
 
-  it('lets in who knows it, back to where they wanted to go, and keeps its cookie to itself', async () => {
+  it('admits visitors who know it, redirects to the requested page, and hides its cookie from the target', async () => {
     const { port, seen } = await site();
     const one = await published(mode, port);
     const page = await ask(one, 'GET /reports?year=2026&q="x"', BROWSER);
@@ -116,11 +116,11 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
       'the secret site',
     );
     expect(seen.map(({ url, headers }) => [url, headers.cookie])).toEqual([['/reports', 'theme=dark']]);
-    // Going back to the form is no dead end.
+    // Going back to the form works.
     expect((await ask(one, 'GET /__portal/pin', { Cookie })).header('location')).toBe('/');
   });
 
-  it('takes the PIN from programs in a header, which goes no further', async () => {
+  it('accepts the PIN in a header from programs, and does not forward it', async () => {
     const { port, seen } = await site();
     const one = await published(mode, port);
     const refused = await ask(one, 'GET /');
@@ -133,7 +133,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
   });
 
   it.each(['//evil.example', '/\\evil.example', 'https://evil.example', '/\r\nX: y', '/__portal/pin', ''])(
-    'sends nobody elsewhere: %j',
+    'redirects to no other site: %j',
     async (to) => {
       const { port } = await site();
       const one = await published(mode, port);
@@ -141,14 +141,14 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     },
   );
 
-  it('slows guessing down, says for how long, and counts it', async () => {
+  it('slows guessing down, shows the waiting time, and counts attempts', async () => {
     const { port, seen } = await site();
     const one = await published(mode, port);
     for (let i = 0; i < 4; i++) expect((await submit(one, `guess ${i}`)).status).toBe(401);
     const fifth = await submit(one, 'guess 5');
     expect([fifth.status, fifth.header('retry-after')]).toEqual([429, '30']);
     expect(fifth.text).toContain('The next can be tried in 30 seconds.');
-    // Neither the right one, nor by the other way.
+    // Neither with the right PIN, nor by the other method.
     expect((await submit(one, PIN)).status).toBe(429);
     expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(429);
     expect(seen).toEqual([]);
@@ -161,7 +161,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     });
   });
 
-  it('logs everybody out when it changes, and nobody when something else does', async () => {
+  it('logs everybody out when the PIN changes, and nobody when another setting does', async () => {
     const { port } = await site();
     const one = await published(mode, port);
     const cookie = await loggedIn(one);
@@ -175,7 +175,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect((await ask(one, 'GET /')).status).toBe(200);
   });
 
-  it('cuts off who is connected when there is a PIN that they were not asked for', async () => {
+  it('disconnects visitors when a PIN is added that they did not enter', async () => {
     const { port } = await httpService((_request, response) => response.write('begun'));
     const one = await published(mode, port, {});
     const socket = await visit(one.at, HOST, one.ca);
@@ -187,7 +187,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     expect((await ask(one, 'GET /')).status).not.toBe(200);
   });
 
-  it('asks WebSockets and HTTP/2, too', async () => {
+  it('also protects WebSockets and HTTP/2', async () => {
     const { port, seen } = await site();
     const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     onTestFinished(() => sockets.close());
@@ -229,7 +229,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
   });
 });
 
-it('takes a PIN in any script, from the form and from the header', async () => {
+it('accepts a PIN in any script, from the form and from the header', async () => {
   const { port } = await site();
   const one = await published('http', port, { pin: 'žluťoučký kůň' });
   expect((await submit(one, 'žluťoučký kůň')).status).toBe(303);
@@ -242,7 +242,7 @@ it('checks the address first, and rejects others before it asks for the PIN', as
   expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(403);
 });
 
-it('refuses a form that is no form: too long, or broken off', async () => {
+it('rejects a malformed form: too long, or incomplete', async () => {
   const { port, seen } = await site();
   const one = await published('http', port);
   const long = `pin=${encodeURIComponent(PIN)}&to=${'x'.repeat(10_000)}`;

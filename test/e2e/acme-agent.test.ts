@@ -51,7 +51,7 @@ it.for(['raw', 'tls'] as const)('issues through the relay, on carrier %s', async
   const before = await serial(at, 'web.localhost', root);
   await first.runner.stop({ reason: 'test', drainMs: 0 });
 
-  // The CA is not asked again: it is not even there.
+  // The CA gets no second request: it has already stopped.
   await ca.stop();
   const second = await agent({ acmeDir, identity: first.identity });
   await apply(second);
@@ -59,7 +59,7 @@ it.for(['raw', 'tls'] as const)('issues through the relay, on carrier %s', async
   expect(await serial(at, 'web.localhost', root)).toBe(before);
 });
 
-it('renews ahead of the end, and nobody who is connected notices', async (ctx) => {
+it('renews early, and connected visitors notice nothing', async (ctx) => {
   const { at, ca, tls } = await world(ctx, { validityS: 6 });
   const held = await handedOver();
   const one = await agent();
@@ -75,7 +75,7 @@ it('renews ahead of the end, and nobody who is connected notices', async (ctx) =
   expect(String((await once(visitor, 'data'))[0])).toBe('still the same session');
 });
 
-it('without a certificate yet it says why and tries again, and holds up no other service', async (ctx) => {
+it('without a certificate it reports why, retries, and delays no other service', async (ctx) => {
   const { at, ca, tls } = await world(ctx);
   const held = await handedOver();
   await ca.stop();
@@ -105,7 +105,7 @@ it('changes from the local CA to a public one in place', async (ctx) => {
   expect(String((await once(visitor, 'data'))[0])).toBe('still here');
 });
 
-it('several hostnames at once', async (ctx) => {
+it('issues for several hostnames at the same time', async (ctx) => {
   const { at, ca, tls } = await world(ctx);
   const held = await handedOver();
   const one = await agent();

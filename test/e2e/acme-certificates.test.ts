@@ -18,7 +18,7 @@ import { temporaryFolder } from '../support/folder.js';
 
 const neverAborted = new AbortController().signal;
 
-/** A port whose visitors see `challenges` answered, and otherwise a certificate of their own. */
+/** A port that answers `challenges`, and otherwise shows its own certificate. */
 async function port(): Promise<{ port: number; serve(acme: AcmeCertificates): void }> {
   const ca = await openLocalCa(await temporaryFolder());
   const ordinary = createTls({ ...(await ca.issue(['shop.test'])), ALPNProtocols: ['http/1.1'] });
@@ -55,7 +55,7 @@ function hold(acme: AcmeCertificates, hostname: string, spec: AcmeSpec): Holding
   );
 }
 
-it('orders, stores for its owner alone, and takes what is stored after a restart', async (ctx) => {
+it('orders, stores for its owner only, and uses the stored certificate after a restart', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
@@ -78,7 +78,7 @@ it('orders, stores for its owner alone, and takes what is stored after a restart
   expect(stored).toMatchObject({ fingerprint: ordered.fingerprint, cert: ordered.cert, key: ordered.key });
 });
 
-it('one order serves all who hold the same hostname', async (ctx) => {
+it('one order serves all services with the same hostname', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
@@ -90,7 +90,7 @@ it('one order serves all who hold the same hostname', async (ctx) => {
   expect(ca.issued).toBe(1);
 });
 
-it('shows the challenge to a CA alone', async () => {
+it('shows the challenge only to a CA', async () => {
   const at = await port();
   const acme = certificates(await temporaryFolder());
   at.serve(acme);
@@ -124,7 +124,7 @@ it('shows the challenge to a CA alone', async () => {
 
 const soon = { first: 200, factor: 1, max: 200 };
 
-it('renews ahead of the end; a CA that is down costs nothing while the old one is good', async (ctx) => {
+it('renews early, and keeps the old certificate while the CA is down', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 6 });
@@ -146,7 +146,7 @@ it('renews ahead of the end; a CA that is down costs nothing while the old one i
   expect(held.certificate.status().error).toBeUndefined();
 });
 
-it('does not serve what is stored once it has expired', async (ctx) => {
+it('does not serve a stored certificate that has expired', async (ctx) => {
   const at = await port();
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address, validityS: 6 });
@@ -172,7 +172,7 @@ it('does not serve what is stored once it has expired', async (ctx) => {
   });
 });
 
-it('a rate limit is told as one, and waited for', async () => {
+it('reports a rate limit, and waits for it', async () => {
   const ca = await refusingCa(() => ({
     status: 429,
     type: 'rateLimited',
@@ -186,13 +186,13 @@ it('a rate limit is told as one, and waited for', async () => {
     hint: expect.stringContaining('each new order counts') as string,
   });
   expect((refused as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(7_199_000);
-  // Nobody asks the CA again before that, however often the certificate is wanted.
+  // Sends no request to the CA before that, however often the certificate is needed.
   const asked = ca.asked.length;
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({ code: 'acme_rate_limited' });
   expect(ca.asked).toHaveLength(asked);
 });
 
-it('a refusal is explained, with growing pauses between attempts', async () => {
+it('explains a rejection, and backs off between attempts', async () => {
   const ca = await refusingCa(() => ({
     status: 403,
     type: 'caa',
@@ -216,7 +216,7 @@ it('a refusal is explained, with growing pauses between attempts', async () => {
   expect(pauses[2]! / pauses[0]!).toBeGreaterThan(5);
 });
 
-it('a CA that cannot reach us says so in words', async (ctx) => {
+it('a CA that cannot reach the port gets a clear error', async (ctx) => {
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: 9, dns: dns.address });
   const held = hold(certificates(await temporaryFolder()), 'shop.test', ca.spec);
@@ -227,7 +227,7 @@ it('a CA that cannot reach us says so in words', async (ctx) => {
   });
 });
 
-it('an order ends with the last who wanted it', async () => {
+it('an order ends when the last service no longer needs it', async () => {
   const ca = await refusingCa(() => ({ status: 500, type: 'serverInternal', detail: 'never mind' }));
   const acme = certificates(await temporaryFolder());
   const held = hold(acme, 'shop.test', ca.spec);
@@ -236,7 +236,7 @@ it('an order ends with the last who wanted it', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'aborted' });
 });
 
-it('renews when the CA suggests it, long before the clock would', async () => {
+it('renews when the CA suggests it, long before the usual time', async () => {
   const window = [new Date(Date.now() - 7_200_000), new Date(Date.now() - 3_600_000)] as const;
   const ca = await refusingCa(
     () => ({ status: 403, type: 'unauthorized', detail: 'not today' }),

@@ -10,7 +10,7 @@ import { pebble } from '../support/pebble.js';
 import { get, httpService } from '../support/world.js';
 import { Person } from './cli-support.js';
 
-it('a domain of one’s own with a public certificate, as a person sets it up', async (ctx) => {
+it('publishes a custom domain with a public certificate, as a person sets it up', async (ctx) => {
   const person = await Person.create();
   const { address } = await loadIdentity(join(person.home, 'identity.json'), { create: true });
   const dns = await dnsServer((name: string, type: RecordType): Said =>

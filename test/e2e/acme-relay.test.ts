@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, httpService, relay, service } from '../support/world.js';
 import { Person } from './cli-support.js';
 
-/** A TLS connection to the relay itself, trusting `ca`. */
+/** A TLS connection to the relay itself that trusts `ca`. */
 function toRelay(port: number, servername: string, ca: string): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, servername, ca, ALPNProtocols: ['http/1.1'] }, () =>
@@ -30,7 +30,7 @@ const serial = async (port: number, servername: string, ca: string): Promise<str
   return serialNumber;
 };
 
-it('portal relay --acme answers for its own domain, and keeps what it got', async (ctx) => {
+it('portal relay --acme gets a certificate for its own domain, and stores it', async (ctx) => {
   const [port = 0] = await freePorts(1);
   const dns = await dnsServer(everythingHere);
   const ca = await pebble(ctx, { tlsPort: port, dns: dns.address });
@@ -55,7 +55,7 @@ it('portal relay --acme answers for its own domain, and keeps what it got', asyn
     .toBe(before);
 });
 
-it('portal relay takes files up anew', async () => {
+it('portal relay reloads certificate files', async () => {
   const person = await Person.create();
   const issuer = await openLocalCa(join(person.folder, 'issuer'));
   const files = { cert: join(person.folder, 'cert.pem'), key: join(person.folder, 'key.pem') };
@@ -83,7 +83,7 @@ it('portal relay takes files up anew', async () => {
   expect(await answer).toContain('200 OK');
 });
 
-it('a new certificate of the relay drops no agent', async () => {
+it('a new certificate of the relay disconnects no agent', async () => {
   const ca = await openLocalCa(await temporaryFolder());
   const at = await relay({ ca });
   const one = await agent();
@@ -104,7 +104,7 @@ it.each([
   [['--acme-email', 'me@example.com']],
   [['--acme', '--acme-directory', 'http://ca.example.com/dir']],
   [['--dns', 'dns.example.com']],
-])('portal relay %j is refused', async (args) => {
+])('portal relay %j is a usage error', async (args) => {
   const person = await Person.create();
   const { code, stdout } = await person.run(['relay', ...args]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -8,11 +8,11 @@ import { ask, challenge, oneConnection, seen, signIn } from '../support/sign-in.
 import { relay, type TestRelay } from '../support/world.js';
 import { knock, Peer, settled, tls } from './relay-peer.js';
 
-/** What a relay shows to whom, over its API: and nothing to anybody else. */
+/** What a relay shows through its API, to the right identity and to nobody else. */
 
 const report = (peer: Peer, fields: object) => peer.request({ type: 'report', ...fields });
 
-/** Headers of a page of the relay's own. */
+/** Headers of the relay's own page. */
 const fromPage = (at: TestRelay): Record<string, string> => ({
   origin: at.url,
   'sec-fetch-site': 'same-origin',
@@ -26,7 +26,7 @@ async function cookieOf(at: TestRelay, token: string): Promise<string> {
 }
 
 describe('what an identity sees', () => {
-  it('its agents: machine, services and phases as they tell them, traffic, where they come from', async () => {
+  it('its agents: machine, services and phases as reported, traffic, and address', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.answerDials();
@@ -72,15 +72,15 @@ describe('what an identity sees', () => {
     expect(answer.names).toMatchObject([
       { name: 'web', use: 'served', agent: answer.agents[0]!.id, ports: {} },
     ]);
-    // The instance itself is nobody's to know.
+    // The instance itself stays secret.
     expect(JSON.stringify(answer)).not.toContain(peer.instance);
-    // What is over counts on.
+    // Ended connections still count.
     visitor.socket.destroy();
     await settled(() => at.counts().visitors === 0);
     expect((await seen(at, token)).agents[0]!.services[0]).toMatchObject({ visitors: 0, bytesOut: 10 });
   });
 
-  it('the metadata of its services, as it is now, as far as all of one answer may have', async () => {
+  it('the current metadata of its services, up to the size limit of an answer', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const metadata = { owner: 'team-web', note: 'a\u001b[2Jb' };
@@ -113,7 +113,7 @@ describe('what an identity sees', () => {
     expect(chars.join('').length).toBeGreaterThan(LIMITS.maxMetadataShownChars - 11_000);
   });
 
-  it('a service that is gone goes, one that changes changes, what is left out of a report stays', async () => {
+  it('removed services disappear, changed ones change, and a partial report keeps the others', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('web');
@@ -126,7 +126,7 @@ describe('what an identity sees', () => {
     expect(agent!.services).toHaveLength(1);
   });
 
-  it('of services that are reported as many as an identity may have leases', async () => {
+  it('at most as many reported services as an identity may have leases', async () => {
     const at = await relay({ limits: { maxLeasesPerIdentity: 3 } });
     const identity = generateIdentity();
     const [one, other] = [await Peer.open(at, { identity }), await Peer.open(at, { identity })];
@@ -136,14 +136,14 @@ describe('what an identity sees', () => {
     const token = await signIn(at, identity);
     const counts = async () => (await seen(at, token)).agents.map((agent) => agent.services.length);
     expect(await counts()).toEqual([2, 1]);
-    // What goes makes room.
+    // A removed service makes room.
     one.ws.terminate();
     await settled(() => at.counts().sessions === 1);
     await report(other, { services });
     expect(await counts()).toEqual([3]);
   });
 
-  it('an agent that says nothing: what the relay knows by itself', async () => {
+  it('an agent that reports nothing: what the relay knows itself', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -153,7 +153,7 @@ describe('what an identity sees', () => {
     expect(agent!.services[0]).not.toHaveProperty('service');
   });
 
-  it('one that is away, then gone: with when it was seen last; without a machine nothing is kept', async () => {
+  it('an agent that is away, then gone, with its last time; nothing without a machine', async () => {
     const at = await relay({ limits: { graceMs: 300 } });
     const identity = generateIdentity();
     const named = await Peer.open(at, { identity });
@@ -180,7 +180,7 @@ describe('what an identity sees', () => {
     expect(names.map(({ use }) => use)).toEqual(['free', 'free']);
   });
 
-  it('traffic of a UDP lease, and how many speak', async () => {
+  it('traffic of a UDP lease, and its number of visitors', async () => {
     const at = await relay({ ports: { udp: 'any' } });
     const peer = await Peer.open(at);
     const { udpAddr } = await peer.lease('dns', { mode: 'udp' });
@@ -199,8 +199,8 @@ describe('what an identity sees', () => {
   });
 });
 
-describe('nobody else', () => {
-  it('sees anything of it, by any way of asking', async () => {
+describe('an identity without access', () => {
+  it('sees nothing, with any kind of request', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('mine');
@@ -210,7 +210,7 @@ describe('nobody else', () => {
     const other = generateIdentity();
     const token = await signIn(at, other);
     expect(await seen(at, token)).toMatchObject({ identity: other.address, agents: [], names: [] });
-    // As for what is not there at all: an answer does not tell whether it is.
+    // The answer is the same as for an unknown id.
     const nothing = await ask(at, 'POST', '/v1/agents/000000000000/disconnect', { token });
     const guessed = await ask(at, 'POST', `/v1/agents/${id}/disconnect`, { token });
     expect([guessed.status, guessed.text]).toEqual([404, nothing.text]);
@@ -221,7 +221,7 @@ describe('nobody else', () => {
     expect(at.counts().leases).toBe(1);
   });
 
-  it('gets in with no token, a forged one, one of another relay, one that is over or was signed out', async () => {
+  it('is rejected without a token, and with a forged, foreign, expired or signed-out one', async () => {
     const at = await relay();
     const elsewhere = await relay();
     const peer = await Peer.open(at);
@@ -249,7 +249,7 @@ describe('nobody else', () => {
     expect((await ask(at, 'GET', '/v1/agents', { token: again })).status).toBe(401);
   });
 
-  it('whom the operator denies is out at once', async () => {
+  it('loses access immediately when the operator denies it', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const token = await signIn(at, identity);
@@ -259,7 +259,7 @@ describe('nobody else', () => {
     await expect(signIn(at, identity)).rejects.toThrow('401');
   });
 
-  it('of a team sees more than the agents that name it, and only while they do', async () => {
+  it('as a team member sees only the agents that name it, and only while they do', async () => {
     const at = await relay();
     const owner = generateIdentity();
     const member = generateIdentity();
@@ -279,7 +279,7 @@ describe('nobody else', () => {
     const text = JSON.stringify(answer);
     expect(text).not.toContain('secret');
     expect(text).not.toContain('vault');
-    // Seeing is all: it is the owner's to act.
+    // Members can only look. Only the owner can act.
     const { id } = answer.agents[0]!;
     expect((await ask(at, 'POST', `/v1/agents/${id}/disconnect`, { token })).status).toBe(404);
     expect((await ask(at, 'DELETE', '/v1/names/shared', { token })).status).toBe(404);
@@ -288,7 +288,7 @@ describe('nobody else', () => {
     expect((await seen(at, token)).agents).toEqual([]);
     await report(shared, { team: [member.address] });
     expect((await seen(at, token)).agents).toHaveLength(1);
-    // What its team is now cannot be known of one that is away, or gone.
+    // An agent that is away or gone cannot report its current team.
     shared.ws.terminate();
     await settled(() => at.counts().sessions === 1);
     expect((await seen(at, token)).agents).toEqual([]);
@@ -296,7 +296,7 @@ describe('nobody else', () => {
 });
 
 describe('signing in', () => {
-  it('asks for a proof of its own: one for a session is not good here, nor this one there', async () => {
+  it('needs a separate proof: a session’s proof does not work here, nor this one there', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const over = oneConnection();
@@ -314,7 +314,7 @@ describe('signing in', () => {
     expect(at.stats().signInsRefused).toEqual({ unauthorized: 1 });
   });
 
-  it('takes one attempt a challenge, in its time', async () => {
+  it('allows one attempt per challenge, before it expires', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const over = oneConnection();
@@ -331,7 +331,7 @@ describe('signing in', () => {
     expect((await prove('never', '0x')).body['code']).toBe('expired');
   });
 
-  it('takes the proof over the connection that the challenge came in, and over no other', async () => {
+  it('accepts the proof only on the connection that the challenge came from', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const { nonce, message } = await challenge(at, identity.address, oneConnection());
@@ -340,7 +340,7 @@ describe('signing in', () => {
     expect([status, text]).toEqual([401, expect.stringContaining('over the same connection')]);
   });
 
-  it('gives out no challenge without a nonce to prove its own key over', async () => {
+  it('issues no challenge without a nonce for the relay’s own proof', async () => {
     const at = await relay();
     const { address } = generateIdentity();
     for (const relayNonce of [undefined, '', 'x', 'AB'.repeat(16), 'ab'.repeat(17)]) {
@@ -349,7 +349,7 @@ describe('signing in', () => {
     }
   });
 
-  it('lets so many begin at a time, half of them from one address', async () => {
+  it('limits pending sign-ins, half of them from one address', async () => {
     const at = await relay({ limits: { maxSignIns: 4 } });
     const { address } = generateIdentity();
     await challenge(at, address);
@@ -365,7 +365,7 @@ describe('signing in', () => {
     expect(at.counts().refused).toEqual({ maxSignIns: 1 });
   });
 
-  it('keeps so many, of one identity and in all; who was idle for longest goes', async () => {
+  it('limits tokens, for one identity and in total, and removes the longest idle one', async () => {
     const at = await relay({ limits: { maxSignedIn: LIMITS.maxSignedInPerIdentity + 1 } });
     const identity = generateIdentity();
     const tokens: string[] = [];
@@ -380,7 +380,7 @@ describe('signing in', () => {
     expect(await status(tokens[1]!)).toBe(200);
   });
 
-  it('who asks too often waits', async () => {
+  it('makes a client wait that asks too often', async () => {
     const at = await relay({ limits: { maxSignedInRequestsPerSecondPerIdentity: 2 } });
     const token = await signIn(at, generateIdentity());
     const answers = await Promise.all(
@@ -392,7 +392,7 @@ describe('signing in', () => {
 });
 
 describe('a page', () => {
-  it('gets a cookie that no script reads, for a code that is good once and soon', async () => {
+  it('gets a cookie that scripts cannot read, for a code that is valid once and briefly', async () => {
     const agents = { webDir: import.meta.dirname };
     const at = await relay({ agents });
     const identity = generateIdentity();
@@ -420,7 +420,7 @@ describe('a page', () => {
     expect([tooLate.status, tooLate.body['code']]).toEqual([401, 'expired']);
   });
 
-  it('is heard from its own origin alone: hostnames of tenants are the same site', async () => {
+  it('is accepted only from its own origin: tenants’ hostnames are the same site', async () => {
     const at = await relay({ agents: { webDir: import.meta.dirname } });
     const peer = await Peer.open(at);
     await peer.lease('evil');
@@ -437,7 +437,7 @@ describe('a page', () => {
     expect((await disconnect({ origin: at.url, 'sec-fetch-site': 'same-site' })).status).toBe(403);
     const read = await ask(at, 'GET', '/v1/agents', { headers: { cookie, 'sec-fetch-site': 'same-site' } });
     expect(read.status).toBe(403);
-    // Nor does a page make more of itself, or a code get used from elsewhere.
+    // A page cannot gain more rights, and a code cannot be used from another site.
     expect((await ask(at, 'POST', '/v1/sign-in/link', { headers: { cookie, ...fromPage(at) } })).status).toBe(
       403,
     );
@@ -447,7 +447,7 @@ describe('a page', () => {
     await settled(() => at.counts().sessions === 0);
   });
 
-  it('and the API answer nothing under another host, and in no other way than this', async () => {
+  it('and the API answer nothing under another host, and reject other methods', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -477,7 +477,7 @@ describe('a page', () => {
     expect((await ask(at, 'GET', '/v1/names/a%2fb', { token })).status).toBe(404);
   });
 
-  it('an operator can do without all of it', async () => {
+  it('is off if the operator wants so', async () => {
     const at = await relay({ agents: false });
     expect(at.descriptor.capabilities).not.toContain('agents');
     expect((await ask(at, 'POST', '/v1/sign-in/challenge', { body: {} })).status).toBe(405);
@@ -487,7 +487,7 @@ describe('a page', () => {
 });
 
 describe('disconnecting an agent', () => {
-  it('ends its session, its leases without grace, its visitors; and keeps that process out', async () => {
+  it('ends its session, its leases without grace, and its visitors, and rejects that process', async () => {
     const at = await relay();
     const identity = generateIdentity();
     const peer = await Peer.open(at, { identity });
@@ -508,7 +508,7 @@ describe('disconnecting an agent', () => {
     expect(await peer.closed).toMatchObject({ code: 1008, reason: 'disconnected' });
     await visitor.closed;
     expect(at.counts()).toMatchObject({ sessions: 1, leases: 1 });
-    // The name is its identity's still.
+    // The name still belongs to its identity.
     expect((await seen(at, token)).names).toMatchObject([
       { name: 'stays', use: 'served' },
       { name: 'web', use: 'free' },
@@ -516,14 +516,14 @@ describe('disconnecting an agent', () => {
     const again = await Peer.connect(at, { identity, instance: peer.instance });
     again.say({ type: 'prove', signature: identity.sign(await again.challenge()) });
     expect(await again.next('error')).toMatchObject({ code: 'disconnected' });
-    // Started again, it is another process.
+    // A restarted agent is a new process.
     const fresh = await Peer.open(at, { identity });
     await fresh.lease('web');
-    // The instance says nothing of another identity that calls itself the same.
+    // Another identity with the same instance is unaffected.
     await Peer.open(at, { instance: peer.instance });
   });
 
-  it('one that is away does not come back either', async () => {
+  it('also keeps an agent that is away from returning', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -541,7 +541,7 @@ describe('disconnecting an agent', () => {
 });
 
 describe('releasing a name', () => {
-  it('is refused while an agent serves it; after that anybody may have it, and its port', async () => {
+  it('is rejected while an agent serves it; then anyone may take it and its port', async () => {
     const at = await relay({ ports: { tcp: 'any' } });
     const peer = await Peer.open(at);
     const { lease, tcpAddr } = await peer.lease('db', { mode: 'tcp', carrier: 'tls' });
@@ -559,7 +559,7 @@ describe('releasing a name', () => {
     await other.lease('db', { mode: 'tcp', carrier: 'tls' });
   });
 
-  it('ends a lease in its grace', async () => {
+  it('ends a lease in its grace period', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -572,7 +572,7 @@ describe('releasing a name', () => {
   });
 });
 
-it('a sign-in beyond the rate ends its connection: the next one takes its turn', async () => {
+it('ends the connection of a sign-in beyond the rate, so that the next one gets a turn', async () => {
   const at = await relay({ limits: { maxSignInsPerSecondPerAddress: 1 } });
   const body = JSON.stringify({ address: generateIdentity().address, relayNonce: 'ab'.repeat(16) });
   const head = [

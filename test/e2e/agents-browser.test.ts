@@ -8,7 +8,7 @@ import { ask, signIn } from '../support/sign-in.js';
 import { AGENTS_WEB_DIR, relay, type TestRelay } from '../support/world.js';
 import { Peer, settled } from './relay-peer.js';
 
-/** A relay's page of agents in a real browser. PORTAL_SCREENSHOTS=FOLDER keeps pictures of it. */
+/** A relay's page of agents in a real browser. PORTAL_SCREENSHOTS=FOLDER saves screenshots. */
 
 const HOSTILE = '<img src=x onerror="document.title=1">';
 
@@ -25,7 +25,7 @@ interface World {
   readonly build: Peer;
 }
 
-/** Two machines of one identity, of which one has a service that failed, and a name that nothing uses. */
+/** Two machines of one identity, one of them with a failed service, and an unused name. */
 async function world(): Promise<World> {
   const at = await relay({ agents: { webDir: AGENTS_WEB_DIR }, ports: { tcp: 'any' } });
   const identity = generateIdentity();
@@ -62,14 +62,14 @@ async function picture(page: Page, name: string): Promise<void> {
 /** Nothing is wider than the window. */
 const fits = (page: Page) => page.evaluate<boolean>('document.documentElement.scrollWidth <= innerWidth');
 
-it('signs in by a link that is good once, shows agents and names, disconnects and releases after a question', async (context) => {
+it('signs in with a one-time link, shows agents and names, and disconnects and releases after confirmation', async (context) => {
   const { page, complaints } = await open(context);
   const { at, identity, laptop, build } = await world();
-  // Whoever comes without a link reads how to get one.
+  // A visitor without a link sees how to get one.
   await page.goto(`${at.url}/agents`);
   await page.getByText(`portal agents page --relay ${at.url}`).waitFor();
   await picture(page, 'agents-signed-out');
-  // The browser tells of the 401 by itself.
+  // The browser logs the 401.
   complaints.length = 0;
 
   const link = await linkFor(at, identity);
@@ -98,13 +98,13 @@ it('signs in by a link that is good once, shows agents and names, disconnects an
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1100, height: 800 });
 
-  // The link is used up, for other browsers too; the cookie is no script's to read.
+  // The link is used up, also for other browsers. Scripts cannot read the cookie.
   const stranger = await browserPage(context);
   await stranger.goto(link);
   await stranger.getByText('this link was used already').waitFor();
   expect(await page.evaluate('document.cookie')).toBe('');
 
-  // It is asked first, and Escape and Cancel say no.
+  // The page asks for confirmation. Escape and Cancel decline.
   await page.getByRole('button', { name: 'Disconnect laptop' }).click();
   const question = page.getByRole('dialog', { name: 'Disconnect laptop?' });
   await question.waitFor();
@@ -121,24 +121,24 @@ it('signs in by a link that is good once, shows agents and names, disconnects an
   expect(await laptop.next('error')).toMatchObject({ code: 'disconnected' });
   await card.getByText('gone').waitFor();
 
-  // A name that nothing uses; the one of an agent that went follows by itself.
+  // An unused name. The page removes a disconnected agent's name automatically.
   expect(await page.getByRole('row', { name: /^db tcp \d+ no/ }).count()).toBe(1);
   await page.getByRole('button', { name: 'Release old-demo' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click();
   await page.getByText('Released old-demo.').waitFor();
   expect(await page.getByRole('button', { name: 'Release old-demo' }).count()).toBe(0);
-  // What happens meanwhile comes by itself.
+  // The page shows later changes automatically.
   await build.lease('fresh');
   await page.getByRole('row', { name: /^fresh – by build-3/ }).waitFor();
 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('There is no password').waitFor();
   await settled(() => at.stats().signedIn > 0);
-  // The browser tells of the answers 401 by itself; nothing else went wrong.
+  // The browser logs the 401 answers, and nothing else.
   expect(complaints.filter((each) => !each.includes('401'))).toEqual([]);
 });
 
-it('shows nothing of another identity; a link takes the place of whoever was signed in', async (context) => {
+it('shows nothing of another identity, and a new link replaces the signed-in identity', async (context) => {
   const { page, complaints } = await open(context);
   const { at, identity } = await world();
   const other = generateIdentity();
@@ -147,14 +147,14 @@ it('shows nothing of another identity; a link takes the place of whoever was sig
   const text = (await page.textContent('body'))!;
   for (const part of ['laptop', 'build-3', 'shop', 'old-demo', identity.address])
     expect(text).not.toContain(part);
-  // In the same tab: only what is behind # changes.
+  // In the same tab: only the part after # changes.
   await page.goto(await linkFor(at, identity));
   await page.getByRole('article', { name: 'laptop' }).waitFor();
   expect(await page.textContent('body')).not.toContain(other.address);
   expect(complaints).toEqual([]);
 });
 
-it('of a team: seen, marked, and not to be touched', async (context) => {
+it('marks agents of a team, and offers no actions on them', async (context) => {
   const { page } = await open(context);
   const { at, identity, laptop } = await world();
   const member = generateIdentity();
@@ -171,7 +171,7 @@ it('of a team: seen, marked, and not to be touched', async (context) => {
   await page.getByText('None of your agents connected recently').waitFor();
 });
 
-it("does not run where a tenant's page frames it, or asks for it", async (context) => {
+it('does not run when a tenant’s page frames or requests it', async (context) => {
   const { page } = await open(context);
   const { at, identity } = await world();
   await page.goto(await linkFor(at, identity));

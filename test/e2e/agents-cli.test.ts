@@ -7,11 +7,11 @@ import { chain } from '../support/chain.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 import { Peer, settled } from './relay-peer.js';
 
-/** `portal agents`: what a person sees of agents on several machines, and what they can do. */
+/** `portal agents`: shows agents on several machines, and acts on them. */
 
 const entry = ({ url, ca }: TestRelay): string => `{ url: '${url}', ca: '${ca.certificateFile}' }`;
 
-/** A machine with a portal.yaml on these relays, and an identity that may be another machine's too. */
+/** A machine with a portal.yaml for these relays, and an identity that it may share with another machine. */
 async function machine(
   relays: readonly TestRelay[],
   { identity = generateIdentity(), rest = '', services = '' } = {},
@@ -33,7 +33,7 @@ const NO_REMOTE_RELAY = 'portal.yaml names no remote relay. See the embedded rel
 const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
 
 it(
-  'shows the agents of all machines over all relays, says which relay does not answer, and acts',
+  'shows the agents of all machines on all relays, reports a relay that does not answer, and acts',
   { timeout: 60_000 },
   async () => {
     const { port } = await httpService((_request, response) => response.end('hello'));
@@ -47,7 +47,7 @@ it(
 
     const table = async (args: readonly string[] = []) => person.run(['agents', ...args]);
     let shown = await table();
-    // What became of a lease is told within a second.
+    // A lease's state arrives within a second.
     while (shown.stdout.split(' ready ').length < 4) shown = await table();
     expect(shown.stderr).toBe('');
     expect(shown.stdout).toMatch(
@@ -56,10 +56,10 @@ it(
     expect(shown.stdout).toMatch(new RegExp(`^ +ci +ready +https://ci.localhost:${first.port} +0`, 'm'));
     expect(shown.stdout).toMatch(new RegExp(`^ +web +ready +https://web.localhost:${second.port} `, 'm'));
     expect(shown.stdout).toMatch(new RegExp(`^web +${second.url} +yes +20`, 'm'));
-    // One id at both.
+    // The same id on both.
     expect(shown.stdout.match(/^laptop · connected/gm)).toHaveLength(1);
 
-    // A relay that does not answer costs the others nothing.
+    // A relay that does not answer does not affect the others.
     await second.close();
     const half = await table(['--json']);
     expect(half.code).toBe(0);
@@ -89,15 +89,15 @@ it(
     );
     const again = await person.run(['agents', 'release', 'ci', ...only]);
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[not_found]')]);
-    // Nobody answers.
+    // No relay answers.
     await first.close();
     expect((await table()).code).toBe(1);
-    // Asking remembers no key, and keeps nobody signed in.
+    // The command stores no key, and stays signed in nowhere.
     expect(await readFile(join(person.folder, 'portal.lock'), 'utf8')).toContain(first.address);
   },
 );
 
-it('asks what the running agent took from a list, too; without one it says that it does not', async () => {
+it('also queries relays that the running agent found in a list, and says so if it cannot', async () => {
   const { port } = await httpService((_request, response) => response.end('hello'));
   const at = await relay();
   const person = await Person.create();
@@ -116,7 +116,7 @@ it('asks what the running agent took from a list, too; without one it says that 
   expect(shown.stdout).toContain(`https://web.localhost:${at.port}`);
 });
 
-it('a team sees each other, as the committed file says, and no longer than that', async () => {
+it('shows a team its agents, as long as the committed file lists it', async () => {
   const { port } = await httpService((_request, response) => response.end('hello'));
   const at = await relay();
   const other = await machine([at]);
@@ -140,7 +140,7 @@ it('a team sees each other, as the committed file says, and no longer than that'
   expect(at.counts().leases).toBe(1);
 });
 
-it('says that a portal.yaml without remote relays has none to ask', async () => {
+it('reports that a portal.yaml without remote relays has none to query', async () => {
   const person = await Person.create();
   await person.run(['identity', 'new']);
   await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 1 }\n');
@@ -153,7 +153,7 @@ it('says that a portal.yaml without remote relays has none to ask', async () => 
   expect(jsonLines(json.stdout)).toMatchObject([{ event: 'agents', agents: [], names: [] }]);
 });
 
-it('asks no relay that is used in a chain alone: that would tell it who and where one is', async () => {
+it('queries no relay that is used only in a chain: that would show it the identity and address', async () => {
   const { relays, entry: first, exit } = await chain(2);
   const person = await Person.create();
   await person.run(['identity', 'new']);
@@ -168,7 +168,7 @@ it('asks no relay that is used in a chain alone: that would tell it who and wher
   expect([first, exit].map((each) => each.stats().signedIn)).toEqual([0, 0]);
 });
 
-it('holds a relay to its key in portal.lock, and tells nothing of one without agents', async () => {
+it('checks a relay against its key in portal.lock, and reports a relay without this feature', async () => {
   const at = await relay();
   const without = await relay({ ca: at.ca, agents: false });
   const { person, identity } = await machine([at, without]);
@@ -184,12 +184,12 @@ it('holds a relay to its key in portal.lock, and tells nothing of one without ag
   expect(held.stderr).toContain('[relay_key_changed]');
 });
 
-it('a link to the page goes to this relay, and is good there', async () => {
+it('a link to the page goes to this relay, and works there', async () => {
   const at = await relay({ agents: { webDir: import.meta.dirname } });
   const { person } = await machine([at]);
   const { stdout, stderr } = await person.run(['agents', 'page']);
   expect(stdout).toMatch(new RegExp(`^${at.url}/agents#[\\w-]{43}\n$`));
   expect(stderr).toContain('good once');
-  // The program itself has signed out.
+  // The command itself has signed out.
   await settled(() => at.stats().signedIn === 0);
 });

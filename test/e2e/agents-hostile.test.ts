@@ -12,15 +12,18 @@ import { proveRelay } from '../../src/protocol/relay-proof.js';
 import { LIMITS } from '../../src/protocol/limits.js';
 import { temporaryFolder } from '../support/folder.js';
 
-/** Signing in at a relay that means no good: nothing is signed that is good elsewhere, and nothing believed unproven. */
+/** Signing in at a hostile relay: the client signs nothing that works elsewhere, and believes nothing unproven. */
 
 interface Bad {
-  /** What it says in place of an honest relay: fields of the challenge's text, of the answer with it, of the one to the proof, a link. */
+  /**
+   * What it sends instead of an honest relay's values: fields of the challenge, of its response, of the response to the
+   * proof, a link.
+   */
   readonly challenge?: Partial<ChallengeFields>;
   readonly challenged?: object;
   readonly signedIn?: object;
   readonly link?: string;
-  /** The request that is left without an answer, answered without end, or cut off. */
+  /** The request that gets no answer, an endless one, or a truncated one. */
   readonly silentAt?: string;
   readonly endlessAt?: string;
   readonly cutAt?: string;
@@ -93,7 +96,7 @@ async function relayThat(bad: Bad) {
   return { signIn, asked, met, key, url };
 }
 
-/** More than anybody wants to read. */
+/** More than a client reads. */
 function endless(response: ServerResponse): void {
   const chunk = Buffer.alloc(1024 * 1024, ' ');
   const write = (): void => {
@@ -103,7 +106,7 @@ function endless(response: ServerResponse): void {
   write();
 }
 
-it('an honest one is signed in at, with the key that it proved', async () => {
+it('signs in at an honest relay, with the key that it proved', async () => {
   const { signIn, met, key, asked } = await relayThat({});
   const client = await signIn();
   expect(met).toEqual([key.address]);
@@ -124,13 +127,13 @@ it.each<[string, Bad['challenge'], string]>([
   ['that is good for long', { expiresAt: new Date(Date.now() + 3_600_000) }, 'unauthorized'],
   ['of another TLS session', { channel: 'c4'.repeat(32) }, 'relay_untrusted'],
   ['that is over', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
-])('a challenge %s is not signed', async (_what, challenge, code) => {
+])('does not sign a challenge %s', async (_what, challenge, code) => {
   const { signIn, asked } = await relayThat({ challenge: challenge! });
   await expect(signIn()).rejects.toMatchObject({ code });
   expect(asked).toEqual(['POST /v1/sign-in/challenge']);
 });
 
-it('one that does not prove its key, or shows the proof of another connection, gets nothing signed', async () => {
+it('signs nothing for a relay that does not prove its key, or uses the proof of another connection', async () => {
   const other = generateIdentity();
   const relay = { address: other.address, signature: other.sign('Portal relay\n\nURL: …') };
   for (const [challenged, code] of [
@@ -147,25 +150,25 @@ it('one that does not prove its key, or shows the proof of another connection, g
   }
 });
 
-it('one whose answer to the proof makes no sense signs nobody in', async () => {
+it('rejects a malformed answer to the proof', async () => {
   const { signIn } = await relayThat({ signedIn: { token: 7 } });
   await expect(signIn()).rejects.toMatchObject({ code: 'protocol' });
 });
 
-it('a link to elsewhere is not handed on', async () => {
+it('does not open a link to another site', async () => {
   for (const link of ['https://evil.example/agents#x', 'javascript:alert(1)', '//evil.example', 'x']) {
     const client = await (await relayThat({ link })).signIn();
     await expect(client.link()).rejects.toMatchObject({ code: 'protocol' });
   }
 });
 
-it('one that does not answer, answers without end or breaks off costs a bounded time, and says so', async () => {
+it('times out with a clear error on a missing, endless or truncated answer', async () => {
   const late = await relayThat({ silentAt: '/v1/sign-in' });
   await expect(late.signIn(200)).rejects.toMatchObject({ code: 'timeout' });
   const endlessly = await (await relayThat({ endlessAt: '/v1/agents' })).signIn();
   await expect(endlessly.agents()).rejects.toMatchObject({ code: 'limit_exceeded' });
   const cut = await (await relayThat({ cutAt: '/v1/agents' })).signIn();
   await expect(cut.agents()).rejects.toMatchObject({ code: 'relay_unreachable' });
-  // Not over another connection, to who knows whom.
+  // It does not retry on another connection, possibly to another relay.
   await expect(cut.agents()).rejects.toMatchObject({ code: 'relay_unreachable' });
 });

@@ -9,13 +9,13 @@ import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, httpService, relay, service } from '../support/world.js';
 import { Peer, settled } from './relay-peer.js';
 
-/** What agents tell relays of themselves, and what becomes of one that is disconnected. */
+/** What agents report to relays, and what happens to a disconnected agent. */
 
 const ready = ({ services }: AgentView) => services.filter(({ phase }) => phase === 'ready').length;
 const answering = () => httpService((_request, response) => response.end('hello'));
 
 describe('an agent', () => {
-  it('tells its machine, its services and their phases, those that have no lease too', async () => {
+  it('reports its machine, its services and their phases, also without a lease', async () => {
     const at = await relay();
     const { port } = await answering();
     const other = await Peer.open(at);
@@ -32,12 +32,12 @@ describe('an agent', () => {
       { service: 'site', name: 'web', phase: 'ready' },
       { service: 'used', phase: 'failed', code: 'name_taken' },
     ]);
-    // What is renamed or taken out of the file follows.
+    // Renamed and removed services follow.
     await one.runner.apply(desired([at.spec], { ...site, service: 'blog' }));
     await seenAgent(at, token, ({ services }) => services.map((each) => each.service).join() === 'blog');
   });
 
-  it('lets the file say what the machine is called, or that it is not; and who may see it, live', async () => {
+  it('takes the machine’s name and the team from the file, live', async () => {
     const at = await relay();
     const { port } = await answering();
     const member = generateIdentity();
@@ -52,7 +52,7 @@ describe('an agent', () => {
     expect((await seen(at, tokens.member)).agents).toEqual([]);
   });
 
-  it('with more services than one report holds tells all of them', async () => {
+  it('reports all services when one report cannot hold them', async () => {
     const at = await relay();
     const { port } = await answering();
     const one = await agent({ machine: 'laptop' });
@@ -63,7 +63,7 @@ describe('an agent', () => {
     expect(new Set(all.services.map((each) => each.service)).size).toBe(services.length);
   });
 
-  it('is one, with an id of its own, at every relay; also after the relay was restarted', async () => {
+  it('has one id on every relay, also after a relay restarts', async () => {
     const folder = await temporaryFolder();
     const store = { file: `${folder}/relay.db` };
     const [first, second] = [await relay({ store }), await relay()];
@@ -84,7 +84,7 @@ describe('an agent', () => {
 });
 
 describe('over a chain', () => {
-  it('neither relay is told what the machine and the services are called, or who the team is', async () => {
+  it('neither relay learns the names of machine and services, or the team', async () => {
     const { entry, exit, spec } = await chain(2);
     const { port } = await answering();
     const member = generateIdentity();
@@ -96,26 +96,26 @@ describe('over a chain', () => {
     });
     await one.runner.apply({ ...rest, services, team: [member.address] });
     await one.event('lease', ({ phase }) => phase === 'ready');
-    // The entry knows the identity and its lease: no more.
+    // The entry knows only the identity and its lease.
     const found = await seenAgent(entry, await signIn(entry, one.identity));
     expect(found).not.toHaveProperty('machine');
     expect(found.services).toMatchObject([{ name: 'web', phase: 'open' }]);
     expect(found.services[0]).not.toHaveProperty('service');
     expect((await seen(entry, await signIn(entry, member))).agents).toEqual([]);
-    // The exit knows a pseudonym, and has nothing to show to the identity itself.
+    // The exit knows a pseudonym, and shows nothing to the identity itself.
     expect(await seen(exit, await signIn(exit, one.identity))).toMatchObject({ agents: [], names: [] });
     const pseudonym = derivedIdentity(one.identity, `hop ${relayKey(exit.spec)}`);
     const [hop] = (await seen(exit, await signIn(exit, pseudonym))).agents;
     expect(hop).toMatchObject({ identity: pseudonym.address, services: [] });
     expect(hop).not.toHaveProperty('machine');
     expect(hop!.id).not.toBe(found.id);
-    // And the pseudonym sees nothing at the entry.
+    // The pseudonym sees nothing at the entry.
     expect((await seen(entry, await signIn(entry, pseudonym))).agents).toEqual([]);
   });
 });
 
-describe('an agent that is disconnected', () => {
-  it('reads why, and stays away until it is started again; other relays keep it', async () => {
+describe('an agent that was disconnected', () => {
+  it('reports why, and stays disconnected until it restarts; other relays keep it', async () => {
     const [at, other] = [await relay(), await relay()];
     const { port } = await answering();
     const identity = generateIdentity();

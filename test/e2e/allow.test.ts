@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js';
 import { handedOver, httpService, relay } from '../support/world.js';
 import { Person } from './cli-support.js';
 
-/** What a portal.yaml from elsewhere may do: what its user allowed. */
+/** What a portal.yaml from elsewhere may do: only what its user allowed. */
 
 const ASKED = { PORTAL_ALLOW: '' };
 
@@ -66,7 +66,7 @@ describe('a portal.yaml that was never allowed', () => {
     expect(stderr).toContain(`not allowed yet to\n  publish at ${at.url}`);
   });
 
-  it('lends no CA, identity or key to a command that names its relay, shows the identity or exports it', async () => {
+  it('gives no CA, identity or key to a command that names its relay, shows the identity or exports it', async () => {
     const { at, person, write, run } = await cloned(onRelay(1));
     await person.run(['identity', 'new']);
     await write('identity: ../elsewhere.json\n');
@@ -130,7 +130,7 @@ describe('a portal.yaml that was never allowed', () => {
     }
   });
 
-  it('is refused from standard input as well, with what to do', async () => {
+  it('is also rejected from standard input, with the fix', async () => {
     const { person, at } = await cloned(onRelay(1));
     const stdin = `version: 1\nrelays: { urls: ["${at.url}"] }\nservices: { web: 1 }\n`;
     const { code, stderr } = await person.run(['up', '-f', '-'], { stdin, env: ASKED });
@@ -139,7 +139,7 @@ describe('a portal.yaml that was never allowed', () => {
   });
 });
 
-it('`portal allow` lets it run; --list shows it, and --revoke takes it back', async () => {
+it('runs after `portal allow`; --list shows it, and --revoke undoes it', async () => {
   const { port } = await httpService((_request, response) => response.end('hi'));
   const { person, at, run } = await cloned(onRelay(port));
   expect(await run('allow')).toMatchObject({ code: 0, stderr: expect.stringContaining(at.url) as string });
@@ -153,7 +153,7 @@ it('`portal allow` lets it run; --list shows it, and --revoke takes it back', as
   expect((await run('up')).code).toBe(2);
 });
 
-it('a save beyond what was allowed is not applied until `portal allow`, while the rest runs on', async () => {
+it('does not apply a save beyond the allowed until `portal allow`, while the rest keeps running', async () => {
   const { port } = await httpService((_request, response) => response.end('hi'));
   const { person, write, run } = await cloned(onRelay(port));
   await run('allow');
@@ -183,7 +183,7 @@ it('a save beyond what was allowed is not applied until `portal allow`, while th
   await agent.finished;
 });
 
-/** A service on a socket, which tells of each connection. */
+/** A service on a socket that records connections. */
 async function listen(path: string, onSocket: () => void): Promise<void> {
   const server = createServer((socket) => {
     onSocket();
@@ -193,7 +193,7 @@ async function listen(path: string, onSocket: () => void): Promise<void> {
   onTestFinished(() => void server.close());
 }
 
-it('a link in the project that is swapped while it runs leads nowhere else until `portal allow`', async () => {
+it('a symbolic link that changes while it runs leads nowhere else until `portal allow`', async () => {
   let strangers = 0;
   const person = await Person.create();
   const project = join(await realpath(person.folder), 'project');
@@ -233,7 +233,7 @@ it('a link in the project that is swapped while it runs leads nowhere else until
   await agent.finished;
 });
 
-it('the relay in the agent and local ports need no answer', async () => {
+it('needs no answer for the embedded relay and local ports', async () => {
   const { port } = await handedOver();
   const person = await Person.create();
   await writeFile(
@@ -247,7 +247,7 @@ it('the relay in the agent and local ports need no answer', async () => {
   await rm(join(person.folder, 'portal.yaml'));
 });
 
-it('a variable that looks like a secret is sent to no relay, allowed or not', async () => {
+it('sends no variable that looks like a secret to a relay, allowed or not', async () => {
   const { person, at, write } = await cloned(onRelay(1));
   await write('machine: "${GITHUB_TOKEN:-}"\n');
   const env = { PORTAL_ALLOW: '1', GITHUB_TOKEN: 'ghp-abc123' };

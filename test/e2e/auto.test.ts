@@ -34,7 +34,7 @@ async function published(target: number | string, over: Parameters<typeof servic
   };
 }
 
-/** A TCP service that keeps what each connection said, and may be stopped. */
+/** A TCP service that records each connection's bytes, and can be stopped. */
 async function heardBy(onSocket: (socket: Socket) => void, port = 0) {
   const heard: string[] = [];
   const sockets = new Set<Socket>();
@@ -61,21 +61,21 @@ const told: RequestListener = ({ headers }, response) =>
 const echo = (socket: Socket): void =>
   void socket.on('data', (chunk: Buffer) => socket.write(`said ${String(chunk)}`));
 
-/** Answers GET, and nothing else. */
+/** Answers GET only. */
 const onlyGet = (socket: Socket): void =>
   void socket.on('data', (chunk: Buffer) => {
     if (String(chunk).startsWith('GET'))
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
   });
 
-/** Visitors say `words` until the service is served as stream: a target is not asked more than once in some seconds. */
+/** Visitors send `words` until the service is served as stream: a target is probed once in several seconds at most. */
 async function foundOut(
   one: Awaited<ReturnType<typeof published>>,
   words: string,
   alpn?: string[],
 ): Promise<void> {
   await eventually(async () => {
-    // Once it is a stream, nobody is offered HTTP/2.
+    // A stream offers HTTP/2 to no visitor.
     const visitor = await one.visit(alpn).catch(() => undefined);
     visitor?.on('error', () => undefined).resume();
     visitor?.end(words, () => visitor.destroySoon());
@@ -90,7 +90,7 @@ async function listening(server: Server): Promise<number> {
 }
 
 describe('a target that speaks HTTP', () => {
-  it('is told who visits it, and how', async () => {
+  it('learns who visits it, and how', async () => {
     const { port } = await httpService(told);
     const one = await published(port);
     expect(await one.decided('http')).toMatchObject({ service: 'web', target: `localhost:${port}` });
@@ -101,7 +101,7 @@ describe('a target that speaks HTTP', () => {
     expect(await one.servedAs()).toBe('http');
   });
 
-  it('is told nothing with `forwarded: false`, whatever the visitor says', async () => {
+  it('learns nothing with `forwarded: false`, whatever the visitor sends', async () => {
     const seen: string[] = [];
     const { port } = await httpService(({ rawHeaders }, response) => {
       seen.push(...rawHeaders.filter((_, i) => i % 2 === 0));
@@ -117,7 +117,7 @@ describe('a target that speaks HTTP', () => {
     expect(seen.filter((name) => /forwarded/i.test(name))).toEqual([]);
   });
 
-  it('is sent no bytes of a visitor that are not a request', async () => {
+  it('receives only requests from a visitor, and no other bytes', async () => {
     const { port } = await httpService(told);
     const one = await published(port);
     await one.decided('http');
@@ -126,7 +126,7 @@ describe('a target that speaks HTTP', () => {
     expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  it('serves visitors from the first one on, while it is asked', async () => {
+  it('serves visitors from the first one on, while the probe runs', async () => {
     const { port } = await httpService(told);
     const one = await published(port);
     const [first, silent] = await Promise.all([one.get(), one.visit(undefined)]);
@@ -144,7 +144,7 @@ describe('a target that speaks HTTP', () => {
 });
 
 describe('a target that does not speak HTTP', () => {
-  it('is sent nothing if it speaks first', async () => {
+  it('receives nothing if it speaks first', async () => {
     const target = await heardBy((socket) => socket.write('SSH-2.0-test\r\n'));
     const one = await published(target.port);
     await one.decided('stream');
@@ -155,7 +155,7 @@ describe('a target that does not speak HTTP', () => {
     await eventually(() => expect(target.heard[1]).toBe('GET / HTTP/1.1\r\nHost: web\r\n\r\n'));
   });
 
-  it('is asked one question, which is plain text, and never again while it runs', async () => {
+  it('receives one plain text probe, and no other while it runs', async () => {
     const target = await heardBy(echo);
     const one = await published(target.port);
     await one.decided('stream');
@@ -167,7 +167,7 @@ describe('a target that does not speak HTTP', () => {
     expect(target.heard).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n', 'one', 'two']);
   });
 
-  it('is asked one question if it closes upon that, and gets its visitors', async () => {
+  it('receives one probe if it closes after it, and gets its visitors', async () => {
     const target = await heardBy((socket) =>
       socket.once('data', (chunk: Buffer) =>
         String(chunk) === '\0\0\0\bhi' ? socket.write('R') : socket.destroy(),
@@ -182,8 +182,8 @@ describe('a target that does not speak HTTP', () => {
   });
 });
 
-describe('a target that has not shown what it speaks', () => {
-  it('that is down is decided when it comes, without a visitor', async () => {
+describe('a target of unknown kind', () => {
+  it('that is down is decided when it starts, without a visitor', async () => {
     const port = await freePort();
     const one = await published(port);
     expect(await one.servedAs()).toBe('undecided');
@@ -193,7 +193,7 @@ describe('a target that has not shown what it speaks', () => {
     expect((await one.get()).text).toContain('https web.localhost');
   });
 
-  it('that closes at once, as a forwarder with nothing behind it, is asked again until it answers', async () => {
+  it('that closes immediately, as a forwarder without a target, is probed until it answers', async () => {
     const forwarder = await heardBy((socket) => socket.destroy());
     const one = await published(forwarder.port);
     await eventually(() => expect(forwarder.heard.length).toBeGreaterThan(1));
@@ -204,7 +204,7 @@ describe('a target that has not shown what it speaks', () => {
     await one.decided('http');
   });
 
-  it('that is silent is decided by its answer to the first visitor who speaks HTTP', async () => {
+  it('that is silent is decided by its answer to the first HTTP visitor', async () => {
     const target = await heardBy(onlyGet);
     const one = await published(target.port);
     await eventually(() => expect(target.heard.join()).toContain('OPTIONS'));
@@ -218,8 +218,8 @@ describe('a target that has not shown what it speaks', () => {
   });
 });
 
-describe('a target that changes its nature', () => {
-  it('is served as what it is now, both ways', async () => {
+describe('a target that changes its kind', () => {
+  it('is served as its new kind, in both directions', async () => {
     const web = await httpService(told);
     const one = await published(web.port);
     await one.decided('http');
@@ -235,12 +235,12 @@ describe('a target that changes its nature', () => {
     await once(visitor, 'close');
     const seen = one.events.length;
     await httpService(told, web.port);
-    // Its first visitor finds it, unless it was asked within the last second.
+    // Its first visitor detects it, unless the last probe was less than a second ago.
     await eventually(async () => expect((await one.get()).text).toContain('https web.localhost'));
     await one.decided('http', seen);
   });
 
-  it('is found out by a visitor where nobody saw it go', async () => {
+  it('is detected by a visitor if the change went unnoticed', async () => {
     const web = await httpService(told);
     const one = await published(web.port);
     await one.decided('http');
@@ -257,7 +257,7 @@ describe('a target that changes its nature', () => {
     ['no HTTP', undefined, '*1\r\n$4\r\nPING\r\n'],
     ['another protocol in the form of HTTP', undefined, 'OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n'],
     ['no HTTP/2 after agreeing on it', ['h2'], '*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n'],
-  ])('is found out by a visitor that speaks %s', async (_what, alpn, words) => {
+  ])('is detected by a visitor that speaks %s', async (_what, alpn, words) => {
     const web = await httpService(told);
     const one = await published(web.port);
     await one.decided('http');
@@ -273,7 +273,7 @@ describe('a target that changes its nature', () => {
     expect(String((await once(next, 'data'))[0])).toBe(`said ${words}`);
   });
 
-  it('is found out where it answered visitors only', async () => {
+  it('is detected if it has answered only visitors', async () => {
     const web = await heardBy(onlyGet);
     const one = await published(web.port);
     expect((await one.get()).status).toBe(200);
@@ -283,7 +283,7 @@ describe('a target that changes its nature', () => {
     await foundOut(one, 'hello\r\n');
   });
 
-  it('stays as it is where only its visitors do, and is asked now and then', async () => {
+  it('keeps its kind when only its visitors change, and is probed periodically', async () => {
     const begun = performance.now();
     const web = await heardBy((socket) =>
       socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')),
@@ -301,7 +301,7 @@ describe('a target that changes its nature', () => {
     expect(await one.servedAs()).toBe('http');
   });
 
-  it('is asked anew when the file names another', async () => {
+  it('is probed again when the file names another target', async () => {
     const web = await httpService(told);
     const lines = await heardBy(echo);
     const one = await published(web.port);
@@ -320,7 +320,7 @@ describe('a target that changes its nature', () => {
 const certificate = async () => (await openLocalCa(await temporaryFolder())).issue(['localhost']);
 
 describe('a service on several relays', () => {
-  it('asks its target once, and decides once for all of them', async () => {
+  it('probes its target once, and decides once for all of them', async () => {
     const lines = await heardBy(echo);
     const relays = await Promise.all([relay(), relay(), relay()]);
     const one = await agent();
@@ -329,7 +329,7 @@ describe('a service on several relays', () => {
     await one.runner.apply(desired(specs.slice(0, 2), spec));
     await one.event('ready');
     await one.event('served');
-    // On a relay that comes later it is known from the start.
+    // On a later relay its kind is known from the start.
     await one.runner.apply(desired(specs, spec));
     const servedAs = async () => (await one.runner.status()).leases.map((lease) => lease.servedAs);
     expect(await servedAs()).toEqual(['stream', 'stream', 'stream']);
@@ -337,7 +337,7 @@ describe('a service on several relays', () => {
     const seen = one.events.length;
     lines.stop();
     const web = await httpService(told, lines.port);
-    // A visitor at one relay finds it; those at the others are served by what it found.
+    // A visitor on one relay detects it, and visitors on the others benefit.
     await eventually(async () => {
       const { text } = await get(relays[0], 'web.localhost', one.ca);
       expect(text).toContain('https web.localhost');
@@ -349,7 +349,7 @@ describe('a service on several relays', () => {
     await web.close();
   });
 
-  it('says what it is served as for each service of one target', async () => {
+  it('reports the mode of each service of one target', async () => {
     const web = await httpService(told);
     const at = await relay();
     const one = await agent();
@@ -385,7 +385,7 @@ describe('a target over TLS', () => {
 
   it.each([
     ['without ALPN', undefined],
-    ['with an ALPN of its own', ['x-own']],
+    ['with its own ALPN', ['x-own']],
   ])('of another protocol, %s, is served as stream', async (_what, alpn) => {
     const options = { ...(await certificate()), ...(alpn && { ALPNProtocols: alpn }) };
     const server = createTls(options, (socket) => echo(socket.on('error', () => undefined)));
@@ -397,8 +397,8 @@ describe('a target over TLS', () => {
   });
 });
 
-describe('a target of HTTP/2 in plain text', () => {
-  it('is served as http, alone', async () => {
+describe('a target of HTTP/2 without TLS', () => {
+  it('is served only as http', async () => {
     const server = createHttp2(
       (request, response) => void response.end(String(request.headers['x-forwarded-proto'])),
     );
@@ -408,7 +408,7 @@ describe('a target of HTTP/2 in plain text', () => {
     expect((await one.get()).text).toContain('https');
   });
 
-  it('gets gRPC calls', async () => {
+  it('receives gRPC calls', async () => {
     const { port } = await grpcService();
     const one = await published(port);
     await one.decided('http');

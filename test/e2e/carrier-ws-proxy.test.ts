@@ -11,7 +11,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Carrier } from '../../src/agent/spec.js';
 import { parseProxy } from '../../src/net/proxy/server.js';
 
-/** A name that only the proxy can resolve: whatever goes around it fails. */
+/** A name that only the proxy can resolve, so that a direct connection fails. */
 const DOMAIN = 'relay.test';
 
 async function behind(url: string) {
@@ -27,7 +27,7 @@ async function behind(url: string) {
 }
 
 describe('behind an HTTP proxy', () => {
-  it.each<Carrier>(['raw', 'tls', 'ws'])('everything goes through it, with carrier %s', async (carrier) => {
+  it.each<Carrier>(['raw', 'tls', 'ws'])('all connections use it, with carrier %s', async (carrier) => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await connectProxy();
     const { at, asked, runner, event, ca } = await behind(proxy.url);
@@ -43,7 +43,7 @@ describe('behind an HTTP proxy', () => {
     await expect.poll(() => proxy.open()).toBe(0);
   });
 
-  it('the credentials in its URL are shown to it, and to nobody else', async () => {
+  it('only the proxy sees the credentials in its URL', async () => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await connectProxy();
     const { at, runner, event } = await behind(proxy.url.replace('//', '//me:s3cret@'));
@@ -54,7 +54,7 @@ describe('behind an HTTP proxy', () => {
     expect(JSON.stringify(await runner.status())).not.toContain('s3cret');
   });
 
-  it('one that refuses is named as the reason; nothing goes around it', async () => {
+  it('names a proxy that rejects as the reason, and connects to nothing directly', async () => {
     const proxy = await connectProxy(() => false);
     const { at, runner, event } = await behind(proxy.url.replace('//', '//me:s3cret@'));
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));
@@ -68,7 +68,7 @@ describe('behind an HTTP proxy', () => {
     expect(at.counts().sessions).toBe(0);
   });
 
-  it('one that is not there is said to be so', async () => {
+  it('reports a proxy that cannot be reached', async () => {
     const { at, runner, event } = await behind('http://127.0.0.1:1');
     await runner.apply(desired([at.spec], service('web', 1, { carrier: 'ws' })));
     const { error } = await event(
@@ -79,7 +79,7 @@ describe('behind an HTTP proxy', () => {
     expect(error!.message).toContain('the proxy 127.0.0.1:1 cannot be reached: ECONNREFUSED');
   });
 
-  it('that opens one port only, mode tcp works, unproven', async () => {
+  it('mode tcp works, unverified, through a proxy that allows only one port', async () => {
     const target = await tcpService((socket) => socket.end('hello'));
     let own = '';
     const proxy = await connectProxy((authority) => authority === own);
@@ -95,7 +95,7 @@ describe('behind an HTTP proxy', () => {
   });
 
   it.each<Carrier>(['tls', 'ws'])(
-    'mode udp works in a WebSocket through it, unproven, with carrier %s',
+    'mode udp works in a WebSocket through it, unverified, with carrier %s',
     async (carrier) => {
       const echo = await udpService();
       const proxy = await connectProxy();
@@ -113,7 +113,7 @@ describe('behind an HTTP proxy', () => {
 });
 
 describe('behind a SOCKS5 proxy', () => {
-  it.each<Carrier>(['raw', 'tls', 'ws'])('everything goes through it, with carrier %s', async (carrier) => {
+  it.each<Carrier>(['raw', 'tls', 'ws'])('all connections use it, with carrier %s', async (carrier) => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await socksProxy({ wants: 'me:s3cret' });
     const { at, runner, event, ca } = await behind(`socks5h://me:s3cret@${proxy.authority}`);
@@ -127,7 +127,7 @@ describe('behind a SOCKS5 proxy', () => {
     await expect.poll(() => proxy.open()).toBe(0);
   });
 
-  it('mode udp works in a WebSocket through it, unproven', async () => {
+  it('mode udp works in a WebSocket through it, unverified', async () => {
     const [echo, proxy] = [await udpService(), await socksProxy()];
     const { at, runner, event } = await behind(`socks5h://${proxy.authority}`);
     await runner.apply(desired([at.spec], service('echo', echo.port, { mode: 'udp' })));
@@ -139,7 +139,7 @@ describe('behind a SOCKS5 proxy', () => {
     expect(await visitor.ask('hello')).toBe('hello');
   });
 
-  it('that rejects the credentials fails the lease, and says how to give them', async () => {
+  it('that rejects the credentials fails the lease, with the fix', async () => {
     const proxy = await socksProxy({ wants: 'me:s3cret' });
     const { at, runner, event } = await behind(`socks5h://me:wr0ng@${proxy.authority}`);
     await runner.apply(desired([at.spec], service('web', 1)));
@@ -152,7 +152,7 @@ describe('behind a SOCKS5 proxy', () => {
   });
 });
 
-/** A TLS server that passes everything on to `port`. */
+/** A TLS server that forwards everything to `port`. */
 async function tlsInFrontOf(port: number, credentials: { cert: string; key: string }): Promise<AddressInfo> {
   const server = createTlsServer(credentials, (near) => {
     const far = connect({ host: '127.0.0.1', port });
@@ -199,7 +199,7 @@ describe('the environment of `portal up`', () => {
     expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
   });
 
-  it('names a proxy over TLS; its CA is trusted by NODE_EXTRA_CA_CERTS, and otherwise asked for', async () => {
+  it('names a proxy over TLS, whose CA NODE_EXTRA_CA_CERTS trusts, and the error asks for', async () => {
     const [at, proxy] = [await relay({ domain: DOMAIN }), await connectProxy()];
     const { port } = await tlsInFrontOf(Number(new URL(proxy.url).port), await at.ca.issue(['localhost']));
     const someone = await person(at);
@@ -217,7 +217,7 @@ describe('the environment of `portal up`', () => {
     expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
   });
 
-  it('does not matter for a relay on this machine', async () => {
+  it('has no effect on a relay on this machine', async () => {
     const [at, proxy] = [await relay(), await connectProxy()];
     const someone = await person(at);
     const running = someone.start(['up', '--json'], { env: { HTTPS_PROXY: proxy.url, NO_PROXY: '' } });
@@ -239,7 +239,7 @@ describe('the environment of `portal up`', () => {
     [['up'], ''],
     [['up', '--json'], ''],
     [['expose', '1', '--relay', 'https://relay.test'], ''],
-  ])('with a malformed proxy ends `portal %j` at once, without a secret', async (args) => {
+  ])('with a malformed proxy makes `portal %j` fail, without showing a secret', async (args) => {
     const someone = await person(await relay({ domain: DOMAIN }));
     const { code, stdout, stderr } = await someone.run(args, { env: { HTTPS_PROXY: 'me:s3cret@:::' } });
     expect(code).toBe(2);

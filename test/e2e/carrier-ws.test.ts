@@ -39,7 +39,7 @@ async function published(target: number, over: Parameters<typeof service>[2] = {
     at,
     ...one,
     spec,
-    /** A visitor, whichever the mode. */
+    /** A visitor, in either mode. */
     arrive: (): Promise<Socket> =>
       over.mode === 'tcp'
         ? plainVisitor(port)
@@ -54,7 +54,7 @@ async function plainVisitor(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Everything until the other side's end; unlike an iteration it leaves our own side open. */
+/** Everything until the other side's end. Unlike an iteration it leaves our own side open. */
 function heardBy(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -67,7 +67,7 @@ function heardBy(socket: Socket): Promise<Buffer> {
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) => {
-  it('carries 50 MB each way at a time, unchanged', async () => {
+  it('transfers 50 MB in both directions at a time, unchanged', async () => {
     const [up, down] = [randomBytes(LONG), randomBytes(LONG)];
     let heard = '';
     const target = await tcpService((socket) => {
@@ -98,12 +98,12 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     expect(String(await readAll(await other.arrive()))).toBe('220 ready\r\n');
   });
 
-  it('passes a reset on, either way', async () => {
+  it('forwards a reset in both directions', async () => {
     const { port, next } = await handedOver();
     const { arrive } = await published(port, { mode });
     const first = await arrive();
     first.write('x');
-    // A reset before the agent has spoken would say that the target is down, and have the agent check it.
+    // A reset before the agent has sent a byte would mean that the target is down, and start a check.
     const reached = await next();
     await once(reached, 'data');
     reached.resetAndDestroy();
@@ -116,7 +116,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     expect(await seen).toMatchObject({ code: 'ECONNRESET' });
   });
 
-  it('takes thousands of small messages, in order', async () => {
+  it('transfers thousands of small messages, in order', async () => {
     const target = await tcpService((socket) => void socket.pipe(socket));
     const { arrive } = await published(target, { mode });
     const visitor = await arrive();
@@ -132,7 +132,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     expect(String(await answers)).toBe(said);
   });
 
-  it('stops a sender whose reader does not read', async () => {
+  it('pauses a sender whose reader does not read', async () => {
     const { port, next } = await handedOver();
     const { arrive } = await published(port, { mode });
     const visitor = await arrive();
@@ -165,7 +165,7 @@ it('tells a visitor that the target is down', async () => {
   await expect(readAll(await arrive())).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
-it('changes to ws and back in place; who is connected stays', async () => {
+it('changes to ws and back in place, and visitors stay connected', async () => {
   const { port, next } = await handedOver();
   const { at, runner, spec, ca } = await published(port, { carrier: 'raw' });
   const early = await visit(at, 'web.localhost', ca);
@@ -190,7 +190,7 @@ interface Holder {
   ticket(): Promise<string>;
 }
 
-/** An identity with a lease over ws that dials by hand. */
+/** An identity with a lease over ws that connects by hand. */
 async function holder(mode: 'tcp' | 'stream' = 'tcp'): Promise<Holder> {
   const at = await relay({ ports: { tcp: 'any' }, limits: { visitorWaitMs: 5_000 } });
   const channel = await openControl({
@@ -239,8 +239,8 @@ function dial({ at }: Holder, ticket: string | undefined, subprotocols = [DATA_S
   return { ws, opened, closed };
 }
 
-describe('a peer of the relay that shows a ticket', () => {
-  it('is let in once, and refused without a good one', async () => {
+describe('a peer that presents a ticket to the relay', () => {
+  it('is accepted once, and rejected without a valid ticket', async () => {
     const held = await holder();
     const ticket = await held.ticket();
     expect(await dial(held, ticket).opened).toBe(101);
@@ -250,7 +250,7 @@ describe('a peer of the relay that shows a ticket', () => {
     expect(await dial(held, await held.ticket(), ['portal.other.1']).opened.catch(() => 400)).toBe(400);
   });
 
-  it('is refused with a ticket of ws on the tls carrier', async () => {
+  it('is rejected with a ticket of ws on the tls carrier', async () => {
     const held = await holder();
     const ticket = await held.ticket();
     const socket = connectTls({
@@ -266,7 +266,7 @@ describe('a peer of the relay that shows a ticket', () => {
     expect(await dial(held, ticket).opened).toBe(101);
   });
 
-  it('is refused when it speaks before it may', async () => {
+  it('is rejected when it sends before it may', async () => {
     const held = await holder();
     const ticket = await held.ticket();
     const socket = connectTls({
@@ -284,14 +284,14 @@ describe('a peer of the relay that shows a ticket', () => {
   });
 
   it.each([
-    ['says something while it is idle', (ws: WebSocket) => ws.send(Buffer.from('x'))],
+    ['sends something while it is idle', (ws: WebSocket) => ws.send(Buffer.from('x'))],
     ['sends text', (ws: WebSocket) => ws.send('text')],
     ['ends at once', (ws: WebSocket) => ws.send(Buffer.alloc(0))],
     [
-      'sends more than a message may hold',
+      'sends a message that is too long',
       (ws: WebSocket) => ws.send(Buffer.alloc(LIMITS.maxDataMessageBytes + 1)),
     ],
-    ['speaks after its end', (ws: WebSocket) => (ws.send(Buffer.alloc(0)), ws.send(Buffer.from('x')))],
+    ['sends after its end', (ws: WebSocket) => (ws.send(Buffer.alloc(0)), ws.send(Buffer.from('x')))],
   ])('is dropped when it %s', async (_what, act) => {
     const held = await holder();
     const { ws, opened, closed } = dial(held, await held.ticket());
@@ -299,11 +299,11 @@ describe('a peer of the relay that shows a ticket', () => {
     ws.on('error', () => undefined);
     act(ws);
     expect(await closed).not.toBe(1000);
-    // The relay goes on, and asks for another.
+    // The relay keeps running, and requests another connection.
     expect(await dial(held, await held.ticket()).opened).toBe(101);
   });
 
-  it('is given certificate challenges as well: the WebSocket hides them', async () => {
+  it('receives certificate challenges as well, because the WebSocket hides them', async () => {
     const held = await holder('stream');
     const { ws, opened } = dial(held, await held.ticket());
     await opened;
@@ -322,7 +322,7 @@ describe('a peer of the relay that shows a ticket', () => {
     expect(said.includes('acme-tls/1')).toBe(true);
   });
 
-  it('may be pinged to death by nobody: answers wait for nothing', async () => {
+  it('answers pings immediately, so that a flood of them cannot block it', async () => {
     const held = await holder();
     const { ws, opened } = dial(held, await held.ticket());
     await opened;

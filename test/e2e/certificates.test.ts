@@ -10,7 +10,7 @@ import { agent, desired, handedOver, relay, service, visit } from '../support/wo
 interface OwnCertificate {
   readonly issuer: LocalCa;
   readonly tls: ServiceSpec['tls'];
-  /** Puts a fresh certificate in place, as a renewal does. */
+  /** Installs a new certificate, as a renewal does. */
   renew(): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ async function serial(at: { port: number }, issuer: LocalCa): Promise<string> {
   return serialNumber;
 }
 
-it("serves the user's own certificate, and the next one without dropping a visitor", async () => {
+it('serves the user’s own certificate, and the next one without disconnecting a visitor', async () => {
   const at = await relay();
   const own = await ownCertificate('web.localhost');
   const held = await handedOver();
@@ -47,13 +47,13 @@ it("serves the user's own certificate, and the next one without dropping a visit
   const before = visitor.getPeerCertificate().serialNumber;
 
   await own.renew();
-  // The files are looked at every two seconds.
+  // The agent checks the files every two seconds.
   await expect.poll(() => serial(at, own.issuer), { interval: 100 }).not.toBe(before);
   source.write('still the same session');
   expect(String((await once(visitor, 'data'))[0])).toBe('still the same session');
 });
 
-it('changes from the local CA to files in place, and keeps what it served when the files do not fit', async () => {
+it('changes from the local CA to files in place, and keeps the old certificate if the files do not match', async () => {
   const at = await relay();
   const [own, wrong] = [await ownCertificate('web.localhost'), await ownCertificate('other.localhost')];
   const held = await handedOver();
@@ -75,7 +75,7 @@ it('changes from the local CA to files in place, and keeps what it served when t
   ]);
 });
 
-it('a certificate for another name fails the lease, and says whose it is', async () => {
+it('a certificate for another name fails the lease, and the error shows its name', async () => {
   const at = await relay();
   const wrong = await ownCertificate('other.localhost');
   const held = await handedOver();

@@ -8,7 +8,7 @@ const published = async (): Promise<number> =>
 
 const QUICK = { limits: { peerRetryMs: 50 } };
 
-describe('a broken hop is named', () => {
+describe('names a broken hop', () => {
   it('the exit, by the agent', async () => {
     const { exit, spec } = await chain(2);
     await exit.close();
@@ -38,12 +38,12 @@ describe('a broken hop is named', () => {
       code: 'peer_unreachable',
       message: expect.stringContaining(`${teller.url} could not reach ${down.url}`) as string,
     });
-    // What answers is not blamed.
+    // The relays that answer are not blamed.
     const [{ hops = [] } = {}] = (await one.runner.status()).relays;
     expect(hops.at(-1)).toMatchObject({ relay: relays.at(-1)!.url, state: 'connected' });
   });
 
-  it('one that has no room left, by its limit', async () => {
+  it('a relay without room, by its limit', async () => {
     const { exit, spec } = await chain(2, {}, { limits: { maxHopConnections: 1 } });
     const one = await agent();
     await one.runner.apply(desired([spec], service('app', await published())));
@@ -52,7 +52,7 @@ describe('a broken hop is named', () => {
     expect(error?.message).toContain('A limit of the relay is reached');
   });
 
-  it('a hop whose certificate is not trusted, by the agent', async () => {
+  it('a hop with an untrusted certificate, by the agent', async () => {
     const { entry, exit } = await chain(2);
     const other = await relay();
     const spec = chainOf([
@@ -72,8 +72,8 @@ describe('a broken hop is named', () => {
   });
 });
 
-describe('a chain heals', () => {
-  it('when its exit comes back, at the same address', async () => {
+describe('a chain recovers', () => {
+  it('when its exit returns, at the same address', async () => {
     const { entry, exit, spec } = await chain(2);
     const one = await agent();
     await one.runner.apply(desired([spec], service('app', await published())));
@@ -87,7 +87,7 @@ describe('a chain heals', () => {
     expect(await get(entry, 'app.localhost', one.ca)).toMatchObject({ status: 200 });
   });
 
-  it('when its entry was not there at the start', async () => {
+  it('when its entry was unavailable at the start', async () => {
     const entry = await relay();
     await entry.close();
     const exit = await relay({ peers: [peerOf(entry)], ...QUICK });
@@ -99,7 +99,7 @@ describe('a chain heals', () => {
     expect(await get(entry, 'app.localhost', one.ca)).toMatchObject({ status: 200 });
   });
 
-  it('when its entry starts a moment after its exit: the first pause of a relay is short', async () => {
+  it('when its entry starts just after its exit: the first retry of a relay comes soon', async () => {
     let [port, asked] = [0, 0];
     const between = await wire(() => {
       asked++;
@@ -112,7 +112,7 @@ describe('a chain heals', () => {
     await expect.poll(() => exit.counts().knownPeers).toBe(1);
   });
 
-  it('when the session with the exit is lost: that with the entry does not even notice', async () => {
+  it('when the session with the exit is lost, without affecting the session with the entry', async () => {
     const { entry, exit: far, spec } = await chain(2);
     let port = 0;
     const between = await wire(() => port);

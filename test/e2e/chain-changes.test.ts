@@ -16,7 +16,7 @@ import {
   type TestRelay,
 } from '../support/world.js';
 
-/** An entry, and two relays that pass on to it and to each other. */
+/** An entry, and two relays that forward to it and to each other. */
 async function world(): Promise<{ entry: TestRelay; one: TestRelay; other: TestRelay }> {
   const entry = await relay({ ports: { tcp: 'any', udp: 'any' } });
   const one = await relay({ peers: [peerOf(entry)] });
@@ -25,7 +25,7 @@ async function world(): Promise<{ entry: TestRelay; one: TestRelay; other: TestR
   return { entry, one, other };
 }
 
-/** Answers each request in HTTP; on other connections echoes. */
+/** Answers each HTTP request. Echoes on other connections. */
 const echoing = (): Promise<number> =>
   tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -42,7 +42,7 @@ async function movedTo(at: TestAgent, spec: RelaySpec, port: number): Promise<vo
 }
 
 describe('a chain that changes', () => {
-  it('keeps visitors, and serves new ones all the while, whatever the way to the same entry', async () => {
+  it('keeps visitors, and serves new ones throughout, when the path to the same entry changes', async () => {
     const { entry, one, other } = await world();
     const port = await echoing();
     const at = await agent();
@@ -79,14 +79,14 @@ describe('a chain that changes', () => {
     await visitors;
     expect(asked).toBeGreaterThan(0);
     for (const talk of talks) talk.end();
-    // What is left over goes: sessions, hops, and every lease but the one.
+    // The old sessions, hops and leases end, except one lease.
     await expect.poll(() => [entry, one, other].map((each) => each.counts().sessions)).toEqual([1, 0, 0]);
     expect(entry.counts().leases).toBe(1);
     const { leases } = await at.runner.status();
     expect(leases).toMatchObject([{ phase: 'ready', relay: entry.url, retries: 0 }]);
   });
 
-  it('keeps public ports, and who is connected to them', async () => {
+  it('keeps public ports, and their visitors', async () => {
     const { entry, one, other } = await world();
     const at = await agent();
     const udp = await udpService((payload) => payload);
@@ -120,7 +120,7 @@ describe('a chain that changes', () => {
     talk?.destroy();
   });
 
-  it('that is undone before its new way stands costs nobody anything', async () => {
+  it('that is reverted before its new path is ready affects no visitor', async () => {
     const { entry, one } = await world();
     const port = await echoing();
     const at = await agent();
@@ -134,7 +134,7 @@ describe('a chain that changes', () => {
     ]);
     expect(await get(entry, 'app.localhost', at.ca)).toMatchObject({ status: 200 });
     await at.runner.apply(desired([entry.spec], service('app', port)));
-    // And once the new way has stood already.
+    // The same after the new path was ready.
     await movedTo(at, chainOf([entry, one]), port);
     await movedTo(at, entry.spec, port);
     await at.runner.apply(desired([entry.spec], service('app', port)));

@@ -4,12 +4,12 @@ import { agent, desired, get, httpService, service } from '../support/world.js';
 
 const TIMES = Number(process.env['CHAIN_TIMES'] ?? 15);
 
-/** Sockets that this process has open: relays, agent, service and visitors are all in it. */
+/** Open sockets of this process, which contains relays, agent, service and visitors. */
 function sockets(): number {
   return process.getActiveResourcesInfo().filter((kind) => /TCPSocketWrap|UDPWrap/.test(kind)).length;
 }
 
-it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 10_000 }, async () => {
+it('leaves nothing open when chains come and go', { timeout: 30_000 + TIMES * 10_000 }, async () => {
   const limits = { requestHeadMs: 500 };
   const { entry, relays, spec } = await chain(3, { limits, ports: { tcp: 'any', udp: 'any' } }, { limits });
   const { port } = await httpService((_request, response) => response.end('hello'));
@@ -32,7 +32,7 @@ it('chains that come and go leave nothing behind', { timeout: 30_000 + TIMES * 1
     for (const { service: name } of all)
       await one.event('lease', (event) => event.service === name && event.phase === 'ready', seen);
     expect(await get(entry, 'app.localhost', one.ca)).toMatchObject({ status: 200 });
-    // Some are taken down in the middle of opening again.
+    // Some close while they reopen.
     if (round % 3 === 2) {
       await one.runner.apply({ ...desired([spec]), relays: [] });
       void one.runner.apply({ ...desired([spec], ...all), relays: [] });

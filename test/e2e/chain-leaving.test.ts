@@ -15,9 +15,9 @@ import {
   type TestRelay,
 } from '../support/world.js';
 
-/** A relay behind the entry that goes, and one that takes its place: agents move, and nobody notices. */
+/** The relay behind the entry drains, and another replaces it: agents move, and visitors notice nothing. */
 
-/** Answers each request in HTTP; on other connections echoes. */
+/** Answers each HTTP request. Echoes on other connections. */
 const echoing = (): Promise<number> =>
   tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -33,13 +33,13 @@ async function echoed(talk: TLSSocket, text: string): Promise<void> {
   expect(chunk.toString()).toBe(text);
 }
 
-/** What `at` goes on to, from where it stands in `chain`. */
-function successorOf(at: TestRelay, { relays }: TestChain): Promise<TestRelay> {
+/** The next relay of `at` in `chain`. */
+function nextRelayOf(at: TestRelay, { relays }: TestChain): Promise<TestRelay> {
   const next = relays[relays.indexOf(at) - 1]!;
   return relay({ port: at.port, ca: at.ca, peers: [peerOf(next)], limits: { peerRetryMs: 20 } });
 }
 
-/** Asks as a visitor, one after the other, until it is told to stop; resolves with how often. */
+/** Sends a visitor's requests one after the other until it is told to stop. Resolves with their number. */
 function visitorsOf(entry: TestRelay, { ca }: TestAgent): () => Promise<number> {
   const over = new AbortController();
   const asking = (async () => {
@@ -54,13 +54,13 @@ function visitorsOf(entry: TestRelay, { ca }: TestAgent): () => Promise<number> 
   };
 }
 
-describe('a relay of a chain that goes', () => {
+describe('a relay of a chain that shuts down', () => {
   it.each([
     ['the exit of two', 2, 1],
     ['the exit of three', 3, 2],
     ['the middle', 3, 1],
   ])(
-    '%s: the agent moves while it drains, visitors stay, and it need not drain for agents',
+    '%s: the agent moves while it drains, visitors stay connected, and it waits for no agent',
     async (_what, length, leaves) => {
       const row = await chain(length);
       const { entry, relays, spec } = row;
@@ -75,11 +75,11 @@ describe('a relay of a chain that goes', () => {
       let isClosed = false;
       const closing = leaving.close({ drainMs: 600_000 }).then(() => (isClosed = true));
       await expect.poll(() => leaving.counts().sessions).toBe(0);
-      const successor = await successorOf(leaving, row);
-      // Of what goes by the leaving relay only the visitor is left.
+      const replacement = await nextRelayOf(leaving, row);
+      // Only the visitor's connection is left on the relay that drains.
       await expect.poll(() => leaving.counts().hops, { timeout: 45_000 }).toBe(1);
       await expect.poll(() => entry.counts().sessions).toBe(1);
-      expect(successor.counts().hops).toBeGreaterThan(0);
+      expect(replacement.counts().hops).toBeGreaterThan(0);
       await echoed(talk, 'while it drains');
       expect(isClosed).toBe(false);
       expect(await over()).toBeGreaterThan(0);
@@ -92,7 +92,7 @@ describe('a relay of a chain that goes', () => {
     },
   );
 
-  it('visitors who come while it is away wait for its successor, however many there are', async () => {
+  it('queues any number of visitors while it is away until the new process starts', async () => {
     const row = await chain(2);
     const { entry, exit, spec } = row;
     const one = await agent();
@@ -102,7 +102,7 @@ describe('a relay of a chain that goes', () => {
     await expect.poll(() => exit.counts().sessions).toBe(0);
     const visitors = Array.from({ length: 12 }, () => get(entry, 'app.localhost', one.ca));
     await expect.poll(() => entry.counts().waiting).toBeGreaterThan(4);
-    await successorOf(exit, row);
+    await nextRelayOf(exit, row);
     for (const answer of await Promise.all(visitors)) expect(answer).toMatchObject({ status: 200 });
   });
 
@@ -123,14 +123,14 @@ describe('a relay of a chain that goes', () => {
     const seen = one.events.length;
     void exit.close({ drainMs: 600_000 });
     await expect.poll(() => exit.counts().sessions).toBe(0);
-    await successorOf(exit, row);
+    await nextRelayOf(exit, row);
     await expect.poll(() => exit.counts().hops).toBe(0);
     await expect.poll(() => visitor.ask('after')).toBe('after');
     expect(one.events.slice(seen)).toEqual([]);
     visitor.close();
   });
 
-  it('goes on passing what it passed, as long as nothing takes its place', async () => {
+  it('keeps forwarding existing connections until another relay replaces it', async () => {
     const row = await chain(2);
     const { entry, exit, spec } = row;
     const one = await agent();

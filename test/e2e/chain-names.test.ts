@@ -1,4 +1,4 @@
-/** Names of relays in a chain: the relay before asks for them, and whoever is connected does not need them again. */
+/** Names of relays in a chain: the previous relay resolves them, and existing connections do not need them again. */
 import dns from 'node:dns';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { chain } from '../support/chain.js';
@@ -6,7 +6,7 @@ import { agent, desired, get, httpService, relay, service } from '../support/wor
 
 type Answer = (error: Error | null, found?: unknown, family?: number) => void;
 
-/** Answers of DNS from now on: an address, or none. */
+/** The DNS server's answers from now on: an address, or no answer. */
 function names(addressOf: (name: string) => string | undefined): void {
   const answer = (...args: unknown[]): void => {
     const address = addressOf(String(args[0]));
@@ -24,19 +24,19 @@ function names(addressOf: (name: string) => string | undefined): void {
   onTestFinished(() => void vi.restoreAllMocks());
 }
 
-it('visitors come on through a chain while no name can be looked up', async () => {
+it('visitors still get through a chain while DNS is down', async () => {
   const { entry, spec } = await chain(3);
   const { port } = await httpService((_request, response) => response.end('hello'));
   const one = await agent();
   await one.runner.apply(desired([spec], service('app', port)));
   await one.event('ready');
   names(() => undefined);
-  // More than there are connections kept ready for.
+  // More than the idle pool can serve.
   const visits = Array.from({ length: 20 }, () => get(entry, 'app.localhost', one.ca));
   for (const { status } of await Promise.all(visits)) expect(status).toBe(200);
 });
 
-it('a peer that is elsewhere by now is found by its name', async () => {
+it('finds a peer that moved to another address by its name', async () => {
   let at = '127.0.0.1';
   names((name) => (name === 'entry.localhost' ? at : '127.0.0.1'));
   const { entry, spec } = await chain(2, { domain: 'entry.localhost' });

@@ -8,25 +8,25 @@ import { machinesInARow } from '../support/row.js';
 import { jsonLines, Person } from './cli-support.js';
 
 /**
- * What each party of a chain gets to know, from every packet at it and every line of its log. Agent, exit, entry and
- * visitor are programs on machines of their own, in a row: nobody has a way to who is not next to it.
+ * What each party of a chain learns, from every packet that it sees and every line of its log. Agent, exit, entry and
+ * visitor are programs on separate machines in a row. Each can reach only its neighbours.
  */
 
 const here = (path: string): string => fileURLToPath(new URL(`../support/${path}`, import.meta.url));
 const [VISITOR, SERVICE, UDP_PEER] = ['far-visitor.mjs', 'far-service.mjs', 'udp-peer.mjs'].map(here);
 
-/** An address as packets have it. */
+/** An address as packets contain it. */
 function bytesOf(address: string): Buffer {
   expect(isIPv4(address)).toBe(true);
   return Buffer.from(address.split('.').map(Number));
 }
 
 it(
-  'keeps the agent from the entry, and names and visitors from the exit',
+  'hides the agent from the entry, and names and visitors from the exit',
   { timeout: 60_000 },
   async (context): Promise<void> => {
     const row = await machinesInARow(4, ([, exit, entry]) => [
-      // The agent does not even know where the entry is.
+      // The agent cannot even resolve the entry's name.
       { 'exit.test': exit!.left },
       { 'entry.test': entry!.left },
       {},
@@ -91,7 +91,7 @@ it(
     expect(asked).toMatchObject({ answered: 20 });
     const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
     const leases = status!['leases'] as { service: string; provenAt?: string }[];
-    // Each was proven by a visit, but for datagrams.
+    // A visit verified each, except for datagrams.
     expect(leases.filter(({ provenAt }) => provenAt === undefined).map(({ service }) => service)).toEqual([
       'hidden-udp',
     ]);
@@ -105,7 +105,7 @@ it(
       ({ stderr }) => stderr,
     );
 
-    // The recordings are worth something: each has whom it must have.
+    // The recordings are valid: each contains the parties that it must contain.
     expect(ofAgentWire!.includes(bytesOf(exit.left))).toBe(true);
     expect(ofExitWire!.includes('exit.test')).toBe(true);
     expect(ofExitWire!.includes(bytesOf(agent.right))).toBe(true);
@@ -116,15 +116,15 @@ it(
     expect(entryLog).toContain(exit.right);
     expect(exitLog).toContain(agent.right);
 
-    // The agent speaks to the exit alone, and asks for no other.
+    // The agent connects only to the exit, and resolves no other name.
     expect(ofAgentWire!.includes(bytesOf(entry.left))).toBe(false);
     expect(ofAgentWire!.includes(bytesOf(entry.right))).toBe(false);
     expect(ofAgentWire!.includes('\x05entry\x04test')).toBe(false);
-    // The entry never learns where the agent is.
+    // The entry never learns the agent's address.
     expect(ofEntryWire!.includes(bytesOf(agent.right))).toBe(false);
     expect(ofEntryWire!.includes(agent.right)).toBe(false);
     expect(entryLog).not.toContain(agent.right);
-    // The exit learns no hostname, no name, no visitor, and not whose it is.
+    // The exit learns no hostname, name, visitor or owner.
     expect(ofExitWire!.includes('hidden')).toBe(false);
     expect(ofExitWire!.includes(bytesOf(visitor.left))).toBe(false);
     expect(exitLog).not.toContain('hidden');

@@ -3,7 +3,7 @@ import { chain } from '../support/chain.js';
 import { agent, desired, get, httpService, service } from '../support/world.js';
 
 describe('a chain', () => {
-  it.each([2, 3])('of %d relays publishes a service at its first', async (length) => {
+  it.each([2, 3])('of %d relays publishes a service at its first relay', async (length) => {
     const { entry, relays, spec } = await chain(length);
     const { port } = await httpService((_request, response) => response.end('hello'));
     const one = await agent();

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { parseTarget } from '../../src/net/target.js';
 import { agent, desired, httpService, readAll, relay, service, tcpService, visit } from '../support/world.js';
 
-/** A way to the relay that keeps what the visitor says after its ClientHello, until it is told to pass it on. */
+/** A path to the relay that holds the visitor's bytes after its ClientHello until the test releases them. */
 async function slowWay(to: { port: number }): Promise<{ port: number; answered: Promise<void>; go(): void }> {
   let go: (() => void) | undefined;
   let answered: (() => void) | undefined;
@@ -44,7 +44,7 @@ async function published(target: number, mode: 'stream' | 'http') {
   };
 }
 
-it('a visitor who agreed on HTTP/2 with what was there before is told to come again, and the target hears nothing', async () => {
+it('a visitor who agreed on HTTP/2 with the old target must retry, and the target receives nothing', async () => {
   const said: string[] = [];
   const { port } = await httpService((_request, response) => void response.end('ok'));
   const plain = await tcpService((socket) =>
@@ -63,11 +63,11 @@ it('a visitor who agreed on HTTP/2 with what was there before is told to come ag
   session.on('error', () => undefined);
   session.request({ ':path': '/' }).on('error', () => undefined);
   expect(await goodbye).toEqual([0, 0]);
-  // The question what it speaks, and nothing of the visitor's.
+  // The probe, and nothing from the visitor.
   expect(said).toEqual(['PRI * H']);
 });
 
-it('one of HTTP/1.1 gets a page that tries again, where the target takes HTTP/2 alone', async () => {
+it('an HTTP/1.1 visitor gets a page that retries if the target accepts only HTTP/2', async () => {
   const { port } = await httpService((_request, response) => void response.end('ok'));
   const settings = Buffer.from('000000040000000000', 'hex');
   const h2 = await tcpService((socket) => socket.on('data', () => socket.write(settings)));
@@ -77,7 +77,7 @@ it('one of HTTP/1.1 gets a page that tries again, where the target takes HTTP/2 
   expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After/);
 });
 
-it('one who agreed on what still holds is served by what is there now', async () => {
+it('a visitor whose agreed protocol still works is served by the new target', async () => {
   const [old, next] = await Promise.all(
     ['old', 'next'].map((name) => httpService((_request, response) => void response.end(name))),
   );

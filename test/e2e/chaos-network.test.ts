@@ -1,4 +1,4 @@
-/** The network of the chaos harness: machines may be added while others run. */
+/** The network of the chaos harness: machines can be added while others run. */
 import { execFileSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ interface Network {
 }
 
 async function load<T>(file: string): Promise<T> {
-  // Through a variable: these files are not TypeScript.
+  // Imported through a variable, because these files are not TypeScript.
   return (await import(pathToFileURL(`chaos/lib/${file}`).href)) as T;
 }
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { expect, it, onTestFinished } from 'vitest';
 import { programFor, type Program } from '../support/debian.js';
 
-/** A short run of the chaos harness. `npm run chaos` is the long one; docs/explanation/chaos.md says what is checked. */
+/** A short run of the chaos harness. `npm run chaos` is the long one. docs/explanation/chaos.md says what it checks. */
 
 const NEEDED: readonly Program[] = ['ip', 'nft', 'dnsmasq'];
-/** This seed has kills, partitions of agents and of peers, a relay that the pool is on, a full disk and clocks that jump. */
+/** This seed has kills, partitions of agents and of peers, a relay of the pool, a full disk and clock jumps. */
 const RUN = ['--seed', '14', '--faults', '10', '--most-ms', '2000', '--relays', '3', '--agents', '1'];
 const SHORT = ['--warm-up', '2', '--flow-idle', '4', '--settle', '30', '--json'];
 
@@ -28,18 +28,18 @@ async function chaos(): Promise<{ report: Report; code: number | null; stderr: s
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  if (stdout === '') throw new Error(`the harness said nothing\n${stderr}`);
+  if (stdout === '') throw new Error(`the harness printed nothing\n${stderr}`);
   return { report: JSON.parse(stdout) as Report, code, stderr, pid: child.pid! };
 }
 
 it(
-  'ten faults under live visitors: nothing is lost, and nothing is left',
+  'survives ten faults with live visitors without losses and leaks',
   { timeout: 240_000 },
   async (context) => {
-    if (process.getuid?.() !== 0) return context.skip('only root can make network namespaces');
+    if (process.getuid?.() !== 0) return context.skip('only root can create network namespaces');
     for (const program of NEEDED) await programFor(context, program);
     const { report, code, stderr, pid } = await chaos();
-    // What happened meanwhile is of use with a violation alone.
+    // The log helps only with a violation.
     expect(report.violations.length === 0 ? [] : [...report.violations, stderr]).toEqual([]);
     expect(code).toBe(0);
     expect(report.faults).toBe(10);

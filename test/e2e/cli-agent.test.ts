@@ -1,4 +1,4 @@
-/** `portal up` and those who talk to it, as processes of their own, on free ports. */
+/** `portal up` and the commands that talk to it, as separate processes, on free ports. */
 import { exec } from 'node:child_process';
 import { readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ function config(services: Readonly<Record<string, number>>, extra = ''): string 
   return `version: 1\nrelays: { embedded: { port: 0 } }\n${extra}services: ${JSON.stringify(services)}\n`;
 }
 
-/** A local service that answers with `text`; gives its port. */
+/** A local service that answers with `text`. Returns its port. */
 async function service(text: string): Promise<number> {
   const server = createHttpServer((_, response) => response.end(text));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -40,14 +40,14 @@ async function service(text: string): Promise<number> {
 const urlOf = (ready: Line, name: string): string =>
   (ready['services'] as Record<string, { urls: string[] }>)[name]!.urls[0]!;
 
-test('up: a URL that answers, events to the letter, a clean stop', async () => {
+test('up: prints a URL that answers, the exact events, and stops cleanly', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const up = person.start(['up', '--json']);
   const started = await up.event('started');
   expect(started).toMatchObject({ pid: up.pid, file: join(person.folder, 'portal.yaml') });
   const ready = await up.event('ready');
   expect(await httpsGet(urlOf(ready, 'web'), String(started['ca']))).toBe('hello');
-  // A visitor whose connection still closes would be told of.
+  // A visitor whose connection is still closing would appear in the events.
   const visitors = async (): Promise<unknown> => {
     const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
     return status!['leases'];
@@ -68,7 +68,7 @@ test('up: a URL that answers, events to the letter, a clean stop', async () => {
   expect(await readdir(join(person.home, 'run'))).toEqual([]);
 });
 
-test('up without --json: addresses on stdout, what a person has to know on stderr, each once', async () => {
+test('up without --json: prints addresses on stdout and messages for people on stderr, each once', async () => {
   await write('portal.yaml', config({ web: await service('hello'), dead: 1 }));
   const up = person.start(['up']);
   await up.line(/^try: curl --cacert /);
@@ -83,7 +83,7 @@ test('up without --json: addresses on stdout, what a person has to know on stder
   expect(stderr).toMatch(/\nstopped: SIGINT\n$/);
 });
 
-test('up -q prints addresses and trouble, -v each step; not both', async () => {
+test('up -q prints addresses and problems, -v each step; they exclude each other', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const quiet = person.start(['-q', 'up']);
   await expect.poll(() => quiet.stdout, { timeout: 30_000 }).toMatch(/^web https:.*\n/);
@@ -96,7 +96,7 @@ test('up -q prints addresses and trouble, -v each step; not both', async () => {
   expect(await person.run(['up', '-q', '-v'])).toMatchObject({ code: 2 });
 });
 
-test('a save becomes what runs; a bad one is told and changes nothing', async () => {
+test('applies a save, and reports an invalid one without any change', async () => {
   const port = await service('hello');
   await write('portal.yaml', config({ web: port }));
   const up = person.start(['up', '--json']);
@@ -120,7 +120,7 @@ test('a save becomes what runs; a bad one is told and changes nothing', async ()
   expect(jsonLines(plan.stdout)).toMatchObject([{ event: 'error', code: 'restart_required' }]);
 });
 
-test('plan asks the agent; SERVICE arguments hold for every reload', async () => {
+test('plan asks the agent; SERVICE arguments apply to every reload', async () => {
   const port = await service('hello');
   await write('portal.yaml', config({ web: port, api: port }));
   const up = person.start(['up', 'web', '--json', '--no-watch']);
@@ -167,7 +167,7 @@ test('status, logs and down of a running agent', async () => {
   expect((await person.run(['down'])).code).toBe(1);
 });
 
-test('one agent per file, also through a link that is swapped', async () => {
+test('one agent per file, also through a symbolic link that changes', async () => {
   const port = await service('hello');
   await write('one.yaml', config({ web: port }));
   await write('two.yaml', config({ web: port, api: port }));
@@ -183,7 +183,7 @@ test('one agent per file, also through a link that is swapped', async () => {
   expect((await person.run(['status'])).code).toBe(0);
 });
 
-test('an agent that was killed does not stand in the way', async () => {
+test('an agent that was killed does not block the next one', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const first = person.start(['up', '--json']);
   await first.event('started');
@@ -194,7 +194,7 @@ test('an agent that was killed does not stand in the way', async () => {
   await second.event('ready');
 });
 
-test('--wait: in the background, ready, its output let go', async () => {
+test('--wait: runs in the background, is ready, and releases its output', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   person.downAfterTest();
   const { code, stdout, stderr } = await person.run(['up', '--wait', '--json']);
@@ -205,7 +205,7 @@ test('--wait: in the background, ready, its output let go', async () => {
   expect(status!['pid']).toBe(events[0]!['pid']);
 });
 
-test('--detach: returns once started', async () => {
+test('--detach: returns after the start', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   person.downAfterTest();
   const { code, stderr } = await person.run(['up', '--detach']);
@@ -216,18 +216,18 @@ test('--detach: returns once started', async () => {
   expect(again.stderr).toContain('[already_running]');
 });
 
-test('--wait passes standard input on', async () => {
+test('--wait forwards standard input', async () => {
   person.downAfterTest();
   const { code, stdout } = await person.run(['up', '--wait', '--json', '-f', '-'], {
     stdin: config({ web: await service('hello') }),
   });
   expect(code).toBe(0);
   expect(jsonLines(stdout)[0]).toMatchObject({ event: 'started', file: null });
-  // There is no file here: the only agent that runs is meant.
+  // No file is here, so the command selects the only running agent.
   expect((await person.run(['down'])).code).toBe(0);
 });
 
-/** A relay that takes connections and says nothing; gives a configuration that waits for it for ever. */
+/** A relay that accepts connections and sends nothing. Returns a configuration that waits for it forever. */
 async function muteRelay(): Promise<string> {
   const mute = createServer((socket) => socket.on('error', () => undefined));
   await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
@@ -236,7 +236,7 @@ async function muteRelay(): Promise<string> {
   return `version: 1\nrelays: { urls: ['https://localhost:${port}'] }\nservices: { web: 3000 }\n`;
 }
 
-test('--wait gives up in time, and leaves nothing behind', async () => {
+test('--wait times out, and leaves nothing behind', async () => {
   await write('portal.yaml', await muteRelay());
   const { code, stdout } = await person.run(['up', '--wait', '--timeout', '1', '--json']);
   expect(code).toBe(1);
@@ -248,7 +248,7 @@ test('--wait gives up in time, and leaves nothing behind', async () => {
   expect((await person.run(['status'])).code).toBe(1);
 });
 
-test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends takes its agent with it', async (signal) => {
+test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends also ends its agent', async (signal) => {
   await write('portal.yaml', await muteRelay());
   person.downAfterTest();
   const up = person.start(['up', '--wait', '--json']);
@@ -266,7 +266,7 @@ test.each(['SIGINT', 'SIGKILL'] as const)('a start that %s ends takes its agent 
   expect((await person.run(['status'])).code).toBe(1);
 });
 
-test('all services failed: exit 1, and why', async () => {
+test('all services failed: prints why, exits with 1', async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void taken.close());
@@ -288,7 +288,7 @@ test('all services failed: exit 1, and why', async () => {
   }
 });
 
-test('a reader that leaves ends the agent quietly', async () => {
+test('the agent exits silently when the reader of its output exits', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const up = person.start(['up', '--json']);
   await up.event('started');
@@ -298,7 +298,7 @@ test('a reader that leaves ends the agent quietly', async () => {
   expect((await person.run(['status'])).code).toBe(1);
 });
 
-test('a relay of its own, and expose through it', async () => {
+test('expose uses an embedded relay', async () => {
   const relay = person.start(['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error']);
   const listening = await relay.event('listening');
   expect(listening).toMatchObject({ domain: 'localhost', ca: join(person.home, 'ca', 'ca.pem') });
@@ -309,7 +309,7 @@ test('a relay of its own, and expose through it', async () => {
   const [name] = Object.keys(ready['services'] as object);
   expect(name).toMatch(/^[a-z]+-[a-z]+-[2-9a-z]{4}$/);
   expect(await httpsGet(urlOf(ready, name!), String(listening['ca']))).toBe('hello');
-  // No file here, and one agent: that one.
+  // No file here and one agent, so the command selects it.
   expect((await person.run(['status'])).stdout).toContain(name);
   expect((await person.run(['down'])).code).toBe(0);
   expect((await expose.finished).code).toBe(0);
@@ -332,7 +332,7 @@ test('a relay of its own, and expose through it', async () => {
   expect((await relay.finished).code).toBe(0);
 });
 
-test('a save whose service fails does not end what runs', async () => {
+test('a save with a failing service does not end the running services', async () => {
   const port = await service('hello');
   const relay = person.start(['relay', '--listen', '127.0.0.1:0', '--json', '--log-level', 'error']);
   const listening = await relay.event('listening');
@@ -357,7 +357,7 @@ test('a save whose service fails does not end what runs', async () => {
   expect((await person.run(['status'])).code).toBe(0);
 });
 
-test('--wait without services waits for nothing', async () => {
+test('--wait without services returns immediately', async () => {
   await write('portal.yaml', config({}));
   person.downAfterTest();
   const { code, stdout } = await person.run(['up', '--wait', '--json']);
@@ -369,9 +369,9 @@ test('--wait without services waits for nothing', async () => {
   });
 });
 
-test('a second signal ends at once, and leaves no socket behind', async () => {
+test('a second signal ends the agent immediately, and leaves no socket behind', async () => {
   const asked = deferred<void>();
-  // It never answers, so its visitor holds the drain up.
+  // It never answers, so its visitor delays the drain.
   const server = createHttpServer(() => asked.resolve());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
@@ -392,7 +392,7 @@ test('a second signal ends at once, and leaves no socket behind', async () => {
   expect(await readdir(join(person.home, 'run'))).toEqual([]);
 });
 
-test('under nohup a terminal that goes does not end the agent', async () => {
+test('under nohup the agent survives a closed terminal', async () => {
   await write('portal.yaml', config({ web: await service('hello') }));
   const up = person.start(['up', '--json'], { env: { _: '/usr/bin/nohup' } });
   await up.event('ready');
@@ -404,7 +404,7 @@ test('under nohup a terminal that goes does not end the agent', async () => {
   expect(jsonLines(stdout).at(-1)).toMatchObject({ event: 'stopped', reason: 'SIGTERM' });
 });
 
-test('expose --inspect prints where the inspector is, and status shows it again', async () => {
+test('expose --inspect prints the inspector’s URL, and status shows it again', async () => {
   const port = await service('hello');
   const expose = person.start(['expose', String(port), '--name', 'seen', '--inspect', '--json']);
   const { url } = await expose.event('inspector');
@@ -423,7 +423,7 @@ test('expose --inspect prints where the inspector is, and status shows it again'
   expect((await expose.finished).code).toBe(0);
 });
 
-test('expose: says how to reach the service once its target has shown what it speaks', async (context) => {
+test('expose: prints how to reach the service once the target’s protocol is known', async (context) => {
   await programFor(context, 'openssl');
   const port = await freePort();
   const expose = person.start(['expose', String(port), '--name', 'late']);
@@ -440,7 +440,7 @@ test('expose: says how to reach the service once its target has shown what it sp
   expect([code, stderr.match(/^try: /gm)?.length]).toEqual([0, 1]);
 });
 
-test('expose --tcp: a port of a relay that gives out a range of them', async () => {
+test('expose --tcp: gets a port from a relay with a port range', async () => {
   const server = createServer((socket) => socket.end('raw'));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -458,7 +458,7 @@ test('expose --tcp: a port of a relay that gives out a range of them', async () 
   expect((await expose.finished).code).toBe(0);
 });
 
-test('a relay refuses a range that is none', async () => {
+test('a relay rejects an invalid range', async () => {
   for (const range of ['70000', '20-10', 'many', '0-5']) {
     const { code, stderr } = await person.run(['relay', '--tcp-ports', range]);
     expect({ code, says: stderr.includes('20000-20999') }).toEqual({ code: 2, says: true });
@@ -471,8 +471,8 @@ const exposed = async (port: number): Promise<Running> => {
   return running;
 };
 
-describe('of several agents', () => {
-  test('status, logs and down list them, and --pid chooses one', async () => {
+describe('with several agents', () => {
+  test('status, logs and down list them, and --pid selects one', async () => {
     const [first, second] = [await service('one'), await service('two')];
     const [one, two] = [await exposed(first), await exposed(second)];
     for (const command of ['status', 'logs', 'down']) {
@@ -500,7 +500,7 @@ describe('of several agents', () => {
     expect(gone.stderr).toContain(String(one.pid));
   });
 
-  test('those that run are told of where none runs for the file', async () => {
+  test('a command lists running agents if none runs for the file', async () => {
     const port = await service('one');
     const running = await exposed(port);
     await write('portal.yaml', config({ web: port }));

@@ -6,7 +6,7 @@ import { httpsGet } from '../support/visitor.js';
 import { httpService } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
-/** Chains as people type and read them. All are one person here, and the relays' CA is that person's own. */
+/** Chains as people type and read them. One person runs everything, and owns the relays' CA. */
 
 async function relayOf(person: Person, name: string, ...args: string[]) {
   const common = ['--listen', '127.0.0.1:0', '--data-dir', name, '--json', '--log-level', 'info'];
@@ -15,7 +15,7 @@ async function relayOf(person: Person, name: string, ...args: string[]) {
   return { running, url: String(url), ca: String(ca) };
 }
 
-it('expose --chain, through a relay that names its peer', async () => {
+it('expose --chain uses a relay that names its peer', async () => {
   const person = await Person.create();
   const entry = await relayOf(person, 'entry');
   const exit = await relayOf(person, 'exit', '--peer', entry.url);
@@ -35,13 +35,13 @@ it('expose --chain, through a relay that names its peer', async () => {
   const [url] = (ready['services'] as Record<string, { urls: string[] }>)['app']!.urls;
   expect(url).toBe(entry.url.replace('localhost', 'app.localhost'));
   expect(await httpsGet(url!, String(ca))).toBe('over a chain');
-  // No relay of its own for that.
+  // It starts no embedded relay.
   expect(jsonLines(expose.stdout).filter(({ relay }) => String(relay).startsWith('embedded'))).toEqual([]);
   expose.kill('SIGTERM');
   expect((await expose.finished).code).toBe(0);
 });
 
-it('a chain that no relay forms ends expose, and says which relay lacks what', async () => {
+it('expose fails for a chain that cannot be formed, and names the relay and the missing peer', async () => {
   const person = await Person.create();
   const [entry, exit] = [await relayOf(person, 'entry'), await relayOf(person, 'exit')];
   const { code, stderr } = await person.run(['expose', '3000', '--chain', `${entry.url},${exit.url}`]);
@@ -61,7 +61,7 @@ it.each([
   ],
   [['relay', '--peer', 'https://a.example.com', '--peer-ca', 'no.pem'], 'no.pem does not exist'],
   [['expose', '1', '--chain', 'https://a.example.com'], 'needs at least 2 entries'],
-])('%j is a mistake', async (args, message) => {
+])('%j is a usage error', async (args, message) => {
   const person = await Person.create();
   const { code, stderr } = await person.run(args);
   expect(code).toBe(2);

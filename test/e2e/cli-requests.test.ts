@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { jsonLines, Person, type Finished, type Line, type Running } from './cli-support.js';
 
-/** Requests that outlive the agent, as a user finds them. Each looks into it a dozen times, by a process each. */
+/** Requests that outlive the agent, as a user finds them. Each test starts about a dozen processes. */
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -79,7 +79,7 @@ const stop = async ({ agent }: Up): Promise<void> => {
   expect((await agent.finished).code).toBe(0);
 };
 
-/** The requests that `portal requests` finds, once there are so many. */
+/** The requests that `portal requests` finds, once there are this many. */
 async function kept(person: Person, count: number, args: string[] = []): Promise<Line[]> {
   let lines: Line[] = [];
   const look = async (): Promise<number> => {
@@ -166,7 +166,7 @@ it('are replayed by the next run', async () => {
   await stop(second);
 });
 
-it('are there after the agent was killed, but for the last moment', async () => {
+it('survive a killed agent, except for the last moment', async () => {
   const person = await Person.create();
   const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
@@ -184,7 +184,7 @@ it('are there after the agent was killed, but for the last moment', async () => 
   await stop(again);
 });
 
-it('are forgotten at once by all, and agents go on', async () => {
+it('are wiped immediately by all agents, which keep running', async () => {
   const person = await Person.create();
   const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
@@ -194,7 +194,7 @@ it('are forgotten at once by all, and agents go on', async () => {
   const [row] = (await kept(person, 2, ['--limit', '9'])) as [Line];
   const refused = await person.run(['requests', 'wipe', '--json']);
   expect([refused.code, codeOf(refused)]).toEqual([2, 'usage']);
-  // Of another identity: it forgets nothing of these, and nobody else's agents are asked to.
+  // Another identity: it wipes none of these, and asks no other agents to.
   const stranger = ['-f', 'stranger.yaml'];
   const text = `${yaml(port)}identity: ./stranger.json\n`;
   await writeFile(join(person.folder, 'stranger.yaml'), text);
@@ -218,7 +218,7 @@ it('are forgotten at once by all, and agents go on', async () => {
   await Promise.all([stop(one), stop(other)]);
 });
 
-it('are not kept where the file says so, and the service has its page all the same', async () => {
+it('are not stored if the file says so, and the service still has its page', async () => {
   const person = await Person.create();
   const { port } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port, '{ history: false }'));
@@ -230,12 +230,12 @@ it('are not kept where the file says so, and the service has its page all the sa
   await expect(readdir(join(person.home, 'history'))).rejects.toThrow('ENOENT');
 });
 
-it('show nothing that steers a terminal, whatever a visitor asked for', async () => {
+it('show no control characters, whatever a visitor requested', async () => {
   const { port } = await echoService();
   const person = await Person.create();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
   const first = await up(person);
-  // In a path such bytes are refused; in a field they are text.
+  // Such bytes are rejected in a path, but are text in a field.
   expect(await first.ask('/\x9b2J')).toBe(400);
   const path = `/title/${'x'.repeat(2_000)}`;
   expect(await first.ask(path, { headers: { 'x-odd': '\x9b31m\x85' } })).toBe(200);

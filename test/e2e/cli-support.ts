@@ -31,7 +31,7 @@ const QUERIES: ReadonlySet<string> = new Set([
   'replay',
 ]);
 
-/** An Output whose text can be looked at. */
+/** An Output whose text tests can read. */
 export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}) {
   const chunks: string[] = [];
   const stream = Object.assign(new PassThrough(), terminal);
@@ -65,7 +65,7 @@ export function jsonLines(text: string): Line[] {
 /** As `PROCESSES`, queries excepted. */
 const QUERIES_HERE: readonly string[] = [...PROCESSES];
 
-/** A person with a folder to work in and a PORTAL_HOME, whose processes end with the test. */
+/** A person with a working folder and a PORTAL_HOME, whose processes end with the test. */
 export class Person {
   readonly folder: string;
   readonly #program: readonly string[];
@@ -76,7 +76,7 @@ export class Person {
     this.#program = program;
   }
 
-  /** `program` is the command that stands for `portal`. */
+  /** `program` is the command that runs as `portal`. */
   static async create(program: readonly string[] = QUERIES_HERE): Promise<Person> {
     const person = new Person(await mkdtemp(join(tmpdir(), 'portal-cli-')), program);
     onTestFinished(async () => {
@@ -91,18 +91,18 @@ export class Person {
     return join(this.folder, 'home');
   }
 
-  /** Starts `portal …`; it is killed with the test if it still runs. */
+  /** Starts `portal …`. It is killed with the test if it still runs. */
   start(
     args: readonly string[],
     options: {
       stdin?: string;
       env?: NodeJS.ProcessEnv;
       within?: readonly string[];
-      /** Descriptors that it gets as 3 and so on. */
+      /** File descriptors from 3 on. */
       fds?: readonly number[];
     } = {},
   ): Running {
-    // `within` is what runs it elsewhere, as in a network of its own.
+    // `within` runs it elsewhere, such as in another network.
     const [command, ...rest] = [...(options.within ?? []), ...this.#program, ...args];
     const child = spawn(command!, rest, {
       cwd: this.folder,
@@ -152,7 +152,7 @@ export class Person {
   }
 }
 
-/** A `portal` that runs. */
+/** A running `portal`. */
 export class Running {
   readonly finished: Promise<Finished>;
   readonly #child: ChildProcess;
@@ -189,12 +189,12 @@ export class Running {
     this.#child.kill(signal);
   }
 
-  /** No one reads its stdout any more. */
+  /** Closes the reading end of its stdout. */
   closeStdout(): void {
     this.#child.stdout!.destroy();
   }
 
-  /** The first JSON event on stdout that matches, past or future; `index` counts the lines from 0. */
+  /** The first JSON event on stdout that matches, past or future. `index` counts lines from 0. */
   event(type: string, match: (line: Line, index: number) => boolean = () => true): Promise<Line> {
     return this.#until(() =>
       jsonLines(wholeLines(this.#stdout)).find((line, index) => line.event === type && match(line, index)),
@@ -218,7 +218,7 @@ export class Running {
           this.#waiters.delete(look);
           resolve(found);
         } else if (this.#ended) {
-          reject(new Error(`portal ended before that:\n${this.#stdout}\n${this.#stderr}`));
+          reject(new Error(`portal exited before that:\n${this.#stdout}\n${this.#stderr}`));
         }
       };
       this.#waiters.add(look);

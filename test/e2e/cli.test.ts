@@ -14,7 +14,7 @@ beforeEach(async () => {
 const write = (name: string, text: string): Promise<void> => writeFile(join(person.folder, name), text);
 const read = (name: string): Promise<string> => readFile(join(person.folder, name), 'utf8');
 
-test('help is grouped, has examples, and names every command', async () => {
+test('help is grouped, has examples, and lists every command', async () => {
   const { code, stdout, stderr } = await person.run(['--help']);
   expect(code).toBe(0);
   expect(stderr).toBe('');
@@ -44,7 +44,7 @@ test.each([
   ['an unknown command', ['staus'], 'Did you mean status?'],
   ['an unknown option', ['up', '--detahc'], 'Did you mean --detach?'],
   ['an argument too many', ['status', 'web'], ''],
-  ['a value that does not fit', ['up', '--timeout', 'soon'], '30s'],
+  ['an invalid value', ['up', '--timeout', 'soon'], '30s'],
   ['an unknown command of help', ['help', 'staus'], 'Did you mean status?'],
   ['an unknown command of a group of help', ['help', 'requests', 'sho'], 'Did you mean show?'],
   ['an unknown command that is like no other', ['help', 'nosuch'], 'See portal --help.'],
@@ -66,7 +66,7 @@ test.each([
   [['help', 'requests'], 'Usage: portal requests '],
   [['help', 'requests', 'show'], 'Usage: portal requests show '],
   [['requests', 'help'], 'Usage: portal requests '],
-])('%j is answered', async (args, usage) => {
+])('%j prints help', async (args, usage) => {
   const { code, stdout } = await person.run(args);
   expect(code).toBe(0);
   expect(stdout).toContain(usage);
@@ -87,7 +87,7 @@ test('with --json a usage error is one line on stdout', async () => {
   ]);
 });
 
-test('colour only where it is wanted', async () => {
+test('uses colour only if wanted', async () => {
   const plain = await person.run(['staus']);
   expect(plain.stderr).not.toContain('\u001b');
   const forced = await person.run(['staus'], { env: { FORCE_COLOR: '1' } });
@@ -96,7 +96,7 @@ test('colour only where it is wanted', async () => {
   expect(refused.stderr).not.toContain('\u001b');
 });
 
-test('no configuration: what to do about it, exit 2', async () => {
+test('without a configuration: prints the fix, exits with 2', async () => {
   for (const command of ['up', 'validate', 'plan']) {
     const { code, stderr } = await person.run([command]);
     expect({ command, code }).toEqual({ command, code: 2 });
@@ -104,7 +104,7 @@ test('no configuration: what to do about it, exit 2', async () => {
   }
 });
 
-test('validate shows every error with its place, and prints what is in force', async () => {
+test('validate shows every error with its position, and prints the effective configuration', async () => {
   await write('portal.yaml', 'version: 1\nservices:\n  web: 70000\n  api: { taget: 3001 }\n');
   const bad = await person.run(['validate']);
   expect(bad.code).toBe(2);
@@ -131,7 +131,7 @@ test('validate shows every error with its place, and prints what is in force', a
   expect(jsonLines(valid.stdout)).toMatchObject([{ event: 'valid', services: ['web'] }]);
 });
 
-test('a configuration can come from standard input', async () => {
+test('reads a configuration from standard input', async () => {
   const { code, stdout } = await person.run(['validate', '-f', '-', '--json'], {
     stdin: 'version: 1\nservices: { web: 3000 }\n',
   });
@@ -168,7 +168,7 @@ test('plan --against compares with a commit of git, and prints Markdown', async 
   }
 });
 
-test('plan without an agent opens everything: exit 3', async () => {
+test('plan without an agent opens everything: exits with 3', async () => {
   await write(
     'portal.yaml',
     'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000, api: 3001 }\n',
@@ -190,7 +190,7 @@ test('plan without an agent opens everything: exit 3', async () => {
   ]);
 });
 
-test('status, logs and down without an agent: not_running, exit 1', async () => {
+test('status, logs and down without an agent: not_running, exit code 1', async () => {
   for (const command of ['status', 'logs', 'down']) {
     const without = await person.run([command, '--json']);
     expect(without.code).toBe(1);
@@ -202,7 +202,7 @@ test('status, logs and down without an agent: not_running, exit 1', async () => 
   expect(stderr).toContain('portal up');
 });
 
-test('up: an unknown service is a usage error, an invalid file is exit 2', async () => {
+test('up: an unknown service is a usage error, an invalid file exits with 2', async () => {
   await write('portal.yaml', 'version: 1\nservices: { web: 3000, api: 3001 }\n');
   const unknown = await person.run(['up', 'weeb']);
   expect(unknown.code).toBe(2);
@@ -218,7 +218,7 @@ test('up: an unknown service is a usage error, an invalid file is exit 2', async
   }
 });
 
-test('init writes a file that is valid, and never over another', async () => {
+test('init writes a valid file, and never overwrites another', async () => {
   await write('package.json', JSON.stringify({ scripts: { dev: 'vite --port 4321' } }));
   const { code, stderr } = await person.run(['init']);
   expect(code).toBe(0);
@@ -242,12 +242,12 @@ test('schema prints the schema', async () => {
   ]);
 });
 
-test('completion prints a script that bash takes', async () => {
+test('completion prints a script that bash accepts', async () => {
   const { stdout } = await person.run(['completion', 'bash']);
   expect(execFileSync('bash', ['-n'], { input: stdout, encoding: 'utf8' })).toBe('');
 });
 
-test('identity: made once, shown, replaced only by force, exported only with --yes', async () => {
+test('identity: created once, shown, replaced only with --force, exported only with --yes', async () => {
   const missing = await person.run(['identity']);
   expect(missing.code).toBe(2);
 
@@ -271,13 +271,13 @@ test('identity: made once, shown, replaced only by force, exported only with --y
   expect(JSON.parse(exported.stdout)).toMatchObject({ version: 1, address: replaced['address'] });
 });
 
-test('identity: the one that the configuration names', async () => {
+test('identity: uses the one that the configuration names', async () => {
   await write('portal.yaml', 'version: 1\nidentity: ./.portal/me.json\nservices: { web: 3000 }\n');
   expect((await person.run(['identity', 'new'])).code).toBe(0);
   expect(await readdir(join(person.folder, '.portal'))).toEqual(['me.json']);
 });
 
-test('trust makes the local CA and shows what to run', async () => {
+test('trust creates the local CA and shows what to run', async () => {
   const { code, stdout, stderr } = await person.run(['trust']);
   expect(code).toBe(0);
   expect(stdout).toBe(`${join(person.home, 'ca', 'ca.pem')}\n`);
@@ -288,7 +288,7 @@ test('trust makes the local CA and shows what to run', async () => {
   expect((await person.run(['trust', '--install', '--uninstall'])).code).toBe(2);
 });
 
-test('expose and relay check what was typed', async () => {
+test('expose and relay check their arguments', async () => {
   for (const args of [
     ['expose'],
     ['expose', 'nonsense'],
@@ -314,14 +314,14 @@ test.each([
   ['expose', ['3000', '--relay', 'https://localhost:8443', '--pin', 'x']],
   ['relay', ['--domain', 'relay.example.com']],
   ['relay', ['--cert', 'a.pem']],
-])('a wrong portal %s %j makes no file', async (command, args) => {
+])('an invalid portal %s %j creates no file', async (command, args) => {
   expect((await person.run([command, ...args])).code).toBe(2);
-  // What Node keeps of compiled code is no file of Portal's.
+  // Node's compile cache does not count.
   const made = await readdir(person.home).catch(() => []);
   expect(made.filter((name) => name !== 'cache')).toEqual([]);
 });
 
-test('a runtime folder that others can enter is refused', async () => {
+test('rejects a runtime folder that other users can access', async () => {
   await write('portal.yaml', 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n');
   const runDir = join(person.home, 'run');
   await mkdir(runDir, { recursive: true });
@@ -331,7 +331,7 @@ test('a runtime folder that others can enter is refused', async () => {
   expect(stderr).toContain(`chmod 700 ${shellQuote(runDir)}`);
 });
 
-test('a folder that cannot be made is told of, not tried for ever', async (context) => {
+test('reports a folder that cannot be created, without retrying forever', async (context) => {
   if (process.platform !== 'linux') context.skip('only Linux has /proc, in which no folder can be made');
   await write('portal.yaml', 'version: 1\nidentity: ./me.json\nservices: { web: 3000 }\n');
   const env = { PORTAL_HOME: '/proc/portal' };

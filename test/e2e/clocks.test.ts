@@ -4,11 +4,11 @@ import { chain } from '../support/chain.js';
 import { fakeRelay, honestly } from '../support/fake-relay.js';
 import { agent, desired, get, relay, service, tcpService, visit } from '../support/world.js';
 
-/** Clocks that are wrong, and clocks that somebody sets while everything runs. */
+/** Clocks that are wrong, and clocks that change while everything runs. */
 
 const HOUR_MS = 3_600_000;
 
-/** From here on it is `ms` later, for everybody in this process; timers go on as they did. */
+/** From here on it is `ms` later for this whole process. Timers are unaffected. */
 function leap(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
@@ -48,13 +48,13 @@ describe('a session', () => {
     expect((await one.runner.status()).leases).toMatchObject([{ phase: 'ready', retries: 0 }]);
   });
 
-  it('is opened anew after that as ever', async () => {
+  it('reopens normally after that', async () => {
     onTestFinished(() => void vi.useRealTimers());
     const at = await relay();
     const one = await agent();
     await one.runner.apply(desired([at.spec], service('app', await echoing())));
     await one.event('ready');
-    // Not ahead: the new relay's certificate would begin after what OpenSSL takes for now.
+    // Not ahead: OpenSSL would consider the new relay's certificate as not yet valid.
     leap(-6 * HOUR_MS);
     const seen = one.events.length;
     await at.close();
@@ -65,11 +65,11 @@ describe('a session', () => {
   });
 });
 
-describe('an agent whose clock is not that of its relay', () => {
+describe('an agent whose clock differs from its relay’s', () => {
   it.each([
     ['ahead', HOUR_MS],
     ['behind', -HOUR_MS],
-  ])('%s, signs nothing, says why, and is there by itself once the clocks agree', async (_what, ms) => {
+  ])('%s, signs nothing, reports why, and recovers once the clocks agree', async (_what, ms) => {
     let offMs = ms;
     const at = await fakeRelay((message, channel) => {
       if (message.type === 'hello') {
@@ -87,7 +87,7 @@ describe('an agent whose clock is not that of its relay', () => {
     await expect.poll(() => at.heard.map(({ type }) => type)).toContain('lease.open');
   });
 
-  it('told so by the relay comes back as well', async () => {
+  it('recovers after the relay reported it', async () => {
     let isRight = false;
     const at = await fakeRelay((message, channel) => {
       if (message.type !== 'prove' || isRight) return honestly(() => undefined)(message, channel);

@@ -23,7 +23,7 @@ import { wire, type Wire } from '../support/wire.js';
 
 const QUICK = { heartbeatMs: 200 };
 
-/** A relay that agents reach through a path whose behaviour the test decides; visitors may go to it directly. */
+/** A relay that agents reach through a path that the test controls. Visitors may connect directly. */
 async function relayBehindWire(
   limits: Partial<RelayLimits>,
 ): Promise<{ at: TestRelay; path: Wire; spec: RelaySpec }> {
@@ -38,18 +38,21 @@ async function relayBehindWire(
   };
 }
 
-/** Resolves when the lease leaves `ready`, and again when it is back. */
+/** Resolves when the lease leaves `ready`, and again when it returns. */
 async function lostAndBack(one: TestAgent, from: number): Promise<void> {
   const lost = await one.event('lease', ({ phase }) => phase === 'retrying', from);
   await one.event('lease', ({ phase }) => phase === 'ready', one.events.indexOf(lost));
 }
 
-/** Where in the events the service was ready: on a loaded machine, so short a heartbeat may lose its first session. */
+/**
+ * The index of the event at which the service was ready: on a busy machine, a heartbeat this short may lose its first
+ * session.
+ */
 async function readyMark(one: TestAgent): Promise<number> {
   return one.events.indexOf(await one.event('ready')) + 1;
 }
 
-it('data connections that could not be opened for a moment come in time for those who wait', async () => {
+it('data connections that briefly could not be opened arrive in time for waiting visitors', async () => {
   let target = 0;
   const path = await wire(() => target);
   const at = await relay({ publicPort: path.port });
@@ -61,7 +64,7 @@ it('data connections that could not be opened for a moment come in time for thos
     desired([{ kind: 'url', url, caFile: at.ca.certificateFile }], service('app', port)),
   );
   await one.event('ready');
-  // Nobody listens there.
+  // Nothing listens there.
   target = 1;
   const visitors = Array.from({ length: 8 }, () => visit(at, 'app.localhost', one.ca));
   await expect.poll(() => at.counts().waiting).toBeGreaterThan(0);
@@ -70,8 +73,8 @@ it('data connections that could not be opened for a moment come in time for thos
   await Promise.all(visitors);
 });
 
-describe('coming back', () => {
-  it('is on the same hostname again after the relay died and was started anew', async () => {
+describe('reconnecting', () => {
+  it('has the same hostname after the relay was killed and restarted', async () => {
     const first = await relay({ limits: QUICK });
     const { port } = await httpService((_request, response) => response.end('here'));
     const one = await agent();
@@ -87,7 +90,7 @@ describe('coming back', () => {
     });
   });
 
-  it('comes back when the control connection is cut; a visitor notices nothing', async () => {
+  it('recovers when the control connection is cut, and a visitor notices nothing', async () => {
     const { at, path, spec } = await relayBehindWire(QUICK);
     const held = await handedOver();
     const one = await agent();
@@ -101,8 +104,8 @@ describe('coming back', () => {
     const mark = await readyMark(one);
     path.connections[0]!.kill();
     await one.event('lease', ({ phase }) => phase === 'retrying', mark);
-    source.write('while it is gone ');
-    expect((await once(visitor, 'data'))[0]).toBe('while it is gone ');
+    source.write('while it is away ');
+    expect((await once(visitor, 'data'))[0]).toBe('while it is away ');
     await lostAndBack(one, mark);
     source.write('after');
     expect((await once(visitor, 'data'))[0]).toBe('after');
@@ -112,7 +115,7 @@ describe('coming back', () => {
     });
   });
 
-  it('lets a visitor who comes while the agent is away wait for its return', async () => {
+  it('queues a visitor who comes while the agent is away until it returns', async () => {
     const { at, path, spec } = await relayBehindWire(QUICK);
     const { port } = await httpService((_request, response) => response.end('worth the wait'));
     const one = await agent();
@@ -123,7 +126,7 @@ describe('coming back', () => {
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('worth the wait');
   });
 
-  it('never says ready while a frozen relay lets no visitor through, and is ready after it wakes', async () => {
+  it('never reports ready while a frozen relay blocks visitors, and is ready after it resumes', async () => {
     const { at, path, spec } = await relayBehindWire({ heartbeatMs: 60_000 });
     const { port } = await httpService((_request, response) => response.end('awake'));
     const one = await agent();
@@ -131,7 +134,7 @@ describe('coming back', () => {
     expect((await one.runner.status()).leases[0]?.phase).toBe('ready');
     const mark = one.events.length;
     path.freeze();
-    // The heartbeat is a minute away: the question itself has to find out.
+    // The heartbeat is a minute away, so only the probe can detect it.
     expect((await one.runner.status()).leases[0]?.phase).toBe('retrying');
     path.thaw();
     await lostAndBack(one, mark);
@@ -142,7 +145,7 @@ describe('coming back', () => {
     });
   });
 
-  it('finds out by heartbeat alone that the relay went silent', async () => {
+  it('detects a silent relay by heartbeat alone', async () => {
     const { path, spec } = await relayBehindWire(QUICK);
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();
@@ -155,7 +158,7 @@ describe('coming back', () => {
     await one.event('lease', ({ phase }) => phase === 'ready', one.events.length);
   });
 
-  it('says goaway before it goes, and the agent returns to its successor', async () => {
+  it('sends goaway before it shuts down, and the agent returns to the new process', async () => {
     const first = await relay({ limits: QUICK });
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();
@@ -170,7 +173,7 @@ describe('coming back', () => {
 });
 
 describe('two identities', () => {
-  it('the second to ask for a name is told that it is taken, and what to do', async () => {
+  it('the second that requests a name is told that it is taken, and what to do', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('mine'));
     const [one, two] = [await agent(), await agent()];
@@ -182,8 +185,8 @@ describe('two identities', () => {
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('mine');
   });
 
-  it('a relay that answers for us with its own certificate is found out', async () => {
-    // The relay hands our probe to another agent's service: same name on the wire, another key behind it.
+  it('detects a relay that answers with its own certificate', async () => {
+    // The relay forwards the probe to another agent's service: the same name, but another key.
     const honest = await relay();
     const { port } = await httpService((_request, response) => response.end('x'));
     const stranger = await agent();
@@ -200,7 +203,7 @@ describe('two identities', () => {
   });
 });
 
-it('a relay that is wanted no more while its key is still being looked at keeps no session', async () => {
+it('closes the session of a relay that is removed while its key is being checked', async () => {
   const at = await relay();
   const [asked, decided] = [deferred<void>(), deferred<void>()];
   const one = await agent({
@@ -223,7 +226,7 @@ it('a relay that is wanted no more while its key is still being looked at keeps 
   await expect.poll(() => at.counts().sessions).toBe(0);
 });
 
-it('a relay that is slow to reach is reached from a machine whose addresses come and go all the time', async () => {
+it('reaches a slow relay while the machine’s addresses keep changing', async () => {
   const at = await relay();
   let tell: ((addresses: ReadonlySet<string>) => void) | undefined;
   const session = new RelaySession({

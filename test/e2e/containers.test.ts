@@ -6,16 +6,16 @@ import { programFor } from '../support/debian.js';
 import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person, type Running } from './cli-support.js';
 
-/** What containers do to a process: a user id without an account, PID 1, a read-only root, a volume of root's. */
+/** Properties of containers: a user id without an account, PID 1, a read-only root, a volume that root owns. */
 
 const WITHOUT_HOME = ['env', '-u', 'HOME', '-u', 'XDG_RUNTIME_DIR', '-u', 'USER', '-u', 'USERNAME'];
-/** It unmounts nothing of ours: the mounts end with the namespace. */
+/** It unmounts nothing of the host: the mounts end with the namespace. */
 const READ_ONLY = `mount --make-rprivate / && mount --bind "$PORTAL_HOME" "$PORTAL_HOME" || exit 90
   mount -o remount,bind,ro / || exit 90
   touch "$0" 2>/dev/null && exit 90
   exec "$@"`;
 
-/** A folder that every user can read, a configuration in it, and a volume. */
+/** A folder that every user can read, with a configuration and a volume. */
 async function container(context: TestContext) {
   const user = await asOtherUser(context);
   const person = await Person.create();
@@ -52,7 +52,7 @@ describe('a user id without an account and without HOME', () => {
     expect((await up.finished).code).toBe(0);
   });
 
-  it('keeps its sockets elsewhere where the path of the volume is too long', async (context) => {
+  it('keeps its sockets elsewhere if the path of the volume is too long', async (context) => {
     const { person, within } = await container(context);
     const long = join(person.home, 'x'.repeat(100));
     await mkdir(long);
@@ -68,7 +68,7 @@ describe('a user id without an account and without HOME', () => {
     expect((await up.finished).code).toBe(0);
   });
 
-  it('is told whose the volume is, and how to get it', async (context) => {
+  it('gets an error that names the volume’s owner and the fix', async (context) => {
     const { person, within } = await container(context);
     const { code, stderr } = await person.start(['up'], { within }).finished;
     expect(code).toBe(1);
@@ -81,7 +81,7 @@ describe('a user id without an account and without HOME', () => {
     ['up --detach', ['up', '--detach']],
     ['expose', ['expose', '3000']],
     ['trust', ['trust']],
-  ] as const)('is told that it has no home, by %s', async ([, args], context) => {
+  ] as const)('gets an error that it has no home, by %s', async ([, args], context) => {
     const { person, within } = await container(context);
     const { code, stderr } = await person.start(args, { within: [...within, '-u', 'PORTAL_HOME'] }).finished;
     expect(code).toBe(1);
@@ -95,18 +95,21 @@ describe('a user id without an account and without HOME', () => {
     ['/', 'HOME=/', ''],
     ['a folder of the system', 'HOME=/etc', 'etc'],
     ['an XDG folder of root', 'XDG_CONFIG_HOME=/etc', 'etc'],
-    ['a PORTAL_HOME that is not there yet', 'PORTAL_HOME=/etc/portal-none', 'etc'],
-  ] as const)('is not told to take over what is not of Portal: %s', async ([, setting, folder], context) => {
-    const { person, within } = await container(context);
-    const there = [...within, '-u', 'PORTAL_HOME', 'HOME=/root', setting];
-    const { code, stderr } = await person.start(['up'], { within: there }).finished;
-    expect(code).toBe(1);
-    expect(stderr).toContain(`User ${OTHER_UID} cannot write to /${folder}.`);
-    expect(stderr).toContain('PORTAL_HOME to a folder this user can write');
-    expect(stderr).not.toContain('chown');
-  });
+    ['a PORTAL_HOME that does not exist yet', 'PORTAL_HOME=/etc/portal-none', 'etc'],
+  ] as const)(
+    'is not advised to take over a folder of another program: %s',
+    async ([, setting, folder], context) => {
+      const { person, within } = await container(context);
+      const there = [...within, '-u', 'PORTAL_HOME', 'HOME=/root', setting];
+      const { code, stderr } = await person.start(['up'], { within: there }).finished;
+      expect(code).toBe(1);
+      expect(stderr).toContain(`User ${OTHER_UID} cannot write to /${folder}.`);
+      expect(stderr).toContain('PORTAL_HOME to a folder this user can write');
+      expect(stderr).not.toContain('chown');
+    },
+  );
 
-  it('is told of an identity of another user', async (context) => {
+  it('gets an error about an identity of another user', async (context) => {
     const { person, within } = await container(context);
     await writeFile(join(person.home, 'identity.json'), '{}', { mode: 0o600 });
     const { code, stderr } = await person.start(['up'], { within }).finished;
@@ -115,7 +118,7 @@ describe('a user id without an account and without HOME', () => {
     expect(stderr).toContain("PORTAL_HOME to this user's own folder");
   });
 
-  it('is told of a data folder of root, by a relay', async (context) => {
+  it('gets an error about a data folder of root, from a relay', async (context) => {
     const { person, within } = await container(context);
     const folder = join(person.folder, 'data');
     await mkdir(folder);
@@ -129,7 +132,7 @@ describe('a user id without an account and without HOME', () => {
     expect(stderr).toContain(`Run: ${run}, or name another folder with --data-dir`);
   });
 
-  it('validates without a folder of its own', async (context) => {
+  it('validates without a folder', async (context) => {
     const { person, within } = await container(context);
     const there = [...within, '-u', 'PORTAL_HOME'];
     expect((await person.start(['validate'], { within: there }).finished).code).toBe(0);
@@ -153,7 +156,7 @@ it('as PID 1 on a read-only root stops on SIGTERM, and leaves no zombies', async
   expect(started['pid']).toBe(1);
   const inside = await children(up.pid);
   expect(inside).toHaveLength(1);
-  // A health check of the container enters it.
+  // A health check of the container runs inside it.
   const enter = ['nsenter', '-t', String(inside[0]), '-m', '-p', ...user];
   for (let check = 0; check < 3; check++) expect((await ready(person, enter).finished).code).toBe(0);
   expect(await children(inside[0]!)).toEqual([]);

@@ -1,4 +1,4 @@
-/** Data connections to a relay resume the TLS session of the first, and never trust a relay for it that they would refuse otherwise. */
+/** Data connections to a relay resume the TLS session of the first one, and apply the same certificate checks. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
@@ -17,7 +17,7 @@ interface Answering {
   close(): Promise<void>;
 }
 
-/** Takes any ticket. */
+/** Accepts any ticket. */
 async function answering(certificate: { cert: string; key: string }, port = 0): Promise<Answering> {
   const resumed: boolean[] = [];
   const sockets = new Set<TLSSocket>();
@@ -61,7 +61,7 @@ describe('the TLS session of data connections', () => {
     expect(at.resumed).toEqual([false, true, true]);
   });
 
-  it('is replaced by a full handshake with a relay that has restarted', async () => {
+  it('is replaced by a full handshake after a relay restart', async () => {
     const authority = await ca();
     const certificate = await authority.issue(['localhost']);
     const first = await answering(certificate);
@@ -76,7 +76,7 @@ describe('the TLS session of data connections', () => {
   it.each([
     ['by another CA', async () => (await ca()).issue(['localhost']), /self.signed|issuer|verify/i],
     ['for another name', undefined, /altnames/i],
-  ])('does not make up for a certificate %s', async (_title, another, message) => {
+  ])('does not replace the check of a certificate %s', async (_title, another, message) => {
     const authority = await ca();
     const first = await answering(await authority.issue(['localhost']));
     const resumption = new Resumption();

@@ -89,7 +89,7 @@ it('shows the mode that a target decides, and which settings have no effect', as
   expect(of('service.speaks')).toEqual([
     `problem: localhost:${lines} does not speak HTTP, so \`inspect\` has no effect`,
   ]);
-  // A question for each, and nothing more.
+  // One probe for each, and nothing more.
   expect(heard).toHaveLength(2);
 });
 
@@ -189,8 +189,8 @@ it('shows how the datagrams of a service travel', async () => {
   );
 });
 
-it('warns where UDP does not get through', async () => {
-  // Agents are told of a UDP port at which nobody answers.
+it('warns if UDP is blocked', async () => {
+  // The relay announces a UDP port at which nothing answers.
   const silent = createSocket('udp4');
   await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve));
   onTestFinished(() => void silent.close());
@@ -358,7 +358,7 @@ it('names each target that rejects its public name, and the fix', async () => {
   expect(asked.filter((host) => host === 'known.localhost')).toHaveLength(1);
 });
 
-/** Answers any name, and what a page loads with the status `says`. */
+/** Answers any name, and returns the status `says` for resources of a page. */
 const next = (says: number) =>
   httpService(({ url, headers }, response) => {
     const isBlocked = url === '/_next/' && headers.origin === `https://${headers.host}`;

@@ -22,7 +22,7 @@ const RECORD = `_portal.${HOSTNAME}`;
 interface World {
   readonly at: TestRelay;
   readonly dns: TestDns;
-  /** What DNS says of the record from now on: the values of its texts, or how it fails. */
+  /** The DNS answer for the record from now on: its texts, or a failure. */
   readonly says: (said: readonly string[] | Exclude<Said, readonly unknown[]>) => void;
 }
 
@@ -52,7 +52,7 @@ const isPhase =
   (event: { phase: string; error?: { code: string } }): boolean =>
     event.phase === phase && event.error?.code === code;
 
-it('says which record to make, and takes the hostname once it is there', async () => {
+it('names the missing record, and accepts the hostname once it exists', async () => {
   const { at, says } = await world();
   const one = await agent();
   await publish(one, at);
@@ -63,7 +63,7 @@ it('says which record to make, and takes the hostname once it is there', async (
   const { url } = await one.event('lease', isPhase('ready'));
   expect(url).toBe(`https://${HOSTNAME}:${at.port}`);
   expect((await get(at, HOSTNAME, one.ca)).text).toContain('the shop');
-  // In the clear there is the way to it, as for names of the relay's own.
+  // Plain HTTP redirects to it, as for the relay's own names.
   const headers = { host: HOSTNAME };
   const inTheClear = await new Promise<IncomingMessage>((resolve, reject) => {
     request({ host: '127.0.0.1', port: at.port, path: '/a', headers, agent: false }, resolve)
@@ -74,7 +74,7 @@ it('says which record to make, and takes the hostname once it is there', async (
   expect(inTheClear.headers.location).toBe(`https://${HOSTNAME}:${at.port}/a`);
 });
 
-it('a hostname is for those whom its records name, and for one of them at a time', async () => {
+it('gives a hostname only to identities in its records, to one of them at a time', async () => {
   const { at, says } = await world();
   const [first, second, stranger] = [await agent(), await agent(), await agent()];
   says(names(first, second));
@@ -89,7 +89,7 @@ it('a hostname is for those whom its records name, and for one of them at a time
   expect((await lease(second)).error?.code).toBe('name_taken');
 });
 
-it('is taken back when the record is gone', async () => {
+it('is withdrawn when the record disappears', async () => {
   const { at, says } = await world({ domainRecheckMs: 100 });
   const one = await agent();
   says(names(one));
@@ -107,7 +107,7 @@ it('is taken back when the record is gone', async () => {
   await one.event('lease', isPhase('ready'), from);
 });
 
-it('a DNS that does not answer takes nothing back, until its grace is over', async () => {
+it('is not withdrawn while DNS does not answer, until the grace period ends', async () => {
   const { at, dns, says } = await world({ domainRecheckMs: 50, domainGraceMs: 3_000 });
   const one = await agent();
   says(names(one));
@@ -121,7 +121,7 @@ it('a DNS that does not answer takes nothing back, until its grace is over', asy
   expect(error?.message).toContain('DNS did not answer for too long');
 });
 
-it('looks an unproven hostname up once in a while only', async () => {
+it('looks up an unproven hostname only rarely', async () => {
   const { at, dns } = await world({ domainRetryMs: 60_000 });
   const identity = generateIdentity();
   const [one, two] = [await agent({ identity }), await agent({ identity })];
@@ -134,7 +134,7 @@ it('looks an unproven hostname up once in a while only', async () => {
 });
 
 it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
-  '%s is no domain of somebody’s own',
+  '%s is not a valid custom domain',
   async (hostname) => {
     const { at, dns } = await world();
     const one = await agent();
@@ -144,7 +144,7 @@ it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
   },
 );
 
-it('on two relays it has one certificate, out of one order', async (ctx) => {
+it('on two relays it has one certificate, from one order', async (ctx) => {
   const { at, dns, says } = await world();
   const other = await relay({ ca: at.ca, dnsServers: [dns.address] });
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
@@ -162,7 +162,7 @@ it('on two relays it has one certificate, out of one order', async (ctx) => {
   for (const each of [at, other]) expect((await get(each, HOSTNAME, trust)).text).toContain('the shop');
 });
 
-it('gets a certificate of a public CA for it', async (ctx) => {
+it('gets a certificate from a public CA', async (ctx) => {
   const { at, dns, says } = await world();
   const ca = await pebble(ctx, { tlsPort: at.port, dns: dns.address });
   const one = await agent();

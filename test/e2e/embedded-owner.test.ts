@@ -6,9 +6,9 @@ import { silent } from '../../src/lib/logger.js';
 import { temporaryFolder } from '../support/folder.js';
 import { Peer } from './relay-peer.js';
 
-/** The relay inside an agent, and the other programs of its machine. */
+/** The embedded relay of an agent, and other programs on the machine. */
 
-it('serves agents of the identity that brought it, and refuses every other identity', async () => {
+it('serves agents of its own identity, and rejects every other identity', async () => {
   const caDir = await temporaryFolder();
   const ca = await openLocalCa(caDir);
   const owner = generateIdentity();

@@ -1,4 +1,4 @@
-/** Each folder of examples/, started as its README says: its service, then `portal up` on its file. */
+/** Each folder of examples/, started as its README says: its service, then `portal up` with its file. */
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -21,7 +21,7 @@ interface Started {
   readonly address: (service: string) => string;
 }
 
-/** A copy of the example, with its services on free ports and the relay in `portal up` too. */
+/** A copy of the example, with its services and the embedded relay on free ports. */
 async function start(
   example: string,
   program: string,
@@ -70,7 +70,7 @@ function firstAddress(ready: Line, service: string): string {
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
 
-test('webhook: a signed one is taken, any other refused', async () => {
+test('webhook: accepts a signed one, rejects others', async () => {
   const { ca, address } = await start('webhook', 'receiver.mjs', ['PORT'], { WEBHOOK_SECRET: 's3cret' });
   const { hostname, port } = new URL(address('hooks'));
   const trusted = await readFile(ca);
@@ -94,19 +94,19 @@ test('webhook: a signed one is taken, any other refused', async () => {
   expect(await post('sha256=nonsense')).toBe(401);
 });
 
-test('client-demo: a page at a URL', async () => {
+test('client-demo: serves a page at a URL', async () => {
   const { ca, address } = await start('client-demo', 'site.mjs', ['PORT']);
   expect(address('preview')).toMatch(/^https:\/\/preview\.localhost/);
   expect(await httpsGet(address('preview'), ca)).toContain('<h1>Preview</h1>');
 });
 
-test('multi-service: two services under one URL', async () => {
+test('multi-service: serves two services under one URL', async () => {
   const { ca, address } = await start('multi-service', 'app.mjs', ['WEB_PORT', 'API_PORT']);
   expect(await httpsGet(address('app'), ca)).toContain('<h1>Items</h1>');
   expect(await httpsGet(`${address('app')}/api/items`, ca)).toBe('["one","two"]');
 });
 
-test('game-server: a lobby over TCP and a world over UDP', async () => {
+test('game-server: serves a lobby over TCP and a world over UDP', async () => {
   const { address } = await start('game-server', 'server.mjs', ['TCP_PORT', 'UDP_PORT']);
   const lobby = connect(portOf(address('lobby')), '127.0.0.1');
   onTestFinished(() => void lobby.destroy());
@@ -119,7 +119,7 @@ test('game-server: a lobby over TCP and a world over UDP', async () => {
   expect(moved.toString()).toBe('moved north');
 });
 
-test('edge-device: a Unix socket, over a WebSocket, under an identity of its own', async () => {
+test('edge-device: serves a Unix socket over a WebSocket, with a separate identity', async () => {
   const { ca, address } = await start('edge-device', 'sensor.mjs', []);
   expect(address('sensor')).toMatch(/^https:\/\/sensor-1\.localhost/);
   expect(JSON.parse(await httpsGet(address('sensor'), ca))).toMatchObject({
@@ -127,7 +127,7 @@ test('edge-device: a Unix socket, over a WebSocket, under an identity of its own
   });
 });
 
-test('every use case has its folder, with a README', async () => {
+test('every use case has a folder with a README', async () => {
   const folders = (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   expect(folders.map(({ name }) => name).toSorted()).toEqual(USE_CASES.toSorted());
   for (const { name } of folders)

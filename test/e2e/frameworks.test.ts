@@ -10,11 +10,11 @@ import { ask, edge, type Answer } from '../support/http-edge.js';
 import { npmPackages, pythonPackages } from '../support/packages.js';
 import { freePort } from '../support/ports.js';
 
-/** Rows of docs/guides/frameworks.md: a server rejects a name that it does not know, and takes it after either cure. */
+/** Rows of docs/guides/frameworks.md: a server rejects an unknown name, and accepts it after either fix. */
 
 const NAME = 'app.test';
 
-/** All at the same time, while the first test runs. */
+/** All install in parallel, while the first test runs. */
 const PACKAGES = {
   django: pythonPackages('django'),
   webpack: npmPackages('webpack', 'webpack-dev-server'),
@@ -26,7 +26,7 @@ const START_MS = 60_000;
 
 interface Visit {
   readonly answer: Answer;
-  /** What people are shown of it. */
+  /** The messages that people see. */
   readonly told: readonly NameRejection[];
 }
 
@@ -56,7 +56,7 @@ async function visit(
   return { answer, told };
 }
 
-/** Starts a server; resolves once it answers by its own name. */
+/** Starts a server. Resolves once it answers by its own name. */
 async function started(
   command: string,
   args: readonly string[],
@@ -100,14 +100,14 @@ const vite = async (allowedHosts: string[]): Promise<number> => {
 };
 
 describe('Vite', () => {
-  it('rejects a name that it does not know, and says how it learns it', async () => {
+  it('rejects an unknown name, and says how to allow it', async () => {
     const { answer, told } = await visit(await vite([]));
     expect(answer.status).toBe(403);
     expect(told).toMatchObject([{ id: 'vite', name: NAME }]);
     expect(told[0]!.hint).toContain(`"${NAME}" to server.allowedHosts`);
   });
 
-  it('takes it with server.allowedHosts, or with host: target', async () => {
+  it('accepts it with server.allowedHosts, or with host: target', async () => {
     expect(await visit(await vite([NAME]))).toMatchObject({ answer: { status: 200 }, told: [] });
     expect(await visit(await vite([]), { host: 'target' })).toMatchObject({
       answer: { status: 200 },
@@ -132,7 +132,7 @@ urlpatterns = [path('', lambda request: HttpResponse(get_token(request)))]
 
 describe('Django', () => {
   it(
-    'rejects a name and an origin that it does not know, and takes both after either cure',
+    'rejects an unknown name and origin, and accepts both after either fix',
     { timeout: 120_000 },
     async (context) => {
       const django = await PACKAGES.django;
@@ -149,7 +149,7 @@ describe('Django', () => {
         await started('python3', args, { cwd, env: { ...common, ...env }, port });
         return port;
       };
-      /** A form, sent as a browser would. */
+      /** A form, as a browser submits it. */
       const form = async (port: number, host?: string): Promise<Visit> => {
         const { answer: page } = await visit(port, { ...(host && { host }) });
         const token = page.body;
@@ -169,7 +169,9 @@ describe('Django', () => {
   );
 });
 
-/** Ports of server.cjs in `cwd`, with the packages of `folder`: one as it is, and one that is told the public name. */
+/**
+ * Ports of server.cjs in `cwd`, with the packages of `folder`: one with defaults, and one that allows the public name.
+ */
 function bareAndAllowed(cwd: string, folder: string): Promise<[number, number]> {
   const server = async (...allowed: string[]): Promise<number> => {
     const port = await freePort();
@@ -188,31 +190,27 @@ new Server({ host: '127.0.0.1', port, allowedHosts: allowedHosts ? [allowedHosts
 `;
 
 describe('webpack-dev-server', () => {
-  it(
-    'rejects a name that it does not know, and takes it after either cure',
-    { timeout: 120_000 },
-    async (context) => {
-      const packages = await PACKAGES.webpack;
-      if ('skip' in packages) {
-        context.skip(packages.skip);
-        return;
-      }
-      const cwd = await temporaryFolder();
-      await writeFile(join(cwd, 'server.cjs'), WEBPACK);
-      await writeFile(join(cwd, 'entry.js'), '');
-      const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
-      const path = '/main.js';
-      expect(await visit(bare, { path })).toMatchObject({
-        answer: { status: 403 },
-        told: [{ id: 'webpack', name: NAME }],
-      });
-      expect(await visit(bare, { path, host: 'target' })).toMatchObject({
-        answer: { status: 200 },
-        told: [],
-      });
-      expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
-    },
-  );
+  it('rejects an unknown name, and accepts it after either fix', { timeout: 120_000 }, async (context) => {
+    const packages = await PACKAGES.webpack;
+    if ('skip' in packages) {
+      context.skip(packages.skip);
+      return;
+    }
+    const cwd = await temporaryFolder();
+    await writeFile(join(cwd, 'server.cjs'), WEBPACK);
+    await writeFile(join(cwd, 'entry.js'), '');
+    const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
+    const path = '/main.js';
+    expect(await visit(bare, { path })).toMatchObject({
+      answer: { status: 403 },
+      told: [{ id: 'webpack', name: NAME }],
+    });
+    expect(await visit(bare, { path, host: 'target' })).toMatchObject({
+      answer: { status: 200 },
+      told: [],
+    });
+    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
+  });
 });
 
 const MCP = `
@@ -224,28 +222,24 @@ app.listen(Number(port), '127.0.0.1');
 `;
 
 describe('an MCP server', () => {
-  it(
-    'rejects a name that it does not know, and takes it after either cure',
-    { timeout: 120_000 },
-    async (context) => {
-      const packages = await PACKAGES.mcp;
-      if ('skip' in packages) {
-        context.skip(packages.skip);
-        return;
-      }
-      const cwd = await temporaryFolder();
-      await writeFile(join(cwd, 'server.cjs'), MCP);
-      const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
-      const path = '/mcp';
-      expect(await visit(bare, { path })).toMatchObject({
-        answer: { status: 403 },
-        told: [{ id: 'mcp', name: NAME }],
-      });
-      expect(await visit(bare, { path, host: 'target' })).toMatchObject({
-        answer: { status: 200 },
-        told: [],
-      });
-      expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
-    },
-  );
+  it('rejects an unknown name, and accepts it after either fix', { timeout: 120_000 }, async (context) => {
+    const packages = await PACKAGES.mcp;
+    if ('skip' in packages) {
+      context.skip(packages.skip);
+      return;
+    }
+    const cwd = await temporaryFolder();
+    await writeFile(join(cwd, 'server.cjs'), MCP);
+    const [bare, allowed] = await bareAndAllowed(cwd, packages.folder);
+    const path = '/mcp';
+    expect(await visit(bare, { path })).toMatchObject({
+      answer: { status: 403 },
+      told: [{ id: 'mcp', name: NAME }],
+    });
+    expect(await visit(bare, { path, host: 'target' })).toMatchObject({
+      answer: { status: 200 },
+      told: [],
+    });
+    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
+  });
 });

@@ -5,7 +5,7 @@ import { checkHealth } from '../../src/agent/health-check.js';
 import type { HealthSpec } from '../../src/agent/spec.js';
 import { agent, desired, get, httpService, relay, service, tcpService } from '../support/world.js';
 
-/** What local services say of themselves, and who hears of it. */
+/** What local services report about their health, and who sees it. */
 
 const never = new AbortController().signal;
 const HEALTH: HealthSpec = { path: '/healthz', intervalMs: 1_000, timeoutMs: 2_000 };
@@ -20,7 +20,7 @@ describe('a health check', () => {
     [404, undefined],
     [500, 'was answered 500'],
     [503, 'was answered 503'],
-  ])('takes %i for what it says', async (status, error) => {
+  ])('treats %i as healthy or not', async (status, error) => {
     const seen: unknown[] = [];
     const { port } = await httpService((request, response) => {
       seen.push([request.method, request.url, request.headers.host]);
@@ -30,7 +30,7 @@ describe('a health check', () => {
     expect(seen).toEqual([['GET', '/healthz', `localhost:${port}`]]);
   });
 
-  it('is a connection where no path is named', async () => {
+  it('is a connection if no path is set', async () => {
     const port = await tcpService(() => undefined);
     const { path: _, ...plain } = HEALTH;
     expect(await checkHealth(service('app', port, { health: plain }), never)).toBeUndefined();
@@ -39,7 +39,7 @@ describe('a health check', () => {
     );
   });
 
-  it('has a bound, and leaves no connection', async () => {
+  it('times out, and leaves no connection open', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
     await once(server, 'listening');
@@ -53,13 +53,13 @@ describe('a health check', () => {
     await gone;
   });
 
-  it('says of what is no HTTP that it did not answer', async () => {
+  it('reports that a target without HTTP did not answer', async () => {
     const port = await tcpService((socket) => socket.end('nonsense\r\n\r\n'));
     expect(await ask(port)).toMatch(/GET \/healthz at localhost:\d+ was not answered/);
   });
 });
 
-it('tells by event and in `status` while visitors still get there, and goes with the setting', async () => {
+it('reports by event and in `status` while visitors still get through, and ends with the setting', async () => {
   const at = await relay();
   let status = 500;
   const { port } = await httpService((request, response) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Person } from './cli-support.js';
 
-/** Folders of its own, out of an environment that is odd. */
+/** Its folders, from an unusual environment. */
 const PLAIN = {
   PORTAL_HOME: '',
   XDG_CONFIG_HOME: '',
@@ -23,7 +23,7 @@ async function person(): Promise<Person> {
 
 const timeless = (text: string): string => text.replaceAll(/"time":"[^"]*"/g, '');
 
-describe('where files are kept', () => {
+describe('the folders for files', () => {
   it.each([
     ['PORTAL_HOME=~/kept', { PORTAL_HOME: '~/kept' }, 'me/kept/identity.json'],
     ['a relative PORTAL_HOME', { PORTAL_HOME: 'kept' }, 'kept/identity.json'],
@@ -33,7 +33,7 @@ describe('where files are kept', () => {
       { XDG_CONFIG_HOME: 'xdg' },
       'me/.config/portal/identity.json',
     ],
-  ])('follows %s', async (_, env, file) => {
+  ])('follow %s', async (_, env, file) => {
     const someone = await person();
     await mkdir(join(someone.folder, 'me'));
     const { code, stdout } = await someone.run(['identity', 'new', '--json'], {
@@ -44,8 +44,8 @@ describe('where files are kept', () => {
     expect((await readdir(someone.folder)).filter((name) => /^~|^xdg$/.test(name))).toEqual([]);
   });
 
-  // Root may write into any folder: these refuse root too.
-  it.each(['/dev/null', '/proc'])('is told where nothing can be kept: HOME=%s', async (HOME) => {
+  // Root can write to any folder, but these reject root too.
+  it.each(['/dev/null', '/proc'])('report that nothing can be stored: HOME=%s', async (HOME) => {
     const someone = await person();
     const env = { ...PLAIN, HOME };
     const up = await someone.run(['up'], { env });
@@ -58,7 +58,7 @@ describe('where files are kept', () => {
     expect((await someone.run(['status'], { env })).stderr).toContain('[not_running]');
   });
 
-  it('does not depend on language and time zone', async () => {
+  it('do not depend on language and time zone', async () => {
     const someone = await person();
     const env = { LANG: 'tr_TR.UTF-8', LC_ALL: 'C', TZ: 'Nowhere/Nothing' };
     const [plain, odd] = [

@@ -7,7 +7,7 @@ import { generateIdentity } from '../../src/identity/keys.js';
 import { fakeRelay, honestly, type FakeRelay } from '../support/fake-relay.js';
 import { agent, desired, httpService, service, type TestAgent } from '../support/world.js';
 
-/** Lets an agent open a service on `at`, and gives the first error that it tells. */
+/** Makes an agent open a service on `at`. Resolves with its first reported error. */
 async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: TestAgent }> {
   const { port } = await httpService((_request, response) => response.end('x'));
   const one = await agent();
@@ -16,7 +16,7 @@ async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: Te
   return { error: told.error!, one };
 }
 
-describe('an agent before a hostile relay', () => {
+describe('an agent on a hostile relay', () => {
   it.each([
     ['of another TLS session', { channel: 'c4'.repeat(32) }],
     ['of another relay', { domain: 'bank.example', uri: 'https://bank.example' }],
@@ -31,7 +31,7 @@ describe('an agent before a hostile relay', () => {
     expect(at.heard.map(({ type }) => type)).not.toContain('prove');
   });
 
-  it('does not sign a text that is no challenge at all', async () => {
+  it('does not sign a text that is not a challenge', async () => {
     const at = await fakeRelay((message, channel) => {
       if (message.type === 'hello') channel.challenge(message, {}, { message: 'I owe you 1 ETH' });
     });
@@ -43,10 +43,10 @@ describe('an agent before a hostile relay', () => {
   it.each([
     ['not JSON', 'nonsense'],
     ['an unknown type', '{"type":"obey"}'],
-    ['a message out of turn', '{"type":"challenge","message":"x"}'],
+    ['a message out of order', '{"type":"challenge","message":"x"}'],
     ['a wrong field', '{"type":"dial","carrier":"raw","tickets":"all"}'],
     ['prototype tricks', '{"type":"__proto__"}'],
-  ])('ends the channel on %s, and tries again later', async (_title, text) => {
+  ])('ends the channel after %s, and retries later', async (_title, text) => {
     const at = await fakeRelay(honestly((_message, { ws }) => ws.send(text)));
     const { error, one } = await firstError(at);
     expect(error.code).toBe('protocol');
@@ -58,7 +58,7 @@ describe('an agent before a hostile relay', () => {
     expect(at.channels).toBeGreaterThan(1);
   });
 
-  it('hears what was said in one breath with welcome', async () => {
+  it('reads a message that arrives in the same write as welcome', async () => {
     const at = await fakeRelay((message, channel) => {
       if (message.type === 'hello') channel.challenge(message);
       else if (message.type === 'prove') {
@@ -72,7 +72,7 @@ describe('an agent before a hostile relay', () => {
     expect(error).toMatchObject({ code: 'shutting_down', message: 'moving' });
   });
 
-  it('is not ready before a visit to the public address came through', async () => {
+  it('is not ready before a visit to the public address got through', async () => {
     const at = await fakeRelay(
       honestly((message, channel) => {
         if (message.type !== 'lease.open') return;
@@ -85,17 +85,17 @@ describe('an agent before a hostile relay', () => {
         });
       }),
     );
-    // The port answers TLS, with the relay's certificate instead of the agent's own.
+    // The port answers with the relay's certificate instead of the agent's.
     const { error, one } = await firstError(at);
     expect(error.code).toBe('intercepted');
     expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
-    // Given back at once: no visitor is to be sent there any more.
+    // Released immediately, so that no visitor goes there.
     await eventually(() =>
       expect(at.heard).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
     );
   });
 
-  it('notices that the channel ended while it was still making up its mind about the relay', async () => {
+  it('detects that the channel ended during the relay check', async () => {
     let gone: (() => void) | undefined;
     const isGone = new Promise<void>((resolve) => (gone = resolve));
     const at = await fakeRelay((message, channel) => {
@@ -103,7 +103,7 @@ describe('an agent before a hostile relay', () => {
       if (message.type !== 'prove') return;
       channel.welcome();
       channel.ws.once('close', () => gone?.());
-      // Once the welcome is on its way.
+      // After the welcome was sent.
       setImmediate(() => channel.ws.terminate());
     });
     const opening = openControl({
@@ -120,12 +120,12 @@ describe('an agent before a hostile relay', () => {
       version: 'test',
       signal: AbortSignal.timeout(20_000),
     });
-    // Either way, as it happens to be noticed.
+    // Either error, depending on which check notices first.
     const outcome = opening.then(async (channel) => ((await once(channel, 'closed')) as unknown[])[0]);
     expect(await outcome.catch((error: unknown) => error)).toMatchObject({ code: 'relay_unreachable' });
   });
 
-  it('opens no more data connections than it may, whatever it is asked', async () => {
+  it('opens no more data connections than allowed, whatever the relay requests', async () => {
     let dialled = 0;
     const at = await fakeRelay(
       honestly((message, channel) => {

@@ -1,4 +1,4 @@
-/** The real program on machines whose hosts files differ: mount namespaces. */
+/** The real program on machines with different hosts files: mount namespaces. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, type TestContext } from 'vitest';
@@ -13,7 +13,7 @@ async function machine(context: TestContext, name: HostsFile): Promise<readonly 
   return 'skip' in made ? context.skip(made.skip) : made.within;
 }
 
-/** What visitors get, at each loopback; the same at both. */
+/** The visitors' responses at each loopback address. Both are the same. */
 async function answersOf(running: Running): Promise<string[]> {
   const { ca } = await running.event('started');
   const ready = await running.event('ready');
@@ -24,16 +24,19 @@ async function answersOf(running: Running): Promise<string[]> {
   return [...new Set(answers)];
 }
 
-test.for(HOSTS_FILE_NAMES)('portal up, embedded relay, hosts file: %s', async (name, context) => {
-  const within = await machine(context, name);
-  const person = await Person.create();
-  const { port } = await httpService((_request, response) => response.end('up'));
-  const config = { version: 1, relays: { embedded: { port: 0 } }, services: { web: port } };
-  await writeFile(join(person.folder, 'portal.yaml'), JSON.stringify(config));
-  expect(await answersOf(person.start(['up', '--json'], { within }))).toEqual(['up']);
-});
+test.for(HOSTS_FILE_NAMES)(
+  'portal up with an embedded relay works with this hosts file: %s',
+  async (name, context) => {
+    const within = await machine(context, name);
+    const person = await Person.create();
+    const { port } = await httpService((_request, response) => response.end('up'));
+    const config = { version: 1, relays: { embedded: { port: 0 } }, services: { web: port } };
+    await writeFile(join(person.folder, 'portal.yaml'), JSON.stringify(config));
+    expect(await answersOf(person.start(['up', '--json'], { within }))).toEqual(['up']);
+  },
+);
 
-test.for(HOSTS_FILE_NAMES)('portal expose, hosts file: %s', async (name, context) => {
+test.for(HOSTS_FILE_NAMES)('portal expose works with this hosts file: %s', async (name, context) => {
   const within = await machine(context, name);
   const person = await Person.create();
   const { port } = await httpService((_request, response) => response.end('exposed'));

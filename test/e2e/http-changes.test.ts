@@ -7,7 +7,7 @@ import { HTTP_BOUNDS } from '../../src/agent/modes/http/bounds.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, relay } from '../support/world.js';
 
-/** A service whose answers the test ends when it likes, and that knows who is connected. */
+/** A service whose answers the test ends, and which records its connections. */
 async function patient(name: string): Promise<{
   port: number;
   begun: ServerResponse[];
@@ -35,7 +35,7 @@ async function patient(name: string): Promise<{
 }
 
 describe('an edit of routes', () => {
-  it('holds for the next request; a download under way finishes where it began, and then lets go', async () => {
+  it('applies to the next request; an active download finishes at its old target, which is then released', async () => {
     const [old, next] = [await patient('old'), await patient('next')];
     const at = await edge({ '/': old.port });
     const long = ask(at, '/long');
@@ -52,7 +52,7 @@ describe('an edit of routes', () => {
     await expect.poll(old.connections).toBe(0);
   });
 
-  it('reaches a service that runs through a relay, connections and all', async () => {
+  it('reaches a service that runs through a relay, without dropping connections', async () => {
     const [old, next] = [await patient('old'), await patient('next')];
     const at = await relay();
     const one = await agent();
@@ -70,7 +70,7 @@ describe('an edit of routes', () => {
 });
 
 describe('a close', () => {
-  it('lets requests finish, takes no more, and says so to connections that are kept alive', async () => {
+  it('lets requests finish, accepts no more, and tells kept-alive connections to close', async () => {
     const service = await patient('service');
     const at = await edge({ '/': service.port });
     const idle = await connectTo(at);
@@ -90,7 +90,7 @@ describe('a close', () => {
     await expect.poll(service.connections).toBe(0);
   });
 
-  it('may be hurried: a shorter one ends the first, too', async () => {
+  it('a second, shorter close also shortens the first', async () => {
     const service = await patient('service');
     const at = await edge({ '/': service.port });
     const cut = ask(at, '/long').catch((error: Error) => error.message);
@@ -101,7 +101,7 @@ describe('a close', () => {
     expect(await cut).toMatch(/aborted|hang up/);
   });
 
-  it('cuts off what does not end in time, and does not wait for what is still', async () => {
+  it('ends requests that do not finish in time, and does not wait for idle connections', async () => {
     const service = await patient('service');
     for (const drain of [{ ms: 200 }, { ms: 20_000, quietMs: 100 }]) {
       const at = await edge({ '/': service.port });
@@ -114,7 +114,7 @@ describe('a close', () => {
   });
 });
 
-it('docs/guides/http.md names every bound', async () => {
+it('docs/guides/http.md names every limit', async () => {
   const text = await readFile(new URL('../../docs/guides/http.md', import.meta.url), 'utf8');
   const told = [...text.matchAll(/^\| `(\w+)` +\| ([\d,]+)( s| KiB)? /gm)].map(([, name, count, unit]) => {
     const value = Number(count!.replaceAll(',', ''));

@@ -16,13 +16,16 @@ import { connectTo, edge, HOST } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 import { tlsTarget, type TlsConnection } from '../support/tls-target.js';
 
-/** Behind TLS, an end without close_notify breaks an answer off (RFC 9112 §9.8), unless the target never sends it. */
+/**
+ * With TLS, an end without close_notify truncates an answer (RFC 9112 §9.8), unless the target never sends
+ * close_notify.
+ */
 
 type Cut = (connection: TlsConnection) => void;
 const NOTIFY: Cut = ({ tls }) => void tls.end();
 const FIN: Cut = ({ tcp }) => void tcp.end();
 const RST: Cut = ({ tcp }) => void tcp.resetAndDestroy();
-/** The beginning of a record, and no more of it. */
+/** The beginning of a record only. */
 const IN_A_RECORD: Cut = ({ tcp }) => void tcp.end(Buffer.from('1703030040aabbcc', 'hex'));
 
 const HALF = 'half of';
@@ -31,7 +34,7 @@ const OLD = 'HTTP/1.0 200 OK\r\n\r\n';
 const LENGTH = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n';
 const CHUNKED = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n';
 
-/** How a target ends its answer to the agent's question. */
+/** How a target ends its answer to the agent's probe. */
 type Manners = 'announces' | 'does not' | 'stays open' | 'is down';
 
 interface Asked {
@@ -40,7 +43,7 @@ interface Asked {
   readonly to: string;
 }
 
-/** A target that begins each answer with `head` and half of a body. */
+/** A target that begins each answer with `head` and half a body. */
 async function target(head: string, manners: Manners): Promise<Asked> {
   const connections: TlsConnection[] = [];
   const questions: string[] = [];
@@ -58,7 +61,7 @@ async function target(head: string, manners: Manners): Promise<Asked> {
     }
     connection.tls.write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
     if (manners === 'announces') connection.tls.end();
-    // Behind what was written, which has a way to go.
+    // After the written bytes, which are still on their way.
     if (manners === 'does not') setImmediate(() => connection.tcp.end());
   });
   return { connections, questions, to };
@@ -76,7 +79,7 @@ async function half(visitor: FrameVisitor): Promise<void> {
   expect(visitor.end(1)).toBeUndefined();
 }
 
-/** How the stream of a visitor ends whose answer the target ends by `cut`. */
+/** How a visitor's stream ends when the target ends the answer by `cut`. */
 async function endAfter(cut: Cut, method: Method, asked: Asked, recorders?: Recorders): Promise<string> {
   const visitor = await frameVisitor(await edge({ '/': asked.to }, recorders && { recorders }));
   visitor.send(...ASKS[method]);
@@ -92,7 +95,7 @@ const both = <T extends object>(rows: T[]) =>
 
 describe('an answer that lasts until the connection closes', () => {
   it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
-    'is whole with close_notify: $method, $head',
+    'is complete with close_notify: $method, $head',
     async ({ method, head }) => {
       const asked = await target(head, 'announces');
       expect(await endAfter(NOTIFY, method, asked)).toBe('END_STREAM');
@@ -114,20 +117,20 @@ describe('an answer that lasts until the connection closes', () => {
   });
 
   it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
-    'is whole without it where the target never says it: $method, $head',
+    'is complete without it if the target never sends it: $method, $head',
     async ({ method, head }) => {
       expect(await endAfter(FIN, method, await target(head, 'does not'))).toBe('END_STREAM');
     },
   );
 
   it.each(both<{ manners: Manners }>([{ manners: 'stays open' }, { manners: 'is down' }]))(
-    'is reset without it where the target does not show whether it says it: $method, $manners',
+    'is reset without it if the target does not show whether it sends it: $method, $manners',
     async ({ method, manners }) => {
       expect(await endAfter(FIN, method, await target(UNTIL_CLOSE, manners))).toBe(BROKEN);
     },
   );
 
-  it('has the target asked once', async () => {
+  it('makes the agent probe the target once', async () => {
     const asked = await target(UNTIL_CLOSE, 'does not');
     const at = await edge({ '/': asked.to });
     for (let i = 1; i <= 3; i++) {
@@ -169,16 +172,13 @@ it.each(
     { what: 'chunked, FIN in a record', head: CHUNKED, cut: IN_A_RECORD },
     { what: 'chunked, RST', head: CHUNKED, cut: RST },
   ]),
-)(
-  'half an answer of another kind is reset however it ends: $method, $what',
-  async ({ method, head, cut }) => {
-    const asked = await target(head, 'does not');
-    expect(await endAfter(cut, method, asked)).toBe(BROKEN);
-    expect(asked.questions).toEqual([]);
-  },
-);
+)('half an answer of another kind is always reset: $method, $what', async ({ method, head, cut }) => {
+  const asked = await target(head, 'does not');
+  expect(await endAfter(cut, method, asked)).toBe(BROKEN);
+  expect(asked.questions).toEqual([]);
+});
 
-it('a whole answer of another kind ends without close_notify', async () => {
+it('a complete answer of another kind may end without close_notify', async () => {
   for (const method of METHODS) {
     const asked = await target('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n', 'announces');
     const visitor = await frameVisitor(await edge({ '/': asked.to }));

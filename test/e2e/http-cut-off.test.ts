@@ -24,7 +24,7 @@ import {
 import { connectTo, edge, HOST, rawTarget } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
 
-/** An answer or an upload that breaks off must not look like a whole one (RFC 9113 §8.1.1, RFC 9112 §8). */
+/** A truncated answer or upload must not look complete (RFC 9113 §8.1.1, RFC 9112 §8). */
 
 type Cut = (socket: Socket) => void;
 const FIN: Cut = (socket) => void socket.end();
@@ -56,7 +56,7 @@ const CUT_ANSWERS: [what: string, bytes: string, cut: Cut][] = [
   ['until the connection closes over HTTP/1.0, RST', head().replace('1.1', '1.0') + HALF, RST],
 ];
 
-/** A target that says `bytes` to each request, and hands over the sockets. */
+/** A target that answers each request with `bytes`, and returns the sockets. */
 async function sayingTarget(bytes: string): Promise<{ port: number; sockets: Socket[] }> {
   const sockets: Socket[] = [];
   const { port } = await rawTarget((received, socket) => {
@@ -79,7 +79,7 @@ const WEBSOCKET = fields([
   ['sec-websocket-version', '13'],
 ]);
 
-/** How a visitor of HTTP/2 leaves in the middle. */
+/** How an HTTP/2 visitor disconnects in the middle. */
 const VISITOR_CUTS: [what: string, cut: (visitor: FrameVisitor) => void][] = [
   ['RST_STREAM(CANCEL)', (visitor) => visitor.send(rstStream(1, 8))],
   ['RST_STREAM(NO_ERROR)', (visitor) => visitor.send(rstStream(1, 0))],
@@ -91,9 +91,9 @@ const VISITOR_CUTS: [what: string, cut: (visitor: FrameVisitor) => void][] = [
 
 interface Upload {
   readonly port: number;
-  /** All that came of the request. */
+  /** The result of the request. */
   body(): string;
-  /** Whether the target may take it for a whole one, once that is decided. */
+  /** Whether the target may consider it complete, once that is decided. */
   end(): 'whole' | 'broken' | undefined;
 }
 
@@ -125,7 +125,7 @@ async function h2UploadTarget(): Promise<Upload> {
   };
 }
 
-/** What the inspector, where there is one, says of the first request. */
+/** The inspector's record of the first request, if there is an inspector. */
 async function outcomeOf(recorders: Recorders | undefined): Promise<string | undefined> {
   return recorders && (await settled(recorders.store, 1)).outcome;
 }
@@ -135,10 +135,10 @@ async function half(visitor: FrameVisitor, stream = 1): Promise<void> {
   expect(visitor.end(stream)).toBeUndefined();
 }
 
-describe('an answer that the target breaks off is reset over HTTP/2, never ended:', () => {
+describe('an answer that the target truncates is reset over HTTP/2, never ended:', () => {
   const table = Object.keys(asks).flatMap((method) => [
     ...CUT_ANSWERS.map(([what, bytes, cut]) => ({ path: method, method, what, bytes, cut })),
-    // The inspector looks on; it need not see each of them.
+    // With the inspector, which may miss some.
     ...CUT_ANSWERS.slice(0, 2).map(([what, bytes, cut]) => ({
       path: `${method}, inspected`,
       method,
@@ -187,7 +187,7 @@ describe('an answer that the target breaks off is reset over HTTP/2, never ended
     }
   });
 
-  it('more than the visitor takes', async () => {
+  it('more than the visitor’s window allows', async () => {
     const target = await sayingTarget(head('Content-Length: 900000') + 'x'.repeat(800_000));
     const visitor = await frameVisitor(await edge({ '/': target.port }));
     visitor.send(...asks['GET']!);
@@ -198,7 +198,7 @@ describe('an answer that the target breaks off is reset over HTTP/2, never ended
     await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
   });
 
-  it('a refusal to switch protocols', async () => {
+  it('a rejected switch of protocols', async () => {
     const target = await sayingTarget(head(LENGTH) + HALF);
     const visitor = await frameVisitor(await edge({ '/': target.port }));
     visitor.send(frame(HEADERS, END_HEADERS, 1, WEBSOCKET));
@@ -207,7 +207,7 @@ describe('an answer that the target breaks off is reset over HTTP/2, never ended
     await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
   });
 
-  it('and that is not held against the visitor', async () => {
+  it('and the visitor is not blamed', async () => {
     const target = await sayingTarget(head(LENGTH) + HALF);
     const at = await edge({ '/': target.port }, { bounds: { resetBurst: 2, resetsPerSecond: 0 } });
     const visitor = await frameVisitor(at);
@@ -223,7 +223,7 @@ describe('an answer that the target breaks off is reset over HTTP/2, never ended
 });
 
 it.each(['\r\nTransfer-Encoding: chunked', '\r\nConnection: close', ''])(
-  'an answer that is whole ends as one%s',
+  'a complete answer ends as one%s',
   async (lines) => {
     const bytes = lines.includes('chunked') ? `7\r\n${HALF}\r\n0\r\n\r\n` : HALF;
     const target = await sayingTarget(`HTTP/1.1 200 OK${lines}\r\n\r\n${bytes}`);
@@ -237,10 +237,10 @@ it.each(['\r\nTransfer-Encoding: chunked', '\r\nConnection: close', ''])(
   },
 );
 
-it('an answer that breaks off has no end over HTTP/1.1, and resets a connection of HTTP/1.0', async () => {
+it('a truncated answer has no end over HTTP/1.1, and resets a connection of HTTP/1.0', async () => {
   const target = await sayingTarget(head(CHUNKED) + CHUNK);
   const at = await edge({ '/': target.port });
-  // Nothing else tells an end from a break in HTTP/1.0.
+  // Only a reset tells a truncation from the end in HTTP/1.0.
   for (const [version, code] of [
     ['1.1', undefined],
     ['1.0', 'ECONNRESET'],
@@ -259,7 +259,7 @@ it('an answer that breaks off has no end over HTTP/1.1, and resets a connection 
   }
 });
 
-it('a replay of an answer that breaks off is recorded as broken', async () => {
+it('a replay of a truncated answer is recorded as broken', async () => {
   const target = await sayingTarget(head(CHUNKED, CLOSE) + CHUNK);
   const recorders = new Recorders();
   const at = await edge({ '/': target.port }, { recorders });
@@ -322,7 +322,7 @@ describe('a switched connection over HTTP/2', () => {
   });
 });
 
-describe('an upload that the visitor breaks off is never whole for the target:', () => {
+describe('an upload that the visitor truncates is never complete for the target:', () => {
   const targets: [string, () => Promise<Upload>][] = [
     ['HTTP/1.1', uploadTarget],
     ['HTTP/2', h2UploadTarget],
@@ -374,7 +374,7 @@ describe('an upload that the visitor breaks off is never whole for the target:',
     await expect.poll(() => upload.end()).toBe('broken');
   });
 
-  it('and a whole one is whole', async () => {
+  it('and a complete one is complete', async () => {
     for (const open of [uploadTarget, h2UploadTarget]) {
       const upload = await open();
       const at = await edge({ '/': upload.port });
@@ -388,7 +388,7 @@ describe('an upload that the visitor breaks off is never whole for the target:',
     }
   });
 
-  it('and is not replayed as if it were whole', async () => {
+  it('and it cannot be replayed as if it were complete', async () => {
     const upload = await uploadTarget();
     const recorders = new Recorders();
     const visitor = await frameVisitor(await edge({ '/': upload.port }, { recorders }));

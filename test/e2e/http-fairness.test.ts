@@ -6,7 +6,7 @@ import { ask, askH2, connectTo, edge, h2Visitor, HOST, raw, type Edge } from '..
 import { eventually } from '../support/eventually.js';
 import { httpService } from '../support/world.js';
 
-/** Visitors of one service share what its target takes: one that holds requests open keeps no other out. */
+/** Visitors of one service share the target's capacity: a visitor with many open requests does not block others. */
 
 const ATTACKER = '203.0.113.7';
 const VISITOR = '198.51.100.1';
@@ -14,14 +14,14 @@ const AT_TARGET = 8;
 
 const target = async (listener: RequestListener): Promise<number> => (await httpService(listener)).port;
 
-/** Answers GET at once, and anything else when its body is complete. */
+/** Answers GET immediately, and other methods when the body is complete. */
 const reading = (): Promise<number> =>
   target((request, response) => {
     if (request.method === 'GET') response.end('ok');
     else request.resume().once('end', () => response.end('done'));
   });
 
-/** Keeps `count` requests with endless bodies open on `session`, and asks anew for each that ends. */
+/** Keeps `count` requests with endless bodies open on `session`, and replaces each that ends. */
 function hold(session: ClientHttp2Session, count: number): { readonly open: number; readonly ended: number } {
   const held = { open: 0, ended: 0 };
   const one = (): void => {
@@ -44,11 +44,11 @@ function hold(session: ClientHttp2Session, count: number): { readonly open: numb
 const status = async (at: Edge, session: ClientHttp2Session): Promise<number> =>
   (await askH2(session, { ':path': '/', ':authority': at.host })).status;
 
-describe('a visitor is served while another holds all places at the target', () => {
+describe('a visitor is served while another holds every slot at the target', () => {
   const cases = [
     ['of another address', ATTACKER, VISITOR],
     ['of another /64 of IPv6', '2001:db8:0:1::1', '2001:db8:0:2::1'],
-    ['of the same address, as behind a proxy, on a connection of its own', ATTACKER, ATTACKER],
+    ['of the same address, as behind a proxy, on another connection', ATTACKER, ATTACKER],
   ] as const;
   it.each(cases)('%s', async (_, attacker, visitor) => {
     let from: string = attacker;
@@ -63,14 +63,14 @@ describe('a visitor is served while another holds all places at the target', () 
     const session = await h2Visitor(at);
     for (let i = 0; i < 50; i++) expect(await status(at, session)).toBe(200);
     expect((await ask(at, '/')).status).toBe(200);
-    // It is still there, and asks on.
+    // The attacker is still connected, and keeps sending requests.
     expect(attack.destroyed).toBe(false);
     expect(held.open).toBeGreaterThan(0);
     expect(held.ended).toBeGreaterThan(0);
   });
 });
 
-it('addresses of one /64 have one share', async () => {
+it('addresses of one /64 share one quota', async () => {
   let host = 1;
   const bounds = { maxAtTarget: AT_TARGET };
   const visitor = (): string => `2001:db8:0:1::${(host++).toString(16)}`;
@@ -82,7 +82,7 @@ it('addresses of one /64 have one share', async () => {
   });
 });
 
-it('a visitor who is alone may have all places, and keeps them', async () => {
+it('a single visitor may use all slots, and keeps them', async () => {
   const bounds = { maxAtTarget: AT_TARGET };
   const at = await edge({ '/': await reading() }, { bounds });
   const session = await h2Visitor(at);
@@ -93,10 +93,10 @@ it('a visitor who is alone may have all places, and keeps them', async () => {
   expect(held).toEqual({ open: AT_TARGET, ended: 0 });
 });
 
-describe('a request whose body stops', () => {
+describe('a request whose body stalls', () => {
   const bounds = { bodyMs: 1_500, lingerMs: 100 };
 
-  it('is answered with 408 over HTTP/1.1, and its connection closed', async () => {
+  it('gets a 408 over HTTP/1.1, and its connection closes', async () => {
     const at = await edge({ '/': await reading() }, { bounds });
     const words = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 10\r\n\r\nabc`;
     expect(await raw(at, words)).toMatch(
@@ -104,7 +104,7 @@ describe('a request whose body stops', () => {
     );
   });
 
-  it('is answered with 408 over HTTP/2, and its stream reset without an error', async () => {
+  it('gets a 408 over HTTP/2, and its stream is reset without an error', async () => {
     const at = await edge({ '/': await reading() }, { bounds });
     const session = await h2Visitor(at);
     const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': at.host });
@@ -114,11 +114,11 @@ describe('a request whose body stops', () => {
     stream.resume();
     expect(await answered).toBe(408);
     expect(await closed).toBe(0);
-    // The connection is as good as before.
+    // The connection still works.
     expect(await status(at, session)).toBe(200);
   });
 
-  it('is broken off when the answer has begun, and stops as well', async () => {
+  it('is truncated when the answer has begun, and stalls as well', async () => {
     const port = await target((_request, response) => response.write('begun'));
     const at = await edge({ '/': port }, { bounds });
     const words = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 10\r\n\r\nabc`;
@@ -127,7 +127,7 @@ describe('a request whose body stops', () => {
     expect(answer).not.toMatch(/\r\n0\r\n\r\n$/);
   });
 
-  it('goes on while an answer comes that has begun', async () => {
+  it('continues while a started answer arrives', async () => {
     const port = await target((request, response) => {
       request.resume();
       let left = 10;
@@ -143,8 +143,8 @@ describe('a request whose body stops', () => {
     expect(await raw(at, words)).toContain('done');
   });
 
-  it('is not the visitor’s fault where the target reads nothing', async () => {
-    // A body beyond what all buffers on the way hold.
+  it('is not the visitor’s fault if the target reads nothing', async () => {
+    // A body that exceeds all buffers on the path.
     const body = Buffer.alloc(24 * 1024 * 1024);
     const port = await target((request, response) => {
       setTimeout(() => {
@@ -155,7 +155,7 @@ describe('a request whose body stops', () => {
     expect(await ask(at, '/', { method: 'POST', body })).toMatchObject({ status: 200, body: 'late' });
   });
 
-  it('is waited for while the target has not asked for it', async () => {
+  it('does not time out while the target has not requested the body', async () => {
     const port = await target(() => undefined);
     const server = createServer();
     server.on('checkContinue', (request, response) => {
@@ -196,20 +196,20 @@ const endless = (): Promise<number> =>
   });
 
 describe('an answer that its visitor does not read', () => {
-  it('is broken off over HTTP/2, and the connection serves on', async () => {
+  it('is reset over HTTP/2, and the connection keeps working', async () => {
     const at = await edge({ '/': await endless() }, { bounds: { sendMs: 300 } });
     const session = await h2Visitor(at);
     const stream = session.request({ ':path': '/endless', ':authority': at.host });
     stream.on('error', () => undefined);
     const closed = new Promise((resolve) => stream.once('close', () => resolve(stream.rstCode)));
     stream.once('response', () => stream.pause());
-    // The client tells of an end only what it has read up to.
+    // The client reports an end only for what it has read.
     stream.once('aborted', () => stream.resume());
     expect(await closed).not.toBe(0);
     expect(await status(at, session)).toBe(200);
   });
 
-  it('is broken off over HTTP/1.1', async () => {
+  it('is truncated over HTTP/1.1', async () => {
     const at = await edge({ '/': await endless() }, { bounds: { sendMs: 300 } });
     const socket = await connectTo(at);
     await eventually(() => expect(at.handler.traffic().visitors).toBe(1));

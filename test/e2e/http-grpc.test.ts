@@ -100,7 +100,7 @@ describe.each<[string, (port: number) => ServiceSpec]>([
   ['mode http', (port) => httpSpec('talk', { '/': port })],
   ['mode stream', (port) => service('talk', port, { alpn: ['h2'] })],
 ])('gRPC in %s', (_mode, specOf) => {
-  it('carries calls of all four kinds, with metadata and trailers', async () => {
+  it('transfers calls of all four kinds, with metadata and trailers', async () => {
     const client = await published(specOf((await talkServer()).port));
     const asked = new Metadata();
     asked.set('x-asked', 'hello');
@@ -143,7 +143,7 @@ describe.each<[string, (port: number) => ServiceSpec]>([
     expect(code).toBe(status.OK);
   });
 
-  it('carries failures with their status, details and metadata', async () => {
+  it('transfers failures with their status, details and metadata', async () => {
     const client = await published(specOf((await talkServer()).port));
     const error = await new Promise<ServiceError>((resolve) => {
       client['fail']!({ text: '' }, (failure: ServiceError) => resolve(failure));
@@ -152,7 +152,7 @@ describe.each<[string, (port: number) => ServiceSpec]>([
     expect(error.metadata.get('x-why')).toEqual(['because']);
   });
 
-  it('ends calls at their deadline, and at the server too', async () => {
+  it('ends calls at their deadline, also on the server', async () => {
     const { port, cancelled } = await talkServer();
     const client = await published(specOf(port));
     const error = await new Promise<ServiceError>((resolve) => {
@@ -165,7 +165,7 @@ describe.each<[string, (port: number) => ServiceSpec]>([
   });
 });
 
-describe('gRPC to a server that is not one', () => {
+describe('gRPC to a server without gRPC', () => {
   it('reaches a plain HTTP/1.1 server as HTTP/1.1, never as HTTP/2', async () => {
     const versions: string[] = [];
     const { port } = await httpService((request, response) => {
@@ -180,7 +180,7 @@ describe('gRPC to a server that is not one', () => {
     expect(versions).toEqual(['1.1']);
   });
 
-  it('is told when it is down', async () => {
+  it('reports that the server is down', async () => {
     const client = await published(httpSpec('talk', { '/': 1 }));
     const error = await new Promise<ServiceError>((resolve) => {
       client['say']!({ text: '' }, (failure: ServiceError) => resolve(failure));

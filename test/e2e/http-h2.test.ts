@@ -20,14 +20,16 @@ import {
 } from '../support/h2-frames.js';
 import { httpService } from '../support/world.js';
 
-/** HTTP/2 frames as no client library sends them. */
+/** HTTP/2 frames that no client library sends. */
 
 const ENHANCE_YOUR_CALM = 11;
 
-/** The stream is reset, or, as newer versions of node have it, the whole connection. */
+/** The stream is reset, or, in newer versions of Node, the whole connection. */
 const isRefusal = (type: number): boolean => type === RST_STREAM || type === GOAWAY;
 
-/** Says these frames; resolves with the types of frames that came back, once `until` is among them or all is closed. */
+/**
+ * Sends these frames. Resolves with the types of received frames, once `until` is among them or everything is closed.
+ */
 async function say(
   at: Edge,
   frames: readonly Buffer[],
@@ -46,7 +48,7 @@ async function say(
   return { types: types(), codes: ends.map(({ payload }) => payload.readUInt32BE(4)) };
 }
 
-describe('a malformed request over HTTP/2 is reset, and nothing of it reaches the target:', () => {
+describe('a malformed request over HTTP/2 is reset, and nothing reaches the target:', () => {
   it.each<[what: string, pairs: (readonly [string, string])[]]>([
     ['Connection', [...GET, ['connection', 'close']]],
     ['Transfer-Encoding', [...GET, ['transfer-encoding', 'chunked']]],
@@ -73,7 +75,7 @@ describe('a malformed request over HTTP/2 is reset, and nothing of it reaches th
     ['a line break in a value', 'x-a', 'b\r\nx-evil: 1'],
     ['NUL in a value', 'x-a', 'b\0c'],
     ['a colon in a name', 'x:evil', 'b'],
-  ])('but for a field with %s, which alone is dropped', async (_what, name, value) => {
+  ])('but only a field with %s is dropped', async (_what, name, value) => {
     const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     const at = await edge({ '/': target.port });
     await say(at, [frame(HEADERS, END_STREAM | END_HEADERS, 1, fields([...GET, [name, value]]))], DATA);
@@ -94,7 +96,7 @@ describe('a malformed request over HTTP/2 is reset, and nothing of it reaches th
     for (const received of target.received) expect(received).not.toContain('abcdef');
   });
 
-  it('an authority that is not the one of the connection, and a Host beside it', async () => {
+  it('an authority that differs from the connection’s, and a Host field next to it', async () => {
     const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     const at = await edge({ '/': target.port });
     const visitor = await h2Visitor(at);
@@ -141,15 +143,15 @@ async function takesBack(code: number): Promise<number> {
 }
 
 describe('a flood ends the connection:', () => {
-  it('streams opened and taken back (CVE-2023-44487)', async () => {
+  it('streams opened and reset (CVE-2023-44487)', async () => {
     expect(await takesBack(8)).toBeLessThanOrEqual(128);
   });
 
-  it('streams opened and taken back with NO_ERROR', async () => {
+  it('streams opened and reset with NO_ERROR', async () => {
     expect(await takesBack(0)).toBeLessThanOrEqual(128);
   });
 
-  it('headers without end (CONTINUATION)', async () => {
+  it('endless headers (CONTINUATION)', async () => {
     const at = await edge({ '/': 1 });
     const part = fields(Array.from({ length: 100 }, (_, i) => [`x-${i}`, 'a'.repeat(100)] as const));
     const frames = [
@@ -163,7 +165,7 @@ describe('a flood ends the connection:', () => {
 
   it('settings with too many entries', async () => {
     const at = await edge({ '/': 1 });
-    // MAX_CONCURRENT_STREAMS, over and over.
+    // MAX_CONCURRENT_STREAMS, repeated.
     const entries = Buffer.concat(Array.from({ length: 33 }, () => Buffer.from([0, 3, 0, 0, 0, 1])));
     const { types, codes } = await say(at, [frame(SETTINGS, 0, 0, entries)], 99);
     expect(types).toContain(GOAWAY);
@@ -174,7 +176,7 @@ describe('a flood ends the connection:', () => {
   it.each([
     ['pings', frame(PING, 0, 0, Buffer.alloc(8))],
     ['settings', frame(SETTINGS, 0, 0)],
-  ])('%s beyond a rate, though their answers are read', async (_what, flood) => {
+  ])('%s beyond a rate, even if their answers are read', async (_what, flood) => {
     const at = await edge({ '/': 1 }, { bounds: { idleFrameBurst: 50, idleFramesPerSecond: 1 } });
     const { types, codes } = await say(
       at,
@@ -186,7 +188,7 @@ describe('a flood ends the connection:', () => {
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
-  it('pings beside requests do not: gRPC measures the bandwidth with them', async () => {
+  it('pings besides requests do not: gRPC measures bandwidth with them', async () => {
     const { port } = await httpService((_request, response) => response.end('x'.repeat(100)));
     const at = await edge({ '/': port }, { bounds: { idleFrameBurst: 5, idleFramesPerSecond: 1 } });
     const visitor = await h2Visitor(at);
@@ -197,7 +199,7 @@ describe('a flood ends the connection:', () => {
     expect(visitor.destroyed).toBe(false);
   });
 
-  it('pings that nobody reads the answers of, and settings', async () => {
+  it('pings whose answers are not read, and settings', async () => {
     for (const flood of [frame(PING, 0, 0, Buffer.alloc(8)), frame(SETTINGS, 0, 0)]) {
       const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 2_000 } });
       const socket = await connectTo(at, 'h2');
@@ -216,7 +218,7 @@ describe('a flood ends the connection:', () => {
 });
 
 describe('a target', () => {
-  it('that sends settings with too many entries breaks its requests, and they do not wait', async () => {
+  it('that sends settings with too many entries breaks its requests immediately', async () => {
     const entries = Buffer.concat(Array.from({ length: 33 }, () => Buffer.from([0, 3, 0, 0, 0, 1])));
     const target = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -238,7 +240,7 @@ describe('a target', () => {
 });
 
 describe('one connection', () => {
-  it('has so many requests at a time, and takes more as they finish', async () => {
+  it('has a limit of concurrent requests, and accepts more as they finish', async () => {
     const waiting: (() => void)[] = [];
     const { port } = await httpService((_request, response) => waiting.push(() => response.end('done')));
     const at = await edge({ '/': port }, { bounds: { maxStreams: 4 } });
@@ -252,7 +254,7 @@ describe('one connection', () => {
     expect((await Promise.all(all)).map(({ body }) => body)).toEqual(Array.from({ length: 8 }, () => 'done'));
   });
 
-  it('without requests is told to go, and closed', async () => {
+  it('without requests is told to close, and closed', async () => {
     const at = await edge({ '/': 1 }, { bounds: { keepAliveMs: 200 } });
     const visitor = await h2Visitor(at);
     await once(visitor, 'goaway');

@@ -3,9 +3,9 @@ import { askH2, edge, h2Visitor, HOST, raw, rawTarget, VISITOR, type Edge } from
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
 
-/** Names that some target believes, and that a proxy in front of it is expected to set. */
+/** Header names that some targets trust, and that a proxy in front of them must set. */
 const BELIEVED = [
-  // One with their twins behind CGI and WSGI.
+  // With the variants that CGI and WSGI treat as equal.
   'SCRIPT_NAME',
   'PATH_INFO',
   'X_Forwarded_For',
@@ -13,7 +13,7 @@ const BELIEVED = [
   'X_Anything',
   'X.Auth',
   'X~Auth',
-  // Where the visitor comes from.
+  // The visitor's address.
   'Client-IP',
   'X-Client-IP',
   'X-Forwarded',
@@ -29,13 +29,13 @@ const BELIEVED = [
   'X-Remote-Addr',
   'X-Original-Forwarded-For',
   'X-Envoy-External-Address',
-  // By which scheme, host and path.
+  // Scheme, host and path.
   'Front-End-Https',
   'X-Url-Scheme',
   'X-Host',
   'X-Original-URI',
   'X-Script-Name',
-  // Who it is.
+  // The user.
   'X-SSL-Client-Verify',
   'X-SSL-Anything',
   'SSL-Client-Cert',
@@ -51,7 +51,7 @@ const BELIEVED = [
   'Tailscale-User-Login',
   'X-Amzn-Oidc-Identity',
 ];
-/** Near misses, which are the visitor's. */
+/** Similar names, which visitors may use. */
 const OWN = [
   'X-Auth',
   'X-Auth-Token',
@@ -76,7 +76,7 @@ async function askRaw(at: Edge, more: string): Promise<string> {
 }
 
 describe('a header that a visitor may not send', () => {
-  it('reaches no target over HTTP/1.1, and the request does', async () => {
+  it('reaches no target over HTTP/1.1, but the request does', async () => {
     const { port, received } = await rawTarget(OK);
     expect(await askRaw(await edge({ '/': port }), lines([...BELIEVED, ...OWN]))).toBe('HTTP/1.1 200 OK');
     const got = namesIn(received[0]!);
@@ -104,7 +104,7 @@ describe('a header that a visitor may not send', () => {
     expect(BELIEVED.filter((name) => got.includes(name.toLowerCase()))).toEqual([]);
   });
 
-  it('reaches no target behind a body', async () => {
+  it('reaches no target after a body', async () => {
     const { port, received } = await rawTarget(OK);
     const at = await edge({ '/': { to: port, headers: { 'X-Auth': 'secret', 'X-Gone': null } } });
     const names = [...BELIEVED, 'X-Auth', 'X-Gone'];
@@ -121,7 +121,7 @@ describe('a header that a visitor may not send', () => {
 });
 
 describe('a header that a route sets', () => {
-  it('reaches the target alone, whatever twins the visitor sends', async () => {
+  it('replaces every variant from the visitor', async () => {
     const { port, received } = await rawTarget(OK);
     const headers = { 'X-Auth': 'secret', 'X-Gone': null, X_Api_Key: 'ours', 'Remote-User': 'demo' };
     const at = await edge({ '/': { to: port, headers } });

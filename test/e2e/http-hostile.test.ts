@@ -7,7 +7,7 @@ import { askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget, type Edge } fr
 import { wire } from '../support/wire.js';
 import { httpService } from '../support/world.js';
 
-/** Requests and answers that no decent client or target sends: they may fail, and nothing else may with them. */
+/** Requests and answers that no well-behaved client or target sends. They may fail, but must not affect others. */
 
 const HEAD = `Host: ${HOST}\r\nConnection: close\r\n`;
 const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n';
@@ -16,7 +16,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
 
-/** A target that speaks HTTP/2 alone, in plain text. */
+/** A target that speaks only HTTP/2 without TLS. */
 async function h2cTarget(onStream: (stream: ServerHttp2Stream, path: string) => void): Promise<number> {
   const server = createH2();
   const sessions = new Set<ServerHttp2Session>();
@@ -35,7 +35,7 @@ async function h2cTarget(onStream: (stream: ServerHttp2Stream, path: string) => 
 
 const h1Target = async (listener: RequestListener): Promise<number> => (await httpService(listener)).port;
 
-/** Asks for a WebSocket over HTTP/2; resolves with the status. */
+/** Requests a WebSocket over HTTP/2. Resolves with the status. */
 async function webSocketOverH2(at: Edge, headers: Record<string, string> = {}): Promise<unknown> {
   const session = await h2Visitor(at);
   const stream = session.request(
@@ -55,7 +55,7 @@ async function webSocketOverH2(at: Edge, headers: Record<string, string> = {}): 
   });
 }
 
-/** All that comes until `pattern` has. */
+/** Everything received until `pattern` matches. */
 async function saying(at: Edge, words: string, pattern: RegExp): Promise<string> {
   const socket = await connectTo(at);
   let received = '';
@@ -72,21 +72,21 @@ async function saying(at: Edge, words: string, pattern: RegExp): Promise<string>
 }
 
 describe('a switch of protocols', () => {
-  it('over HTTP/2 may name a key that HTTP/2 has no use for', async () => {
+  it('over HTTP/2 may contain a key, which HTTP/2 does not need', async () => {
     const { port, received } = await rawTarget(`${WEBSOCKET}Sec-WebSocket-Accept: x\r\n\r\n`);
     const key = 'dGhlIHNhbXBsZSBub25jZQ==';
     expect(await webSocketOverH2(await edge({ '/': port }), { 'sec-websocket-key': key })).toBe(200);
-    // One key, and ours.
+    // One key, the agent's.
     expect(received[0]!.match(/sec-websocket-key: /gi)).toHaveLength(1);
     expect(received[0]).not.toContain(key);
   });
 
-  it('that the target answers with what HTTP/2 cannot say is a bad gateway', async () => {
+  it('with an answer that HTTP/2 cannot express is a bad gateway', async () => {
     const { port } = await rawTarget(`${WEBSOCKET}ETag: 1\r\nETag: 2\r\n\r\n`);
     expect(await webSocketOverH2(await edge({ '/': port }))).toBe(502);
   });
 
-  it('to another protocol is answered as one, and no WebSocket is made of it', async () => {
+  it('to another protocol is answered as such, and does not become a WebSocket', async () => {
     const { port, received } = await rawTarget(`${SWITCHED}Upgrade: tcp\r\n\r\nhello`);
     const words = `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
     const answer = await saying(await edge({ '/': port }), words, /hello/);
@@ -95,8 +95,8 @@ describe('a switch of protocols', () => {
   });
 });
 
-describe('announced trailers that can never come are not announced', () => {
-  it('to the target of a request with a length', async () => {
+describe('removes the announcement of trailers that cannot follow', () => {
+  it('for the target of a request with a length', async () => {
     const { port, received } = await rawTarget(OK);
     const request = `POST / HTTP/1.1\r\n${HEAD}Trailer: X\r\nContent-Length: 3\r\n\r\nabc`;
     expect(await raw(await edge({ '/': port }), request)).toMatch(/^HTTP\/1.1 200 /);
@@ -104,13 +104,13 @@ describe('announced trailers that can never come are not announced', () => {
     expect(received[0]).not.toMatch(/trailer/i);
   });
 
-  it('to the target of a WebSocket', async () => {
+  it('for the target of a WebSocket', async () => {
     const { port } = await rawTarget(`${WEBSOCKET}\r\n`);
     const words = `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTrailer: X\r\nSec-WebSocket-Key: a\r\n\r\n`;
     expect(await saying(await edge({ '/': port }), words, /\r\n\r\n/)).toMatch(/^HTTP\/1.1 101 /);
   });
 
-  it('to a visitor of HTTP/1.0, and where the answer has a length', async () => {
+  it('for a visitor of HTTP/1.0, and for an answer with a length', async () => {
     const trailing = await h1Target((_request, response) => {
       response.setHeader('Trailer', 'X-End');
       response.write('hello');
@@ -127,7 +127,7 @@ describe('announced trailers that can never come are not announced', () => {
   });
 });
 
-it('trailers that HTTP/2 cannot say end their request alone', async () => {
+it('trailers that HTTP/2 cannot express end only their request', async () => {
   const port = await h2cTarget((stream) => {
     stream.resume();
     stream.once('end', () => {
@@ -137,7 +137,7 @@ it('trailers that HTTP/2 cannot say end their request alone', async () => {
     });
   });
   const at = await edge({ '/': port });
-  // From here on it is known to speak nothing else.
+  // From here on it is known to speak only HTTP/2.
   expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
   const body = '3\r\nabc\r\n0\r\nETag: 1\r\nETag: 2\r\n\r\n';
   const request = `POST / HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n${body}`;
@@ -145,8 +145,8 @@ it('trailers that HTTP/2 cannot say end their request alone', async () => {
   expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 200 /);
 });
 
-describe('time', () => {
-  it('for an answer does not pass while the body still comes, however slowly', async () => {
+describe('timeouts', () => {
+  it('the timeout for an answer does not start while the body still arrives, however slowly', async () => {
     let bytes = 0;
     const port = await h1Target((request, response) => {
       request.on('data', (chunk: Buffer) => (bytes += chunk.length));
@@ -172,7 +172,7 @@ describe('time', () => {
     expect(received).toMatch(/^HTTP\/1.1 200 .*\r\n\r\n8$/s);
   });
 
-  it('on an HTTP/2 connection with nothing on it ends, also after a stream that was quiet for longer', async () => {
+  it('an idle HTTP/2 connection times out, also after a stream that was quiet for longer', async () => {
     let finish: (() => void) | undefined;
     const port = await h1Target((_request, response) => {
       response.write('a');
@@ -185,14 +185,14 @@ describe('time', () => {
     let body = '';
     stream.on('data', (chunk: Buffer) => (body += chunk.toString()));
     const ended = new Promise((resolve) => stream.once('end', resolve));
-    // Past the moment at which it would have been closed without a stream.
+    // After the time at which it would have been closed without a stream.
     setTimeout(() => finish?.(), 3 * keepAliveMs);
     await ended;
     expect(body).toBe('ab');
     await closed;
   });
 
-  it('in which an HTTP/2 target is quiet on one stream costs others nothing', async () => {
+  it('a quiet stream of an HTTP/2 target does not affect others', async () => {
     const waiting: ServerHttp2Stream[] = [];
     const port = await h2cTarget((stream, path) => {
       stream.respond({ ':status': 200 });
@@ -217,7 +217,7 @@ describe('time', () => {
   });
 });
 
-it('noise behind a request whose answer is under way is heard once', async () => {
+it('bytes after a request with an active answer are processed once', async () => {
   const port = await h1Target((_request, response) => response.write('hello'));
   const at = await edge({ '/': port });
   const warnings: Error[] = [];
@@ -233,7 +233,7 @@ it('noise behind a request whose answer is under way is heard once', async () =>
 });
 
 describe('an answer', () => {
-  it('in a transfer coding besides chunked is refused, for nobody would decode it', async () => {
+  it('in a transfer coding other than chunked is rejected, because nothing decodes it', async () => {
     const coded = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n';
     const at = await edge({ '/': (await rawTarget(coded)).port });
     expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1.1 502 /);
@@ -241,7 +241,7 @@ describe('an answer', () => {
     expect(await raw(at, post)).toMatch(/^HTTP\/1.1 502 /);
   });
 
-  it('of 204 has no length, whatever the target says', async () => {
+  it('with status 204 has no length, whatever the target sends', async () => {
     const { port } = await rawTarget('HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n');
     const at = await edge({ '/': port });
     expect(await raw(at, `GET / HTTP/1.1\r\n${HEAD}\r\n`)).not.toMatch(/content-length/i);
@@ -250,7 +250,7 @@ describe('an answer', () => {
   });
 });
 
-it('fields that a target may take for those that frame a message are left out', async () => {
+it('fields that a target may interpret as framing are removed', async () => {
   const { port, received } = await rawTarget(OK);
   const twins = 'Content_Length: 1\r\nTransfer_Encoding: chunked\r\nKeep_Alive: 1\r\n';
   const request = `POST / HTTP/1.1\r\n${HEAD}${twins}Content-Length: 2\r\n\r\nhi`;
@@ -258,15 +258,15 @@ it('fields that a target may take for those that frame a message are left out', 
   expect(received[0]).not.toMatch(/content_|transfer|keep_/i);
 });
 
-describe('requests one behind another on a connection (pipelining)', () => {
-  it('reach the target one after another, as their order may matter', async () => {
+describe('several requests on a connection (pipelining)', () => {
+  it('reach the target one after another, because their order may matter', async () => {
     let atOnce = 0;
     let most = 0;
     const order: string[] = [];
     const port = await h1Target((request, response) => {
       order.push(request.url!);
       most = Math.max(most, ++atOnce);
-      // Time enough for the next to come, if it did.
+      // Time enough for the next request, if it were sent.
       setTimeout(() => {
         atOnce--;
         response.end(`<${request.url}>`);
@@ -290,15 +290,15 @@ describe('requests one behind another on a connection (pipelining)', () => {
     expect(answers).toMatch(/^HTTP\/1.1 200 .*\r\n\r\nokHTTP\/1.1 101 .*\r\n\r\nhello$/s);
   });
 
-  it('without end are no way to fill the memory', async () => {
+  it('without end cannot fill the memory', async () => {
     const port = await h1Target(() => undefined);
     const at = await edge({ '/': port }, { bounds: { maxStreams: 4 } });
-    // Closed, though no answer ever came.
+    // Closed, although no answer came.
     expect(await raw(at, get('/').repeat(20))).toBe('');
   });
 });
 
-it('an HTTP/2 visitor who vanishes in the middle leaves nothing behind', async () => {
+it('an HTTP/2 visitor who vanishes leaves nothing open', async () => {
   const asked = new EventEmitter();
   const port = await h1Target((_request, response) => {
     response.once('close', () => asked.emit('left'));
@@ -310,12 +310,12 @@ it('an HTTP/2 visitor who vanishes in the middle leaves nothing behind', async (
   session.request({ ':path': '/', ':authority': at.host }).on('error', () => undefined);
   await arrived;
   session.destroy();
-  // The target is told, and nobody is counted any more.
+  // The target is told, and the visitor is no longer counted.
   await left;
   await expect.poll(() => at.handler.traffic().visitors).toBe(0);
 });
 
-it('an HTTP/2 visitor who freezes with a request open is asked, and let go; one who only waits stays', async () => {
+it('an HTTP/2 visitor who freezes during a request is pinged, and then disconnected; an idle one stays', async () => {
   const port = await h1Target((request, response) => {
     if (request.url === '/wait') response.writeHead(200).write('begun');
   });

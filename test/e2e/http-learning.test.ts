@@ -12,12 +12,12 @@ import { temporaryFolder } from '../support/folder.js';
 import { frame, SETTINGS } from '../support/h2-frames.js';
 import { ask, askH2, edge, h2Visitor, type Edge } from '../support/http-edge.js';
 
-/** Which version of HTTP a target speaks is known before a request that cannot be sent twice. */
+/** The agent learns a target's HTTP version before a request that cannot be repeated. */
 
 interface Target {
   readonly port: number;
   readonly bodies: string[];
-  /** Connections of HTTP/2 so far. */
+  /** HTTP/2 connections so far. */
   readonly sessions: number;
   stop(): Promise<void>;
 }
@@ -82,7 +82,7 @@ const answerOf = async (answer: Promise<{ status: number; body: string }>) => {
   return status === 200 ? body : status;
 };
 
-it('a target of HTTP/2 alone that is asked by POST first', async () => {
+it('a target with HTTP/2 only that first receives a POST', async () => {
   for (const method of ['POST', 'PATCH', 'PUT']) {
     const target = await start('h2');
     const at = await edge({ '/': target.port });
@@ -91,7 +91,7 @@ it('a target of HTTP/2 alone that is asked by POST first', async () => {
   }
 });
 
-it('and by a POST without a body, over both versions', async () => {
+it('and a POST without a body, over both versions', async () => {
   const target = await start('h2');
   expect(await answerOf(post(await edge({ '/': target.port }), ''))).toBe('h2');
   const visitor = await h2Visitor(await edge({ '/': target.port }));
@@ -99,7 +99,7 @@ it('and by a POST without a body, over both versions', async () => {
   expect(target.bodies).toEqual(['POST ', 'POST x']);
 });
 
-it('and one that is started after visitors found it down, by the first POST', async () => {
+it('and one that starts after visitors found it down, with a POST first', async () => {
   const former = await start('h1');
   const { port } = former;
   await former.stop();
@@ -114,19 +114,19 @@ it('and one that is started after visitors found it down, by the first POST', as
 it.each<['h1' | 'h2', 'h1' | 'h2']>([
   ['h1', 'h2'],
   ['h2', 'h1'],
-])('a target of %s that is down for a moment and comes back as %s', async (before, after) => {
+])('a target of %s that is briefly down and returns as %s', async (before, after) => {
   const first = await start(before);
   const at = await edge({ '/': first.port });
   expect(await answerOf(post(at))).toBe(before);
   await first.stop();
-  // The first may have met a kept-alive connection that was closed just then.
+  // The first may use a kept-alive connection that was just closed.
   expect([502, 503]).toContain(await answerOf(post(at)));
   const second = await start(after, first.port);
   expect(await answerOf(post(at))).toBe(after);
   expect(second.bodies).toEqual(['POST once']);
 });
 
-it('a target of HTTP/1.1 in the place of one of HTTP/2, which nobody saw go', async () => {
+it('HTTP/1.1 replaces HTTP/2 on a target, unnoticed', async () => {
   const first = await start('h2');
   const at = await edge({ '/': first.port });
   expect(await answerOf(post(at))).toBe('h2');
@@ -137,7 +137,7 @@ it('a target of HTTP/1.1 in the place of one of HTTP/2, which nobody saw go', as
   expect(second.bodies).toEqual(['POST once', 'GET ']);
 });
 
-it('a target of HTTP/2 in the place of one of HTTP/1.1, which nobody saw go: a GET is sent again', async () => {
+it('HTTP/2 replaces HTTP/1.1 on a target, unnoticed: a GET is sent again', async () => {
   const first = await start('h1');
   const at = await edge({ '/': first.port });
   expect(await answerOf(ask(at, '/'))).toBe('h1');
@@ -147,9 +147,9 @@ it('a target of HTTP/2 in the place of one of HTTP/1.1, which nobody saw go: a G
   expect(await answerOf(ask(at, '/'))).toBe('h2');
 });
 
-/** A target of HTTP/1.1 that answered a POST, and then another on its port. */
+/** An HTTP/1.1 target that answered a POST, and then another target on its port. */
 async function replaced(next: (port: number) => Promise<unknown>): Promise<Edge> {
-  // A kept-alive connection could take the next request while it closes.
+  // A kept-alive connection could receive the next request while it closes.
   const first = await start('h1', 0, { Connection: 'close' });
   const at = await edge({ '/': first.port });
   expect(await answerOf(post(at))).toBe('h1');
@@ -158,7 +158,7 @@ async function replaced(next: (port: number) => Promise<unknown>): Promise<Edge>
   return at;
 }
 
-it('and a POST is sent again, for a target of HTTP/2 alone did not process it', async () => {
+it('and a POST is sent again, because an HTTP/2-only target did not process it', async () => {
   for (const body of ['once', '', 'x'.repeat(64 * 1024)]) {
     let second: Target | undefined;
     const at = await replaced(async (port) => (second = await start('h2', port)));
@@ -168,13 +168,13 @@ it('and a POST is sent again, for a target of HTTP/2 alone did not process it', 
   }
 });
 
-it('and a body that is still to come reaches it whole', async () => {
+it('and a body that is still arriving reaches it completely', async () => {
   let second: Target | undefined;
   const at = await replaced(async (port) => (second = await start('h2', port)));
   const visitor = await h2Visitor(at);
   const stream = visitor.request({ ':path': '/', ':method': 'POST', 'x-sum': '1' });
   stream.write('once ');
-  // The second connection of HTTP/2: the first was the question.
+  // The second HTTP/2 connection: the first was the probe.
   await expect.poll(() => second?.sessions).toBeGreaterThan(1);
   stream.end('upon a time');
   let answer = '';
@@ -184,7 +184,7 @@ it('and a body that is still to come reaches it whole', async () => {
   expect(second?.bodies).toEqual(['POST once upon a time']);
 });
 
-it('and a POST with more than is kept fails, and the next one does not', async () => {
+it('and a POST larger than the buffer fails, but the next one works', async () => {
   let second: Target | undefined;
   const at = await replaced(async (port) => (second = await start('h2', port)));
   const visitor = await h2Visitor(at);
@@ -206,7 +206,7 @@ it('and a POST whose connection just closes is never sent again', async () => {
       socket.once('data', (chunk: Buffer) => {
         const text = chunk.toString('latin1');
         received.push(text.slice(0, 4));
-        // Whatever it did with the request, from now on it takes HTTP/2 alone.
+        // Whatever happened to the request, from now on the target accepts only HTTP/2.
         if (isH2 && text.startsWith('PRI ')) socket.end(frame(SETTINGS, 0, 0));
         else socket.destroy();
         isH2 = true;
@@ -219,7 +219,7 @@ it('and a POST whose connection just closes is never sent again', async () => {
   expect(received).toEqual(['POST']);
 });
 
-it('and an https target that takes HTTP/1.1 no more is asked over HTTP/2', async () => {
+it('and an https target that no longer accepts HTTP/1.1 gets HTTP/2', async () => {
   const certificate = await (await openLocalCa(await temporaryFolder())).issue(['localhost']);
   const sockets = new Set<Socket>();
   const bodies: string[] = [];

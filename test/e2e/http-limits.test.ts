@@ -31,7 +31,7 @@ describe('a request whose head is', () => {
     expect(await askH2(visitor, { ':path': path, ...Object.fromEntries(fields) })).toMatchObject({ status });
   });
 
-  it('split into many cookies, as browsers do over HTTP/2, counts them as one', async () => {
+  it('counts many cookies, as browsers send them over HTTP/2, as one', async () => {
     const target = await rawTarget(OK);
     const visitor = await h2Visitor(await edge({ '/': target.port }));
     const cookie = Array.from({ length: 300 }, (_, i) => `c${i}=1`);
@@ -40,7 +40,7 @@ describe('a request whose head is', () => {
   });
 });
 
-describe('an answer with too much header is a 502 that says so, over both versions:', () => {
+describe('an answer with too large headers is a 502 with that reason, over both versions:', () => {
   it.each<[what: string, setCookie: string[]]>([
     ['more than 200 Set-Cookie', cookies(201)],
     ['longer than 32 KiB', cookies(20, 2_000)],
@@ -67,7 +67,7 @@ describe('an answer with too much header is a 502 that says so, over both versio
     }
   });
 
-  it('and one within the limits passes', async () => {
+  it('and one within the limits gets through', async () => {
     const lines = cookies(100, 100)
       .map((value) => `Set-Cookie: ${value}\r\n`)
       .join('');
@@ -80,7 +80,7 @@ describe('an answer with too much header is a 502 that says so, over both versio
 });
 
 describe('the method', () => {
-  it.each(['PROPFIND', 'PURGE', 'M-SEARCH', 'LINK'])('%s passes over both versions', async (method) => {
+  it.each(['PROPFIND', 'PURGE', 'M-SEARCH', 'LINK'])('%s gets through over both versions', async (method) => {
     const target = await rawTarget(OK);
     const at = await edge({ '/': target.port });
     expect(await ask(at, '/', { method })).toMatchObject({ status: 200 });
@@ -91,7 +91,7 @@ describe('the method', () => {
   });
 
   it.each(['BREW', 'VERSION-CONTROL', 'X_1'])(
-    '%s passes over HTTP/2, and is 501 over HTTP/1.1',
+    '%s gets through over HTTP/2, and is 501 over HTTP/1.1',
     async (method) => {
       const target = await rawTarget(OK);
       const at = await edge({ '/': target.port });
@@ -111,7 +111,7 @@ describe('the method', () => {
     ['DESCRIBE /live RTSP/1.0', 'CSeq: 1\r\n'],
     ['OPTIONS /live RTSP/1.0', 'CSeq: 1\r\n'],
     ['GET /live RTSP/1.0', 'CSeq: 1\r\n'],
-  ])('and version of %s are refused', async (line, fields) => {
+  ])('and version of %s are rejected', async (line, fields) => {
     const target = await rawTarget(OK);
     const text = await raw(await edge({ '/': target.port }), `${line}\r\nHost: ${HOST}\r\n${fields}\r\n`);
     expect(text).toMatch(/^HTTP\/1\.1 505 /);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, raw, rawTarget } from '../support/http-edge.js';
 
-/** What is refused, over raw sockets: looking at what the visitor gets, and at what the target received of it. */
+/** Rejected requests, over raw sockets: what the visitor receives, and what the target received. */
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const HEAD = `Host: ${HOST}\r\nConnection: close\r\n`;
@@ -9,7 +9,7 @@ const HEAD = `Host: ${HOST}\r\nConnection: close\r\n`;
 const CHUNKED = `POST / HTTP/1.1\r\n${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
 const many = (count: number): string => Array.from({ length: count }, (_, i) => `a${i}: 1\r\n`).join('');
 
-describe('a request is refused, and nothing of it reaches the target:', () => {
+describe('a request is rejected, and nothing reaches the target:', () => {
   it.each<[what: string, request: string, status: number]>([
     ['two lengths', `POST / HTTP/1.1\r\n${HEAD}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`, 400],
     ['one length twice', `POST / HTTP/1.1\r\n${HEAD}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc`, 400],
@@ -43,7 +43,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ],
     ['nearly chunked', `POST / HTTP/1.1\r\n${HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`, 501],
     [
-      'chunked behind a control',
+      'chunked after a control character',
       `POST / HTTP/1.1\r\n${HEAD}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`,
       400,
     ],
@@ -57,7 +57,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['NUL', `GET / HTTP/1.1\r\n${HEAD}X: a\0b\r\n\r\n`, 400],
     ['another control', `GET / HTTP/1.1\r\n${HEAD}X: a\x01b\r\n\r\n`, 400],
     ['a space before the colon', `GET / HTTP/1.1\r\n${HEAD}X : a\r\n\r\n`, 400],
-    ['HTTP/2 that TLS did not agree on', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+    ['HTTP/2 that TLS did not negotiate', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
     ['no name', `GET / HTTP/1.1\r\n${HEAD}: a\r\n\r\n`, 400],
     ['two hosts', `GET / HTTP/1.1\r\n${HEAD}Host: other.example\r\n\r\n`, 400],
     ['one host twice', `GET / HTTP/1.1\r\n${HEAD}Host: ${HOST}\r\n\r\n`, 400],
@@ -65,7 +65,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['another host', 'GET / HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n', 421],
     ['another host in the target', `GET http://other.example/ HTTP/1.1\r\n${HEAD}\r\n`, 400],
     ['a host with a user in it', `GET / HTTP/1.1\r\nHost: x@${HOST}\r\nConnection: close\r\n\r\n`, 421],
-    ['a method of no known kind', `FOO / HTTP/1.1\r\n${HEAD}\r\n`, 501],
+    ['an unknown method', `FOO / HTTP/1.1\r\n${HEAD}\r\n`, 501],
     ['TRACE', `TRACE / HTTP/1.1\r\n${HEAD}\r\n`, 405],
     [
       'TRACE with an upgrade',
@@ -80,10 +80,10 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['HTTP/0.9', 'GET /\r\n\r\n', 505],
     ['an unknown expectation', `GET / HTTP/1.1\r\n${HEAD}Expect: miracles\r\n\r\n`, 417],
     ['too many headers', `GET / HTTP/1.1\r\n${HEAD}${many(300)}\r\n`, 431],
-    ['too long headers', `GET / HTTP/1.1\r\n${HEAD}X: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
-    ['too long a target', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\n${HEAD}\r\n`, 431],
+    ['headers that are too long', `GET / HTTP/1.1\r\n${HEAD}X: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
+    ['a target that is too long', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\n${HEAD}\r\n`, 431],
     [
-      'a body behind an upgrade',
+      'a body after an upgrade',
       `POST / HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc`,
       400,
     ],
@@ -92,7 +92,7 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     const at = await edge({ '/': target.port });
     const answer = await raw(at, request);
     expect(answer.split('\r\n')[0]).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-    // One answer only: nothing behind the refused request was taken for another.
+    // Only one answer: nothing after the rejected request was parsed as another.
     expect(answer.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
     expect(target.received).toEqual([]);
   });
@@ -104,9 +104,9 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
     ['with a space', '3 \r\nabc\r\n0\r\n\r\n'],
     ['too large for any machine', 'fffffffffffffffff\r\nabc\r\n0\r\n\r\n'],
     ['shorter than the chunk', '3\r\nabcd\r\n0\r\n\r\n'],
-    ['behind a bare LF', '3\nabc\r\n0\r\n\r\n'],
-    ['behind an extension with a bare LF', '3;a\nabc\r\n0\r\n\r\n'],
-  ])('a chunk size %s: the target never sees the end of such a request', async (_what, body) => {
+    ['before a bare LF', '3\nabc\r\n0\r\n\r\n'],
+    ['with an extension before a bare LF', '3;a\nabc\r\n0\r\n\r\n'],
+  ])('a chunk size %s: the target never receives the end of the request', async (_what, body) => {
     const target = await rawTarget(() => undefined);
     const at = await edge({ '/': target.port });
     const answer = await raw(at, CHUNKED + body);
@@ -115,8 +115,8 @@ describe('a request is refused, and nothing of it reaches the target:', () => {
   });
 });
 
-describe('what the target receives', () => {
-  it('is written anew: chunk extensions and spaces are gone, the body is the same', async () => {
+describe('the target’s view of requests', () => {
+  it('is rewritten: without chunk extensions and spaces, with the same body', async () => {
     const target = await rawTarget((received, socket) => {
       if (received.endsWith('0\r\n\r\n')) socket.end(OK);
     });
@@ -129,7 +129,7 @@ describe('what the target receives', () => {
     expect(body).toBe('3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n');
   });
 
-  it('is one request for one, however they are glued together', async () => {
+  it('has one request for each, even if they arrive in one packet', async () => {
     const target = await rawTarget((received, socket) => {
       if (received.endsWith('\r\n\r\n')) socket.write(OK);
     });
@@ -145,21 +145,21 @@ describe('what the target receives', () => {
     ).toEqual(['GET /1', 'GET /2']);
   });
 
-  it('of an absolute form is its path', async () => {
+  it('has the path of an absolute form', async () => {
     const target = await rawTarget(OK);
     const at = await edge({ '/api': target.port });
     await raw(at, `GET http://${HOST}/api/x?y HTTP/1.1\r\n${HEAD}\r\n`);
     expect(target.received[0]).toMatch(/^GET \/x\?y HTTP\/1\.1\r\n/);
   });
 
-  it('never is OPTIONS *: that is about Portal', async () => {
+  it('has no OPTIONS *, which Portal answers', async () => {
     const target = await rawTarget(OK);
     const at = await edge({ '/': target.port });
     expect(await raw(at, `OPTIONS * HTTP/1.1\r\n${HEAD}\r\n`)).toMatch(/^HTTP\/1\.1 204 /);
     expect(target.received).toEqual([]);
   });
 
-  it('has no trailer that frames, routes or speaks for the visitor', async () => {
+  it('has no trailers that affect framing, routing or the visitor’s identity', async () => {
     const target = await rawTarget((received, socket) => {
       if (/0\r\n(.+\r\n)*\r\n$/.test(received)) socket.end(OK);
     });
@@ -171,7 +171,7 @@ describe('what the target receives', () => {
   });
 });
 
-describe('an answer of the target is refused, 502:', () => {
+describe('an answer of the target is rejected, 502:', () => {
   const answers: [what: string, answer: string][] = [
     ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc'],
     [
@@ -187,9 +187,9 @@ describe('an answer of the target is refused, 502:', () => {
     ['a bare LF in a header', 'HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: evil=1\r\nContent-Length: 0\r\n\r\n'],
     ['NUL in a header', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n'],
     ['a space before the colon', 'HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n'],
-    ['too long headers', `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(70_000)}\r\nContent-Length: 0\r\n\r\n`],
+    ['headers that are too long', `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(70_000)}\r\nContent-Length: 0\r\n\r\n`],
     [
-      'a switch of protocols that nobody asked for',
+      'a switch of protocols without a request',
       'HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
     ],
     ['not HTTP at all', 'SSH-2.0-OpenSSH\r\n\r\n'],
@@ -207,7 +207,7 @@ describe('an answer of the target is refused, 502:', () => {
     });
   }
 
-  it('a body that is shorter than it says is broken off, not ended', async () => {
+  it('a body shorter than its length is truncated, not ended', async () => {
     const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
     const at = await edge({ '/': target.port });
     await expect(ask(at, '/')).rejects.toThrow(/aborted|hang up/);
@@ -217,12 +217,12 @@ describe('an answer of the target is refused, 502:', () => {
 });
 
 describe('a slow visitor', () => {
-  it('who does not finish a head is told so, and closed', async () => {
+  it('who does not finish a head gets a 408, and is disconnected', async () => {
     const at = await edge({ '/': 1 }, { bounds: { requestHeadMs: 200 } });
     expect(await raw(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\nX: `)).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  it('who says nothing at all is closed, over either version', async () => {
+  it('who sends nothing is disconnected, over either version', async () => {
     const at = await edge({ '/': 1 }, { bounds: { requestHeadMs: 200, keepAliveMs: 200 } });
     await raw(at, '');
     const two = await connectTo(at, 'h2');
@@ -231,7 +231,7 @@ describe('a slow visitor', () => {
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
-  it('is not kept after its last request for longer than the bound', async () => {
+  it('is not kept after its last request for longer than the timeout', async () => {
     const target = await rawTarget(OK);
     const at = await edge({ '/': target.port }, { bounds: { keepAliveMs: 200 } });
     expect(await raw(at, `GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ask, edge } from '../support/http-edge.js';
 import { httpService } from '../support/world.js';
 
-/** A service that answers with the header fields it is asked for, as JSON in the query. */
+/** A service that answers with the header fields in the query, as JSON. */
 async function answering(): Promise<number> {
   const { port } = await httpService((request, response) => {
     const query = decodeURIComponent(request.url!.split('?')[1] ?? '%7B%7D');
@@ -33,23 +33,23 @@ async function answeredWith(
 
 describe('a URL in an answer', () => {
   it.each([
-    // An absolute path is the target's own.
+    // An absolute path belongs to the target.
     ['/login', '/app/login'],
     ['/', '/app/'],
     ['/apple', '/app/apple'],
     ['/app/login', '/app/login'],
     ['/app', '/app'],
     ['/login?next=/x#y', '/app/login?next=/x#y'],
-    // So is its origin, under whatever name.
+    // So does its origin, under any name.
     ['http://127.0.0.1:{port}/x', 'https://{host}/app/x'],
     ['http://localhost:{port}/x', 'https://{host}/app/x'],
     ['HTTP://[::1]:{port}', 'https://{host}/app'],
     ['http://127.0.0.1:{port}?a', 'https://{host}/app/?a'],
     ['//localhost:{port}/x', 'https://{host}/app/x'],
-    // The public host, of which the target does not know that it speaks TLS.
+    // The public host. The target does not know that visitors use TLS.
     ['http://{host}/x', 'https://{host}/app/x'],
     ['https://{host}/app/x', 'https://{host}/app/x'],
-    // A target that believes X-Forwarded-Proto names itself with https.
+    // A target that trusts X-Forwarded-Proto uses https in its own URLs.
     ['https://127.0.0.1:{port}/x', 'https://{host}/app/x'],
     ['https://localhost:{port}/x', 'https://{host}/app/x'],
     ['HTTPS://[::1]:{port}', 'https://{host}/app'],
@@ -58,7 +58,7 @@ describe('a URL in an answer', () => {
     ['https://127.0.0.1/x', 'https://127.0.0.1/x'],
     // Another route's target.
     ['http://localhost:{other}/x', 'https://{host}/other/x'],
-    // All else stays.
+    // Everything else stays.
     ['https://example.com/x', 'https://example.com/x'],
     ['http://localhost:1/x', 'http://localhost:1/x'],
     ['http://user@localhost:{port}/x', 'http://user@localhost:{port}/x'],
@@ -77,7 +77,7 @@ describe('a URL in an answer', () => {
     });
   });
 
-  it('stays where no prefix was taken off, but for the origin', async () => {
+  it('keeps its path if no prefix was stripped, but its origin changes', async () => {
     expect(await answeredWith('/app', { location: '/login' }, { stripPrefix: false })).toMatchObject({
       location: '/login',
     });
@@ -87,7 +87,7 @@ describe('a URL in an answer', () => {
     expect(await answeredWith('/', { location: '/login' })).toMatchObject({ location: '/login' });
   });
 
-  it('is found in Content-Location and Refresh, too', async () => {
+  it('changes in Content-Location and Refresh, too', async () => {
     const headers = { 'content-location': '/doc', refresh: '5; url=http://localhost:{port}/next' };
     expect(await answeredWith('/app', headers)).toMatchObject({
       'content-location': '/app/doc',
@@ -100,18 +100,18 @@ describe('a URL in an answer', () => {
   });
 });
 
-describe('an answer of a target that is asked by another name', () => {
+describe('an answer of a target with another Host name', () => {
   it.each([
     ['http://shop.test:8080/x', 'https://{host}/app/x'],
     ['https://shop.test:8080/x', 'https://{host}/app/x'],
     ['http://localhost:{port}/x', 'https://{host}/app/x'],
     ['http://shop.test/x', 'http://shop.test/x'],
-  ])('has a redirect to %s become %s', async (location, seen) => {
+  ])('gets its redirect to %s rewritten to %s', async (location, seen) => {
     const got = await answeredWith('/app', { location }, { host: 'shop.test:8080' });
     expect(got['location']).toBe(seen);
   });
 
-  it('has cookies for that name become cookies for the public one', async () => {
+  it('gets its cookies for that name rewritten to the public name', async () => {
     const cookie = ['a=b; Domain=shop.test', 'c=d; Domain=other.test'];
     expect(
       (await answeredWith('/app', { 'set-cookie': cookie }, { host: 'shop.test:8080' }))['set-cookie'],
@@ -141,14 +141,14 @@ describe('a cookie in an answer', () => {
 });
 
 describe('a header of an answer', () => {
-  it('is set or removed as the route says', async () => {
+  it('is set or removed as the route specifies', async () => {
     const responseHeaders = { Server: null, 'X-Robots-Tag': 'noindex', 'cache-control': 'no-store' };
     const got = await answeredWith('/app', { server: 'x', 'Cache-Control': 'public' }, { responseHeaders });
     expect(got).toMatchObject({ 'x-robots-tag': 'noindex', 'cache-control': 'no-store' });
     expect(got).not.toHaveProperty('server');
   });
 
-  it('of one connection, or about other ports of this machine, stays behind', async () => {
+  it('is removed if it describes one connection or other ports of this machine', async () => {
     const got = await answeredWith('/app', {
       connection: 'x-hop',
       'x-hop': '1',

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ask, askH2, edge, h2Visitor, HOST, httpSpec, VISITOR } from '../support/http-edge.js';
 import { agent, desired, get, httpService, relay } from '../support/world.js';
 
-/** A service that tells what it was asked, and under which name it runs. */
+/** A service that reports the requests it receives, and the name it runs under. */
 async function mirror(name = 'mirror'): Promise<number> {
   const { port } = await httpService((request, response) => {
     const { method, url, rawHeaders } = request;
@@ -45,7 +45,7 @@ describe('through a relay', () => {
 });
 
 describe('a route', () => {
-  it('is found on whole segments, the longest first, and taken off', async () => {
+  it('matches whole segments, the longest first, and is stripped', async () => {
     const at = await edge({
       '/': await mirror('root'),
       '/api': await mirror('api'),
@@ -87,12 +87,12 @@ describe('a route', () => {
     '/api\\x',
     '//api/x',
     '/api;v=1/x',
-  ])('cannot be got around by spelling: %s', async (path) => {
+  ])('cannot be bypassed by spelling: %s', async (path) => {
     const at = await edge({ '/': await mirror('root'), '/api': await mirror('api') });
     expect(await ask(at, path)).toMatchObject({ status: 400, body: expect.stringContaining('ambiguous') });
   });
 
-  it('passes escapes on that mean the same to everyone', async () => {
+  it('keeps escapes that have one meaning', async () => {
     const at = await edge({ '/': await mirror('root'), '/api': await mirror('api') });
     for (const path of [
       '/api/group%2Fname',
@@ -109,14 +109,14 @@ describe('a route', () => {
     }
   });
 
-  it('that is not there is a page of our own, 404', async () => {
+  it('that does not exist returns Portal’s page, 404', async () => {
     const at = await edge({ '/api': await mirror() });
     expect(await ask(at, '/other')).toMatchObject({ status: 404, headers: { 'cache-control': 'no-store' } });
     expect((await ask(at, '/other', { method: 'HEAD' })).body).toBe('');
   });
 });
 
-/** What a target sees that is asked by the name `host`. */
+/** The request that a target receives with the Host `host`. */
 const from = async (host: string, asked: Record<string, string>, prefix = '/'): Promise<Mirrored> => {
   const at = await edge({ [prefix]: { to: await mirror(), host } });
   const headers = Object.fromEntries(
@@ -125,7 +125,7 @@ const from = async (host: string, asked: Record<string, string>, prefix = '/'): 
   return seen((await ask(at, `${prefix}?x`, { headers })).body);
 };
 
-describe('the target is told', () => {
+describe('the target receives', () => {
   const forged = {
     'x-forwarded-for': '1.2.3.4',
     'x-forwarded-host': 'evil.example',
@@ -139,7 +139,7 @@ describe('the target is told', () => {
     proxy: 'http://evil.example',
   };
 
-  it('who asked, as the relay saw it, whatever the visitor says of itself', async () => {
+  it('the visitor’s address as the relay saw it, whatever the visitor claims', async () => {
     const at = await edge({ '/api': await mirror() });
     const { headers } = seen((await ask(at, '/api/x', { headers: forged })).body);
     expect(headers).toEqual({
@@ -153,7 +153,7 @@ describe('the target is told', () => {
     });
   });
 
-  it('an IPv6 address in the form that each header has for it, and IPv4 as IPv4', async () => {
+  it('an IPv6 address in the format of each header, and IPv4 as IPv4', async () => {
     const six = await edge({ '/': await mirror() }, { visitor: '2001:db8::7' });
     expect(seen((await ask(six, '/')).body).headers).toMatchObject({
       'x-forwarded-for': '2001:db8::7',
@@ -163,7 +163,7 @@ describe('the target is told', () => {
     expect(seen((await ask(mapped, '/')).body).headers).toMatchObject({ 'x-forwarded-for': '192.0.2.1' });
   });
 
-  it('its own name in Host where the route says so', async () => {
+  it('its own name in Host if the route specifies it', async () => {
     const port = await mirror();
     const at = await edge({ '/': { to: port, host: 'target' } });
     expect(seen((await ask(at, '/')).body).headers).toMatchObject({
@@ -172,7 +172,7 @@ describe('the target is told', () => {
     });
   });
 
-  describe('of the page that a request comes from, where it is asked by another name', () => {
+  describe('for the requesting page, when the target has another Host name,', () => {
     it.each([
       ['https://{host}', 'http://shop.test:8080'],
       ['HTTPS://{host}', 'http://shop.test:8080'],
@@ -198,7 +198,7 @@ describe('the target is told', () => {
       expect(headers['referer']?.replace(/app\.localhost:\d+/i, '{host}')).toBe(becomes);
     });
 
-    it('is one story: the scheme is that of the target, too', async () => {
+    it('a scheme that matches the target’s', async () => {
       const { headers } = await from('localhost:5173', { origin: 'https://{host}' });
       expect(headers).toMatchObject({
         host: 'localhost:5173',
@@ -211,7 +211,7 @@ describe('the target is told', () => {
     });
   });
 
-  it('the name that the service says, unless its route says another', async () => {
+  it('the name that the service specifies, unless its route specifies another', async () => {
     const port = await mirror();
     const at = await edge({ '/': port, '/own': { to: port, host: 'visitor' } });
     at.handler.update({ ...at.spec(), host: 'shop.test' });
@@ -221,7 +221,7 @@ describe('the target is told', () => {
     expect(await hostOf('/')).toBe(`localhost:${port}`);
   });
 
-  it('the headers that the route sets, and not those it removes', async () => {
+  it('the headers that the route sets, and not those that it removes', async () => {
     const headers = { 'X-Env': 'demo', Cookie: null, 'X-Forwarded-Proto': 'http' };
     const at = await edge({ '/': { to: await mirror(), headers } });
     const asked = { cookie: 'a=b', 'x-env': 'forged', accept: 'text/plain' };
@@ -230,7 +230,7 @@ describe('the target is told', () => {
     expect(got).not.toHaveProperty('cookie');
   });
 
-  it('nothing of the connection to the visitor, and no more than that is taken away', async () => {
+  it('nothing about the visitor’s connection, but everything else', async () => {
     const at = await edge({ '/': await mirror() });
     const headers = {
       connection: 'close, X-Forwarded-For, Cookie, Authorization, Host, x-forwarded-proto, foo',
@@ -255,7 +255,7 @@ describe('the target is told', () => {
     }
   });
 
-  it('the same of a visitor over HTTP/2, with its cookies as one', async () => {
+  it('the same from an HTTP/2 visitor, with its cookies as one', async () => {
     const at = await edge({ '/api': await mirror() });
     const visitor = await h2Visitor(at);
     const { body, headers } = await askH2(visitor, {

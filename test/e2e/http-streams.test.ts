@@ -12,7 +12,7 @@ const MEGABYTE = 1024 * 1024;
 const requestOf = (method: string, path: string, extra = ''): string =>
   `${method} ${path} HTTP/1.1\r\nHost: ${HOST}\r\n${extra}\r\n`;
 
-/** Answers an upload with its hash, and a download of `?n` bytes with as many. */
+/** Answers an upload with its hash, and a download of `?n` with n bytes. */
 async function bulk(): Promise<number> {
   const { port } = await httpService((request, response) => {
     const bytes = Number(request.url!.split('?')[1] ?? 0);
@@ -47,41 +47,44 @@ describe('bodies', () => {
     expect((await askH2(visitor, { ':path': `/?${8 * MEGABYTE}` })).body.length).toBe(8 * MEGABYTE);
   });
 
-  it.each(['http/1.1', 'h2'])('wait for a slow reader instead of piling up, over %s', async (version) => {
-    let written = 0;
-    const { port } = await httpService((_request, response) => {
-      const part = Buffer.alloc(MEGABYTE);
-      const more = (): void => {
-        do written++;
-        while (response.write(part) && written < 512);
-        if (written < 512) response.once('drain', more);
-      };
-      response.once('close', () => response.removeAllListeners('drain'));
-      more();
-    });
-    const at = await edge({ '/': port });
-    if (version === 'h2') {
-      await once((await h2Visitor(at)).request({ ':path': '/' }), 'response');
-    } else {
-      const socket = await connectTo(at);
-      socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
-      await once(socket, 'data');
-      socket.pause();
-    }
-    // It stands still once every buffer on the way is full, far from the whole.
-    let before = -1;
-    await expect
-      .poll(
-        () => {
-          const still = written === before;
-          before = written;
-          return still && written > 0;
-        },
-        { interval: 200, timeout: 10_000 },
-      )
-      .toBe(true);
-    expect(written).toBeLessThan(64);
-  });
+  it.each(['http/1.1', 'h2'])(
+    'wait for a slow reader instead of filling memory, over %s',
+    async (version) => {
+      let written = 0;
+      const { port } = await httpService((_request, response) => {
+        const part = Buffer.alloc(MEGABYTE);
+        const more = (): void => {
+          do written++;
+          while (response.write(part) && written < 512);
+          if (written < 512) response.once('drain', more);
+        };
+        response.once('close', () => response.removeAllListeners('drain'));
+        more();
+      });
+      const at = await edge({ '/': port });
+      if (version === 'h2') {
+        await once((await h2Visitor(at)).request({ ':path': '/' }), 'response');
+      } else {
+        const socket = await connectTo(at);
+        socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+        await once(socket, 'data');
+        socket.pause();
+      }
+      // It stalls once every buffer on the path is full, far before the end.
+      let before = -1;
+      await expect
+        .poll(
+          () => {
+            const still = written === before;
+            before = written;
+            return still && written > 0;
+          },
+          { interval: 200, timeout: 10_000 },
+        )
+        .toBe(true);
+      expect(written).toBeLessThan(64);
+    },
+  );
 
   it.each(['with a length', 'in chunks'])('arrive byte for byte, short ones too, %s', async (framing) => {
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
@@ -90,7 +93,7 @@ describe('bodies', () => {
       const body = Buffer.alloc(size, bytes);
       if (framing === 'with a length') response.setHeader('content-length', size);
       else response.addTrailers({ 'x-end': 'yes' });
-      // What comes a moment later must follow what is held back for it.
+      // Later bytes must follow the bytes that are held back for them.
       response.write(body.subarray(0, size / 2));
       if (size % 3 === 0) response.end(body.subarray(size / 2));
       else setImmediate(() => response.end(body.subarray(size / 2)));
@@ -134,8 +137,8 @@ describe('bodies', () => {
     }
   });
 
-  it('a head goes on before the body has come, and an answer before the request is whole', async () => {
-    // Echoes each chunk at once: neither side may wait for the other's end.
+  it('the head is forwarded before the body arrives, and an answer before the request is complete', async () => {
+    // Echoes each chunk immediately: neither side may wait for the other's end.
     const { port } = await httpService((request, response) => {
       response.flushHeaders();
       request.on('data', (chunk: Buffer) => response.write(chunk));
@@ -153,7 +156,7 @@ describe('bodies', () => {
     await once(stream, 'end');
   });
 
-  it('HEAD, 204 and 304 have none, and keep the connection in step', async () => {
+  it('HEAD, 204 and 304 have no body, and keep the connection in sync', async () => {
     const { port } = await httpService((request, response) => {
       const status = Number(request.url!.slice(1)) || 200;
       response.writeHead(status, status === 304 ? { etag: '"x"', 'content-length': 5 } : {});
@@ -182,7 +185,7 @@ describe('bodies', () => {
     });
   });
 
-  it('an HTTP/1.0 visitor gets one that ends with the connection', async () => {
+  it('an HTTP/1.0 visitor gets a body that ends with the connection', async () => {
     const { port } = await httpService((_request, response) => {
       response.write('a');
       response.end('b');
@@ -195,7 +198,7 @@ describe('bodies', () => {
 });
 
 describe('trailers', () => {
-  it('go both ways, over both versions', async () => {
+  it('work in both directions, over both versions', async () => {
     const { port } = await httpService((request, response) => {
       request.resume();
       request.on('end', () => {
@@ -221,7 +224,7 @@ describe('trailers', () => {
     expect(trailers['x-sum']).toBe('8');
   });
 
-  it('follow a body of known length, too, where the target speaks HTTP/2', async () => {
+  it('also follow a body of known length if the target speaks HTTP/2', async () => {
     const target = createH2Server();
     target.on('stream', (stream) => {
       stream.respond({ ':status': 200, 'content-length': 4 }, { waitForTrailers: true });
@@ -237,7 +240,7 @@ describe('trailers', () => {
 });
 
 describe('interim answers', () => {
-  it('100 Continue is the target’s to send, and the body waits for it', async () => {
+  it('only the target sends 100 Continue, and the body waits for it', async () => {
     const order: string[] = [];
     const target = await rawTarget((received, socket) => {
       if (order.length === 0 && received.includes('\r\n\r\n')) {
@@ -259,7 +262,7 @@ describe('interim answers', () => {
     expect(order).toEqual(['head', 'body']);
   });
 
-  it('a refusal in its place arrives without the body having been sent', async () => {
+  it('a rejection instead of 100 arrives without the body having been sent', async () => {
     const target = await rawTarget(
       'HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno',
     );
@@ -274,7 +277,7 @@ describe('interim answers', () => {
     expect(target.received[0]).toMatch(/\r\n\r\n$/);
   });
 
-  it('103 passes, over both versions', async () => {
+  it('103 is forwarded, over both versions', async () => {
     const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n';
     const target = await rawTarget(
       `${hints}HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
@@ -291,13 +294,13 @@ describe('interim answers', () => {
   });
 });
 
-describe('whoever leaves', () => {
+describe('a peer that disconnects', () => {
   it.each([
     ['http/1.1', 'GET'],
     ['http/1.1', 'POST'],
     ['h2', 'GET'],
     ['h2', 'POST'],
-  ])('a visitor over %s takes its %s at the target with it', async (version, method) => {
+  ])('a visitor over %s ends its %s at the target', async (version, method) => {
     const sockets: Socket[] = [];
     const target = await rawTarget((_received, socket) => void sockets.push(socket));
     const at = await edge({ '/': target.port });
@@ -321,7 +324,7 @@ describe('whoever leaves', () => {
     expect(sockets[0]!.destroyed).toBe(true);
   });
 
-  it('a target that resets in the middle breaks the answer off', async () => {
+  it('a target that resets in the middle truncates the answer', async () => {
     const target = await rawTarget((received, socket) => {
       if (!received.includes('\r\n\r\n')) return;
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', () =>
@@ -338,7 +341,7 @@ describe('whoever leaves', () => {
     );
   });
 
-  it('a target that answers an upload early is heard, and the upload is dropped', async () => {
+  it('an early answer to an upload is forwarded, and the upload is dropped', async () => {
     const answer = 'HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno';
     const target = await rawTarget((received, socket) => {
       if (!received.includes('\r\n\r\n')) return;
@@ -364,7 +367,7 @@ describe('whoever leaves', () => {
 });
 
 describe('a target', () => {
-  it('that is down is told of within two seconds, and used again once it is back', async () => {
+  it('that is down is reported within two seconds, and used again when it recovers', async () => {
     const service = await httpService((_request, response) => response.end('here'));
     const at = await edge({ '/': service.port });
     expect((await ask(at, '/')).body).toBe('here');
@@ -380,14 +383,14 @@ describe('a target', () => {
     expect((await ask(at, '/', { method: 'POST' })).body).toBe('back');
   });
 
-  it('that says nothing is given up, 504', async () => {
+  it('that does not answer times out, 504', async () => {
     const target = await rawTarget(() => undefined);
     const at = await edge({ '/': target.port }, { bounds: { answerMs: 300 } });
     expect((await ask(at, '/')).status).toBe(504);
     expect((await ask(at, '/', { method: 'POST', body: 'x' })).status).toBe(504);
   });
 
-  it('has so many requests at a time, and no more', async () => {
+  it('has a limit of concurrent requests', async () => {
     const waiting: (() => void)[] = [];
     const { port } = await httpService((_request, response) => waiting.push(() => response.end('done')));
     const at = await edge({ '/': port }, { bounds: { maxAtTarget: 2 } });
@@ -398,8 +401,8 @@ describe('a target', () => {
     expect((await Promise.all(first)).map(({ body }) => body)).toEqual(['done', 'done']);
   });
 
-  it('that closes a kept-alive connection just then is asked once more, if that can do no harm', async () => {
-    // Answers one request a connection, and closes when the next has come.
+  it('that closes a kept-alive connection at that moment gets a harmless request again', async () => {
+    // Answers one request per connection, and closes when the next arrives.
     let asked = 0;
     const target = await rawTarget((received, socket) => {
       const requests = received.match(/HTTP\/1\.1\r\n/g)!.length;

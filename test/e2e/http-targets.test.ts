@@ -8,7 +8,7 @@ import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { ask, askH2, edge, h2Visitor } from '../support/http-edge.js';
 import { temporaryFolder } from '../support/folder.js';
 
-/** Tells what it was asked, and in which version of HTTP. */
+/** Reports the request, and its HTTP version. */
 const mirror: RequestListener = (request, response) => {
   let body = '';
   request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -25,7 +25,7 @@ async function listening(server: Server, at: number | string = 0): Promise<numbe
   return typeof address === 'string' ? 0 : address.port;
 }
 
-it('a target behind https:// is spoken to in TLS, over HTTP/1.1, and over HTTP/2 for gRPC', async () => {
+it('a target with https:// gets TLS, with HTTP/1.1, and with HTTP/2 for gRPC', async () => {
   const certificate = await (await openLocalCa(await temporaryFolder())).issue(['localhost']);
   const one = createHttps(certificate, mirror);
   const two = createSecureServer({ ...certificate, allowHTTP1: true }, mirror as never);
@@ -41,7 +41,7 @@ it('a target behind https:// is spoken to in TLS, over HTTP/1.1, and over HTTP/2
   visitor.destroy();
 });
 
-it('a target on a Unix socket is one like others', async () => {
+it('a target on a Unix socket works like others', async () => {
   const path = join(await temporaryFolder(), 'app.sock');
   await listening(createHttp(mirror), path);
   const at = await edge({ '/': { to: `unix:${path}`, host: 'target' } });
@@ -49,7 +49,7 @@ it('a target on a Unix socket is one like others', async () => {
   expect((await ask(at, '/x', { method: 'POST', body: 'hello' })).body).toBe('1.1 POST /x hello');
 });
 
-it('a target that speaks HTTP/2 in plain text alone is asked so, whatever the visitor speaks', async () => {
+it('a target that speaks only HTTP/2 without TLS gets HTTP/2, whatever the visitor speaks', async () => {
   const at = await edge({ '/': await listening(createH2c(mirror as never)) });
   expect((await ask(at, '/x')).body).toBe('2.0 GET /x ');
   expect((await ask(at, '/x', { method: 'POST', body: 'hello' })).body).toBe('2.0 POST /x hello');

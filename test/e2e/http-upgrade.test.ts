@@ -15,7 +15,7 @@ import {
   type Edge,
 } from '../support/http-edge.js';
 
-/** A WebSocket service that echoes, and says hello with what it was asked. */
+/** A WebSocket service that echoes, and first sends the request that it received. */
 async function echo(): Promise<{ port: number; server: WebSocketServer }> {
   const http = createServer((_request, response) => response.end('page'));
   const server = new WebSocketServer({ server: http, handleProtocols: ([first]) => first ?? false });
@@ -34,7 +34,7 @@ async function echo(): Promise<{ port: number; server: WebSocketServer }> {
   return { port: (http.address() as AddressInfo).port, server };
 }
 
-/** Passed on to node's TLS, and not in the types of `ws`. */
+/** Passed to Node's TLS, but missing in the types of `ws`. */
 const SNI: object = { servername: HOST };
 
 async function open(
@@ -57,7 +57,7 @@ async function open(
 const upgradeTo = (path: string): string =>
   `GET ${path} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`;
 
-it('keeps its method when it asks for another protocol', async () => {
+it('keeps its method when it requests another protocol', async () => {
   const { port, received } = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
   const at = await edge({ '/': port });
   await ask(at, '/x', { method: 'DELETE', headers: { connection: 'Upgrade', upgrade: 'foo' } });
@@ -67,7 +67,7 @@ it('keeps its method when it asks for another protocol', async () => {
 });
 
 describe('a WebSocket', () => {
-  it('goes to its route, both ways, texts and bytes of any size, until either side closes it', async () => {
+  it('uses its route in both directions, with texts and bytes of any size, until either side closes it', async () => {
     const { port } = await echo();
     const at = await edge({ '/': 1, '/live': port });
     const { socket, hello } = await open(at, '/live/x?y=1');
@@ -84,7 +84,7 @@ describe('a WebSocket', () => {
     await expect.poll(() => at.handler.traffic().visitors).toBe(0);
   });
 
-  it('of a visitor who vanishes ends at the service, and the other way round', async () => {
+  it('of a visitor who vanishes ends at the service, and vice versa', async () => {
     const { port, server } = await echo();
     const at = await edge({ '/': port });
     const first = await open(at, '/');
@@ -97,7 +97,7 @@ describe('a WebSocket', () => {
     expect(code).toBe(1006);
   });
 
-  it('outlives a change of its route', async () => {
+  it('survives a change of its route', async () => {
     const { port } = await echo();
     const at = await edge({ '/': port });
     const { socket } = await open(at, '/');
@@ -128,7 +128,7 @@ describe('a WebSocket', () => {
     expect(headers).not.toHaveProperty('sec-websocket-accept');
     const frames: Buffer[] = [];
     stream.on('data', (chunk: Buffer) => frames.push(chunk));
-    // A masked text frame, its mask all zero.
+    // A masked text frame, with a mask of zeros.
     stream.write(Buffer.concat([Buffer.from([0x81, 0x84, 0, 0, 0, 0]), Buffer.from('ping')]));
     await expect.poll(() => Buffer.concat(frames).toString('latin1').endsWith('\x81\x04ping')).toBe(true);
     stream.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]));
@@ -136,7 +136,7 @@ describe('a WebSocket', () => {
     expect(stream.rstCode).toBe(0);
   });
 
-  it('that the service refuses is an ordinary answer, and one that is down a page', async () => {
+  it('that the service rejects is an ordinary answer, and a service that is down returns a page', async () => {
     const target = await rawTarget('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno');
     const at = await edge({ '/': target.port, '/down': 1 });
     const refused = await raw(at, upgradeTo('/'));
@@ -147,7 +147,7 @@ describe('a WebSocket', () => {
 });
 
 describe('another protocol', () => {
-  it('is joined byte for byte, half-closes included, with what was said in one breath', async () => {
+  it('is joined byte for byte, with half-closes, and with bytes that arrive together with the request', async () => {
     const target = await rawTarget((received, socket) => {
       if (received.endsWith('\r\n\r\n')) {
         socket.write(
@@ -166,17 +166,14 @@ describe('another protocol', () => {
     expect(text).toMatch(/firstlast$/);
   });
 
-  it.each(['h2c', 'HTTP/2.0', 'TLS/1.2'])(
-    '%s is passed over: the target never hears of it',
-    async (protocol) => {
-      const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-      const at = await edge({ '/': target.port });
-      const answer = await raw(
-        at,
-        `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`,
-      );
-      expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-      expect(target.received.join('')).not.toMatch(/upgrade|http2-settings|PRI \*/i);
-    },
-  );
+  it.each(['h2c', 'HTTP/2.0', 'TLS/1.2'])('%s is ignored: the target never sees it', async (protocol) => {
+    const target = await rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    const at = await edge({ '/': target.port });
+    const answer = await raw(
+      at,
+      `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(target.received.join('')).not.toMatch(/upgrade|http2-settings|PRI \*/i);
+  });
 });

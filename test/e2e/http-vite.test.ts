@@ -49,13 +49,13 @@ async function project(over: InlineConfig = {}): Promise<Project> {
   await vite.listen();
   onTestFinished(() => vite.close());
   const address = vite.httpServer!.address();
-  if (typeof address !== 'object' || !address) throw new Error('vite does not listen');
+  if (typeof address !== 'object' || !address) throw new Error('Vite does not listen');
   return { port: address.port, edit };
 }
 
 const VITE = fileURLToPath(new URL('../../node_modules/vite/bin/vite.js', import.meta.url));
 
-/** Vite's own program on the host that it takes by itself, `localhost`, on a machine with this hosts file. */
+/** Vite on its default host `localhost`, on a machine with this hosts file. */
 async function programWithin(within: readonly string[]): Promise<Project> {
   const { root, edit } = await page();
   const port = await freePort();
@@ -85,10 +85,10 @@ async function programWithin(within: readonly string[]): Promise<Project> {
   return { port, edit };
 }
 
-/** Passed on to node's TLS, and not in the types of `ws`. */
+/** Passed to Node's TLS, but missing in the types of `ws`. */
 const SNI: object = { servername: 'app.localhost' };
 
-/** What the page's own client would do: loads the page and its modules, connects, and waits for the update. */
+/** Acts as the page's client: loads the page and its modules, connects, and waits for the update. */
 async function sees(
   routes: (port: number) => Routes,
   base: string,
@@ -131,7 +131,7 @@ describe('a Vite dev server', () => {
     expect(await sees((port) => ({ '/': port }), '/', await project())).toContain('blue');
   });
 
-  it('does so below a prefix that it knows as its base', async () => {
+  it('does so below a prefix that it has as its base', async () => {
     expect(
       await sees(
         (port) => ({ '/shop': { to: port, stripPrefix: false } }),
@@ -141,7 +141,7 @@ describe('a Vite dev server', () => {
     ).toContain('blue');
   });
 
-  it('does so when it takes its own name alone', async () => {
+  it('does so when it accepts only its own name', async () => {
     expect(
       await sees(
         (port) => ({ '/': { to: port, host: 'target' } }),
@@ -153,7 +153,7 @@ describe('a Vite dev server', () => {
 
   // Without the name it does not start.
   it.for(HOSTS_FILE_NAMES.filter((name) => name !== 'localhost missing'))(
-    'is found where it listens by itself, with a hosts file that is %s',
+    'is found on its default address, with a hosts file that is %s',
     { timeout: 60_000 },
     async (name, context) => {
       const hosts = await hostsNamed(name);

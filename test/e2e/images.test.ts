@@ -14,11 +14,11 @@ import { temporaryFolder } from '../support/folder.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DRIVER = fileURLToPath(new URL('../support/run-image.mjs', import.meta.url));
 const isRoot = process.getuid?.() === 0;
-/** Stands for the image's user `node`. */
+/** Plays the image's user `node`. */
 const UID = 12345;
 const BOUND_MS = 60_000;
 
-/** Loopback alone, so that the fixed ports of an image are free; everything but the volume is read-only. */
+/** Only the loopback, so that the fixed ports of an image are free. Everything except the volume is read-only. */
 const CONTAINER = `ip link set lo up && mount --make-rprivate / || exit 90
   until [ "$1" = -- ]; do mount --bind "$1" "$1" || exit 90; shift; done; shift
   mount -o remount,bind,ro / || exit 90
@@ -48,14 +48,14 @@ it('builds images that start, become healthy, and stop', { timeout: 600_000 }, a
   for (const name of ['typescript', 'vitest', 'playwright-core']) expect(modules).not.toContain(name);
   expect(await readdir(join(agent.root, 'portal'))).not.toContain('src');
 
-  if (!isRoot) context.skip('only root can give an image a network of its own; the images were built');
+  if (!isRoot) context.skip('only root can create a network for an image; the images were built');
   for (const name of ['unshare', 'ip'] as const) await programFor(context, name);
   const yaml = 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n';
   await mkdir(join(agent.root, 'work'), { recursive: true });
   await writeFile(join(agent.root, 'work/portal.yaml'), yaml);
   for (const image of [agent, relay]) {
     const { check, exec, stopped } = await run(image, path);
-    // With what the program printed, where it did not start.
+    // Includes the program's output if it did not start.
     expect({ check: check.code, printed: check.code === 0 ? '' : stopped.output }).toEqual({
       check: 0,
       printed: '',
@@ -65,7 +65,7 @@ it('builds images that start, become healthy, and stop', { timeout: 600_000 }, a
   }
 });
 
-/** The folder with the Node of the base image, in `folder`: a user of the image cannot look into ours. */
+/** Copies the Node of the base image into `folder`, because a user of the image cannot access this machine's. */
 async function nodeOf(dockerfile: string, folder: string): Promise<string> {
   const major = /^ARG NODE_IMAGE=node:(\d+)/m.exec(dockerfile)![1]!;
   const ask = ['-y', '-p', `node@${major}`, 'node', '-p', 'process.execPath'];
@@ -80,7 +80,7 @@ async function nodeOf(dockerfile: string, folder: string): Promise<string> {
   return bin;
 }
 
-/** As it is at a person's terminal: what vitest and npm set is not there. */
+/** As in a person's terminal, without the variables of vitest and npm. */
 function buildEnv(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(
     ([key]) => !/^(npm_(package|lifecycle|config_local)|NODE_ENV|VITEST|PORTAL_|INIT_CWD)/.test(key),
@@ -95,7 +95,7 @@ async function run(image: Image, path: string): Promise<{ check: Ended; exec?: E
     exec: ['portal', '--version'],
     cwd: join(image.root, image.workdir),
     env: { PATH: `${join(image.root, 'usr/local/bin')}:${path}`, ...containerEnv(image) },
-    // The user may be any, as long as it is in group 0.
+    // Any user in group 0 works.
     uid: UID + 1,
     gid: 0,
     stopSignal: image.stopSignal,

@@ -14,13 +14,13 @@ import { settled } from '../support/inspector.js';
 import { log } from '../support/log.js';
 import { httpService, WEB_DIR } from '../support/world.js';
 
-/** The inspector's page in a real browser. PORTAL_SCREENSHOTS=FOLDER keeps pictures of it. */
+/** The inspector's page in a real browser. PORTAL_SCREENSHOTS=FOLDER saves screenshots. */
 
 interface Opened {
   readonly page: Page;
   readonly at: Edge;
   readonly store: RequestStore;
-  /** What the page complained of. */
+  /** Errors of the page. */
   readonly complaints: string[];
 }
 
@@ -77,7 +77,7 @@ async function open(context: TestContext, store = new RequestStore(), target?: n
   return { page, at, store, complaints };
 }
 
-it('shows requests as they come, and everything about one', async (context) => {
+it('shows requests as they arrive, with all details', async (context) => {
   const { page, at, store, complaints } = await open(context);
   expect(new URL(page.url()).hash).toBe('');
   await page.getByText('No request yet').waitFor();
@@ -125,7 +125,7 @@ it('shows requests as they come, and everything about one', async (context) => {
   await page.getByRole('table', { name: 'Form' }).waitFor();
   expect(await page.getByRole('table', { name: 'Form' }).textContent()).toBe('nameAda Lx1');
 
-  // What was recorded is text here, whatever it is.
+  // The page shows recorded data as text only.
   await page.getByRole('row', { name: '/hostile' }).click();
   await page.getByRole('tab', { name: 'Response' }).click();
   await page.getByText(HOSTILE).waitFor();
@@ -134,7 +134,7 @@ it('shows requests as they come, and everything about one', async (context) => {
   expect(complaints).toEqual([]);
 });
 
-it('filters, goes by keyboard, copies as curl and replays', async (context) => {
+it('filters, works by keyboard, copies as curl and replays', async (context) => {
   const { page, at, store, complaints } = await open(context);
   for (let i = 0; i < 5; i++) await ask(at, `/item/${i}`, { headers: { Cookie: 'sid=s3cr3t' } });
   await ask(at, '/fails');
@@ -168,7 +168,7 @@ it('filters, goes by keyboard, copies as curl and replays', async (context) => {
   expect(complaints).toEqual([]);
 });
 
-it('replays with changes, with secrets that the page does not know, and compares', async (context) => {
+it('replays with changes and secrets that the page does not have, and compares', async (context) => {
   const { page, at, store, complaints } = await open(context);
   const headers = { Authorization: 'Bearer s3cr3t', 'X-Drop': '1' };
   await ask(at, '/echo', { method: 'POST', body: 'one\ntwo\nthree', headers });
@@ -211,7 +211,7 @@ it('replays with changes, with secrets that the page does not know, and compares
   expect(complaints).toEqual([]);
 });
 
-it('shows what is said over a WebSocket, as it is said', async (context) => {
+it('shows the messages of a WebSocket live', async (context) => {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(sockets, 'listening');
   onTestFinished(() => sockets.close());
@@ -229,7 +229,7 @@ it('shows what is said over a WebSocket, as it is said', async (context) => {
   await page.getByText('no message yet').waitFor();
   socket.send('{"price":1}');
   await page.getByText('"price": 1').waitFor();
-  // `hi`, masked with zeroes.
+  // `hi`, masked with zeros.
   visitor.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]));
   await page.getByText('hi', { exact: true }).waitFor();
   const shown = page.getByRole('list', { name: 'Messages, latest first' }).getByRole('listitem');
@@ -240,7 +240,7 @@ it('shows what is said over a WebSocket, as it is said', async (context) => {
   expect(complaints).toEqual([]);
 });
 
-it('stays with 10,000 requests what it was', async (context) => {
+it('stays fast with 10,000 requests', async (context) => {
   const store = new RequestStore({ requestsPerSecond: 1_000_000 });
   const { page, at } = await open(context, store);
   await ask(at, '/first');
@@ -256,7 +256,7 @@ it('stays with 10,000 requests what it was', async (context) => {
   await page.getByText('11 of 10000 requests').waitFor();
 });
 
-it('is told apart in light and dark, and says when the token is another', async (context) => {
+it('is readable in light and dark, and reports an outdated token', async (context) => {
   const { page, at } = await open(context);
   await ask(at, '/json');
   await ask(at, '/fails');
@@ -279,7 +279,7 @@ it('is small', async () => {
   expect(bytes.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(100_000);
 });
 
-/** Contrast of text with what is behind it (WCAG 2); in the page's own language, which tests do not know the types of. */
+/** Contrast of text with its background (WCAG 2), computed in the page. */
 const CONTRAST = `(element) => {
   const luminance = (color) => {
     const [r, g, b] = color.match(/[\\d.]+/g).map((part) => {

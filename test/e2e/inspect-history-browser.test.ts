@@ -13,7 +13,7 @@ import { log } from '../support/log.js';
 import { fill, historyPlace, type Place } from '../support/recordings.js';
 import { httpService, WEB_DIR } from '../support/world.js';
 
-/** What the inspector's page shows of earlier runs, in a real browser. PORTAL_SCREENSHOTS=FOLDER keeps pictures of it. */
+/** How the inspector's page shows earlier runs, in a real browser. PORTAL_SCREENSHOTS=FOLDER saves screenshots. */
 
 interface Run {
   readonly at: Edge;
@@ -50,7 +50,7 @@ async function shoot(page: Page, name: string): Promise<void> {
 
 const snapshot = () => ({ leases: [], relays: [] });
 
-it('shows requests of earlier runs as those of this one, and forgets them', async (context) => {
+it('shows requests of earlier runs like those of this one, and removes them', async (context) => {
   const { port } = await httpService((request, response) => {
     response.statusCode = request.url === '/fails' ? 503 : 200;
     request.pipe(response.setHeader('Content-Type', 'text/plain'));
@@ -91,7 +91,7 @@ it('shows requests of earlier runs as those of this one, and forgets them', asyn
     await shoot(page, colorScheme);
   }
 
-  // Searching goes over both.
+  // The search covers both.
   await page.getByLabel('Status', { exact: true }).selectOption('5xx');
   await expect.poll(() => paths(page)).toEqual(['/fails']);
   await page.getByLabel('Status', { exact: true }).selectOption('any status');
@@ -104,7 +104,7 @@ it('shows requests of earlier runs as those of this one, and forgets them', asyn
   expect(complaints).toEqual([]);
 });
 
-it('shows as many as are asked for, and what is wiped elsewhere is gone here', async (context) => {
+it('shows as many as requested, and removes those wiped elsewhere', async (context) => {
   const { port } = await httpService((_request, response) => response.end());
   const place = await historyPlace();
   const before = await place.open();

@@ -11,7 +11,7 @@ import { settled } from '../support/inspector.js';
 import { log } from '../support/log.js';
 import { agent, desired, get, httpService, relay, service, WEB_DIR } from '../support/world.js';
 
-/** Who may ask the inspector, and what it says to whom. */
+/** The inspector's access control, and the data that it returns. */
 
 interface Asked {
   readonly status: number;
@@ -83,7 +83,7 @@ const own = (): OutgoingHttpHeaders => ({
   origin: `http://127.0.0.1:${port}`,
 });
 
-/** The status that a WebSocket is refused with; 101 if it is not. */
+/** The status with which a WebSocket is rejected, or 101 if it is accepted. */
 function live(headers: OutgoingHttpHeaders, protocols: string[]): Promise<number> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/api/live`, protocols, { headers });
   onTestFinished(() => socket.terminate());
@@ -128,8 +128,8 @@ function listen(): Listening {
   };
 }
 
-describe('who may ask', () => {
-  it('listens on the loopback alone, with a URL that nobody can guess', () => {
+describe('access', () => {
+  it('listens on the loopback only, with a URL that cannot be guessed', () => {
     expect(inspector.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#[\w-]{32}$/);
   });
 
@@ -139,17 +139,17 @@ describe('who may ask', () => {
     ['a wrong token of the same length', { authorization: `Bearer ${'A'.repeat(32)}` }, 401],
     ['the name of a web page that leads here', { host: 'evil.example:4040' }, 421],
     ['the name without the port', { host: '127.0.0.1' }, 421],
-  ])('%s: refused', async (_what, headers, status) => {
+  ])('%s: rejected', async (_what, headers, status) => {
     expect(await call('/api/requests/1', 'GET', headers)).toMatchObject({ status });
   });
 
-  it('answers to localhost as well', async () => {
+  it('also answers to localhost', async () => {
     const headers = { ...own(), host: `localhost:${port}` };
     expect((await call('/', 'GET', headers)).status).toBe(200);
     expect((await call('/api/requests/1', 'GET', headers)).status).toBe(404);
   });
 
-  it.each(['https://evil.example', 'null', undefined])('a POST from %s: refused', async (origin) => {
+  it.each(['https://evil.example', 'null', undefined])('a POST from %s: rejected', async (origin) => {
     const headers = { ...own(), origin };
     if (origin === undefined) delete headers.origin;
     const { status } = await call('/api/clear', 'POST', headers);
@@ -157,7 +157,7 @@ describe('who may ask', () => {
     expect((await call('/api/clear', 'POST', own())).status).toBe(200);
   });
 
-  it('takes a WebSocket of its own page only', async () => {
+  it('accepts a WebSocket only from its own page', async () => {
     const good = ['portal-inspector', `token.${token}`];
     const origin = `http://127.0.0.1:${port}`;
     expect(await live({ origin }, good)).toBe(101);
@@ -168,7 +168,7 @@ describe('who may ask', () => {
     expect(await live({ origin }, ['portal-inspector', 'token.wrong'])).toBe(401);
   });
 
-  it('serves the page with nothing that could be loaded, framed or kept, and no other file', async () => {
+  it('serves the page with headers that forbid loading, framing and caching, and no other file', async () => {
     const { status, headers, text } = await call('/');
     expect([status, text.includes('<div id="app">')]).toEqual([200, true]);
     expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -178,17 +178,17 @@ describe('who may ask', () => {
       expect((await call(path)).status).toBe(404);
   });
 
-  it('survives what is no HTTP', async () => {
+  it('survives bytes that are not HTTP', async () => {
     const socket = connect(port, '127.0.0.1');
     await new Promise((resolve) => socket.once('close', resolve).resume().end('nonsense\r\n\r\n'));
     expect((await call('/')).status).toBe(200);
   });
 });
 
-describe('what it tells', () => {
+describe('its data', () => {
   const secret = { Authorization: 'Bearer s3cr3t', Cookie: 'sid=s3cr3t' };
 
-  it('masks secrets, until one request is asked to be revealed', async () => {
+  it('masks secrets, until the page requests those of one exchange', async () => {
     await ask(at, '/x', { headers: secret });
     await settled(store, 1);
     const masked = await call('/api/requests/1', 'GET', own());
@@ -202,7 +202,7 @@ describe('what it tells', () => {
     expect((await call('/api/requests/1', 'GET', own())).text).not.toContain('s3cr3t');
   });
 
-  it('gives bodies as bytes that no browser makes anything of', async () => {
+  it('returns bodies as bytes that a browser does not interpret', async () => {
     await ask(at, '/x', { method: 'POST', body: '<script>alert(1)</script>' });
     await settled(store, 1);
     const { headers, text } = await call('/api/requests/1/body?of=response', 'GET', own());
@@ -213,7 +213,7 @@ describe('what it tells', () => {
     });
   });
 
-  it('replays a request with what was recorded, not with what was shown', async () => {
+  it('replays a request with the recorded values, not with the masked ones', async () => {
     await ask(at, '/x', { headers: secret });
     await settled(store, 1);
     const { text } = await call('/api/requests/1/replay', 'POST', own(), '{}');
@@ -231,14 +231,14 @@ describe('what it tells', () => {
     ['{"headers":[{"name":"A","value":"x\\r\\nB: y"}]}', 400],
     ['{"headers":[{"name":"A B","value":"x"}]}', 400],
     [JSON.stringify({ body: 'A'.repeat(1024 * 1024) }), 413],
-  ])('refuses an edited request that nobody could send', async (edits, status) => {
+  ])('rejects an edited request that is not valid HTTP', async (edits, status) => {
     await ask(at, '/x');
     await settled(store, 1);
     expect((await call('/api/requests/1/replay', 'POST', own(), edits)).status).toBe(status);
     expect(store.size).toBe(1);
   });
 
-  it('exports an archive of what was asked for, with its secrets masked', async () => {
+  it('exports an archive of the requested exchanges, with secrets masked', async () => {
     await ask(at, '/a?x=1', { method: 'POST', body: 'text', headers: secret });
     await ask(at, '/b', { method: 'POST', body: Buffer.from([0xff, 0x00]) });
     await settled(store, 2);
@@ -270,7 +270,7 @@ describe('what it tells', () => {
     expect((await call('/api/har', 'POST', own(), '{"ids":["x"]}')).status).toBe(400);
   });
 
-  it('tells a page what is there and what comes, in a few messages', async () => {
+  it('sends existing and new exchanges to a page in a few messages', async () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => ask(at, `/before/${i}`)));
     const { next } = listen();
     const first = await next('requests');
@@ -294,7 +294,7 @@ describe('what it tells', () => {
   });
 });
 
-it('takes another port where its own is taken, and says so', async () => {
+it('uses another port if its own is in use, and reports it', async () => {
   const options = { recorders, webDir: WEB_DIR, port, snapshot: () => ({ leases: [], relays: [] }), log };
   const second = await startInspector(options);
   onTestFinished(() => second.close());
@@ -302,7 +302,7 @@ it('takes another port where its own is taken, and says so', async () => {
   expect(new URL(second.url).port).not.toBe(String(port));
 });
 
-it('is there while a service is inspected', async () => {
+it('runs while a service is inspected', async () => {
   const target = await httpService((_, response) => response.end('ok'));
   const one = await relay();
   const { runner, event, events, ca } = await agent({ inspector: true });

@@ -11,7 +11,7 @@ import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../s
 import { httpService } from '../support/world.js';
 import { settled } from '../support/inspector.js';
 
-/** What is recorded of requests, and that nothing is different for them. */
+/** What is recorded of requests, without any effect on them. */
 
 async function inspectedEdge(
   listener: Parameters<typeof httpService>[0],
@@ -22,8 +22,8 @@ async function inspectedEdge(
   return { at: await edge({ '/': port }, { recorders }), recorders };
 }
 
-describe('a request that is inspected', () => {
-  it('is recorded with its answer, both ways whole', async () => {
+describe('an inspected request', () => {
+  it('is recorded with its answer, both complete', async () => {
     const { at, recorders } = await inspectedEdge((request, response) => {
       request.resume().once('end', () => {
         response.writeHead(201, 'Made', { 'Content-Type': 'text/plain', 'X-Answer': '42' });
@@ -73,8 +73,8 @@ describe('a request that is inspected', () => {
     expect(recording.responseTrailers).toEqual(['X-Sum', '7']);
   });
 
-  it('is done once its answer has gone out, whatever became of its body', async () => {
-    // Answers without reading what is sent.
+  it('ends with its answer, whatever happens to its body', async () => {
+    // Answers without reading the body.
     const { at, recorders } = await inspectedEdge((_request, response) => response.end('no, thank you'));
     const session = await h2Visitor(at);
     const stream = session.request({ ':path': '/form', ':method': 'POST', ':authority': at.host });
@@ -98,7 +98,7 @@ describe('a request that is inspected', () => {
     });
   });
 
-  it('is broken off when the visitor leaves, and when the target does', async () => {
+  it('is recorded as broken when the visitor or the target disconnects', async () => {
     const { at, recorders } = await inspectedEdge((request, response) => {
       response.write('beginning');
       if (request.url === '/target-breaks') setImmediate(() => response.destroy());
@@ -112,7 +112,7 @@ describe('a request that is inspected', () => {
     expect(await settled(recorders.store, 2)).toMatchObject({ outcome: 'broken', status: 200 });
   });
 
-  it('is kept as it travelled, up to a bound, and streams on beyond it', async () => {
+  it('is recorded as transferred, up to a limit, and streams beyond it', async () => {
     const store = new RequestStore({ maxBodyBytes: 1_000 });
     const { at, recorders } = await inspectedEdge((request, response) => {
       response.writeHead(200, { 'Content-Encoding': 'gzip' });
@@ -129,7 +129,7 @@ describe('a request that is inspected', () => {
     }
   });
 
-  it('is let by, and counted, when there are too many', async () => {
+  it('is forwarded without a record, and counted, when there are too many', async () => {
     const store = new RequestStore({ requestsPerSecond: 1 });
     const { at, recorders } = await inspectedEdge((_, response) => response.end('ok'), store);
     const session = await h2Visitor(at);
@@ -160,7 +160,7 @@ describe('a request that is inspected', () => {
   });
 });
 
-/** A WebSocket server that greets, and says again what it hears; its port. */
+/** A WebSocket server that greets and echoes. Resolves with its port. */
 async function echoing(options: ServerOptions = {}): Promise<number> {
   const sockets = new WebSocketServer({ ...options, port: 0, host: '127.0.0.1' });
   await once(sockets, 'listening');
@@ -181,7 +181,7 @@ function dial(at: Edge, options: object): WebSocket {
   } as object);
 }
 
-it('has the messages of a WebSocket read along, both ways, and whole at their ends', async () => {
+it('records the messages of a WebSocket in both directions, and forwards them unchanged', async () => {
   const recorders = new Recorders();
   const at = await edge({ '/': await echoing() }, { recorders });
   const visitor = dial(at, { perMessageDeflate: false });
@@ -218,13 +218,13 @@ it('has the messages of a WebSocket read along, both ways, and whole at their en
   expect(recording.requestBody.bytes).toBeGreaterThan(200_000);
 });
 
-/** What was said but for the end, as `from kind text`. */
+/** All messages except the end, as `from kind text`. */
 const saidIn = ({ messages }: Recording): string[] =>
   messagesOf(messages!)
     .filter(({ kind }) => kind !== 'close')
     .map(({ from, kind, body }) => `${from} ${kind} ${Buffer.from(body, 'base64').toString()}`);
 
-it('shows compressed messages as what they say', async () => {
+it('shows compressed messages decompressed', async () => {
   const recorders = new Recorders();
   const at = await edge({ '/': await echoing({ perMessageDeflate: { threshold: 0 } }) }, { recorders });
   const visitor = dial(at, { perMessageDeflate: { threshold: 0 } });
@@ -245,7 +245,7 @@ it('shows compressed messages as what they say', async () => {
   expect(last!.bytes).toBeLessThan(last!.keptBytes);
 });
 
-it('has the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
+it('records the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
   const recorders = new Recorders();
   const at = await edge({ '/': await echoing() }, { recorders });
   const session = await h2Visitor(at);
@@ -259,7 +259,7 @@ it('has the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
     },
     { endStream: false },
   );
-  // Frames as RFC 6455, section 5.7, writes them: "Hello", masked; then the end.
+  // Frames from RFC 6455, section 5.7: "Hello", masked, and then the end.
   stream.write(Buffer.from('818537fa213d7f9f4d5158', 'hex'));
   let heard = '';
   stream.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
@@ -273,7 +273,7 @@ it('has the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
   ]);
 });
 
-it('stops being recorded with the next request when `inspect` is taken away', async () => {
+it('is not recorded from the next request on when `inspect` is removed', async () => {
   const { at, recorders } = await inspectedEdge((_, response) => response.end('ok'));
   await ask(at, '/1');
   const { inspect: _, ...plain } = at.spec();
@@ -286,7 +286,7 @@ it('stops being recorded with the next request when `inspect` is taken away', as
 });
 
 describe('a replay', () => {
-  it('asks the service once more with the real secrets, and is recorded as one', async () => {
+  it('sends the request again with the real secrets, and is recorded as a replay', async () => {
     const seen: unknown[] = [];
     const { at, recorders } = await inspectedEdge((request, response) => {
       let body = '';
@@ -324,7 +324,7 @@ describe('a replay', () => {
     });
   });
 
-  it('is refused of what is not kept whole, and ends when the target does not', async () => {
+  it('is rejected for an incomplete recording, and times out', async () => {
     const store = new RequestStore({ maxBodyBytes: 10, replayMs: 1_000 });
     const { at, recorders } = await inspectedEdge((request, response) => {
       request.resume();

@@ -1,4 +1,4 @@
-/** A relay that terminates TLS, and how it is found out. */
+/** A relay that terminates TLS, and how the agent detects it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -19,8 +19,8 @@ async function world(over: Partial<ServiceSpec> = {}, proveEveryMs = 60_000) {
   return { at, between, one, wanted };
 }
 
-describe('a relay that reads along', () => {
-  it('is caught before the service is ready, and the lease is given back', async () => {
+describe('a relay that reads traffic', () => {
+  it('is detected before the service is ready, and the lease is released', async () => {
     const { at, between, one, wanted } = await world();
     between.readAlong(await at.ca.issue(['web.localhost']));
     void one.runner.apply(wanted);
@@ -30,7 +30,7 @@ describe('a relay that reads along', () => {
     await eventually(() => expect(at.counts().leases).toBe(0));
   });
 
-  it('is caught on the schedule when it begins later; status said until then when it was last proven', async () => {
+  it('is detected by a scheduled check when it starts later, and status shows the last successful check', async () => {
     const { at, between, one, wanted } = await world({}, 50);
     await one.runner.apply(wanted);
     await one.event('ready');
@@ -44,11 +44,11 @@ describe('a relay that reads along', () => {
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({ code: 'intercepted' });
     await eventually(() => expect(at.counts().leases).toBe(0));
-    // Not tried again: whoever reads along would only be served once more.
+    // No retry: it would only give the attacker more traffic.
     expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'failed' });
   });
 
-  it('is caught on demand, and whoever is connected is cut off', async () => {
+  it('is detected on demand, and visitors are disconnected', async () => {
     const { at, between, one, wanted } = await world();
     await one.runner.apply(wanted);
     between.readAlong(await at.ca.issue(['web.localhost']));
@@ -63,7 +63,7 @@ describe('a relay that reads along', () => {
     });
   });
 
-  it('is caught even when it has the key of our certificate', async () => {
+  it('is detected even if it has the key of our certificate', async () => {
     const { at, between, one, wanted } = await world();
     const folder = await temporaryFolder();
     const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];

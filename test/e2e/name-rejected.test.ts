@@ -4,7 +4,7 @@ import type { NameRejection } from '../../src/agent/rejected-name.js';
 import { ask, edge, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, httpService, relay } from '../support/world.js';
 
-it('that a target rejects the public name is told once, however many visitors meet it', async () => {
+it('reports once that a target rejects the public name, however many visitors see it', async () => {
   const { port } = await httpService((request, response) => {
     response.statusCode = 403;
     response.end(request.url === '/own' ? 'Forbidden' : 'Invalid Host header');
@@ -15,7 +15,7 @@ it('that a target rejects the public name is told once, however many visitors me
   await one.event('ready');
   const told = (): unknown[] =>
     one.events.filter((event) => event.event === 'notice' && event.kind === 'name_rejected');
-  // An answer that says nothing of names.
+  // An answer that does not mention names.
   await get(at, HOST, one.ca, '/own');
   expect(told()).toEqual([]);
   for (const path of ['/', '/again']) expect((await get(at, HOST, one.ca, path)).text).toContain('Invalid');
@@ -29,7 +29,7 @@ it('that a target rejects the public name is told once, however many visitors me
   ]);
 });
 
-it('that Next.js rejects the WebSocket of a page is told, though its answer is not HTTP', async () => {
+it('reports that Next.js rejects the WebSocket of a page, although its answer is not HTTP', async () => {
   const server = createServer((socket) => socket.once('data', () => socket.end('Unauthorized')));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
@@ -46,7 +46,7 @@ it.each([
   ['https://elsewhere.example', 0],
   ['null', 0],
   [`https://${HOST}`, 1],
-])('that a target rejects the origin %s is told %i times', async (own, times) => {
+])('reports %i times that a target rejects the origin %s', async (own, times) => {
   const { port } = await httpService((_request, response) => {
     response.statusCode = 403;
     response.end('Invalid CORS request');

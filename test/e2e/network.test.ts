@@ -1,4 +1,4 @@
-/** Relay and agent as programs on two machines (network namespaces) whose network is only IPv6, or changes. */
+/** Relay and agent as programs on two machines (network namespaces) whose network has only IPv6, or changes. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ async function machines(context: TestContext, family: 4 | 6): Promise<TwoMachine
   return 'skip' in made ? context.skip(made.skip) : made;
 }
 
-/** A relay on the left; an agent, with an HTTP service, a TCP echo and a UDP echo, on the right. */
+/** A relay on the left. An agent with an HTTP service, a TCP echo and a UDP echo on the right. */
 async function published(
   two: TwoMachines,
   services: (ports: { http: number; tcp: number; udp: number }) => object,
@@ -47,7 +47,7 @@ async function published(
   return { person, up, urls: ready['services'] as Record<string, Record<'urls' | 'tcp' | 'udp', string[]>> };
 }
 
-/** A visitor on the relay's machine; what it is answered. */
+/** A visitor on the relay's machine. Resolves with the answer. */
 async function visited(two: TwoMachines, ...args: string[]): Promise<string> {
   const [command, ...rest] = [...two.left.within, process.execPath, ...args];
   return (await run(command!, rest, { timeout: 20_000 })).stdout.trim();
@@ -55,7 +55,7 @@ async function visited(two: TwoMachines, ...args: string[]): Promise<string> {
 
 const portOf = (address: string): string => address.split(':').at(-1)!;
 
-it('works where there is only IPv6: streams, TCP and UDP', async (context) => {
+it('works with only IPv6: streams, TCP and UDP', async (context) => {
   const two = await machines(context, 6);
   const { person, urls } = await published(two, ({ http, tcp, udp }) => ({
     web: { target: http },
@@ -81,7 +81,7 @@ it('works where there is only IPv6: streams, TCP and UDP', async (context) => {
   expect(status!['relays']).toMatchObject([{ state: 'connected', datagrams: { carrier: 'udp' } }]);
 });
 
-it('comes back at once when the address of the machine changes', async (context) => {
+it('reconnects immediately when the address of the machine changes', async (context) => {
   const two = await machines(context, 4);
   const { up, urls } = await published(two, ({ http }) => ({ web: http }));
   const visit = (): Promise<string> => visited(two, file('far-visitor.mjs'), 'https', urls['web']!.urls[0]!);
@@ -92,7 +92,7 @@ it('comes back at once when the address of the machine changes', async (context)
   await two.right.readdress('10.213.77.3');
   await up.event('lease', later('retrying'));
   await up.event('lease', later('ready'));
-  // Without a look at the addresses, its silence would tell.
+  // Without the check of addresses, only the heartbeat timeout would detect it.
   expect(performance.now() - changedAt).toBeLessThan(silenceMs(LIMITS.heartbeatMs));
   expect(await visit()).toMatch(/^200 hello /);
 });

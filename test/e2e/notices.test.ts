@@ -5,7 +5,10 @@ import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { httpService, relay } from '../support/world.js';
 import { jsonLines, Person, type Line } from './cli-support.js';
 
-/** What is made, or is another than asked for, is told once: a line on stderr, and an event with --json. */
+/**
+ * New files and values that differ from the requested ones are reported once: a line on stderr, and an event with
+ * --json.
+ */
 
 let person: Person;
 beforeEach(async () => {
@@ -15,7 +18,7 @@ beforeEach(async () => {
 const write = (config: object): Promise<void> =>
   writeFile(join(person.folder, 'portal.yaml'), JSON.stringify({ version: 1, ...config }));
 
-/** Takes this port of 127.0.0.1, unless another program has it already. */
+/** Occupies this port of 127.0.0.1, unless another program already does. */
 async function occupied(port: number): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
@@ -32,7 +35,7 @@ const webService = () => httpService((_request, response) => response.end('hello
 const notices = (stdout: string): Line[] =>
   jsonLines(stdout.slice(0, stdout.lastIndexOf('\n') + 1)).filter(({ event }) => event === 'notice');
 
-it('a port of the embedded relay that is in use: the other one is told, and used everywhere', async () => {
+it('a port of the embedded relay that is in use: reports the other port, and uses it everywhere', async () => {
   await occupied(8443);
   const { port } = await webService();
   await write({ services: { web: port } });
@@ -55,14 +58,14 @@ it('a port of the embedded relay that is in use: the other one is told, and used
   expect(jsonLines(await json('list'))[0]).toMatchObject({ url: key, source: 'embedded' });
   for (const command of [['status'], ['list'], ['logs'], ['doctor']])
     expect((await text(...command)).replaceAll('port 8443', '')).not.toContain('8443');
-  // A save plans against what runs, and moves nothing.
+  // A save is planned against the running configuration, and moves nothing.
   await write({ services: { web: port, api: port } });
   await up.event('lease', ({ service, phase }) => service === 'api' && phase === 'ready');
   expect(notices(up.stdout).filter(({ kind }) => kind === 'port_in_use')).toHaveLength(1);
   expect((await up.event('applied', ({ revision }) => revision === 2))['kept']).toEqual(['web']);
 }, 60_000);
 
-it('people read it as a line', async () => {
+it('shows it to people as a line', async () => {
   await occupied(8443);
   const { port } = await webService();
   await write({ services: { web: port } });
@@ -72,7 +75,7 @@ it('people read it as a line', async () => {
   expect(up.stderr.replace(/^port 8443 .*$/m, '')).not.toContain('8443');
 }, 60_000);
 
-it('a port that was asked for by number is not exchanged for another', async () => {
+it('never replaces a port that was requested by number', async () => {
   const taken = await occupied(0);
   await write({ relays: { embedded: { port: taken } }, services: { web: (await webService()).port } });
   const { code, stderr } = await person.run(['up']);
@@ -81,7 +84,7 @@ it('a port that was asked for by number is not exchanged for another', async () 
   expect(stderr).not.toContain('is in use, using');
 }, 60_000);
 
-it('portal.lock is told of when it appears, and when a relay is added; not again', async () => {
+it('reports portal.lock when it appears and when a relay is added, and not again', async () => {
   const [one, two] = [await relay(), await relay()];
   const { port } = await webService();
   const urls = (...relays: (typeof one)[]) => relays.map(({ url, ca }) => ({ url, ca: ca.certificateFile }));
@@ -105,7 +108,7 @@ it('portal.lock is told of when it appears, and when a relay is added; not again
   expect(again.stderr).not.toContain('portal.lock');
 }, 60_000);
 
-it('people read of portal.lock, in the background too', async () => {
+it('shows people the new portal.lock, also in the background', async () => {
   const one = await relay();
   await write({
     relays: { urls: [{ url: one.url, ca: one.ca.certificateFile }] },
@@ -117,7 +120,7 @@ it('people read of portal.lock, in the background too', async () => {
   expect(stderr).toMatch(/^wrote portal\.lock, commit it$/m);
 }, 60_000);
 
-it('an identity and a local CA are reported once, and names with ${id} have the new identity from the start', async () => {
+it('reports an identity and a local CA once, and names with ${id} use the new identity from the start', async () => {
   const { port } = await webService();
   await write({ relays: { embedded: { port: 0 } }, services: { web: { target: port, name: 'web-${id}' } } });
   const first = person.start(['up', '--json']);
@@ -140,7 +143,7 @@ it('an identity and a local CA are reported once, and names with ${id} have the 
   expect(notices(second.stdout)).toEqual([]);
 }, 60_000);
 
-it("the inspector's other port is told", async () => {
+it('reports the inspector’s other port', async () => {
   await occupied(4040);
   const spec = { mode: 'http', target: (await webService()).port, inspect: true };
   await write({ relays: { embedded: { port: 0 } }, services: { web: spec } });
@@ -150,7 +153,7 @@ it("the inspector's other port is told", async () => {
   expect(await up.line(/^inspector: /)).toContain(`http://127.0.0.1:${used}/`);
 }, 60_000);
 
-it('expose tells of the identity and the local CA that it made', async () => {
+it('expose reports the identity and the local CA that it created', async () => {
   const { port } = await webService();
   const expose = person.start(['expose', String(port), '--relay', 'https://localhost:1', '--json']);
   await expose.event('lease', ({ phase }) => phase === 'retrying');

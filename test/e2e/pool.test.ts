@@ -1,4 +1,4 @@
-/** The pool: relays out of a list, of which the best few are kept; what happens when one fails, and when it comes back. */
+/** The pool: relays from a list, of which the best few stay connected, with failover and recovery. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, handedOver, readAll, relay, service, visit } from '../support/world.js';
 
 describe('a pool with a registry', () => {
-  it('connects the best few, gives each service a URL on each, and says so', async () => {
+  it('connects the best few, gives each service a URL on each, and reports it', async () => {
     const all = await relays(3);
     const { file } = await registry(...all);
     const { port } = await http();
@@ -25,7 +25,7 @@ describe('a pool with a registry', () => {
     const status = await one.runner.status();
     expect(status.relays.map(({ state }) => state)).toEqual(['connected', 'connected']);
     expect(status.registry).toMatchObject({ source: file, relays: 3 });
-    // What is known of them is from the session: the key that it proved, and what it offers.
+    // The session reveals the relay's proven key and its capabilities.
     for (const { relay: url, address, capabilities } of status.relays) {
       expect(address).toBe(all.find((each) => each.url === url)!.address);
       expect(capabilities).toContain('stream');
@@ -33,7 +33,7 @@ describe('a pool with a registry', () => {
     expect(one.events.filter(({ event }) => event === 'applied')).toHaveLength(1);
   });
 
-  it('replaces one that fails, leaves alone what runs, and does not hop back', async () => {
+  it('replaces a failing relay, leaves other services alone, and does not fail back', async () => {
     const [fixed, ...listed] = await relays(4);
     const { file } = await registry(...listed);
     const { port } = await http();
@@ -50,13 +50,13 @@ describe('a pool with a registry', () => {
       from,
     );
     await one.event('lease', ({ relay: at, phase }) => at === failed.url && phase === 'closed', from);
-    // The one of `urls` did not notice.
+    // The relay of `urls` is unaffected.
     expect(
       one.events.slice(from).filter((event) => event.event === 'lease' && event.relay === fixed!.url),
     ).toEqual([]);
     expect(await places(one)).toEqual({ [fixed!.url]: 'ready', [second.relay]: 'ready' });
 
-    // It comes back, is found healthy, and nothing follows from that.
+    // It recovers and is healthy, and nothing changes.
     await again(failed);
     const settled = one.events.length;
     const isBack = async (): Promise<boolean> =>
@@ -67,7 +67,7 @@ describe('a pool with a registry', () => {
     expect(one.events.slice(settled).filter(({ event }) => event === 'lease')).toEqual([]);
   });
 
-  it('follows the list: who leaves it goes once the next is ready, and its visitors finish', async () => {
+  it('follows the list: a removed relay is left once the next one is ready, and its visitors finish', async () => {
     const [a, b] = await relays(2);
     const { file, write } = await registry(a!);
     const slow = await handedOver();
@@ -90,7 +90,7 @@ describe('a pool with a registry', () => {
     await one.event('lease', ({ relay: at, phase }) => at === a!.url && phase === 'closed');
   });
 
-  it('holds relays to the keys that the list names', async () => {
+  it('checks relays against the keys in the list', async () => {
     const [a, b] = await relays(2);
     const file = join(await temporaryFolder(), 'registry.json');
     const ca = a!.ca.certificateFile;
@@ -112,7 +112,7 @@ describe('a pool with a registry', () => {
     expect(a!.counts().sessions).toBe(0);
   });
 
-  it('waits for relays while there are none, and says why', async () => {
+  it('waits while there are no relays, and reports why', async () => {
     const [a] = await relays(1);
     const file = join(await temporaryFolder(), 'registry.json');
     const warnings: string[] = [];
@@ -134,7 +134,7 @@ describe('a pool with a registry', () => {
     expect((await one.runner.status()).unplaced).toBeUndefined();
   });
 
-  it('does not use relays of a chain, and says so', async () => {
+  it('uses no relay of a chain, and reports it', async () => {
     const [a, b] = await relays(2);
     const { file } = await registry(a!, b!);
     const one = await agent({ candidates: QUICK });
@@ -149,7 +149,7 @@ describe('a pool with a registry', () => {
     expect((await one.runner.status()).registry).toMatchObject({ relays: 2, inChains: 2 });
   });
 
-  it('leaves services where they are until it is known where to go', async () => {
+  it('keeps services in place until a new relay is known', async () => {
     const [a, b] = await relays(2);
     const { file } = await registry(b!);
     const one = await agent({ candidates: QUICK });
@@ -171,7 +171,7 @@ describe('a pool with a registry', () => {
 });
 
 describe('a pool without a registry', () => {
-  it('keeps a relay that works when whoever told of it is gone', async () => {
+  it('keeps a working relay after the relay that announced it disconnects', async () => {
     const [first] = await relays(1);
     const { ca } = first!;
     const [port] = await freePorts(1);
@@ -190,7 +190,7 @@ describe('a pool without a registry', () => {
     await one.event('lease', ({ relay: at, phase }) => at === told.url && phase === 'ready');
     await teller.close();
     const from = one.events.length;
-    // What it tells of in turn shows that those who know of nobody any more would be gone by now.
+    // A relay that it announces shows that unannounced relays would be removed by now.
     await relay({ ca, port: port! });
     const isKnown = async (): Promise<boolean> =>
       (await one.runner.relays()).relays.some(({ url, health }) => url === late && health === 'healthy');
@@ -200,7 +200,7 @@ describe('a pool without a registry', () => {
     ).toEqual([]);
   });
 
-  it('takes relays that connected relays tell of, by the keys that they are told of with', async () => {
+  it('uses relays that connected relays announce, with the announced keys', async () => {
     const [told] = await relays(1);
     const teller = await relay({ ca: told!.ca, peers: [{ url: told!.url, ca: told!.ca.certificatePem }] });
     const one = await agent({ candidates: QUICK });
@@ -216,8 +216,8 @@ describe('a pool without a registry', () => {
   });
 });
 
-describe('a relay that never worked', () => {
-  it('is tried for want of another, and is no failure of a service that has others', async () => {
+describe('a relay that has never worked', () => {
+  it('is tried if there is no other, and does not fail a service that has others', async () => {
     const [good, untrusted] = await relays(2);
     const file = join(await temporaryFolder(), 'registry.json');
     await writeFile(file, JSON.stringify({ relays: [untrusted!.url] }));
@@ -234,8 +234,8 @@ describe('a relay that never worked', () => {
   });
 });
 
-describe('a relay that does not offer what a service needs', () => {
-  it('is left out for that service, with the reason, and keeps nothing from being ready', async () => {
+describe('a relay without a required capability', () => {
+  it('is skipped for that service, with the reason, and does not delay readiness', async () => {
     const [plain] = await relays(1);
     const able = await relay({ ca: plain!.ca, ports: { tcp: 'any', udp: 'any' } });
     const one = await agent();
@@ -260,7 +260,7 @@ describe('a relay that does not offer what a service needs', () => {
     ]);
   });
 
-  it('is chosen after those that do', async () => {
+  it('is chosen after relays that have it', async () => {
     const [plain] = await relays(1);
     const able = await relay({ ca: plain!.ca, ports: { tcp: 'any' } });
     const { file } = await registry(plain!, able);
@@ -271,7 +271,7 @@ describe('a relay that does not offer what a service needs', () => {
     expect(Object.keys(await places(one))).toEqual([able.url]);
   });
 
-  it('gives way at once when it is all there is for a service that it cannot carry', async () => {
+  it('is replaced immediately if it is the only one for a service that it cannot serve', async () => {
     const [plain] = await relays(1);
     const able = await relay({ ca: plain!.ca, ports: { tcp: 'any' } });
     const { file, write } = await registry(plain!);

@@ -1,4 +1,4 @@
-/** Relay and agents as processes of their own, each with its own PORTAL_HOME: what happens when they die. */
+/** Relay and agents as separate processes, each with its own PORTAL_HOME, and what happens when they are killed. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -39,7 +39,7 @@ async function up(person: Person): Promise<{ running: Running; url: string; ca: 
   return { running, url: first!.urls[0]!, ca: String(ca) };
 }
 
-/** Looks only at events that come from now on. */
+/** Looks only at events from now on. */
 function fromNow(running: Running): (type: string, match: (line: Line) => boolean) => Promise<Line> {
   const seen = jsonLines(running.stdout).length;
   return (type, match) => running.event(type, (line, index) => index >= seen && match(line));
@@ -53,7 +53,7 @@ async function leaseOf(person: Person): Promise<{ phase: string; url: string }> 
 
 const phaseIs = (phase: string) => (line: Line) => line['phase'] === phase;
 
-test('a relay that is killed and started again gets its agent back, on the same hostname', async () => {
+test('a relay that is killed and restarted gets its agent back, on the same hostname', async () => {
   const [operator, person] = [await Person.create(), await Person.create()];
   const relay = await startRelay(operator);
   const { port } = await httpService((_request, response) => response.end('still me'));
@@ -71,7 +71,7 @@ test('a relay that is killed and started again gets its agent back, on the same 
   expect(await httpsGet(agent.url, agent.ca)).toBe('still me');
 });
 
-test('status never says ready while the relay is frozen, and says it again once it woke', async () => {
+test('status never reports ready while the relay is frozen, and reports it again once it resumes', async () => {
   const [operator, person] = [await Person.create(), await Person.create()];
   const relay = await startRelay(operator);
   const { port } = await httpService((_request, response) => response.end('awake'));
@@ -88,7 +88,7 @@ test('status never says ready while the relay is frozen, and says it again once 
   expect(await httpsGet(agent.url, agent.ca)).toBe('awake');
 });
 
-test('an agent that is killed and started again has its name back at once', async () => {
+test('an agent that is killed and restarted has its name back immediately', async () => {
   const [operator, person] = [await Person.create(), await Person.create()];
   const relay = await startRelay(operator);
   const { port } = await httpService((_request, response) => response.end('second life'));
@@ -101,7 +101,7 @@ test('an agent that is killed and started again has its name back at once', asyn
   expect(await httpsGet(second.url, second.ca)).toBe('second life');
 });
 
-test('a name is taken while it is used and reserved afterwards, across a kill -9 of the relay', async () => {
+test('a name is taken while in use and reserved afterwards, across a kill -9 of the relay', async () => {
   const [operator, owner, rival] = [await Person.create(), await Person.create(), await Person.create()];
   const relay = await startRelay(operator);
   const { port } = await httpService((_request, response) => response.end('mine'));

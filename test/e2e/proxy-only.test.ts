@@ -1,4 +1,4 @@
-/** An agent on a machine (a network namespace) from which nothing but a real proxy can be reached. */
+/** An agent on a machine (a network namespace) that can reach only a real proxy. */
 import { execFile, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ const PORT = 3128;
 
 type Proxy = 'tinyproxy' | 'microsocks';
 
-/** On the left: the relay, on that machine's loopback alone, and the proxy. On the right: what is published. */
+/** On the left: the relay, on that machine's loopback only, and the proxy. On the right: the published services. */
 async function behind(context: TestContext, proxy: Proxy) {
   const program = await programFor(context, proxy);
-  // A name means the machine itself, so the right one finds nothing there.
+  // The name resolves to the local machine, so the right one finds nothing there.
   const two = await twoMachines(() => ({ [DOMAIN]: '127.0.0.1', [`web.${DOMAIN}`]: '127.0.0.1' }));
   if ('skip' in two) return context.skip(two.skip);
   const [operator, person] = [await Person.create(), await Person.create()];
@@ -55,12 +55,12 @@ async function argumentsOf(proxy: Proxy, two: TwoMachines, folder: string): Prom
   const { address } = two.left;
   if (proxy === 'microsocks') return ['-i', address, '-p', String(PORT), '-u', 'm@e', '-P', 's3:cret'];
   const config = join(folder, 'tinyproxy.conf');
-  // Without ConnectPort, every port is open.
+  // Without ConnectPort, every port is allowed.
   await writeFile(config, `Port ${PORT}\nListen ${address}\nBasicAuth me s3cret\nTimeout 600\n`);
   return ['-d', '-c', config];
 }
 
-/** A visitor on the relay's machine; what it is answered. */
+/** A visitor on the relay's machine. Resolves with the answer. */
 async function visited(two: TwoMachines, ...args: string[]): Promise<string> {
   const [command, ...rest] = [...two.left.within, process.execPath, ...args];
   return (await run(command!, rest, { timeout: 20_000 })).stdout.trim();
@@ -91,7 +91,7 @@ it.for(PROXIES)('streams, TCP and UDP work through $proxy alone', async (given, 
   expect(stdout + doctor.stdout + doctor.stderr).not.toContain('cret');
 });
 
-it.for(PROXIES)('$proxy without its credentials is told apart from no network', async (given, context) => {
+it.for(PROXIES)('$proxy without credentials gives another error than no network', async (given, context) => {
   const { two, person, at } = await behind(context, given.proxy);
   const wanting = (text: string): Promise<{ code: number | null; stderr: string }> =>
     person.run(['up', '--wait'], {

@@ -15,8 +15,8 @@ import {
   visit,
 } from '../support/world.js';
 
-describe('editing the file under a running visitor', () => {
-  it('keeps a download through every edit of others, a refused save, and a new target of its own', async () => {
+describe('editing the file during a visit', () => {
+  it('keeps a download through edits of other services, a rejected save, and a new target of its service', async () => {
     const at = await relay();
     const slow = await handedOver();
     const { port: other } = await httpService((_request, response) => response.end('other'));
@@ -66,7 +66,7 @@ describe('editing the file under a running visitor', () => {
     ]);
   });
 
-  it('has a renamed service ready under the new name before the old one goes, and lets its visitor finish', async () => {
+  it('has a renamed service ready under the new name before the old one closes, and lets its visitor finish', async () => {
     const at = await relay();
     const held = await handedOver();
     const one = await agent();
@@ -84,7 +84,7 @@ describe('editing the file under a running visitor', () => {
     await expect(visit(at, 'a.localhost', one.ca)).rejects.toThrow(/unrecognized name|alert/i);
   });
 
-  it('folds edits that come during a pass into one more pass, of which the last edit counts', async () => {
+  it('combines edits during a pass into one more pass, which applies the last edit', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();
@@ -96,7 +96,7 @@ describe('editing the file under a running visitor', () => {
     expect(applied.map(({ opened }) => opened)).toEqual([['a'], ['c']]);
   });
 
-  it('plans from outside what it would do, and does nothing', async () => {
+  it('shows the plan of a command without applying it', async () => {
     const at = await relay();
     const { port } = await httpService((_request, response) => response.end('x'));
     const one = await agent();
@@ -111,7 +111,7 @@ describe('editing the file under a running visitor', () => {
 });
 
 describe('a local service that is down', () => {
-  it('gives the visitor a 503 page at once, and is back when the service is', async () => {
+  it('gives the visitor a 503 page immediately, and works again when the service does', async () => {
     const at = await relay();
     const gone = await httpService((_request, response) => response.end('first life'));
     const one = await agent();
@@ -124,12 +124,12 @@ describe('a local service that is down', () => {
     expect((await one.runner.status()).leases[0]?.targetError).toContain('nothing listens on port');
     await httpService((_request, response) => response.end('second life'), gone.port);
     expect((await get(at, 'web.localhost', one.ca)).text).toContain('second life');
-    // The lease itself was never in doubt: a visitor got through to the agent all along.
+    // The lease itself stayed verified: visitors reached the agent throughout.
     expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'ready', retries: 0 });
     expect((await one.runner.status()).leases[0]).not.toHaveProperty('targetError');
   });
 
-  it('closes a visitor who does not speak HTTP', async () => {
+  it('disconnects a visitor who does not speak HTTP', async () => {
     const at = await relay();
     const gone = await httpService(() => undefined);
     const one = await agent();
@@ -143,7 +143,7 @@ describe('a local service that is down', () => {
 });
 
 describe('stopping', () => {
-  it('lets a download finish, and does not wait for a visitor who does nothing', async () => {
+  it('lets a download finish, and does not wait for an idle visitor', async () => {
     const at = await relay();
     const held = await handedOver();
     const one = await agent();
@@ -153,7 +153,7 @@ describe('stopping', () => {
     const busy = await visit(at, 'a.localhost', one.ca);
     const download = readAll(busy);
     const source = await held.next();
-    // Moves a little all the time, until the idle one was closed: quiet is what counts, not slow.
+    // Transfers a little all the time until the idle connection closed: idleness counts, not speed.
     const drip = setInterval(() => source.write('x'), 50);
     const stopped = one.runner.stop({ reason: 'test', drainMs: 60_000 });
     await once(idle.resume(), 'close');
@@ -166,7 +166,7 @@ describe('stopping', () => {
   });
 });
 
-it('closes a service when its time is over, and leaves the others', async () => {
+it('closes a service when it expires, and leaves the others', async () => {
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('here'));
   const one = await agent();

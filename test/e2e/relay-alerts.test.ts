@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { METRICS, VISITOR_WAIT } from '../../src/relay/metrics/table.js';
 import { programFor } from '../support/debian.js';
 
-/** The alerts that docs/guides/operate-a-relay.md recommends: each can fire, and is about metrics that there are. */
+/** The alerts that docs/guides/operate-a-relay.md recommends: each can fire, and uses existing metrics. */
 
 const run = promisify(execFile);
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -26,13 +26,13 @@ const rules = async () =>
   (parse(await readFile(at(RULES), 'utf8')) as Rules).groups.flatMap((group) => group.rules);
 
 describe('alerts', () => {
-  it('fire where they should, and nowhere else', async (context) => {
+  it('fire when they should, and only then', async (context) => {
     const promtool = await programFor(context, 'promtool');
     await expect(run(promtool, ['check', 'rules', at(RULES)])).resolves.toBeDefined();
     await expect(run(promtool, ['test', 'rules', at(TESTS)])).resolves.toBeDefined();
   });
 
-  it('are all tested, firing and calm', async () => {
+  it('all have tests, firing and silent', async () => {
     const { tests } = parse(await readFile(at(TESTS), 'utf8')) as RuleTests;
     const tested = tests.flatMap((test) => test.alert_rule_test);
     const names = (await rules()).map(({ alert }) => alert).toSorted();
@@ -53,7 +53,7 @@ describe('alerts', () => {
     expect(told).toEqual((await rules()).map(({ alert, expr }) => [alert, expr]));
   });
 
-  it('are about metrics of a relay', async () => {
+  it('use metrics of a relay', async () => {
     const known = [...METRICS.map(({ name }) => name), `${VISITOR_WAIT.name}_bucket`];
     for (const { alert, expr } of await rules())
       for (const [name] of expr.matchAll(/\bportal_\w+/g))

@@ -8,10 +8,10 @@ import { agent, desired, get, handedOver, httpService, relay, service, visit } f
 import { Person } from './cli-support.js';
 import { line, Peer, tcp } from './relay-peer.js';
 
-/** Whom an operator keeps out, and sends away. */
+/** Identities and addresses that an operator denies. */
 
-describe('an identity that is denied', () => {
-  it('is sent away with its leases and visitors, hears why, and comes back once it is not any more', async () => {
+describe('a denied identity', () => {
+  it('loses its leases and visitors, gets the reason, and reconnects once it is allowed again', async () => {
     const at = await relay();
     const held = await handedOver();
     const { port } = await httpService((_request, response) => response.end('not me'));
@@ -37,7 +37,7 @@ describe('an identity that is denied', () => {
     });
     expect(at.stats().denied.identity).toBeGreaterThanOrEqual(1);
 
-    // The agent itself may be back before the peer is.
+    // The agent itself may reconnect before the peer does.
     await one.runner.stop({ reason: 'makes room', drainMs: 0 });
     at.deny(NOBODY);
     await (await Peer.open(at, { identity: one.identity })).lease('bad');
@@ -46,8 +46,8 @@ describe('an identity that is denied', () => {
 
 const portOf = (address = ''): number => Number(address.split(':')[1]);
 
-describe('an address that is denied', () => {
-  it('loses what it has: visitors of either kind, flows, data connections, and the channel, which hears why', async () => {
+describe('a denied address', () => {
+  it('loses its visitors of either kind, flows, data connections, and the channel, which gets the reason', async () => {
     const at = await relay({ ports: { tcp: 'any', udp: 'any' } });
     const [held, lines] = [await handedOver(), await handedOver()];
     const echo = await udpService((payload) => payload);
@@ -80,7 +80,7 @@ describe('an address that is denied', () => {
     await expect.poll(() => at.counts()).toMatchObject({ sessions: 0, visitors: 0, tickets: 0, unrouted: 0 });
   });
 
-  it('leaves those of others alone', async () => {
+  it('does not affect other addresses', async () => {
     const at = await relay();
     const held = await handedOver();
     const one = await agent();
@@ -95,7 +95,7 @@ describe('an address that is denied', () => {
 });
 
 describe('portal relay --deny', () => {
-  it('is read at the start and followed; a list with a mistake changes nothing', async () => {
+  it('is read at the start and on changes; an invalid list changes nothing', async () => {
     const operator = await Person.create();
     const file = join(operator.folder, 'denied');
     await writeFile(file, '# nobody\n');
@@ -127,7 +127,7 @@ describe('portal relay --deny', () => {
     expect((await running.finished).code).toBe(0);
   });
 
-  it('a list that cannot be read, or is wrong, is a mistake of the command line', async () => {
+  it('an unreadable or invalid list is a usage error', async () => {
     const operator = await Person.create();
     await writeFile(join(operator.folder, 'denied'), 'nonsense\n');
     for (const [file, message] of [
@@ -140,7 +140,7 @@ describe('portal relay --deny', () => {
   });
 });
 
-it('an --allow file that is truncated and written again disconnects no agent', async () => {
+it('a deny or allow file that is truncated and rewritten disconnects no agent', async () => {
   const operator = await Person.create();
   const file = join(operator.folder, 'allowed');
   const one = await agent();
@@ -155,7 +155,7 @@ it('an --allow file that is truncated and written again disconnects no agent', a
   await truncate(file);
   running.kill('SIGHUP');
   await running.line(/"signal":"SIGHUP"/);
-  // It reads the file at this moment, and finds nothing.
+  // It reads the file at this moment, and finds it empty.
   await writeFile(file, list);
   await running.line(/allowed".*read the list again/);
   await truncate(file);
@@ -168,7 +168,7 @@ it('an --allow file that is truncated and written again disconnects no agent', a
 });
 
 describe('SIGHUP', () => {
-  it('has the lists and the certificate read again, and the relay goes on', async () => {
+  it('reloads the lists and the certificate, and the relay keeps running', async () => {
     const operator = await Person.create();
     await writeFile(join(operator.folder, 'allowed'), '# nobody yet\n');
     const args = ['relay', '--json', '--listen', '127.0.0.1:0', '--allow', 'allowed'];

@@ -6,7 +6,7 @@ import { agent, desired, get, httpService, service } from '../support/world.js';
 import { Person } from './cli-support.js';
 import { helloFor, Peer } from './relay-peer.js';
 
-/** A relay with few file descriptors: when they run out, libuv closes new connections and tells nobody. */
+/** A relay with few file descriptors: when they run out, libuv closes new connections silently. */
 
 const DESCRIPTORS = 256;
 
@@ -37,7 +37,7 @@ async function relayWithFew(): Promise<Started> {
   };
 }
 
-/** Connections from an address of their own; resolves with those that are open. */
+/** Connections from separate addresses. Resolves with the open ones. */
 async function hold(port: number, count: number, localAddress: string, first?: Buffer): Promise<Set<Socket>> {
   const open = new Set<Socket>();
   const opening = Array.from({ length: count }, () => {
@@ -59,7 +59,7 @@ async function hold(port: number, count: number, localAddress: string, first?: B
 }
 
 describe.skipIf(process.platform === 'win32')('with few file descriptors (Windows has no such limit)', () => {
-  it('a relay says so, and idle connections keep neither metrics, agents nor visitors out', async () => {
+  it('a relay warns, and idle connections block neither metrics, agents nor visitors', async () => {
     const { at, spec, metric, stderr } = await relayWithFew();
     expect(stderr()).toContain('few file descriptors');
     const idle = await hold(at.port, 2 * DESCRIPTORS, '127.0.1.1');
@@ -72,7 +72,7 @@ describe.skipIf(process.platform === 'win32')('with few file descriptors (Window
     expect(idle.size).toBeLessThan(DESCRIPTORS);
   });
 
-  it('visitors are refused before agents are, counted and logged', async () => {
+  it('rejects visitors before agents, with count and log', async () => {
     const { at, metric, stderr } = await relayWithFew();
     const peer = await Peer.open(at);
     peer.answerDials();

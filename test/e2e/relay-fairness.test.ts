@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { helloFor, line, Peer, settled, type Line } from './relay-peer.js';
 
-/** Visitors share what a relay has for a service: an address that comes in crowds keeps no other out. */
+/** Visitors share a relay's capacity for a service: an address with many connections does not block others. */
 
 const CROWD = '127.0.1.1';
 const FRIEND = '127.0.0.1';
@@ -27,7 +27,7 @@ async function published(mode: 'stream' | 'tcp', limits: Partial<RelayLimits>): 
     const socket: Socket = connect({ port, host: '127.0.0.1', localAddress });
     onTestFinished(() => void socket.destroy());
     const made = line(socket);
-    // One that is refused may be reset before it stands.
+    // A rejected connection may be reset before it is established.
     await new Promise<void>((resolve) => socket.once('connect', resolve).once('close', () => resolve()));
     socket.write(mode === 'tcp' ? 'hello' : helloFor('app.localhost'));
     return made;
@@ -35,11 +35,11 @@ async function published(mode: 'stream' | 'tcp', limits: Partial<RelayLimits>): 
   return { at, peer, visitor };
 }
 
-/** Resolves once the connection is over, however that is told. */
+/** Resolves once the connection has ended in any way. */
 const over = async ({ closed }: Line): Promise<void> => void (await closed);
 
 describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
-  it('gives a visitor the place of another address that has most', async () => {
+  it('gives a visitor a slot of the address with most of them', async () => {
     const { at, peer, visitor } = await published(mode, { maxVisitorsPerIdentity: 4 });
     peer.answerDials();
     const crowd = [];
@@ -51,7 +51,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
     const { visit, data } = await peer.visited();
     expect(visit.remote.address).toBe(FRIEND);
     await over(crowd[0]!);
-    // The crowd asks on, and gets nothing of that back.
+    // The crowd retries, and regains nothing.
     for (let i = 0; i < 5; i++) await over(await visitor(CROWD));
     await eventually(() => expect(at.counts().visitors).toBe(4));
     expect(at.counts().refused).toEqual({ maxVisitorsPerIdentity: 6 });
@@ -59,7 +59,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
     await friend.until('served');
   });
 
-  it('gives a visitor a place in a line that another address has filled, and its turn', async () => {
+  it('gives a visitor a place in a queue that another address has filled, and its turn', async () => {
     const { at, peer, visitor } = await published(mode, { maxWaitingVisitorsPerLease: 4 });
     const crowd = [];
     for (let i = 0; i < 4; i++) {
@@ -76,7 +76,7 @@ describe.each(['stream', 'tcp'] as const)('mode %s', (mode) => {
     peer.answerDials();
     const served = [];
     for (let i = 0; i < 4; i++) served.push((await peer.visited()).visit.remote.address);
-    // In turns: it does not wait for the whole crowd.
+    // Addresses take turns: it does not wait for the whole crowd.
     expect(served.indexOf(FRIEND)).toBeLessThan(2);
     expect(at.counts().refused).toEqual({ maxWaitingVisitorsPerLease: 2 });
   });

@@ -6,9 +6,9 @@ import { fakeRelay, honestly } from '../support/fake-relay.js';
 import { relay } from '../support/world.js';
 import { Peer } from './relay-peer.js';
 
-/** A relay's own key, as agents meet it: proven over the very channel, or not believed. */
+/** A relay's own key, as agents see it: proven on the same channel, or not believed. */
 
-/** Its r is no x of a point. */
+/** Its r is not the x coordinate of a point. */
 const NO_KEY = `0x${'ff'.repeat(64)}1b`;
 
 const connect = (
@@ -25,7 +25,7 @@ const connect = (
   });
 
 describe("the relay's own key", () => {
-  it('is proven to whoever opens a session', async () => {
+  it('is proven to everyone who opens a session', async () => {
     const at = await relay();
     const seen: string[] = [];
     const channel = await connect(at.url, at.ca.certificatePem, (address) => seen.push(address));
@@ -33,7 +33,7 @@ describe("the relay's own key", () => {
     channel.close();
   });
 
-  it('that is not the one that is trusted ends the session', async () => {
+  it('ends the session if it is not the trusted one', async () => {
     const at = await relay();
     const refusal = new PortalError('relay_untrusted', 'another key');
     const refused = connect(at.url, at.ca.certificatePem, () => {
@@ -55,7 +55,7 @@ describe("the relay's own key", () => {
       { relay: { address: generateIdentity().address, signature: NO_KEY } },
       'relay_untrusted',
     ],
-  ])('that is %s gets nothing signed', async (_what, message, code) => {
+  ])('gets nothing signed if it is %s', async (_what, message, code) => {
     const trusted: string[] = [];
     const fake = await fakeRelay((said, channel) => {
       if (said.type === 'hello') channel.challenge(said, {}, message);
@@ -66,7 +66,7 @@ describe("the relay's own key", () => {
     expect(trusted).toEqual([]);
   });
 
-  it('is remembered once the relay has opened a session, and not before', async () => {
+  it('is recorded once the relay has opened a session, and not before', async () => {
     const steps: string[] = [];
     const fake = await fakeRelay((said, channel) => {
       steps.push(said.type);
@@ -89,7 +89,7 @@ describe("the relay's own key", () => {
     expect(steps).toEqual(['hello', 'trust', 'prove', 'remember']);
   });
 
-  it('is not proven in TLS 1.2, and an agent signs nothing there', async () => {
+  it('is not proven in TLS 1.2, where an agent signs nothing', async () => {
     const at = await relay();
     const old = await Peer.connect(at, { maxVersion: 'TLSv1.2' });
     await expect(old.challenge()).rejects.toThrow('a control channel needs TLS 1.3');

@@ -24,7 +24,7 @@ const gone = async (at: TestRelay, peer: Peer, sessions = 0): Promise<void> => {
 };
 
 describe('names', () => {
-  it.each(['a', '0', 'a-b', 'xn--caf-dma', 'a'.repeat(63)])('%s is one', async (name) => {
+  it.each(['a', '0', 'a-b', 'xn--caf-dma', 'a'.repeat(63)])('accepts %s', async (name) => {
     const peer = await Peer.open(await relay());
     expect((await peer.lease(name)).hostname).toBe(`${name}.localhost`);
   });
@@ -43,7 +43,7 @@ describe('names', () => {
     'a\0',
     'a'.repeat(64),
     'a'.repeat(253),
-  ])('%j is none: refused with the rule, and the channel lives on', async (name) => {
+  ])('rejects %j with the rule, and keeps the channel open', async (name) => {
     const peer = await Peer.open(await relay());
     await expect(peer.lease(name)).rejects.toMatchObject({
       code: 'name_invalid',
@@ -52,13 +52,13 @@ describe('names', () => {
     await expect(peer.lease('fine')).resolves.toBeDefined();
   });
 
-  it('a mode that the relay does not have is refused as that', async () => {
+  it('rejects a mode that the relay does not have, with that reason', async () => {
     const peer = await Peer.open(await relay());
     for (const mode of ['tcp', 'udp'])
       await expect(peer.lease('web', { mode })).rejects.toMatchObject({ code: 'capability_missing' });
   });
 
-  it('of two identities that race for one, exactly one gets it, and the other is told what to do', async () => {
+  it('gives a name to one of two racing identities, and tells the other what to do', async () => {
     const at = await relay();
     const peers = await Promise.all([Peer.open(at), Peer.open(at)]);
     for (let round = 0; round < 10; round++) {
@@ -72,7 +72,7 @@ describe('names', () => {
     }
   });
 
-  it('one that is asked for twice in one breath is one lease', async () => {
+  it('treats two requests for a name in one write as one lease', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const [one, two] = await Promise.all([peer.lease('web'), peer.lease('web')]);
@@ -81,8 +81,8 @@ describe('names', () => {
   });
 });
 
-describe('a session that is lost', () => {
-  it('has its name kept for its identity, then reserved, and visitors wait for its return', async () => {
+describe('a lost session', () => {
+  it('keeps its name for its identity, which is then reserved, and queues visitors until it returns', async () => {
     const at = await relay({ limits: { graceMs: 1_500 } });
     const identity = generateIdentity();
     const first = await Peer.open(at, { identity });
@@ -104,7 +104,7 @@ describe('a session that is lost', () => {
     expect((await owner.lease('web')).lease).not.toBe(lease);
   });
 
-  it('sends away who still waits when its time is over', async () => {
+  it('rejects queued visitors when its grace period ends', async () => {
     const at = await relay({ limits: { graceMs: 60 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -114,7 +114,7 @@ describe('a session that is lost', () => {
     expect(at.counts().leases).toBe(0);
   });
 
-  it('a lease that was closed is free at once for its identity, and reserved for it', async () => {
+  it('a closed lease is available to its identity immediately, and reserved for it', async () => {
     const { first, second, at } = await siblings();
     const { lease } = await first.lease('web');
     await first.request({ type: 'lease.close', lease });
@@ -135,9 +135,9 @@ describe('two sessions of one identity', () => {
     await expect(first.request({ type: 'lease.update', lease, metadata: {} })).resolves.toBeDefined();
   });
 
-  it('gets the names of one that does not answer, all for the price of one wait', async () => {
+  it('another instance gets all names of a silent one after one wait', async () => {
     const { first, second } = await siblings();
-    // A wait for each, of a second, would outlast this test's timeout.
+    // One-second waits for each would exceed this test's timeout.
     const names = Array.from({ length: 80 }, (_, i) => `n${i}`);
     for (const name of names) await first.lease(name);
     first.ws.pause();
@@ -146,7 +146,7 @@ describe('two sessions of one identity', () => {
     await first.next('lease.revoked');
   });
 
-  it('the same instance takes over at once, and the old session’s late words touch nothing', async () => {
+  it('the same instance takes over immediately, and late messages of the old session have no effect', async () => {
     const { at, first, second } = await siblings({ graceMs: 50 }, ['same', 'same']);
     const { lease } = await first.lease('web');
     expect((await second.lease('web')).lease).toBe(lease);
@@ -154,7 +154,7 @@ describe('two sessions of one identity', () => {
     await expect(first.request({ type: 'lease.close', lease })).rejects.toMatchObject({ code: 'not_found' });
     const late = first.request({ type: 'lease.update', lease, metadata: { from: 'the past' } });
     await expect(late).rejects.toMatchObject({ code: 'not_found' });
-    // The grace of what it still holds tells when that of the other would have been over.
+    // The grace period of its other lease shows when that of this one would have ended.
     await first.lease('witness');
     await gone(at, first, 1);
     await settled(() => at.counts().leases === 1);
@@ -163,7 +163,7 @@ describe('two sessions of one identity', () => {
     expect((await second.visited()).visit.remote.port).toBe(visitor.socket.localPort);
   });
 
-  it('visitors in line at a takeover go to the new session, not to a late connection of the old', async () => {
+  it('visitors queued at a takeover go to the new session, not to a late connection of the old', async () => {
     const { at, first, second } = await siblings({}, ['same', 'same']);
     await first.lease('web');
     const visitor = await knock(at, 'web.localhost');
@@ -176,19 +176,19 @@ describe('two sessions of one identity', () => {
     expect(late.received().subarray(-1)).toEqual(Buffer.from('\n'));
   });
 
-  it('a third that came while a silent one was asked is asked too', async () => {
+  it('a third instance that arrives during the probe of a silent one is also probed', async () => {
     const { at, identity, first, second } = await siblings();
     await first.lease('web');
     first.ws.pause();
     const third = await Peer.open(at, { identity, instance: 'three' });
-    // Both wait for the first one; the one who is let in first is alive, and keeps the name.
+    // Both wait for the first. The one that is admitted first is alive, and keeps the name.
     const results = await Promise.allSettled([second.lease('web'), third.lease('web')]);
     expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
   });
 });
 
 describe('reservations', () => {
-  it('outlive a restart of the relay', async () => {
+  it('survive a restart of the relay', async () => {
     const store = { file: join(await temporaryFolder(), 'relay.db') };
     const first = await relay({ store });
     const owner = await Peer.open(first);
@@ -199,7 +199,7 @@ describe('reservations', () => {
     await expect((await Peer.open(second, { identity: owner.identity })).lease('web')).resolves.toBeDefined();
   });
 
-  it('lapse', async () => {
+  it('expire', async () => {
     const at = await relay({ limits: { reservationMs: 150, graceMs: 0 } });
     const owner = await Peer.open(at);
     await owner.lease('web');
@@ -213,7 +213,7 @@ describe('reservations', () => {
     for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'name_reserved' });
   });
 
-  it('are bounded for each identity, even in one breath; what it has is its own', async () => {
+  it('have a limit for each identity, even in one write; its own names stay available', async () => {
     const at = await relay({ limits: { maxReservedNamesPerIdentity: 3 } });
     const peer = await Peer.open(at);
     const results = await Promise.allSettled(['a', 'b', 'c', 'd', 'e'].map((name) => peer.lease(name)));
@@ -230,7 +230,7 @@ describe('reservations', () => {
 });
 
 describe('a store that fails', () => {
-  it('costs a new name, and says so; what is open stays open, and the relay lives on', async () => {
+  it('rejects a new name with that reason; open leases stay open, and the relay keeps running', async () => {
     const file = join(await temporaryFolder(), 'relay.db');
     const at = await relay({ store: { file } });
     const peer = await Peer.open(at);
@@ -244,7 +244,7 @@ describe('a store that fails', () => {
     expect(at.counts().leases).toBe(0);
   });
 
-  it('one that cannot be opened stops the relay from starting, in words', async () => {
+  it('a store that cannot be opened stops the relay from starting, with a clear error', async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, 'file'), 'x'.repeat(5_000));
     for (const file of [join(folder, 'file'), join(folder, 'file', 'relay.db'), folder])
@@ -252,8 +252,8 @@ describe('a store that fails', () => {
   });
 });
 
-describe('a relay that closes', () => {
-  it('says goaway, lets visitors finish, and may be told to hurry', async () => {
+describe('a relay that shuts down', () => {
+  it('sends goaway, lets visitors finish, and obeys a shorter deadline', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     peer.answerDials({ allowHalfOpen: true });

@@ -18,11 +18,13 @@ import {
 } from '../support/world.js';
 import { knock, Peer, settled, tcp, tls, type Refused } from './relay-peer.js';
 
-/** Bounds per identity and per address: who is refused, in which words, that it is counted, and that others go on. */
+/**
+ * Limits per identity and per address: who is rejected, with which message and count, and that others are unaffected.
+ */
 
 const INTERNAL_ERROR_ALERT = Buffer.from([21, 3, 3, 0, 2, 2, 80]);
 
-/** How a connection ends that the relay wants nothing of: it may be reset before it is known to stand. */
+/** How a connection ends that the relay rejects: it may be reset before it is established. */
 const endOf = (at: { port: number }): Promise<string | undefined> =>
   tcp(at).then(
     async ({ closed }) => (await closed).how,
@@ -31,7 +33,7 @@ const endOf = (at: { port: number }): Promise<string | undefined> =>
 const portOf = (address: string | undefined) => ({ port: Number(address!.split(':')[1]) });
 
 describe('sessions', () => {
-  it('of an identity: one too many hears which bound and what to do; one that left makes room', async () => {
+  it('of an identity: one too many gets the limit and the fix; one that disconnected makes room', async () => {
     const at = await relay({ limits: { maxSessionsPerIdentity: 1 } });
     const identity = generateIdentity();
     const first = await Peer.open(at, { identity });
@@ -44,14 +46,14 @@ describe('sessions', () => {
     });
     expect(await second.closed).toMatchObject({ code: 1008, reason: 'limit_exceeded' });
     expect(at.counts().refused).toEqual({ maxSessionsPerIdentity: 1 });
-    // Another identity is nobody's neighbour.
+    // Another identity is unaffected.
     await Peer.open(at);
     first.ws.terminate();
     await settled(() => at.counts().sessions === 1);
     await Peer.open(at, { identity });
   });
 
-  it('of an identity: an agent that comes back before its end was noticed is not one more', async () => {
+  it('of an identity: an agent that reconnects before its end was noticed does not count twice', async () => {
     const at = await relay({ limits: { maxSessionsPerIdentity: 1 } });
     const who = { identity: generateIdentity(), instance: 'the same' };
     await Peer.open(at, who);
@@ -59,7 +61,7 @@ describe('sessions', () => {
     expect(at.counts().refused).toEqual({});
   });
 
-  it('of an address: 429, with when to come back', async () => {
+  it('of an address: 429, with a time to retry', async () => {
     const at = await relay({ limits: { maxSessionsPerAddress: 1 } });
     const first = await Peer.open(at);
     await expect(Peer.connect(at)).rejects.toThrow('429');
@@ -69,7 +71,7 @@ describe('sessions', () => {
     await Peer.open(at);
   });
 
-  it('an agent that is refused says why, and waits as long as it was asked to', async () => {
+  it('a rejected agent reports why, and waits as long as requested', async () => {
     const at = await relay({ limits: { maxSessionsPerAddress: 1 } });
     await Peer.open(at);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -82,7 +84,7 @@ describe('sessions', () => {
       code: 'limit_exceeded',
       message: expect.stringContaining('maxSessionsPerAddress'),
     });
-    // Without being asked, it would come again within half a second.
+    // Otherwise it would retry within half a second.
     await vi.advanceTimersByTimeAsync(LIMITS.maxComeBackMs - 1_000);
     await Peer.connect(at).catch(() => undefined);
     expect(attempts()).toBe(2);
@@ -111,7 +113,7 @@ describe('leases', () => {
 });
 
 describe('visitors', () => {
-  it('of an identity: one too many gets a TLS alert, on a port of its own a reset', async () => {
+  it('of an identity: one too many gets a TLS alert, or a reset on a public port', async () => {
     const at = await relay({ limits: { maxVisitorsPerIdentity: 1 }, ports: { tcp: 'any' } });
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -129,7 +131,7 @@ describe('visitors', () => {
 });
 
 describe('connections of an address', () => {
-  it('beyond the bound are reset, on ports of leases too, and closed ones make room', async () => {
+  it('beyond the limit are reset, also on ports of leases, and closed ones make room', async () => {
     const at = await relay({ limits: { maxConnectionsPerAddress: 3 }, ports: { tcp: 'any' } });
     const peer = await Peer.open(at);
     const { tcpAddr } = await peer.lease('db', { mode: 'tcp', carrier: 'tls' });
@@ -144,7 +146,7 @@ describe('connections of an address', () => {
     await asking.until('ok');
   });
 
-  it('are not those on which an agent serves its visitors', async () => {
+  it('exclude those on which an agent serves its visitors', async () => {
     const at = await relay({ limits: { maxConnectionsPerAddress: 4 } });
     const peer = await Peer.open(at);
     for (const carrier of ['raw', 'tls'] as const) {
@@ -177,11 +179,11 @@ describe('bytes a second', () => {
       expect(answer.subarray(0, 32)).toEqual(createHash('sha256').update(body).digest());
       expect(answer.subarray(32).equals(body)).toBe(true);
     }
-    // Eight million bytes at four million a second, the first second's worth of them at once.
+    // Eight million bytes at four million a second, with a burst of one second's worth.
     expect(performance.now() - startedAt).toBeGreaterThan(900);
   });
 
-  it('drops datagrams beyond it, counted, and lets others of the relay be', async () => {
+  it('drops and counts datagrams beyond it, and does not affect others on the relay', async () => {
     const at = await relay({ ports: { udp: 'any' }, limits: { maxBytesPerSecondPerIdentity: 1 } });
     const echo = await udpService(() => undefined);
     const one = await agent();

@@ -21,7 +21,7 @@ const entry = ({ url, ca }: TestRelay): string => `{ url: '${url}', ca: '${ca.ce
 const writeRegistry = (...relays: unknown[]): Promise<void> =>
   write(JSON.stringify({ relays }), 'relays.json');
 
-it('shows every relay, where it comes from, how it is, and whether its key is in the lock', async () => {
+it('shows every relay, its source and state, and whether its key is in the lock', async () => {
   const fixed = await relay({ ports: { tcp: 'any' } });
   const [listed, wrong] = [await relay({ ca: fixed.ca }), await relay({ ca: fixed.ca })];
   const [gone] = await freePorts(1);
@@ -91,7 +91,7 @@ it('shows every relay, where it comes from, how it is, and whether its key is in
   expect((await person.run(['status'])).stdout).toContain('relays.json: 4 relays');
 });
 
-it('does not ask the relays of a chain that are not to learn where we are', async () => {
+it('queries no relay of a chain that must not learn the agent’s address', async () => {
   const [entryRelay, exit] = [await relay(), await relay()];
   await write(
     `version: 1\nchains: { far: [${entry(entryRelay)}, ${entry(exit)}] }\nservices: { web: { target: ${target}, via: far } }\n`,
@@ -102,7 +102,7 @@ it('does not ask the relays of a chain that are not to learn where we are', asyn
   ]);
 });
 
-it('a pool takes no relay that is not in the lock, when that is frozen', async () => {
+it('a pool uses no relay outside portal.lock when that is frozen', async () => {
   const [known, strange] = [await relay(), await relay()];
   await writeRegistry(...[known, strange].map(({ url, ca }) => ({ url, ca: ca.certificateFile })));
   await write(`version: 1\nrelays: { registry: relays.json, maxActive: 2 }\nservices: { web: ${target} }\n`);
@@ -117,7 +117,7 @@ it('a pool takes no relay that is not in the lock, when that is frozen', async (
   expect(await readFile(join(person.folder, 'portal.lock'), 'utf8')).toBe(lock);
 });
 
-it('a relay that freezes is replaced before its connection is given up', async () => {
+it('a relay that freezes is replaced before its connection times out', async () => {
   const ports = await freePorts(2);
   const homes = ports.map((port) => `${person.folder}/relay-${port}`);
   const started = ports.map((port, index) =>
@@ -136,13 +136,13 @@ it('a relay that freezes is replaced before its connection is given up', async (
   started[index]!.kill('SIGSTOP');
   const second = await up.event('lease', ({ phase }, at) => at >= lines && phase === 'ready');
   expect(second['relay']).toBe(listening[1 - index]!['url']);
-  // Its session did not have to be missed for that, which takes several heartbeats.
+  // It did not wait for the session's timeout, which takes several heartbeats.
   const between = jsonLines(up.stdout).slice(lines);
   expect(between.filter(({ phase }) => phase === 'retrying')).toEqual([]);
   started[index]!.kill('SIGCONT');
 });
 
-it('says that a service has no relay, and why, wherever somebody looks', async () => {
+it('reports everywhere that a service has no relay, and why', async () => {
   const [gone] = await freePorts(1);
   const source = `https://localhost:${gone}/relays.json`;
   await write(`version: 1\nrelays: { registry: '${source}' }\nservices: { web: ${target} }\n`);

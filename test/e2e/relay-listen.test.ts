@@ -1,4 +1,4 @@
-/** `portal relay --listen`: several addresses, wildcards, and leases' ports at all of them. */
+/** `portal relay --listen`: several addresses, wildcards, and leases' ports on all of them. */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -22,7 +22,7 @@ async function started(...args: string[]) {
   return { spec, addresses, port: Number(new URL(url).port), running };
 }
 
-/** `connect` or the system's reason. */
+/** Returns `connect` or the system's error. */
 function tcpAnswer(host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
@@ -32,7 +32,7 @@ function tcpAnswer(host: string, port: number): Promise<string> {
   });
 }
 
-/** What a service says to a greeting over TCP. */
+/** A service's answer to a greeting over TCP. */
 function tcpEcho(host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
@@ -42,7 +42,7 @@ function tcpEcho(host: string, port: number): Promise<string> {
   });
 }
 
-/** The same over UDP, and from where it comes. */
+/** The same over UDP, and its source address. */
 function udpEcho(host: string, port: number): Promise<{ text: string; from: string }> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
@@ -87,7 +87,7 @@ describe('portal relay --listen', () => {
     expect(await tcpAnswer('::1', port)).toBe('ECONNREFUSED');
   });
 
-  it('takes over at each address from a relay that leaves', async (context) => {
+  it('takes over at each address from a relay that shuts down', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const first = await started('--listen', 'localhost:0');
     const operator = await Person.create();
@@ -100,13 +100,13 @@ describe('portal relay --listen', () => {
     for (const host of BOTH) expect(await tcpAnswer(host, first.port)).toBe('connect');
   });
 
-  it('refuses addresses with different ports', async () => {
+  it('rejects addresses with different ports', async () => {
     const operator = await Person.create();
     const { code, stderr } = await operator.run(['relay', '--listen', '127.0.0.1:8443,[::1]:9443']);
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('8443 and 9443') as string });
   });
 
-  it('gives ports to leases at each address, and answers from the one that was asked', async (context) => {
+  it('opens leases’ ports at each address, and answers from the requested one', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const { spec } = await started(
       '--listen',

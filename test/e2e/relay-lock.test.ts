@@ -1,4 +1,4 @@
-/** portal.lock and `identity:` of a service, as people and CI meet them. */
+/** portal.lock and `identity:` of a service, as people and CI see them. */
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -27,7 +27,7 @@ const owned = (address: string): string => `{ target: ${target}, identity: ${add
 const codeOf = ({ error }: Line): unknown => (error as { code?: unknown } | undefined)?.code;
 
 describe('portal.lock', () => {
-  it('remembers a relay; another key on its URL is refused, until the line is removed', async () => {
+  it('records a relay, and rejects another key on its URL until the line is removed', async () => {
     const first = await relay();
     await write(config(first));
     const up = person.start(['up', '--json']);
@@ -59,7 +59,7 @@ describe('portal.lock', () => {
     expect(await lockText()).toContain(`\n  ${first.url}: "${second.address}"\n`);
   });
 
-  it('that cannot be written is told of, in the log as well, and holds relays all the same', async () => {
+  it('that cannot be written is reported, in the log as well, and keys are still checked', async () => {
     const at = await relay();
     await write(config(at));
     await write('version: 1\nrelays: {}\n', 'portal.lock');
@@ -71,7 +71,7 @@ describe('portal.lock', () => {
     expect(await lockText()).toBe('version: 1\nrelays: {}\n');
   });
 
-  it('is left alone by --frozen, which refuses what is not in it', async () => {
+  it('is unchanged with --frozen, which rejects relays that are not in it', async () => {
     const at = await relay();
     await write(config(at));
     const refused = await person.run(['up', '--frozen', '--json']);
@@ -90,7 +90,7 @@ describe('portal.lock', () => {
     expect(stdin).toMatchObject({ code: 2, stderr: expect.stringContaining('standard input') as string });
   });
 
-  it('that a merge broke is told with its line, by whatever reads it', async () => {
+  it('with merge conflicts is reported with its line by every command that reads it', async () => {
     const at = await relay();
     await write(config(at));
     await write('version: 1\nrelays:\n<<<<<<< HEAD\n', 'portal.lock');
@@ -107,7 +107,7 @@ describe('portal.lock', () => {
     expect(await lockText()).toContain('<<<<<<<');
   });
 
-  it('shows in plan and validate', async () => {
+  it('appears in plan and validate', async () => {
     const at = await relay();
     await write(config(at));
     expect((await person.run(['plan'])).stderr).toContain(
@@ -143,8 +143,8 @@ describe('portal.lock', () => {
   });
 });
 
-describe('the identity that a service belongs to', () => {
-  it('is told to whoever has another, with the place, before anything is opened', async () => {
+describe('the identity that owns a service', () => {
+  it('causes an error with its position for another identity, before anything opens', async () => {
     const at = await relay();
     const { address: other } = generateIdentity();
     await write(config(at, owned(other)));
@@ -175,7 +175,7 @@ describe('the identity that a service belongs to', () => {
     expect((await person.run(['validate'])).code).toBe(0);
   });
 
-  it('is taken in any case, and only of services that are to run; a save that breaks it changes nothing', async () => {
+  it('is accepted in any case, and only for services that will run; an invalid save changes nothing', async () => {
     const at = await relay();
     const { address: mine } = await loadIdentity(join(person.home, 'identity.json'), { create: true });
     const { address: other } = generateIdentity();

@@ -6,23 +6,23 @@ import { agent, desired, get, httpService, relay, service } from '../support/wor
 import { Person } from './cli-support.js';
 import { knock, Peer, settled, tcp, tls } from './relay-peer.js';
 
-/** What a scrape tells, and what it must not. */
+/** The contents of a scrape, and what it must not contain. */
 
-/** Samples by name and labels, as `name{label="value"}`; throws on a line that the format does not have. */
+/** Samples by name and labels, as `name{label="value"}`. Throws on a malformed line. */
 function samples(text: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const line of text.split('\n')) {
     if (line === '' || /^# (HELP|TYPE) [a-zA-Z_:][\w:]* \S/.test(line)) continue;
     const [, series, value] =
       /^([a-zA-Z_:][\w:]*(?:\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*\})?) (\S+)$/.exec(line) ?? [];
-    if (series === undefined) throw new Error(`no line of the exposition format: ${line}`);
+    if (series === undefined) throw new Error(`not a line of the exposition format: ${line}`);
     found.set(series, Number(value));
   }
   return found;
 }
 
 describe('metrics', () => {
-  it('tell what happened, and nothing of who', async () => {
+  it('show what happened, but not to whom', async () => {
     const metrics = await createMetrics({ version: '1.2.3', node: 'v20' });
     const at = await relay({
       ports: { tcp: 'any', udp: 'any' },
@@ -43,7 +43,7 @@ describe('metrics', () => {
       ),
     );
     await one.event('ready');
-    // The agent's own visits are visitors too.
+    // The agent's own probes are visitors too.
     await settled(() => at.counts().visitors === 0);
     const before = await read();
     await get(at, 'tenant-name.localhost', one.ca);
@@ -95,7 +95,7 @@ describe('metrics', () => {
       expect(own.toLowerCase()).not.toContain(secret.toLowerCase());
   });
 
-  it('counters never fall: bytes of a connection that is open are those that it had when it closed', async () => {
+  it('counters never fall: bytes of an open connection stay counted when it closes', async () => {
     const metrics = await createMetrics({ version: '1', node: 'v20' });
     const at = await relay({ onVisitorWaited: metrics.onVisitorWaited });
     metrics.watch(at);
@@ -118,8 +118,8 @@ describe('metrics', () => {
   });
 });
 
-describe('before anything happened', () => {
-  it('each counter is there with 0, so that rate() sees a first burst', async () => {
+describe('before the first event', () => {
+  it('each counter exists with 0, so that rate() sees a first burst', async () => {
     const metrics = await createMetrics({ version: '1', node: 'v20' });
     metrics.watch(await relay());
     const found = [...samples(await metrics.text())];
@@ -137,7 +137,7 @@ describe('before anything happened', () => {
 });
 
 describe('the certificate of a relay', () => {
-  it('tells when it ends, and /healthz that it has', async () => {
+  it('shows its expiry, and /healthz fails after it', async () => {
     const metrics = await createMetrics({ version: '1', node: 'v20' });
     const at = await relay();
     metrics.watch(at);
@@ -157,7 +157,7 @@ describe('the certificate of a relay', () => {
 });
 
 describe('portal relay --metrics', () => {
-  it('serves them on an address of their own, on loopback where only a port is given', async () => {
+  it('serves them on a separate address, on loopback if only a port is given', async () => {
     const operator = await Person.create();
     const running = operator.start(['relay', '--json', '--listen', '127.0.0.1:0', '--metrics', '0']);
     const { metrics, url } = (await running.event('listening')) as unknown as {
@@ -177,7 +177,7 @@ describe('portal relay --metrics', () => {
     await expect(fetch(metrics)).rejects.toThrow('fetch failed');
   });
 
-  it('an address that is taken ends the relay with what it is', async () => {
+  it('an address in use ends the relay with that error', async () => {
     const operator = await Person.create();
     const { port } = await httpService((_request, response) => response.end());
     const args = ['relay', '--json', '--listen', '127.0.0.1:0', '--metrics', String(port)];

@@ -15,27 +15,27 @@ import type { FromRelay, WireCarrier } from '../../src/protocol/messages.js';
 import { buildClientHello, intoRecords } from '../support/client-hello.js';
 import type { TestRelay } from '../support/world.js';
 
-/** The other ends of a relay, made by hand so that they can misbehave: connections, and agents. */
+/** Handmade peers of a relay, which can misbehave: connections, and agents. */
 
 type At = Pick<TestRelay, 'port' | 'url'> & { readonly ca: Pick<TestRelay['ca'], 'certificatePem'> };
 
 interface HalfOpen {
-  /** Of TLS. */
+  /** Options of TLS. */
   readonly maxVersion?: SecureVersion;
-  /** Whether an end of the other side is left without an answer. */
+  /** Whether it leaves an end of the other side unanswered. */
   readonly allowHalfOpen?: boolean;
-  /** A loopback address to come from: for a relay, each is a network of its own. */
+  /** A loopback address to connect from. To a relay, each is a separate network. */
   readonly localAddress?: string;
 }
 
-/** A connection that notes what it gets and how it ended. */
+/** A connection that records its received bytes and how it ended. */
 export interface Line {
   readonly socket: Socket;
   /** Everything received so far. */
   readonly received: () => Buffer;
-  /** Resolves once what was received satisfies `match`; rejects when the connection ends before. */
+  /** Resolves once the received bytes match `match`. Rejects when the connection ends first. */
   until(match: string | ((received: Buffer) => boolean)): Promise<Buffer>;
-  /** Resolves when the connection is closed both ways: `end` in an orderly way, else with the system's error code. */
+  /** Resolves when both directions are closed: `end` if in order, else with the system's error code. */
   readonly closed: Promise<{ how: string; received: Buffer }>;
 }
 
@@ -77,7 +77,7 @@ export function line(socket: Socket): Line {
   };
 }
 
-/** Waits, turn by turn of the event loop, for what no event tells of. */
+/** Polls, once per turn of the event loop, for a condition without an event. */
 export async function settled(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise(setImmediate);
 }
@@ -97,7 +97,7 @@ export async function tls(at: At, options: HalfOpen = {}): Promise<Line> {
   return line(socket);
 }
 
-/** A visitor who sends a ClientHello for `hostname` and lets the test do the rest; no TLS session comes of it. */
+/** A visitor who sends a ClientHello for `hostname` and leaves the rest to the test. It completes no TLS session. */
 export async function knock(
   at: At,
   hostname: string,
@@ -113,7 +113,7 @@ export function helloFor(hostname: string, alpn: string[] = ['http/1.1']): Buffe
 }
 
 type Ticket = FromRelay<'dial'>['tickets'][number];
-/** Spelled out, so that the compiler looks at one at a time: the union of all is more than it compares. */
+/** Listed separately, because the union of all is too complex for the compiler. */
 interface RelayMessages {
   challenge: FromRelay<'challenge'>;
   welcome: FromRelay<'welcome'>;
@@ -126,13 +126,13 @@ interface RelayMessages {
   goaway: FromRelay<'goaway'>;
 }
 
-/** What a relay said, unchecked. */
+/** A relay's message, unchecked. */
 interface AnyMessage {
   readonly type: string;
   readonly id?: number;
 }
 
-/** An error answer of the relay. */
+/** An error response of the relay. */
 export class Refused extends Error {
   readonly code: string;
   readonly retryAfterMs: number | undefined;
@@ -144,7 +144,7 @@ export class Refused extends Error {
   }
 }
 
-/** The agent's end of a control channel, without an agent's manners. */
+/** The agent's end of a control channel, without an agent's logic. */
 export class Peer {
   readonly ws: WebSocket;
   readonly at: At;
@@ -175,7 +175,7 @@ export class Peer {
     onTestFinished(() => ws.terminate());
   }
 
-  /** A channel on which nothing was said yet. */
+  /** A channel without messages yet. */
   static async connect(
     at: At,
     options: ClientOptions & { identity?: Identity; instance?: string; protocols?: string[] } = {},
@@ -196,7 +196,7 @@ export class Peer {
     return peer;
   }
 
-  /** A session: the identity is proven. */
+  /** A session whose identity is proven. */
   static async open(at: At, options: Parameters<typeof Peer.connect>[1] = {}): Promise<Peer> {
     const peer = await Peer.connect(at, options);
     const message = await peer.challenge();
@@ -209,7 +209,7 @@ export class Peer {
     this.ws.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message));
   }
 
-  /** Says hello; resolves with the challenge's text. */
+  /** Sends hello. Resolves with the challenge's text. */
   async challenge(over: object = {}): Promise<string> {
     this.say({
       type: 'hello',
@@ -223,7 +223,7 @@ export class Peer {
     return (await this.next('challenge')).message;
   }
 
-  /** Takes the first message, past or future, of this type; rejects when the channel is closed without one. */
+  /** Takes the first message, past or future, of this type. Rejects when the channel closes first. */
   next<T extends keyof RelayMessages>(
     type: T,
     match: (message: RelayMessages[T]) => boolean = () => true,
@@ -232,7 +232,7 @@ export class Peer {
     return found as Promise<RelayMessages[T]>;
   }
 
-  /** From now on opens every data connection that the relay asks for. */
+  /** From now on opens every data connection that the relay requests. */
   answerDials(options: HalfOpen = {}): void {
     const connect = async ({ connection, ticket }: Ticket, carrier: WireCarrier): Promise<void> => {
       this.#connections.set(connection, await this.data(ticket, carrier, options));
@@ -247,7 +247,7 @@ export class Peer {
     answer().catch(() => undefined);
   }
 
-  /** The next visitor's notice, with the data connection (of `answerDials`) that it came on. */
+  /** The next visitor's notice, with the data connection (from `answerDials`) that it arrived on. */
   async visited(): Promise<{ visit: FromRelay<'visit'>; data: Line }> {
     const visit = await this.next('visit', ({ connection }) => this.#connections.has(connection));
     return { visit, data: this.#connections.get(visit.connection)! };
@@ -269,7 +269,7 @@ export class Peer {
     });
   }
 
-  /** Sends a request and resolves with its answer; an error answer rejects with Refused. */
+  /** Sends a request and resolves with the response. Rejects with Refused on an error. */
   async request(message: object): Promise<AnyMessage> {
     const id = this.#nextId++;
     this.say({ id, ...message });
@@ -288,7 +288,7 @@ export class Peer {
     return (await this.next('dial', (dial) => dial.carrier === carrier)).tickets;
   }
 
-  /** Opens a data connection; resolves once the relay has answered the upgrade. */
+  /** Opens a data connection. Resolves once the relay has answered the upgrade. */
   async data(ticket: string, carrier: WireCarrier = 'raw', options: HalfOpen = {}): Promise<Line> {
     const connection = await (carrier === 'raw' ? tcp : tls)(this.at, options);
     connection.socket.write(upgradeWith(ticket, connection.socket));
@@ -303,7 +303,7 @@ export class Peer {
   }
 }
 
-/** What shows `ticket` on `socket`: to be sent in `Authorization`. */
+/** The `Authorization` value that presents `ticket` on `socket`. */
 export function shownOn(socket: Socket, ticket: string): string {
   return showTicket(ticket, socket instanceof TLSSocket ? channelOf(socket)! : undefined);
 }
@@ -317,7 +317,7 @@ export function upgradeShowing(authorization: string): string {
 
 export const ACCEPTED = /^HTTP\/1\.1 101 /;
 
-/** What came after the upgrade's answer: the start byte first. */
+/** Bytes after the response to the upgrade: the start byte first. */
 export function afterHead(received: Buffer): Buffer {
   return received.subarray(received.indexOf('\r\n\r\n') + 4);
 }

@@ -6,19 +6,19 @@ import { readLabelList, withUsualLabels } from '../../src/relay/labels.js';
 import { relay } from '../support/world.js';
 import { Peer, type Refused } from './relay-peer.js';
 
-/** What a relay gives to one identity and to one address, and to whom it gives anything. */
+/** A relay's quotas for an identity and for an address, and its list of allowed ones. */
 
 const ELSEWHERE = { localAddress: '127.0.1.1' };
 const TCP = { mode: 'tcp' };
 
 const refusal = (asked: Promise<unknown>): Promise<Refused> =>
   asked.then(
-    () => Promise.reject(new Error('it was not refused')),
+    () => Promise.reject(new Error('it was not rejected')),
     (error: unknown) => error as Refused,
   );
 
 describe('public ports', () => {
-  it('of an identity are limited, and a lease that closes makes room', async () => {
+  it('of an identity have a limit, and a closed lease makes room', async () => {
     const at = await relay({ ports: { tcp: 'any', udp: 'any' }, limits: { maxPortsPerIdentity: 2 } });
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('a', TCP);
@@ -27,7 +27,7 @@ describe('public ports', () => {
       code: 'limit_exceeded',
       message: expect.stringMatching(/2 public ports.*\(maxPortsPerIdentity\).*close other/),
     });
-    // A hostname is no port.
+    // A hostname does not count as a port.
     await peer.lease('c');
     await (await Peer.open(at)).lease('d', TCP);
     await peer.request({ type: 'lease.close', lease });
@@ -35,7 +35,7 @@ describe('public ports', () => {
     expect(at.counts().refused).toEqual({ maxPortsPerIdentity: 1 });
   });
 
-  it('of an address are limited over all identities, and others get theirs', async () => {
+  it('of an address have a limit over all identities, and other addresses get theirs', async () => {
     const at = await relay({ ports: { tcp: 'any' }, limits: { maxPortsPerAddress: 2 } });
     for (const name of ['a', 'b']) await (await Peer.open(at)).lease(name, TCP);
     expect(await refusal((await Peer.open(at)).lease('c', TCP))).toMatchObject({
@@ -45,13 +45,13 @@ describe('public ports', () => {
     await (await Peer.open(at, ELSEWHERE)).lease('c', TCP);
   });
 
-  it('go with their agent to another address, where there is room', async () => {
+  it('move with their agent to another address, if it has room', async () => {
     const at = await relay({ ports: { tcp: 'any' }, limits: { maxPortsPerAddress: 1 } });
     const agent = { identity: generateIdentity(), instance: 'one' };
     await (await Peer.open(at, agent)).lease('a', TCP);
     const moved = await Peer.open(at, { ...agent, ...ELSEWHERE });
     await moved.lease('a', TCP);
-    // Its former address has room again, and the one that it has now has none.
+    // Its former address has room again, and its current one has none.
     await (await Peer.open(at)).lease('b', TCP);
     expect(await refusal((await Peer.open(at, ELSEWHERE)).lease('c', TCP))).toMatchObject({
       code: 'limit_exceeded',
@@ -62,7 +62,7 @@ describe('public ports', () => {
 });
 
 describe('new names', () => {
-  it('of an identity are limited for a day; its own ones are not new', async () => {
+  it('of an identity have a daily limit; its own names are not new', async () => {
     const at = await relay({ limits: { maxNewNamesPerIdentity: 2 } });
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('a');
@@ -77,7 +77,7 @@ describe('new names', () => {
   });
 
   it.each(['maxNewNamesPerAddress', 'maxReservedNamesPerAddress'] as const)(
-    'of an address are limited over all identities: %s',
+    'of an address have a limit over all identities: %s',
     async (limit) => {
       const at = await relay({ limits: { [limit]: 2 } });
       for (const name of ['a', 'b']) await (await Peer.open(at)).lease(name);
@@ -90,7 +90,7 @@ describe('new names', () => {
     },
   );
 
-  it('that were not held for long are free again soon', async () => {
+  it('that were in use only briefly are soon available again', async () => {
     const at = await relay({ limits: { reserveAfterMs: 300 } });
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('brief');
@@ -101,17 +101,20 @@ describe('new names', () => {
 });
 
 describe('a name', () => {
-  it.each(['www', 'mail', 'admin', 'wpad', 'autoconfig'])('is not "%s", which is reserved', async (name) => {
-    const at = await relay({ reservedLabels: withUsualLabels() });
-    const peer = await Peer.open(at);
-    expect(await refusal(peer.lease(name))).toMatchObject({
-      code: 'name_reserved',
-      message: expect.stringContaining('the operator of this relay reserves'),
-    });
-    await peer.lease('app');
-  });
+  it.each(['www', 'mail', 'admin', 'wpad', 'autoconfig'])(
+    'cannot be "%s", which is reserved',
+    async (name) => {
+      const at = await relay({ reservedLabels: withUsualLabels() });
+      const peer = await Peer.open(at);
+      expect(await refusal(peer.lease(name))).toMatchObject({
+        code: 'name_reserved',
+        message: expect.stringContaining('the operator of this relay reserves'),
+      });
+      await peer.lease('app');
+    },
+  );
 
-  it('is reserved by the operator from now on, for all but those they name', async () => {
+  it('is reserved by the operator from now on, except for listed identities', async () => {
     const at = await relay();
     const [friend, other] = [await Peer.open(at), await Peer.open(at)];
     await other.lease('shop');
@@ -121,7 +124,7 @@ describe('a name', () => {
     expect(await refusal(other.lease('shop'))).toMatchObject({ code: 'name_reserved' });
   });
 
-  it('is Punycode only if that decodes, and encodes to the same', async () => {
+  it('may be Punycode only if it decodes, and encodes to the same', async () => {
     const peer = await Peer.open(await relay());
     await peer.lease('xn--mnchen-3ya');
     for (const name of ['xn--a', 'xn--99999999'])
@@ -129,7 +132,7 @@ describe('a name', () => {
   });
 });
 
-describe('a relay with a list of those allowed', () => {
+describe('a relay with an allow list', () => {
   it('serves these identities and addresses, and tells others what to do', async () => {
     const friend = generateIdentity();
     const at = await relay({ allow: readDenyList(`${friend.address}\n127.0.1.0/24`) });
@@ -147,7 +150,7 @@ describe('a relay with a list of those allowed', () => {
     expect(at.stats().denied.identity).toBe(1);
   });
 
-  it('ends what those hold who are no longer in it, and what is left of them', async () => {
+  it('disconnects identities that are removed from it, and removes their leases', async () => {
     const at = await relay({ limits: { graceMs: 60_000 } });
     const [gone, away, friend] = [await Peer.open(at), await Peer.open(at), await Peer.open(at, ELSEWHERE)];
     for (const [index, peer] of [gone, away, friend].entries()) await peer.lease(`n${index}`);

@@ -9,7 +9,7 @@ import { agent, desired, handedOver, service, visit } from '../support/world.js'
 import { Person, type Running } from './cli-support.js';
 import { line, tcp } from './relay-peer.js';
 
-/** The port for plain HTTP of `portal relay`, which sends visitors on to https. */
+/** The port for plain HTTP of `portal relay`, which redirects visitors to https. */
 
 interface Told {
   url: string;
@@ -20,7 +20,7 @@ interface Told {
 
 const told = async (running: Running): Promise<Told> => (await running.event('listening')) as unknown as Told;
 
-/** The first line of the answer, and where it leads. */
+/** The status line of the response, and its location. */
 async function ask(port: number, host: string, path = '/'): Promise<string> {
   const at = await tcp({ port });
   at.socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
@@ -30,7 +30,7 @@ async function ask(port: number, host: string, path = '/'): Promise<string> {
 }
 
 describe('the port for plain HTTP', () => {
-  it('sends names of the relay on to https, and no others', async () => {
+  it('redirects names of the relay to https, and no others', async () => {
     const operator = await Person.create();
     const [port, http] = await freePorts(2);
     const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
@@ -43,14 +43,14 @@ describe('the port for plain HTTP', () => {
     expect(await ask(http!, 'web.localhost', acme)).toBe(`308 Permanent Redirect ${secure}${acme}`);
     expect(await ask(http!, '127.0.0.1')).toBe(`308 Permanent Redirect https://localhost:${port}/`);
     expect(await ask(http!, 'shop.example.com')).toBe('404 Not Found');
-    // TLS has its own port.
+    // The TLS port does not redirect.
     const hello = await tcp({ port: http! });
     hello.socket.write(Buffer.from('160301020001', 'hex'));
     hello.socket.end();
     expect((await hello.closed).received.length).toBe(0);
   });
 
-  it('is the successor’s as soon as the relay is asked to stop, while visitors finish', async () => {
+  it('is available to the new process as soon as the relay is asked to stop, while visitors finish', async () => {
     const operator = await Person.create();
     const [port, http] = await freePorts(2);
     const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
@@ -74,7 +74,7 @@ describe('the port for plain HTTP', () => {
     expect((await old.finished).code).toBe(0);
   });
 
-  it('that was asked for and is in use is an error', async () => {
+  it('that was requested and is in use is an error', async () => {
     const operator = await Person.create();
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
@@ -88,7 +88,7 @@ describe('the port for plain HTTP', () => {
     });
   });
 
-  it('may be a socket of systemd’s beside that of the public port', async () => {
+  it('may be a systemd socket besides that of the public port', async () => {
     const operator = await Person.create();
     const sockets = [createServer(), createServer()];
     for (const server of sockets) await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -110,7 +110,7 @@ describe('the port for plain HTTP', () => {
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
   });
 
-  it('is 80 beside 443 by default, and skipped where it is unavailable', async () => {
+  it('is 80 in addition to 443 by default, and is skipped if unavailable', async () => {
     const asked: number[] = [];
     const fronts = {
       having: {
@@ -130,7 +130,7 @@ describe('the port for plain HTTP', () => {
   });
 });
 
-/** Node tells it by this name alone. */
+/** Node reads only this variable. */
 function descriptorOf(server: Server): number {
   const { _handle: handle } = server as unknown as { _handle: { fd: number } };
   return handle.fd;

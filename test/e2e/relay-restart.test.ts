@@ -9,7 +9,7 @@ import { openStore } from '../../src/relay/store.js';
 import { Person, type Running } from './cli-support.js';
 import { knock, line, Peer, settled, tcp } from './relay-peer.js';
 
-/** A relay that goes, and the one that takes over its ports and names while visitors of the first one finish. */
+/** A relay that shuts down, and the new process that takes over its ports and names while old visitors finish. */
 
 interface Started {
   readonly running: Running;
@@ -46,7 +46,7 @@ describe('portal relay, restarted', () => {
     await download.until('half, ');
     const query = await tcp({ port: tcpPort! });
     query.socket.write('select');
-    // The probe of a port is a connection to nowhere: the first that comes here is the visitor's.
+    // The probe of a port connects to nothing, so the first connection here is the visitor's.
     const database = await db.next();
     database.write('row 1, ');
     await query.until('row 1');
@@ -73,7 +73,7 @@ describe('portal relay, restarted', () => {
     expect((await other.closed).received.toString()).toBe('row of the new one');
     expect(await (await udpVisitor(udpPort!)).ask('over the new one')).toBe('over the new one');
 
-    // The old ones are still there.
+    // The old visitors are still connected.
     source.end('and the second');
     expect((await download.closed).received.toString()).toBe('the first half, and the second');
     database.end('row 2');
@@ -91,7 +91,7 @@ describe('portal relay, restarted', () => {
     expect((await renewed.running.finished).code).toBe(0);
   });
 
-  it('waits for its address no longer than it is told, and not past a signal', async () => {
+  it('waits for its address until the deadline, or until a signal', async () => {
     const operator = await Person.create();
     const old = await start(operator, ['--listen', '127.0.0.1:0']);
     const listen = ['--listen', `127.0.0.1:${old.port}`];
@@ -111,7 +111,7 @@ describe('portal relay, restarted', () => {
     expect((await patient.finished).code).toBe(0);
   });
 
-  it('ends what is left after its drain', async () => {
+  it('disconnects the remaining visitors after its drain', async () => {
     const operator = await Person.create();
     const old = await start(operator, ['--listen', '127.0.0.1:0', '--drain', '1s']);
     const web = await handedOver();
@@ -126,7 +126,7 @@ describe('portal relay, restarted', () => {
   });
 });
 
-/** A relay that took another's place, and the agent that had a lease there. */
+/** A relay that replaced another, and the agent that had a lease there. */
 async function restarted(limits = {}) {
   const store = { file: `${await temporaryFolder()}/relay.db` };
   const before = await relay({ store });
@@ -137,8 +137,8 @@ async function restarted(limits = {}) {
   return { at, peer };
 }
 
-describe('a relay that was started', () => {
-  it('has visitors of names that it knows wait for their agents, and refuses the others', async () => {
+describe('a relay after its start', () => {
+  it('queues visitors of known names until their agents return, and rejects the others', async () => {
     const { at, peer } = await restarted();
     const stranger = await knock(at, 'other.localhost');
     expect([...(await stranger.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
@@ -155,13 +155,13 @@ describe('a relay that was started', () => {
     }
     for (const visitor of visitors) await visitor.until('served');
     expect(at.counts()).toMatchObject({ leases: 1, waiting: 0 });
-    // One that was here and left is not on its way.
+    // An agent that reconnected and left is not expected.
     await back.request({ type: 'lease.close', lease });
     const late = await knock(at, 'web.localhost');
     expect([...(await late.closed).received]).toEqual([21, 3, 3, 0, 2, 2, 112]);
   });
 
-  it('for no longer than agents have to come back, and gives the name to nobody else', async () => {
+  it('queues them only for the grace period, and gives the name to no other identity', async () => {
     const { at, peer } = await restarted({ graceMs: 400 });
     const visitor = await knock(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
@@ -176,7 +176,7 @@ describe('a relay that was started', () => {
   });
 });
 
-it('a relay that was started long after the last use of any name keeps them: its clock may be wrong', async () => {
+it('keeps names long after their last use, because its clock may be wrong', async () => {
   const file = `${await temporaryFolder()}/relay.db`;
   const [owner, usedAt] = [generateIdentity(), Date.now() - 40 * 86_400_000];
   const store = await openStore({ file });
@@ -188,7 +188,7 @@ it('a relay that was started long after the last use of any name keeps them: its
 });
 
 describe('a relay that stops', () => {
-  it('its agents go on being served at their other relay, which notices nothing', async () => {
+  it('its agents are still served on their other relay, which notices nothing', async () => {
     const [one, other] = [await relay(), await relay()];
     const { port } = await httpService((_request, response) => response.end('still here'));
     const both = await agent();
@@ -207,7 +207,7 @@ describe('a relay that stops', () => {
     ]);
   });
 
-  it('serves the visitors in line first, where data connections still come', async () => {
+  it('serves queued visitors first, if data connections still arrive', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -224,7 +224,7 @@ describe('a relay that stops', () => {
     await closing;
   });
 
-  it('gives up every port before its visitors have finished, and hears no more of its sessions', async () => {
+  it('releases every port before its visitors have finished, and ignores its sessions', async () => {
     const file = `${await temporaryFolder()}/relay.db`;
     const at = await relay({ ports: { tcp: 'any' }, store: { file } });
     const peer = await Peer.open(at);
@@ -238,7 +238,7 @@ describe('a relay that stops', () => {
     const closing = at.close({ drainMs: 30_000 });
     await peer.next('goaway');
     for (const taken of [at.port, port]) await expect(tcp({ port: taken })).rejects.toThrow('ECONNREFUSED');
-    // The store is free as well.
+    // The store is closed as well.
     const next = await relay({
       ports: { tcp: { from: port, to: port } },
       store: { file },

@@ -13,7 +13,7 @@ import { Person, type Running } from './cli-support.js';
 
 const RELAY = ['relay', '--json', '--listen', '127.0.0.1:0'];
 
-/** A relay whose start waits for a pipe that nobody has written to yet. */
+/** A relay whose start waits for a pipe that has no writer yet. */
 async function halfStarted(): Promise<{ operator: Person; running: Running; pipe: FileHandle }> {
   const operator = await Person.create();
   const file = join(operator.folder, 'peer-ca.pem');
@@ -24,7 +24,7 @@ async function halfStarted(): Promise<{ operator: Person; running: Running; pipe
   return { operator, running, pipe };
 }
 
-/** The writing end, once somebody reads. */
+/** The writing end, once the pipe has a reader. */
 async function opened(pipe: string): Promise<FileHandle> {
   for (;;) {
     try {
@@ -37,7 +37,7 @@ async function opened(pipe: string): Promise<FileHandle> {
 }
 
 describe.skipIf(process.platform === 'win32')('a relay that is starting', () => {
-  it('goes on after SIGHUP, SIGUSR1 and SIGUSR2', async () => {
+  it('survives SIGHUP, SIGUSR1 and SIGUSR2', async () => {
     const { operator, running, pipe } = await halfStarted();
     for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
       running.kill(signal);
@@ -51,14 +51,14 @@ describe.skipIf(process.platform === 'win32')('a relay that is starting', () => 
     expect(running.stderr).not.toContain('Debugger listening');
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 after %s', async (signal) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('exits with 0 after %s', async (signal) => {
     const { running } = await halfStarted();
     running.kill(signal);
     expect(await running.finished).toMatchObject({ code: 0, signal: null, stdout: '' });
     expect(running.stderr).toContain(`"signal":"${signal}"`);
   });
 
-  it.skipIf(process.platform !== 'linux')('holds SIGHUP from its first moments on', async () => {
+  it.skipIf(process.platform !== 'linux')('handles SIGHUP from its first moments on', async () => {
     const operator = await Person.create();
     const running = operator.start(RELAY);
     await within(caught(running.pid), 30_000, 'the relay to catch SIGHUP');
@@ -68,8 +68,8 @@ describe.skipIf(process.platform === 'win32')('a relay that is starting', () => 
   });
 });
 
-describe.skipIf(process.platform === 'win32')('a relay that serves', () => {
-  it('goes on after SIGUSR1 and SIGUSR2, and says that they do nothing', async () => {
+describe.skipIf(process.platform === 'win32')('a running relay', () => {
+  it('survives SIGUSR1 and SIGUSR2, and logs that they have no effect', async () => {
     const operator = await Person.create();
     const running = operator.start(RELAY);
     const { url } = (await running.event('listening')) as unknown as { url: string };
@@ -84,7 +84,7 @@ describe.skipIf(process.platform === 'win32')('a relay that serves', () => {
   });
 });
 
-/** Resolves once the process has a handler of SIGHUP, the signal 1. */
+/** Resolves once the process handles SIGHUP, signal 1. */
 async function caught(pid: number): Promise<void> {
   for (;;) {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');

@@ -8,24 +8,24 @@ import { agent, desired, get, handedOver, httpService, service, visit } from '..
 import { Person, type Running } from './cli-support.js';
 import { line, tcp } from './relay-peer.js';
 
-/** Socket activation: the public port is a socket of systemd's, which relays are started with. */
+/** Socket activation: the public port is a systemd socket, which relays inherit. */
 
-describe('the socket that a process was started with', () => {
+describe('the inherited socket', () => {
   it.each([
     ['none', {}, undefined],
     ['one', { LISTEN_PID: '7', LISTEN_FDS: '1' }, { public: [3], http: [] }],
     [
-      'one of any name',
+      'one with any name',
       { LISTEN_PID: '7', LISTEN_FDS: '1', LISTEN_FDNAMES: 'portal-relay.socket' },
       { public: [3], http: [] },
     ],
     [
-      'of several the one that is named',
+      'the named one of several',
       { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:public' },
       { public: [4], http: [] },
     ],
     [
-      'all that are named',
+      'all named ones',
       { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'public:public' },
       { public: [3, 4], http: [] },
     ],
@@ -45,7 +45,7 @@ describe('the socket that a process was started with', () => {
     expect(inheritedFds(env, 7)).toEqual(fds);
   });
 
-  it('several of which none is named is a mistake', () => {
+  it('several without a name are an error', () => {
     for (const names of ['a:b', '', 'http:http'])
       expect(() => inheritedFds({ LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: names }, 7)).toThrow(
         /2 sockets/,
@@ -53,13 +53,13 @@ describe('the socket that a process was started with', () => {
   });
 });
 
-/** Node tells it by this name alone. */
+/** Node reads only this variable. */
 function descriptorOf(server: Server): number {
   const { _handle: handle } = server as unknown as { _handle: { fd: number } };
   return handle.fd;
 }
 
-/** A listening socket, and what starts relays with it; nobody accepts on it but they. */
+/** A listening socket, and a function that starts relays with it. Only they accept connections on it. */
 async function shared(operator: Person) {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -79,8 +79,8 @@ async function specOf(running: Running): Promise<RelaySpec> {
   return { kind: 'url', url, caFile: ca };
 }
 
-describe('portal relay, started with a socket', () => {
-  it('serves there; a second one waits for its turn, and visitors between the two wait in the socket', async () => {
+describe('portal relay with an inherited socket', () => {
+  it('serves on it; a second relay waits for its turn, and visitors in between wait in the socket', async () => {
     const operator = await Person.create();
     const { port, start, letGo } = await shared(operator);
     const first = start('--drain', '60s', '--listen', '127.0.0.1:1');
@@ -97,7 +97,7 @@ describe('portal relay, started with a socket', () => {
     source.write('the first half, ');
     await download.until('half, ');
     const mark = one.events.length;
-    // As long as the other one is not there yet.
+    // While the other one is not ready yet.
     second.kill('SIGSTOP');
     first.kill('SIGTERM');
     await one.event('lease', ({ phase }) => phase === 'retrying', mark);
@@ -116,7 +116,7 @@ describe('portal relay, started with a socket', () => {
     expect((await second.finished).code).toBe(0);
   });
 
-  it('that dies leaves no claim behind', async () => {
+  it('leaves no lock behind when it is killed', async () => {
     const operator = await Person.create();
     const { port, start, letGo } = await shared(operator);
     const first = start();
@@ -138,7 +138,7 @@ describe('portal relay, started with a socket', () => {
     expect((await get({ port }, 'app.localhost', one.ca)).text).toContain('hello');
   });
 
-  it('serves at all of several sockets that are named', async (context) => {
+  it('serves on all of several named sockets', async (context) => {
     context.skip(!hasIpv6, NO_IPV6);
     const operator = await Person.create();
     const [four, six] = [createServer(), createServer()];
@@ -162,7 +162,7 @@ describe('portal relay, started with a socket', () => {
     }
   });
 
-  it('and with what is no socket says so', async () => {
+  it('reports a descriptor that is not a socket', async () => {
     const operator = await Person.create();
     const { code, stdout } = await operator.start(['relay', '--json'], {
       within: ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3</dev/null', 'sh'],

@@ -8,7 +8,7 @@ import { log } from '../support/log.js';
 import { relay, type TestRelay } from '../support/world.js';
 import { Peer, settled } from './relay-peer.js';
 
-/** Every agent comes back at once: after a restart of the relay, that is. */
+/** Every agent reconnects at the same moment, as after a restart of the relay. */
 
 const AGENTS = 100;
 
@@ -25,7 +25,7 @@ function sessionOf(at: TestRelay): RelaySession {
 }
 
 describe('a hundred agents', () => {
-  it('all come back to a relay that was started anew, a few at a time', async () => {
+  it('all return to a restarted relay, a few at a time', async () => {
     const limits = { maxHandshakes: 16 };
     const first = await relay({ limits });
     const sessions = Array.from({ length: AGENTS }, () => sessionOf(first));
@@ -38,12 +38,12 @@ describe('a hundred agents', () => {
     await eventually(allConnected, 60_000);
     expect(second.counts().sessions).toBe(AGENTS);
     expect(second.counts().handshakes).toBe(0);
-    // All of them have one address, which may have half of the places.
+    // All of them have one address, which may use half of the slots.
     expect(second.counts().mostHandshakes).toBeLessThanOrEqual(limits.maxHandshakes / 2);
   }, 130_000);
 });
 
-/** A handshake that a client began and does not go on with. */
+/** A handshake that a client starts and does not continue. */
 async function begun(at: TestRelay, options: Parameters<typeof Peer.connect>[1] = {}): Promise<Peer> {
   const peer = await Peer.connect(at, options);
   await peer.challenge();
@@ -51,10 +51,10 @@ async function begun(at: TestRelay, options: Parameters<typeof Peer.connect>[1] 
 }
 
 describe('handshakes', () => {
-  it('of one address take half of the places; those beyond hear when to come back, later the more they are', async () => {
+  it('of one address use half of the slots; the rest get a time to retry, later the more there are', async () => {
     const at = await relay({ limits: { maxHandshakes: 4 } });
     await Promise.all([begun(at), begun(at)]);
-    // However slow this machine is, those two are not late.
+    // However slow this machine is, these two do not time out.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
     onTestFinished(() => {
       clock.mockRestore();
@@ -80,7 +80,7 @@ describe('handshakes', () => {
     expect(at.counts().refused).toEqual({ maxHandshakes: 20 });
   });
 
-  it('begin at hello: a place that was free at the upgrade may be taken then', async () => {
+  it('begin at hello: a slot that was free at the upgrade may then be in use', async () => {
     const at = await relay({ limits: { maxHandshakes: 2 } });
     const [first, second] = [await Peer.connect(at), await Peer.connect(at)];
     await first.challenge();
@@ -91,7 +91,7 @@ describe('handshakes', () => {
     await second.closed;
   });
 
-  it('that prove nothing for long give way to a newcomer', async () => {
+  it('that prove nothing for long are replaced by new ones', async () => {
     const at = await relay({ limits: { maxHandshakes: 2 } });
     const late = await begun(at);
     await expect(Peer.connect(at)).rejects.toThrow('503');
@@ -105,7 +105,7 @@ describe('handshakes', () => {
     await settled(() => at.counts().sessions === 1);
   });
 
-  it('of the address that has most give way to an agent from another, which is not refused', async () => {
+  it('of the address with most of them are replaced by an agent’s from another address, which is not rejected', async () => {
     const at = await relay({ limits: { maxHandshakes: 5 } });
     const crowd: Peer[] = [];
     for (const localAddress of ['127.0.1.1', '127.0.1.1', '127.0.1.2', '127.0.1.2', '127.0.1.3'])
@@ -116,7 +116,7 @@ describe('handshakes', () => {
     expect(at.counts()).toMatchObject({ sessions: 5, handshakes: 4, refused: {} });
   });
 
-  it('of an address that has no others are not displaced by one from the same range', async () => {
+  it('of an address with only one are not replaced by one from the same range', async () => {
     const at = await relay({ limits: { maxHandshakes: 3 } });
     const others = [];
     for (const localAddress of ['127.0.1.1', '127.0.2.2', '127.0.3.3'])
@@ -128,7 +128,7 @@ describe('handshakes', () => {
     }
   });
 
-  it('take no place before hello, however many channels there are', async () => {
+  it('use no slot before hello, however many channels there are', async () => {
     const at = await relay({ limits: { maxHandshakes: 2 } });
     for (let n = 1; n <= 8; n++) await Peer.connect(at, { localAddress: `127.0.1.${n}` });
     await Peer.open(at);
@@ -144,7 +144,7 @@ describe('handshakes', () => {
     expect(at.counts()).toMatchObject({ sessions: 1, refused: { maxRequestConnections: 1 } });
   });
 
-  it('cost work once many prove nothing, and an agent does it', async () => {
+  it('require proof of work once many prove nothing, and an agent does it', async () => {
     const at = await relay({ limits: { maxHandshakes: 16 } });
     const asked = async (): Promise<string | undefined> => {
       let header: string | undefined;

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Person } from './cli-support.js';
 
-/** A relay's database that root restored, as the relay's own user meets it: real files, another user, a read-only mount. */
+/** A relay's database that root restored, as the relay's user sees it: real files, another user, a read-only mount. */
 
 const USER = 65_534;
 const AS_USER = ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'];
 const PROGRAM = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
 const RELAY = ['relay', '--json', '--listen', '127.0.0.1:0', '--data-dir', 'data'];
 
-/** Why this cannot be tried here; undefined: it can. */
+/** Why this machine cannot run the test, or undefined. */
 function missing(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return 'root on Linux gives the file to another user';
@@ -20,11 +20,11 @@ function missing(): string | undefined {
     if (spawnSync(AS_USER[0]!, [...AS_USER.slice(1), 'test', '-r', file]).status !== 0)
       return `another user, by setpriv, cannot read ${file}`;
   if (spawnSync('unshare', ['--mount', 'true']).status !== 0)
-    return 'mounts of its own (unshare --mount) are not permitted';
+    return 'mount namespaces (unshare --mount) are not permitted';
   return undefined;
 }
 
-/** A relay was here once, and stopped. */
+/** An earlier relay created it, and stopped. */
 async function stopped(): Promise<{ operator: Person; file: string }> {
   const operator = await Person.create();
   await chmod(operator.folder, 0o755);
@@ -47,7 +47,7 @@ const why = missing();
 describe.skipIf(why !== undefined)(
   `a database that root restored${why === undefined ? '' : ` (skipped: ${why})`}`,
   () => {
-    it('is refused with the fix while it is still of root, and taken once it is given to the user', async () => {
+    it('is rejected with the fix while root owns it, and accepted once the user owns it', async () => {
       const { operator, file } = await stopped();
       await chown(file, 0, 0);
       await chmod(file, 0o644);
@@ -62,7 +62,7 @@ describe.skipIf(why !== undefined)(
       await running.event('listening');
     }, 120_000);
 
-    it('is refused on a read-only mount', async () => {
+    it('is rejected on a read-only mount', async () => {
       const { operator, file } = await stopped();
       const folder = join(file, '..');
       const mount = `mount --bind "${folder}" "${folder}" && mount -o remount,bind,ro "${folder}" && exec "$@"`;

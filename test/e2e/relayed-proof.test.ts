@@ -15,8 +15,8 @@ import { freePort } from '../support/ports.js';
 import { relay } from '../support/world.js';
 
 /**
- * Someone ends TLS for a relay's name, with a certificate that the agent trusts, and passes on what agent and relay say:
- * no session at the relay, nobody signed in there, and an agent that says why.
+ * A middleman terminates TLS for a relay's name, with a certificate that the agent trusts, and forwards the messages of
+ * agent and relay. The result: no session at the relay, no sign-in, and an agent that reports why.
  */
 
 const signal = (): AbortSignal => AbortSignal.timeout(20_000);
@@ -47,7 +47,7 @@ const WAYS = {
     AgentsClient.signIn({ endpoint, identity: generateIdentity(), ms: 10_000 }),
 } as const;
 
-/** A relay behind a middleman, as an agent reaches it; `isKnown`: its key is in portal.lock. */
+/** A relay behind a middleman, as an agent reaches it. `isKnown`: its key is in portal.lock. */
 async function attacked({ tampering, isKnown }: { tampering?: Tampering; isKnown: boolean }) {
   const port = await freePort();
   const real = await relay({ publicPort: port });
@@ -68,13 +68,13 @@ const IN = ['welcome', '200'];
 
 const own = generateIdentity();
 
-/** Proves a key of the middleman's own, over its own channel with the agent. */
+/** Proves the middleman's own key, over its channel with the agent. */
 const ownKey: NonNullable<Tampering['challenge']> = ({ message }, { nonce }, socket) => ({
   message,
   relay: proveRelay(own, { url: urlIn(message), nonce, channel: channelOf(socket)! }),
 });
 
-/** Wants a signature for the middleman's own channel with the agent. */
+/** Requests a signature for the middleman's channel with the agent. */
 const ownChannel: NonNullable<Tampering['challenge']> = ({ message, relay: proof }, _hello, socket) => ({
   message: message.replace(/channel:[0-9a-f]{64}/, `channel:${channelOf(socket)!}`),
   relay: proof,
@@ -87,8 +87,8 @@ const urlIn = (message: string): string => /^URI: (.*)$/m.exec(message)![1]!;
 
 describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
   it.each([
-    ['passes everything on', {}],
-    ["passes the relay's proof on, with a challenge of its own", { challenge: ownChannel }],
+    ['forwards everything', {}],
+    ["forwards the relay's proof with another challenge", { challenge: ownChannel }],
   ])('who %s gets nothing signed, whether the relay is known or not', async (_what, tampering) => {
     for (const isKnown of [true, false]) {
       const { real, between, endpoint } = await attacked({ isKnown, tampering });
@@ -102,7 +102,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
     }
   });
 
-  it('who proves a key of its own gets nothing signed where portal.lock has another', async () => {
+  it('who proves another key gets nothing signed if portal.lock has the relay’s', async () => {
     const { between, endpoint } = await attacked({
       isKnown: true,
       tampering: { challenge: ownKeyAndChannel },
@@ -111,7 +111,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
     expect(between.heard).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
   });
 
-  it("who passes on the relay's own challenge gets nothing signed", async () => {
+  it('who forwards the relay’s own challenge gets nothing signed', async () => {
     const { between, endpoint } = await attacked({ isKnown: false, tampering: { challenge: ownKey } });
     await expect(open(endpoint)).rejects.toMatchObject({
       code: 'relay_untrusted',
@@ -120,7 +120,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
     expect(between.heard).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
   });
 
-  it('who has the agent sign for its own channel is refused by the relay', async () => {
+  it('who gets a signature for its own channel is rejected by the relay', async () => {
     const tampering = { challenge: ownKeyAndChannel };
     const { real, between, endpoint } = await attacked({ isKnown: false, tampering });
     await expect(open(endpoint)).rejects.toMatchObject({ code: 'unauthorized' });

@@ -8,11 +8,11 @@ import { agent, desired, relay, service } from '../support/world.js';
 import { knock } from './relay-peer.js';
 
 /**
- * Someone ends TLS of an agent's connections beside the control channel, with a certificate that the agent trusts, and passes
- * on to the relay what the agent says there: the relay refuses it.
+ * A middleman terminates TLS of an agent's connections besides the control channel, with a certificate that the agent
+ * trusts, and forwards the agent's bytes to the relay. The relay rejects them.
  */
 
-/** A fatal TLS alert: the name is known, but no connection came to serve it. */
+/** A fatal TLS alert: the name is known, but no connection arrived to serve it. */
 const INTERNAL_ERROR = Buffer.from([21, 3, 3, 0, 2, 2, 80]);
 
 async function attacked(over: Partial<ServiceSpec>, maxVersion?: 'TLSv1.2') {
@@ -24,7 +24,7 @@ async function attacked(over: Partial<ServiceSpec>, maxVersion?: 'TLSv1.2') {
   return { at, between };
 }
 
-describe('a ticket that a middleman passes on', () => {
+describe('a ticket that a middleman forwards', () => {
   it.each(['tls', 'ws'] as const)('opens no data connection of the carrier %s', async (carrier) => {
     const { at, between } = await attacked({ carrier });
     await eventually(() => expect(between.passedOn.length).toBeGreaterThan(1));
@@ -56,7 +56,7 @@ describe('a ticket that a middleman passes on', () => {
     expect(exit.counts().hops).toBe(0);
   });
 
-  it('is not shown at all to a middleman in TLS 1.2', async () => {
+  it('is not sent to a middleman in TLS 1.2', async () => {
     const { between } = await attacked({ carrier: 'tls' }, 'TLSv1.2');
     await eventually(() => expect(between.sessions()).toBeGreaterThan(1));
     expect(between.passedOn).toEqual([]);

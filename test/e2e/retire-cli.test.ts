@@ -12,7 +12,7 @@ import { jsonLines, Person } from './cli-support.js';
 
 const BYTES = 64 * 1024 * 1024;
 
-/** A site with its name on the page, and a download that it pauses half way until the test lets it go on. */
+/** A site that shows its name, and a download that pauses half way until the test continues it. */
 async function site(name: string) {
   const body = randomBytes(BYTES);
   const paused: (() => void)[] = [];
@@ -45,7 +45,7 @@ async function publishing(port: number) {
   return { person, running, save, url: String(url), status };
 }
 
-it('curl keeps its connection until the file is edited, and a download ends whole', async (context) => {
+it('curl keeps its connection until the file is edited, and a download finishes', async (context) => {
   const curl = await programFor(context, 'curl');
   const [old, next] = [await site('old'), await site('next')];
   const { running, save, url, status, person } = await publishing(old.port);
@@ -54,7 +54,7 @@ it('curl keeps its connection until the file is edited, and a download ends whol
   const output = join(person.folder, 'download');
   const download = promisify(execFile)(curl, [...options, '--output', output, `${url}/download`]);
   await eventually(() => expect(old.paused.length).toBe(1));
-  // One curl, one connection: a request each second, which says whether it had to connect.
+  // One curl, one connection: a request each second, which reports whether it had to connect.
   const many = Array.from({ length: 40 }, () => [
     '--next',
     ...options,
@@ -81,7 +81,7 @@ it('curl keeps its connection until the file is edited, and a download ends whol
   await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
 });
 
-it('a tab that is reloaded sees the new target', async (context) => {
+it('a reloaded tab shows the new target', async (context) => {
   const page = await browserPage(context);
   const [old, next] = [await site('old'), await site('next')];
   const { save, url, running } = await publishing(old.port);

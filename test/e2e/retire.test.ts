@@ -11,17 +11,17 @@ import { eventually } from '../support/eventually.js';
 import { agent, desired, get, relay, service, tcpService, visit } from '../support/world.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 
-/** What becomes of visitors who are connected while the target, or how it is served, is edited. */
+/** What happens to connected visitors when the target or the mode is edited. */
 
 interface Site {
   readonly port: number;
-  /** Answers to /wait and /download, which the test goes on with. */
+  /** Answers to /wait and /download, which the test continues. */
   readonly waiting: ServerResponse[];
-  /** Requests that have reached it. */
+  /** Requests that reached it. */
   requests: number;
 }
 
-/** A site that answers with its name, takes WebSockets, and has answers that last. */
+/** A site that answers with its name, accepts WebSockets, and has long answers. */
 async function site(name: string): Promise<Site> {
   const waiting: ServerResponse[] = [];
   const server = createHttp((request, response) => {
@@ -62,7 +62,7 @@ async function published(target: number, over: Partial<ServiceSpec> = {}) {
     publicPort: Number((tcpAddr ?? udpAddr ?? ':0').split(':')[1]),
     visit: (...alpn: string[]) => visit(at, 'web.localhost', one.ca, { ALPNProtocols: alpn }),
     get: async () => (await get(at, 'web.localhost', one.ca)).text,
-    /** Makes `changes` what runs; resolves with the event that tells of it. */
+    /** Applies `changes`. Resolves with the resulting event. */
     edit: async (changes: Partial<ServiceSpec>) => {
       const from = one.events.length;
       spec = { ...spec, ...changes };
@@ -78,7 +78,7 @@ const tcpEcho = (name: string): Promise<number> =>
 
 const udpEcho = (name: string) => udpService((payload) => Buffer.from(`${name} ${payload.toString()}`));
 
-/** A visitor who keeps its connection: what it heard since it asked last, and how the connection ended. */
+/** A visitor who keeps its connection: the bytes since its last request, and how the connection ended. */
 function keeping(socket: Socket) {
   let heard = '';
   let ended: string | undefined;
@@ -99,7 +99,9 @@ function keeping(socket: Socket) {
   };
 }
 
-/** A visitor who asks again with the last byte of each answer, until an answer says that the connection ends. */
+/**
+ * A visitor who sends a request with the last byte of each answer, until an answer announces the end of the connection.
+ */
 function hammering(socket: Socket) {
   let [heard, asked, answers] = ['', 0, 0];
   const ask = (): void => {
@@ -140,7 +142,7 @@ async function says(ws: WebSocket, text: string): Promise<string> {
 }
 
 describe('an edited target, in mode stream', () => {
-  it('ends kept-alive connections in order between exchanges, and none in the middle of one', async () => {
+  it('ends kept-alive connections in order between exchanges, and none during one', async () => {
     const [old, next] = [await site('old'), await site('next')];
     const { visit: connect, get: fetch, edit, status } = await published(old.port, { retireMs: 60_000 });
     const idle = keeping(await connect('http/1.1'));
@@ -173,9 +175,9 @@ describe('an edited target, in mode stream', () => {
 
   it.each([
     ['that agreed on http/1.1', ['http/1.1']],
-    ['whose first line is of HTTP', []],
+    ['whose first line is HTTP', []],
   ])(
-    'ends a connection %s and never pauses with an answer that says so: no request is lost',
+    'ends a connection %s and never pauses by announcing it in an answer, without losing a request',
     async (_, alpn) => {
       const [old, next] = [await site('old'), await site('next')];
       const { visit: connect, get: fetch, edit, status } = await published(old.port);
@@ -189,7 +191,7 @@ describe('an edited target, in mode stream', () => {
     },
   );
 
-  it('ends an event stream once it pauses: its visitor connects again', async () => {
+  it('ends an event stream once it pauses, and its visitor reconnects', async () => {
     const [old, next] = [await site('old'), await site('next')];
     const { visit: connect, edit } = await published(old.port);
     const visitor = keeping(await connect('http/1.1'));
@@ -199,7 +201,7 @@ describe('an edited target, in mode stream', () => {
     expect(await visitor.ended()).toBe('end');
   });
 
-  it('leaves upgraded connections and unknown protocols alone for `retireMs`, and no longer', async () => {
+  it('keeps upgraded connections and unknown protocols for `retireMs`, and no longer', async () => {
     const [old, next] = [await site('old'), await site('next')];
     const { at, visit: connect, edit } = await published(old.port, { alpn: ['http/1.1', 'chat'] });
     const idle = keeping(await connect('http/1.1'));
@@ -281,7 +283,7 @@ describe('an edit of the mode', () => {
     await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
   });
 
-  it('from http to stream ends connections with the requests that are under way on them', async () => {
+  it('from http to stream ends connections after their active requests', async () => {
     const [old, next] = [await site('old'), await site('next')];
     const { at, visit: connect, edit } = await published(old.port, { mode: 'http' });
     const [idle, downloading] = [keeping(await connect('http/1.1')), keeping(await connect('http/1.1'))];
@@ -308,7 +310,7 @@ describe('an edit of the mode', () => {
   });
 });
 
-it('an edited route, in mode http, ends event streams of the old target: their clients connect again', async () => {
+it('an edited route, in mode http, ends event streams of the old target, and their clients reconnect', async () => {
   const [old, next] = [await site('old'), await site('next')];
   const { visit: connect, edit, status } = await published(old.port, { mode: 'http' });
   const [listening, downloading] = [keeping(await connect('http/1.1')), keeping(await connect('http/1.1'))];
@@ -328,7 +330,7 @@ it('an edited route, in mode http, ends event streams of the old target: their c
   await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
 });
 
-it('an edited route, in mode http, leaves WebSockets to the old target for `retireMs`', async () => {
+it('an edited route, in mode http, keeps WebSockets on the old target for `retireMs`', async () => {
   const [old, next] = [await site('old'), await site('next')];
   const { at, visit: connect, get: fetch, edit, status } = await published(old.port, { mode: 'http' });
   const ws = await webSocket(at, await connect('http/1.1'));
@@ -343,7 +345,7 @@ it('an edited route, in mode http, leaves WebSockets to the old target for `reti
     ':path': '/',
     'sec-websocket-version': '13',
   });
-  // It ends with an error, which `once` would reject with.
+  // It ends with an error, which makes `once` reject.
   overH2.on('error', () => undefined);
   const closedOverH2 = new Promise((resolve) => overH2.once('close', resolve));
   await once(overH2, 'response');
@@ -356,7 +358,7 @@ it('an edited route, in mode http, leaves WebSockets to the old target for `reti
   expect(session.closed).toBe(false);
 });
 
-it('an edited target, in mode tcp, leaves connections alone for `retireMs`', async () => {
+it('an edited target, in mode tcp, keeps connections for `retireMs`', async () => {
   const [old, next] = [await tcpEcho('old'), await tcpEcho('next')];
   const { publicPort, edit } = await published(old, { mode: 'tcp', carrier: 'tls' });
   const { connect } = await import('node:net');
@@ -378,7 +380,7 @@ it('an edited target, in mode tcp, leaves connections alone for `retireMs`', asy
   expect(await first.ended()).toBe('cut');
 });
 
-it('an edited target, in mode udp, keeps flows for `retireMs`; what comes then begins a flow to the new one', async () => {
+it('an edited target, in mode udp, keeps flows for `retireMs`; later datagrams start a flow to the new target', async () => {
   const [old, next] = [await udpEcho('old'), await udpEcho('next')];
   const { publicPort, edit, status } = await published(old.port, { mode: 'udp' });
   const [visitor, other] = [await udpVisitor(publicPort), await udpVisitor(publicPort)];

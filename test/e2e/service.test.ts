@@ -7,9 +7,9 @@ import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person } from './cli-support.js';
 
 const MANAGER = fileURLToPath(new URL('../support/user-manager.sh', import.meta.url));
-/** What systemd, a shell and a URL would take for their own. */
+/** Characters with a meaning for systemd, a shell or a URL. */
 const NAME = `we ird %h $HOME "q' \\n`;
-/** Services take these over from the shell. */
+/** Variables that services take from the shell. */
 const WITHOUT_PROXY = Object.fromEntries(
   ['HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [
     [name, ''],
@@ -19,7 +19,7 @@ const WITHOUT_PROXY = Object.fromEntries(
 const YAML = 'version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: 3000 }\n';
 
 it(
-  'keeps the agent running across a boot, and removes what it installed',
+  'keeps the agent running across a boot, and uninstalls all its files',
   { timeout: 120_000 },
   async (context) => {
     await asOtherUser(context);
@@ -98,7 +98,7 @@ it(
   },
 );
 
-it('prints the unit, and leaves files alone that Portal did not write', async () => {
+it('prints the unit, and keeps files that Portal did not write', async () => {
   const person = await Person.create();
   const env = { HOME: person.folder, XDG_CONFIG_HOME: join(person.folder, 'config') };
   await writeFile(join(person.folder, 'portal.yaml'), YAML);
@@ -121,7 +121,7 @@ it('prints the unit, and leaves files alone that Portal did not write', async ()
   expect(await readFile(join(units, 'portal-x.service'), 'utf8')).toContain('/elsewhere');
 });
 
-it('refuses a configuration that only the variables of this shell complete', async () => {
+it('rejects a configuration that needs variables of this shell', async () => {
   const person = await Person.create();
   await writeFile(join(person.folder, 'portal.yaml'), `${YAML}machine: '\${DEVICE}'\n`);
   const env = { DEVICE: 'sensor-1', HOME: person.folder };

@@ -28,9 +28,9 @@ describe('a service through a relay', () => {
     });
   });
 
-  it('passes bytes both ways unchanged, a half-close included', async () => {
+  it('forwards bytes in both directions unchanged, including a half-close', async () => {
     const at = await relay();
-    // Answers only once the visitor has ended its side: proves that the end alone travels.
+    // Answers only once the visitor has ended its side, which proves that the half-close is forwarded.
     const port = await tcpService((socket) => {
       const hash = createHash('sha256');
       socket.on('data', (chunk) => hash.update(chunk));

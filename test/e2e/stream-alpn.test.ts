@@ -38,7 +38,7 @@ async function published(target: number | string, over: Parameters<typeof servic
   };
 }
 
-/** A server of HTTP/2 in plain text, and of HTTP/1.1 on the same port if `alsoH1`. */
+/** An HTTP/2 server without TLS, which also accepts HTTP/1.1 on the same port if `alsoH1`. */
 async function h2cService({ alsoH1 = false, port = 0 } = {}): Promise<{ port: number; close(): void }> {
   const sockets = new Set<Socket>();
   const h2 = createHttp2((_request, response) => void response.end('over h2'));
@@ -71,7 +71,7 @@ async function overH2(socket: Awaited<ReturnType<typeof visit>>): Promise<string
 }
 
 describe('a server of HTTP/1.1', () => {
-  it('never sees a visitor speak HTTP/2', async () => {
+  it('never receives HTTP/2 from a visitor', async () => {
     const seen: string[] = [];
     const { port } = await httpService((request: IncomingMessage, response) => {
       seen.push(request.httpVersion);
@@ -81,11 +81,11 @@ describe('a server of HTTP/1.1', () => {
     expect((await arrive(BOTH)).alpnProtocol).toBe('http/1.1');
     await expect(arrive(['h2'])).rejects.toMatchObject(NO_PROTOCOL);
     expect((await get(at, 'web.localhost', ca)).status).toBe(200);
-    // The question was refused by the server's parser.
+    // The server's parser rejected the probe.
     expect(seen).toEqual(['1.1']);
   });
 
-  it('takes visitors without ALPN, and those who name HTTP/1.0', async () => {
+  it('accepts visitors without ALPN, and those that offer HTTP/1.0', async () => {
     const { port } = await httpService((_request, response) => void response.end('ok'));
     const { visit: arrive } = await published(port);
     const silent = await arrive(undefined);
@@ -96,7 +96,7 @@ describe('a server of HTTP/1.1', () => {
     expect((await arrive(['http/1.0', 'http/1.1'])).alpnProtocol).toBe('http/1.1');
   });
 
-  it('is asked once, however many visitors come', async () => {
+  it('is probed once, however many visitors come', async () => {
     const said: string[] = [];
     const port = await tcpService((socket) => {
       socket.once('data', (chunk: Buffer) => {
@@ -109,7 +109,7 @@ describe('a server of HTTP/1.1', () => {
     expect(said).toEqual(['PRI', 'GET', 'GET', 'GET']);
   });
 
-  it('is asked nothing when `alpn` says what to offer', async () => {
+  it('is not probed if `alpn` sets the offer', async () => {
     const said: string[] = [];
     const port = await tcpService((socket) => {
       socket.once('data', (chunk: Buffer) => {
@@ -126,22 +126,22 @@ describe('a server of HTTP/1.1', () => {
   });
 });
 
-describe('a server of HTTP/2 in plain text', () => {
-  it('gets visitors who offer h2; with h2 alone it is spared all others', async () => {
+describe('an HTTP/2 server without TLS', () => {
+  it('gets visitors who offer h2; if it speaks only h2, others are rejected', async () => {
     const { port } = await h2cService();
     const { visit: arrive } = await published(port);
     expect(await overH2(await arrive(BOTH))).toBe('over h2');
     await expect(arrive(['http/1.1'])).rejects.toMatchObject(NO_PROTOCOL);
   });
 
-  it('that takes HTTP/1.1 as well gets both', async () => {
+  it('that also accepts HTTP/1.1 gets both', async () => {
     const { port } = await h2cService({ alsoH1: true });
     const { visit: arrive, at, ca } = await published(port);
     expect(await overH2(await arrive(BOTH))).toBe('over h2');
     expect((await get(at, 'web.localhost', ca)).text).toContain('over h1');
   });
 
-  it('is found out after it was down, and when the target changes', async () => {
+  it('is detected after it was down, and when the target changes', async () => {
     const plain = await httpService((_request, response) => void response.end('ok'));
     const { port } = await h2cService({ alsoH1: true });
     const { visit: arrive, retarget, at, ca } = await published(plain.port);
@@ -156,7 +156,7 @@ describe('a server of HTTP/2 in plain text', () => {
     await expect.poll(async () => (await arrive(BOTH)).alpnProtocol, { interval: 200 }).toBe('h2');
   });
 
-  it('that was not there when the lease opened is found out by its first visitor', async () => {
+  it('that was missing when the lease opened is detected by its first visitor', async () => {
     const first = await h2cService();
     first.close();
     const { visit: arrive } = await published(first.port);
@@ -166,7 +166,7 @@ describe('a server of HTTP/2 in plain text', () => {
   });
 });
 
-it('carries gRPC: unary, both streamings, both at once, errors and trailers', async () => {
+it('serves gRPC: unary, both streamings, both together, errors and trailers', async () => {
   const { port } = await grpcService();
   const { at, ca } = await published(port);
   const client = grpcClient(at, 'web.localhost', ca);
@@ -180,7 +180,7 @@ it('carries gRPC: unary, both streamings, both at once, errors and trailers', as
 });
 
 describe('TargetProtocols', () => {
-  it('asks once for all who want to know at a time, and not again soon while the target is down', async () => {
+  it('probes once for concurrent callers, and not again soon while the target is down', async () => {
     let connections = 0;
     const port = await tcpService((socket) => {
       connections += 1;
@@ -197,7 +197,7 @@ describe('TargetProtocols', () => {
     expect(protocols.mustAsk(nowhere)).toBe(false);
   });
 
-  it('takes silence for no, within a bound', async () => {
+  it('treats silence as no, after a timeout', async () => {
     const protocols = new TargetProtocols(() => ({}), log);
     expect(await protocols.learn(parseTarget(await tcpService(() => undefined)))).toBe('h1');
   });
@@ -208,7 +208,7 @@ describe('TargetProtocols', () => {
     ['a length that fits no setting', '000005040000000000'],
     ['a stream of its own', '000000040000000001'],
     ['less than a frame', '00000004'],
-  ])('is not taken in by %s', async (_what, hex) => {
+  ])('does not accept %s as HTTP/2', async (_what, hex) => {
     const port = await tcpService((socket) => socket.end(Buffer.from(hex, 'hex')));
     expect(await new TargetProtocols(() => ({}), log).learn(parseTarget(port))).toBe('h1');
   });

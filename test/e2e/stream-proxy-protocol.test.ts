@@ -26,7 +26,7 @@ async function published(target: string | number, over: Parameters<typeof servic
   };
 }
 
-/** A server behind `listen … proxy_protocol` that answers with what it was told, and logs it. */
+/** A server behind `listen … proxy_protocol` that answers with the header's values, and logs them. */
 async function nginx(path: string): Promise<{ target: string; log: () => Promise<string> }> {
   const folder = await temporaryFolder();
   const [socket, conf, accessLog] = ['nginx.sock', 'nginx.conf', 'access.log'].map((name) =>
@@ -78,7 +78,7 @@ async function plainGet(port: number): Promise<{ text: string; localPort: number
 }
 
 describe.each([
-  // The one of Debian 12 does not tell of names.
+  // The version of Debian 12 does not report names.
   ['nginx', nginx, ''],
   ['haproxy', haproxy, 'web.localhost '],
 ] as const)('%s', (name, start, authority) => {
@@ -92,13 +92,13 @@ describe.each([
     expect((await readAll(visitor)).toString()).toContain(`127.0.0.1 ${localPort} ${at.port} ${authority}`);
   });
 
-  it("learns a visitor's address in mode tcp, and is not mistaken in its own", async (ctx) => {
+  it('learns a visitor’s address in mode tcp, and its own', async (ctx) => {
     const path = await programFor(ctx, name);
     const { target } = await start(path);
     const { port, update, runner } = await published(target, { mode: 'tcp' });
     const { text, localPort } = await plainGet(port);
     expect(text).toContain(`127.0.0.1 ${localPort} ${port} `);
-    // Without it the target, which insists on it, does not answer; and with it again it does.
+    // Without it the target does not answer, because it requires it. With it, the target answers again.
     await update({ proxyProtocol: false });
     expect((await plainGet(port).catch(() => ({ text: '' }))).text).not.toContain('200 OK');
     await update({});
@@ -115,10 +115,10 @@ it('is in the log of nginx', async (ctx) => {
   await expect.poll(log).toMatch(/^127\.0\.0\.1 \d+ \d+$/m);
 });
 
-it('comes ahead of the first byte, once a connection, and as a local one where nobody visits', async () => {
+it('precedes the first byte, once per connection, and is of type LOCAL without a visitor', async () => {
   const { port, said } = await listening();
   const { at, ca } = await published(port, { alpn: 'auto' });
-  // Asked what it speaks.
+  // The probe.
   await expect.poll(() => said[0]?.toString('hex')).toMatch(new RegExp(`^${LOCAL}`));
   const visitor = await visit(at, 'web.localhost', ca);
   visitor.write('hello');
@@ -128,7 +128,7 @@ it('comes ahead of the first byte, once a connection, and as a local one where n
   expect(bytes!.subarray(16 + bytes!.readUInt16BE(14)).toString()).toBe('hello');
 });
 
-it('changes in place: who is connected stays', async () => {
+it('changes in place, and visitors stay connected', async () => {
   const { port, said } = await listening();
   const { at, ca, update } = await published(port, { alpn: ['http/1.1'], proxyProtocol: false });
   const early = await visit(at, 'web.localhost', ca);
@@ -143,7 +143,7 @@ it('changes in place: who is connected stays', async () => {
   await expect.poll(() => String(said[0])).toBe('early and still here');
 });
 
-/** A service that only listens: what was said on each connection. */
+/** A service that only listens: the bytes of each connection. */
 async function listening(): Promise<{ port: number; said: Buffer[] }> {
   const said: Buffer[] = [];
   const port = await tcpService((socket) => {

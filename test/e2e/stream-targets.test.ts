@@ -10,7 +10,7 @@ import { resetSocket } from '../../src/net/reset.js';
 import { temporaryFolder } from '../support/folder.js';
 import { agent, desired, get, readAll, relay, service, visit } from '../support/world.js';
 
-/** Targets that are reached through a socket in the file system, or speak TLS themselves. */
+/** Targets on a socket in the file system, or with TLS. */
 
 async function published(target: number | string, over: Parameters<typeof service>[2] = {}) {
   const at = await relay({ ports: { tcp: 'any' } });
@@ -28,7 +28,7 @@ async function published(target: number | string, over: Parameters<typeof servic
   };
 }
 
-/** A TLS service with a certificate of `names`; resolves with its port, and the CA it is of. */
+/** A TLS service with a certificate of `names`. Resolves with its port, and its CA. */
 async function tlsService(
   onSocket: (socket: TLSSocket) => void,
   names: readonly string[] = ['app.internal'],
@@ -63,7 +63,7 @@ const answering = (socket: TLSSocket): void => {
 };
 
 describe('a unix: target', () => {
-  it('is reached, told of while it is not there, and found again', async () => {
+  it('is used, reported while it is missing, and found again', async () => {
     const path = join(await temporaryFolder(), 'app.sock');
     const { get: ask, targetError } = await published(`unix:${path}`);
     expect((await ask()).status).toBe(503);
@@ -80,14 +80,14 @@ describe('a unix: target', () => {
 });
 
 describe('an https:// target', () => {
-  it('on this machine is taken as it is', async () => {
+  it('on this machine is used without verification', async () => {
     const { port } = await tlsService(answering);
     const { get: ask, targetError } = await published(`https://127.0.0.1:${port}`);
     expect((await ask()).text).toMatch(/200 OK[\s\S]*ok$/);
     expect(await targetError()).toBeUndefined();
   });
 
-  it('is verified when that is asked for; status and visitors are told what is wrong', async () => {
+  it('is verified on request; status and visitors get the error', async () => {
     const { port, issuer } = await tlsService(answering);
     const {
       get: ask,
@@ -115,7 +115,7 @@ describe('an https:// target', () => {
     expect((await ask()).status).toBe(200);
   });
 
-  it('finds a new CA in the file without being told', async () => {
+  it('uses a new CA from the file automatically', async () => {
     const { port, issuer } = await tlsService(answering);
     const [folder, other] = [await temporaryFolder(), await openLocalCa(await temporaryFolder())];
     const caFile = join(folder, 'ca.pem');
@@ -128,7 +128,7 @@ describe('an https:// target', () => {
     expect((await ask()).status).toBe(200);
   });
 
-  it('speaks what the visitor agreed on', async () => {
+  it('uses the protocol that the visitor negotiated', async () => {
     const issuer = await openLocalCa(await temporaryFolder());
     const seen: (string | false | null)[] = [];
     const server = createSecureServer(
@@ -171,7 +171,7 @@ describe('an https:// target', () => {
     await expect(readAll(second)).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
 
-  it('that is no TLS at all is said to be so', async () => {
+  it('without TLS is reported as such', async () => {
     const server = createHttp();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());

@@ -35,7 +35,7 @@ interface Where {
   readonly ca: Awaited<ReturnType<typeof agent>>['ca'];
 }
 
-/** One CA for the file: keys take time. */
+/** One CA for the file, because creating keys is slow. */
 let pair: Promise<{ cert: string; key: string }> | undefined;
 const certificate = () =>
   (pair ??= temporaryFolder()
@@ -47,7 +47,7 @@ const httpServer = (): Server =>
     request.resume().once('end', () => response.end(request.socket.localAddress));
   });
 
-/** The body of one answer; throws where there is none, or not 200. */
+/** The body of one answer. Throws if it is missing, or not 200. */
 const httpAsk =
   (request: string) =>
   ({ at, ca }: Where): Ask =>
@@ -116,7 +116,7 @@ const KINDS: readonly Kind[] = [
   { name: 'mode http', serve: httpServer, spec: routes, ask: httpAsk('GET / HTTP/1.1') },
   { name: 'mode http with a body', serve: httpServer, spec: routes, ask: httpAsk('POST / HTTP/1.1') },
   {
-    name: 'mode http to a server of HTTP/2 alone',
+    name: 'mode http to a server of HTTP/2 only',
     serve: () => createH2((request, response) => void response.end(`${request.socket.localAddress}`)),
     unit: 'session',
     spec: routes,
@@ -170,7 +170,7 @@ describe.each(KINDS)('$name', (kind) => {
       await running.close();
       await eventually(() => expect(answers.slice(-4)).toContain('down'));
       running = await serveOn(host, port, kind.serve, kind.unit);
-      // What was kept alive with the old one may be noticed by the first request alone.
+      // Only the first request may notice a stale kept-alive connection.
       await eventually(async () => expect(await ask()).toBe(host));
       for (let i = 0; i < 3; i++) expect(await ask()).toBe(host);
     }
@@ -193,7 +193,7 @@ describe('mode udp', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('follows a service that moves, for visitors that are there and those that come', async ({ skip }) => {
+  it('follows a service that moves, for existing and new visitors', async ({ skip }) => {
     if (!hasIpv6) skip(NO_IPV6);
     let echo = await udpService(undefined, await freePort());
     const { port, runner } = await datagrams(echo.port);

@@ -8,7 +8,7 @@ import { ensureBinary } from '../support/debian.js';
 import { temporaryFolder } from '../support/world.js';
 import { jsonLines, Person } from './cli-support.js';
 
-/** What the names of targets mean on machines with other hosts files and networks, as `portal doctor` sees it. */
+/** The addresses of target names on machines with other hosts files and networks, as `portal doctor` reports them. */
 
 const SERVERS = fileURLToPath(new URL('../support/target-servers.mjs', import.meta.url));
 
@@ -18,12 +18,14 @@ interface Served {
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
-/** Runs a command in a network of its own, which `setUp` prepares, beside these services. Or the reason to skip with. */
+/**
+ * Runs a command in a separate network, which `setUp` prepares, together with these services. Or the reason to skip.
+ */
 async function network(
   setUp: string,
   servers: readonly Served[],
 ): Promise<{ within: string[] } | { skip: string }> {
-  if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
+  if (process.getuid?.() !== 0) return { skip: 'only root can create network namespaces' };
   const ip = await ensureBinary('ip');
   if ('skip' in ip) return ip;
   const lines = ['set -e', 'ip link set lo up', setUp, 'exec "$@"'].join('\n');
@@ -37,7 +39,7 @@ const usable = (
 ): readonly string[] => ('skip' in made ? context.skip(made.skip) : made.within);
 
 interface Examined {
-  /** What is said of each service's target, by service. */
+  /** The findings about each service's target, by service. */
   readonly targets: Readonly<Record<string, string>>;
   readonly stderr: string;
 }
@@ -85,7 +87,7 @@ it.for(HOSTS_FILE_NAMES)('a port of this machine needs no hosts file: %s', async
   });
 });
 
-it('a machine without IPv6 looks for a port on 127.0.0.1 alone', async (context) => {
+it('a machine without IPv6 looks for a port only on 127.0.0.1', async (context) => {
   const net = usable(
     context,
     await network('echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6', [{ host: '127.0.0.1', port: 7001 }]),
@@ -97,11 +99,11 @@ it('a machine without IPv6 looks for a port on 127.0.0.1 alone', async (context)
   });
 });
 
-/** 192.0.2.1 is on the wire, and nobody is there: what is sent to it is lost without a word. */
+/** 192.0.2.1 is on the wire, but has no machine: packets to it are silently lost. */
 const SILENT =
   'ip link add v0 type veth peer name v1; ip addr add 192.0.2.2/24 dev v0; ip link set v0 up; ip link set v1 up';
 
-it('a name of two addresses is reached where one refuses or is silent, over TLS too', async (context) => {
+it('a name with two addresses is reached when one refuses or does not answer, over TLS too', async (context) => {
   const hosts = usable(
     context,
     await hostsFile(

@@ -6,7 +6,7 @@ import type { ServiceSpec } from '../../src/agent/spec.js';
 import { freePort } from '../support/ports.js';
 import { agent, desired, get, httpService, relay, service, tcpService } from '../support/world.js';
 
-/** That a local service does not answer shows at once: by event, in `ready` and in `status`. */
+/** A local service that does not answer is reported immediately: by event, in `ready` and in `status`. */
 
 async function listen(port: number): Promise<Server> {
   const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'));
@@ -34,7 +34,7 @@ const verdict = (port: number, error?: string): object => ({
 });
 
 describe.each(['stream', 'http', 'auto', 'tcp'] as const)('a target of mode %s', (mode) => {
-  it('is told to be dead at the start, and to be back', async () => {
+  it('is reported as down at the start, and as recovered', async () => {
     const port = await freePort();
     const one = await published({ mode, carrier: mode === 'tcp' ? 'tls' : 'raw' }, port);
     expect(one.verdicts()).toEqual([verdict(port, `nothing listens on port ${port}`)]);
@@ -48,12 +48,12 @@ describe.each(['stream', 'http', 'auto', 'tcp'] as const)('a target of mode %s',
 });
 
 describe.each(['stream', 'http', 'auto'] as const)('a visitor of mode %s', (mode) => {
-  it('who gets a 503 makes it known, once', async () => {
+  it('who gets a 503 causes a report, once', async () => {
     const target = await httpService((_, response) => response.end('hello'));
     const one = await published({ mode }, target.port);
     expect(one.verdicts()).toEqual([verdict(target.port)]);
     expect(await one.event('ready')).not.toHaveProperty('unreachable');
-    // It is asked what it speaks, which must not break off.
+    // The probe must not fail.
     if (mode === 'auto') await one.event('served');
     await target.close();
     for (const _ of [1, 2, 3]) expect((await get(one.at, 'app.localhost', one.ca)).status).toBe(503);
@@ -64,14 +64,14 @@ describe.each(['stream', 'http', 'auto'] as const)('a visitor of mode %s', (mode
   });
 });
 
-it('a forwarder with nothing behind it does not answer', async () => {
+it('a forwarder without a target does not answer', async () => {
   const port = await tcpService((socket) => socket.destroy());
   const one = await published({ mode: 'auto' }, port);
   await one.event('target', ({ reachable }) => !reachable);
   expect(one.verdicts().at(-1)).toEqual(verdict(port, 'closed the connection at once'));
 });
 
-it('a target of mode udp is dead once it refused a datagram, and back once it answered one', async () => {
+it('a target of mode udp is down once it refused a datagram, and recovered once it answered one', async () => {
   const port = await freePort();
   const echo = createSocket('udp4', (payload, from) => echo.send(payload, from.port, from.address));
   onTestFinished(() => void echo.close());

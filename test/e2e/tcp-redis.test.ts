@@ -10,7 +10,7 @@ import { agent, desired, relay, service } from '../support/world.js';
 
 const run = promisify(execFile);
 
-/** A Redis server on a socket of its own, in a folder that goes with the test. */
+/** A Redis server on a separate socket, in a folder that is removed with the test. */
 async function redis(path: string): Promise<string> {
   const folder = await temporaryFolder();
   const socket = `${folder}/redis.sock`;
@@ -30,7 +30,7 @@ async function redis(path: string): Promise<string> {
   return `unix:${socket}`;
 }
 
-test('Redis and redis-cli: commands, pipelines, a large value, and messages that the server pushes', async (context) => {
+test('Redis and redis-cli work: commands, pipelines, a large value, and messages that the server pushes', async (context) => {
   const [server, client] = [
     await programFor(context, 'redis-server'),
     await programFor(context, 'redis-cli'),

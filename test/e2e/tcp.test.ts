@@ -22,7 +22,7 @@ async function visitor(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Everything read until the connection ends, and how it did. */
+/** Everything read until the connection ends, and how it ended. */
 async function outcome(socket: Socket): Promise<{ text: string; error?: string }> {
   let text = '';
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
@@ -46,9 +46,9 @@ async function published(target: number, over: { port?: number; options?: object
 }
 
 describe('mode tcp', () => {
-  it('carries bytes both ways, with the half-close of each side', async () => {
+  it('transfers bytes in both directions, with the half-close of each side', async () => {
     const target = await tcpService((socket) => {
-      // Answers only once it has heard everything.
+      // Answers only once it has received everything.
       let said = '';
       socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
       socket.once('end', () => socket.end(`you said ${said}`));
@@ -67,7 +67,7 @@ describe('mode tcp', () => {
     expect(await outcome(await visitor(port))).toEqual({ text: '220 ready\r\n' });
   });
 
-  it('serves a visitor who has said everything while the agent was away', async () => {
+  it('serves a visitor who has sent everything while the agent was away', async () => {
     const target = await tcpService((socket) => {
       let said = '';
       socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -91,13 +91,13 @@ describe('mode tcp', () => {
     const socket = await visitor(port);
     const seen = outcome(socket);
     await new Promise<void>((resolve) => socket.end('hello', resolve));
-    // The relay has heard the end by the time that it answers this one.
+    // The relay has received the end by the time it answers this request.
     await fetchHealth(at);
     path.thaw();
     expect(await seen).toEqual({ text: 'you said hello' });
   });
 
-  it('passes a reset on, either way', async () => {
+  it('forwards a reset in both directions', async () => {
     const { port: target, next } = await handedOver();
     const { port } = await published(target);
     const first = await visitor(port);
@@ -112,7 +112,7 @@ describe('mode tcp', () => {
     expect(await seen).toMatchObject({ error: 'ECONNRESET' });
   });
 
-  it('resets a visitor while the service is down, and serves the next one when it is back', async () => {
+  it('resets a visitor while the service is down, and serves the next one when it recovers', async () => {
     const down = await tcpService((socket) => socket.end('up'));
     const { port, runner, at, spec } = await published(1);
     expect(await outcome(await visitor(port))).toMatchObject({ error: 'ECONNRESET' });
@@ -120,7 +120,7 @@ describe('mode tcp', () => {
     expect(await outcome(await visitor(port))).toEqual({ text: 'up' });
   });
 
-  it('gives the asked port, and tells the visitor count', async () => {
+  it('gives the requested port, and reports the visitor count', async () => {
     const free = await freePort();
     const { port: target, next } = await handedOver();
     const { port, runner } = await published(target, { port: free });
@@ -131,7 +131,7 @@ describe('mode tcp', () => {
     expect(lease).toMatchObject({ tcpAddr: `localhost:${free}`, visitors: 1 });
   });
 
-  it('gives another port where the asked one is taken, and status says so', async () => {
+  it('gives another port if the requested one is in use, and status shows it', async () => {
     const taken = await tcpService(() => undefined);
     const { port, runner, lease } = await published(1, { port: taken });
     expect(port).not.toBe(taken);
@@ -139,7 +139,7 @@ describe('mode tcp', () => {
     expect((await runner.status()).leases).toMatchObject([{ phase: 'ready', askedPort: taken }]);
   });
 
-  it('moves to another port in place, and keeps who is connected', async () => {
+  it('moves to another port in place, and keeps visitors connected', async () => {
     const { port: target, next } = await handedOver();
     const { port, runner, at, spec, event } = await published(target);
     const early = await visitor(port);
@@ -157,7 +157,7 @@ describe('mode tcp', () => {
     await expect(visitor(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('comes back to the same port when the relay was restarted', async () => {
+  it('returns to the same port after the relay restarted', async () => {
     const target = await tcpService((socket) => socket.end('again'));
     const { at, port, event, lease } = await published(target);
     await at.close();
@@ -168,7 +168,7 @@ describe('mode tcp', () => {
     expect(await outcome(await visitor(port))).toEqual({ text: 'again' });
   });
 
-  it('says so when the relay gives out no ports, or none is free', async () => {
+  it('reports that the relay offers no ports, or has no free one', async () => {
     const none = await relay();
     const first = await agent();
     await first.runner.apply(desired([none.spec], service('db', 1, { mode: 'tcp' })));
@@ -188,7 +188,7 @@ describe('mode tcp', () => {
     expect(full.error).toMatchObject({ code: 'ports_exhausted' });
   });
 
-  it('gives another identity the port of a name that left only when nothing else is free', async () => {
+  it('gives another identity the port of an unused name only when nothing else is free', async () => {
     const [port = 0, next = 0] = await freePorts(2);
     const at = await relay({ ports: { tcp: { from: port, to: next } } });
     const alice = await agent();

@@ -12,7 +12,7 @@ const CBC = [
 ].join(':');
 const GCM = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256';
 
-it('takes suites of TLS 1.2 with AEAD only, at the agent and at the relay', async () => {
+it('accepts only AEAD suites of TLS 1.2, on the agent and on the relay', async () => {
   const at = await relay();
   const { port } = await httpService((_request, response) => response.end('hi'));
   const one = await agent();

@@ -8,7 +8,7 @@ import { programFor, type Program } from '../support/debian.js';
 import { httpService } from '../support/world.js';
 import { jsonLines, Person } from './cli-support.js';
 
-/** `portal trust` against real stores: a browser's in a HOME of its own, the system's in a mount namespace. */
+/** `portal trust` with real stores: a browser's in a separate HOME, the system's in a mount namespace. */
 
 const run = promisify(execFile);
 const PAGE = '<title>site</title>';
@@ -24,14 +24,14 @@ async function needs(context: TestContext, ...programs: Program[]): Promise<void
   for (const program of programs) await programFor(context, program);
 }
 
-/** `portal trust --json` for a HOME of its own. */
+/** `portal trust --json` with a separate HOME. */
 async function trustIn(person: Person, name: string) {
   const home = join(person.folder, name);
   await mkdir(home);
   const env = { HOME: home, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '' };
   return {
     home,
-    /** What `portal doctor` says of the stores of browsers: level and path. */
+    /** The findings of `portal doctor` about the stores of browsers: level and path. */
     doctor: async (): Promise<string[]> => {
       const { stdout } = await person.run(['doctor', '--json'], { env });
       return jsonLines(stdout)
@@ -58,7 +58,7 @@ async function database(folder: string, ...password: string[]): Promise<void> {
   ]);
 }
 
-/** What a browser that starts now shows, or the name of its error. */
+/** The page that a new browser shows, or the name of its error. */
 async function open(context: TestContext, url: string, home: string): Promise<string> {
   const { XDG_DATA_HOME: _, XDG_CONFIG_HOME: __, ...rest } = process.env;
   const env = { ...rest, HOME: home } as Record<string, string>;
@@ -71,7 +71,7 @@ async function open(context: TestContext, url: string, home: string): Promise<st
 
 const DISTRUSTED = 'ERR_CERT_AUTHORITY_INVALID';
 
-it('has Chromium trust the local CA and distrust it again', { timeout: 240_000 }, async (context) => {
+it('makes Chromium trust the local CA, and distrust it again', { timeout: 240_000 }, async (context) => {
   await needs(context, 'certutil', 'chromium');
   const person = await Person.create();
   const { port } = await httpService((_, response) =>
@@ -117,7 +117,7 @@ it('has Chromium trust the local CA and distrust it again', { timeout: 240_000 }
   }
 });
 
-it('leaves a Firefox profile with a primary password as it was, changes the others, and exits 1', async (context) => {
+it('leaves a Firefox profile with a primary password unchanged, changes the others, and exits with 1', async (context) => {
   await needs(context, 'certutil');
   const person = await Person.create();
   const { home, trust } = await trustIn(person, 'me');
@@ -136,7 +136,7 @@ it('leaves a Firefox profile with a primary password as it was, changes the othe
   expect(stdout).not.toContain('Portal');
 });
 
-it('has the system trust the local CA and distrust it again', async (context) => {
+it('makes the system trust the local CA, and distrust it again', async (context) => {
   await needs(context, 'unshare', 'update-ca-certificates', 'openssl');
   if (process.getuid?.() !== 0) context.skip('only root can change the store of the system');
   const person = await Person.create();
@@ -173,7 +173,7 @@ it('has the system trust the local CA and distrust it again', async (context) =>
 it.each([
   ['firefox', 'No Firefox profile found.'],
   ['chromium', 'No database of Chromium found.'],
-])('says that there is no store of %s', async (store, note) => {
+])('reports that there is no store of %s', async (store, note) => {
   const person = await Person.create();
   const env = { HOME: person.folder, XDG_DATA_HOME: '', XDG_CONFIG_HOME: '', PATH: '' };
   const { code, stderr } = await person.run(['trust', '--install', '--store', store], { env });

@@ -1,4 +1,4 @@
-/** A relay whose name has two addresses, of which one works: the real programs, and a DNS server that says so. */
+/** A relay whose name has two addresses, of which one works: the real programs, and a DNS server. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, type TestContext } from 'vitest';
@@ -14,12 +14,12 @@ import { jsonLines, Person } from './cli-support.js';
 const DOMAIN = 'relay.test';
 const ADDRESSES = { A: '127.0.0.1', AAAA: '::1' } as const;
 type Kind = keyof typeof ADDRESSES;
-/** Much less than what gives up on an address: 5 s of a resolver, 10 s of a connection. */
+/** Much less than the timeouts for an address: 5 s of a resolver, 10 s of a connection. */
 const LIMIT_MS = 4_000;
 
 interface World {
   readonly works: Kind;
-  /** What becomes of connections to the other address, or of the question for it. */
+  /** What happens to connections to the other address, or to the query for it. */
   readonly other: 'none' | 'refuses' | 'black-holed' | 'not answered by DNS';
 }
 
@@ -54,7 +54,7 @@ async function world(context: TestContext, { works, other }: World) {
   return { person, within, url: String(url), ca: String(ca) };
 }
 
-/** Milliseconds from the agent's start to its readiness; a visitor got an answer then. */
+/** Milliseconds from the agent's start until it is ready and answers a visitor. */
 async function readyMs(context: TestContext, which: World): Promise<number> {
   const { person, within, url, ca } = await world(context, which);
   const { port } = await httpService((_request, response) => response.end('here'));
@@ -83,7 +83,7 @@ it.for([
   expect(both - alone).toBeLessThan(LIMIT_MS);
 });
 
-it('portal doctor says which address answers and which does not', async (context) => {
+it('portal doctor reports which address answers and which does not', async (context) => {
   const { person, within, url, ca } = await world(context, { works: 'A', other: 'refuses' });
   const { port } = new URL(url);
   const config = { version: 1, relays: { urls: [{ url, ca }] }, services: { web: 1 } };

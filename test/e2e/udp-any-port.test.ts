@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js';
 import { agent, desired, relay, service } from '../support/world.js';
 import { udpVisitor } from '../support/udp.js';
 
-/** Answers that come from another port than the one that was asked. */
+/** Answers from a different port than the requested one. */
 
 async function bound(
   take: (payload: Buffer, from: RemoteInfo, socket: Socket) => void,
@@ -16,7 +16,7 @@ async function bound(
   return socket;
 }
 
-/** Answers each question from a port of its own, and says there whatever is said to that. */
+/** Answers each question from a new port, and echoes there. */
 async function wandering() {
   const asked: { payload: string; from: RemoteInfo }[] = [];
   const continued: string[] = [];
@@ -42,7 +42,7 @@ async function published(port: number, replyFromAnyPort?: boolean) {
 }
 
 describe('replyFromAnyPort', () => {
-  it('passes answers from every port of the target, each to the visitor who asked', async () => {
+  it('forwards answers from every port of the target, each to the right visitor', async () => {
     const target = await wandering();
     const { publicPort } = await published(target.port, true);
     const [one, other] = [await udpVisitor(publicPort), await udpVisitor(publicPort)];
@@ -57,7 +57,7 @@ describe('replyFromAnyPort', () => {
     expect(new Set(target.asked.map(({ from }) => from.port)).size).toBe(2);
   });
 
-  it('continues a transfer of TFTP at the port that answered', async () => {
+  it('continues a TFTP transfer at the port that answered', async () => {
     const target = await wandering();
     const { publicPort } = await published(target.port, true);
     const visitor = await udpVisitor(publicPort);
@@ -69,7 +69,7 @@ describe('replyFromAnyPort', () => {
     expect(target.asked.length).toBe(1);
   });
 
-  it('takes nothing from another address', async () => {
+  it('accepts nothing from another address', async () => {
     const target = await wandering();
     const { publicPort } = await published(target.port, true);
     const visitor = await udpVisitor(publicPort);
@@ -82,7 +82,7 @@ describe('replyFromAnyPort', () => {
     expect(String(await visitor.next())).toBe('answer to two');
   });
 
-  it('is off by default, and switched on in place', async () => {
+  it('is off by default, and can be switched on in place', async () => {
     const target = await wandering();
     const { publicPort, edit } = await published(target.port);
     const visitor = await udpVisitor(publicPort);

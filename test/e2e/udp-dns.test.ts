@@ -7,7 +7,7 @@ import { programFor } from '../support/debian.js';
 import { dnsServer } from '../support/dns-server.js';
 import { agent, desired, relay, service } from '../support/world.js';
 
-/** Real DNS: Debian's `dig` asks through the tunnel. */
+/** Real DNS: Debian's `dig` queries through the tunnel. */
 
 const run = promisify(execFile);
 
@@ -33,7 +33,7 @@ async function ask(program: string, port: number, ...query: string[]): Promise<s
 }
 
 describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
-  it('asks a small DNS server', async (context) => {
+  it('queries a small DNS server', async (context) => {
     const path = await programFor(context, 'dig');
     const server = await dnsServer((name, type) =>
       type === 'A' ? [{ type: 'A', name, ttl: 1, data: '192.0.2.7' }] : 'NXDOMAIN',
@@ -52,7 +52,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
     expect(answer.replaceAll('"', '').split(' ')).toEqual(text);
   });
 
-  it('asks dnsmasq, many times at once', async (context) => {
+  it('queries dnsmasq, many times in parallel', async (context) => {
     const path = await programFor(context, 'dig');
     const server = await programFor(context, 'dnsmasq');
     const target = await freePort();
@@ -71,7 +71,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
     ]);
     onTestFinished(() => void program.kill());
     const port = await published(target, carrier);
-    // Started just now: until it listens, the tunnel only counts.
+    // It has just started. Until it listens, the tunnel only counts.
     await eventually(async () => expect(await ask(path, port, 'a.portal.test')).toBe('192.0.2.53'));
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => ask(path, port, `n${i}.portal.test`, 'A')),

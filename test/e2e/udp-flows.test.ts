@@ -7,7 +7,7 @@ import { wire } from '../support/wire.js';
 import { agent, desired, relay, service } from '../support/world.js';
 import { udpService, udpVisitor, type UdpService } from '../support/udp.js';
 
-/** What becomes of flows: bounds, silence, services and relays that come and go. */
+/** Flows: limits, timeouts, and services and relays that come and go. */
 
 async function published(target: UdpService, limits: Partial<RelayLimits> = {}, over = {}) {
   const at = await relay({ ports: { udp: 'any' }, limits, ...over });
@@ -21,7 +21,7 @@ async function published(target: UdpService, limits: Partial<RelayLimits> = {}, 
 }
 
 describe('flows', () => {
-  it('end after silence, on both sides, and begin anew', async () => {
+  it('end after silence, on both sides, and start again', async () => {
     const echo = await udpService();
     const { at, port, status } = await published(echo, { flowIdleMs: 300 });
     const visitor = await udpVisitor(port);
@@ -32,7 +32,7 @@ describe('flows', () => {
     expect(echo.peers.size).toBe(2);
   });
 
-  it('that are spoken on do not end', async () => {
+  it('that stay active do not end', async () => {
     const echo = await udpService();
     const { port } = await published(echo, { flowIdleMs: 1_000 });
     const visitor = await udpVisitor(port);
@@ -41,7 +41,7 @@ describe('flows', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('of those who never got an answer give way first', async () => {
+  it('without an answer are replaced first', async () => {
     const echo = await udpService((payload) => (payload.toString() === 'answer' ? payload : undefined));
     const { at, port } = await published(echo, { maxFlowsPerLease: 10 });
     const friend = await udpVisitor(port);
@@ -53,11 +53,11 @@ describe('flows', () => {
     expect(at.counts().flows).toBe(10);
     expect(at.counts().dropped.flows).toBeGreaterThanOrEqual(41);
     expect(await friend.ask('answer')).toBe('answer');
-    // The same peer as before: its flow was never ended.
+    // The same peer as before: its flow never ended.
     expect(echo.peers.size).toBe(peers + 50);
   });
 
-  it('of the address that has most give way, also where all are answered', async () => {
+  it('of the address with most of them are replaced, also when all have answers', async () => {
     const echo = await udpService();
     const { at, port } = await published(echo, { maxFlowsPerLease: 8 });
     const friend = await udpVisitor(port);
@@ -70,12 +70,12 @@ describe('flows', () => {
     expect(at.counts().flows).toBe(8);
     const peers = echo.peers.size;
     expect(await friend.ask('two')).toBe('two');
-    // The same peer as before: its flow was never ended.
+    // The same peer as before: its flow never ended.
     expect(echo.peers.size).toBe(peers);
     expect([...echo.peers][0]).toBe(ownPeer[0]);
   });
 
-  it('of a session are bounded, and the lease with the most gives them up', async () => {
+  it('of a session have a limit, and the lease with most of them loses some', async () => {
     const [busy, quiet] = [await udpService(), await udpService()];
     const at = await relay({ ports: { udp: 'any' }, limits: { maxFlowsPerSession: 20 } });
     const one = await agent();
@@ -102,7 +102,7 @@ describe('flows', () => {
 });
 
 describe('a local service', () => {
-  it('is not down where its relay gives out no UDP ports', async () => {
+  it('is not down if its relay offers no UDP ports', async () => {
     const echo = await udpService();
     const at = await relay();
     const one = await agent();
@@ -113,7 +113,7 @@ describe('a local service', () => {
     expect(lease!.targetError).toBeUndefined();
   });
 
-  it('that is down is counted and told, and the same flow goes on when it is back', async () => {
+  it('that is down is counted and reported, and the same flow continues when it recovers', async () => {
     const echo = await udpService();
     const { port, status } = await published(echo);
     const visitor = await udpVisitor(port);
@@ -133,7 +133,7 @@ describe('a local service', () => {
     expect((await status()).targetError).toBeUndefined();
   });
 
-  it('that another takes the place of is asked by those who come after', async () => {
+  it('that is replaced by another gets no later visitors', async () => {
     const [first, second] = [
       await udpService((payload) => Buffer.from(`first ${payload.toString()}`)),
       await udpService((payload) => Buffer.from(`second ${payload.toString()}`)),
@@ -149,7 +149,7 @@ describe('a local service', () => {
 });
 
 describe('a carrier', () => {
-  it("changes in place: flows and the service's peers stay", async () => {
+  it('changes in place: flows and the service’s peers stay', async () => {
     const echo = await udpService();
     const { port, runner, at, spec } = await published(echo);
     const carrier = async () => (await runner.status()).relays[0]!.datagrams?.carrier;
@@ -163,7 +163,7 @@ describe('a carrier', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it("is the WebSocket where another program has the relay's UDP port", async () => {
+  it('is the WebSocket if another program uses the relay’s UDP port', async () => {
     const taken = await udpService(undefined, await freePort());
     const echo = await udpService();
     const { port, runner } = await published(echo, {}, { port: taken.port });
@@ -173,7 +173,7 @@ describe('a carrier', () => {
     expect(taken.received).toBe(0);
   });
 
-  it('is UDP as well where the relay listens on IPv4 and IPv6 at once', async (context) => {
+  it('is also UDP if the relay listens on IPv4 and IPv6', async (context) => {
     if (!(await hasIpv6())) context.skip('this machine has no IPv6');
     const echo = await udpService();
     const { port, runner } = await published(echo, {}, { host: '::' });
@@ -211,7 +211,7 @@ describe('a relay', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('that is restarted gives the port again, and the same peers', async () => {
+  it('that restarts gives the same port and the same peers again', async () => {
     const echo = await udpService();
     const { at, port, event, lease } = await published(echo);
     const visitor = await udpVisitor(port);
@@ -225,20 +225,20 @@ describe('a relay', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('counts what comes while the agent is away, and goes on when it is back', async () => {
+  it('counts datagrams while the agent is away, and continues when it returns', async () => {
     const echo = await udpService();
     const { at, port, runner, identity, spec } = await published(echo);
     await runner.stop({ reason: 'test', drainMs: 0 });
     const again = await agent({ identity });
     await again.runner.apply(desired([at.spec], spec));
     const back = await again.event('lease', ({ phase }) => phase === 'ready');
-    // Given back and asked for again: the port is remembered with the name.
+    // Released and requested again: the name keeps its port.
     expect(Number(back.udpAddr!.split(':')[1])).toBe(port);
     const visitor = await udpVisitor(port);
     expect(await visitor.ask('hello')).toBe('hello');
   });
 
-  it('refuses a ticket for datagrams that is made up, used or for something else', async () => {
+  it('rejects a ticket for datagrams that is forged, used or for another purpose', async () => {
     const { at } = await published(await udpService());
     const { request } = await import('node:https');
     const upgrade = (headers: Record<string, string>): Promise<number> =>

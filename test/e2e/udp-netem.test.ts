@@ -6,8 +6,8 @@ import { startOn, twoMachines, type TwoMachines } from '../support/namespaces.js
 import { jsonLines, Person } from './cli-support.js';
 
 /**
- * Relay and agent as programs on two machines (network namespaces), and a wire between them that the kernel makes
- * worse. Visitors are on the relay's machine, the service on the agent's.
+ * Relay and agent as programs on two machines (network namespaces), with a wire between them that the kernel makes
+ * unreliable. Visitors are on the relay's machine, the service is on the agent's.
  */
 
 const PEER = fileURLToPath(new URL('../support/udp-peer.mjs', import.meta.url));
@@ -83,19 +83,19 @@ for (const carrier of ['raw', 'ws'] as const) {
   );
 }
 
-it('a bad wire: what is lost is lost, and holds nothing else back', { timeout: 120_000 }, async (context) => {
+it('a bad wire: datagrams get lost, and delay no others', { timeout: 120_000 }, async (context) => {
   const two = await machines(context);
   const { ask, datagrams } = await published(two, 'raw');
   const impaired = await two.impair();
   const how = 'skip' in impaired ? context.skip(impaired.skip) : impaired.how;
   const outcome = await ask();
-  // Some 10 % of the round trips: nobody sends anything again, so some never come back, and most do.
+  // About 10 % of the round trips are lost. Nothing is retransmitted, so some never come back, and most do.
   expect(outcome).toMatchObject({ sent: COUNT, doubled: 0, wrong: 0 });
   expect(outcome.answered).toBeLessThan(COUNT);
   expect(outcome.answered).toBeGreaterThan(0.75 * COUNT);
   const { carrier, missingPackets, dropped } = await datagrams();
   expect(carrier).toBe('udp');
   expect(missingPackets).toBeGreaterThan(0);
-  // What the wire doubled was found out, and nothing was taken for forged.
+  // Duplicates were detected, and no packet was taken for a forged one.
   expect(Object.keys(dropped)).toEqual(how === 'netem' ? ['replayed'] : []);
 });

@@ -6,7 +6,7 @@ import { middlebox } from '../support/middlebox.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { agent, desired, relay, service } from '../support/world.js';
 
-/** The `udp` carrier with a NAT, or an enemy, on the way. */
+/** The `udp` carrier with a NAT, or an attacker, on the path. */
 
 async function behindNat(limits = {}) {
   let port = 0;
@@ -26,13 +26,13 @@ async function behindNat(limits = {}) {
   return { ...one, nat, at, echo, visitor, carrier };
 }
 
-/** A packet that carries a datagram, and not a probe or its answer alone. */
+/** A packet with a datagram, and not only a probe or its answer. */
 const isData = (packet: Buffer): boolean => packet.length > 50;
 const text = (what: string): string => `a datagram that says ${what}`;
 const last = (packets: Buffer[]): Buffer => packets.findLast(isData)!;
 const droppedBy = (at: { counts(): { dropped: object } }) => at.counts().dropped as Record<string, number>;
 
-describe('a NAT on the way', () => {
+describe('a NAT on the path', () => {
   it('may give the agent another port at any time', async () => {
     const { nat, visitor, echo, at } = await behindNat();
     expect(await visitor.ask('before')).toBe('before');
@@ -40,12 +40,12 @@ describe('a NAT on the way', () => {
       await nat.rebind();
       expect(await visitor.ask(`after ${i}`)).toBe(`after ${i}`);
     }
-    // Nothing was opened anew for it.
+    // Nothing reopened for it.
     expect(echo.peers.size).toBe(1);
     expect(at.counts().sessions).toBe(1);
   });
 
-  it('that lets no UDP through is got round by the WebSocket, until it does again', async () => {
+  it('that blocks UDP makes datagrams use the WebSocket until UDP works again', async () => {
     const { nat, visitor, echo, carrier, events, at } = await behindNat();
     const told = () => events.flatMap((event) => (event.event === 'notice' ? [event] : []));
     expect(await visitor.ask('one')).toBe('one');
@@ -70,7 +70,7 @@ describe('a NAT on the way', () => {
     expect(echo.peers.size).toBe(1);
   });
 
-  it('that lets no UDP through from the beginning: the lease becomes ready all the same', async () => {
+  it('that blocks UDP from the beginning: the lease still becomes ready', async () => {
     let port = 0;
     const nat = await middlebox(() => port);
     nat.block();
@@ -90,7 +90,7 @@ describe('a NAT on the way', () => {
     expect((await one.runner.status()).relays[0]!.datagrams).toMatchObject({ carrier: 'ws' });
   });
 
-  it('that loses, doubles and reorders: what arrives, arrives once', async () => {
+  it('that loses, duplicates and reorders: every datagram arrives at most once', async () => {
     const { nat, visitor, echo, at, runner } = await behindNat({ datagramProbeMs: 1_000 });
     const held: { agent?: Buffer | undefined; relay?: Buffer | undefined } = {};
     let count = 0;
@@ -117,14 +117,14 @@ describe('a NAT on the way', () => {
       ...at.counts().dropped,
       ...(await runner.status()).relays[0]!.datagrams!.dropped,
     };
-    // Doubled packets are found out; nothing else is wrong with any.
+    // Duplicates are detected, and no packet is otherwise invalid.
     expect(Object.keys(dropped)).toEqual(['replayed']);
     expect(echo.peers.size).toBe(1);
   });
 });
 
-describe('an enemy on the way', () => {
-  it('may send packets again: the service sees each datagram once', async () => {
+describe('an attacker on the path', () => {
+  it('may replay packets: the service sees each datagram once', async () => {
     const { nat, visitor, echo, at } = await behindNat();
     expect(await visitor.ask(text('once'))).toBe(text('once'));
     const before = echo.received;
@@ -135,7 +135,7 @@ describe('an enemy on the way', () => {
     expect(echo.received).toBe(before + 1);
   });
 
-  it('gets no answer to what it sends again from elsewhere, and moves nobody', async () => {
+  it('gets no answer to packets replayed from elsewhere, and moves no flow', async () => {
     const { nat, visitor, at } = await behindNat({ datagramProbeMs: 600_000 });
     expect(await visitor.ask('one')).toBe('one');
     for (const packet of nat.fromAgent) await nat.inject(packet, 'stranger');
@@ -144,12 +144,12 @@ describe('an enemy on the way', () => {
     expect(nat.toStranger).toEqual([]);
   });
 
-  it('gets no answer to anything it makes up', async () => {
+  it('gets no answer to forged packets', async () => {
     const { nat, visitor, at } = await behindNat({ datagramProbeMs: 600_000 });
     expect(await visitor.ask(text('one'))).toBe(text('one'));
     const genuine = last(nat.fromAgent);
     const forged = genuine.map((byte, i) => (i === genuine.length - 1 ? byte ^ 1 : byte));
-    // A number that was not used yet, or it would count as a replay.
+    // An unused number, because a used one would count as a replay.
     Buffer.from(forged.buffer).writeUInt32BE(50_000, forged.byteOffset + 13);
     const another = Buffer.concat([Buffer.from([PACKET_VERSION]), randomBytes(100)]);
     for (const packet of [forged, another, randomBytes(1_200), Buffer.alloc(0), Buffer.alloc(65_507, 0xd1)])
@@ -159,7 +159,7 @@ describe('an enemy on the way', () => {
     expect(await visitor.ask('two')).toBe('two');
   });
 
-  it('sees neither payloads nor who sends them', async () => {
+  it('sees neither payloads nor their senders', async () => {
     const { nat, visitor } = await behindNat();
     expect(await visitor.ask('a text that nobody may read')).toBe('a text that nobody may read');
     for (const packet of [...nat.fromAgent, ...nat.fromRelay])

@@ -9,7 +9,7 @@ import { freePort } from '../support/ports.js';
 import { agent, desired, relay, service, temporaryFolder } from '../support/world.js';
 
 /** Real TFTP: Debian's client and server, whose answers come from a new port for each transfer. */
-it('files are read and written over TFTP, several in one session', async (context) => {
+it('reads and writes files over TFTP, several in one session', async (context) => {
   const [client, server] = [await programFor(context, 'tftp'), await programFor(context, 'in.tftpd')];
   if (process.getuid?.() !== 0) context.skip('only root can start in.tftpd');
   const folder = await temporaryFolder();
@@ -19,7 +19,7 @@ it('files are read and written over TFTP, several in one session', async (contex
   await writeFile(join(served, 'first'), first);
   await writeFile(join(served, 'second'), second);
   await writeFile(join(folder, 'third'), third);
-  // The server writes to files that are there already, and that everybody may write to.
+  // The server writes only to existing files that everybody may write to.
   await writeFile(join(served, 'third'), '');
   await chmod(join(served, 'third'), 0o666);
   for (const each of [folder, served]) await chmod(each, 0o755);
@@ -42,7 +42,7 @@ it('files are read and written over TFTP, several in one session', async (contex
   await one.runner.apply(desired([at.spec], spec));
   const { udpAddr } = await one.event('lease', ({ phase }) => phase === 'ready');
   const publicPort = udpAddr!.split(':')[1]!;
-  // One session of the client has one port for all its transfers.
+  // One session of the client uses one port for all its transfers.
   const session = promisify(execFile)(client, ['-m', 'binary', '127.0.0.1', publicPort], { cwd: folder });
   session.child.stdin!.end('get first\nget second\nput third\nquit\n');
   await session;

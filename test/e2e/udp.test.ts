@@ -24,7 +24,7 @@ async function published(
 describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
   const over: Partial<ServiceSpec> = carrier === 'ws' ? { carrier: 'ws' } : {};
 
-  it('carries datagrams there and back', async () => {
+  it('transfers datagrams in both directions', async () => {
     const echo = await udpService();
     const { port, lease, at } = await published(echo.port, {}, over);
     expect(lease).toMatchObject({ udpAddr: `localhost:${port}` });
@@ -32,12 +32,12 @@ describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
     const visitor = await udpVisitor(port);
     visitor.send('hello');
     expect((await visitor.next()).toString()).toBe('hello');
-    // The probe that made it ready was never handed to the service.
+    // The service never received the probe that made it ready.
     expect(echo.received).toBe(1);
     expect(at.counts().dropped).toEqual({});
   });
 
-  it.each([0, 1, 1_100, 1_167, 9_000, 65_507])('passes a payload of %i bytes', async (size) => {
+  it.each([0, 1, 1_100, 1_167, 9_000, 65_507])('forwards a payload of %i bytes', async (size) => {
     const echo = await udpService();
     const { port } = await published(echo.port, {}, over);
     const visitor = await udpVisitor(port);
@@ -46,7 +46,7 @@ describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
     expect((await visitor.next()).equals(payload)).toBe(true);
   });
 
-  it('gives each visitor a peer of its own at the service, and the answers back to the right one', async () => {
+  it('gives each visitor a separate peer at the service, and returns answers to the right one', async () => {
     const echo = await udpService();
     const { port, runner, at } = await published(echo.port, {}, over);
     const visitors = await Promise.all(Array.from({ length: 200 }, () => udpVisitor(port)));
@@ -54,7 +54,7 @@ describe.each(['udp', 'ws'] as const)('mode udp, carrier %s', (carrier) => {
     for (const visitor of visitors) expect((await visitor.next()).toString()).toBe(`i am ${visitor.port}`);
     expect(echo.peers.size).toBe(200);
     expect((await runner.status()).leases[0]!.visitors).toBe(200);
-    // And the agent's own visit, which may still be on its way on a busy machine.
+    // And the agent's own probe, which may still be on its way on a busy machine.
     await eventually(() => expect(at.counts().flows).toBe(201));
   });
 });

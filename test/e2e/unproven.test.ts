@@ -1,11 +1,11 @@
-/** A lease that the relay has opened, and that no visit of the agent's own has come through to. */
+/** A lease that the relay has opened, but that no visit of the agent has reached. */
 import { describe, expect, it } from 'vitest';
 import { describeStatus } from '../../src/cli/commands/status.js';
 import { createStyle } from '../../src/cli/style.js';
 import { eavesdropper } from '../support/terminating-relay.js';
 import { agent, desired, get, httpService, relay, service } from '../support/world.js';
 
-/** A relay that is slow to a busy machine, or an attacker's: visits of the agent's own hear nothing. */
+/** A relay that is slow on a busy machine, or an attacker's: the agent's own visits get no answer. */
 async function slowRelay() {
   let port = 0;
   const between = await eavesdropper('web.localhost', () => port);
@@ -24,15 +24,15 @@ const shown = async (one: Awaited<ReturnType<typeof agent>>): Promise<string> =>
   return lines.join('\n');
 };
 
-describe('a visit of our own that times out', () => {
-  it('leaves the lease ready but unproven, which events and status say, until a later one comes through', async () => {
+describe('an agent’s own visit that times out', () => {
+  it('leaves the lease ready but unproven, which events and status show, until a later visit succeeds', async () => {
     const { at, between, one, applied } = await slowRelay();
     const first = await one.event('lease', ({ phase }) => phase === 'ready');
     expect(first).toMatchObject({ proven: false, unproven: { failures: 1 } });
     await applied;
     expect(await one.event('ready')).toMatchObject({ unproven: ['web'] });
     expect(await shown(one)).toMatch(/web +ready \(unproven\).*never.*\n.*timed out/);
-    // Visitors on another way are served meanwhile.
+    // Visitors on another path are served meanwhile.
     expect(await get(at, 'web.localhost', one.ca)).toMatchObject({ status: 200 });
     between.release();
     const later = await one.event('lease', ({ proven }) => proven === true);
@@ -43,7 +43,7 @@ describe('a visit of our own that times out', () => {
     expect(phases).toEqual(['connecting', 'opening', 'ready', 'ready']);
   });
 
-  it('excuses no relay that reads along at the next one', async () => {
+  it('does not excuse a relay that reads traffic at the next visit', async () => {
     const { at, between, one } = await slowRelay();
     await one.event('lease', ({ phase }) => phase === 'ready');
     between.readAlong(await at.ca.issue(['web.localhost']));

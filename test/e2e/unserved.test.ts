@@ -1,12 +1,12 @@
-/** Visitors on whom a relay gave up: their agent is told. */
+/** Visitors that a relay could not serve: their agent learns about them. */
 import { describe, expect, it } from 'vitest';
 import { describeStatus } from '../../src/cli/commands/status.js';
 import { createStyle } from '../../src/cli/style.js';
 import { agent, desired, handedOver, relay, service, visit } from '../support/world.js';
 import { Peer, knock, settled } from './relay-peer.js';
 
-describe('visitors on whom the relay gave up', () => {
-  it('are told to the agent, which shows them in events and status', async () => {
+describe('visitors that timed out on the relay', () => {
+  it('are reported to the agent, which shows them in events and status', async () => {
     const at = await relay({ limits: { maxVisitorsPerIdentity: 1 } });
     const local = await handedOver();
     const one = await agent();
@@ -27,7 +27,7 @@ describe('visitors on whom the relay gave up', () => {
     expect(shown).toContain('gave up on visitors: 2 (the limit of visitors is reached)');
   });
 
-  it('while no agent was there are told to the one that comes back', async () => {
+  it('are reported to a returning agent if it was away', async () => {
     const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -44,7 +44,7 @@ describe('visitors on whom the relay gave up', () => {
     expect(await one.event('unserved')).toMatchObject({ service: 'web', reason: 'queue_full', count: 1 });
   });
 
-  it('are not told to an agent that does not understand it', async () => {
+  it('are not reported to an agent that does not understand it', async () => {
     const at = await relay({ limits: { maxWaitingVisitorsPerLease: 1 } });
     const peer = await Peer.open(at);
     await peer.lease('web');
@@ -55,7 +55,7 @@ describe('visitors on whom the relay gave up', () => {
     ).closed;
     peer.ws.terminate();
     await settled(() => at.stats().leasesAway === 1);
-    // The next one hears of it.
+    // The next agent gets the report.
     const one = await agent({ identity: peer.identity });
     await one.runner.apply(desired([at.spec], service('web', (await handedOver()).port)));
     expect(await one.event('unserved')).toMatchObject({ reason: 'queue_full' });

@@ -2,7 +2,7 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from 'p
 import { onTestFinished, type TestContext } from 'vitest';
 import { programFor } from './debian.js';
 
-/** A real browser for a test; skips the test, with the reason, where there is none. */
+/** A real browser for a test. Skips the test, with the reason, if no browser is available. */
 export async function browserPage(
   context: TestContext,
   options: BrowserContextOptions & { readonly env?: Record<string, string> } = {},
@@ -11,12 +11,12 @@ export async function browserPage(
   const program = await programFor(context, 'chromium');
   const browser: Browser = await chromium.launch({
     executablePath: program,
-    // As root there is no sandbox of its own to be had.
+    // Chromium's sandbox is unavailable to root.
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
     ...(env && { env }),
   });
   onTestFinished(() => browser.close());
-  // The local CA of a test is in nobody's trust store.
+  // The local CA of a test is in no trust store.
   const one = await browser.newContext({ ignoreHTTPSErrors: true, ...page });
   return one.newPage();
 }

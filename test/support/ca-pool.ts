@@ -4,14 +4,14 @@ import { onTestFinished } from 'vitest';
 import { openLocalCa } from '../../src/certificates/local-ca.js';
 import { temporaryFolder } from './folder.js';
 
-/** Local CAs that tests of a worker use one after another: making one costs more than many a test. */
+/** Local CAs that the tests of a worker use one after another, because creating one takes longer than many tests. */
 
 const FILES = ['ca.key.pem', 'ca.pem'] as const;
 
 /** The texts of FILES of each CA that no running test uses. */
 const free: string[][] = [];
 
-/** A new folder with a local CA of its own among all that run now; others of the same test have other keys. */
+/** A new folder with a local CA that no other running test uses. Several in one test have different keys. */
 export async function caFolder(): Promise<string> {
   const folder = await temporaryFolder();
   const paths = FILES.map((name) => join(folder, name));

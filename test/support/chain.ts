@@ -4,7 +4,7 @@ import type { RelaySpec, UrlRelay } from '../../src/agent/spec.js';
 import { expect } from 'vitest';
 import { relay, type TestRelay } from './world.js';
 
-/** Relays in a row, each the peer of the one after it. */
+/** Relays in a row, each the peer of the next. */
 export interface TestChain {
   /** Visitors' side first. */
   readonly relays: readonly TestRelay[];
@@ -14,7 +14,7 @@ export interface TestChain {
   readonly spec: Extract<RelaySpec, { kind: 'chain' }>;
 }
 
-/** Starts `length` relays; the options say what differs, for the entry and for the others. */
+/** Starts `length` relays. The options override defaults, for the entry and for the others. */
 export async function chain(
   length: number,
   entryOptions: Partial<RelayOptions> & Parameters<typeof relay>[0] = {},
@@ -23,7 +23,7 @@ export async function chain(
   return chainTo(await relay(entryOptions), length, others);
 }
 
-/** The same, with an entry that is there already. */
+/** The same, with an existing entry. */
 export async function chainTo(
   entry: TestRelay,
   length: number,
@@ -48,7 +48,7 @@ export const chainOf = (relays: readonly TestRelay[]): Extract<RelaySpec, { kind
   hops: relays.map(({ spec }) => spec as UrlRelay),
 });
 
-/** Resolves once each has heard of its peers. */
+/** Resolves once each relay knows its peers. */
 export async function knowEachOther(relays: readonly TestRelay[]): Promise<void> {
   for (const { knownPeers, peers } of relays.map((each) => each.counts()))
     if (knownPeers < peers)

@@ -2,11 +2,11 @@ import { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { deferred } from '../../src/lib/wait.js';
 
-/** What a hand-made ClientHello carries; everything left out takes an ordinary value. */
+/** The fields of a handmade ClientHello. Each defaults to an ordinary value. */
 export interface HelloParts {
   serverName?: string;
   alpn?: readonly string[];
-  /** Further extensions, sent ahead of server_name and ALPN, as they are. */
+  /** Further extensions, sent unchanged before server_name and ALPN. */
   extensions?: readonly { readonly type: number; readonly data: Buffer }[];
   sessionId?: Buffer;
   cipherSuites?: readonly number[];
@@ -41,7 +41,7 @@ export function alpnList(protocols: readonly string[]): Buffer {
   return vector(2, Buffer.concat(protocols.map((name) => vector(1, Buffer.from(name, 'latin1')))));
 }
 
-/** Bytes behind their own length, in a field of `width` bytes. */
+/** Bytes after their own length, in a field of `width` bytes. */
 export function vector(width: 1 | 2 | 3, content: Buffer): Buffer {
   const length = Buffer.alloc(width);
   length.writeUIntBE(content.length, 0, width);
@@ -78,7 +78,7 @@ export function outOfRecords(records: Buffer): Buffer {
   return Buffer.concat(fragments);
 }
 
-/** The bytes with which Node's own TLS client opens a connection, as they would arrive at a server. */
+/** The bytes with which Node's TLS client opens a connection, as a server receives them. */
 export async function captureClientHello(options: ConnectionOptions): Promise<Buffer> {
   const written = deferred<Buffer>();
   let bytes = Buffer.alloc(0);
@@ -99,7 +99,7 @@ export async function captureClientHello(options: ConnectionOptions): Promise<Bu
   }
 }
 
-/** True when the records hold the whole handshake message that they begin. */
+/** True when the records contain the whole handshake message that they begin. */
 function isWhole(bytes: Buffer): boolean {
   if (bytes.length < 9) return false;
   const message = 4 + bytes.readUIntBE(6, 3);

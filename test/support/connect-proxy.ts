@@ -2,16 +2,16 @@ import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** An HTTP proxy that knows CONNECT and nothing else. Every name leads to this machine. */
+/** An HTTP proxy that supports only CONNECT. Every name leads to this machine. */
 export interface ConnectProxy {
   readonly url: string;
-  /** What was asked for, in order: `host:port`. */
+  /** Requested tunnels, in order: `host:port`. */
   readonly asked: string[];
   /** The `Proxy-Authorization` of each. */
   readonly credentials: (string | undefined)[];
-  /** Tunnels that stand. */
+  /** Open tunnels. */
   readonly open: () => number;
-  /** Connections that stand, on either side. */
+  /** Open connections, on either side. */
   readonly connections: () => number;
 }
 

@@ -6,7 +6,7 @@ import { delay } from '../../src/lib/wait.js';
 const START_MS = 10_000;
 const STOP_MS = 5_000;
 
-/** Starts a program and waits until its socket takes connections; it ends with the test. */
+/** Starts a program and waits until its socket accepts connections. It ends with the test. */
 export async function daemon(program: string, args: readonly string[], socketPath: string): Promise<void> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';

@@ -6,15 +6,18 @@ import { readClientHello } from '../../src/net/client-hello.js';
 import type { TestRelay } from './world.js';
 
 export interface DataMiddleman {
-  /** Request lines that agents sent it, each with the status that the relay gave when it was passed on word for word. */
+  /**
+   * Request lines from agents, each with the status that the relay returned when the middleman forwarded it unchanged.
+   */
   readonly passedOn: { request: string; status: string }[];
   /** TLS sessions that agents began with it. */
   readonly sessions: () => number;
 }
 
 /**
- * Someone on `port` in front of `real`, who lets the control channel be: the first connection to the relay's own name. It ends
- * TLS of all later ones, with a certificate that agents trust, and says to the relay on a connection of its own what they say.
+ * A middleman on `port` in front of `real`, which forwards the control channel unchanged: the first connection to the
+ * relay's own name. It terminates TLS of all later connections, with a certificate that agents trust, and forwards
+ * their bytes to the relay on a new connection.
  */
 export async function dataMiddleman(
   real: TestRelay,

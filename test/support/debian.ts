@@ -4,12 +4,12 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestContext } from 'vitest';
 
-/** Programs of Debian that tests use as real peers: found, or installed before the tests where this user may. */
+/** Debian programs that tests use as real peers. Missing ones are installed before the tests if this user may do so. */
 
 const run = promisify(execFile);
 const INSTALL_MS = 240_000;
 
-/** Every program that a test asks for, and the package that brings it. */
+/** Every program that a test needs, and its package. */
 const PROGRAMS = {
   bash: 'bash',
   certutil: 'libnss3-tools',
@@ -45,22 +45,22 @@ const PROGRAMS = {
 export type Program = keyof typeof PROGRAMS;
 export type Binary = { readonly path: string } | { readonly skip: string };
 
-/** Where packages put what is not meant to be typed. */
+/** Folders for programs that users do not run directly. */
 const FOLDERS = ['/usr/sbin', '/sbin', ...(process.env['PATH'] ?? '').split(delimiter).filter(Boolean)];
 
-/** `name` as an absolute path, or the reason to skip with. */
+/** `name` as an absolute path, or the reason to skip. */
 export async function ensureBinary(name: Program): Promise<Binary> {
   const path = await find(name);
-  return path ? { path } : { skip: `${name} is not here; Debian's ${PROGRAMS[name]} brings it` };
+  return path ? { path } : { skip: `${name} is not installed (Debian: ${PROGRAMS[name]})` };
 }
 
-/** `name` as an absolute path; without it, the test is skipped with the reason. */
+/** `name` as an absolute path. Skips the test with the reason if it is missing. */
 export async function programFor(context: TestContext, name: Program): Promise<string> {
   const found = await ensureBinary(name);
   return 'path' in found ? found.path : context.skip(found.skip);
 }
 
-/** Installs what is missing, in one go. Resolves with why it did not work, if it did not. */
+/** Installs all missing packages together. Resolves with the error, if there was one. */
 export async function installMissing(): Promise<string | undefined> {
   const found = await Promise.all(Object.keys(PROGRAMS).map((name) => find(name)));
   const packages = new Set(Object.values(PROGRAMS).filter((_, index) => !found[index]));
@@ -68,7 +68,7 @@ export async function installMissing(): Promise<string | undefined> {
   const names = [...packages].join(', ');
   if (process.getuid?.() !== 0) return `only root can install ${names}`;
   if (!(await find('apt-get'))) return `there is no apt-get to install ${names} with`;
-  // RUNLEVEL 1: what is a service of the system is installed, not started.
+  // RUNLEVEL 1 installs system services without starting them.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const options = { timeout: INSTALL_MS, env };
   const apt = ['-qq', '-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=2'];
@@ -76,7 +76,7 @@ export async function installMissing(): Promise<string | undefined> {
     run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', ...packages], options);
   try {
     await get().catch(async () => {
-      // The list of packages may be stale, or not there at all.
+      // The package lists may be outdated or missing.
       await run('apt-get', [...apt, 'update'], options);
       await get();
     });

@@ -4,23 +4,26 @@ import { randomInt } from 'node:crypto';
 import { decode, encode, type Answer, type RecordType } from 'dns-packet';
 import { onTestFinished, type TestContext } from 'vitest';
 
-/** What the server says of a name: records, that there is no such name, that it failed, or nothing at all. */
+/** The server's answer for a name: records, "no such name", a failure, or no answer. */
 export type Said = readonly Answer[] | 'NXDOMAIN' | 'SERVFAIL' | 'silence';
 
 export interface TestDns {
   /** `127.0.0.1:PORT` */
   readonly address: string;
-  /** Names and types asked for so far, as `TXT _portal.shop.test`. */
+  /** Names and types queried so far, as `TXT _portal.shop.test`. */
   readonly asked: string[];
-  /** Questions that came over TCP, because the answer was too long for a datagram. */
+  /** Queries over TCP, because the answer was too long for a datagram. */
   readonly overTcp: () => number;
 }
 
-/** Longer answers are cut off over UDP, and asked for again over TCP: as long as the asker takes (EDNS, RFC 6891 §6.2.5). */
+/**
+ * Longer answers are truncated over UDP, and queried again over TCP: the size limit is the client's (EDNS, RFC 6891
+ * §6.2.5).
+ */
 const MIN_DATAGRAM_BYTES = 512;
 const TRUNCATED = 0x0200;
 
-/** A DNS server that a test decides the answers of; it closes with the test. */
+/** A DNS server whose answers a test decides. It closes with the test. */
 export async function dnsServer(
   answer: (name: string, type: RecordType) => Said,
   options: { tcp?: 'silent'; at?: { address: string; port: number } } = {},
@@ -38,7 +41,7 @@ export async function dnsServer(
     const reply = {
       type: 'response' as const,
       id: query.id ?? 0,
-      // Recursion available, authoritative; the lowest four bits are the answer's code.
+      // Recursion available, authoritative. The lowest four bits are the response code.
       flags: 0x0480 | ((query.flags ?? 0) & 0x0100) | rcode,
       questions: [question],
     };
@@ -82,7 +85,7 @@ export async function dnsServer(
   return { address: `${address}:${udp.address().port}`, asked, overTcp: () => overTcp };
 }
 
-/** DNS has one port number for UDP and TCP. */
+/** DNS uses one port number for UDP and TCP. */
 async function bothAtOnePort(address: string, wanted = 0): Promise<{ udp: UdpSocket; tcp: Server }> {
   for (;;) {
     const udp = createSocket('udp4');
@@ -103,8 +106,8 @@ async function bothAtOnePort(address: string, wanted = 0): Promise<{ udp: UdpSoc
 }
 
 /**
- * A DNS server that programs of the test find by their resolv.conf: on port 53, of a loopback address that nobody else
- * has. Skips the test where that is not allowed.
+ * A DNS server that programs of the test find in their resolv.conf: on port 53 of a loopback address that no other test
+ * uses. Skips the test if that is not allowed.
  */
 export async function systemDns(
   context: TestContext,

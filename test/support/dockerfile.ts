@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process';
 import { posix, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
-/** As much of Docker's build as deploy/Dockerfile uses, in folders instead of images. */
+/** The subset of Docker's build that deploy/Dockerfile uses, in folders instead of images. */
 
 export interface Instruction {
   readonly name: string;
-  /** Variables of ARG before the first FROM are filled in. */
+  /** Substitutes variables of ARG before the first FROM. */
   readonly text: string;
 }
 
@@ -35,7 +35,7 @@ export function parseDockerfile(text: string): Stage[] {
   return stages;
 }
 
-/** Whether a path of the context is sent to the builder: the last pattern that matches decides. */
+/** Whether a path of the context is sent to the builder: the last matching pattern decides. */
 function dockerignore(text: string): (path: string) => boolean {
   const rules = text
     .split('\n')
@@ -47,16 +47,16 @@ function dockerignore(text: string): (path: string) => boolean {
       const source = pattern
         .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
         .replaceAll(/\*\*\/?|\*|\?/g, (glob) => ({ '*': '[^/]*', '?': '[^/]' })[glob] ?? '.*');
-      // A pattern that matches a folder matches what is in it.
+      // A pattern that matches a folder also matches its contents.
       return { isException, regex: new RegExp(`^${source}(/|$)`) };
     });
   return (path) =>
     rules.reduce((sent, { isException, regex }) => (regex.test(path) ? isException : sent), true);
 }
 
-/** What a container of the image is started with. */
+/** The settings of a container of the image. */
 export interface Image {
-  /** The folder that stands for `/`. */
+  /** The folder that represents `/`. */
   readonly root: string;
   /** The same paths as in the image. */
   readonly env: Readonly<Record<string, string>>;
@@ -75,19 +75,19 @@ export interface Build {
   /** The text of the Dockerfile, and of its .dockerignore. */
   readonly dockerfile: string;
   readonly ignore: string;
-  /** The folder that `docker build` is given. */
+  /** The build context. */
   readonly context: string;
-  /** A new folder for everything that is made. */
+  /** A new folder for all output. */
   readonly folder: string;
-  /** Of RUN lines; NODE_ENV and the like come from the stages. */
+  /** Environment of RUN lines. NODE_ENV and others come from the stages. */
   readonly env: NodeJS.ProcessEnv;
-  /** Ids of users and groups that are not numbers, for --chown; undefined: owners stay as they are. */
+  /** Ids of named users and groups, for --chown. Undefined: owners do not change. */
   readonly ids?: Readonly<Record<string, number>>;
 }
 
 const RUN_MS = 300_000;
 
-/** Replays a Dockerfile stage by stage; each stage is built once. */
+/** Replays a Dockerfile stage by stage. Builds each stage once. */
 export class Builder {
   readonly #options: Build;
   readonly #stages: readonly Stage[];
@@ -136,7 +136,7 @@ export class Builder {
     else if (name === 'HEALTHCHECK')
       image.healthcheck = JSON.parse(text.replace(/^.*? CMD /, '')) as string[];
     else if (name === 'STOPSIGNAL') image.stopSignal = text;
-    else if (name !== 'EXPOSE') throw new Error(`${name} is not replayed`);
+    else if (name !== 'EXPOSE') throw new Error(`${name} is not supported`);
   }
 
   async #copy(image: Draft, text: string): Promise<void> {
@@ -172,13 +172,13 @@ export class Builder {
       for (const name of await readdir(path)) await this.#own(join(path, name), options);
   }
 
-  /** The context as the builder gets it. */
+  /** The context as the builder receives it. */
   #sent(): Promise<string> {
     this.#context ??= (async () => {
       const { context, folder, ignore } = this.#options;
       const isSent = dockerignore(ignore);
       const sent = join(folder, '.context');
-      // A folder is looked into when it may hold an exception.
+      // Descends into a folder that may contain an exception.
       const mayHold = (path: string): boolean =>
         [...ignore.matchAll(/^!(.*)$/gm)].some(([, exception]) => exception!.startsWith(`${path}/`));
       const filter = async (from: string): Promise<boolean> => {
@@ -193,7 +193,7 @@ export class Builder {
 
   async #run(image: Draft, text: string): Promise<void> {
     const isList = text.startsWith('[');
-    // A shell's paths cannot be moved into the folder.
+    // The paths in a shell command cannot be moved into the folder.
     if (!isList && /(^|[\s'"=])\//.test(text))
       throw new Error(`a path of the image in a shell line: ${text}`);
     const [command, ...args] = isList
@@ -224,12 +224,12 @@ const BLANK: Image = {
   stopSignal: 'SIGTERM',
 };
 
-/** A path of the image as one of this machine; other words as they are. */
+/** A path of the image as a path of this machine. Returns other words unchanged. */
 export function within({ root }: Pick<Image, 'root'>, word: string): string {
   return word.startsWith('/') ? join(root, word) : word;
 }
 
-/** The environment of the image, its paths as those of this machine. */
+/** The environment of the image, with its paths as paths of this machine. */
 export function containerEnv(image: Image): Record<string, string> {
   return Object.fromEntries(Object.entries(image.env).map(([key, value]) => [key, within(image, value)]));
 }

@@ -1,6 +1,6 @@
 /**
- * What a page tells its reader to do, for test/docs-commands.test.ts. An HTML comment above a block of code says what the
- * block is for; CONTRIBUTING.md lists the comments.
+ * The steps that a page gives its reader, for test/docs-commands.test.ts. An HTML comment above a code block says what
+ * the block is for. CONTRIBUTING.md lists the comments.
  */
 export type Step =
   | { readonly kind: 'run'; readonly line: number; readonly script: string; readonly exit: number }
@@ -12,7 +12,7 @@ export type Step =
 const COMMENT = /^<!-- (run|file|prints|service)(?:: (.+))? -->$/;
 const FENCE = /^```\w*$/;
 
-/** Every marked step of a page in Markdown, in order. Throws for a comment that it cannot follow. */
+/** Every marked step of a Markdown page, in order. Throws for an unknown comment. */
 export function stepsOf(markdown: string): Step[] {
   const lines = markdown.split('\n');
   return lines.flatMap((text, index) => {
@@ -33,7 +33,7 @@ function stepOf(kind: string, rest: string | undefined, line: number, block: str
   throw new Error(`line ${line}: "${kind}: ${rest}" is not a step; CONTRIBUTING.md lists them`);
 }
 
-/** The text of the block that begins on the next line with text. */
+/** The text of the code block that begins on the next non-empty line. */
 function blockBelow(lines: readonly string[], comment: number): string {
   const start = lines.findIndex((line, index) => index > comment && line !== '');
   const end = lines.findIndex((line, index) => index > start && line === '```');
@@ -42,7 +42,7 @@ function blockBelow(lines: readonly string[], comment: number): string {
   return `${lines.slice(start + 1, end).join('\n')}\n`;
 }
 
-/** Whether `output` has each of `lines`, in any order; `…` stands for any text within a line. */
+/** Whether `output` has each of `lines`, in any order. `…` matches any text within a line. */
 export function missingLines(output: string, lines: readonly string[]): string[] {
   return lines.filter((line) => !patternOf(line).test(output));
 }

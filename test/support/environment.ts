@@ -1,7 +1,7 @@
 /**
- * Settings of the person who runs the tests, which Portal, Node or a peer of the tests would follow: their proxies, their
- * PORTAL_HOME, their NODE_OPTIONS. Tests set what they mean to test. What describes the machine stays, and tests
- * hold on any machine: the home, the locale, the time zone, the umask, the folder for temporary files.
+ * Settings of the person who runs the tests that would affect Portal, Node or a peer: proxies, PORTAL_HOME,
+ * NODE_OPTIONS. Tests set their own. Properties of the machine stay, and tests must pass with any: the home, the
+ * locale, the time zone, the umask, the folder for temporary files.
  */
 const SETTINGS = [
   /^PORTAL_(?!TEST_|SCREENSHOTS$)/,
@@ -21,6 +21,6 @@ export function settingsIn(environment: NodeJS.ProcessEnv): string[] {
 /** Before the workers start: they inherit this process's environment, and so does every program that a test starts. */
 export default function setup(): void {
   for (const name of settingsIn(process.env)) delete process.env[name];
-  // Tests use relays and variables freely; those of the question unset it.
+  // Tests use relays and variables freely. Tests of the permission question unset it.
   process.env['PORTAL_ALLOW'] = '1';
 }

@@ -8,7 +8,7 @@ import { temporaryFolder } from './folder.js';
 
 export interface FakeCa {
   readonly spec: AcmeSpec;
-  /** Paths asked for so far. */
+  /** Requested paths so far. */
   readonly asked: string[];
   /** The `Host` of each. */
   readonly hosts: (string | undefined)[];
@@ -21,7 +21,7 @@ export interface Refusal {
   readonly headers?: Record<string, string>;
 }
 
-/** A CA that makes accounts and then refuses every order with what the test says. */
+/** A CA that creates accounts and then rejects every order with the test's error. */
 export async function refusingCa(
   refusal: () => Refusal,
   renewal: readonly [start: string, end: string] | readonly [] = [],

@@ -16,25 +16,25 @@ export interface FakeRelay {
   readonly spec: RelaySpec;
   readonly authority: string;
   readonly caPem: string;
-  /** Everything that agents have said, over all their channels. */
+  /** All messages from agents, over all their channels. */
   readonly heard: FromAgent[];
   /** How many channels were opened so far. */
   readonly channels: number;
-  /** The most TCP connections, of any kind, that were open at a time. */
+  /** The highest number of TCP connections, of any kind, that were open at a time. */
   readonly mostOpen: number;
 }
 
 export interface Channel {
   readonly ws: WebSocket;
   say(message: FromRelay | object): void;
-  /** The challenge an honest relay would send, but for `over` in its text and in the message. */
+  /** The challenge of an honest relay, with the changes of `over` in its text and in the message. */
   challenge(hello: FromAgent<'hello'>, over?: Partial<ChallengeFields>, message?: object): void;
   welcome(): void;
-  /** What is said meanwhile goes in one write. */
+  /** Buffers writes, and sends them as one. */
   inOneBreath(say: () => void): void;
 }
 
-/** A relay whose every answer the test gives: what an agent meets when its relay is broken or hostile. */
+/** A relay whose every answer the test decides, so that an agent meets a broken or hostile relay. */
 export async function fakeRelay(
   onMessage: (message: FromAgent, channel: Channel) => void,
   onOpen: (channel: Channel) => void = () => undefined,
@@ -57,7 +57,7 @@ export async function fakeRelay(
   const identity = generateIdentity();
   websockets.on('connection', (ws, request) => {
     channels++;
-    // None in TLS 1.2: something has to be said there, too.
+    // TLS 1.2 has no such message, so the test sends something itself.
     const own = channelOf(request.socket as TLSSocket) ?? '00'.repeat(32);
     const channel: Channel = {
       ws,
@@ -127,7 +127,7 @@ export async function fakeRelay(
   };
 }
 
-/** Says what an honest relay says up to `welcome`; everything after it is the test's. */
+/** Sends an honest relay's messages up to `welcome`. Everything after it is up to the test. */
 export function honestly(
   after: (message: FromAgent, channel: Channel) => void,
 ): (message: FromAgent, channel: Channel) => void {

@@ -1,4 +1,4 @@
-// An HTTP service and a TCP echo on a machine of their own; prints their ports as one line of JSON, and stays.
+// An HTTP service and a TCP echo on a separate machine. Prints their ports as one line of JSON, and keeps running.
 import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
 

@@ -1,10 +1,10 @@
-// A visitor on a machine of its own: `https URL` or `tcp HOST PORT WORDS`; prints what it is answered.
+// A visitor on a separate machine: `https URL` or `tcp HOST PORT WORDS`. Prints the answer.
 import { connect } from 'node:net';
 import { get } from 'node:https';
 
 const [, , how, ...args] = process.argv;
 if (how === 'https') {
-  // The test looks at certificates elsewhere.
+  // Certificates are checked elsewhere.
   get(args[0], { rejectUnauthorized: false, agent: false }, async (response) => {
     let text = '';
     for await (const chunk of response) text += chunk;

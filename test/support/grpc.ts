@@ -67,7 +67,7 @@ export interface GrpcService {
   close(): void;
 }
 
-/** A gRPC server without TLS; it speaks HTTP/2 only. */
+/** A gRPC server without TLS. It speaks only HTTP/2. */
 export async function grpcService(port = 0): Promise<GrpcService> {
   const server = new Server();
   server.addService(echo().service, IMPLEMENTATION);
@@ -85,13 +85,13 @@ export interface GrpcClient {
   unary(text: string): Promise<{ text: string; trailer: string }>;
   gather(texts: readonly string[]): Promise<string>;
   scatter(text: string): Promise<string[]>;
-  /** Says each text once the one before it was answered. */
+  /** Sends each text after the answer to the previous one. */
   chat(texts: readonly string[]): Promise<string[]>;
 }
 
 const deadline = () => ({ deadline: Date.now() + 10_000 });
 
-/** A client of `hostname` at a relay, over TLS. */
+/** A client of `hostname` on a relay, over TLS. */
 export function grpcClient(at: { port: number }, hostname: string, ca: LocalCa): GrpcClient {
   const client = new (echo())(`127.0.0.1:${at.port}`, credentials.createSsl(Buffer.from(ca.certificatePem)), {
     'grpc.ssl_target_name_override': hostname,

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { connectTo, HOST, type Edge } from './http-edge.js';
 
-/** HTTP/2 frames as they are on the wire: node's own client and server hide how a stream ended. */
+/** HTTP/2 frames as they are on the wire: Node's client and server hide how a stream ended. */
 
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const WINDOW_UPDATE = 8;
@@ -52,7 +52,7 @@ function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** A string as HPACK has it, not Huffman coded (RFC 7541, 5.2). */
+/** An HPACK string without Huffman coding (RFC 7541, 5.2). */
 function text(value: string): Buffer {
   const bytes = Buffer.from(value, 'latin1');
   if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
@@ -62,7 +62,7 @@ function text(value: string): Buffer {
   return Buffer.concat([Buffer.from([...length, rest]), bytes]);
 }
 
-/** Header fields in HPACK's plainest form: literal, and never indexed (RFC 7541, 6.2.3). */
+/** Header fields in HPACK's simplest form: literal, never indexed (RFC 7541, 6.2.3). */
 export function fields(pairs: readonly (readonly [string, string])[]): Buffer {
   return Buffer.concat(
     pairs.map(([name, value]) => Buffer.concat([Buffer.from([0x10]), text(name), text(value)])),
@@ -78,7 +78,7 @@ export const GET = [
 
 export const POST = [[':method', 'POST'], ...GET.slice(1)] as readonly (readonly [string, string])[];
 
-/** Calls `take` for each frame that comes on `socket`, after `skip` bytes. */
+/** Calls `take` for each frame that arrives on `socket`, after `skip` bytes. */
 function readFrames(socket: Duplex, skip: number, take: (frame: Frame) => void): void {
   let bytes = Buffer.alloc(0);
   socket.on('data', (chunk: Buffer) => {
@@ -114,7 +114,7 @@ export const bodyOf = (frames: readonly Frame[], stream: number): string =>
     frames.filter((one) => one.type === DATA && one.stream === stream).map(({ payload }) => payload),
   ).toString();
 
-/** A visitor that says frames and keeps those that come. */
+/** A visitor that sends frames and records those that arrive. */
 export interface FrameVisitor {
   readonly socket: Socket;
   readonly frames: Frame[];
@@ -152,8 +152,8 @@ export interface FrameConnection {
 }
 
 /**
- * A target that speaks nothing but HTTP/2 in plain text, and says what the test says: `onFrame` is called for each
- * frame on each connection.
+ * A target that speaks only HTTP/2 without TLS, and sends what the test decides: `onFrame` is called for each frame on
+ * each connection.
  */
 export async function frameTarget(
   onFrame: (one: Frame, connection: FrameConnection) => void,

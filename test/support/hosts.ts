@@ -7,7 +7,7 @@ import { temporaryFolder } from './folder.js';
 const run = promisify(execFile);
 const BOUND = { timeout: 10_000 };
 
-/** The hosts files that machines have: what `localhost` means on each. */
+/** Typical hosts files: what `localhost` means on different machines. */
 const HOSTS_FILES = {
   'IPv4 only': '127.0.0.1 localhost\n',
   'IPv4 and IPv6': '127.0.0.1 localhost\n::1 localhost\n',
@@ -19,13 +19,13 @@ const HOSTS_FILES = {
 export type HostsFile = keyof typeof HOSTS_FILES;
 export const HOSTS_FILE_NAMES = Object.keys(HOSTS_FILES) as readonly HostsFile[];
 
-/** Answers nothing, and says so at once: names that the hosts file does not have are unknown, without a wait. */
+/** A DNS server that rejects every query immediately: names outside the hosts file are unknown, without a wait. */
 const NO_DNS = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n';
 
 /**
- * What to put before a command (`Person.start(args, { within })`), so that it runs with another /etc/hosts, and with
- * another /etc/resolv.conf (default: no DNS). Everything else on the machine stays as it is: a mount namespace, which
- * ends with the command. Or the reason to skip with.
+ * A prefix for a command (`Person.start(args, { within })`) that runs it with another /etc/hosts, and another
+ * /etc/resolv.conf (default: no DNS). Nothing else on the machine changes: the mount namespace ends with the command.
+ * Or the reason to skip.
  */
 export async function hostsFile(
   text: string,
@@ -36,7 +36,7 @@ export async function hostsFile(
   const [hosts, resolv] = [join(folder, 'hosts'), join(folder, 'resolv.conf')];
   await writeFile(hosts, text);
   await writeFile(resolv, resolvConf);
-  // Whoever is not root becomes root in a user namespace, where the system allows that.
+  // A user who is not root becomes root in a user namespace, where the system allows it.
   const unshare = ['unshare', ...(process.getuid?.() === 0 ? [] : ['--map-root-user']), '--mount'];
   const mounts = 'mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@"';
   const within = [...unshare, 'sh', '-c', mounts, 'sh', hosts, resolv];

@@ -17,10 +17,10 @@ import { log } from './log.js';
 import { temporaryFolder } from './folder.js';
 import { service } from './world.js';
 
-/** Mode http alone, with the visitor's TLS in front of it and no relay: for what a relay has no part in. */
+/** Mode http alone, with the visitor's TLS in front of it and no relay, for behaviour in which a relay has no part. */
 
 export const HOST = 'app.localhost';
-/** The address that visitors come from, as the relay would say. */
+/** The visitors' address, as a relay would report it. */
 export const VISITOR = '203.0.113.7';
 
 export interface Edge {
@@ -30,9 +30,9 @@ export interface Edge {
   readonly ca: LocalCa;
   /** The public name. */
   readonly name: string;
-  /** Host header of a visitor. */
+  /** The Host header of a visitor. */
   readonly host: string;
-  /** As it was asked for at first. */
+  /** The originally requested target. */
   spec(): ServiceSpec;
   update(routes: Routes): void;
 }
@@ -47,12 +47,12 @@ export async function edge(
     bounds?: Partial<HttpBounds>;
     visitor?: string | (() => string);
     recorders?: Recorders;
-    /** In place of HOST. */
+    /** Replaces HOST. */
     name?: string;
     onNameRejected?: (rejection: NameRejection) => void;
   } = {},
 ): Promise<Edge> {
-  // One CA for the file: keys take time.
+  // One CA for the file, because creating keys is slow.
   shared ??= temporaryFolder().then(openLocalCa);
   const ca = await shared;
   const { bounds, recorders, name = HOST, onNameRejected } = options;
@@ -63,7 +63,7 @@ export async function edge(
   const { visitor = VISITOR } = options;
   const sockets = new Set<Socket>();
   const server = createServer(
-    // Data connections of a relay are half-open sockets, too.
+    // A relay's data connections are half-open sockets, too.
     { ...(await ca.issue([name])), ALPNProtocols: ['h2', 'http/1.1'], allowHalfOpen: true },
     (socket) => {
       sockets.add(socket);
@@ -109,7 +109,7 @@ export interface Answer {
   readonly trailers: IncomingMessage['trailers'];
 }
 
-/** One exchange over HTTP/1.1, through node's client. */
+/** One exchange over HTTP/1.1, through Node's client. */
 export function ask(
   at: Edge,
   path: string,
@@ -162,7 +162,7 @@ export async function connectTo(at: Edge, alpn: string = 'http/1.1'): Promise<TL
   return socket;
 }
 
-/** Sends bytes as they are, and gives all that comes back until the connection is closed. */
+/** Sends bytes unchanged, and returns all bytes until the connection closes. */
 export async function raw(at: Edge, bytes: string): Promise<string> {
   const socket = await connectTo(at);
   let received = '';
@@ -213,7 +213,7 @@ export function askH2(
   });
 }
 
-/** A target that records what it receives, byte for byte, and answers each connection with fixed bytes. */
+/** A target that records every received byte, and answers each connection with fixed bytes. */
 export async function rawTarget(
   answer: string | ((received: string, socket: Socket) => void),
 ): Promise<{ port: number; received: string[] }> {
@@ -225,7 +225,7 @@ export async function rawTarget(
     let answered = false;
     socket.on('error', () => undefined);
     socket.on('data', (chunk: Buffer) => {
-      // The agent asks whether it speaks HTTP/2.
+      // The agent's probe for HTTP/2.
       if (index === undefined && chunk.toString('latin1').startsWith('PRI '))
         return void socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
       index ??= received.push('') - 1;

@@ -1,7 +1,7 @@
 import type { Recording } from '../../src/agent/inspect/recording.js';
 import type { RequestStore } from '../../src/agent/inspect/store.js';
 
-/** The recording with this id, once its request is over. */
+/** The recording with this id, once its request has ended. */
 export function settled(store: RequestStore, id: number): Promise<Recording> {
   return new Promise((resolve) => {
     const look = (): void => {

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 export const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 export type Loopback = (typeof LOOPBACKS)[number];
 
-/** `server` on this address alone; resolves with its port. */
+/** Makes `server` listen on this address only. Resolves with its port. */
 function listen(server: Server, port: number, host: Loopback): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -16,13 +16,13 @@ function listen(server: Server, port: number, host: Loopback): Promise<number> {
 
 export interface Moving {
   readonly port: number;
-  /** Closes it, its connections included. */
+  /** Closes it and its connections. */
   close(): Promise<void>;
 }
 
 /**
- * What `make` returns, on `host` alone; closed with the test at the latest. `unit` is what ends a connection: a session
- * of HTTP/2 owns its socket, and to destroy that would leave the other side waiting.
+ * The result of `make`, on `host` only. It closes with the test at the latest. `unit` is what ends a connection: an
+ * HTTP/2 session owns its socket, and destroying only the socket leaves the peer waiting.
  */
 export async function serveOn(
   host: Loopback,

@@ -1,18 +1,18 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { onTestFinished } from 'vitest';
 
-/** A NAT on the way between agents and a relay's UDP port, whose behaviour a test decides. */
+/** A NAT between agents and a relay's UDP port, whose behaviour a test decides. */
 export interface Middlebox {
-  /** Where agents send to. */
+  /** The address that agents send to. */
   readonly port: number;
-  /** Every packet that has come from an agent, and from the relay, oldest first. */
+  /** Every packet from an agent, and from the relay, oldest first. */
   readonly fromAgent: Buffer[];
   readonly fromRelay: Buffer[];
-  /** What becomes of a packet; by default each passes once. */
+  /** The fate of a packet. By default each passes once. */
   fate: (packet: Buffer, from: 'agent' | 'relay') => readonly Buffer[];
-  /** From now on the relay sees another port, and what it sends to the old one goes nowhere. */
+  /** From now on the relay sees another port. Packets to the old one are dropped. */
   rebind(): Promise<void>;
-  /** From now on nothing passes. */
+  /** From now on it drops every packet. */
   block(): void;
   unblock(): void;
   /** Sends these bytes to the relay, from the NAT's own address or from a stranger's. */

@@ -7,7 +7,7 @@ import { CONTROL_SUBPROTOCOL } from '../../src/protocol/limits.js';
 import type { FromAgent, FromRelay } from '../../src/protocol/messages.js';
 import type { TestRelay } from './world.js';
 
-/** What the middleman makes of what it passes on. `socket` is its own TLS session with the agent. */
+/** How the middleman changes the bytes that it forwards. `socket` is its TLS session with the agent. */
 export interface Tampering {
   readonly challenge?: (challenge: Challenge, hello: { nonce: string }, socket: TLSSocket) => Challenge;
 }
@@ -17,13 +17,13 @@ type Challenge = Pick<FromRelay<'challenge'>, 'message' | 'relay'>;
 export interface Middleman {
   /** Types of the control messages, and paths of the requests, that agents sent. */
   readonly heard: string[];
-  /** Types of the control messages, and status of the answers, that the relay sent. */
+  /** Types of the control messages, and statuses of the responses, that the relay sent. */
   readonly answered: string[];
 }
 
 /**
- * Ends TLS for the name of `real` on `port`, with a certificate that agents trust, and passes control channels and
- * sign-ins on to `real`.
+ * Terminates TLS for the name of `real` on `port`, with a certificate that agents trust, and forwards control channels
+ * and sign-ins to `real`.
  */
 export async function middleman(
   real: TestRelay,

@@ -14,26 +14,26 @@ export interface TwoMachines {
   readonly left: Machine;
   readonly right: Machine;
   /**
-   * From now on the wire loses 5 % of the packets, either way; with tc-netem(8) it also delays, reorders and
-   * doubles some. Or the reason why it cannot.
+   * From now on the wire loses 5 % of the packets, in either direction. With tc-netem(8) it also delays, reorders and
+   * duplicates some. Returns the reason if it cannot.
    */
   impair(): Promise<{ how: 'netem' | 'loss' } | { skip: string }>;
 }
 
 export interface Machine {
   readonly address: string;
-  /** Gives it another address in place of the one it has. */
+  /** Replaces its address. */
   readdress(address: string): Promise<void>;
-  /** Put before a command, it runs the command there. */
+  /** A prefix that runs a command on that machine. */
   readonly within: readonly string[];
 }
 
-/** They are gone with the test. `names` are hosts that both know. Or the reason to skip with. */
+/** They end with the test. `names` are hosts that both know. Or the reason to skip. */
 export async function twoMachines(
   names: (machines: { left: string; right: string }) => Record<string, string>,
   { family = 4 }: { family?: 4 | 6 } = {},
 ): Promise<TwoMachines | { skip: string }> {
-  if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
+  if (process.getuid?.() !== 0) return { skip: 'only root can create network namespaces' };
   const ip = await ensureBinary('ip');
   if ('skip' in ip) return ip;
   const id = randomBytes(3).toString('hex');
@@ -82,7 +82,7 @@ export async function twoMachines(
     address,
     within: [ip.path, 'netns', 'exec', name],
     readdress: async (next) => {
-      // In this order: with the first address of a network Linux takes the others of it away.
+      // The order matters: when an address is removed, Linux also removes later addresses of the same network.
       await to('-n', name, 'addr', 'del', onLink(address)[0]!, 'dev', link);
       await to('-n', name, 'addr', 'add', ...onLink(next), 'dev', link);
     },
@@ -101,7 +101,7 @@ export async function twoMachines(
           await run(tc!, ['-n', name, 'qdisc', 'replace', 'dev', link, 'root', 'netem', ...netem], BOUND);
         return { how: 'netem' };
       } catch {
-        // Not every kernel has it; a firewall can lose packets too, if nothing else.
+        // Not every kernel has netem. A firewall can at least lose packets.
       }
       try {
         for (const { name, link } of [left!, right!]) {
@@ -116,14 +116,14 @@ export async function twoMachines(
   };
 }
 
-/** An IPv6 address is there at once where nobody looks for its double. */
+/** Skips duplicate address detection, so that an IPv6 address works immediately. */
 const onLink = (address: string): string[] =>
   address.includes(':') ? [`${address}/64`, 'nodad'] : [`${address}/24`];
 
-/** What `ip netns exec` lays over /etc. */
+/** Files that `ip netns exec` mounts over /etc. */
 const etc = (name: string): string => join('/etc/netns', name);
 
-/** A program of the tests on one of the machines; killed with the test. Resolves with its first line. */
+/** Runs a test program on one of the machines, and kills it with the test. Resolves with its first line. */
 export async function startOn(
   machine: Pick<Machine, 'within'>,
   script: string,
@@ -139,7 +139,7 @@ export async function startOn(
       if (text.includes('\n')) resolve(text.split('\n', 1)[0]!);
     });
     child.once('error', reject);
-    child.once('close', () => reject(new Error(`${script} ended without a word`)));
+    child.once('close', () => reject(new Error(`${script} exited without output`)));
   });
 }
 

@@ -6,9 +6,9 @@ import { programFor } from './debian.js';
 /** A user id without an account. */
 export const OTHER_UID = 12345;
 
-/** What runs a command as that user; skips the test, with the reason, where that cannot be. */
+/** A prefix that runs a command as that user. Skips the test, with the reason, if that is impossible. */
 export async function asOtherUser(context: TestContext): Promise<readonly [string, ...string[]]> {
-  if (process.getuid?.() !== 0) context.skip('only root can become another user, or make namespaces');
+  if (process.getuid?.() !== 0) context.skip('only root can switch users or create namespaces');
   await programFor(context, 'setpriv');
   const uid = String(OTHER_UID);
   const as = ['setpriv', '--reuid', uid, '--regid', uid, '--clear-groups'] as const;

@@ -6,16 +6,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-/** Packages of registries that tests try Portal with, installed once into a cache of this checkout. */
+/** Packages from registries that tests try Portal with, installed once into a cache of this checkout. */
 
 const run = promisify(execFile);
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/portal-tests', import.meta.url));
-/** A registry that takes longer is as good as none. */
+/** A slower registry counts as unavailable. */
 const INSTALL_MS = 60_000;
 
 export type Installed = { readonly folder: string } | { readonly skip: string };
 
-/** A folder whose node_modules have these packages; or why it is unavailable. */
+/** A folder whose node_modules contain these packages, or the reason why they are unavailable. */
 export const npmPackages = (...packages: string[]): Promise<Installed> =>
   installed('npm', packages, async (folder) => {
     await writeFile(join(folder, 'package.json'), '{ "private": true }');
@@ -23,7 +23,7 @@ export const npmPackages = (...packages: string[]): Promise<Installed> =>
     await run('npm', ['install', ...flags, ...packages], { cwd: folder, timeout: INSTALL_MS });
   });
 
-/** A folder that `PYTHONPATH` may name, with these packages; or why it is unavailable. */
+/** A folder for `PYTHONPATH` with these packages, or the reason why they are unavailable. */
 export const pythonPackages = (...packages: string[]): Promise<Installed> =>
   installed('python', packages, async (folder) => {
     const flags = ['--quiet', '--disable-pip-version-check', '--no-compile', '--target', folder];
@@ -38,7 +38,7 @@ async function installed(
   const id = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12);
   const folder = join(CACHE, `${kind}-${id}`);
   if (existsSync(folder)) return { folder };
-  // Moved into place as a whole: an installation that was cut off is not found by the next run.
+  // Moves the complete folder into place, so that the next run never finds an interrupted installation.
   const making = `${folder}.${process.pid}`;
   try {
     await mkdir(making, { recursive: true });

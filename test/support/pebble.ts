@@ -14,9 +14,9 @@ import { temporaryFolder } from './folder.js';
 export interface Pebble {
   readonly spec: AcmeSpec;
   readonly port: number;
-  /** PEM of the root that its certificates chain to. It is made anew at every start. */
+  /** PEM of its root certificate, which is new at every start. */
   root(): Promise<string>;
-  /** Every line it has logged. */
+  /** Every log line so far. */
   readonly lines: readonly string[];
   /** Certificates issued so far. */
   readonly issued: number;
@@ -30,12 +30,12 @@ export interface PebbleOptions {
   readonly dns: string;
   /** Lifetime of certificates, in seconds. */
   readonly validityS?: number;
-  /** Percent of good nonces that it refuses. */
+  /** Percentage of good nonces that it rejects. */
   readonly rejectNonces?: number;
   readonly blocked?: readonly string[];
 }
 
-/** Debian's pebble, a CA to test against, with nonces refused now and then; skips the test where it cannot be had. */
+/** Debian's pebble, a test CA that sometimes rejects nonces. Skips the test if it is unavailable. */
 export async function pebble(ctx: TestContext, options: PebbleOptions): Promise<Pebble> {
   const program = await programFor(ctx, 'pebble');
   const folder = await temporaryFolder();

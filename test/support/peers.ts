@@ -1,6 +1,6 @@
 import { installMissing } from './debian.js';
 
-/** Real peers for the tests, before any of them runs: a test's own time is too short to install in. */
+/** Installs real peers before any test runs, because a test's timeout is too short for it. */
 export default async function setup(): Promise<void> {
   const failure = await installMissing();
   // oxlint-disable-next-line no-console

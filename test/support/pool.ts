@@ -1,4 +1,4 @@
-/** What tests of the pool have in common: relays that differ in little, lists of them, and a pool that is quick. */
+/** Shared by tests of the pool: similar relays, lists of them, and a pool with short timeouts. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RelaySpec, ServiceSpec } from '../../src/agent/spec.js';
@@ -17,14 +17,14 @@ async function known(options: Parameters<typeof relay>[0] = {}): Promise<TestRel
   return started;
 }
 
-/** Relays that differ in nothing but their port and key. */
+/** Relays that differ only in port and key. */
 export async function relays(count: number): Promise<TestRelay[]> {
   const first = await known();
   const others = Array.from({ length: count - 1 }, () => known({ ca: first.ca }));
   return [first, ...(await Promise.all(others))];
 }
 
-/** One of `relays` once more, after it was closed. */
+/** Restarts one of `relays` after it was closed. */
 export function again({ ca, port, url }: TestRelay): Promise<TestRelay> {
   return relay({ ca, port, identity: identities.get(url)! });
 }
@@ -45,7 +45,7 @@ export async function registry(
   return { file, write };
 }
 
-/** A Desired whose services are on the pool, with candidates besides `urls`. */
+/** A Desired with services on the pool, and candidates besides `urls`. */
 export function pooled(
   candidates: string | NonNullable<Desired['candidates']>,
   urls: RelaySpec[],
@@ -60,13 +60,13 @@ export function pooled(
   };
 }
 
-/** Quick enough for a test, with the same order of things. */
+/** Short timeouts for tests, in the same order. */
 export const QUICK = { tickMs: 50, probeMs: 200, probePerCandidateMs: 0, registry: { lookMs: 50 } };
 
 export const http = (): Promise<{ port: number }> =>
   httpService((_request, response) => response.end('here'));
 
-/** On which relays a service is now, and how it goes there. */
+/** The relays of a service now, and its phase on each. */
 export async function places({ runner }: TestAgent): Promise<Record<string, string>> {
   const { leases } = await runner.status();
   return Object.fromEntries(

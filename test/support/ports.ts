@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-/** Below the ports that systems give to whoever asks for any: nobody else gets one of these by chance. */
+/** Below the ports that systems assign automatically, so that no other process gets one of these by chance. */
 const [FROM, TO] = [10_000, 32_000];
 
 /** A port that is free on both loopback addresses, for TCP and UDP. */
@@ -11,7 +11,7 @@ export async function freePort(): Promise<number> {
   return port!;
 }
 
-/** Ports like that, one after another. */
+/** Consecutive ports of that kind. */
 export async function freePorts(count: number): Promise<number[]> {
   for (;;) {
     const first = randomInt(FROM, TO);

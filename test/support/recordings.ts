@@ -11,7 +11,7 @@ import type { Identity } from '../../src/identity/identity.js';
 import { generateIdentity } from '../../src/identity/keys.js';
 import type { Logger } from '../../src/lib/logger.js';
 
-/** A history of requests in a folder of its own, and requests to put there. */
+/** A history of requests in a separate folder, and sample requests. */
 
 export const SOURCE = '/srv/portal.yaml';
 const NO_NAMES: ReadonlySet<string> = new Set();
@@ -50,7 +50,7 @@ export function recordingOf(id: number, over: Partial<Recording> = {}): Recordin
   };
 }
 
-/** What was warned of. */
+/** Warnings. */
 function listeningLog(): { log: Logger; warnings: string[] } {
   const warnings: string[] = [];
   const log: Logger = {
@@ -65,7 +65,7 @@ function listeningLog(): { log: Logger; warnings: string[] } {
 
 export interface Place {
   readonly folder: string;
-  /** Where the files of its identity are. */
+  /** The folder of its identity's files. */
   readonly own: string;
   readonly identity: Identity;
   readonly warnings: string[];
@@ -73,7 +73,7 @@ export interface Place {
   open(options?: { source?: string | null; bounds?: Partial<HistoryBounds> }): Promise<RequestHistory>;
   search(wanted?: Wanted, limit?: number): Promise<Found>;
   files(): Promise<string[]>;
-  /** Every byte that is on disk, as text. */
+  /** Every byte on disk, as text. */
   everything(): Promise<string>;
 }
 
@@ -114,7 +114,7 @@ export async function historyPlace(identity = generateIdentity(), at?: string): 
   return place;
 }
 
-/** Requests `from` to `to` of the history's run, written. */
+/** Writes requests `from` to `to` of the history's run. */
 export async function fill(
   history: RequestHistory,
   from: number,

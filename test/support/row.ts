@@ -12,24 +12,24 @@ const run = promisify(execFile);
 const BOUND = { timeout: 10_000 };
 
 /**
- * Machines in a row, each with a wire to the next and to no other: network namespaces, none of which passes packets
- * on. `left` and `right` are a machine's addresses on its two wires.
+ * Machines in a row, each with a wire only to the next: network namespaces that do not forward packets. `left` and
+ * `right` are a machine's addresses on its two wires.
  */
 export interface RowMachine extends Omit<Machine, 'readdress'> {
   readonly left: string;
   readonly right: string;
-  /** Begins to record every packet; resolves with what ends that, and with all the bytes then. */
+  /** Starts to record every packet. Resolves with a function that stops it and returns all bytes. */
   record(): Promise<() => Promise<Buffer>>;
 }
 
-/** They are gone with the test. `hosts` says which names each machine knows. Or the reason to skip with. */
+/** They end with the test. `hosts` says which names each machine knows. Or the reason to skip. */
 export async function machinesInARow(
   count: number,
   hosts: (
     machines: readonly { left: string; right: string }[],
   ) => readonly Readonly<Partial<Record<string, string>>>[],
 ): Promise<RowMachine[] | { skip: string }> {
-  if (process.getuid?.() !== 0) return { skip: 'only root can make network namespaces' };
+  if (process.getuid?.() !== 0) return { skip: 'only root can create network namespaces' };
   const [ip, tcpdump] = [await ensureBinary('ip'), await ensureBinary('tcpdump')];
   if ('skip' in ip) return ip;
   if ('skip' in tcpdump) return tcpdump;
@@ -64,7 +64,7 @@ export async function machinesInARow(
       const folder = join('/etc/netns', places[index]!.name);
       await mkdir(folder, { recursive: true });
       const lines = Object.entries({ localhost: '127.0.0.1', ...names });
-      // Whoever asks DNS is heard by a neighbour, and recorded.
+      // A neighbour hears and records DNS queries.
       const neighbour = places[index + 1]?.left ?? places[index - 1]!.right;
       await writeFile(join(folder, 'resolv.conf'), `nameserver ${neighbour}\n`);
       await writeFile(join(folder, 'hosts'), lines.map(([host, at]) => `${at} ${host}\n`).join(''));
@@ -86,7 +86,7 @@ async function record(within: readonly string[], tcpdump: string): Promise<() =>
     child.kill('SIGKILL');
     await rm(file, { force: true });
   });
-  // It says that it listens.
+  // It reports that it listens.
   await once(child.stderr!, 'data');
   return async () => {
     const closed = once(child, 'close');

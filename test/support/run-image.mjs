@@ -1,6 +1,6 @@
 /**
- * Does what Docker does with an image: starts its ENTRYPOINT, runs its HEALTHCHECK until it passes, stops it.
- * Prints what came of it as JSON. Its one argument is JSON too: see images.test.ts.
+ * Runs an image as Docker does: starts its ENTRYPOINT, runs its HEALTHCHECK until it passes, stops it. Prints the
+ * results as JSON. Its one argument is JSON too: see images.test.ts.
  */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 /**
- * Runs the steps of a page (document-steps.ts), which come as JSON on stdin, in a folder, one after another, up to the first that
- * fails. Prints a JSON object for each: its line, its output, and why it failed. Programs that still run then get SIGINT.
- * test/docs-commands.test.ts starts this in namespaces, which end every program that is left.
+ * Runs the steps of a page (document-steps.ts), which arrive as JSON on stdin, one after another in a folder, up to the
+ * first failure. Prints a JSON object for each: its line, its output, and why it failed. Then sends SIGINT to running
+ * programs. test/docs-commands.test.ts starts this in namespaces, which end every remaining program.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const STEP_MS = 30_000;
 const { folder, steps } = await json(process.stdin);
 const running = [];
 
-/** Starts bash on `script`; `onOutput` is called with all its output so far, `onEnd` with its exit code or signal. */
+/** Runs `script` in bash. `onOutput` gets all its output so far, `onEnd` its exit code or signal. */
 function shell(script, onOutput, onEnd) {
   const options = { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] };
   const child = spawn('bash', ['-eo', 'pipefail', '-c', script], options);
@@ -27,7 +27,9 @@ function shell(script, onOutput, onEnd) {
   return { child, ended };
 }
 
-/** Starts `script`; resolves when `check` of its output, or of how it ended, gives a result, or with a timeout as the problem. */
+/**
+ * Runs `script`. Resolves when `check` returns a result for its output or its end, or with a timeout as the problem.
+ */
 function follow(script, check) {
   return new Promise((resolve) => {
     let latest = '';
@@ -69,7 +71,7 @@ const RUN = {
     await new Promise((resolve) => server.listen(port, resolve));
     return { output: '' };
   },
-  // The caller compares it with the output of the step before.
+  // The caller compares it with the output of the previous step.
   prints: async () => ({ output: '' }),
 };
 

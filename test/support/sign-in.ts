@@ -6,7 +6,7 @@ import type { AgentsAnswer, AgentView, ChallengeAnswer, SignInAnswer } from '../
 import { onTestFinished } from 'vitest';
 import type { TestRelay } from './world.js';
 
-/** Who asks a relay for the agents of an identity, by hand: as a program, or as a browser would. */
+/** Requests a relay's agents of an identity by hand, as a program or as a browser does. */
 
 type At = Pick<TestRelay, 'port' | 'ca' | 'url'>;
 
@@ -20,13 +20,13 @@ export interface Said {
 export interface Question {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** JSON, or a text as it is. */
+  /** JSON, or plain text. */
   readonly body?: object | string;
-  /** From `oneConnection`; by default each request has a connection of its own. */
+  /** From `oneConnection`. By default each request opens a new connection. */
   readonly over?: Agent;
 }
 
-/** One TLS connection for several requests: a challenge is answered over the one that it came in. */
+/** One TLS connection for several requests: a challenge must be answered on the connection that it came from. */
 export function oneConnection(): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
@@ -97,14 +97,14 @@ export async function signIn(at: At, identity: Identity): Promise<string> {
   return (body as unknown as SignInAnswer).token;
 }
 
-/** What `token` sees. */
+/** The agents that `token` sees. */
 export async function seen(at: At, token: string): Promise<AgentsAnswer> {
   const { status, text, body } = await ask(at, 'GET', '/v1/agents', { token });
   if (status !== 200) throw new Error(`${status} ${text}`);
   return body as unknown as AgentsAnswer;
 }
 
-/** Asks until `match` finds an agent among those that `token` sees. */
+/** Repeats the request until `match` finds an agent among those that `token` sees. */
 export async function seenAgent(
   at: At,
   token: string,

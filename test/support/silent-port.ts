@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { onTestFinished, type TestContext } from 'vitest';
 
-/** Listens, and accepts nobody: a process that waits for ever, once it has told its port. */
+/** Listens without accepting connections: a process that reports its port and then blocks forever. */
 const LISTENER = `
   const server = require('node:net').createServer();
   server.listen({ host: process.argv[1], port: Number(process.argv[2]), backlog: 1 }, () => {
@@ -13,7 +13,7 @@ const LISTENER = `
 const QUEUED_MS = 300;
 const MAX_QUEUE = 64;
 
-/** A port at which connections are neither taken nor refused, as behind a firewall that drops them. */
+/** A port at which connections are neither accepted nor refused, as behind a firewall that drops packets. */
 export async function silentPort(context: TestContext, host: string, port = 0): Promise<number> {
   const child = spawn(process.execPath, ['-e', LISTENER, host, String(port)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -27,7 +27,7 @@ export async function silentPort(context: TestContext, host: string, port = 0): 
     child.stdout.once('data', (chunk: Buffer) => resolve(Number(chunk.toString())));
     child.once('close', () => reject(new Error(`nothing listens at ${host}:${port}`)));
   });
-  // The kernel takes those that its queue has room for; the next hears nothing.
+  // The kernel accepts as many as its queue can hold. The next one gets no answer.
   while (queued.length < MAX_QUEUE) {
     const socket = connect({ host, port: at });
     socket.on('error', () => undefined);
@@ -38,5 +38,5 @@ export async function silentPort(context: TestContext, host: string, port = 0): 
     });
     if (!isTaken) return at;
   }
-  return context.skip('this kernel takes every connection');
+  return context.skip('this kernel accepts every connection');
 }

@@ -1,26 +1,26 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** A SOCKS5 proxy (RFC 1928) that knows CONNECT alone. Every name leads to this machine. */
+/** A SOCKS5 proxy (RFC 1928) that supports only CONNECT. Every name leads to this machine. */
 export interface SocksProxy {
   /** `host:port`. */
   readonly authority: string;
-  /** What was asked for, in order: `name:…`, `ipv4:…` or `ipv6:…`, each with its port. */
+  /** Requests in order: `name:…`, `ipv4:…` or `ipv6:…`, each with its port. */
   readonly asked: string[];
-  /** Each `user:password` that was shown. */
+  /** Each `user:password` that a client sent. */
   readonly credentials: string[];
-  /** Tunnels that stand. */
+  /** Open tunnels. */
   readonly open: () => number;
 }
 
 export interface SocksBehaviour {
-  /** `user:password` that it wants. */
+  /** The required `user:password`. */
   readonly wants?: string;
-  /** What it answers a request with, in place of a connection; 'hang': nothing. */
+  /** Its reply to a request, instead of a connection. 'hang': no reply. */
   readonly reply?: number | 'hang';
-  /** Its messages come byte by byte. */
+  /** Sends its messages byte by byte. */
   readonly drips?: boolean;
-  /** Where it connects to; to be left out for 127.0.0.1. */
+  /** The address it connects to. Default: 127.0.0.1. */
   readonly leadsTo?: string;
 }
 
@@ -63,7 +63,7 @@ export async function socksProxy(behaviour: SocksBehaviour = {}): Promise<SocksP
     await new Promise((resolve) => far.once('connect', resolve));
     open += 1;
     near.once('close', () => (open -= 1));
-    // Bound to a name: a client has to read that as well.
+    // Replies with a name as the bound address, because a client has to parse that as well.
     await say(near, [5, 0, 0, 3, 4, 0x68, 0x65, 0x72, 0x65, 0, 0]);
     near.pipe(far).pipe(near);
     near.once('close', () => far.destroy());

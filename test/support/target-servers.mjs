@@ -1,6 +1,6 @@
 /**
- * Services in a network of their own, and a command beside them: node target-servers.mjs '[{"host":"::1","port":1}]' COMMAND…
- * Each says which address it was asked at; with `tls` over TLS. They end with the command.
+ * Services in a separate network, and a command besides them: node target-servers.mjs '[{"host":"::1","port":1}]'
+ * COMMAND… Each answers with the address that the request came to; with `tls` over TLS. They end with the command.
  */
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';

@@ -3,22 +3,23 @@ import { connect as tlsConnect, TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
 import { readClientHello } from '../../src/net/client-hello.js';
 
-/** What stands before a relay and reads along. */
+/** A device in front of a relay that reads the traffic. */
 export interface Eavesdropper {
   readonly port: number;
-  /** From now on it ends visitors' TLS itself, with this certificate. */
+  /** From now on it terminates visitors' TLS with this certificate. */
   readAlong(certificate: { cert: string; key: string }): void;
-  /** From now on visitors are taken, and hear nothing. */
+  /** From now on it accepts visitors and does not answer. */
   hold(): void;
-  /** Those who were held go on, and those to come pass. */
+  /** Releases held visitors, and lets new ones pass. */
   release(): void;
-  /** Everything visitors said, in the clear. */
+  /** Everything visitors sent, decrypted. */
   readonly overheard: () => string;
 }
 
 /**
- * A relay that terminates TLS: an honest one, behind something that ends the TLS of visitors of `hostname` with
- * a certificate of its own and goes on as a visitor itself. Passes everything through until it is told to.
+ * A relay that terminates TLS: an honest relay behind a device that terminates TLS for visitors of `hostname` with its
+ * own certificate and forwards their bytes as a visitor. It passes everything through until the test tells it to
+ * terminate.
  */
 export async function eavesdropper(hostname: string, to: () => number): Promise<Eavesdropper> {
   const sockets = new Set<Socket>();

@@ -6,19 +6,19 @@ import { temporaryFolder } from './folder.js';
 
 /** A connection to a target that speaks TLS. */
 export interface TlsConnection {
-  /** Its end says close_notify. */
+  /** Its end sends close_notify. */
   readonly tls: TLSSocket;
-  /** The TCP connection that the agent made, below TLS: its end says nothing. */
+  /** The agent's TCP connection below TLS. Its end sends no close_notify. */
   readonly tcp: Socket;
 }
 
 let identity: ReturnType<LocalCa['issue']> | undefined;
 
-/** A target behind TLS that calls `heard` with all that it received, whenever more of it came. */
+/** A target with TLS that calls `heard` with all received bytes whenever more arrive. */
 export async function tlsTarget(
   heard: (received: string, connection: TlsConnection) => void,
 ): Promise<{ port: number; to: string }> {
-  // One certificate for the file: keys take time.
+  // One certificate for the file, because creating keys is slow.
   identity ??= temporaryFolder().then(async (folder) => (await openLocalCa(folder)).issue(['localhost']));
   const certificate = await identity;
   const open = new Set<Socket>();
@@ -26,7 +26,8 @@ export async function tlsTarget(
     open.add(socket);
     return socket.on('error', () => undefined);
   };
-  // TLS ends in a server of its own. What passes between it and the agent can be cut without its help.
+  // A separate server terminates TLS, so a test can cut the connection between it and the agent without its
+  // cooperation.
   const accepted = new Map<number, Socket>();
   const inner = createTls({ ...certificate, allowHalfOpen: true }, (tls) => {
     keep(tls);

@@ -1,12 +1,12 @@
 /**
- * A UDP peer as a process of its own, for tests that run it in another network. Prints one line of JSON.
+ * A UDP peer in a separate process, for tests that run it in another network. Prints one line of JSON.
  *
- *   node udp-peer.mjs echo               a service; the line is its port, and it stays
- *   node udp-peer.mjs ask HOST PORT N    sends N numbered datagrams, one a millisecond or so, and tells what came back
+ *   node udp-peer.mjs echo               a service; prints its port and keeps running
+ *   node udp-peer.mjs ask HOST PORT N    sends N numbered datagrams, about one a millisecond, and reports the answers
  */
 import { createSocket } from 'node:dgram';
 
-/** After the last one was sent, late answers still count. */
+/** Late answers still count for this long after the last datagram. */
 const PATIENCE_MS = 2_000;
 const [role, host, port, count] = process.argv.slice(2);
 const socket = createSocket(host?.includes(':') ? 'udp6' : 'udp4');

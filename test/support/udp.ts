@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { onTestFinished } from 'vitest';
 
-/** UDP peers of a test; all close with it. */
+/** UDP peers of a test. All close with it. */
 
 async function bound(socket: Socket, port = 0, address = '127.0.0.1'): Promise<number> {
   await new Promise<void>((resolve, reject) => {
@@ -14,14 +14,14 @@ async function bound(socket: Socket, port = 0, address = '127.0.0.1'): Promise<n
 
 export interface UdpService {
   readonly port: number;
-  /** Peers that it has heard from, as `address port`. */
+  /** Peers that it has received from, as `address port`. */
   readonly peers: Set<string>;
   /** How many datagrams it has received. */
   readonly received: number;
   readonly close: () => Promise<void>;
 }
 
-/** A local UDP service; answers what `answer` makes of a datagram, by default the datagram itself. */
+/** A local UDP service. Sends the result of `answer`, by default an echo. */
 export async function udpService(
   answer: (payload: Buffer, from: RemoteInfo) => Uint8Array | undefined = (payload) => payload,
   port = 0,
@@ -60,14 +60,14 @@ export async function udpService(
 export interface UdpVisitor {
   readonly port: number;
   send(payload: Uint8Array | string): void;
-  /** The next datagram that has not been taken yet. */
+  /** The next datagram that no caller has taken yet. */
   next(): Promise<Buffer>;
-  /** Asks until an answer comes that ends with what was asked: a datagram may be lost while something is under way. */
+  /** Repeats the question until an answer that ends with it arrives: datagrams may be lost during a change. */
   ask(payload: string): Promise<string>;
   close(): void;
 }
 
-/** A visitor with a port of its own. */
+/** A visitor with a separate port. */
 export async function udpVisitor(to: number, address = '127.0.0.1', from = '127.0.0.1'): Promise<UdpVisitor> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
   const arrived: Buffer[] = [];
@@ -101,7 +101,7 @@ export async function udpVisitor(to: number, address = '127.0.0.1', from = '127.
         send();
         for (;;) {
           const answer = (await next()).toString();
-          // Another may be late, to a question that was asked twice.
+          // It may be a late answer to an earlier question.
           if (answer.endsWith(payload)) return answer;
         }
       } finally {

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 
-/** The body of one HTTPS answer on a connection of its own, trusting only the CA in `caFile`. */
+/** The body of one HTTPS response on a new connection that trusts only the CA in `caFile`. */
 export async function httpsGet(url: string, caFile: string, host = '127.0.0.1'): Promise<string> {
   const ca = await readFile(caFile);
   const { hostname, port, pathname } = new URL(url);
   return new Promise((resolve, reject) => {
-    // The loopback by address: not every resolver knows names under localhost.
+    // The loopback by address: not every resolver knows names below localhost.
     const outgoing = request({
       host,
       port,

@@ -1,17 +1,17 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** A TCP path whose behaviour a test decides: it stands between agents or visitors and a relay. */
+/** A TCP path between agents or visitors and a relay, whose behaviour a test decides. */
 export interface Wire {
   readonly port: number;
-  /** Connections that pass now, oldest first. The agent's control channel is the first it opens. */
+  /** Open connections, oldest first. The agent's control channel is the first it opens. */
   readonly connections: { kill(): void }[];
   /** From now on nothing moves and nothing is answered, as if the other machine were frozen. */
   freeze(): void;
   thaw(): void;
 }
 
-/** Opens the path; `to` is asked at each connection, so that what it leads to may start later. */
+/** Opens the path. `to` is called for each connection, so that its end may start later. */
 export async function wire(to: () => number): Promise<Wire> {
   const connections: { kill(): void }[] = [];
   const sockets = new Set<Socket>();

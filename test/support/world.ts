@@ -16,7 +16,7 @@ import type { PortalEvent } from '../../src/reconcile/events.js';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/reconcile/runner.js';
 import { startRelay, type Relay, type RelayOptions } from '../../src/relay/relay.js';
 
-/** Relay, agent and local services in this process, on free ports; everything closes with the test. */
+/** Relay, agent and local services in this process, on free ports. Everything closes with the test. */
 
 export { temporaryFolder };
 
@@ -25,7 +25,7 @@ export interface TestRelay extends Relay {
   readonly spec: RelaySpec;
 }
 
-/** A relay for `*.localhost` on a free port. Options say what differs. */
+/** A relay for `*.localhost` on a free port. Options override the defaults. */
 export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = {}): Promise<TestRelay> {
   const ca = options.ca ?? (await openLocalCa(await caFolder()));
   const domain = options.domain ?? 'localhost';
@@ -40,14 +40,14 @@ export async function relay(options: Partial<RelayOptions> & { ca?: LocalCa } = 
     ...options,
   });
   onTestFinished(() => started.close());
-  // A getter object: `descriptor` and the like stay live.
+  // An object with getters, so that `descriptor` and others stay live.
   return Object.assign(Object.create(started) as Relay, {
     ca,
     spec: { kind: 'url', url: started.url, caFile: ca.certificateFile } as const,
   });
 }
 
-/** The inspector's page as it was built for the tests. */
+/** The inspector's page as built for the tests. */
 export const WEB_DIR = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
 /** A relay's page of agents, built likewise. */
@@ -78,7 +78,7 @@ export async function agent(
     candidates?: RunnerOptions['candidates'];
     trust?: RunnerOptions['trust'];
     warn?: RunnerOptions['warn'];
-    /** What this machine is called. */
+    /** This machine's name. */
     machine?: string;
     /** The inspector, on a free port. */
     inspector?: true;
@@ -133,7 +133,7 @@ export async function agent(
   };
 }
 
-/** A stream offers HTTP/1.1 unless told otherwise, so that no target is asked what it speaks before its first visitor. */
+/** A stream offers HTTP/1.1 by default, so that no target is probed before its first visitor. */
 export function service(name: string, target: number | string, over: Partial<ServiceSpec> = {}): ServiceSpec {
   return {
     service: name,
@@ -166,7 +166,7 @@ export function desired(relays: RelaySpec[], ...services: ServiceSpec[]): Desire
   };
 }
 
-/** A local HTTP service; resolves with its port. */
+/** A local HTTP service. Resolves with its port. */
 export async function httpService(
   listener: RequestListener,
   port = 0,
@@ -181,7 +181,7 @@ export async function httpService(
   return { port: (server.address() as AddressInfo).port, close };
 }
 
-/** A local TCP service; resolves with its port. */
+/** A local TCP service. Resolves with its port. */
 export async function tcpService(onSocket: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -198,7 +198,7 @@ export async function tcpService(onSocket: (socket: Socket) => void): Promise<nu
   return (server.address() as AddressInfo).port;
 }
 
-/** A TCP service that hands the test each connection, to write to when it likes. */
+/** A TCP service that gives each connection to the test. */
 export async function handedOver(): Promise<{ port: number; next: () => Promise<Socket> }> {
   const arrived: Socket[] = [];
   let wake: (() => void) | undefined;
@@ -216,7 +216,7 @@ export async function handedOver(): Promise<{ port: number; next: () => Promise<
   };
 }
 
-/** A visitor's TLS connection to `hostname` through the relay's public port; resolves when it is secure. */
+/** A visitor's TLS connection to `hostname` through the relay's public port. Resolves when it is secure. */
 export async function visit(
   at: { port: number },
   hostname: string,
@@ -242,7 +242,7 @@ export async function visit(
   return socket;
 }
 
-/** One HTTP/1.1 exchange on a fresh visitor connection; the whole response as text. */
+/** One HTTP/1.1 exchange on a new visitor connection. The whole response as text. */
 export async function get(
   at: { port: number },
   hostname: string,
@@ -255,7 +255,7 @@ export async function get(
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]), text };
 }
 
-/** Everything until the other side's orderly end; rejects on an error. */
+/** Everything until the other side's orderly end. Rejects on an error. */
 export async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);
