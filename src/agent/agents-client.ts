@@ -17,14 +17,14 @@ import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 export interface AgentsClientOptions {
   readonly endpoint: RelayEndpoint;
   readonly identity: Identity;
-  /** For signing in, and for each request after that. */
+  /** Timeout of the sign-in, and of each later request. */
   readonly ms: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Who is signed in at a relay to see the agents of an identity. All of it is one TLS session, in which the relay has proven its
- * key: what is said later comes from the one that was trusted.
+ * A client that is signed in at a relay to manage the agents of an identity. Everything happens in one TLS session, in which
+ * the relay has proven its key, so later responses come from the trusted relay.
  */
 export class AgentsClient {
   readonly #options: AgentsClientOptions;
@@ -37,13 +37,13 @@ export class AgentsClient {
     this.#socket = socket;
     this.#agent = new Agent({ keepAlive: true, maxSockets: 1 });
     let isUsed = false;
-    // Over this connection or not at all: another would have to be proven anew.
+    // Only over this connection: another one would need a new proof.
     this.#agent.createConnection = (_options, done) => {
       if (!isUsed) {
         isUsed = true;
         return socket;
       }
-      // Never thrown: node asks for another by itself when a connection breaks, and nobody would catch it there.
+      // Never thrown: when a connection breaks, node requests another one, where no one would catch the error.
       setImmediate(() => done?.(this.#closed(), socket));
       return undefined;
     };
@@ -55,7 +55,7 @@ export class AgentsClient {
     let socket: TLSSocket | undefined;
     try {
       socket = relayTls(endpoint, await openWay(wayTo(endpoint), ms, signal));
-      // One that fails later, while nobody asks, is met at the next request.
+      // The next request reports a connection that fails while idle.
       socket.on('error', () => undefined);
       const client = new AgentsClient(options, socket);
       await within(client.#signIn(), ms, `signing in at ${endpoint.url}`, signal);
@@ -78,21 +78,21 @@ export class AgentsClient {
     await this.#ask('DELETE', `${PATHS.names}/${encodeURIComponent(name)}`);
   }
 
-  /** A link to the relay's page that signs a browser in, once and soon. */
+  /** A one-time link to the relay's page that signs a browser in. It expires soon. */
   async link(): Promise<LinkAnswer> {
     const answer = readAnswer('link', await this.#ask('POST', `${PATHS.signIn}/link`));
-    // It is opened in a browser, as it is.
+    // Only an own link may be opened in a browser.
     if (URL.canParse(answer.url) && new URL(answer.url).origin === new URL(this.#options.endpoint.url).origin)
       return answer;
-    throw new PortalError('protocol', `${this.#options.endpoint.url} gives a link to elsewhere`);
+    throw new PortalError('protocol', `${this.#options.endpoint.url} returned a link to another origin`);
   }
 
-  /** Signs out, if that takes no time to speak of. */
+  /** Signs out if that is quick. */
   async close(): Promise<void> {
     try {
       await this.#ask('DELETE', PATHS.signIn);
     } catch {
-      // Its time is short anyway.
+      // The session expires soon anyway.
     }
     this.#agent.destroy();
     this.#socket.destroy();
@@ -128,7 +128,7 @@ export class AgentsClient {
       const { status, text } = await within(
         this.#exchange(method, path, body),
         ms,
-        `an answer of ${endpoint.url}`,
+        `a response from ${endpoint.url}`,
         signal,
       );
       if (status === 200) return text;
@@ -146,7 +146,7 @@ export class AgentsClient {
     if (this.#socket.destroyed) return Promise.reject(this.#closed());
     return new Promise((resolve, reject) => {
       const { host, hostname } = new URL(this.#options.endpoint.url);
-      // One that failed between two requests tells so here alone.
+      // The only report of a connection that failed between two requests.
       this.#socket.once('error', reject);
       const outgoing = request({
         agent: this.#agent,
@@ -172,23 +172,23 @@ export class AgentsClient {
 }
 
 const tooLong = (): PortalError =>
-  new PortalError('limit_exceeded', `the relay answers with more than ${LIMITS.maxAgentsAnswerBytes} bytes`);
+  new PortalError('limit_exceeded', `the response of the relay exceeds ${LIMITS.maxAgentsAnswerBytes} bytes`);
 
-/** What a relay says in place of an answer, by its own code where there is one. */
+/** The error for an unsuccessful status, with the relay's own code if there is one. */
 function refusal(url: string, path: string, status: number, text: string): PortalError {
-  // One that has no such thing, of an older version say, answers as for any path that it does not know.
+  // A relay without this feature, for example an older version, answers as for any unknown path.
   if (path === `${PATHS.signIn}/challenge` && (status === 404 || status === 405))
     return new PortalError('capability_missing', `${url} does not show agents`, {
-      hint: 'It is of an older version, or its operator switched that off.',
+      hint: 'The relay is an older version, or its operator disabled this.',
     });
   try {
     const { code, message } = JSON.parse(text) as { code?: unknown; message?: unknown };
     if (typeof code === 'string' && typeof message === 'string')
       return relayError({ type: 'error', code, message: message.slice(0, 1_000) });
   } catch (error) {
-    return new PortalError('relay_unreachable', `${url} answers, and not as a relay does (HTTP ${status})`, {
+    return new PortalError('relay_unreachable', `${url} does not answer like a relay (HTTP ${status})`, {
       cause: asPortalError(error),
     });
   }
-  return new PortalError('relay_unreachable', `${url} answers with HTTP ${status}`);
+  return new PortalError('relay_unreachable', `${url} returned HTTP ${status}`);
 }

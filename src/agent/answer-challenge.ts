@@ -8,18 +8,18 @@ import type { RelayEndpoint } from './relay-way.js';
 export interface Answering {
   readonly endpoint: RelayEndpoint;
   readonly identity: Identity;
-  /** What the relay was given to prove its key over. */
+  /** The nonce over which the relay proves its key. */
   readonly nonce: string;
-  /** The TLS session that the challenge came in. */
+  /** The TLS session that carried the challenge. */
   readonly socket: TLSSocket;
-  /** What the signature is for, one of `STATEMENTS`. */
+  /** The purpose of the signature, one of `STATEMENTS`. */
   readonly statement: string;
 }
 
 /**
- * The signature over a relay's challenge, and the relay's address. The one place where an agent signs for a relay: only once
- * the relay has proven its key over this TLS session, is the one that is trusted, and asks for what it may ask. Throws
- * `relay_untrusted`, `relay_key_changed`, `relay_not_locked`, `unauthorized`, `expired`, `protocol`.
+ * The signature over a relay's challenge, and the relay's address. Only here an agent signs for a relay. The relay must first
+ * prove its key over this TLS session, be the trusted one, and request a permitted statement. Throws `relay_untrusted`,
+ * `relay_key_changed`, `relay_not_locked`, `unauthorized`, `expired`, `protocol`.
  */
 export async function answerChallenge(
   challenge: { readonly message: string; readonly relay: RelayProof },
@@ -27,7 +27,7 @@ export async function answerChallenge(
 ): Promise<{ signature: string; relayKey: string }> {
   const { url, trust } = endpoint;
   const channel = channelWith(url, socket, 'nothing was signed');
-  // First, for its words: a relay that goes by another name, or whose clock is wrong, has more to say than that its proof fails.
+  // Checked first because its errors say more: a wrong name or clock explains a failed proof.
   checkChallenge(challenge.message, {
     address: identity.address,
     domain: new URL(url).host,

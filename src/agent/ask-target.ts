@@ -7,30 +7,30 @@ import { GOODBYE, isSettings, PREFACE } from './h2-words.js';
 import { alpnOf, connectTarget, type UpstreamOptions } from './upstream.js';
 
 /**
- * The questions a target is asked to find out what it speaks. docs/guides/http.md says which, and why these: a service that
- * is not HTTP gets one line of text at most, and one that speaks first gets nothing.
+ * The probes that find out which protocol a target speaks. docs/guides/http.md explains their choice: a service that is not HTTP
+ * gets at most one line of text, and one that speaks first gets nothing.
  */
 
 /**
- * Which versions of HTTP a target takes: h1, h2, or either. Only `askForHttp` tells the others: `other` answered in
- * another protocol, `closes` closed the connection upon the question, and `silent` did neither in time.
+ * Which versions of HTTP a target accepts: h1, h2 or both. Only `askForHttp` returns the other values: `other` answered in
+ * another protocol, `closes` closed the connection after the probe, `silent` did neither in time.
  */
 export type Speaks = 'h1' | 'h2' | 'both' | 'other' | 'closes' | 'silent';
 
 export interface Answer {
   readonly speaks: Speaks;
-  /** The target said so itself. */
+  /** Whether the target stated this itself. */
   readonly isSure: boolean;
 }
 
-/** A target answers within this, or counts as silent. */
+/** A target that does not answer within this time counts as silent. */
 const ANSWER_MS = 1_000;
-/** A server that speaks first (SSH, SMTP, MySQL) does so within this. */
+/** A server that speaks first (SSH, SMTP, MySQL) does so within this time. */
 const GREETING_MS = 300;
 
 /**
- * Refused by most servers of HTTP/1.1 ahead of their application: it lacks `Host` (RFC 9112 §3.2). It has neither `Host`
- * nor `POST` in it, which Redis would log as an attack.
+ * Most HTTP/1.1 servers reject this before their application sees it, because it lacks `Host` (RFC 9112 §3.2). It contains
+ * neither `Host:` nor `POST`, which Redis would log as an attack.
  */
 const NO_HOST = Buffer.from('OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n');
 
@@ -40,7 +40,7 @@ export function isHttp(speaks: Speaks | undefined): boolean {
   return speaks === 'h1' || speaks === 'h2' || speaks === 'both';
 }
 
-/** Asks a server of HTTP for its versions. One that is not HTTP passes for HTTP/1.1. Rejects if it is down. */
+/** Asks an HTTP server for its versions. A target that is not HTTP counts as HTTP/1.1. Rejects if the target is down. */
 export async function askForHttp2(target: Target, upstream: UpstreamOptions): Promise<Answer> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnWith(target, upstream, ['h2', 'http/1.1']);
@@ -52,7 +52,7 @@ export async function askForHttp2(target: Target, upstream: UpstreamOptions): Pr
   return sure(isHttp1(plain) ? 'both' : 'h2');
 }
 
-/** Asks a target whether it speaks HTTP at all, and then which versions. Rejects if it is down. */
+/** Asks a target whether it speaks HTTP at all, and which versions. Rejects if the target is down. */
 export async function askForHttp(target: Target, upstream: UpstreamOptions): Promise<Answer> {
   if (target.kind === 'tcp' && target.tls) {
     const agreed = await alpnOrNone(target, upstream);
@@ -70,8 +70,8 @@ export async function askForHttp(target: Target, upstream: UpstreamOptions): Pro
 }
 
 /**
- * Asks a server of HTTP behind TLS for an answer after which it closes the connection. Whether it announces that with
- * close_notify; undefined if it does not close in time. Rejects if it is down.
+ * Requests a response after which an HTTP server behind TLS closes the connection. Resolves with whether the server announces
+ * the close with close_notify. Undefined if it does not close in time. Rejects if the target is down.
  */
 export async function askForEnd(target: Target, upstream: UpstreamOptions): Promise<boolean | undefined> {
   const socket = await connectTarget(target, { ...upstream, alpn: ['http/1.1'] });
@@ -100,7 +100,7 @@ async function versionsOverTls(target: Target, upstream: UpstreamOptions): Promi
   return alone === NEITHER ? 'h2' : 'both';
 }
 
-/** The target's TLS takes neither version of HTTP. */
+/** The target's TLS accepts neither version of HTTP. */
 const NEITHER = 'neither';
 
 async function alpnOrNone(target: Target, upstream: UpstreamOptions): Promise<string | undefined> {
@@ -125,9 +125,9 @@ async function alpnWith(
 }
 
 /**
- * The first nine bytes that the target sends before it is asked, within `greetingMs`, or else in answer to `words`; or as
- * many as came. Undefined if it said nothing. Rejects with `target_down` if it closes before anything was said to it: so
- * does a forwarder (docker, ssh -L) with nothing behind it yet.
+ * The first nine bytes (or fewer) that the target sends without being asked within `greetingMs`, or else in answer to `words`.
+ * Undefined if it sends nothing. Rejects with `target_down` if it closes before anything was sent to it, as a forwarder
+ * (docker, ssh -L) does while the service behind it is down.
  */
 async function say(
   target: Target,
@@ -139,11 +139,11 @@ async function say(
   const greeting = greetingMs > 0 ? await firstBytes(socket, greetingMs) : undefined;
   if (greeting?.length === 0) {
     socket.destroy();
-    throw new PortalError('target_down', `${formatTarget(target)} closed the connection at once`);
+    throw new PortalError('target_down', `${formatTarget(target)} closed the connection immediately`);
   }
   const heard = greeting ?? (await firstBytes(socket, ANSWER_MS, words));
   if (isSettings(heard)) socket.end(GOODBYE);
-  // What it still says is read and dropped: its own goodbye must not become a reset for it.
+  // Later input is read and dropped, so that the target's own goodbye does not run into a reset.
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), ANSWER_MS).unref();
   socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(timer));
@@ -151,7 +151,7 @@ async function say(
   return heard;
 }
 
-/** Empty where the connection was closed first. */
+/** Empty if the connection closed first. */
 function firstBytes(socket: Socket, ms: number, words?: Buffer): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     let heard = Buffer.alloc(0);
@@ -165,7 +165,7 @@ function firstBytes(socket: Socket, ms: number, words?: Buffer): Promise<Buffer 
       heard = Buffer.concat([heard, chunk]);
       if (heard.length >= 9) finish();
     };
-    // A busy machine must not take an answer that it has not read yet for silence.
+    // On a busy machine the answer may have arrived but not been read yet: that is not silence.
     const cancel = deadline(ms, finish);
     socket.on('data', onData).once('end', finish).once('close', finish);
     if (words) socket.write(words);

@@ -1,6 +1,6 @@
 import { kindOf, wireMode, type Carrier, type Mode, type ServiceSpec } from './spec.js';
 
-/** What a relay offers, as its descriptor and its `welcome` say. */
+/** What a relay offers, from its descriptor and its `welcome`. */
 export interface Offer {
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
@@ -8,7 +8,7 @@ export interface Offer {
 
 type Needs = Pick<ServiceSpec, 'mode' | 'hostname' | 'carrier'>;
 
-/** What a service needs and a relay does not offer, in words; empty when it can run there. */
+/** What a service requires and the relay lacks, as text. Empty if the service can run there. */
 export function missingFor(
   { mode, hostname, carrier }: Needs,
   { capabilities, carriers }: Offer,
@@ -19,18 +19,18 @@ export function missingFor(
   if (!capabilities.includes(asked)) missing.push(`mode ${asked}`);
   if (hostname !== undefined && !capabilities.includes('hostname')) missing.push("domains of one's own");
   const by = carrierAsked(mode, carrier, inChain);
-  // Packets over UDP come with the mode.
+  // Packets over UDP are part of the mode.
   const isPackets = kindOf(mode) === 'udp' && by !== 'ws';
   if (!isPackets && !carriers.includes(by)) missing.push(`carrier ${by}`);
   return missing;
 }
 
-/** In a chain everything is TLS to the relay itself: those in between read nothing. */
+/** In a chain everything is TLS to the final relay: relays between read nothing. */
 const CHAIN_CARRIER = { tls: 'tls', tcp: 'tls', udp: 'ws' } as const;
 
-/** The carrier to ask a relay for. */
+/** The carrier to request from a relay. */
 export function carrierAsked(mode: Mode, carrier: Carrier, inChain: boolean): Carrier {
   if (inChain) return CHAIN_CARRIER[kindOf(mode)];
-  // What a lease of a TCP port carries is no TLS of the visitor's.
+  // A TCP port's connections are not TLS of the visitor.
   return kindOf(mode) === 'tcp' && carrier === 'raw' ? 'tls' : carrier;
 }

@@ -4,8 +4,8 @@ import { channelOf } from '../protocol/channel.js';
 import { INSPECTED } from '../protocol/relay-proof.js';
 
 /**
- * The TLS session with the relay at `url`, as signatures and tickets are bound to it. Throws `relay_untrusted` where it is older
- * than TLS 1.3, saying that `undone`.
+ * The binding value of the TLS session with the relay at `url`, for signatures and tickets. Throws `relay_untrusted` if the
+ * session is older than TLS 1.3; the message then adds `undone`.
  */
 export function channelWith(url: string, socket: TLSSocket, undone: string): string {
   const channel = channelOf(socket);
@@ -13,7 +13,7 @@ export function channelWith(url: string, socket: TLSSocket, undone: string): str
   if (socket.destroyed) throw new PortalError('relay_unreachable', `${url} closed the connection`);
   throw new PortalError(
     'relay_untrusted',
-    `${url} answers in ${socket.getProtocol() ?? 'an old version of TLS'}, and a relay in TLS 1.3; ${undone}`,
+    `${url} speaks ${socket.getProtocol() ?? 'an old version of TLS'}, but a relay speaks TLS 1.3; ${undone}`,
     { hint: INSPECTED },
   );
 }

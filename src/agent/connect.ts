@@ -18,15 +18,15 @@ import { ControlChannel, describeClose, relayError, type Welcome } from './contr
 export interface ControlOptions {
   readonly endpoint: RelayEndpoint;
   readonly identity: Identity;
-  /** Which agent process this is, the same over all its reconnects. */
+  /** Identifies the agent process across reconnects. */
   readonly instance: string;
   readonly version: string;
   readonly signal: AbortSignal;
 }
 
 /**
- * Connects, has the relay prove its key, proves the identity, and resolves with the channel once the relay said `welcome`.
- * Throws `relay_untrusted`, before anything is signed, where this connection does not end at the relay that is trusted.
+ * Connects, has the relay prove its key, proves the identity, and resolves with the channel after the relay's `welcome`.
+ * Throws `relay_untrusted` before it signs anything if this connection does not end at the trusted relay.
  */
 export async function openControl(options: ControlOptions): Promise<ControlChannel> {
   const { endpoint, signal } = options;
@@ -34,7 +34,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   url.protocol = 'wss:';
   let socket: TLSSocket | undefined;
   const over = new AbortController();
-  // `closeTimeout` is not in the types of `ws` yet.
+  // The types of `ws` lack `closeTimeout`.
   const wsOptions: ClientOptions & { closeTimeout: number } = {
     perMessageDeflate: false,
     maxPayload: LIMITS.maxControlMessageBytes,
@@ -56,15 +56,15 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
       `the handshake with ${endpoint.url}`,
       signal,
     );
-    // A connection that was cut tells so, paused or not.
+    // A closed connection reports its state even while paused.
     if (ws.readyState !== WebSocket.OPEN)
       throw new PortalError('relay_unreachable', 'the relay closed the control channel');
-    // From here on the channel listens alone.
+    // From here on, only the channel listens.
     ws.removeAllListeners();
-    // On a detour nobody tells it.
+    // A detour has no remote address.
     const address = (endpoint.detour ? undefined : socket?.remoteAddress) ?? wayTo(endpoint).host;
     const channel = new ControlChannel(ws, welcome, address, socket, endpoint.detour);
-    // In the next turn, when whoever waits for the channel listens to it.
+    // In the next turn, once the caller listens to the channel.
     setImmediate(() => {
       for (const [data, isBinary] of inbox.rest) ws.emit('message', data, isBinary);
       ws.resume();
@@ -78,7 +78,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   }
 }
 
-/** hello → challenge → prove → welcome. The WebSocket is paused after it. */
+/** hello → challenge → prove → welcome. Pauses the WebSocket afterwards. */
 async function handshake(
   ws: WebSocket,
   inbox: Inbox,
@@ -112,21 +112,21 @@ async function handshake(
   return { ...welcome, relayKey };
 }
 
-/** Spelled out: the union of all messages is more than the compiler compares. */
+/** Written out: the union of all messages is too large for the compiler to compare. */
 interface Expected {
   challenge: FromRelay<'challenge'>;
   welcome: FromRelay<'welcome'>;
 }
 
-/** The messages of a handshake, one after the other: nothing more is read while one is being looked at. */
+/** Reads the messages of a handshake one at a time. */
 class Inbox {
   readonly opened: Promise<void>;
-  /** What the relay asks for before it does anything, once it is open. */
+  /** The work that the relay requires first, once the connection is open. */
   work: Work | undefined;
-  /** What came right behind the last message, kept for the channel to read. */
+  /** Messages that arrived after the last one, for the channel to read. */
   readonly rest: [data: Buffer, isBinary: boolean][] = [];
   readonly #ws: WebSocket;
-  /** Rejects once the channel cannot be opened any more. */
+  /** Rejects once the channel can no longer open. */
   readonly #failed = deferred<never>();
   #arrived = deferred<void>();
 
@@ -142,7 +142,7 @@ class Inbox {
         fail(error);
       }
     });
-    // No upgrade: the relay has no room now, say.
+    // No upgrade: for example, the relay is full.
     ws.once('unexpected-response', (_request, response) => void refusal(response, url).then(fail));
     ws.once('close', (_code, reason) =>
       fail(
@@ -161,7 +161,7 @@ class Inbox {
     this.opened = Promise.race([opening, this.#failed.promise]);
   }
 
-  /** The next message, which must be of this type. Throws the error that the relay sends instead. */
+  /** The next message, which must have this type. Throws an error that the relay sends instead. */
   async next<T extends keyof Expected>(type: T): Promise<Expected[T]> {
     if (this.rest.length === 0) {
       this.#arrived = deferred<void>();
@@ -173,14 +173,14 @@ class Inbox {
     const message = decodeFromRelay(data);
     if (message.type === 'error') throw relayError(message);
     if ((message.type as string) !== type)
-      throw new PortalError('protocol', `${message.type} is out of turn`);
+      throw new PortalError('protocol', `unexpected message ${message.type}`);
     return message as never;
   }
 }
 
 const MAX_REFUSAL_BYTES = 4_096;
 
-/** What a relay says in place of an upgrade: its own code and words where there are any, and when to come back. */
+/** The error for a refused upgrade: the relay's code, message and retry time if it sent them. */
 async function refusal(response: IncomingMessage, url: string): Promise<PortalError> {
   const { statusCode = 0, headers } = response;
   const seconds = Number(headers['retry-after']);
@@ -192,14 +192,18 @@ async function refusal(response: IncomingMessage, url: string): Promise<PortalEr
       if (text.length > MAX_REFUSAL_BYTES) break;
     }
   } catch {
-    // The status has to do.
+    // The status must suffice.
   }
   const said = readRefusal(text);
   if (said)
     return relayError({ type: 'error', ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) });
-  return new PortalError('relay_unreachable', `${url} answered ${statusCode} in place of a control channel`, {
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  });
+  return new PortalError(
+    'relay_unreachable',
+    `${url} returned HTTP ${statusCode} instead of a control channel`,
+    {
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    },
+  );
 }
 
 function readRefusal(text: string): { code: string; message: string } | undefined {
@@ -208,12 +212,12 @@ function readRefusal(text: string): { code: string; message: string } | undefine
     if (typeof code === 'string' && typeof message === 'string')
       return { code, message: message.slice(0, 1000) };
   } catch {
-    // A proxy's page, perhaps.
+    // For example the page of a proxy.
   }
   return undefined;
 }
 
-/** What node says of a certificate that it does not take. */
+/** Node's codes for certificates that it rejects. */
 export const UNTRUSTED: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
@@ -225,7 +229,7 @@ export const UNTRUSTED: ReadonlySet<string> = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
 
-/** What kept a relay from being reached, in words of ours. */
+/** The error for a relay that could not be reached. */
 export function connectError(error: unknown, url: string): PortalError {
   if (error instanceof PortalError && error.code !== 'internal') return error;
   const system = systemCode(error);
@@ -236,8 +240,9 @@ export function connectError(error: unknown, url: string): PortalError {
       hint: ERRORS.relay_untrusted.remedy,
     });
   }
-  // Refused in the middle of the handshake: something listens, but not for this name.
-  const hint = system === 'EPROTO' ? 'Name the relay by its own domain; it answers to no other.' : undefined;
+  // The server aborted the handshake: it listens, but not for this name.
+  const hint =
+    system === 'EPROTO' ? 'Use the own domain of the relay. It answers to no other name.' : undefined;
   return new PortalError('relay_unreachable', `${url} cannot be reached: ${system ?? reason}`, {
     cause: error,
     ...(hint === undefined ? {} : { hint }),

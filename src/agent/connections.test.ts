@@ -8,7 +8,7 @@ import type { ControlChannel } from './control.js';
 import type { AgentLease } from './lease.js';
 import type { RelayEndpoint } from './relay-way.js';
 
-/** A relay that takes any data connection and starts it at once, with this address in the notice of the visit. */
+/** A relay that accepts any data connection and starts it immediately, with this address in the visit notice. */
 async function visitFrom(address: string): Promise<'taken' | 'closed'> {
   const taken = new EventEmitter();
   const server = createServer((socket) => {
@@ -48,7 +48,7 @@ async function visitFrom(address: string): Promise<'taken' | 'closed'> {
 }
 
 it.each(['203.0.113.7', '2001:db8::7', '::ffff:203.0.113.7'])(
-  'takes a visitor whose address is %j',
+  'accepts a visitor whose address is %j',
   async (address) => {
     expect(await visitFrom(address)).toBe('taken');
   },

@@ -13,12 +13,12 @@ import { Resumption } from './resumption.js';
 
 type Visit = FromRelay<'visit'>;
 
-/** Dialled, idle, or waiting for their notice, at a time. */
+/** Limit of connections that are dialling, idle, or waiting for their notice. */
 const MAX_CONNECTIONS = LIMITS.maxDataConnectionsAhead;
 const STARTS_A_TURN = 16;
 /**
- * One that could not be opened is opened again for as long as a visitor waits for it: the way there may be back in a
- * moment, and the relay asks for no other while the ticket is good.
+ * A data connection that fails to open is retried while a visitor waits for it. The network may recover in a moment, and the
+ * relay requests no other connection while the ticket is valid.
  */
 const REDIAL = {
   minTimeout: LIMITS.minRedialMs,
@@ -29,7 +29,7 @@ const REDIAL = {
   maxRetryTime: LIMITS.visitorWaitMs,
 } as const;
 
-/** A data connection that is dialled or idle, and the notice of its visitor, once there is one. */
+/** A dialling or idle data connection, and the notice of its visitor once it has arrived. */
 interface Pending {
   readonly notice: Deferred<Visit>;
   readonly stop: AbortController;
@@ -37,17 +37,17 @@ interface Pending {
 }
 
 /**
- * The data connections of one control channel: opens those the relay asks for, and brings each started one
- * together with its `visit`. Idle ones end with the channel; a visitor's connection outlives it.
+ * The data connections of one control channel. Opens the connections that the relay requests, and matches each started one
+ * with its `visit`. Idle connections end with the channel; a visitor's connection outlives it.
  */
 export class DataConnections {
   readonly #channel: ControlChannel;
   readonly #endpoint: RelayEndpoint;
   readonly #log: Logger;
   readonly #leaseById: (id: string) => AgentLease | undefined;
-  /** Control channel and data connection are two paths, so the notice of a visit and the start byte come in either order. */
+  /** The notice of a visit and the start byte take different paths, so they arrive in any order. */
   readonly #pending = new Map<string, Pending>();
-  /** Asked for and not begun. */
+  /** Requested connections that have not started yet. */
   readonly #waiting: (() => void)[] = [];
   readonly #resumption = new Resumption();
   #isStarting = false;
@@ -72,7 +72,7 @@ export class DataConnections {
     });
   }
 
-  /** Ends those that no visitor is on the way on; one whose visitor was told of may still be started. */
+  /** Ends connections without an announced visitor. A connection with an announced visitor may still start. */
   close(): void {
     this.#isClosed = true;
     for (const { stop, isNoticed } of this.#pending.values()) {
@@ -83,9 +83,9 @@ export class DataConnections {
 
   #dial({ carrier, tickets }: FromRelay<'dial'>): void {
     for (const { connection, ticket } of tickets) {
-      // In a chain what a visitor asks for must not pass other relays in the clear, whatever its relay wants.
+      // In a chain, a visitor's traffic must not pass other relays in the clear, whatever the last relay requests.
       if (carrier === 'raw' && this.#endpoint.detour?.hides) continue;
-      // A relay that asks for more than it may only fails to get it.
+      // A relay that exceeds the limit gets no more connections.
       if (this.#pending.size >= MAX_CONNECTIONS || this.#pending.has(connection)) continue;
       const pending = { notice: deferred<Visit>(), stop: new AbortController(), isNoticed: false };
       this.#pending.set(connection, pending);
@@ -106,7 +106,7 @@ export class DataConnections {
     setImmediate(() => this.#startSome());
   }
 
-  /** A few each turn: in between those that were begun get on, so that the first of a crowd need not wait for the last. */
+  /** Starts a few per turn, so that the first connections progress before the last ones start. */
   #startSome(): void {
     for (const start of this.#waiting.splice(0, STARTS_A_TURN)) start();
     this.#isStarting = false;
@@ -125,7 +125,7 @@ export class DataConnections {
     const socket = await pRetry(() => openData(dial), {
       ...REDIAL,
       signal,
-      // The relay itself said no.
+      // The relay itself rejected the ticket.
       shouldRetry: ({ error }) => asPortalError(error).code !== 'expired',
     });
     await this.#meet(notice.promise, await started(socket, signal));
@@ -134,10 +134,10 @@ export class DataConnections {
   async #meet(notice: Promise<Visit>, socket: Socket): Promise<void> {
     try {
       const visit = await within(notice, LIMITS.visitNoticeMs, 'the notice of a visit');
-      // Targets and gates are given it. An honest relay has none when the visitor left at once.
+      // Targets and gates receive the address. An honest relay always sends a plain one.
       if (!isPlainAddress(visit.remote.address))
         throw new PortalError('protocol', 'the address of a visitor is not an IP address');
-      // A visitor may come in one breath with the answer to `lease.open`, which has a longer way to its lease.
+      // The visit may arrive together with the answer to `lease.open`, which takes longer to reach its lease.
       if (!this.#leaseById(visit.lease)) await new Promise(setImmediate);
       const lease = this.#leaseById(visit.lease);
       if (lease) lease.visit(socket, visit.remote);
@@ -149,7 +149,7 @@ export class DataConnections {
   }
 }
 
-/** An IP address without a zone, as docs/reference/protocol.md has it. */
+/** An IP address without a zone, as docs/reference/protocol.md requires. */
 function isPlainAddress(address: string): boolean {
   return isIP(address) !== 0 && !address.includes('%');
 }

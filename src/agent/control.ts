@@ -23,26 +23,26 @@ interface ControlEvents {
   visit: [FromRelay<'visit'>];
   revoked: [FromRelay<'lease.revoked'>];
   unserved: [FromRelay<'lease.unserved'>];
-  /** The channel has ended; nothing follows. `reconnectAfterMs` when the relay asked for a pause. */
+  /** The channel has ended. `reconnectAfterMs` is set when the relay requested a pause. */
   closed: [error: PortalError, reconnectAfterMs: number | undefined];
 }
 
-/** A request without its id, which the channel gives. */
+/** A request without its id, which the channel assigns. */
 type Request = DistributiveOmit<Extract<FromAgent, { id: number }>, 'id'>;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-/** One authenticated control channel, from `welcome` to its end. */
+/** An authenticated control channel, from `welcome` to its end. */
 export class ControlChannel extends EventEmitter<ControlEvents> {
   readonly welcome: Welcome;
-  /** IP address of the relay that answered: data connections go to the same one. */
+  /** IP address of the relay that answered. Data connections go to the same address. */
   readonly relayAddress: string;
   readonly detour: Detour | undefined;
-  /** Of this machine, where that is known. */
+  /** This machine's address, if known. */
   readonly localAddress: string | undefined;
   #rttMs: number | undefined;
-  /** The datagrams of this session; there from the moment on that its leases are. */
+  /** The datagrams of this session. Set before its leases open. */
   datagrams: AgentDatagrams | undefined;
-  /** Connections from this relay on; there from the same moment. */
+  /** Connections through this relay to others. Set at the same time. */
   tunnel: HopTunnel | undefined;
   readonly #tls: TLSSocket | undefined;
   readonly #ws: WebSocket;
@@ -55,19 +55,19 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
   #closed = false;
 
   /**
-   * `tls` is the session below `ws`: datagrams take their keys from it. `detour` is what led here, and leads to
-   * whatever else the relay has.
+   * `tls` is the session below `ws`, from which datagrams derive their keys. `detour` is the way to this relay, and to
+   * everything else at the relay.
    */
   constructor(ws: WebSocket, welcome: Welcome, relayAddress: string, tls?: TLSSocket, detour?: Detour) {
     super();
     this.detour = detour;
-    // Without the zone of a link-local one. It is not told any more once the connection has ended.
+    // Without the zone of a link-local address. Read now, because it is not available after the connection has ended.
     this.localAddress = tls?.localAddress?.replace(/%.*/, '');
     this.#tls = tls;
     this.#ws = ws;
     this.welcome = welcome;
     this.relayAddress = relayAddress;
-    // What has arrived is heard first: after a freeze, this timer is over before anything is read.
+    // Process arrived input first: after a freeze, this timer fires before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), welcome.heartbeatMs).unref();
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('ping', () => this.#heard.now());
@@ -90,17 +90,17 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     return this.#closed;
   }
 
-  /** Round trip of the last heartbeat, milliseconds. */
+  /** Round-trip time of the last heartbeat in milliseconds. */
   get rttMs(): number | undefined {
     return this.#rttMs;
   }
 
-  /** Keying material for one association of datagrams; undefined where the session has none to give. */
+  /** Keying material for one datagram association. Undefined if the session has none. */
   exportKey(association: Buffer): Buffer | undefined {
     return this.#tls && exportDatagramKey(this.#tls, association);
   }
 
-  /** Sends a request and waits (bounded) for its answer; an error answer is thrown with its code. */
+  /** Sends a request and waits for its answer, with a timeout. An error answer is thrown with its code. */
   async request(message: Request, signal?: AbortSignal): Promise<FromRelay> {
     if (this.#closed) throw new PortalError('relay_unreachable', 'the control channel is closed');
     const id = this.#nextId++;
@@ -114,7 +114,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     }
   }
 
-  /** Whether the relay answers a ping within `ms`; one that does not is given up, so that coming back begins. */
+  /** Whether the relay answers a ping within `ms`. If it does not, the channel ends, so that the session reconnects. */
   async check(ms: number): Promise<boolean> {
     if (this.#closed) return false;
     if (await this.answers(ms)) return true;
@@ -122,7 +122,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     return false;
   }
 
-  /** The same, and no more than a question. */
+  /** The same, without ending the channel. */
   async answers(ms: number): Promise<boolean> {
     if (this.#closed) return false;
     const sentAt = performance.now();
@@ -140,19 +140,19 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     }
   }
 
-  /** Whether nothing is asked of the relay that it has not answered. */
+  /** Whether no request waits for an answer. */
   get isIdle(): boolean {
     return this.#requests.size === 0;
   }
 
-  /** Another channel took over: this one ends in an orderly way, and hears what the relay said before it agrees. */
+  /** Another channel took over. This one closes in order and still reads what the relay sends before it agrees. */
   retire(): void {
     if (!this.#closed && this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
     const agreed = setTimeout(() => this.#end(RETIRED()), LIMITS.closeMs).unref();
     this.once('closed', () => clearTimeout(agreed));
   }
 
-  /** Ends the channel in an orderly way. */
+  /** Closes the channel in order. */
   close(): void {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
     this.#end(new PortalError('aborted', 'the session was closed'));
@@ -193,14 +193,14 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
         return this.#requests.get(message.id)?.reject(failure);
       }
       default:
-        throw new PortalError('protocol', `${message.type} is out of turn`);
+        throw new PortalError('protocol', `unexpected message ${message.type}`);
     }
   }
 
   #beat(): void {
     if (this.#closed) return;
     if (this.#heard.silentMs > silenceMs(this.welcome.heartbeatMs)) {
-      this.#end(new PortalError('relay_unreachable', 'the relay went silent'));
+      this.#end(new PortalError('relay_unreachable', 'the relay stopped responding'));
       return;
     }
     void this.check(silenceMs(this.welcome.heartbeatMs));
@@ -215,7 +215,7 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     for (const request of this.#requests.values()) request.reject(error);
-    // An orderly close was sent before; everything else is cut, a frozen relay answers no close handshake.
+    // An orderly close was sent before. All other ends cut the connection, because a frozen relay answers no close handshake.
     if (error.code !== 'aborted') this.#ws.terminate();
     else setTimeout(() => this.#ws.terminate(), 1_000).unref();
     this.emit('closed', error, this.#reconnectAfterMs);
@@ -224,14 +224,14 @@ export class ControlChannel extends EventEmitter<ControlEvents> {
 
 const RETIRED = (): PortalError => new PortalError('relay_unreachable', 'the channel was replaced');
 
-/** Why the relay closed, in brackets, if it said. */
+/** The relay's reason for the close, in brackets, if there is one. */
 export function describeClose(reason: Buffer): string {
   return reason.length > 0 ? `(${reason.toString().slice(0, 100)})` : '';
 }
 
-/** An `error` message as the error it stands for; a code this version does not know becomes `protocol`. */
+/** Converts an `error` message to an error. An unknown code becomes `protocol`. */
 export function relayError({ code, message, retryAfterMs }: FromRelay<'error'>): PortalError {
   const known: ErrorCode = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'protocol';
-  // No hint of ours: the relay knows more than the table does, and says so in its message.
+  // No hint from the table: the relay's message is more specific.
   return new PortalError(known, message, retryAfterMs === undefined ? {} : { retryAfterMs });
 }

@@ -19,11 +19,11 @@ import type { Resumption } from './resumption.js';
 import { showing, shownOn } from './show-ticket.js';
 import { readUpgradeAnswer } from './upgrade-answer.js';
 
-/** Opening one data connection, and waiting for the relay to start it. */
+/** Opens one data connection and waits for the relay to start it. */
 
 export interface DataDial {
   readonly endpoint: RelayEndpoint;
-  /** IP address of the relay instance that the control channel talks to. */
+  /** IP address of the relay instance that holds the control channel. */
   readonly relayAddress: string;
   readonly carrier: WireCarrier;
   readonly ticket: string;
@@ -31,14 +31,12 @@ export interface DataDial {
   readonly resumption: Resumption;
 }
 
-/** Opens a data connection. Rejects with `expired` where the relay does not take the ticket. */
+/** Opens a data connection. Rejects with `expired` if the relay rejects the ticket. */
 export function openData(dial: DataDial): Promise<Socket> {
   return dial.carrier === 'ws' ? openWebSocket(dial) : upgrade(dial);
 }
 
-/**
- * An HTTP upgrade, written and read by hand: hundreds are opened at a time, and node's HTTP client costs a good part of each.
- */
+/** A hand-written HTTP upgrade: hundreds open at a time, and node's HTTP client costs a large part of each. */
 async function upgrade({
   endpoint,
   relayAddress,
@@ -71,7 +69,7 @@ async function upgrade({
   }
 }
 
-/** Sends the request `head`, at once or on `event`, and reads the answer to its end and no further. */
+/** Sends the request `head`, immediately or on `event`, and reads exactly the response head. */
 function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     let answer = Buffer.alloc(0);
@@ -93,7 +91,7 @@ function upgraded(socket: Socket, head: () => string, event: 'secureConnect' | u
       socket.off('data', onData).off('error', fail).off('close', gone).off('end', gone);
       socket.pause();
     };
-    // This listener stays, so that a later error does not end the process; the owner adds its own.
+    // This listener stays, so that a later error does not end the process. The owner adds another one.
     socket.on('error', () => undefined);
     socket.on('data', onData).on('error', fail).on('close', gone).on('end', gone);
     const ask = (): void => {
@@ -128,7 +126,7 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
   const ws = new WebSocket(url, [DATA_SUBPROTOCOL], options);
   const abort = (): void => ws.terminate();
   return new Promise<Socket>((resolve, reject) => {
-    // What follows the handshake in the same breath must find its listeners.
+    // Data that arrives with the handshake must find its listeners.
     ws.once('open', () => resolve(new WsSocket(ws, DATA_MESSAGES)));
     ws.once('unexpected-response', (_request, { statusCode }) => {
       reject(refused(statusCode));
@@ -142,16 +140,16 @@ function openWebSocket({ endpoint, relayAddress, ticket, signal }: DataDial): Pr
 }
 
 function refused(status: number | undefined): PortalError {
-  return new PortalError('expired', `the relay refused a data connection (${status})`);
+  return new PortalError('expired', `the relay rejected a data connection (${status})`);
 }
 
 function notAnswered(): PortalError {
-  return new PortalError('timeout', 'a data connection was not answered in time');
+  return new PortalError('timeout', 'a data connection timed out');
 }
 
 /**
- * Resolves with the socket of an idle data connection once the relay has written the start byte; what follows the byte
- * is the visitor's and is left in the socket. Rejects when the connection ends or `signal` aborts.
+ * Resolves with the socket of an idle data connection once the relay has written the start byte. Later bytes belong to the
+ * visitor and stay in the socket. Rejects when the connection ends or `signal` aborts.
  */
 export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -160,7 +158,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
       socket.pause();
       if (chunk[0] !== START_BYTE) {
         socket.destroy();
-        reject(new PortalError('protocol', 'a data connection began with an unknown byte'));
+        reject(new PortalError('protocol', 'a data connection started with an unknown byte'));
         return;
       }
       if (chunk.length > 1) socket.unshift(chunk.subarray(1));
@@ -175,7 +173,7 @@ export function started(socket: Socket, signal: AbortSignal): Promise<Socket> {
       socket.off('data', onData).off('close', onClose).off('end', onClose);
       signal.removeEventListener('abort', onClose);
     };
-    // For good: what comes later is the splice's to see, and must not end the process before it listens.
+    // Permanent: the splice handles later errors, which must not end the process before it listens.
     socket.on('error', () => undefined);
     socket.on('data', onData);
     socket.on('close', onClose);

@@ -2,12 +2,12 @@ import type { Target } from '../net/target.js';
 import type { Decided } from './known-targets.js';
 import type { TargetProtocols } from './speaks.js';
 
-/** Timers must not spin where an answer is due at this very moment. */
+/** The shortest timer, so that timers do not spin when an answer is due now. */
 const LEAST_WAIT_MS = 10;
 
 /**
- * How a lease of mode auto is served, by what its target showed to any lease (`known-targets.ts`); and that the target is
- * asked until it has shown it.
+ * Decides how a lease of mode auto is served, from what its target showed to any lease (`known-targets.ts`). Keeps the target
+ * probed until it has shown its protocol.
  */
 export class Decision {
   readonly #protocols: TargetProtocols;
@@ -17,7 +17,7 @@ export class Decision {
   #timer: NodeJS.Timeout | undefined;
   #isWatching = false;
 
-  /** @param target the target at present, which `protocols` knows of */
+  /** @param target returns the current target, which `protocols` tracks */
   constructor(protocols: TargetProtocols, target: () => Target) {
     this.#protocols = protocols;
     this.#target = target;
@@ -27,24 +27,24 @@ export class Decision {
     return this.#now;
   }
 
-  /** The target answered in a protocol other than HTTP, so its visitors' bytes need no second look. */
+  /** Whether the target answered in a protocol other than HTTP, so that its visitors need no second look. */
   get isSurelyStream(): boolean {
     return this.#now === 'stream' && this.#protocols.speaks(this.#target()) === 'other';
   }
 
-  /** Calls `listener` after each change, until the function it returns is called. */
+  /** Calls `listener` after each change. Returns a function that stops that. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Asks the target, and again while it is down, until it has answered. */
+  /** Probes the target until it has answered, and again while it is down. */
   watch(): void {
     this.#isWatching = true;
     void this.#look();
   }
 
-  /** Nothing is asked any more, and nothing is decided. */
+  /** Stops probing and deciding. */
   stop(): void {
     this.#isWatching = false;
     clearTimeout(this.#timer);
@@ -52,7 +52,7 @@ export class Decision {
     this.#now = 'undecided';
   }
 
-  /** Another target: what is known of the one before says nothing about it. */
+  /** The target has changed: forget what the previous one showed. */
   reset(): void {
     this.stop();
     this.watch();
@@ -63,7 +63,7 @@ export class Decision {
     this.#listeners.clear();
   }
 
-  /** What is known of the target may be another now. */
+  /** What is known of the target may have changed. */
   note(): void {
     if (!this.#isWatching) return;
     const target = this.#target();
@@ -72,12 +72,12 @@ export class Decision {
     this.#set(this.#protocols.servedAs(target));
   }
 
-  /** Asks the target once more where visitors do not fit what is known of it. Bounded. */
+  /** Probes the target again when visitors do not match what is known. Has a timeout. */
   async doubt(): Promise<void> {
     await this.#protocols.doubt(this.#target());
   }
 
-  /** Resolves once the target has had its chance to answer. Bounded. */
+  /** Resolves once the target has had time to answer. Has a timeout. */
   async settle(): Promise<void> {
     await this.#protocols.learn(this.#target());
   }

@@ -10,7 +10,7 @@ import type { RelayEndpoint } from './relay-way.js';
 
 export type { SignedDescriptor } from '../protocol/descriptor.js';
 
-/** Which relays there are: what one says of itself, and lists of them, from a registry or from a relay. */
+/** Relay discovery: a relay's own descriptor, and lists of relays from a registry or a relay. */
 
 /** A relay as a list names it. */
 export interface ListedRelay {
@@ -18,25 +18,25 @@ export interface ListedRelay {
   readonly url: string;
   /** The key it must prove, EIP-55. */
   readonly address?: string;
-  /** File of the CA to trust for it, as the list spells it. */
+  /** File of the CA to trust for it, as written in the list. */
   readonly ca?: string;
 }
 
 export interface RelayList {
   /** In the order of the list, each relay once. */
   readonly relays: readonly ListedRelay[];
-  /** Why entries were left out; the first few of them. */
+  /** Why entries were skipped; the first few reasons. */
   readonly skipped: readonly string[];
 }
 
 const MAX_TOLD = 5;
-/** A list needs four. */
+/** A valid list needs four levels. */
 const MAX_DEPTH = 64;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
-/** So many signatures are checked before others get their turn. */
+/** How many signatures are checked before other work gets a turn. */
 const AT_A_TIME = 8;
 
-/** What a relay says of itself, and how long the way there and back takes. Throws `descriptor_invalid`, `version`… */
+/** A relay's descriptor and the round-trip time. Throws `descriptor_invalid`, `version`… */
 export async function askRelay(
   endpoint: RelayEndpoint,
   ms: number,
@@ -51,12 +51,12 @@ export async function askRelay(
   if (status !== 200)
     throw new PortalError(
       'descriptor_invalid',
-      `${endpoint.url} answers, and not as a relay does (HTTP ${status})`,
+      `${endpoint.url} does not answer like a relay (HTTP ${status})`,
     );
   return { descriptor: descriptorFrom(text, endpoint.url, new Date()), rttMs };
 }
 
-/** The relays that a relay knows of; none where it has no such list. */
+/** The relays that a relay knows. Empty if it has no list. */
 export async function askForRelays(
   endpoint: RelayEndpoint,
   ms: number,
@@ -69,13 +69,13 @@ export async function askForRelays(
     ...(signal && { signal }),
   });
   if (status !== 200) return { relays: [], skipped: [] };
-  // A relay may tell of others, and not say for itself what is true of them.
+  // A relay may announce others, but only their own signatures count.
   return readRelayList(text, endpoint.url, { signedAlone: true });
 }
 
 /**
- * `{"relays": [...]}`: each a URL, `{ url, address?, ca? }`, or a signed descriptor. An entry that is not good is left
- * out. Throws `registry_invalid` for what is no such list.
+ * `{"relays": [...]}`: each entry a URL, `{ url, address?, ca? }`, or a signed descriptor. Invalid entries are skipped.
+ * Throws `registry_invalid` if the list itself is invalid.
  */
 export async function readRelayList(
   text: string,
@@ -84,7 +84,7 @@ export async function readRelayList(
 ): Promise<RelayList> {
   const { relays } = (parsed(text, from) ?? {}) as { relays?: unknown };
   if (!Array.isArray(relays))
-    throw new PortalError('registry_invalid', `${from} is no list of relays: it has no \`relays\``);
+    throw new PortalError('registry_invalid', `${from} is not a list of relays: it has no \`relays\``);
   const listed = new Map<string, ListedRelay>();
   const skipped: string[] = [];
   const skip = (why: string): void => void (skipped.length < MAX_TOLD && skipped.push(why));
@@ -116,7 +116,7 @@ function listedRelay(entry: unknown, signedAlone: boolean): ListedRelay {
   if (address !== undefined && (typeof address !== 'string' || !ADDRESS.test(address)))
     throw new PortalError('registry_invalid', 'its address is not 0x and 40 hex digits');
   if (ca !== undefined && typeof ca !== 'string')
-    throw new PortalError('registry_invalid', 'its `ca` is no text');
+    throw new PortalError('registry_invalid', 'its `ca` is not a string');
   return {
     url: urlOf(url),
     ...(address !== undefined && { address: checksumAddress(address) }),
@@ -127,13 +127,13 @@ function listedRelay(entry: unknown, signedAlone: boolean): ListedRelay {
 function urlOf(url: unknown): string {
   const origin = typeof url === 'string' && url.length <= 300 ? originOf(url) : undefined;
   if (origin === undefined) throw new PortalError('registry_invalid', 'it has no https:// URL of a relay');
-  // No relay answers to an address; and a list is not to send agents round the addresses of their own network.
+  // Relays do not answer to addresses, and a list must not send agents to addresses in their own network.
   if (isIP(new URL(origin).hostname.replace(/^\[|\]$/g, '')) !== 0)
     throw new PortalError('registry_invalid', `${origin} is an address; a relay is named by its domain`);
   return origin;
 }
 
-/** Of a URL that a relay can have: nothing before the host, nothing after the port. */
+/** The origin of a relay URL: nothing before the host, nothing after the port. */
 function originOf(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { protocol, username, password, pathname, search, hash, origin } = new URL(text);
@@ -152,6 +152,6 @@ function parsed(text: string, from: string): unknown {
     return JSON.parse(json);
   } catch (error) {
     if (error instanceof PortalError) throw error;
-    throw new PortalError('registry_invalid', `what ${from} says is not JSON`, { cause: error });
+    throw new PortalError('registry_invalid', `the content of ${from} is not JSON`, { cause: error });
   }
 }

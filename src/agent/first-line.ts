@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { deadline } from '../lib/wait.js';
 
-/** What the first bytes of a visitor say about its protocol. */
+/** Detects the protocol of a visitor from its first bytes. */
 
 /** Any token is a method (RFC 9110, section 9.1). */
 const REQUEST_LINE = /^[\w!#$%&'*+\-.^`|~]{1,32} \S+ HTTP\/1\.[01]\r?\n/;
@@ -9,7 +9,7 @@ const REQUEST_LINE = /^[\w!#$%&'*+\-.^`|~]{1,32} \S+ HTTP\/1\.[01]\r?\n/;
 const COULD_BE_HTTP = /^[\w!#$%&'*+\-.^`|~]{1,32}( |$)/;
 const MAX_LINE_BYTES = 16 * 1024;
 
-/** `http`: an HTTP request line; `unclear`: it may still become one. */
+/** `http`: an HTTP request line. `unclear`: it may still become one. */
 export function protocolOf(text: string): 'http' | 'other' | 'unclear' {
   if (REQUEST_LINE.test(text)) return 'http';
   if (text.length >= MAX_LINE_BYTES || text.includes('\n') || !COULD_BE_HTTP.test(text)) return 'other';
@@ -17,15 +17,15 @@ export function protocolOf(text: string): 'http' | 'other' | 'unclear' {
 }
 
 export interface Patience {
-  /** A visitor that says nothing for this long waits for the target to speak first. */
+  /** A visitor without a byte for this long counts as waiting for the target to speak first. */
   readonly silenceMs: number;
-  /** A request line is there whole within this. */
+  /** Timeout of the request line. */
   readonly lineMs: number;
 }
 
 /**
- * Reads as much of a visitor's first line as it takes, and puts it back. Resolves with what it is; `silent` where nothing
- * came in time. A visitor that disconnects is `silent` as well.
+ * Reads as much of a visitor's first line as necessary, and puts it back. Resolves with the protocol, or `silent` if nothing
+ * arrived in time or the visitor disconnected.
  */
 export function firstLine(
   socket: Socket,
@@ -42,7 +42,7 @@ export function firstLine(
     const leave = (): void => decide('silent');
     const late = (): void => decide(said.length === 0 ? 'silent' : 'other');
     let inTime = deadline(silenceMs, late);
-    // Read only what is there: reading past its end would use up the end, which the target is to see.
+    // Read only available bytes: reading past the end would consume the end, which the target must see.
     const look = (): void => {
       if (socket.readableLength === 0) return leave();
       if (said.length === 0) {

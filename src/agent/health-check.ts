@@ -6,17 +6,17 @@ import { formatTarget, type Target } from '../net/target.js';
 import type { HealthSpec, ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 
-/** A local service that answers with this or more is unhealthy. */
+/** A local service that answers with this status or higher is unhealthy. */
 const UNHEALTHY = 500;
 
 /**
- * Checks the target of `spec` as `health` says; resolves with why it is unhealthy, undefined when it is healthy.
- * Bounded by `timeoutMs`, cancelled by `signal`.
+ * Checks the target of `spec` as `health` configures. Resolves with the reason if it is unhealthy, and undefined if it is
+ * healthy. Limited by `timeoutMs`, cancelled by `signal`.
  */
 export async function checkHealth(spec: ServiceSpec, signal: AbortSignal): Promise<string | undefined> {
   const { health, target } = spec;
   if (!health) return undefined;
-  // Whatever is opened ends with this check, however it ends.
+  // Everything that the check opens ends with it.
   const over = new AbortController();
   try {
     await within(ask(spec, health, over.signal), health.timeoutMs, asked(target, health), signal);
@@ -34,10 +34,10 @@ async function ask(spec: ServiceSpec, { path }: HealthSpec, signal: AbortSignal)
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   const status = await get(socket, spec.target, path);
   if (status >= UNHEALTHY)
-    throw new PortalError('target_down', `${asked(spec.target, { path })} was answered ${status}`);
+    throw new PortalError('target_down', `${asked(spec.target, { path })} returned ${status}`);
 }
 
-/** The status that a GET is answered with. */
+/** The status of the response to a GET. */
 function get(socket: Socket, target: Target, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const asking = request({
@@ -51,7 +51,7 @@ function get(socket: Socket, target: Target, path: string): Promise<number> {
     });
     asking.once('error', (error) => {
       const reason = systemCode(error) ?? error.message;
-      reject(new PortalError('target_down', `${asked(target, { path })} was not answered (${reason})`));
+      reject(new PortalError('target_down', `${asked(target, { path })} failed (${reason})`));
     });
     asking.end();
   });

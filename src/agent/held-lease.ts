@@ -7,22 +7,22 @@ import type { ControlChannel } from './control.js';
 import { kindOf, wireMode, type ServiceSpec } from './spec.js';
 import type { PublicAddress } from './status.js';
 
-/** A relay that does not confirm a close within this is left to find out by itself. */
+/** How long to wait for the confirmation of a close. The relay finds out anyway. */
 const CLOSE_MS = 2_000;
 
 export type Opened = FromRelay<'lease.opened'>;
 
-/** What a relay holds for one of our leases: asked for, changed in place, given back. Owns what it answered. */
+/** Owns a lease as the relay holds it: requests it, updates it in place, gives it back, and stores the relay's answer. */
 export class HeldLease {
   #opened: Opened | undefined;
   #publicPort: number | undefined;
 
-  /** The relay's id of it, while it is open. */
+  /** The relay's id of the lease, while it is open. */
   get id(): string | undefined {
     return this.#opened?.lease;
   }
 
-  /** What the relay gave: a URL, or a public port. */
+  /** The public address from the relay: a URL or a port. */
   get address(): PublicAddress {
     if (!this.#opened) return {};
     const { url, tcpAddr, udpAddr } = this.#opened;
@@ -33,28 +33,28 @@ export class HeldLease {
     };
   }
 
-  /** Its own public port, in the modes that have one; the last one it had, while it has none. */
+  /** The lease's own public port, in modes that have one. Without a lease, the last one. */
   get publicPort(): number | undefined {
     return this.#publicPort;
   }
 
-  /** Asks for it; of one that is held already, for what may have changed about it. */
+  /** Requests the lease, or refreshes a lease that is already held. */
   async ask(channel: ControlChannel, spec: ServiceSpec, log: Logger, signal?: AbortSignal): Promise<Opened> {
     const answer = await channel.request(
       openRequest(spec, this.#publicPort, channel.detour?.hides ?? false),
       signal,
     );
     if (answer.type !== 'lease.opened')
-      throw new PortalError('protocol', `lease.open was answered with ${answer.type}`);
+      throw new PortalError('protocol', `unexpected answer ${answer.type} to lease.open`);
     this.#opened = answer;
     this.#publicPort = portOf(answer.tcpAddr ?? answer.udpAddr);
     const { port: asked } = spec;
     if (asked !== undefined && this.#publicPort !== undefined && asked !== this.#publicPort)
-      log.warn({ asked, given: this.#publicPort }, 'the relay gave another port than the one asked for');
+      log.warn({ asked, given: this.#publicPort }, 'the relay assigned a different port than requested');
     return answer;
   }
 
-  /** Tells the relay what of new settings is its concern. Resolves with whether the address is another now. */
+  /** Sends changed settings to the relay. Resolves with whether the address has changed. */
   async update(
     channel: ControlChannel,
     before: ServiceSpec,
@@ -73,19 +73,19 @@ export class HeldLease {
     return false;
   }
 
-  /** Gives it back, if there is a channel to say so on. */
+  /** Gives the lease back, if there is a channel for that. */
   async giveBack(channel: ControlChannel | undefined, log: Logger): Promise<void> {
     if (!this.#opened || !channel || channel.closed) return;
     const { lease } = this.#opened;
     try {
       await channel.request({ type: 'lease.close', lease }, AbortSignal.timeout(CLOSE_MS));
     } catch (error) {
-      // A relay that does not answer gives the lease up by itself, after its grace.
-      log.debug({ err: error }, 'the lease could not be given back');
+      // A relay that does not answer drops the lease after its grace period.
+      log.debug({ err: error }, 'could not give the lease back');
     }
   }
 
-  /** It is not ours any more. */
+  /** The lease is no longer ours. */
   forget(): void {
     this.#opened = undefined;
   }
@@ -100,7 +100,7 @@ function openRequest(spec: ServiceSpec, portBefore: number | undefined, inChain:
     carrier: carrierAsked(mode, carrier, inChain),
     metadata: { ...metadata },
     ...(hostname !== undefined && { hostname }),
-    // The port it had, unless another is wanted: whoever knows it finds the service there again.
+    // The previous port, unless another is configured, so that visitors find the service there again.
     ...(kindOf(mode) !== 'tls' && port !== undefined && { port }),
   } as const;
 }

@@ -9,18 +9,18 @@ import type { ControlChannel } from './control.js';
 import { openWay, relayTls, wayTo, type Detour, type RelayEndpoint } from './relay-way.js';
 import { show } from './show-ticket.js';
 
-/** A relay that does not give a ticket in time is asked whether it is still there. */
+/** If a ticket takes longer than this, check whether the relay still responds. */
 const CHECK_MS = 2_000;
 
 /**
- * Connections from a relay on to the next of a chain (`CONNECT`), or to what one's own leases have there. Each is
- * TLS to this relay, and inside it what the other end is to read.
+ * Connections through a relay to the next relay of a chain (`CONNECT`), or to the agent's own leases there. Each is TLS to
+ * this relay, with TLS to the other end inside.
  */
 export class HopTunnel implements Detour {
   readonly hides = true;
   readonly #channel: ControlChannel;
   readonly #endpoint: RelayEndpoint;
-  /** Who waits for a ticket, by target: those that are wanted in one breath are asked for at once. */
+  /** Callers that wait for a ticket, by target. Tickets requested in the same turn share one message. */
   readonly #wanted = new Map<string, Deferred<string>[]>();
   #opening = 0;
 
@@ -48,7 +48,7 @@ export class HopTunnel implements Detour {
     const way = wayTo(this.#endpoint, this.#channel.relayAddress);
     const stop = new AbortController();
     const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-    // Side by side, so that the ticket costs no time of its own.
+    // In parallel, so that the ticket adds no delay.
     const opening = openWay(way, ms, either).catch((error: unknown) => {
       throw connectError(error, this.#endpoint.url);
     });
@@ -58,7 +58,7 @@ export class HopTunnel implements Detour {
       return await within(
         this.#connect(plain, target, text),
         ms,
-        `the way on from ${this.#endpoint.url}`,
+        `the connection through ${this.#endpoint.url}`,
         signal,
       );
     } catch (error) {
@@ -83,7 +83,7 @@ export class HopTunnel implements Detour {
       });
       show(request, 'proxy-authorization', url, ticket);
       request.once('connect', ({ statusCode, headers }, socket: Socket, head: Buffer) => {
-        // This listener stays, so that a later error does not end the process; the owner adds its own.
+        // This listener stays, so that a later error does not end the process. The owner adds another one.
         socket.on('error', () => undefined);
         if (statusCode !== 200) {
           socket.destroy();
@@ -105,7 +105,7 @@ export class HopTunnel implements Detour {
       this.#wanted.set(target, [ticket]);
       setImmediate(() => void this.#ask(target));
     }
-    return within(ticket.promise, ms, `a ticket of ${this.#endpoint.url}`, signal);
+    return within(ticket.promise, ms, `a ticket from ${this.#endpoint.url}`, signal);
   }
 
   async #ask(target: string): Promise<void> {
@@ -116,10 +116,11 @@ export class HopTunnel implements Detour {
       try {
         const answer = await this.#channel.request({ type: 'hop.open', target, count: some.length });
         if (answer.type !== 'hop.opened')
-          throw new PortalError('protocol', `hop.open was answered with ${answer.type}`);
+          throw new PortalError('protocol', `unexpected answer ${answer.type} to hop.open`);
         for (const [index, one] of some.entries()) {
           const ticket = answer.tickets[index];
-          if (ticket === undefined) one.reject(new PortalError('protocol', 'the relay gave too few tickets'));
+          if (ticket === undefined)
+            one.reject(new PortalError('protocol', 'the relay returned too few tickets'));
           else one.resolve(ticket);
         }
       } catch (error) {
@@ -133,13 +134,13 @@ export class HopTunnel implements Detour {
   }
 }
 
-/** In words of ours: what a relay refuses with is a code. */
+/** The error for a refused connection, from the relay's code. */
 function refused(url: string, target: string, code: unknown): PortalError {
   const next = new URL(`https://${target}`).origin;
   const known: ErrorCode =
     typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'peer_unreachable';
-  // A ticket that is not good any more: the next one will be.
-  if (known === 'unauthorized') return new PortalError('expired', `${url} did not take its own ticket`);
+  // The ticket expired. The next one will work.
+  if (known === 'unauthorized') return new PortalError('expired', `${url} rejected its own ticket`);
   if (known === 'peer_unreachable') return new PortalError(known, `${url} could not reach ${next}`);
-  return new PortalError(known, `${url} does not go on to ${next}: ${ERRORS[known].title}`);
+  return new PortalError(known, `${url} does not forward to ${next}: ${ERRORS[known].title}`);
 }

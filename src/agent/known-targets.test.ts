@@ -5,7 +5,7 @@ import { formatTarget, parseTarget } from '../net/target.js';
 import { KnownTargets } from './known-targets.js';
 import { TargetProtocols } from './speaks.js';
 
-it('forgets what an unhealthy target speaks, for all leases that lead to it, and of no other target', async () => {
+it('forgets the protocol of an unhealthy target for all its leases, and of no other target', async () => {
   const ports: number[] = [];
   for (let i = 0; i < 2; i++) {
     const server = createServer((socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));

@@ -2,12 +2,12 @@ import type { PortalError } from '../lib/errors.js';
 import { isHttp, type Speaks } from './ask-target.js';
 import type { ServedAs } from './spec.js';
 
-/** A target that was down or silent is asked again after this, doubled each time. */
+/** Pause before a target that was down or silent is asked again. It doubles each time. */
 export const MIN_PAUSE_MS = 1_000;
 
 export type Decided = Extract<ServedAs, 'http' | 'stream' | 'undecided'>;
 
-/** What one target showed of itself. */
+/** What one target has shown. */
 export interface KnownTarget {
   speaks?: Speaks;
   /** It answered a visitor in HTTP. */
@@ -15,25 +15,25 @@ export interface KnownTarget {
   /** How visitors of a service of mode auto are served. */
   servedAs: Decided;
   asking?: Promise<void>;
-  /** Whether its TLS announces its end; known once somebody asked, and the target answered. */
+  /** Whether its TLS announces its end. Known once a caller needed it and the target answered. */
   announcesEnd?: Promise<boolean | undefined>;
-  /** Why the target did not answer when it was last asked. */
+  /** Why the target did not answer the last probe. */
   failure?: PortalError;
-  /** Not asked again before this moment (performance.now). */
+  /** Not probed again before this time (performance.now). */
   notBefore: number;
   pauseMs: number;
-  /** Called when what is known may be another now. */
+  /** Called when this entry may have changed. */
   readonly followers: Set<() => void>;
 }
 
 /**
- * What an agent knows of its targets. All leases that lead to one target in the same way share what it showed: it is asked
- * once for all of them, and they serve it alike.
+ * What an agent knows of its targets. All leases that reach a target in the same way share its entry: it is probed once for
+ * all of them, and they serve it alike.
  */
 export class KnownTargets {
   readonly #targets = new Map<string, KnownTarget>();
 
-  /** What is known of `target`, which begins with its name, kept until the last of those who follow it is released. */
+  /** The entry of `target`, a key that begins with the target's name. Kept until its last follower releases it. */
   follow(target: string, follower: () => void): KnownTarget {
     let known = this.#targets.get(target);
     if (!known) this.#targets.set(target, (known = unknownTarget()));
@@ -41,7 +41,7 @@ export class KnownTargets {
     return known;
   }
 
-  /** The target of this name is unhealthy: what it speaks once it is healthy may be something else. */
+  /** Forgets what an unhealthy target has shown: it may be another program once it is healthy. */
   forget(name: string): void {
     for (const [target, known] of this.#targets)
       if (target === name || target.startsWith(`${name} `)) forgetShown(known);
@@ -54,7 +54,7 @@ export class KnownTargets {
   }
 }
 
-/** It is asked again, after a pause. */
+/** Forgets the entry. The target is probed again after a pause. */
 export function forgetShown(known: KnownTarget): void {
   delete known.announcesEnd;
   if (!known.speaks && !known.isHttp) return;
@@ -69,20 +69,20 @@ export function unknownTarget(): KnownTarget {
   return { servedAs: 'undecided', notBefore: 0, pauseMs: MIN_PAUSE_MS, followers: new Set() };
 }
 
-/** Whether it speaks HTTP: undefined while it has not shown what it speaks. */
+/** Whether the target speaks HTTP. Undefined while it has not shown its protocol. */
 export function showsHttp({ speaks, isHttp: hasAnswered }: KnownTarget): boolean | undefined {
   if (hasAnswered || isHttp(speaks)) return true;
   return speaks === 'other' || speaks === 'closes' ? false : undefined;
 }
 
 /**
- * Decides by a clear answer of the target, and changes that only by another one: a target that is down, or says nothing, is
- * served as it was before.
+ * Decides from a clear answer of the target. Only another clear answer changes the decision: a target that is down or silent
+ * is served as before.
  */
 export function noteShown(known: KnownTarget): void {
   const http = showsHttp(known);
   if (http) known.servedAs = 'http';
-  // One that only closes was perhaps not ready: no reason to give up what it was known for.
+  // A target that only closes may not have been ready: not a reason to change the decision.
   else if (http === false && (known.speaks === 'other' || known.servedAs === 'undecided'))
     known.servedAs = 'stream';
   for (const follower of known.followers) follower();

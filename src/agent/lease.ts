@@ -26,60 +26,60 @@ import type { ErrorSummary, LeaseStatus, Phase, PublicAddress, Unproven } from '
 
 export interface LeaseOptions {
   readonly spec: ServiceSpec;
-  /** The relay's key, as events and status name it. */
+  /** The relay's key, as in events and status. */
   readonly relay: string;
-  /** Where `tls: local` and `tls: acme` come from. */
+  /** Certificates for `tls: local` and `tls: acme`. */
   readonly certificates: CertificateSources;
-  /** What the agent knows of targets: shared by all of its leases. */
+  /** What the agent knows of targets, shared by all leases. */
   readonly targets: KnownTargets;
-  /** Signs the sessions of visitors who knew the PIN; the same after a restart. */
+  /** Signs the sessions of visitors that entered the PIN. Stable across restarts. */
   readonly sessionKey: Buffer;
-  /** Where requests of services that are inspected are recorded; left out, none are. */
+  /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
-  /** How many visits of an agent's own are under way at a time. */
+  /** Limits the agent's own visits in progress. */
   readonly pace: ProbePace;
-  /** How often a lease that is ready is proven anew, on average. */
+  /** Average interval between two proofs of a ready lease. */
   readonly proveEveryMs: number;
-  /** Called for visitors who do not pass a gate, once a while for each address. */
+  /** Called for visitors that a gate rejected, once per interval and address. */
   readonly onRefused: (lease: AgentLease, reason: RefusalReason, address: string) => void;
-  /** Called when the target answers that it does not know the name that visitors ask for. */
+  /** Called when the target rejects the public name. */
   readonly onNameRejected?: (lease: AgentLease, rejection: NameRejection) => void;
-  /** Called when the relay gave up on visitors: sums, once a second at most. */
+  /** Called with the number of visitors that the relay gave up on, at most once per second. */
   readonly onUnserved: (lease: AgentLease, reason: string, count: number) => void;
-  /** Called when visitors are served as something else, because of what the target speaks. */
+  /** Called when visitors are served in another way, because of the target's protocol. */
   readonly onServedAs: (lease: AgentLease) => void;
-  /** Called for each connection to a target, with what made it fail. */
+  /** Called for each connection to a target, with its error if it failed. */
   readonly onReached: (lease: AgentLease, target: Target, failure?: PortalError) => void;
-  /** Called after every change of phase. */
+  /** Called after each change of phase. */
   readonly onPhase: (lease: AgentLease) => void;
   readonly log: Logger;
 }
 
-/** The lease that takes over another's place; it has an id from the moment on that it holds it. */
+/** The lease that takes over another's place. It has an id once it holds the place. */
 export type Heir = Pick<AgentLease, 'id'>;
 
-/** A service's lease on one relay, from the agent's side: its phase is the truth that `status` tells. */
+/** The agent's side of a service's lease on one relay. Its phase is what `status` shows. */
 export class AgentLease {
   #spec: ServiceSpec;
   readonly #options: LeaseOptions;
   #log: Logger;
   readonly #phase: PhaseRecord;
   readonly #prover: Prover;
-  /** Visitors on whom the relay gave up, by reason. */
+  /** Visitors that the relay gave up on, by reason. */
   readonly #unserved = new Tally<string>();
   #channel: ControlChannel | undefined;
   #opening: Limit | undefined;
   readonly #held = new HeldLease();
   readonly #refusals: Refusals;
-  /** What serves the lease, and for which hostname; kept over reconnects, so that visitors and counters live on. */
+  /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
   #heir: Heir | undefined;
-  /** The heir has its place. */
+  /** Another lease has taken over the place. */
   #isResting = false;
-  /** Aborts what is under way for the present channel. */
+  /** Aborts the work for the current channel. */
   #attachment = new AbortController();
-  /** Aborts what is under way for the lease as such: it is being closed. */
+  /** Aborts all work of the lease when it closes. */
   readonly #over = new AbortController();
   #closing: Promise<void> | undefined;
 
@@ -113,12 +113,12 @@ export class AgentLease {
     return this.#phase.now;
   }
 
-  /** What the relay gave: a URL, or a public port. */
+  /** The public address from the relay: a URL or a port. */
   get address(): PublicAddress {
     return this.#held.address;
   }
 
-  /** The public port that was asked for, where the relay had to give another. */
+  /** The requested public port, if the relay assigned another one. */
   get askedPort(): number | undefined {
     const [asked, given] = [this.#spec.port, this.#held.publicPort];
     return given === undefined || asked === given ? undefined : asked;
@@ -129,14 +129,14 @@ export class AgentLease {
     return this.#held.id;
   }
 
-  /** It takes visitors only if they were on their way already. */
+  /** It accepts only visitors that were already on their way. */
   get isLeaving(): boolean {
     return this.#isResting || this.#closing !== undefined;
   }
 
   /**
-   * The session stands: open the lease there, and prove that visitors get through. `opening` bounds how many
-   * leases of the session do so at a time. Where the session `moves`, visitors are served all the while.
+   * A session is available: opens the lease there, and proves that visitors get through. `opening` limits how many leases of
+   * the session do so at a time. When the session `moves`, visitors are served throughout.
    */
   attach(channel: ControlChannel, opening: Limit, { moves = false } = {}): void {
     if (this.#closing) return;
@@ -144,7 +144,7 @@ export class AgentLease {
     this.#attachment.abort();
     this.#attachment = new AbortController();
     this.#channel = channel;
-    // It would take the place back from the lease that has it now.
+    // Opening would take the place back from the other lease.
     if (this.#heir?.id !== undefined) return this.#rest();
     this.#isResting = false;
     const { signal } = this.#attachment;
@@ -160,7 +160,7 @@ export class AgentLease {
     });
   }
 
-  /** The session is lost, or was never reached; visitors who are connected keep their bytes. */
+  /** The session was lost or never connected. Connected visitors are not affected. */
   detach(error: PortalError): void {
     this.#attachment.abort();
     this.#channel = undefined;
@@ -170,8 +170,8 @@ export class AgentLease {
   }
 
   /**
-   * Another lease of ours has the same place at the same relay, reached another way, or is about to: once the relay
-   * has handed it over, this one only lets its visitors finish. Undefined: there is none any more.
+   * Another of the agent's leases has, or will have, the same place at the same relay, reached another way. Once the relay
+   * has handed the place over, this lease only lets its visitors finish. Undefined if there is no such lease any more.
    */
   yieldTo(heir: Heir | undefined): void {
     this.#heir = heir;
@@ -179,20 +179,20 @@ export class AgentLease {
     if (!heir && this.#isResting && channel && opening) this.attach(channel, opening);
   }
 
-  /** The relay took the lease away: ask for it again, unless it is where it should be. */
+  /** The relay revoked the lease: requests it again, unless another lease has its place. */
   revoked(reason: string): void {
     if (this.#heir) this.#rest();
     else this.#comeBack(new PortalError('not_found', reason));
   }
 
-  /** The relay gave up on `count` of its visitors. */
+  /** The relay gave up on `count` visitors. */
   unserved(reason: string, count: number): void {
     this.#unserved.add(reason, count);
     this.#log.warn({ reason, count }, 'the relay gave up on visitors');
     this.#options.onUnserved(this, reason, count);
   }
 
-  /** Proves now that visitors get through, whatever the schedule says; `status` tells what came of it. */
+  /** Proves now that visitors get through, independent of the schedule. `status` shows the result. */
   async proveNow(): Promise<void> {
     const [channel, serving] = [this.#channel, this.#served];
     const { signal } = this.#attachment;
@@ -213,7 +213,7 @@ export class AgentLease {
     );
   }
 
-  /** New settings in place: not one visitor is dropped for it. */
+  /** Applies new settings in place, without dropping a visitor. */
   update(spec: ServiceSpec): void {
     const before = this.#spec;
     this.#spec = spec;
@@ -223,13 +223,13 @@ export class AgentLease {
     if (!this.#channel || this.#phase.now === 'failed') return;
     this.#held.update(this.#channel, before, spec, this.#log).then(
       (moved) => moved && this.#options.onPhase(this),
-      (error: unknown) => this.#log.warn({ err: error }, 'the relay did not take the new settings'),
+      (error: unknown) => this.#log.warn({ err: error }, 'the relay rejected the new settings'),
     );
   }
 
   /**
-   * Stops accepting at once, lets visitors finish within `drain`, gives the lease back. Called again, it
-   * shortens the drain.
+   * Stops accepting immediately, lets visitors finish within `drain`, and gives the lease back. A second call shortens the
+   * drain.
    */
   async close(drain: Drain): Promise<void> {
     if (this.#closing) await this.#served?.close(drain);
@@ -262,12 +262,12 @@ export class AgentLease {
     };
   }
 
-  /** Why it is ready without a visit of ours that came through lately; undefined where one did, or it is not ready. */
+  /** Why the lease is ready without a recent successful visit. Undefined if it is proven or not ready. */
   get unproven(): Unproven | undefined {
     return this.#phase.now === 'ready' ? this.#prover.proof.unproven : undefined;
   }
 
-  /** What visitors are served as; undecided too while nothing serves the lease. */
+  /** What visitors are served as. Undecided also while nothing serves the lease. */
   get servedAs(): ServedAs {
     const { mode } = this.#spec;
     return this.#served?.servedAs() ?? (mode === 'auto' ? 'undecided' : mode);
@@ -294,7 +294,7 @@ export class AgentLease {
     const serving = await opening(async () =>
       this.#serve(await this.#held.ask(channel, this.#spec, this.#log, signal)),
     );
-    // Not within the limit: one that waits for a CA must not keep others from opening.
+    // Outside the limit, because a lease that waits for a CA must not keep others from opening.
     await serving.prepare?.(signal);
     const visit = this.#visitOf(serving, channel, signal);
     await this.#prover.first(visit);
@@ -302,14 +302,14 @@ export class AgentLease {
     this.#prover.keepOn(visit, signal);
   }
 
-  /** What the relay does not offer it need not be asked for. */
+  /** Throws before requesting anything that the relay does not offer. */
   #checkOffer({ welcome, detour }: ControlChannel): void {
     const missing = missingFor(this.#spec, welcome, detour?.hides);
     if (missing.length > 0)
       throw new PortalError('capability_missing', `${this.relay} does not offer ${missing.join(', ')}`);
   }
 
-  /** A visit to the public address, as anybody would make it. */
+  /** A visit to the public address, as a visitor makes it. */
   #visitOf(serving: Serving, channel: ControlChannel, signal: AbortSignal): Visit {
     const { relayAddress, welcome, detour, tunnel } = channel;
     return () =>
@@ -318,13 +318,13 @@ export class AgentLease {
         port: this.#held.publicPort ?? welcome.publicPort,
         lease: this.id ?? '',
         datagrams: channel.datagrams,
-        // A visitor's hello names the host: it must not pass other relays in the clear.
+        // A visitor's ClientHello names the host, so it must not pass other relays in the clear.
         detour: detour?.hides ? tunnel : detour,
         signal,
       });
   }
 
-  /** Visitors do not reach a lease that was ready: it is opened anew, or closed for good. */
+  /** Visitors no longer reach a ready lease: it is opened again, or closed permanently. */
   #lost(failure: PortalError): void {
     if (failure.code === 'intercepted') void this.#failedAttempt(failure, this.#attachment.signal);
     else this.#comeBack(failure);
@@ -370,9 +370,9 @@ export class AgentLease {
     const served = await ready;
     if (this.#over.signal.aborted) await served.close({ ms: 0 });
     this.#served = served;
-    // Another lease may have found out before what the target speaks.
+    // Another lease may already have detected the target's protocol.
     if (servedMode(spec) === 'auto' && served.servedAs() !== 'undecided') this.#options.onServedAs(this);
-    // Changed while its certificate was being made.
+    // The settings changed while the certificate was prepared.
     if (spec !== this.#spec) served.update(this.#spec);
     void former?.close({ ms: 0 });
     return served;
@@ -388,9 +388,9 @@ export class AgentLease {
     this.#phase.set('closed');
   }
 
-  /** Tells of it, and waits as long as it asks for before the next attempt. */
+  /** Reports the failure, and waits as long as it requires before the next attempt. */
   async #failedAttempt(failure: PortalError, signal: AbortSignal): Promise<void> {
-    // A visit of our own that was under way has met the heir's certificate, say.
+    // For example, a visit in progress may have met the certificate of the lease that took over.
     if (signal.aborted || this.#heir?.id !== undefined) return;
     if (!isFinal(failure)) {
       this.#phase.set('retrying', failure);
@@ -398,10 +398,10 @@ export class AgentLease {
       return;
     }
     this.#phase.set('failed', failure);
-    // Not one visitor more is to be sent to a lease that failed after it was opened.
+    // A lease that failed after it was opened must not get more visitors.
     const served = this.#served;
     if (failure.code === 'intercepted') {
-      // Those who are connected are read along, too.
+      // The traffic of connected visitors is read by others too.
       this.#serving = this.#served = undefined;
       void served?.close({ ms: 0 });
     }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ControlChannel } from './control.js';
 import { NetworkWatch } from './network-watch.js';
 
-/** A session at `localAddress`, and a network whose changes the test makes. */
+/** A session at `localAddress`, and a network that the test changes. */
 function session(localAddress: string | undefined, rttMs?: number) {
   const asked: number[] = [];
   let tell: ((addresses: ReadonlySet<string>) => void) | undefined;
@@ -16,7 +16,7 @@ function session(localAddress: string | undefined, rttMs?: number) {
   return { watch, asked, change: (...addresses: string[]) => tell?.(new Set(addresses)) };
 }
 
-test('the relay is asked when addresses change, and has less time where ours is gone', () => {
+test('checks the relay when addresses change, with a shorter timeout if the own address was removed', () => {
   const { asked, change } = session('192.0.2.1');
   change('192.0.2.1', '198.51.100.1');
   change('198.51.100.1');
@@ -24,20 +24,20 @@ test('the relay is asked when addresses change, and has less time where ours is 
   expect(asked[1]).toBeLessThan(asked[0]!);
 });
 
-test('a relay that usually takes seconds to answer has its time, unless our address is gone', () => {
+test('gives a slow relay more time, unless the own address was removed', () => {
   const { asked, change } = session('192.0.2.1', 2_000);
   change('192.0.2.1', '198.51.100.1');
   change('198.51.100.1');
   expect(asked).toEqual([8_000, 1_000]);
 });
 
-test('a relay on this machine is not asked', () => {
+test('does not check a relay on this machine', () => {
   const { asked, change } = session('127.0.0.1');
   change('198.51.100.1');
   expect(asked).toEqual([]);
 });
 
-test('what waits or is under way begins anew with each change', () => {
+test('restarts pauses and attempts with each change', () => {
   const { watch, change } = session(undefined);
   const first = watch.changed;
   change('198.51.100.1');
@@ -45,7 +45,7 @@ test('what waits or is under way begins anew with each change', () => {
   expect(watch.changed.aborted).toBe(false);
 });
 
-test('nothing follows once it is closed', () => {
+test('does nothing after close', () => {
   const { watch, asked, change } = session('192.0.2.1');
   watch.close();
   change('198.51.100.1');

@@ -3,15 +3,18 @@ import { isLoopback } from '../net/udp.js';
 import { delay } from '../lib/wait.js';
 import type { ControlChannel } from './control.js';
 
-/** After this machine's addresses have changed, the relay has this long to answer: less where ours is gone. */
+/**
+ * Timeout of the relay's answer after this machine's addresses have changed: shorter if the session's own address was
+ * removed.
+ */
 const MOVED_CHECK_MS = 1_500;
 const GONE_CHECK_MS = 1_000;
-/** Where ours is still there, an answer may take so many times what the last one took. */
+/** If the own address still exists, an answer may take this many times its last round-trip time. */
 const SLOWER = 4;
 
 /**
- * What a change of this machine's addresses means for a session. Nothing tells of a connection whose address is gone but
- * its silence, so the relay is asked at once; what is under way to the relay, or waits to be, begins anew.
+ * Reacts to changes of this machine's addresses. A connection whose address was removed only goes silent, so the relay is
+ * checked immediately. Pauses and attempts in progress restart.
  */
 export class NetworkWatch {
   readonly #channel: () => ControlChannel | undefined;
@@ -29,8 +32,8 @@ export class NetworkWatch {
   }
 
   /**
-   * Aborts once addresses have changed, but no sooner than in `ms`: what takes longer than one change after another
-   * must end some time. The caller ends it.
+   * Aborts on a change of addresses, but not before `ms` have passed: an attempt that takes longer than the time between
+   * changes must end some time. The caller must call `end`.
    */
   changedIn(ms: number): { readonly signal: AbortSignal; readonly end: () => void } {
     const [{ changed }, begin, over] = [this, new AbortController(), new AbortController()];

@@ -1,11 +1,11 @@
 import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 
-/** A visit of the agent's own that takes longer than this has timed out. */
+/** Timeout of the agent's own visits. */
 export const PROBE_MS = 5_000;
 
 /**
- * A probe's verdict in every mode: who visits `where`, as anybody would, does not arrive. What ends a visit after
- * `PROBE_MS` is a timeout as well, of the relay's: it waited for this agent and gave up.
+ * The failure of a probe in every mode: a visitor of `where` would not get through. A visit that ends after `PROBE_MS` also
+ * counts as timed out, because the relay waited for this agent and gave up.
  */
 export function notThrough(where: string, error: unknown, tookMs = 0): PortalError {
   const reason = systemCode(error) ?? asPortalError(error).message;
@@ -16,7 +16,7 @@ export function notThrough(where: string, error: unknown, tookMs = 0): PortalErr
   });
 }
 
-/** Whether a visit only took too long: that does not tell whether visitors get through. */
+/** Whether a visit only timed out, which does not show whether visitors get through. */
 export function timedOut(error: unknown): boolean {
   const { code, cause } = asPortalError(error);
   return code === 'not_through' && isTimeout(cause);

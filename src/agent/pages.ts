@@ -1,4 +1,4 @@
-/** What Portal itself answers a visitor: short pages that say what is wrong, and to whom it may be of use. */
+/** Portal's own responses to visitors: short pages that say what is wrong, and who can fix it. */
 
 export interface Page {
   readonly status: number;
@@ -7,7 +7,7 @@ export interface Page {
   readonly body: string;
 }
 
-/** Of every answer of Portal's own that is a page. */
+/** Headers of all of Portal's own pages. */
 export const OWN_HEADERS = [
   'Content-Type',
   'text/html; charset=utf-8',
@@ -44,7 +44,7 @@ export const notRunning = (service: string): Page =>
     503,
     'Service Unavailable',
     `${service} is not running`,
-    'The tunnel is up, but the service behind it does not answer. This page tries again by itself.',
+    'The tunnel is up, but the service behind it does not answer. This page retries automatically.',
     3,
   );
 
@@ -52,8 +52,8 @@ export const changing = (service: string): Page =>
   page(
     503,
     'Service Unavailable',
-    `${service} has just changed`,
-    'It was changed while you were connecting, and no longer speaks what was agreed on. This page tries again by itself.',
+    `${service} has changed`,
+    'It changed while you were connecting, and no longer speaks the negotiated protocol. This page retries automatically.',
     1,
   );
 
@@ -62,39 +62,34 @@ export const notTrusted = (service: string): Page =>
     502,
     'Bad Gateway',
     `${service} cannot be reached safely`,
-    'The tunnel is up, but the certificate of the service behind it is not trusted. This page tries again by itself.',
+    'The tunnel is up, but the certificate of the service behind it is not trusted. This page retries automatically.',
     3,
   );
 
-/** Who is shown the page knows the address; its owner has to be told it, to let it in. */
+/** The page shows the visitor's address, which the owner needs in order to allow it. */
 export const notAllowed = (address: string): Page =>
   page(
     403,
     'Forbidden',
     'Not open to your address',
-    `Visitors from ${address} are not let in. Whoever runs this service can allow the address.`,
+    `Visitors from ${address} are not allowed. The owner of this service can allow the address.`,
   );
 
 export const PAGES = {
-  badRequest: page(400, 'Bad Request', 'Bad request', 'What was asked is not valid HTTP.'),
+  badRequest: page(400, 'Bad Request', 'Bad request', 'The request is not valid HTTP.'),
   unsafePath: page(
     400,
     'Bad Request',
     'This path is ambiguous',
-    'Different programs would read it as different paths. Write it plainly, without dot segments or needless escapes.',
+    'Different programs would interpret it as different paths. Write it without dot segments and unnecessary escapes.',
   ),
-  noRoute: page(
-    404,
-    'Not Found',
-    'Nothing is here',
-    'The tunnel is up, but no route of it leads to this path.',
-  ),
-  methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT means nothing here.'),
+  noRoute: page(404, 'Not Found', 'Nothing here', 'The tunnel is up, but it has no route for this path.'),
+  methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT is not supported.'),
   echoRefused: page(
     405,
     'Method Not Allowed',
     'Not allowed',
-    'TRACE shows headers that are not for visitors.',
+    'TRACE would show headers that visitors must not see.',
   ),
   requestTimeout: page(
     408,
@@ -106,61 +101,66 @@ export const PAGES = {
     417,
     'Expectation Failed',
     'Expectation failed',
-    'Only 100-continue can be expected.',
+    'The only supported expectation is 100-continue.',
   ),
   misdirected: page(
     421,
     'Misdirected Request',
     'This is another host',
-    'The request names a host that this connection was not made to.',
+    'The request names a different host than this connection.',
   ),
   tooLarge: page(
     431,
     'Request Header Fields Too Large',
-    'Too much header',
+    'Header too large',
     'The header fields are too many or too long.',
   ),
-  notImplemented: page(501, 'Not Implemented', 'Not implemented', 'The only transfer coding is chunked.'),
+  notImplemented: page(
+    501,
+    'Not Implemented',
+    'Not implemented',
+    'The only supported transfer coding is chunked.',
+  ),
   unknownMethod: page(
     501,
     'Not Implemented',
-    'This method is not known here',
-    'Over HTTP/1.1 only the methods that the parser knows are passed on. Over HTTP/2 all are.',
+    'Unknown method',
+    'HTTP/1.1 forwards only methods that the parser knows. HTTP/2 forwards all methods.',
   ),
   tooMuchAnswered: page(
     502,
     'Bad Gateway',
-    'The service answered with too much header',
-    'The header fields of its answer are more than 200, or longer than 32 KiB together.',
+    'The response header is too large',
+    'The response has more than 200 header fields, or more than 32 KiB of them.',
   ),
   badGateway: page(
     502,
     'Bad Gateway',
-    'The service did not answer properly',
-    'The connection to it broke, or what it said is not valid HTTP.',
+    'The service sent an invalid response',
+    'Its connection broke, or its response is not valid HTTP.',
   ),
   busy: page(
     503,
     'Service Unavailable',
     'Too many requests at once',
-    'The service has enough to do. Try again in a moment.',
+    'The service is busy. Try again in a moment.',
     3,
   ),
   silent: page(
     504,
     'Gateway Timeout',
     'The service does not answer',
-    'It took the request, and said nothing in time.',
+    'It accepted the request, but the response timed out.',
   ),
   version: page(
     505,
     'HTTP Version Not Supported',
-    'Not this version of HTTP',
-    'HTTP/1.1, HTTP/1.0 and HTTP/2 are spoken here.',
+    'Unsupported version of HTTP',
+    'The supported versions are HTTP/1.0, HTTP/1.1 and HTTP/2.',
   ),
 } as const;
 
-/** A page as the bytes of an HTTP/1.1 answer, the last on its connection. */
+/** A page as the bytes of an HTTP/1.1 response, the last on its connection. */
 export function rawPage({ status, reason, headers, body }: Page, headOnly = false): string {
   let head = `HTTP/1.1 ${status} ${reason}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;

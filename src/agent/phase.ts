@@ -1,7 +1,7 @@
 import type { PortalError } from '../lib/errors.js';
 import type { ErrorSummary, LeaseStatus, Phase } from './status.js';
 
-/** The phase a lease is in: since when, why, and how often it had to come back. */
+/** The phase of a lease: since when, why, and how often it was retried. */
 export class PhaseRecord {
   readonly #onChange: () => void;
   #phase: Phase = 'connecting';
@@ -21,7 +21,7 @@ export class PhaseRecord {
     return this.#error && summaryOf(this.#error);
   }
 
-  /** The same phase with the same kind of error is no change, and nobody is told. */
+  /** The same phase with the same kind of error is not a change and is not reported. */
   set(phase: Phase, error?: PortalError): void {
     const same = this.#phase === phase && this.#error?.code === error?.code;
     this.#phase = phase;
@@ -31,7 +31,7 @@ export class PhaseRecord {
     this.#onChange();
   }
 
-  /** It was lost, and will have to come back. */
+  /** Counts a loss, after which the lease must be opened again. */
   countRetry(): void {
     this.#retries++;
   }
@@ -46,7 +46,7 @@ export class PhaseRecord {
   }
 }
 
-/** An error as events and `status` carry it. */
+/** An error as in events and `status`. */
 export function summaryOf({ code, message, hint }: PortalError): ErrorSummary {
   return { code, message, ...(hint === undefined ? {} : { hint }) };
 }

@@ -1,26 +1,26 @@
 import pLimit, { type LimitFunction as Limit } from 'p-limit';
 import { timedOut } from './not-through.js';
 
-/** Visits of an agent's own that are under way at a time: of all relays, and of one to begin with and at most. */
+/** Limits of the agent's own visits in progress: for all relays, and per relay. */
 const MOST = 32;
 const MOST_PER_RELAY = 24;
 const LEAST_PER_RELAY = 2;
 
 /**
- * How many of an agent's own visits are under way at a time. Hundreds of services are not visited at once; and where
- * visits time out, fewer are made, since it is often their number that makes a busy machine too slow for each.
+ * Limits the agent's own visits in progress, so that hundreds of services are not visited at the same time. When visits time
+ * out, the limit shrinks, because on a busy machine their number is often the cause.
  */
 export class ProbePace {
   readonly #all = pLimit(MOST);
   readonly #perRelay = new Map<string, Limit>();
 
-  /** Makes a visit by way of `relay`, once it is its turn. */
+  /** Makes a visit by way of `relay` once the limits allow it. */
   run<T>(relay: string, visit: () => Promise<T>): Promise<T> {
     const limit = this.#limitOf(relay);
     return limit(() => this.#all(() => this.#watch(limit, visit)));
   }
 
-  /** Visits to `relay` that may be under way at a time. */
+  /** The current limit of visits to `relay`. */
   limitFor(relay: string): number {
     return this.#limitOf(relay).concurrency;
   }

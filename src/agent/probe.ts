@@ -7,17 +7,17 @@ import { openWay, type Detour } from './relay-way.js';
 import { fingerprintOf } from '../certificates/source.js';
 
 /**
- * The pass-through probe: the agent visits its own public address as anybody would. A lease is proven only by
- * such a visit that has come through, and a relay that answers with a certificate of its own is found out.
+ * The pass-through probe: the agent visits its own public address like a visitor. Only a successful visit proves a lease, and
+ * it detects a relay that answers with its own certificate.
  */
 
-/** Label of the TLS exporter that both ends compare (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
+/** The TLS exporter label that both ends compare (RFC 8446 §7.5; RFC 5705 §4 for the prefix). */
 const EXPORTER_LABEL = 'EXPERIMENTAL-portal-probe';
 
-/** One for all probes: at the start of hundreds of services, making it anew would be a good part of the work. */
+/** Shared by all probes, because creating a context for each of hundreds of services would be expensive. */
 let context: SecureContext | undefined;
 
-/** The end of the probe that sits behind the relay: the lease's own TLS server. */
+/** The probe's end behind the relay: the lease's own TLS server. */
 export interface ProbeTarget {
   /** Resolves when a TLS session with this exporter value arrives. */
   expectProbe(exporter: string): Promise<void>;
@@ -28,20 +28,20 @@ export interface Probe {
   /** IP address and public port of the relay. */
   readonly address: string;
   readonly port: number;
-  /** What leads there, where it is not reached straight. */
+  /** The way there, if it is not direct. */
   readonly detour: Detour | undefined;
   readonly hostname: string;
-  /** What the service offers to visitors: by its hello the probe is one of them. By its address it is not. */
+  /** The ALPN offer of a visitor. The probe looks like a visitor by its ClientHello, but not by its address. */
   readonly alpn: readonly string[];
-  /** Whether a leaf with this fingerprint (SHA-256) is one that we serve; asked once it has been shown. */
+  /** Whether we serve a leaf with this fingerprint (SHA-256). Called when the certificate arrives. */
   readonly isOurs: (fingerprint: string) => boolean;
   readonly target: ProbeTarget;
   readonly signal: AbortSignal;
 }
 
 /**
- * Resolves when a TLS session begun at the public address ended in our own server. Rejects with `not_through`,
- * or with `intercepted` when someone else's certificate answered.
+ * Resolves when a TLS session to the public address ends in our own server. Rejects with `not_through`, or with `intercepted`
+ * if another certificate answered.
  */
 export async function probe(options: Probe): Promise<void> {
   const { address, port, detour, hostname, alpn, isOurs, target, signal } = options;
@@ -49,16 +49,16 @@ export async function probe(options: Probe): Promise<void> {
   const plain = await openWay({ host: address, port, detour }, PROBE_MS, signal).catch((error: unknown) => {
     throw signal.aborted ? error : notThrough(hostname, error, performance.now() - startedAt);
   });
-  // TLS 1.3 only: there the client is done first, so that the server finds its exporter value expected.
+  // TLS 1.3 only: the client finishes first, so the server already expects its exporter value.
   const socket = secure(plain, {
     servername: hostname,
     ALPNProtocols: [...alpn],
     secureContext: (context ??= createSecureContext({ minVersion: 'TLSv1.3' })),
-    // Not "is it trusted" but "is it ours": compared below, byte by byte.
+    // The question is not "is it trusted" but "is it ours": the fingerprint is compared below.
     rejectUnauthorized: false,
   });
   let exporter: string | undefined;
-  /** Whoever sent a ticket has completed the handshake (RFC 8446 §4.6.1), so its session is one that we would know. */
+  /** A server that sent a ticket has completed the handshake (RFC 8446 §4.6.1), so our server would know the session. */
   let isComplete = false;
   socket.once('session', () => (isComplete = true));
   try {
@@ -94,7 +94,7 @@ export async function probe(options: Probe): Promise<void> {
   }
 }
 
-/** A value that only the two ends of one and the same TLS session share, hex. */
+/** A hex value that only the two ends of one TLS session share. */
 export function exporterOf(socket: TLSSocket): string {
   return socket.exportKeyingMaterial(32, EXPORTER_LABEL, Buffer.alloc(0)).toString('hex');
 }

@@ -1,33 +1,33 @@
 import type { PortalError } from '../lib/errors.js';
 import type { Unproven } from './status.js';
 
-/** Pauses before a lease that is not proven is visited again: doubled each time, up to the second value. */
+/** Pauses before an unproven lease is visited again: doubled each time, up to the maximum. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
-/** After so many visits in a row that timed out, people are told again, and with a warning. */
+/** After this many consecutive timeouts, a warning is reported. */
 export const WARN_AFTER = 3;
 
 /**
- * Whether the agent's own visits to the public address come through. A visit that timed out says nothing either way: a
- * machine that is busy looks like a relay that drops it. So the lease stays open, and is shown as unproven.
+ * Whether the agent's own visits to the public address succeed. A timeout proves nothing: a busy machine looks like a relay
+ * that drops visits. So the lease stays open, and is shown as unproven.
  */
 export class Proof {
   #provenAt: Date | undefined;
   #unproven: { since: Date; failures: number; reason: string } | undefined;
 
-  /** When a visit came through last. */
+  /** Time of the last successful visit. */
   get provenAt(): Date | undefined {
     return this.#provenAt;
   }
 
-  /** Why the lease is not proven now; undefined where it is, or where no visit was made yet. */
+  /** Why the lease is unproven. Undefined if it is proven, or was not visited yet. */
   get unproven(): Unproven | undefined {
     if (!this.#unproven) return undefined;
     const { since, failures, reason } = this.#unproven;
     return { since: since.toISOString(), failures, reason };
   }
 
-  /** A visit came through. Returns whether people are to be told of it. */
+  /** Records a successful visit. Returns whether to report it. */
   succeeded(): boolean {
     const isNews = this.#unproven !== undefined;
     this.#unproven = undefined;
@@ -35,14 +35,14 @@ export class Proof {
     return isNews;
   }
 
-  /** A visit timed out. Returns whether people are to be told of it. */
+  /** Records a visit that timed out. Returns whether to report it. */
   timedOut({ message }: PortalError): boolean {
     const { since = new Date(), failures = 0 } = this.#unproven ?? {};
     this.#unproven = { since, failures: failures + 1, reason: message };
     return failures === 0 || failures + 1 === WARN_AFTER;
   }
 
-  /** No visit can be made from here. Returns whether people are to be told of it. */
+  /** Records that no visit is possible from here. Returns whether to report it. */
   impossible(reason: string): boolean {
     const isNews = this.#unproven?.reason !== reason;
     this.#unproven = { since: this.#unproven?.since ?? new Date(), failures: 0, reason };
@@ -54,7 +54,7 @@ export class Proof {
     const failures = this.#unproven?.failures ?? 0;
     const pauseMs =
       failures === 0 ? everyMs : Math.min(everyMs, MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1));
-    // Not all at the same moment, and not at one that a relay could foresee.
+    // Random, so that visits spread out and a relay cannot predict them.
     return pauseMs * (0.5 + Math.random());
   }
 }

@@ -25,7 +25,7 @@ function prover() {
 }
 
 describe('Prover', () => {
-  it('leaves a lease unproven whose first visit times out', async () => {
+  it('leaves a lease unproven if its first visit times out', async () => {
     const { one } = prover();
     await one.first(timeout);
     expect(one.proof.provenAt).toBeUndefined();
@@ -38,11 +38,11 @@ describe('Prover', () => {
   it.each([
     ['refused', refused, 'not_through'],
     ['intercepted', intercepted, 'intercepted'],
-  ])('does not let a lease be ready whose first visit is %s', async (_what, visit, code) => {
+  ])('keeps a lease from being ready if its first visit is %s', async (_what, visit, code) => {
     await expect(prover().one.first(visit)).rejects.toMatchObject({ code });
   });
 
-  it('says once that a lease is proven after all', async () => {
+  it('reports once that a lease is proven after all', async () => {
     const { one, onChange, signal } = prover();
     await one.first(timeout);
     await one.again(through, signal);
@@ -52,7 +52,7 @@ describe('Prover', () => {
     expect(onChange).toHaveBeenCalledTimes(1);
   });
 
-  it('takes a second look before it says that a proven lease is not proven any more', async () => {
+  it('makes a second visit before it reports a proven lease as unproven', async () => {
     const { one, onChange, onLost, signal } = prover();
     await one.first(through);
     const visit = vi
@@ -68,7 +68,7 @@ describe('Prover', () => {
     expect(one.proof.unproven?.failures).toBe(1);
   });
 
-  it('tells again at the third timeout in a row, and not at each after it', async () => {
+  it('reports again at the third consecutive timeout, and not after that', async () => {
     const { one, onChange, signal } = prover();
     await one.first(timeout);
     for (let visit = 2; visit < 6; visit++) await one.again(timeout, signal);
@@ -79,14 +79,14 @@ describe('Prover', () => {
   it.each([
     ['refused', refused, 'not_through'],
     ['intercepted', intercepted, 'intercepted'],
-  ])('gives a lease up whose visit is %s, unproven or not', async (_what, visit, code) => {
+  ])('gives up a lease whose visit is %s, proven or not', async (_what, visit, code) => {
     const { one, onLost, signal } = prover();
     await one.first(timeout);
     await one.again(visit, signal);
     expect(onLost).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code }));
   });
 
-  it('visits an unproven lease sooner than a proven one, later each time', () => {
+  it('visits an unproven lease sooner than a proven one, with growing pauses', () => {
     const { one } = prover();
     const failure = notThrough('app.example', new PortalError('timeout', 'it took longer'));
     const pauses = [1, 2, 3, 8, 20].map((failures) => {
@@ -104,14 +104,14 @@ describe('Prover', () => {
   });
 });
 
-describe('what a visit failed for', () => {
-  it('is a timeout where the relay ended it after it had waited long enough', () => {
+describe('the reason of a failed visit', () => {
+  it('is a timeout if the relay ended the visit after its own timeout', () => {
     const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' });
     expect(timedOut(notThrough('app.example', reset, PROBE_MS))).toBe(true);
     expect(timedOut(notThrough('app.example', reset, PROBE_MS - 1))).toBe(false);
   });
 
-  it('is no timeout where it was intercepted', () => {
+  it('is not a timeout if the visit was intercepted', () => {
     expect(
       timedOut(new PortalError('intercepted', 'no', { cause: new PortalError('timeout', 'late') })),
     ).toBe(false);
@@ -131,7 +131,7 @@ function visits(pace: ProbePace, relays: readonly string[]) {
 const settled = (): Promise<void> => new Promise(setImmediate);
 
 describe('ProbePace', () => {
-  it('lets no more than 24 visits to one relay be under way, and 32 in all', async () => {
+  it('limits visits in progress to 24 per relay, and 32 in total', async () => {
     const one = visits(new ProbePace(), Array<string>(100).fill('a'));
     await settled();
     expect(one.open).toHaveLength(24);
@@ -140,7 +140,7 @@ describe('ProbePace', () => {
     expect(two.open).toHaveLength(32);
   });
 
-  it('makes fewer after timeouts, never none, and more again after visits that came through', async () => {
+  it('lowers the limit after timeouts, never to zero, and raises it after successful visits', async () => {
     const pace = new ProbePace();
     for (let visit = 0; visit < 10; visit++) await pace.run('a', timeout).catch(() => undefined);
     expect(pace.limitFor('a')).toBe(2);

@@ -6,23 +6,23 @@ import type { ProbePace } from './probe-pace.js';
 import { Proof, WARN_AFTER } from './proof.js';
 import { RETRY } from './retry.js';
 
-/** One visit of the agent's own; `unproven` where none can be made from here. Rejects where it does not come through. */
+/** A visit of the agent itself. Resolves with `unproven` if no visit is possible from here. Rejects if it fails. */
 export type Visit = () => Promise<void | 'unproven'>;
 
 export interface ProverOptions {
   readonly relay: string;
   readonly pace: ProbePace;
-  /** How often a lease is visited, on average. */
+  /** Average interval between two visits. */
   readonly everyMs: number;
-  /** Whether the lease is proven is another now. */
+  /** Called when the lease becomes proven or unproven. */
   readonly onChange: () => void;
-  /** A lease that was ready is not any more. */
+  /** Called when a ready lease is lost. */
   readonly onLost: (failure: PortalError) => void;
 }
 
-const NO_VISIT = 'no visit can be made from here';
+const NO_VISIT = 'no visit is possible from here';
 
-/** Visits a lease as anybody would: once before it is ready, and now and then after that. */
+/** Visits a lease like a visitor: once before it is ready, and periodically afterwards. */
 export class Prover {
   readonly proof = new Proof();
   readonly #options: ProverOptions;
@@ -38,7 +38,7 @@ export class Prover {
     this.#log = log;
   }
 
-  /** Before the lease is ready. Resolves as well where the visit timed out; rejects with any other failure. */
+  /** The visit before the lease is ready. Resolves if it succeeds or times out. Rejects with any other failure. */
   async first(visit: Visit): Promise<void> {
     try {
       this.#note(await this.#make(visit));
@@ -48,20 +48,19 @@ export class Prover {
     }
   }
 
-  /** From now on, until `signal` aborts. */
+  /** Visits periodically until `signal` aborts. */
   keepOn(visit: Visit, signal: AbortSignal): void {
     clearTimeout(this.#next);
     const pauseMs = this.proof.pauseMs(this.#options.everyMs);
     this.#next = setTimeout(() => void this.again(visit, signal), pauseMs).unref();
   }
 
-  /** Visits it now, and goes on from there. */
+  /** Visits now, and continues periodically. */
   async again(visit: Visit, signal: AbortSignal): Promise<void> {
     clearTimeout(this.#next);
     if (signal.aborted) return;
     try {
-      // A second look before anyone is told: one visit may fail for a moment's trouble. Of one that is not proven
-      // it was told already.
+      // A second visit before a report, because one may fail for a moment. An unproven lease was already reported.
       const outcome = await pRetry(() => this.#make(visit), {
         ...RETRY,
         retries: 1,

@@ -2,7 +2,7 @@ import { openThrough } from '../net/proxy/open.js';
 import type { ProxyServer } from '../net/proxy/server.js';
 import { TCP, type Detour } from './relay-way.js';
 
-/** The proxy that the network wants. */
+/** A detour through the proxy of the network. */
 export function proxied(proxy: ProxyServer): Detour {
   return {
     hides: false,

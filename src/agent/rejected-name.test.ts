@@ -3,7 +3,7 @@ import { rejectionOf, rejectionUnknown } from './rejected-name.js';
 
 const NAME = 'app.example.com:8443';
 
-describe('what a framework says when it rejects a name', () => {
+describe('the response of a framework that rejects a name', () => {
   it.each([
     [
       403,
@@ -57,7 +57,7 @@ describe('what a framework says when it rejects a name', () => {
     [403, '/_next/webpack-hmr', 'Unauthorized', 'next', 'allowedDevOrigins'],
     [0, '/_next/hmr?id=x', 'Unauthorized', 'next', 'allowedDevOrigins'],
     [403, '/', '<!DOCTYPE HTML>\n<html>\n<title>Jupyter Server</title>', 'jupyter', 'allow_remote_access'],
-  ])('%i at %s, %j, is that of %s', (status, target, text, id, cure) => {
+  ])('%i at %s, %j, comes from %s', (status, target, text, id, cure) => {
     const rejection = rejectionOf({ status, method: 'GET', target, text }, NAME);
     expect(rejection).toMatchObject({ id, name: 'app.example.com' });
     expect(rejection?.message).toMatch(/ rejects the name app\.example\.com$/);
@@ -74,7 +74,7 @@ describe('what a framework says when it rejects a name', () => {
     [404, 'GET', '/', 'Invalid Host header'],
     [200, 'GET', '/', 'Blocked hosts: x'],
     [403, 'POST', '/', '<title>Jupyter Server</title>'],
-  ])('%i to %s %s, %j, is that of none', (status, method, target, text) => {
+  ])('%i to %s %s, %j, comes from no known framework', (status, method, target, text) => {
     expect(rejectionOf({ status, method, target, text }, NAME)).toBeUndefined();
   });
 
@@ -82,13 +82,13 @@ describe('what a framework says when it rejects a name', () => {
     'Invalid CORS request',
     'Cross-site POST form submissions are forbidden',
     'Origin checking failed',
-  ])('%j says nothing of the name to a page of another site', (text) => {
+  ])('%j to a page of another site does not reject the name', (text) => {
     const answered = { status: 403, method: 'POST', target: '/', text };
     expect(rejectionOf(answered, NAME)).toBeDefined();
     expect(rejectionOf({ ...answered, isForeign: true }, NAME)).toBeUndefined();
   });
 
-  it('has a cure for servers that are not known, too', () => {
+  it('has a remedy for unknown servers', () => {
     expect(rejectionUnknown(400, NAME)).toMatchObject({
       id: 'unknown',
       hint: 'Allow that name in its settings, or set `host: target`.',

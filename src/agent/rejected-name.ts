@@ -1,42 +1,42 @@
 /**
- * Servers that answer to names they know and to no others, as a defence against DNS rebinding: their own words for it, and
- * what makes them take another name. docs/guides/frameworks.md has the same as a table.
+ * Servers that answer only to names they know, as a defence against DNS rebinding: how their rejection looks, and how to
+ * allow another name. docs/guides/frameworks.md has the same as a table.
  */
 
 export interface NameRejection {
-  /** Which of `FRAMEWORKS`; `unknown`: it rejects the public name and takes its own. */
+  /** One of `FRAMEWORKS`. `unknown`: it rejects the public name and accepts its own. */
   readonly id: string;
   readonly name: string;
-  /** For people: who rejects which name. */
+  /** Who rejects which name. */
   readonly message: string;
-  /** What to do. */
+  /** The remedy. */
   readonly hint: string;
 }
 
-/** An answer of a target: what is needed to tell. */
+/** The parts of a target's response that identify a rejection. */
 export interface Answered {
-  /** 0: it is not HTTP. */
+  /** 0: not HTTP. */
   readonly status: number;
   readonly method: string;
   readonly target: string;
-  /** The beginning of its body. */
+  /** The start of its body. */
   readonly text: string;
-  /** It was asked for by a page of another origin, which it may reject for that alone. */
+  /** A page of another origin sent the request, which is a reason to reject it. */
   readonly isForeign?: boolean;
 }
 
 interface Framework {
   readonly id: string;
-  /** As people call it. */
+  /** Display name. */
   readonly title: string;
   readonly rejects: (answered: Answered) => boolean;
-  /** An imperative without an end. */
+  /** An imperative without a full stop. */
   readonly allow: (name: string) => string;
 }
 
-/** More of a body than this is not looked at. */
+/** Only this much of a body is checked. */
 export const MAX_LOOKED_AT_BYTES = 16 * 1024;
-/** Old versions of webpack-dev-server say it with 200. */
+/** Old versions of webpack-dev-server send it with 200. */
 const INVALID_HOST = 'Invalid Host header';
 
 const FRAMEWORKS: readonly Framework[] = [
@@ -98,14 +98,14 @@ const FRAMEWORKS: readonly Framework[] = [
   {
     id: 'spring',
     title: 'Spring',
-    // It believes to be asked over http, so its own pages are those of another origin.
+    // It believes that requests come over http, so its own pages look like another origin.
     rejects: ({ status, text, isForeign }) => status === 403 && !isForeign && text === 'Invalid CORS request',
     allow: () => 'set server.forward-headers-strategy=framework in application.properties',
   },
   {
     id: 'next',
     title: 'Next.js',
-    // To a WebSocket it says so without a status.
+    // For a WebSocket it sends this without a status.
     rejects: ({ status, target, text }) =>
       (status === 403 || status === 0) && text === 'Unauthorized' && /^\/(_next|__nextjs)/.test(target),
     allow: (name) => `add "${name}" to allowedDevOrigins in next.config.js`,
@@ -119,12 +119,12 @@ const FRAMEWORKS: readonly Framework[] = [
   },
 ];
 
-/** Whether the first chunk of an answer's body is worth a look: it may be in every answer's way, so this is cheap. */
+/** Whether the first chunk of a response body is worth checking. Cheap, because every response may pass here. */
 export function mayReject(status: number, bytes: number): boolean {
   return status === 200 ? bytes === INVALID_HOST.length : status === 403 || status === 400 || status === 421;
 }
 
-/** That the target rejects the name `authority`, if that is what its answer says. */
+/** The rejection of the name `authority`, if the response is one. */
 export function rejectionOf(answered: Answered, authority: string): NameRejection | undefined {
   const framework = FRAMEWORKS.find(({ rejects }) => rejects(answered));
   if (!framework) return undefined;
@@ -137,7 +137,7 @@ export function rejectionOf(answered: Answered, authority: string): NameRejectio
   };
 }
 
-/** The same of a target in whose words nobody knows it: with its own name it answers otherwise. */
+/** The same for an unknown framework, which answers differently to its own name. */
 export function rejectionUnknown(status: number, authority: string): NameRejection {
   const name = hostOf(authority);
   return {

@@ -6,7 +6,7 @@ import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { LIMITS } from '../protocol/limits.js';
 import type { Resumption } from './resumption.js';
 
-/** TCP to a relay: straight, or by a detour. */
+/** TCP to a relay: direct, or by a detour. */
 
 export const TCP = {
   allowHalfOpen: true,
@@ -18,19 +18,19 @@ export const TCP = {
 
 /** Opens connections from elsewhere: from a proxy, or from another relay. */
 export interface Detour {
-  /** Nothing may go there in any other way, not even a question to DNS: who is there is not to learn where we are. */
+  /** No other traffic may go there, not even a DNS query: the relay must not learn the agent's address. */
   readonly hides: boolean;
-  /** Resolves once it stands, where that is not always so; rejects with what keeps it from standing. */
+  /** Resolves once the detour is ready, if it is not always ready. Rejects with its error. */
   readonly ready?: (signal: AbortSignal) => Promise<void>;
   open(host: string, port: number, ms: number, signal?: AbortSignal): Promise<Socket>;
   /**
-   * Aborts once what is opened from now on goes another way, and what was opened before goes by a relay that is
-   * leaving: whoever can, moves.
+   * Aborts once new connections go another way, and existing ones use a relay that is shutting down. Users that can should
+   * move.
    */
   readonly moved?: () => AbortSignal;
 }
 
-/** Where to, by which detour. */
+/** A destination and the detour to it. */
 export interface Way {
   readonly host: string;
   readonly port: number;
@@ -40,21 +40,23 @@ export interface Way {
 /** How to reach a relay. */
 export interface RelayEndpoint {
   readonly url: string;
-  /** IP address at which it listens, where that is known: the URL's host is not looked up. */
+  /** IP address that it listens on, if known. Then the URL's host is not resolved. */
   readonly address?: string;
-  /** PEM of the CA to trust for it, in place of the system's. */
+  /** PEM of the CA to trust for it. Default: the system's CAs. */
   readonly ca?: string;
-  /** What leads to it, where it is not reached straight. */
+  /** The way to it, if it is not direct. */
   readonly detour?: Detour;
-  /** Asked with the address of the relay's proven key, before anything is signed for it. Throws when that is not the one to trust. */
+  /**
+   * Called with the address of the relay's proven key, before anything is signed for it. Throws if the key is not trusted.
+   */
   readonly trust?: (address: string) => void | Promise<void>;
-  /** Told the same address once the relay has opened a session. Throws as `trust` does. */
+  /** Called with the same address once the relay has opened a session. Throws like `trust`. */
   readonly remember?: (address: string) => void | Promise<void>;
 }
 
 /**
- * The way to a relay's HTTPS server. `address` is the IP address of the instance meant; on a detour the name is
- * resolved at its other end.
+ * The way to a relay's HTTPS server. `address` is the IP address of the relay instance. On a detour, the far end resolves the
+ * name.
  */
 export function wayTo({ url, detour, address: listensAt }: RelayEndpoint, address = listensAt): Way {
   const { hostname, port } = new URL(url);
@@ -62,9 +64,11 @@ export function wayTo({ url, detour, address: listensAt }: RelayEndpoint, addres
   return { host: detour ? host : (address ?? host), port: Number(port || 443), detour };
 }
 
-/** By CA: node would create one for each connection and parse the CA again, at a good part of a handshake's cost. */
+/**
+ * Cached by CA: node would create a context per connection and parse the CA again, which costs a large part of a handshake.
+ */
 const contexts = new Map<string | undefined, SecureContext>();
-/** One a relay is what there is; more than this are CAs that were replaced. */
+/** Normally one per relay. More are from replaced CAs. */
 const MAX_CONTEXTS = 64;
 
 function contextOf(ca: string | undefined): SecureContext {
@@ -76,7 +80,7 @@ function contextOf(ca: string | undefined): SecureContext {
   return context;
 }
 
-/** TLS with the relay itself, on top of `plain`. */
+/** TLS to the relay itself, over `plain`. */
 export function relayTls(endpoint: RelayEndpoint, plain: Socket): TLSSocket {
   const socket = secure(plain, tlsOptions(endpoint));
   plain.on('error', (error) => socket.destroy(error));
@@ -90,22 +94,22 @@ const tlsOptions = ({ url, ca }: RelayEndpoint): ConnectionOptions => ({
 });
 
 /**
- * For `createConnection` of node's HTTP client and of `ws`: `over` puts on top what is wanted, TLS say. `signal` ends
- * the connecting.
+ * The `createConnection` of node's HTTP client and of `ws`. `over` wraps the connection, for example in TLS. `signal` cancels
+ * the connection attempt.
  */
 export function creating(way: Way, over: (plain: Socket) => Socket, signal?: AbortSignal): CreateConnection {
   return createConnection(async () => over(await openWay(way, LIMITS.requestMs, signal)));
 }
 
 /**
- * A connection without TLS, for a caller that sets a timeout: where the address is known, the socket is not connected yet, and
- * costs no more than itself.
+ * A connection without TLS, for a caller that sets a timeout. If the address is known, the socket is still connecting, which
+ * saves overhead.
  */
 export function openPlain(way: Way, ms: number, signal?: AbortSignal): Promise<Socket> | Socket {
   return isStraight(way) ? socketTo(way.host, way.port, TCP) : openWay(way, ms, signal);
 }
 
-/** The same with TLS. It resumes an earlier connection's session where the address is known. */
+/** The same with TLS. Resumes the session of an earlier connection if the address is known. */
 export async function openTls(
   endpoint: RelayEndpoint,
   way: Way,
@@ -119,16 +123,16 @@ export async function openTls(
   return socket;
 }
 
-/** Nothing to look up, and nothing to choose. */
+/** Nothing to resolve, and nothing to choose. */
 const isStraight = ({ host, detour }: Way): boolean => !detour && isIP(host) !== 0;
 
-/** Connects; rejects after `ms`, or once `signal` aborts. The socket lives on without either. */
+/** Connects. Rejects after `ms`, or when `signal` aborts. Neither affects the open socket. */
 export async function openWay(
   { host, port, detour }: Way,
   ms: number,
   signal?: AbortSignal,
 ): Promise<Socket> {
   if (detour) return detour.open(host, port, ms, signal);
-  const what = `the way to ${host}:${port}`;
+  const what = `a connection to ${host}:${port}`;
   return dial({ host, port, ms, signal, what, tcp: TCP });
 }

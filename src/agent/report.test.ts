@@ -5,7 +5,7 @@ import { deferred } from '../lib/wait.js';
 import { LIMITS } from '../protocol/limits.js';
 import { mayReport, Reporter, type AboutAgent } from './report.js';
 
-/** What an agent tells a relay of itself: what changed, once a second at most. */
+/** The agent's reports about itself to a relay: changes only, at most once per second. */
 
 interface Report {
   readonly machine?: string;
@@ -56,7 +56,7 @@ beforeEach(() => {
   channel = { closed: false };
 });
 
-it('tells all of it at first, then what changed, and nothing twice', async () => {
+it('reports everything first, then only changes', async () => {
   leases = [lease('web', 'opening')];
   const one = reporter();
   await vi.advanceTimersByTimeAsync(0);
@@ -86,7 +86,7 @@ it('tells all of it at first, then what changed, and nothing twice', async () =>
   });
 });
 
-it('waits a second between two, and for the answer', async () => {
+it('waits a second between two reports, and for the answer', async () => {
   const answered = deferred<void>();
   answer = () => answered.promise;
   const one = reporter();
@@ -104,14 +104,14 @@ it('waits a second between two, and for the answer', async () => {
   expect(reports[1]?.services).toMatchObject([{ phase: 'ready' }]);
 });
 
-it('of a service that moves, the lease that stays counts', async () => {
+it('reports the remaining lease of a service that moves', async () => {
   leases = [lease('web', 'draining', { isLeaving: true }), lease('web', 'opening', { id: 'new' })];
   reporter();
   await vi.advanceTimersByTimeAsync(0);
   expect(reports[0]?.services).toEqual([{ service: 'web', phase: 'opening', lease: 'new' }]);
 });
 
-it('says no more than a message holds, and the rest in the next', async () => {
+it('splits a report that exceeds one message', async () => {
   const count = LIMITS.maxReportedServices + 5;
   leases = Array.from({ length: count }, (_, index) => lease(`s${index}`, 'ready'));
   about = {
@@ -127,7 +127,7 @@ it('says no more than a message holds, and the rest in the next', async () => {
   expect(reports[1]?.services).toHaveLength(5);
 });
 
-it('after a report that was not taken, the next tells all of it; a closed channel none', async () => {
+it('reports everything again after a rejected report, and nothing on a closed channel', async () => {
   answer = () => Promise.reject(new PortalError('internal', 'not now'));
   leases = [lease('web', 'ready')];
   const one = reporter();
@@ -151,10 +151,10 @@ const to = (capabilities: string[], hides?: boolean) =>
     detour: hides === undefined ? undefined : { hides },
   } as never);
 
-it('is for relays that show agents, and never over a chain', () => {
+it('only reports to relays that show agents, and never over a chain', () => {
   expect(to(['stream', 'agents'])).toBe(true);
   expect(to(['stream'])).toBe(false);
-  // A proxy hides nobody.
+  // A proxy does not hide the agent.
   expect(to(['agents'], false)).toBe(true);
   expect(to(['agents'], true)).toBe(false);
 });

@@ -6,41 +6,41 @@ import type { FromAgent } from '../protocol/messages.js';
 import type { ControlChannel } from './control.js';
 import type { AgentLease } from './lease.js';
 
-/** What the owner of the identity is to see of this agent, beyond what a relay knows by itself. */
+/** What the identity's owner sees of this agent, in addition to what a relay knows. */
 export interface AboutAgent {
-  /** What the machine is called; undefined: nobody is told. */
+  /** Name of the machine. Undefined if relays get no name. */
   readonly machine: string | undefined;
-  /** Identities that may see this agent, besides its own. */
+  /** Identities that may see this agent, in addition to its own. */
   readonly team: readonly string[];
 }
 
-type Told = NonNullable<FromAgent<'report'>['services']>[number];
+type ServiceReport = NonNullable<FromAgent<'report'>['services']>[number];
 type Lease = Pick<AgentLease, 'spec' | 'phase' | 'id' | 'error' | 'isLeaving'>;
 
-/** A relay that shows identities their agents says so. */
+/** The capability of relays that show identities their agents. */
 const AGENTS_CAPABILITY = 'agents';
 
 /**
- * Whether this agent tells the relay about itself. Over a chain it does not: a machine's name and the keys of its services say
- * more of who it is than the entry is to know.
+ * Whether this agent reports to the relay. Not over a chain: the names of the machine and its services would reveal too much
+ * to the entry relay.
  */
 export function mayReport({ welcome, detour }: Pick<ControlChannel, 'welcome' | 'detour'>): boolean {
   return welcome.capabilities.includes(AGENTS_CAPABILITY) && !detour?.hides;
 }
 
-/** Tells one channel's relay what changed, once a second at most, and nothing twice. */
+/** Reports changes to one channel's relay, at most once per second, and nothing twice. */
 export class Reporter {
   readonly #channel: Pick<ControlChannel, 'request' | 'closed'>;
   readonly #about: () => AboutAgent;
   readonly #leases: () => Iterable<Lease>;
   readonly #log: Logger;
-  #toldAbout: AboutAgent | undefined;
-  readonly #told = new Map<string, Told>();
+  #reportedAbout: AboutAgent | undefined;
+  readonly #reported = new Map<string, ServiceReport>();
   #timer: NodeJS.Timeout | undefined;
-  #isTelling = false;
-  /** Something changed since the last report was made. */
+  #isSending = false;
+  /** Something changed since the last report. */
   #isDue = false;
-  #over = false;
+  #isClosed = false;
 
   constructor(
     channel: Pick<ControlChannel, 'request' | 'closed'>,
@@ -55,48 +55,49 @@ export class Reporter {
     this.changed();
   }
 
-  /** Something of what it tells may be another now. */
+  /** Something in the report may have changed. */
   changed(): void {
     this.#isDue = true;
-    if (!this.#timer && !this.#isTelling && !this.#over) this.#tellIn(0);
+    if (!this.#timer && !this.#isSending && !this.#isClosed) this.#sendIn(0);
   }
 
   close(): void {
-    this.#over = true;
+    this.#isClosed = true;
     clearTimeout(this.#timer);
   }
 
-  #tellIn(ms: number): void {
+  #sendIn(ms: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#tell();
+      void this.#send();
     }, ms).unref();
   }
 
-  async #tell(): Promise<void> {
-    if (this.#over || this.#channel.closed) return;
-    this.#isTelling = true;
+  async #send(): Promise<void> {
+    if (this.#isClosed || this.#channel.closed) return;
+    this.#isSending = true;
     this.#isDue = false;
     try {
       const report = this.#next();
       if (report) await this.#channel.request(report);
     } catch (error) {
-      // The channel is ending, or the relay has its reasons: services do not depend on it. The next one tells all of it.
-      this.#toldAbout = undefined;
-      this.#told.clear();
-      this.#log.debug({ code: asPortalError(error).code }, 'a report was not taken');
+      // The channel is ending, or the relay rejected the report. Services do not depend on it. The next report contains
+      // everything.
+      this.#reportedAbout = undefined;
+      this.#reported.clear();
+      this.#log.debug({ code: asPortalError(error).code }, 'the relay rejected a report');
     }
-    this.#isTelling = false;
-    if (this.#isDue && !this.#over) this.#tellIn(LIMITS.minReportMs);
+    this.#isSending = false;
+    if (this.#isDue && !this.#isClosed) this.#sendIn(LIMITS.minReportMs);
   }
 
-  /** What differs from what was told; undefined: nothing. */
+  /** The difference to the last report. Undefined without one. */
   #next(): Omit<FromAgent<'report'>, 'id'> | undefined {
     const about = this.#about();
-    const isNews = !isDeepStrictEqual(about, this.#toldAbout);
+    const isNews = !isDeepStrictEqual(about, this.#reportedAbout);
     const services = this.#changes();
     if (!isNews && services.length === 0) return undefined;
-    this.#toldAbout = about;
+    this.#reportedAbout = about;
     const { team } = about;
     const machine = about.machine?.replace(/\p{Cc}/gu, ' ') ?? '';
     return {
@@ -109,36 +110,36 @@ export class Reporter {
     };
   }
 
-  #changes(): Told[] {
-    const now = new Map<string, Told>();
+  #changes(): ServiceReport[] {
+    const now = new Map<string, ServiceReport>();
     for (const lease of this.#leases()) {
       if (lease.phase === 'closed') continue;
       const service = keyOf(lease);
-      // Of one that goes and the one that takes its place, the latter counts.
-      if (!now.has(service) || !lease.isLeaving) now.set(service, toldOf(lease));
+      // If one lease replaces another, the new one counts.
+      if (!now.has(service) || !lease.isLeaving) now.set(service, reportOf(lease));
     }
-    const changes: Told[] = [];
-    for (const service of this.#told.keys())
+    const changes: ServiceReport[] = [];
+    for (const service of this.#reported.keys())
       if (!now.has(service)) changes.push({ service, phase: 'closed' });
-    for (const [service, told] of now)
-      if (!isDeepStrictEqual(told, this.#told.get(service))) changes.push(told);
+    for (const [service, report] of now)
+      if (!isDeepStrictEqual(report, this.#reported.get(service))) changes.push(report);
     const first = changes.slice(0, LIMITS.maxReportedServices);
-    for (const told of first) {
-      if (told.phase === 'closed') this.#told.delete(told.service);
-      else this.#told.set(told.service, told);
+    for (const report of first) {
+      if (report.phase === 'closed') this.#reported.delete(report.service);
+      else this.#reported.set(report.service, report);
     }
-    // The others have their turn in the next.
+    // The rest goes into the next report.
     if (changes.length > first.length) this.#isDue = true;
     return first;
   }
 }
 
-/** The wire's bound on a text; no relay is to close the channel for it. */
+/** The protocol's limit of a text. The relay must not close the channel for a longer one. */
 const MAX_KEY_CHARS = 200;
 
 const keyOf = ({ spec }: Pick<Lease, 'spec'>): string => spec.service.slice(0, MAX_KEY_CHARS);
 
-function toldOf({ spec, phase, id, error }: Lease): Told {
+function reportOf({ spec, phase, id, error }: Lease): ServiceReport {
   return {
     service: keyOf({ spec }),
     phase,

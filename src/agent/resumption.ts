@@ -1,13 +1,13 @@
 import type { TLSSocket } from 'node:tls';
 
-/** Relays accept a TLS session for five minutes (node's default), so a fresh one is taken well before. */
+/** Relays accept a TLS session for five minutes (node's default). A new one is stored well before that. */
 const REFRESH_MS = 60_000;
 
 /**
- * The TLS session of one relay, for resumption (RFC 8446 §2.2) by the data connections of one control channel. A resumed
- * handshake still agrees on fresh keys, but verifies no certificate: that was done when the session began. It costs the agent
- * half as much CPU, which tells when many visitors come at once. A relay that does not know the session (it restarted, its
- * certificate was renewed) makes a full handshake instead.
+ * The TLS session of one relay, resumed (RFC 8446 §2.2) by the data connections of one control channel. A resumed handshake
+ * still agrees on fresh keys, but verifies no certificate: that happened when the session started. It halves the agent's CPU
+ * cost, which matters when many visitors arrive together. A relay that does not know the session (after a restart or a
+ * renewed certificate) makes a full handshake.
  */
 export class Resumption {
   #session: Buffer | undefined;
@@ -17,7 +17,7 @@ export class Resumption {
     return this.#session;
   }
 
-  /** Takes the session of `socket` for later connections, where the one it has grows old. */
+  /** Stores the session of `socket` for later connections, if the current one is getting old. */
   learn(socket: TLSSocket): void {
     const now = performance.now();
     if (now - this.#learntAt < REFRESH_MS) return;

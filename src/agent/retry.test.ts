@@ -2,13 +2,13 @@ import { expect, it } from 'vitest';
 import { LIMITS } from '../protocol/limits.js';
 import { comeBackMs } from './retry.js';
 
-it('who was told when to come back comes no sooner, up to twice as late, and never waits for ever', () => {
+it('comes back no sooner than requested, up to twice as late, and within a maximum', () => {
   const waits = Array.from({ length: 1_000 }, () => comeBackMs(1_000));
   expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
   // Spread over the whole second.
   expect(new Set(waits.map((ms) => Math.floor(ms / 100))).size).toBe(10);
-  // A relay that asks for none gets no storm.
+  // A relay that requests no pause gets no storm.
   expect(comeBackMs(0)).toBeGreaterThanOrEqual(250);
   expect(comeBackMs(Number.MAX_SAFE_INTEGER)).toBeLessThanOrEqual(2 * LIMITS.maxComeBackMs);
 });

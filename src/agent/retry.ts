@@ -1,9 +1,9 @@
 import type { ErrorCode, PortalError } from '../lib/errors.js';
 import { LIMITS } from '../protocol/limits.js';
 
-/** When a lease that failed is tried again. */
+/** When to retry a lease that failed. */
 
-/** Trying again changes nothing until someone acts: a person, here or elsewhere. Looked at again only now and then. */
+/** A retry changes nothing until a person acts. Retried only rarely. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'name_taken',
   'name_reserved',
@@ -31,18 +31,18 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Pauses between attempts, in milliseconds (p-retry). */
 export const RETRY = { minTimeout: 250, maxTimeout: 10_000, factor: 2, randomize: true } as const;
 
-/** What only a person can mend is looked at again this often. */
+/** Retry interval of errors that only a person can fix. */
 export const FINAL_RETRY_MS = 60_000;
 
 /**
- * When to come back to a relay that said when: no sooner, and up to twice as late, so that all those who heard the
- * same do not come in the same moment.
+ * When to come back to a relay that requested a pause: no sooner, and up to twice as late, so that agents with the same pause
+ * spread out.
  */
 export function comeBackMs(askedMs: number): number {
   return Math.min(Math.max(askedMs, RETRY.minTimeout), LIMITS.maxComeBackMs) * (1 + Math.random());
 }
 
-/** Whether trying again soon is of no use. */
+/** Whether a quick retry is pointless. */
 export function isFinal(error: PortalError): boolean {
   return FINAL.has(error.code) && error.retryAfterMs === undefined;
 }

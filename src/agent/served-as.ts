@@ -1,8 +1,8 @@
-/** As relays know it. */
+/** The modes that relays know. */
 export type WireMode = 'stream' | 'http' | 'tcp' | 'udp';
 
-/** `auto`: http where the target speaks HTTP, stream where it does not. */
+/** `auto`: http if the target speaks HTTP, otherwise stream. */
 export type Mode = 'auto' | WireMode;
 
-/** What visitors are served as; `undecided`: of mode auto, and its target has not shown what it speaks. */
+/** What visitors are served as. `undecided`: mode auto, and the target has not shown its protocol. */
 export type ServedAs = WireMode | 'undecided';

@@ -19,30 +19,33 @@ import type { Detour, RelayEndpoint } from './relay-way.js';
 import { comeBackMs } from './retry.js';
 import type { RelayStatus } from './status.js';
 
-/** Pauses between attempts: full seconds only once a relay has been away for a while, never above ten. */
+/**
+ * Pauses between attempts. They reach full seconds only after a relay has been away for a while, and never exceed ten
+ * seconds.
+ */
 const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7, randomize: true } as const;
-/** A session that held this long counts as sound: the pauses begin small again. */
+/** A session that lasted this long counts as stable, and the pauses start again. */
 const SOUND_MS = 10_000;
-/** Attempts that addresses have interrupted once are left alone for this long, and then for longer. */
+/** After address changes have interrupted an attempt once, the next ones run at least this long, then longer. */
 const FIRST_LEAST_MS = 500;
-/** 500 services must not be 500 handshakes at once. */
+/** 500 services must not start 500 handshakes at once. */
 const OPENING_AT_A_TIME = 24;
-/** Whoever wants to go on from this relay waits no longer than this for the session to stand. */
+/** Timeout for a detour user that waits for the session. */
 const DETOUR_MS = 30_000;
-/** `status` waits no longer than this for a relay to show that it is there. */
+/** Timeout of the check for `status`. */
 const CHECK_MS = 2_000;
 
 export interface SessionOptions {
-  /** How to reach the relay: asked before each attempt, so that what it rests on (a CA file, a free port) may come right meanwhile. */
+  /** How to reach the relay. Called before each attempt, because its inputs (a CA file, a free port) may change. */
   readonly resolve: () => Promise<RelayEndpoint>;
   readonly identity: Identity;
   readonly instance: string;
   readonly version: string;
-  /** What its owner is to see of this agent, where the relay shows it; left out: nothing is told. */
+  /** What the identity's owner sees of this agent, if the relay shows it. Default: no reports. */
   readonly about?: () => AboutAgent;
-  /** Told of what becomes of the session: it stands, it was lost, or an attempt to open it failed. */
+  /** Called when the session connects, is lost, or an attempt fails. */
   readonly onState?: (state: 'connected' | 'lost' | 'refused', error?: PortalError) => void;
-  /** Datagrams go in a WebSocket, because UDP does not get through. */
+  /** Called when datagrams fall back to a WebSocket, because UDP does not get through. */
   readonly onFallback?: () => void;
   /** This machine's addresses. */
   readonly network?: OwnAddresses;
@@ -52,11 +55,11 @@ export interface SessionOptions {
 interface Connected {
   readonly channel: ControlChannel;
   readonly endpoint: RelayEndpoint;
-  /** Aborts when it should be opened anew, by another way. */
+  /** Aborts when the session should reconnect by another way. */
   readonly moved: AbortSignal | undefined;
 }
 
-/** The agent's tie to one relay: connects, comes back when it is lost, and carries its leases over. */
+/** The agent's session with one relay: connects, reconnects, and reopens its leases. */
 export class RelaySession {
   readonly #options: SessionOptions;
   readonly #log: Logger;
@@ -64,17 +67,17 @@ export class RelaySession {
   readonly #leases = new Set<AgentLease>();
   readonly #opening = pLimit(OPENING_AT_A_TIME);
   #channel: ControlChannel | undefined;
-  /** The relay said that it is leaving: what goes on from it has to move once there is a session again. */
+  /** The relay is shutting down: detour users must move once there is a new session. */
   #isLeaving = false;
-  /** Aborts when that is so. */
+  /** Aborts when the relay starts to shut down. */
   #moved = new AbortController();
   #reporter: Reporter | undefined;
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
-  /** Who wants to go on from this relay, and waits for the session. */
+  /** Detour users that wait for the session. */
   readonly #waiting = new Set<Deferred<HopTunnel>>();
-  /** Sessions in a row that did not hold. */
+  /** Consecutive sessions that did not last. */
   #unsound = 0;
   readonly #network: NetworkWatch;
   readonly #done: Promise<void>;
@@ -86,7 +89,7 @@ export class RelaySession {
     this.#done = this.#run();
   }
 
-  /** Opens `lease` here, now or as soon as the relay is reached. */
+  /** Opens `lease` here, now or once the relay is connected. */
   add(lease: AgentLease): void {
     this.#leases.add(lease);
     this.changed();
@@ -98,12 +101,12 @@ export class RelaySession {
     this.changed();
   }
 
-  /** What the relay was told of this agent may be another now. */
+  /** What the relay knows of this agent may have changed. */
   changed(): void {
     this.#reporter?.changed();
   }
 
-  /** Connections from this relay on to the next of a chain. */
+  /** Opens connections through this relay to the next of a chain. */
   readonly detour: Detour = {
     hides: true,
     ready: async (signal) => void (await this.#tunnel(DETOUR_MS, signal)),
@@ -111,12 +114,12 @@ export class RelaySession {
     moved: () => this.#moved.signal,
   };
 
-  /** Asks the relay whether it is there; one that is not is given up at once, and coming back begins. */
+  /** Checks whether the relay responds. If it does not, the session ends and reconnects. */
   async check(): Promise<void> {
     await this.#channel?.check(CHECK_MS);
   }
 
-  /** Whether the relay answers within `ms`, if there is a session to ask on; nothing follows from it here. */
+  /** Whether the relay answers within `ms`, if there is a session. Has no other effect. */
   async answers(ms: number): Promise<boolean> {
     return (await this.#channel?.answers(ms)) ?? false;
   }
@@ -135,7 +138,7 @@ export class RelaySession {
     };
   }
 
-  /** What became of datagrams, once there were any to carry. */
+  /** The state of datagrams, once there were any. */
   #datagrams(): Pick<RelayStatus, 'datagrams'> {
     const { carrier, missingPackets, dropped } = this.#channel?.datagrams?.status() ?? {};
     if (!carrier && Object.keys(dropped ?? {}).length === 0) return {};
@@ -148,7 +151,7 @@ export class RelaySession {
     };
   }
 
-  /** Ends the session; its leases must have been closed before. */
+  /** Ends the session. Close its leases first. */
   async close(): Promise<void> {
     const reason = new PortalError('aborted', 'the session was closed');
     this.#network.close();
@@ -165,19 +168,19 @@ export class RelaySession {
         await this.#stayAway();
         if (!signal.aborted) await this.#pause(pauseMs);
       } catch (error) {
-        if (!signal.aborted) this.#log.error({ err: error }, 'the session stumbled');
+        if (!signal.aborted) this.#log.error({ err: error }, 'the session failed');
       }
     }
   }
 
-  /** Before another attempt; over at once where this machine's addresses change. */
+  /** The pause before another attempt. Ends immediately when this machine's addresses change. */
   async #pause(ms: number): Promise<void> {
     await delay(ms, AbortSignal.any([this.#stop.signal, this.#network.changed])).catch(() => undefined);
   }
 
   /**
-   * Opens a channel, beside the one that there may be. What is under way begins anew where addresses change, later each
-   * time: on a machine whose addresses come and go every second, a relay that is far away must be reached as well.
+   * Opens a channel, next to an existing one. An attempt restarts when addresses change, each time after a longer time. So a
+   * distant relay can also be reached while addresses change every second.
    */
   async #connect(): Promise<Connected> {
     for (let leastMs = 0; ; leastMs = Math.min(LIMITS.handshakeMs, Math.max(FIRST_LEAST_MS, leastMs * 2))) {
@@ -210,15 +213,14 @@ export class RelaySession {
       ...RETRY,
       retries: Infinity,
       signal,
-      // Whoever was told when to come back waits that long, and not the pause of ours on top.
-      // While the detour does not stand, its own pauses are enough.
+      // A pause that the relay requested replaces ours. While the detour is not ready, its own pauses are enough.
       shouldConsumeRetry: ({ error }) => isOnTheWay && asPortalError(error).retryAfterMs === undefined,
       onFailedAttempt: async ({ error, attemptNumber }) => {
         if (signal.aborted) return;
         const failure = asPortalError(error);
         this.#log.info(
           { code: failure.code, reason: failure.message, attempt: attemptNumber },
-          'the relay was not reached',
+          'cannot reach the relay',
         );
         if (!this.#channel) this.#lost(failure, 'refused');
         await this.#stayAway();
@@ -227,15 +229,15 @@ export class RelaySession {
     });
   }
 
-  /** An agent that its owner sent away does not come back to this relay before it is started again. */
+  /** An agent that its owner disconnected does not return to this relay until it restarts. */
   async #stayAway(): Promise<void> {
     const { signal } = this.#stop;
     if (this.#error?.code === 'disconnected' && !signal.aborted) await once(signal, 'abort');
   }
 
   /**
-   * Works with a channel, in place of the one before, until it ends or another is to take its place; resolves with the
-   * pause before the next attempt, in milliseconds.
+   * Works with a channel, in place of the previous one, until it ends or is replaced. Resolves with the pause before the next
+   * attempt in milliseconds.
    */
   #hold({ channel, endpoint, moved }: Connected): Promise<number> {
     const openedAt = performance.now();
@@ -247,7 +249,7 @@ export class RelaySession {
     channel.tunnel = new HopTunnel(channel, endpoint);
     const connections = new DataConnections(channel, endpoint, this.#log, (id) => this.#leaseById(id));
     channel.on('revoked', ({ lease, reason }) => {
-      // To the channel that took this one's place.
+      // The relay handed it to the channel that replaced this one.
       if (this.#channel === channel) this.#leaseById(lease)?.revoked(reason);
     });
     channel.on('unserved', ({ lease, reason, count }) => this.#leaseById(lease)?.unserved(reason, count));
@@ -279,8 +281,8 @@ export class RelaySession {
       channel.once('closed', end);
       moved?.addEventListener('abort', move, { once: true });
       if (moved?.aborted) move();
-      // It may have ended while it was handed over.
-      if (channel.closed) end(new PortalError('relay_unreachable', 'the control channel was closed at once'));
+      // It may have ended during the handover.
+      if (channel.closed) end(new PortalError('relay_unreachable', 'the control channel closed immediately'));
     });
   }
 
@@ -291,9 +293,9 @@ export class RelaySession {
       about && mayReport(channel) ? new Reporter(channel, about, () => this.#leases, this.#log) : undefined;
   }
 
-  /** Ends a channel whose place another has taken, once nothing is needed of it any more. Bounded. */
+  /** Ends a replaced channel once it is no longer needed. Has a timeout. */
   async #retire(channel: ControlChannel): Promise<void> {
-    // The relay tells of each lease that it went over to the other channel, and by then of every visitor before that.
+    // The relay reports each lease that moved to the other channel, after all earlier visitors of the lease.
     const held = new Set([...this.#leases].flatMap(({ id }) => id ?? []));
     channel.on('revoked', ({ lease }) => held.delete(lease));
     const isDone = (): boolean =>
@@ -305,7 +307,7 @@ export class RelaySession {
     else channel.retire();
   }
 
-  /** Whoever went on from here by what is leaving goes on by the present channel. */
+  /** Users of the detour by the old channel move to the current one. */
   #tellMoved(): void {
     this.#isLeaving = false;
     const before = this.#moved;
@@ -313,7 +315,7 @@ export class RelaySession {
     before.abort();
   }
 
-  /** Waits for the session; rejects when an attempt at it fails. */
+  /** Waits for the session. Rejects when an attempt fails. */
   async #tunnel(ms: number, signal?: AbortSignal): Promise<HopTunnel> {
     this.#stop.signal.throwIfAborted();
     if (this.#channel?.tunnel) return this.#channel.tunnel;
@@ -323,7 +325,7 @@ export class RelaySession {
     try {
       return await within(waiting.promise, ms, 'a session with the relay before it', signal);
     } catch (error) {
-      // Why it does not stand says more than that it takes long.
+      // The reason of the failure says more than a timeout.
       throw (error as PortalError).code === 'timeout' ? (this.#error ?? error) : error;
     } finally {
       this.#waiting.delete(waiting);
@@ -350,12 +352,12 @@ export class RelaySession {
 
   #leaseById(id: string): AgentLease | undefined {
     const those = [...this.#leases].filter((lease) => lease.id === id);
-    // One that came back to where another of ours has its last visitors still.
+    // A lease may have returned to the place where another of ours still has its last visitors.
     return those.find(({ isLeaving }) => !isLeaving) ?? those.at(-1);
   }
 }
 
-/** `channel` ends with `signal`, also where nobody has taken it yet: pRetry lets go of what comes after the abort. */
+/** Closes `channel` with `signal`, even if no one has received it yet: pRetry drops results after an abort. */
 function closeWith(signal: AbortSignal, channel: ControlChannel): void {
   const close = (): void => channel.close();
   if (signal.aborted) return close();

@@ -16,47 +16,47 @@ import type { UpstreamOptions } from './upstream.js';
 
 export { isHttp, type Speaks } from './ask-target.js';
 
-/** A visitor of a target that is back waits no longer than this for the right protocol. */
+/** Longest wait of a visitor for the protocol of a target that is back. */
 const MAX_PAUSE_MS = 5_000;
-/** One that gave a clear answer is not doubted within this. */
+/** After a clear answer, the target is not probed again for this long. */
 const SURE_MS = 10_000;
-/** The same where a target may be anything, and a doubt is one about how all its visitors are served. */
+/** The same for mode auto, where a doubt concerns how all visitors are served. */
 const SURE_OPEN_MS = 1_000;
-/** Visitors can send an HTTP target what is no HTTP as often as they like. */
+/** Visitors can send invalid HTTP to an HTTP target at any rate. */
 const SURE_HTTP_MS = 5_000;
 
-/** Told of each connection to a target: of a failure, or of none. */
+/** Called for each connection to a target, with its error if it failed. */
 export type OnReached = (target: Target, failure?: PortalError) => void;
 
-/** How TLS says that it takes another version of HTTP: the target is there. */
+/** The TLS error of a target that accepts only another version of HTTP: the target is up. */
 const NO_COMMON_ALPN = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 
 export interface Watch {
-  /** A target may speak anything: it is asked whether it speaks HTTP at all, and no more than that takes. */
+  /** Whether a target may speak any protocol. Then it is only asked whether it speaks HTTP at all. */
   readonly isOpen?: () => boolean;
-  /** What is known of a target may be another now. */
+  /** Called when what is known of a target may have changed. */
   readonly onChange?: () => void;
-  /** A connection to a target failed, or did not. */
+  /** Called for each connection to a target. */
   readonly onReached?: OnReached;
 }
 
 /**
- * Which version of HTTP each target of a service takes. It is found out when somebody first wants to know, and
- * once more after the target was down or broke off; never per visitor.
+ * Which version of HTTP each target of a service accepts. Detected when a caller first needs it, and again after the target
+ * was down or broke a connection, but never per visitor.
  */
 export class TargetProtocols {
   readonly #upstream: () => UpstreamOptions;
   readonly #log: Logger;
   readonly #watch: Watch;
   readonly #known: KnownTargets;
-  /** By target: what is known of it, and the key of that. */
+  /** Per target: its entry, and the entry's key. */
   readonly #held = new Map<string, { readonly key: string; readonly entry: KnownTarget }>();
   readonly #changed = (): void => this.#watch.onChange?.();
   #isClosed = false;
 
   /**
-   * @param upstream how targets are connected to at present; the ALPN in it is not used
-   * @param known what others know of the same targets
+   * @param upstream current connection options of targets; their ALPN is not used
+   * @param known what other services know of the same targets
    */
   constructor(
     upstream: () => UpstreamOptions,
@@ -70,14 +70,14 @@ export class TargetProtocols {
     this.#known = known;
   }
 
-  /** What is known of `target`; undefined while it is down, or was never asked. */
+  /** The protocols of `target`. Undefined while it is down or was never probed. */
   speaks(target: Target): Speaks | undefined {
     return this.#entry(target).speaks;
   }
 
   /**
-   * Asks `target` if need be. Resolves with what it speaks; undefined if it is down. Bounded by the connect and
-   * `ANSWER_MS` for each of two questions. What is known, or was asked in vain a moment ago, costs nothing.
+   * Probes `target` if necessary. Resolves with its protocols, or undefined if it is down. Limited by the connect timeout and
+   * `ANSWER_MS` for each of two probes. Returns immediately after a recent probe.
    */
   async learn(target: Target): Promise<Speaks | undefined> {
     const entry = this.#entry(target);
@@ -87,8 +87,8 @@ export class TargetProtocols {
   }
 
   /**
-   * The same for a request that is about to be sent, and cannot be sent twice: it does not wait for the next time to
-   * ask. Throws what keeps the target from answering (`target_down`).
+   * The same for a request that cannot be sent twice: it ignores the pause between probes. Throws `target_down` or what else
+   * keeps the target from answering.
    */
   async learnNow(target: Target): Promise<Speaks> {
     const entry = this.#entry(target);
@@ -106,7 +106,7 @@ export class TargetProtocols {
     return !entry.speaks && (entry.asking !== undefined || entry.notBefore <= performance.now());
   }
 
-  /** The target took a visitor's connection. */
+  /** The target accepted a visitor's connection. */
   reached(target: Target): void {
     this.#watch.onReached?.(target);
   }
@@ -117,43 +117,43 @@ export class TargetProtocols {
     if (failure.code === 'target_down') this.forget(target);
   }
 
-  /** The target did not answer a visitor: what it speaks when it is back may be something else. */
+  /** The target did not answer a visitor: it may be another program when it is back. */
   forget(target: Target): void {
     forgetShown(this.#entry(target));
   }
 
   /**
-   * Something about the target looks different from what is known: it is asked anew, now and then. Resolves once that
-   * is done, within the bounds of `learn`.
+   * The target behaved differently from what is known, so it is probed again, at a limited rate. Resolves once that is done,
+   * within the timeouts of `learn`.
    */
   async doubt(target: Target): Promise<void> {
     const entry = this.#entry(target);
     if (entry.speaks) await this.#ask(target, entry, true);
   }
 
-  /** The target answered a visitor's request in HTTP, whatever it did when it was asked. */
+  /** The target answered a visitor's request in HTTP, whatever the probe said. */
   answered(target: Target): void {
     const entry = this.#entry(target);
     if (!this.#watch.isOpen?.() || isHttp(entry.speaks) || entry.isHttp) return;
     entry.isHttp = true;
     noteShown(entry);
-    // Which versions is another question.
+    // The versions are still to be detected.
     void this.#ask(target, entry);
   }
 
-  /** Whether `target` speaks HTTP: undefined while it has not shown what it speaks. */
+  /** Whether `target` speaks HTTP. Undefined while it has not shown its protocol. */
   isHttp(target: Target): boolean | undefined {
     return showsHttp(this.#entry(target));
   }
 
-  /** What visitors of `target` are served as, in a service of mode auto. */
+  /** What visitors of `target` are served as in mode auto. */
   servedAs(target: Target): Decided {
     return this.#entry(target).servedAs;
   }
 
   /**
-   * Whether the TLS of `target` announces the end of a connection with close_notify; undefined if it does not say.
-   * It is asked once. Bounded by the connect and `ANSWER_MS`.
+   * Whether the TLS of `target` ends connections with close_notify. Undefined if it does not show that. Detected once, within
+   * the connect timeout and `ANSWER_MS`.
    */
   announcesEnd(target: Target): Promise<boolean | undefined> {
     const entry = this.#entry(target);
@@ -164,30 +164,27 @@ export class TargetProtocols {
   async #askForEnd(target: Target, entry: KnownTarget): Promise<boolean | undefined> {
     const announces = await askForEnd(target, this.#upstream()).catch(() => undefined);
     if (announces === undefined) delete entry.announcesEnd;
-    this.#log.debug(
-      { target: formatTarget(target), announces },
-      'found out how the target ends a connection',
-    );
+    this.#log.debug({ target: formatTarget(target), announces }, 'detected how the target ends a connection');
     return announces;
   }
 
-  /** How long `learn` asks `target` nothing, milliseconds. */
+  /** Milliseconds until `learn` may probe `target` again. */
   restMs(target: Target): number {
     return Math.max(0, this.#entry(target).notBefore - performance.now());
   }
 
-  /** Keeps nothing of targets that are not in `targets`. */
+  /** Drops the entries of targets that are not in `targets`. */
   keepOnly(targets: readonly Target[]): void {
     const kept = new Set(targets.map(formatTarget));
     for (const target of this.#held.keys()) if (!kept.has(target)) this.#release(target);
   }
 
-  /** Targets are asked, or connected to, in another way from now on. */
+  /** Targets are probed or reached in another way from now on. */
   reset(): void {
     this.keepOnly([]);
   }
 
-  /** Nobody is told of changes any more. */
+  /** Stops reporting changes. */
   close(): void {
     this.#isClosed = true;
     this.reset();
@@ -198,7 +195,7 @@ export class TargetProtocols {
     const held = this.#held.get(name);
     if (held) return held.entry;
     if (this.#isClosed) return unknownTarget();
-    // Asked or connected to in another way, the same target may show something else.
+    // Probed or reached in another way, the same target may behave differently.
     const key = `${name} ${JSON.stringify([this.#watch.isOpen?.() ?? false, this.#upstream()])}`;
     const entry = this.#known.follow(key, this.#changed);
     this.#held.set(name, { key, entry });
@@ -226,14 +223,14 @@ export class TargetProtocols {
       const { speaks, isSure } = answer;
       delete entry.failure;
       this.#watch.onReached?.(target);
-      // Only a clear answer puts an end to what a target was known for.
+      // Only a clear answer replaces a known protocol.
       const stays = isDoubted && !isSure && this.isHttp(target) === true;
       if (!stays) entry.speaks = speaks;
       if (speaks === 'other') delete entry.isHttp;
       if (isSure || stays)
         Object.assign(entry, { notBefore: performance.now() + this.#sureMs(target), pauseMs: MIN_PAUSE_MS });
       else pause(entry);
-      this.#log.debug({ target: name, speaks, isSure }, 'found out what the target speaks');
+      this.#log.debug({ target: name, speaks, isSure }, 'detected the protocol of the target');
     } catch (error) {
       delete entry.speaks;
       entry.failure = asPortalError(error);
@@ -241,13 +238,13 @@ export class TargetProtocols {
       pause(entry);
       this.#log.debug(
         { target: name, reason: entry.failure.message },
-        'the target did not show what it speaks',
+        'could not detect the protocol of the target',
       );
     }
     noteShown(entry);
   }
 
-  /** How long a target that is known is not asked anew, milliseconds. */
+  /** Milliseconds during which a known target is not probed again. */
   #sureMs(target: Target): number {
     if (!this.#watch.isOpen?.()) return SURE_MS;
     return this.isHttp(target) === true ? SURE_HTTP_MS : SURE_OPEN_MS;

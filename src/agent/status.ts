@@ -1,29 +1,29 @@
 import type { Mode, ServedAs } from './served-as.js';
 
 /**
- * Phases of a lease, in the words of the contract. `ready` means: the relay has opened it, and nothing is known to keep a
- * visitor out. Whether a visit of the agent's own came through is said by `provenAt` and `unproven`.
+ * Phases of a lease. `ready` means: the relay has opened it, and no problem for visitors is known. `provenAt` and `unproven`
+ * show whether the agent's own visit succeeded.
  */
 export type Phase = 'connecting' | 'opening' | 'ready' | 'retrying' | 'draining' | 'closed' | 'failed';
 
-/** An error as events and `status` carry it. */
+/** An error as in events and `status`. */
 export interface ErrorSummary {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
 }
 
-/** Why a lease that is ready is not proven. */
+/** Why a ready lease is unproven. */
 export interface Unproven {
   /** ISO time. */
   readonly since: string;
-  /** Visits of the agent's own in a row that timed out; 0 where none can be made. */
+  /** Consecutive timeouts of the agent's own visits; 0 if none is possible. */
   readonly failures: number;
-  /** Of the last one. */
+  /** The reason of the last one. */
   readonly reason: string;
 }
 
-/** Where visitors find a lease: one of these, by its mode. */
+/** The public address of a lease: one of these, depending on its mode. */
 export interface PublicAddress {
   url?: string;
   /** `host:port`. */
@@ -32,76 +32,76 @@ export interface PublicAddress {
   udpAddr?: string;
 }
 
-/** One lease as `portal status` shows it. */
+/** One lease, as `portal status` shows it. */
 export interface LeaseStatus extends PublicAddress {
   service: string;
   relay: string;
   phase: Phase;
   /** ISO time of the last phase change. */
   since: string;
-  /** How often it had to come back since it was opened. */
+  /** How often it was retried since it opened. */
   retries: number;
   lease?: string;
-  /** The public port that was asked for, where the relay had to give another. */
+  /** The requested public port, if the relay assigned another one. */
   askedPort?: number;
-  /** When a visit to the public address last proved that visitors get through (ISO). */
+  /** ISO time of the last successful visit to the public address. */
   provenAt?: string;
-  /** There while it is `ready` and no visit came through lately. */
+  /** Set while the lease is `ready` without a recent successful visit. */
   unproven?: Unproven;
-  /** When the service closes by itself (ISO). */
+  /** ISO time at which the service expires. */
   expiresAt?: string;
   error?: ErrorSummary;
   /** Visitors connected now. */
   visitors: number;
-  /** Those of them who are still on a previous target or configuration; absent where none are. */
+  /** Visitors who still use a previous target or configuration; absent if 0. */
   retiring?: number;
   /** Bytes from visitors, since the lease was opened. */
   bytesIn: number;
   /** Bytes to visitors, since the lease was opened. */
   bytesOut: number;
-  /** Requests since the lease was opened, and the status that was answered last; absent where none are read. */
+  /** Requests since the lease was opened, and the status of the last response; absent outside mode http. */
   requests?: number;
   lastStatus?: number;
-  /** Visitors who did not get in, by gate. */
+  /** Rejected visitors, by gate. */
   refused?: { ip?: number; pin?: number };
-  /** Visitors on whom the relay gave up, by reason: it says so since this agent began, and where it can. */
+  /** Visitors that the relay gave up on, by reason, since this agent started. Only from relays that report it. */
   visitorsUnserved?: Readonly<Record<string, number>>;
-  /** A certificate from a CA: until when it is good, when it is renewed next, and why the last attempt failed. */
+  /** A certificate from a CA: its expiry, the next renewal, and the error of the last attempt. */
   certificate?: { notAfter?: string; nextAt?: string; error?: ErrorSummary };
-  /** In mode udp: datagrams that did not reach the local service, or could not be answered, by reason. */
+  /** In mode udp: datagrams that did not reach the local service or could not be answered, by reason. */
   dropped?: Readonly<Record<string, number>>;
-  /** As the file has it; `auto` by default. */
+  /** As in the file; default: `auto`. */
   mode: Mode;
-  /** What visitors are served as: of mode auto http or stream, or `undecided` while its target has not shown what it speaks. */
+  /** What visitors are served as. In mode auto: http, stream, or `undecided` until the target has shown its protocol. */
   servedAs: ServedAs;
-  /** In mode http that of the route `/`, or of the first. */
+  /** In mode http, the target of the route `/`, or else of the first route. */
   target: string;
   /** In mode http: the target of each route. */
   routes?: Record<string, string>;
-  /** Why the local service did not answer just now; absent when it did. Visitors get the 503 page meanwhile. */
+  /** Why the local service does not answer; absent if it does. Visitors get the 503 page meanwhile. */
   targetError?: string;
-  /** Why the local service is unhealthy, by its `health`; absent while it is healthy. Visitors still reach it. */
+  /** Why the local service is unhealthy, according to its `health`; absent if it is healthy. Visitors still reach it. */
   healthError?: string;
 }
 
-/** A relay that a chain passes. */
+/** An intermediate relay of a chain. */
 export type HopStatus = Pick<RelayStatus, 'relay' | 'state' | 'since' | 'rttMs' | 'error'>;
 
-/** One relay session as `portal status` shows it. */
+/** One relay session, as `portal status` shows it. */
 export interface RelayStatus {
   relay: string;
   state: 'connecting' | 'connected' | 'retrying';
   since: string;
-  /** Round trip of the last heartbeat, milliseconds. */
+  /** Round-trip time of the last heartbeat in milliseconds. */
   rttMs?: number;
-  /** Of its key, as proven in this session. */
+  /** Address of its key, as proven in this session. */
   address?: string;
   /** What it offers, while there is a session. */
   capabilities?: readonly string[];
   carriers?: readonly string[];
-  /** Once there are services of mode udp: how their datagrams travel now, and which went no further, by reason. */
+  /** For services of mode udp: the carrier of their datagrams, and dropped ones by reason. */
   datagrams?: { carrier?: 'udp' | 'ws'; missingPackets?: number; dropped: Readonly<Record<string, number>> };
-  /** Of a chain: the relays behind its first, in the visitors' order. */
+  /** For a chain: the relays behind the first, in the visitors' order. */
   hops?: HopStatus[];
   error?: ErrorSummary;
 }

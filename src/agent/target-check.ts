@@ -6,23 +6,23 @@ import { formatTarget, type Target } from '../net/target.js';
 import type { ServiceSpec } from './spec.js';
 import { connectTarget, upstreamOf } from './upstream.js';
 
-/** Local services that are checked at a time. */
+/** Concurrent checks of local services. */
 const checking = pLimit(64);
-/** A forwarder (docker, ssh -L) with nothing behind it accepts the connection, and closes it within this. */
+/** A forwarder (docker, ssh -L) accepts a connection while its service is down, and closes it within this time. */
 const FORWARDER_MS = 100;
 
 export interface CheckOptions {
-  /** It did not answer before: only a connection tells that it does now. */
+  /** It did not answer before, so only a connection proves that it does now. */
   readonly isDoubted: boolean;
   readonly signal: AbortSignal;
 }
 
-/** What a check found: why the target does not answer, or that it does, or that it cannot be told. */
+/** The result of a check: why the target does not answer, that it does, or that it is unknown. */
 export type Found = { readonly error: string | undefined } | 'unknown';
 
 /**
- * Checks whether `target` of `spec` answers. Where the system tells that something listens, the service does not hear of it; else
- * it is a connection. A target of mode udp is asked nothing, ever. Bounded.
+ * Checks whether `target` of `spec` answers. If the system can list listening sockets, the service sees no connection. A
+ * target of mode udp gets no datagrams. Has a timeout.
  */
 export async function checkTarget(
   spec: ServiceSpec,
@@ -36,7 +36,7 @@ export async function checkTarget(
       const socket = await connectTarget(target, upstreamOf(spec), signal);
       const isOpen = await staysOpen(socket);
       socket.destroy();
-      return { error: isOpen ? undefined : `${formatTarget(target)} closed the connection at once` };
+      return { error: isOpen ? undefined : `${formatTarget(target)} closed the connection immediately` };
     } catch (error) {
       return { error: asPortalError(error).message };
     }
@@ -50,10 +50,10 @@ async function checkDatagrams(target: Target): Promise<Found> {
   return { error: isThere ? undefined : `nothing receives datagrams on port ${port}` };
 }
 
-/** Its certificate may be the reason why no visitor gets there. */
+/** Its certificate may be the reason why visitors fail. */
 const isTls = (target: Target): boolean => target.kind === 'tcp' && target.tls;
 
-/** Whether the other side leaves the connection open for a moment, or says anything. */
+/** Whether the peer keeps the connection open for a moment, or sends anything. */
 function staysOpen(socket: NodeJS.ReadableStream & { destroyed: boolean }): Promise<boolean> {
   return new Promise((resolve) => {
     const finish = (isOpen: boolean): void => {

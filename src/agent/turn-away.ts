@@ -6,14 +6,14 @@ import { COME_AGAIN } from './h2-words.js';
 import { changing, rawPage, type Page } from './pages.js';
 import { alpnOf } from './upstream.js';
 
-/** How long a visitor may take to say what it wants, and to read the answer. */
+/** Timeouts of a rejected visitor: for its first bytes, and for reading the response. */
 const FIRST_BYTES_MS = 5_000;
 const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * A visitor gets no further: whoever speaks HTTP gets `page`, any other is closed. Owns the socket, whose TLS ended
- * here, from now on.
+ * Rejects a visitor: an HTTP client gets `page`, any other connection is closed. Takes ownership of the socket, whose TLS
+ * this process terminated.
  */
 export function turnAway(socket: Socket, page: Page): void {
   socket.on('error', () => undefined);
@@ -21,7 +21,7 @@ export function turnAway(socket: Socket, page: Page): void {
   else overHttp1(socket, page);
 }
 
-/** The visitor agreed, in its TLS handshake, on a protocol that nobody behind it speaks any more. Owns the socket, too. */
+/** The visitor negotiated a protocol that the service no longer speaks. Takes ownership of the socket too. */
 export function sendAgain(socket: Socket, service: string): void {
   if (alpnOf(socket) !== 'h2') return turnAway(socket, changing(service));
   socket.on('error', () => undefined);
@@ -48,7 +48,7 @@ function overHttp1(socket: Socket, page: Page): void {
   socket.on('data', onData);
 }
 
-/** Loaded when first used: mode stream has no need of it but here. */
+/** Loaded on demand, because mode stream needs it only here. */
 async function overHttp2(socket: TLSSocket, { status, reason, headers, body }: Page): Promise<void> {
   const [{ serveH2 }, { answer }, { HTTP_BOUNDS }] = await Promise.all([
     import('./modes/http/h2.js'),

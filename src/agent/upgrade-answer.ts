@@ -1,14 +1,14 @@
-/** More than a relay says before a data connection begins. */
+/** Larger than any response of a relay before a data connection starts. */
 const MAX_BYTES = 8_192;
 
-/** What a relay answers to the upgrade to a data connection. */
+/** The relay's response to the upgrade of a data connection. */
 export type UpgradeAnswer =
   | { readonly kind: 'need' }
   | { readonly kind: 'refused'; readonly status: number | undefined }
-  /** `rest` is the data connection's already. */
+  /** `rest` already belongs to the data connection. */
   | { readonly kind: 'upgraded'; readonly rest: Buffer };
 
-/** Reads the answer from all `bytes` so far. */
+/** Parses the response from all `bytes` so far. */
 export function readUpgradeAnswer(bytes: Buffer): UpgradeAnswer {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0 && bytes.length <= MAX_BYTES) return { kind: 'need' };

@@ -17,26 +17,26 @@ import { formatTarget, isLoopback, type Target } from '../net/target.js';
 import { UNTRUSTED } from './connect.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
 
-/** Below the two seconds within which a visitor is told that the service is down. */
+/** Shorter than the two seconds after which a visitor is told that the service is down. */
 const CONNECT_MS = 1_500;
 
 export interface UpstreamOptions {
-  /** How a target that speaks TLS is known. */
+  /** How to verify a target that speaks TLS. */
   readonly tls?: TargetTls;
-  /** Protocols to offer in that TLS (RFC 7301); none: no ALPN at all. */
+  /** Protocols to offer in that TLS (RFC 7301). Default: no ALPN. */
   readonly alpn?: readonly string[];
-  /** Said ahead of everything, TLS included (a PROXY protocol header). */
+  /** Sent before everything else, including TLS (a PROXY protocol header). */
   readonly preamble?: Buffer;
 }
 
-/** For connections of our own to the targets of `spec`, which carry no visitor. */
+/** For Portal's own connections to the targets of `spec`, without a visitor. */
 export function upstreamOf({ targetTls, proxyProtocol }: ServiceSpec): UpstreamOptions {
   return { tls: targetTls, ...(proxyProtocol && { preamble: LOCAL_HEADER }) };
 }
 
 /**
- * Connects to the local service; rejects within 1.5 s with `target_down` or `target_untrusted` and a reason fit for
- * `status`, or once `signal` aborts.
+ * Connects to the local service. Rejects within 1.5 s with `target_down` or `target_untrusted` and a reason fit for `status`,
+ * or when `signal` aborts.
  */
 export async function connectTarget(
   target: Target,
@@ -61,11 +61,11 @@ interface SecureOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** TLS over `plain`, which must be connected: node crashes where its handle is replaced beneath. */
+/** TLS over a connected `plain`. If its handle were replaced, node would crash. */
 function securely(target: Target, plain: Socket, options: SecureOptions): Promise<Socket> {
   const { secure, alpn = [], leftMs, signal } = options;
   return new Promise((resolve, reject) => {
-    // Node takes the mark, its types do not.
+    // Node accepts the high-water mark, but its types do not.
     const mark: object = { highWaterMark: SOCKET_BUFFER_BYTES };
     const offer = alpn.length > 0 && { ALPNProtocols: [...alpn] };
     const socket = tlsConnect({ ...secure, ...mark, socket: plain, ...offer });
@@ -86,7 +86,7 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
     const onError = (error: Error): void => fail(failureOf(target, error));
     const onClose = (): void => fail(down(target, 'closed the connection in its TLS handshake'));
     const inTime = deadline(leftMs, () =>
-      fail(down(target, `did not finish its TLS handshake within ${CONNECT_MS} ms`)),
+      fail(down(target, `did not complete its TLS handshake within ${CONNECT_MS} ms`)),
     );
     signal?.addEventListener('abort', abort, { once: true });
     for (const each of [plain, socket]) each.once('error', onError);
@@ -101,23 +101,23 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
 
 type TargetTlsOptions = Pick<ConnectionOptions, 'servername' | 'rejectUnauthorized' | 'secureContext'>;
 
-/** What a TLS client has to know of `target`: whom to ask for, and whom to trust. */
+/** The TLS options for `target`: the server name, and the CAs to trust. */
 async function targetTlsOptions(
   target: Extract<Target, { kind: 'tcp' }>,
   { caFile, serverName, verify }: TargetTls,
 ): Promise<TargetTlsOptions> {
   const name = serverName ?? target.host;
-  // Nothing leaves this machine on the way to a loopback address, and no CA vouches for one. Who names a CA means it.
+  // Traffic to a loopback address stays on this machine, and no public CA certifies one. A configured CA is always used.
   const isVerified = verify ?? (caFile !== undefined || !isLoopback(target.host));
   return {
-    // An IP address cannot stand in SNI (RFC 6066 §3).
+    // SNI allows no IP address (RFC 6066 §3).
     ...(isIP(name) === 0 && { servername: name }),
     rejectUnauthorized: isVerified,
     ...(caFile !== undefined && { secureContext: await contextOf(target, caFile) }),
   };
 }
 
-/** Reading the file each time finds a new CA at once; parsing it each time would cost every visitor. */
+/** Read the file each time to notice a new CA, but parse it only when it changes. */
 const contexts = new Map<string, { pem: string; context: SecureContext }>();
 
 async function contextOf(target: Target, caFile: string): Promise<SecureContext> {
@@ -143,35 +143,35 @@ function failureOf(target: Target, error: Error): PortalError {
     const message = `${formatTarget(target)} has a certificate that is not trusted (${code})`;
     return new PortalError('target_untrusted', message, { cause: error });
   }
-  return down(target, `broke off its TLS handshake (${code ?? error.message})`, error);
+  return down(target, `aborted its TLS handshake (${code ?? error.message})`, error);
 }
 
 function down(target: Target, reason: string, cause?: Error): PortalError {
   return new PortalError('target_down', `${formatTarget(target)} ${reason}`, { cause });
 }
 
-/** The protocol that was agreed on with the other end of TLS, if one was. */
+/** The negotiated ALPN protocol, if any. */
 export function alpnOf(socket: Socket): string | undefined {
   const { alpnProtocol } = socket as Partial<TLSSocket>;
   return alpnProtocol || undefined;
 }
 
-/** What the service said before it closed is there within this, or will not come. */
+/** Timeout for reading the rest of a response before the service's close. */
 const READ_OUT_MS = 500;
 
 /**
- * A service may answer an upload before it has read it, and close. The next write to it fails then, and node
- * destroys the socket at once, with the answer still unread in it. Here a failed write first leaves the reading
- * side its end: the reset that follows the answer, or a bound.
+ * A service may answer an upload before it has read it, and close. The next write then fails, and Node destroys the socket
+ * with the unread response. Here a failed write first waits for the reading side to end: by the reset that follows the
+ * response, or by a timeout.
  */
 function readOutBeforeDestroy(socket: Socket): void {
   const destroy = socket.destroy.bind(socket);
   socket.destroy = (error?: Error) => {
     const { syscall } = (error ?? {}) as NodeJS.ErrnoException;
     if (syscall !== 'write' || socket.readableEnded) return destroy(error);
-    // Whatever comes next, a read that fails among it, ends the socket for good.
+    // Any further failure, for example of a read, ends the socket permanently.
     socket.destroy = destroy;
-    // Node has marked the reading side as failed, too, and would drop what it reads from now on.
+    // Node has marked the reading side as failed too, and would drop later reads.
     const { _readableState: reading } = socket as { _readableState?: { errored: unknown } };
     if (reading) reading.errored = null;
     const timer = setTimeout(() => destroy(error), READ_OUT_MS);

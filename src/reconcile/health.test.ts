@@ -35,14 +35,14 @@ describe('health checks', () => {
     health.follow([spec('a'), spec('b', { health: undefined })]);
     await vi.advanceTimersByTimeAsync(1_000);
     expect([asked, told]).toEqual([['a', 'a'], []]);
-    answers.set('a', 'was answered 503');
+    answers.set('a', 'returned 503');
     await vi.advanceTimersByTimeAsync(3_000);
-    expect(told).toEqual([['a', 'was answered 503']]);
-    expect(health.errorOf('a')).toBe('was answered 503');
+    expect(told).toEqual([['a', 'returned 503']]);
+    expect(health.errorOf('a')).toBe('returned 503');
     answers.delete('a');
     await vi.advanceTimersByTimeAsync(1_000);
     expect(told).toEqual([
-      ['a', 'was answered 503'],
+      ['a', 'returned 503'],
       ['a', undefined],
     ]);
     expect(health.errorOf('a')).toBeUndefined();

@@ -25,7 +25,7 @@ it('asks people for the PIN, reports a wrong one, and redirects to the requested
 
   await page.keyboard.type('correct hoarse');
   await page.keyboard.press('Enter');
-  expect(await page.getByRole('alert').textContent()).toBe('This is not the PIN.');
+  expect(await page.getByRole('alert').textContent()).toBe('Wrong PIN.');
   expect(await field.getAttribute('aria-invalid')).toBe('true');
 
   await field.fill('correct horse');

@@ -147,7 +147,7 @@ describe.each(['stream', 'http'] as const)('mode %s', (mode) => {
     for (let i = 0; i < 4; i++) expect((await submit(one, `guess ${i}`)).status).toBe(401);
     const fifth = await submit(one, 'guess 5');
     expect([fifth.status, fifth.header('retry-after')]).toEqual([429, '30']);
-    expect(fifth.text).toContain('The next can be tried in 30 seconds.');
+    expect(fifth.text).toContain('Try again in 30 seconds.');
     // Neither with the right PIN, nor by the other method.
     expect((await submit(one, PIN)).status).toBe(429);
     expect((await ask(one, 'GET /', { 'Portal-Pin': PIN })).status).toBe(429);

@@ -48,7 +48,7 @@ describe('names a broken hop', () => {
     const one = await agent();
     await one.runner.apply(desired([spec], service('app', await published())));
     const { error } = await one.event('lease', ({ phase }) => phase === 'retrying');
-    expect(error?.message).toContain(`${exit.url} does not go on to`);
+    expect(error?.message).toContain(`${exit.url} does not forward to`);
     expect(error?.message).toContain('A limit of the relay is reached');
   });
 

@@ -18,8 +18,8 @@ describe('a health check', () => {
     [204, undefined],
     [302, undefined],
     [404, undefined],
-    [500, 'was answered 500'],
-    [503, 'was answered 503'],
+    [500, 'returned 500'],
+    [503, 'returned 503'],
   ])('treats %i as healthy or not', async (status, error) => {
     const seen: unknown[] = [];
     const { port } = await httpService((request, response) => {
@@ -55,7 +55,7 @@ describe('a health check', () => {
 
   it('reports that a target without HTTP did not answer', async () => {
     const port = await tcpService((socket) => socket.end('nonsense\r\n\r\n'));
-    expect(await ask(port)).toMatch(/GET \/healthz at localhost:\d+ was not answered/);
+    expect(await ask(port)).toMatch(/GET \/healthz at localhost:\d+ failed/);
   });
 });
 
@@ -68,7 +68,7 @@ it('reports by event and in `status` while visitors still get through, and ends 
   const one = await agent();
   const events = (): unknown[] => one.events.filter(({ event }) => event === 'health');
   await one.runner.apply(desired([at.spec], service('app', port, { health: HEALTH })));
-  const error = `GET /healthz at localhost:${port} was answered 500`;
+  const error = `GET /healthz at localhost:${port} returned 500`;
   expect((await one.runner.status()).leases[0]).toMatchObject({ phase: 'ready', healthError: error });
   expect(events()).toMatchObject([{ service: 'app', healthy: false, error }]);
   expect((await get(at, 'app.localhost', one.ca)).text).toContain('hello');

@@ -68,7 +68,7 @@ it('a forwarder without a target does not answer', async () => {
   const port = await tcpService((socket) => socket.destroy());
   const one = await published({ mode: 'auto' }, port);
   await one.event('target', ({ reachable }) => !reachable);
-  expect(one.verdicts().at(-1)).toEqual(verdict(port, 'closed the connection at once'));
+  expect(one.verdicts().at(-1)).toEqual(verdict(port, 'closed the connection immediately'));
 });
 
 it('a target of mode udp is down once it refused a datagram, and recovered once it answered one', async () => {

@@ -4,8 +4,8 @@ import { AddressSet } from '../../net/cidr.js';
 import type { AccessSpec } from '../spec.js';
 
 /**
- * The gate that asks where a visitor comes from: the address the relay saw, never one from a header. Owns who is
- * inside, so that a connection which loses its right is closed.
+ * The gate for client addresses: the address that the relay saw, never one from a header. It tracks admitted visitors, so
+ * that a connection whose address is no longer allowed can be closed.
  */
 export class AddressGate {
   #ranges: AccessSpec['allowIps'];
@@ -20,7 +20,7 @@ export class AddressGate {
     return this.#allowed?.has(address) ?? true;
   }
 
-  /** Whether the visitor may come in; from then on it is closed when its address loses its right. */
+  /** Whether the visitor is admitted. An admitted connection closes when its address is no longer allowed. */
   enter(socket: Socket, address: string): boolean {
     if (!this.allows(address)) return false;
     this.#inside.set(socket, address);
@@ -28,7 +28,7 @@ export class AddressGate {
     return true;
   }
 
-  /** Resolves with whether anything is different now; those who lost their right are cut off. */
+  /** Returns whether the ranges changed. Closes connections that are no longer allowed. */
   update({ allowIps }: AccessSpec): boolean {
     if (isDeepStrictEqual(allowIps, this.#ranges)) return false;
     this.#set(allowIps);
@@ -36,7 +36,7 @@ export class AddressGate {
     return true;
   }
 
-  /** Cuts everybody off. */
+  /** Closes all connections. */
   expel(): void {
     for (const socket of this.#inside.keys()) socket.destroy();
   }
@@ -47,7 +47,7 @@ export class AddressGate {
   }
 }
 
-/** Whether `after` lets somebody in whom `before` kept out. */
+/** Whether `after` admits visitors that `before` rejected. */
 export function letsInMore(before: AccessSpec, after: AccessSpec): boolean {
   if (before.pin !== undefined && after.pin === undefined) return true;
   if (!before.allowIps) return false;

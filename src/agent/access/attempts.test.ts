@@ -12,8 +12,8 @@ function many(attempts: Attempts): void {
   for (let i = 0; i < ATTEMPTS.allFree; i++) attempts.failed(`10.0.0.${i}`, 0);
 }
 
-describe('attempts of one address', () => {
-  it('are free at first, then wait, twice as long each time up to an hour', () => {
+describe('PIN attempts of one address', () => {
+  it('are free at first, then wait twice as long each time, up to an hour', () => {
     const attempts = new Attempts();
     failing(attempts, A, ATTEMPTS.free - 1);
     expect(attempts.waitMs(A, 0)).toBe(0);
@@ -28,14 +28,14 @@ describe('attempts of one address', () => {
     expect(waits.map((ms) => ms / 1_000)).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
   });
 
-  it('cost no other address anything', () => {
+  it('do not affect other addresses', () => {
     const attempts = new Attempts();
     failing(attempts, A, 20);
     expect(attempts.waitMs(A, 0)).toBeGreaterThan(0);
     expect(attempts.waitMs(B, 0)).toBe(0);
   });
 
-  it('are forgotten after a quiet day, and once the PIN was right', () => {
+  it('are forgotten after a quiet day, and after a correct PIN', () => {
     const attempts = new Attempts();
     failing(attempts, A, 20);
     expect(attempts.waitMs(A, ATTEMPTS.forgetMs + 1)).toBe(0);
@@ -46,8 +46,8 @@ describe('attempts of one address', () => {
   });
 });
 
-describe('attempts of all addresses together', () => {
-  it('are bounded, and one more comes free a minute', () => {
+describe('PIN attempts of all addresses together', () => {
+  it('are limited, with one more per minute', () => {
     const attempts = new Attempts();
     many(attempts);
     expect(attempts.waitMs(B, 0)).toBe(ATTEMPTS.allEveryMs);
@@ -56,7 +56,7 @@ describe('attempts of all addresses together', () => {
     expect(attempts.waitMs(B, ATTEMPTS.allEveryMs)).toBe(ATTEMPTS.allEveryMs);
   });
 
-  it('do not keep out who has known the PIN', () => {
+  it('do not block an address that has entered the PIN', () => {
     const attempts = new Attempts();
     attempts.succeeded(A);
     many(attempts);
@@ -65,19 +65,19 @@ describe('attempts of all addresses together', () => {
     expect(attempts.waitMs(A, 0)).toBeGreaterThan(0);
   });
 
-  it('begin anew with another PIN', () => {
+  it('restart with another PIN', () => {
     const attempts = new Attempts();
     many(attempts);
     attempts.reset();
     expect(attempts.waitMs(B, 0)).toBe(0);
   });
 
-  it('are remembered for so many addresses, and no more', () => {
+  it('are remembered for a limited number of addresses', () => {
     const attempts = new Attempts();
     failing(attempts, A, 20);
     expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.maxWaitMs);
     for (let i = 0; i < ATTEMPTS.maxAddresses; i++) attempts.failed(`address ${i}`, 0);
-    // What is left is what everybody has to wait.
+    // The rest is the wait that applies to all addresses.
     expect(attempts.waitMs(A, 0)).toBe(ATTEMPTS.allEveryMs);
   });
 });

@@ -1,36 +1,36 @@
-/** How often a PIN may be tried: by one address, and by everybody together. Times in milliseconds, on any one clock. */
+/** Limits how often a PIN may be tried, per address and in total. Times are milliseconds of one monotonic clock. */
 
 export const ATTEMPTS = {
-  /** Wrong ones of an address before it has to wait. */
+  /** Wrong attempts of an address before it has to wait. */
   free: 5,
-  /** The first wait; each further wrong one doubles it, up to the last. */
+  /** The first wait. Each further wrong attempt doubles it, up to the maximum. */
   firstWaitMs: 30_000,
   maxWaitMs: 3_600_000,
-  /** An address that kept quiet for this long begins anew. */
+  /** An address without attempts for this long starts again. */
   forgetMs: 24 * 3_600_000,
-  /** Wrong ones of all addresses at once, and then one more each… */
+  /** Wrong attempts of all addresses together, and then one more per interval. */
   allFree: 60,
   allEveryMs: 60_000,
-  /** Addresses remembered; beyond it, the one that was quiet for longest is forgotten. */
+  /** Limit of remembered addresses. Beyond it, the one that was idle longest is forgotten. */
   maxAddresses: 10_000,
 } as const;
 
 interface Record {
   failures: number;
-  /** No attempt before this. */
+  /** No attempt before this time. */
   until: number;
   at: number;
 }
 
 export class Attempts {
   readonly #failed = new Map<string, Record>();
-  /** Addresses that have known the PIN: what others try does not keep them out. */
+  /** Addresses that have entered the PIN. Attempts of others do not block them. */
   readonly #proven = new Set<string>();
-  /** Wrong attempts that everybody together has left. */
+  /** Remaining wrong attempts of all addresses together. */
   #left: number = ATTEMPTS.allFree;
   #leftAt = 0;
 
-  /** How long `address` has to wait before its next attempt; 0: it may try. */
+  /** Milliseconds that `address` must wait before its next attempt; 0 if it may try now. */
   waitMs(address: string, now: number): number {
     const record = this.#failed.get(address);
     if (record && now - record.at > ATTEMPTS.forgetMs) this.#failed.delete(address);
@@ -55,7 +55,7 @@ export class Attempts {
     this.#proven.add(address);
   }
 
-  /** The PIN is another: everybody begins anew. */
+  /** The PIN has changed: all counts restart. */
   reset(): void {
     this.#failed.clear();
     this.#proven.clear();

@@ -1,15 +1,15 @@
 import { escapeHtml, OWN_HEADERS, type Page } from '../pages.js';
 
-/** Where the form of the page goes. Portal's own while a PIN is set. */
+/** Where the page's form posts to. Reserved for Portal while a PIN is set. */
 export const PIN_PATH = '/__portal/pin';
-/** In place of the page, for programs. */
+/** The header in which programs send the PIN. */
 export const PIN_HEADER = 'portal-pin';
 
 export interface PinPage {
   readonly service: string;
   /** Where the visitor wanted to go: a path on this host. */
   readonly to: string;
-  /** What became of the last attempt. */
+  /** The outcome of the last attempt. */
   readonly outcome?: 'wrong' | 'wait';
   /** Whole seconds until the next attempt. */
   readonly waitS?: number;
@@ -23,7 +23,7 @@ const PAGE_HEADERS = [
   'no-referrer',
 ] as const;
 
-/** The page that asks for the PIN: no script, nothing loaded, nothing of the site on it but the service's name. */
+/** The page with the PIN form. It has no script, loads nothing, and shows only the service's name. */
 export function pinPage({ service, to, outcome, waitS }: PinPage): Page {
   const words = outcome && wordsFor(outcome, waitS);
   const alert = words === undefined ? '' : `<p id="alert" role="alert">${escapeHtml(words)}</p>\n`;
@@ -43,7 +43,7 @@ button{margin-top:.75rem;border:0;background:#1d4ed8;color:#fff;font-weight:600;
 </style>
 <main>
 <h1>${escapeHtml(service)}</h1>
-<p>Whoever shared this page gave you a PIN for it.</p>
+<p>The person who shared this page gave you its PIN.</p>
 ${alert}<form method="post" action="${PIN_PATH}">
 <input type="hidden" name="to" value="${escapeHtml(to)}">
 <label for="pin">PIN</label>
@@ -58,24 +58,24 @@ ${alert}<form method="post" action="${PIN_PATH}">
     : { status: 401, reason: 'Unauthorized', headers: [...PAGE_HEADERS, ...wanted(service)], body };
 }
 
-/** The same for programs, in a line of text. */
+/** The same for programs, as one line of text. */
 export function pinText(service: string, outcome: PinPage['outcome'], waitS?: number): Page {
   const headers = ['Content-Type', 'text/plain; charset=utf-8', ...OWN_HEADERS.slice(2)];
   const how = `Send it as \`${PIN_HEADER}\`, or open this address in a browser.`;
-  const body = `${outcome ? wordsFor(outcome, waitS) : `This service asks for a PIN. ${how}`}\n`;
+  const body = `${outcome ? wordsFor(outcome, waitS) : `This service requires a PIN. ${how}`}\n`;
   return outcome === 'wait'
     ? { status: 429, reason: 'Too Many Requests', headers: [...headers, ...retryAfter(waitS)], body }
     : { status: 401, reason: 'Unauthorized', headers: [...headers, ...wanted(service)], body };
 }
 
 function wordsFor(outcome: 'wrong' | 'wait', waitS = 0): string {
-  if (outcome === 'wrong') return 'This is not the PIN.';
+  if (outcome === 'wrong') return 'Wrong PIN.';
   const time = waitS < 120 ? `${waitS} seconds` : `${Math.ceil(waitS / 60)} minutes`;
-  return `Too many wrong PINs. The next can be tried in ${time}.`;
+  return `Too many wrong PINs. Try again in ${time}.`;
 }
 
 const retryAfter = (waitS = 1): string[] => ['Retry-After', String(waitS)];
-/** A 401 says what it wants (RFC 9110 §15.5.2). Browsers leave a scheme that they do not know to the page. */
+/** A 401 must name its scheme (RFC 9110 §15.5.2). Browsers ignore unknown schemes and show the page. */
 const wanted = (service: string): string[] => [
   'WWW-Authenticate',
   `Portal-Pin realm="${service.replace(/[^\w .-]/g, '')}"`,

@@ -15,7 +15,7 @@ const MAX_RETURN_CHARS = 2_048;
 
 type Verdict = { readonly kind: 'right' | 'wrong' } | { readonly kind: 'wait'; readonly waitS: number };
 
-/** The gate that asks for the service's PIN: a page for people, a header for programs, a cookie for who knew it. */
+/** The PIN gate of a service: a page for people, a header for programs, and a cookie after a correct PIN. */
 export class PinGate {
   readonly #sessions: Sessions;
   readonly #attempts = new Attempts();
@@ -30,7 +30,7 @@ export class PinGate {
     this.#refusals = refusals;
   }
 
-  /** Returns whether there is a PIN now that visitors were not asked for before. */
+  /** Returns whether visitors now need a PIN that they did not need before. */
   update({ service, access }: ServiceSpec): boolean {
     this.#service = service;
     if (access.pin === this.#pin) return false;
@@ -39,7 +39,7 @@ export class PinGate {
     return access.pin !== undefined;
   }
 
-  /** Answers whoever has not proven to know the PIN. */
+  /** Answers visitors that have not proven the PIN. */
   readonly ask: Gate = (exchange) => {
     const pin = this.#pin;
     if (pin === undefined) return false;
@@ -61,7 +61,7 @@ export class PinGate {
       this.#refuse(exchange, to, undefined);
       return true;
     }
-    // Header fields are bytes; in a PIN they are UTF-8, as in the form.
+    // Header fields are bytes. A PIN in one is UTF-8, as in the form.
     const verdict = this.#judge(exchange, Buffer.from(given, 'latin1').toString(), pin);
     if (verdict.kind === 'right') return false;
     this.#refuse(exchange, '/', verdict);
@@ -80,7 +80,7 @@ export class PinGate {
   }
 
   #judge({ client }: Exchange, given: string, pin: string): Verdict {
-    // By the monotonic clock: a wait must not end because somebody sets the time.
+    // The monotonic clock: a change of the wall clock must not end a wait.
     const now = performance.now();
     const address = networkOf(client.address);
     const waitMs = this.#attempts.waitMs(address, now);
@@ -112,7 +112,7 @@ export class PinGate {
   }
 }
 
-/** Rounded up, but for what is no more than arithmetic. */
+/** Rounds up, but ignores floating-point error. */
 const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 function redirect(exchange: Exchange, to: string, cookie?: string): void {
@@ -120,12 +120,12 @@ function redirect(exchange: Exchange, to: string, cookie?: string): void {
   answer(exchange, 303, 'See Other', cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie], '');
 }
 
-/** A path on this host, in no reading of it another host. */
+/** Whether `to` is a path on this host under every interpretation. */
 function isLocal(to: string): boolean {
   return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
 }
 
-/** The values of every header of this name, which is in lower case. */
+/** The values of all headers with this lower-case name. */
 function all({ headers }: Exchange, name: string, separator: string): string {
   let value = '';
   for (let i = 0; i < headers.length; i += 2) {
@@ -135,7 +135,7 @@ function all({ headers }: Exchange, name: string, separator: string): string {
   return value;
 }
 
-/** A form's fields, none if it is too long; undefined if the visitor has gone, or takes too long. */
+/** The form's fields; empty if the form is too long; undefined if the visitor disconnected or timed out. */
 function read(exchange: Exchange, body: Readable): Promise<URLSearchParams | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;

@@ -1,16 +1,16 @@
-/** Which gate a visitor did not pass. */
+/** The gate that rejected a visitor. */
 export type RefusalReason = 'ip' | 'pin';
 
-/** One address is told of again after this. */
+/** Interval between two reports of one address. */
 const AGAIN_MS = 60_000;
-/** Addresses remembered for that. */
+/** Limit of addresses remembered for that. */
 const MAX_ADDRESSES = 1_000;
 
-/** Counts who did not get in, and tells of it: once a while for an address, for there may be a flood of one. */
+/** Counts rejected visitors and reports them: once per interval and address, because one address may send many. */
 export class Refusals {
   readonly #tell: (reason: RefusalReason, address: string) => void;
   readonly #counts: Partial<Record<RefusalReason, number>> = {};
-  /** When each was told of last, the longest ago first. */
+  /** The time of each address's last report, oldest first. */
   readonly #told = new Map<string, number>();
 
   constructor(tell: (reason: RefusalReason, address: string) => void) {
@@ -30,7 +30,7 @@ export class Refusals {
     this.#tell(reason, address);
   }
 
-  /** Since the lease was opened, by gate; undefined while there were none. */
+  /** Counts by gate since the lease opened. Undefined without rejections. */
   counts(): Readonly<Partial<Record<RefusalReason, number>>> | undefined {
     return Object.keys(this.#counts).length > 0 ? { ...this.#counts } : undefined;
   }

@@ -14,11 +14,11 @@ describe('a session', () => {
   const isGood = (cookies: string, over = {}, now = NOW, key = KEY): boolean =>
     new Sessions(key).isGood(cookies, { ...admitted, ...over }, now);
 
-  it('is a cookie of this host alone, out of reach of scripts and of plain http', () => {
+  it('is a host-only cookie, hidden from scripts and from plain http', () => {
     expect(header).toMatch(/^__Host-portal=[^;]+; Path=\/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax$/);
   });
 
-  it('is good for a day, after a restart too', () => {
+  it('is valid for a day, across restarts', () => {
     expect(isGood(cookie)).toBe(true);
     expect(isGood(`a=b; ${cookie}; c=d`)).toBe(true);
     expect(isGood(cookie, {}, NOW + DAY - 1_000)).toBe(true);
@@ -39,13 +39,13 @@ describe('a session', () => {
     ['another name', cookie.replace('__Host-portal', '__Host-portal2')],
     ['a name that ends alike', `x${cookie}`],
     ['a bare name', '__Host-portal'],
-  ])('is none with %s', (_what, cookies) => expect(isGood(cookies)).toBe(false));
+  ])('is invalid with %s', (_what, cookies) => expect(isGood(cookies)).toBe(false));
 
-  it('is found beside one that is none: a browser may hold several', () => {
+  it('is found next to an invalid one, because a browser may send several', () => {
     expect(isGood(`__Host-portal=1.x; ${cookie}`)).toBe(true);
   });
 
-  it('is taken out of what goes to the service', () => {
+  it('is removed from requests to the service', () => {
     expect(withoutSession(`a=b; ${cookie}; c=d`)).toBe('a=b; c=d');
     expect(withoutSession(cookie)).toBeUndefined();
     expect(withoutSession('a=b;c=d')).toBe('a=b;c=d');

@@ -14,28 +14,28 @@ import { openWebSocketWay, UdpWay, type Way, type WayEvents } from './ways.js';
 type Carrier = Way['carrier'];
 type Opened = FromRelay<'datagrams.opened'>;
 
-/** A way, and what is sent and asked over it. */
+/** A way to the relay, with its writer and prober. */
 interface Line {
   readonly way: Way;
   readonly writer: FrameWriter;
   readonly prober: Prober;
-  /** Resolves when it is lost, or was closed. */
+  /** Resolves when the way is lost or closed. */
   readonly lost: Promise<void>;
   readonly lose: () => void;
 }
 
 export interface DatagramStatus {
-  /** Where datagrams go now. */
+  /** The carrier in use. */
   readonly carrier: Carrier | undefined;
-  /** Packets of the relay's that have not come, since this carrier came up: lost on the way, or late. */
+  /** Packets from the relay that have not arrived since this carrier came up: lost or late. */
   readonly missingPackets: number;
-  /** What went no further, by reason. */
+  /** Dropped datagrams by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
 }
 
 /**
- * The datagrams of one session, from the agent's side. Plain UDP is used while probes are answered over it; where they
- * are not, the WebSocket is, and plain UDP is tried again with growing pauses.
+ * The agent's side of a session's datagrams. Plain UDP is used while probes over it succeed. Otherwise the WebSocket is used,
+ * and plain UDP is retried with growing pauses.
  */
 export class AgentDatagrams {
   readonly #channel: ControlChannel;
@@ -49,15 +49,15 @@ export class AgentDatagrams {
   readonly #lines = new Map<Carrier, Line>();
   #used: Carrier | undefined;
   #sequence = 0;
-  /** Those that are kept up; `leaves` is set while one is needed no more. */
+  /** Carriers that are kept up. `leaves` is set while one is no longer needed. */
   readonly #kept = new Map<Carrier, { until: AbortController; leaves: NodeJS.Timeout | undefined }>();
-  /** Plain UDP was tried, and did not get through. */
+  /** Plain UDP was tried and failed. */
   #fellBack = false;
   #probeMs: number = LIMITS.datagramProbeMs;
   #flowIdleMs: number = LIMITS.flowIdleMs;
   readonly #waiters = new Set<() => void>();
 
-  /** @param onFallback told when the WebSocket is used in place of UDP */
+  /** @param onFallback called when the WebSocket replaces UDP */
   constructor(channel: ControlChannel, endpoint: RelayEndpoint, log: Logger, onFallback?: () => void) {
     this.#channel = channel;
     this.#endpoint = endpoint;
@@ -70,7 +70,7 @@ export class AgentDatagrams {
     );
   }
 
-  /** How long the relay keeps a silent flow. */
+  /** How long the relay keeps an idle flow. */
   get flowIdleMs(): number {
     return this.#flowIdleMs;
   }
@@ -81,9 +81,9 @@ export class AgentDatagrams {
     return { carrier, missingPackets, dropped: this.#drops.counts() };
   }
 
-  /** The visitors of `lease` are for `sink` from now on; resolves once there is a way for them. */
+  /** Delivers the visitors of `lease` to `sink` from now on. Resolves once there is a way for them. */
   async serve(lease: string, sink: FlowSink, carrier: Carrier, signal: AbortSignal): Promise<void> {
-    // A packet from here would tell the relay where we are.
+    // A UDP packet would reveal the agent's address to the relay.
     if (this.#endpoint.detour?.hides) carrier = 'ws';
     this.#leases.set(lease, { sink, carrier });
     this.#arrange();
@@ -111,7 +111,7 @@ export class AgentDatagrams {
     for (const carrier of ['udp', 'ws'] as const) this.#letGo(carrier);
   }
 
-  /** Starts and ends what the leases need. */
+  /** Starts and stops carriers as the leases require. */
   #arrange(): void {
     if (this.#stop.signal.aborted) return;
     const wantsUdp = this.#wants('udp');
@@ -129,7 +129,7 @@ export class AgentDatagrams {
   #keep(carrier: Carrier, needed: boolean, run: (signal: AbortSignal) => Promise<void>): void {
     const kept = this.#kept.get(carrier);
     if (!needed) {
-      // What is under way there still arrives.
+      // Packets in flight still arrive.
       if (kept) kept.leaves ??= setTimeout(() => this.#letGo(carrier), LIMITS.closeMs).unref();
       return;
     }
@@ -141,7 +141,7 @@ export class AgentDatagrams {
     const until = new AbortController();
     this.#kept.set(carrier, { until, leaves: undefined });
     run(until.signal).catch((error: unknown) => {
-      if (!until.signal.aborted) this.#log.error({ err: error, carrier }, 'datagrams stumbled');
+      if (!until.signal.aborted) this.#log.error({ err: error, carrier }, 'datagrams failed');
     });
   }
 
@@ -150,7 +150,7 @@ export class AgentDatagrams {
     if (!kept) return;
     this.#kept.delete(carrier);
     clearTimeout(kept.leaves);
-    kept.until.abort(new PortalError('aborted', 'the carrier is not needed any more'));
+    kept.until.abort(new PortalError('aborted', 'the carrier is no longer needed'));
     this.#end(carrier);
     if (this.#used === carrier) this.#use(this.#up(carrier === 'udp' ? 'ws' : 'udp')?.way.carrier);
   }
@@ -175,7 +175,7 @@ export class AgentDatagrams {
       if (line) {
         await line.lost;
         if (signal.aborted) return;
-        // One that held was worth it, and is worth looking for at once.
+        // A carrier that worked is worth an immediate retry.
         if (this.#used === 'udp') pauseMs = 0;
         this.#end('udp');
       }
@@ -194,7 +194,7 @@ export class AgentDatagrams {
     const association = Buffer.from(opened.association ?? '', 'hex');
     const secret = this.#channel.exportKey(association);
     if (opened.association === undefined || !secret)
-      throw new PortalError('protocol', 'the relay gave no association for datagrams');
+      throw new PortalError('protocol', 'the relay returned no association for datagrams');
     const address = this.#channel.relayAddress;
     return this.#line('udp', signal, (on) =>
       UdpWay.open(address, datagramPort, { secret, association }, this.#drops, on),
@@ -206,7 +206,8 @@ export class AgentDatagrams {
     while (!signal.aborted) {
       try {
         const { ticket } = await this.#ask('ws', signal);
-        if (ticket === undefined) throw new PortalError('protocol', 'the relay gave no ticket for datagrams');
+        if (ticket === undefined)
+          throw new PortalError('protocol', 'the relay returned no ticket for datagrams');
         const line = await this.#line('ws', signal, (on) =>
           openWebSocketWay(this.#endpoint, this.#channel.relayAddress, ticket, on),
         );
@@ -248,7 +249,7 @@ export class AgentDatagrams {
     }
     const writer = new FrameWriter(way, (count) => this.#drops.add('busy', count));
     const ask = (): number => {
-      // Nothing else to use, or in use already: then the relay is to send here.
+      // If no other carrier is in use, or this one is, the relay must send here.
       writer.probe(++this.#sequence, this.#used === undefined || this.#used === carrier);
       writer.flush();
       return this.#sequence;
@@ -265,7 +266,7 @@ export class AgentDatagrams {
     this.#tell();
   }
 
-  /** From now on datagrams go there, unless a lease says otherwise; the relay is told by a probe. */
+  /** Sends datagrams over this carrier from now on, unless a lease requires another. A probe tells the relay. */
   #use(carrier: Carrier | undefined): void {
     if (carrier !== this.#used) this.#log.info({ carrier: carrier ?? 'none' }, 'carrier of datagrams');
     this.#used = carrier;

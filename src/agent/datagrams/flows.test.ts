@@ -15,7 +15,7 @@ const VISITOR = { address: '192.0.2.7', port: 7 };
 const opening = encodeOpening(LEASE, VISITOR);
 const nothing = (): void => undefined;
 
-/** A writer that hands each packet to `take`. */
+/** A writer that passes each packet to `take`. */
 function writerTo(take: (frames: Buffer) => void): FrameWriter {
   const send = (frames: Buffer): boolean => {
     take(Buffer.from(frames));
@@ -24,7 +24,7 @@ function writerTo(take: (frames: Buffer) => void): FrameWriter {
   return new FrameWriter({ maxBytes: 1_167, send }, nothing);
 }
 
-/** The agent's flows with an echo behind them, and a relay that the test plays. */
+/** The agent's flows with an echo service, and a relay that the test plays. */
 async function flows() {
   const echo = createSocket('udp4', (payload, { port }) => echo.send(payload, port, '127.0.0.1'));
   const peers = new Set<number>();
@@ -64,7 +64,7 @@ async function flows() {
     drops,
   );
   const read = session.reader(() => toRelay, nothing);
-  /** Says something as the relay, in a packet of its own. */
+  /** Sends something as the relay, in its own packet. */
   const say = (what: (writer: FrameWriter) => void): void => {
     const writer = writerTo(read);
     what(writer);
@@ -75,7 +75,7 @@ async function flows() {
 }
 
 describe('the flows of a session', () => {
-  it('are confirmed, and answered by their number', async () => {
+  it('are confirmed, and answered under their number', async () => {
     const { say, heard, drops } = await flows();
     say((relay) => relay.data(5, Buffer.from('hello'), opening));
     await heard('opened', 5);
@@ -83,7 +83,7 @@ describe('the flows of a session', () => {
     expect(drops.counts()).toEqual({});
   });
 
-  it('of which an end is overtaken by the next beginning of the same visitor go on', async () => {
+  it('continue when the next flow of the visitor overtakes the end of the previous one', async () => {
     const { say, heard, peers, drops } = await flows();
     say((relay) => relay.data(5, Buffer.from('one'), opening));
     await heard('data', 5, 'one');
@@ -96,7 +96,7 @@ describe('the flows of a session', () => {
     expect(drops.counts()).toEqual({});
   });
 
-  it('that are not known are asked to be opened', async () => {
+  it('that are unknown are requested to open', async () => {
     const { say, heard, drops } = await flows();
     say((relay) => relay.data(5, Buffer.from('hello')));
     await heard('close', 5);
@@ -105,7 +105,7 @@ describe('the flows of a session', () => {
     await heard('data', 5, 'again');
   });
 
-  it('that ended on this side are opened anew, even if the relay has not heard of it', async () => {
+  it('that ended on this side open again, even if the relay does not know', async () => {
     const { say, heard, handler, peers } = await flows();
     say((relay) => relay.data(5, Buffer.from('one'), opening));
     await heard('data', 5, 'one');

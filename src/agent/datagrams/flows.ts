@@ -7,45 +7,45 @@ import { LIMITS } from '../../protocol/limits.js';
 /** The way back to one visitor. */
 export interface FlowReply {
   send(payload: Buffer): void;
-  /** The flow is over on this side. */
+  /** The flow has ended on this side. */
   end(): void;
 }
 
-/** A visitor's flow on this side: what takes its datagrams. */
+/** A visitor's flow on this side, which receives its datagrams. */
 export interface LocalFlow {
-  /** The payload is a view of a packet that nobody writes to again. */
+  /** The payload is a view of a packet that is never written to again. */
   deliver(payload: Buffer): void;
-  /** No more is taken: the relay has to open the flow anew. */
+  /** It accepts no more datagrams: the relay must open the flow again. */
   readonly ended: boolean;
   /**
-   * The visitor has been silent for long, or gave way to others. Says nothing to a flow that has a newer way back:
-   * the end of the old one may be overtaken by the beginning of the next.
+   * The visitor has been idle for too long, or was evicted. Ignored by a flow with a newer way back, because the end of the
+   * old one may arrive after the start of the next.
    */
   end(reply: FlowReply): void;
 }
 
-/** Where the flows of a lease begin: the mode's handler. */
+/** Where the flows of a lease start: the mode's handler. */
 export interface FlowSink {
-  /** A visitor's flow, which is known already perhaps; undefined for one that is not let in. */
+  /** A visitor's flow, new or existing. Undefined if the visitor is rejected. */
   flow(visitor: FlowAddress, reply: FlowReply): LocalFlow | undefined;
 }
 
 export interface ServedLease {
   readonly sink: FlowSink;
-  /** `ws`, and nothing else; or whichever works best. */
+  /** `ws` only, or whichever works best. */
   readonly carrier: 'udp' | 'ws';
 }
 
 interface Entry {
   readonly reply: FlowReply;
-  /** Undefined: not let in. */
+  /** Undefined if the visitor was rejected. */
   readonly local: LocalFlow | undefined;
 }
 
-/** The relay opens no more, so one that does is not to be kept up with. */
+/** The relay has the same limit, so one that opens more misbehaves. */
 const MAX_FLOWS = 2 * LIMITS.maxFlowsPerSession;
 
-/** The flows of one session, by the numbers that its relay gave them. */
+/** The flows of one session, by the numbers that its relay assigned. */
 export class SessionFlows {
   readonly drops: Drops;
   readonly #leases: ReadonlyMap<string, ServedLease>;
@@ -62,9 +62,9 @@ export class SessionFlows {
     this.#writerOf = writerOf;
   }
 
-  /** Takes what came over a way whose answers go to `writer`. */
+  /** Reads frames of a way whose answers go to `writer`. */
   reader(writer: () => FrameWriter, onProbeAnswer: (sequence: number) => void): (frames: Buffer) => void {
-    // Each way counts its fragmented datagrams for itself.
+    // Each way numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => this.drops.add('incomplete', count));
     const sink: FrameSink = {
       open: (flow, lease, visitor) => this.#open(flow, lease, visitor, writer()),
@@ -100,7 +100,7 @@ export class SessionFlows {
       };
       this.#flows.set(flow, { reply, local: served.sink.flow(visitor, reply) });
     }
-    // The relay goes on saying `open` until it hears this.
+    // The relay repeats `open` until it receives this.
     writer.opened(flow);
   }
 
@@ -114,7 +114,7 @@ export class SessionFlows {
     else this.drops.add('refused');
   }
 
-  /** The relay is told, so that it opens the flow anew. */
+  /** Tells the relay, so that it opens the flow again. */
   #unknown(flow: number, writer: FrameWriter): void {
     this.drops.add('no_flow');
     writer.close(flow);

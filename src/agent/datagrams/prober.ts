@@ -1,17 +1,17 @@
 import { LIMITS } from '../../protocol/limits.js';
 
-/** Asks over one way, again and again, whether the relay is at its other end. */
+/** Probes periodically whether the relay is at the other end of a way. */
 export class Prober {
   readonly #ask: () => number;
   readonly #intervalMs: number;
   readonly #retryMs: number;
   readonly #on: { readonly up: () => void; readonly lost: () => void };
-  /** Numbers of those that are out; an answer to any of them will do. */
+  /** Sequence numbers of probes in flight. An answer to any of them is enough. */
   readonly #out = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
   #up = false;
 
-  /** `ask` sends a probe and answers its number. */
+  /** `ask` sends a probe and returns its number. */
   constructor(ask: () => number, intervalMs: number, on: { up: () => void; lost: () => void }) {
     this.#ask = ask;
     this.#intervalMs = intervalMs;
@@ -23,7 +23,7 @@ export class Prober {
     return this.#up;
   }
 
-  /** Asks now, and from then on. */
+  /** Probes now, and periodically from then on. */
   probe(): void {
     clearTimeout(this.#timer);
     if (this.#out.size >= LIMITS.maxUnansweredProbes) {

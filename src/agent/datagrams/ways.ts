@@ -12,12 +12,12 @@ import { showing } from '../show-ticket.js';
 /** The two ways for frames between an agent and its relay. */
 export interface Way extends FramePath {
   readonly carrier: 'udp' | 'ws';
-  /** Packets of the relay's that have not come. */
+  /** Packets from the relay that have not arrived. */
   readonly missing?: number;
   close(): void;
 }
 
-/** What a way tells its owner. */
+/** The events of a way. */
 export interface WayEvents {
   readonly frames: (frames: Buffer) => void;
   readonly closed: () => void;
@@ -75,7 +75,7 @@ export class UdpWay implements Way {
   }
 }
 
-/** Opens the WebSocket that carries datagrams where plain UDP does not pass. */
+/** Opens the WebSocket that carries datagrams where plain UDP fails. */
 export function openWebSocketWay(
   endpoint: RelayEndpoint,
   relayAddress: string,
@@ -90,7 +90,7 @@ export function openWebSocketWay(
     handshakeTimeout: LIMITS.requestMs,
     followRedirects: false,
     finishRequest: showing(endpoint.url, ticket),
-    // The instance that the control channel talks to: it alone knows the ticket.
+    // Only the relay instance that holds the control channel knows the ticket.
     createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
   });
   const bounds = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };

@@ -8,10 +8,10 @@ import type { Recorders } from './recorder.js';
 import { fieldOf, type Recording } from './recording.js';
 import type { EarlierRequests, ReplayEdits, WsMessages } from './wire.js';
 
-/** An edited request: a body in base64, and what is around it. */
+/** Limit of an edited request: a base64 body and its fields. */
 const MAX_EDITS_BYTES = 1024 * 1024;
 
-/** An answer that is no success, in words for the page. */
+/** An unsuccessful response, with a message for the page. */
 export class ApiError extends Error {
   readonly status: number;
 
@@ -21,7 +21,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What the page asks for besides the live feed. Who may ask is decided before. */
+/** The page's requests other than the live feed. Authorization happens before. */
 export class InspectorApi {
   readonly #recorders: Recorders;
 
@@ -51,17 +51,17 @@ export class InspectorApi {
         await this.#recorders.clear();
         return json(response, {});
       default:
-        throw new ApiError(404, 'there is no such thing here');
+        throw new ApiError(404, 'not found');
     }
   }
 
   async #find(id: string | undefined): Promise<Recording> {
     const recording = await this.#recorders.find(Number(id));
-    if (!recording) throw new ApiError(404, 'this request is kept no more');
+    if (!recording) throw new ApiError(404, 'this request is no longer kept');
     return recording;
   }
 
-  /** Of services that are inspected now, those that are not in memory. */
+  /** Requests of inspected services that are no longer in memory. */
   async #earlier(query: URLSearchParams): Promise<EarlierRequests> {
     const { history, store } = this.#recorders;
     const before = query.has('before') ? Number(query.get('before')) : undefined;
@@ -69,7 +69,7 @@ export class InspectorApi {
     return history.earlier(this.#recorders.services(), before, (id) => store.get(id) !== undefined);
   }
 
-  /** Always as bytes that no browser makes anything of. */
+  /** Always with a type that browsers do not interpret. */
   async #body(response: ServerResponse, recording: Recording, query: URLSearchParams): Promise<void> {
     const isRequest = query.get('of') === 'request';
     const headers = isRequest ? recording.requestHeaders : recording.responseHeaders;
@@ -86,7 +86,7 @@ export class InspectorApi {
     response.end(decoded?.bytes ?? kept);
   }
 
-  /** One request after another, at the pace of whoever reads. */
+  /** Writes one request after another, at the reader's pace. */
   async #har(response: ServerResponse, ids: readonly number[]): Promise<void> {
     const { store } = this.#recorders;
     response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Disposition': 'attachment' });
@@ -131,19 +131,19 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(body.toString());
   } catch {
-    throw new ApiError(400, 'not JSON');
+    throw new ApiError(400, 'the body is not valid JSON');
   }
 }
 
 function readIds(value: unknown): number[] {
   const { ids } = (value ?? {}) as { ids?: unknown };
   if (!Array.isArray(ids) || !ids.every((id) => Number.isInteger(id)))
-    throw new ApiError(400, 'no list of ids');
+    throw new ApiError(400, 'the body is not a list of ids');
   return ids as number[];
 }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** What a request line can carry. */
+/** What a request line can contain. */
 const TARGET = /^\/[!-~\x80-\xff]*$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -151,14 +151,14 @@ function wrong(what: string): never {
   throw new ApiError(400, `the edited request has ${what}`);
 }
 
-/** Held to what a visitor could have sent. */
+/** Accepts only what a visitor could have sent. */
 function readEdits(value: unknown): ReplayEdits {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return wrong('no form');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return wrong('an invalid form');
   const { method, target, headers, body } = value as Record<string, unknown>;
-  if (method !== undefined && !isText(method, TOKEN)) return wrong('no valid method');
+  if (method !== undefined && !isText(method, TOKEN)) return wrong('an invalid method');
   if (method === 'CONNECT') return wrong('a method that is not for services');
-  if (target !== undefined && !isText(target, TARGET)) return wrong('no valid path');
-  if (body !== undefined && typeof body !== 'string') return wrong('no valid body');
+  if (target !== undefined && !isText(target, TARGET)) return wrong('an invalid path');
+  if (body !== undefined && typeof body !== 'string') return wrong('an invalid body');
   if (headers !== undefined && !(Array.isArray(headers) && headers.every(isField)))
     return wrong('a header that cannot be sent');
   return {

@@ -1,30 +1,30 @@
-/** Every bound of the inspector; docs/guides/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** The limits of the inspector, as listed in docs/guides/inspector.md. Durations end in `Ms`, sizes in `Bytes`. */
 export interface InspectBounds {
-  /** Requests that are kept; the oldest go. */
+  /** Requests in memory; the oldest are removed. */
   readonly maxRequests: number;
-  /** Memory for all of them. */
+  /** Memory of all requests. */
   readonly maxTotalBytes: number;
-  /** As much is kept of one body. */
+  /** Stored bytes per body. */
   readonly maxBodyBytes: number;
-  /** Messages of one WebSocket that are kept; the older half goes. */
+  /** Stored messages per WebSocket; the older half is removed. */
   readonly maxMessages: number;
-  /** As much is kept of one message. */
+  /** Stored bytes per message. */
   readonly maxMessageBytes: number;
-  /** What a compressed message may become. */
+  /** Size limit of an inflated message. */
   readonly maxInflatedBytes: number;
-  /** More new requests in a second are counted and not recorded. */
+  /** New requests per second; more are counted but not recorded. */
   readonly requestsPerSecond: number;
-  /** More of bodies in a second is not kept. */
+  /** Body bytes per second; more are not stored. */
   readonly bodyBytesPerSecond: number;
-  /** What a compressed body may become. */
+  /** Size limit of a decoded body. */
   readonly maxDecodedBytes: number;
-  /** A replayed request is broken off after this. */
+  /** Timeout of a replayed request. */
   readonly replayMs: number;
-  /** Pages that are open at a time. */
+  /** Open pages. */
   readonly maxPages: number;
-  /** A page is told of changes no more often than this. */
+  /** Shortest interval between two updates of a page. */
   readonly pageEveryMs: number;
-  /** Rows in one message to a page. */
+  /** Rows per message to a page. */
   readonly maxRows: number;
 }
 

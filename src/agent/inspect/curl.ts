@@ -1,13 +1,13 @@
 import { base64, textOf } from './text.js';
 import type { Field, RequestDetails } from './wire.js';
 
-/** What may steer a terminal, or turn what is read there; C1 controls come as bytes of a path or a header. */
+/** Characters that can control a terminal or reorder text. C1 controls can occur as bytes in a path or header. */
 const STEERS = /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/u;
 
-/** Said by curl itself. */
+/** curl sets these itself. */
 const OWN = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'expect']);
 
-/** The request as a command for a POSIX shell. What is masked stays masked. */
+/** The request as a command for a POSIX shell. Masked values stay masked. */
 export function asCurl(details: RequestDetails, body: Uint8Array): string {
   const { method, authority, target, request } = details;
   const hasBody = body.length > 0;
@@ -20,7 +20,7 @@ export function asCurl(details: RequestDetails, body: Uint8Array): string {
   }
   if (!hasBody) return parts.join(' \\\n  ');
   const text = textOf(body);
-  // Bytes that are no text do not pass through a terminal whole.
+  // Binary bytes do not survive a terminal.
   if (text === undefined || STEERS.test(text.replace(/[\t\n]/g, ''))) {
     parts.push('--data-binary @-');
     return `printf %s ${base64(body)} | base64 --decode | ${parts.join(' \\\n  ')}`;
@@ -29,13 +29,13 @@ export function asCurl(details: RequestDetails, body: Uint8Array): string {
   return parts.join(' \\\n  ');
 }
 
-/** curl takes `Name:` for one that is to be left out, and `Name;` for one without a value. */
+/** curl omits a header given as `Name:`, and sends an empty one for `Name;`. */
 const headerText = ({ name, value }: Field): string => (value === '' ? `${name};` : `${name}: ${value}`);
 
-/** One of these that a visitor wrote: as text where it is harmless, else by its bytes. */
+/** Text from a visitor: literal if it is harmless, otherwise byte by byte. */
 function word(text: string): string {
   if (!STEERS.test(text)) return quote(text);
-  // Node has a character for each byte of a head.
+  // Node decodes each byte of a head as one character.
   const bytes = /[^\0-\xff]/.test(text)
     ? new TextEncoder().encode(text)
     : Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -46,7 +46,7 @@ function word(text: string): string {
   return `"$(printf '${escaped.join('')}')"`;
 }
 
-/** One word of a POSIX shell, whatever is in it. */
+/** Quotes any text as one word of a POSIX shell. */
 export function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

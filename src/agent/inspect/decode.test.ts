@@ -24,7 +24,7 @@ describe('content codings', () => {
   it.each([
     ['gzip', gzipSync(text)],
     ['br', brotliCompressSync(text)],
-  ])('%s that was cut gives what is there', async (encoding, body) => {
+  ])('%s that was truncated decodes as far as possible', async (encoding, body) => {
     const decoded = await decode(body.subarray(0, body.length - 10), encoding, MAX_BYTES);
     expect(text.subarray(0, decoded!.bytes.length).equals(decoded!.bytes)).toBe(true);
   });
@@ -33,14 +33,14 @@ describe('content codings', () => {
     ['gzip', gzipSync(Buffer.alloc(64 * 1024 * 1024))],
     ['br', brotliCompressSync(Buffer.alloc(64 * 1024 * 1024))],
     ['gzip, gzip', gzipSync(gzipSync(Buffer.alloc(64 * 1024 * 1024)))],
-  ])('%s: a bomb is left where it is', async (encoding, bomb) => {
+  ])('%s: stops at a decompression bomb', async (encoding, bomb) => {
     expect(bomb.length).toBeLessThan(256 * 1024);
     const decoded = await decode(bomb, encoding, MAX_BYTES);
     expect(decoded).toMatchObject({ isPart: true });
     expect(decoded!.bytes.length).toBe(MAX_BYTES);
   });
 
-  it('says what is not what it says to be', async () => {
+  it('reports a body that does not match its coding', async () => {
     expect(await decode(Buffer.from('plain'), 'gzip', MAX_BYTES)).toMatchObject({ isPart: true });
     expect(await decode(text, 'compress', MAX_BYTES)).toBeUndefined();
     expect(await decode(text, 'gzip, gzip, gzip, gzip', MAX_BYTES)).toBeUndefined();

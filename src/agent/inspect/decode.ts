@@ -3,17 +3,17 @@ import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, 
 
 export interface Decoded {
   readonly bytes: Buffer;
-  /** The codings that were taken off. */
+  /** The codings that were decoded. */
   readonly codings: readonly string[];
-  /** It would be longer than it may be, or ends early. */
+  /** The body exceeds the limit or is truncated. */
   readonly isPart: boolean;
 }
 
-/** More than one coding is rare, and each multiplies. */
+/** More than one coding is rare, and each multiplies the size. */
 const MAX_CODINGS = 3;
 const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = constants;
 
-/** Takes the content codings off a body, which may be only the beginning of one; `undefined`: one is not known here. */
+/** Decodes the content codings of a body, which may be truncated. Undefined for an unknown coding. */
 export async function decode(
   body: Buffer,
   encoding: string | undefined,
@@ -27,7 +27,7 @@ export async function decode(
   if (codings.length > MAX_CODINGS) return undefined;
   let bytes = body;
   let isPart = false;
-  // The last one named was put on last (RFC 9110, section 8.4).
+  // The coding named last was applied last (RFC 9110, section 8.4).
   for (const coding of codings.toReversed()) {
     const decoder = decoderFor(coding, bytes);
     if (!decoder) return undefined;
@@ -44,7 +44,7 @@ function decoderFor(coding: string, bytes: Buffer): Transform | undefined {
     case 'x-gzip':
       return createGunzip({ finishFlush: Z_SYNC_FLUSH });
     case 'deflate':
-      // Many servers leave the wrapping out.
+      // Many servers omit the zlib header.
       return ((bytes[0] ?? 0) & 0x0f) === 8
         ? createInflate({ finishFlush: Z_SYNC_FLUSH })
         : createInflateRaw({ finishFlush: Z_SYNC_FLUSH });
@@ -55,7 +55,7 @@ function decoderFor(coding: string, bytes: Buffer): Transform | undefined {
   }
 }
 
-/** As many bytes as there may be, and not one step further: what would become gigabytes is left where it is. */
+/** Decodes up to the limit and stops there, so that a bomb never expands. */
 function run(
   decoder: Transform,
   input: Buffer,

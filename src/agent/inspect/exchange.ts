@@ -7,14 +7,14 @@ import { sizeOf, type RequestStore } from './store.js';
 
 export interface Capture {
   readonly service: string;
-  /** The request's body is nobody's to keep. */
+  /** The request's body must not be stored. */
   readonly withholdBody: boolean;
   readonly replayOf: number | undefined;
 }
 
 /**
- * An exchange that is written down while it goes on. It adds no step to the way of the bytes: what is sent is looked
- * at as it passes, what is received together with whoever reads it.
+ * Records an exchange while it happens. It adds no step to the data path: it sees sent bytes as they pass, and received bytes
+ * when the consumer reads them.
  */
 export function inspected(exchange: Exchange, store: RequestStore, capture: Capture): Exchange {
   return new InspectedExchange(exchange, store, capture);
@@ -73,7 +73,7 @@ class InspectedExchange implements Exchange {
     };
     store.add(this.#recording);
     if (inner.body) this.#hear(inner.body);
-    // Of a connection that switched, the end is its close.
+    // A switched connection ends with its close.
     inner.onGone(() => this.#recording.outcome !== 'switched' && this.#over('broken'));
   }
 
@@ -137,7 +137,7 @@ class InspectedExchange implements Exchange {
     return switched;
   }
 
-  /** What the visitor says is what is written to the target. */
+  /** The visitor's bytes are those written to the target. */
   onJoined(upstream: Socket): void {
     const { messages, requestBody } = this.#recording;
     if (messages) this.#overhear(upstream, new FrameReader('visitor', messages), requestBody);
@@ -151,11 +151,11 @@ class InspectedExchange implements Exchange {
     this.#overhear(visitor, new FrameReader('service', log), recording.responseBody);
   }
 
-  /** Looks at what is written as it passes. Whoever joins the two sides reads and writes as ever. */
+  /** Sees written bytes as they pass. The code that joins the two sides is not affected. */
   #overhear(stream: Duplex, reader: FrameReader, body: CapturedBody): void {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
-      // What is kept no more, because of others that came after it, grows no more.
+      // A recording that was already removed must not grow.
       if (Buffer.isBuffer(chunk) && this.#store.get(this.#recording.id)) {
         body.bytes += chunk.length;
         reader.read(chunk);
@@ -174,7 +174,7 @@ class InspectedExchange implements Exchange {
     this.#store.changed(recording.id, sizeOf(headers));
   }
 
-  /** What was said to be done may prove broken: its last bytes were never taken. */
+  /** A done exchange may turn out broken if its last bytes were never accepted. */
   #over(outcome: 'done' | 'broken', bytes = 0): void {
     const recording = this.#recording;
     if (recording.outcome === 'broken' || recording.outcome === outcome) return;
@@ -183,7 +183,7 @@ class InspectedExchange implements Exchange {
     this.#store.changed(recording.id, bytes);
   }
 
-  /** Reads along from when somebody reads: a listener for data of its own would make the body flow before that. */
+  /** Reads along once the consumer reads. Its own data listener would start the flow earlier. */
   #hear(body: Readable): void {
     const recording = this.#recording;
     const onListener = (event: string | symbol): void => {

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isSameSecret } from '../../lib/same-secret.js';
 
-/** The WebSocket protocol of the page; the token comes beside it, as browsers let a page say no more. */
+/** The WebSocket subprotocol of the page. The token follows it, because browsers allow a page no other field. */
 export const LIVE_PROTOCOL = 'portal-inspector';
 const TOKEN_PREFIX = 'token.';
 
 /**
- * Who may ask the inspector. It listens on the loopback only, but there any web page may ask too (by a form, a script,
- * or a name that is made to lead here), and any program of any user: hence Host, Origin, and a secret.
+ * Decides who may use the inspector. It listens on the loopback only, but any web page (by a form, a script, or DNS
+ * rebinding) and any local user can reach it there: hence the checks of Host, Origin and a secret token.
  */
 export class Guard {
   readonly token = randomBytes(24).toString('base64url');
@@ -21,12 +21,12 @@ export class Guard {
     this.#origins = new Set(hosts.map((host) => `http://${host}`));
   }
 
-  /** The name that was asked for is ours: a web page's name that leads here is not (DNS rebinding). */
+  /** Whether the requested host is the inspector. DNS rebinding shows another host. */
   isOwnHost({ headers }: IncomingMessage): boolean {
     return this.#hosts.has(headers.host?.toLowerCase() ?? '');
   }
 
-  /** It is our own page that asks. Browsers say so with everything that changes something. */
+  /** Whether the inspector's page sent the request. Browsers send Origin with every request that changes something. */
   isOwnOrigin({ headers }: IncomingMessage): boolean {
     return this.#origins.has(headers.origin ?? '');
   }
@@ -36,7 +36,7 @@ export class Guard {
     return this.#isToken(token);
   }
 
-  /** The same where a page cannot say it in a header of its own. */
+  /** The same for a WebSocket, where a page cannot set a header. */
   hasLiveToken({ headers }: IncomingMessage): boolean {
     const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim());
     const token = offered.find((each) => each.startsWith(TOKEN_PREFIX));

@@ -34,7 +34,7 @@ async function entryWith(bytes: Buffer, cut?: 'long'): Promise<object> {
   return harEntry(answered, details, 1024);
 }
 
-it('a HAR has a body as text only where that is every byte of it', async () => {
+it('a HAR contains a body as text only if the text preserves every byte', async () => {
   const half = Buffer.from('aä').subarray(0, 2);
   expect(await entryWith(half)).toMatchObject({
     response: { content: { text: half.toString('base64'), encoding: 'base64' } },
@@ -51,7 +51,7 @@ async function redirectUrl(mask: readonly string[]): Promise<unknown> {
   return response.redirectURL;
 }
 
-it('a HAR shows where an answer redirects to, unless that field is masked', async () => {
+it('a HAR shows the target of a redirect, unless that field is masked', async () => {
   expect(await redirectUrl([])).toBe('/?code=secret');
   expect(await redirectUrl(['location'])).not.toContain('secret');
 });

@@ -2,7 +2,7 @@ import { decode } from './decode.js';
 import type { Recording } from './recording.js';
 import type { BodyInfo, Field, RequestDetails } from './wire.js';
 
-/** HTTP Archive 1.2, the form that browsers' tools read; secrets as `details` has them: masked. */
+/** HTTP Archive 1.2, the format of browser tools. Secrets are masked as in `details`. */
 
 export const HAR_BEGIN = '{"log":{"version":"1.2","creator":{"name":"Portal","version":"1"},"entries":[';
 export const HAR_END = ']}}';
@@ -57,7 +57,7 @@ export async function harEntry(
   };
 }
 
-/** As text where it is text. */
+/** As text if the body is text. */
 async function contentOf(
   kept: Buffer,
   { encoding, cut }: BodyInfo,
@@ -65,7 +65,7 @@ async function contentOf(
 ): Promise<{ text: string; encoding?: 'base64' } | undefined> {
   if (kept.length === 0) return undefined;
   const { bytes, isPart } = (await decode(kept, encoding, maxBytes)) ?? { bytes: kept, isPart: false };
-  // Only a part may end within a character: of a whole body, the text must be every byte.
+  // Only a truncated body may end within a character. The text of a whole body must preserve every byte.
   const stream = isPart || cut !== undefined;
   try {
     return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes, { stream }) };

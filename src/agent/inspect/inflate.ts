@@ -1,33 +1,33 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { systemCode } from '../../lib/errors.js';
 
-/** What deflate may refer back to (RFC 7692, section 7.1.2). */
+/** The window that deflate may refer back to (RFC 7692, section 7.1.2). */
 const WINDOW_BYTES = 32 * 1024;
-/** A sender leaves it out of each message (RFC 7692, section 7.2.1). */
+/** Senders omit it from each message (RFC 7692, section 7.2.1). */
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
 /**
- * Takes permessage-deflate off the messages of one direction, which must come in their order (RFC 7692). A message
- * that refers to what is not known here any more is undefined, never wrong: deflate cannot refer to what is not there.
+ * Inflates the messages of one direction in order (permessage-deflate, RFC 7692). A message that refers to data that is no
+ * longer known is undefined, and never wrong, because deflate cannot refer to missing data.
  */
 export class Inflater {
   readonly #maxBytes: number;
   readonly #admits: (bytes: number) => boolean;
   #isOver = false;
-  /** The end of what was said before. */
+  /** The last bytes of the previous messages. */
   #window: Buffer = Buffer.alloc(0);
 
   /**
-   * @param maxBytes what one message may become
-   * @param admits whether so much more may be had now; where not, this ends: whoever sends what becomes a
-   *   thousand times as much must not keep the agent busy
+   * @param maxBytes size limit of one inflated message
+   * @param admits whether that many more bytes may be inflated now. If not, inflating ends: a sender with a compression
+   * factor of a thousand must not keep the agent busy.
    */
   constructor(maxBytes: number, admits: (bytes: number) => boolean) {
     this.#maxBytes = maxBytes;
     this.#admits = admits;
   }
 
-  /** `isWhole`: no byte of the message is missing at its end. */
+  /** `isWhole`: the message has all of its bytes. */
   take(message: Buffer, isWhole: boolean): Buffer | undefined {
     if (this.#isOver) return undefined;
     const dictionary = this.#window;
@@ -42,7 +42,7 @@ export class Inflater {
       if (isWhole) this.#window = Buffer.concat([dictionary, text]).subarray(-WINDOW_BYTES);
       return text;
     } catch (error) {
-      // It became too much: that has cost as much as if it were shown.
+      // The message exceeded the limit. Finding that out cost as much as showing it.
       const isTooLong = systemCode(error) === 'ERR_BUFFER_TOO_LARGE';
       this.#isOver = isTooLong && !this.#admits(this.#maxBytes);
       return undefined;

@@ -3,18 +3,18 @@ import type { RequestStore } from './store.js';
 import { rowOf } from './view.js';
 import type { LiveMessage } from './wire.js';
 
-/** A page that has so much unread is told no more for now. */
+/** A page with this much unread data gets no updates for now. */
 const MAX_UNREAD_BYTES = 1024 * 1024;
 
 export interface LiveSource {
   readonly store: RequestStore;
-  /** How everything stands, as JSON of a `state` message. */
+  /** The current state, as JSON of a `state` message. */
   readonly state: () => string;
 }
 
 /**
- * One open page. It is told what is new at a pace of its own; what it has not been told yet is a set of ids, so that a
- * slow page costs no more than that, and one that is far behind begins anew.
+ * An open page. Updates are sent at a limited pace. Pending updates are a set of ids, so a slow page costs little, and one
+ * that falls too far behind is reloaded.
  */
 export class LivePage {
   readonly #socket: WebSocket;
@@ -42,7 +42,7 @@ export class LivePage {
     this.#flush();
   }
 
-  /** Services, leases or relays are not as they were, perhaps. */
+  /** Services, leases or relays may have changed. */
   stateChanged(): void {
     this.#isStateDue = true;
     this.#schedule();
@@ -54,13 +54,13 @@ export class LivePage {
   }
 
   close(): void {
-    this.#socket.close(1001, 'the inspector has ended');
+    this.#socket.close(1001, 'the inspector has stopped');
     this.#socket.terminate();
   }
 
   #note(id: number): void {
     this.#pending.add(id);
-    // It holds ids that are gone by now.
+    // The set contains ids that were removed meanwhile.
     if (this.#pending.size > 2 * this.#source.store.bounds.maxRequests) this.#beginAnew();
     this.#schedule();
   }

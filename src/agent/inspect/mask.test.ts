@@ -17,7 +17,7 @@ it.each([
   expect(fields([name, value], none, true)).toEqual([{ name, value }]);
 });
 
-it('masks the names that were asked for, in any case, and no other', () => {
+it('masks the configured names in any case, and no others', () => {
   const headers = ['X-API-Key', 'k1', 'Accept', '*/*', 'x-api-key', 'k2'];
   expect(fields(headers, new Set(['x-api-key']), false)).toEqual([
     { name: 'X-API-Key', value: '••••••', masked: true },

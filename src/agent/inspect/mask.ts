@@ -7,7 +7,7 @@ const SECRET = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-c
 /** The same length for every secret. */
 const DOTS = '••••••';
 
-/** Header fields for the page, without the values of secrets. */
+/** Header fields for the page, without secret values. */
 export function fields(headers: Headers, names: ReadonlySet<string>, revealed: boolean): Field[] {
   const out: Field[] = [];
   for (let i = 0; i < headers.length; i += 2) {
@@ -20,7 +20,7 @@ export function fields(headers: Headers, names: ReadonlySet<string>, revealed: b
   return out;
 }
 
-/** What says nothing of the secret stays: names of cookies, what is set of them, the scheme of credentials. */
+/** Keeps the parts that reveal nothing: cookie names, cookie attributes, and the scheme of credentials. */
 function masked(name: string, value: string): string {
   if (name === 'cookie') return value.split(';').map(maskedPair).join('; ');
   if (name === 'set-cookie') {

@@ -5,7 +5,7 @@ import { FrameReader, MessageLog, messagesOf } from './messages.js';
 
 const BOUNDS = { maxMessages: 10, maxMessageBytes: 1_000, maxInflatedBytes: 20_000 };
 
-/** A frame as RFC 6455, section 5.2, draws it. */
+/** A frame as in RFC 6455, section 5.2. */
 function frame(
   opcode: number,
   payload: Buffer | string,
@@ -22,7 +22,7 @@ function frame(
   return Buffer.concat([Buffer.from([first, length[0]! | (masked ? 0x80 : 0)]), extended, mask, sent]);
 }
 
-/** What a sender that keeps its context makes of each text (RFC 7692, section 7.2.1). */
+/** Compresses each text as a sender that keeps its context does (RFC 7692, section 7.2.1). */
 async function squeezed(texts: readonly string[]): Promise<Buffer[]> {
   const deflate = createDeflateRaw();
   const messages: Buffer[] = [];
@@ -57,7 +57,7 @@ function read(
   return { messages, log, kept };
 }
 
-describe('WebSocket messages are read off the wire', () => {
+describe('WebSocket messages are read from the wire', () => {
   const long = 'x'.repeat(300);
   const bytes = Buffer.concat([
     frame(1, 'hello', { masked: true }),
@@ -84,7 +84,7 @@ describe('WebSocket messages are read off the wire', () => {
     expect(kept).toBe(5 + 300 + 5 + 4);
   });
 
-  it('keeps the beginning of a long one, and finds the next', () => {
+  it('keeps the start of a long message, and finds the next one', () => {
     const { messages } = read(Buffer.concat([frame(2, Buffer.alloc(70_000, 'a')), frame(1, 'next')]), 1_024);
     expect(messages.map(({ bytes: all, keptBytes }) => [all, keptBytes])).toEqual([
       [70_000, 1_000],
@@ -92,7 +92,7 @@ describe('WebSocket messages are read off the wire', () => {
     ]);
   });
 
-  it('keeps the latest of many, and gives back what the others took', () => {
+  it('keeps the latest messages, and frees the memory of the others', () => {
     const many = Buffer.concat(Array.from({ length: 25 }, (_, i) => frame(1, `message ${i}`)));
     const { messages, log, kept } = read(many, 1_000);
     expect(messages.at(-1)!.text).toBe('message 24');
@@ -102,9 +102,9 @@ describe('WebSocket messages are read off the wire', () => {
   });
 
   it.each([
-    ['an opcode that there is not', Buffer.from([0x83, 0x01, 0x41])],
-    ['a continuation of nothing', Buffer.from([0x80, 0x01, 0x41])],
-    ['a length beyond all numbers', Buffer.from([0x82, 0x7f, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2])],
+    ['an unknown opcode', Buffer.from([0x83, 0x01, 0x41])],
+    ['a continuation without a message', Buffer.from([0x80, 0x01, 0x41])],
+    ['a length that is too large', Buffer.from([0x82, 0x7f, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2])],
   ])('stops at %s', (_what, broken) => {
     const { messages } = read(Buffer.concat([frame(1, 'good'), broken, frame(1, 'lost')]), 4);
     expect(messages.map(({ text }) => text)).not.toContain('lost');
@@ -112,11 +112,11 @@ describe('WebSocket messages are read off the wire', () => {
   });
 });
 
-describe('permessage-deflate is taken off', () => {
+describe('permessage-deflate is inflated', () => {
   const texts = Array.from({ length: 30 }, (_, i) => `the same words each time, and the number ${i}`);
 
   it.each([1, 7, 100_000])(
-    'from messages that refer to those before, in chunks of %i bytes',
+    'for messages that refer to earlier ones, in chunks of %i bytes',
     async (chunkBytes) => {
       const sent = await squeezed(texts);
       const bytes = Buffer.concat([
@@ -137,7 +137,7 @@ describe('permessage-deflate is taken off', () => {
     },
   );
 
-  it('goes on when the first are kept no more', async () => {
+  it('continues after the first messages were removed', async () => {
     const sent = await squeezed(texts);
     const { messages, log, kept } = read(
       Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))),
@@ -148,7 +148,7 @@ describe('permessage-deflate is taken off', () => {
     expect(kept).toBe(messages.reduce((sum, { keptBytes }) => sum + keptBytes, 0));
   });
 
-  it('shows the beginning of one that is too long, and never a wrong word of what refers to it', async () => {
+  it('shows the start of a message that is too long, and no wrong text of messages that refer to it', async () => {
     const noise = randomBytes(3_000).toString('base64');
     const sent = await squeezed([noise, noise, 'x'.repeat(500), `${'x'.repeat(400)}y`]);
     const { messages } = read(Buffer.concat(sent.map((each) => frame(1, each, { rsv1: true }))), 4_096);
@@ -163,7 +163,7 @@ describe('permessage-deflate is taken off', () => {
       expect(message!.compressed === 'left' || message!.text === text).toBe(true);
   });
 
-  it('gives up on what becomes too much, and on what is no deflate', async () => {
+  it('stops at messages that become too large or are not deflate', async () => {
     const bomb = deflateRawSync(Buffer.alloc(1_000_000), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(
       0,
       -4,
@@ -174,7 +174,7 @@ describe('permessage-deflate is taken off', () => {
       { compressed: 'left', bytes: bomb.length },
       { compressed: 'left', text: 'no deflate' },
     ]);
-    // The first is work for nothing; then nothing is done any more.
+    // The first message costs work for nothing. After that, nothing is inflated.
     const [small] = await squeezed(['good']);
     const asked: number[] = [];
     const admits = (bytes: number): boolean => asked.push(bytes) < 3;
@@ -183,7 +183,7 @@ describe('permessage-deflate is taken off', () => {
     expect(asked).toEqual([bomb.length, small!.length, bounds.maxInflatedBytes]);
   });
 
-  it('keeps one that is still being said when others make it old', () => {
+  it('keeps an incomplete message while newer ones arrive', () => {
     const many = Array.from({ length: 25 }, (_, i) => frame(9, `${i}`));
     const bytes = Buffer.concat([frame(1, 'to be ', { final: false }), ...many, frame(0, 'continued')]);
     const { messages, log, kept } = read(bytes, 1_000);

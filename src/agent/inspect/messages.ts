@@ -1,7 +1,7 @@
 import { Inflater } from './inflate.js';
 import type { WsMessage } from './wire.js';
 
-/** WebSocket messages of one connection, read off the bytes as they pass (RFC 6455, section 5). */
+/** Reads the WebSocket messages of one connection from the passing bytes (RFC 6455, section 5). */
 
 const KINDS: Readonly<Record<number, WsMessage['kind']>> = {
   1: 'text',
@@ -12,11 +12,11 @@ const KINDS: Readonly<Record<number, WsMessage['kind']>> = {
 };
 
 export interface MessageBounds {
-  /** Messages that are kept; the oldest go. */
+  /** Stored messages; the oldest are removed. */
   readonly maxMessages: number;
-  /** As much is kept of one message. */
+  /** Stored bytes per message. */
   readonly maxMessageBytes: number;
-  /** What a compressed one may become. */
+  /** Size limit of an inflated message. */
   readonly maxInflatedBytes: number;
 }
 
@@ -29,27 +29,27 @@ export interface KeptMessage {
   bytes: number;
   parts: Uint8Array[];
   keptBytes: number;
-  /** Not all of it is kept. */
+  /** Only a part is stored. */
   isCut: boolean;
-  /** Its last frame is through. */
+  /** Its last frame has passed. */
   isWhole: boolean;
-  /** `text`: what is kept is not compressed any more. `lost`: what it refers to is not kept. */
+  /** `text`: the stored bytes are inflated. `lost`: data that it refers to is not stored. */
   inflated?: 'text' | 'lost';
 }
 
-/** Owns what was said on one connection. */
+/** Owns the messages of one connection. */
 export class MessageLog {
   readonly #bounds: MessageBounds;
   readonly #admits: (bytes: number) => boolean;
   readonly #onKept: (bytes: number) => void;
   readonly #inflaters;
   #messages: KeptMessage[] = [];
-  /** How many there were before those that are kept. */
+  /** Messages before the stored ones. */
   dropped = 0;
 
   /**
-   * @param admits whether so much more may be kept now
-   * @param onKept told how much more, or less, is kept
+   * @param admits whether that many more bytes may be stored now
+   * @param onKept called with the change in stored bytes
    */
   constructor(bounds: MessageBounds, admits: (bytes: number) => boolean, onKept: (bytes: number) => void) {
     this.#bounds = bounds;
@@ -61,7 +61,7 @@ export class MessageLog {
     };
   }
 
-  /** One that was kept before; nothing is added to it. */
+  /** A log of stored messages, which accepts no more. */
   static of(messages: KeptMessage[], dropped: number): MessageLog {
     const bounds = { maxMessages: messages.length, maxMessageBytes: 0, maxInflatedBytes: 0 };
     const log = new MessageLog(
@@ -74,7 +74,7 @@ export class MessageLog {
     return log;
   }
 
-  /** Those that are kept, compressed no more where that can be had: work that only somebody who looks pays for. */
+  /** The stored messages, inflated if possible. Only readers pay for that work. */
   read(): readonly KeptMessage[] {
     this.#inflate(this.#messages);
     return this.#messages;
@@ -83,10 +83,10 @@ export class MessageLog {
   begin(message: KeptMessage): void {
     this.#messages.push(message);
     if (this.#messages.length <= this.#bounds.maxMessages) return;
-    // In one go, for an array that loses its first again and again is slow. What is still being said stays.
+    // In batches, because removing the first element of an array each time is slow. Incomplete messages stay.
     const older = this.#messages.slice(0, this.#messages.length - this.#bounds.maxMessages / 2);
     const gone = older.filter(({ isWhole }) => isWhole);
-    // Those that stay may refer to them.
+    // The remaining messages may refer to them.
     this.#inflate(gone);
     this.#messages = [...older.filter((each) => !each.isWhole), ...this.#messages.slice(older.length)];
     this.dropped += gone.length;
@@ -119,7 +119,7 @@ export class MessageLog {
     const text = this.#inflaters[from].take(Buffer.concat(parts), !isCut);
     message.inflated = text ? 'text' : 'lost';
     if (!text) return;
-    // Memory of its own: what is said next refers to the rest for a while only.
+    // Copied, because the window changes with the next message.
     message.parts = [Uint8Array.prototype.slice.call(text, 0, this.#bounds.maxMessageBytes)];
     message.keptBytes = message.parts[0]!.length;
     message.isCut = isCut || text.length > message.keptBytes;
@@ -129,20 +129,20 @@ export class MessageLog {
 
 const HEAD_BYTES = 14;
 
-/** Reads one direction. It looks and copies; whatever is no WebSocket ends the reading, and nothing else. */
+/** Reads one direction. It looks and copies. Bytes that are not WebSocket end only the reading. */
 export class FrameReader {
   readonly #from: WsMessage['from'];
   readonly #log: MessageLog;
   readonly #head = Buffer.alloc(HEAD_BYTES);
   #headBytes = 0;
-  /** Of the payload of the frame that is being read. */
+  /** Payload bytes left of the current frame. */
   #left = 0;
   #at = 0;
-  /** That frame is the last of its message. */
+  /** Whether the current frame is the last of its message. */
   #isFinal = false;
   #mask: Uint8Array | undefined;
   #message: KeptMessage | undefined;
-  /** The message whose frames a control frame may come between. */
+  /** The message between whose frames a control frame may occur. */
   #fragmented: KeptMessage | undefined;
   #isOver = false;
 
@@ -174,7 +174,7 @@ export class FrameReader {
     return rest.subarray(taken.length);
   }
 
-  /** Bytes until the head is whole, as far as it is known. */
+  /** Bytes until the frame head is complete, as far as known. */
   #missing(): number {
     if (this.#headBytes < 2) return 2 - this.#headBytes;
     const length = this.#head[1]! & 0x7f;

@@ -16,24 +16,24 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 
 const isOver = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
 
-/** Answers an exchange as if a visitor had asked. */
+/** Answers an exchange as for a visitor. */
 export type Serve = (exchange: Exchange) => void;
 
-/** Where the requests of one service are recorded, from one of its handlers. */
+/** Records the requests of one service, for one of its handlers. */
 export interface Recorder {
-  /** The exchange to go on with: one that is recorded, or the same when there are too many to record. */
+  /** Returns the exchange to continue with: a recorded one, or the same one if there are too many to record. */
   record(exchange: Exchange): Exchange;
   close(): void;
 }
 
-/** All recorders of an agent, and what they recorded. */
+/** All recorders of an agent, and their recordings. */
 export class Recorders {
   readonly store: RequestStore;
   readonly #handlers = new Map<string, Set<Serve>>();
-  /** Names of fields to mask besides the usual ones, in lower case; as they were asked for last. */
+  /** Additional field names to mask, in lower case, from the latest configuration. */
   readonly #masks = new Map<string, ReadonlySet<string>>();
 
-  /** Services of which nothing is kept beyond this run. */
+  /** Services without a history beyond this run. */
   readonly #unkept = new Set<string>();
   #history: RequestHistory | undefined;
 
@@ -42,7 +42,7 @@ export class Recorders {
     store.listen({ changed: (id) => this.#noteOver(id) });
   }
 
-  /** Where requests go that are over; while there is nothing, they are in memory alone. */
+  /** The history of finished requests. Without one, requests are in memory only. */
   get history(): RequestHistory | undefined {
     return this.#history;
   }
@@ -52,7 +52,7 @@ export class Recorders {
     if (history) this.store.continueAfter(firstOfRun(history.run));
   }
 
-  /** @param serve the service's handler, for what is replayed */
+  /** @param serve the service's handler, for replays */
   open(service: string, { mask, history }: InspectSpec, serve: Serve): Recorder {
     this.#masks.set(service, new Set(mask));
     if (history === false) this.#unkept.add(service);
@@ -63,7 +63,7 @@ export class Recorders {
       record: (exchange) => this.#record(service, exchange),
       close: () => {
         handlers.delete(serve);
-        // Meanwhile there may be others, of a lease that came after.
+        // A later lease may have added other handlers meanwhile.
         if (handlers.size === 0 && this.#handlers.get(service) === handlers) this.#handlers.delete(service);
       },
     };
@@ -74,30 +74,30 @@ export class Recorders {
     return [...this.#handlers.keys()];
   }
 
-  /** One that is in memory, or else in the history. */
+  /** Finds a request in memory or in the history. */
   async find(id: number): Promise<Recording | undefined> {
     return this.store.get(id) ?? (await this.#history?.find(id));
   }
 
-  /** A recording as the page may see it: what is to be masked now, and what was to be when it was recorded. */
+  /** A recording for the page. Masks what is secret now and what was secret when it was recorded. */
   details(recording: Recording, reveal: boolean): RequestDetails {
     const mask = new Set([...this.#maskOf(recording.service), ...(recording.past?.mask ?? [])]);
     return detailsOf(recording, { reveal, noReplay: this.noReplay(recording), mask });
   }
 
-  /** Forgets what was recorded, of earlier runs as well. */
+  /** Removes all recordings, including those of earlier runs. */
   async clear(): Promise<void> {
     this.store.clear();
     await this.#history?.clear();
   }
 
-  /** Forgets everything of this identity; the file of the history that is there after that. */
+  /** Removes everything of this identity. Returns the history file that exists afterwards. */
   wipe(): Promise<string | undefined> {
     this.store.clear();
     return this.#history?.wipe() ?? Promise.resolve(undefined);
   }
 
-  /** What is under way is kept as it is, for this is the end of it; nothing is, after that. */
+  /** Stores requests in progress as they are, because recording ends here. */
   async endHistory(): Promise<void> {
     if (!this.#history) return;
     for (const recording of this.store.all())
@@ -107,22 +107,23 @@ export class Recorders {
     await history.close();
   }
 
-  /** Why a request cannot be replayed; undefined where it can. */
+  /** Why a request cannot be replayed. Undefined if it can. */
   noReplay(
     { requestBody, requestMs, upgrade, service, past }: Recording,
     edits: ReplayEdits = {},
   ): string | undefined {
-    // Another portal.yaml may have a service of this name.
-    if (past && past.source !== this.#history?.source) return 'it is of another portal.yaml';
-    if (upgrade !== undefined) return 'it asked for another protocol';
-    if (requestBody.cut !== undefined && edits.body === undefined) return 'its body is not kept whole';
+    // Another portal.yaml may have a service of the same name.
+    if (past && past.source !== this.#history?.source) return 'it belongs to another portal.yaml';
+    if (upgrade !== undefined) return 'it switched protocols';
+    if (requestBody.cut !== undefined && edits.body === undefined)
+      return 'its body was not stored completely';
     if (requestBody.bytes > 0 && requestMs === undefined && edits.body === undefined)
-      return 'its body did not arrive whole';
-    if (!this.#handlers.has(service)) return `${service} is not inspected any more`;
+      return 'its body did not arrive completely';
+    if (!this.#handlers.has(service)) return `${service} is no longer inspected`;
     return undefined;
   }
 
-  /** Asks the service once more. Returns the id of the new request. */
+  /** Sends the request to the service again. Returns the id of the new request. */
   replay(recording: Recording, edits: ReplayEdits): number {
     const exchange = new ReplayExchange(recording, edits, this.store.bounds.replayMs);
     const [serve] = this.#handlers.get(recording.service) ?? [];
@@ -130,28 +131,29 @@ export class Recorders {
     return exchange.recordedAs;
   }
 
-  /** Asks the service once more, and waits for what comes of it. Throws where that cannot be. */
+  /** Sends the request again and waits for the result. Throws if that is not possible. */
   async replayOver(id: number): Promise<RequestRow> {
     const recording = await this.find(id);
-    if (!recording)
-      throw new PortalError('request_unknown', `request ${idText(id)} is not kept, or not any more`);
+    if (!recording) throw new PortalError('request_unknown', `request ${idText(id)} is not stored`);
     const why = this.noReplay(recording);
     if (why !== undefined)
       throw new PortalError('request_not_replayable', `request ${idText(id)} cannot be replayed: ${why}`);
     const replayed = this.replay(recording, {});
     const row = await this.#over(replayed);
-    // So that whoever is told finds it.
+    // So that the caller finds it.
     await this.#history?.flush();
     return row;
   }
 
-  /** Once the request is over; bounded, for a replayed one is. */
+  /** Resolves once the request has ended. A replayed request has a timeout. */
   #over(id: number): Promise<RequestRow> {
     const over = deferred<RequestRow>();
     const look = (): void => {
       const recording = this.store.get(id);
       if (!recording)
-        over.reject(new PortalError('request_unknown', `request ${idText(id)} was pushed out by others`));
+        over.reject(
+          new PortalError('request_unknown', `request ${idText(id)} was removed to make room for others`),
+        );
       else if (isOver(recording)) over.resolve(rowOf(recording));
     };
     const stop = this.store.listen({ changed: look, cleared: look });
@@ -163,7 +165,7 @@ export class Recorders {
     return this.#masks.get(service) ?? NO_NAMES;
   }
 
-  /** On the visitor's time. */
+  /** Runs while a visitor waits. */
   #noteOver(id: number): void {
     const recording = this.#history && this.store.get(id);
     if (recording && isOver(recording)) this.#keep(recording);
@@ -171,7 +173,7 @@ export class Recorders {
 
   #keep(recording: Recording): void {
     const { id, service } = recording;
-    // What began before there was a history is none of its.
+    // Requests from before the history started do not belong to it.
     if (runOf(id) !== this.#history?.run || this.#unkept.has(service)) return;
     this.#history.add(recording, this.#maskOf(service));
   }
@@ -179,7 +181,7 @@ export class Recorders {
   #record(service: string, exchange: Exchange): Exchange {
     const replayed = exchange instanceof ReplayExchange ? exchange : undefined;
     if (!replayed && !this.store.admits()) return exchange;
-    // What people type there is the PIN.
+    // The body of the PIN form contains the PIN.
     const withholdBody = exchange.target.split('?', 1)[0] === PIN_PATH;
     const recorded = inspected(exchange, this.store, {
       service,

@@ -2,15 +2,15 @@ import type { Headers } from '../modes/http/exchange.js';
 import type { MessageLog } from './messages.js';
 import type { BodyInfo, Outcome } from './wire.js';
 
-/** What is kept of one body: its beginning, copied, for the buffers it came in are used again. */
+/** The stored start of one body, copied because its buffers are reused. */
 export class CapturedBody {
-  /** All of it, kept or not. */
+  /** All bytes, stored or not. */
   bytes = 0;
   keptBytes = 0;
   cut: BodyInfo['cut'];
   #chunks: Uint8Array[] = [];
 
-  /** One that was kept before. */
+  /** A body that was stored before. */
   static of(kept: Buffer, bytes: number, cut: BodyInfo['cut']): CapturedBody {
     const body = new CapturedBody();
     body.bytes = bytes;
@@ -20,7 +20,7 @@ export class CapturedBody {
     return body;
   }
 
-  /** Keeps as much of `chunk` as fits in `room`; answers how many bytes that were. */
+  /** Stores as much of `chunk` as fits in `room`. Returns the number of stored bytes. */
   add(chunk: Buffer, room: number, tryTake: (bytes: number) => boolean): number {
     this.bytes += chunk.length;
     if (this.cut !== undefined) return 0;
@@ -31,7 +31,7 @@ export class CapturedBody {
     }
     if (length < chunk.length) this.cut = 'long';
     if (length <= 0) return 0;
-    // Memory of its own: a small part of a pool would keep all of that.
+    // Copied: a small slice of a pool would keep the whole pool alive.
     this.#chunks.push(Uint8Array.prototype.slice.call(chunk, 0, length));
     this.keptBytes += length;
     return length;
@@ -44,18 +44,18 @@ export class CapturedBody {
   }
 }
 
-/** One request and its answer, as they came: nothing is masked here. */
+/** One request and its response, unmasked. */
 export interface Recording {
   readonly id: number;
   readonly service: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** The same by the clock that durations are measured with. */
+  /** The same time on the clock that measures durations. */
   readonly startedMs: number;
   readonly method: string;
   readonly target: string;
   readonly authority: string;
-  /** The name that the visitor asked for in the TLS handshake. */
+  /** The server name of the TLS handshake. */
   readonly hostname: string;
   readonly remote: string;
   readonly version: string;
@@ -63,7 +63,7 @@ export interface Recording {
   readonly requestBody: CapturedBody;
   requestTrailers: Headers;
   requestMs?: number;
-  /** It asks to switch protocols. */
+  /** The protocol that the request asks to switch to. */
   readonly upgrade: string | undefined;
   readonly replayOf: number | undefined;
   outcome: Outcome;
@@ -74,13 +74,13 @@ export interface Recording {
   responseTrailers: Headers;
   firstByteMs?: number;
   totalMs?: number;
-  /** Of a WebSocket. */
+  /** For a WebSocket. */
   messages?: MessageLog;
-  /** It is out of the history. */
+  /** Set for a request from the history. */
   readonly past?: {
-    /** Path of the portal.yaml it was recorded for; null without one. */
+    /** Path of the recorded portal.yaml; null without one. */
     readonly source: string | null;
-    /** Names of fields that were to be masked besides the usual ones, in lower case. */
+    /** Additional field names to mask, in lower case. */
     readonly mask: ReadonlySet<string>;
   };
 }

@@ -3,15 +3,12 @@ import type { Client, Exchange, Headers } from '../modes/http/exchange.js';
 import type { Recording } from './recording.js';
 import type { ReplayEdits } from './wire.js';
 
-/** Who asks is this machine, whoever asked first. */
+/** The replay comes from this machine, whatever the original address was. */
 const ADDRESS = '127.0.0.1';
-/** Said anew for the body that is sent. */
+/** Set anew for the body that is sent. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
 
-/**
- * A recorded request that is asked once more, through everything that stands before the target. Nobody reads the
- * answer but the recorder.
- */
+/** Sends a recorded request again, through everything before the target. Only the recorder reads the response. */
 export class ReplayExchange implements Exchange {
   readonly client: Client;
   readonly method: string;
@@ -26,7 +23,7 @@ export class ReplayExchange implements Exchange {
   readonly version: string;
   /** The request that is repeated. */
   readonly original: number;
-  /** Set by the recorder: the id of this one. */
+  /** Set by the recorder: the id of this request. */
   recordedAs = 0;
   begun = false;
   readonly #timer: NodeJS.Timeout;
@@ -54,7 +51,7 @@ export class ReplayExchange implements Exchange {
   }
 
   inform(): void {
-    // An interim answer.
+    // An interim response.
   }
 
   begin(): void {
@@ -91,7 +88,7 @@ export class ReplayExchange implements Exchange {
   }
 }
 
-/** Fields that the page does not know the values of are taken from the recording, never from the page. */
+/** Fields whose values the page does not know come from the recording, never from the page. */
 function headersOf({ requestHeaders }: Recording, { headers }: ReplayEdits): [string, string][] {
   const recorded: [string, string][] = [];
   for (let i = 0; i < requestHeaders.length; i += 2)

@@ -15,16 +15,16 @@ import type { LiveMessage } from './wire.js';
 const HOST = '127.0.0.1';
 const HEAD_MS = 5_000;
 const MAX_CONNECTIONS = 64;
-/** Nothing but a close is expected of a page. */
+/** Pages send nothing but a close. */
 const MAX_MESSAGE_BYTES = 1_024;
-/** Counters move without anybody telling. */
+/** Interval for counters, which change without an event. */
 const STATE_EVERY_MS = 1_000;
 
 export interface InspectorOptions {
   readonly recorders: Recorders;
   /** Folder of the built page. */
   readonly webDir: string;
-  /** If it is taken, any free one. */
+  /** If it is in use, any free port. */
   readonly port: number;
   readonly snapshot: () => {
     readonly leases: readonly LeaseStatus[];
@@ -34,16 +34,16 @@ export interface InspectorOptions {
 }
 
 export interface InspectorServer {
-  /** With the token: whoever has it sees everything that was recorded. */
+  /** Includes the token: everyone with the URL sees everything that was recorded. */
   readonly url: string;
-  /** The port that was asked for, where another had to do. */
+  /** The requested port, if it was in use. */
   readonly askedPort?: number;
   /** Services, leases or relays changed. */
   changed(): void;
   close(): Promise<void>;
 }
 
-/** Serves the inspector's page, on the loopback alone, to whoever has its URL. */
+/** Serves the inspector's page, on the loopback only, to everyone with its URL. */
 export async function startInspector(options: InspectorOptions): Promise<InspectorServer> {
   const assets = await readAssets(options.webDir);
   const server = createServer({
@@ -80,11 +80,11 @@ class Inspector implements InspectorServer {
     this.#assets = assets;
     this.#guard = new Guard(port);
     this.#headers = pageHeaders({
-      // Pictures that were recorded, and nothing else, are shown; from memory.
+      // Images come only from recorded bodies in memory.
       img: 'blob:',
       connect: `ws://127.0.0.1:${port} ws://localhost:${port}`,
     });
-    // Behind `#`: browsers send it to nobody, not to us and not as a referrer.
+    // After `#`: browsers send the fragment to no server, and not as a referrer.
     this.url = `http://${HOST}:${port}/#${this.#guard.token}`;
     if (options.port !== 0 && options.port !== port) this.askedPort = options.port;
     this.#api = new InspectorApi(options.recorders);
@@ -112,27 +112,27 @@ class Inspector implements InspectorServer {
     } catch (error) {
       if (response.headersSent) return void response.destroy();
       if (error instanceof ApiError) return json(response, { error: error.message }, error.status);
-      this.#options.log.warn({ err: error }, 'the inspector could not answer');
+      this.#options.log.warn({ err: error }, 'the inspector failed to answer');
       json(response, { error: 'the inspector failed' }, 500);
     }
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'this is not the name of the inspector');
+    if (!this.#guard.isOwnHost(request)) throw new ApiError(421, 'this is not the host of the inspector');
     const { url: target = '' } = request;
-    // `//name/` would be read as another host.
+    // `//name/` would be parsed as another host.
     const url = target.startsWith('//') ? null : URL.parse(target, `http://${HOST}`);
-    if (!url) throw new ApiError(404, 'there is no such page');
+    if (!url) throw new ApiError(404, 'page not found');
     const isReading = request.method === 'GET' || request.method === 'HEAD';
     if (!url.pathname.startsWith('/api/')) {
       const asset = isReading ? this.#assets.get(url.pathname) : undefined;
-      if (!asset) throw new ApiError(404, 'there is no such page');
+      if (!asset) throw new ApiError(404, 'page not found');
       response.writeHead(200, { 'Content-Type': asset.type });
       return void response.end(asset.bytes);
     }
     if (!isReading && !this.#guard.isOwnOrigin(request))
-      throw new ApiError(403, 'only the page of the inspector may ask for this');
-    if (!this.#guard.hasToken(request)) throw new ApiError(401, 'the token is not the one of this agent');
+      throw new ApiError(403, 'only the page of the inspector may request this');
+    if (!this.#guard.hasToken(request)) throw new ApiError(401, 'the token belongs to another agent');
     await this.#api.answer(request, response, url);
   }
 

@@ -29,8 +29,8 @@ function recording(store: RequestStore, target = '/'): Recording {
 const always = (): boolean => true;
 const ids = (store: RequestStore): number[] => [...store.all()].map(({ id }) => id);
 
-describe('what is recorded', () => {
-  it('is bounded in number: the oldest go', () => {
+describe('the recordings', () => {
+  it('are limited in number: the oldest are removed', () => {
     const store = new RequestStore({ maxRequests: 3 });
     for (let i = 0; i < 5; i++) store.add(recording(store));
     expect(ids(store)).toEqual([3, 4, 5]);
@@ -38,18 +38,18 @@ describe('what is recorded', () => {
     expect(store.get(2)).toBeUndefined();
   });
 
-  it('is bounded in bytes, bodies that grow included', () => {
+  it('are limited in bytes, including growing bodies', () => {
     const store = new RequestStore({ maxTotalBytes: 10_000 });
     for (let i = 0; i < 4; i++) store.add(recording(store));
     store.changed(4, 7_000);
     expect(ids(store)).toEqual([3, 4]);
     expect(store.bytes).toBeLessThanOrEqual(10_000);
-    // What is gone takes nothing with it when it grows on.
+    // Growth of a removed recording removes no other.
     store.changed(1, 50_000);
     expect(ids(store)).toEqual([3, 4]);
   });
 
-  it('counts what came too fast in place of keeping it', () => {
+  it('count requests that arrive too fast', () => {
     const store = new RequestStore({ requestsPerSecond: 200 });
     const admitted = Array.from({ length: 1_000 }, () => store.admits()).filter(Boolean).length;
     expect(admitted).toBeGreaterThanOrEqual(200);
@@ -57,7 +57,7 @@ describe('what is recorded', () => {
     expect(store.dropped).toBe(1_000 - admitted);
   });
 
-  it('is gone when it is cleared, and ids go on', () => {
+  it('are removed by a clear, and ids continue', () => {
     const store = new RequestStore();
     store.add(recording(store));
     store.clear();
@@ -68,7 +68,7 @@ describe('what is recorded', () => {
 });
 
 describe('a body', () => {
-  it('is kept up to a bound, copied, and counted whole', () => {
+  it('is stored up to a limit, copied, and counted completely', () => {
     const body = new CapturedBody();
     const chunk = Buffer.from('abcdef');
     expect(body.add(chunk, 8, always)).toBe(6);
@@ -79,7 +79,7 @@ describe('a body', () => {
     expect(body.kept().toString()).toBe('abcdefgh');
   });
 
-  it('is cut where there is too much at once, and stays cut', () => {
+  it('is truncated under load, and stays truncated', () => {
     const body = new CapturedBody();
     expect(body.add(Buffer.from('abc'), 100, always)).toBe(3);
     expect(body.add(Buffer.from('def'), 100, () => false)).toBe(0);

@@ -2,17 +2,17 @@ import { ByteRate } from '../../net/rate.js';
 import { INSPECT_BOUNDS, type InspectBounds } from './bounds.js';
 import type { Recording } from './recording.js';
 
-/** What a recording costs besides its header fields and bodies. */
+/** Memory of a recording in addition to its header fields and bodies. */
 const OVERHEAD_BYTES = 1_024;
 
 export interface StoreListener {
-  /** Something of this request is new. */
+  /** This request has changed. */
   readonly changed: (id: number) => void;
-  /** All are gone. */
+  /** All requests were removed. */
   readonly cleared?: () => void;
 }
 
-/** Owns what was recorded: bounded in number and in bytes, the oldest go. Nothing here leaves the process. */
+/** Owns the recordings, limited in number and in bytes: the oldest are removed. Nothing here leaves the process. */
 export class RequestStore {
   readonly bounds: InspectBounds;
   /** Oldest first. */
@@ -22,9 +22,9 @@ export class RequestStore {
   readonly #listeners = new Set<StoreListener>();
   #bytes = 0;
   #lastId = 0;
-  /** Ids follow each other: to ask a map for its first key is slow where others were before it. */
+  /** The oldest id. Ids are consecutive, and asking a Map for its first key is slow after removals. */
   #oldest = 1;
-  /** But for these, which were never given. */
+  /** Id ranges that were never assigned. */
   #gaps: { readonly from: number; readonly to: number }[] = [];
   /** Requests that were too many to record. */
   dropped = 0;
@@ -35,7 +35,7 @@ export class RequestStore {
     this.#bodyRate = new ByteRate(this.bounds.bodyBytesPerSecond);
   }
 
-  /** Whether one more may be recorded now; counts it as dropped if not. */
+  /** Whether one more request may be recorded now. Counts it as dropped if not. */
   admits(): boolean {
     if (this.#rate.tryTake(OVERHEAD_BYTES)) return true;
     this.dropped++;
@@ -48,7 +48,7 @@ export class RequestStore {
     return this.#lastId;
   }
 
-  /** Ids go on after `id` from here; never below those that were. */
+  /** Makes ids continue after `id`. Never goes back. */
   continueAfter(id: number): void {
     if (id <= this.#lastId) return;
     if (this.size === 0) this.#oldest = id + 1;
@@ -68,7 +68,7 @@ export class RequestStore {
     this.#tell(recording.id);
   }
 
-  /** It holds so much more than before; 0: something else of it is new. */
+  /** Reports `bytes` more than before; 0 for another change. */
   changed(id: number, bytes = 0): void {
     const entry = this.#recordings.get(id);
     if (!entry) return;
@@ -94,7 +94,7 @@ export class RequestStore {
     return this.#bytes;
   }
 
-  /** Every id below is gone. */
+  /** All ids below this one were removed. */
   get oldest(): number {
     return this.#oldest;
   }
@@ -108,7 +108,7 @@ export class RequestStore {
     for (const { cleared } of this.#listeners) cleared?.();
   }
 
-  /** Called on the visitor's time: it must do next to nothing. */
+  /** Listeners run while a visitor waits, so they must be cheap. */
   listen(listener: StoreListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -131,7 +131,7 @@ export class RequestStore {
   }
 }
 
-/** What header fields take in memory, about. */
+/** The approximate memory of header fields. */
 export function sizeOf(headers: readonly string[]): number {
   let bytes = 0;
   for (const text of headers) bytes += text.length + 16;

@@ -1,6 +1,6 @@
-/** Bytes and text; the page has these too, so nothing here is of node alone. */
+/** Bytes and text. The page uses these too, so nothing here may depend on Node. */
 
-/** The bytes as UTF-8; undefined if they are none, or hold what no text does. The end may be cut anywhere. */
+/** The bytes as UTF-8. Undefined if they are not valid text. The end may be truncated. */
 export function textOf(bytes: Uint8Array): string | undefined {
   for (const byte of bytes) {
     if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d && byte !== 0x0c && byte !== 0x1b)

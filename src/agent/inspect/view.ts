@@ -3,7 +3,7 @@ import { fieldOf, type CapturedBody, type Recording } from './recording.js';
 import type { Headers } from '../modes/http/exchange.js';
 import type { BodyInfo, MessageInfo, RequestDetails, RequestRow } from './wire.js';
 
-/** A recording as the page may see it: nothing of a recording leaves in any other way. */
+/** Converts recordings for the page. A recording leaves the process in no other way. */
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
@@ -33,7 +33,7 @@ export function rowOf(recording: Recording): RequestRow {
 export interface ViewOptions {
   readonly reveal: boolean;
   readonly noReplay: string | undefined;
-  /** Names of fields to mask besides the usual ones, in lower case. */
+  /** Additional field names to mask, in lower case. */
   readonly mask?: ReadonlySet<string>;
 }
 

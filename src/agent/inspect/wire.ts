@@ -1,10 +1,10 @@
 import type { LeaseStatus, RelayStatus } from '../status.js';
 
-/** What the inspector's server and its page say to each other; the page imports these types and nothing else of here. */
+/** Messages between the inspector's server and its page. The page imports only these types from here. */
 
 /**
- * `open`: under way. `switched`: its connection speaks another protocol now, and is open. `done`: whole.
- * `broken`: the visitor left, or the answer broke off.
+ * `open`: in progress. `switched`: the connection speaks another protocol now, and is open. `done`: complete. `broken`: the
+ * visitor disconnected, or the response is incomplete.
  */
 export type Outcome = 'open' | 'switched' | 'done' | 'broken';
 
@@ -15,49 +15,49 @@ export interface RequestRow {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly method: string;
-  /** Path and query, as they came. */
+  /** Path and query, as received. */
   readonly target: string;
   readonly authority: string;
   /** Address of the visitor. */
   readonly remote: string;
   readonly outcome: Outcome;
-  /** Absent until the answer begins. */
+  /** Absent until the response begins. */
   readonly status?: number;
-  /** From the request's head to its answer's. */
+  /** From the head of the request to the head of the response. */
   readonly firstByteMs?: number;
-  /** From the request's head to the end of everything. */
+  /** From the head of the request to the end of the exchange. */
   readonly totalMs?: number;
-  /** Of the bodies, as they travelled. */
+  /** Body sizes on the wire. */
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** The answer's media type. */
+  /** The media type of the response. */
   readonly type?: string;
   /** The request that this one repeats. */
   readonly replayOf?: number;
-  /** It is out of the history. */
+  /** It comes from the history. */
   readonly earlier?: true;
 }
 
-/** Out of the history, newest first. */
+/** Requests from the history, newest first. */
 export interface EarlierRequests {
   readonly rows: readonly RequestRow[];
-  /** There are more before these. */
+  /** Older ones exist. */
   readonly isPart: boolean;
 }
 
 export interface Field {
   readonly name: string;
   readonly value: string;
-  /** The value is not shown, but for what says nothing. */
+  /** The value is hidden, except for parts that reveal nothing. */
   readonly masked?: true;
 }
 
 export interface BodyInfo {
-  /** As it travelled. */
+  /** On the wire. */
   readonly bytes: number;
-  /** As much of it is kept. */
+  /** Stored bytes. */
   readonly keptBytes: number;
-  /** Why not all of it is kept. */
+  /** Why only a part is stored. */
   readonly cut?: 'long' | 'load' | 'pin' | 'unread';
   readonly type?: string;
   readonly encoding?: string;
@@ -69,11 +69,11 @@ export interface MessageInfo {
   readonly body: BodyInfo;
 }
 
-/** Everything of one request but the bodies themselves. */
+/** Everything of one request except its bodies. */
 export interface RequestDetails extends RequestRow {
   readonly version: string;
   readonly reason?: string;
-  /** From the request's head to the end of its body. */
+  /** From the head of the request to the end of its body. */
   readonly requestMs?: number;
   readonly request: MessageInfo;
   readonly response: MessageInfo;
@@ -81,7 +81,7 @@ export interface RequestDetails extends RequestRow {
   readonly revealed: boolean;
   /** It is a WebSocket, and its messages are read. */
   readonly hasMessages?: true;
-  /** Why it cannot be replayed; absent where it can. */
+  /** Why it cannot be replayed; absent if it can. */
   readonly noReplay?: string;
 }
 
@@ -91,29 +91,29 @@ export interface WsMessage {
   readonly kind: 'text' | 'binary' | 'close' | 'ping' | 'pong';
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** As it travelled. */
+  /** On the wire. */
   readonly bytes: number;
-  /** Length of what is kept. */
+  /** Stored bytes. */
   readonly keptBytes: number;
-  /** Not all of it is kept. */
+  /** Only a part is stored. */
   readonly cut?: true;
-  /** By permessage-deflate (RFC 7692), which is taken off here, unless what the message refers to is not kept. */
+  /** Compressed with permessage-deflate (RFC 7692). It is inflated here, unless it refers to data that is not stored. */
   readonly compressed?: 'taken off' | 'left';
-  /** What is kept, in base64. */
+  /** The stored bytes in base64. */
   readonly body: string;
 }
 
 export interface WsMessages {
   readonly messages: readonly WsMessage[];
-  /** How many there were before these. */
+  /** Messages before these. */
   readonly dropped: number;
 }
 
-/** What is sent anew in place of what was recorded. */
+/** Replacements for parts of a recorded request. */
 export interface ReplayEdits {
   readonly method?: string;
   readonly target?: string;
-  /** All headers; `keep` stands for the recorded field at this position, whose value the page may not know. */
+  /** All headers. `keep` means the recorded field at this position, whose value the page may not know. */
   readonly headers?: readonly (Field | { readonly keep: number })[];
   /** Base64. */
   readonly body?: string;
@@ -127,15 +127,15 @@ export type LiveMessage =
       readonly relays: readonly RelayStatus[];
       /** Services whose requests are recorded. */
       readonly inspected: readonly string[];
-      /** Requests are kept beyond this run: how many could not be. */
+      /** Set if requests are kept beyond this run: how many could not be stored. */
       readonly history?: { readonly lost: number };
     }
   | {
       readonly type: 'requests';
-      /** What the page has is out of date: these begin anew. */
+      /** The page is out of date and starts again with these rows. */
       readonly reset?: true;
       readonly rows: readonly RequestRow[];
-      /** Ids below this are kept no more. */
+      /** Ids below this one were removed. */
       readonly oldest: number;
       /** Requests that were too many to record. */
       readonly dropped: number;

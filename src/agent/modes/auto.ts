@@ -16,14 +16,14 @@ import {
   type VisitorInfo,
 } from './mode.js';
 
-/** A target that takes longer to say what it speaks is served by what its visitor speaks. */
+/** If the target takes longer to show its protocol, the visitor's protocol decides. */
 const PATIENCE: Patience = { silenceMs: 250, lineMs: 5_000 };
-/** Visitors that are looked at get a handler within this, or will not. */
+/** Timeout until an inspected visitor gets a handler. */
 const LOOKED_AT_MS = 2_000;
 
 export interface AutoHandlers {
   readonly stream: ModeHandler;
-  /** Made when it is first needed: its HTTP client is large. */
+  /** Created on demand, because its HTTP client is large. */
   readonly makeHttp: (spec: ServiceSpec) => Promise<ModeHandler>;
 }
 
@@ -34,7 +34,7 @@ interface Http {
 
 /**
  * Mode `auto`: visitors of a target that speaks HTTP are served as in mode http, others as in mode stream. Until the target
- * has shown what it speaks, the visitor shows it: by the ALPN it agreed on, or by its first line.
+ * has shown its protocol, the visitor decides, by its negotiated ALPN or its first line.
  */
 export class AutoHandler implements ModeHandler {
   #spec: ServiceSpec;
@@ -42,9 +42,9 @@ export class AutoHandler implements ModeHandler {
   readonly #handlers: AutoHandlers;
   readonly #log: Logger;
   #http: Http | undefined;
-  /** Visitors whose protocol is not known yet, or who wait for their handler. */
+  /** Visitors without a known protocol, or without a handler yet. */
   readonly #waiting = new Set<Socket>();
-  /** Handlers of requests to a target that was HTTP before. */
+  /** Handlers of requests to a target that spoke HTTP before. */
   readonly #former = new Set<ModeHandler>();
   #past: Traffic = NO_TRAFFIC;
   readonly #unfollow: () => void;
@@ -96,7 +96,7 @@ export class AutoHandler implements ModeHandler {
     return [this.#handlers.stream, ...this.#former, ...(made ? [made] : [])];
   }
 
-  /** Finds out who serves this visitor. Bounded. */
+  /** Finds the handler for this visitor. Has a timeout. */
   async #lookAt(socket: Socket, visitor: VisitorInfo): Promise<void> {
     this.#waiting.add(socket);
     socket.once('close', () => this.#waiting.delete(socket));
@@ -106,7 +106,7 @@ export class AutoHandler implements ModeHandler {
       this.#waiting.delete(socket);
       if (!socket.destroyed) handler.visit(socket, visitor);
     } catch (error) {
-      this.#log.error({ err: asPortalError(error) }, 'a visitor could not be served');
+      this.#log.error({ err: asPortalError(error) }, 'failed to serve a visitor');
       socket.destroy();
     }
   }
@@ -115,12 +115,12 @@ export class AutoHandler implements ModeHandler {
     const decision = this.#decision;
     const isHttp = (): boolean => decision.now === 'http';
     if (isHttp()) return true;
-    // It may be another program by now, which its visitors know before we do.
+    // The target may be another program by now, and its visitors notice first.
     if (decision.isSurelyStream) await decision.doubt();
     if (decision.isSurelyStream) return false;
     if (alpnOf(socket) !== undefined || isHttp()) return true;
     if ((await firstLine(socket, PATIENCE)) === 'http') return true;
-    // Bytes that are no request line to us may be one to an app that believes our X-Forwarded-For.
+    // Bytes that Portal does not parse as a request line may be one to an app that trusts X-Forwarded-For.
     await decision.settle();
     return isHttp();
   }
@@ -138,7 +138,7 @@ export class AutoHandler implements ModeHandler {
     try {
       const made = await this.#handlers.makeHttp(spec);
       isMade(made);
-      // Changed while it was being made.
+      // The settings changed while it was created.
       if (spec !== this.#spec) made.update(this.#spec);
       if (this.#drain) void made.drain(this.#drain);
       return made;
@@ -154,7 +154,7 @@ export class AutoHandler implements ModeHandler {
     if (now === 'stream' && this.#http?.made) void this.#retire(this.#http.made);
   }
 
-  /** Its visitors would have their next request answered in another protocol. */
+  /** The next request of its visitors would be answered in another protocol. */
   async #retire(http: ModeHandler): Promise<void> {
     this.#http = undefined;
     this.#former.add(http);

@@ -2,46 +2,45 @@ import type { Socket } from 'node:net';
 import type { Drain } from '../../net/splice.js';
 import type { ServiceSpec } from '../spec.js';
 
-/** What every mode does with a lease's visitors. One file, or one folder, a mode. */
+/** What every mode does with a lease's visitors. Each mode has one file or folder. */
 export interface ModeHandler {
   /**
-   * Takes the visitor's connection and owns it from here on. In the modes stream and http it is a TLSSocket
-   * whose TLS ended in this process; in mode tcp it is the data connection itself.
+   * Takes ownership of the visitor's connection. In modes stream and http it is a TLSSocket whose TLS this process
+   * terminated. In mode tcp it is the data connection itself.
    */
   visit(socket: Socket, visitor: VisitorInfo): void;
   /**
-   * New settings for visitors from now on. Those connected keep what they have; where the target is another, their
-   * connections retire.
+   * Applies new settings to later visitors. Connected visitors keep theirs. If the target changed, their connections retire.
    */
   update(spec: ServiceSpec): void;
   /**
-   * Lets visitors finish, then closes what is left. No visit comes after it. With `retires`, it resolves once the last has
-   * left; another drain may come meanwhile.
+   * Lets visitors finish, then closes the rest. No visit follows. With `retires`, it resolves once the last visitor has left;
+   * another drain may be called meanwhile.
    */
   drain(drain: Drain): Promise<void>;
   traffic(): Traffic;
 }
 
 export interface VisitorInfo {
-  /** Address the relay saw. */
+  /** The address that the relay saw. */
   readonly remote: { readonly address: string; readonly port: number };
-  /** Address and public port that the visitor connected to, as far as the agent can tell. */
+  /** The address and public port that the visitor connected to, as far as known. */
   readonly local: { readonly address: string; readonly port: number };
 }
 
 export interface Traffic {
   /** Connected now. */
   readonly visitors: number;
-  /** Those of them who are still on a target or a way of serving that was replaced; absent where none are. */
+  /** Visitors who still use a previous target or mode; absent if 0. */
   readonly retiring?: number;
-  /** Bytes from visitors to the local service, since the handler was made. */
+  /** Bytes from visitors to the local service, since the handler was created. */
   readonly bytesIn: number;
   /** Bytes from the local service to visitors. */
   readonly bytesOut: number;
-  /** In mode http: requests so far, and the status that was answered last. */
+  /** In mode http: requests so far, and the status of the last response. */
   readonly requests?: number;
   readonly lastStatus?: number;
-  /** Datagrams that went no further, by reason. */
+  /** Dropped datagrams by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
 }
 
@@ -57,7 +56,7 @@ export function sumTraffic(a: Traffic, b: Traffic): Traffic {
   };
 }
 
-/** Absent where there were none. */
+/** Empty without requests. */
 export function requestsIn(
   requests: number,
   lastStatus: number | undefined,

@@ -14,19 +14,19 @@ import { alpnOf, connectTarget } from '../upstream.js';
 import { retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from './mode.js';
 
 export interface PipedHooks {
-  /** Ends a visitor whose service is down, in the words of its protocol. */
+  /** Ends a visitor whose service is down, with a response in the visitor's protocol. */
   readonly turnAway: (visitor: Socket, service: string, error: PortalError) => void;
-  /** The service took the visitor's connection. */
+  /** The service accepted the visitor's connection. */
   readonly onReached: (target: Target) => void;
   readonly onDown: (target: Target, error: PortalError) => void;
-  /** What can be known of a visitor's exchanges. */
+  /** Follows a visitor's exchanges, if its protocol is known. */
   readonly follow?: (visitor: Socket) => Conversation | undefined;
 }
 
-/** A service that was asked to take a visitor has answered, or has not, within this. */
+/** Timeout until the service accepts a visitor. */
 const REACHED_MS = 2_000;
 
-/** What the modes stream and tcp share: a visitor's bytes go to a connection of its own to the target, and back. */
+/** The common part of modes stream and tcp: forwards a visitor's bytes to its own connection to the target, and back. */
 export class PipedHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #log: Logger;
@@ -37,7 +37,7 @@ export class PipedHandler implements ModeHandler {
     lifetimeMs: LIMITS.visitorLifetimeMs,
     firstAnswerMs: 0,
   });
-  /** Visitors whose service is being reached, or told that it is down. */
+  /** Visitors whose connection to the service is opening, or who are being told that it is down. */
   readonly #waiting = new Set<Socket>();
   #bytesIn = 0;
   #bytesOut = 0;
@@ -88,7 +88,7 @@ export class PipedHandler implements ModeHandler {
         ...(proxyProtocol && { preamble: headerFor(visitor, info) }),
       });
       this.#hooks.onReached(target);
-      // It has said nothing to the former target yet.
+      // The visitor has exchanged nothing with the former target yet.
       if (!isSameWay(spec, this.#spec)) {
         upstream.destroy();
         return await this.#serve(visitor, info);
@@ -112,7 +112,7 @@ export class PipedHandler implements ModeHandler {
   }
 }
 
-/** Visitors of both end up at the same place, by the same means. */
+/** Whether visitors of both reach the same target in the same way. */
 function isSameWay(a: ServiceSpec, b: ServiceSpec): boolean {
   return (
     isDeepStrictEqual(a.target, b.target) &&
@@ -134,7 +134,7 @@ function headerFor(visitor: Socket, { remote, local }: VisitorInfo): Buffer {
   return proxyHeader({ remote, local, tls });
 }
 
-/** What a target that speaks TLS is offered: what the visitor will speak. Nobody registers HTTP/1.0 there. */
+/** The ALPN offer to a target that speaks TLS: the protocol that the visitor speaks. HTTP/1.0 has no registered id. */
 function offerTo(visitor: Socket): readonly string[] {
   const agreed = alpnOf(visitor);
   return agreed === undefined || agreed === 'http/1.0' ? [] : [agreed];

@@ -6,7 +6,7 @@ import { alpnOf } from '../upstream.js';
 import { turnAway } from '../turn-away.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
-/** Mode `stream`: what came out of the visitor's TLS goes to the target, whatever protocol it is. */
+/** Mode `stream`: forwards the bytes inside the visitor's TLS to the target, in any protocol. */
 export class StreamHandler extends PipedHandler {
   constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onReached' | 'onDown'>) {
     super(spec, log, {

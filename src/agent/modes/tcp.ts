@@ -4,8 +4,8 @@ import type { ServiceSpec } from '../spec.js';
 import { PipedHandler, type PipedHooks } from './piped.js';
 
 /**
- * Mode `tcp`: the visitor's bytes as they are. There are no words for "the service is down" that every protocol
- * knows but the one that TCP has itself: a reset.
+ * Mode `tcp`: forwards the visitor's bytes unchanged. The only way to say "the service is down" in every protocol is TCP's
+ * own: a reset.
  */
 export class TcpHandler extends PipedHandler {
   constructor(spec: ServiceSpec, log: Logger, hooks: Pick<PipedHooks, 'onReached' | 'onDown'>) {

@@ -10,16 +10,16 @@ import type { VisitorInfo } from './mode.js';
 
 export interface TlsEndpointOptions {
   readonly certificate: ServingCertificate;
-  /** Of the protocols that a visitor offers, the one to speak (RFC 7301); undefined ends the handshake with an alert. */
+  /** Chooses one of the protocols that a visitor offers (RFC 7301). Undefined ends the handshake with an alert. */
   readonly choose: (offered: readonly string[]) => string | undefined;
-  /** A visitor offered only protocols that we do not. */
+  /** A visitor offered only unsupported protocols. */
   readonly onRefused?: (offered: readonly string[]) => void;
-  /** Takes a visitor whose handshake is done. */
+  /** Handles a visitor after its handshake. */
   readonly onVisitor: (socket: TLSSocket, visitor: VisitorInfo) => void;
   readonly log: Logger;
 }
 
-/** Where visitors' TLS ends: in the process on the user's own machine. Also the far end of the probe. */
+/** Terminates visitors' TLS, on the user's own machine. It is also the far end of the probe. */
 export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
@@ -34,30 +34,30 @@ export class TlsEndpoint implements ProbeTarget {
     this.#server = this.#createServer();
   }
 
-  /** What visitors are served from now on. */
+  /** The certificate for new visitors. */
   get certificate(): ServingCertificate {
     return this.#certificate;
   }
 
-  /** Those who are connected keep their TLS session. */
+  /** Connected visitors keep their TLS session. */
   serveCertificate(certificate: ServingCertificate): void {
     this.#certificate = certificate;
     this.#server.setSecureContext(this.#tlsOptions());
   }
 
-  /** Takes a data connection: the visitor's ClientHello comes first. */
+  /** Accepts a data connection, which starts with the visitor's ClientHello. */
   visit(socket: Socket, visitor: VisitorInfo): void {
     this.#arriving.set(socket, visitor);
     socket.once('close', () => this.#arriving.delete(socket));
     this.#server.emit('connection', socket);
   }
 
-  /** Handshakes that are under way. */
+  /** Handshakes in progress. */
   get arriving(): number {
     return this.#arriving.size;
   }
 
-  /** Ends the handshakes that are under way. */
+  /** Ends the handshakes in progress. */
   close(): void {
     for (const socket of this.#arriving.keys()) socket.destroy();
   }
@@ -103,7 +103,7 @@ export class TlsEndpoint implements ProbeTarget {
     return server;
   }
 
-  /** Only while a probe is out does a visitor's handshake cost the extra exporter. */
+  /** Visitors' handshakes pay for the extra exporter only while a probe is in progress. */
   #isProbe(socket: TLSSocket): boolean {
     if (this.#probes.size === 0) return false;
     const exporter = exporterOf(socket);

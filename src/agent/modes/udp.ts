@@ -14,22 +14,22 @@ import type { OnReached } from '../speaks.js';
 import { retirementOf, type ServiceSpec } from '../spec.js';
 import { retiringIn, type Traffic } from './mode.js';
 
-/** Datagrams that wait while a flow's socket is opened: a name has to be looked up, perhaps. */
+/** Limit of datagrams that wait while a flow's socket opens, which may need a DNS lookup. */
 const MAX_HELD = 16;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
- * Mode `udp`: each visitor's datagrams go to the target from a socket of their own, so that the local service
- * sees as many peers as there are visitors, and its answers find their way back.
+ * Mode `udp`: sends each visitor's datagrams to the target from its own socket. The local service sees one peer per visitor,
+ * and its answers find their way back.
  */
 export class UdpHandler implements FlowSink {
   readonly #log: Logger;
   readonly #drops = new Drops();
-  /** By visitor: a flow outlives the session that it began in, and the number that it had there. */
+  /** By visitor, because a flow outlives the session in which it started, and its number there. */
   readonly #flows = new Map<string, UdpFlow>();
   readonly #probes = new Map<string, () => void>();
   readonly #timer: NodeJS.Timeout;
-  /** Flows to a former target, and since when it is; the oldest first. */
+  /** Flows to a former target, with the time since then, oldest first. */
   readonly #retiring = new Map<UdpFlow, number>();
   #retireTimer: NodeJS.Timeout | undefined;
   readonly #gate: AddressGate;
@@ -39,7 +39,7 @@ export class UdpHandler implements FlowSink {
   #idleMs: number = LIMITS.flowIdleMs;
   #bytesIn = 0;
   #bytesOut = 0;
-  /** Its target refused datagrams, and has not answered since. */
+  /** Its target refused datagrams and has not answered since. */
   #isDown = false;
   #closed = false;
 
@@ -52,7 +52,7 @@ export class UdpHandler implements FlowSink {
     this.#timer = setInterval(() => this.#expire(), 5_000).unref();
   }
 
-  /** The relay ends silent flows, and says so; this is for those of which it could not tell. */
+  /** The relay ends idle flows and reports that. This timeout is for ends that it could not report. */
   set idleMs(ms: number) {
     this.#idleMs = ms;
   }
@@ -65,7 +65,7 @@ export class UdpHandler implements FlowSink {
       present.reply = reply;
       return present;
     }
-    // One that is not let in is a flow all the same: a probe of ours may come from anywhere, and the gate may open.
+    // A rejected visitor also has a flow: a probe may come from any address, and the gate may open.
     if (!this.#gate.allows(visitor.address)) this.#refusals.note('ip', visitor.address);
     const flow = new UdpFlow(reply, {
       mayEnter: () => this.#gate.allows(visitor.address),
@@ -89,7 +89,7 @@ export class UdpHandler implements FlowSink {
   }
 
   update(spec: ServiceSpec): void {
-    // Read anew at each flow, so those that there are keep what they have.
+    // Read for each new flow, so existing flows keep their settings.
     if (this.#gate.update(spec.access)) this.#flows.forEach((flow) => flow.review());
     const isMoved =
       formatTarget(spec.target) !== formatTarget(this.#spec.target) ||
@@ -104,7 +104,7 @@ export class UdpHandler implements FlowSink {
     this.#retire();
   }
 
-  /** A flow may be of any protocol, and knows no pause: it lives on for a while, and what comes then begins another. */
+  /** A flow may use any protocol, without visible pauses. It lives for a while, and later datagrams start another. */
   #retire(): void {
     clearTimeout(this.#retireTimer);
     const { ms } = retirementOf(this.#spec);
@@ -118,7 +118,7 @@ export class UdpHandler implements FlowSink {
     }
   }
 
-  /** There is no end of a conversation to wait for: what is not answered yet is lost, as UDP may. */
+  /** Datagrams have no end to wait for: unanswered ones are lost, as UDP allows. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -136,7 +136,7 @@ export class UdpHandler implements FlowSink {
     };
   }
 
-  /** Calls `arrived` when a datagram of exactly these bytes comes from outside; it goes no further. */
+  /** Calls `arrived` when a datagram with exactly these bytes arrives. It is not forwarded. */
   expectProbe(token: Buffer, arrived: () => void): () => void {
     const key = token.toString('latin1');
     this.#probes.set(key, arrived);
@@ -156,8 +156,8 @@ export class UdpHandler implements FlowSink {
     const reason =
       code === undefined
         ? asPortalError(error).message
-        : `${formatTarget(target)} does not take datagrams (${code})`;
-    // Once, until it answers again: each datagram of each visitor may tell the same.
+        : `${formatTarget(target)} does not receive datagrams (${code})`;
+    // Once until it answers again, because each datagram may fail the same way.
     if (!this.#isDown) this.#log.warn({ service, reason }, 'the local service does not answer');
     this.#isDown = true;
     this.#onReached(target, new PortalError('target_down', reason));
@@ -170,7 +170,7 @@ export class UdpHandler implements FlowSink {
   }
 
   #expire(): void {
-    // Later than the relay, which sees both directions as this side does.
+    // Later than the relay, which sees both directions as well.
     const before = performance.now() - this.#idleMs - 5_000;
     for (const flow of this.#flows.values()) {
       if (flow.lastAt > before) continue;
@@ -207,7 +207,7 @@ class UdpFlow implements LocalFlow {
     this.isAllowed = options.mayEnter();
   }
 
-  /** The gate has changed: a flow that lost its right is over. */
+  /** The gate has changed: ends a flow that is no longer allowed. */
   review(): void {
     this.isAllowed = this.#options.mayEnter();
     if (!this.isAllowed && this.#socket) this.leave();
@@ -232,7 +232,7 @@ class UdpFlow implements LocalFlow {
     return this.#ended;
   }
 
-  /** It has a target, or is being opened to one. */
+  /** Whether a target is connected or connecting. */
   get hasTarget(): boolean {
     return this.#socket !== undefined || this.#held !== undefined;
   }
@@ -244,7 +244,7 @@ class UdpFlow implements LocalFlow {
     this.#options.ended();
   }
 
-  /** Ends it here and at the relay; what its visitor sends next begins another. */
+  /** Ends the flow here and at the relay. The visitor's next datagram starts another. */
   leave(): void {
     this.reply.end();
     this.end();
@@ -266,7 +266,7 @@ class UdpFlow implements LocalFlow {
       const kind = fromAnyPort() ? AnyPortDatagrams : TargetDatagrams;
       socket = await kind.open(forDatagrams(target()), SOCKET_BUFFER_BYTES, {
         onMessage: (answer) => this.#answer(answer),
-        // The flow goes on, for the service may come back.
+        // The flow continues, because the service may come back.
         onFailed: (error, lost) => {
           drops.add('unreachable', lost);
           failed(error);
@@ -282,7 +282,7 @@ class UdpFlow implements LocalFlow {
     const held = this.#held ?? [];
     this.#held = undefined;
     if (this.#ended) {
-      // It gave way to another before its socket was there; what its visitor had said was said.
+      // The flow was evicted before its socket was ready. Its datagrams are still sent.
       for (const payload of held) socket.send(payload);
       return socket.close();
     }
@@ -299,7 +299,7 @@ class UdpFlow implements LocalFlow {
 
 function forDatagrams(target: Target): TcpTarget {
   if (target.kind === 'tcp') return target;
-  throw new PortalError('internal', 'a unix socket is no target for datagrams');
+  throw new PortalError('internal', 'a unix socket cannot receive datagrams');
 }
 
 function isFromAnyPort({ udp }: ServiceSpec): boolean {

@@ -7,13 +7,13 @@ import { servedMode, targetsOf, type ServedAs, type ServiceSpec } from '../spec.
 import { upstreamOf } from '../upstream.js';
 
 const BOTH = ['h2', 'http/1.1'] as const;
-/** A target that takes HTTP/2 alone gets nobody else: who does not speak it is told in the handshake. */
+/** An HTTP/2-only target gets no other visitors: their handshake fails. */
 const OFFERS: Readonly<Partial<Record<Speaks, readonly string[]>>> = { h2: ['h2'], both: BOTH };
 const H1_ALONE = ['http/1.1'] as const;
 
-/** What visitors are offered in the TLS handshake (ALPN): what the service's settings say, or its target speaks. */
+/** The ALPN offer to visitors, from the service's settings or the target's protocols. */
 export class AlpnOffer {
-  /** What the service's targets speak: for visitors here, and for requests in mode http. */
+  /** The protocols of the service's targets: for the offer here, and for requests in mode http. */
   readonly protocols: TargetProtocols;
   /** How a service of mode auto is served. */
   readonly decision: Decision;
@@ -37,7 +37,7 @@ export class AlpnOffer {
     const before = this.#spec;
     this.#spec = spec;
     const isReachedOtherwise = !isDeepStrictEqual(upstreamOf(before), upstreamOf(spec));
-    // It was asked less, or more, than it is to be asked now.
+    // The probes depend on these settings.
     if (isReachedOtherwise || isOpen(before) !== this.#isOpen) this.protocols.reset();
     this.protocols.keepOnly(targetsOf(spec));
     if (!this.#isOpen) this.decision.stop();
@@ -46,7 +46,7 @@ export class AlpnOffer {
     void this.settle();
   }
 
-  /** Offered now, best first. */
+  /** The current offer, best first. */
   get names(): readonly string[] {
     const { alpn, target } = this.#spec;
     if (alpn !== 'auto') return alpn;
@@ -57,8 +57,8 @@ export class AlpnOffer {
   }
 
   /**
-   * What to speak with a visitor who offers `theirs`: ours is the order, and whoever takes HTTP/1.1 takes HTTP/1.0.
-   * Undefined if there is nothing in common.
+   * The protocol to speak with a visitor that offers `theirs`. Our order counts, and HTTP/1.1 implies HTTP/1.0. Undefined if
+   * there is no common protocol.
    */
   choose(theirs: readonly string[]): string | undefined {
     const ours = this.names;
@@ -67,31 +67,31 @@ export class AlpnOffer {
     return chosen;
   }
 
-  /** Of these one will be in the offer, whatever the target turns out to speak. */
+  /** One of these will be in the offer, whatever the target speaks. */
   get possibleNames(): readonly string[] {
     return this.#follows || (this.#isOpen && this.#spec.alpn === 'auto') ? BOTH : this.names;
   }
 
-  /** Finds out what the targets speak, where that matters. Bounded. */
+  /** Detects the protocols of the targets, if they matter. Has a timeout. */
   async settle(): Promise<void> {
-    // Of mode auto visitors are served before it is known, and `decision` asks.
+    // In mode auto, visitors are served before the protocol is known, and `decision` probes.
     if (this.#isOpen || (!this.#follows && servedMode(this.#spec) !== 'http')) return;
     await Promise.all(targetsOf(this.#spec).map((target) => this.protocols.learn(target)));
   }
 
-  /** Calls `then` once the offer is known: nearly always at once, and at most once in a while after a bounded wait. */
+  /** Calls `then` once the offer is known: nearly always immediately, otherwise after a wait with a timeout. */
   whenKnown(then: () => void): void {
     const { target } = this.#spec;
     if (this.#follows && this.protocols.mustAsk(target)) void this.protocols.learn(target).then(then);
     else then();
   }
 
-  /** A visitor wanted something else. */
+  /** A visitor asked for something else. */
   refused(): void {
     if (this.#follows || this.decision.isSurelyStream) void this.protocols.doubt(this.#spec.target);
   }
 
-  /** Nothing is decided any more. Requests may still be under way. */
+  /** Stops deciding. Requests may still be in progress. */
   stop(): void {
     this.decision.close();
   }
@@ -101,7 +101,7 @@ export class AlpnOffer {
     this.protocols.close();
   }
 
-  /** The target decides how its visitors are served. */
+  /** Whether the target decides how its visitors are served. */
   get #isOpen(): boolean {
     return isOpen(this.#spec);
   }

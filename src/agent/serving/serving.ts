@@ -17,30 +17,27 @@ import { kindOf, type LeaseKind, type ServedAs, type ServiceSpec } from '../spec
 export type { ServedAs };
 
 /**
- * This side of an open lease: where its visitors arrive, and the proof that they do. One file a kind of lease;
- * what is done with a visitor is the mode's.
+ * The agent's side of an open lease: receives its visitors, and proves that they arrive. Each kind of lease has one file. The
+ * mode handles the visitors.
  */
 export interface Serving {
-  /** Takes a data connection that a visitor was joined to. */
+  /** Accepts a data connection with a visitor. */
   visit(socket: Socket, visitor: VisitorInfo): void;
-  /** New settings in place: nobody who is connected is dropped for it. */
+  /** Applies new settings in place. Connected visitors stay. */
   update(spec: ServiceSpec): void;
-  /**
-   * What may take minutes before visitors can be served, such as a certificate that has to be ordered. Called again
-   * after it failed.
-   */
+  /** Preparations that may take minutes, such as ordering a certificate. Called again after a failure. */
   prepare?(signal: AbortSignal): Promise<void>;
   /**
-   * Resolves once a visit of our own to the public address has come through; bounded. `unproven` where none can be
-   * made from here.
+   * Resolves once a visit to the public address succeeds, within a timeout. Resolves with `unproven` if no visit is possible
+   * from here.
    */
   prove(way: PublicWay): Promise<void | 'unproven'>;
-  /** Lets visitors finish, then closes what is left. No visit comes after it. */
+  /** Lets visitors finish, then closes the rest. No visit follows. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
   /** What visitors are served as. */
   servedAs(): ServedAs;
-  /** How a certificate that is renewed by itself is getting on. */
+  /** The state of an automatically renewed certificate. */
   renewal?(): RenewalStatus | undefined;
 }
 
@@ -54,7 +51,7 @@ export interface PublicWay {
   readonly lease: string;
   /** The datagrams of the session. */
   readonly datagrams: AgentDatagrams | undefined;
-  /** What leads there, where the relay is not reached straight. */
+  /** The way to the relay, if it is not direct. */
   readonly detour: Detour | undefined;
   readonly signal: AbortSignal;
 }
@@ -62,37 +59,37 @@ export interface PublicWay {
 export interface ServingOptions {
   readonly spec: ServiceSpec;
   readonly opened: FromRelay<'lease.opened'>;
-  /** Aborts when the lease is being closed. */
+  /** Aborts when the lease closes. */
   readonly signal: AbortSignal;
-  /** Where `tls: local` and `tls: acme` come from. */
+  /** Certificates for `tls: local` and `tls: acme`. */
   readonly certificates: CertificateSources;
-  /** What is known of targets already. */
+  /** What is already known of targets. */
   readonly targets: KnownTargets;
-  /** Told of visitors who do not get in. */
+  /** Counts and reports rejected visitors. */
   readonly refusals: Refusals;
   /** Signs visitors' sessions. */
   readonly sessionKey: Buffer;
-  /** Where requests of services that are inspected are recorded; left out, none are. */
+  /** Records the requests of inspected services. Default: no recording. */
   readonly recorders?: Recorders | undefined;
-  /** Hears that the target rejects the name that visitors ask for. */
+  /** Called when the target rejects the public name. */
   readonly onNameRejected?: (rejection: NameRejection) => void;
-  /** Called when visitors are served as something else from now on, without a change of settings. */
+  /** Called when visitors are served in another way without a change of settings. */
   readonly onServedAs: () => void;
-  /** Hears of each connection to a target: of a failure, or of none. */
+  /** Called for each connection to a target, with its error if it failed. */
   readonly onReached: OnReached;
   readonly log: Logger;
 }
 
 type Open = (options: ServingOptions) => Promise<Serving>;
 
-/** Loaded when first used: a service in one mode does not pay for the others. */
+/** Loaded on demand, so that a service pays only for its own mode. */
 const KINDS: Readonly<Record<LeaseKind, () => Promise<Open>>> = {
   tls: async () => (await import('./tls.js')).openTlsServing,
   tcp: async () => (await import('./tcp.js')).openTcpServing,
   udp: async () => (await import('./udp.js')).openUdpServing,
 };
 
-/** Makes ready for visitors of a lease that was opened just now. */
+/** Creates the serving side of a lease that was just opened. */
 export async function openServing(options: ServingOptions): Promise<Serving> {
   const open = await KINDS[kindOf(options.spec.mode)]();
   return open(options);

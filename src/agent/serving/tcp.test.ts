@@ -18,7 +18,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** What serves a lease in mode tcp, and a public port whose visitors the test brings to it. */
+/** The serving side of a lease in mode tcp, and a public port whose visitors the test brings to it. */
 async function served(target: number) {
   const serving = await openTcpServing({
     spec: service('db', target, { mode: 'tcp', carrier: 'tls' }),
@@ -47,7 +47,7 @@ const prove = (serving: Serving, port: number) =>
     signal: new AbortController().signal,
   });
 
-/** A port whose connections are left as they came. */
+/** A port whose connections are left untouched. */
 async function listening(): Promise<{ port: number; next: () => Promise<Socket> }> {
   const server = createServer({ allowHalfOpen: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -68,7 +68,7 @@ async function listening(): Promise<{ port: number; next: () => Promise<Socket> 
   return { port: (server.address() as AddressInfo).port, next };
 }
 
-/** A data connection: the relay's end, and the agent's. */
+/** A data connection: the relay's end and the agent's. */
 async function dataConnection(): Promise<{ relay: Socket; agent: Socket }> {
   const at = await listening();
   const agent = connect({ port: at.port, host: '127.0.0.1', allowHalfOpen: true }).on(
@@ -79,19 +79,19 @@ async function dataConnection(): Promise<{ relay: Socket; agent: Socket }> {
   return { relay: await at.next(), agent };
 }
 
-it('knows its own visit however fast it arrives: the target never hears it', async () => {
+it('recognises its own visit even if it arrives early, and hides it from the target', async () => {
   let visits = 0;
   const { serving, publicPort, prove: begin } = await served(await tcpService(() => visits++));
   const { relay, agent } = await dataConnection();
   const proven = begin();
-  // The relay is quicker to send it on than we are to learn that it is connected.
+  // The relay may forward it before we learn that it is connected.
   serving.visit(agent, VISITOR);
   (await publicPort.next()).pipe(relay);
   await proven;
   expect(visits).toBe(0);
 });
 
-it('knows its own visit however long it is on its way; who is silent meanwhile is served right after', async () => {
+it('recognises a late visit of its own, and serves silent visitors right after it', async () => {
   const target = await handedOver();
   const { serving, publicPort, prove: begin } = await served(target.port);
   const [own, other] = [await dataConnection(), await dataConnection()];
@@ -109,7 +109,7 @@ it('knows its own visit however long it is on its way; who is silent meanwhile i
   expect(serving.traffic().visitors).toBe(1);
 });
 
-it('who says something else is served at once, while a visit of its own is out', async () => {
+it('serves a visitor that sends other bytes immediately, during its own visit', async () => {
   const target = await handedOver();
   const { serving, prove: begin } = await served(target.port);
   const { relay, agent } = await dataConnection();

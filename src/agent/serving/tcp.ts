@@ -15,7 +15,7 @@ import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
 
-/** Opens what serves a lease with a public TCP port. */
+/** Opens the serving side of a lease with a public TCP port. */
 export function openTcpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
   const handler = new TcpHandler(spec, log, { onReached, onDown: onReached });
   return Promise.resolve(new TcpServing(handler, new AddressGate(spec.access), refusals));
@@ -25,9 +25,9 @@ class TcpServing implements Serving {
   readonly #handler: TcpHandler;
   readonly #gate: AddressGate;
   readonly #refusals: Refusals;
-  /** Probes that are out, by what they will say first. */
+  /** Probes in progress, by the token that each sends first. */
   readonly #probes = new Map<string, () => void>();
-  /** Visitors who have said nothing yet; they are served once no probe is out. */
+  /** Visitors that have sent nothing yet. They are served once no probe is in progress. */
   readonly #silent = new Set<() => void>();
 
   constructor(handler: TcpHandler, gate: AddressGate, refusals: Refusals) {
@@ -47,14 +47,14 @@ class TcpServing implements Serving {
   }
 
   /**
-   * Visits the public port. There is no TLS of ours in it, and so nothing that a relay could not forge: it
-   * proves that visitors get through, not that nobody reads along.
+   * Visits the public port. The visit contains no TLS of ours, so a relay could forge it: it proves that visitors get
+   * through, and not that no one reads the traffic.
    */
   async prove({ address, port, detour, signal }: PublicWay): Promise<void | 'unproven'> {
     const token = randomBytes(TOKEN_BYTES);
     const key = token.toString('hex');
     const arrived = deferred<void>();
-    // From before it sets out: the relay may bring it here ahead of the news that it is connected.
+    // Before it starts: the relay may deliver it before we learn that it is connected.
     this.#probes.set(key, arrived.resolve);
     const startedAt = performance.now();
     let socket: Socket | undefined;
@@ -66,7 +66,7 @@ class TcpServing implements Serving {
       await within(arrived.promise, PROBE_MS, 'a visit to the public port', signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      // Proxies open few ports besides 443. Visitors do not come by way of it.
+      // Proxies allow few ports besides 443, and visitors do not use the proxy.
       if (asPortalError(error).code === 'proxy_refused') return 'unproven';
       throw notThrough(`port ${port}`, error, performance.now() - startedAt);
     } finally {
@@ -93,7 +93,7 @@ class TcpServing implements Serving {
     for (const serve of this.#silent) serve();
   }
 
-  /** A bare port has no words for why not but a reset. */
+  /** A bare port can only reject with a reset. */
   #admit(socket: Socket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
     if (this.#gate.enter(socket, address)) return this.#handler.visit(socket, visitor);
@@ -102,8 +102,8 @@ class TcpServing implements Serving {
   }
 
   /**
-   * A probe says its token first; whoever says anything else is a visitor. One who says nothing, because the service
-   * speaks first, may be the probe on a long way: nobody knows before the probe has arrived, and that is soon.
+   * A probe sends its token first; any other bytes come from a visitor. A silent peer may be a visitor whose service speaks
+   * first, or a slow probe. The arrival of the probe decides that soon.
    */
   #tellApart(socket: Socket, visitor: VisitorInfo): void {
     let said: Buffer = Buffer.alloc(0);
@@ -115,7 +115,7 @@ class TcpServing implements Serving {
       this.#admit(socket, visitor);
     };
     const leave = (): void => decide(false);
-    // Read only what is there: reading past its end would use up the end, which the target is to see.
+    // Read only available bytes: reading past the end would consume the end, which the target must see.
     const look = (): void => {
       if (socket.readableLength === 0) return decide(false);
       said = Buffer.concat([said, socket.read() as Buffer]);

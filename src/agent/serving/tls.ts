@@ -31,10 +31,10 @@ import { alpnOf } from '../upstream.js';
 import { AlpnOffer } from './offer.js';
 import type { PublicWay, ServedAs, Serving, ServingOptions } from './serving.js';
 
-/** A lease that closes lets those in who were about to come. */
+/** How long a closing lease still admits visitors in their handshake. */
 const ARRIVING_MS = 1_000;
 
-/** Opens what serves a lease under a hostname, in mode stream or http. */
+/** Opens the serving side of a lease with a hostname, in mode stream or http. */
 export async function openTlsServing(options: ServingOptions): Promise<Serving> {
   const { spec, log, sessionKey, refusals, targets, onReached } = options;
   const offer = new AlpnOffer(spec, log, targets, onReached);
@@ -59,7 +59,7 @@ async function handlerFor(
   const mode = servedMode(spec);
   const onNotHttp = mode === 'auto' ? { onNotHttp: () => void decision.doubt() } : {};
   const http = async (of: ServiceSpec): Promise<ModeHandler> => {
-    // Loaded when first used: its HTTP client is large.
+    // Loaded on demand, because its HTTP client is large.
     const { HttpHandler } = await import('../modes/http/handler.js');
     return new HttpHandler(of, log, protocols, [pin.ask], {}, { recorders, onNameRejected, ...onNotHttp });
   };
@@ -68,7 +68,7 @@ async function handlerFor(
   return stream();
 }
 
-/** One TLS endpoint with one certificate; behind it the handler of the service's mode. */
+/** One TLS endpoint with one certificate, in front of the mode's handler. */
 class TlsServing implements Serving {
   readonly #hostname: string;
   readonly #log: Logger;
@@ -79,20 +79,20 @@ class TlsServing implements Serving {
   readonly #hearing: Hearing;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
-  /** There from the first certificate on; a CA may have to be asked for that, and wants an answer here first. */
+  /** Set with the first certificate. A CA that issues it may need a response here first. */
   #endpoint: TlsEndpoint | undefined;
-  /** Visitors who came before it, and what is done with them then. */
+  /** Visitors that arrived before the endpoint, and what to do with each then. */
   readonly #early = new Map<Socket, () => void>();
-  /** As last asked for. */
+  /** The latest settings. */
   #spec: ServiceSpec;
-  /** Of the handler that serves now. */
+  /** The mode of the current handler. */
   #mode: Mode;
   #handler: ModeHandler;
   /** Resolves once the handler of the next mode serves. */
   #changing: Promise<void> | undefined;
-  /** Handlers of another mode that the service was in before, until their visitors have left. */
+  /** Handlers of previous modes, until their visitors have left. */
   readonly #former = new Set<ModeHandler>();
-  /** What handlers that are gone have moved. */
+  /** The traffic of closed handlers. */
   #past: Traffic = NO_TRAFFIC;
   #closed = false;
 
@@ -128,7 +128,7 @@ class TlsServing implements Serving {
     });
   }
 
-  /** Gets the first certificate. Throws `certificate_unavailable`, or what a CA said. */
+  /** Gets the first certificate. Throws `certificate_unavailable`, or the CA's error. */
   async prepare(signal: AbortSignal): Promise<void> {
     if (!this.#endpoint) this.#serveCertificate(await this.#certificate.open(signal));
   }
@@ -136,10 +136,10 @@ class TlsServing implements Serving {
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#gate.update(spec.access);
-    // Whoever is inside was not asked for this PIN.
+    // Connected visitors were not asked for this PIN.
     if (this.#pin.update(spec)) this.#gate.expel();
     this.#certificate.update(spec.tls);
-    // The handler that is being made begins with what is asked for by then.
+    // The handler being created starts with the latest settings.
     if (this.#changing) return;
     if (servedMode(spec) !== this.#mode) return void (this.#changing = this.#changeMode(spec));
     this.#offer.update(spec);
@@ -158,7 +158,7 @@ class TlsServing implements Serving {
       detour,
       hostname: this.#hostname,
       alpn: this.#offer.possibleNames,
-      // It may be renewed while the visit is on its way: the one before it is ours as well.
+      // It may be renewed during the visit: the previous one is ours as well.
       isOurs: (fingerprint) => [before, endpoint.certificate.fingerprint].includes(fingerprint),
       target: endpoint,
       signal,
@@ -166,7 +166,7 @@ class TlsServing implements Serving {
   }
 
   async close(drain: Drain): Promise<void> {
-    // Who is in the middle of the handshake is a visitor as well.
+    // A connection in its handshake counts as a visitor.
     await until(() => (this.#endpoint?.arriving ?? 0) === 0, Math.min(drain.ms, ARRIVING_MS));
     this.#closed = true;
     this.#offer.stop();
@@ -178,7 +178,7 @@ class TlsServing implements Serving {
   }
 
   traffic(): Traffic {
-    // While its successor is being made, a handler serves on in the old way.
+    // During a change of mode, the current handler still serves in the old way.
     const present = this.#handler.traffic();
     return [...this.#former]
       .map((former) => former.traffic())
@@ -206,7 +206,7 @@ class TlsServing implements Serving {
     for (const serve of this.#early.values()) serve();
   }
 
-  /** After the handshake: before it there is no way to say why not. */
+  /** Checked after the handshake, because before it there is no way to state the reason. */
   #admit(socket: TLSSocket, visitor: VisitorInfo): void {
     const { address } = visitor.remote;
     if (this.#isSealed) return sendAgain(socket, this.#spec.service);
@@ -215,9 +215,9 @@ class TlsServing implements Serving {
     turnAway(socket, notAllowed(address));
   }
 
-  /** The offer may have changed since the visitor agreed on a part of it. */
+  /** The offer may have changed since the visitor's handshake. */
   #serve(socket: TLSSocket, visitor: VisitorInfo): void {
-    // Not with the former one, only to be moved right after.
+    // Wait for the next handler, so that the visitor need not move.
     if (this.#changing) return void this.#changing.then(() => this.#serve(socket, visitor));
     const agreed = alpnOf(socket);
     if (this.#closed || socket.destroyed) socket.destroy();
@@ -226,12 +226,12 @@ class TlsServing implements Serving {
     else sendAgain(socket, this.#spec.service);
   }
 
-  /** Until a handler is there that asks for the PIN, nobody is served. */
+  /** Whether no visitor may be served, because no handler asks for the PIN yet. */
   get #isSealed(): boolean {
     return this.#spec.access.pin !== undefined && this.#mode !== 'http';
   }
 
-  /** A visitor waits for the first certificate, no longer than the relay waits for a first answer. */
+  /** Lets a visitor wait for the first certificate, for as long as the relay waits for the first response. */
   #keep(socket: Socket, visitor: VisitorInfo): void {
     const leave = (): void => {
       clearTimeout(timer);
@@ -246,7 +246,7 @@ class TlsServing implements Serving {
     });
   }
 
-  /** What visitors are offered and who serves them change at one moment: a protocol is agreed on with its handler. */
+  /** The offer and the handler change at the same moment, so that a negotiated protocol always gets its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
     const next = await handlerFor(spec, this.#log, this.#offer, this.#pin, this.#hearing);
     this.#changing = undefined;
@@ -255,12 +255,12 @@ class TlsServing implements Serving {
     this.#handler = next;
     this.#mode = servedMode(spec);
     this.#offer.update(spec);
-    // Meanwhile it may have been changed once more.
+    // The settings may have changed again meanwhile.
     if (this.#spec !== spec) this.update(this.#spec);
     void this.#retire(former);
   }
 
-  /** Lets the visitors of a handler that another took the place of go, each at its first quiet moment. */
+  /** Closes the visitors of a replaced handler, each at its first quiet moment. */
   async #retire(former: ModeHandler): Promise<void> {
     this.#former.add(former);
     await former.drain(retirementOf(this.#spec));

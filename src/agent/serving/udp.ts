@@ -11,10 +11,10 @@ import type { ServiceSpec } from '../spec.js';
 import type { PublicWay, Serving, ServingOptions } from './serving.js';
 
 const TOKEN_BYTES = 32;
-/** A probe is a datagram, and may be lost. */
+/** A probe is a datagram and may be lost. */
 const REPEAT_MS = 250;
 
-/** Opens what serves a lease with a public UDP port. */
+/** Opens the serving side of a lease with a public UDP port. */
 export function openUdpServing({ spec, refusals, onReached, log }: ServingOptions): Promise<Serving> {
   return Promise.resolve(new UdpServing(spec, new UdpHandler(spec, log, refusals, onReached)));
 }
@@ -31,27 +31,27 @@ class UdpServing implements Serving {
   }
 
   visit(socket: { destroy(): void }): void {
-    // A lease of this kind has no data connections.
+    // A UDP lease has no data connections.
     socket.destroy();
   }
 
   update(spec: ServiceSpec): void {
     this.#spec = spec;
     this.#handler.update(spec);
-    // The relay is told by the lease's own request.
+    // The lease's own request tells the relay.
     if (this.#at) void this.#serve(AbortSignal.timeout(PROBE_MS)).catch(() => undefined);
   }
 
   /**
-   * Sends to the public port, from a socket like any visitor's, until one of the datagrams has come through. Where
-   * the relay's own UDP is out of reach from here, so is the public port: that says nothing about visitors.
+   * Sends datagrams to the public port, from a socket like a visitor's, until one gets through. If the relay's own UDP port
+   * is out of reach from here, the public port is too, which proves nothing about visitors.
    */
   async prove({ address, port, lease, datagrams, detour, signal }: PublicWay): Promise<void | 'unproven'> {
     if (!datagrams) throw new PortalError('internal', 'the session has no datagrams');
     this.#at = { datagrams, lease };
     await this.#serve(signal);
     this.#handler.idleMs = datagrams.flowIdleMs;
-    // A datagram from here would tell the relay where we are.
+    // A datagram would reveal the agent's address to the relay.
     if (detour?.hides) return 'unproven';
     try {
       await this.#visit(address, port, signal);

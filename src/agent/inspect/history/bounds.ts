@@ -1,22 +1,22 @@
-/** Every bound of the history; docs/guides/inspector.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** The limits of the history, as listed in docs/guides/inspector.md. Durations end in `Ms`, sizes in `Bytes`. */
 export interface HistoryBounds {
-  /** Requests are kept this long. */
+  /** How long requests are kept. */
   readonly maxAgeMs: number;
-  /** Disk space for all of one identity; the oldest go. */
+  /** Disk space of one identity; the oldest requests are removed. */
   readonly maxBytes: number;
-  /** Files they are in: the oldest go, whole. */
+  /** Number of files; the oldest are removed. */
   readonly maxFiles: number;
-  /** As much is kept of one request with everything that belongs to it; of a WebSocket the latest messages. */
+  /** Size of one stored request with everything that belongs to it. Of a WebSocket, the latest messages are stored. */
   readonly maxRecordBytes: number;
-  /** How often what is over is written. */
+  /** Interval between two writes. */
   readonly writeEveryMs: number;
-  /** Requests that wait to be written; more are dropped, and counted. */
+  /** Requests that wait to be written; more are dropped and counted. */
   readonly maxWaiting: number;
-  /** The same, by what their bodies take. */
+  /** The same, by the size of their bodies. */
   readonly maxWaitingBytes: number;
-  /** After a write that failed, the next try comes so much later. */
+  /** Pause after a failed write. */
   readonly retryMs: number;
-  /** Requests of earlier runs that the page gets at a time. */
+  /** Requests of earlier runs that the page gets at once. */
   readonly maxEarlier: number;
 }
 
@@ -32,5 +32,5 @@ export const HISTORY_BOUNDS: HistoryBounds = {
   maxEarlier: 1_000,
 };
 
-/** A file holds so much of what all may hold, in bytes and in time: what is too old or too much goes file by file. */
+/** A file gets this fraction of the total size and age, because old requests are removed one file at a time. */
 export const FILES_AT_A_TIME = 32;

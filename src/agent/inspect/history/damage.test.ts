@@ -6,7 +6,7 @@ import { fill, historyPlace, targets, type Place } from '../../../../test/suppor
 import { firstOfRun } from './ids.js';
 import { FRAME_HEAD_BYTES, HEAD_BYTES } from './seal.js';
 
-/** A history of some files, closed; each request's path is its number. */
+/** A closed history of some files, in which each request's path is its number. */
 async function written(runs: number, each: number): Promise<Place> {
   const place = await historyPlace();
   for (let run = 0; run < runs; run++) {
@@ -22,14 +22,14 @@ async function written(runs: number, each: number): Promise<Place> {
 const pathOf = async (place: Place, index: number): Promise<string> =>
   join(place.own, (await place.files())[index]!);
 
-/** So old that nobody is still about to write it. */
+/** Makes a file so old that no process can still be about to write it. */
 const settle = (path: string): Promise<void> => {
   const hourAgo = Date.now() / 1_000 - 3_600;
   return utimes(path, hourAgo, hourAgo);
 };
 
 describe('a history that is', () => {
-  it('of another identity opens to nothing, is set aside, and a new one begins', async () => {
+  it('of another identity cannot be opened, is set aside, and a new one starts', async () => {
     const place = await written(2, 3);
     const other = await historyPlace();
     await cp(place.own, other.own, { recursive: true });
@@ -40,31 +40,34 @@ describe('a history that is', () => {
     expect(other.warnings).toHaveLength(1);
     expect(other.warnings[0]).toContain('portal requests wipe');
     expect(await other.files()).toContain('unreadable');
-    // The one it is of has lost nothing.
+    // The original identity loses nothing.
     expect((await place.search()).rows).toHaveLength(6);
     await history.wipe();
     expect(await other.files()).toHaveLength(1);
   });
 
-  it.each(['empty', 'cut in its head', 'a folder', 'something else'])('%s is set aside', async (what) => {
-    const place = await written(2, 3);
-    const path = await pathOf(place, 0);
-    if (what === 'empty') await truncate(path, 0);
-    else if (what === 'cut in its head') await truncate(path, 50);
-    else if (what === 'something else') await writeFile(path, 'x'.repeat(5_000));
-    else {
-      await rename(path, `${path}.away`);
-      await mkdir(path);
-    }
-    await settle(path);
-    expect(targets(await place.search())).toEqual(['/item/6', '/item/5', '/item/4']);
-    const history = await place.open();
-    await fill(history, 7, 7);
-    expect(place.warnings).toHaveLength(1);
-    expect(targets(await place.search()).toSorted()).toEqual(['/item/4', '/item/5', '/item/6', '/item/7']);
-  });
+  it.each(['empty', 'truncated in its head', 'a folder', 'something else'])(
+    '%s is set aside',
+    async (what) => {
+      const place = await written(2, 3);
+      const path = await pathOf(place, 0);
+      if (what === 'empty') await truncate(path, 0);
+      else if (what === 'truncated in its head') await truncate(path, 50);
+      else if (what === 'something else') await writeFile(path, 'x'.repeat(5_000));
+      else {
+        await rename(path, `${path}.away`);
+        await mkdir(path);
+      }
+      await settle(path);
+      expect(targets(await place.search())).toEqual(['/item/6', '/item/5', '/item/4']);
+      const history = await place.open();
+      await fill(history, 7, 7);
+      expect(place.warnings).toHaveLength(1);
+      expect(targets(await place.search()).toSorted()).toEqual(['/item/4', '/item/5', '/item/6', '/item/7']);
+    },
+  );
 
-  it('put under another name does not open', async () => {
+  it('renamed to another name cannot be opened', async () => {
     const place = await written(1, 3);
     const path = await pathOf(place, 0);
     await cp(path, join(place.own, '000009-000.requests'));
@@ -73,7 +76,7 @@ describe('a history that is', () => {
     expect(place.warnings).toHaveLength(1);
   });
 
-  it('no folder but a file is moved out of the way', async () => {
+  it('a file and not a folder is moved away', async () => {
     const place = await historyPlace();
     await writeFile(place.own, 'in the way');
     const history = await place.open();
@@ -83,7 +86,7 @@ describe('a history that is', () => {
     expect(place.warnings).toHaveLength(1);
   });
 
-  it('cut off in the middle of a write has everything before that', async () => {
+  it('truncated within a write keeps everything before that write', async () => {
     const place = await written(1, 5);
     const path = await pathOf(place, 0);
     const { size } = await stat(path);
@@ -98,7 +101,7 @@ describe('a history that is', () => {
     expect(last).toBeLessThan(4);
   });
 
-  it('changed anywhere never throws, never hangs, and never shows what was not recorded', async () => {
+  it('changed anywhere never throws, hangs, or shows anything that was not recorded', async () => {
     const place = await written(1, 6);
     const path = await pathOf(place, 0);
     const whole = await readFile(path);
@@ -126,14 +129,14 @@ describe('a history that is', () => {
     );
   });
 
-  it('with two parts exchanged shows neither', async () => {
+  it('with two swapped parts shows neither', async () => {
     const place = await historyPlace();
     const history = await place.open();
     await fill(history, 1, 1, () => ({ target: '/a' }));
     await fill(history, 2, 2, () => ({ target: '/b' }));
     const path = await pathOf(place, 0);
     const bytes = await readFile(path);
-    // Each request is a frame of its part and one of its row, and the two requests are alike in length.
+    // Each request has one frame for its part and one for its row, and both requests have equal lengths.
     const frames: { at: number; length: number }[] = [];
     for (let at = HEAD_BYTES; at < bytes.length;) {
       const length = FRAME_HEAD_BYTES + bytes.readUInt32BE(at);

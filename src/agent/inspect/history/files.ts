@@ -5,22 +5,22 @@ import type { Logger } from '../../../lib/logger.js';
 import { makePrivateFolder } from '../../../lib/private-file.js';
 import { FRAME_HEAD_BYTES, FileSeal, HEAD_BYTES, KIND, readFrameHead } from './seal.js';
 
-/** The files of one identity's history: which there are, whose they are, and that they go. */
+/** The files of one identity's history: lists, opens and removes them. */
 
 const NAME = /^(\d{6})-(\d{3,6})\.requests$/;
-/** What does not open is put here. */
+/** Folder for unreadable files. */
 const ASIDE = 'unreadable';
-/** A file that is younger may be one that another process has just begun. */
+/** A younger file may have just been created by another process. */
 const BEGUN_MS = 10_000;
 const MAX_INFO_BYTES = 16 * 1024;
 
-/** What a file says of everything in it. */
+/** Metadata that applies to everything in a file. */
 export interface FileInfo {
-  /** Path of the portal.yaml they are of; null without one. */
+  /** Path of the portal.yaml that was recorded; null without one. */
   readonly source: string | null;
-  /** When it was begun; milliseconds since the epoch. */
+  /** Creation time in milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Nothing was added to it after this. */
+  /** Time of the last write. */
   readonly endsAt: number;
   readonly maxAgeMs: number;
 }
@@ -32,17 +32,17 @@ export interface HistoryFile {
   readonly bytes: number;
   readonly info: FileInfo;
   readonly seal: FileSeal;
-  /** Where the first frame after that of the info stands. */
+  /** Offset of the first frame after the info frame. */
   readonly begin: number;
 }
 
 export const fileName = (run: number, part: number): string =>
   `${String(run).padStart(6, '0')}-${String(part).padStart(3, '0')}.requests`;
 
-/** What does not change of a file, by its path: it is read once. */
+/** The constant metadata of a file by path, so that it is read only once. */
 type Known = Map<string, Omit<HistoryFile, 'bytes'>>;
 
-/** Those that open, the latest first, and the names of those that do not. */
+/** Readable files, latest first, and the names of unreadable ones. */
 export interface Listed {
   readonly files: readonly HistoryFile[];
   readonly unreadable: readonly string[];
@@ -62,7 +62,7 @@ export class HistoryFolder {
     return this.#master;
   }
 
-  /** The greatest run of which there is a file, whosever it is. */
+  /** The highest run number of any file, of any identity. */
   async lastRun(): Promise<number> {
     const names = await this.#names();
     return Math.max(0, ...names.map((name) => Number(NAME.exec(name)![1])));
@@ -81,7 +81,7 @@ export class HistoryFolder {
     return { files: files.toSorted(latestFirst), unreadable };
   }
 
-  /** For good. Its key cannot be had any more once its salt is gone, wherever the rest of it may still be found. */
+  /** Removes a file permanently. Overwriting the salt makes the rest of the file undecryptable, wherever copies remain. */
   async remove(name: string): Promise<void> {
     const path = join(this.path, name);
     const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => undefined);
@@ -89,20 +89,20 @@ export class HistoryFolder {
       await handle?.write(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
       await handle?.sync();
     } catch {
-      // A disk that takes no write may still take this:
+      // A disk that rejects writes may still allow the removal.
     } finally {
       await handle?.close().catch(() => undefined);
     }
     await rm(path, { force: true, recursive: true });
   }
 
-  /** Everything, but for `except`. */
+  /** Removes everything except `except`. */
   async removeAll(except: ReadonlySet<string> = new Set()): Promise<void> {
     for (const name of await this.#names()) if (!except.has(name)) await this.remove(name);
     await rm(join(this.path, ASIDE), { force: true, recursive: true });
   }
 
-  /** Out of the way, and kept: it may be somebody's. What was there before goes. */
+  /** Moves files aside and keeps them, because they may belong to someone. Replaces earlier ones. */
   async setAside(names: readonly string[], log: Logger): Promise<void> {
     if (names.length === 0) return;
     const aside = join(this.path, ASIDE);
@@ -111,15 +111,12 @@ export class HistoryFolder {
       await makePrivateFolder(aside);
       for (const name of names) await rename(join(this.path, name), join(aside, name)).catch(() => undefined);
     } catch (error) {
-      log.warn(
-        { err: error, folder: this.path },
-        'what does not open of the request history could not be moved',
-      );
+      log.warn({ err: error, folder: this.path }, 'cannot move unreadable files of the request history');
       return;
     }
     log.warn(
       { files: names.length, folder: aside },
-      'part of the request history is damaged, or of another identity; it is set aside, and a new one begins. `portal requests wipe` removes it',
+      'part of the request history is damaged or belongs to another identity; moved it aside and started a new one. To remove it, run `portal requests wipe`',
     );
   }
 
@@ -132,7 +129,7 @@ export class HistoryFolder {
     return names.filter((name) => NAME.test(name)).toSorted();
   }
 
-  /** Undefined: it is gone, or has only just been begun. */
+  /** Undefined if the file was removed, or was created just now. */
   async #look(name: string): Promise<HistoryFile | 'unreadable' | undefined> {
     const path = join(this.path, name);
     const found = await stat(path).catch(() => undefined);
@@ -159,7 +156,7 @@ export class HistoryFolder {
     }
     try {
       const head = await readAt(handle, 0, HEAD_BYTES + FRAME_HEAD_BYTES);
-      // Another process is about to remove it.
+      // Another process is removing it.
       if (head.length >= HEAD_BYTES && head.subarray(0, HEAD_BYTES).every((byte) => byte === 0))
         return 'removed';
       const seal = FileSeal.of(this.#master, name, head);
@@ -182,7 +179,7 @@ export class HistoryFolder {
 const latestFirst = (a: HistoryFile, b: HistoryFile): number =>
   b.info.startedAt - a.info.startedAt || (a.name < b.name ? 1 : -1);
 
-/** Of every identity, also of those that nobody has any more, and of what was set aside: files not written to since then. */
+/** Removes files of every identity, including abandoned ones and files moved aside, that were not written to since then. */
 export async function removeUntouched(histories: string, since: number): Promise<void> {
   const entries = await readdir(histories, { recursive: true, withFileTypes: true });
   for (const entry of entries) {
@@ -193,14 +190,17 @@ export async function removeUntouched(histories: string, since: number): Promise
   }
 }
 
-/** What is in the place of the folder and is none is moved beside it. */
+/** If something other than a folder has its name, moves that aside. */
 export async function makeWay(folder: string, log: Logger): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
   if (!found || found.isDirectory()) return;
   const aside = join(dirname(folder), `${basename(folder)}.${ASIDE}`);
   await rm(aside, { force: true, recursive: true });
   await rename(folder, aside);
-  log.warn({ folder, aside }, 'something else was in the place of the request history; it is set aside');
+  log.warn(
+    { folder, aside },
+    'found something other than a folder at the path of the request history; moved it aside',
+  );
 }
 
 export async function readAt(handle: FileHandle, at: number, bytes: number): Promise<Buffer> {

@@ -15,8 +15,8 @@ import { generateIdentity } from '../../../identity/keys.js';
 import { MessageLog } from '../messages.js';
 import { firstOfRun, idText, parseId } from './ids.js';
 
-describe('requests that are kept across runs', () => {
-  it('are there after the run, with everything of them', async () => {
+describe('requests kept across runs', () => {
+  it('are complete after the run', async () => {
     const place = await historyPlace();
     const first = await place.open();
     const messages = new MessageLog(
@@ -74,7 +74,7 @@ describe('requests that are kept across runs', () => {
     expect(await second.find(id + 1)).toBeUndefined();
   });
 
-  it('are found by what is asked for, newest first, over all runs', async () => {
+  it('are found by search criteria, newest first, across all runs', async () => {
     const place = await historyPlace();
     const [one, other] = [await place.open(), await place.open({ source: null })];
     const at = (number: number): number => place.now - 10_000 + number * 1_000;
@@ -96,7 +96,7 @@ describe('requests that are kept across runs', () => {
     expect(await found({ text: 'ITEM/2 get' })).toEqual([2]);
   });
 
-  it('are nothing that can be read on the disk', async () => {
+  it('cannot be read on the disk', async () => {
     const place = await historyPlace();
     const history = await place.open();
     await fill(history, 1, 40, () => ({ target: '/s3cr3t-path', service: 's3cr3t-service' }));
@@ -109,7 +109,7 @@ describe('requests that are kept across runs', () => {
       expect((await stat(join(place.own, name))).mode & 0o777).toBe(0o600);
   });
 
-  it('are written again where what was done proves broken', async () => {
+  it('are written again when a done exchange turns out broken', async () => {
     const place = await historyPlace();
     const history = await place.open();
     const recording = recordingOf(firstOfRun(history.run) + 1);
@@ -124,7 +124,7 @@ describe('requests that are kept across runs', () => {
     expect(await history.find(recording.id)).toMatchObject({ outcome: 'broken' });
   });
 
-  it('of several agents at once have numbers of their own, and all are there', async () => {
+  it('of parallel agents have distinct numbers, and none is lost', async () => {
     const place = await historyPlace();
     const agents = await Promise.all(Array.from({ length: 5 }, () => place.open()));
     expect(new Set(agents.map(({ run }) => run)).size).toBe(5);
@@ -134,15 +134,15 @@ describe('requests that are kept across runs', () => {
     expect((await place.search({}, 1_000)).rows).toHaveLength(250);
   });
 
-  it('leave no file where there was no request', async () => {
+  it('leave no file without a request', async () => {
     const place = await historyPlace();
     await (await place.open()).close();
     expect(await place.files()).toEqual([]);
   });
 });
 
-describe('the history is bounded', () => {
-  it('in bytes: the oldest go, and their space', async () => {
+describe('the history is limited', () => {
+  it('in bytes: the oldest requests are removed, and free their space', async () => {
     const place = await historyPlace();
     const maxBytes = 512 * 1024;
     const history = await place.open({ bounds: { maxBytes, maxWaiting: 100_000 } });
@@ -154,11 +154,11 @@ describe('the history is bounded', () => {
     expect(found[0]).toBe('/item/2000');
     expect(found.length).toBeGreaterThan(200);
     expect(found).not.toContain('/item/1');
-    // What is left is without a hole.
+    // The remaining requests have no gap.
     expect(found.at(-1)).toBe(`/item/${2_000 - found.length + 1}`);
   });
 
-  it('in time: what is too old is not shown, and goes', async () => {
+  it('in time: old requests are hidden and removed', async () => {
     const place = await historyPlace();
     const history = await place.open({ bounds: { maxAgeMs: 1_000_000 } });
     await fill(history, 1, 1, () => ({ startedAt: place.now }));
@@ -173,7 +173,7 @@ describe('the history is bounded', () => {
     expect(await place.files()).toHaveLength(1);
   });
 
-  it('in time that one portal.yaml asks for, whoever looks', async () => {
+  it('by the maximum age of its portal.yaml, for every reader', async () => {
     const place = await historyPlace();
     const [brief, other] = [await place.open({ source: '/brief' }), await place.open()];
     brief.maxAgeMs = 60_000;
@@ -197,7 +197,7 @@ describe('the history is bounded', () => {
     expect(targets(await place.search())).toEqual(['/item/6', '/item/5', '/item/4', '/item/3']);
   });
 
-  it('in what waits to be written: more is lost, and counted', async () => {
+  it('in waiting requests: more are dropped and counted', async () => {
     const place = await historyPlace();
     const history = await place.open({ bounds: { maxWaiting: 10, maxWaitingBytes: 100_000 } });
     await fill(history, 1, 30);
@@ -207,7 +207,7 @@ describe('the history is bounded', () => {
     expect((await place.search()).rows).toHaveLength(11);
   });
 
-  it('in what is kept of a WebSocket: the latest messages', async () => {
+  it('in messages of a WebSocket: the latest are kept', async () => {
     const place = await historyPlace();
     const history = await place.open({ bounds: { maxRecordBytes: 100 } });
     const all = Array.from({ length: 9 }, (_, i) => ({
@@ -233,8 +233,8 @@ describe('the history is bounded', () => {
   });
 });
 
-describe('the history is forgotten', () => {
-  it('of an identity that nobody has any more, with its age', async () => {
+describe('the history is removed', () => {
+  it('of an abandoned identity, after the maximum age', async () => {
     const place = await historyPlace();
     await fill(await place.open(), 1, 1);
     const former = await historyPlace(generateIdentity(), place.folder);
@@ -247,7 +247,7 @@ describe('the history is forgotten', () => {
     expect(targets(await place.search())).toEqual(['/item/1']);
   });
 
-  it('of one portal.yaml, or all of it, while agents go on', async () => {
+  it('of one portal.yaml, or completely, while agents continue', async () => {
     const place = await historyPlace();
     const [one, other] = [await place.open(), await place.open({ source: '/other' })];
     await fill(one, 1, 5);
@@ -260,7 +260,7 @@ describe('the history is forgotten', () => {
     const kept = await one.wipe();
     expect(await place.files()).toEqual([kept]);
     expect((await place.search()).rows).toEqual([]);
-    // The other finds that its file is gone, and begins another.
+    // The other agent notices that its file was removed, and starts another.
     await fill(other, 9, 9);
     await fill(one, 10, 10);
     expect(targets(await place.search()).toSorted()).toEqual(['/item/10', '/item/9']);
@@ -268,7 +268,7 @@ describe('the history is forgotten', () => {
     expect(one.lost + other.lost).toBe(0);
   });
 
-  it('with the folder, from under an agent', async () => {
+  it('with its folder, while an agent runs', async () => {
     const place = await historyPlace();
     const history = await place.open();
     await fill(history, 1, 2);
@@ -280,7 +280,7 @@ describe('the history is forgotten', () => {
     expect(history.lost + place.warnings.length).toBe(0);
   });
 
-  it('but a number of a run that goes on is nobody else’s', async () => {
+  it('but the number of an active run stays reserved', async () => {
     const place = await historyPlace();
     const [one, other] = [await place.open(), await place.open()];
     await one.wipe();
@@ -290,8 +290,8 @@ describe('the history is forgotten', () => {
   });
 });
 
-describe('a disk that does not take it', () => {
-  it('costs requests, counted, and nothing else; then it goes on', async () => {
+describe('a disk that rejects writes', () => {
+  it('loses and counts requests, and nothing else; then writing continues', async () => {
     const place = await historyPlace();
     const history = await place.open({ bounds: { retryMs: 0 } });
     await fill(history, 1, 1);
@@ -306,7 +306,7 @@ describe('a disk that does not take it', () => {
     expect(targets(await place.search())).toEqual(['/item/5']);
   });
 
-  it('is not tried all the time', async () => {
+  it('is not retried continuously', async () => {
     const place = await historyPlace();
     const history = await place.open({ bounds: { retryMs: 60_000 } });
     await rm(place.own, { recursive: true });
@@ -317,7 +317,7 @@ describe('a disk that does not take it', () => {
     expect(history.lost).toBe(2);
   });
 
-  it('is full: what was written stays readable, and it goes on once there is room', async (context) => {
+  it('is full: written requests stay readable, and writing continues once there is room', async (context) => {
     const folder = await mkdtemp(join(tmpdir(), 'portal-full-'));
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder], { stdio: 'pipe' });
@@ -342,7 +342,7 @@ describe('a disk that does not take it', () => {
   });
 });
 
-it('has ids that people can type', () => {
+it('has ids that a person can type', () => {
   for (const [id, text] of [
     [7, '7'],
     [12_000_000_345, '12-345'],
@@ -354,7 +354,7 @@ it('has ids that people can type', () => {
     expect(parseId(text)).toBeUndefined();
 });
 
-it('of a clock that was ahead and is set right nothing is kept for longer', async () => {
+it('keeps nothing longer after a fast clock is corrected', async () => {
   const place = await historyPlace();
   const right = place.now;
   place.now += 365 * 86_400_000;
@@ -367,7 +367,7 @@ it('of a clock that was ahead and is set right nothing is kept for longer', asyn
   expect(targets(await place.search())).toContain('/right');
   place.now = right + 8 * 86_400_000;
   await (await place.open()).close();
-  // Not even for whom its age would not matter.
+  // Not even for a reader with a longer maximum age.
   place.now = right;
   expect(targets(await place.search())).toEqual(['/ahead']);
 });

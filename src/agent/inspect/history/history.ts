@@ -14,31 +14,30 @@ import { tidy } from './tidy.js';
 import { WritingFile } from './writing.js';
 
 export interface HistoryOptions {
-  /** Of the histories of all identities (lib/paths). */
+  /** Folder of the histories of all identities (lib/paths). */
   readonly folder: string;
   readonly identity: Identity;
-  /** Path of the portal.yaml that is recorded for; null without one. */
+  /** Path of the recorded portal.yaml; null without one. */
   readonly source: string | null;
   readonly log: Logger;
   readonly bounds?: Partial<HistoryBounds>;
   readonly now?: () => number;
 }
 
-/** Encoded and written in one go, so that others have a turn in between. */
+/** Limits per batch of encoding and writing, so that other work gets a turn. */
 const RECORDS_A_TURN = 64;
 const BYTES_A_TURN = 256 * 1024;
 const TIDY_EVERY_MS = 60_000;
 const CLOCK_SKEW_MS = 60_000;
 
-/** The files of an identity, for whoever only reads them. */
+/** The files of an identity, for readers. */
 export function historyFolder(folder: string, identity: Identity): HistoryFolder {
   return new HistoryFolder(join(folder, identity.address.toLowerCase()), identity.derive('request history'));
 }
 
 /**
- * Requests beyond this run of the agent. They are written once they are over, some time after the visitor has gone,
- * to a file that this process alone adds to; so no agent waits for another. Nothing that goes wrong here is any concern of a
- * visitor, or of what is kept in memory.
+ * Requests beyond this run of the agent. They are written some time after they end, to a file that only this process appends
+ * to, so agents never wait for each other. Failures here affect neither visitors nor the requests in memory.
  */
 export class RequestHistory {
   readonly run: number;
@@ -52,7 +51,7 @@ export class RequestHistory {
   #parts = 1;
   #maxAgeMs: number;
   #timer: NodeJS.Timeout | undefined;
-  /** What is done to the files, one after the other. */
+  /** Serializes all operations on the files. */
   #working = Promise.resolve();
   #retryAt = -Infinity;
   #isFailing = false;
@@ -72,28 +71,28 @@ export class RequestHistory {
     this.#tidying = setInterval(() => void this.#do(() => this.#tidy()), TIDY_EVERY_MS).unref();
   }
 
-  /** Throws when there is nothing to be written to. */
+  /** Throws if the history cannot be written. */
   static async open(options: HistoryOptions): Promise<RequestHistory> {
     const given = { bounds: {}, now: Date.now, ...options };
     const folder = historyFolder(options.folder, options.identity);
     await makeWay(folder.path, options.log);
     await makePrivateFolder(folder.path);
     const bounds = boundsOf(given);
-    // By the files' own times, for what is in them is not for everybody to know.
+    // By file time, because not every reader can decrypt the content.
     await removeUntouched(options.folder, Date.now() - bounds.maxAgeMs * (1 + 1 / FILES_AT_A_TIME));
-    // First of all, for it tells what does not open.
+    // First, because it reports unreadable files.
     await folder.setAside(await tidy(folder, bounds, given.now(), new Set()), options.log);
     const info = infoOf(options.source, given.now(), bounds.maxAgeMs, bounds);
     const first = await WritingFile.ofNewRun(folder.path, await folder.lastRun(), folder.master, info);
     return new RequestHistory(given, folder, first);
   }
 
-  /** Requests that were over and could not be kept. */
+  /** Finished requests that could not be stored. */
   get lost(): number {
     return this.#queue.lost;
   }
 
-  /** Nothing older than this is kept from now on. */
+  /** Sets the maximum age of requests. */
   set maxAgeMs(ms: number) {
     const maxAgeMs = Math.min(ms, this.bounds.maxAgeMs);
     if (maxAgeMs === this.#maxAgeMs) return;
@@ -101,7 +100,7 @@ export class RequestHistory {
     void this.#do(() => this.#tidy());
   }
 
-  /** Takes a request that is over. Costs next to nothing; what it has become is looked at when it is written. */
+  /** Queues a finished request. This is cheap: its final state is read when it is written. */
   add(recording: Recording, mask: ReadonlySet<string>): void {
     if (this.#isClosed) return;
     this.#queue.add(recording, mask);
@@ -115,7 +114,7 @@ export class RequestHistory {
     return this.#flushed().then(() => find(this.#folder, id, this.#now()));
   }
 
-  /** Rows of these services that began before `before`, newest first, but for those that `has` knows. */
+  /** Rows of these services that began before `before`, newest first, except those that `has` knows. */
   async earlier(
     services: readonly string[],
     before: number | undefined,
@@ -127,7 +126,7 @@ export class RequestHistory {
     return { rows: rows.filter(({ id }) => !has(id)).map(plain), isPart };
   }
 
-  /** Forgets what was recorded for this portal.yaml. */
+  /** Removes everything recorded for this portal.yaml. */
   clear(): Promise<void> {
     return this.#forget(async () => {
       const { files } = await this.#folder.list();
@@ -135,13 +134,13 @@ export class RequestHistory {
     });
   }
 
-  /** Forgets everything of this identity. Returns the name of the one file that is there after that. */
+  /** Removes everything of this identity. Returns the name of the one file that exists afterwards. */
   async wipe(): Promise<string | undefined> {
     await this.#forget(() => this.#folder.removeAll());
     return this.#file?.name;
   }
 
-  /** Once all that is over is written, or lost. */
+  /** Resolves once all finished requests are written or dropped. */
   flush(): Promise<void> {
     return this.#do(() => this.#write());
   }
@@ -162,7 +161,7 @@ export class RequestHistory {
       this.#queue.clear();
       await this.#endFile();
       await remove();
-      // So that this run's number stays taken.
+      // Keeps this run's number reserved.
       await this.#writable();
     });
   }
@@ -197,7 +196,7 @@ export class RequestHistory {
       }
       if (this.#isFull(this.#file!)) await this.#tidy();
     }
-    if (this.#isFailing) this.#log.info({}, 'requests are kept across runs again');
+    if (this.#isFailing) this.#log.info({}, 'keeping requests across runs again');
     this.#isFailing = false;
   }
 
@@ -214,14 +213,14 @@ export class RequestHistory {
     return records;
   }
 
-  /** Has a file that may be written to: the one that was, while it is there, small and young; else a new one. */
+  /** Ensures a writable file: the current one while it exists and is small and young enough, or a new one. */
   async #writable(): Promise<void> {
     if (this.#file && !this.#isFull(this.#file) && (await this.#file.isThere())) return;
     const before = this.#file;
     await makePrivateFolder(this.#folder.path);
     const info = infoOf(this.source, this.#now(), this.#maxAgeMs, this.bounds);
     this.#file = await this.#create(info);
-    // Only now: its name has kept the number of this run.
+    // Closed late, because the name of the old file reserves the number of this run.
     await before?.close();
   }
 
@@ -241,7 +240,7 @@ export class RequestHistory {
     return (
       bytes >= this.bounds.maxBytes / FILES_AT_A_TIME ||
       this.#now() > info.endsAt ||
-      // The clock was set back: what comes now would be kept for as long as it was ahead.
+      // The clock was set back. Without a new file, requests would be kept longer by that difference.
       this.#now() < info.startedAt - CLOCK_SKEW_MS ||
       info.maxAgeMs !== maxAgeMs
     );
@@ -259,7 +258,7 @@ export class RequestHistory {
     await this.#folder.setAside(unreadable, this.#log);
   }
 
-  /** What waits is let go, for it would only grow; there is a next try, with a new file. */
+  /** Drops the waiting requests, which would only accumulate. The next attempt uses a new file. */
   async #failed(error: unknown): Promise<void> {
     this.#queue.lose();
     this.#retryAt = performance.now() + this.bounds.retryMs;
@@ -268,18 +267,18 @@ export class RequestHistory {
     if (!this.#isFailing)
       this.#log.warn(
         { reason: systemCode(error) ?? String(error), folder: this.#folder.path },
-        'requests cannot be kept across runs now; they are kept in memory only until that is mended',
+        'cannot keep requests across runs for now; keeping them in memory only',
       );
     this.#isFailing = true;
   }
 }
 
-/** One that takes no more is let go all the same. */
+/** A close that fails is ignored. */
 async function closed(file: WritingFile | undefined): Promise<void> {
   try {
     await file?.close();
   } catch {
-    // Its disk is full, or gone.
+    // The disk is full or was removed.
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * A request's id: the run of the agent that recorded it, and its number within that. One number that grows, so that what
- * is newer of one run compares as greater; people read and write it as `RUN-NUMBER`. A run that is not kept has none.
+ * A request's id: the run of the agent that recorded it, and a number within that run, combined in one increasing number.
+ * People see it as `RUN-NUMBER`. A run without a history has number 0.
  */
 
-/** More than one run ever records. */
+/** More requests than one run can record. */
 const RUN = 1_000_000_000;
 export const MAX_RUN = 999_999;
 
@@ -15,7 +15,7 @@ export function idText(id: number): string {
   return run === 0 ? String(id) : `${run}-${id % RUN}`;
 }
 
-/** Undefined for what is no id. */
+/** Undefined for an invalid id. */
 export function parseId(text: string): number | undefined {
   const [, run = '0', number] = /^(?:(\d{1,6})-)?(\d{1,9})$/.exec(text) ?? [];
   return number === undefined ? undefined : Number(run) * RUN + Number(number);

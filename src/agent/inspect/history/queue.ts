@@ -8,11 +8,11 @@ export interface Waiting {
   readonly bytes: number;
 }
 
-/** Requests that are over and not written yet: bounded, what is too much is lost, and counted. */
+/** Finished requests that are not yet written. Limited; more are dropped and counted. */
 export class Queue {
   readonly #bounds: HistoryBounds;
   readonly #waiting = new Map<Recording, Waiting>();
-  /** What was said to be done may prove broken: then it is written once more. */
+  /** The written outcome of each request. If a done request turns out broken, it is written again. */
   readonly #written = new WeakMap<Recording, Outcome>();
   #bytes = 0;
   lost = 0;
@@ -47,7 +47,7 @@ export class Queue {
     return undefined;
   }
 
-  /** All that wait, and `more` that were taken. */
+  /** Drops all waiting requests and `more` that were already taken. */
   lose(more = 0): void {
     this.lost += this.#waiting.size + more;
     this.clear();

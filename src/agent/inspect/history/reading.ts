@@ -5,21 +5,21 @@ import type { Encoded } from './record.js';
 import { FRAME_HEAD_BYTES, KIND, readFrameHead, type FrameHead } from './seal.js';
 import type { StoredRow } from './writing.js';
 
-/** Frames that are opened before others have a turn. */
+/** Frames decrypted before other work gets a turn. */
 const FRAMES_A_TURN = 4;
 const CHUNK_BYTES = 256 * 1024;
 
-/** Told of each place that does not open. */
+/** Called for each unreadable place. */
 export type OnDamage = () => void;
 
-/** The rows of a file as they were written, a frame at a time. What cannot be read is told of, and left out. */
+/** The rows of a file in written order, one frame at a time. Unreadable frames are reported and skipped. */
 export async function* rowsOf(file: HistoryFile, onDamage: OnDamage): AsyncGenerator<readonly StoredRow[]> {
   const handle = await open(file.path, 'r').catch(() => undefined);
-  // Removed in the meantime.
+  // The file was removed meanwhile.
   if (!handle) return;
   let chunk: Buffer = Buffer.alloc(0);
   let chunkAt = 0;
-  /** Read in large pieces: most frames are small. */
+  /** Reads in large pieces, because most frames are small. */
   const read = async (at: number, bytes: number): Promise<Buffer> => {
     if (at < chunkAt || at + bytes > chunkAt + chunk.length) {
       chunk = await readAt(handle, at, Math.max(bytes, CHUNK_BYTES));
@@ -39,7 +39,7 @@ export async function* rowsOf(file: HistoryFile, onDamage: OnDamage): AsyncGener
       }
       if (head.kind === KIND.heads) {
         const sealed = await read(at + FRAME_HEAD_BYTES, head.sealedBytes);
-        // The end of what another process is writing, or was writing when it was killed.
+        // The end of a frame that another process is writing, or was writing when it was killed.
         if (sealed.length < head.sealedBytes) return;
         const rows = parse(file.seal.open(at, clear, sealed));
         if (rows) yield rows;
@@ -53,7 +53,7 @@ export async function* rowsOf(file: HistoryFile, onDamage: OnDamage): AsyncGener
   }
 }
 
-/** What belongs to a row; undefined where it does not open, or is gone. */
+/** The part that belongs to a row. Undefined if it is unreadable or was removed. */
 export async function partOf(file: HistoryFile, row: StoredRow): Promise<Encoded | undefined> {
   const [frame, from, bytes] = row.at;
   const handle = await open(file.path, 'r').catch(() => undefined);

@@ -3,13 +3,13 @@ import { CapturedBody, type Recording } from '../recording.js';
 import { rowOf } from '../view.js';
 import type { BodyInfo, RequestRow } from '../wire.js';
 
-/** A recording as it is written: what lists and searches need, and apart from it everything else. */
+/** A stored recording: a row for lists and searches, and everything else separately. */
 export interface Encoded {
   readonly row: RequestRow;
   readonly part: Buffer;
 }
 
-/** From which portal.yaml, and how it was to be shown. */
+/** The portal.yaml of a recording, and its masks. */
 export interface Origin {
   /** Path of the configuration; null without one. */
   readonly source: string | null;
@@ -21,13 +21,13 @@ type StoredMessage = readonly [
   at: number,
   bytes: number,
   keptBytes: number,
-  /** Of `FLAGS`. */
+  /** Bits of `FLAGS`. */
   flags: number,
 ];
 
 const FLAGS = { isCompressed: 1, isCut: 2, isWhole: 4, isText: 8, isLost: 16 } as const;
 
-/** What is not in the row, but for bytes: those of bodies and messages follow it, in this order. */
+/** Everything outside the row, except bytes: those of bodies and messages follow it in this order. */
 interface Meta extends Pick<
   Recording,
   | 'hostname'
@@ -54,7 +54,7 @@ interface StoredBody {
 
 const LENGTH_BYTES = 4;
 
-/** @param mask names of fields that are secrets, besides the usual ones */
+/** @param mask additional names of secret fields */
 export function encode(recording: Recording, mask: ReadonlySet<string>, maxBytes: number): Encoded {
   const { requestBody, responseBody, messages } = recording;
   const bodies = [requestBody, responseBody].map((body) => bodyOf(body));
@@ -85,7 +85,7 @@ export function encode(recording: Recording, mask: ReadonlySet<string>, maxBytes
   return { row: rowOf(recording), part: Buffer.concat([length, json, ...blobs, ...parts]) };
 }
 
-/** The recording that was written. Throws for what is none: it was sealed by us, so that is not expected. */
+/** Decodes a stored recording. Throws if it is invalid, which is not expected, because Portal sealed it. */
 export function decode({ row, part }: Encoded, { source }: Origin): Recording {
   const end = LENGTH_BYTES + part.readUInt32BE(0);
   const meta = JSON.parse(part.subarray(LENGTH_BYTES, end).toString()) as Meta;
@@ -147,7 +147,7 @@ function bodyOf({ bytes, keptBytes, cut }: CapturedBody): StoredBody {
   return { bytes, keptBytes, ...(cut !== undefined && { cut }) };
 }
 
-/** The latest messages of which there is room for what is kept. */
+/** The latest messages whose stored bytes fit into `room`. */
 function latest(messages: readonly KeptMessage[], room: number): readonly KeptMessage[] {
   let left = room;
   let first = messages.length;

@@ -1,37 +1,37 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 /**
- * The form of one file of the history: a head that only the right key fits, then frames, each sealed by itself with
- * AES-256-GCM. A file has a key of its own, out of the identity's, a salt, and its name; a frame's nonce is where it
- * stands, and nothing is ever written to one place twice. So a frame that is moved, repeated, or from elsewhere does not open.
+ * The format of a history file: a head that only the right key opens, then frames, each sealed with AES-256-GCM. A file's key
+ * derives from the identity, a salt and the file's name. A frame's nonce is its offset, and no offset is ever written twice.
+ * So a frame that was moved, repeated or copied from another file does not open.
  */
 
 const CIPHER = 'aes-256-gcm';
-/** Names the version as well: another form is another beginning. */
+/** Includes the version: another format starts with another magic. */
 const MAGIC = Buffer.from('PortalRequests1\n');
 const SALT_BYTES = 32;
 const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
-/** No frame stands there. */
+/** No frame has this offset. */
 const CHECK_NONCE = Buffer.alloc(NONCE_BYTES, 0xff);
 
 export const HEAD_BYTES = MAGIC.length + SALT_BYTES + TAG_BYTES;
 export const FRAME_HEAD_BYTES = 5;
-/** Far beyond what is written, and little enough to read at once. */
+/** Far larger than any written frame, and small enough to read at once. */
 const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
-/** What a frame holds. Numbers on disk: they never change. */
+/** Kinds of frames. These numbers are on disk and must never change. */
 export const KIND = { info: 1, heads: 2, parts: 3 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
-/** In the clear. */
+/** Unencrypted. */
 export interface FrameHead {
   readonly kind: number;
-  /** Of the content, sealed. */
+  /** Length of the sealed content. */
   readonly sealedBytes: number;
 }
 
-/** Seals and opens what one file holds. */
+/** Seals and opens the frames of one file. */
 export class FileSeal {
   readonly #key: Buffer;
   readonly #salt: Buffer;
@@ -41,12 +41,12 @@ export class FileSeal {
     this.#key = Buffer.from(hkdfSync('sha256', master, salt, `request history ${name}`, 32));
   }
 
-  /** Of a new file. */
+  /** For a new file. */
   static fresh(master: Buffer, name: string): FileSeal {
     return new FileSeal(master, randomBytes(SALT_BYTES), name);
   }
 
-  /** Of a file that begins with `head`; undefined when it is none of ours, or broken. */
+  /** For a file that starts with `head`. Undefined if it is not a history file, belongs to another key, or is damaged. */
   static of(master: Buffer, name: string, head: Buffer): FileSeal | undefined {
     if (head.length < HEAD_BYTES || !head.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
     const salt = Buffer.from(head.subarray(MAGIC.length, MAGIC.length + SALT_BYTES));
@@ -59,7 +59,7 @@ export class FileSeal {
     return Buffer.concat([MAGIC, this.#salt, this.#seal(CHECK_NONCE, MAGIC, Buffer.alloc(0))]);
   }
 
-  /** The frame that stands at `at`, whole. */
+  /** The complete frame at offset `at`. */
   frame(at: number, kind: Kind, content: Buffer): Buffer {
     const head = Buffer.alloc(FRAME_HEAD_BYTES);
     head.writeUInt32BE(content.length + TAG_BYTES, 0);
@@ -67,7 +67,7 @@ export class FileSeal {
     return Buffer.concat([head, this.#seal(nonceAt(at), head, content)]);
   }
 
-  /** The content of the frame at `at`; undefined when it is not what was written there. */
+  /** The content of the frame at `at`. Undefined if it is not what was written there. */
   open(at: number, head: Buffer, sealed: Buffer): Buffer | undefined {
     return this.#open(nonceAt(at), head, sealed);
   }
@@ -90,7 +90,7 @@ export class FileSeal {
   }
 }
 
-/** Undefined for what cannot be one. */
+/** Undefined if it cannot be a frame head. */
 export function readFrameHead(head: Buffer): FrameHead | undefined {
   if (head.length < FRAME_HEAD_BYTES) return undefined;
   const sealedBytes = head.readUInt32BE(0);

@@ -6,35 +6,35 @@ import { decode } from './record.js';
 import { partOf, rowsOf } from './reading.js';
 import type { StoredRow } from './writing.js';
 
-/** What is looked for; what is left out may be anything. */
+/** Search criteria. An absent one matches everything. */
 export interface Wanted {
   readonly services?: readonly string[];
-  /** Path of portal.yaml; null: of those without one. */
+  /** Path of portal.yaml; null for requests without one. */
   readonly source?: string | null;
   readonly methods?: readonly string[];
-  /** `404`, `5xx`, or `broken`: any of them. */
+  /** Any of these: `404`, `5xx`, or `broken`. */
   readonly statuses?: readonly string[];
-  /** Milliseconds since the epoch: at this or later. */
+  /** Earliest time, in milliseconds since the epoch. */
   readonly since?: number;
-  /** Before this. */
+  /** Before this time. */
   readonly before?: number;
-  /** Each of these words is in the method, host, path, status, address or service. */
+  /** Each of these words must occur in the method, host, path, status, address or service. */
   readonly text?: string;
 }
 
-/** A row of the history, and whose it is. */
+/** A row of the history and its portal.yaml. */
 export type FoundRow = RequestRow & { readonly earlier: true; readonly source: string | null };
 
 export interface Found {
   /** Newest first. */
   readonly rows: readonly FoundRow[];
-  /** There are more that are older. */
+  /** Older matches exist. */
   readonly isPart: boolean;
-  /** Places that do not open: a request or a few at each. */
+  /** Unreadable places, each with one or more requests. */
   readonly damaged: number;
 }
 
-/** The newest that are wanted, `limit` at most. */
+/** The newest matches, at most `limit`. */
 export async function search(
   folder: HistoryFolder,
   wanted: Wanted,
@@ -45,7 +45,7 @@ export async function search(
   let damaged = 0;
   let isPart = false;
   let rows = new Map<number, { readonly row: FoundRow; readonly file: HistoryFile }>();
-  /** Nothing older than this is among the newest. */
+  /** Older requests cannot be among the newest. */
   let oldest = -Infinity;
   const keepNewest = (): void => {
     if (rows.size <= limit) return;
@@ -59,7 +59,7 @@ export async function search(
     const { source, endsAt, maxAgeMs } = file.info;
     const from = Math.max(wanted.since ?? -Infinity, now - maxAgeMs);
     if (wanted.source !== undefined && wanted.source !== source) continue;
-    // Whatever is in it began before it was closed.
+    // Everything in it began before it was closed.
     if (endsAt < from) continue;
     if (endsAt < oldest) {
       isPart = true;
@@ -67,7 +67,7 @@ export async function search(
     }
     for await (const stored of rowsOf(file, () => damaged++)) {
       for (const { at: _, ...row } of stored) {
-        // Of one that was written again the latter counts; files come latest first.
+        // If a request was written twice, the later version counts. Files come latest first.
         const seen = rows.get(row.id);
         if (seen && seen.file !== file) continue;
         rows.delete(row.id);
@@ -82,7 +82,7 @@ export async function search(
   return { rows: [...rows.values()].map(({ row }) => row).toSorted(newestFirst), isPart, damaged };
 }
 
-/** A request with everything that was kept of it. */
+/** A request with everything that was stored of it. */
 export async function find(folder: HistoryFolder, id: number, now: number): Promise<Recording | undefined> {
   const { files } = await folder.list();
   for (const file of files) {

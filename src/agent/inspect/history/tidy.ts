@@ -1,7 +1,7 @@
 import { FILES_AT_A_TIME, type HistoryBounds } from './bounds.js';
 import type { HistoryFile, HistoryFolder } from './files.js';
 
-/** Removes what is too old, and of what is too much the oldest. `ours` are being written: they stay. */
+/** Removes files that are too old, and the oldest beyond the limits. Keeps the files `ours`, which are being written. */
 export async function tidy(
   folder: HistoryFolder,
   bounds: HistoryBounds,
@@ -12,7 +12,7 @@ export async function tidy(
   const isOld = ({ info }: HistoryFile): boolean =>
     info.endsAt + Math.min(info.maxAgeMs, bounds.maxAgeMs) < now;
   const kept: HistoryFile[] = [];
-  // What is being written now may grow to a whole file yet.
+  // The file being written may still grow to full size.
   let bytes = bounds.maxBytes / FILES_AT_A_TIME;
   for (const file of files) {
     const isTooMuch = bytes + file.bytes > bounds.maxBytes || kept.length >= bounds.maxFiles;

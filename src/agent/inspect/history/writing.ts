@@ -6,15 +6,15 @@ import { MAX_RUN } from './ids.js';
 import type { Encoded } from './record.js';
 import { FileSeal, KIND } from './seal.js';
 
-/** What is small goes together into one frame; what is not has one to itself. */
+/** Small parts share a frame; a large part has its own. */
 const PARTS_FRAME_BYTES = 64 * 1024;
 
-/** A request's row as it is written: `at` is the frame of its part, and where it is in that. */
+/** A request's row as stored: `at` is the frame of its part, and the position in that frame. */
 export type StoredRow = Encoded['row'] & {
   readonly at: readonly [frame: number, from: number, bytes: number];
 };
 
-/** A file that is being written. It is only ever added to, by one process, and never opened for that again. */
+/** A file being written. One process appends to it, and never opens it for writing again. */
 export class WritingFile {
   readonly name: string;
   readonly info: FileInfo;
@@ -42,7 +42,7 @@ export class WritingFile {
     ];
   }
 
-  /** Throws `EEXIST` when there is one of this name. */
+  /** Throws `EEXIST` if the file exists. */
   static async create(folder: string, name: string, master: Buffer, info: FileInfo): Promise<WritingFile> {
     const path = join(folder, name);
     const seal = FileSeal.fresh(master, name);
@@ -62,7 +62,7 @@ export class WritingFile {
     }
   }
 
-  /** The first file of a run that is nobody else's: who makes it has the number. */
+  /** The first file of a new run. Creating it reserves the number of the run. */
   static async ofNewRun(
     folder: string,
     after: number,
@@ -76,19 +76,19 @@ export class WritingFile {
         if (systemCode(error) !== 'EEXIST') throw error;
       }
     }
-    throw new Error('there are no more numbers for runs; wiping the history begins anew');
+    throw new Error('no run numbers are left; wiping the history resets them');
   }
 
   get bytes(): number {
     return this.#at;
   }
 
-  /** It has not been removed meanwhile. */
+  /** Whether the file still exists. */
   async isThere(): Promise<boolean> {
     return (await this.#handle.stat()).nlink > 0;
   }
 
-  /** All of them, in one write. One that fails leaves the file as good as it was, and not to be written to again. */
+  /** Appends all records in one write. After a failed write the file is still valid, but must not be written again. */
   async append(records: readonly Encoded[]): Promise<void> {
     const frames: Buffer[] = [];
     const rows: StoredRow[] = [];
@@ -111,7 +111,7 @@ export class WritingFile {
     this.#records += records.length;
   }
 
-  /** One without anything in it goes. */
+  /** Removes the file if it is empty. */
   async close(): Promise<void> {
     await this.#handle.close();
     if (this.#records === 0) await rm(this.#path, { force: true });

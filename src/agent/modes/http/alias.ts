@@ -2,9 +2,8 @@ import { isUnder } from './paths.js';
 import type { Alias } from './routes.js';
 
 /**
- * Has Origin and Referer of a page under the public name say the target's own origin, as Host does: targets compare
- * them. Those of other pages stay as they are, so a target still knows a request from another site. `headers` are
- * changed in place.
+ * Rewrites Origin and Referer of a page under the public name to the target's own origin, because targets compare them with
+ * Host. Those of other pages stay, so a target still detects cross-site requests. Changes `headers` in place.
  */
 export function underAlias(
   headers: string[],
@@ -16,7 +15,7 @@ export function underAlias(
   const to = `${scheme}://${own}`;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
-    // Both names have a length that is rare enough.
+    // Names of these lengths are rare, so this is cheap.
     if (name.length !== 6 && name.length !== 7) continue;
     const lower = name.toLowerCase();
     const value = headers[i + 1]!;

@@ -1,34 +1,34 @@
-/** Every bound of mode `http`; docs/guides/http.md lists them. Durations end in `Ms`, sizes in `Bytes`. */
+/** The limits of mode `http`, as listed in docs/guides/http.md. Durations end in `Ms`, sizes in `Bytes`. */
 export interface HttpBounds {
-  /** The head of a request is there whole within this, counted from its first byte, or from the handshake. */
+  /** Timeout of a request head, counted from its first byte or from the handshake. */
   readonly requestHeadMs: number;
-  /** All header fields of one message, either way. */
+  /** Size of all header fields of one message, in either direction. */
   readonly maxHeadBytes: number;
-  /** Header fields in one message. */
+  /** Header fields of one message. */
   readonly maxHeaders: number;
-  /** A visitor's connection with no request on it is closed after this. */
+  /** Timeout of a visitor's connection without a request. */
   readonly keepAliveMs: number;
-  /** A visitor's HTTP/2 connection on which nothing moved for this long is asked whether anybody is there; as long again for the answer. */
+  /** Idle time after which a visitor's HTTP/2 connection gets a ping, and the timeout of the answer. */
   readonly pingMs: number;
-  /** Requests on one HTTP/2 connection at a time, and waiting one behind another on one of HTTP/1.1. */
+  /** Concurrent requests on one HTTP/2 connection, and pipelined requests on one HTTP/1.1 connection. */
   readonly maxStreams: number;
-  /** HTTP/2 streams that a visitor may take back at once, and then each second, before its connection is ended. */
+  /** HTTP/2 streams that a visitor may cancel in a burst, and then per second, before its connection is closed. */
   readonly resetBurst: number;
   readonly resetsPerSecond: number;
-  /** PING and SETTINGS frames of HTTP/2, beside which nothing is answered, at once and then each second; likewise. */
+  /** PING and SETTINGS frames on an HTTP/2 connection without responses: in a burst, and then per second. */
   readonly idleFrameBurst: number;
   readonly idleFramesPerSecond: number;
-  /** The target begins its answer within this. */
+  /** Timeout for the start of the target's response. */
   readonly answerMs: number;
-  /** Nothing moved in the middle of a request or an answer for this long: it is broken off. */
+  /** Timeout for a request or response without progress. */
   readonly stalledMs: number;
-  /** The visitor says nothing of a body that the target waits for, for this long: 408. */
+  /** Timeout for a visitor that sends none of the body that the target waits for: 408. */
   readonly bodyMs: number;
-  /** The visitor takes nothing of an answer that is there, for this long: it is broken off. */
+  /** Timeout for a visitor that reads none of an available response. */
   readonly sendMs: number;
-  /** Requests at one target at a time. When all are there, the network with most of them gives way; others are told to come back. */
+  /** Concurrent requests at one target. At the limit, the network with most of them loses one, and other requests get 503. */
   readonly maxAtTarget: number;
-  /** What a visitor sends on after the answer is complete is read and dropped for this long. */
+  /** How long input after the end of the response is read and dropped. */
   readonly lingerMs: number;
 }
 
@@ -51,20 +51,20 @@ export const HTTP_BOUNDS: HttpBounds = {
   lingerMs: 5_000,
 };
 
-/** Whether a head has more fields, or longer ones, than may pass. Bytes are counted as node's parser of HTTP/1.1 counts them. */
+/** Whether a head has too many or too long fields. Counts bytes like node's HTTP/1.1 parser. */
 export function isTooLarge(headers: readonly string[], target: string, bounds: HttpBounds): boolean {
   let bytes = target.length;
   let cookies = 0;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
     bytes += name.length + headers[i + 1]!.length;
-    // HTTP/2 sends the cookies of one field one by one (RFC 9113, 8.2.3).
+    // HTTP/2 sends the cookies of one field separately (RFC 9113, 8.2.3).
     if (name.length === 6 && name.toLowerCase() === 'cookie') cookies++;
   }
   return headers.length / 2 - Math.max(0, cookies - 1) > bounds.maxHeaders || bytes >= bounds.maxHeadBytes;
 }
 
-/** So much more is taken over HTTP/2 that a head that is too large gets its answer, where nghttp2 knows only a reset. */
+/** HTTP/2 accepts this factor more, so that a head beyond the limits gets a response. nghttp2 itself would only reset. */
 const HEARD_OUT = 4;
 
 /** Settings for both sides of HTTP/2. */

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 
-/** Opens a connection to one target, offering this version of HTTP where it speaks TLS. Rejects as `connectTarget`. */
+/** Connects to one target. Offers this version of HTTP in ALPN if the target speaks TLS. Rejects like `connectTarget`. */
 export type Dial = (alpn: 'h2' | 'http/1.1') => Promise<Socket>;
 
-/** The target took the connection, and then did not speak as it must. */
+/** The target accepted the connection, but violated the protocol. */
 export class UpstreamError extends Error {}
 
 export type Dialled = [error: null, socket: Socket] | [error: Error, socket: null];
 
-/** The same for those who take a callback. */
+/** The same with a callback. */
 export function dialBack(dial: Dial, callback: (...dialled: Dialled) => void): void {
   void (async () => {
     let dialled: Dialled;

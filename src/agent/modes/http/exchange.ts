@@ -1,87 +1,87 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Socket } from 'node:net';
 
-/** Name, value, name, value…: header fields as they travel, in their order, a repeated one repeated. */
+/** Name, value, name, value…: header fields on the wire, in order, including repeated ones. */
 export type Headers = readonly string[];
 
-/** What comes after the head of an answer: a body alone is cheaper to send than one that trailers may follow. */
+/** What follows the head of a response. A body alone is cheaper to send than one that trailers may follow. */
 export type Follows = 'nothing' | 'body' | 'trailers';
 
-/** The visitor's side of a connection, made once and used by each of its requests. */
+/** The visitor's side of a connection, created once and shared by its requests. */
 export interface Client {
-  /** Address the relay saw, as X-Forwarded-For has it. */
+  /** The address that the relay saw, as in X-Forwarded-For. */
   readonly address: string;
-  /** What shares of an address count: that address, or the /64 of an IPv6 one. */
+  /** The unit of limits per address: an IPv4 address, or the /64 of an IPv6 address. */
   readonly network: string;
-  /** The same, as the Forwarded header has it (RFC 7239). */
+  /** The same in the notation of the Forwarded header (RFC 7239). */
   readonly forwardedFor: string;
-  /** The name the visitor asked for in the TLS handshake. */
+  /** The server name of the TLS handshake. */
   readonly hostname: string;
   /** Hears the status of each answer. */
   readonly onAnswered?: ((status: number) => void) | undefined;
 }
 
 /**
- * One request and the answer to it, the same for every version of HTTP a visitor may speak. What stands between
- * visitor and target takes an exchange: today the routes, and what is to stand before them (see `Gate`).
+ * One request and its response, the same for every HTTP version. Everything between visitor and target handles exchanges: the
+ * gates (see `Gate`) and the routes.
  */
 export interface Exchange {
   readonly client: Client;
   readonly method: string;
-  /** Origin form, `/path?query`, byte for byte as it came. */
+  /** Origin form, `/path?query`, byte for byte as received. */
   readonly target: string;
   /** Host, as the visitor wrote it. */
   readonly authority: string;
   readonly headers: Headers;
-  /** Absent where the request has none. To be read, or `answer` must be the end of it. */
+  /** Absent if the request has no body. Read it, or end the exchange with `answer`. */
   readonly body: Readable | undefined;
-  /** To be asked when `body` ends, or the stream that is switched to: false if the visitor left in the middle. */
+  /** Read this when `body` or the switched stream ends: false if the visitor disconnected before the end. */
   readonly isBodyWhole: boolean;
-  /** Header fields that followed the body, once it has ended. */
+  /** The trailers of the body, once it has ended. */
   trailers(): Headers;
-  /** The visitor holds its body back until it is told to go on (RFC 9110, 10.1.1). */
+  /** The visitor sends its body only after `100 Continue` (RFC 9110, 10.1.1). */
   readonly expectsContinue: boolean;
 
-  /** An interim answer: 100, 103. */
+  /** An interim response: 100, 103. */
   inform(status: number, headers: Headers): void;
   /**
-   * The answer's head. Throws, with nothing sent, when a field cannot be sent as it is.
-   * `follows`: `nothing` where no body does, and not for the method's or the status' sake.
+   * The head of the response. Throws, with nothing sent, if a field cannot be sent. `follows` is `nothing` if there is no
+   * body for another reason than method or status.
    */
   begin(status: number, reason: string, headers: Headers, follows: Follows): void;
   readonly begun: boolean;
-  /** False: wait for `onDrain` before the next. */
+  /** False: wait for `onDrain` before the next write. */
   write(chunk: Buffer): boolean;
   onDrain(resume: () => void): void;
   end(trailers: Headers): void;
-  /** Breaks the answer off, so that the visitor cannot take what it has for the whole. */
+  /** Aborts the response, so that the visitor cannot mistake it for a complete one. */
   abort(): void;
-  /** Called once if the visitor goes away before the answer is complete. */
+  /** Called once if the visitor disconnects before the response is complete. */
   onGone(gone: () => void): void;
   /**
-   * Takes the connection over for another protocol: answers that it is switched to, and gives the stream that
-   * speaks it from now on, or undefined where the visitor has gone. Throws as `begin` does.
+   * Switches the connection to another protocol. Answers accordingly and returns the stream for that protocol, or undefined
+   * if the visitor has disconnected. Throws like `begin`.
    */
   switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
-  /** Told of the target's side of a connection that is switched, before its bytes and the visitor's are joined. */
+  /** Called with the target's side of a switched connection, before both sides are joined. */
   onJoined?(upstream: Socket): void;
-  /** The protocol to switch to, if the visitor asks for one (RFC 9110, 7.8, or RFC 8441). */
+  /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
-  /** Of HTTP, as node has it: `1.1`, `2.0`. */
+  /** The HTTP version as in Node: `1.1`, `2.0`. */
   readonly version: string;
-  /** It asks for that over HTTP/2, where a WebSocket has no key. */
+  /** The upgrade is requested over HTTP/2, where a WebSocket has no key. */
   readonly isHttp2: boolean;
 }
 
-/** A stream of bytes to and from a visitor. */
+/** A stream of bytes from and to a visitor. */
 export type Switched =
   | { readonly kind: 'socket'; readonly socket: Socket; readonly head: Buffer }
   | { readonly kind: 'stream'; readonly stream: Duplex };
 
-/** Stands before the routes: answers the exchange itself (true), or lets it through. */
+/** A check before the routes: answers the exchange itself (true), or lets it pass. */
 export type Gate = (exchange: Exchange) => boolean;
 
-/** Answers with a short body and is done with the exchange. */
+/** Ends the exchange with a short body. */
 export function answer(
   exchange: Exchange,
   status: number,
@@ -98,7 +98,7 @@ export function answer(
   );
   if (exchange.method !== 'HEAD' && bytes.length > 0) exchange.write(bytes);
   exchange.end([]);
-  // Read and dropped: what is left unread would reset the connection and take the answer with it.
+  // Read and dropped: unread input would reset the connection and lose the response.
   exchange.body?.resume();
 }
 

@@ -11,29 +11,29 @@ import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from 
 import type { Route, RouteTable } from './routes.js';
 import type { SentBody } from './sent-body.js';
 
-/** The target has not begun its answer in time. */
+/** The target did not start its response in time. */
 export class SilentError extends Error {}
 
 /**
- * One exchange on its way to its route's target and back. Whoever talks to the target tells it what comes;
- * it is over once, whichever side ends it.
+ * One exchange between a visitor and its route's target. The code that talks to the target reports events to it. It ends
+ * once, by either side.
  */
 export class Forwarding {
   readonly exchange: Exchange;
   readonly route: Route;
-  /** Its place at the target, which `Upstream` shares out. */
+  /** Its place at the target, which `Upstream` assigns. */
   place: Place<Forwarding> | undefined;
   readonly #table: RouteTable;
   readonly #service: string;
   readonly #bounds: HttpBounds;
   readonly #onOver: (problem: unknown) => void;
-  /** There once the visitor was slower than the target. */
+  /** Set once the visitor was slower than the target. */
   #slow: NodeJS.Timeout | undefined;
   #isBlocked = false;
   #chunks = 0;
-  /** What a target got of the request's body that has not answered yet. */
+  /** The part of the request's body that an unanswering target got. */
   sent: SentBody | undefined;
-  /** Called when the target begins to answer, where nobody knew that it speaks HTTP. */
+  /** Called when the target starts its response, if it was not known to speak HTTP. */
   onAnswered: (() => void) | undefined;
   #cancel: (() => void) | undefined;
   #forget: (() => void) | undefined;
@@ -41,9 +41,9 @@ export class Forwarding {
   #continued = false;
   #bodyTimer: NodeJS.Timeout | undefined;
   #onFinished: (() => void) | undefined;
-  /** Of an answer of whose body nothing has come. */
+  /** The status of a response without body bytes yet. */
   #status = 0;
-  /** Hears that the target rejects the name that it is asked by. */
+  /** Called when the target rejects the name in the request. */
   onNameRejected: ((rejection: NameRejection) => void) | undefined;
 
   constructor(
@@ -71,7 +71,7 @@ export class Forwarding {
     return this.#over;
   }
 
-  /** What takes the request back from the target; called at once if the visitor has gone meanwhile. */
+  /** Sets what cancels the request at the target. Calls it immediately if the visitor has disconnected meanwhile. */
   cancelWith(cancel: () => void): void {
     this.#cancel = cancel;
     if (this.#over) cancel();
@@ -82,7 +82,7 @@ export class Forwarding {
     if (this.#over) return;
     if (status === 100) {
       this.#continued = true;
-      // The visitor's time begins now.
+      // The visitor's time starts now.
       this.#bodyTimer?.refresh();
     }
     this.exchange.inform(status, this.fields(headers));
@@ -94,14 +94,14 @@ export class Forwarding {
     if (isTooLarge(headers, '', this.#bounds)) return this.#breakOff(new HeadTooLargeError(this.#bounds));
     try {
       const fields = this.fields(headers);
-      // A length says nothing there, and clients of HTTP/2 take it for an error (RFC 9110, 8.6).
+      // A length has no meaning there, and HTTP/2 clients treat it as an error (RFC 9110, 8.6).
       const passed = status === 204 ? withoutField(fields, 'content-length') : fields;
       this.exchange.begin(status, reason, passed, follows);
       this.#status = status;
       if (hasContentType(headers, EVENT_STREAM))
         this.#forget = this.route.upstream.lasting.eventStream(() => this.#cutShort());
     } catch (error) {
-      // A field that no visitor's parser may see.
+      // The response contains a field that visitors must not get.
       this.#breakOff(error);
     }
   }
@@ -136,19 +136,19 @@ export class Forwarding {
     });
   }
 
-  /** It is the visitor that holds the target up: it says no more of its request, or takes no more of the answer. */
+  /** Whether the visitor delays the target: it sends no more of its request, or reads no more of the response. */
   get keepsWaiting(): boolean {
     const { body } = this.exchange;
     return this.#isBlocked || (body !== undefined && !body.readableEnded && !body.isPaused());
   }
 
   /**
-   * Watches the body of the request, which the target is being sent from now on. Once the answer has begun, what comes of
-   * that counts as well; `untilAnswered`: the body may then be as slow as it likes.
+   * Watches the request's body on its way to the target. Once the response has started, its progress counts too. With
+   * `untilAnswered`, the body may then be slow.
    */
   watchBody({ untilAnswered = false } = {}): void {
     const { body } = this.exchange;
-    // Of the first time, where the request is sent once more.
+    // From the first attempt, if the request is sent again.
     this.#onFinished?.();
     if (!body || body.readableEnded) return;
     let chunks = 0;
@@ -156,7 +156,7 @@ export class Forwarding {
       if (this.#over) return;
       const { begun } = this.exchange;
       if (begun && untilAnswered) return;
-      // It waits for the target: for room, for `100 Continue`, or for more of the answer.
+      // The body waits for the target: for buffer space, for `100 Continue`, or for more of the response.
       const waits = body.isPaused() || (this.exchange.expectsContinue && !this.#continued);
       if (!waits && this.#chunks === chunks) return this.#breakOff(new StalledError('the request stopped'));
       chunks = this.#chunks;
@@ -175,7 +175,7 @@ export class Forwarding {
 
   /** Another visitor gets its place at the target. */
   giveWay(): void {
-    this.#breakOff(new BusyError('others have a right to its place at the target'));
+    this.#breakOff(new BusyError('other visitors need its place at the target'));
   }
 
   end(trailers: Headers): void {
@@ -184,26 +184,26 @@ export class Forwarding {
     this.exchange.end(answerTrailers(trailers));
   }
 
-  /** The answer lasted until the target closed its connection; over TLS, `isAnnounced` by close_notify. */
+  /** The response ended with the target's connection. Over TLS, `isAnnounced` means with close_notify. */
   async endWithConnection(isAnnounced: boolean): Promise<void> {
     if (isAnnounced || (await this.route.upstream.endsUnannounced())) this.end([]);
     else this.fail(new UpstreamError('the target closed the connection without close_notify'));
   }
 
-  /** No whole answer is to come. */
+  /** The response cannot be completed. */
   fail(problem: unknown): void {
     if (this.#over) return;
     const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#bounds) : problem;
     this.#finish(error);
     if (this.exchange.begun) return this.exchange.abort();
     const { rawPacket } = error as { rawPacket?: Buffer };
-    // What node could not parse: not HTTP, but perhaps words of a framework.
+    // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
     const { status, reason, headers, body } = this.#page(error);
     answer(this.exchange, status, reason, headers, body);
   }
 
-  /** The visitor's connection is another protocol's now. */
+  /** The visitor's connection switched protocols. */
   switched(): void {
     this.onAnswered?.();
     this.#finish(undefined);
@@ -213,7 +213,7 @@ export class Forwarding {
     return visitorHeaders(headers, this.exchange, this.route, this.#table);
   }
 
-  /** Fails, and takes the request back from the target. */
+  /** Fails, and cancels the request at the target. */
   #breakOff(error: unknown): void {
     this.fail(error);
     this.#cancel?.();
@@ -221,7 +221,7 @@ export class Forwarding {
 
   #lookAtReader(): void {
     this.#slow = undefined;
-    if (this.#isBlocked) this.#breakOff(new StalledError('the visitor takes no more of the answer'));
+    if (this.#isBlocked) this.#breakOff(new StalledError('the visitor reads no more of the response'));
   }
 
   #page(error: unknown): Page {
@@ -234,7 +234,7 @@ export class Forwarding {
     return PAGES.badGateway;
   }
 
-  /** In order: a client of event streams connects again. */
+  /** In order: an event stream's client reconnects. */
   #cutShort(): void {
     this.end([]);
     this.#cancel?.();
@@ -249,13 +249,13 @@ export class Forwarding {
   }
 }
 
-/** The request says that it comes from a page of another origin. */
+/** The request comes from a page of another origin. */
 function isFromElsewhere(headers: Headers, authority: string): boolean {
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'origin');
   return at >= 0 && headers[at + 1]!.toLowerCase() !== publicOrigin(authority);
 }
 
-/** By these codes undici and node:http tell of more header than they take. */
+/** The codes of undici and node:http for too many header fields. */
 const OVERFLOWS = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
 
 class HeadTooLargeError extends Error {
@@ -266,10 +266,10 @@ class HeadTooLargeError extends Error {
   }
 }
 
-/** The visitor holds the target up. */
+/** The visitor delays the target. */
 class StalledError extends Error {}
 
-/** More requests at one target than are let in. */
+/** Too many requests at one target. */
 export class BusyError extends Error {}
 
 const EVENT_STREAM = /^text\/event-stream\b/i;

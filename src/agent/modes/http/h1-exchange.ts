@@ -4,13 +4,13 @@ import { systemCode } from '../../../lib/errors.js';
 import { resetSocket } from '../../../net/reset.js';
 import { withoutField, type Client, type Exchange, type Headers, type Switched } from './exchange.js';
 
-/** Bodies up to this are copied to go out with their head. */
+/** Bodies up to this size are copied, to be sent with their head. */
 const SHORT_BYTES = 4 * 1024;
 
 /** A target in absolute form (RFC 9112, section 3.2.2). */
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
 
-/** One request of HTTP/1.1 or 1.0, and its answer. */
+/** One HTTP/1.1 or 1.0 request and its response. */
 export class H1Exchange implements Exchange {
   readonly client: Client;
   readonly method: string;
@@ -23,16 +23,16 @@ export class H1Exchange implements Exchange {
   readonly isHttp2 = false;
   /** How often the request names its host. */
   readonly hosts: number;
-  /** Its target names another host than its header does. */
+  /** Its target and its Host header name different hosts. */
   readonly contradictory: boolean;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #lingerMs: number;
   readonly #head: Buffer | undefined;
   begun = false;
-  /** The head is not sent yet. */
+  /** The head has not been sent yet. */
   #flushing = false;
-  /** The first of the body, which is to go out with the head. */
+  /** The first chunk of the body, to be sent with the head. */
   #first: Buffer | undefined;
 
   constructor(
@@ -58,12 +58,12 @@ export class H1Exchange implements Exchange {
       if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
     }
     this.hosts = hosts;
-    // HTTP/1.0 may do without.
+    // HTTP/1.0 may omit Host.
     const host = request.headers.host ?? client.hostname;
     const [, named, path = ''] = ABSOLUTE.exec(request.url ?? '') ?? [];
     this.authority = named ?? host;
     this.contradictory = named !== undefined && named.toLowerCase() !== host.toLowerCase();
-    // OPTIONS without any path asks about the server as a whole (RFC 9112, 3.2.4).
+    // OPTIONS without a path refers to the whole server (RFC 9112, 3.2.4).
     if (named === undefined) this.target = request.url ?? '';
     else if (path === '' && this.method === 'OPTIONS') this.target = '*';
     else this.target = path.startsWith('/') ? path : `/${path}`;
@@ -91,25 +91,25 @@ export class H1Exchange implements Exchange {
     try {
       this.#response.writeEarlyHints({ link: links });
     } catch {
-      // A hint that cannot be sent as it is, and no harm is done without it.
+      // A hint that cannot be sent may be dropped.
     }
   }
 
   begin(status: number, reason: string, headers: Headers): void {
-    // The body was never asked for, and may come or not: nothing can be told apart behind it.
+    // The body was never requested and may or may not come, so the next request cannot be found.
     if (this.expectsContinue && !this.#request.complete) this.#response.shouldKeepAlive = false;
-    // What is still to come of the body would stand where the next request is expected (RFC 9110, 15.5.9).
+    // The rest of the body would arrive where the next request is expected (RFC 9110, 15.5.9).
     if (status === 408) this.#response.shouldKeepAlive = false;
     try {
       this.#response.writeHead(status, reason, headers as string[]);
     } catch (error) {
-      // Fields are announced that this answer has no place for: it has a length, or the visitor speaks HTTP/1.0.
+      // This response cannot have the announced trailers: it has a length, or the visitor speaks HTTP/1.0.
       if (systemCode(error) !== 'ERR_HTTP_TRAILER_INVALID') throw error;
       this.#response.writeHead(status, reason, withoutField(headers, 'trailer'));
     }
     this.begun = true;
     this.client.onAnswered?.(status);
-    // With the first of the body if that is there already, and alone if it is not.
+    // With the first chunk of the body if it is available, otherwise alone.
     this.#flushing = true;
     queueMicrotask(() => this.#flush());
   }
@@ -124,7 +124,7 @@ export class H1Exchange implements Exchange {
 
   write(chunk: Buffer): boolean {
     if (this.#flushing) {
-      // It may be all there is: a head and a short body go out as one.
+      // Possibly the whole body: a head and a short body are sent together.
       if (!this.#first && chunk.length <= SHORT_BYTES) {
         this.#first = chunk;
         return true;
@@ -153,12 +153,12 @@ export class H1Exchange implements Exchange {
       const text = this.#first.toString('latin1');
       this.#flushing = false;
       this.#first = undefined;
-      // As text (Latin-1 is any byte as it is) node joins it with the head: one write where there were two.
+      // Node joins text (Latin-1 preserves every byte) with the head: one write, not two.
       this.#response.end(text, 'latin1');
     } else this.#response.end();
   }
 
-  /** The visitor is still sending: what it sends is dropped, within bounds, so that it gets to read the answer. */
+  /** The visitor is still sending: its input is dropped, within limits, so that it can read the response. */
   #endEarly(): void {
     const { socket } = this.#request;
     const timer = setTimeout(() => socket.destroy(), this.#lingerMs);
@@ -166,7 +166,7 @@ export class H1Exchange implements Exchange {
     this.#request.once('end', done);
     socket.once('close', done);
     if (!this.#response.shouldKeepAlive) {
-      // Node would close at once, with input unread, and the reset that makes would take the answer with it.
+      // Node would close immediately with unread input, and the resulting reset would lose the response.
       this.#request.once('end', () => this.#response.end());
       this.#request.resume();
       this.#response.write('');
@@ -178,7 +178,7 @@ export class H1Exchange implements Exchange {
 
   abort(): void {
     const { socket, httpVersionMinor } = this.#request;
-    // HTTP/1.0 has no chunks: without a length, the end of the connection would be the end of the answer.
+    // HTTP/1.0 has no chunks: without a length, an orderly end would look like the end of the response.
     if (httpVersionMinor === 0) resetSocket(socket);
     else socket.destroy();
   }

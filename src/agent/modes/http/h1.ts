@@ -10,15 +10,15 @@ import { H1Exchange, hasBody } from './h1-exchange.js';
 import { PAGES, rawPage, type Page } from '../../pages.js';
 import { Turns } from './turns.js';
 
-/** HTTP/1.1 and 1.0 towards visitors: node's parser, in its strict form, and what it leaves to its user to refuse. */
+/** HTTP/1.1 and 1.0 towards visitors: Node's parser in strict mode, plus the checks that it leaves to its user. */
 
 export interface H1Options {
   readonly bounds: HttpBounds;
   readonly clientOf: (socket: Socket) => Client | undefined;
   readonly serve: (exchange: Exchange) => void;
-  /** True from when no request is to come any more. */
+  /** True once no more requests are accepted. */
   readonly draining: () => boolean;
-  /** A visitor does not speak HTTP. */
+  /** Called when a visitor does not speak HTTP. */
   readonly onNotHttp: () => void;
 }
 
@@ -26,17 +26,17 @@ export function createH1(options: H1Options): Server {
   const { bounds } = options;
   const server = createServer({
     headersTimeout: bounds.requestHeadMs,
-    // A body may take as long as it moves.
+    // A body may take any time while it moves.
     requestTimeout: 0,
     keepAliveTimeout: bounds.keepAliveMs,
     connectionsCheckingInterval: Math.min(2_000, bounds.requestHeadMs / 4),
     maxHeaderSize: bounds.maxHeadBytes,
     insecureHTTPParser: false,
-    // Told by us, with what the visitor can make of it.
+    // We answer this ourselves, with a useful page.
     requireHostHeader: false,
     noDelay: true,
   });
-  // Node would drop the rest without a word; we refuse.
+  // Node would silently drop the rest. We reject.
   server.maxHeadersCount = 0;
   server.timeout = bounds.stalledMs;
   const take = (
@@ -63,7 +63,7 @@ export function createH1(options: H1Options): Server {
   server.on('request', (request, response) => inTurn(request, response, false));
   server.on('checkContinue', (request, response) => inTurn(request, response, true));
   server.on('checkExpectation', (request, response) => inTurn(request, response, true));
-  // The parser has let go of the connection: what follows is answered as the last on it.
+  // The parser has detached: the next response is the last on the connection.
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     turns.take(socket as Socket, () => {
@@ -78,30 +78,30 @@ export function createH1(options: H1Options): Server {
   });
   const broken = new WeakSet<Duplex>();
   server.on('clientError', (error, socket: Duplex) => {
-    // The parser complains anew of whatever follows.
+    // The parser reports each further input again.
     if (broken.has(socket) && systemCode(error) !== 'ECONNRESET') return;
     broken.add(socket);
     if (!isRequest(error)) options.onNotHttp();
     if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
     else endBroken(socket, error, bounds.lingerMs);
   });
-  // Its time keeping begins when it listens, which a server that is handed its sockets never does.
+  // Its timers start on `listening`, which never happens for a server without a port.
   server.emit('listening');
   return server;
 }
 
 /**
- * The parser understands nothing more on this connection. Requests that were whole before that get their answers;
- * then what is wrong is said, unless an answer has begun to the very request.
+ * The parser has failed on this connection. Earlier complete requests get their responses. Then the error is answered, unless
+ * a response to the broken request has started.
  */
 function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
-  // The response that is under way; node tells no other way.
+  // The response in progress; node exposes it only here.
   const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
   if (current?.req.complete) current.once('finish', () => endBroken(socket, error, lingerMs));
   else endWith(socket, current?.headersSent ? '' : rawPage(pageOf(error)), lingerMs);
 }
 
-/** What node's parser lets pass, and is not good enough to send on. */
+/** The checks that Node's parser lacks. */
 function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpBounds): Page | undefined {
   const { httpVersionMajor, httpVersionMinor, rawHeaders } = request;
   if (httpVersionMajor !== 1 || isOtherProtocol(request)) return PAGES.version;
@@ -110,7 +110,7 @@ function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpB
     return PAGES.badRequest;
   const { expect, 'transfer-encoding': coding } = request.headers;
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') return PAGES.expectationFailed;
-  // Behind a request to switch protocols nothing is read as its body.
+  // After a request to switch protocols, no body is read.
   if (exchange.upgrade !== undefined && hasBody(request)) return PAGES.badRequest;
   if (coding === undefined) return undefined;
   if (httpVersionMinor === 0) return PAGES.badRequest;
@@ -120,8 +120,8 @@ function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpB
 const HTTP_METHODS = new Set(METHODS);
 
 /**
- * Node's parser also takes `SOURCE … ICE/1.0` and RTSP/1.0, and calls both HTTP/1.0. What it does not tell shows in their methods and
- * in CSeq, which each request of RTSP has (RFC 2326, 12.17).
+ * Node's parser also accepts `SOURCE … ICE/1.0` and RTSP/1.0 as HTTP/1.0. Their methods, and the CSeq of every RTSP request
+ * (RFC 2326, 12.17), identify them.
  */
 function isOtherProtocol({ httpVersionMinor, method = '', headers }: IncomingMessage): boolean {
   if (!HTTP_METHODS.has(method)) return true;
@@ -141,11 +141,11 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
   return response;
 }
 
-/** A request line that would be valid, were its method known. */
+/** A request line that is valid except for an unknown method. */
 const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r$/m;
 
 interface Broken extends Error {
-  /** What the parser was given last. */
+  /** The parser's last input. */
   readonly rawPacket?: Buffer;
 }
 
@@ -153,7 +153,7 @@ function isRequestLine({ rawPacket }: Broken): boolean {
   return rawPacket !== undefined && REQUEST_LINE.test(rawPacket.toString('latin1'));
 }
 
-/** A visitor that sends nothing in time counts as well as one that sends something else: it may wait for a greeting. */
+/** A visitor that sends nothing counts like one with another protocol: it may wait for a greeting. */
 function isRequest(error: Broken): boolean {
   return (
     systemCode(error) === 'ECONNRESET' || protocolOf(error.rawPacket?.toString('latin1') ?? '') === 'http'
@@ -163,7 +163,7 @@ function isRequest(error: Broken): boolean {
 function pageOf(error: Error): Page {
   const code = systemCode(error);
   if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
-  // Behind TLS, HTTP/2 begins by ALPN alone (RFC 9113, 3.2).
+  // Over TLS, HTTP/2 starts by ALPN only (RFC 9113, 3.2).
   if (code === 'HPE_PAUSED_H2_UPGRADE') return PAGES.version;
   if (code === 'HPE_INVALID_METHOD' && isRequestLine(error)) return PAGES.unknownMethod;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return PAGES.requestTimeout;

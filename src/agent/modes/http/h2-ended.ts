@@ -1,22 +1,22 @@
 import type { Http2Session } from 'node:http2';
 
 /**
- * Sessions that nghttp2 has ended by itself, for too many entries in SETTINGS say. It sends GOAWAY and reads no more; node
- * tells nobody, and keeps the connection until it was idle for long; requests to a target wait on it. What nghttp2 says is found by the name node gives
- * it: a node that has another name closes such a connection when it was idle for `keepAliveMs`.
+ * Detects sessions that nghttp2 has ended, for example after too many SETTINGS entries. nghttp2 then sends GOAWAY and stops
+ * reading. Node reports nothing and keeps the idle connection, on which requests to a target wait. The state is read from
+ * Node internals. A Node version with other internals closes such a connection after `keepAliveMs`.
  */
 
 const LOOK_EVERY_MS = 500;
 
 interface Handle {
-  /** Whether the session has anything to read or to write still. */
+  /** Whether the session still has data to read or write. */
   hasPendingData?(): boolean;
 }
 
 const watched = new Map<Http2Session, Handle>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Destroys `session` soon after nghttp2 ended it. */
+/** Destroys `session` soon after nghttp2 has ended it. */
 export function endWithNghttp2(session: Http2Session): void {
   const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'kHandle');
   const handle = key && (session as unknown as Record<symbol, Handle | undefined>)[key];

@@ -1,11 +1,11 @@
 import type { Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
-/** How streams of HTTP/2 end, and are broken off. */
+/** How HTTP/2 streams end and are aborted. */
 
 /**
- * Whether END_STREAM came. Node also ends the reading side of a stream that is reset, or whose connection is lost, but
- * closes the stream before.
+ * Whether END_STREAM arrived. Node also ends the reading side of a stream that is reset or whose connection is lost, but
+ * closes the stream first.
  */
 export function hearEnd(stream: Http2Stream): () => boolean {
   let isWhole = false;
@@ -17,7 +17,7 @@ export function hearEnd(stream: Http2Stream): () => boolean {
   return () => isWhole;
 }
 
-/** RST_STREAM(INTERNAL_ERROR), and no END_STREAM before it, which `close` would send (RFC 9113, 8.1.1). */
+/** Sends RST_STREAM(INTERNAL_ERROR) without END_STREAM, which `close` would send first (RFC 9113, 8.1.1). */
 export function breakStream(stream: Duplex): void {
-  stream.destroy(new Error('broken off'));
+  stream.destroy(new Error('aborted'));
 }

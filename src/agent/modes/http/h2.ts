@@ -22,21 +22,21 @@ import {
 import { breakStream, hearEnd } from './h2-ends.js';
 import { PAGES, type Page } from '../../pages.js';
 
-/** HTTP/2 towards visitors, on node's core API: nghttp2 checks frames and fields, and node bounds what they cost. */
+/** HTTP/2 towards visitors, on Node's core API: nghttp2 checks frames and fields, and Node limits their cost. */
 
 export interface H2Options {
   readonly bounds: HttpBounds;
   readonly serve: (exchange: Exchange) => void;
-  /** A visitor that agreed on HTTP/2 does not speak it. */
+  /** Called when a visitor negotiated HTTP/2 but does not speak it. */
   readonly onNotHttp?: () => void;
 }
 
-/** nghttp2: what came is not the preface of HTTP/2. Node names the error in `errno` alone. */
+/** nghttp2: the input is not the HTTP/2 preface. Node reports the code in `errno` only. */
 const BAD_CLIENT_MAGIC = -903;
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
 
-/** What one stream may be ahead of its reader; a connection has a few of those. */
+/** How far one stream may be ahead of its reader. A connection has several streams. */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
 export function serveH2(socket: TLSSocket, client: Client, options: H2Options): ServerHttp2Session {
@@ -62,7 +62,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   endIdleFrames(session, socket, bounds);
   let open = 0;
   const liveness = new Liveness(session, socket, bounds);
-  // Its timer starts anew whenever something moves.
+  // Its timer restarts whenever data moves.
   session.setTimeout(bounds.keepAliveMs);
   session.on('timeout', () => {
     if (open > 0) liveness.check();
@@ -76,7 +76,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       stream.on('error', () => undefined);
       stream.once('close', () => {
         if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
-        // Taken back before it was answered, with whatever code: what the rapid-reset attack does (CVE-2023-44487).
+        // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
         const takenBack = stream.aborted && !exchange.isAborted;
         if (takenBack && !resets.spend()) endCalmly(session);
       });
@@ -90,17 +90,17 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   session.on('error', ({ errno }: NodeJS.ErrnoException) => {
     if (errno === BAD_CLIENT_MAGIC) options.onNotHttp?.();
   });
-  // The socket may be half open, and HTTP/2 knows no such thing: who ends one direction has gone.
+  // The socket may be half open, but HTTP/2 has no half-close: a peer that ends one direction has left.
   socket.once('end', () => session.destroy());
   return session;
 }
 
-/** A ping and its answer, with what TLS and HTTP/2 put around them, are less than this. */
+/** A ping and its answer, including TLS and HTTP/2 overhead, are smaller than this. */
 const PING_BYTES = 256;
 
 /**
- * Whether a visitor with a quiet request is still there. A connection that nghttp2 does not read at the moment, for
- * it waits to write, tells nobody that its other end is gone; one that is written to does.
+ * Detects visitors that have disconnected during a quiet request. While nghttp2 waits to write, it does not read and so does
+ * not notice the end of the connection. A write notices it.
  */
 class Liveness {
   readonly #session: ServerHttp2Session;
@@ -116,7 +116,7 @@ class Liveness {
     this.#bounds = bounds;
   }
 
-  /** Nothing moved for `pingMs`, but a ping perhaps. */
+  /** No data for `pingMs`, except possibly a ping. */
   check(): void {
     const { pingMs, stalledMs } = this.#bounds;
     const moved = this.#socket.bytesRead + this.#socket.bytesWritten;
@@ -125,17 +125,17 @@ class Liveness {
     if (this.#isAsked || this.#quietMs > stalledMs) return this.#session.destroy();
     this.#isAsked = true;
     this.#session.ping((error) => (this.#isAsked = error !== null));
-    // A timer that went off waits for something to move; there may be nothing.
+    // The timer restarts only when data moves, which may not happen.
     this.#session.setTimeout(pingMs);
   }
 }
 
-/** GOAWAY says ENHANCE_YOUR_CALM. With `undefined` for an error, node would say NO_ERROR. */
+/** Sends GOAWAY with ENHANCE_YOUR_CALM. With `undefined` as the error, node would send NO_ERROR. */
 function endCalmly(session: ServerHttp2Session): void {
   session.destroy(null as never, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/** What a visitor may do so often at once, and so many times more each second. */
+/** A limit on how often a visitor may do something: in a burst, and then per second. */
 class Budget {
   readonly #burst: number;
   readonly #perSecond: number;
@@ -156,12 +156,12 @@ class Budget {
   }
 }
 
-/** The answer to one PING or SETTINGS frame, with what TLS puts around it, is less than this; that of a request is more. */
+/** The answer to a PING or SETTINGS frame, with TLS overhead, is smaller than this. The response to a request is larger. */
 const ANSWER_BYTES = 64;
 
 /**
- * Ends a session with many PING or SETTINGS frames beside which nothing else is answered. gRPC measures bandwidth with
- * pings, and sends one whenever data came: those do not count.
+ * Ends a session with many PING or SETTINGS frames and no other responses. gRPC measures bandwidth with a ping after received
+ * data: those do not count.
  */
 function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, bounds: HttpBounds): void {
   const budget = new Budget(bounds.idleFrameBurst, bounds.idleFramesPerSecond);
@@ -179,7 +179,7 @@ function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, bounds: H
   if (isTooLarge(exchange.headers, exchange.target, bounds)) return PAGES.tooLarge;
   const { host, [':authority']: authority, [':protocol']: protocol, [':method']: method } = headers;
   if (method === 'CONNECT' && protocol === undefined) return PAGES.methodNotAllowed;
-  // Two names for one request: each program on the way would believe another.
+  // With two names in one request, programs on the path could use different ones.
   if (authority !== undefined && host !== undefined && host !== authority) return PAGES.badRequest;
   const expect = headers.expect?.toLowerCase();
   return expect === undefined || expect === '100-continue' ? undefined : PAGES.expectationFailed;
@@ -244,7 +244,7 @@ class H2Exchange implements Exchange {
     try {
       this.#stream.additionalHeaders({ ...asObject(headers), ':status': status });
     } catch {
-      // An interim answer that HTTP/2 has no form for; the real one is still to come.
+      // An interim response that HTTP/2 cannot express. The final one follows.
     }
   }
 
@@ -281,7 +281,7 @@ class H2Exchange implements Exchange {
     this.#isEnded = true;
     stream.end();
     if (!this.body || stream.readableEnded || stream.destroyed) return;
-    // Still sending: dropped for a while, and then told that nobody listens.
+    // The visitor still sends: input is dropped for a while, then the stream is closed without an error.
     stream.resume();
     const timer = setTimeout(() => stream.close(NGHTTP2_NO_ERROR), this.#lingerMs);
     stream.once('close', () => clearTimeout(timer));
@@ -294,7 +294,7 @@ class H2Exchange implements Exchange {
 
   onGone(gone: () => void): void {
     this.#stream.once('close', () => {
-      // A stream that closes in order may not have told yet that all of it was written.
+      // A stream that closes in order may not have reported its last write yet.
       if (!this.#isEnded || this.#stream.rstCode !== NGHTTP2_NO_ERROR) gone();
     });
   }
@@ -313,7 +313,7 @@ function withoutPseudo(raw: readonly string[]): Headers {
   return raw.slice(at);
 }
 
-/** The form in which node takes fields to send; repeated ones become a list. */
+/** The format in which node sends fields. Repeated ones become a list. */
 export function asObject(headers: Headers): OutgoingHttpHeaders {
   const fields: OutgoingHttpHeaders = Object.create(null) as OutgoingHttpHeaders;
   for (let i = 0; i < headers.length; i += 2) {

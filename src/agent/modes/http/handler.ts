@@ -23,10 +23,13 @@ import { describeRoute, RouteTable } from './routes.js';
 import { isPassed, upgrade } from './upgrade.js';
 import { Upstream, type Protocols } from './upstream.js';
 
-/** Connections of a handler that drains are looked at this often, or more. */
+/** Longest interval between two checks of a draining handler's connections. */
 const MAX_LOOK_MS = 250;
 
-/** A target answers them with the request that it got: header fields that a route sets are not for visitors (RFC 9110, 9.3.8). */
+/**
+ * Targets answer these methods with the received request, and visitors must not see header fields that a route sets (RFC
+ * 9110, 9.3.8).
+ */
 const ECHOING: ReadonlySet<string> = new Set(['TRACE', 'TRACK']);
 
 /** A visitor's connection. */
@@ -35,15 +38,17 @@ interface Connection {
   readonly session?: ServerHttp2Session;
 }
 
-/** What a handler tells others of its visitors and targets. */
+/** Callbacks about visitors and targets. */
 export interface Hearing {
   readonly recorders?: Recorders | undefined;
   readonly onNameRejected?: ((rejection: NameRejection) => void) | undefined;
-  /** A visitor does not speak HTTP: its target may have become another program. */
+  /** Called when a visitor does not speak HTTP: its target may be another program now. */
   readonly onNotHttp?: () => void;
 }
 
-/** Mode `http`: the visitor's requests are read, and each goes to the target of its route. docs/guides/http.md is the policy. */
+/**
+ * Mode `http`: parses the visitor's requests and sends each to the target of its route. docs/guides/http.md describes the policy.
+ */
 export class HttpHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #log: Logger;
@@ -58,20 +63,20 @@ export class HttpHandler implements ModeHandler {
     firstAnswerMs: 0,
   });
   readonly #upstreams = new Map<string, Upstream>();
-  /** Of targets that no route leads to any more, while anything of theirs is under way. */
+  /** Upstreams without a route, while requests of theirs are in progress. */
   readonly #formerUpstreams = new Set<Upstream>();
   #table: RouteTable;
-  /** Asked in turn before the routes are; the first that answers ends it. */
+  /** Asked in order before the routes. The first that answers ends the exchange. */
   readonly #gates: readonly Gate[];
   readonly #hearing: Hearing;
-  /** There while the service is inspected. */
+  /** Set while the service is inspected. */
   #recorder: Recorder | undefined;
   #draining = false;
-  /** Drains that wait for the last connection; a later one may be shorter. */
+  /** Drains that wait for the last connection. A later drain may be shorter. */
   #whenEmpty: (() => void)[] = [];
   #bytesIn = 0;
   #bytesOut = 0;
-  /** Requests so far, those included that were refused. */
+  /** Requests so far, including rejected ones. */
   requests = 0;
   #lastStatus: number | undefined;
 
@@ -123,7 +128,7 @@ export class HttpHandler implements ModeHandler {
     const before = new Set(this.#upstreams.keys());
     this.#table = this.#tableOf(spec);
     for (const { target } of this.#table.routes) before.delete(keyOf(target, spec));
-    // Requests under way hold their upstream, and it closes with the last.
+    // Requests in progress hold their upstream, which closes with the last one.
     for (const key of before) {
       const former = this.#upstreams.get(key)!;
       former.close();
@@ -144,9 +149,9 @@ export class HttpHandler implements ModeHandler {
     if (drain.retires) for (const upstream of this.#upstreams.values()) upstream.lasting.retire(drain.ms);
     await Promise.all([this.#drainRequests(drain), this.#splices.drain(drain)]);
     for (const socket of this.#connections.keys()) socket.destroy();
-    // A drain before this one waits on for none that takes its time to close.
+    // An earlier drain must not wait for sockets that close slowly.
     for (const wake of this.#whenEmpty.splice(0)) wake();
-    // Stops its time keeping.
+    // Stops its timers.
     this.#h1.close();
     for (const upstream of this.#upstreams.values()) upstream.destroy();
     this.#upstreams.clear();
@@ -164,7 +169,7 @@ export class HttpHandler implements ModeHandler {
     return { visitors, ...retiringIn(this.#retiring), bytesIn, bytesOut, ...requests };
   }
 
-  /** Requests and upgraded connections at former targets; one visitor's count as one where there are more. */
+  /** Requests and upgraded connections at former targets. Several of one visitor count once. */
   get #retiring(): number {
     let users = 0;
     for (const former of this.#formerUpstreams) {
@@ -229,12 +234,12 @@ export class HttpHandler implements ModeHandler {
     for (const wake of this.#whenEmpty.splice(0)) wake();
   }
 
-  /** Until the last connection is closed, within the bounds of `drain`. */
+  /** Waits for the last connection to close, within the limits of `drain`. */
   async #drainRequests({ ms, quietMs, retires }: Drain): Promise<void> {
     if (this.#connections.size === 0 || (ms <= 0 && !retires)) return;
     const looking = this.#closeStill(retires ? STILL_MS : quietMs);
     await new Promise<void>((resolve) => {
-      // What retires and still moves has no limit.
+      // Retiring connections that still move have no limit.
       const timer = retires ? undefined : setTimeout(resolve, ms);
       this.#whenEmpty.push(() => {
         clearTimeout(timer);
@@ -244,12 +249,12 @@ export class HttpHandler implements ModeHandler {
     clearInterval(looking);
   }
 
-  /** Closes connections that have no request, and those on which nothing moved for `quietMs`, until it is cleared. */
+  /** Closes connections without a request, and those without bytes for `quietMs`, until the timer is cleared. */
   #closeStill(quietMs: number | undefined): NodeJS.Timeout | undefined {
     if (quietMs === undefined) return undefined;
     const moved = new Map<Socket, { bytes: number; at: number }>();
     const look = (): void => {
-      // Requests that had begun before the drain leave their connections open.
+      // Requests from before the drain leave their connections open.
       this.#h1.closeIdleConnections();
       for (const socket of this.#connections.keys()) {
         const bytes = socket.bytesRead + socket.bytesWritten;
@@ -264,7 +269,7 @@ export class HttpHandler implements ModeHandler {
 
 function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onAnswered: Client['onAnswered']): Client {
   const address = remote.address.replace(/^::ffff:(?=\d+\.)/i, '');
-  // Node gives the name for sockets of servers only in this property.
+  // For server-side sockets, Node provides the name only in this property.
   const { servername } = socket as { servername?: string | false | null };
   return {
     address,
@@ -275,7 +280,7 @@ function clientOf(socket: TLSSocket, { remote }: VisitorInfo, onAnswered: Client
   };
 }
 
-/** Whether a Host names `hostname`, with whatever port. */
+/** Whether a Host header names `hostname`, with any port. */
 function isHost(authority: string, hostname: string): boolean {
   if (hostname === '' || authority === hostname) return authority !== '';
   const [, name = ''] = /^([^:]*?)\.?(?::\d{0,5})?$/.exec(authority) ?? [];
@@ -286,7 +291,7 @@ function refuse(exchange: Exchange, { status, reason, headers, body }: Page): vo
   answer(exchange, status, reason, headers, body);
 }
 
-/** `OPTIONS *` asks about the server as a whole, and that is Portal. */
+/** `OPTIONS *` refers to the whole server, which is Portal. */
 function answerAsterisk(exchange: Exchange): void {
   answer(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
 }

@@ -1,19 +1,16 @@
-/**
- * What has no end of its own at a target: upgraded connections and event streams. While the target is one that requests go to,
- * they are left alone.
- */
+/** Exchanges of a target without an end: upgraded connections and event streams. They continue while the target is in use. */
 export class Lasting {
   readonly #upgraded = new Set<() => void>();
   readonly #eventStreams = new Set<() => void>();
   #retired: { readonly at: number; ms: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Upgraded connections. */
+  /** Number of upgraded connections. */
   get size(): number {
     return this.#upgraded.size;
   }
 
-  /** A connection was upgraded, and `cut` ends it. Call what this returns once it has ended. */
+  /** Adds an upgraded connection that `cut` ends. Call the returned function once it has ended. */
   upgraded(cut: () => void): () => void {
     this.#upgraded.add(cut);
     this.#cutInTime();
@@ -23,7 +20,7 @@ export class Lasting {
     };
   }
 
-  /** The same for an answer that is an event stream. */
+  /** The same for a response that is an event stream. */
   eventStream(cut: () => void): () => void {
     if (this.#retired) setImmediate(cut);
     this.#eventStreams.add(cut);
@@ -31,8 +28,8 @@ export class Lasting {
   }
 
   /**
-   * Visitors are to go elsewhere. Event streams end, because their clients connect again; upgraded connections live on for `ms` at
-   * most, from the first call on.
+   * The target is no longer in use. Event streams end, because their clients reconnect. Upgraded connections live for at most
+   * `ms` after the first call.
    */
   retire(ms: number): void {
     this.#retired = { at: this.#retired?.at ?? performance.now(), ms };

@@ -1,15 +1,15 @@
 import { PIN_HEADER } from '../../access/pin-page.js';
 
 /**
- * Request header fields that are never a visitor's to send, because some target believes them: proxies in front of a
- * target set them, or they take the place of something that Portal decides. A route may set any of them.
+ * Request header fields that visitors may never send, because some targets trust them: proxies set them, or they replace a
+ * decision of Portal. A route may set any of them.
  */
 
-/** All that reads the same in every program; nginx passes no other names either. */
+/** Names that every program reads alike. nginx forwards no others either. */
 const PLAIN_NAME = /^[a-z0-9-]+$/;
 
 const NAMES = new Set([
-  // Where the visitor comes from.
+  // The visitor's address.
   'forwarded',
   'forwarded-for',
   'x-forwarded',
@@ -44,7 +44,7 @@ const NAMES = new Set([
   'x-envoy-external-address',
   'ali-cdn-real-ip',
   'cdn-src-ip',
-  // Which scheme and host the visitor asked for.
+  // The scheme and host that the visitor requested.
   'front-end-https',
   'x-url-scheme',
   'x-scheme',
@@ -53,7 +53,7 @@ const NAMES = new Set([
   'x-http-host-override',
   'cloudfront-forwarded-proto',
   'cf-visitor',
-  // Take the place of the path or the method in some frameworks: a way around the routes.
+  // Replace the path or the method in some frameworks, and so bypass the routes.
   'x-original-url',
   'x-original-uri',
   'x-original-method',
@@ -62,7 +62,7 @@ const NAMES = new Set([
   'x-script-name',
   'script-name',
   'path-info',
-  // Who the visitor is, or what its TLS certificate says.
+  // The visitor's identity or its TLS certificate.
   'client-cert',
   'client-cert-chain',
   'x-client-dn',
@@ -79,10 +79,10 @@ const NAMES = new Set([
   'iv-creds',
   'sm-user',
   'auth-type',
-  // Which files a server in front may send (Rack).
+  // The files that a server in front may send (Rack).
   'x-sendfile-type',
   'x-accel-mapping',
-  // Becomes HTTP_PROXY, the environment variable, behind CGI.
+  // Becomes the environment variable HTTP_PROXY behind CGI.
   'proxy',
   // For Portal itself.
   PIN_HEADER,
@@ -109,8 +109,8 @@ const PREFIXES = [
 ];
 
 /**
- * `name` in lower case. A name with `_` or another sign is dropped as a whole: behind CGI, WSGI and the like `X_Auth` and
- * `X-Auth` are one, and `SCRIPT_NAME` is the path's beginning.
+ * `name` in lower case. Names with `_` or another sign are always dropped: behind CGI and WSGI, `X_Auth` and `X-Auth` are the
+ * same, and `SCRIPT_NAME` is the start of the path.
  */
 export function isNotVisitors(name: string): boolean {
   return !PLAIN_NAME.test(name) || NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));

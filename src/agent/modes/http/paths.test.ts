@@ -2,20 +2,20 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isUnder, isWellFormed, readGenerously } from './paths.js';
 
-describe('the generous reading of a path', () => {
-  it('is the path itself where there is one way to read it', () => {
+describe('the most lenient interpretation of a path', () => {
+  it('is the path itself if there is only one interpretation', () => {
     for (const path of ['/', '/api', '/api/x-y_z~/', '/a.b', '/a..b', "/a!$&'()*+,=:@"])
       expect(readGenerously(path)).toBe(path);
   });
 
-  it('decodes once, and takes for a slash what anybody does', () => {
+  it('decodes once, and treats every known slash as a slash', () => {
     expect(readGenerously('/%61pi')).toBe('/api');
     expect(readGenerously('/a%2Fb\\c//d;e=f/g')).toBe('/a/b/c/d/g');
     expect(readGenerously('/%2561')).toBe('/%61');
     expect(readGenerously('/%zz%')).toBe('/%zz%');
   });
 
-  it('knows a dot segment in any spelling', () => {
+  it('recognises dot segments in any notation', () => {
     const dot = fc.constantFrom('.', '%2e', '%2E');
     const slash = fc.constantFrom('/', '%2f', '%2F', '\\', '%5c', '%5C');
     const params = fc.constantFrom('', ';', ';a=b', '%3b');
@@ -46,7 +46,7 @@ it('a path is under a prefix on whole segments', () => {
   expect(isUnder('/x', '')).toBe(true);
 });
 
-it('a request target has no blanks, controls or fragment in it', () => {
+it('a request target contains no blanks, control characters or fragment', () => {
   expect(isWellFormed('/a?b=c%20d#'.slice(0, -1))).toBe(true);
   for (const target of ['', 'a', '/a b', '/a#b', '/a\nb', '/a\u007f', '*'])
     expect(isWellFormed(target)).toBe(false);

@@ -1,17 +1,17 @@
 /**
- * The one place that reads paths. A route is found by the path's bytes as they came, and they are passed on
- * unchanged. But a target reads them its own way: it may decode `%61`, take `\` or `%2F` for `/`, drop `;v=1`, or
- * go up at `..`. So a path is looked at a second time, read as generously as any target might. If that reading
- * leads to another route, or goes up anywhere, the path is refused: nobody gets past a route by spelling.
+ * The only code that interprets paths. Routing uses the received bytes of a path, and forwards them unchanged. But targets
+ * interpret paths in their own ways: they may decode `%61`, treat `\` or `%2F` as `/`, drop `;v=1`, or go up at `..`. So each
+ * path is checked a second time under the most lenient interpretation. If that leads to another route, or goes up anywhere,
+ * the path is rejected, so that no notation bypasses a route.
  */
 
-/** Paths without any of this read the same to everyone. */
+/** Paths without any of this have only one interpretation. */
 const AMBIGUOUS = /[%\\;]|\/[./]/;
-/** What may stand in a request target, besides `#`, which begins a fragment and is never sent (RFC 9112, 3.2). */
+/** Characters that a request target may contain. `#` starts a fragment, which is never sent (RFC 9112, 3.2). */
 const FORBIDDEN = /[^!"$-~\u0080-\u00ff]/;
 const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?:\/|$)/;
 
-/** The path of a request target in origin form: all before the query. */
+/** The path of a request target in origin form: everything before the query. */
 export function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
@@ -22,8 +22,8 @@ export function isWellFormed(target: string): boolean {
 }
 
 /**
- * The path as the most generous target reads it; the path itself if there is one way only, and undefined if some
- * would go up from it.
+ * The path as the most lenient target interprets it. The path itself if there is only one interpretation, and undefined if a
+ * target would go up from it.
  */
 export function readGenerously(path: string): string | undefined {
   if (!AMBIGUOUS.test(path)) return path;
@@ -35,7 +35,7 @@ export function readGenerously(path: string): string | undefined {
   return DOT_SEGMENT.test(read) ? undefined : read;
 }
 
-/** Whether `path` is `prefix` or below it, on whole segments. `prefix` has no slash at its end; '' is everything. */
+/** Whether `path` is `prefix` or below it, on whole segments. `prefix` has no trailing slash; '' matches everything. */
 export function isUnder(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix)) return false;
   const next = path.charCodeAt(prefix.length);

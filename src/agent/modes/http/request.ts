@@ -5,9 +5,9 @@ import { underAlias } from './alias.js';
 import { isNotVisitors } from './not-visitors.js';
 import type { Route } from './routes.js';
 
-/** What is sent to the target of a visitor's request. */
+/** Builds the request that the target gets. */
 
-/** Never in trailers (RFC 9110, 6.5.1): what frames or routes a message, or says who sends it. */
+/** Never allowed in trailers (RFC 9110, 6.5.1): fields for framing, routing or authentication. */
 const NOT_IN_TRAILERS = new Set([
   'authorization',
   'cookie',
@@ -16,7 +16,7 @@ const NOT_IN_TRAILERS = new Set([
   'content-encoding',
   'content-range',
 ]);
-/** Naming one of these in Connection does not take it away: they are not about one connection. */
+/** Connection cannot remove these fields, because they are end-to-end. */
 const END_TO_END =
   /^(accept|authorization|cache-control|cookie|content-|date|expect|forwarded|host|if-|origin|range|referer|sec-|set-cookie|user-agent|x-forwarded-)/;
 
@@ -30,7 +30,7 @@ const enum Field {
   Trailer,
 }
 
-/** What becomes of a field, by its name in any spelling: the few spellings that there are, remembered. */
+/** The class of each field, by name as received. Few notations occur, so they are cached. */
 const FIELDS = new Map<string, Field>();
 const MAX_REMEMBERED = 2_000;
 
@@ -52,7 +52,7 @@ function classify(name: string): Field {
   return isNotVisitors(name) ? Field.Drop : Field.Pass;
 }
 
-/** The request target to send: the visitor's own bytes, without the route's prefix. */
+/** The request target to send: the visitor's bytes without the route's prefix. */
 export function upstreamTarget(target: string, { stripped }: Route): string {
   if (stripped === '') return target;
   const rest = target.slice(stripped.length);
@@ -60,8 +60,7 @@ export function upstreamTarget(target: string, { stripped }: Route): string {
 }
 
 /**
- * The header fields to send, ours included, but none that frame the body: those are for who sends it.
- * `Expect` is left out too.
+ * The header fields to send, including Portal's own. Without `Expect` and fields that frame the body, which the sender adds.
  */
 export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
   const { headers, authority, client } = exchange;
@@ -84,14 +83,14 @@ export function upstreamHeaders(exchange: Exchange, route: Route): string[] {
       out.push(name, value);
     } else if (field === Field.Trailer)
       announced = announced === undefined ? value : `${announced}, ${value}`;
-    // HTTP/2 sends them one by one, and means one (RFC 9113, 8.2.3).
+    // HTTP/2 sends cookies separately, but they are one field (RFC 9113, 8.2.3).
     else if (field === Field.Cookie) cookie = cookie === undefined ? value : `${cookie}; ${value}`;
     else if (field === Field.Connection) (named ??= []).push(...namedBy(value));
     else if (/(^|[\s,])trailers([\s,;]|$)/i.test(value)) out.push('TE', 'trailers');
   }
   const theirs = cookie === undefined ? undefined : withoutSession(cookie);
   if (theirs !== undefined) out.push('Cookie', theirs);
-  // There is no place for fields behind a body with a length, nor where there is no body (RFC 9110, 6.5).
+  // Trailers cannot follow a body with a length or an absent body (RFC 9110, 6.5).
   if (announced !== undefined && exchange.body && !hasLength) out.push('Trailer', announced);
   if (alias) underAlias(out, authority, route.stripped, alias);
   const kept = named?.length ? without(out, new Set(named)) : out;
@@ -121,7 +120,7 @@ export function hasContentLength(headers: Headers): boolean {
   return false;
 }
 
-/** Fields behind a visitor's body that the target gets. What a route sets or removes, it does there as well. */
+/** The trailers that the target gets. A route's header edits apply to them too. */
 export function requestTrailers({ exchange, route }: Asked): Headers {
   const edited = route.requestEdits?.names;
   return trailersWhere(
@@ -130,7 +129,7 @@ export function requestTrailers({ exchange, route }: Asked): Headers {
   );
 }
 
-/** Fields behind a target's body that the visitor gets. */
+/** The trailers that the visitor gets. */
 export function answerTrailers(trailers: Headers): Headers {
   return trailersWhere(trailers, (name) => {
     const lower = name.toLowerCase();
@@ -153,9 +152,9 @@ function trailersWhere(trailers: Headers, passes: (name: string) => boolean): He
   return out;
 }
 
-/** Names in a Connection field that it may take away. */
+/** The names in a Connection field that it may remove. */
 export function namedBy(connection: string): string[] {
-  // Nearly always one of these.
+  // The common cases.
   if (connection === 'keep-alive' || connection === 'close' || connection === 'Upgrade') return [];
   return connection
     .toLowerCase()
@@ -172,7 +171,7 @@ function without(headers: string[], names: ReadonlySet<string>): string[] {
   return out;
 }
 
-/** gRPC needs HTTP/2 all the way, for its trailers; grpc-web, by its design, does not. */
+/** gRPC requires HTTP/2 on the whole path, for its trailers. grpc-web is designed not to. */
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
 
 export const isGrpc = (headers: readonly string[]): boolean => hasContentType(headers, GRPC);

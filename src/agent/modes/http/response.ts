@@ -5,7 +5,7 @@ import { isUnder } from './paths.js';
 import { hasContentLength, namedBy } from './request.js';
 import { isTargetsDomain, type Route, type RouteTable } from './routes.js';
 
-/** What is sent to the visitor of a target's answer. */
+/** Builds the response that the visitor gets. */
 
 type Rewrite = (value: string, context: Context) => string;
 
@@ -28,7 +28,7 @@ function fieldOf(name: string): Rewrite | typeof DROP | undefined {
 
 function classify(name: string): Rewrite | typeof DROP | undefined {
   if (name === 'trailer') return undefined;
-  // Of the connection to the target alone; so is what it says of other protocols and ports on its machine.
+  // These apply only to the connection to the target. Alt-Svc names other protocols and ports of the target's machine.
   if (CONNECTION_HEADERS.has(name) || name === 'alt-svc') return DROP;
   if (name === 'location' || name === 'content-location') return publicUrl;
   if (name === 'refresh') return refresh;
@@ -36,10 +36,10 @@ function classify(name: string): Rewrite | typeof DROP | undefined {
   return undefined;
 }
 
-/** The one `Transfer-Encoding` whose body is taken apart here; with any other it would reach the visitor still coded. */
+/** The only `Transfer-Encoding` that is decoded here. The visitor would get any other still encoded. */
 const CHUNKED = /^\s*chunked\s*$/i;
 
-/** The body of such an answer lasts until the connection closes (RFC 9112, 6.3). */
+/** Whether the body of a response lasts until the connection closes (RFC 9112, 6.3). */
 export function lastsUntilClose(method: string, status: number, headers: Headers): boolean {
   if (method === 'HEAD' || status === 204 || status === 304) return false;
   for (let i = 0; i < headers.length; i += 2) {
@@ -51,12 +51,15 @@ export function lastsUntilClose(method: string, status: number, headers: Headers
 
 const FRAMING = new Set(['content-length', 'transfer-encoding']);
 
-/** What comes after such a head over HTTP/1.1, where only a body in chunks can have trailers (RFC 9112, 7.1.2). */
+/** What follows a head over HTTP/1.1, where only a chunked body can have trailers (RFC 9112, 7.1.2). */
 export function followingH1(headers: Headers): Follows {
   return hasContentLength(headers) ? 'body' : 'trailers';
 }
 
-/** The header fields for the visitor: hop-by-hop ones left out, URLs and cookies of the target made public ones. */
+/**
+ * The header fields for the visitor, without hop-by-hop fields, and with URLs and cookies of the target rewritten for the
+ * public host.
+ */
 export function visitorHeaders(
   headers: Headers,
   exchange: Exchange,
@@ -87,8 +90,8 @@ const ABSOLUTE = /^(https?):\/\/([^/?#\\@]*)(.*)$/is;
 const SCHEMELESS = /^\/\/([^/?#\\@]*)(.*)$/s;
 
 /**
- * A URL of the target as the visitor must ask for it: under the public origin, and under the route. Other origins,
- * and what is relative to the page, mean the same to the visitor.
+ * Rewrites a URL of the target to the public origin and the route. Other origins and relative URLs are valid for the visitor
+ * as they are.
  */
 function publicUrl(value: string, { exchange, route, table }: Context): string {
   const [, scheme = '', authority = '', rest = ''] =
@@ -100,14 +103,14 @@ function publicUrl(value: string, { exchange, route, table }: Context): string {
   }
   const origin = `https://${exchange.authority}`;
   if (authority.toLowerCase() === exchange.authority.toLowerCase()) {
-    // It made the URL of the Host it was sent, not knowing of the TLS in front of it, nor of the prefix.
+    // The target built the URL from its Host header, without knowing of TLS in front of it or of the prefix.
     return origin + underPrefix(rest, route.stripped);
   }
   const prefix = table.prefixOf(scheme.toLowerCase(), authority, route);
   return prefix === undefined ? value : origin + underPrefix(rest, prefix);
 }
 
-/** A target that knows its prefix (it is told in X-Forwarded-Prefix) has put it there already. */
+/** A target that knows its prefix (from X-Forwarded-Prefix) has already added it. */
 function underPrefix(path: string, prefix: string): string {
   if (prefix === '' || isUnder(path, prefix)) return path;
   return prefix + (path === '' || path.startsWith('/') ? path : `/${path}`);
@@ -120,10 +123,10 @@ function refresh(value: string, context: Context): string {
   );
 }
 
-/** `Domain` of the target itself would keep the cookie from the public host, and its `Path` from the route. */
+/** A `Domain` of the target would hide the cookie from the public host, and its `Path` from the route. */
 function publicCookie(value: string, { route }: Context): string {
   const [pair = '', ...attributes] = value.split(';');
-  // Such a name binds the cookie to the path `/` (RFC 6265bis, 4.1.3); browsers drop it with any other.
+  // Such a name requires the path `/` (RFC 6265bis, 4.1.3). Browsers drop the cookie with any other path.
   const isHostBound = /^\s*__host-/i.test(pair);
   const kept = [pair];
   for (const attribute of attributes) {

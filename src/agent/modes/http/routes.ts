@@ -3,31 +3,31 @@ import type { RouteSpec, ServiceSpec } from '../../spec.js';
 import { pathOf, readGenerously } from './paths.js';
 import type { Upstream } from './upstream.js';
 
-/** One route, made ready to be used once a request. */
+/** One route, prepared for use by each request. */
 export interface Route {
-  /** As visitors see it, without a slash at its end: '' is the route `/`. */
+  /** As visitors see it, without a trailing slash: '' is the route `/`. */
   readonly prefix: string;
-  /** What is taken off requests and put back into answers: `prefix`, or '' where it is not stripped. */
+  /** The part that is removed from requests and added to responses: `prefix`, or '' if it is not stripped. */
   readonly stripped: string;
   readonly target: Target;
   readonly upstream: Upstream;
-  /** The name that the target finds itself asked by; undefined: the public one. */
+  /** The name in requests to the target. Default: the public name. */
   readonly alias: Alias | undefined;
-  /** The target is told for whom a request is. */
+  /** The target gets the visitor's address and the public URL. */
   readonly isForwarded: boolean;
   readonly requestEdits: HeaderEdits | undefined;
   readonly responseEdits: HeaderEdits | undefined;
 }
 
-/** In place of the public name, everywhere a target may compare: Host, Origin, Referer, X-Forwarded-Host and -Proto. */
+/** Replaces the public name wherever a target may compare it: Host, Origin, Referer, X-Forwarded-Host and -Proto. */
 export interface Alias {
   readonly authority: string;
   readonly scheme: 'http' | 'https';
 }
 
-/** Header fields to set or to remove, by name. */
+/** Header fields to set or remove, by name. */
 interface HeaderEdits {
-  /** In lower case: whatever has such a name goes. */
+  /** In lower case. All fields with these names are removed. */
   readonly names: ReadonlySet<string>;
   /** Name, value, name, value… to add. */
   readonly add: readonly string[];
@@ -35,7 +35,7 @@ interface HeaderEdits {
 
 export class RouteTable {
   readonly #byPrefix = new Map<string, Route>();
-  /** Prefixes by host and port of their targets, for redirects that name them. */
+  /** Prefixes by host and port of their targets, for redirects to them. */
   readonly #prefixByPlace = new Map<string, string>();
 
   constructor(spec: ServiceSpec, upstreamOf: (target: Target) => Upstream) {
@@ -61,7 +61,7 @@ export class RouteTable {
     return this.#byPrefix.values();
   }
 
-  /** The route of a request target in origin form. `unsafe`: its path can be read in more than one way. */
+  /** The route of a request target in origin form. `unsafe`: its path has more than one interpretation. */
   find(target: string): Route | 'unsafe' | undefined {
     const path = pathOf(target);
     const route = this.#longest(path);
@@ -71,8 +71,8 @@ export class RouteTable {
   }
 
   /**
-   * What stands before the paths of a target, given as `host:port` of a URL; undefined for an origin not ours. The scheme
-   * says only which port is meant: a target that believes X-Forwarded-Proto names its own port with `https`.
+   * The prefix of a target given as `host:port` of a URL. Undefined for a foreign origin. The scheme only selects the default
+   * port: a target that trusts X-Forwarded-Proto combines its own port with `https`.
    */
   prefixOf(scheme: string, authority: string, own: Route): string | undefined {
     const place = placeKey(scheme, authority);
@@ -113,7 +113,7 @@ function aliasOf(host: string | undefined, target: Target): Alias | undefined {
   };
 }
 
-/** The target as a Host header names it. */
+/** The target's name in a Host header. */
 function authorityOf(target: Target): string {
   if (target.kind === 'unix') return 'localhost';
   const standard = target.port === (target.tls ? 443 : 80);
@@ -123,7 +123,7 @@ function authorityOf(target: Target): string {
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]', '[::]', '0.0.0.0'];
 
-/** Every way a local service may name its own host and port: a program on the loopback goes by several names. */
+/** All names that a local service may use for its own host and port. A program on the loopback has several. */
 function placesOf(target: Target): string[] {
   if (target.kind === 'unix') return ['localhost:80'];
   const host = (target.host.includes(':') ? `[${target.host}]` : target.host).toLowerCase();
@@ -136,7 +136,7 @@ function placeKey(scheme: string, authority: string): string {
   return `${authority.toLowerCase()}${/:\d+$/.test(authority) ? '' : `:${port}`}`;
 }
 
-/** Whether a cookie's Domain means the target itself, by its own name or its alias, or this machine. */
+/** Whether a cookie's Domain is the target, by its own name or alias, or this machine. */
 export function isTargetsDomain(domain: string, { target, alias }: Pick<Route, 'target' | 'alias'>): boolean {
   const name = domain.toLowerCase().replace(/^\./, '');
   if (LOOPBACK.includes(name) || name === '::1' || name.endsWith('.localhost')) return true;

@@ -1,19 +1,19 @@
 import { systemCode } from '../../../lib/errors.js';
 import { isSettings } from '../../h2-words.js';
 
-/** What of a request's body is kept for a second target. */
+/** Limit of a request body that is kept for a second attempt. */
 const MAX_BYTES = 64 * 1024;
 
 /**
- * What the target was sent of a request's body, kept until it answers: once it proves that it did not process the
- * request, all of it can be sent again.
+ * The part of a request's body that the target was sent, kept until it answers. If it proves that it did not process the
+ * request, the body is sent again.
  */
 export class SentBody {
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #isKept = true;
 
-  /** In order; undefined when it was too much to keep. */
+  /** In order. Undefined if the body exceeded the limit. */
   get chunks(): readonly Buffer[] | undefined {
     return this.#isKept ? this.#chunks : undefined;
   }
@@ -31,14 +31,14 @@ export class SentBody {
   }
 }
 
-/** What node's parser of HTTP/1.1 was given when it failed. */
+/** The input on which Node's HTTP/1.1 parser failed. */
 interface Unparsed extends Error {
   readonly rawPacket?: Buffer;
 }
 
 /**
- * Whether a target of HTTP/2 alone failed a request of HTTP/1.1 with `error`, and so did not process it: it began the
- * connection with its settings, and processes nothing without the preface of HTTP/2 (RFC 9113 §3.4); or its TLS refused HTTP/1.1.
+ * Whether `error` shows that an HTTP/2-only target did not process an HTTP/1.1 request. Such a target starts with its
+ * SETTINGS and processes nothing without the HTTP/2 preface (RFC 9113 §3.4), or its TLS rejects HTTP/1.1.
  */
 export function isFromH2(error: unknown): boolean {
   const { rawPacket, cause } = error as Unparsed;

@@ -2,25 +2,25 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 interface Turn {
-  /** The one whose answer is under way. */
+  /** Whether a response is in progress. */
   busy: boolean;
   readonly waiting: (() => ServerResponse)[];
 }
 
 /**
- * HTTP/1.1 lets visitors send requests one behind another without waiting for answers. Node hands over all that have
- * come; but their order may matter (RFC 9112, section 9.3.2), and one connection is not to ask for everything at once.
+ * HTTP/1.1 lets visitors pipeline requests. Node delivers all of them at once, but their order may matter (RFC 9112, section
+ * 9.3.2), and one connection must not occupy everything.
  */
 export class Turns {
   readonly #max: number;
   readonly #turns = new WeakMap<Socket, Turn>();
 
-  /** @param max that may wait on one connection; with more it is closed */
+  /** @param max requests that may wait on one connection; beyond it the connection closes */
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** Calls `begin` once the answers to all earlier requests are complete; never, if the connection ends first. */
+  /** Calls `begin` once the responses to all earlier requests are complete, or never if the connection ends first. */
   take(socket: Socket, begin: () => ServerResponse): void {
     let turn = this.#turns.get(socket);
     if (!turn) this.#turns.set(socket, (turn = { busy: false, waiting: [] }));

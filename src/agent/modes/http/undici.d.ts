@@ -1,4 +1,4 @@
-/** Parts of undici that its own types know only as members of the whole. */
+/** Parts of undici that its types declare only as members of the whole package. */
 declare module 'undici/lib/core/errors.js' {
   import { errors } from 'undici';
   export default errors;

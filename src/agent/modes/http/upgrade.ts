@@ -11,7 +11,7 @@ import { breakStream } from './h2-ends.js';
 import { hasContentLength, upstreamHeaders, upstreamTarget } from './request.js';
 import { listen } from './upstream-body.js';
 
-/** HTTP in other clothes: a target must never be sent visitors' HTTP/2, and would not expect TLS here. */
+/** Other forms of HTTP and TLS: a target must never get a visitor's HTTP/2, and does not expect TLS here. */
 const NOT_PASSED = /^(h2c?|http|tls)\b/i;
 
 export function isPassed(protocol: string): boolean {
@@ -19,8 +19,8 @@ export function isPassed(protocol: string): boolean {
 }
 
 /**
- * A request to switch protocols, WebSocket above all. If the target agrees, its bytes and the visitor's are joined as
- * they are; any other answer is an ordinary one.
+ * A request to switch protocols, mostly to WebSocket. If the target agrees, its bytes and the visitor's are joined. Any other
+ * response is an ordinary one.
  */
 export async function upgrade(
   forwarding: Forwarding,
@@ -57,7 +57,7 @@ export async function upgrade(
     try {
       switched = exchange.switchProtocols?.(forwarding.fields(response.rawHeaders), protocol);
     } catch (error) {
-      // A field that no visitor's parser may see.
+      // The response contains a field that visitors must not get.
       upstream.destroy();
       return forwarding.fail(error);
     }
@@ -72,11 +72,11 @@ export async function upgrade(
 
 function headersFor({ exchange, route }: Forwarding, protocol: string): string[] {
   const headers = upstreamHeaders(exchange, route);
-  // Over HTTP/2 there is none (RFC 8441, section 5), and one that is there all the same means nothing.
+  // Over HTTP/2 there is no key (RFC 8441, section 5), and a key that is present anyway means nothing.
   const isKeyless = exchange.isHttp2 && protocol.toLowerCase() === 'websocket';
   const kept = isKeyless ? withoutField(headers, 'sec-websocket-key') : headers;
   if (isKeyless) kept.push('Sec-WebSocket-Key', randomBytes(16).toString('base64'));
-  // Without a length node would send an empty body in chunks, and the other protocol would begin with it.
+  // Without a length Node would send an empty chunked body at the start of the other protocol.
   if (exchange.method !== 'GET' && !hasContentLength(kept)) kept.push('Content-Length', '0');
   kept.push('Connection', 'Upgrade', 'Upgrade', protocol);
   return kept;
@@ -103,7 +103,7 @@ function join(
   }
 }
 
-/** The same for a stream of HTTP/2, which is no socket: ends and breaks are passed on, both ways. */
+/** The same for an HTTP/2 stream, which is not a socket: forwards ends and aborts in both directions. */
 function joinStream(stream: Duplex, upstream: Socket, isWhole: () => boolean): void {
   stream.pipe(upstream, { end: false });
   upstream.pipe(stream);

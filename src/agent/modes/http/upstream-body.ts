@@ -8,10 +8,13 @@ import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } fr
 import { followingH1, lastsUntilClose } from './response.js';
 import { isFromH2, SentBody } from './sent-body.js';
 
-/** A connection is not used again after this: a request with a body cannot be sent twice. */
+/** A connection is not reused after this time, because a request with a body cannot be sent twice. */
 const REUSE_MS = 1_000;
 
-/** The target ended the connection without an answer, or said what is not HTTP/1.1. True if the request goes on elsewhere. */
+/**
+ * The target closed the connection without a response, or sent something other than HTTP/1.1. Returns true if the request
+ * continues elsewhere.
+ */
 type OnBroken = (forwarding: Forwarding, error: Error) => boolean;
 
 /** Requests with a body, over HTTP/1.1. */
@@ -48,7 +51,7 @@ export class BodyRequests {
       if (!request.write(chunk)) body?.pause();
     };
     const onEnd = (): void => {
-      // The visitor has left, and the request is about to be cancelled: a last chunk would make it a whole one.
+      // The visitor has disconnected, and the request will be cancelled. A last chunk would make it look complete.
       if (!exchange.isBodyWhole) return;
       addTrailers(request, forwarding);
       request.end();
@@ -65,7 +68,7 @@ export class BodyRequests {
       if (!forwarding.over) body.resume();
     });
     body.once('end', onEnd);
-    // A body that is slow to come must not hold its head back.
+    // A slow body must not delay its head.
     setImmediate(() => {
       if (!request.destroyed) request.flushHeaders();
     });
@@ -76,7 +79,7 @@ export class BodyRequests {
   }
 }
 
-/** Tells `forwarding` what comes back for a request of node:http. */
+/** Reports the outcome of a node:http request to `forwarding`. */
 export function listen(
   request: ClientRequest,
   forwarding: Forwarding,
@@ -84,20 +87,20 @@ export function listen(
   onBroken?: (error: Error) => boolean,
 ): void {
   let answered = false;
-  // Counted from the last byte that the target took of the request.
+  // Counted from the last request byte that the target accepted.
   let silent = setTimeout(onSilent, bounds.answerMs);
   function onSilent(): void {
     forwarding.fail(new SilentError());
     request.destroy();
   }
-  // What comes slowly never fills a buffer that could drain.
+  // A slow upload never fills a buffer that could drain.
   forwarding.exchange.body?.on('data', () => silent.refresh());
   request.on('drain', () => silent.refresh());
   forwarding.exchange.body?.once('end', () => silent.refresh());
   request.once('close', () => {
     clearTimeout(silent);
-    // Without an error, too: node closes one that is answered with a switch of protocols unasked.
-    if (!answered) forwarding.fail(new UpstreamError('the connection was closed without an answer'));
+    // Also without an error: Node closes a connection that gets an unrequested switch of protocols.
+    if (!answered) forwarding.fail(new UpstreamError('the connection closed without a response'));
   });
   request.on('continue', () => forwarding.inform(100, []));
   request.on('information', ({ statusCode, rawHeaders }) => {
@@ -107,7 +110,7 @@ export function listen(
     answered = true;
     forwarding.sent?.drop();
     clearTimeout(silent);
-    // After it nothing but the answer counts: the target may close what it does not want to read.
+    // From here on only the response counts: the target may close without reading the rest of the request.
     request.off('error', onError);
     let reset: Error | undefined;
     request.on('error', (error: NodeJS.ErrnoException) => {
@@ -122,18 +125,18 @@ export function listen(
       forwarding.onDrain(() => response.resume());
     });
     response.once('end', () => {
-      if (!response.complete) return forwarding.fail(new UpstreamError('the answer broke off'));
+      if (!response.complete) return forwarding.fail(new UpstreamError('the response is incomplete'));
       if (!lastsUntilClose(forwarding.exchange.method, statusCode, rawHeaders)) {
         forwarding.end(response.rawTrailers);
-        // Node takes a reset for the end of an answer that lasts until the connection closes.
+        // Node treats a reset as the end of a response that lasts until the connection closes.
       } else if (reset) forwarding.fail(reset);
       else void forwarding.endWithConnection(!endedUnannounced(response.socket));
-      // The answer is there and the request is not: what is left of it is nobody's.
+      // The response is complete and the request is not: the rest of the request is not needed.
       if (!request.writableFinished) request.destroy();
     });
     response.once('error', (error) => forwarding.fail(error));
     response.once('close', () => {
-      if (!response.complete) forwarding.fail(new UpstreamError('the answer broke off'));
+      if (!response.complete) forwarding.fail(new UpstreamError('the response is incomplete'));
     });
   });
   const onError = (error: Error): void => {

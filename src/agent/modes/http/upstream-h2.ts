@@ -25,11 +25,11 @@ class NotH2Error extends UpstreamError {}
 
 interface Connection {
   readonly session: ClientHttp2Session;
-  /** Those that are under way. */
+  /** Requests in progress. */
   requests: number;
 }
 
-/** Requests over HTTP/2, all on one connection: in plain text with prior knowledge, or behind TLS by ALPN. */
+/** Requests over HTTP/2, all on one connection: in plain text with prior knowledge, or over TLS by ALPN. */
 export class H2Requests {
   readonly #dial: Dial;
   readonly #isTls: boolean;
@@ -38,7 +38,10 @@ export class H2Requests {
   #session: Promise<Connection> | undefined;
   #destroyed = false;
 
-  /** @param onNotH2 the target does not speak HTTP/2, and got nothing of the request; true if that goes on elsewhere */
+  /**
+   * @param onNotH2 called if the target does not speak HTTP/2 and got nothing of the request; returns true if the request
+   * continues elsewhere
+   */
   constructor(target: Target, dial: Dial, bounds: HttpBounds, onNotH2: (forwarding: Forwarding) => boolean) {
     this.#onNotH2 = onNotH2;
     this.#dial = dial;
@@ -77,14 +80,14 @@ export class H2Requests {
     return opening;
   }
 
-  /** `onUnusable` is called once no request can begin on the session, or when there is none. */
+  /** Calls `onUnusable` once the session accepts no more requests, or if it cannot open. */
   async #connect(onUnusable: () => void): Promise<Connection> {
     try {
       const session = await this.#open();
       const connection = { session, requests: 0 };
       session.setTimeout(this.#bounds.keepAliveMs);
       session.on('timeout', () => {
-        // A stream may be quiet for as long as it likes, and others begin beside it.
+        // A stream may be quiet for any time, while others start.
         if (connection.requests > 0) return;
         onUnusable();
         session.close();
@@ -116,7 +119,7 @@ export class H2Requests {
       maxHeaderListPairs,
     });
     session.on('error', () => undefined);
-    // The socket may be half open, and HTTP/2 knows no such thing: no answer that is under way gets its end.
+    // The socket may be half open, but HTTP/2 has no half-close: responses in progress can no longer end.
     socket.once('end', () => socket.destroy());
     endWithNghttp2(session);
     try {
@@ -141,7 +144,7 @@ export class H2Requests {
     const { session } = connection;
     const { exchange, sent } = forwarding;
     const { body } = exchange;
-    // `close` would end the body first, and so make half a request a whole one; an abort does not.
+    // `close` would end the body first and make half a request look complete. An abort does not.
     const aborting = body && new AbortController();
     let stream: ClientHttp2Stream;
     try {
@@ -161,7 +164,7 @@ export class H2Requests {
     forwarding.cancelWith(cancel);
     hear(stream, forwarding, this.#bounds, cancel);
     if (!body) return;
-    // In vain, to a target that spoke HTTP/1.1 before.
+    // The chunks that an HTTP/1.1 attempt sent without success.
     for (const chunk of sent?.chunks ?? []) stream.write(chunk);
     body.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) body.pause();
@@ -181,7 +184,7 @@ export class H2Requests {
       try {
         stream.sendTrailers(asObject(requestTrailers(forwarding)));
       } catch (error) {
-        // Fields that HTTP/2 has no form for: half a request is none.
+        // HTTP/2 cannot express these fields. Do not send half a request.
         forwarding.fail(error);
         cancel();
       }
@@ -218,7 +221,7 @@ function hear(
   }, bounds.answerMs);
   forwarding.exchange.body?.on('data', () => silent.refresh());
   stream.once('close', () => clearTimeout(silent));
-  // Their third argument, the fields as they came, is not in the types.
+  // The types lack the third argument, the raw fields.
   const on = stream.on.bind(stream) as unknown as (
     event: string,
     take: (headers: IncomingHttpHeaders, flags: number, raw: string[]) => void,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
-// The two parts that are used: the whole of undici takes five times as long to load.
+// Only the two parts that are used: all of undici takes five times as long to load.
 import errors from 'undici/lib/core/errors.js';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { systemCode } from '../../../lib/errors.js';
@@ -12,16 +12,16 @@ import { upstreamHeaders, upstreamTarget } from './request.js';
 import { followingH1, lastsUntilClose } from './response.js';
 import { isFromH2 } from './sent-body.js';
 
-/** Requests without a body, over kept-alive HTTP/1.1 connections: undici's pool, at its lowest level. */
+/** Requests without a body, over kept-alive HTTP/1.1 connections, with the low-level API of undici's pool. */
 export class PlainRequests {
   readonly #pool: Pool;
   readonly #onNotH1: (forwarding: Forwarding, error: unknown) => void;
-  /** How the connection ends that ends at this moment: undici does not tell from which one an answer comes. */
+  /** How the connection that is ending now ends: undici does not say which connection a response comes from. */
   #isEndAnnounced = true;
 
   constructor(dial: Dial, bounds: HttpBounds, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
     this.#onNotH1 = onNotH1;
-    // The name means nothing: `connect` goes to the target, and Host is among the headers.
+    // The name is a placeholder: `connect` goes to the target, and the headers contain Host.
     this.#pool = new Pool('http://target', {
       connections: bounds.maxAtTarget,
       pipelining: 1,
@@ -33,7 +33,7 @@ export class PlainRequests {
         dialBack(dial, (...dialled) => {
           const [, socket] = dialled;
           if (socket) noteFailure(socket);
-          // Undici listens later, and completes an answer without a length when it hears it.
+          // Undici listens later, and then completes a response without a length.
           socket?.once('end', () => (this.#isEndAnnounced = !endedUnannounced(socket)));
           callback(...dialled);
         });
@@ -47,7 +47,7 @@ export class PlainRequests {
       path: upstreamTarget(exchange.target, route),
       method: exchange.method,
       headers: upstreamHeaders(exchange, route),
-      // Nothing is asked behind another on one connection, and TLS is `connect`'s: undici need not look into either.
+      // Requests are never pipelined, and `connect` handles TLS, so undici need not check either.
       blocking: false,
       servername: 'target',
     };
@@ -74,8 +74,8 @@ export class PlainRequests {
 }
 
 /**
- * What undici tells of one answer. This is the form of its handlers that gives header fields as they came, with no
- * object made of them (its `lib/core/request.js` calls these names).
+ * Receives one response from undici. This older handler interface passes raw header fields without building an object
+ * (`lib/core/request.js` calls these methods).
  */
 class Reply {
   readonly #forwarding: Forwarding;
@@ -106,7 +106,7 @@ class Reply {
     const { method } = this.#forwarding.exchange;
     this.#untilClose = follows === 'trailers' && lastsUntilClose(method, status, headers);
     this.#forwarding.head(status, reason, headers, follows);
-    // Such a Content-Length is of a body that does not come; undici waits for it all the same (RFC 9110, 8.6).
+    // This Content-Length describes a body that does not follow, but undici would wait for it (RFC 9110, 8.6).
     if (status === 304 || status === 204) this.#forwarding.end(NONE);
     return true;
   }
@@ -133,37 +133,37 @@ class Reply {
 const NONE: readonly string[] = [];
 const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
 
-/** The answer was not HTTP/1.1, or there was none before the end: what a server of HTTP/2 alone makes of such a request. */
+/** The response is not HTTP/1.1, or the connection closed without one: typical of an HTTP/2-only server. */
 function isNotH1(error: Error): boolean {
   if (isGarbage(error) || isFromH2(error)) return true;
   const code = systemCode(error);
   return code === 'UND_ERR_SOCKET' || code === RESET;
 }
 
-/** What came is not HTTP/1.1. */
+/** The response is not HTTP/1.1. */
 export function isGarbage(error: unknown): boolean {
-  // Its code is not always there.
+  // Its code is not always set.
   return error instanceof errors.HTTPParserError;
 }
 
-/** RFC 9110, section 9.2.2; the others may have done their work before the connection broke. */
+/** RFC 9110, section 9.2.2. Other methods may have had an effect before the connection broke. */
 export function isIdempotent(method: string): boolean {
   return (
     method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE'
   );
 }
 
-/** The connection had answered before, and was closed by the target just as this request went out on it. */
+/** The target closed a connection that had answered before, just as this request was sent on it. */
 function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: number } }): boolean {
   const code = systemCode(error);
   if (code === 'UND_ERR_SOCKET') return (error.socket?.bytesRead ?? 0) > 0;
   return (code === RESET || code === 'EPIPE') && error.stale === true;
 }
 
-/** A reset, by a code that undici does not know: it takes ECONNRESET for the end of an answer without a length. */
+/** A code for resets that undici does not know: it treats ECONNRESET as the end of a response without a length. */
 const RESET = 'TARGET_RESET';
 
-/** The system's own errors do not tell what the connection had been through. */
+/** The system's errors do not say what happened on the connection before. */
 function noteFailure(socket: Socket): void {
   socket.prependListener('error', (error: NodeJS.ErrnoException & { stale?: boolean }) => {
     error.stale = socket.bytesRead > 0;

@@ -16,16 +16,16 @@ import { isFromH2 } from './sent-body.js';
 import { H2Requests } from './upstream-h2.js';
 import { isGarbage, isIdempotent, PlainRequests } from './upstream-plain.js';
 
-/** What a handler needs to know of its targets; `TargetProtocols` finds it out. */
+/** What a handler needs to know of its targets. `TargetProtocols` finds it out. */
 export type Protocols = Pick<
   TargetProtocols,
   'speaks' | 'learnNow' | 'reached' | 'failed' | 'forget' | 'answered' | 'announcesEnd'
 >;
 
 /**
- * The connections to one target, and which of them a request takes: HTTP/1.1 through undici where there is no body
- * (fast), through node:http where there is (it sends the head at once, passes `100 Continue` and trailers), and HTTP/2
- * for gRPC and for targets that speak nothing else.
+ * The connections to one target, and the choice between them: HTTP/1.1 through undici for requests without a body (fast),
+ * through node:http for requests with one (it sends the head immediately, and forwards `100 Continue` and trailers), and
+ * HTTP/2 for gRPC and for HTTP/2-only targets.
  */
 export class Upstream {
   readonly dial: Dial;
@@ -45,7 +45,8 @@ export class Upstream {
     this.#places = new FairPlaces({
       max: bounds.maxAtTarget,
       drop: (forwarding) => forwarding.giveWay(),
-      // Behind a proxy that hides them, or a chain, visitors have one address: each connection gets its share of it.
+      // Behind a proxy that hides their addresses, or a chain, all visitors share one address. Then each connection gets a
+      // part of that address's share.
       partOf: ({ exchange }) => exchange.client,
       givesWay: (forwarding) => forwarding.keepsWaiting,
     });
@@ -67,14 +68,14 @@ export class Upstream {
     try {
       this.#start(forwarding);
     } catch (error) {
-      // Something about the request that no client of ours would write: it must end this request, and nothing else.
+      // No ordinary client sends such a request. The error must end only this request.
       forwarding.fail(error);
     }
   }
 
   #start(forwarding: Forwarding): void {
     const speaks = this.#protocols.speaks(this.#target);
-    // One that can be sent once more finds out by itself.
+    // A repeatable request detects the protocol without a probe.
     if (speaks || isRepeatable(forwarding.exchange)) this.#sendAs(speaks, forwarding);
     else void this.#learnFirst(forwarding);
   }
@@ -96,26 +97,26 @@ export class Upstream {
     }
   }
 
-  /** One of its requests is over. */
+  /** One of its requests has ended. */
   done(forwarding: Forwarding): void {
     if (forwarding.place) this.#places.leave(forwarding.place);
     if (this.#closing && this.#places.size === 0) this.destroy();
   }
 
   /**
-   * Whether an answer is whole that lasted until the target closed the connection without close_notify. It is not, unless
-   * that is how the target ends all its connections.
+   * Whether a response that ended with the connection, without close_notify, is complete. It is only if the target ends all
+   * its connections that way.
    */
   async endsUnannounced(): Promise<boolean> {
     return (await this.#protocols.announcesEnd(this.#target)) === false;
   }
 
-  /** Requests and upgraded connections that are under way. */
+  /** Requests and upgraded connections in progress. */
   get users(): number {
     return this.#places.size + this.lasting.size;
   }
 
-  /** No request comes any more; those under way finish. */
+  /** Accepts no more requests. Those in progress finish. */
   close(): void {
     this.#closing = true;
     if (this.#places.size === 0) this.destroy();
@@ -138,9 +139,9 @@ export class Upstream {
     }
   }
 
-  /** The target takes no HTTP/2 any more, and nothing of the request was sent. Answers whether it goes on. */
+  /** The target no longer accepts HTTP/2, and nothing of the request was sent. Returns whether the request continues. */
   #notH2(forwarding: Forwarding): boolean {
-    // No target that was asked a moment ago changes at once.
+    // A target that was probed a moment ago has hardly changed.
     if (this.#doubted.has(forwarding) || forwarding.sent) return false;
     this.#doubted.add(forwarding);
     this.#protocols.forget(this.#target);
@@ -148,7 +149,7 @@ export class Upstream {
     return true;
   }
 
-  /** The same for a request with a body, which the target may have processed unless it proves the contrary. */
+  /** The same for a request with a body, which the target may have processed unless it proves otherwise. */
   #bodyFailed(forwarding: Forwarding, error: Error): boolean {
     this.#protocols.forget(this.#target);
     if (!isFromH2(error) || !forwarding.sent?.chunks) return false;
@@ -156,17 +157,17 @@ export class Upstream {
     return true;
   }
 
-  /** Its answer was not HTTP/1.1; it may be HTTP/2, and nothing but. */
+  /** The response was not HTTP/1.1. The target may speak only HTTP/2. */
   async #notH1(forwarding: Forwarding, error: unknown): Promise<void> {
     const known = this.#protocols.speaks(this.#target);
-    // It restarts, perhaps, and as another program: the next request asks what it speaks.
+    // The target may be restarting as another program: the next request detects its protocol again.
     if (known) this.#protocols.forget(this.#target);
     const mayAskAgain = !known && isRepeatable(forwarding.exchange);
     if (mayAskAgain || isGarbage(error) || isFromH2(error)) await this.#asH2(forwarding, error);
     else forwarding.fail(error);
   }
 
-  /** Sends it over HTTP/2 if the target takes nothing else; `error` is why it did not take HTTP/1.1. */
+  /** Sends the request over HTTP/2 if the target accepts nothing else. `error` is the reason why HTTP/1.1 failed. */
   async #asH2(forwarding: Forwarding, error: unknown): Promise<void> {
     const speaks = await this.#protocols.learnNow(this.#target).catch(() => undefined);
     if (speaks === 'h2') this.#h2.send(forwarding);
