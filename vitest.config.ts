@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { validators } from './scripts/build/validators.mjs';
+import { LongestFirst } from './test/support/longest-first.js';
 
 /** What a test imports that starts programs: Portal's own, a browser, a real peer. */
 const PROGRAMS =
@@ -35,6 +36,7 @@ export default defineConfig({
     pool: 'forks',
     // One module graph a process, not one a file: loading relay and agent costs more than most files' tests.
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     // Most of them wait for a network more than they compute. A number: vitest caps a percentage at the cores.
     maxWorkers: availableParallelism() + 2,
     reporters: ['default', './test/support/skips.ts'],
