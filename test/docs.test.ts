@@ -67,7 +67,7 @@ describe('docs/reference/protocol.md', () => {
   });
 
   it('quotes every limit with its value', () => {
-    const documented = rows(section(protocol, 'Bounds')).map(([name, value]) => [name, value]);
+    const documented = rows(section(protocol, 'Limits')).map(([name, value]) => [name, value]);
     const known = Object.entries(LIMITS).map(([name, value]) => [name, value.toLocaleString('en-US')]);
     expect(documented).toEqual(known);
   });
