@@ -106,11 +106,11 @@ describe('the rooms of the source', () => {
   });
 
   it('measure durations with a monotonic clock', () => {
-    const told = sources(src)
+    const reported = sources(src)
       .filter((file) => !['cli', 'certificates'].includes(room(file)))
       .filter((file) => withoutComments(readFileSync(file, 'utf8')).includes('Date.now()'))
       .map((file) => relative(src, file));
-    expect(told.filter((file) => !TIME_OF_DAY.includes(file))).toEqual([]);
+    expect(reported.filter((file) => !TIME_OF_DAY.includes(file))).toEqual([]);
   });
 });
 

@@ -85,10 +85,10 @@ function pooled(): {
   pool: Pool;
   say: (relay: string, phase: string) => void;
   restart: () => void;
-  told: string[];
+  reported: string[];
 } {
   const phases = new Map<string, string>();
-  const told: string[] = [];
+  const reported: string[] = [];
   const agent = {
     name: 'p1',
     phaseOf: (service: string, relay: string) => phases.get(`${service} ${relay}`),
@@ -99,12 +99,12 @@ function pooled(): {
     services: [{ service: 'web', lease: 'tls' }],
     maxActive: 2,
     laneOf: ({ relay }: Lease): object => ({ id: relay, relays: [relay.slice('https://'.length)] }),
-    open: ({ relays }: Lane) => void told.push(`open ${relays[0]}`),
-    shut: ({ relays }: Lane) => void told.push(`shut ${relays[0]}`),
+    open: ({ relays }: Lane) => void reported.push(`open ${relays[0]}`),
+    shut: ({ relays }: Lane) => void reported.push(`shut ${relays[0]}`),
   });
   return {
     pool,
-    told,
+    reported,
     say: (name, phase) => {
       const lease = { service: 'web', relay: `https://${name}`, phase };
       phases.set(`web ${lease.relay}`, phase);
@@ -118,7 +118,7 @@ function pooled(): {
 }
 
 it('a pool: visitors go where a service is ready, and leave where it drains', () => {
-  const { pool, say, told } = pooled();
+  const { pool, say, reported } = pooled();
   expect(pool.problem()).toBe('web is ready on 0 of 2 relays');
   say('r1', 'ready');
   say('r2', 'ready');
@@ -130,17 +130,17 @@ it('a pool: visitors go where a service is ready, and leave where it drains', ()
   say('r2', 'draining');
   say('r2', 'closed');
   expect(pool.problem()).toBeUndefined();
-  expect(told).toEqual(['open r1', 'open r2', 'open r3', 'shut r2']);
+  expect(reported).toEqual(['open r1', 'open r2', 'open r3', 'shut r2']);
   expect(pool.moves).toMatchObject([{ relay: 'r2' }]);
 });
 
 it('a restarted agent in a pool: visitors leave its old relay once it is ready on another', () => {
-  const { pool, say, restart, told } = pooled();
+  const { pool, say, restart, reported } = pooled();
   for (const relay of ['r1', 'r2']) say(relay, 'ready');
   restart();
   say('r2', 'ready');
   expect(pool.moves).toEqual([]);
   say('r3', 'ready');
-  expect(told).toEqual(['open r1', 'open r2', 'open r3', 'shut r1']);
+  expect(reported).toEqual(['open r1', 'open r2', 'open r3', 'shut r1']);
   expect(pool.moves).toMatchObject([{ relay: 'r1' }]);
 });

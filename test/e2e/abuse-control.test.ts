@@ -267,12 +267,12 @@ describe('an agent that sends too much', () => {
     const at = await relay();
     const peer = await Peer.open(at);
     const { lease } = await peer.lease('web');
-    const asked = Array.from({ length: 3_000 }, (_, i) =>
+    const requested = Array.from({ length: 3_000 }, (_, i) =>
       i % 3 === 0
         ? peer.lease(`n${i % 60}`)
         : peer.request({ type: 'lease.update', lease, metadata: { n: `${i}` } }),
     );
-    await Promise.all(asked);
+    await Promise.all(requested);
     expect(at.counts().leases).toBe(21);
   });
 

@@ -187,9 +187,9 @@ it('reports a rate limit, and waits for it', async () => {
   });
   expect((refused as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(7_199_000);
   // Sends no request to the CA before that, however often the certificate is needed.
-  const asked = ca.asked.length;
+  const requested = ca.requested.length;
   await expect(held.certificate.first(neverAborted)).rejects.toMatchObject({ code: 'acme_rate_limited' });
-  expect(ca.asked).toHaveLength(asked);
+  expect(ca.requested).toHaveLength(requested);
 });
 
 it('explains a rejection, and backs off between attempts', async () => {
@@ -209,7 +209,7 @@ it('explains a rejection, and backs off between attempts', async () => {
       code: 'acme_rejected',
       hint: expect.stringContaining('CAA record') as string,
     });
-    const orders = ca.asked.filter((path) => path === '/order').length;
+    const orders = ca.requested.filter((path) => path === '/order').length;
     if (orders > pauses.length) pauses.push((refused as { retryAfterMs: number }).retryAfterMs);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -247,10 +247,10 @@ it('renews when the CA suggests it, long before the usual time', async () => {
   await new AcmeStore(folder, ca.spec.directory).write('shop.test', key, cert);
   const held = hold(certificates(folder, { schedule: { askWithinMs: 0 } }), 'shop.test', ca.spec);
   const { notAfter } = await held.certificate.first(neverAborted);
-  await expect.poll(() => ca.asked.includes('/order')).toBe(true);
-  const asked = ca.asked.find((path) => path.startsWith('/renewal/'))!;
+  await expect.poll(() => ca.requested.includes('/order')).toBe(true);
+  const requested = ca.requested.find((path) => path.startsWith('/renewal/'))!;
   const { serialNumber } = new X509Certificate(cert);
-  expect(Buffer.from(asked.split('.')[1]!, 'base64url').toString('hex').toUpperCase()).toBe(serialNumber);
+  expect(Buffer.from(requested.split('.')[1]!, 'base64url').toString('hex').toUpperCase()).toBe(serialNumber);
   await expect.poll(() => held.certificate.status().error?.code).toBe('acme_rejected');
   expect(held.certificate.status().notAfter).toBe(notAfter.toISOString());
 });

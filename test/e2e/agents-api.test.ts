@@ -344,8 +344,8 @@ describe('signing in', () => {
     const at = await relay();
     const { address } = generateIdentity();
     for (const relayNonce of [undefined, '', 'x', 'AB'.repeat(16), 'ab'.repeat(17)]) {
-      const asked = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address, relayNonce } });
-      expect([asked.status, asked.body['code']]).toEqual([400, 'protocol']);
+      const requested = await ask(at, 'POST', '/v1/sign-in/challenge', { body: { address, relayNonce } });
+      expect([requested.status, requested.body['code']]).toEqual([400, 'protocol']);
     }
   });
 

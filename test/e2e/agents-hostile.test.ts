@@ -32,13 +32,13 @@ interface Bad {
 async function relayThat(bad: Bad) {
   const ca = await openLocalCa(await temporaryFolder());
   const key = generateIdentity();
-  const asked: string[] = [];
+  const requested: string[] = [];
   const server: Server = createServer(await ca.issue(['localhost']), (request, response) => {
     void answer(request, response);
   });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = request.url!;
-    asked.push(`${request.method} ${path}`);
+    requested.push(`${request.method} ${path}`);
     let text = '';
     for await (const chunk of request) text += String(chunk);
     if (path === bad.silentAt) return;
@@ -93,7 +93,7 @@ async function relayThat(bad: Bad) {
     onTestFinished(() => client.close());
     return client;
   };
-  return { signIn, asked, met, key, url };
+  return { signIn, requested, met, key, url };
 }
 
 /** More than a client reads. */
@@ -107,12 +107,12 @@ function endless(response: ServerResponse): void {
 }
 
 it('signs in at an honest relay, with the key that it proved', async () => {
-  const { signIn, met, key, asked } = await relayThat({});
+  const { signIn, met, key, requested } = await relayThat({});
   const client = await signIn();
   expect(met).toEqual([key.address]);
   expect((await client.agents()).agents).toEqual([]);
   await client.close();
-  expect(asked).toEqual([
+  expect(requested).toEqual([
     'POST /v1/sign-in/challenge',
     'POST /v1/sign-in',
     'GET /v1/agents',
@@ -128,9 +128,9 @@ it.each<[string, Bad['challenge'], string]>([
   ['of another TLS session', { channel: 'c4'.repeat(32) }, 'relay_untrusted'],
   ['that is over', { expiresAt: new Date(Date.now() - 1_000) }, 'expired'],
 ])('does not sign a challenge %s', async (_what, challenge, code) => {
-  const { signIn, asked } = await relayThat({ challenge: challenge! });
+  const { signIn, requested } = await relayThat({ challenge: challenge! });
   await expect(signIn()).rejects.toMatchObject({ code });
-  expect(asked).toEqual(['POST /v1/sign-in/challenge']);
+  expect(requested).toEqual(['POST /v1/sign-in/challenge']);
 });
 
 it('signs nothing for a relay that does not prove its key, or uses the proof of another connection', async () => {
@@ -143,9 +143,9 @@ it('signs nothing for a relay that does not prove its key, or uses the proof of 
     [{ relay: { ...relay, address: 'mine' } }, 'unauthorized'],
     [{ message: 'a'.repeat(LIMITS.maxChallengeChars + 1) }, 'protocol'],
   ] as const) {
-    const { signIn, asked, met } = await relayThat({ challenged });
+    const { signIn, requested, met } = await relayThat({ challenged });
     await expect(signIn()).rejects.toMatchObject({ code });
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
     expect(met).toEqual([]);
   }
 });

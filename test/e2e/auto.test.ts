@@ -36,14 +36,14 @@ async function published(target: number | string, over: Parameters<typeof servic
 
 /** A TCP service that records each connection's bytes, and can be stopped. */
 async function heardBy(onSocket: (socket: Socket) => void, port = 0) {
-  const heard: string[] = [];
+  const received: string[] = [];
   const sockets = new Set<Socket>();
   const server = createTcp({ allowHalfOpen: true }, (socket) => {
-    const index = heard.push('') - 1;
+    const index = received.push('') - 1;
     sockets.add(socket);
     socket
       .on('error', () => undefined)
-      .on('data', (chunk: Buffer) => (heard[index] += chunk.toString('latin1')));
+      .on('data', (chunk: Buffer) => (received[index] += chunk.toString('latin1')));
     onSocket(socket);
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -52,10 +52,10 @@ async function heardBy(onSocket: (socket: Socket) => void, port = 0) {
     server.close();
   };
   onTestFinished(stop);
-  return { port: (server.address() as AddressInfo).port, heard, stop };
+  return { port: (server.address() as AddressInfo).port, received, stop };
 }
 
-const told: RequestListener = ({ headers }, response) =>
+const describeVisit: RequestListener = ({ headers }, response) =>
   void response.end([headers['x-forwarded-proto'], headers['x-forwarded-host'], headers.forwarded].join(' '));
 
 const echo = (socket: Socket): void =>
@@ -91,7 +91,7 @@ async function listening(server: Server): Promise<number> {
 
 describe('a target that speaks HTTP', () => {
   it('learns who visits it, and how', async () => {
-    const { port } = await httpService(told);
+    const { port } = await httpService(describeVisit);
     const one = await published(port);
     expect(await one.decided('http')).toMatchObject({ service: 'web', target: `localhost:${port}` });
     expect((await one.get()).text).toContain(
@@ -118,7 +118,7 @@ describe('a target that speaks HTTP', () => {
   });
 
   it('receives only requests from a visitor, and no other bytes', async () => {
-    const { port } = await httpService(told);
+    const { port } = await httpService(describeVisit);
     const one = await published(port);
     await one.decided('http');
     const visitor = await one.visit(undefined);
@@ -127,7 +127,7 @@ describe('a target that speaks HTTP', () => {
   });
 
   it('serves visitors from the first one on, while the probe runs', async () => {
-    const { port } = await httpService(told);
+    const { port } = await httpService(describeVisit);
     const one = await published(port);
     const [first, silent] = await Promise.all([one.get(), one.visit(undefined)]);
     expect(first.text).toContain('https web.localhost');
@@ -136,7 +136,7 @@ describe('a target that speaks HTTP', () => {
   });
 
   it('keeps a PIN in front of it, and requests for the inspector', async () => {
-    const { port } = await httpService(told);
+    const { port } = await httpService(describeVisit);
     const one = await published(port, { access: { pin: '1234' } });
     expect((await one.get()).status).toBe(401);
     expect(await one.servedAs()).toBe('http');
@@ -148,11 +148,11 @@ describe('a target that does not speak HTTP', () => {
     const target = await heardBy((socket) => socket.write('SSH-2.0-test\r\n'));
     const one = await published(target.port);
     await one.decided('stream');
-    expect(target.heard).toEqual(['']);
+    expect(target.received).toEqual(['']);
     const visitor = await one.visit(undefined);
     expect(String((await once(visitor, 'data'))[0])).toBe('SSH-2.0-test\r\n');
     visitor.write('GET / HTTP/1.1\r\nHost: web\r\n\r\n');
-    await eventually(() => expect(target.heard[1]).toBe('GET / HTTP/1.1\r\nHost: web\r\n\r\n'));
+    await eventually(() => expect(target.received[1]).toBe('GET / HTTP/1.1\r\nHost: web\r\n\r\n'));
   });
 
   it('receives one plain text probe, and no other while it runs', async () => {
@@ -164,7 +164,7 @@ describe('a target that does not speak HTTP', () => {
       visitor.write(each);
       expect(String((await once(visitor, 'data'))[0])).toBe(`said ${each}`);
     }
-    expect(target.heard).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n', 'one', 'two']);
+    expect(target.received).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n', 'one', 'two']);
   });
 
   it('receives one probe if it closes after it, and gets its visitors', async () => {
@@ -178,7 +178,7 @@ describe('a target that does not speak HTTP', () => {
     const visitor = await one.visit(undefined);
     visitor.write('\0\0\0\bhi');
     expect(String((await once(visitor, 'data'))[0])).toBe('R');
-    expect(target.heard.filter((said) => said.startsWith('OPTIONS'))).toHaveLength(1);
+    expect(target.received.filter((said) => said.startsWith('OPTIONS'))).toHaveLength(1);
   });
 });
 
@@ -188,7 +188,7 @@ describe('a target of unknown kind', () => {
     const one = await published(port);
     expect(await one.servedAs()).toBe('undecided');
     expect((await one.get()).status).toBe(503);
-    await httpService(told, port);
+    await httpService(describeVisit, port);
     await one.decided('http');
     expect((await one.get()).text).toContain('https web.localhost');
   });
@@ -196,31 +196,31 @@ describe('a target of unknown kind', () => {
   it('that closes immediately, as a forwarder without a target, is probed until it answers', async () => {
     const forwarder = await heardBy((socket) => socket.destroy());
     const one = await published(forwarder.port);
-    await eventually(() => expect(forwarder.heard.length).toBeGreaterThan(1));
-    expect(forwarder.heard.join('')).toBe('');
+    await eventually(() => expect(forwarder.received.length).toBeGreaterThan(1));
+    expect(forwarder.received.join('')).toBe('');
     expect(await one.servedAs()).toBe('undecided');
     forwarder.stop();
-    await httpService(told, forwarder.port);
+    await httpService(describeVisit, forwarder.port);
     await one.decided('http');
   });
 
   it('that is silent is decided by its answer to the first HTTP visitor', async () => {
     const target = await heardBy(onlyGet);
     const one = await published(target.port);
-    await eventually(() => expect(target.heard.join()).toContain('OPTIONS'));
+    await eventually(() => expect(target.received.join()).toContain('OPTIONS'));
     const silent = await one.visit(undefined);
     silent.write('hello');
-    await eventually(() => expect(target.heard).toContain('hello'));
+    await eventually(() => expect(target.received).toContain('hello'));
     expect(await one.servedAs()).toBe('undecided');
     expect((await one.get()).status).toBe(200);
     await one.decided('http');
-    expect(target.heard.find((said) => said.startsWith('GET'))).toContain('X-Forwarded-Proto: https');
+    expect(target.received.find((said) => said.startsWith('GET'))).toContain('X-Forwarded-Proto: https');
   });
 });
 
 describe('a target that changes its kind', () => {
   it('is served as its new kind, in both directions', async () => {
-    const web = await httpService(told);
+    const web = await httpService(describeVisit);
     const one = await published(web.port);
     await one.decided('http');
     await web.close();
@@ -234,14 +234,14 @@ describe('a target that changes its kind', () => {
     lines.stop();
     await once(visitor, 'close');
     const seen = one.events.length;
-    await httpService(told, web.port);
+    await httpService(describeVisit, web.port);
     // Its first visitor detects it, unless the last probe was less than a second ago.
     await eventually(async () => expect((await one.get()).text).toContain('https web.localhost'));
     await one.decided('http', seen);
   });
 
   it('is detected by a visitor if the change went unnoticed', async () => {
-    const web = await httpService(told);
+    const web = await httpService(describeVisit);
     const one = await published(web.port);
     await one.decided('http');
     await web.close();
@@ -250,7 +250,7 @@ describe('a target that changes its kind', () => {
       await one.get().catch(() => undefined);
       expect(await one.servedAs()).toBe('stream');
     });
-    expect(lines.heard.join('')).toContain('OPTIONS');
+    expect(lines.received.join('')).toContain('OPTIONS');
   });
 
   it.each([
@@ -258,7 +258,7 @@ describe('a target that changes its kind', () => {
     ['another protocol in the form of HTTP', undefined, 'OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n'],
     ['no HTTP/2 after agreeing on it', ['h2'], '*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n'],
   ])('is detected by a visitor that speaks %s', async (_what, alpn, words) => {
-    const web = await httpService(told);
+    const web = await httpService(describeVisit);
     const one = await published(web.port);
     await one.decided('http');
     await web.close();
@@ -266,7 +266,7 @@ describe('a target that changes its kind', () => {
     const first = await one.visit(alpn);
     first.write(words);
     await readAll(first);
-    expect(lines.heard.join('')).not.toContain(words);
+    expect(lines.received.join('')).not.toContain(words);
     await foundOut(one, words, alpn);
     const next = await one.visit(undefined);
     next.write(words);
@@ -295,14 +295,14 @@ describe('a target that changes its kind', () => {
       visitor.write('*1\r\n$4\r\nPING\r\n');
       expect(String(await readAll(visitor))).toMatch(/^HTTP\/1\.1 400 /);
     }
-    const asked = web.heard.filter((said) => said.startsWith('OPTIONS')).length;
-    expect(asked).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 5_000));
-    expect(web.heard.join('')).not.toContain('PING\r');
+    const requested = web.received.filter((said) => said.startsWith('OPTIONS')).length;
+    expect(requested).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 5_000));
+    expect(web.received.join('')).not.toContain('PING\r');
     expect(await one.servedAs()).toBe('http');
   });
 
   it('is probed again when the file names another target', async () => {
-    const web = await httpService(told);
+    const web = await httpService(describeVisit);
     const lines = await heardBy(echo);
     const one = await published(web.port);
     await one.decided('http');
@@ -333,10 +333,10 @@ describe('a service on several relays', () => {
     await one.runner.apply(desired(specs, spec));
     const servedAs = async () => (await one.runner.status()).leases.map((lease) => lease.servedAs);
     expect(await servedAs()).toEqual(['stream', 'stream', 'stream']);
-    expect(lines.heard.filter(Boolean)).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n']);
+    expect(lines.received.filter(Boolean)).toEqual(['OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n']);
     const seen = one.events.length;
     lines.stop();
-    const web = await httpService(told, lines.port);
+    const web = await httpService(describeVisit, lines.port);
     // A visitor on one relay detects it, and visitors on the others benefit.
     await eventually(async () => {
       const { text } = await get(relays[0], 'web.localhost', one.ca);
@@ -350,7 +350,7 @@ describe('a service on several relays', () => {
   });
 
   it('reports the mode of each service of one target', async () => {
-    const web = await httpService(told);
+    const web = await httpService(describeVisit);
     const at = await relay();
     const one = await agent();
     const named = (name: string) => service(name, web.port, { mode: 'auto', alpn: 'auto' });
@@ -364,7 +364,7 @@ describe('a service on several relays', () => {
 describe('a target over TLS', () => {
   it('of HTTP/1.1 is served as http', async () => {
     const one = await published(
-      `https://localhost:${await listening(createHttps(await certificate(), told))}`,
+      `https://localhost:${await listening(createHttps(await certificate(), describeVisit))}`,
     );
     await one.decided('http');
     expect((await one.get()).text).toContain('https web.localhost');

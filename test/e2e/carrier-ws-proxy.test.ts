@@ -16,29 +16,29 @@ const DOMAIN = 'relay.test';
 
 async function behind(url: string) {
   const at = await relay({ domain: DOMAIN, ports: { tcp: 'any', udp: 'any' } });
-  const asked: string[] = [];
+  const requested: string[] = [];
   const one = await agent({
     proxyFor: (relayUrl) => {
-      asked.push(relayUrl);
+      requested.push(relayUrl);
       return parseProxy(url, 'HTTPS_PROXY');
     },
   });
-  return { at, asked, ...one };
+  return { at, requested, ...one };
 }
 
 describe('behind an HTTP proxy', () => {
   it.each<Carrier>(['raw', 'tls', 'ws'])('all connections use it, with carrier %s', async (carrier) => {
     const { port } = await httpService((_request, response) => void response.end('hello'));
     const proxy = await connectProxy();
-    const { at, asked, runner, event, ca } = await behind(proxy.url);
+    const { at, requested, runner, event, ca } = await behind(proxy.url);
     await runner.apply(desired([at.spec], service('web', port, { carrier })));
     await event('lease', ({ phase }) => phase === 'ready');
     expect((await get(at, `web.${DOMAIN}`, ca)).text).toContain('hello');
-    expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.requested)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
     // The control channel, the probe, and at least one data connection for each of the two visits.
-    expect(proxy.asked.length).toBeGreaterThanOrEqual(4);
+    expect(proxy.requested.length).toBeGreaterThanOrEqual(4);
     expect(proxy.open()).toBeGreaterThanOrEqual(1);
-    expect(asked).toContain(at.url);
+    expect(requested).toContain(at.url);
     await runner.stop({ reason: 'test', drainMs: 0 });
     await expect.poll(() => proxy.open()).toBe(0);
   });
@@ -107,7 +107,7 @@ describe('behind an HTTP proxy', () => {
       expect(leases[0]!.provenAt).toBeUndefined();
       const visitor = await udpVisitor(Number(udpAddr!.split(':')[1]));
       expect(await visitor.ask('hello')).toBe('hello');
-      expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
+      expect(new Set(proxy.requested)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
     },
   );
 });
@@ -120,7 +120,7 @@ describe('behind a SOCKS5 proxy', () => {
     await runner.apply(desired([at.spec], service('web', port, { carrier })));
     await event('lease', ({ phase }) => phase === 'ready');
     expect((await get(at, `web.${DOMAIN}`, ca)).text).toContain('hello');
-    expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.requested)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
     expect(new Set(proxy.credentials)).toEqual(new Set(['me:s3cret']));
     expect(JSON.stringify(await runner.status())).not.toContain('s3cret');
     await runner.stop({ reason: 'test', drainMs: 0 });
@@ -186,7 +186,7 @@ describe('the environment of `portal up`', () => {
       env: { HTTPS_PROXY: new URL(proxy.url).host, NO_PROXY: 'other.test' },
     });
     await running.event('ready');
-    expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.requested)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
   });
 
   it('names a SOCKS5 proxy: ALL_PROXY', async () => {
@@ -196,7 +196,7 @@ describe('the environment of `portal up`', () => {
       env: { ALL_PROXY: `socks5h://m@e:s3cret@${proxy.authority}` },
     });
     await running.event('ready');
-    expect(new Set(proxy.asked)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.requested)).toEqual(new Set([`name:${DOMAIN}:${at.port}`]));
   });
 
   it('names a proxy over TLS, whose CA NODE_EXTRA_CA_CERTS trusts, and the error asks for', async () => {
@@ -214,7 +214,7 @@ describe('the environment of `portal up`', () => {
     await untrusting.finished;
     const trusting = { ...env, NODE_EXTRA_CA_CERTS: at.ca.certificateFile };
     await someone.start(['up', '--json'], { env: trusting }).event('ready');
-    expect(new Set(proxy.asked)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
+    expect(new Set(proxy.requested)).toEqual(new Set([`${DOMAIN}:${at.port}`]));
   });
 
   it('has no effect on a relay on this machine', async () => {
@@ -222,7 +222,7 @@ describe('the environment of `portal up`', () => {
     const someone = await person(at);
     const running = someone.start(['up', '--json'], { env: { HTTPS_PROXY: proxy.url, NO_PROXY: '' } });
     await running.event('ready');
-    expect(proxy.asked).toEqual([]);
+    expect(proxy.requested).toEqual([]);
   });
 
   it('names a proxy that requires credentials and says how to set them', async () => {

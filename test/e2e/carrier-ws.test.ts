@@ -69,16 +69,16 @@ const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) => {
   it('transfers 50 MB in both directions at a time, unchanged', async () => {
     const [up, down] = [randomBytes(LONG), randomBytes(LONG)];
-    let heard = '';
+    let received = '';
     const target = await tcpService((socket) => {
-      void heardBy(socket).then((bytes) => (heard = digest(bytes)));
+      void heardBy(socket).then((bytes) => (received = digest(bytes)));
       socket.end(down);
     });
     const { arrive } = await published(target, { mode });
     const visitor = await arrive();
     visitor.end(up);
     expect(digest(await heardBy(visitor))).toBe(digest(down));
-    await expect.poll(() => heard).toBe(digest(up));
+    await expect.poll(() => received).toBe(digest(up));
   });
 
   it('keeps the half-close of each side', async () => {
@@ -152,9 +152,9 @@ describe.each(['stream', 'tcp'] as const)('mode %s over the ws carrier', (mode) 
     }
     expect(stuck).toBe(true);
     visitor.resume();
-    let heard = 0;
-    visitor.on('data', (part: Buffer) => (heard += part.length));
-    await expect.poll(() => heard).toBe(written * chunk.length);
+    let received = 0;
+    visitor.on('data', (part: Buffer) => (received += part.length));
+    await expect.poll(() => received).toBe(written * chunk.length);
   });
 });
 

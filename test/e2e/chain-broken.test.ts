@@ -100,14 +100,14 @@ describe('a chain recovers', () => {
   });
 
   it('when its entry starts just after its exit: the first retry of a relay comes soon', async () => {
-    let [port, asked] = [0, 0];
+    let [port, requested] = [0, 0];
     const between = await wire(() => {
-      asked++;
+      requested++;
       return port;
     });
     const entry = await relay({ publicPort: between.port });
     const exit = await relay({ peers: [peerOf(entry)], limits: { peerRetryMs: 3_600_000 } });
-    await expect.poll(() => asked).toBeGreaterThan(0);
+    await expect.poll(() => requested).toBeGreaterThan(0);
     port = entry.port;
     await expect.poll(() => exit.counts().knownPeers).toBe(1);
   });

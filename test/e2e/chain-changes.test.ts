@@ -57,9 +57,9 @@ describe('a chain that changes', () => {
     };
     await say('direct');
     const over = new AbortController();
-    let asked = 0;
+    let requested = 0;
     const visitors = (async () => {
-      for (; !over.signal.aborted; asked++)
+      for (; !over.signal.aborted; requested++)
         expect(await get(entry, 'app.localhost', at.ca)).toMatchObject({ status: 200 });
     })();
     const ways = [
@@ -77,7 +77,7 @@ describe('a chain that changes', () => {
     }
     over.abort();
     await visitors;
-    expect(asked).toBeGreaterThan(0);
+    expect(requested).toBeGreaterThan(0);
     for (const talk of talks) talk.end();
     // The old sessions, hops and leases end, except one lease.
     await expect.poll(() => [entry, one, other].map((each) => each.counts().sessions)).toEqual([1, 0, 0]);

@@ -43,10 +43,10 @@ function nextRelayOf(at: TestRelay, { relays }: TestChain): Promise<TestRelay> {
 function visitorsOf(entry: TestRelay, { ca }: TestAgent): () => Promise<number> {
   const over = new AbortController();
   const asking = (async () => {
-    let asked = 0;
-    for (; !over.signal.aborted; asked++)
+    let requested = 0;
+    for (; !over.signal.aborted; requested++)
       expect(await get(entry, 'app.localhost', ca)).toMatchObject({ status: 200 });
-    return asked;
+    return requested;
   })();
   return () => {
     over.abort();

@@ -87,8 +87,10 @@ it(
       'hidden words',
     );
     const [, udpPort] = services['hidden-udp']!.udp[0]!.split(':');
-    const asked = JSON.parse(await startOn(visitor, UDP_PEER!, 'ask', entry.right, udpPort!, '20')) as object;
-    expect(asked).toMatchObject({ answered: 20 });
+    const requested = JSON.parse(
+      await startOn(visitor, UDP_PEER!, 'ask', entry.right, udpPort!, '20'),
+    ) as object;
+    expect(requested).toMatchObject({ answered: 20 });
     const [status] = jsonLines((await person.run(['status', '--json'])).stdout);
     const leases = status!['leases'] as { service: string; provenAt?: string }[];
     // A visit verified each, except for datagrams.

@@ -8,7 +8,7 @@ import { agent, desired, httpService, readAll, relay, service, tcpService, visit
 async function slowWay(to: { port: number }): Promise<{ port: number; answered: Promise<void>; go(): void }> {
   let go: (() => void) | undefined;
   let answered: (() => void) | undefined;
-  const heard = new Promise<void>((resolve) => (answered = resolve));
+  const received = new Promise<void>((resolve) => (answered = resolve));
   const port = await tcpService((visitor: Socket) => {
     const onward = connect(to.port, '127.0.0.1').on('error', () => undefined);
     onward.on('data', (chunk: Buffer) => visitor.write(chunk));
@@ -21,7 +21,7 @@ async function slowWay(to: { port: number }): Promise<{ port: number; answered: 
       go = () => void visitor.pipe(onward);
     });
   });
-  return { port, answered: heard, go: () => go?.() };
+  return { port, answered: received, go: () => go?.() };
 }
 
 async function published(target: number, mode: 'stream' | 'http') {

@@ -370,9 +370,9 @@ test('--wait without services returns immediately', async () => {
 });
 
 test('a second signal ends the agent immediately, and leaves no socket behind', async () => {
-  const asked = deferred<void>();
+  const requested = deferred<void>();
   // It never answers, so its visitor delays the drain.
-  const server = createHttpServer(() => asked.resolve());
+  const server = createHttpServer(() => requested.resolve());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
     server.closeAllConnections();
@@ -382,7 +382,7 @@ test('a second signal ends the agent immediately, and leaves no socket behind', 
   const up = person.start(['up', '--json']);
   const started = await up.event('started');
   httpsGet(urlOf(await up.event('ready'), 'web'), String(started['ca'])).catch(() => undefined);
-  await asked.promise;
+  await requested.promise;
   up.kill('SIGINT');
   await up.event('lease', ({ phase }) => phase === 'draining');
   up.kill('SIGINT');

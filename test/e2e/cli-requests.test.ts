@@ -17,10 +17,10 @@ interface Asked {
   readonly headers: NodeJS.Dict<string | string[]>;
 }
 
-async function echoService(): Promise<{ port: number; asked: Asked[] }> {
-  const asked: Asked[] = [];
+async function echoService(): Promise<{ port: number; requested: Asked[] }> {
+  const requested: Asked[] = [];
   const server = createServer((incoming, response) => {
-    asked.push({ method: incoming.method!, url: incoming.url!, headers: incoming.headers });
+    requested.push({ method: incoming.method!, url: incoming.url!, headers: incoming.headers });
     response.statusCode = incoming.url!.startsWith('/fails') ? 503 : 200;
     response.setHeader('Content-Type', 'text/plain');
     incoming.pipe(response);
@@ -31,7 +31,7 @@ async function echoService(): Promise<{ port: number; asked: Asked[] }> {
     server.closeAllConnections();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, asked };
+  return { port: (server.address() as AddressInfo).port, requested };
 }
 
 const yaml = (port: number, inspect = 'true'): string =>
@@ -145,7 +145,7 @@ it('are found, and shown with secrets masked', async () => {
 
 it('are replayed by the next run', async () => {
   const person = await Person.create();
-  const { port, asked } = await echoService();
+  const { port, requested } = await echoService();
   await writeFile(join(person.folder, 'portal.yaml'), yaml(port));
   const first = await up(person);
   const secret = { authorization: 'Bearer s3cr3t', 'x-key': 's3cr3t' };
@@ -158,7 +158,7 @@ it('are replayed by the next run', async () => {
   expect(jsonLines(replayed.stdout)).toMatchObject([
     { event: 'replayed', id: '2-1', replayOf: '1-1', status: 200 },
   ]);
-  expect(asked.at(-1)).toMatchObject({ method: 'POST', url: '/orders?x=1', headers: secret });
+  expect(requested.at(-1)).toMatchObject({ method: 'POST', url: '/orders?x=1', headers: secret });
   expect((await person.run(['requests', 'show', '2-1'])).stdout).toContain('repeats 1-1');
   expect(codeOf(await person.run(['replay', '7-7', '--json']))).toBe('request_unknown');
   expect(codeOf(await person.run(['requests', 'show', '7-7', '--json']))).toBe('request_unknown');

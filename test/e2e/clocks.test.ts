@@ -79,12 +79,12 @@ describe('an agent whose clock differs from its relay’s', () => {
     });
     const one = await agent();
     void one.runner.apply(desired([at.spec], service('app', 1)));
-    const told = await one.event('lease', ({ error }) => error !== undefined);
-    expect(told).toMatchObject({ phase: 'retrying', error: { code: 'expired' } });
-    expect(at.heard.map(({ type }) => type)).not.toContain('prove');
+    const reported = await one.event('lease', ({ error }) => error !== undefined);
+    expect(reported).toMatchObject({ phase: 'retrying', error: { code: 'expired' } });
+    expect(at.received.map(({ type }) => type)).not.toContain('prove');
     offMs = 0;
     await one.event('lease', ({ phase }) => phase === 'opening');
-    await expect.poll(() => at.heard.map(({ type }) => type)).toContain('lease.open');
+    await expect.poll(() => at.received.map(({ type }) => type)).toContain('lease.open');
   });
 
   it('recovers after the relay reported it', async () => {
@@ -96,8 +96,8 @@ describe('an agent whose clock differs from its relay’s', () => {
     });
     const one = await agent();
     void one.runner.apply(desired([at.spec], service('app', 1)));
-    const told = await one.event('lease', ({ error }) => error !== undefined);
-    expect(told).toMatchObject({ phase: 'retrying', error: { code: 'expired' } });
+    const reported = await one.event('lease', ({ error }) => error !== undefined);
+    expect(reported).toMatchObject({ phase: 'retrying', error: { code: 'expired' } });
     isRight = true;
     await one.event('lease', ({ phase }) => phase === 'opening');
   });

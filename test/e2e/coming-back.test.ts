@@ -205,19 +205,19 @@ describe('two identities', () => {
 
 it('closes the session of a relay that is removed while its key is being checked', async () => {
   const at = await relay();
-  const [asked, decided] = [deferred<void>(), deferred<void>()];
+  const [requested, decided] = [deferred<void>(), deferred<void>()];
   const one = await agent({
     trust: {
       admit: async () => undefined,
       trust: async () => {
-        asked.resolve();
+        requested.resolve();
         await decided.promise;
       },
       check: async () => undefined,
     },
   });
   await one.runner.apply(desired([at.spec]));
-  await asked.promise;
+  await requested.promise;
   expect(at.counts().sessions).toBe(1);
   const closed = one.runner.apply(desired([]));
   await expect.poll(async () => (await one.runner.status()).relays).toEqual([]);

@@ -72,10 +72,10 @@ it('finds no problem, and asks a running agent to prove its leases', async () =>
 });
 
 it('shows the mode that a target decides, and which settings have no effect', async () => {
-  const heard: string[] = [];
+  const received: string[] = [];
   const lines = await tcpService((socket) => {
     socket.on('data', (chunk: Buffer) => {
-      heard.push(String(chunk));
+      received.push(String(chunk));
       socket.write('-ERR\n');
     });
   });
@@ -90,7 +90,7 @@ it('shows the mode that a target decides, and which settings have no effect', as
     `problem: localhost:${lines} does not speak HTTP, so \`inspect\` has no effect`,
   ]);
   // One probe for each, and nothing more.
-  expect(heard).toHaveLength(2);
+  expect(received).toHaveLength(2);
 });
 
 it('exits 2 for a configuration with errors', async () => {
@@ -158,7 +158,7 @@ it('connects to a relay through the proxy that an agent uses', async () => {
   ]);
   expect(of('relay.tls')[0]).toMatch(/^ok: /);
   expect(of('relay.descriptor')[0]).toMatch(/^ok: /);
-  expect(new Set(proxy.asked)).toEqual(new Set([`relay.test:${at.port}`]));
+  expect(new Set(proxy.requested)).toEqual(new Set([`relay.test:${at.port}`]));
 
   const refusing = await connectProxy(() => false);
   const refused = await examineIn({ HTTPS_PROXY: refusing.url }, '--dns', nowhere.address);
@@ -336,10 +336,10 @@ it('prints text for people, in colour only if wanted', async () => {
 });
 
 it('names each target that rejects its public name, and the fix', async () => {
-  const asked: string[] = [];
+  const requested: string[] = [];
   const picky = (says: string) =>
     httpService((request, response) => {
-      asked.push(request.headers.host!);
+      requested.push(request.headers.host!);
       const isOwn = request.headers.host!.startsWith('localhost');
       response.writeHead(isOwn ? 200 : 403).end(isOwn ? '' : says);
     });
@@ -355,7 +355,7 @@ it('names each target that rejects its public name, and the fix', async () => {
     `warning: localhost:${unknown.port}: the target answers 403 to the name unknown.localhost, and not to its own`,
   ]);
   expect(hints('service.name')).toContain('Add "known.localhost" to devServer.allowedHosts');
-  expect(asked.filter((host) => host === 'known.localhost')).toHaveLength(1);
+  expect(requested.filter((host) => host === 'known.localhost')).toHaveLength(1);
 });
 
 /** Answers any name, and returns the status `says` for resources of a page. */

@@ -98,10 +98,10 @@ it('is withdrawn when the record disappears', async () => {
   const from = one.events.length;
   says('NXDOMAIN');
   await one.event('lease', isPhase('retrying', 'domain_unproven'), from);
-  const told = one.events
+  const reported = one.events
     .slice(from)
     .flatMap((event) => (event.event === 'lease' ? [event.error?.message] : []));
-  expect(told[0]).toContain('does not name your identity any more');
+  expect(reported[0]).toContain('does not name your identity any more');
   await expect(get(at, HOSTNAME, one.ca)).rejects.toThrow(/unrecognized name|closed before secure/);
   says(names(one));
   await one.event('lease', isPhase('ready'), from);
@@ -114,8 +114,8 @@ it('is not withdrawn while DNS does not answer, until the grace period ends', as
   await publish(one, at);
   const from = one.events.length;
   says('SERVFAIL');
-  const asked = dns.asked.length;
-  await expect.poll(() => dns.asked.length).toBeGreaterThan(asked + 4);
+  const requested = dns.requested.length;
+  await expect.poll(() => dns.requested.length).toBeGreaterThan(requested + 4);
   expect((await lease(one)).phase).toBe('ready');
   const { error } = await one.event('lease', isPhase('retrying', 'not_found'), from);
   expect(error?.message).toContain('DNS did not answer for too long');
@@ -126,11 +126,11 @@ it('looks up an unproven hostname only rarely', async () => {
   const identity = generateIdentity();
   const [one, two] = [await agent({ identity }), await agent({ identity })];
   await publish(one, at);
-  const asked = dns.asked.length;
-  expect(asked).toBeGreaterThan(0);
+  const requested = dns.requested.length;
+  expect(requested).toBeGreaterThan(0);
   await publish(two, at);
   expect((await lease(two)).error?.code).toBe('domain_unproven');
-  expect(dns.asked).toHaveLength(asked);
+  expect(dns.requested).toHaveLength(requested);
 });
 
 it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
@@ -140,7 +140,7 @@ it.each(['web.localhost', 'nodots', '127.0.0.1', 'a_-.test', 'two..dots.test'])(
     const one = await agent();
     await publish(one, at, hostname);
     expect(await lease(one)).toMatchObject({ phase: 'failed', error: { code: 'name_invalid' } });
-    expect(dns.asked).toEqual([]);
+    expect(dns.requested).toEqual([]);
   },
 );
 

@@ -27,7 +27,7 @@ const START_MS = 60_000;
 interface Visit {
   readonly answer: Answer;
   /** The messages that people see. */
-  readonly told: readonly NameRejection[];
+  readonly reported: readonly NameRejection[];
 }
 
 interface Asked {
@@ -42,10 +42,10 @@ async function visit(
   port: number,
   { host = 'visitor', path = '/', post = false, headers }: Asked = {},
 ): Promise<Visit> {
-  const told: NameRejection[] = [];
+  const reported: NameRejection[] = [];
   const at = await edge(
     { '/': { to: port, host } },
-    { name: NAME, onNameRejected: (rejection) => told.push(rejection) },
+    { name: NAME, onNameRejected: (rejection) => reported.push(rejection) },
   );
   const more = { origin: `https://${at.host}`, ...headers };
   const answer = await ask(
@@ -53,7 +53,7 @@ async function visit(
     path,
     post ? { method: 'POST', headers: more, body: 'a=b' } : { headers: more },
   );
-  return { answer, told };
+  return { answer, reported };
 }
 
 /** Starts a server. Resolves once it answers by its own name. */
@@ -101,17 +101,17 @@ const vite = async (allowedHosts: string[]): Promise<number> => {
 
 describe('Vite', () => {
   it('rejects an unknown name, and says how to allow it', async () => {
-    const { answer, told } = await visit(await vite([]));
+    const { answer, reported } = await visit(await vite([]));
     expect(answer.status).toBe(403);
-    expect(told).toMatchObject([{ id: 'vite', name: NAME }]);
-    expect(told[0]!.hint).toContain(`"${NAME}" to server.allowedHosts`);
+    expect(reported).toMatchObject([{ id: 'vite', name: NAME }]);
+    expect(reported[0]!.hint).toContain(`"${NAME}" to server.allowedHosts`);
   });
 
   it('accepts it with server.allowedHosts, or with host: target', async () => {
-    expect(await visit(await vite([NAME]))).toMatchObject({ answer: { status: 200 }, told: [] });
+    expect(await visit(await vite([NAME]))).toMatchObject({ answer: { status: 200 }, reported: [] });
     expect(await visit(await vite([]), { host: 'target' })).toMatchObject({
       answer: { status: 200 },
-      told: [],
+      reported: [],
     });
   });
 });
@@ -159,12 +159,15 @@ describe('Django', () => {
       const [bare, allowed] = await Promise.all([server(), server({ ALLOWED: NAME })]);
       expect(await visit(bare)).toMatchObject({
         answer: { status: 400 },
-        told: [{ id: 'django', name: NAME }],
+        reported: [{ id: 'django', name: NAME }],
       });
-      expect(await visit(bare, { host: 'target' })).toMatchObject({ answer: { status: 200 }, told: [] });
-      expect(await form(bare, 'target')).toMatchObject({ answer: { status: 200 }, told: [] });
-      expect(await visit(allowed)).toMatchObject({ answer: { status: 200 }, told: [] });
-      expect(await form(allowed)).toMatchObject({ answer: { status: 403 }, told: [{ id: 'django-csrf' }] });
+      expect(await visit(bare, { host: 'target' })).toMatchObject({ answer: { status: 200 }, reported: [] });
+      expect(await form(bare, 'target')).toMatchObject({ answer: { status: 200 }, reported: [] });
+      expect(await visit(allowed)).toMatchObject({ answer: { status: 200 }, reported: [] });
+      expect(await form(allowed)).toMatchObject({
+        answer: { status: 403 },
+        reported: [{ id: 'django-csrf' }],
+      });
     },
   );
 });
@@ -203,13 +206,13 @@ describe('webpack-dev-server', () => {
     const path = '/main.js';
     expect(await visit(bare, { path })).toMatchObject({
       answer: { status: 403 },
-      told: [{ id: 'webpack', name: NAME }],
+      reported: [{ id: 'webpack', name: NAME }],
     });
     expect(await visit(bare, { path, host: 'target' })).toMatchObject({
       answer: { status: 200 },
-      told: [],
+      reported: [],
     });
-    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
+    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, reported: [] });
   });
 });
 
@@ -234,12 +237,12 @@ describe('an MCP server', () => {
     const path = '/mcp';
     expect(await visit(bare, { path })).toMatchObject({
       answer: { status: 403 },
-      told: [{ id: 'mcp', name: NAME }],
+      reported: [{ id: 'mcp', name: NAME }],
     });
     expect(await visit(bare, { path, host: 'target' })).toMatchObject({
       answer: { status: 200 },
-      told: [],
+      reported: [],
     });
-    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, told: [] });
+    expect(await visit(allowed, { path })).toMatchObject({ answer: { status: 200 }, reported: [] });
   });
 });

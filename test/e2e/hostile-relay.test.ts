@@ -12,8 +12,8 @@ async function firstError(at: FakeRelay): Promise<{ error: ErrorSummary; one: Te
   const { port } = await httpService((_request, response) => response.end('x'));
   const one = await agent();
   void one.runner.apply(desired([at.spec], service('web', port)));
-  const told = await one.event('lease', ({ error }) => error !== undefined);
-  return { error: told.error!, one };
+  const reported = await one.event('lease', ({ error }) => error !== undefined);
+  return { error: reported.error!, one };
 }
 
 describe('an agent on a hostile relay', () => {
@@ -28,7 +28,7 @@ describe('an agent on a hostile relay', () => {
       if (message.type === 'hello') channel.challenge(message, over);
     });
     await firstError(at);
-    expect(at.heard.map(({ type }) => type)).not.toContain('prove');
+    expect(at.received.map(({ type }) => type)).not.toContain('prove');
   });
 
   it('does not sign a text that is not a challenge', async () => {
@@ -37,7 +37,7 @@ describe('an agent on a hostile relay', () => {
     });
     const { error } = await firstError(at);
     expect(error.code).toBe('protocol');
-    expect(at.heard.map(({ type }) => type)).not.toContain('prove');
+    expect(at.received.map(({ type }) => type)).not.toContain('prove');
   });
 
   it.each([
@@ -91,7 +91,7 @@ describe('an agent on a hostile relay', () => {
     expect((await one.runner.status()).leases[0]?.phase).toBe('failed');
     // Released immediately, so that no visitor goes there.
     await eventually(() =>
-      expect(at.heard).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
+      expect(at.received).toContainEqual(expect.objectContaining({ type: 'lease.close', lease: 'l' })),
     );
   });
 

@@ -116,9 +116,11 @@ describe('a close', () => {
 
 it('docs/guides/http.md names every limit', async () => {
   const text = await readFile(new URL('../../docs/guides/http.md', import.meta.url), 'utf8');
-  const told = [...text.matchAll(/^\| `(\w+)` +\| ([\d,]+)( s| KiB)? /gm)].map(([, name, count, unit]) => {
-    const value = Number(count!.replaceAll(',', ''));
-    return [name, unit === ' s' ? value * 1000 : unit === ' KiB' ? value * 1024 : value];
-  });
-  expect(Object.fromEntries(told)).toEqual(HTTP_BOUNDS);
+  const documented = [...text.matchAll(/^\| `(\w+)` +\| ([\d,]+)( s| KiB)? /gm)].map(
+    ([, name, count, unit]) => {
+      const value = Number(count!.replaceAll(',', ''));
+      return [name, unit === ' s' ? value * 1000 : unit === ' KiB' ? value * 1024 : value];
+    },
+  );
+  expect(Object.fromEntries(documented)).toEqual(HTTP_BOUNDS);
 });

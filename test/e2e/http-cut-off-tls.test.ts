@@ -80,11 +80,11 @@ async function half(visitor: FrameVisitor): Promise<void> {
 }
 
 /** How a visitor's stream ends when the target ends the answer by `cut`. */
-async function endAfter(cut: Cut, method: Method, asked: Asked, recorders?: Recorders): Promise<string> {
-  const visitor = await frameVisitor(await edge({ '/': asked.to }, recorders && { recorders }));
+async function endAfter(cut: Cut, method: Method, requested: Asked, recorders?: Recorders): Promise<string> {
+  const visitor = await frameVisitor(await edge({ '/': requested.to }, recorders && { recorders }));
   visitor.send(...ASKS[method]);
   await half(visitor);
-  cut(asked.connections.at(-1)!);
+  cut(requested.connections.at(-1)!);
   await expect.poll(() => visitor.end(1), { timeout: 3_000 }).toBeDefined();
   return visitor.end(1)!;
 }
@@ -97,9 +97,9 @@ describe('an answer that lasts until the connection closes', () => {
   it.each(both([{ head: UNTIL_CLOSE }, { head: OLD }]))(
     'is complete with close_notify: $method, $head',
     async ({ method, head }) => {
-      const asked = await target(head, 'announces');
-      expect(await endAfter(NOTIFY, method, asked)).toBe('END_STREAM');
-      expect(asked.questions).toEqual([]);
+      const requested = await target(head, 'announces');
+      expect(await endAfter(NOTIFY, method, requested)).toBe('END_STREAM');
+      expect(requested.questions).toEqual([]);
     },
   );
 
@@ -131,16 +131,16 @@ describe('an answer that lasts until the connection closes', () => {
   );
 
   it('makes the agent probe the target once', async () => {
-    const asked = await target(UNTIL_CLOSE, 'does not');
-    const at = await edge({ '/': asked.to });
+    const requested = await target(UNTIL_CLOSE, 'does not');
+    const at = await edge({ '/': requested.to });
     for (let i = 1; i <= 3; i++) {
       const visitor = await frameVisitor(at);
       visitor.send(...ASKS.GET);
       await half(visitor);
-      FIN(asked.connections.at(-1)!);
+      FIN(requested.connections.at(-1)!);
       await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
     }
-    expect(asked.questions).toHaveLength(1);
+    expect(requested.questions).toHaveLength(1);
   });
 
   it('has no last chunk over HTTP/1.1', async () => {
@@ -148,14 +148,14 @@ describe('an answer that lasts until the connection closes', () => {
       ['announces', false],
       ['does not', true],
     ] as const) {
-      const asked = await target(UNTIL_CLOSE, manners);
-      const socket = await connectTo(await edge({ '/': asked.to }));
+      const requested = await target(UNTIL_CLOSE, manners);
+      const socket = await connectTo(await edge({ '/': requested.to }));
       let text = '';
       socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
       await expect.poll(() => text).toContain(HALF);
-      FIN(asked.connections[0]!);
+      FIN(requested.connections[0]!);
       await closed;
       expect(text.endsWith('\r\n0\r\n\r\n')).toBe(isWhole);
     }
@@ -173,20 +173,20 @@ it.each(
     { what: 'chunked, RST', head: CHUNKED, cut: RST },
   ]),
 )('half an answer of another kind is always reset: $method, $what', async ({ method, head, cut }) => {
-  const asked = await target(head, 'does not');
-  expect(await endAfter(cut, method, asked)).toBe(BROKEN);
-  expect(asked.questions).toEqual([]);
+  const requested = await target(head, 'does not');
+  expect(await endAfter(cut, method, requested)).toBe(BROKEN);
+  expect(requested.questions).toEqual([]);
 });
 
 it('a complete answer of another kind may end without close_notify', async () => {
   for (const method of METHODS) {
-    const asked = await target('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n', 'announces');
-    const visitor = await frameVisitor(await edge({ '/': asked.to }));
+    const requested = await target('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n', 'announces');
+    const visitor = await frameVisitor(await edge({ '/': requested.to }));
     visitor.send(...ASKS[method]);
     await half(visitor);
-    asked.connections[0]!.tls.write('\n');
+    requested.connections[0]!.tls.write('\n');
     await expect.poll(() => visitor.end(1)).toBe('END_STREAM');
-    FIN(asked.connections[0]!);
-    expect(asked.questions).toEqual([]);
+    FIN(requested.connections[0]!);
+    expect(requested.questions).toEqual([]);
   }
 });

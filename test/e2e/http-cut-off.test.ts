@@ -112,13 +112,13 @@ async function uploadTarget(): Promise<Upload> {
 
 async function h2UploadTarget(): Promise<Upload> {
   const { port, connections } = await frameTarget(() => undefined);
-  const asked = (): FrameConnection | undefined =>
+  const requested = (): FrameConnection | undefined =>
     connections.find(({ frames }) => frames.some(({ type }) => type === HEADERS));
   return {
     port,
-    body: () => bodyOf(asked()?.frames ?? [], 1),
+    body: () => bodyOf(requested()?.frames ?? [], 1),
     end: () => {
-      const { frames = [], isClosed = false } = asked() ?? {};
+      const { frames = [], isClosed = false } = requested() ?? {};
       const end = endOf(frames, 1, isClosed);
       return end === undefined ? undefined : end === 'END_STREAM' ? 'whole' : 'broken';
     },
@@ -169,10 +169,10 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
     ['RST', ({ socket }) => RST(socket)],
   ])('a target of HTTP/2, %s', async (_what, cut) => {
     for (const method of Object.keys(asks)) {
-      let asked: FrameConnection | undefined;
+      let requested: FrameConnection | undefined;
       const { port } = await frameTarget((one, connection) => {
-        if (one.type !== HEADERS || asked) return;
-        asked = connection;
+        if (one.type !== HEADERS || requested) return;
+        requested = connection;
         // `:status: 200` is field 8 of HPACK's own table.
         connection.socket.write(frame(HEADERS, END_HEADERS, 1, Buffer.from([0x88])));
         connection.socket.write(frame(DATA, 0, 1, Buffer.from(HALF)));
@@ -182,7 +182,7 @@ describe('an answer that the target truncates is reset over HTTP/2, never ended:
       const visitor = await frameVisitor(at);
       visitor.send(...asks[method]!);
       await half(visitor);
-      cut(asked!);
+      cut(requested!);
       await expect.poll(() => visitor.end(1)).toBe('RST_STREAM(2)');
     }
   });

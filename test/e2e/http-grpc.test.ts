@@ -51,9 +51,9 @@ async function talkServer(): Promise<{ port: number; cancelled: () => number }> 
       reply(null, { text: `${call.request.text}!` }, trailer);
     },
     gather(call: ServerReadableStream<Words, Words>, reply: sendUnaryData<Words>) {
-      const heard: string[] = [];
-      call.on('data', ({ text }: Words) => heard.push(text));
-      call.on('end', () => reply(null, { text: heard.join('+') }));
+      const received: string[] = [];
+      call.on('data', ({ text }: Words) => received.push(text));
+      call.on('end', () => reply(null, { text: received.join('+') }));
     },
     split(call: ServerWritableStream<Words, Words>) {
       for (const text of call.request.text.split('+')) call.write({ text });
@@ -102,21 +102,25 @@ describe.each<[string, (port: number) => ServiceSpec]>([
 ])('gRPC in %s', (_mode, specOf) => {
   it('transfers calls of all four kinds, with metadata and trailers', async () => {
     const client = await published(specOf((await talkServer()).port));
-    const asked = new Metadata();
-    asked.set('x-asked', 'hello');
-    const heard: Record<string, unknown> = {};
+    const requested = new Metadata();
+    requested.set('x-asked', 'hello');
+    const received: Record<string, unknown> = {};
     const answer = await new Promise<Words>((resolve, reject) => {
-      const call = client['say']!({ text: 'hi' }, asked, (error: ServiceError | null, words: Words) => {
+      const call = client['say']!({ text: 'hi' }, requested, (error: ServiceError | null, words: Words) => {
         if (error) reject(error);
         else setImmediate(resolve, words);
       }) as ClientReadableStream<Words>;
-      call.on('metadata', (metadata: Metadata) => (heard['initial'] = metadata.get('x-initial')[0]));
+      call.on('metadata', (metadata: Metadata) => (received['initial'] = metadata.get('x-initial')[0]));
       call.on(
         'status',
-        ({ metadata }: { metadata: Metadata }) => (heard['trailer'] = metadata.get('x-trailer')[0]),
+        ({ metadata }: { metadata: Metadata }) => (received['trailer'] = metadata.get('x-trailer')[0]),
       );
     });
-    expect({ text: answer.text, ...heard }).toEqual({ text: 'hi!', initial: 'hello', trailer: 'at the end' });
+    expect({ text: answer.text, ...received }).toEqual({
+      text: 'hi!',
+      initial: 'hello',
+      trailer: 'at the end',
+    });
 
     const gathered = await new Promise<Words>((resolve, reject) => {
       const call = client['gather']!((error: ServiceError | null, words: Words) =>

@@ -59,7 +59,7 @@ async function webSocketOverH2(at: Edge, headers: Record<string, string> = {}): 
 async function saying(at: Edge, words: string, pattern: RegExp): Promise<string> {
   const socket = await connectTo(at);
   let received = '';
-  const heard = new Promise<void>((resolve, reject) => {
+  const matched = new Promise<void>((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {
       received += chunk.toString('latin1');
       if (pattern.test(received)) resolve();
@@ -67,7 +67,7 @@ async function saying(at: Edge, words: string, pattern: RegExp): Promise<string>
     socket.once('close', () => reject(new Error(`closed after: ${received}`)));
   });
   socket.write(words);
-  await heard;
+  await matched;
   return received;
 }
 
@@ -203,8 +203,8 @@ describe('timeouts', () => {
     });
     const keepAliveMs = 300;
     const at = await edge({ '/': port }, { bounds: { keepAliveMs } });
-    const asked = { ':path': '/', ':authority': at.host };
-    expect(await askH2(await h2Visitor(at), asked)).toMatchObject({ status: 200 });
+    const requested = { ':path': '/', ':authority': at.host };
+    expect(await askH2(await h2Visitor(at), requested)).toMatchObject({ status: 200 });
     const socket = await connectTo(at);
     socket.write(`GET /wait HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
     await new Promise((resolve) => socket.once('data', resolve));
@@ -212,7 +212,7 @@ describe('timeouts', () => {
     let isToldToGo = false;
     stream!.session!.once('goaway', () => (isToldToGo = true));
     await new Promise((resolve) => setTimeout(resolve, 4 * keepAliveMs));
-    expect(await askH2(await h2Visitor(at), asked)).toMatchObject({ status: 200 });
+    expect(await askH2(await h2Visitor(at), requested)).toMatchObject({ status: 200 });
     expect(isToldToGo).toBe(false);
   });
 });
@@ -299,12 +299,12 @@ describe('several requests on a connection (pipelining)', () => {
 });
 
 it('an HTTP/2 visitor who vanishes leaves nothing open', async () => {
-  const asked = new EventEmitter();
+  const requested = new EventEmitter();
   const port = await h1Target((_request, response) => {
-    response.once('close', () => asked.emit('left'));
-    asked.emit('arrived');
+    response.once('close', () => requested.emit('left'));
+    requested.emit('arrived');
   });
-  const [arrived, left] = [once(asked, 'arrived'), once(asked, 'left')];
+  const [arrived, left] = [once(requested, 'arrived'), once(requested, 'left')];
   const at = await edge({ '/': port });
   const session = await h2Visitor(at);
   session.request({ ':path': '/', ':authority': at.host }).on('error', () => undefined);

@@ -52,7 +52,7 @@ describe('a route', () => {
       '/api/v2/': await mirror('v2'),
       '/kept': { to: await mirror('kept'), stripPrefix: false },
     });
-    const ways: [asked: string, name: string, received: string][] = [
+    const ways: [requested: string, name: string, received: string][] = [
       ['/', 'root', '/'],
       ['/x?q=/api', 'root', '/x?q=/api'],
       ['/apix', 'root', '/apix'],
@@ -67,9 +67,9 @@ describe('a route', () => {
       ['/kept/a%2Fb?c=%20', 'kept', '/kept/a%2Fb?c=%20'],
       ['/API', 'root', '/API'],
     ];
-    for (const [asked, name, received] of ways) {
-      const { body } = await ask(at, asked);
-      expect({ asked, ...seen(body) }).toMatchObject({ asked, name, url: received });
+    for (const [requested, name, received] of ways) {
+      const { body } = await ask(at, requested);
+      expect({ requested, ...seen(body) }).toMatchObject({ requested, name, url: received });
     }
   });
 
@@ -117,10 +117,10 @@ describe('a route', () => {
 });
 
 /** The request that a target receives with the Host `host`. */
-const from = async (host: string, asked: Record<string, string>, prefix = '/'): Promise<Mirrored> => {
+const from = async (host: string, requested: Record<string, string>, prefix = '/'): Promise<Mirrored> => {
   const at = await edge({ [prefix]: { to: await mirror(), host } });
   const headers = Object.fromEntries(
-    Object.entries(asked).map(([name, value]) => [name, value.replaceAll('{host}', at.host)]),
+    Object.entries(requested).map(([name, value]) => [name, value.replaceAll('{host}', at.host)]),
   );
   return seen((await ask(at, `${prefix}?x`, { headers })).body);
 };
@@ -224,8 +224,8 @@ describe('the target receives', () => {
   it('the headers that the route sets, and not those that it removes', async () => {
     const headers = { 'X-Env': 'demo', Cookie: null, 'X-Forwarded-Proto': 'http' };
     const at = await edge({ '/': { to: await mirror(), headers } });
-    const asked = { cookie: 'a=b', 'x-env': 'forged', accept: 'text/plain' };
-    const got = seen((await ask(at, '/', { headers: asked })).body).headers;
+    const requested = { cookie: 'a=b', 'x-env': 'forged', accept: 'text/plain' };
+    const got = seen((await ask(at, '/', { headers: requested })).body).headers;
     expect(got).toMatchObject({ 'x-env': 'demo', accept: 'text/plain', 'x-forwarded-proto': 'http' });
     expect(got).not.toHaveProperty('cookie');
   });

@@ -403,16 +403,16 @@ describe('a target', () => {
 
   it('that closes a kept-alive connection at that moment gets a harmless request again', async () => {
     // Answers one request per connection, and closes when the next arrives.
-    let asked = 0;
+    let requested = 0;
     const target = await rawTarget((received, socket) => {
       const requests = received.match(/HTTP\/1\.1\r\n/g)!.length;
-      asked++;
+      requested++;
       if (requests > 1) socket.destroy();
       else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     });
     const at = await edge({ '/': target.port });
     expect((await ask(at, '/')).body).toBe('ok');
     expect((await ask(at, '/')).body).toBe('ok');
-    expect(asked).toBe(3);
+    expect(requested).toBe(3);
   });
 });

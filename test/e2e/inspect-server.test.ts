@@ -54,7 +54,7 @@ function call(
   body?: string,
 ): Promise<Asked> {
   return new Promise((resolve, reject) => {
-    const asked = httpRequest({
+    const requested = httpRequest({
       host: '127.0.0.1',
       port,
       path,
@@ -62,8 +62,8 @@ function call(
       agent: false,
       headers: { host: `127.0.0.1:${port}`, ...headers },
     });
-    asked.once('error', reject);
-    asked.once('response', (response) => {
+    requested.once('error', reject);
+    requested.once('response', (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.once('end', () =>
@@ -74,7 +74,7 @@ function call(
         }),
       );
     });
-    asked.end(body);
+    requested.end(body);
   });
 }
 

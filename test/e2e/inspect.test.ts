@@ -230,9 +230,9 @@ it('shows compressed messages decompressed', async () => {
   const visitor = dial(at, { perMessageDeflate: { threshold: 0 } });
   const words = Array.from({ length: 5 }, (_, i) => `the same words, and ${i}`);
   await new Promise<void>((resolve) => {
-    let heard = 0;
+    let output = 0;
     visitor.once('open', () => words.forEach((word) => visitor.send(word)));
-    visitor.on('message', () => ++heard === 1 + words.length && resolve());
+    visitor.on('message', () => ++output === 1 + words.length && resolve());
   });
   expect(visitor.extensions).toContain('permessage-deflate');
   visitor.close();
@@ -261,9 +261,9 @@ it('records the messages of a WebSocket over HTTP/2 (RFC 8441)', async () => {
   );
   // Frames from RFC 6455, section 5.7: "Hello", masked, and then the end.
   stream.write(Buffer.from('818537fa213d7f9f4d5158', 'hex'));
-  let heard = '';
-  stream.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
-  await expect.poll(() => heard.endsWith('Hello')).toBe(true);
+  let output = '';
+  stream.on('data', (chunk: Buffer) => (output += chunk.toString('latin1')));
+  await expect.poll(() => output.endsWith('Hello')).toBe(true);
   stream.end(Buffer.from('888037fa213d', 'hex'));
   expect(await settled(recorders.store, 1)).toMatchObject({ version: '2.0', status: 200, outcome: 'done' });
   expect(saidIn(recorders.store.get(1)!).toSorted()).toEqual([

@@ -13,13 +13,13 @@ it('reports once that a target rejects the public name, however many visitors se
   const one = await agent();
   await one.runner.apply(desired([at.spec], httpSpec('app', { '/': port })));
   await one.event('ready');
-  const told = (): unknown[] =>
+  const reported = (): unknown[] =>
     one.events.filter((event) => event.event === 'notice' && event.kind === 'name_rejected');
   // An answer that does not mention names.
   await get(at, HOST, one.ca, '/own');
-  expect(told()).toEqual([]);
+  expect(reported()).toEqual([]);
   for (const path of ['/', '/again']) expect((await get(at, HOST, one.ca, path)).text).toContain('Invalid');
-  expect(told()).toMatchObject([
+  expect(reported()).toMatchObject([
     {
       service: 'app',
       framework: 'webpack',
@@ -33,13 +33,13 @@ it('reports that Next.js rejects the WebSocket of a page, although its answer is
   const server = createServer((socket) => socket.once('data', () => socket.end('Unauthorized')));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
-  const told: NameRejection[] = [];
+  const reported: NameRejection[] = [];
   const { port } = server.address() as AddressInfo;
-  const at = await edge({ '/': port }, { onNameRejected: (rejection) => told.push(rejection) });
+  const at = await edge({ '/': port }, { onNameRejected: (rejection) => reported.push(rejection) });
   const headers = { connection: 'Upgrade', upgrade: 'websocket', origin: `https://${at.host}` };
   for (const path of ['/chat', '/_next/hmr?id=x'])
     expect(await ask(at, path, { headers })).toMatchObject({ status: 502 });
-  expect(told).toMatchObject([{ id: 'next', name: HOST }]);
+  expect(reported).toMatchObject([{ id: 'next', name: HOST }]);
 });
 
 it.each([
@@ -51,9 +51,9 @@ it.each([
     response.statusCode = 403;
     response.end('Invalid CORS request');
   });
-  const told: NameRejection[] = [];
-  const at = await edge({ '/': port }, { onNameRejected: (rejection) => told.push(rejection) });
+  const reported: NameRejection[] = [];
+  const at = await edge({ '/': port }, { onNameRejected: (rejection) => reported.push(rejection) });
   const origin = own.replace(HOST, at.host);
   expect((await ask(at, '/', { method: 'POST', headers: { origin }, body: 'x' })).status).toBe(403);
-  expect(told.map(({ id }) => id)).toEqual(Array(times).fill('spring'));
+  expect(reported.map(({ id }) => id)).toEqual(Array(times).fill('spring'));
 });

@@ -67,7 +67,7 @@ it('works with only IPv6: streams, TCP and UDP', async (context) => {
   expect(
     await visited(two, file('far-visitor.mjs'), 'tcp', address, portOf(urls['lines']!.tcp[0]!), 'words'),
   ).toBe('words');
-  const asked = await visited(
+  const requested = await visited(
     two,
     file('udp-peer.mjs'),
     'ask',
@@ -75,7 +75,7 @@ it('works with only IPv6: streams, TCP and UDP', async (context) => {
     portOf(urls['packets']!.udp[0]!),
     '50',
   );
-  expect(JSON.parse(asked)).toMatchObject({ sent: 50, answered: 50, wrong: 0 });
+  expect(JSON.parse(requested)).toMatchObject({ sent: 50, answered: 50, wrong: 0 });
   const { stdout } = await person.run(['status', '--json'], { within: two.right.within });
   const [status] = jsonLines(stdout);
   expect(status!['relays']).toMatchObject([{ state: 'connected', datagrams: { carrier: 'udp' } }]);

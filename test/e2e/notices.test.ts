@@ -125,9 +125,9 @@ it('reports an identity and a local CA once, and names with ${id} use the new id
   await write({ relays: { embedded: { port: 0 } }, services: { web: { target: port, name: 'web-${id}' } } });
   const first = person.start(['up', '--json']);
   await first.event('lease', ({ phase }) => phase === 'ready');
-  const told = notices(first.stdout);
-  expect(told.map(({ kind }) => kind)).toEqual(['identity_created', 'ca_created']);
-  const [identity, ca] = told;
+  const reported = notices(first.stdout);
+  expect(reported.map(({ kind }) => kind)).toEqual(['identity_created', 'ca_created']);
+  const [identity, ca] = reported;
   expect(identity!['message']).toMatch(
     /^created identity 0x\w{40} in .*; keep a copy: portal identity export$/,
   );

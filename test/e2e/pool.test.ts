@@ -176,19 +176,19 @@ describe('a pool without a registry', () => {
     const { ca } = first!;
     const [port] = await freePorts(1);
     const late = `https://localhost:${port}`;
-    const told = await relay({
+    const announced = await relay({
       ca,
       peers: [{ url: late, ca: ca.certificatePem }],
       limits: { peerRetryMs: 20 },
     });
-    const teller = await relay({ ca, peers: [{ url: told.url, ca: ca.certificatePem }] });
+    const announcer = await relay({ ca, peers: [{ url: announced.url, ca: ca.certificatePem }] });
     const one = await agent({ candidates: { ...QUICK, tickMs: 10, discoverMs: 20, goneMs: 0 } });
-    const caFiles = { [told.url]: ca.certificateFile, [late]: ca.certificateFile };
+    const caFiles = { [announced.url]: ca.certificateFile, [late]: ca.certificateFile };
     await one.runner.apply(
-      pooled({ maxActive: 1, caFiles }, [teller.spec], service('web', (await http()).port)),
+      pooled({ maxActive: 1, caFiles }, [announcer.spec], service('web', (await http()).port)),
     );
-    await one.event('lease', ({ relay: at, phase }) => at === told.url && phase === 'ready');
-    await teller.close();
+    await one.event('lease', ({ relay: at, phase }) => at === announced.url && phase === 'ready');
+    await announcer.close();
     const from = one.events.length;
     // A relay that it announces shows that unannounced relays would be removed by now.
     await relay({ ca, port: port! });
@@ -196,22 +196,25 @@ describe('a pool without a registry', () => {
       (await one.runner.relays()).relays.some(({ url, health }) => url === late && health === 'healthy');
     await expect.poll(isKnown).toBe(true);
     expect(
-      one.events.slice(from).filter((event) => event.event === 'lease' && event.relay !== teller.url),
+      one.events.slice(from).filter((event) => event.event === 'lease' && event.relay !== announcer.url),
     ).toEqual([]);
   });
 
   it('uses relays that connected relays announce, with the announced keys', async () => {
-    const [told] = await relays(1);
-    const teller = await relay({ ca: told!.ca, peers: [{ url: told!.url, ca: told!.ca.certificatePem }] });
+    const [announced] = await relays(1);
+    const announcer = await relay({
+      ca: announced!.ca,
+      peers: [{ url: announced!.url, ca: announced!.ca.certificatePem }],
+    });
     const one = await agent({ candidates: QUICK });
-    const caFiles = { [told!.url]: told!.ca.certificateFile };
+    const caFiles = { [announced!.url]: announced!.ca.certificateFile };
     await one.runner.apply(
-      pooled({ maxActive: 1, caFiles }, [teller.spec], service('web', (await http()).port)),
+      pooled({ maxActive: 1, caFiles }, [announcer.spec], service('web', (await http()).port)),
     );
-    await one.event('lease', ({ relay: at, phase }) => at === told!.url && phase === 'ready');
+    await one.event('lease', ({ relay: at, phase }) => at === announced!.url && phase === 'ready');
     expect((await one.runner.relays()).relays).toMatchObject([
-      { url: teller.url, source: 'urls', health: 'healthy', inUse: true },
-      { url: told!.url, source: 'discovered', address: told!.address, inUse: true },
+      { url: announcer.url, source: 'urls', health: 'healthy', inUse: true },
+      { url: announced!.url, source: 'discovered', address: announced!.address, inUse: true },
     ]);
   });
 });

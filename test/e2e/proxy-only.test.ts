@@ -82,8 +82,8 @@ it.for(PROXIES)('streams, TCP and UDP work through $proxy alone', async (given, 
   expect(await visited(two, file('far-visitor.mjs'), 'https', urls['web']!.urls[0]!)).toMatch(/^200 hello /);
   const [tcp, udp] = [portOf(urls['lines']!.tcp[0]!), portOf(urls['packets']!.udp[0]!)];
   expect(await visited(two, file('far-visitor.mjs'), 'tcp', '127.0.0.1', tcp, 'words')).toBe('words');
-  const asked = await visited(two, file('udp-peer.mjs'), 'ask', '127.0.0.1', udp, '20');
-  expect(JSON.parse(asked)).toMatchObject({ sent: 20, answered: 20, wrong: 0 });
+  const requested = await visited(two, file('udp-peer.mjs'), 'ask', '127.0.0.1', udp, '20');
+  expect(JSON.parse(requested)).toMatchObject({ sent: 20, answered: 20, wrong: 0 });
   const { stdout } = await person.run(['status', '--json'], { within: two.right.within });
   expect(jsonLines(stdout)[0]).toMatchObject({ relays: [{ datagrams: { carrier: 'ws' } }] });
   const doctor = await person.run(['doctor', '--json'], { within: two.right.within, env });

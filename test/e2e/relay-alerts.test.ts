@@ -46,11 +46,11 @@ describe('alerts', () => {
 
   it('are those of docs/guides/operate-a-relay.md', async () => {
     const text = await readFile(at('docs/guides/operate-a-relay.md'), 'utf8');
-    const told = [...text.matchAll(/^\| `(PortalRelay\w+)` +\| `([^`]+)`/gm)].map(([, alert, expr]) => [
+    const documented = [...text.matchAll(/^\| `(PortalRelay\w+)` +\| `([^`]+)`/gm)].map(([, alert, expr]) => [
       alert,
       expr,
     ]);
-    expect(told).toEqual((await rules()).map(({ alert, expr }) => [alert, expr]));
+    expect(documented).toEqual((await rules()).map(({ alert, expr }) => [alert, expr]));
   });
 
   it('use metrics of a relay', async () => {

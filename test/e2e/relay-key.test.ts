@@ -62,7 +62,7 @@ describe("the relay's own key", () => {
     });
     const connecting = connect(`https://${fake.authority}`, fake.caPem, (address) => trusted.push(address));
     await expect(connecting).rejects.toMatchObject({ code });
-    expect(fake.heard.map(({ type }) => type)).toEqual(['hello']);
+    expect(fake.received.map(({ type }) => type)).toEqual(['hello']);
     expect(trusted).toEqual([]);
   });
 
@@ -102,6 +102,6 @@ describe("the relay's own key", () => {
       code: 'relay_untrusted',
       message: expect.stringContaining('TLSv1.2'),
     });
-    expect(fake.heard.map(({ type }) => type)).toEqual(['hello']);
+    expect(fake.received.map(({ type }) => type)).toEqual(['hello']);
   });
 });

@@ -62,9 +62,9 @@ it('shows every relay, its source and state, and whether its key is in the lock'
   expect(alone[4]).toMatchObject({ source: join(person.folder, 'relays.json'), relays: 4 });
 
   const plan = await person.run(['plan']);
-  expect({ code: plan.code, told: plan.stderr.includes('and up to 1 more relays') }).toEqual({
+  expect({ code: plan.code, reported: plan.stderr.includes('and up to 1 more relays') }).toEqual({
     code: 3,
-    told: true,
+    reported: true,
   });
   const doctor = jsonLines((await person.run(['doctor', '--json'])).stdout);
   const found = doctor.filter(({ about }) => about === 'more relays');

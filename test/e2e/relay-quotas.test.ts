@@ -11,8 +11,8 @@ import { Peer, type Refused } from './relay-peer.js';
 const ELSEWHERE = { localAddress: '127.0.1.1' };
 const TCP = { mode: 'tcp' };
 
-const refusal = (asked: Promise<unknown>): Promise<Refused> =>
-  asked.then(
+const refusal = (requested: Promise<unknown>): Promise<Refused> =>
+  requested.then(
     () => Promise.reject(new Error('it was not rejected')),
     (error: unknown) => error as Refused,
   );

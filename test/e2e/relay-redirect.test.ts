@@ -11,14 +11,15 @@ import { line, tcp } from './relay-peer.js';
 
 /** The port for plain HTTP of `portal relay`, which redirects visitors to https. */
 
-interface Told {
+interface ListeningEvent {
   url: string;
   ca: string;
   addresses: string[];
   httpRedirect?: string[];
 }
 
-const told = async (running: Running): Promise<Told> => (await running.event('listening')) as unknown as Told;
+const listeningEvent = async (running: Running): Promise<ListeningEvent> =>
+  (await running.event('listening')) as unknown as ListeningEvent;
 
 /** The status line of the response, and its location. */
 async function ask(port: number, host: string, path = '/'): Promise<string> {
@@ -35,7 +36,7 @@ describe('the port for plain HTTP', () => {
     const [port, http] = await freePorts(2);
     const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
     const running = operator.start(args);
-    expect((await told(running)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
+    expect((await listeningEvent(running)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     const secure = `https://web.localhost:${port}`;
     expect(await ask(http!, 'web.localhost', '/a?b=c')).toBe(`308 Permanent Redirect ${secure}/a?b=c`);
     expect(await ask(http!, `WEB.localhost:${http}`)).toBe(`308 Permanent Redirect ${secure}/`);
@@ -55,7 +56,7 @@ describe('the port for plain HTTP', () => {
     const [port, http] = await freePorts(2);
     const args = ['relay', '--json', '--listen', `127.0.0.1:${port}`, '--http-redirect', String(http)];
     const old = operator.start([...args, '--drain', '60s']);
-    const { url, ca } = await told(old);
+    const { url, ca } = await listeningEvent(old);
     const web = await handedOver();
     const one = await agent();
     await one.runner.apply(desired([{ kind: 'url', url, caFile: ca }], service('web', web.port)));
@@ -67,7 +68,7 @@ describe('the port for plain HTTP', () => {
     const next = operator.start([...args, '--take-over', '60s', '--log-level', 'info']);
     await next.line(/waiting for/);
     old.kill('SIGTERM');
-    expect((await told(next)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
+    expect((await listeningEvent(next)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
     source.end('and the second');
     expect((await download.closed).received.toString()).toBe('the first half, and the second');
@@ -99,14 +100,14 @@ describe('the port for plain HTTP', () => {
         fds: sockets.map(descriptorOf),
       });
     const first = start();
-    expect((await told(first)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
+    expect((await listeningEvent(first)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     const second = start('--take-over', '60s');
     await second.line(/waiting for/);
     for (const server of sockets) server.close();
     expect(await ask(http!, 'web.localhost')).toBe(`308 Permanent Redirect https://web.localhost:${port}/`);
     first.kill('SIGTERM');
     expect((await first.finished).code).toBe(0);
-    expect((await told(second)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
+    expect((await listeningEvent(second)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
   });
 

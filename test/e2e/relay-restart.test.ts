@@ -199,8 +199,8 @@ describe('a relay that stops', () => {
     const lost = await both.event('lease', ({ phase }) => phase === 'retrying', mark);
     expect(lost).toMatchObject({ relay: one.url, error: { code: 'shutting_down' } });
     expect((await get(other, 'web.localhost', both.ca)).text).toContain('still here');
-    const told = both.events.slice(mark).filter(({ event }) => event === 'lease');
-    expect(told.filter((event) => 'relay' in event && event.relay === other.url)).toEqual([]);
+    const reported = both.events.slice(mark).filter(({ event }) => event === 'lease');
+    expect(reported.filter((event) => 'relay' in event && event.relay === other.url)).toEqual([]);
     expect((await both.runner.status()).leases.map(({ phase }) => phase).toSorted()).toEqual([
       'ready',
       'retrying',

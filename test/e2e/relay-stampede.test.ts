@@ -146,7 +146,7 @@ describe('handshakes', () => {
 
   it('require proof of work once many prove nothing, and an agent does it', async () => {
     const at = await relay({ limits: { maxHandshakes: 16 } });
-    const asked = async (): Promise<string | undefined> => {
+    const requested = async (): Promise<string | undefined> => {
       let header: string | undefined;
       await Peer.connect(at, {
         finishRequest: (request) => {
@@ -156,14 +156,14 @@ describe('handshakes', () => {
       });
       return header;
     };
-    expect(await asked()).toBeUndefined();
+    expect(await requested()).toBeUndefined();
     for (const localAddress of ['127.0.1.1', '127.0.1.2', '127.0.1.3']) {
       const peer = await begun(at, { localAddress });
       peer.ws.close();
       await peer.closed;
     }
     await settled(() => at.counts().sessions === 0);
-    expect(await asked()).toMatch(/^9 [0-9a-f]{32}$/);
+    expect(await requested()).toMatch(/^9 [0-9a-f]{32}$/);
     const idle = await Peer.connect(at);
     idle.challenge({ work: 'none' }).catch(() => undefined);
     expect(await idle.next('error')).toMatchObject({

@@ -97,7 +97,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
         message: expect.stringContaining(real.url),
         hint: expect.stringContaining('ends TLS'),
       });
-      expect(between.heard).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
+      expect(between.received).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
       await eventually(() => expect(real.counts().sessions).toBe(0));
     }
   });
@@ -108,7 +108,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
       tampering: { challenge: ownKeyAndChannel },
     });
     await expect(open(endpoint)).rejects.toMatchObject({ code: 'relay_key_changed' });
-    expect(between.heard).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
+    expect(between.received).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
   });
 
   it('who forwards the relay’s own challenge gets nothing signed', async () => {
@@ -117,14 +117,14 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
       code: 'relay_untrusted',
       message: expect.stringContaining('nothing was signed'),
     });
-    expect(between.heard).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
+    expect(between.received).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
   });
 
   it('who gets a signature for its own channel is rejected by the relay', async () => {
     const tampering = { challenge: ownKeyAndChannel };
     const { real, between, endpoint } = await attacked({ isKnown: false, tampering });
     await expect(open(endpoint)).rejects.toMatchObject({ code: 'unauthorized' });
-    expect(between.heard).toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
+    expect(between.received).toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
     expect(between.answered.slice(1)).not.toEqual(expect.arrayContaining([expect.toBeOneOf(IN)]));
     await eventually(() => expect(real.counts().sessions).toBe(0));
   });

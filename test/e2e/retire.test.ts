@@ -80,18 +80,18 @@ const udpEcho = (name: string) => udpService((payload) => Buffer.from(`${name} $
 
 /** A visitor who keeps its connection: the bytes since its last request, and how the connection ended. */
 function keeping(socket: Socket) {
-  let heard = '';
+  let received = '';
   let ended: string | undefined;
-  socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
   socket.on('error', () => undefined);
   socket.once('end', () => (ended ??= 'end'));
   socket.once('close', () => (ended ??= 'cut'));
   return {
     ask: (path: string) => {
-      heard = '';
+      received = '';
       socket.write(`GET ${path} HTTP/1.1\r\nHost: web.localhost\r\n\r\n`);
     },
-    heard: (text: string) => eventually(() => expect(heard).toContain(text)),
+    received: (text: string) => eventually(() => expect(received).toContain(text)),
     ended: () => eventually(() => expect(ended).toBeDefined()).then(() => ended),
     get isOpen() {
       return ended === undefined;
@@ -103,21 +103,21 @@ function keeping(socket: Socket) {
  * A visitor who sends a request with the last byte of each answer, until an answer announces the end of the connection.
  */
 function hammering(socket: Socket) {
-  let [heard, asked, answers] = ['', 0, 0];
+  let [received, requested, answers] = ['', 0, 0];
   const ask = (): void => {
-    asked++;
+    requested++;
     socket.write('GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n');
   };
   const ended = new Promise<string>((resolve) => {
     socket.on('error', () => resolve('cut'));
-    socket.once('end', () => resolve(asked === answers ? 'end' : `end after ${heard}`));
+    socket.once('end', () => resolve(requested === answers ? 'end' : `end after ${received}`));
   });
   socket.on('data', (chunk: Buffer) => {
-    heard += chunk.toString('latin1');
-    if (!/\r\n\r\n\w+$/.test(heard)) return;
+    received += chunk.toString('latin1');
+    if (!/\r\n\r\n\w+$/.test(received)) return;
     answers++;
-    if (!/\r\nconnection: close\r\n/i.test(heard)) ask();
-    heard = '';
+    if (!/\r\nconnection: close\r\n/i.test(received)) ask();
+    received = '';
   });
   ask();
   return {
@@ -151,12 +151,12 @@ describe('an edited target, in mode stream', () => {
     const downloading = keeping(await connect('http/1.1'));
     const chunks = keeping(await connect('http/1.1'));
     idle.ask('/');
-    await idle.heard('old');
+    await idle.received('old');
     polling.ask('/poll');
     downloading.ask('/download');
-    await downloading.heard('0123456789');
+    await downloading.received('0123456789');
     chunks.ask('/chunks');
-    await chunks.heard('0123456789');
+    await chunks.received('0123456789');
     await eventually(() => expect(old.waiting.length).toBe(3));
     const { retiring } = await edit({ target: parseTarget(next.port) });
     expect(retiring).toEqual({ web: 5 });
@@ -167,7 +167,7 @@ describe('an edited target, in mode stream', () => {
     await eventually(async () => expect(await status()).toMatchObject({ retiring: 3 }));
     for (const response of old.waiting) response.end('9876543210');
     for (const each of [polling, downloading, chunks]) {
-      await each.heard('9876543210');
+      await each.received('9876543210');
       expect(await each.ended()).toBe('end');
     }
     await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
@@ -196,7 +196,7 @@ describe('an edited target, in mode stream', () => {
     const { visit: connect, edit } = await published(old.port);
     const visitor = keeping(await connect('http/1.1'));
     visitor.ask('/events');
-    await visitor.heard('data: 1');
+    await visitor.received('data: 1');
     await edit({ target: parseTarget(next.port) });
     expect(await visitor.ended()).toBe('end');
   });
@@ -210,12 +210,12 @@ describe('an edited target, in mode stream', () => {
     expect(await says(ws, 'one')).toBe('old: one');
     const chat = keeping(await connect('chat'));
     chat.ask('/');
-    await chat.heard('old');
+    await chat.received('old');
     await edit({ target: parseTarget(next.port) });
     expect(await idle.ended()).toBe('end');
     expect(await says(ws, 'two')).toBe('old: two');
     chat.ask('/');
-    await chat.heard('old');
+    await chat.received('old');
     await edit({ retireMs: 0 });
     await closed;
     expect(await chat.ended()).toBe('cut');
@@ -269,16 +269,16 @@ describe('an edit of the mode', () => {
     const { visit: connect, get: fetch, edit, status } = await published(old.port);
     const [idle, downloading] = [keeping(await connect('http/1.1')), keeping(await connect('http/1.1'))];
     idle.ask('/');
-    await idle.heard('old');
+    await idle.received('old');
     downloading.ask('/download');
-    await downloading.heard('0123456789');
+    await downloading.received('0123456789');
     const { retiring } = await edit({ mode: 'http', target: parseTarget(next.port), alpn: 'auto' });
     expect(retiring).toEqual({ web: 2 });
     expect(await fetch()).toContain('next');
     expect(await idle.ended()).toBe('end');
     expect(downloading.isOpen).toBe(true);
     old.waiting[0]!.end('9876543210');
-    await downloading.heard('9876543210');
+    await downloading.received('9876543210');
     expect(await downloading.ended()).toBe('end');
     await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
   });
@@ -288,9 +288,9 @@ describe('an edit of the mode', () => {
     const { at, visit: connect, edit } = await published(old.port, { mode: 'http' });
     const [idle, downloading] = [keeping(await connect('http/1.1')), keeping(await connect('http/1.1'))];
     idle.ask('/');
-    await idle.heard('old');
+    await idle.received('old');
     downloading.ask('/download');
-    await downloading.heard('0123456789');
+    await downloading.received('0123456789');
     const ws = await webSocket(at, await connect('http/1.1'));
     const closed = once(ws, 'close');
     const h2 = await connect('h2');
@@ -304,7 +304,7 @@ describe('an edit of the mode', () => {
     await idle.ended();
     expect(downloading.isOpen).toBe(true);
     old.waiting[0]!.end('9876543210');
-    await downloading.heard('9876543210');
+    await downloading.received('9876543210');
     await downloading.ended();
     await closed;
   });
@@ -315,17 +315,17 @@ it('an edited route, in mode http, ends event streams of the old target, and the
   const { visit: connect, edit, status } = await published(old.port, { mode: 'http' });
   const [listening, downloading] = [keeping(await connect('http/1.1')), keeping(await connect('http/1.1'))];
   listening.ask('/events');
-  await listening.heard('data: 1');
+  await listening.received('data: 1');
   downloading.ask('/download');
-  await downloading.heard('0123456789');
+  await downloading.received('0123456789');
   expect((await edit({ target: parseTarget(next.port) })).retiring).toMatchObject({ web: 1 });
   // The last chunk.
-  await listening.heard('0\r\n\r\n');
+  await listening.received('0\r\n\r\n');
   listening.ask('/');
-  await listening.heard('next');
+  await listening.received('next');
   await eventually(async () => expect(await status()).toMatchObject({ retiring: 1 }));
   old.waiting[1]!.end('9876543210');
-  await downloading.heard('9876543210');
+  await downloading.received('9876543210');
   expect(downloading.isOpen).toBe(true);
   await eventually(async () => expect(await status()).not.toHaveProperty('retiring'));
 });
@@ -369,13 +369,13 @@ it('an edited target, in mode tcp, keeps connections for `retireMs`', async () =
   };
   const first = open();
   first.say('one');
-  await first.heard('old one');
+  await first.received('old one');
   expect((await edit({ target: parseTarget(next) })).retiring).toEqual({ web: 1 });
   const second = open();
   second.say('two');
-  await second.heard('next two');
+  await second.received('next two');
   first.say('three');
-  await first.heard('old three');
+  await first.received('old three');
   await edit({ retireMs: 0 });
   expect(await first.ended()).toBe('cut');
 });

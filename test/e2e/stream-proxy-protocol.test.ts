@@ -32,15 +32,15 @@ async function nginx(path: string): Promise<{ target: string; log: () => Promise
   const [socket, conf, accessLog] = ['nginx.sock', 'nginx.conf', 'access.log'].map((name) =>
     join(folder, name),
   );
-  const told = '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port';
+  const reported = '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port';
   await writeFile(
     conf!,
     `daemon off; worker_processes 1; pid "${join(folder, 'pid')}"; error_log stderr;
     events { worker_connections 64; }
     http {
       ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path "${join(folder, name)}";`).join(' ')}
-      log_format told '${told}'; access_log "${accessLog}" told;
-      server { listen "unix:${socket}" proxy_protocol; location / { return 200 "${told} "; } }
+      log_format told '${reported}'; access_log "${accessLog}" told;
+      server { listen "unix:${socket}" proxy_protocol; location / { return 200 "${reported} "; } }
     }`,
   );
   await daemon(path, ['-c', conf!, '-e', 'stderr'], socket!);

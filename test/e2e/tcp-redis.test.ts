@@ -62,16 +62,16 @@ test('Redis and redis-cli work: commands, pipelines, a large value, and messages
 
   const subscriber = spawn(client, ['-h', '127.0.0.1', '-p', port, 'subscribe', 'news']);
   onTestFinished(() => void subscriber.kill('SIGKILL'));
-  let heard = '';
+  let received = '';
   const hears = (text: string): Promise<void> =>
     new Promise((resolve) => {
       const look = (): void => {
-        if (heard.includes(text)) resolve();
+        if (received.includes(text)) resolve();
       };
       subscriber.stdout.on('data', look);
       look();
     });
-  subscriber.stdout.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  subscriber.stdout.on('data', (chunk: Buffer) => (received += chunk.toString()));
   await hears('subscribe');
   expect(await cli('publish', 'news', 'it works')).toBe('1');
   await hears('it works');

@@ -18,16 +18,16 @@ async function bound(
 
 /** Answers each question from a new port, and echoes there. */
 async function wandering() {
-  const asked: { payload: string; from: RemoteInfo }[] = [];
+  const requested: { payload: string; from: RemoteInfo }[] = [];
   const continued: string[] = [];
   const server = await bound((payload, from) => {
-    asked.push({ payload: payload.toString('latin1'), from });
+    requested.push({ payload: payload.toString('latin1'), from });
     void bound((more, { port }, own) => {
       continued.push(more.toString('latin1'));
       own.send(`more ${more.toString('latin1')}`, port, '127.0.0.1');
     }).then((own) => own.send(`answer to ${payload.toString('latin1')}`, from.port, '127.0.0.1'));
   });
-  return { port: server.address().port, asked, continued };
+  return { port: server.address().port, requested, continued };
 }
 
 async function published(port: number, replyFromAnyPort?: boolean) {
@@ -53,8 +53,8 @@ describe('replyFromAnyPort', () => {
     // A new question goes to the target's own port.
     one.send('again');
     expect(String(await one.next())).toBe('answer to again');
-    expect(target.asked.map(({ payload }) => payload).toSorted()).toEqual(['again', 'one', 'other']);
-    expect(new Set(target.asked.map(({ from }) => from.port)).size).toBe(2);
+    expect(target.requested.map(({ payload }) => payload).toSorted()).toEqual(['again', 'one', 'other']);
+    expect(new Set(target.requested.map(({ from }) => from.port)).size).toBe(2);
   });
 
   it('continues a TFTP transfer at the port that answered', async () => {
@@ -66,7 +66,7 @@ describe('replyFromAnyPort', () => {
     visitor.send('\0\x04\0\x01');
     expect(String(await visitor.next())).toBe('more \0\x04\0\x01');
     expect(target.continued).toEqual(['\0\x04\0\x01']);
-    expect(target.asked.length).toBe(1);
+    expect(target.requested.length).toBe(1);
   });
 
   it('accepts nothing from another address', async () => {
@@ -76,7 +76,7 @@ describe('replyFromAnyPort', () => {
     visitor.send('one');
     expect(String(await visitor.next())).toBe('answer to one');
     const stranger = await bound(() => undefined, '127.0.0.2');
-    const { from } = target.asked[0]!;
+    const { from } = target.requested[0]!;
     await new Promise((resolve) => stranger.send('from a stranger', from.port, '127.0.0.1', resolve));
     visitor.send('two');
     expect(String(await visitor.next())).toBe('answer to two');
@@ -87,7 +87,7 @@ describe('replyFromAnyPort', () => {
     const { publicPort, edit } = await published(target.port);
     const visitor = await udpVisitor(publicPort);
     visitor.send('unheard');
-    await eventually(() => expect(target.asked.length).toBe(1));
+    await eventually(() => expect(target.requested.length).toBe(1));
     await edit({ udp: { replyFromAnyPort: true }, retireMs: 0 });
     expect(await visitor.ask('heard')).toBe('answer to heard');
   });

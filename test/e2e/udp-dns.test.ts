@@ -40,7 +40,7 @@ describe.each(['raw', 'ws'] as const)('dig, carrier %s', (carrier) => {
     );
     const port = await published(Number(server.address.split(':')[1]), carrier);
     expect(await ask(path, port, 'host.test', 'A')).toBe('192.0.2.7');
-    expect(server.asked).toContain('A host.test');
+    expect(server.requested).toContain('A host.test');
   });
 
   it('gets an answer larger than a packet, without falling back to TCP', async (context) => {

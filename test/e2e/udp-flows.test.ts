@@ -243,7 +243,7 @@ describe('a relay', () => {
     const { request } = await import('node:https');
     const upgrade = (headers: Record<string, string>): Promise<number> =>
       new Promise((resolve, reject) => {
-        const asked = request({
+        const requested = request({
           host: '127.0.0.1',
           port: at.port,
           path: '/v1/datagrams',
@@ -257,10 +257,10 @@ describe('a relay', () => {
             ...headers,
           },
         });
-        asked.once('response', (response) => resolve(response.statusCode!));
-        asked.once('upgrade', () => resolve(101));
-        asked.once('error', reject);
-        asked.end();
+        requested.once('response', (response) => resolve(response.statusCode!));
+        requested.once('upgrade', () => resolve(101));
+        requested.once('error', reject);
+        requested.end();
       });
     const protocol = { 'sec-websocket-protocol': 'portal.datagrams.1' };
     const authorization = showTicket(newTicket(), 'ab'.repeat(32));

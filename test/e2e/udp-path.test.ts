@@ -47,14 +47,14 @@ describe('a NAT on the path', () => {
 
   it('that blocks UDP makes datagrams use the WebSocket until UDP works again', async () => {
     const { nat, visitor, echo, carrier, events, at } = await behindNat();
-    const told = () => events.flatMap((event) => (event.event === 'notice' ? [event] : []));
+    const reported = () => events.flatMap((event) => (event.event === 'notice' ? [event] : []));
     expect(await visitor.ask('one')).toBe('one');
     expect(await carrier()).toBe('udp');
-    expect(told()).toEqual([]);
+    expect(reported()).toEqual([]);
     nat.block();
     await eventually(async () => expect(await carrier()).toBe('ws'));
     const message = `UDP does not get through to ${at.url}, so datagrams go in a WebSocket`;
-    expect(told()).toMatchObject([{ kind: 'carrier_fallback', message, relay: at.url }]);
+    expect(reported()).toMatchObject([{ kind: 'carrier_fallback', message, relay: at.url }]);
     expect(await visitor.ask('two')).toBe('two');
     const payload = randomBytes(65_507);
     visitor.send(payload);
@@ -66,7 +66,7 @@ describe('a NAT on the path', () => {
     expect(nat.fromRelay.length).toBeGreaterThan(packets);
     nat.block();
     await eventually(async () => expect(await carrier()).toBe('ws'));
-    expect(told()).toHaveLength(1);
+    expect(reported()).toHaveLength(1);
     expect(echo.peers.size).toBe(1);
   });
 

@@ -15,8 +15,8 @@ describe('visitors that timed out on the relay', () => {
     await settled(() => at.counts().visitors === 0);
     await visit(at, 'web.localhost', one.ca);
     for (let visitor = 0; visitor < 2; visitor++) await (await knock(at, 'web.localhost')).closed;
-    const told = await one.event('unserved');
-    expect(told).toMatchObject({ service: 'web', reason: 'visitor_limit' });
+    const reported = await one.event('unserved');
+    expect(reported).toMatchObject({ service: 'web', reason: 'visitor_limit' });
     const sum = (): number =>
       one.events.reduce((all, event) => all + (event.event === 'unserved' ? event.count : 0), 0);
     await expect.poll(sum, { timeout: 10_000 }).toBe(2);

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 export interface ConnectProxy {
   readonly url: string;
   /** Requested tunnels, in order: `host:port`. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** The `Proxy-Authorization` of each. */
   readonly credentials: (string | undefined)[];
   /** Open tunnels. */
@@ -23,7 +23,7 @@ export async function connectProxy(
   admits: (authority: string) => boolean | 'hang' | 407 = () => true,
   portOf: (authority: string) => number = (authority) => Number(authority.split(':').at(-1)),
 ): Promise<ConnectProxy> {
-  const asked: string[] = [];
+  const requested: string[] = [];
   const credentials: (string | undefined)[] = [];
   const sockets = new Set<Socket>();
   let open = 0;
@@ -35,7 +35,7 @@ export async function connectProxy(
   server.on('connection', own);
   server.on('connect', (request, near: Socket) => {
     const authority = request.url!;
-    asked.push(authority);
+    requested.push(authority);
     credentials.push(request.headers['proxy-authorization']);
     const verdict = admits(authority);
     if (verdict === 'hang') {
@@ -76,7 +76,7 @@ export async function connectProxy(
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
-    asked,
+    requested,
     credentials,
     open: () => open,
     connections: () => sockets.size,

@@ -11,7 +11,7 @@ export interface TestDns {
   /** `127.0.0.1:PORT` */
   readonly address: string;
   /** Names and types queried so far, as `TXT _portal.shop.test`. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** Queries over TCP, because the answer was too long for a datagram. */
   readonly overTcp: () => number;
 }
@@ -28,13 +28,13 @@ export async function dnsServer(
   answer: (name: string, type: RecordType) => Said,
   options: { tcp?: 'silent'; at?: { address: string; port: number } } = {},
 ): Promise<TestDns> {
-  const asked: string[] = [];
+  const requested: string[] = [];
   let overTcp = 0;
   const answerTo = (message: Buffer, maxBytes: number): Buffer | undefined => {
     const query = decode(message);
     const [question] = query.questions ?? [];
     if (!question) return undefined;
-    asked.push(`${question.type} ${question.name}`);
+    requested.push(`${question.type} ${question.name}`);
     const said = answer(question.name.toLowerCase(), question.type);
     if (said === 'silence') return undefined;
     const rcode = said === 'NXDOMAIN' ? 3 : said === 'SERVFAIL' ? 2 : 0;
@@ -62,13 +62,13 @@ export async function dnsServer(
   tcp.on('connection', (socket) => {
     connections.add(socket);
     socket.on('error', () => undefined).on('close', () => connections.delete(socket));
-    let heard = Buffer.alloc(0);
+    let received = Buffer.alloc(0);
     socket.on('data', (chunk: Buffer) => {
-      heard = Buffer.concat([heard, chunk]);
-      while (heard.length >= 2 && heard.length >= 2 + heard.readUInt16BE()) {
-        const end = 2 + heard.readUInt16BE();
-        const reply = answerTo(heard.subarray(2, end), 65_535);
-        heard = heard.subarray(end);
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 2 && received.length >= 2 + received.readUInt16BE()) {
+        const end = 2 + received.readUInt16BE();
+        const reply = answerTo(received.subarray(2, end), 65_535);
+        received = received.subarray(end);
         overTcp += 1;
         if (!reply || options.tcp === 'silent') continue;
         const length = Buffer.alloc(2);
@@ -82,7 +82,7 @@ export async function dnsServer(
     for (const socket of connections) socket.destroy();
     tcp.close();
   });
-  return { address: `${address}:${udp.address().port}`, asked, overTcp: () => overTcp };
+  return { address: `${address}:${udp.address().port}`, requested, overTcp: () => overTcp };
 }
 
 /** DNS uses one port number for UDP and TCP. */

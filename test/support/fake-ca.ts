@@ -9,7 +9,7 @@ import { temporaryFolder } from './folder.js';
 export interface FakeCa {
   readonly spec: AcmeSpec;
   /** Requested paths so far. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** The `Host` of each. */
   readonly hosts: (string | undefined)[];
 }
@@ -27,7 +27,7 @@ export async function refusingCa(
   renewal: readonly [start: string, end: string] | readonly [] = [],
 ): Promise<FakeCa> {
   const ca = await openLocalCa(await temporaryFolder());
-  const asked: string[] = [];
+  const requested: string[] = [];
   const hosts: (string | undefined)[] = [];
   let nonce = 0;
   const server = createServer(
@@ -35,7 +35,7 @@ export async function refusingCa(
     (request: IncomingMessage, response: ServerResponse) => {
       const { port } = server.address() as AddressInfo;
       const url = (path: string): string => `https://localhost:${port}${path}`;
-      asked.push(request.url ?? '');
+      requested.push(request.url ?? '');
       hosts.push(request.headers.host);
       response.setHeader('replay-nonce', `nonce${++nonce}`);
       request.resume().once('end', () => {
@@ -70,5 +70,9 @@ export async function refusingCa(
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile }, asked, hosts };
+  return {
+    spec: { directory: `https://localhost:${port}/dir`, caFile: ca.certificateFile },
+    requested,
+    hosts,
+  };
 }

@@ -17,7 +17,7 @@ export interface FakeRelay {
   readonly authority: string;
   readonly caPem: string;
   /** All messages from agents, over all their channels. */
-  readonly heard: FromAgent[];
+  readonly received: FromAgent[];
   /** How many channels were opened so far. */
   readonly channels: number;
   /** The highest number of TCP connections, of any kind, that were open at a time. */
@@ -46,7 +46,7 @@ export async function fakeRelay(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const authority = `localhost:${port}`;
-  const heard: FromAgent[] = [];
+  const received: FromAgent[] = [];
   let channels = 0;
   let open = 0;
   let mostOpen = 0;
@@ -102,7 +102,7 @@ export async function fakeRelay(
     ws.on('error', () => undefined);
     ws.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as FromAgent;
-      heard.push(message);
+      received.push(message);
       onMessage(message, channel);
     });
     onOpen(channel);
@@ -117,7 +117,7 @@ export async function fakeRelay(
     spec: { kind: 'url', url: `https://${authority}`, caFile: ca.certificateFile },
     authority,
     caPem: ca.certificatePem,
-    heard,
+    received,
     get channels() {
       return channels;
     },

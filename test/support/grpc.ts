@@ -128,13 +128,13 @@ export function grpcClient(at: { port: number }, hostname: string, ca: LocalCa):
       }),
     scatter: async (text) => {
       const call = method('Scatter')({ text }, new Metadata(), deadline()) as ClientReadableStream<Words>;
-      const heard: string[] = [];
-      for await (const words of call) heard.push((words as Words).text);
-      return heard;
+      const received: string[] = [];
+      for await (const words of call) received.push((words as Words).text);
+      return received;
     },
     chat: async (texts) => {
       const call = method('Chat')(new Metadata(), deadline()) as ClientDuplexStream<Words, Words>;
-      const heard: string[] = [];
+      const received: string[] = [];
       let next = 0;
       const say = (): void => {
         const text = texts[next++];
@@ -143,10 +143,10 @@ export function grpcClient(at: { port: number }, hostname: string, ca: LocalCa):
       };
       say();
       for await (const words of call) {
-        heard.push((words as Words).text);
+        received.push((words as Words).text);
         say();
       }
-      return heard;
+      return received;
     },
   };
 }

@@ -16,7 +16,7 @@ type Challenge = Pick<FromRelay<'challenge'>, 'message' | 'relay'>;
 
 export interface Middleman {
   /** Types of the control messages, and paths of the requests, that agents sent. */
-  readonly heard: string[];
+  readonly received: string[];
   /** Types of the control messages, and statuses of the responses, that the relay sent. */
   readonly answered: string[];
 }
@@ -30,7 +30,7 @@ export async function middleman(
   port: number,
   tampering: Tampering = {},
 ): Promise<Middleman> {
-  const heard: string[] = [];
+  const received: string[] = [];
   const answered: string[] = [];
   const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: real.ca.certificatePem });
   const server = createServer(await real.ca.issue(['localhost']), (request, response) => {
@@ -39,7 +39,7 @@ export async function middleman(
   const passOn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let body = '';
     for await (const chunk of request) body += String(chunk);
-    heard.push(`${request.method} ${request.url}`);
+    received.push(`${request.method} ${request.url}`);
     const { status, text } = await ask(request, body);
     answered.push(String(status));
     const isChallenge = status === 200 && request.url === '/v1/sign-in/challenge';
@@ -85,7 +85,7 @@ export async function middleman(
     far.on('open', () => waiting.splice(0).forEach((text) => far.send(text)));
     near.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as FromAgent;
-      heard.push(message.type);
+      received.push(message.type);
       if (message.type === 'hello') nonce = message.nonce ?? '';
       if (far.readyState === WebSocket.OPEN) far.send(data.toString());
       else waiting.push(data.toString());
@@ -111,5 +111,5 @@ export async function middleman(
     server.closeAllConnections();
     server.close();
   });
-  return { heard, answered };
+  return { received, answered };
 }

@@ -6,7 +6,7 @@ export interface SocksProxy {
   /** `host:port`. */
   readonly authority: string;
   /** Requests in order: `name:…`, `ipv4:…` or `ipv6:…`, each with its port. */
-  readonly asked: string[];
+  readonly requested: string[];
   /** Each `user:password` that a client sent. */
   readonly credentials: string[];
   /** Open tunnels. */
@@ -25,7 +25,7 @@ export interface SocksBehaviour {
 }
 
 export async function socksProxy(behaviour: SocksBehaviour = {}): Promise<SocksProxy> {
-  const [asked, credentials, sockets] = [[] as string[], [] as string[], new Set<Socket>()];
+  const [requested, credentials, sockets] = [[] as string[], [] as string[], new Set<Socket>()];
   let open = 0;
   const own = (socket: Socket): void => {
     sockets.add(socket);
@@ -54,7 +54,7 @@ export async function socksProxy(behaviour: SocksBehaviour = {}): Promise<SocksP
     const length = kind === 1 ? 4 : kind === 4 ? 16 : (await read(near, 1))[0]!;
     const address = await read(near, length);
     const port = (await read(near, 2)).readUInt16BE();
-    asked.push(`${shown(kind!, address)}:${port}`);
+    requested.push(`${shown(kind!, address)}:${port}`);
     if (behaviour.reply === 'hang') return;
     if (behaviour.reply) return void near.end(Buffer.from([5, behaviour.reply, 0, 1, 0, 0, 0, 0, 0, 0]));
     const far = connect({ host: behaviour.leadsTo ?? '127.0.0.1', port, allowHalfOpen: true });
@@ -80,7 +80,7 @@ export async function socksProxy(behaviour: SocksBehaviour = {}): Promise<SocksP
   });
   return {
     authority: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
+    requested,
     credentials,
     open: () => open,
   };

@@ -14,9 +14,9 @@ export interface TlsConnection {
 
 let identity: ReturnType<LocalCa['issue']> | undefined;
 
-/** A target with TLS that calls `heard` with all received bytes whenever more arrive. */
+/** A target with TLS that calls `onData` with all received bytes whenever more arrive. */
 export async function tlsTarget(
-  heard: (received: string, connection: TlsConnection) => void,
+  onData: (received: string, connection: TlsConnection) => void,
 ): Promise<{ port: number; to: string }> {
   // One certificate for the file, because creating keys is slow.
   identity ??= temporaryFolder().then(async (folder) => (await openLocalCa(folder)).issue(['localhost']));
@@ -33,7 +33,7 @@ export async function tlsTarget(
     keep(tls);
     const tcp = accepted.get(tls.remotePort!)!;
     let received = '';
-    tls.on('data', (chunk: Buffer) => heard((received += chunk.toString('latin1')), { tls, tcp }));
+    tls.on('data', (chunk: Buffer) => onData((received += chunk.toString('latin1')), { tls, tcp }));
     tls.on('end', () => tls.end());
   });
   await listening(inner);

@@ -20,7 +20,7 @@ describe('a CA behind a proxy', () => {
     const proxy = await connectProxy();
     const { spec, answer } = await directoryThrough(proxy.url);
     expect((await answer).status).toBe(200);
-    expect(proxy.asked).toEqual([new URL(spec.directory).host]);
+    expect(proxy.requested).toEqual([new URL(spec.directory).host]);
   });
 
   it('is told apart from a proxy that wants credentials, or is not there', async () => {
@@ -44,6 +44,6 @@ it('names a CA on port 443 without its port, so the URLs that the CA builds from
     proxyFor: () => parseProxy(proxy.url, 'HTTPS_PROXY'),
   };
   expect((await exchange(wire, { url: 'https://localhost/dir', method: 'GET' })).status).toBe(200);
-  expect(proxy.asked).toEqual(['localhost:443']);
+  expect(proxy.requested).toEqual(['localhost:443']);
   expect(hosts).toEqual(['localhost']);
 });

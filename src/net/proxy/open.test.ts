@@ -48,13 +48,13 @@ describe('through an HTTP proxy', () => {
   it('forwards the bytes of both sides, including the first', async () => {
     const [port, proxy] = [await echo(), await connectProxy()];
     expect(await say(await through(proxy.url, 'far.test', port), 'you')).toBe('hello you');
-    expect(proxy.asked).toEqual([`far.test:${port}`]);
+    expect(proxy.requested).toEqual([`far.test:${port}`]);
   });
 
   it('requests an IPv6 address in brackets', async () => {
     const [port, proxy] = [await echo(), await connectProxy()];
     (await through(proxy.url, 'fd00::1', port)).destroy();
-    expect(proxy.asked).toEqual([`[fd00::1]:${port}`]);
+    expect(proxy.requested).toEqual([`[fd00::1]:${port}`]);
   });
 
   it('sends credentials decoded', async () => {
@@ -110,7 +110,7 @@ describe('through an HTTP proxy', () => {
     const silent = await connectProxy(() => 'hang');
     const stop = new AbortController();
     const opening = through(silent.url, 'far.test', 443, { signal: stop.signal });
-    await expect.poll(() => silent.asked.length).toBe(1);
+    await expect.poll(() => silent.requested.length).toBe(1);
     stop.abort();
     await expect(opening).rejects.toMatchObject({ code: 'aborted' });
     await expect.poll(() => silent.connections()).toBe(0);
@@ -170,7 +170,7 @@ describe('through a SOCKS5 proxy', () => {
     const [port, proxy] = [await echo(), await socksProxy(behaviour)];
     const socket = await through(`socks5h://${credentials}${proxy.authority}`, 'far.test', port);
     expect(await say(socket, 'you')).toBe('hello you');
-    expect(proxy.asked).toEqual([`name:far.test:${port}`]);
+    expect(proxy.requested).toEqual([`name:far.test:${port}`]);
     expect(proxy.credentials).toEqual(behaviour.wants === undefined ? [] : [behaviour.wants]);
   });
 
@@ -179,13 +179,13 @@ describe('through a SOCKS5 proxy', () => {
     (await through(`socks5h://${proxy.authority}`, '127.0.0.2', port)).destroy();
     (await through(`socks5h://${proxy.authority}`, 'fd00::1', port)).destroy();
     const zeros = '0'.repeat(27);
-    expect(proxy.asked).toEqual([`ipv4:127.0.0.2:${port}`, `ipv6:fd00${zeros}1:${port}`]);
+    expect(proxy.requested).toEqual([`ipv4:127.0.0.2:${port}`, `ipv6:fd00${zeros}1:${port}`]);
   });
 
   it('socks5:// resolves names locally, and reports a name without addresses', async () => {
     const [port, proxy] = [await echo(), await socksProxy()];
     (await through(`socks5://${proxy.authority}`, 'localhost', port)).destroy();
-    expect(proxy.asked[0]).toMatch(/^ipv[46]:/);
+    expect(proxy.requested[0]).toMatch(/^ipv[46]:/);
     await expect(through(`socks5://${proxy.authority}`, 'nowhere.invalid', port)).rejects.toMatchObject({
       code: 'relay_unreachable',
       hint: 'Write socks5h:// to have the proxy look names up.',
