@@ -1,168 +1,191 @@
-/** Portal's own responses to visitors: short pages that say what is wrong, and who can fix it. */
+import { contentPolicy, htmlPage } from './page-look.js';
+
+/** What Portal itself sends a visitor, for people and for programs: what happened, what to do, and what the owner can do. */
 
 export interface Page {
   readonly status: number;
   readonly reason: string;
+  /** Short and stable: programs get it in JSON, and the inspector marks the request with it. */
+  readonly code: string;
+  readonly title: string;
+  /** Of every variant. */
   readonly headers: readonly string[];
-  readonly body: string;
+  /** The page for browsers, and header fields that it alone needs. */
+  readonly html: string;
+  readonly htmlHeaders: readonly string[];
+  /** The same in sentences, for programs. */
+  readonly text: string;
 }
 
-/** Headers of all of Portal's own pages. */
+interface Words {
+  readonly title: string;
+  readonly text: string;
+  readonly owner?: string;
+  /** A browser asks again after so many seconds, and programs are told to. */
+  readonly retryAfterS?: number;
+}
+
+/** Of every page of Portal's own. */
 export const OWN_HEADERS = [
-  'Content-Type',
-  'text/html; charset=utf-8',
   'Cache-Control',
   'no-store',
   'X-Robots-Tag',
   'noindex',
+  'X-Content-Type-Options',
+  'nosniff',
 ] as const;
 
-function page(status: number, reason: string, title: string, text: string, retryAfterS?: number): Page {
-  const again = retryAfterS === undefined ? '' : `\n<meta http-equiv="refresh" content="${retryAfterS}">`;
+function page(status: number, reason: string, code: string, words: Words): Page {
+  const { title, text, owner, retryAfterS } = words;
+  const seconds = retryAfterS === 1 ? 'second' : `${retryAfterS} seconds`;
+  const reloads = retryAfterS === undefined ? '' : ` This page reloads every ${seconds}.`;
+  const again = retryAfterS === undefined ? '' : ` Try again in ${retryAfterS === 1 ? 'a second' : seconds}.`;
+  const forOwner = owner === undefined ? '' : `\nIs this your service? ${owner}`;
   return {
     status,
     reason,
-    headers: retryAfterS === undefined ? OWN_HEADERS : [...OWN_HEADERS, 'Retry-After', String(retryAfterS)],
-    body: `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">${again}
-<title>${escapeHtml(title)}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:20vh auto;padding:0 1rem}</style>
-<h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(text)}</p>
-</html>
-`,
+    code,
+    title,
+    headers: [...OWN_HEADERS, ...(retryAfterS === undefined ? [] : ['Retry-After', String(retryAfterS)])],
+    html: htmlPage({ label: `${status} ${reason}`, title, text: text + reloads, ...(owner && { owner }) }),
+    htmlHeaders: [
+      'Content-Security-Policy',
+      contentPolicy("'none'"),
+      ...(retryAfterS === undefined ? [] : ['Refresh', String(retryAfterS)]),
+    ],
+    text: `${title}. ${text}${again}${forOwner}`,
   };
 }
 
-export function escapeHtml(text: string): string {
-  return text.replace(/[<>&"]/g, (c) => `&#${c.charCodeAt(0)};`);
+/** A page in the form that the visitor's Accept header asks for: a browser's page, JSON, or else plain text. */
+export function worded(of: Page, accept: string): { headers: readonly string[]; body: string } {
+  if (/\b(text\/html|application\/xhtml\+xml)\b/i.test(accept))
+    return {
+      headers: ['Content-Type', 'text/html; charset=utf-8', ...of.headers, ...of.htmlHeaders],
+      body: of.html,
+    };
+  if (/\bapplication\/([\w.-]+\+)?json\b/i.test(accept)) {
+    const { status, code, text } = of;
+    return {
+      headers: ['Content-Type', 'application/json', ...of.headers],
+      body: `${JSON.stringify({ status, error: code, message: text.replaceAll('\n', ' ') })}\n`,
+    };
+  }
+  return { headers: ['Content-Type', 'text/plain; charset=utf-8', ...of.headers], body: `${of.text}\n` };
 }
 
 export const notRunning = (service: string): Page =>
-  page(
-    503,
-    'Service Unavailable',
-    `${service} is not running`,
-    'The tunnel is up, but the service behind it does not answer. This page retries automatically.',
-    3,
-  );
+  page(503, 'Service Unavailable', 'target_down', {
+    title: `${service} is not running`,
+    text: 'The tunnel works, but the service behind it does not respond.',
+    owner: 'Start it. `portal status` shows why Portal cannot reach it.',
+    retryAfterS: 3,
+  });
 
 export const changing = (service: string): Page =>
-  page(
-    503,
-    'Service Unavailable',
-    `${service} has changed`,
-    'It changed while you were connecting, and no longer speaks the negotiated protocol. This page retries automatically.',
-    1,
-  );
+  page(503, 'Service Unavailable', 'changing', {
+    title: `${service} has just changed`,
+    text: 'The service changed while you were connecting, and now uses another protocol.',
+    retryAfterS: 1,
+  });
 
 export const notTrusted = (service: string): Page =>
-  page(
-    502,
-    'Bad Gateway',
-    `${service} cannot be reached safely`,
-    'The tunnel is up, but the certificate of the service behind it is not trusted. This page retries automatically.',
-    3,
-  );
+  page(502, 'Bad Gateway', 'target_untrusted', {
+    title: `${service} cannot be reached safely`,
+    text: 'The tunnel works, but Portal does not trust the certificate of the service behind it.',
+    owner: '`portal status` shows what is wrong with its certificate.',
+    retryAfterS: 3,
+  });
 
-/** The page shows the visitor's address, which the owner needs in order to allow it. */
+/** The visitor knows its own address; the owner needs it to allow it. */
 export const notAllowed = (address: string): Page =>
-  page(
-    403,
-    'Forbidden',
-    'Not open to your address',
-    `Visitors from ${address} are not allowed. The owner of this service can allow the address.`,
-  );
+  page(403, 'Forbidden', 'ip_denied', {
+    title: 'Your address is not allowed',
+    text: `Your address is ${address}. Ask the owner of this service to allow it.`,
+    owner: 'Add the address to `access.allowIps` in `portal.yaml`.',
+  });
+
+const CHECK_SERVICE = 'Check what the service logs. `portal logs` shows what Portal saw.';
 
 export const PAGES = {
-  badRequest: page(400, 'Bad Request', 'Bad request', 'The request is not valid HTTP.'),
-  unsafePath: page(
-    400,
-    'Bad Request',
-    'This path is ambiguous',
-    'Different programs would interpret it as different paths. Write it without dot segments and unnecessary escapes.',
-  ),
-  noRoute: page(404, 'Not Found', 'Nothing here', 'The tunnel is up, but it has no route for this path.'),
-  methodNotAllowed: page(405, 'Method Not Allowed', 'Not a proxy', 'CONNECT is not supported.'),
-  echoRefused: page(
-    405,
-    'Method Not Allowed',
-    'Not allowed',
-    'TRACE would show headers that visitors must not see.',
-  ),
-  requestTimeout: page(
-    408,
-    'Request Timeout',
-    'The request timed out',
-    'The rest of the request did not arrive in time.',
-  ),
-  expectationFailed: page(
-    417,
-    'Expectation Failed',
-    'Expectation failed',
-    'The only supported expectation is 100-continue.',
-  ),
-  misdirected: page(
-    421,
-    'Misdirected Request',
-    'This is another host',
-    'The request names a different host than this connection.',
-  ),
-  tooLarge: page(
-    431,
-    'Request Header Fields Too Large',
-    'Header too large',
-    'The header fields are too many or too long.',
-  ),
-  notImplemented: page(
-    501,
-    'Not Implemented',
-    'Not implemented',
-    'The only supported transfer coding is chunked.',
-  ),
-  unknownMethod: page(
-    501,
-    'Not Implemented',
-    'Unknown method',
-    'HTTP/1.1 forwards only methods that the parser knows. HTTP/2 forwards all methods.',
-  ),
-  tooMuchAnswered: page(
-    502,
-    'Bad Gateway',
-    'The response header is too large',
-    'The response has more than 200 header fields, or more than 32 KiB of them.',
-  ),
-  badGateway: page(
-    502,
-    'Bad Gateway',
-    'The service sent an invalid response',
-    'Its connection broke, or its response is not valid HTTP.',
-  ),
-  busy: page(
-    503,
-    'Service Unavailable',
-    'Too many requests at once',
-    'The service is busy. Try again in a moment.',
-    3,
-  ),
-  silent: page(
-    504,
-    'Gateway Timeout',
-    'The service does not answer',
-    'It accepted the request, but the response timed out.',
-  ),
-  version: page(
-    505,
-    'HTTP Version Not Supported',
-    'Unsupported version of HTTP',
-    'The supported versions are HTTP/1.0, HTTP/1.1 and HTTP/2.',
-  ),
+  badRequest: page(400, 'Bad Request', 'bad_request', {
+    title: 'Bad request',
+    text: 'The request is not valid HTTP.',
+  }),
+  unsafePath: page(400, 'Bad Request', 'unsafe_path', {
+    title: 'This path is ambiguous',
+    text: 'Programs would read this path in different ways. Use one without dot segments and needless escapes.',
+  }),
+  noRoute: page(404, 'Not Found', 'no_route', {
+    title: 'Nothing is here',
+    text: 'The tunnel works, but no service has this path. Check the address.',
+    owner: 'Add a route for this path to `portal.yaml`.',
+  }),
+  methodNotAllowed: page(405, 'Method Not Allowed', 'connect_denied', {
+    title: 'Not a proxy',
+    text: 'This server does not accept CONNECT requests.',
+  }),
+  echoRefused: page(405, 'Method Not Allowed', 'trace_denied', {
+    title: 'Method not allowed',
+    text: 'TRACE would show headers that are not for visitors. Use another method.',
+  }),
+  requestTimeout: page(408, 'Request Timeout', 'request_timeout', {
+    title: 'The request timed out',
+    text: 'The rest of the request did not arrive in time. Send it again.',
+  }),
+  expectationFailed: page(417, 'Expectation Failed', 'expectation_failed', {
+    title: 'Expectation failed',
+    text: 'The only expectation that this server supports is 100-continue.',
+  }),
+  misdirected: page(421, 'Misdirected Request', 'misdirected', {
+    title: 'Wrong host',
+    text: 'This connection is for another host than the request names. Reload the page, or check the address.',
+    owner: 'If a proxy is in front of Portal, have it connect with the name that visitors use.',
+  }),
+  tooLarge: page(431, 'Request Header Fields Too Large', 'request_headers_too_large', {
+    title: 'Request headers too large',
+    text: 'The request has too many header fields, or too long ones. Deleting the cookies of this site may help.',
+  }),
+  notImplemented: page(501, 'Not Implemented', 'transfer_coding', {
+    title: 'Not implemented',
+    text: 'The only transfer coding that this server supports is chunked.',
+  }),
+  unknownMethod: page(501, 'Not Implemented', 'unknown_method', {
+    title: 'Unknown method',
+    text: 'Over HTTP/1.1 this server forwards only registered methods. Use HTTP/2 for others.',
+  }),
+  tooMuchAnswered: page(502, 'Bad Gateway', 'response_headers_too_large', {
+    title: 'Response headers too large',
+    text: 'The header fields of the response are more than 200, or longer than 32 KiB together.',
+    owner: 'Make the service send fewer or shorter headers.',
+  }),
+  badGateway: page(502, 'Bad Gateway', 'bad_response', {
+    title: 'The response is invalid',
+    text: 'The connection to the service broke, or its response is not valid HTTP. Try again later.',
+    owner: CHECK_SERVICE,
+  }),
+  busy: page(503, 'Service Unavailable', 'busy', {
+    title: 'Too many requests at once',
+    text: 'The service is busy with other requests.',
+    retryAfterS: 3,
+  }),
+  silent: page(504, 'Gateway Timeout', 'target_timeout', {
+    title: 'The service timed out',
+    text: 'The service took the request, but did not respond in time. Try again later.',
+    owner: CHECK_SERVICE,
+  }),
+  version: page(505, 'HTTP Version Not Supported', 'http_version', {
+    title: 'HTTP version not supported',
+    text: 'This server supports HTTP/1.0, HTTP/1.1 and HTTP/2.',
+  }),
 } as const;
 
+const HTML = 'text/html';
+
 /** A page as the bytes of an HTTP/1.1 response, the last on its connection. */
-export function rawPage({ status, reason, headers, body }: Page, headOnly = false): string {
-  let head = `HTTP/1.1 ${status} ${reason}\r\n`;
+export function rawPage(of: Page, { accept = HTML, headOnly = false } = {}): string {
+  const { headers, body } = worded(of, accept);
+  let head = `HTTP/1.1 ${of.status} ${of.reason}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${headOnly ? '' : body}`;
 }

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { endWith } from '../net/last-words.js';
 import { protocolOf } from './first-line.js';
 import { COME_AGAIN } from './h2-words.js';
+import { valuesOf } from './modes/http/exchange.js';
 import { changing, rawPage, type Page } from './pages.js';
 import { alpnOf } from './upstream.js';
 
@@ -11,14 +12,23 @@ const FIRST_BYTES_MS = 5_000;
 const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
+/** What a visitor that gets no further asked for. */
+export interface Asked {
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly version: string;
+  readonly headers: readonly string[];
+}
+
 /**
  * Rejects a visitor: an HTTP client gets `page`, any other connection is closed. Takes ownership of the socket, whose TLS
- * this process terminated.
+ * this process terminated. `onAsked` gets each request that the page answers.
  */
-export function turnAway(socket: Socket, page: Page): void {
+export function turnAway(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
   socket.on('error', () => undefined);
-  if (alpnOf(socket) === 'h2') void overHttp2(socket as TLSSocket, page);
-  else overHttp1(socket, page);
+  if (alpnOf(socket) === 'h2') void overHttp2(socket as TLSSocket, page, onAsked);
+  else overHttp1(socket, page, onAsked);
 }
 
 /** The visitor negotiated a protocol that the service no longer speaks. Takes ownership of the socket too. */
@@ -28,14 +38,20 @@ export function sendAgain(socket: Socket, service: string): void {
   endWith(socket, COME_AGAIN, LINGER_MS);
 }
 
-function overHttp1(socket: Socket, page: Page): void {
+function overHttp1(socket: Socket, page: Page, onAsked?: (asked: Asked) => void): void {
   let head = '';
   const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
   const onData = (chunk: Buffer): void => {
     head += chunk.toString('latin1', 0, MAX_HEAD_BYTES);
     const is = protocolOf(head);
-    if (is === 'http') finish(rawPage(page, head.startsWith('HEAD ')));
-    else if (is === 'other') finish(undefined);
+    if (is === 'other') finish(undefined);
+    if (is !== 'http') return;
+    const asked = askedIn(head);
+    onAsked?.(asked);
+    // The page is sent on the first line. Where Accept has not arrived yet, it is the browsers' one.
+    const isWhole = head.includes('\r\n\r\n');
+    const accept = valuesOf(asked, 'accept') || (isWhole ? '' : undefined);
+    finish(rawPage(page, { ...(accept !== undefined && { accept }), headOnly: asked.method === 'HEAD' }));
   };
   const finish = (answer: string | undefined): void => {
     socket.off('data', onData);
@@ -48,11 +64,28 @@ function overHttp1(socket: Socket, page: Page): void {
   socket.on('data', onData);
 }
 
+/** As much as has arrived of a request's head, whose first line is whole. */
+function askedIn(head: string): Asked {
+  const [line = '', ...fields] = head.split('\r\n\r\n', 1)[0]!.split(/\r?\n/);
+  const [method = '', target = '', version = ''] = line.split(' ');
+  const headers = fields.flatMap((field) => {
+    const [, name, value] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(field) ?? [];
+    return name === undefined ? [] : [name, value!];
+  });
+  return {
+    method,
+    target,
+    version: version.slice('HTTP/'.length),
+    headers,
+    authority: valuesOf({ headers }, 'host'),
+  };
+}
+
 /** Loaded on demand, because mode stream needs it only here. */
-async function overHttp2(socket: TLSSocket, { status, reason, headers, body }: Page): Promise<void> {
-  const [{ serveH2 }, { answer }, { HTTP_BOUNDS }] = await Promise.all([
+async function overHttp2(socket: TLSSocket, page: Page, onAsked?: (asked: Asked) => void): Promise<void> {
+  const [{ serveH2 }, { answerWith }, { HTTP_BOUNDS }] = await Promise.all([
     import('./modes/http/h2.js'),
-    import('./modes/http/exchange.js'),
+    import('./modes/http/own-answer.js'),
     import('./modes/http/bounds.js'),
   ]);
   if (socket.destroyed) return;
@@ -60,7 +93,8 @@ async function overHttp2(socket: TLSSocket, { status, reason, headers, body }: P
   const session = serveH2(socket, nobody, {
     bounds: { ...HTTP_BOUNDS, keepAliveMs: FIRST_BYTES_MS, pingMs: FIRST_BYTES_MS },
     serve: (exchange) => {
-      answer(exchange, status, reason, headers, body);
+      onAsked?.(exchange);
+      answerWith(exchange, page);
       session.close();
     },
   });

@@ -16,7 +16,7 @@ it('asks people for the PIN, reports a wrong one, and redirects to the requested
   const loaded: string[] = [];
   page.on('request', (request) => loaded.push(new URL(request.url()).pathname));
   await page.goto(`${url}/reports?year=2026#totals`);
-  expect(await page.title()).toBe('staging: PIN');
+  expect(await page.title()).toBe('staging');
   // One file: no script, image or font.
   expect(loaded.filter((path) => path !== '/favicon.ico')).toEqual(['/reports']);
   const field = page.getByLabel('PIN', { exact: true });

@@ -8,6 +8,7 @@ import { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { Recording } from '../../src/agent/inspect/recording.js';
 import { RequestStore } from '../../src/agent/inspect/store.js';
 import { ask, askH2, connectTo, edge, h2Visitor, VISITOR, type Edge } from '../support/http-edge.js';
+import { freePort } from '../support/ports.js';
 import { httpService } from '../support/world.js';
 import { settled } from '../support/inspector.js';
 
@@ -95,7 +96,25 @@ describe('an inspected request', () => {
       target: '/a/../b',
       status: 400,
       outcome: 'done',
+      portal: { code: 'unsafe_path' },
     });
+  });
+
+  it('is a reload when the 503 page asks again, and a visit when a person does', async () => {
+    const recorders = new Recorders();
+    const at = await edge({ '/': await freePort() }, { recorders });
+    const page = { Referer: `https://${at.host}/x`, 'Sec-Fetch-Mode': 'navigate' };
+    for (const headers of [
+      {},
+      page,
+      { ...page, 'Sec-Fetch-User': '?1' },
+      { ...page, Referer: `https://${at.host}/y` },
+    ])
+      expect((await ask(at, '/x', { headers })).status).toBe(503);
+    await settled(recorders.store, 4);
+    const all = [...recorders.store.all()];
+    expect(all.map(({ portal }) => portal?.code)).toEqual(Array(4).fill('target_down'));
+    expect(all.map(({ reload }) => reload === true)).toEqual([false, true, false, false]);
   });
 
   it('is recorded as broken when the visitor or the target disconnects', async () => {

@@ -2,11 +2,11 @@ import type { Readable } from 'node:stream';
 import { isSameSecret } from '../../lib/same-secret.js';
 import { networkOf } from '../../net/cidr.js';
 import { LIMITS } from '../../protocol/limits.js';
-import { answer, type Exchange, type Gate } from '../modes/http/exchange.js';
-import type { Page } from '../pages.js';
+import { answer, valuesOf, type Exchange, type Gate } from '../modes/http/exchange.js';
+import { answerWith } from '../modes/http/own-answer.js';
 import type { ServiceSpec } from '../spec.js';
 import { Attempts } from './attempts.js';
-import { PIN_HEADER, PIN_PATH, pinPage, pinText } from './pin-page.js';
+import { PIN_HEADER, PIN_PATH, pinPage } from './pin-page.js';
 import type { Refusals } from './refusals.js';
 import { Sessions } from './sessions.js';
 
@@ -45,7 +45,7 @@ export class PinGate {
     if (pin === undefined) return false;
     const { hostname } = exchange.client;
     const isForm = exchange.target.split('?', 1)[0] === PIN_PATH;
-    const isIn = this.#sessions.isGood(all(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
+    const isIn = this.#sessions.isGood(valuesOf(exchange, 'cookie', '; '), { hostname, pin }, Date.now());
     if (isForm && exchange.method === 'POST' && exchange.body)
       void this.#readForm(exchange, exchange.body, pin);
     else if (isForm && isIn) redirect(exchange, '/');
@@ -55,7 +55,7 @@ export class PinGate {
   };
 
   #askProgram(exchange: Exchange, pin: string): boolean {
-    const given = all(exchange, PIN_HEADER, ', ');
+    const given = valuesOf(exchange, PIN_HEADER, ', ');
     if (given === '') {
       const to = exchange.method === 'GET' && exchange.upgrade === undefined ? exchange.target : '/';
       this.#refuse(exchange, to, undefined);
@@ -98,17 +98,13 @@ export class PinGate {
   #refuse(exchange: Exchange, to: string, verdict: Verdict | undefined): void {
     const outcome = verdict?.kind === 'right' ? undefined : verdict?.kind;
     const waitS = verdict?.kind === 'wait' ? verdict.waitS : undefined;
-    const wait = waitS === undefined ? {} : { waitS };
-    const isPerson = /\btext\/html\b/i.test(all(exchange, 'accept', ', '));
-    const page: Page = isPerson
-      ? pinPage({
-          service: this.#service,
-          to: isLocal(to) ? to : '/',
-          ...(outcome && { outcome }),
-          ...wait,
-        })
-      : pinText(this.#service, outcome, waitS);
-    answer(exchange, page.status, page.reason, page.headers, page.body);
+    const page = pinPage({
+      service: this.#service,
+      to: isLocal(to) ? to : '/',
+      ...(outcome && { outcome }),
+      ...(waitS !== undefined && { waitS }),
+    });
+    answerWith(exchange, page);
   }
 }
 
@@ -117,22 +113,13 @@ const seconds = (ms: number): number => Math.ceil(Math.round(ms) / 1_000);
 
 function redirect(exchange: Exchange, to: string, cookie?: string): void {
   const headers = ['Location', to, 'Cache-Control', 'no-store', 'X-Robots-Tag', 'noindex'];
+  exchange.onOwnAnswer?.({ code: 'pin_form', title: 'PIN form' });
   answer(exchange, 303, 'See Other', cookie === undefined ? headers : [...headers, 'Set-Cookie', cookie], '');
 }
 
 /** Whether `to` is a path on this host under every interpretation. */
 function isLocal(to: string): boolean {
   return to.length <= MAX_RETURN_CHARS && /^\/(?![/\\])[!-~]*$/.test(to) && !to.startsWith(PIN_PATH);
-}
-
-/** The values of all headers with this lower-case name. */
-function all({ headers }: Exchange, name: string, separator: string): string {
-  let value = '';
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i]!.length !== name.length || headers[i]!.toLowerCase() !== name) continue;
-    value = value === '' ? headers[i + 1]! : value + separator + headers[i + 1]!;
-  }
-  return value;
 }
 
 /** The form's fields; empty if the form is too long; undefined if the visitor disconnected or timed out. */

@@ -1,8 +1,16 @@
 import type { Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
-import type { Client, Exchange, Follows, Headers, Switched } from '../modes/http/exchange.js';
+import {
+  valuesOf,
+  type Client,
+  type Exchange,
+  type Follows,
+  type Headers,
+  type Switched,
+} from '../modes/http/exchange.js';
 import { FrameReader, MessageLog } from './messages.js';
 import { CapturedBody, type Recording } from './recording.js';
+import type { OwnAnswer } from './wire.js';
 import { sizeOf, type RequestStore } from './store.js';
 
 export interface Capture {
@@ -101,6 +109,11 @@ class InspectedExchange implements Exchange {
   write(chunk: Buffer): boolean {
     this.#keep(this.#recording.responseBody, chunk);
     return this.#inner.write(chunk);
+  }
+
+  onOwnAnswer(why: OwnAnswer): void {
+    this.#recording.portal = why;
+    if (isReload(this.#inner)) this.#recording.reload = true;
   }
 
   onDrain(resume: () => void): void {
@@ -208,4 +221,15 @@ class InspectedExchange implements Exchange {
   #elapsedMs(): number {
     return performance.now() - this.#recording.startedMs;
   }
+}
+
+/** A page that reloads itself is its own referrer, and browsers say that no person asked (Fetch Metadata). */
+function isReload(exchange: Exchange): boolean {
+  const { method, authority, target } = exchange;
+  return (
+    method === 'GET' &&
+    valuesOf(exchange, 'referer') === `https://${authority}${target}` &&
+    valuesOf(exchange, 'sec-fetch-mode') === 'navigate' &&
+    valuesOf(exchange, 'sec-fetch-user') === ''
+  );
 }

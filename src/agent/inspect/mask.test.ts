@@ -7,7 +7,6 @@ it.each([
   ['Authorization', 'Bearer abc.def', 'Bearer ••••••'],
   ['AUTHORIZATION', 'dXNlcjpwYXNz', '••••••'],
   ['Proxy-Authorization', 'Basic dXNlcjpwYXNz', 'Basic ••••••'],
-  ['Portal-Pin', '2580-1379', '••••••'],
   ['cookie', 'session=s3cr3t; theme=dark', 'session=••••••; theme=••••••'],
   ['Cookie', 'noname', '••••••'],
   ['Set-Cookie', 'id=s3cr3t=x; Path=/; HttpOnly', 'id=••••••; Path=/; HttpOnly'],
@@ -15,6 +14,13 @@ it.each([
 ])('%s: %s', (name, value, shown) => {
   expect(fields([name, value], none, false)).toEqual([{ name, value: shown, masked: true }]);
   expect(fields([name, value], none, true)).toEqual([{ name, value }]);
+});
+
+it('never shows a PIN', () => {
+  for (const isRevealed of [false, true])
+    expect(fields(['Portal-Pin', '2580-1379'], none, isRevealed)).toEqual([
+      { name: 'Portal-Pin', value: '••••••', masked: true },
+    ]);
 });
 
 it('masks the configured names in any case, and no others', () => {

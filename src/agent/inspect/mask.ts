@@ -14,7 +14,9 @@ export function fields(headers: Headers, names: ReadonlySet<string>, revealed: b
     const name = headers[i]!;
     const value = headers[i + 1]!;
     const lower = name.toLowerCase();
-    if (revealed || (!SECRET.has(lower) && !names.has(lower))) out.push({ name, value });
+    const isSecret = SECRET.has(lower) || names.has(lower);
+    // The PIN of a visitor is never shown, not even to the owner, who has it in portal.yaml.
+    if (lower !== PIN_HEADER && (revealed || !isSecret)) out.push({ name, value });
     else out.push({ name, value: masked(lower, value), masked: true });
   }
   return out;

@@ -7,6 +7,7 @@ import { inspected } from './exchange.js';
 import type { RequestHistory } from './history/history.js';
 import { firstOfRun, idText, runOf } from './history/ids.js';
 import type { Recording } from './recording.js';
+import { refusedRecording, type Refused } from './refused.js';
 import { ReplayExchange } from './replay.js';
 import { RequestStore } from './store.js';
 import { detailsOf, rowOf } from './view.js';
@@ -69,6 +70,12 @@ export class Recorders {
     };
   }
 
+  /** Records a request that a gate rejected before the service's handler saw it. */
+  refused(service: string, refused: Refused): void {
+    if (!this.#handlers.has(service) || !this.store.admits()) return;
+    this.store.add(refusedRecording(this.store.nextId(), service, refused));
+  }
+
   /** Services with a handler that records. */
   services(): string[] {
     return [...this.#handlers.keys()];
@@ -109,11 +116,12 @@ export class Recorders {
 
   /** Why a request cannot be replayed. Undefined if it can. */
   noReplay(
-    { requestBody, requestMs, upgrade, service, past }: Recording,
+    { requestBody, requestMs, upgrade, service, past, portal }: Recording,
     edits: ReplayEdits = {},
   ): string | undefined {
     // Another portal.yaml may have a service of the same name.
     if (past && past.source !== this.#history?.source) return 'it belongs to another portal.yaml';
+    if (portal?.code === 'ip_denied') return 'Portal rejected the visitor';
     if (upgrade !== undefined) return 'it switched protocols';
     if (requestBody.cut !== undefined && edits.body === undefined)
       return 'its body was not stored completely';

@@ -27,6 +27,8 @@ export function rowOf(recording: Recording): RequestRow {
     ...(type !== undefined && { type }),
     ...(replayOf !== undefined && { replayOf }),
     ...(recording.past && { earlier: true as const }),
+    ...(recording.portal && { portal: recording.portal }),
+    ...(recording.reload && { reload: true as const }),
   };
 }
 

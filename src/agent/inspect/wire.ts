@@ -8,6 +8,12 @@ import type { LeaseStatus, RelayStatus } from '../status.js';
  */
 export type Outcome = 'open' | 'switched' | 'done' | 'broken';
 
+/** Why Portal itself responded, and not the service: `code` for programs, `title` for people. */
+export interface OwnAnswer {
+  readonly code: string;
+  readonly title: string;
+}
+
 /** One row of the list. */
 export interface RequestRow {
   readonly id: number;
@@ -36,6 +42,10 @@ export interface RequestRow {
   readonly replayOf?: number;
   /** It comes from the history. */
   readonly earlier?: true;
+  /** Portal itself responded: a gate rejected the visitor, or the service did not respond. */
+  readonly portal?: OwnAnswer;
+  /** The 503 page reloaded itself: no person asked again. */
+  readonly reload?: true;
 }
 
 /** Requests from the history, newest first. */

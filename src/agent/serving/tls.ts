@@ -212,7 +212,12 @@ class TlsServing implements Serving {
     if (this.#isSealed) return sendAgain(socket, this.#spec.service);
     if (this.#gate.enter(socket, address)) return this.#serve(socket, visitor);
     this.#refusals.note('ip', address);
-    turnAway(socket, notAllowed(address));
+    const page = notAllowed(address);
+    const { service, inspect } = this.#spec;
+    const { recorders } = this.#hearing;
+    turnAway(socket, page, (asked) => {
+      if (inspect) recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, page });
+    });
   }
 
   /** The offer may have changed since the visitor's handshake. */

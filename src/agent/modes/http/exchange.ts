@@ -1,5 +1,6 @@
 import type { Duplex, Readable } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { OwnAnswer } from '../../inspect/wire.js';
 
 /** Name, value, name, value…: header fields on the wire, in order, including repeated ones. */
 export type Headers = readonly string[];
@@ -65,6 +66,8 @@ export interface Exchange {
   switchProtocols?(headers: Headers, protocol: string): Switched | undefined;
   /** Called with the target's side of a switched connection, before both sides are joined. */
   onJoined?(upstream: Socket): void;
+  /** Called before the response begins, if Portal itself responds and no target does. */
+  onOwnAnswer?(why: OwnAnswer): void;
   /** The protocol that the visitor asks to switch to (RFC 9110, 7.8, or RFC 8441). */
   readonly upgrade: string | undefined;
   /** The HTTP version as in Node: `1.1`, `2.0`. */
@@ -100,6 +103,16 @@ export function answer(
   exchange.end([]);
   // Read and dropped: unread input would reset the connection and lose the response.
   exchange.body?.resume();
+}
+
+/** The values of every header of this name, which is in lower case. */
+export function valuesOf({ headers }: Pick<Exchange, 'headers'>, name: string, separator = ', '): string {
+  let value = '';
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.length !== name.length || headers[i]!.toLowerCase() !== name) continue;
+    value = value === '' ? headers[i + 1]! : value + separator + headers[i + 1]!;
+  }
+  return value;
 }
 
 /** `name` in lower case. */

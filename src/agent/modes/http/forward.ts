@@ -3,8 +3,9 @@ import type { Place } from '../../../lib/fair-places.js';
 import { publicOrigin } from './alias.js';
 import { isTooLarge, type HttpBounds } from './bounds.js';
 import { UpstreamError } from './dial.js';
-import { answer, withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
+import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
+import { answerWith } from './own-answer.js';
 import { answerTrailers, hasContentType } from './request.js';
 import { visitorHeaders } from './response.js';
 import { MAX_LOOKED_AT_BYTES, mayReject, rejectionOf, type NameRejection } from '../../rejected-name.js';
@@ -199,8 +200,7 @@ export class Forwarding {
     const { rawPacket } = error as { rawPacket?: Buffer };
     // Node could not parse it: not HTTP, but possibly the message of a framework.
     if (rawPacket) this.#noteRejection(0, rawPacket);
-    const { status, reason, headers, body } = this.#page(error);
-    answer(this.exchange, status, reason, headers, body);
+    answerWith(this.exchange, this.#page(error));
   }
 
   /** The visitor's connection switched protocols. */

@@ -5,7 +5,8 @@ import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
 import type { HttpBounds } from './bounds.js';
 import { protocolOf } from '../../first-line.js';
-import { answer, type Client, type Exchange } from './exchange.js';
+import type { Client, Exchange } from './exchange.js';
+import { answerWith } from './own-answer.js';
 import { H1Exchange, hasBody } from './h1-exchange.js';
 import { PAGES, rawPage, type Page } from '../../pages.js';
 import { Turns } from './turns.js';
@@ -128,9 +129,9 @@ function isOtherProtocol({ httpVersionMinor, method = '', headers }: IncomingMes
   return httpVersionMinor === 0 && (method === 'SOURCE' || headers['cseq'] !== undefined);
 }
 
-function refuse(exchange: Exchange, response: ServerResponse, { status, reason, headers, body }: Page): void {
+function refuse(exchange: Exchange, response: ServerResponse, page: Page): void {
   response.shouldKeepAlive = false;
-  answer(exchange, status, reason, headers, body);
+  answerWith(exchange, page);
 }
 
 function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {

@@ -11,7 +11,6 @@ import type { TLSSocket } from 'node:tls';
 import { heardOut, isTooLarge, type HttpBounds } from './bounds.js';
 import { endWithNghttp2 } from './h2-ended.js';
 import {
-  answer,
   withoutField,
   type Client,
   type Exchange,
@@ -21,6 +20,7 @@ import {
 } from './exchange.js';
 import { breakStream, hearEnd } from './h2-ends.js';
 import { PAGES, type Page } from '../../pages.js';
+import { answerWith } from './own-answer.js';
 
 /** HTTP/2 towards visitors, on Node's core API: nghttp2 checks frames and fields, and Node limits their cost. */
 
@@ -83,7 +83,7 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, bounds.lingerMs);
       const refusal = refusalOf(headers, exchange, bounds);
-      if (refusal) answer(exchange, refusal.status, refusal.reason, refusal.headers, refusal.body);
+      if (refusal) answerWith(exchange, refusal);
       else options.serve(exchange);
     },
   );

@@ -17,7 +17,8 @@ import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1 } from './h1.js';
 import { serveH2 } from './h2.js';
-import { PAGES, type Page } from '../../pages.js';
+import { PAGES } from '../../pages.js';
+import { answerWith } from './own-answer.js';
 import { isWellFormed } from './paths.js';
 import { describeRoute, RouteTable } from './routes.js';
 import { isPassed, upgrade } from './upgrade.js';
@@ -189,15 +190,15 @@ export class HttpHandler implements ModeHandler {
     this.requests++;
     const exchange = this.#recorder ? this.#recorder.record(asked) : asked;
     for (const gate of this.#gates) if (gate(exchange)) return;
-    if (!isHost(exchange.authority, exchange.client.hostname)) return refuse(exchange, PAGES.misdirected);
+    if (!isHost(exchange.authority, exchange.client.hostname)) return answerWith(exchange, PAGES.misdirected);
     if (exchange.target === '*' && exchange.method === 'OPTIONS') return answerAsterisk(exchange);
-    if (ECHOING.has(exchange.method)) return refuse(exchange, PAGES.echoRefused);
+    if (ECHOING.has(exchange.method)) return answerWith(exchange, PAGES.echoRefused);
     const { upgrade: protocol } = exchange;
-    if (!isWellFormed(exchange.target)) return refuse(exchange, PAGES.badRequest);
+    if (!isWellFormed(exchange.target)) return answerWith(exchange, PAGES.badRequest);
     const table = this.#table;
     const route = table.find(exchange.target);
-    if (route === 'unsafe') return refuse(exchange, PAGES.unsafePath);
-    if (!route) return refuse(exchange, PAGES.noRoute);
+    if (route === 'unsafe') return answerWith(exchange, PAGES.unsafePath);
+    if (!route) return answerWith(exchange, PAGES.noRoute);
     const switches = protocol !== undefined && isPassed(protocol);
     const { service } = this.#spec;
     const forwarding = new Forwarding(exchange, route, table, service, this.#bounds, (problem) => {
@@ -287,12 +288,9 @@ function isHost(authority: string, hostname: string): boolean {
   return name.toLowerCase() === hostname.toLowerCase();
 }
 
-function refuse(exchange: Exchange, { status, reason, headers, body }: Page): void {
-  answer(exchange, status, reason, headers, body);
-}
-
 /** `OPTIONS *` refers to the whole server, which is Portal. */
 function answerAsterisk(exchange: Exchange): void {
+  exchange.onOwnAnswer?.({ code: 'options', title: 'OPTIONS for the whole server' });
   answer(exchange, 204, 'No Content', ['Cache-Control', 'no-store'], '');
 }
 

@@ -1,0 +1,47 @@
+import type { Page } from '../pages.js';
+import { CapturedBody, type Recording } from './recording.js';
+
+/** A request that a gate rejected before any handler saw it. */
+export interface Refused {
+  readonly asked: {
+    readonly method: string;
+    readonly target: string;
+    readonly authority: string;
+    readonly version: string;
+    readonly headers: readonly string[];
+  };
+  /** Address of the visitor. */
+  readonly remote: string;
+  readonly hostname: string;
+  /** What the visitor got. */
+  readonly page: Pick<Page, 'status' | 'reason' | 'code' | 'title'>;
+}
+
+/** Its bodies are nobody's: that of the request was not read, that of the response is Portal's own page. */
+export function refusedRecording(id: number, service: string, refused: Refused): Recording {
+  const { asked, remote, hostname, page } = refused;
+  return {
+    id,
+    service,
+    startedAt: Date.now(),
+    startedMs: performance.now(),
+    method: asked.method,
+    target: asked.target,
+    authority: asked.authority,
+    hostname,
+    remote,
+    version: asked.version,
+    requestHeaders: asked.headers,
+    requestBody: new CapturedBody(),
+    requestTrailers: [],
+    upgrade: undefined,
+    replayOf: undefined,
+    outcome: 'done',
+    status: page.status,
+    reason: page.reason,
+    responseHeaders: [],
+    responseBody: new CapturedBody(),
+    responseTrailers: [],
+    portal: { code: page.code, title: page.title },
+  };
+}

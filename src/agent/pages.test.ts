@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { pinPage } from './access/pin-page.js';
+import { notAllowed, notRunning, PAGES, rawPage, worded, type Page } from './pages.js';
+
+const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+const field = ({ headers }: { headers: readonly string[] }, name: string): string | undefined =>
+  headers[headers.findIndex((each, i) => i % 2 === 0 && each === name) + 1];
+
+const ALL: readonly Page[] = [
+  ...Object.values(PAGES),
+  notRunning('app'),
+  notAllowed('203.0.113.7'),
+  pinPage({ service: 'app', to: '/' }),
+  pinPage({ service: 'app', to: '/', outcome: 'wait', waitS: 30 }),
+];
+
+describe('a page of Portal itself', () => {
+  it.each([
+    [BROWSER, 'text/html; charset=utf-8'],
+    ['application/json', 'application/json'],
+    ['application/problem+json, text/plain;q=0.5', 'application/json'],
+    ['*/*', 'text/plain; charset=utf-8'],
+    ['', 'text/plain; charset=utf-8'],
+  ])('for Accept: %s is %s', (accept, type) => {
+    expect(field(worded(notRunning('app'), accept), 'Content-Type')).toBe(type);
+  });
+
+  it('tells programs what happened, in text and in JSON', () => {
+    expect(worded(notRunning('app'), '*/*').body).toBe(
+      'app is not running. The tunnel works, but the service behind it does not respond. Try again in 3 seconds.\n' +
+        'Is this your service? Start it. `portal status` shows why Portal cannot reach it.\n',
+    );
+    expect(JSON.parse(worded(notRunning('a"\n'), 'application/json').body)).toMatchObject({
+      status: 503,
+      error: 'target_down',
+      message: expect.stringContaining('a"  is not running') as string,
+    });
+  });
+
+  it('is never stored or indexed, and in a browser loads nothing and runs nothing', () => {
+    for (const each of ALL) {
+      const shown = worded(each, BROWSER);
+      expect(field(shown, 'Cache-Control')).toBe('no-store');
+      expect(field(shown, 'X-Robots-Tag')).toBe('noindex');
+      expect(field(shown, 'Content-Security-Policy')).toContain("default-src 'none'");
+      expect(shown.body).not.toMatch(/<script|src=|href=|url\(|@import/);
+      expect(shown.body.length).toBeLessThan(4_096);
+    }
+  });
+
+  it('has no markup but its own, whatever the service is called', () => {
+    const { body } = worded(notRunning('<img src=x>"&'), BROWSER);
+    expect(body).toContain('&#60;img src=x&#62;&#34;&#38; is not running');
+    expect(body).not.toContain('<img');
+  });
+
+  it('has a browser ask again where waiting helps', () => {
+    expect(field(worded(notRunning('app'), BROWSER), 'Refresh')).toBe('3');
+    expect(field(worded(notRunning('app'), '*/*'), 'Retry-After')).toBe('3');
+    expect(worded(notRunning('app'), '*/*').headers).not.toContain('Refresh');
+    expect(worded(PAGES.noRoute, BROWSER).headers).not.toContain('Refresh');
+  });
+
+  it('as bytes says how long it is, and leaves its body to others than HEAD', () => {
+    const [head = '', body = ''] = rawPage(notRunning('ü'), { accept: '*/*' }).split('\r\n\r\n');
+    expect(head).toContain(`\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`);
+    expect(rawPage(notRunning('ü'), { accept: '*/*', headOnly: true })).toBe(`${head}\r\n\r\n`);
+  });
+});

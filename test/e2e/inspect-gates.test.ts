@@ -1,0 +1,76 @@
+import { expect, it, onTestFinished } from 'vitest';
+import type { ConnectionOptions } from 'node:tls';
+import { WebSocket } from 'ws';
+import type { LiveMessage, RequestRow } from '../../src/agent/inspect/wire.js';
+import { agent, desired, httpService, readAll, relay, service, visit } from '../support/world.js';
+
+/** What the inspector shows of visitors that Portal itself rejects. */
+
+const HOST = 'app.localhost';
+const FRIEND = '127.0.0.2';
+const STRANGER = '127.0.0.3';
+const PIN = '2580-1379';
+
+async function inspected(target: number) {
+  const at = await relay();
+  const one = await agent({ inspector: true });
+  const access = { allowIps: [FRIEND], pin: PIN };
+  await one.runner.apply(
+    desired([at.spec], service('app', target, { access, mode: 'http', inspect: { mask: [] } })),
+  );
+  await one.event('lease', ({ phase }) => phase === 'ready');
+  const url = new URL((await one.event('inspector')).url);
+  const token = url.hash.slice(1);
+  const rows = new Map<number, RequestRow>();
+  const live = new WebSocket(`ws://${url.host}/api/live`, ['portal-inspector', `token.${token}`], {
+    origin: url.origin,
+  });
+  onTestFinished(() => live.terminate());
+  live.on('message', (data: Buffer) => {
+    const message = JSON.parse(data.toString()) as LiveMessage;
+    if (message.type === 'requests') for (const row of message.rows) rows.set(row.id, row);
+  });
+  const everything = async (): Promise<string> => {
+    const texts = [...rows.keys()].map(async (id) => {
+      const headers = { Authorization: `Bearer ${token}`, Origin: url.origin };
+      const reveal = fetch(`${url.origin}/api/requests/${id}/reveal`, { method: 'POST', headers });
+      const body = fetch(`${url.origin}/api/requests/${id}/body?of=request`, { headers });
+      return `${await (await reveal).text()} ${await (await body).text()}`;
+    });
+    return (await Promise.all(texts)).join('\n');
+  };
+  const ask = async (localAddress: string, head: string, body = '', fields = ''): Promise<string> => {
+    const options = { localAddress, ALPNProtocols: ['http/1.1'] } as ConnectionOptions;
+    const socket = await visit(at, HOST, one.ca, options);
+    const length = body === '' ? '' : `Content-Length: ${body.length}\r\n`;
+    socket.write(`${head} HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n${fields}${length}\r\n${body}`);
+    return (await readAll(socket)).toString();
+  };
+  return { ask, rows, everything };
+}
+
+it('shows visitors that a gate rejected, and of a PIN nothing', async () => {
+  const { port } = await httpService((_request, response) => response.end('the site'));
+  const { ask, rows, everything } = await inspected(port);
+  await ask(STRANGER, 'GET /secret?x=1');
+  await ask(FRIEND, 'GET /');
+  await ask(FRIEND, 'POST /__portal/pin', 'pin=0000-1111&to=/');
+  await ask(FRIEND, 'POST /__portal/pin', `pin=${PIN}&to=/`);
+  expect(await ask(FRIEND, 'GET /in', '', `Portal-Pin: ${PIN}\r\n`)).toContain('the site');
+  await expect
+    .poll(() =>
+      [...rows.values()].map(({ target, status, remote, portal }) => [target, status, remote, portal?.code]),
+    )
+    .toEqual([
+      ['/secret?x=1', 403, STRANGER, 'ip_denied'],
+      ['/', 401, FRIEND, 'pin_required'],
+      ['/__portal/pin', 401, FRIEND, 'pin_wrong'],
+      ['/__portal/pin', 303, FRIEND, 'pin_form'],
+      ['/in', 200, FRIEND, undefined],
+    ]);
+  const text = await everything();
+  expect(text).toContain('"name":"Portal-Pin"');
+  expect(text).not.toContain(PIN);
+  expect(text).not.toContain('0000-1111');
+  expect(text).toContain('"noReplay":"Portal rejected the visitor"');
+});

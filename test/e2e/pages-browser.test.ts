@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { pinPage } from '../../src/agent/access/pin-page.js';
+import {
+  changing,
+  notAllowed,
+  notRunning,
+  notTrusted,
+  PAGES,
+  worded,
+  type Page,
+} from '../../src/agent/pages.js';
+import { overflows, violationsIn } from '../support/accessible.js';
+import { browserPage } from '../support/browser.js';
+import { httpService } from '../support/world.js';
+
+/** The pages that Portal itself sends, in a real browser. PORTAL_SCREENSHOTS=FOLDER keeps pictures of them. */
+
+const NAME = 'a-service-with-quite-a-long-name';
+const SHOWN: Readonly<Record<string, Page>> = {
+  'not-running': notRunning('app'),
+  'not-trusted': notTrusted(NAME),
+  changing: changing('app'),
+  'not-allowed': notAllowed('2001:db8:85a3:8d3:1319:8a2e:370:7348'),
+  pin: pinPage({ service: 'staging', to: '/' }),
+  'pin-wrong': pinPage({ service: NAME, to: '/', outcome: 'wrong' }),
+  'pin-wait': pinPage({ service: 'staging', to: '/', outcome: 'wait', waitS: 240 }),
+  misdirected: PAGES.misdirected,
+  'no-route': PAGES.noRoute,
+  'bad-gateway': PAGES.badGateway,
+};
+
+it('are accessible, narrow and wide, light and dark, and load nothing', async (context) => {
+  const page = await browserPage(context);
+  const asked: string[] = [];
+  const { port } = await httpService((request, response) => {
+    const shown = SHOWN[request.url!.slice(1)];
+    asked.push(request.url!);
+    if (!shown) {
+      response.writeHead(404).end();
+      return;
+    }
+    const { headers, body } = worded(shown, request.headers.accept ?? '');
+    // Reloading takes the page away from under the check.
+    const kept = headers.flatMap((name, i) =>
+      i % 2 === 0 && name !== 'Refresh' ? [[name, headers[i + 1]!]] : [],
+    );
+    response.writeHead(shown.status, Object.fromEntries(kept) as Record<string, string>).end(body);
+  });
+  const complaints: string[] = [];
+  page.on('console', (message) => /policy/i.test(message.text()) && complaints.push(message.text()));
+  for (const name of Object.keys(SHOWN)) {
+    await page.goto(`http://127.0.0.1:${port}/${name}`);
+    for (const [colorScheme, width] of [
+      ['light', 1_280],
+      ['dark', 390],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 800 });
+      expect(await violationsIn(page), `${name} in ${colorScheme} at ${width} px`).toEqual([]);
+      expect(await overflows(page), `${name} at ${width} px`).toBe(false);
+      const folder = process.env['PORTAL_SCREENSHOTS'];
+      if (folder) await page.screenshot({ path: join(folder, `page-${name}-${colorScheme}-${width}.png`) });
+    }
+  }
+  // A browser repeats a request that is answered with 421.
+  const others = new Set(asked.filter((path) => path !== '/favicon.ico'));
+  expect([...others]).toEqual(Object.keys(SHOWN).map((name) => `/${name}`));
+  expect(complaints).toEqual([]);
+});
