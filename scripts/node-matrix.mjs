@@ -82,8 +82,8 @@ async function test(path) {
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
   const counts = /^\s*Tests\s+(.*)$/m.exec(text)?.[1] ?? 'no test ran';
   const outcome = code === 0 ? counts : `FAILED, ${signal ?? counts}`;
-  const told = code === 0 ? (text.match(/^skipped: .*$/gm) ?? []).join('\n') : text;
-  report(code === 0, `Node ${await versionOf(path)}: ${outcome} (${seconds} s)\n${told}`.trimEnd());
+  const details = code === 0 ? (text.match(/^skipped: .*$/gm) ?? []).join('\n') : text;
+  report(code === 0, `Node ${await versionOf(path)}: ${outcome} (${seconds} s)\n${details}`.trimEnd());
 }
 
 /** On a Node that is too old, the program says so in one sentence. */
@@ -92,9 +92,12 @@ async function refuse(path) {
   const outcome = await run(path, ['bin/portal.js', '--version'], { cwd, timeout: START_MS }).catch(
     (error) => error,
   );
-  const isTold =
+  const isRejected =
     outcome.code === 2 && /^error: Portal needs Node [\d.]+ or newer, .*\n$/.test(outcome.stderr);
-  report(isTold, `Node ${version}: ${isTold ? 'refused in a sentence' : `FAILED: ${outcome.stderr ?? ''}`}`);
+  report(
+    isRejected,
+    `Node ${version}: ${isRejected ? 'rejected in one sentence' : `FAILED: ${outcome.stderr ?? ''}`}`,
+  );
 }
 
 async function versionOf(path) {

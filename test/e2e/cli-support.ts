@@ -12,7 +12,7 @@ import { portalPaths } from '../../src/lib/paths.js';
 
 const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
 
-/** Processes of their own, for each command. */
+/** Runs each command as a separate process. */
 export const PROCESSES: readonly string[] = [process.execPath, PORTAL];
 
 /**

@@ -1,5 +1,5 @@
-# Runs a script beside a real user manager of systemd, in namespaces of its own: nothing outside them changes.
-# usage: unshare -m -p -f --mount-proc -C sh user-manager.sh UID FOLDER SCRIPT ARGS…   Exits 90 where that cannot be.
+# Runs a script with a real systemd user manager, in separate namespaces: nothing outside them changes.
+# usage: unshare -m -p -f --mount-proc -C sh user-manager.sh UID FOLDER SCRIPT ARGS…   Exits 90 if that is impossible.
 # In SCRIPT, `boot` starts the manager and `shut_down` ends it.
 uid=$1 folder=$2 script=$3
 shift 3
