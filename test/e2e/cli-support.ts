@@ -12,12 +12,12 @@ import { portalPaths } from '../../src/lib/paths.js';
 
 const PORTAL = fileURLToPath(new URL('../../bin/portal.js', import.meta.url));
 
-/** Runs each command as a separate process. */
+/** A command line that runs each command as a separate process. */
 export const PROCESSES: readonly string[] = [process.execPath, PORTAL];
 
 /**
- * Commands that ask an agent or read files, and end: they run in the test's process, since a process each would be most of
- * the suite's time. test/e2e/cli.test.ts runs each of them as a process too.
+ * Commands that query an agent or read files, and exit. They run in the test process, because separate processes would
+ * take most of the suite's time. test/e2e/cli.test.ts also runs each of them as a process.
  */
 const QUERIES: ReadonlySet<string> = new Set([
   'status',
