@@ -1,6 +1,6 @@
 /** The one look of the pages that Portal itself sends: no script, nothing loaded, small, light and dark. */
 
-export interface PageText {
+interface PageText {
   /** Above the title: the status and its name. */
   readonly label: string;
   readonly title: string;

@@ -13,7 +13,7 @@ const LINGER_MS = 1_000;
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /** What a visitor that gets no further asked for. */
-export interface Asked {
+interface Asked {
   readonly method: string;
   readonly target: string;
   readonly authority: string;

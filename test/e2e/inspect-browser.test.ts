@@ -8,6 +8,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
 import { startInspector } from '../../src/agent/inspect/server.js';
 import { RequestStore } from '../../src/agent/inspect/store.js';
+import { overflows, violationsIn } from '../support/accessible.js';
 import { browserPage } from '../support/browser.js';
 import { ask, connectTo, edge, type Edge } from '../support/http-edge.js';
 import { settled } from '../support/inspector.js';
@@ -97,37 +98,34 @@ it('shows requests as they arrive, with all details', async (context) => {
   await rows.nth(5).waitFor();
 
   await page.getByRole('row', { name: '/json' }).click();
+  const panel = page.getByRole('tabpanel');
+  await page.getByText('"name": "Ada"').waitFor();
+  expect(await panel.textContent()).toContain('gzip decoded');
+  await shoot(page, 'bodies');
+  await page.getByRole('button', { name: 'Bytes' }).click();
+  await page.getByText('00000000  7b 22').waitFor();
+  await page.getByRole('tab', { name: 'Overview' }).click();
   await page.getByRole('heading', { name: 'Timing' }).waitFor();
   await shoot(page, 'overview');
-  await page.getByRole('tab', { name: 'Request' }).click();
-  const panel = page.getByRole('tabpanel');
+  await page.getByRole('tab', { name: 'Headers' }).click();
   expect(await page.getByRole('table', { name: 'Query' }).textContent()).toBe('qa b');
   expect(await panel.textContent()).toContain('Bearer ••••••');
   expect(await page.content()).not.toContain('s3cr3t');
   await page.getByRole('button', { name: 'Reveal secrets' }).click();
   await page.getByText('Bearer s3cr3t').waitFor();
-  await page.getByRole('tab', { name: 'Response' }).click();
-  await page.getByText('"name": "Ada"').waitFor();
-  expect(await panel.textContent()).toContain('gzip taken off');
-  await shoot(page, 'response');
-  await page.getByRole('button', { name: 'Bytes' }).click();
-  await page.getByText('00000000  7b 22').waitFor();
 
   await page.getByRole('row', { name: '/picture' }).click();
-  await page.getByRole('tab', { name: 'Response' }).click();
   const picture = page.getByRole('img');
   await expect
     .poll(() => picture.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth))
     .toBe(2);
 
   await page.getByRole('row', { name: '/form' }).click();
-  await page.getByRole('tab', { name: 'Request' }).click();
   await page.getByRole('table', { name: 'Form' }).waitFor();
   expect(await page.getByRole('table', { name: 'Form' }).textContent()).toBe('nameAda Lx1');
 
   // The page shows recorded data as text only.
   await page.getByRole('row', { name: '/hostile' }).click();
-  await page.getByRole('tab', { name: 'Response' }).click();
   await page.getByText(HOSTILE).waitFor();
   expect(await page.title()).toBe('Portal inspector');
   expect(store.size).toBe(5);
@@ -150,9 +148,19 @@ it('filters, works by keyboard, copies as curl and replays', async (context) => 
   expect(await page.getByText('1 of 6 requests').count()).toBe(1);
   await page.getByRole('searchbox').fill('');
 
-  await page.getByRole('rowgroup').focus();
-  await page.keyboard.press('Home');
-  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('/');
+  const isSearching = (): Promise<boolean> =>
+    page.getByRole('searchbox').evaluate((element) => element.matches(':focus'));
+  await expect.poll(isSearching).toBe(true);
+  await page.keyboard.press('Escape');
+  await expect.poll(isSearching).toBe(false);
+  await page.keyboard.press('j');
+  await page.getByRole('heading', { name: '/fails' }).waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  await page.getByRole('heading', { name: '/item/3' }).waitFor();
+  await page.keyboard.press('k');
   await page.getByRole('heading', { name: '/item/4' }).waitFor();
   expect(await page.locator('[aria-selected=true][role=row]').textContent()).toContain('/item/4');
 
@@ -161,8 +169,17 @@ it('filters, works by keyboard, copies as curl and replays', async (context) => 
   const copied = await page.evaluate<string>('navigator.clipboard.readText()');
   expect(copied).toContain(`https://${at.host}/item/4`);
   expect(copied).not.toContain('s3cr3t');
+  for (const [name, part] of [
+    ['fetch', '["Cookie", "sid='],
+    ['HTTPie', "'Cookie:sid="],
+  ] as const) {
+    await page.getByRole('button', { name: `Copy as ${name}` }).click();
+    await expect.poll(() => page.evaluate<string>('navigator.clipboard.readText()')).toContain(part);
+    expect(await page.evaluate<string>('navigator.clipboard.readText()')).not.toContain('s3cr3t');
+  }
 
-  await page.getByRole('button', { name: 'Replay', exact: true }).click();
+  await page.keyboard.press('r');
+  await page.getByRole('tab', { name: 'Overview' }).click();
   await page.getByText('request 5', { exact: true }).waitFor();
   expect((await settled(store, 7)).requestHeaders).toContain('sid=s3cr3t');
   expect(complaints).toEqual([]);
@@ -176,7 +193,7 @@ it('replays with changes and secrets that the page does not have, and compares',
   await page.getByRole('button', { name: 'Compare' }).click();
   await page.getByRole('button', { name: 'Edit and replay' }).click();
   const form = page.getByRole('form', { name: 'Edit and replay' });
-  expect(await form.getByLabel('Value of Authorization').inputValue()).toBe('as it was recorded');
+  expect(await form.getByLabel('Value of Authorization').inputValue()).toBe('as recorded');
   await form.getByLabel('Path and query').fill('/echo?again');
   await form.getByLabel('Remove X-Drop').click();
   await form.getByRole('button', { name: 'Add a header' }).click();
@@ -248,7 +265,7 @@ it('stays fast with 10,000 requests', async (context) => {
   for (let i = 2; i <= 10_500; i++) store.add({ ...one, id: store.nextId(), target: `/item/${i}` });
   await page.getByText('10000 requests').waitFor();
   expect(await page.getByRole('row').count()).toBeLessThan(80);
-  await page.getByRole('rowgroup').focus();
+  await page.getByRole('grid').focus();
   await page.keyboard.press('End');
   await page.getByRole('heading', { name: '/item/501' }).waitFor();
   expect(await page.getByRole('row').count()).toBeLessThan(80);
@@ -272,12 +289,79 @@ it('is readable in light and dark, and reports an outdated token', async (contex
   await page.getByText('This page belongs to another run of the agent').waitFor();
 });
 
+it('is accessible: the list and a request, wide and narrow, light and dark, and by keyboard', async (context) => {
+  const { page, at, store } = await open(context);
+  await ask(at, '/json?q=1', { headers: { Authorization: 'Bearer s3cr3t' } });
+  await ask(at, '/upload', { method: 'POST', body: UPLOAD, headers: { 'Content-Type': UPLOAD_TYPE } });
+  const down = { code: 'target_down', title: 'app is not running' };
+  for (const reload of [false, true, true])
+    store.add({
+      ...store.get(1)!,
+      id: store.nextId(),
+      target: '/down',
+      status: 503,
+      portal: down,
+      ...(reload && { reload }),
+    });
+  await page.getByRole('row', { name: /×3.*\/down/ }).waitFor();
+  expect(await page.getByRole('row').count()).toBe(4);
+  for (const [width, colorScheme, tab] of [
+    [1_280, 'light', 'Headers'],
+    [800, 'dark', 'Overview'],
+    [390, 'light', 'Headers'],
+    [390, 'dark', 'Bodies'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.keyboard.press('Escape');
+    await page.getByRole('row', { name: '/upload' }).click();
+    await page.getByRole('tab', { name: 'Bodies' }).click();
+    await page.getByRole('table', { name: 'Form' }).waitFor();
+    expect(await page.getByRole('table', { name: 'Form' }).textContent()).toBe(
+      'titleHoliday7 Bphotofile fjord.jpgimage/jpeg, 4 B',
+    );
+    const isAlone = width < 960;
+    expect(await page.getByRole('grid').isVisible()).toBe(!isAlone);
+    await page.getByRole('tab', { name: tab }).click();
+    const shown = `${tab} in ${colorScheme} at ${width} px`;
+    expect(await violationsIn(page), `violations in ${shown}`).toEqual([]);
+    expect(await overflows(page), `width of ${shown}`).toBe(false);
+    expect(await tooSmall(page), `buttons of ${shown}`).toEqual([]);
+    await shoot(page, `${tab}-${width}-${colorScheme}`);
+    if (!isAlone) continue;
+    await page.getByRole('button', { name: '← Requests' }).click();
+    await page.getByRole('grid').waitFor();
+    expect(await overflows(page), `the list at ${width} px`).toBe(false);
+    expect(await tooSmall(page), `the list at ${width} px`).toEqual([]);
+  }
+  expect(await violationsIn(page), 'the list').toEqual([]);
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+  expect(await violationsIn(page), 'the keys').toEqual([]);
+}, 180_000);
+
 it('is small', async () => {
   const html = await readFile(join(WEB_DIR, 'index.html'), 'utf8');
   const files = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
   const bytes = await Promise.all(files.map((file) => readFile(join(WEB_DIR, file))));
   expect(bytes.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(100_000);
 });
+
+const UPLOAD_TYPE = 'multipart/form-data; boundary=XX';
+const UPLOAD = Buffer.from(
+  '--XX\r\nContent-Disposition: form-data; name="title"\r\n\r\nHoliday\r\n' +
+    '--XX\r\nContent-Disposition: form-data; name="photo"; filename="fjord.jpg"\r\nContent-Type: image/jpeg\r\n\r\n' +
+    '\xff\xd8\xff\xe0\r\n--XX--\r\n',
+  'latin1',
+);
+
+/** What people press with a finger in a narrow window, and is less than 40 px high. */
+const tooSmall = (page: Page): Promise<string[]> =>
+  page.evaluate<
+    string[]
+  >(`innerWidth > 640 ? [] : [...document.querySelectorAll('button:not(.plain), input, select, .row:not(.head)')]
+    .filter((each) => each.offsetHeight > 0 && each.offsetHeight < 40)
+    .map((each) => each.outerHTML)`);
 
 /** Contrast of text with its background (WCAG 2), computed in the page. */
 const CONTRAST = `(element) => {

@@ -67,10 +67,11 @@ it('shows requests of earlier runs like those of this one, and removes them', as
   const { page, complaints } = await open(context, second);
   await expect.poll(() => paths(page)).toEqual(['/fails', '/one']);
   await page.getByRole('row', { name: '/one' }).click();
-  await page.getByText('1-1, out of the history').waitFor();
-  await page.getByRole('tab', { name: 'Request' }).click();
-  await page.getByText('Bearer ••••••').waitFor();
   await page.getByText('one\ntwo').first().waitFor();
+  await page.getByRole('tab', { name: 'Headers' }).click();
+  await page.getByText('Bearer ••••••').waitFor();
+  await page.getByRole('tab', { name: 'Overview' }).click();
+  await page.getByText('1-1, from an earlier run').waitFor();
   await page.getByRole('button', { name: 'Compare' }).click();
 
   await page.getByRole('button', { name: 'Replay', exact: true }).click();
@@ -96,7 +97,7 @@ it('shows requests of earlier runs like those of this one, and removes them', as
   await expect.poll(() => paths(page)).toEqual(['/fails']);
   await page.getByLabel('Status', { exact: true }).selectOption('any status');
   await page.getByRole('button', { name: 'Clear' }).click();
-  await page.getByRole('button', { name: 'Forget all, of earlier runs too' }).click();
+  await page.getByRole('button', { name: 'Delete all, earlier runs too' }).click();
   await page.getByText('No request yet').waitFor();
   expect((await place.search()).rows).toEqual([]);
   await ask(second.at, '/after');

@@ -1,10 +1,14 @@
 import { execFileSync } from 'node:child_process';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
 import { fieldDifferences, lineDifferences } from '../../web/src/compare.js';
 import { asCurl, quote } from '../../src/agent/inspect/curl.js';
 import { filtered, NO_FILTER } from '../../web/src/filter.js';
-import { hexDump, kindOf, prettyJson } from '../../web/src/format.js';
+import { asFetch, asHttpie } from '../../src/agent/inspect/copies.js';
+import { folded } from '../../web/src/fold.js';
+import { bytesText, hexDump, kindOf, msText, prettyJson } from '../../web/src/format.js';
+import { partsOf } from '../../web/src/multipart.js';
 
 const row: RequestRow = {
   id: 1,
@@ -22,9 +26,9 @@ const row: RequestRow = {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** What a shell makes of the command: curl's arguments, one after another. */
-const argumentsOf = (command: string): string[] =>
-  execFileSync('sh', ['-c', `curl() { printf '%s\\0' "$@"; }; ${command}`], { encoding: 'utf8' })
+/** What a shell makes of the command: the program's arguments, one after another, a character for each byte. */
+const argumentsOf = (command: string, program = 'curl', encoding: 'utf8' | 'latin1' = 'utf8'): string[] =>
+  execFileSync('sh', ['-c', `${program}() { printf '%s\\0' "$@"; }; ${command}`], { encoding })
     .split('\0')
     .slice(0, -1);
 
@@ -46,6 +50,89 @@ describe('the filter', () => {
     [{ service: 'api', text: '/api' }, [3]],
   ])('%j', (filter, ids) => {
     expect(filtered(rows, { ...NO_FILTER, ...filter }).map(({ id }) => id)).toEqual(ids);
+  });
+});
+
+const down = { status: 503, portal: { code: 'target_down', title: 'app is not running' } } as const;
+const reload = { ...down, reload: true } as const;
+const listed = (...rows: Partial<RequestRow>[]): string[] =>
+  folded(rows.map((over, i) => ({ ...row, id: rows.length - i, startedAt: rows.length - i, ...over }))).map(
+    ({ id, reloads = 0 }) => `${id}+${reloads}`,
+  );
+
+describe('the list', () => {
+  it('has one row for a visit and the reloads of its page, where the visit is', () => {
+    expect(listed({ target: '/b' }, reload, { target: '/a' }, reload, down)).toEqual(['5+0', '3+0', '1+2']);
+  });
+
+  it('keeps apart pages, visitors, and visits after which the service responded', () => {
+    expect(listed(reload, { ...reload, target: '/b' }, { ...down, target: '/b' }, down)).toEqual([
+      '2+1',
+      '1+1',
+    ]);
+    expect(listed(reload, { ...reload, remote: '203.0.113.8' }, down)).toEqual(['2+0', '1+1']);
+    expect(listed(reload, {}, reload, down)).toEqual(['4+0', '3+0', '1+1']);
+  });
+
+  it('has every row where nothing is a reload', () => {
+    expect(listed(down, down, {})).toEqual(['3+0', '2+0', '1+0']);
+  });
+});
+
+describe('sizes and times', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_000, '1.0 kB'],
+    [9_960, '10 kB'],
+    [999_600, '1.0 MB'],
+    [5_400_000_000, '5.4 GB'],
+  ])('%d bytes are %s', (size, text) => expect(bytesText(size)).toBe(text));
+
+  it.each([
+    [undefined, ''],
+    [0.04, '0.0 ms'],
+    [9.96, '10 ms'],
+    [999.6, '1.00 s'],
+    [61_000, '61 s'],
+  ])('%s ms are %s', (ms, text) => expect(msText(ms)).toBe(text));
+});
+
+describe('multipart/form-data', () => {
+  const form = 'multipart/form-data; boundary="a b"';
+  const whole =
+    '--a b\r\nContent-Disposition: form-data; name="title"\r\n\r\nA\r\nB\r\n' +
+    '--a b\r\ncontent-disposition: form-data; name="x%22y"; filename="a;b.png"\r\nContent-Type: image/png\r\n\r\n\0\r\n--a\r\n' +
+    '--a b--\r\n';
+  const texts = (body: string, type = form) =>
+    partsOf(type, bytes(body) as Uint8Array<ArrayBuffer>)?.map(({ bytes: content, ...part }) => ({
+      ...part,
+      text: new TextDecoder().decode(content),
+    }));
+
+  it('is taken apart', () => {
+    expect(texts(whole)).toEqual([
+      { name: 'title', text: 'A\r\nB', isCut: false },
+      { name: 'x"y', filename: 'a;b.png', type: 'image/png', text: '\0\r\n--a', isCut: false },
+    ]);
+    expect(texts(`preamble\r\n${whole}`)).toHaveLength(2);
+  });
+
+  it('may end anywhere', () => {
+    for (let length = 0; length <= whole.length; length++) texts(whole.slice(0, length));
+    expect(texts(whole.slice(0, 60))).toMatchObject([{ name: 'title', isCut: true }]);
+    expect(texts('--a b--')).toEqual([]);
+  });
+
+  it('is no form without its boundary', () => {
+    expect(texts(whole, 'multipart/form-data')).toBeUndefined();
+    expect(texts(whole, 'multipart/mixed; boundary="a b"')).toBeUndefined();
+    expect(texts('nothing of it')).toBeUndefined();
+  });
+
+  it('has at most 200 parts', () => {
+    const part = '\r\n--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1';
+    expect(texts(part.repeat(300), 'multipart/form-data;boundary=x')).toHaveLength(200);
   });
 });
 
@@ -86,6 +173,13 @@ describe('a body', () => {
     expect(hexDump(new Uint8Array(100), 16).split('\n')).toHaveLength(1);
   });
 });
+
+/** What a script makes of the call: the arguments of fetch. */
+const called = (script: string): [url: string, init: Record<string, unknown>] =>
+  runInNewContext(script.replace('await fetch', '((...asked) => asked)'), { atob, Uint8Array }) as [
+    string,
+    Record<string, unknown>,
+  ];
 
 describe('as a curl command', () => {
   const message = { trailers: [], body: { bytes: 0, keptBytes: 0 } };
@@ -148,6 +242,71 @@ describe('as a curl command', () => {
     const sent = execFileSync('sh', ['-c', `curl() { cat; }; ${command}`]);
     expect([...sent]).toEqual([0, 255, 10]);
     expect(command).toContain('--request PUT');
+  });
+
+  const HOSTILE = [
+    '',
+    `it's "$(reboot)" \`too\` \\ \\n`,
+    '=x',
+    '@/etc/passwd',
+    ';:=@',
+    '\x9b2J\x85',
+    '-f',
+    '\u00e9',
+  ];
+
+  it('becomes the arguments of HTTPie, whatever a header says', () => {
+    for (const value of HOSTILE.filter((each) => !/\\[:=@;]/.test(each))) {
+      const headers = [{ name: '-X', value }];
+      const command = asHttpie({ ...details, request: { ...message, headers } }, new Uint8Array());
+      expect(command).not.toMatch(/(?!\n)\p{Cc}/u);
+      const item = value === '' ? '-X;' : `-X:${/^[=@]/.test(value) ? '\\' : ''}${value}`;
+      const encoding = value === '\u00e9' ? 'utf8' : 'latin1';
+      expect(argumentsOf(command, 'http', encoding)).toEqual([
+        '--path-as-is',
+        '--ignore-stdin',
+        '--',
+        'GET',
+        'https://app.localhost/reports?year=2026',
+        item,
+      ]);
+    }
+    const headers = [{ name: 'X', value: '\\:' }];
+    expect(() => asHttpie({ ...details, request: { ...message, headers } }, new Uint8Array())).toThrow(
+      'HTTPie cannot send this value of X',
+    );
+  });
+
+  it('has HTTPie send text as it is, and other bytes through a pipe', () => {
+    const post = { ...details, method: 'POST' };
+    const sent = argumentsOf(asHttpie(post, bytes(`it's $(x)\n`)), 'http');
+    expect(sent).toContain(`--raw=it's $(x)\n`);
+    expect(sent.at(-1)).toBe('Content-Type:');
+    const piped = asHttpie(post, new Uint8Array([0, 255, 10]));
+    expect([...execFileSync('sh', ['-c', `http() { cat; }; ${piped}`])]).toEqual([0, 255, 10]);
+    expect(piped).not.toContain('--ignore-stdin');
+  });
+
+  it('becomes a call of fetch that says the same', () => {
+    for (const value of HOSTILE) {
+      const text = asFetch(
+        {
+          ...details,
+          method: 'POST',
+          target: `/a'b"\x9b\xff?q=\${x}`,
+          request: { ...message, headers: [{ name: 'X', value }] },
+        },
+        bytes(`${value}</script>\u2028\u202e`),
+      );
+      expect(text).not.toMatch(/(?!\n)\p{Cc}|\p{Bidi_Control}|\p{Zl}/u);
+      expect(JSON.parse(JSON.stringify(called(text)))).toEqual([
+        `https://app.localhost/a'b"%9B%FF?q=\${x}`,
+        { method: 'POST', headers: [['X', value]], body: `${value}</script>\u2028\u202e` },
+      ]);
+    }
+    const [, { body }] = called(asFetch({ ...details, method: 'PUT' }, new Uint8Array([0, 255, 10])));
+    expect([...(body as Uint8Array)]).toEqual([0, 255, 10]);
+    expect(asFetch(details, bytes('x'))).toContain('// fetch sends no body with GET');
   });
 
   it('quotes whatever a shell would take otherwise', () => {

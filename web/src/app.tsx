@@ -2,6 +2,8 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
 import { agent } from './connection.js';
 import { Details } from './details.js';
+import { folded } from './fold.js';
+import { Help, useKeys } from './keys.js';
 import { filtered, NO_FILTER, type Filter } from './filter.js';
 import { Filters } from './filters.js';
 import { RequestList } from './list.js';
@@ -11,7 +13,7 @@ import { Services } from './services.js';
 const LINKS: Readonly<Record<Snapshot['link'], string>> = {
   connecting: 'connecting…',
   live: 'live',
-  lost: 'the agent does not answer; trying again',
+  lost: 'the agent does not respond; retrying',
   refused: 'not allowed',
 };
 
@@ -22,19 +24,50 @@ export function App() {
   const [marked, setMarked] = useState<number | undefined>(undefined);
   useEffect(() => model.start(), []);
   const rows = useMemo(() => filtered(snapshot.rows, filter), [snapshot.rows, filter]);
-  const row = snapshot.rows.find(({ id }) => id === selected);
+  const shown = useMemo(() => folded(rows), [rows]);
+  const row = shown.find(({ id }) => id === selected) ?? snapshot.rows.find(({ id }) => id === selected);
+  // In a narrow window there is either the list or one request.
+  const [isOpen, setOpen] = useState(false);
+  const open = (id: number): void => {
+    setSelected(id);
+    setOpen(true);
+  };
+  const back = (): void => {
+    setOpen(false);
+    focusOn('.list');
+  };
+  const step = (by: number): void => {
+    const at = shown.findIndex(({ id }) => id === selected);
+    const next = shown[at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + by))];
+    if (next) setSelected(next.id);
+  };
+  useKeys({
+    j: () => step(1),
+    k: () => step(-1),
+    Enter: () => {
+      if (!row) return step(0);
+      setOpen(true);
+      focusOn('#panel');
+    },
+    Escape: back,
+    '/': () => {
+      setOpen(false);
+      focusOn('.filters input');
+    },
+  });
 
   if (snapshot.link === 'refused') return <Refused />;
   return (
-    <div class="page">
+    <div class={isOpen ? 'page open' : 'page'}>
       <header class="top">
         <h1>Portal inspector</h1>
         <p class={`link ${snapshot.link}`} role="status">
           {LINKS[snapshot.link]}
         </p>
+        <Help />
       </header>
       <Services state={snapshot.state} />
-      <div class="columns">
+      <main class="columns">
         <section class="requests" aria-label="Requests">
           <Filters filter={filter} rows={snapshot.rows} onChange={setFilter}>
             <Counts snapshot={snapshot} shown={rows.length} />
@@ -43,7 +76,7 @@ export function App() {
             </button>
             <Clear />
           </Filters>
-          <RequestList rows={rows} selected={selected} onSelect={setSelected} />
+          <RequestList rows={shown} selected={selected} onSelect={setSelected} onOpen={open} />
           {snapshot.hasEarlier && (
             <p class="more">
               <button type="button" onClick={() => void model.showEarlier().catch(() => undefined)}>
@@ -54,26 +87,41 @@ export function App() {
           {snapshot.rows.length === 0 && (
             <p class="empty">
               {snapshot.link === 'live'
-                ? 'No request yet. Open the address of a service, and it shows up here.'
+                ? 'No request yet. Open the address of a service.'
                 : 'Waiting for the agent.'}
             </p>
           )}
         </section>
         <section class="details" aria-label="Details of the request">
           {row ? (
-            <Details key={row.id} row={row} marked={marked} onMark={setMarked} onShow={setSelected} />
+            <Details
+              key={row.id}
+              row={row}
+              marked={marked}
+              onMark={setMarked}
+              onShow={setSelected}
+              onBack={back}
+            />
           ) : (
             <p class="empty">
-              {selected === undefined ? 'Choose a request.' : 'This request is kept no more.'}
+              {selected === undefined ? 'Select a request.' : 'Portal no longer keeps this request.'}
             </p>
           )}
         </section>
-      </div>
+      </main>
     </div>
   );
 }
 
-/** Asks once more: what is forgotten is gone for good, of earlier runs as well. */
+/** At once, or as soon as a narrow page shows it. */
+function focusOn(selector: string): void {
+  const element = document.querySelector<HTMLElement>(selector);
+  element?.focus();
+  if (element === null || document.activeElement !== element)
+    setTimeout(() => document.querySelector<HTMLElement>(selector)?.focus(), 32);
+}
+
+/** Asks once more, because nothing brings the requests back. */
 function Clear() {
   const [isAsking, setAsking] = useState(false);
   const clear = (): void => {
@@ -84,11 +132,11 @@ function Clear() {
     <button
       type="button"
       class={isAsking ? 'sure' : undefined}
-      title="Forgets these requests, and those of earlier runs of this portal.yaml"
+      title="Delete these requests, and those of earlier runs of this portal.yaml"
       onClick={clear}
       onBlur={() => setAsking(false)}
     >
-      {isAsking ? 'Forget all, of earlier runs too' : 'Clear'}
+      {isAsking ? 'Delete all, earlier runs too' : 'Clear'}
     </button>
   );
 }
@@ -110,7 +158,7 @@ function Counts({ snapshot: { rows, dropped, state }, shown }: { snapshot: Snaps
       {shown === rows.length ? '' : `${shown} of `}
       {rows.length} {rows.length === 1 ? 'request' : 'requests'}
       {dropped > 0 && <strong> · {dropped} not recorded: too many at once</strong>}
-      {lost > 0 && <strong> · {lost} not kept beyond this run</strong>}
+      {lost > 0 && <strong> · {lost} not saved for later runs</strong>}
     </span>
   );
 }

@@ -1,12 +1,17 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { BodyInfo } from '../../src/agent/inspect/wire.js';
 import { agent, type FetchedBody } from './connection.js';
 import { Fields } from './fields.js';
 import { textOf } from '../../src/agent/inspect/text.js';
 import { bytesText, hexDump, kindOf, mediaOf, pairsOf, prettyJson, type BodyKind } from './format.js';
+import { partsOf, type Part } from './multipart.js';
 
 const MAX_HEX_BYTES = 16 * 1024;
 const MAX_TEXT_CHARS = 500_000;
+/** A longer text is folded until it is asked for. */
+const FOLDED_LINES = 200;
+const FOLDED_CHARS = 20_000;
+const MAX_FIELD_CHARS = 2_000;
 
 interface Props {
   readonly id: number;
@@ -15,10 +20,10 @@ interface Props {
 }
 
 const CUTS: Readonly<Record<Exclude<BodyInfo['cut'], undefined>, string>> = {
-  long: 'Only the beginning is kept: it is long.',
-  load: 'Not all of it is kept: too much came at once.',
-  pin: 'It is not kept: it is where people type the PIN.',
-  unread: 'It was not read.',
+  long: 'Portal keeps only the beginning of a long body.',
+  load: 'Portal did not keep all of it: too much came at once.',
+  pin: 'Portal does not keep it, because people type the PIN there.',
+  unread: 'Portal did not read it.',
 };
 
 /** A body, fetched when it is looked at. */
@@ -40,6 +45,7 @@ export function Body({ id, of, info }: Props) {
   if (!body) return null;
   const best = kindOf(info.type, body.bytes);
   const kind: BodyKind = form === 'best' ? best : form === 'text' ? 'text' : 'binary';
+  const whose = of === 'request' ? 'request body' : 'response body';
   return (
     <>
       {info.cut && (
@@ -49,20 +55,22 @@ export function Body({ id, of, info }: Props) {
       )}
       {body.decoded !== undefined && (
         <p class="quiet">
-          {body.decoded} taken off: {bytesText(info.keptBytes)} became {bytesText(body.bytes.length)}
-          {body.isPart && ', and not all of it'}.
+          {body.decoded} decoded: {bytesText(info.keptBytes)} to {bytesText(body.bytes.length)}
+          {body.isPart && ', incomplete'}.
         </p>
       )}
       {best !== 'empty' && (
-        <div class="forms" role="group" aria-label="How the body is shown">
-          {(['best', 'text', 'hex'] as const).map((each) => (
-            <button key={each} type="button" aria-pressed={form === each} onClick={() => setForm(each)}>
-              {{ best: NAMES[best], text: 'As text', hex: 'Bytes' }[each]}
-            </button>
-          ))}
+        <div class="forms" role="group" aria-label={`Format of the ${whose}`}>
+          {(['best', 'text', 'hex'] as const)
+            .filter((each) => !(each === 'text' && best === 'text') && !(each === 'hex' && best === 'binary'))
+            .map((each) => (
+              <button key={each} type="button" aria-pressed={form === each} onClick={() => setForm(each)}>
+                {{ best: NAMES[best], text: 'Text', hex: 'Bytes' }[each]}
+              </button>
+            ))}
         </div>
       )}
-      <Shown kind={kind} bytes={body.bytes} type={info.type} />
+      <Shown kind={kind} bytes={body.bytes} type={info.type} whose={whose} />
     </>
   );
 }
@@ -71,44 +79,84 @@ const NAMES: Readonly<Record<BodyKind, string>> = {
   empty: '',
   json: 'JSON',
   form: 'Form',
-  image: 'Picture',
+  multipart: 'Form',
+  image: 'Image',
   text: 'Text',
-  binary: 'Binary',
+  binary: 'Bytes',
 };
 
-function Shown({
-  kind,
-  bytes,
-  type,
-}: {
-  kind: BodyKind;
-  bytes: Uint8Array<ArrayBuffer>;
-  type: string | undefined;
-}) {
-  if (kind === 'empty') return <p class="quiet">none</p>;
-  if (kind === 'image') return <Picture bytes={bytes} type={mediaOf(type)} />;
-  if (kind === 'binary') return <Hex bytes={bytes} />;
-  const text = textOf(bytes) ?? new TextDecoder('latin1').decode(bytes);
-  if (kind === 'form')
-    return <Fields title="Form" fields={pairsOf(text).map(([name, value]) => ({ name, value }))} />;
-  const pretty = kind === 'json' ? prettyJson(text) : undefined;
-  return <Text text={pretty ?? text} />;
+interface ShownProps {
+  readonly kind: BodyKind;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly type: string | undefined;
+  /** For people who hear the page. */
+  readonly whose: string;
 }
 
-function Text({ text }: { text: string }) {
-  const shown = text.slice(0, MAX_TEXT_CHARS);
+function Shown({ kind, bytes, type, whose }: ShownProps) {
+  if (kind === 'empty') return <p class="quiet">no body</p>;
+  if (kind === 'image') return <Picture bytes={bytes} type={mediaOf(type)} whose={whose} />;
+  if (kind === 'binary') return <Hex bytes={bytes} whose={whose} />;
+  if (kind === 'multipart') return <Parts bytes={bytes} type={type} whose={whose} />;
+  const text = textOf(bytes) ?? new TextDecoder('latin1').decode(bytes);
+  if (kind === 'form')
+    return <Fields title="Form" isBare fields={pairsOf(text).map(([name, value]) => ({ name, value }))} />;
+  return <Text text={(kind === 'json' ? prettyJson(text) : undefined) ?? text} whose={whose} />;
+}
+
+function Text({ text, whose }: { text: string; whose: string }) {
+  const [isFolded, setFolded] = useState(true);
+  const beginning = useMemo(() => text.slice(0, FOLDED_CHARS).split('\n', FOLDED_LINES).join('\n'), [text]);
+  const isLong = beginning.length < text.length;
+  const shown = isFolded ? beginning : text.slice(0, MAX_TEXT_CHARS);
   return (
     <>
-      <pre tabIndex={0}>{shown}</pre>
-      {shown.length < text.length && <p class="cut">The rest is too long to show.</p>}
+      <pre tabIndex={0} role="group" aria-label={whose}>
+        {shown}
+      </pre>
+      {isLong && isFolded && (
+        <button type="button" onClick={() => setFolded(false)}>
+          Show all of it: {text.length.toLocaleString('en')} characters
+        </button>
+      )}
+      {!isFolded && shown.length < text.length && <p class="cut">The rest is too long to show.</p>}
     </>
   );
 }
 
-function Hex({ bytes }: { bytes: Uint8Array }) {
+/** Files by name, type and size only: what is in them is for their reader. */
+function Parts({ bytes, type, whose }: Omit<ShownProps, 'kind'>) {
+  const parts = useMemo(() => partsOf(type, bytes), [bytes, type]);
+  if (!parts) return <Hex bytes={bytes} whose={whose} />;
+  return (
+    <table class="fields parts" aria-label="Form">
+      <tbody>
+        {parts.map((part, index) => (
+          <tr key={index}>
+            <th scope="row">{part.name}</th>
+            <td>{partText(part)}</td>
+            <td class="quiet">
+              {[part.type, bytesText(part.bytes.length), part.isCut && 'incomplete']
+                .filter(Boolean)
+                .join(', ')}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function partText({ filename, bytes }: Part): string {
+  if (filename !== undefined) return filename === '' ? 'no file' : `file ${filename}`;
+  const text = textOf(bytes) ?? `${bytesText(bytes.length)} that are not text`;
+  return text.length > MAX_FIELD_CHARS ? `${text.slice(0, MAX_FIELD_CHARS)}…` : text;
+}
+
+function Hex({ bytes, whose }: { bytes: Uint8Array; whose: string }) {
   return (
     <>
-      <pre class="hex" tabIndex={0}>
+      <pre class="hex" tabIndex={0} role="group" aria-label={whose}>
         {hexDump(bytes, MAX_HEX_BYTES)}
       </pre>
       {bytes.length > MAX_HEX_BYTES && (
@@ -120,8 +168,14 @@ function Hex({ bytes }: { bytes: Uint8Array }) {
   );
 }
 
-/** As a picture from memory: whatever is in it, a picture runs nothing and loads nothing. */
-function Picture({ bytes, type }: { bytes: Uint8Array<ArrayBuffer>; type: string }) {
+interface PictureProps {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly type: string;
+  readonly whose: string;
+}
+
+/** An image from memory: whatever is in it, an image runs nothing and loads nothing. */
+function Picture({ bytes, type, whose }: PictureProps) {
   const [url, setUrl] = useState('');
   const [isBroken, setBroken] = useState(false);
   useEffect(() => {
@@ -129,6 +183,6 @@ function Picture({ bytes, type }: { bytes: Uint8Array<ArrayBuffer>; type: string
     setUrl(made);
     return () => URL.revokeObjectURL(made);
   }, [bytes, type]);
-  if (isBroken) return <Hex bytes={bytes} />;
-  return url ? <img src={url} alt="the body of the answer" onError={() => setBroken(true)} /> : null;
+  if (isBroken) return <Hex bytes={bytes} whose={whose} />;
+  return url ? <img src={url} alt={`the ${whose}`} onError={() => setBroken(true)} /> : null;
 }

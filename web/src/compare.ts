@@ -2,12 +2,12 @@ import type { Field } from '../../src/agent/inspect/wire.js';
 
 export interface Difference {
   readonly name: string;
-  /** Left out where there is none. */
+  /** Absent where the field is. */
   readonly before?: string;
   readonly after?: string;
 }
 
-/** Fields by name, repeated ones in their order; those that are the same left out. */
+/** Fields by name, repeated ones in their order; equal ones are omitted. */
 export function fieldDifferences(before: readonly Field[], after: readonly Field[]): Difference[] {
   const names = new Set([...before, ...after].map(({ name }) => name.toLowerCase()));
   return [...names].flatMap((name) => {
@@ -31,7 +31,7 @@ export interface Line {
 /** The table that finds what two texts have in common grows with the product of their lines. */
 const MAX_CELLS = 4_000_000;
 
-/** Lines of `before` that are gone and of `after` that are new, among those that are in both. */
+/** Lines that only `before` has, that only `after` has, and that both have. */
 export function lineDifferences(before: string, after: string): Line[] {
   const [one, other] = [before.split('\n'), after.split('\n')];
   let start = 0;
@@ -57,7 +57,7 @@ function between(one: readonly string[], other: readonly string[]): Line[] {
       ...other.map((text): Line => ({ kind: 'after', text })),
     ];
   }
-  // How long the longest common run of what is left is, from the end.
+  // The length of the longest common subsequence of the lines from here to the end.
   const longest = new Uint32Array((one.length + 1) * width);
   for (let i = one.length - 1; i >= 0; i--) {
     for (let j = other.length - 1; j >= 0; j--) {

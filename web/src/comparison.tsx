@@ -13,7 +13,7 @@ interface Side {
 
 const UNCHANGED_LINES = 3;
 
-/** What differs between two requests; what is the same is left out. */
+/** What differs between two requests. */
 export function Comparison({ before, after }: { before: number; after: number }) {
   const [sides, setSides] = useState<readonly [Side, Side] | undefined>(undefined);
   const [problem, setProblem] = useState('');
@@ -39,10 +39,10 @@ export function Comparison({ before, after }: { before: number; after: number })
       {(['request', 'response'] as const).map((of) => (
         <div key={of}>
           <Rows
-            title={of === 'request' ? 'Request headers' : 'Answer headers'}
+            title={of === 'request' ? 'Request headers' : 'Response headers'}
             rows={fieldDifferences(one.details[of].headers, other.details[of].headers)}
           />
-          <h3>{of === 'request' ? 'Request body' : 'Answer body'}</h3>
+          <h3>{of === 'request' ? 'Request body' : 'Response body'}</h3>
           <Bodies before={one.bodies[of]} after={other.bodies[of]} />
         </div>
       ))}
@@ -77,7 +77,7 @@ function summary(details: RequestDetails): Field[] {
     status: String(status ?? ''),
     took: msText(totalMs),
     'request body': bytesText(request.body.bytes),
-    'answer body': bytesText(response.body.bytes),
+    'response body': bytesText(response.body.bytes),
   }).map(([name, value]) => ({ name, value }));
 }
 

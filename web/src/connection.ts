@@ -33,10 +33,10 @@ async function call(method: string, path: string, body?: object): Promise<Respon
   });
   if (response.ok) return response;
   const { error } = (await response.json().catch(() => ({}))) as { error?: string };
-  throw new Error(error ?? `the agent answered ${response.status}`);
+  throw new Error(error ?? `the agent responded with ${response.status}`);
 }
 
-const json = async <T>(answer: Promise<Response>): Promise<T> => (await answer).json() as Promise<T>;
+const json = async <T>(response: Promise<Response>): Promise<T> => (await response).json() as Promise<T>;
 
 export interface FetchedBody {
   readonly bytes: Uint8Array<ArrayBuffer>;

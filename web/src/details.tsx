@@ -1,38 +1,42 @@
 import { useEffect, useState } from 'preact/hooks';
-import { idText } from '../../src/agent/inspect/history/ids.js';
-import type { MessageInfo, ReplayEdits, RequestDetails, RequestRow } from '../../src/agent/inspect/wire.js';
+import type { MessageInfo, ReplayEdits, RequestDetails } from '../../src/agent/inspect/wire.js';
+import { Actions } from './actions.js';
 import { Body } from './body.js';
 import { agent } from './connection.js';
 import { Comparison } from './comparison.js';
-import { asCurl } from '../../src/agent/inspect/curl.js';
 import { Editor } from './editor.js';
 import { Fields } from './fields.js';
-import { bytesText, msText, pairsOf } from './format.js';
+import type { ListRow } from './fold.js';
+import { bytesText, mediaOf, pairsOf, timeText } from './format.js';
 import { Status } from './list.js';
 import { Messages } from './messages.js';
+import { Overview } from './overview.js';
 
 interface Props {
-  readonly row: RequestRow;
+  readonly row: ListRow;
   /** The request that others are compared with. */
   readonly marked: number | undefined;
   readonly onMark: (id: number | undefined) => void;
   readonly onShow: (id: number) => void;
+  /** To the list, where the window is too narrow for both. */
+  readonly onBack: () => void;
 }
 
-type Tab = 'Overview' | 'Request' | 'Response' | 'Messages' | 'Compare';
-const TABS: readonly Tab[] = ['Overview', 'Request', 'Response'];
+type Tab = 'Bodies' | 'Headers' | 'Overview' | 'Messages' | 'Compare';
 
-export function Details({ row, marked, onMark, onShow }: Props) {
+export function Details({ row, marked, onMark, onShow, onBack }: Props) {
   const [revealed, setRevealed] = useState(false);
   const [details, setDetails] = useState<RequestDetails | undefined>(undefined);
   const isCompared = marked !== undefined && marked !== row.id;
   const tabs: Tab[] = [
-    ...TABS,
     ...(details?.hasMessages ? (['Messages'] as const) : []),
+    'Bodies',
+    'Headers',
+    'Overview',
     ...(isCompared ? (['Compare'] as const) : []),
   ];
-  const [chosen, setTab] = useState<Tab>(isCompared ? 'Compare' : 'Overview');
-  const tab = tabs.includes(chosen) ? chosen : 'Overview';
+  const [chosen, setTab] = useState<Tab | undefined>(isCompared ? 'Compare' : undefined);
+  const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
   const [isEditing, setEditing] = useState(false);
   const [note, setNote] = useState('');
   const { id, outcome, status } = row;
@@ -52,60 +56,41 @@ export function Details({ row, marked, onMark, onShow }: Props) {
   const tell = (job: Promise<string>): void => {
     job.then(setNote, (error: Error) => setNote(error.message));
   };
-  const copy = async (): Promise<string> => {
-    const { bytes } = await agent.body(id, 'request', 'raw');
-    await navigator.clipboard.writeText(asCurl(details!, bytes));
-    const isMasked = details!.request.headers.some(({ masked }) => masked);
-    return isMasked ? 'copied, with its secrets masked' : 'copied';
-  };
   const replay = async (edits: ReplayEdits = {}): Promise<string> => {
     onShow(await agent.replay(id, edits));
     return '';
   };
-  // What was cut can be replayed with another body.
-  const isEditable = details && (details.noReplay === undefined || details.request.body.cut !== undefined);
 
   return (
     <>
-      <h2>
-        <span class="method">{row.method}</span> <Status row={row} /> <span class="path">{row.target}</span>
-      </h2>
-      <div class="actions">
-        <button type="button" disabled={!details} onClick={() => tell(copy())}>
-          Copy as curl
+      <header class="what">
+        <button type="button" class="back" onClick={onBack}>
+          ← Requests
         </button>
-        <button
-          type="button"
-          disabled={!details || details.noReplay !== undefined}
-          title={details?.noReplay}
-          onClick={() => tell(replay())}
-        >
-          Replay
-        </button>
-        <button
-          type="button"
-          disabled={!isEditable}
-          title={isEditable ? undefined : details?.noReplay}
-          aria-pressed={isEditing}
-          onClick={() => setEditing(!isEditing)}
-        >
-          Edit and replay
-        </button>
-        <button
-          type="button"
-          aria-pressed={marked === id}
-          title="Then choose another request"
-          onClick={() => onMark(marked === id ? undefined : id)}
-        >
-          {marked === id ? 'Compare with…' : 'Compare'}
-        </button>
-        <button type="button" aria-pressed={revealed} onClick={() => setRevealed(!revealed)}>
-          {revealed ? 'Hide secrets' : 'Reveal secrets'}
-        </button>
-        <span role="status" class="note">
-          {note}
-        </span>
-      </div>
+        <h2>
+          <span class="method">{row.method}</span> <Status row={row} /> <span class="path">{row.target}</span>
+        </h2>
+        {row.portal && (
+          <p class="portal">
+            Portal responded, not {row.service}: {row.portal.title}.
+            {row.reloads !== undefined &&
+              ` The page has reloaded ${row.reloads === 1 ? 'once' : `${row.reloads} times`}, last at ${timeText(row.reloadedAt!)}.`}
+          </p>
+        )}
+      </header>
+      <Actions
+        id={id}
+        details={details}
+        isEditing={isEditing}
+        isMarked={marked === id}
+        isRevealed={revealed}
+        note={note}
+        onEdit={() => setEditing(!isEditing)}
+        onMark={() => onMark(marked === id ? undefined : id)}
+        onReplay={() => tell(replay())}
+        onReveal={() => setRevealed(!revealed)}
+        tell={tell}
+      />
       {details && isEditing && (
         <div class="panel">
           <Editor
@@ -118,9 +103,9 @@ export function Details({ row, marked, onMark, onShow }: Props) {
       {!isEditing && <Tabs tab={tab} tabs={tabs} onTab={setTab} />}
       {details && !isEditing && (
         <div class="panel" role="tabpanel" id="panel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
+          {tab === 'Bodies' && <Bodies details={details} />}
+          {tab === 'Headers' && <Headers details={details} />}
           {tab === 'Overview' && <Overview details={details} onShow={onShow} />}
-          {tab === 'Request' && <Message id={id} of="request" info={details.request} target={row.target} />}
-          {tab === 'Response' && <Message id={id} of="response" info={details.response} />}
           {tab === 'Messages' && <Messages id={id} moved={moved} />}
           {tab === 'Compare' && isCompared && <Comparison before={marked} after={id} />}
         </div>
@@ -152,7 +137,7 @@ function Tabs({ tab, tabs, onTab }: TabsProps) {
           role="tab"
           id={`tab-${each}`}
           aria-selected={each === tab}
-          aria-controls="panel"
+          aria-controls={each === tab ? 'panel' : undefined}
           tabIndex={each === tab ? 0 : -1}
           onClick={() => onTab(each)}
         >
@@ -163,106 +148,47 @@ function Tabs({ tab, tabs, onTab }: TabsProps) {
   );
 }
 
-const OUTCOMES = {
-  open: 'under way',
-  switched: 'its connection speaks another protocol now, and is open',
-  done: 'complete',
-  broken: 'broken off: the visitor left, or the answer ended early',
-} as const;
-
-function Overview({ details, onShow }: { details: RequestDetails; onShow: (id: number) => void }) {
-  const { replayOf, request, response } = details;
-  const rows: [string, string | undefined][] = [
-    ['Request', details.earlier ? `${idText(details.id)}, out of the history` : idText(details.id)],
-    ['URL', `https://${details.authority}${details.target}`],
-    ['Service', details.service],
-    ['Visitor', details.remote],
-    ['HTTP', details.version],
-    ['At', new Date(details.startedAt).toLocaleString()],
-    ['Outcome', OUTCOMES[details.outcome]],
-    ['Request body', sizeText(request)],
-    ['Answer', details.status === undefined ? 'none yet' : `${details.status} ${details.reason ?? ''}`],
-    ['Answer body', sizeText(response)],
-  ];
+function Bodies({ details: { id, request, response, status } }: { details: RequestDetails }) {
   return (
     <>
-      <dl>
-        {rows.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-        {replayOf !== undefined && (
-          <div>
-            <dt>Repeats</dt>
-            <dd>
-              <button type="button" class="plain" onClick={() => onShow(replayOf)}>
-                request {idText(replayOf)}
-              </button>
-            </dd>
-          </div>
+      <section aria-label="Request body">
+        <h3>
+          Request body <Kind info={request} />
+        </h3>
+        {request.body.bytes > 0 ? (
+          <Body id={id} of="request" info={request.body} />
+        ) : (
+          <p class="quiet">no body</p>
         )}
-      </dl>
-      <Timing details={details} />
+      </section>
+      <section aria-label="Response body">
+        <h3>
+          Response body <Kind info={response} />
+        </h3>
+        {status === undefined ? (
+          <p class="quiet">no response yet</p>
+        ) : (
+          <Body id={id} of="response" info={response.body} />
+        )}
+      </section>
     </>
   );
 }
 
-function sizeText({ body: { bytes, encoding } }: MessageInfo): string {
-  return encoding === undefined ? bytesText(bytes) : `${bytesText(bytes)}, ${encoding}`;
+function Kind({ info: { body } }: { info: MessageInfo }) {
+  if (body.bytes === 0) return null;
+  return <span class="quiet">{[mediaOf(body.type), bytesText(body.bytes)].filter(Boolean).join(', ')}</span>;
 }
 
-/** Each part as long as it took, of the whole. */
-function Timing({ details: { requestMs, firstByteMs, totalMs } }: { details: RequestDetails }) {
-  const whole = totalMs ?? firstByteMs;
-  if (whole === undefined || firstByteMs === undefined) return null;
-  const sent = Math.min(requestMs ?? 0, firstByteMs);
-  const parts = [
-    ['Request body', 'sent', 0, sent],
-    ['Waiting', 'waiting', sent, firstByteMs],
-    ['Answer', 'answer', firstByteMs, whole],
-  ] as const;
-  const percent = (ms: number): string => `${whole === 0 ? 0 : (100 * ms) / whole}%`;
-  return (
-    <>
-      <h3>Timing</h3>
-      <ul class="timing">
-        {parts.map(([name, kind, from, to]) => (
-          <li key={kind}>
-            <span class="label">{name}</span>
-            <span class="track" aria-hidden="true">
-              <span class={`bar ${kind}`} style={{ left: percent(from), width: percent(to - from) }} />
-            </span>
-            <span class="took">{msText(to - from)}</span>
-          </li>
-        ))}
-        <li>
-          <span class="label">All of it</span>
-          <span class="track" aria-hidden="true" />
-          <span class="took">{msText(totalMs)}</span>
-        </li>
-      </ul>
-    </>
-  );
-}
-
-interface MessageProps {
-  readonly id: number;
-  readonly of: 'request' | 'response';
-  readonly info: MessageInfo;
-  readonly target?: string;
-}
-
-function Message({ id, of, info, target }: MessageProps) {
-  const query = target?.includes('?') ? pairsOf(target.slice(target.indexOf('?') + 1)) : [];
+function Headers({ details: { target, request, response } }: { details: RequestDetails }) {
+  const query = target.includes('?') ? pairsOf(target.slice(target.indexOf('?') + 1)) : [];
   return (
     <>
       {query.length > 0 && <Fields title="Query" fields={query.map(([name, value]) => ({ name, value }))} />}
-      <Fields title="Headers" fields={info.headers} />
-      {info.trailers.length > 0 && <Fields title="Trailers" fields={info.trailers} />}
-      <h3>Body</h3>
-      <Body id={id} of={of} info={info.body} />
+      <Fields title="Request headers" fields={request.headers} />
+      {request.trailers.length > 0 && <Fields title="Request trailers" fields={request.trailers} />}
+      <Fields title="Response headers" fields={response.headers} />
+      {response.trailers.length > 0 && <Fields title="Response trailers" fields={response.trailers} />}
     </>
   );
 }

@@ -67,7 +67,7 @@ export function Editor({ details, onSend, onCancel }: Props) {
           <input
             aria-label={`Value of ${name}`}
             class="wide"
-            value={masked ? 'as it was recorded' : value}
+            value={masked ? 'as recorded' : value}
             readOnly={keep !== undefined}
             onInput={({ currentTarget }) => change(key, { value: currentTarget.value })}
           />
@@ -88,7 +88,7 @@ export function Editor({ details, onSend, onCancel }: Props) {
       </button>
       <h3>Body</h3>
       {text === undefined ? (
-        <p class="quiet">It is not text, and is sent as it was recorded.</p>
+        <p class="quiet">The body is not text. Portal sends it as recorded.</p>
       ) : (
         <textarea
           aria-label="Body"
@@ -99,7 +99,7 @@ export function Editor({ details, onSend, onCancel }: Props) {
         />
       )}
       {details.request.body.cut !== undefined && (
-        <p class="cut">What was recorded is not whole. What stands here is sent.</p>
+        <p class="cut">The recorded body is incomplete. Portal sends what is written here.</p>
       )}
       <div class="actions">
         <button type="submit">Send</button>

@@ -1,10 +1,17 @@
 import type { Field } from '../../src/agent/inspect/wire.js';
 
+interface Props {
+  readonly title: string;
+  readonly fields: readonly Field[];
+  /** What is around it has the heading. */
+  readonly isBare?: boolean;
+}
+
 /** Names and values, as text and nothing else. */
-export function Fields({ title, fields }: { title: string; fields: readonly Field[] }) {
+export function Fields({ title, fields, isBare = false }: Props) {
   return (
     <>
-      <h3>{title}</h3>
+      {!isBare && <h3>{title}</h3>}
       {fields.length === 0 ? (
         <p class="quiet">none</p>
       ) : (

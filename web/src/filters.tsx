@@ -17,8 +17,8 @@ const STATUSES = [
   ['4', '4xx'],
   ['5', '5xx'],
   ['1', '1xx'],
-  ['open', 'under way'],
-  ['broken', 'broken off'],
+  ['open', 'in progress'],
+  ['broken', 'cut off'],
 ] as const;
 
 export function Filters({ filter, rows, onChange, children }: Props) {

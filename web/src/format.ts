@@ -2,24 +2,22 @@ import { textOf } from '../../src/agent/inspect/text.js';
 
 /** Values in words and figures, for reading. Nothing here makes markup. */
 
+/** Decimal units, as `portal status` has them. */
 export function bytesText(bytes: number): string {
-  if (bytes < 1_024) return `${bytes} B`;
-  const units = ['KiB', 'MiB', 'GiB'];
-  let value = bytes;
-  let unit = 'B';
-  for (const next of units) {
-    if (value < 1_024) break;
-    value /= 1_024;
-    unit = next;
-  }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  if (bytes < 1_000) return `${bytes} B`;
+  const units = ['kB', 'MB', 'GB'];
+  let value = bytes / 1_000;
+  let unit = 0;
+  // 999.9 kB would be shown as 1000 kB.
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1_000;
+  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
 export function msText(ms: number | undefined): string {
   if (ms === undefined) return '';
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 60_000 ? `${(ms / 1_000).toFixed(2)} s` : `${Math.round(ms / 1_000)} s`;
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  return ms < 59_995 ? `${(ms / 1_000).toFixed(2)} s` : `${Math.round(ms / 1_000)} s`;
 }
 
 const two = (value: number): string => String(value).padStart(2, '0');
@@ -38,7 +36,7 @@ export function earlierText(at: number, now: number): string {
 }
 
 /**
- * JSON with line breaks and indents; undefined if it is none. Only white space changes: numbers keep all their digits,
+ * JSON with line breaks and indents; undefined if it is invalid. Only white space changes: numbers keep all their digits,
  * and repeated keys stay.
  */
 export function prettyJson(text: string): string | undefined {
@@ -100,7 +98,7 @@ export function hexDump(bytes: Uint8Array, maxBytes: number): string {
   return lines.join('\n');
 }
 
-export type BodyKind = 'empty' | 'json' | 'form' | 'image' | 'text' | 'binary';
+export type BodyKind = 'empty' | 'json' | 'form' | 'multipart' | 'image' | 'text' | 'binary';
 
 const IMAGES = /^image\/(png|jpe?g|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon|svg\+xml)$/;
 const TEXTS = /^(text\/|application\/(javascript|xml|graphql|x-ndjson|sql|yaml|toml)|message\/)|[+/]xml$/;
@@ -110,6 +108,7 @@ export function kindOf(type: string | undefined, bytes: Uint8Array): BodyKind {
   if (bytes.length === 0) return 'empty';
   const media = mediaOf(type);
   if (IMAGES.test(media)) return 'image';
+  if (media === 'multipart/form-data') return 'multipart';
   if (textOf(bytes) === undefined) return 'binary';
   if (media === 'application/json' || media.endsWith('+json')) return 'json';
   if (media === 'application/x-www-form-urlencoded') return 'form';

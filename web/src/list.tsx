@@ -1,23 +1,28 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { idText } from '../../src/agent/inspect/history/ids.js';
-import type { RequestRow } from '../../src/agent/inspect/wire.js';
+import { isGate, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
-/** As the style sheet has it. */
+/** Heights of a row, which the style sheet gets from here: in a narrow window it has two lines, and is for fingers. */
 const ROW_PX = 30;
+const NARROW_ROW_PX = 52;
+const NARROW = matchMedia('(max-width: 40rem)');
 /** Rows beyond what is seen, either way. */
 const MORE = 10;
 
 interface Props {
   /** Newest first. */
-  readonly rows: readonly RequestRow[];
+  readonly rows: readonly ListRow[];
   readonly selected: number | undefined;
   readonly onSelect: (id: number) => void;
+  /** Shows the request as well, where the window is too narrow for both. */
+  readonly onOpen: (id: number) => void;
 }
 
 /** However many rows there are, only those that are seen are there. */
-export function RequestList({ rows, selected, onSelect }: Props) {
+export function RequestList({ rows, selected, onSelect, onOpen }: Props) {
   const box = useRef<HTMLDivElement>(null);
+  const rowPx = useRowPx();
   const [view, setView] = useState({ top: 0, height: 600 });
   const look = (): void => {
     const { scrollTop, clientHeight } = box.current!;
@@ -28,20 +33,19 @@ export function RequestList({ rows, selected, onSelect }: Props) {
     observer.observe(box.current!);
     return () => observer.disconnect();
   }, []);
-  useSteady(box, rows);
+  useSteady(box, rows, rowPx);
+  useShown(box, rows, selected, rowPx);
 
-  const first = Math.max(0, Math.floor(view.top / ROW_PX) - MORE);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW_PX) + MORE);
+  const first = Math.max(0, Math.floor(view.top / rowPx) - MORE);
+  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / rowPx) + MORE);
   const at = rows.findIndex(({ id }) => id === selected);
 
   const choose = (index: number): void => {
     const next = rows[Math.max(0, Math.min(rows.length - 1, index))];
-    if (!next) return;
-    onSelect(next.id);
-    reveal(box.current!, rows.indexOf(next));
+    if (next) onSelect(next.id);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    const page = Math.max(1, Math.floor(view.height / ROW_PX) - 1);
+    const page = Math.max(1, Math.floor(view.height / rowPx) - 2);
     const steps: Record<string, number> = {
       ArrowDown: at + 1,
       ArrowUp: at < 0 ? 0 : at - 1,
@@ -57,7 +61,18 @@ export function RequestList({ rows, selected, onSelect }: Props) {
   };
 
   return (
-    <div class="list" role="grid" aria-label="Requests, newest first" aria-rowcount={rows.length + 1}>
+    <div
+      class="list"
+      ref={box}
+      role="grid"
+      aria-label="Requests, newest first"
+      aria-rowcount={rows.length + 1}
+      style={{ '--row': `${rowPx}px` }}
+      tabIndex={0}
+      aria-activedescendant={at >= first && at < last ? `request-${selected}` : undefined}
+      onScroll={look}
+      onKeyDown={onKeyDown}
+    >
       <div class="row head" role="row" aria-rowindex={1}>
         {['Time', 'Method', 'Status', 'Path', 'Took', 'Size', 'Service'].map((name) => (
           <span key={name} role="columnheader" class={name.toLowerCase()}>
@@ -65,24 +80,16 @@ export function RequestList({ rows, selected, onSelect }: Props) {
           </span>
         ))}
       </div>
-      <div
-        class="rows"
-        role="rowgroup"
-        ref={box}
-        tabIndex={0}
-        aria-activedescendant={at >= first && at < last ? `request-${selected}` : undefined}
-        onScroll={look}
-        onKeyDown={onKeyDown}
-      >
-        <div style={{ height: `${rows.length * ROW_PX}px` }} role="presentation">
-          <div style={{ transform: `translateY(${first * ROW_PX}px)` }} role="presentation">
+      <div class="rows" role="rowgroup">
+        <div style={{ height: `${rows.length * rowPx}px` }} role="presentation">
+          <div style={{ transform: `translateY(${first * rowPx}px)` }} role="presentation">
             {rows.slice(first, last).map((row, index) => (
               <Row
                 key={row.id}
                 row={row}
                 index={first + index + 2}
                 isSelected={row.id === selected}
-                onSelect={onSelect}
+                onOpen={onOpen}
               />
             ))}
           </div>
@@ -93,13 +100,13 @@ export function RequestList({ rows, selected, onSelect }: Props) {
 }
 
 interface RowProps {
-  readonly row: RequestRow;
+  readonly row: ListRow;
   readonly index: number;
   readonly isSelected: boolean;
-  readonly onSelect: (id: number) => void;
+  readonly onOpen: (id: number) => void;
 }
 
-function Row({ row, index, isSelected, onSelect }: RowProps) {
+function Row({ row, index, isSelected, onOpen }: RowProps) {
   return (
     <div
       class={['row', isSelected && 'selected', row.earlier && 'earlier'].filter(Boolean).join(' ')}
@@ -107,11 +114,11 @@ function Row({ row, index, isSelected, onSelect }: RowProps) {
       id={`request-${row.id}`}
       aria-rowindex={index}
       aria-selected={isSelected}
-      onClick={() => onSelect(row.id)}
+      onClick={() => onOpen(row.id)}
     >
       <span role="gridcell" class="time">
         {row.earlier ? (
-          <span title={`out of the history: ${new Date(row.startedAt).toLocaleString()}`}>
+          <span title={`from an earlier run: ${new Date(row.startedAt).toLocaleString()}`}>
             ↶ {earlierText(row.startedAt, Date.now())}
           </span>
         ) : (
@@ -125,7 +132,17 @@ function Row({ row, index, isSelected, onSelect }: RowProps) {
         <Status row={row} />
       </span>
       <span role="gridcell" class="path" title={row.target}>
-        {row.replayOf !== undefined && <span title={`repeats request ${idText(row.replayOf)}`}>↻ </span>}
+        {row.replayOf !== undefined && <span title={`replay of request ${idText(row.replayOf)}`}>↻ </span>}
+        {row.portal && (
+          <span class="tag" title={`Portal responded: ${row.portal.title}`}>
+            {isGate(row) ? 'gate' : 'Portal'}
+          </span>
+        )}
+        {row.reloads !== undefined && (
+          <span class="tag" title={`The page has reloaded ${row.reloads} times`}>
+            ×{row.reloads + 1}
+          </span>
+        )}
         {row.target}
       </span>
       <span role="gridcell" class="took">
@@ -142,9 +159,9 @@ function Row({ row, index, isSelected, onSelect }: RowProps) {
 }
 
 /** Never by colour alone. */
-export function Status({ row: { status, outcome } }: { row: RequestRow }) {
+export function Status({ row: { status, outcome } }: { row: Pick<ListRow, 'status' | 'outcome'> }) {
   const kind = outcome === 'broken' ? 'broken' : status === undefined ? 'open' : `s${String(status)[0]}`;
-  const words = { open: '…', switched: 'open', broken: 'broken', done: '' }[outcome];
+  const words = { open: '…', switched: 'open', broken: 'cut off', done: '' }[outcome];
   return (
     <span class={`badge ${kind}`}>
       {[status, words].filter((part) => part !== undefined && part !== '').join(' ')}
@@ -152,14 +169,39 @@ export function Status({ row: { status, outcome } }: { row: RequestRow }) {
   );
 }
 
-function reveal(box: HTMLElement, index: number): void {
-  const top = index * ROW_PX;
-  if (top < box.scrollTop) box.scrollTop = top;
-  else if (top + ROW_PX > box.scrollTop + box.clientHeight) box.scrollTop = top + ROW_PX - box.clientHeight;
+/** The heading stays on top of the rows; a narrow window has none. */
+const headPx = (rowPx: number): number => (rowPx === ROW_PX ? ROW_PX : 0);
+
+function useRowPx(): number {
+  const [isNarrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const change = (): void => setNarrow(NARROW.matches);
+    NARROW.addEventListener('change', change);
+    return () => NARROW.removeEventListener('change', change);
+  }, []);
+  return isNarrow ? NARROW_ROW_PX : ROW_PX;
+}
+
+/** A request that becomes the selected one is scrolled to. */
+function useShown(
+  box: { current: HTMLDivElement | null },
+  rows: readonly ListRow[],
+  selected: number | undefined,
+  rowPx: number,
+): void {
+  useLayoutEffect(() => {
+    const index = rows.findIndex(({ id }) => id === selected);
+    const element = box.current!;
+    if (index < 0) return;
+    const top = index * rowPx;
+    const bottom = headPx(rowPx) + top + rowPx - element.clientHeight;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (bottom > element.scrollTop) element.scrollTop = bottom;
+  }, [selected]);
 }
 
 /** What is being read stays where it is while new rows come above it. */
-function useSteady(box: { current: HTMLDivElement | null }, rows: readonly RequestRow[]): void {
+function useSteady(box: { current: HTMLDivElement | null }, rows: readonly ListRow[], rowPx: number): void {
   const newest = useRef<number | undefined>(undefined);
   useLayoutEffect(() => {
     const before = newest.current;
@@ -167,6 +209,6 @@ function useSteady(box: { current: HTMLDivElement | null }, rows: readonly Reque
     const element = box.current!;
     if (before === undefined || element.scrollTop === 0) return;
     const added = rows.findIndex(({ id }) => id <= before);
-    if (added > 0) element.scrollTop += added * ROW_PX;
+    if (added > 0) element.scrollTop += added * rowPx;
   }, [rows]);
 }

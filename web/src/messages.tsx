@@ -37,7 +37,7 @@ export function Messages({ id, moved }: { id: number; moved: string }) {
           </li>
         ))}
       </ol>
-      {got.dropped > 0 && <p class="cut">{got.dropped} before these are kept no more.</p>}
+      {got.dropped > 0 && <p class="cut">Portal no longer keeps {got.dropped} earlier messages.</p>}
     </>
   );
 }

@@ -29,7 +29,7 @@ class Model {
   #rows = new Map<number, RequestRow>();
   /** Of earlier runs, newest first. */
   #earlier: readonly RequestRow[] = [];
-  /** Counts how often everything began anew: an answer of before is none any more. */
+  /** Counts how often everything began anew: a response from before that is outdated. */
   #beginnings = 0;
   #isDue = false;
   #listeners = new Set<(snapshot: Snapshot) => void>();

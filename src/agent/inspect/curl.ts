@@ -2,10 +2,10 @@ import { base64, textOf } from './text.js';
 import type { Field, RequestDetails } from './wire.js';
 
 /** Characters that can control a terminal or reorder text. C1 controls can occur as bytes in a path or header. */
-const STEERS = /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/u;
+export const STEERS = /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/u;
 
-/** curl sets these itself. */
-const OWN = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'expect']);
+/** Clients set these themselves. */
+export const OWN = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'expect']);
 
 /** The request as a command for a POSIX shell. Masked values stay masked. */
 export function asCurl(details: RequestDetails, body: Uint8Array): string {
@@ -33,7 +33,7 @@ export function asCurl(details: RequestDetails, body: Uint8Array): string {
 const headerText = ({ name, value }: Field): string => (value === '' ? `${name};` : `${name}: ${value}`);
 
 /** Text from a visitor: literal if it is harmless, otherwise byte by byte. */
-function word(text: string): string {
+export function word(text: string): string {
   if (!STEERS.test(text)) return quote(text);
   // Node decodes each byte of a head as one character.
   const bytes = /[^\0-\xff]/.test(text)

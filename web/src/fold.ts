@@ -1,0 +1,38 @@
+import type { RequestRow } from '../../src/agent/inspect/wire.js';
+
+/** A row of the list: a request, and how often Portal's 503 page asked again after it. */
+export interface ListRow extends RequestRow {
+  readonly reloads?: number;
+  /** When it asked last. */
+  readonly reloadedAt?: number;
+}
+
+/** Rejects visitors, whatever they ask for. */
+const GATES = new Set(['ip_denied', 'pin_required', 'pin_wrong', 'pin_wait', 'pin_form', 'misdirected']);
+
+export const isGate = ({ portal }: RequestRow): boolean => portal !== undefined && GATES.has(portal.code);
+
+/**
+ * Rows, newest first, with the reloads of a page folded into the visit that they follow. The row stays where the visit is, so
+ * the list does not move every three seconds.
+ */
+export function folded(rows: readonly RequestRow[]): readonly ListRow[] {
+  if (!rows.some(({ reload }) => reload)) return rows;
+  /** The visit that a reload of this page belongs to: its place in `kept`. */
+  const visits = new Map<string, number>();
+  const kept: ListRow[] = [];
+  for (const row of rows.toReversed()) {
+    const page = JSON.stringify([row.service, row.remote, row.authority, row.target]);
+    const at = visits.get(page);
+    if (row.reload && at !== undefined) {
+      const visit = kept[at]!;
+      kept[at] = { ...visit, reloads: (visit.reloads ?? 0) + 1, reloadedAt: row.startedAt };
+      continue;
+    }
+    // Once the service responds, the next reload is of another visit.
+    if (row.portal) visits.set(page, kept.length);
+    else visits.delete(page);
+    kept.push(row);
+  }
+  return kept.toReversed();
+}
