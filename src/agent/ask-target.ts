@@ -158,8 +158,8 @@ function firstBytes(socket: Socket, ms: number, words?: Buffer): Promise<Buffer 
     const finish = (): void => {
       cancel();
       socket.off('data', onData).off('end', finish).off('close', finish);
-      const isOver = socket.readableEnded || socket.destroyed;
-      resolve(heard.length === 0 && !isOver ? undefined : heard);
+      const hasEnded = socket.readableEnded || socket.destroyed;
+      resolve(heard.length === 0 && !hasEnded ? undefined : heard);
     };
     const onData = (chunk: Buffer): void => {
       heard = Buffer.concat([heard, chunk]);

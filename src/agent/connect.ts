@@ -33,7 +33,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   const url = new URL(PATHS.control, endpoint.url);
   url.protocol = 'wss:';
   let socket: TLSSocket | undefined;
-  const over = new AbortController();
+  const ending = new AbortController();
   // The types of `ws` lack `closeTimeout`.
   const wsOptions: ClientOptions & { closeTimeout: number } = {
     perMessageDeflate: false,
@@ -44,14 +44,14 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
     createConnection: creating(
       wayTo(endpoint),
       (plain) => (socket = relayTls(endpoint, plain)),
-      over.signal,
+      ending.signal,
     ) as never,
   };
   const ws = new WebSocket(url, [CONTROL_SUBPROTOCOL], wsOptions);
   const inbox = new Inbox(ws, endpoint.url);
   try {
     const welcome = await within(
-      handshake(ws, inbox, { ...options, signal: over.signal }, () => socket!),
+      handshake(ws, inbox, { ...options, signal: ending.signal }, () => socket!),
       LIMITS.handshakeMs,
       `the handshake with ${endpoint.url}`,
       signal,
@@ -73,7 +73,7 @@ export async function openControl(options: ControlOptions): Promise<ControlChann
   } catch (error) {
     ws.on('error', () => undefined);
     ws.terminate();
-    over.abort();
+    ending.abort();
     throw connectError(error, endpoint.url);
   }
 }

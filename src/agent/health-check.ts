@@ -17,14 +17,14 @@ export async function checkHealth(spec: ServiceSpec, signal: AbortSignal): Promi
   const { health, target } = spec;
   if (!health) return undefined;
   // Everything that the check opens ends with it.
-  const over = new AbortController();
+  const ending = new AbortController();
   try {
-    await within(ask(spec, health, over.signal), health.timeoutMs, asked(target, health), signal);
+    await within(ask(spec, health, ending.signal), health.timeoutMs, asked(target, health), signal);
     return undefined;
   } catch (error) {
     return asPortalError(error).message;
   } finally {
-    over.abort();
+    ending.abort();
   }
 }
 

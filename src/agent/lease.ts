@@ -56,7 +56,7 @@ export interface LeaseOptions {
 }
 
 /** The lease that takes over another's place. It has an id once it holds the place. */
-export type Heir = Pick<AgentLease, 'id'>;
+export type NextLease = Pick<AgentLease, 'id'>;
 
 /** The agent's side of a service's lease on one relay. Its phase is what `status` shows. */
 export class AgentLease {
@@ -74,13 +74,13 @@ export class AgentLease {
   /** What serves the lease, and for which hostname. It survives reconnects, so visitors and counters do too. */
   #serving: { hostname: string; ready: Promise<Serving> } | undefined;
   #served: Serving | undefined;
-  #heir: Heir | undefined;
+  #takenOverBy: NextLease | undefined;
   /** Another lease has taken over the place. */
   #isResting = false;
   /** Aborts the work for the current channel. */
   #attachment = new AbortController();
   /** Aborts all work of the lease when it closes. */
-  readonly #over = new AbortController();
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(options: LeaseOptions) {
@@ -145,7 +145,7 @@ export class AgentLease {
     this.#attachment = new AbortController();
     this.#channel = channel;
     // Opening would take the place back from the other lease.
-    if (this.#heir?.id !== undefined) return this.#rest();
+    if (this.#takenOverBy?.id !== undefined) return this.#rest();
     this.#isResting = false;
     const { signal } = this.#attachment;
     if (!moves || this.#phase.now !== 'ready') this.#phase.set('opening');
@@ -173,15 +173,15 @@ export class AgentLease {
    * Another of the agent's leases has, or will have, the same place at the same relay, reached another way. Once the relay
    * has handed the place over, this lease only lets its visitors finish. Undefined if there is no such lease any more.
    */
-  yieldTo(heir: Heir | undefined): void {
-    this.#heir = heir;
+  yieldTo(other: NextLease | undefined): void {
+    this.#takenOverBy = other;
     const [channel, opening] = [this.#channel, this.#opening];
-    if (!heir && this.#isResting && channel && opening) this.attach(channel, opening);
+    if (!other && this.#isResting && channel && opening) this.attach(channel, opening);
   }
 
   /** The relay revoked the lease: requests it again, unless another lease has its place. */
   revoked(reason: string): void {
-    if (this.#heir) this.#rest();
+    if (this.#takenOverBy) this.#rest();
     else this.#comeBack(new PortalError('not_found', reason));
   }
 
@@ -363,12 +363,12 @@ export class AgentLease {
       // Before it serves it has nothing to say; below it is told what was decided until then.
       onServedAs: () => this.#served && this.#options.onServedAs(this),
       onReached: (target, failure) => this.#options.onReached(this, target, failure),
-      signal: this.#over.signal,
+      signal: this.#ending.signal,
       log: this.#log,
     });
     this.#serving = { hostname, ready };
     const served = await ready;
-    if (this.#over.signal.aborted) await served.close({ ms: 0 });
+    if (this.#ending.signal.aborted) await served.close({ ms: 0 });
     this.#served = served;
     // Another lease may already have detected the target's protocol.
     if (servedMode(spec) === 'auto' && served.servedAs() !== 'undecided') this.#options.onServedAs(this);
@@ -380,10 +380,10 @@ export class AgentLease {
 
   async #close(drain: Drain): Promise<void> {
     this.#attachment.abort();
-    this.#over.abort();
+    this.#ending.abort();
     this.#prover.stop();
     this.#phase.set('draining');
-    if (!this.#heir) await this.#held.giveBack(this.#channel, this.#log);
+    if (!this.#takenOverBy) await this.#held.giveBack(this.#channel, this.#log);
     await this.#served?.close(drain);
     this.#phase.set('closed');
   }
@@ -391,7 +391,7 @@ export class AgentLease {
   /** Reports the failure, and waits as long as it requires before the next attempt. */
   async #failedAttempt(failure: PortalError, signal: AbortSignal): Promise<void> {
     // For example, a visit in progress may have met the certificate of the lease that took over.
-    if (signal.aborted || this.#heir?.id !== undefined) return;
+    if (signal.aborted || this.#takenOverBy?.id !== undefined) return;
     if (!isFinal(failure)) {
       this.#phase.set('retrying', failure);
       if (failure.retryAfterMs !== undefined) await delay(failure.retryAfterMs, signal);

@@ -256,7 +256,7 @@ export class RelaySession {
     if (former) void this.#retire(former);
     this.#reportOn(channel);
     for (const lease of this.#leases) lease.attach(channel, this.#opening, { moves: former !== undefined });
-    if (former || this.#isLeaving) this.#tellMoved();
+    if (former || this.#isLeaving) this.#announceMove();
     for (const waiting of this.#waiting) waiting.resolve(channel.tunnel);
     this.#waiting.clear();
     if (!former) this.#options.onState?.('connected');
@@ -308,7 +308,7 @@ export class RelaySession {
   }
 
   /** Users of the detour by the old channel move to the current one. */
-  #tellMoved(): void {
+  #announceMove(): void {
     this.#isLeaving = false;
     const before = this.#moved;
     this.#moved = new AbortController();

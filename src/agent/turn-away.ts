@@ -83,15 +83,15 @@ function askedIn(head: string): Asked {
 
 /** Loaded on demand, because mode stream needs it only here. */
 async function overHttp2(socket: TLSSocket, page: Page, onAsked?: (asked: Asked) => void): Promise<void> {
-  const [{ serveH2 }, { answerWith }, { HTTP_BOUNDS }] = await Promise.all([
+  const [{ serveH2 }, { answerWith }, { HTTP_LIMITS }] = await Promise.all([
     import('./modes/http/h2.js'),
     import('./modes/http/own-answer.js'),
-    import('./modes/http/bounds.js'),
+    import('./modes/http/limits.js'),
   ]);
   if (socket.destroyed) return;
   const nobody = { address: '', network: '', forwardedFor: '', hostname: '' };
   const session = serveH2(socket, nobody, {
-    bounds: { ...HTTP_BOUNDS, keepAliveMs: FIRST_BYTES_MS, pingMs: FIRST_BYTES_MS },
+    limits: { ...HTTP_LIMITS, keepAliveMs: FIRST_BYTES_MS, pingMs: FIRST_BYTES_MS },
     serve: (exchange) => {
       onAsked?.(exchange);
       answerWith(exchange, page);

@@ -144,7 +144,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
       if (refusal) throw refusal;
       return runner.plan(job.select(wanted));
     },
-    replay: (id) => runner.recorders!.replayOver(id),
+    replay: (id) => runner.recorders!.replayAndWait(id),
     wipe: async (address) => {
       if (address !== identity.address) return { isWiped: false };
       const kept = await runner.recorders?.wipe();

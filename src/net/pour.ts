@@ -8,11 +8,11 @@ import { TLSSocket } from 'node:tls';
  * Node lets a socket read into its owner's memory (`onread`), but only if Node itself connects the socket. This sets the
  * same internals on any socket. A Node version with other internals falls back to `pipe`.
  */
-export function pour(from: Socket, to: Socket, heard?: Heard): Pouring {
+export function pour(from: Socket, to: Socket, onBytes?: OnBytes): Pouring {
   const { _handle: handle } = from as { _handle?: Partial<ReadHandle> | null };
   if (INTERNALS && handle?.useUserBuffer)
-    return new InPlace(from, to, handle as ReadHandle, INTERNALS, heard);
-  return new Piped(from, to, heard);
+    return new InPlace(from, to, handle as ReadHandle, INTERNALS, onBytes);
+  return new Piped(from, to, onBytes);
 }
 
 export interface Pouring {
@@ -28,7 +28,7 @@ export interface Pouring {
 }
 
 /** Sees the bytes from `start` to `end` after they have passed. It must not keep them. */
-type Heard = (bytes: Buffer, start: number, end: number) => void;
+type OnBytes = (bytes: Buffer, start: number, end: number) => void;
 
 /** Sockets with little traffic all read into this buffer. Their bytes are copied before the next read. */
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
@@ -59,11 +59,11 @@ class Piped implements Pouring {
   readonly #from: Socket;
   readonly #to: Socket;
 
-  constructor(from: Socket, to: Socket, heard?: Heard) {
+  constructor(from: Socket, to: Socket, onBytes?: OnBytes) {
     this.#from = from;
     this.#to = to;
     from.pipe(to);
-    if (heard) from.on('data', (chunk: Buffer) => heard(chunk, 0, chunk.length));
+    if (onBytes) from.on('data', (chunk: Buffer) => onBytes(chunk, 0, chunk.length));
   }
 
   rest(): void {}
@@ -80,7 +80,7 @@ export class InPlace implements Pouring {
   readonly #to: Socket;
   readonly #lend: (bytes: Buffer) => void;
   readonly #gathers: boolean;
-  readonly #heard: Heard | undefined;
+  readonly #onBytes: OnBytes | undefined;
   /** The buffer for reads while there is much to move. */
   #own: Lent | undefined;
   /** Bytes read into #own, and how many of them were forwarded. */
@@ -89,11 +89,11 @@ export class InPlace implements Pouring {
   #passing: NodeJS.Immediate | undefined;
   #isFinished = false;
 
-  constructor(from: Socket, to: Socket, handle: ReadHandle, internals: Internals, heard?: Heard) {
+  constructor(from: Socket, to: Socket, handle: ReadHandle, internals: Internals, onBytes?: OnBytes) {
     this.#from = from;
     this.#to = to;
     this.#gathers = from instanceof TLSSocket;
-    this.#heard = heard;
+    this.#onBytes = onBytes;
     const inside = from as unknown as Record<symbol, unknown>;
     this.#lend = (bytes) => {
       inside[internals.buffer] = bytes;
@@ -107,7 +107,7 @@ export class InPlace implements Pouring {
     this.#lend(SHARED);
     for (let chunk: Buffer | null; (chunk = from.read() as Buffer | null);) {
       to.write(chunk);
-      heard?.(chunk, 0, chunk.length);
+      onBytes?.(chunk, 0, chunk.length);
     }
     from.resume();
   }
@@ -134,8 +134,8 @@ export class InPlace implements Pouring {
     let more: boolean;
     if (amended) more = this.#takeInstead(amended);
     else more = this.#own ? this.#takeMuch(count) : this.#takeLittle(count);
-    this.#heard?.(bytes, start, start + count);
-    // `heard` may have called `finish`.
+    this.#onBytes?.(bytes, start, start + count);
+    // `onBytes` may have called `finish`.
     return more || this.#isFinished;
   }
 

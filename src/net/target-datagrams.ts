@@ -11,7 +11,7 @@ import { connectUdp, type UdpSocket } from './udp.js';
 /** Timeout for resolving the target's name. */
 export const LOOKUP_MS = 5_000;
 /** A refusal (ICMP) arrives within this time. Sent datagrams are kept no longer. */
-const HEARD_MS = 100;
+const REFUSAL_MS = 100;
 /** Limit of datagrams kept during that time, to send them again to another address. */
 const MAX_KEPT = 16;
 /** After all addresses have refused, the target counts as down for this long. */
@@ -60,7 +60,7 @@ export class TargetDatagrams implements Datagrams {
   /** Refusals by address since the target last answered. */
   readonly #refusals = new Map<string, string>();
   #kept: Buffer[] = [];
-  #hearing: NodeJS.Timeout | undefined;
+  #refusalTimer: NodeJS.Timeout | undefined;
   #down: { readonly error: Error; readonly until: number } | undefined;
   #closed = false;
 
@@ -102,19 +102,19 @@ export class TargetDatagrams implements Datagrams {
   #keep(payload: Buffer): boolean {
     if (this.#kept.length >= MAX_KEPT) return false;
     this.#kept.push(payload);
-    this.#hear();
+    this.#awaitRefusal();
     return true;
   }
 
-  #hear(): void {
+  #awaitRefusal(): void {
     // Read pending input first.
-    this.#hearing ??= setTimeout(() => setImmediate(() => this.#heard()), HEARD_MS).unref();
+    this.#refusalTimer ??= setTimeout(() => setImmediate(() => this.#awaited()), REFUSAL_MS).unref();
   }
 
-  #heard(): void {
+  #awaited(): void {
     // While it moves to another address, the time counts from its arrival there.
-    if (this.#hearing && this.#socket) this.#accepted();
-    this.#hearing = undefined;
+    if (this.#refusalTimer && this.#socket) this.#accepted();
+    this.#refusalTimer = undefined;
   }
 
   /** The target has answered, or has not refused anything for a while. */
@@ -126,8 +126,8 @@ export class TargetDatagrams implements Datagrams {
 
   /** The kept datagrams are lost. */
   #forget(): void {
-    clearTimeout(this.#hearing);
-    this.#hearing = undefined;
+    clearTimeout(this.#refusalTimer);
+    this.#refusalTimer = undefined;
     this.#kept = [];
   }
 
@@ -161,7 +161,7 @@ export class TargetDatagrams implements Datagrams {
       if (this.#socket === socket) this.#failed(error);
     });
     for (const payload of this.#kept) socket.send(payload);
-    if (this.#kept.length > 0) this.#hear();
+    if (this.#kept.length > 0) this.#awaitRefusal();
   }
 
   #failed(error: Error): void {

@@ -35,7 +35,7 @@ export class WsSocket extends Socket {
   readonly #ws: WebSocket;
   readonly #limits: WsSocketLimits;
   readonly #timer: NodeJS.Timeout;
-  #heardSinceTick = false;
+  #receivedSinceTick = false;
   #hasEnded = false;
   #hasSentEnd = false;
 
@@ -54,10 +54,10 @@ export class WsSocket extends Socket {
     ws.binaryType = 'nodebuffer';
     ws.on('message', (data: Buffer, isBinary) => this.#take(data, isBinary));
     ws.on('ping', (data: Buffer) => {
-      this.#heardSinceTick = true;
+      this.#receivedSinceTick = true;
       if (ws.readyState === ws.OPEN && ws.bufferedAmount < MAX_PONG_BACKLOG_BYTES) ws.pong(data);
     });
-    ws.on('pong', () => (this.#heardSinceTick = true));
+    ws.on('pong', () => (this.#receivedSinceTick = true));
     ws.on('error', (error) => this.destroy(error));
     ws.on('close', () => this.#closed());
   }
@@ -117,7 +117,7 @@ export class WsSocket extends Socket {
   }
 
   #take(data: Buffer, isBinary: boolean): void {
-    this.#heardSinceTick = true;
+    this.#receivedSinceTick = true;
     if (this.destroyed) return;
     if (!isBinary || this.#hasEnded) {
       this.#ws.close(1002);
@@ -146,9 +146,9 @@ export class WsSocket extends Socket {
   }
 
   #tick(): void {
-    if (!this.#heardSinceTick && this.#ws.readyState === this.#ws.OPEN && this.#ws.bufferedAmount === 0)
+    if (!this.#receivedSinceTick && this.#ws.readyState === this.#ws.OPEN && this.#ws.bufferedAmount === 0)
       this.#ws.ping();
-    this.#heardSinceTick = false;
+    this.#receivedSinceTick = false;
   }
 }
 

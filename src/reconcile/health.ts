@@ -5,7 +5,7 @@ type Check = (spec: ServiceSpec, signal: AbortSignal) => Promise<string | undefi
 
 interface Watch {
   readonly spec: ServiceSpec;
-  readonly over: AbortController;
+  readonly ending: AbortController;
   /** The check in progress. */
   looking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout;
@@ -34,7 +34,7 @@ export class HealthChecks {
       else this.#end(service, watch);
     }
     for (const [service, spec] of wanted) {
-      const watch = { spec, over: new AbortController() };
+      const watch = { spec, ending: new AbortController() };
       this.#watches.set(service, watch);
       void this.#look(watch);
     }
@@ -60,18 +60,18 @@ export class HealthChecks {
   }
 
   async #ask(watch: Watch): Promise<void> {
-    const { spec, over } = watch;
+    const { spec, ending } = watch;
     clearTimeout(watch.timer);
-    const error = await this.#check(spec, over.signal);
-    if (over.signal.aborted) return;
+    const error = await this.#check(spec, ending.signal);
+    if (ending.signal.aborted) return;
     const isChange = (error === undefined) !== (watch.error === undefined);
     watch.error = error;
     watch.timer = setTimeout(() => void this.#look(watch), spec.health?.intervalMs).unref();
     if (isChange) this.#onChange(spec.service, error);
   }
 
-  #end(service: string, { over, timer }: Watch): void {
-    over.abort();
+  #end(service: string, { ending, timer }: Watch): void {
+    ending.abort();
     clearTimeout(timer);
     this.#watches.delete(service);
   }

@@ -15,7 +15,7 @@ export interface Verdict {
 interface Watch {
   readonly spec: ServiceSpec;
   readonly target: Target;
-  readonly over: AbortController;
+  readonly ending: AbortController;
   /** The check in progress. */
   looking?: Promise<void> | undefined;
   timer?: NodeJS.Timeout | undefined;
@@ -57,7 +57,7 @@ export class TargetWatch {
       else this.#end(key, watch);
     }
     for (const [key, place] of wanted) {
-      const watch = { ...place, over: new AbortController(), pauseMs: MIN_PAUSE_MS, isKnown: false };
+      const watch = { ...place, ending: new AbortController(), pauseMs: MIN_PAUSE_MS, isKnown: false };
       this.#watches.set(key, watch);
       void this.#look(watch);
     }
@@ -101,10 +101,10 @@ export class TargetWatch {
   }
 
   async #ask(watch: Watch): Promise<void> {
-    const { spec, target, over } = watch;
+    const { spec, target, ending } = watch;
     const isDoubted = watch.error !== undefined;
-    const found = await this.#check(spec, target, { isDoubted, signal: over.signal });
-    if (over.signal.aborted || found === 'unknown') return;
+    const found = await this.#check(spec, target, { isDoubted, signal: ending.signal });
+    if (ending.signal.aborted || found === 'unknown') return;
     // A connection failed meanwhile, which says more than an open port.
     if (!isDoubted && watch.error !== undefined && found.error === undefined) return;
     this.#found(watch, found.error);
@@ -122,8 +122,8 @@ export class TargetWatch {
     if (isChange) this.#onChange({ service: spec.service, target: formatTarget(target), error });
   }
 
-  #end(key: string, { over, timer }: Watch): void {
-    over.abort();
+  #end(key: string, { ending, timer }: Watch): void {
+    ending.abort();
     clearTimeout(timer);
     this.#watches.delete(key);
   }

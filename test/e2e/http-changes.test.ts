@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { HTTP_BOUNDS } from '../../src/agent/modes/http/bounds.js';
+import { HTTP_LIMITS } from '../../src/agent/modes/http/limits.js';
 import { ask, askH2, connectTo, edge, h2Visitor, HOST, httpSpec } from '../support/http-edge.js';
 import { agent, desired, get, relay } from '../support/world.js';
 
@@ -122,5 +122,5 @@ it('docs/guides/http.md names every limit', async () => {
       return [name, unit === ' s' ? value * 1000 : unit === ' KiB' ? value * 1024 : value];
     },
   );
-  expect(Object.fromEntries(documented)).toEqual(HTTP_BOUNDS);
+  expect(Object.fromEntries(documented)).toEqual(HTTP_LIMITS);
 });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, it, onTestFinished, type TestContext } from 'vitest';
-import type { HistoryBounds } from '../../src/agent/inspect/history/bounds.js';
+import type { HistoryLimits } from '../../src/agent/inspect/history/limits.js';
 import type { RequestHistory } from '../../src/agent/inspect/history/history.js';
 import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { Recorders } from '../../src/agent/inspect/recorder.js';
@@ -21,9 +21,9 @@ interface Run {
   readonly history: RequestHistory;
 }
 
-async function run(place: Place, port: number, bounds: Partial<HistoryBounds> = {}): Promise<Run> {
+async function run(place: Place, port: number, limits: Partial<HistoryLimits> = {}): Promise<Run> {
   const recorders = new Recorders();
-  const history = await place.open({ bounds });
+  const history = await place.open({ limits });
   recorders.history = history;
   return { at: await edge({ '/': port }, { recorders }), recorders, history };
 }

@@ -232,7 +232,7 @@ it('records the messages of a WebSocket in both directions, and forwards them un
     ['binary', 200_000],
   ]);
   expect(Buffer.from(said.find(({ kind }) => kind === 'binary')!.body, 'base64')).toEqual(
-    large.subarray(0, recorders.store.bounds.maxMessageBytes),
+    large.subarray(0, recorders.store.limits.maxMessageBytes),
   );
   expect(recording.requestBody.bytes).toBeGreaterThan(200_000);
 });

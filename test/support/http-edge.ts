@@ -4,7 +4,7 @@ import { request, type RequestOptions } from 'node:https';
 import { createServer as createTcp, type AddressInfo, type Socket } from 'node:net';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { onTestFinished } from 'vitest';
-import type { HttpBounds } from '../../src/agent/modes/http/bounds.js';
+import type { HttpLimits } from '../../src/agent/modes/http/limits.js';
 import { HttpHandler } from '../../src/agent/modes/http/handler.js';
 import type { Recorders } from '../../src/agent/inspect/recorder.js';
 import type { NameRejection } from '../../src/agent/rejected-name.js';
@@ -44,7 +44,7 @@ let shared: Promise<LocalCa> | undefined;
 export async function edge(
   routes: Routes,
   options: {
-    bounds?: Partial<HttpBounds>;
+    bounds?: Partial<HttpLimits>;
     visitor?: string | (() => string);
     recorders?: Recorders;
     /** Replaces HOST. */

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { HistoryBounds } from '../../src/agent/inspect/history/bounds.js';
+import type { HistoryLimits } from '../../src/agent/inspect/history/limits.js';
 import { historyFolder, RequestHistory } from '../../src/agent/inspect/history/history.js';
 import { firstOfRun } from '../../src/agent/inspect/history/ids.js';
 import { search, type Found, type Wanted } from '../../src/agent/inspect/history/search.js';
@@ -70,7 +70,7 @@ export interface Place {
   readonly identity: Identity;
   readonly warnings: string[];
   now: number;
-  open(options?: { source?: string | null; bounds?: Partial<HistoryBounds> }): Promise<RequestHistory>;
+  open(options?: { source?: string | null; limits?: Partial<HistoryLimits> }): Promise<RequestHistory>;
   search(wanted?: Wanted, limit?: number): Promise<Found>;
   files(): Promise<string[]>;
   /** Every byte on disk, as text. */
@@ -90,12 +90,12 @@ export async function historyPlace(identity = generateIdentity(), at?: string): 
     identity,
     warnings,
     now: Date.now(),
-    open: async ({ source = SOURCE, bounds = {} } = {}) => {
+    open: async ({ source = SOURCE, limits = {} } = {}) => {
       const history = await RequestHistory.open({
         folder,
         identity,
         source,
-        bounds,
+        limits,
         log,
         now: () => place.now,
       });

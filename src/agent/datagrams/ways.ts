@@ -93,11 +93,11 @@ export function openWebSocketWay(
     // Only the relay instance that holds the control channel knows the ticket.
     createConnection: creating(wayTo(endpoint, relayAddress), (plain) => relayTls(endpoint, plain)) as never,
   });
-  const bounds = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };
+  const limits = { maxBytes: LIMITS.maxFramesBytes, maxBacklogBytes: LIMITS.maxDatagramBacklogBytes };
   return new Promise((resolve, reject) => {
     ws.once('open', () => {
       ws.removeAllListeners();
-      resolve(new WebSocketFrames(ws, bounds, on));
+      resolve(new WebSocketFrames(ws, limits, on));
     });
     ws.once('error', reject);
     ws.once('close', () =>

@@ -76,7 +76,7 @@ export class InspectorApi {
     const body = isRequest ? recording.requestBody : recording.responseBody;
     const encoding = query.has('raw') ? undefined : fieldOf(headers, 'content-encoding');
     const kept = body.kept();
-    const decoded = await decode(kept, encoding, this.#recorders.store.bounds.maxDecodedBytes);
+    const decoded = await decode(kept, encoding, this.#recorders.store.limits.maxDecodedBytes);
     response.writeHead(200, {
       'Content-Type': 'application/octet-stream',
       'Content-Disposition': 'attachment',
@@ -96,7 +96,7 @@ export class InspectorApi {
       const recording = await this.#recorders.find(id);
       if (!recording) continue;
       const details = this.#recorders.details(recording, false);
-      const entry = await harEntry(recording, details, store.bounds.maxDecodedBytes);
+      const entry = await harEntry(recording, details, store.limits.maxDecodedBytes);
       const hasRoom = response.write(separator + JSON.stringify(entry));
       separator = ',';
       if (response.destroyed) return;

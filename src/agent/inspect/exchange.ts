@@ -80,9 +80,9 @@ class InspectedExchange implements Exchange {
       responseTrailers: [],
     };
     store.add(this.#recording);
-    if (inner.body) this.#hear(inner.body);
+    if (inner.body) this.#capture(inner.body);
     // A switched connection ends with its close.
-    inner.onGone(() => this.#recording.outcome !== 'switched' && this.#over('broken'));
+    inner.onGone(() => this.#recording.outcome !== 'switched' && this.#finish('broken'));
   }
 
   get isBodyWhole(): boolean {
@@ -123,12 +123,12 @@ class InspectedExchange implements Exchange {
   end(trailers: Headers): void {
     this.#inner.end(trailers);
     this.#recording.responseTrailers = trailers;
-    this.#over('done', sizeOf(trailers));
+    this.#finish('done', sizeOf(trailers));
   }
 
   abort(): void {
     this.#inner.abort();
-    this.#over('broken');
+    this.#finish('broken');
   }
 
   onGone(gone: () => void): void {
@@ -141,11 +141,11 @@ class InspectedExchange implements Exchange {
     this.#recording.outcome = 'switched';
     this.#answered(this.isHttp2 ? 200 : 101, this.isHttp2 ? '' : 'Switching Protocols', headers);
     const stream = switched.kind === 'socket' ? switched.socket : switched.stream;
-    if (protocol.toLowerCase() === 'websocket') this.#hearMessages(stream);
+    if (protocol.toLowerCase() === 'websocket') this.#readMessages(stream);
     let isBroken = false;
     stream.once('error', () => (isBroken = true));
     stream.once('close', () => {
-      if (this.#recording.outcome === 'switched') this.#over(isBroken ? 'broken' : 'done');
+      if (this.#recording.outcome === 'switched') this.#finish(isBroken ? 'broken' : 'done');
     });
     return switched;
   }
@@ -153,19 +153,19 @@ class InspectedExchange implements Exchange {
   /** The visitor's bytes are those written to the target. */
   onJoined(upstream: Socket): void {
     const { messages, requestBody } = this.#recording;
-    if (messages) this.#overhear(upstream, new FrameReader('visitor', messages), requestBody);
+    if (messages) this.#observe(upstream, new FrameReader('visitor', messages), requestBody);
   }
 
-  #hearMessages(visitor: Duplex): void {
+  #readMessages(visitor: Duplex): void {
     const recording = this.#recording;
-    const { bounds, admitsBody } = this.#store;
-    const log = new MessageLog(bounds, admitsBody, (bytes) => this.#store.changed(recording.id, bytes));
+    const { limits, admitsBody } = this.#store;
+    const log = new MessageLog(limits, admitsBody, (bytes) => this.#store.changed(recording.id, bytes));
     recording.messages = log;
-    this.#overhear(visitor, new FrameReader('service', log), recording.responseBody);
+    this.#observe(visitor, new FrameReader('service', log), recording.responseBody);
   }
 
   /** Sees written bytes as they pass. The code that joins the two sides is not affected. */
-  #overhear(stream: Duplex, reader: FrameReader, body: CapturedBody): void {
+  #observe(stream: Duplex, reader: FrameReader, body: CapturedBody): void {
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
     stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
       // A recording that was already removed must not grow.
@@ -188,7 +188,7 @@ class InspectedExchange implements Exchange {
   }
 
   /** A done exchange may turn out broken if its last bytes were never accepted. */
-  #over(outcome: 'done' | 'broken', bytes = 0): void {
+  #finish(outcome: 'done' | 'broken', bytes = 0): void {
     const recording = this.#recording;
     if (recording.outcome === 'broken' || recording.outcome === outcome) return;
     recording.outcome = outcome;
@@ -197,7 +197,7 @@ class InspectedExchange implements Exchange {
   }
 
   /** Reads along once the consumer reads. Its own data listener would start the flow earlier. */
-  #hear(body: Readable): void {
+  #capture(body: Readable): void {
     const recording = this.#recording;
     const onListener = (event: string | symbol): void => {
       if (event !== 'data') return;
@@ -214,8 +214,8 @@ class InspectedExchange implements Exchange {
   }
 
   #keep(body: CapturedBody, chunk: Buffer): void {
-    const { bounds, admitsBody } = this.#store;
-    this.#store.changed(this.#recording.id, body.add(chunk, bounds.maxBodyBytes, admitsBody));
+    const { limits, admitsBody } = this.#store;
+    this.#store.changed(this.#recording.id, body.add(chunk, limits.maxBodyBytes, admitsBody));
   }
 
   #elapsedMs(): number {

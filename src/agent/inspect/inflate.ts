@@ -13,7 +13,7 @@ const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 export class Inflater {
   readonly #maxBytes: number;
   readonly #admits: (bytes: number) => boolean;
-  #isOver = false;
+  #hasStopped = false;
   /** The last bytes of the previous messages. */
   #window: Buffer = Buffer.alloc(0);
 
@@ -29,7 +29,7 @@ export class Inflater {
 
   /** `isWhole`: the message has all of its bytes. */
   take(message: Buffer, isWhole: boolean): Buffer | undefined {
-    if (this.#isOver) return undefined;
+    if (this.#hasStopped) return undefined;
     const dictionary = this.#window;
     this.#window = Buffer.alloc(0);
     try {
@@ -38,13 +38,13 @@ export class Inflater {
         finishFlush: constants.Z_SYNC_FLUSH,
         maxOutputLength: this.#maxBytes,
       });
-      this.#isOver = !this.#admits(text.length);
+      this.#hasStopped = !this.#admits(text.length);
       if (isWhole) this.#window = Buffer.concat([dictionary, text]).subarray(-WINDOW_BYTES);
       return text;
     } catch (error) {
       // The message exceeded the limit. Finding that out cost as much as showing it.
       const isTooLong = systemCode(error) === 'ERR_BUFFER_TOO_LARGE';
-      this.#isOver = isTooLong && !this.#admits(this.#maxBytes);
+      this.#hasStopped = isTooLong && !this.#admits(this.#maxBytes);
       return undefined;
     }
   }

@@ -38,7 +38,7 @@ export class LivePage {
       this.#stopListening();
       clearTimeout(this.#timer);
     });
-    this.#beginAnew();
+    this.#restart();
     this.#flush();
   }
 
@@ -49,7 +49,7 @@ export class LivePage {
   }
 
   #resync(): void {
-    this.#beginAnew();
+    this.#restart();
     this.#schedule();
   }
 
@@ -61,11 +61,11 @@ export class LivePage {
   #note(id: number): void {
     this.#pending.add(id);
     // The set contains ids that were removed meanwhile.
-    if (this.#pending.size > 2 * this.#source.store.bounds.maxRequests) this.#beginAnew();
+    if (this.#pending.size > 2 * this.#source.store.limits.maxRequests) this.#restart();
     this.#schedule();
   }
 
-  #beginAnew(): void {
+  #restart(): void {
     this.#begins = true;
     this.#pending = new Set();
     for (const { id } of this.#source.store.all()) this.#pending.add(id);
@@ -75,7 +75,7 @@ export class LivePage {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.#flush();
-    }, this.#source.store.bounds.pageEveryMs);
+    }, this.#source.store.limits.pageEveryMs);
   }
 
   #flush(): void {
@@ -98,7 +98,7 @@ export class LivePage {
     const { store } = this.#source;
     const rows = [];
     for (const id of this.#pending) {
-      if (rows.length >= store.bounds.maxRows) break;
+      if (rows.length >= store.limits.maxRows) break;
       this.#pending.delete(id);
       const recording = store.get(id);
       if (recording) rows.push(rowOf(recording));

@@ -38,11 +38,11 @@ async function squeezed(texts: readonly string[]): Promise<Buffer[]> {
 function read(
   bytes: Buffer,
   chunkBytes: number,
-  bounds = BOUNDS,
+  limits = BOUNDS,
   admits: (bytes: number) => boolean = () => true,
 ) {
   let kept = 0;
-  const log = new MessageLog(bounds, admits, (more) => (kept += more));
+  const log = new MessageLog(limits, admits, (more) => (kept += more));
   const reader = new FrameReader('visitor', log);
   for (let at = 0; at < bytes.length; at += chunkBytes) reader.read(bytes.subarray(at, at + chunkBytes));
   const messages = messagesOf(log).map(({ from, kind, bytes: all, keptBytes, cut, compressed, body }) => ({
@@ -169,8 +169,8 @@ describe('permessage-deflate is inflated', () => {
       -4,
     );
     const frames = [bomb, Buffer.from('no deflate')].map((each) => frame(1, each, { rsv1: true }));
-    const bounds = { ...BOUNDS, maxMessageBytes: 5_000 };
-    expect(read(Buffer.concat(frames), 4_096, bounds).messages).toMatchObject([
+    const limits = { ...BOUNDS, maxMessageBytes: 5_000 };
+    expect(read(Buffer.concat(frames), 4_096, limits).messages).toMatchObject([
       { compressed: 'left', bytes: bomb.length },
       { compressed: 'left', text: 'no deflate' },
     ]);
@@ -178,9 +178,9 @@ describe('permessage-deflate is inflated', () => {
     const [small] = await squeezed(['good']);
     const asked: number[] = [];
     const admits = (bytes: number): boolean => asked.push(bytes) < 3;
-    const after = read(Buffer.concat([frames[0]!, frame(1, small!, { rsv1: true })]), 4_096, bounds, admits);
+    const after = read(Buffer.concat([frames[0]!, frame(1, small!, { rsv1: true })]), 4_096, limits, admits);
     expect(after.messages).toMatchObject([{ compressed: 'left' }, { compressed: 'left' }]);
-    expect(asked).toEqual([bomb.length, small!.length, bounds.maxInflatedBytes]);
+    expect(asked).toEqual([bomb.length, small!.length, limits.maxInflatedBytes]);
   });
 
   it('keeps an incomplete message while newer ones arrive', () => {

@@ -11,7 +11,7 @@ const KINDS: Readonly<Record<number, WsMessage['kind']>> = {
   10: 'pong',
 };
 
-export interface MessageBounds {
+export interface MessageLimits {
   /** Stored messages; the oldest are removed. */
   readonly maxMessages: number;
   /** Stored bytes per message. */
@@ -39,7 +39,7 @@ export interface KeptMessage {
 
 /** Owns the messages of one connection. */
 export class MessageLog {
-  readonly #bounds: MessageBounds;
+  readonly #limits: MessageLimits;
   readonly #admits: (bytes: number) => boolean;
   readonly #onKept: (bytes: number) => void;
   readonly #inflaters;
@@ -51,21 +51,21 @@ export class MessageLog {
    * @param admits whether that many more bytes may be stored now
    * @param onKept called with the change in stored bytes
    */
-  constructor(bounds: MessageBounds, admits: (bytes: number) => boolean, onKept: (bytes: number) => void) {
-    this.#bounds = bounds;
+  constructor(limits: MessageLimits, admits: (bytes: number) => boolean, onKept: (bytes: number) => void) {
+    this.#limits = limits;
     this.#admits = admits;
     this.#onKept = onKept;
     this.#inflaters = {
-      visitor: new Inflater(bounds.maxInflatedBytes, admits),
-      service: new Inflater(bounds.maxInflatedBytes, admits),
+      visitor: new Inflater(limits.maxInflatedBytes, admits),
+      service: new Inflater(limits.maxInflatedBytes, admits),
     };
   }
 
   /** A log of stored messages, which accepts no more. */
   static of(messages: KeptMessage[], dropped: number): MessageLog {
-    const bounds = { maxMessages: messages.length, maxMessageBytes: 0, maxInflatedBytes: 0 };
+    const limits = { maxMessages: messages.length, maxMessageBytes: 0, maxInflatedBytes: 0 };
     const log = new MessageLog(
-      bounds,
+      limits,
       () => false,
       () => undefined,
     );
@@ -82,9 +82,9 @@ export class MessageLog {
 
   begin(message: KeptMessage): void {
     this.#messages.push(message);
-    if (this.#messages.length <= this.#bounds.maxMessages) return;
+    if (this.#messages.length <= this.#limits.maxMessages) return;
     // In batches, because removing the first element of an array each time is slow. Incomplete messages stay.
-    const older = this.#messages.slice(0, this.#messages.length - this.#bounds.maxMessages / 2);
+    const older = this.#messages.slice(0, this.#messages.length - this.#limits.maxMessages / 2);
     const gone = older.filter(({ isWhole }) => isWhole);
     // The remaining messages may refer to them.
     this.#inflate(gone);
@@ -95,7 +95,7 @@ export class MessageLog {
 
   keep(message: KeptMessage, part: Buffer, unmask: (bytes: Uint8Array) => void): void {
     message.bytes += part.length;
-    const room = Math.min(part.length, this.#bounds.maxMessageBytes - message.keptBytes);
+    const room = Math.min(part.length, this.#limits.maxMessageBytes - message.keptBytes);
     if (room <= 0 || message.isCut || !this.#admits(room)) {
       message.isCut = true;
       return;
@@ -120,7 +120,7 @@ export class MessageLog {
     message.inflated = text ? 'text' : 'lost';
     if (!text) return;
     // Copied, because the window changes with the next message.
-    message.parts = [Uint8Array.prototype.slice.call(text, 0, this.#bounds.maxMessageBytes)];
+    message.parts = [Uint8Array.prototype.slice.call(text, 0, this.#limits.maxMessageBytes)];
     message.keptBytes = message.parts[0]!.length;
     message.isCut = isCut || text.length > message.keptBytes;
     if (message.keptBytes !== keptBytes) this.#onKept(message.keptBytes - keptBytes);
@@ -144,7 +144,7 @@ export class FrameReader {
   #message: KeptMessage | undefined;
   /** The message between whose frames a control frame may occur. */
   #fragmented: KeptMessage | undefined;
-  #isOver = false;
+  #hasStopped = false;
 
   constructor(from: WsMessage['from'], log: MessageLog) {
     this.#from = from;
@@ -153,7 +153,7 @@ export class FrameReader {
 
   read(chunk: Buffer): void {
     let rest = chunk;
-    while (rest.length > 0 && !this.#isOver) {
+    while (rest.length > 0 && !this.#hasStopped) {
       if (this.#left > 0) {
         const part = rest.subarray(0, this.#left);
         const at = this.#at;
@@ -197,7 +197,7 @@ export class FrameReader {
     this.#isFinal = isFinal;
     const message = opcode === 0 ? this.#fragmented : this.#begun(opcode, (first & 0x40) !== 0);
     this.#message = message;
-    this.#isOver = message === undefined || !Number.isSafeInteger(length);
+    this.#hasStopped = message === undefined || !Number.isSafeInteger(length);
     if (opcode < 8) this.#fragmented = isFinal ? undefined : message;
     this.#end();
   }

@@ -15,7 +15,7 @@ import type { ReplayEdits, RequestDetails, RequestRow } from './wire.js';
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-const isOver = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
+const isFinished = ({ outcome }: Recording): boolean => outcome === 'done' || outcome === 'broken';
 
 /** Answers an exchange as for a visitor. */
 export type Serve = (exchange: Exchange) => void;
@@ -40,7 +40,7 @@ export class Recorders {
 
   constructor(store = new RequestStore()) {
     this.store = store;
-    store.listen({ changed: (id) => this.#noteOver(id) });
+    store.listen({ changed: (id) => this.#noteEnd(id) });
   }
 
   /** The history of finished requests. Without one, requests are in memory only. */
@@ -108,7 +108,7 @@ export class Recorders {
   async endHistory(): Promise<void> {
     if (!this.#history) return;
     for (const recording of this.store.all())
-      if (!isOver(recording)) this.#keep({ ...recording, outcome: 'broken' });
+      if (!isFinished(recording)) this.#keep({ ...recording, outcome: 'broken' });
     const history = this.#history;
     this.#history = undefined;
     await history.close();
@@ -133,40 +133,40 @@ export class Recorders {
 
   /** Sends the request to the service again. Returns the id of the new request. */
   replay(recording: Recording, edits: ReplayEdits): number {
-    const exchange = new ReplayExchange(recording, edits, this.store.bounds.replayMs);
+    const exchange = new ReplayExchange(recording, edits, this.store.limits.replayMs);
     const [serve] = this.#handlers.get(recording.service) ?? [];
     serve?.(exchange);
     return exchange.recordedAs;
   }
 
   /** Sends the request again and waits for the result. Throws if that is not possible. */
-  async replayOver(id: number): Promise<RequestRow> {
+  async replayAndWait(id: number): Promise<RequestRow> {
     const recording = await this.find(id);
     if (!recording) throw new PortalError('request_unknown', `request ${idText(id)} is not stored`);
     const why = this.noReplay(recording);
     if (why !== undefined)
       throw new PortalError('request_not_replayable', `request ${idText(id)} cannot be replayed: ${why}`);
     const replayed = this.replay(recording, {});
-    const row = await this.#over(replayed);
+    const row = await this.#finished(replayed);
     // So that the caller finds it.
     await this.#history?.flush();
     return row;
   }
 
   /** Resolves once the request has ended. A replayed request has a timeout. */
-  #over(id: number): Promise<RequestRow> {
-    const over = deferred<RequestRow>();
+  #finished(id: number): Promise<RequestRow> {
+    const finished = deferred<RequestRow>();
     const look = (): void => {
       const recording = this.store.get(id);
       if (!recording)
-        over.reject(
+        finished.reject(
           new PortalError('request_unknown', `request ${idText(id)} was removed to make room for others`),
         );
-      else if (isOver(recording)) over.resolve(rowOf(recording));
+      else if (isFinished(recording)) finished.resolve(rowOf(recording));
     };
     const stop = this.store.listen({ changed: look, cleared: look });
     look();
-    return within(over.promise, this.store.bounds.replayMs + 1_000, 'the replayed request').finally(stop);
+    return within(finished.promise, this.store.limits.replayMs + 1_000, 'the replayed request').finally(stop);
   }
 
   #maskOf(service: string): ReadonlySet<string> {
@@ -174,9 +174,9 @@ export class Recorders {
   }
 
   /** Runs while a visitor waits. */
-  #noteOver(id: number): void {
+  #noteEnd(id: number): void {
     const recording = this.#history && this.store.get(id);
-    if (recording && isOver(recording)) this.#keep(recording);
+    if (recording && isFinished(recording)) this.#keep(recording);
   }
 
   #keep(recording: Recording): void {

@@ -67,11 +67,11 @@ export class ReplayExchange implements Exchange {
   }
 
   end(): void {
-    this.#over();
+    this.#finish();
   }
 
   abort(): void {
-    this.#over();
+    this.#finish();
   }
 
   onGone(gone: () => void): void {
@@ -82,7 +82,7 @@ export class ReplayExchange implements Exchange {
     for (const gone of this.#gone.splice(0)) gone();
   }
 
-  #over(): void {
+  #finish(): void {
     clearTimeout(this.#timer);
     this.#gone.length = 0;
   }

@@ -161,7 +161,7 @@ class Inspector implements InspectorServer {
     if (!this.#guard.isOwnOrigin(request)) return '403 Forbidden';
     if (request.url !== '/api/live') return '404 Not Found';
     if (!this.#guard.hasLiveToken(request)) return '401 Unauthorized';
-    const { maxPages } = this.#options.recorders.store.bounds;
+    const { maxPages } = this.#options.recorders.store.limits;
     return this.#pages.size >= maxPages ? '503 Service Unavailable' : undefined;
   }
 

@@ -1,5 +1,5 @@
 import { ByteRate } from '../../net/rate.js';
-import { INSPECT_BOUNDS, type InspectBounds } from './bounds.js';
+import { INSPECT_LIMITS, type InspectLimits } from './limits.js';
 import type { Recording } from './recording.js';
 
 /** Memory of a recording in addition to its header fields and bodies. */
@@ -14,7 +14,7 @@ export interface StoreListener {
 
 /** Owns the recordings, limited in number and in bytes: the oldest are removed. Nothing here leaves the process. */
 export class RequestStore {
-  readonly bounds: InspectBounds;
+  readonly limits: InspectLimits;
   /** Oldest first. */
   readonly #recordings = new Map<number, { readonly recording: Recording; bytes: number }>();
   readonly #rate: ByteRate;
@@ -29,10 +29,10 @@ export class RequestStore {
   /** Requests that were too many to record. */
   dropped = 0;
 
-  constructor(bounds: Partial<InspectBounds> = {}) {
-    this.bounds = { ...INSPECT_BOUNDS, ...bounds };
-    this.#rate = new ByteRate(this.bounds.requestsPerSecond * OVERHEAD_BYTES);
-    this.#bodyRate = new ByteRate(this.bounds.bodyBytesPerSecond);
+  constructor(limits: Partial<InspectLimits> = {}) {
+    this.limits = { ...INSPECT_LIMITS, ...limits };
+    this.#rate = new ByteRate(this.limits.requestsPerSecond * OVERHEAD_BYTES);
+    this.#bodyRate = new ByteRate(this.limits.bodyBytesPerSecond);
   }
 
   /** Whether one more request may be recorded now. Counts it as dropped if not. */
@@ -119,7 +119,7 @@ export class RequestStore {
   }
 
   #makeRoom(): void {
-    const { maxRequests, maxTotalBytes } = this.bounds;
+    const { maxRequests, maxTotalBytes } = this.limits;
     while (this.#recordings.size > maxRequests || this.#bytes > maxTotalBytes) {
       this.#bytes -= this.#recordings.get(this.#oldest)?.bytes ?? 0;
       this.#recordings.delete(this.#oldest++);

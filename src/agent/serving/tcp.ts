@@ -38,7 +38,7 @@ class TcpServing implements Serving {
 
   visit(socket: Socket, visitor: VisitorInfo): void {
     if (this.#probes.size === 0) this.#admit(socket, visitor);
-    else this.#tellApart(socket, visitor);
+    else this.#distinguish(socket, visitor);
   }
 
   update(spec: ServiceSpec): void {
@@ -105,7 +105,7 @@ class TcpServing implements Serving {
    * A probe sends its token first; any other bytes come from a visitor. A silent peer may be a visitor whose service speaks
    * first, or a slow probe. The arrival of the probe decides that soon.
    */
-  #tellApart(socket: Socket, visitor: VisitorInfo): void {
+  #distinguish(socket: Socket, visitor: VisitorInfo): void {
     let said: Buffer = Buffer.alloc(0);
     const decide = (isProbe: boolean): void => {
       this.#silent.delete(leave);

@@ -42,14 +42,14 @@ export async function openTlsServing(options: ServingOptions): Promise<Serving> 
   return new TlsServing(options, offer, pin, await handlerFor(spec, log, offer, pin, options));
 }
 
-type Hearing = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
+type HandlerHooks = Pick<ServingOptions, 'recorders' | 'onNameRejected'>;
 
 async function handlerFor(
   spec: ServiceSpec,
   log: Logger,
   { protocols, decision }: AlpnOffer,
   pin: PinGate,
-  { recorders, onNameRejected }: Hearing,
+  { recorders, onNameRejected }: HandlerHooks,
 ): Promise<ModeHandler> {
   const stream = (): ModeHandler =>
     new StreamHandler(spec, log, {
@@ -76,7 +76,7 @@ class TlsServing implements Serving {
   readonly #gate: AddressGate;
   readonly #pin: PinGate;
   readonly #refusals: Refusals;
-  readonly #hearing: Hearing;
+  readonly #hooks: HandlerHooks;
   readonly #certificate: LiveCertificate;
   readonly #challenges: AcmeChallenges;
   /** Set with the first certificate. A CA that issues it may need a response here first. */
@@ -101,7 +101,7 @@ class TlsServing implements Serving {
     this.#gate = new AddressGate(spec.access);
     this.#pin = pin;
     this.#refusals = refusals;
-    this.#hearing = options;
+    this.#hooks = options;
     this.#offer = offer;
     this.#hostname = opened.hostname;
     this.#spec = spec;
@@ -253,7 +253,7 @@ class TlsServing implements Serving {
 
   /** The offer and the handler change at the same moment, so that a negotiated protocol always gets its handler. */
   async #changeMode(spec: ServiceSpec): Promise<void> {
-    const next = await handlerFor(spec, this.#log, this.#offer, this.#pin, this.#hearing);
+    const next = await handlerFor(spec, this.#log, this.#offer, this.#pin, this.#hooks);
     this.#changing = undefined;
     if (this.#closed) return void next.drain({ ms: 0 });
     const former = this.#handler;

@@ -145,7 +145,7 @@ describe('the history is limited', () => {
   it('in bytes: the oldest requests are removed, and free their space', async () => {
     const place = await historyPlace();
     const maxBytes = 512 * 1024;
-    const history = await place.open({ bounds: { maxBytes, maxWaiting: 100_000 } });
+    const history = await place.open({ limits: { maxBytes, maxWaiting: 100_000 } });
     for (let batch = 0; batch < 20; batch++)
       await fill(history, batch * 100 + 1, batch * 100 + 100, (n) => ({ startedAt: place.now + n }));
     const files = await Promise.all((await place.files()).map((name) => stat(join(place.own, name))));
@@ -160,7 +160,7 @@ describe('the history is limited', () => {
 
   it('in time: old requests are hidden and removed', async () => {
     const place = await historyPlace();
-    const history = await place.open({ bounds: { maxAgeMs: 1_000_000 } });
+    const history = await place.open({ limits: { maxAgeMs: 1_000_000 } });
     await fill(history, 1, 1, () => ({ startedAt: place.now }));
     place.now += 600_000;
     await fill(history, 2, 2, () => ({ startedAt: place.now }));
@@ -169,7 +169,7 @@ describe('the history is limited', () => {
     expect(await history.find(firstOfRun(history.run) + 1)).toBeUndefined();
     await history.close();
     expect(await place.files()).toHaveLength(2);
-    await (await place.open({ bounds: { maxAgeMs: 1_000_000 } })).close();
+    await (await place.open({ limits: { maxAgeMs: 1_000_000 } })).close();
     expect(await place.files()).toHaveLength(1);
   });
 
@@ -189,7 +189,7 @@ describe('the history is limited', () => {
   it('in files', async () => {
     const place = await historyPlace();
     for (let i = 1; i <= 6; i++) {
-      const history = await place.open({ bounds: { maxFiles: 3 } });
+      const history = await place.open({ limits: { maxFiles: 3 } });
       place.now += 1_000;
       await fill(history, i, i, () => ({ startedAt: place.now }));
       await history.close();
@@ -199,7 +199,7 @@ describe('the history is limited', () => {
 
   it('in waiting requests: more are dropped and counted', async () => {
     const place = await historyPlace();
-    const history = await place.open({ bounds: { maxWaiting: 10, maxWaitingBytes: 100_000 } });
+    const history = await place.open({ limits: { maxWaiting: 10, maxWaitingBytes: 100_000 } });
     await fill(history, 1, 30);
     expect(history.lost).toBe(20);
     await fill(history, 31, 33, () => ({ responseBody: bodyOf(Buffer.alloc(60_000)) }));
@@ -209,7 +209,7 @@ describe('the history is limited', () => {
 
   it('in messages of a WebSocket: the latest are kept', async () => {
     const place = await historyPlace();
-    const history = await place.open({ bounds: { maxRecordBytes: 100 } });
+    const history = await place.open({ limits: { maxRecordBytes: 100 } });
     const all = Array.from({ length: 9 }, (_, i) => ({
       from: 'service' as const,
       kind: 'text' as const,
@@ -293,7 +293,7 @@ describe('the history is removed', () => {
 describe('a disk that rejects writes', () => {
   it('loses and counts requests, and nothing else; then writing continues', async () => {
     const place = await historyPlace();
-    const history = await place.open({ bounds: { retryMs: 0 } });
+    const history = await place.open({ limits: { retryMs: 0 } });
     await fill(history, 1, 1);
     await rm(place.own, { recursive: true });
     await writeFile(place.own, 'in the way');
@@ -308,7 +308,7 @@ describe('a disk that rejects writes', () => {
 
   it('is not retried continuously', async () => {
     const place = await historyPlace();
-    const history = await place.open({ bounds: { retryMs: 60_000 } });
+    const history = await place.open({ limits: { retryMs: 60_000 } });
     await rm(place.own, { recursive: true });
     await writeFile(place.own, 'in the way');
     await fill(history, 1, 1);
@@ -327,7 +327,7 @@ describe('a disk that rejects writes', () => {
     }
     onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
     const place = await historyPlace(undefined, join(folder, 'history'));
-    const history = await place.open({ bounds: { retryMs: 0 } });
+    const history = await place.open({ limits: { retryMs: 0 } });
     await fill(history, 1, 20);
     await writeFile(join(folder, 'big'), Buffer.alloc(1024 * 1024)).catch(() => undefined);
     await fill(history, 21, 60, () => ({ responseBody: bodyOf(Buffer.alloc(10_000)) }));

@@ -5,7 +5,7 @@ import type { Logger } from '../../../lib/logger.js';
 import { makePrivateFolder } from '../../../lib/private-file.js';
 import type { Recording } from '../recording.js';
 import type { RequestRow } from '../wire.js';
-import { FILES_AT_A_TIME, HISTORY_BOUNDS, type HistoryBounds } from './bounds.js';
+import { FILES_AT_A_TIME, HISTORY_LIMITS, type HistoryLimits } from './limits.js';
 import { fileName, HistoryFolder, makeWay, removeUntouched, type FileInfo } from './files.js';
 import { find, search, type FoundRow } from './search.js';
 import { Queue } from './queue.js';
@@ -20,7 +20,7 @@ export interface HistoryOptions {
   /** Path of the recorded portal.yaml; null without one. */
   readonly source: string | null;
   readonly log: Logger;
-  readonly bounds?: Partial<HistoryBounds>;
+  readonly limits?: Partial<HistoryLimits>;
   readonly now?: () => number;
 }
 
@@ -41,7 +41,7 @@ export function historyFolder(folder: string, identity: Identity): HistoryFolder
  */
 export class RequestHistory {
   readonly run: number;
-  readonly bounds: HistoryBounds;
+  readonly limits: HistoryLimits;
   readonly source: string | null;
   readonly #folder: HistoryFolder;
   readonly #log: Logger;
@@ -61,28 +61,28 @@ export class RequestHistory {
   private constructor(options: Required<HistoryOptions>, folder: HistoryFolder, first: Begun) {
     this.run = first.run;
     this.source = options.source;
-    this.bounds = boundsOf(options);
-    this.#maxAgeMs = this.bounds.maxAgeMs;
+    this.limits = limitsOf(options);
+    this.#maxAgeMs = this.limits.maxAgeMs;
     this.#file = first.file;
     this.#folder = folder;
     this.#log = options.log;
     this.#now = options.now;
-    this.#queue = new Queue(this.bounds);
+    this.#queue = new Queue(this.limits);
     this.#tidying = setInterval(() => void this.#do(() => this.#tidy()), TIDY_EVERY_MS).unref();
   }
 
   /** Throws if the history cannot be written. */
   static async open(options: HistoryOptions): Promise<RequestHistory> {
-    const given = { bounds: {}, now: Date.now, ...options };
+    const given = { limits: {}, now: Date.now, ...options };
     const folder = historyFolder(options.folder, options.identity);
     await makeWay(folder.path, options.log);
     await makePrivateFolder(folder.path);
-    const bounds = boundsOf(given);
+    const limits = limitsOf(given);
     // By file time, because not every reader can decrypt the content.
-    await removeUntouched(options.folder, Date.now() - bounds.maxAgeMs * (1 + 1 / FILES_AT_A_TIME));
+    await removeUntouched(options.folder, Date.now() - limits.maxAgeMs * (1 + 1 / FILES_AT_A_TIME));
     // First, because it reports unreadable files.
-    await folder.setAside(await tidy(folder, bounds, given.now(), new Set()), options.log);
-    const info = infoOf(options.source, given.now(), bounds.maxAgeMs, bounds);
+    await folder.setAside(await tidy(folder, limits, given.now(), new Set()), options.log);
+    const info = infoOf(options.source, given.now(), limits.maxAgeMs, limits);
     const first = await WritingFile.ofNewRun(folder.path, await folder.lastRun(), folder.master, info);
     return new RequestHistory(given, folder, first);
   }
@@ -94,7 +94,7 @@ export class RequestHistory {
 
   /** Sets the maximum age of requests. */
   set maxAgeMs(ms: number) {
-    const maxAgeMs = Math.min(ms, this.bounds.maxAgeMs);
+    const maxAgeMs = Math.min(ms, this.limits.maxAgeMs);
     if (maxAgeMs === this.#maxAgeMs) return;
     this.#maxAgeMs = maxAgeMs;
     void this.#do(() => this.#tidy());
@@ -107,7 +107,7 @@ export class RequestHistory {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       void this.#do(() => this.#write());
-    }, this.bounds.writeEveryMs).unref();
+    }, this.limits.writeEveryMs).unref();
   }
 
   find(id: number): Promise<Recording | undefined> {
@@ -122,7 +122,7 @@ export class RequestHistory {
   ): Promise<{ rows: RequestRow[]; isPart: boolean }> {
     await this.#flushed();
     const wanted = { services, source: this.source, ...(before !== undefined && { before }) };
-    const { rows, isPart } = await search(this.#folder, wanted, this.bounds.maxEarlier, this.#now());
+    const { rows, isPart } = await search(this.#folder, wanted, this.limits.maxEarlier, this.#now());
     return { rows: rows.filter(({ id }) => !has(id)).map(plain), isPart };
   }
 
@@ -206,7 +206,7 @@ export class RequestHistory {
     while (records.length < RECORDS_A_TURN && bytes < BYTES_A_TURN) {
       const waiting = this.#queue.next();
       if (!waiting) break;
-      const record = encode(waiting.recording, waiting.mask, this.bounds.maxRecordBytes);
+      const record = encode(waiting.recording, waiting.mask, this.limits.maxRecordBytes);
       records.push(record);
       bytes += record.part.length;
     }
@@ -218,7 +218,7 @@ export class RequestHistory {
     if (this.#file && !this.#isFull(this.#file) && (await this.#file.isThere())) return;
     const before = this.#file;
     await makePrivateFolder(this.#folder.path);
-    const info = infoOf(this.source, this.#now(), this.#maxAgeMs, this.bounds);
+    const info = infoOf(this.source, this.#now(), this.#maxAgeMs, this.limits);
     this.#file = await this.#create(info);
     // Closed late, because the name of the old file reserves the number of this run.
     await before?.close();
@@ -236,9 +236,9 @@ export class RequestHistory {
   }
 
   #isFull({ bytes, info }: WritingFile): boolean {
-    const { maxAgeMs } = infoOf(this.source, 0, this.#maxAgeMs, this.bounds);
+    const { maxAgeMs } = infoOf(this.source, 0, this.#maxAgeMs, this.limits);
     return (
-      bytes >= this.bounds.maxBytes / FILES_AT_A_TIME ||
+      bytes >= this.limits.maxBytes / FILES_AT_A_TIME ||
       this.#now() > info.endsAt ||
       // The clock was set back. Without a new file, requests would be kept longer by that difference.
       this.#now() < info.startedAt - CLOCK_SKEW_MS ||
@@ -254,14 +254,14 @@ export class RequestHistory {
 
   async #tidy(): Promise<void> {
     await this.#writable();
-    const unreadable = await tidy(this.#folder, this.bounds, this.#now(), new Set([this.#file!.name]));
+    const unreadable = await tidy(this.#folder, this.limits, this.#now(), new Set([this.#file!.name]));
     await this.#folder.setAside(unreadable, this.#log);
   }
 
   /** Drops the waiting requests, which would only accumulate. The next attempt uses a new file. */
   async #failed(error: unknown): Promise<void> {
     this.#queue.lose();
-    this.#retryAt = performance.now() + this.bounds.retryMs;
+    this.#retryAt = performance.now() + this.limits.retryMs;
     await closed(this.#file);
     this.#file = undefined;
     if (!this.#isFailing)
@@ -289,9 +289,9 @@ function plain(found: FoundRow): RequestRow {
 
 type Begun = Awaited<ReturnType<typeof WritingFile.ofNewRun>>;
 
-const boundsOf = ({ bounds }: HistoryOptions): HistoryBounds => ({ ...HISTORY_BOUNDS, ...bounds });
+const limitsOf = ({ limits }: HistoryOptions): HistoryLimits => ({ ...HISTORY_LIMITS, ...limits });
 
-function infoOf(source: string | null, startedAt: number, maxAgeMs: number, bounds: HistoryBounds): FileInfo {
-  const spanMs = Math.ceil(Math.min(maxAgeMs, bounds.maxAgeMs) / FILES_AT_A_TIME);
+function infoOf(source: string | null, startedAt: number, maxAgeMs: number, limits: HistoryLimits): FileInfo {
+  const spanMs = Math.ceil(Math.min(maxAgeMs, limits.maxAgeMs) / FILES_AT_A_TIME);
   return { source, startedAt, endsAt: startedAt + spanMs, maxAgeMs };
 }

@@ -1,6 +1,6 @@
 import type { Recording } from '../recording.js';
 import type { Outcome } from '../wire.js';
-import type { HistoryBounds } from './bounds.js';
+import type { HistoryLimits } from './limits.js';
 
 export interface Waiting {
   readonly recording: Recording;
@@ -10,15 +10,15 @@ export interface Waiting {
 
 /** Finished requests that are not yet written. Limited; more are dropped and counted. */
 export class Queue {
-  readonly #bounds: HistoryBounds;
+  readonly #limits: HistoryLimits;
   readonly #waiting = new Map<Recording, Waiting>();
   /** The written outcome of each request. If a done request turns out broken, it is written again. */
   readonly #written = new WeakMap<Recording, Outcome>();
   #bytes = 0;
   lost = 0;
 
-  constructor(bounds: HistoryBounds) {
-    this.#bounds = bounds;
+  constructor(limits: HistoryLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -29,7 +29,7 @@ export class Queue {
     if (this.#waiting.has(recording) || this.#written.get(recording) === recording.outcome) return;
     const bytes = recording.requestBody.keptBytes + recording.responseBody.keptBytes;
     this.#written.set(recording, recording.outcome);
-    if (this.#waiting.size >= this.#bounds.maxWaiting || this.#bytes + bytes > this.#bounds.maxWaitingBytes) {
+    if (this.#waiting.size >= this.#limits.maxWaiting || this.#bytes + bytes > this.#limits.maxWaitingBytes) {
       this.lost++;
       return;
     }

@@ -1,7 +1,7 @@
 import { PortalError, systemCode } from '../../../lib/errors.js';
 import type { Place } from '../../../lib/fair-places.js';
 import { publicOrigin } from './alias.js';
-import { isTooLarge, type HttpBounds } from './bounds.js';
+import { isTooLarge, type HttpLimits } from './limits.js';
 import { UpstreamError } from './dial.js';
 import { withoutField, type Exchange, type Follows, type Headers } from './exchange.js';
 import { notRunning, notTrusted, PAGES, type Page } from '../../pages.js';
@@ -26,8 +26,8 @@ export class Forwarding {
   place: Place<Forwarding> | undefined;
   readonly #table: RouteTable;
   readonly #service: string;
-  readonly #bounds: HttpBounds;
-  readonly #onOver: (problem: unknown) => void;
+  readonly #limits: HttpLimits;
+  readonly #onEnd: (problem: unknown) => void;
   /** Set once the visitor was slower than the target. */
   #slow: NodeJS.Timeout | undefined;
   #isBlocked = false;
@@ -38,7 +38,7 @@ export class Forwarding {
   onAnswered: (() => void) | undefined;
   #cancel: (() => void) | undefined;
   #forget: (() => void) | undefined;
-  #over = false;
+  #isOver = false;
   #continued = false;
   #bodyTimer: NodeJS.Timeout | undefined;
   #onFinished: (() => void) | undefined;
@@ -52,35 +52,35 @@ export class Forwarding {
     route: Route,
     table: RouteTable,
     service: string,
-    bounds: HttpBounds,
-    onOver: (problem: unknown) => void,
+    limits: HttpLimits,
+    onEnd: (problem: unknown) => void,
   ) {
     this.exchange = exchange;
     this.route = route;
     this.#table = table;
     this.#service = service;
-    this.#bounds = bounds;
-    this.#onOver = onOver;
+    this.#limits = limits;
+    this.#onEnd = onEnd;
     exchange.onGone(() => {
-      if (this.#over) return;
+      if (this.#isOver) return;
       this.#finish(undefined);
       this.#cancel?.();
     });
   }
 
-  get over(): boolean {
-    return this.#over;
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Sets what cancels the request at the target. Calls it immediately if the visitor has disconnected meanwhile. */
   cancelWith(cancel: () => void): void {
     this.#cancel = cancel;
-    if (this.#over) cancel();
+    if (this.#isOver) cancel();
   }
 
   inform(status: number, headers: Headers): void {
     this.onAnswered?.();
-    if (this.#over) return;
+    if (this.#isOver) return;
     if (status === 100) {
       this.#continued = true;
       // The visitor's time starts now.
@@ -91,8 +91,8 @@ export class Forwarding {
 
   head(status: number, reason: string, headers: Headers, follows: Follows): void {
     this.onAnswered?.();
-    if (this.#over) return;
-    if (isTooLarge(headers, '', this.#bounds)) return this.#breakOff(new HeadTooLargeError(this.#bounds));
+    if (this.#isOver) return;
+    if (isTooLarge(headers, '', this.#limits)) return this.#breakOff(new HeadTooLargeError(this.#limits));
     try {
       const fields = this.fields(headers);
       // A length has no meaning there, and HTTP/2 clients treat it as an error (RFC 9110, 8.6).
@@ -110,7 +110,7 @@ export class Forwarding {
   data(chunk: Buffer): boolean {
     this.#chunks++;
     if (this.#status > 0 && this.onNameRejected) this.#lookForRejection(chunk);
-    return this.#over || this.exchange.write(chunk);
+    return this.#isOver || this.exchange.write(chunk);
   }
 
   #lookForRejection(chunk: Buffer): void {
@@ -130,7 +130,7 @@ export class Forwarding {
   onDrain(resume: () => void): void {
     this.#isBlocked = true;
     if (this.#slow) this.#slow.refresh();
-    else this.#slow = setTimeout(() => this.#lookAtReader(), this.#bounds.sendMs);
+    else this.#slow = setTimeout(() => this.#lookAtReader(), this.#limits.sendMs);
     this.exchange.onDrain(() => {
       this.#isBlocked = false;
       resume();
@@ -154,7 +154,7 @@ export class Forwarding {
     if (!body || body.readableEnded) return;
     let chunks = 0;
     const look = (): void => {
-      if (this.#over) return;
+      if (this.#isOver) return;
       const { begun } = this.exchange;
       if (begun && untilAnswered) return;
       // The body waits for the target: for buffer space, for `100 Continue`, or for more of the response.
@@ -163,7 +163,7 @@ export class Forwarding {
       chunks = this.#chunks;
       timer.refresh();
     };
-    const timer = setTimeout(look, this.#bounds.bodyMs);
+    const timer = setTimeout(look, this.#limits.bodyMs);
     this.#bodyTimer = timer;
     const moved = (): void => void timer.refresh();
     const stop = (): void => {
@@ -180,7 +180,7 @@ export class Forwarding {
   }
 
   end(trailers: Headers): void {
-    if (this.#over) return;
+    if (this.#isOver) return;
     this.#finish(undefined);
     this.exchange.end(answerTrailers(trailers));
   }
@@ -193,8 +193,8 @@ export class Forwarding {
 
   /** The response cannot be completed. */
   fail(problem: unknown): void {
-    if (this.#over) return;
-    const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#bounds) : problem;
+    if (this.#isOver) return;
+    const error = OVERFLOWS.has(systemCode(problem) ?? '') ? new HeadTooLargeError(this.#limits) : problem;
     this.#finish(error);
     if (this.exchange.begun) return this.exchange.abort();
     const { rawPacket } = error as { rawPacket?: Buffer };
@@ -241,11 +241,11 @@ export class Forwarding {
   }
 
   #finish(problem: unknown): void {
-    this.#over = true;
+    this.#isOver = true;
     this.#forget?.();
     clearTimeout(this.#slow);
     this.#onFinished?.();
-    this.#onOver(problem);
+    this.#onEnd(problem);
   }
 }
 
@@ -259,7 +259,7 @@ function isFromElsewhere(headers: Headers, authority: string): boolean {
 const OVERFLOWS = new Set(['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW']);
 
 class HeadTooLargeError extends Error {
-  constructor({ maxHeaders, maxHeadBytes }: HttpBounds) {
+  constructor({ maxHeaders, maxHeadBytes }: HttpLimits) {
     super(
       `the target answered with more than ${maxHeaders} header fields, or more than ${maxHeadBytes} bytes of them`,
     );

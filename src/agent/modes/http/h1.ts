@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemCode } from '../../../lib/errors.js';
 import { endWith } from '../../../net/last-words.js';
-import type { HttpBounds } from './bounds.js';
+import type { HttpLimits } from './limits.js';
 import { protocolOf } from '../../first-line.js';
 import type { Client, Exchange } from './exchange.js';
 import { answerWith } from './own-answer.js';
@@ -14,7 +14,7 @@ import { Turns } from './turns.js';
 /** HTTP/1.1 and 1.0 towards visitors: Node's parser in strict mode, plus the checks that it leaves to its user. */
 
 export interface H1Options {
-  readonly bounds: HttpBounds;
+  readonly limits: HttpLimits;
   readonly clientOf: (socket: Socket) => Client | undefined;
   readonly serve: (exchange: Exchange) => void;
   /** True once no more requests are accepted. */
@@ -24,14 +24,14 @@ export interface H1Options {
 }
 
 export function createH1(options: H1Options): Server {
-  const { bounds } = options;
+  const { limits } = options;
   const server = createServer({
-    headersTimeout: bounds.requestHeadMs,
+    headersTimeout: limits.requestHeadMs,
     // A body may take any time while it moves.
     requestTimeout: 0,
-    keepAliveTimeout: bounds.keepAliveMs,
-    connectionsCheckingInterval: Math.min(2_000, bounds.requestHeadMs / 4),
-    maxHeaderSize: bounds.maxHeadBytes,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(2_000, limits.requestHeadMs / 4),
+    maxHeaderSize: limits.maxHeadBytes,
     insecureHTTPParser: false,
     // We answer this ourselves, with a useful page.
     requireHostHeader: false,
@@ -39,7 +39,7 @@ export function createH1(options: H1Options): Server {
   });
   // Node would silently drop the rest. We reject.
   server.maxHeadersCount = 0;
-  server.timeout = bounds.stalledMs;
+  server.timeout = limits.stalledMs;
   const take = (
     request: IncomingMessage,
     response: ServerResponse,
@@ -49,13 +49,13 @@ export function createH1(options: H1Options): Server {
     const client = options.clientOf(request.socket);
     if (!client) return void request.socket.destroy();
     if (options.draining()) response.shouldKeepAlive = false;
-    const exchange = new H1Exchange(client, request, response, expectsContinue, bounds.lingerMs, head);
-    const refusal = refusalOf(request, exchange, bounds);
+    const exchange = new H1Exchange(client, request, response, expectsContinue, limits.lingerMs, head);
+    const refusal = refusalOf(request, exchange, limits);
     if (refusal === PAGES.version) options.onNotHttp();
     if (refusal) refuse(exchange, response, refusal);
     else options.serve(exchange);
   };
-  const turns = new Turns(bounds.maxStreams);
+  const turns = new Turns(limits.maxStreams);
   const inTurn = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void =>
     turns.take(request.socket, () => {
       take(request, response, expectsContinue);
@@ -75,7 +75,7 @@ export function createH1(options: H1Options): Server {
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => undefined);
-    endWith(socket, rawPage(PAGES.methodNotAllowed), bounds.lingerMs);
+    endWith(socket, rawPage(PAGES.methodNotAllowed), limits.lingerMs);
   });
   const broken = new WeakSet<Duplex>();
   server.on('clientError', (error, socket: Duplex) => {
@@ -84,7 +84,7 @@ export function createH1(options: H1Options): Server {
     broken.add(socket);
     if (!isRequest(error)) options.onNotHttp();
     if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
-    else endBroken(socket, error, bounds.lingerMs);
+    else endBroken(socket, error, limits.lingerMs);
   });
   // Its timers start on `listening`, which never happens for a server without a port.
   server.emit('listening');
@@ -103,10 +103,10 @@ function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
 }
 
 /** The checks that Node's parser lacks. */
-function refusalOf(request: IncomingMessage, exchange: H1Exchange, bounds: HttpBounds): Page | undefined {
+function refusalOf(request: IncomingMessage, exchange: H1Exchange, limits: HttpLimits): Page | undefined {
   const { httpVersionMajor, httpVersionMinor, rawHeaders } = request;
   if (httpVersionMajor !== 1 || isOtherProtocol(request)) return PAGES.version;
-  if (rawHeaders.length > 2 * bounds.maxHeaders) return PAGES.tooLarge;
+  if (rawHeaders.length > 2 * limits.maxHeaders) return PAGES.tooLarge;
   if (exchange.contradictory || exchange.hosts > 1 || (exchange.hosts === 0 && httpVersionMinor > 0))
     return PAGES.badRequest;
   const { expect, 'transfer-encoding': coding } = request.headers;

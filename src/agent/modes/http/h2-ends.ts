@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
  * Whether END_STREAM arrived. Node also ends the reading side of a stream that is reset or whose connection is lost, but
  * closes the stream first.
  */
-export function hearEnd(stream: Http2Stream): () => boolean {
+export function watchStreamEnd(stream: Http2Stream): () => boolean {
   let isWhole = false;
   const push = stream.push.bind(stream);
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => {

@@ -8,7 +8,7 @@ import {
 } from 'node:http2';
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { heardOut, isTooLarge, type HttpBounds } from './bounds.js';
+import { lenientSettings, isTooLarge, type HttpLimits } from './limits.js';
 import { endWithNghttp2 } from './h2-ended.js';
 import {
   withoutField,
@@ -18,14 +18,14 @@ import {
   type Headers,
   type Switched,
 } from './exchange.js';
-import { breakStream, hearEnd } from './h2-ends.js';
+import { breakStream, watchStreamEnd } from './h2-ends.js';
 import { PAGES, type Page } from '../../pages.js';
 import { answerWith } from './own-answer.js';
 
 /** HTTP/2 towards visitors, on Node's core API: nghttp2 checks frames and fields, and Node limits their cost. */
 
 export interface H2Options {
-  readonly bounds: HttpBounds;
+  readonly limits: HttpLimits;
   readonly serve: (exchange: Exchange) => void;
   /** Called when a visitor negotiated HTTP/2 but does not speak it. */
   readonly onNotHttp?: () => void;
@@ -40,11 +40,11 @@ const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants;
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024;
 
 export function serveH2(socket: TLSSocket, client: Client, options: H2Options): ServerHttp2Session {
-  const { bounds } = options;
-  const { maxHeaderListSize, maxHeaderListPairs } = heardOut(bounds);
+  const { limits } = options;
+  const { maxHeaderListSize, maxHeaderListPairs } = lenientSettings(limits);
   const session = performServerHandshake(socket, {
     settings: {
-      maxConcurrentStreams: bounds.maxStreams,
+      maxConcurrentStreams: limits.maxStreams,
       maxHeaderListSize,
       initialWindowSize: MAX_STREAM_WINDOW_BYTES,
       enableConnectProtocol: true,
@@ -58,12 +58,12 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   });
   session.setLocalWindowSize(4 * MAX_STREAM_WINDOW_BYTES);
   endWithNghttp2(session);
-  const resets = new Budget(bounds.resetBurst, bounds.resetsPerSecond);
-  endIdleFrames(session, socket, bounds);
+  const resets = new Budget(limits.resetBurst, limits.resetsPerSecond);
+  endIdleFrames(session, socket, limits);
   let open = 0;
-  const liveness = new Liveness(session, socket, bounds);
+  const liveness = new Liveness(session, socket, limits);
   // Its timer restarts whenever data moves.
-  session.setTimeout(bounds.keepAliveMs);
+  session.setTimeout(limits.keepAliveMs);
   session.on('timeout', () => {
     if (open > 0) liveness.check();
     else if (session.closed) session.destroy();
@@ -72,17 +72,17 @@ export function serveH2(socket: TLSSocket, client: Client, options: H2Options): 
   session.on(
     'stream',
     (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
-      if (open++ === 0) session.setTimeout(bounds.pingMs);
+      if (open++ === 0) session.setTimeout(limits.pingMs);
       stream.on('error', () => undefined);
       stream.once('close', () => {
-        if (--open === 0 && !session.destroyed) session.setTimeout(bounds.keepAliveMs);
+        if (--open === 0 && !session.destroyed) session.setTimeout(limits.keepAliveMs);
         // Cancelled before the response, with any code: the rapid-reset attack (CVE-2023-44487).
         const takenBack = stream.aborted && !exchange.isAborted;
         if (takenBack && !resets.spend()) endCalmly(session);
       });
       const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, bounds.lingerMs);
-      const refusal = refusalOf(headers, exchange, bounds);
+      const exchange = new H2Exchange(client, stream, headers, raw, endOfStream, limits.lingerMs);
+      const refusal = refusalOf(headers, exchange, limits);
       if (refusal) answerWith(exchange, refusal);
       else options.serve(exchange);
     },
@@ -105,20 +105,20 @@ const PING_BYTES = 256;
 class Liveness {
   readonly #session: ServerHttp2Session;
   readonly #socket: TLSSocket;
-  readonly #bounds: HttpBounds;
+  readonly #limits: HttpLimits;
   #isAsked = false;
   #quietMs = 0;
   #moved = 0;
 
-  constructor(session: ServerHttp2Session, socket: TLSSocket, bounds: HttpBounds) {
+  constructor(session: ServerHttp2Session, socket: TLSSocket, limits: HttpLimits) {
     this.#session = session;
     this.#socket = socket;
-    this.#bounds = bounds;
+    this.#limits = limits;
   }
 
   /** No data for `pingMs`, except possibly a ping. */
   check(): void {
-    const { pingMs, stalledMs } = this.#bounds;
+    const { pingMs, stalledMs } = this.#limits;
     const moved = this.#socket.bytesRead + this.#socket.bytesWritten;
     this.#quietMs = moved - this.#moved > PING_BYTES ? 0 : this.#quietMs + pingMs;
     this.#moved = moved;
@@ -163,8 +163,8 @@ const ANSWER_BYTES = 64;
  * Ends a session with many PING or SETTINGS frames and no other responses. gRPC measures bandwidth with a ping after received
  * data: those do not count.
  */
-function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, bounds: HttpBounds): void {
-  const budget = new Budget(bounds.idleFrameBurst, bounds.idleFramesPerSecond);
+function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, limits: HttpLimits): void {
+  const budget = new Budget(limits.idleFrameBurst, limits.idleFramesPerSecond);
   let written = 0;
   const onFrame = (): void => {
     const isBusy = socket.bytesWritten - written > ANSWER_BYTES;
@@ -175,8 +175,8 @@ function endIdleFrames(session: ServerHttp2Session, socket: TLSSocket, bounds: H
   session.on('remoteSettings', onFrame);
 }
 
-function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, bounds: HttpBounds): Page | undefined {
-  if (isTooLarge(exchange.headers, exchange.target, bounds)) return PAGES.tooLarge;
+function refusalOf(headers: IncomingHttpHeaders, exchange: H2Exchange, limits: HttpLimits): Page | undefined {
+  if (isTooLarge(exchange.headers, exchange.target, limits)) return PAGES.tooLarge;
   const { host, [':authority']: authority, [':protocol']: protocol, [':method']: method } = headers;
   if (method === 'CONNECT' && protocol === undefined) return PAGES.methodNotAllowed;
   // With two names in one request, programs on the path could use different ones.
@@ -223,7 +223,7 @@ class H2Exchange implements Exchange {
     this.headers = withoutPseudo(raw);
     this.expectsContinue = headers.expect !== undefined;
     this.body = endOfStream || this.upgrade ? undefined : stream;
-    this.#isWhole = endOfStream ? () => true : hearEnd(stream);
+    this.#isWhole = endOfStream ? () => true : watchStreamEnd(stream);
     if (!endOfStream) {
       stream.once('trailers', (_: unknown, _flags: number, received: string[]) => {
         this.#receivedTrailers = received;

@@ -12,7 +12,7 @@ import type { Recorder, Recorders } from '../../inspect/recorder.js';
 import type { NameRejection } from '../../rejected-name.js';
 import { retirementOf, type ServiceSpec } from '../../spec.js';
 import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInfo } from '../mode.js';
-import { HTTP_BOUNDS, type HttpBounds } from './bounds.js';
+import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
 import { createH1 } from './h1.js';
@@ -40,7 +40,7 @@ interface Connection {
 }
 
 /** Callbacks about visitors and targets. */
-export interface Hearing {
+export interface HandlerHooks {
   readonly recorders?: Recorders | undefined;
   readonly onNameRejected?: ((rejection: NameRejection) => void) | undefined;
   /** Called when a visitor does not speak HTTP: its target may be another program now. */
@@ -53,7 +53,7 @@ export interface Hearing {
 export class HttpHandler implements ModeHandler {
   #spec: ServiceSpec;
   readonly #log: Logger;
-  readonly #bounds: HttpBounds;
+  readonly #limits: HttpLimits;
   readonly #protocols: Protocols;
   readonly #h1: Server;
   readonly #connections = new Map<Socket, Connection>();
@@ -69,7 +69,7 @@ export class HttpHandler implements ModeHandler {
   #table: RouteTable;
   /** Asked in order before the routes. The first that answers ends the exchange. */
   readonly #gates: readonly Gate[];
-  readonly #hearing: Hearing;
+  readonly #hooks: HandlerHooks;
   /** Set while the service is inspected. */
   #recorder: Recorder | undefined;
   #draining = false;
@@ -86,23 +86,23 @@ export class HttpHandler implements ModeHandler {
     log: Logger,
     protocols: Protocols,
     gates: readonly Gate[] = [],
-    bounds: Partial<HttpBounds> = {},
-    hearing: Hearing = {},
+    limits: Partial<HttpLimits> = {},
+    hooks: HandlerHooks = {},
   ) {
     this.#spec = spec;
-    this.#hearing = hearing;
+    this.#hooks = hooks;
     this.#inspect(spec);
     this.#gates = gates;
     this.#protocols = protocols;
     this.#log = log;
-    this.#bounds = { ...HTTP_BOUNDS, ...bounds };
+    this.#limits = { ...HTTP_LIMITS, ...limits };
     this.#table = this.#tableOf(spec);
     this.#h1 = createH1({
-      bounds: this.#bounds,
+      limits: this.#limits,
       clientOf: (socket) => this.#connections.get(socket)?.client,
       serve: (exchange) => this.#serve(exchange),
       draining: () => this.#draining,
-      onNotHttp: () => this.#hearing.onNotHttp?.(),
+      onNotHttp: () => this.#hooks.onNotHttp?.(),
     });
   }
 
@@ -112,9 +112,9 @@ export class HttpHandler implements ModeHandler {
     socket.once('close', () => this.#closed(socket));
     if (socket.alpnProtocol === 'h2') {
       const options = {
-        bounds: this.#bounds,
+        limits: this.#limits,
         serve: (exchange: Exchange) => this.#serve(exchange),
-        onNotHttp: () => this.#hearing.onNotHttp?.(),
+        onNotHttp: () => this.#hooks.onNotHttp?.(),
       };
       this.#connections.set(socket, { client, session: serveH2(socket, client, options) });
     } else {
@@ -183,7 +183,7 @@ export class HttpHandler implements ModeHandler {
   #inspect({ service, inspect }: ServiceSpec): void {
     this.#recorder?.close();
     this.#recorder =
-      inspect && this.#hearing.recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
+      inspect && this.#hooks.recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
   }
 
   #serve(asked: Exchange): void {
@@ -201,7 +201,7 @@ export class HttpHandler implements ModeHandler {
     if (!route) return answerWith(exchange, PAGES.noRoute);
     const switches = protocol !== undefined && isPassed(protocol);
     const { service } = this.#spec;
-    const forwarding = new Forwarding(exchange, route, table, service, this.#bounds, (problem) => {
+    const forwarding = new Forwarding(exchange, route, table, service, this.#limits, (problem) => {
       if (!switches) route.upstream.done(forwarding);
       if (problem !== undefined)
         this.#log.warn(
@@ -209,8 +209,8 @@ export class HttpHandler implements ModeHandler {
           'a request failed',
         );
     });
-    forwarding.onNameRejected = this.#hearing.onNameRejected;
-    if (switches) void upgrade(forwarding, protocol, this.#splices, this.#bounds);
+    forwarding.onNameRejected = this.#hooks.onNameRejected;
+    if (switches) void upgrade(forwarding, protocol, this.#splices, this.#limits);
     else route.upstream.send(forwarding);
   }
 
@@ -221,7 +221,7 @@ export class HttpHandler implements ModeHandler {
       if (!upstream)
         this.#upstreams.set(
           key,
-          (upstream = new Upstream(target, spec.targetTls, this.#bounds, this.#protocols)),
+          (upstream = new Upstream(target, spec.targetTls, this.#limits, this.#protocols)),
         );
       return upstream;
     });

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { resetSocket } from '../../../net/reset.js';
 import type { SpliceSet } from '../../../net/splice.js';
-import type { HttpBounds } from './bounds.js';
+import type { HttpLimits } from './limits.js';
 import { withoutField, type Switched } from './exchange.js';
 import type { Forwarding } from './forward.js';
 import { breakStream } from './h2-ends.js';
@@ -26,7 +26,7 @@ export async function upgrade(
   forwarding: Forwarding,
   protocol: string,
   splices: SpliceSet,
-  bounds: HttpBounds,
+  limits: HttpLimits,
 ): Promise<void> {
   const { exchange, route } = forwarding;
   let socket: Socket;
@@ -35,7 +35,7 @@ export async function upgrade(
   } catch (error) {
     return forwarding.fail(error);
   }
-  if (forwarding.over) return void socket.destroy();
+  if (forwarding.isOver) return void socket.destroy();
   let request: ClientRequest;
   try {
     request = httpRequest({
@@ -44,15 +44,15 @@ export async function upgrade(
       path: upstreamTarget(exchange.target, route),
       headers: headersFor(forwarding, protocol),
       setHost: false,
-      maxHeaderSize: bounds.maxHeadBytes,
+      maxHeaderSize: limits.maxHeadBytes,
     });
   } catch (error) {
     socket.destroy();
     return forwarding.fail(error);
   }
-  listen(request, forwarding, bounds);
+  listen(request, forwarding, limits);
   request.once('upgrade', (response: IncomingMessage, upstream: Socket, head: Buffer) => {
-    if (forwarding.over) return void upstream.destroy();
+    if (forwarding.isOver) return void upstream.destroy();
     let switched: Switched | undefined;
     try {
       switched = exchange.switchProtocols?.(forwarding.fields(response.rawHeaders), protocol);

@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { endedUnannounced } from '../../../net/close-notify.js';
-import type { HttpBounds } from './bounds.js';
+import type { HttpLimits } from './limits.js';
 import { dialBack, UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { hasContentLength, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
@@ -20,13 +20,13 @@ type OnBroken = (forwarding: Forwarding, error: Error) => boolean;
 /** Requests with a body, over HTTP/1.1. */
 export class BodyRequests {
   readonly #agent: TargetAgent;
-  readonly #bounds: HttpBounds;
+  readonly #limits: HttpLimits;
   readonly #onBroken: OnBroken;
 
-  constructor(dial: Dial, bounds: HttpBounds, onBroken: OnBroken) {
+  constructor(dial: Dial, limits: HttpLimits, onBroken: OnBroken) {
     this.#onBroken = onBroken;
     this.#agent = new TargetAgent(dial);
-    this.#bounds = bounds;
+    this.#limits = limits;
   }
 
   send(forwarding: Forwarding): void {
@@ -41,7 +41,7 @@ export class BodyRequests {
       path: upstreamTarget(exchange.target, route),
       headers,
       setHost: false,
-      maxHeaderSize: this.#bounds.maxHeadBytes,
+      maxHeaderSize: this.#limits.maxHeadBytes,
       insecureHTTPParser: false,
     });
     const sent = new SentBody();
@@ -56,7 +56,7 @@ export class BodyRequests {
       addTrailers(request, forwarding);
       request.end();
     };
-    listen(request, forwarding, this.#bounds, (error) => {
+    listen(request, forwarding, this.#limits, (error) => {
       if (!this.#onBroken(forwarding, error)) return false;
       body?.off('data', onData).off('end', onEnd).pause();
       return true;
@@ -65,7 +65,7 @@ export class BodyRequests {
     body.on('data', onData);
     forwarding.watchBody();
     request.on('drain', () => {
-      if (!forwarding.over) body.resume();
+      if (!forwarding.isOver) body.resume();
     });
     body.once('end', onEnd);
     // A slow body must not delay its head.
@@ -83,12 +83,12 @@ export class BodyRequests {
 export function listen(
   request: ClientRequest,
   forwarding: Forwarding,
-  bounds: HttpBounds,
+  limits: HttpLimits,
   onBroken?: (error: Error) => boolean,
 ): void {
   let answered = false;
   // Counted from the last request byte that the target accepted.
-  let silent = setTimeout(onSilent, bounds.answerMs);
+  let silent = setTimeout(onSilent, limits.answerMs);
   function onSilent(): void {
     forwarding.fail(new SilentError());
     request.destroy();
@@ -116,7 +116,7 @@ export function listen(
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (error.syscall === 'read') reset = error;
     });
-    response.setTimeout(bounds.stalledMs, () => response.destroy());
+    response.setTimeout(limits.stalledMs, () => response.destroy());
     const { statusCode = 502, statusMessage = '', rawHeaders } = response;
     forwarding.head(statusCode, statusMessage, rawHeaders, followingH1(rawHeaders));
     response.on('data', (chunk: Buffer) => {
@@ -141,7 +141,7 @@ export function listen(
   });
   const onError = (error: Error): void => {
     const wasAsked = request.socket !== null || isFromH2(error);
-    if (!forwarding.over && wasAsked && onBroken?.(error)) answered = true;
+    if (!forwarding.isOver && wasAsked && onBroken?.(error)) answered = true;
     else forwarding.fail(error);
   };
   request.on('error', onError);

@@ -9,11 +9,11 @@ import {
 import { within } from '../../../lib/wait.js';
 import type { Target } from '../../../net/target.js';
 import { alpnOf } from '../../upstream.js';
-import { heardOut, type HttpBounds } from './bounds.js';
+import { lenientSettings, type HttpLimits } from './limits.js';
 import { UpstreamError, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { asObject } from './h2.js';
-import { hearEnd } from './h2-ends.js';
+import { watchStreamEnd } from './h2-ends.js';
 import { endWithNghttp2 } from './h2-ended.js';
 import { isGrpc, requestTrailers, upstreamHeaders, upstreamTarget } from './request.js';
 
@@ -33,7 +33,7 @@ interface Connection {
 export class H2Requests {
   readonly #dial: Dial;
   readonly #isTls: boolean;
-  readonly #bounds: HttpBounds;
+  readonly #limits: HttpLimits;
   readonly #onNotH2: (forwarding: Forwarding) => boolean;
   #session: Promise<Connection> | undefined;
   #destroyed = false;
@@ -42,11 +42,11 @@ export class H2Requests {
    * @param onNotH2 called if the target does not speak HTTP/2 and got nothing of the request; returns true if the request
    * continues elsewhere
    */
-  constructor(target: Target, dial: Dial, bounds: HttpBounds, onNotH2: (forwarding: Forwarding) => boolean) {
+  constructor(target: Target, dial: Dial, limits: HttpLimits, onNotH2: (forwarding: Forwarding) => boolean) {
     this.#onNotH2 = onNotH2;
     this.#dial = dial;
     this.#isTls = target.kind === 'tcp' && target.tls;
-    this.#bounds = bounds;
+    this.#limits = limits;
   }
 
   send(forwarding: Forwarding): void {
@@ -64,9 +64,9 @@ export class H2Requests {
   async #send(forwarding: Forwarding): Promise<void> {
     try {
       const connection = await this.#connected();
-      if (!forwarding.over) this.#request(connection, forwarding);
+      if (!forwarding.isOver) this.#request(connection, forwarding);
     } catch (error) {
-      if (error instanceof NotH2Error && !forwarding.over && this.#onNotH2(forwarding)) return;
+      if (error instanceof NotH2Error && !forwarding.isOver && this.#onNotH2(forwarding)) return;
       forwarding.fail(error);
     }
   }
@@ -85,7 +85,7 @@ export class H2Requests {
     try {
       const session = await this.#open();
       const connection = { session, requests: 0 };
-      session.setTimeout(this.#bounds.keepAliveMs);
+      session.setTimeout(this.#limits.keepAliveMs);
       session.on('timeout', () => {
         // A stream may be quiet for any time, while others start.
         if (connection.requests > 0) return;
@@ -108,7 +108,7 @@ export class H2Requests {
       socket.destroy();
       throw new NotH2Error('the target did not choose h2');
     }
-    const { maxHeaderListSize, maxHeaderListPairs } = heardOut(this.#bounds);
+    const { maxHeaderListSize, maxHeaderListPairs } = lenientSettings(this.#limits);
     const session = connect(this.#isTls ? 'https://target' : 'http://target', {
       createConnection: () => socket,
       settings: {
@@ -159,10 +159,10 @@ export class H2Requests {
     const cancel = aborting ? () => aborting.abort() : () => stream.close(NGHTTP2_CANCEL);
     connection.requests++;
     stream.once('close', () => {
-      if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#bounds.keepAliveMs);
+      if (--connection.requests === 0 && !session.destroyed) session.setTimeout(this.#limits.keepAliveMs);
     });
     forwarding.cancelWith(cancel);
-    hear(stream, forwarding, this.#bounds, cancel);
+    receive(stream, forwarding, this.#limits, cancel);
     if (!body) return;
     // The chunks that an HTTP/1.1 attempt sent without success.
     for (const chunk of sent?.chunks ?? []) stream.write(chunk);
@@ -172,7 +172,7 @@ export class H2Requests {
     // Both sides of a gRPC call may be quiet for long.
     if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilAnswered: true });
     stream.on('drain', () => {
-      if (!forwarding.over) body.resume();
+      if (!forwarding.isOver) body.resume();
     });
     const onEnd = (): void => {
       if (exchange.isBodyWhole) stream.end();
@@ -207,18 +207,18 @@ export class H2Requests {
   }
 }
 
-function hear(
+function receive(
   stream: ClientHttp2Stream,
   forwarding: Forwarding,
-  bounds: HttpBounds,
+  limits: HttpLimits,
   cancel: () => void,
 ): void {
-  const isWhole = hearEnd(stream);
+  const isWhole = watchStreamEnd(stream);
   let trailers: readonly string[] = [];
   let silent = setTimeout(() => {
     forwarding.fail(new SilentError());
     cancel();
-  }, bounds.answerMs);
+  }, limits.answerMs);
   forwarding.exchange.body?.on('data', () => silent.refresh());
   stream.once('close', () => clearTimeout(silent));
   // The types lack the third argument, the raw fields.
@@ -233,7 +233,7 @@ function hear(
   on('trailers', (_headers, _flags, raw) => (trailers = raw));
   on('response', (headers, flags, raw) => {
     clearTimeout(silent);
-    stream.setTimeout(bounds.stalledMs, cancel);
+    stream.setTimeout(limits.stalledMs, cancel);
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     forwarding.head(Number(headers[':status']), '', withoutStatus(raw), ended ? 'nothing' : 'trailers');
     stream.on('data', (chunk: Buffer) => {

@@ -5,7 +5,7 @@ import errors from 'undici/lib/core/errors.js';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { systemCode } from '../../../lib/errors.js';
 import { endedUnannounced } from '../../../net/close-notify.js';
-import type { HttpBounds } from './bounds.js';
+import type { HttpLimits } from './limits.js';
 import { dialBack, type Dial } from './dial.js';
 import { SilentError, type Forwarding } from './forward.js';
 import { upstreamHeaders, upstreamTarget } from './request.js';
@@ -19,16 +19,16 @@ export class PlainRequests {
   /** How the connection that is ending now ends: undici does not say which connection a response comes from. */
   #isEndAnnounced = true;
 
-  constructor(dial: Dial, bounds: HttpBounds, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
+  constructor(dial: Dial, limits: HttpLimits, onNotH1: (forwarding: Forwarding, error: unknown) => void) {
     this.#onNotH1 = onNotH1;
     // The name is a placeholder: `connect` goes to the target, and the headers contain Host.
     this.#pool = new Pool('http://target', {
-      connections: bounds.maxAtTarget,
+      connections: limits.maxAtTarget,
       pipelining: 1,
-      headersTimeout: bounds.answerMs,
-      bodyTimeout: bounds.stalledMs,
-      maxHeaderSize: bounds.maxHeadBytes,
-      keepAliveMaxTimeout: bounds.keepAliveMs,
+      headersTimeout: limits.answerMs,
+      bodyTimeout: limits.stalledMs,
+      maxHeaderSize: limits.maxHeadBytes,
+      keepAliveMaxTimeout: limits.keepAliveMs,
       connect: (_options, callback) => {
         dialBack(dial, (...dialled) => {
           const [, socket] = dialled;
@@ -126,7 +126,7 @@ class Reply {
 
   onError(error: Error): void {
     if (this.#began) this.#forwarding.fail(error);
-    else if (!this.#forwarding.over) this.#onFailed(error);
+    else if (!this.#forwarding.isOver) this.#onFailed(error);
   }
 }
 

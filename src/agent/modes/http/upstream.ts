@@ -5,7 +5,7 @@ import type { Target } from '../../../net/target.js';
 import { isHttp, type Speaks, type TargetProtocols } from '../../speaks.js';
 import type { TargetTls } from '../../spec.js';
 import { connectTarget } from '../../upstream.js';
-import type { HttpBounds } from './bounds.js';
+import type { HttpLimits } from './limits.js';
 import type { Dial } from './dial.js';
 import type { Exchange } from './exchange.js';
 import { BusyError, type Forwarding } from './forward.js';
@@ -39,11 +39,11 @@ export class Upstream {
   readonly #doubted = new WeakSet<Forwarding>();
   #closing = false;
 
-  constructor(target: Target, tls: TargetTls, bounds: HttpBounds, protocols: Protocols) {
+  constructor(target: Target, tls: TargetTls, limits: HttpLimits, protocols: Protocols) {
     this.#target = target;
     this.#protocols = protocols;
     this.#places = new FairPlaces({
-      max: bounds.maxAtTarget,
+      max: limits.maxAtTarget,
       drop: (forwarding) => forwarding.giveWay(),
       // Behind a proxy that hides their addresses, or a chain, all visitors share one address. Then each connection gets a
       // part of that address's share.
@@ -53,13 +53,13 @@ export class Upstream {
     this.dial = (alpn) => this.#dial(tls, alpn);
     this.#plain = new PlainRequests(
       this.dial,
-      bounds,
+      limits,
       (forwarding, error) => void this.#notH1(forwarding, error),
     );
-    this.#body = new BodyRequests(this.dial, bounds, (forwarding, error) =>
+    this.#body = new BodyRequests(this.dial, limits, (forwarding, error) =>
       this.#bodyFailed(forwarding, error),
     );
-    this.#h2 = new H2Requests(target, this.dial, bounds, (forwarding) => this.#notH2(forwarding));
+    this.#h2 = new H2Requests(target, this.dial, limits, (forwarding) => this.#notH2(forwarding));
   }
 
   send(forwarding: Forwarding): void {
@@ -91,7 +91,7 @@ export class Upstream {
   async #learnFirst(forwarding: Forwarding): Promise<void> {
     try {
       const speaks = await this.#protocols.learnNow(this.#target);
-      if (!forwarding.over) this.#sendAs(speaks, forwarding);
+      if (!forwarding.isOver) this.#sendAs(speaks, forwarding);
     } catch (error) {
       forwarding.fail(error);
     }

@@ -1,5 +1,5 @@
 /** The limits of the inspector, as listed in docs/guides/inspector.md. Durations end in `Ms`, sizes in `Bytes`. */
-export interface InspectBounds {
+export interface InspectLimits {
   /** Requests in memory; the oldest are removed. */
   readonly maxRequests: number;
   /** Memory of all requests. */
@@ -28,7 +28,7 @@ export interface InspectBounds {
   readonly maxRows: number;
 }
 
-export const INSPECT_BOUNDS: InspectBounds = {
+export const INSPECT_LIMITS: InspectLimits = {
   maxRequests: 10_000,
   maxTotalBytes: 64 * 1024 * 1024,
   maxBodyBytes: 256 * 1024,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { INSPECT_BOUNDS } from './bounds.js';
-import { HISTORY_BOUNDS } from './history/bounds.js';
+import { INSPECT_LIMITS } from './limits.js';
+import { HISTORY_LIMITS } from './history/limits.js';
 
 const document = readFileSync(new URL('../../../docs/guides/inspector.md', import.meta.url), 'utf8');
 
@@ -10,5 +10,5 @@ it('documents every limit', () => {
   const documented = [...document.matchAll(/^\| `(\w+)` +\| ([\d,]+) ?(\w*) +\|/gm)].map(
     ([, name, value, unit]) => [name, Number(value!.replaceAll(',', '')) * (factors[unit!] ?? 1)],
   );
-  expect(documented).toEqual([...Object.entries(HISTORY_BOUNDS), ...Object.entries(INSPECT_BOUNDS)]);
+  expect(documented).toEqual([...Object.entries(HISTORY_LIMITS), ...Object.entries(INSPECT_LIMITS)]);
 });

@@ -1,5 +1,5 @@
 /** The limits of the history, as listed in docs/guides/inspector.md. Durations end in `Ms`, sizes in `Bytes`. */
-export interface HistoryBounds {
+export interface HistoryLimits {
   /** How long requests are kept. */
   readonly maxAgeMs: number;
   /** Disk space of one identity; the oldest requests are removed. */
@@ -20,7 +20,7 @@ export interface HistoryBounds {
   readonly maxEarlier: number;
 }
 
-export const HISTORY_BOUNDS: HistoryBounds = {
+export const HISTORY_LIMITS: HistoryLimits = {
   maxAgeMs: 7 * 86_400_000,
   maxBytes: 256 * 1024 * 1024,
   maxFiles: 1_000,

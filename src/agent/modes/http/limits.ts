@@ -1,5 +1,5 @@
 /** The limits of mode `http`, as listed in docs/guides/http.md. Durations end in `Ms`, sizes in `Bytes`. */
-export interface HttpBounds {
+export interface HttpLimits {
   /** Timeout of a request head, counted from its first byte or from the handshake. */
   readonly requestHeadMs: number;
   /** Size of all header fields of one message, in either direction. */
@@ -32,7 +32,7 @@ export interface HttpBounds {
   readonly lingerMs: number;
 }
 
-export const HTTP_BOUNDS: HttpBounds = {
+export const HTTP_LIMITS: HttpLimits = {
   requestHeadMs: 15_000,
   maxHeadBytes: 32 * 1024,
   maxHeaders: 200,
@@ -52,7 +52,7 @@ export const HTTP_BOUNDS: HttpBounds = {
 };
 
 /** Whether a head has too many or too long fields. Counts bytes like node's HTTP/1.1 parser. */
-export function isTooLarge(headers: readonly string[], target: string, bounds: HttpBounds): boolean {
+export function isTooLarge(headers: readonly string[], target: string, limits: HttpLimits): boolean {
   let bytes = target.length;
   let cookies = 0;
   for (let i = 0; i < headers.length; i += 2) {
@@ -61,14 +61,14 @@ export function isTooLarge(headers: readonly string[], target: string, bounds: H
     // HTTP/2 sends the cookies of one field separately (RFC 9113, 8.2.3).
     if (name.length === 6 && name.toLowerCase() === 'cookie') cookies++;
   }
-  return headers.length / 2 - Math.max(0, cookies - 1) > bounds.maxHeaders || bytes >= bounds.maxHeadBytes;
+  return headers.length / 2 - Math.max(0, cookies - 1) > limits.maxHeaders || bytes >= limits.maxHeadBytes;
 }
 
 /** HTTP/2 accepts this factor more, so that a head beyond the limits gets a response. nghttp2 itself would only reset. */
-const HEARD_OUT = 4;
+const LENIENCY = 4;
 
 /** Settings for both sides of HTTP/2. */
-export const heardOut = ({ maxHeadBytes, maxHeaders }: HttpBounds) => ({
-  maxHeaderListSize: HEARD_OUT * (maxHeadBytes + 32 * maxHeaders),
-  maxHeaderListPairs: 2 * HEARD_OUT * maxHeaders,
+export const lenientSettings = ({ maxHeadBytes, maxHeaders }: HttpLimits) => ({
+  maxHeaderListSize: LENIENCY * (maxHeadBytes + 32 * maxHeaders),
+  maxHeaderListPairs: 2 * LENIENCY * maxHeaders,
 });
