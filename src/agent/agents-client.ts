@@ -179,7 +179,7 @@ function refusal(url: string, path: string, status: number, text: string): Porta
   // A relay without this feature, for example an older version, answers as for any unknown path.
   if (path === `${PATHS.signIn}/challenge` && (status === 404 || status === 405))
     return new PortalError('capability_missing', `${url} does not show agents`, {
-      hint: 'The relay is an older version, or its operator disabled this.',
+      hint: 'The relay runs an older version, or its operator disabled this.',
     });
   try {
     const { code, message } = JSON.parse(text) as { code?: unknown; message?: unknown };

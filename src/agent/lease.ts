@@ -360,7 +360,7 @@ export class AgentLease {
       sessionKey: this.#options.sessionKey,
       recorders: this.#options.recorders,
       onNameRejected: (rejection) => this.#options.onNameRejected?.(this, rejection),
-      // Before it serves it has nothing to say; below it is told what was decided until then.
+      // Ignored before it serves. The decision until then is reported below.
       onServedAs: () => this.#served && this.#options.onServedAs(this),
       onReached: (target, failure) => this.#options.onReached(this, target, failure),
       signal: this.#ending.signal,

@@ -64,7 +64,7 @@ it('that fails to start keeps its name, and its session starts it', async () => 
   expect(embedded.placed(desired).relays).toEqual([DEFAULT]);
 });
 
-it('starts anew after a close, and an unused one closes with the agent', async () => {
+it('starts again after a close, and an unused one closes with the agent', async () => {
   const { embedded, closed } = relays(8443, 45_877);
   await embedded.start(wanted(DEFAULT));
   embedded.forget({ kind: 'embedded', port: 8443 });

@@ -5,7 +5,7 @@ import type { ReplayEdits } from './wire.js';
 
 /** The replay comes from this machine, whatever the original address was. */
 const ADDRESS = '127.0.0.1';
-/** Set anew for the body that is sent. */
+/** Set again for the new body. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
 
 /** Sends a recorded request again, through everything before the target. Only the recorder reads the response. */
