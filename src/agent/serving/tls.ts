@@ -214,7 +214,7 @@ class TlsServing implements Serving {
     this.#refusals.note('ip', address);
     const page = notAllowed(address);
     const { service, inspect } = this.#spec;
-    const { recorders } = this.#hearing;
+    const { recorders } = this.#hooks;
     turnAway(socket, page, (asked) => {
       if (inspect) recorders?.refused(service, { asked, remote: address, hostname: this.#hostname, page });
     });
