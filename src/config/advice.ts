@@ -28,6 +28,10 @@ export function targetAdvice(text: string): string | undefined {
     const { origin, pathname, host } = new URL(text);
     return `Write ${origin}. To publish one path, use \`routes: { ${pathname}: ${host} }\`.`;
   }
+  const scheme = /^(tcp|udp):\/\/([\w.-]+:\d+)\/?$/i.exec(text);
+  if (scheme) return `Write \`{ target: ${scheme[2]}, mode: ${scheme[1]!.toLowerCase()} }\`.`;
+  const path = /^([\w.-]+:\d+)(\/[\w\-./]*)$/.exec(text);
+  if (path) return `Write ${path[1]}. To publish one path, use \`routes: { ${path[2]}: ${path[1]} }\`.`;
   return /^[A-Za-z][\w.-]*$/.test(text) ? `Add the port, as in ${text}:3000.` : undefined;
 }
 
@@ -40,7 +44,8 @@ function forRelays(tree: Tree): string | undefined {
 function forServices(tree: Tree): string | undefined {
   if (tree.kind === 'list') {
     const [first] = itemsOf(tree);
-    const key = first?.kind === 'map' ? [...first.entries.keys()][0] : undefined;
+    // `- web: 3000`; a list of mappings with more keys has its names elsewhere.
+    const key = first?.kind === 'map' && first.entries.size === 1 ? [...first.entries.keys()][0] : undefined;
     return `Write the services as keys, without dashes: \`${key ?? 'web'}: ${textOf(treeAt(first ?? tree, [key ?? ''])) ?? '3000'}\`.`;
   }
   const glued = /^([\w-]+):(\S+)$/.exec(textOf(tree) ?? '');

@@ -16,7 +16,12 @@ export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
   const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
   const meant = new Set(told.flatMap((error) => meantKey(error, root)));
   const fixed = new Set(told.flatMap((error) => (error.keyword === 'const' ? [toPointer(error.path)] : [])));
+  // A file of bare `web: 3000` is one mistake, however many services it has.
+  const bare = told.filter((error) => isBareService(error, root));
+  const isBare =
+    bare.length > 0 && told.every((error) => bare.includes(error) || error.keyword === 'required');
   return told
+    .filter((error) => !isBare || error === bare[0])
     .filter((error) => {
       // Of a fixed value, its type is said with it.
       if (error.keyword === 'type') return !fixed.has(toPointer(error.path)) && !isEmptied(error, meant);
@@ -53,6 +58,14 @@ function meantKey({ keyword, path, params, schema }: SchemaError, root: Tree): s
     nearest(key, Object.keys(schema.properties ?? {})) ??
     (isService ? 'services' : undefined);
   return meant === undefined ? [] : [toPointer([...path, meant])];
+}
+
+function isBareService({ keyword, path, params }: SchemaError, root: Tree): boolean {
+  return (
+    keyword === 'additionalProperties' &&
+    path.length === 0 &&
+    looksLikeService(treeAt(root, [String(params['additionalProperty'])]))
+  );
 }
 
 /** A mapping without a value whose content stands beside it, not indented. */

@@ -17,6 +17,8 @@ const COMPOSE_KEYS = ['image', 'build'];
 
 /** The program that a configuration was written for, by its keys; undefined for one of Portal, with mistakes too. */
 export function foreignProgram(root: Tree): { program: ForeignProgram; key: string } | undefined {
+  if (root.kind === 'scalar' && /^(?:serverAddr\s*=|\[common\]|\[\[proxies)/m.test(textOf(root) ?? ''))
+    return { program: 'frp', key: '' };
   const has = (...keys: string[]): string | undefined => keys.find((key) => child(root, key));
   const tunnels = child(root, 'tunnels');
   const ngrok = has('endpoints', 'authtoken') ?? (isNgrokTunnels(tunnels) ? 'tunnels' : undefined);
@@ -37,7 +39,7 @@ export function foreignFinding(root: Tree, file: string): Finding | undefined {
   const found = foreignProgram(root);
   if (!found) return undefined;
   const name = FOREIGN_NAMES[found.program];
-  return finding(root, [found.key], {
+  return finding(root, found.key === '' ? [] : [found.key], {
     message: `this is a configuration of ${name}, not of Portal`,
     hint: `Run \`portal init --from ${file}\` to convert it to a portal.yaml.`,
     place: keyPlaceOf(root, found.key),

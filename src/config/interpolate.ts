@@ -137,6 +137,12 @@ class Interpolator {
   #required(name: string, start: number): string {
     const value = this.#value(name, start);
     if (value !== undefined) return value;
+    if (name === 'branch')
+      return this.#fail(
+        start,
+        'this folder is not in a git repository, so there is no branch',
+        'Give a default: ${branch:-main}.',
+      );
     const hint =
       this.#dialect === 'compose'
         ? `Set ${name}. ${FORMS.compose}`

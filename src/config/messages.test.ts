@@ -267,6 +267,30 @@ it.each([
     '  a: { target: 1, access: { pin: “1234” } }',
     'curly quotes are part of the value | Write straight quotes: " or \'.',
   ],
+  [
+    '  a: tcp://localhost:5432',
+    '"tcp://localhost:5432" is not a port, host:port, unix:/path or http(s)://host:port | Write `{ target: localhost:5432, mode: tcp }`.',
+  ],
+  [
+    '  a: localhost:3000/api',
+    '"localhost:3000/api" is not a port, host:port, unix:/path or http(s)://host:port | Write localhost:3000. To publish one path, use `routes: { /api: localhost:3000 }`.',
+  ],
+  [
+    '  - hostname: a.example.com\n    service: x',
+    '`services` must be a mapping | Write the services as keys, without dashes: `web: 3000`.',
+  ],
+  [
+    '  a: { target: 1, restart: always }',
+    'unknown key "restart" in service "a" | Docker Compose has this key, and Portal does not. Remove it.',
+  ],
+  [
+    '  a: { target: 1, remotePort: 6000 }',
+    'unknown key "remotePort" in service "a" | Portal calls it `port`.',
+  ],
+  [
+    '  a: { target: 1, name: "${branch}" }',
+    'this folder is not in a git repository, so there is no branch | Give a default: ${branch:-main}.',
+  ],
   ['  a: { ports: ["80:80"] }', 'unknown key "ports" in service "a" | Portal calls it `target`.'],
   ['  a: { addr: 3000 }', 'unknown key "addr" in service "a" | Portal calls it `target`.'],
 ])('%s', async (services, ...messages) => {
@@ -404,6 +428,8 @@ it('wants one CA for one relay', async () => {
 it.each([
   ['version: "3.8"\nservices: {}', '`version` must be 1'],
   ['version: 1\nservices:\nweb: 3000', 'unknown key "web"'],
+  ['web: 3000\napi: 3001', 'unknown key "web"'],
+  ['serverAddr = "x"\n[[proxies]]', 'this is a configuration of frp, not of Portal'],
   ['version: 1\ntunnels: { web: 3000 }', 'unknown key "tunnels"'],
   ['version: 1\nservices:\n  web: { target: ${PORT}, name: x }', 'unexpected `{`'],
   ['version: 1\nservices:\n  web: "3000\n  api: 3001', 'this quote is not closed'],

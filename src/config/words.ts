@@ -58,6 +58,12 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   local_port: 'target',
   localPort: 'target',
   subdomain: 'name',
+  remotePort: 'port',
+  remote_port: 'port',
+  localIP: 'target',
+  local_ip: 'target',
+  basic_auth: 'access.pin',
+  basicAuth: 'access.pin',
   proto: 'mode',
   protocol: 'mode',
   type: 'mode',
@@ -75,6 +81,11 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   proxies: 'services',
   relay: 'relays',
 };
+
+/** What services of Docker Compose have besides their ports. */
+const COMPOSE_KEYS: ReadonlySet<string> = new Set([
+  'image', 'build', 'command', 'container_name', 'depends_on', 'environment', 'env_file', 'networks', 'restart', 'volumes',
+]); // prettier-ignore
 
 /** Where a key belongs whose name only another mapping knows. */
 const HOMES: readonly (readonly [definition: string, home: string])[] = [
@@ -94,6 +105,8 @@ export function misplaced(
   value: Tree | undefined,
   schema: Schema,
 ): string | undefined {
+  if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
+    return 'Docker Compose has this key, and Portal does not. Remove it.';
   const synonym = synonymOf(key, path, schema);
   if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
   if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && looksLikeService(value)) {
