@@ -45,7 +45,7 @@ export function describeUnlocked({ relays }: LockState): string | undefined {
   const unknown = Object.entries(relays).flatMap(([origin, address]) => (address === null ? [origin] : []));
   if (unknown.length === 0) return undefined;
   const which = unknown.length > 3 ? `${unknown.length} relays` : unknown.join(', ');
-  return `not in portal.lock yet, so their keys will be taken as they are met first: ${which}`;
+  return `first connection to ${which}: portal up will save the relay's key in portal.lock`;
 }
 
 /** Every relay that is named and has a key to pin, each once, hops of chains included. */

@@ -64,6 +64,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '--server': 'Use: --relay URL',
   '--host': 'To send another Host header, use --host-header NAME. For another relay, use --relay URL.',
   '--config': 'Use: -f FILE',
+  '-F': 'Use: -f FILE',
+  '--file': 'Use: -f FILE',
   '--region': 'Portal has no regions. Name a relay near you: --relay URL',
   '--log': 'Use: portal logs',
 };

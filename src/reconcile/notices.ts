@@ -29,7 +29,11 @@ export function identityCreated(file: string, address: string): Notice {
 }
 
 export function caCreated(file: string): Notice {
-  return { kind: 'ca_created', message: `created a local CA, ${file}; trust it: portal trust`, file };
+  return {
+    kind: 'ca_created',
+    message: `created a local CA, ${file}; trust it: portal trust --install`,
+    file,
+  };
 }
 
 export function nameRejected(service: string, { id, name, message, hint }: NameRejection): Notice {

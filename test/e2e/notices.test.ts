@@ -131,7 +131,7 @@ it('reports an identity and a local CA once, and names with ${id} use the new id
   expect(identity!['message']).toMatch(
     /^created identity 0x\w{40} in .*; keep a copy: portal identity export$/,
   );
-  expect(ca!['message']).toMatch(/^created a local CA, .*ca\.pem; trust it: portal trust$/);
+  expect(ca!['message']).toMatch(/^created a local CA, .*ca\.pem; trust it: portal trust --install$/);
   const { event, address } = jsonLines((await person.run(['identity', 'show', '--json'])).stdout)[0]!;
   expect({ event, address }).toEqual({ event: 'identity', address: identity!['address'] });
   const id = String(address).slice(2, 10).toLowerCase();

@@ -18,13 +18,16 @@ export interface LiveOptions {
 /** Counters move all the time. */
 const DRAW_EVERY_MS = 1_000;
 
+/** How long an answer to a key replaces the list of keys. */
+const MESSAGE_MS = 4_000;
+
 const HELP = [
   '  ↑ ↓   choose a service',
   '  o     open its URL in the browser',
   '  c     copy its address to the clipboard',
   '  q     show its URL as a QR code',
   '  i     open the inspector',
-  '  ?     this help; any key leaves it',
+  '  ?     open and close this help',
   '  Ctrl-C  stop',
 ];
 
@@ -37,7 +40,10 @@ export class Live {
   readonly #timer: NodeJS.Timeout;
   #selected = 0;
   #overlay: readonly string[] | undefined;
+  #overlayKey: string | undefined;
   #message: string | undefined;
+  /** Clears the message, so that the keys show again. */
+  #messageTimer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
   readonly #onResize = (): void => this.#region.redraw(this.#lines());
   /** Of a process that ends at once: the cursor is not to stay hidden. */
@@ -69,6 +75,7 @@ export class Live {
   /** Leaves the lines that were printed, and no view. */
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#messageTimer);
     clearImmediate(this.#soon);
     this.#options.terminal.off('resize', this.#onResize);
     process.off('SIGCONT', this.#onContinue);
@@ -109,14 +116,23 @@ export class Live {
 
   async #press(key: Key): Promise<void> {
     if (key.isCtrl) return this.#control(key.name);
-    const isLeaving = this.#overlay !== undefined;
+    // The key that opened the help or the QR code closes it; any other key does what it does elsewhere.
+    const isClosing = this.#overlayKey === key.name;
     this.#overlay = undefined;
+    this.#overlayKey = undefined;
     this.#message = undefined;
     try {
-      if (!isLeaving) await this.#act(key.name);
+      if (!isClosing) await this.#act(key.name);
     } catch (error) {
       this.#message = asPortalError(error).message;
     }
+    if (this.#overlay !== undefined) this.#overlayKey = key.name;
+    clearTimeout(this.#messageTimer);
+    if (this.#message !== undefined)
+      this.#messageTimer = setTimeout(() => {
+        this.#message = undefined;
+        this.#draw();
+      }, MESSAGE_MS).unref();
     this.#draw();
   }
 

@@ -46,7 +46,9 @@ export class Region {
   }
 
   print(text: string): void {
-    this.#write(`${text.replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`, this.#lines);
+    // A tab skips cells without erasing what the view has drawn there.
+    const spaced = text.replaceAll('\t', '    ');
+    this.#write(`${spaced.replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`, this.#lines);
   }
 
   close(): void {

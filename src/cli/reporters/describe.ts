@@ -103,7 +103,7 @@ function describeReady({ unproven = [], unreachable = [] }: Ready, style: Style)
   return [
     style.green('all services are ready'),
     unproven.length > 0 && style.yellow(`unproven: ${unproven.join(', ')}`),
-    unreachable.length > 0 && style.yellow(`no answer from the target of ${unreachable.join(', ')}`),
+    unreachable.length > 0 && style.yellow(`nothing answers yet behind ${unreachable.join(', ')}`),
   ]
     .filter(Boolean)
     .join(', ');

@@ -51,7 +51,8 @@ function addRule(
     return addRoute(draft.services.get(known)!, '/', target);
   const service: DraftService = path === undefined ? { target } : { routes: { [path]: target } };
   if (/^(tcp|ssh|rdp|smb):/.test(to)) service.mode = 'tcp';
-  if (origin['noTLSVerify'] === true) service.targetTls = { insecureSkipVerify: true };
+  if (origin['noTLSVerify'] === true && to.startsWith('https:'))
+    service.targetTls = { insecureSkipVerify: true };
   const host = textOf(origin['httpHostHeader']);
   if (host !== undefined) service.host = host;
   const added = draft.add(label, service);

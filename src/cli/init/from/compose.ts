@@ -5,10 +5,17 @@ const TCP_PORTS: ReadonlySet<number> = new Set([
   21, 22, 25, 1433, 1521, 1883, 3306, 5432, 5672, 6379, 9042, 11211, 25565, 27017,
 ]);
 
+/** Databases, caches and queues: nothing to publish by accident. */
+const PRIVATE_PORTS: ReadonlySet<number> = new Set([
+  1433, 1521, 3306, 5432, 5672, 6379, 9042, 9200, 9229, 11211, 27017,
+]);
+
 interface Port {
   /** On this machine; undefined where Docker chooses it. */
   readonly published: number | undefined;
   readonly container: number;
+  /** Published at a loopback address of this machine alone. */
+  readonly isLocal: boolean;
   readonly isUdp: boolean;
 }
 
@@ -36,21 +43,33 @@ function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft:
   const service: DraftService = { target: port.published };
   if (port.isUdp) service.mode = 'udp';
   else if (TCP_PORTS.has(port.container)) service.mode = 'tcp';
+  const why = port.isLocal
+    ? 'Compose publishes it on this machine only'
+    : PRIVATE_PORTS.has(port.container)
+      ? 'a database, cache, queue or debugger listens there'
+      : undefined;
+  if (why !== undefined) {
+    draft.note(`${name}: the port ${port.published} was not converted: ${why}.`);
+    return;
+  }
   draft.add(isOneOfSeveral ? `${name}-${port.container}` : name, service);
 }
 
 /** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; variables and ranges are not one port. */
 function shortForm(text: string): Port | undefined {
-  const match = /^(?:(?:\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost):)?(?:(\d+):)?(\d+)(?:\/(tcp|udp))?$/.exec(
-    text,
-  );
+  const match = /^(?:(\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost):)?(?:(\d+):)?(\d+)(?:\/(tcp|udp))?$/.exec(text);
   if (!match) return undefined;
-  const [, published, container, protocol] = match;
+  const [, address, published, container, protocol] = match;
   return {
     published: published === undefined ? undefined : Number(published),
     container: Number(container),
+    isLocal: isLoopbackText(address),
     isUdp: protocol === 'udp',
   };
+}
+
+function isLoopbackText(address: string | undefined): boolean {
+  return address !== undefined && /^(127\.|localhost$|\[?::1\]?$)/.test(address);
 }
 
 function longForm(port: Fields): Port | undefined {
@@ -59,6 +78,7 @@ function longForm(port: Fields): Port | undefined {
   return {
     published: published === undefined ? undefined : Number(published),
     container: Number(container),
+    isLocal: isLoopbackText(textOf(port['host_ip'])),
     isUdp: port['protocol'] === 'udp',
   };
 }

@@ -105,7 +105,10 @@ services:
     ports: ["8080:80"]
   db:
     image: postgres
-    ports: ["127.0.0.1:5433:5432/tcp"]
+    ports: ["0.0.0.0:5433:5432/tcp"]
+  debugged:
+    image: node
+    ports: ["127.0.0.1:8000:8000", { target: 81, published: 81, host_ip: "::1" }]
   game:
     image: game
     ports: ["25565:25565", "19132:19132/udp", "9000-9005:9000-9005", "3000"]
@@ -117,12 +120,14 @@ services:
   expect(await converted('compose.yaml', text)).toEqual({
     services: {
       web: { target: 8080 },
-      db: { mode: 'tcp', target: 5433 },
       'game-25565': { mode: 'tcp', target: 25565 },
       'game-19132': { mode: 'udp', target: 19132 },
       long: { target: 8081 },
     },
     notes: [
+      'db: the port 5433 was not converted: a database, cache, queue or debugger listens there.',
+      'debugged: the port 8000 was not converted: Compose publishes it on this machine only.',
+      'debugged: the port 81 was not converted: Compose publishes it on this machine only.',
       'game: the port 9000-9005:9000-9005 was not converted: it names no single port of this machine.',
       'game: the port 3000 was not converted: it names no single port of this machine.',
       'worker: it publishes no port on this machine, so it has no service here.',
@@ -178,6 +183,7 @@ it.each([
   ['portal.yaml', 'version: 1\nservices: { web: 3000 }', /is not a configuration of ngrok/],
   ['broken.yaml', 'a: [', /cannot be read/],
   ['frpc.toml', 'a = ', /is not valid TOML, at line 1/],
+  ['frpc.ini', '[common]\nserver_addr = x', /is in the INI format of old frp versions/],
   ['list.yaml', '- a', /is not a configuration of ngrok/],
 ])('rejects %s', async (name, text, message) => {
   await expect(converted(name, text)).rejects.toThrow(message);

@@ -13,6 +13,10 @@ export async function readForeign(
   file: string,
 ): Promise<{ program: ForeignProgram; fields: Fields }> {
   const text = await readText(resolve(cwd, file), file);
+  if (/^\s*\[common\]/m.test(text))
+    throw new PortalError('usage', `${file} is in the INI format of old frp versions`, {
+      hint: 'Convert it to frpc.toml first.',
+    });
   const { tree, broken, findings } = parse(
     new Source(file, file.endsWith('.toml') ? await toYaml(text, file) : text),
   );
