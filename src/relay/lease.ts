@@ -8,63 +8,63 @@ import { LeaseTraffic } from './traffic.js';
 import { Unreported } from './unserved.js';
 import { VisitorQueue } from './visitors.js';
 
-/** A service's place on this relay. It belongs to an identity; a session only holds it for a while. */
+/** A service's place on this relay. It belongs to an identity, and a session holds it. */
 export interface Lease {
   readonly id: string;
   readonly name: string;
   readonly hostname: string;
-  /** It is outside the relay's domain, and its identity's by proof. */
+  /** Whether the hostname is outside the relay's domain, and proven by a DNS record. */
   readonly isOwnDomain: boolean;
-  /** Leases of different kinds may have the same name: they share neither hostname nor port. */
+  /** Leases of different kinds may have the same name, since they share neither hostname nor port. */
   readonly kind: LeaseKind;
-  /** Address of the identity it belongs to. */
+  /** Address of the owning identity. */
   readonly address: string;
   carrier: WireCarrier;
   metadata: Record<string, string>;
-  /** The session that serves it now; undefined while its identity has `graceMs` to come back. */
+  /** The session that serves it; undefined while its identity has `graceMs` to return. */
   holder: LeaseHolder | undefined;
-  /** The agent process that holds it, or held it last; undefined: it was not here since this relay began. */
+  /** The agent process that holds it or held it last; undefined if none has since this relay started. */
   instance: string | undefined;
-  /** Its own public port, in the kinds that have one; undefined while it is being opened. */
+  /** Its public port, for tcp and udp; undefined while the port opens. */
   port: OpenPort | undefined;
-  /** What its visitors share with all others of the identity; undefined: as fast as it goes. */
+  /** Rate that all visitors of the identity share; undefined: unlimited. */
   readonly rate: ByteRate | undefined;
-  /** Visitors who wait for a data connection. */
+  /** Visitors that wait for a data connection. */
   readonly waiting: VisitorQueue;
   readonly traffic: LeaseTraffic;
-  /** Visitors on whom this relay gave up, and of whom no agent was told yet. */
+  /** Visitors that this relay gave up on and has not reported to an agent yet. */
   readonly unserved: Unreported;
   graceTimer?: NodeJS.Timeout;
-  /** When the last use of its name was stored. */
+  /** When the relay last stored the use of its name. */
   storedAt: number;
-  /** Whether its name was held for long enough to stay reserved, and since when it is held (`performance.now()`). */
+  /** Whether its name was held long enough to stay reserved; `heldSince` is the start (`performance.now()`). */
   firm: boolean;
   readonly heldSince: number;
-  /** Network of the agent that holds it, or held it last; empty where there was none yet. */
+  /** Network of the agent that holds it or held it last; empty before the first. */
   network: string;
   /** IP address of that agent. */
   agentAddress: string | undefined;
-  /** Settles when it is complete: its name on disk, its port open. */
+  /** Settles when the name is on disk and the port is open. */
   opened: Promise<void>;
 }
 
-/** What the registry needs of a session. */
+/** What the registry of leases needs from a session. */
 export interface LeaseHolder {
   readonly address: string;
-  /** Which agent process it is, the same over its reconnects. */
+  /** Id of the agent process. It stays the same when the agent reconnects. */
   readonly instance: string;
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
   readonly closed: boolean;
-  /** Whether the peer still answers. */
+  /** Whether the agent answers a ping within `ms`. */
   alive(ms: number): Promise<boolean>;
-  /** Its lease went to another session of the same identity. */
+  /** Call when another session of the same identity took the lease, or the relay ended it. */
   revoked(lease: Lease, reason: string): void;
-  /** Visitors wait for this lease: see that data connections come. */
+  /** Call when visitors wait for this lease: requests data connections. */
   serve(lease: Lease): void;
-  /** The relay gave up on visitors of this lease. */
+  /** Call when the relay gave up on visitors of this lease. */
   gaveUp(lease: Lease): void;
-  /** Where the datagrams of its leases go. */
+  /** Where datagrams of its leases go. */
   readonly datagrams: FlowLink;
 }
 
@@ -82,7 +82,7 @@ type Beginning = Pick<
   | 'opened'
 >;
 
-/** A lease that nobody holds yet, and nobody has visited. */
+/** A lease without a holder and without visitors. */
 export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>): Lease {
   return {
     id: randomUUID(),
@@ -100,7 +100,7 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
   };
 }
 
-/** A hostname has no space in it, so the kinds never meet. */
+/** A key for the lease. Hostnames contain no space, so kinds never collide. */
 export function placeOf({ kind, hostname }: Pick<Lease, 'kind' | 'hostname'>): string {
   return kind === 'tls' ? hostname : `${kind} ${hostname}`;
 }

@@ -25,19 +25,19 @@ export interface LeaseRegistryOptions {
   readonly log: Logger;
 }
 
-/** How long the present holder of a name is given to show that it is alive when a sibling asks for it. */
+/** How long the current holder of a name may take to answer a ping when another agent of its identity requests the name. */
 const RIVAL_PING_MS = 1_000;
 const RIVAL_RETRY_MS = 5_000;
 
-/** Owns every lease of the relay: who holds which hostname, who may have it, and for how long it is kept. */
+/** Owns every lease of the relay: which session holds which hostname, which identity may have it, and for how long. */
 export class LeaseRegistry {
-  /** Every lease, by the place it takes: a hostname, or a name among those with ports of that kind. */
+  /** Every lease, by its place: a hostname, or a name among the leases with ports of that kind. */
   readonly #byPlace = new Map<string, Lease>();
-  /** By session and lease id; written by #give alone, together with `lease.holder`. */
+  /** By session and lease id. Only #give writes it, together with `lease.holder`. */
   readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
   readonly #options: LeaseRegistryOptions;
   #agentsReturnUntil = 0;
-  /** Hostnames whose agents were here already since the start. */
+  /** Hostnames whose agents have returned since the start. */
   readonly #returned = new Set<string>();
   #stopped = false;
 
@@ -49,7 +49,7 @@ export class LeaseRegistry {
     return this.#byPlace.size;
   }
 
-  /** How many of each kind there are, and how many of all wait for their agent. */
+  /** Number of leases of each kind; `away`: leases whose agent is disconnected. */
   get sizes(): Readonly<Record<LeaseKind | 'away', number>> {
     const sizes = { tls: 0, tcp: 0, udp: 0, away: 0 };
     for (const { kind, holder } of this.#byPlace.values()) {
@@ -59,19 +59,19 @@ export class LeaseRegistry {
     return sizes;
   }
 
-  /** The lease that visitors of `hostname` are for. */
+  /** The lease that serves `hostname`. */
   find(hostname: string): Lease | undefined {
     return this.#byPlace.get(hostname);
   }
 
-  /** The relay was started: agents that knew the one before come back within the grace of that one. */
+  /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
   start(): void {
     this.#agentsReturnUntil = performance.now() + this.#options.graceMs;
   }
 
   /**
-   * After a start agents are on their way back: a lease for visitors of a name that is reserved, as if its agent were away
-   * for a moment. Undefined where nobody is to be waited for.
+   * A lease for visitors of a reserved name whose agent has not reconnected since the start. They wait as if the agent had
+   * disconnected a moment ago. Undefined if no agent is expected.
    */
   expect(hostname: string): Lease | undefined {
     const { reservations, quotas, domain } = this.#options;
@@ -91,7 +91,7 @@ export class LeaseRegistry {
       isOwnDomain: false,
       kind: 'tls',
       address: reservation.address,
-      // The one that every agent may use, whatever it will ask for.
+      // The carrier that every agent can use, whatever it requests later.
       carrier: 'tls',
       rate: quotas.rateOf(reservation.address),
       storedAt: reservation.usedAt,
@@ -99,12 +99,12 @@ export class LeaseRegistry {
       opened: Promise.resolve(),
     });
     this.#byPlace.set(placeOf(lease), lease);
-    // Nothing is stored of it: a visitor is no use of a name.
+    // Stores nothing: a visit does not count as use of the name.
     lease.graceTimer = setTimeout(() => this.#remove(lease), leftMs).unref();
     return lease;
   }
 
-  /** Opens a lease for `holder`, or hands it the one its identity has already. */
+  /** Opens a lease for `holder`, or hands over the existing lease of its identity. */
   async open(holder: LeaseHolder, request: FromAgent<'lease.open'>): Promise<Lease> {
     const { name } = request;
     const kind = kindOf(request.mode);
@@ -121,7 +121,7 @@ export class LeaseRegistry {
     const present = this.#byPlace.get(place);
     if (present) {
       this.#handOver(present, holder, request);
-      // Whoever asked for it first may still be waiting for the disk.
+      // The first opener may still wait for the disk.
       await present.opened;
       await this.#movePort(present, request.port);
       return this.#stillOf(holder, present);
@@ -137,7 +137,7 @@ export class LeaseRegistry {
       if (kind !== 'tls') quotas.closePort(holder.address, user.network);
       throw error;
     }
-    // Claimed before the first await, so that of two racing requests one sees the other.
+    // Claimed before the first await, so that one of two racing requests sees the other.
     const now = Date.now();
     const claim =
       ownHostname === undefined
@@ -168,7 +168,7 @@ export class LeaseRegistry {
     return this.#stillOf(holder, lease);
   }
 
-  /** Closes one lease of `holder`; its name stays reserved. */
+  /** Closes one lease of `holder`. Its name stays reserved. */
   close(holder: LeaseHolder, id: string): void {
     const lease = this.#own(holder, id);
     this.#remove(lease);
@@ -179,7 +179,7 @@ export class LeaseRegistry {
     this.#own(holder, id).metadata = metadata;
   }
 
-  /** The session is gone: what it still holds waits `graceMs` for its identity to return. */
+  /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
   detach(holder: LeaseHolder): void {
     for (const lease of this.#held.get(holder)?.values() ?? []) {
       this.#give(lease, undefined);
@@ -188,13 +188,13 @@ export class LeaseRegistry {
     }
   }
 
-  /** Names in use must not lapse however long they are: called now and then, stores those that it is time for. */
+  /** Stores the last use of names, so that a name in use never expires. Called periodically. */
   refresh(): void {
     const before = Date.now() - this.#options.reservations.refreshMs;
     for (const lease of this.#byPlace.values()) if (lease.storedAt <= before) this.#store(lease);
   }
 
-  /** Names that were held for long enough stay reserved from now on: called now and then. */
+  /** Marks names that were held long enough as reserved. Called periodically. */
   confirm(): void {
     const before = performance.now() - this.#options.reserveAfterMs;
     for (const lease of this.#byPlace.values()) {
@@ -204,19 +204,19 @@ export class LeaseRegistry {
     }
   }
 
-  /** Whether `port` is that of a lease of mode tcp which `holder` has. */
+  /** Whether `holder` has a lease of mode tcp with this port. */
   listensFor(holder: LeaseHolder, port: number): boolean {
     for (const lease of this.#held.get(holder)?.values() ?? [])
       if (lease.kind === 'tcp' && lease.port?.port === port) return true;
     return false;
   }
 
-  /** Leases of hostnames that rest on a proof. */
+  /** Leases of hostnames outside the relay's domain. */
   withOwnDomains(): Lease[] {
     return [...this.#byPlace.values()].filter(({ isOwnDomain }) => isOwnDomain);
   }
 
-  /** Ends a lease, and tells its agent why. */
+  /** Ends a lease and tells its agent why. */
   revoke(lease: Lease, reason: string): void {
     if (this.#byPlace.get(placeOf(lease)) !== lease) return;
     const { holder, hostname } = lease;
@@ -225,7 +225,7 @@ export class LeaseRegistry {
     holder?.revoked(lease, reason);
   }
 
-  /** Ends every lease that `matches`, its visitors included; those that wait for their agent as well. Their names stay reserved. */
+  /** Ends every matching lease and its visitors' connections, with or without an agent. The names stay reserved. */
   removeWhere(matches: (lease: Lease) => boolean): void {
     for (const lease of this.#byPlace.values()) {
       if (!matches(lease)) continue;
@@ -238,7 +238,7 @@ export class LeaseRegistry {
     return this.#byPlace.values();
   }
 
-  /** Ends every lease of one agent, its visitors' connections included. Their names stay reserved. */
+  /** Ends every lease of one agent and its visitors' connections. The names stay reserved. */
   endOf(identity: string, instance: string): void {
     for (const lease of this.#byPlace.values()) {
       if (lease.address !== identity || lease.instance !== instance) continue;
@@ -249,8 +249,8 @@ export class LeaseRegistry {
   }
 
   /**
-   * Gives up a name that `identity` has reserved, with its ports: it is anybody's from then on. A lease that waits for its
-   * agent ends. Throws `name_in_use` while an agent serves it, and `not_found` where it is not reserved for this identity.
+   * Releases a name that `identity` has reserved, with its ports. Any identity may take it then. Ends a lease that waits for
+   * its agent. Throws `name_in_use` while an agent serves the name, and `not_found` if this identity has not reserved it.
    */
   async release(identity: string, name: string): Promise<void> {
     const leases = [...this.#byPlace.values()].filter(
@@ -259,14 +259,14 @@ export class LeaseRegistry {
     if (leases.some(({ holder }) => holder))
       throw new PortalError(
         'name_in_use',
-        `"${name}" is served by an agent now; stop it or disconnect it first, then release the name`,
+        `an agent serves "${name}" now; stop or disconnect the agent, then release the name`,
       );
     for (const lease of leases) this.#remove(lease);
     if (await this.#options.reservations.release(name, identity)) return;
     throw new PortalError('not_found', `"${name}" is not reserved for your identity on this relay`);
   }
 
-  /** Gives up the public ports of all leases; visitors who are connected stay. */
+  /** Closes the public ports of all leases. Connected visitors stay. */
   stopListening(): void {
     this.#stopped = true;
     for (const lease of this.#byPlace.values()) lease.port?.close();
@@ -277,15 +277,15 @@ export class LeaseRegistry {
   }
 
   /**
-   * Another live session of the same identity may hold the name: another machine, or this one's own past that
-   * the relay has not seen die yet. It is asked; only one that answers keeps the name.
+   * Another session of the same identity may hold the name: another machine, or a past connection of this agent that has not
+   * timed out yet. Pings that session. Only a session that answers keeps the name.
    */
   async #settleRival(holder: LeaseHolder, place: string): Promise<void> {
     for (let asked: LeaseHolder | undefined; ;) {
       const lease = this.#byPlace.get(place);
       const rival = lease?.holder;
       if (!lease || !rival || rival === holder || lease.address !== holder.address) return;
-      // While the last one was asked, a third may have come to hold it.
+      // A third session may have taken the lease during the ping.
       if (rival.instance === holder.instance || rival === asked) return;
       asked = rival;
       if (!(await rival.alive(RIVAL_PING_MS))) continue;
@@ -305,7 +305,7 @@ export class LeaseRegistry {
     this.#listensOn(lease, port);
   }
 
-  /** Another port for a lease that is held, if it is free; its visitors keep their connections. */
+  /** Moves a held lease to another port if that is free. Visitors keep their connections. */
   async #movePort(lease: Lease, asked: number | undefined): Promise<void> {
     const { kind, port } = lease;
     if (kind === 'tls' || asked === undefined || asked === port?.port) return;
@@ -314,13 +314,13 @@ export class LeaseRegistry {
   }
 
   #listensOn(lease: Lease, port: OpenPort): void {
-    // Closed while its port was being opened: nobody else would close that.
+    // If the lease closed while its port was opening, nothing else closes the port.
     if (this.#stopped || this.#byPlace.get(placeOf(lease)) !== lease) return port.close();
     lease.port?.close();
     lease.port = port;
   }
 
-  /** `lease`, unless it changed hands while its opener waited: it has been told so, and must not hear of it again. */
+  /** `lease`, unless another session took it over meanwhile. Its opener was told then, so it gets an error now. */
   #stillOf(holder: LeaseHolder, lease: Lease): Lease {
     if (lease.holder === holder || holder.closed) return lease;
     throw new PortalError('not_found', 'the lease was closed or taken over while it was opening');
@@ -346,7 +346,7 @@ export class LeaseRegistry {
     quotas.refusals.add('maxLeasesPerSession');
     throw new PortalError(
       'limit_exceeded',
-      `a session may hold ${max} leases on this relay (maxLeasesPerSession); close others, or use another relay`,
+      `a session may have ${max} leases on this relay (maxLeasesPerSession); close others, or use another relay`,
     );
   }
 
@@ -356,7 +356,7 @@ export class LeaseRegistry {
     return lease;
   }
 
-  /** The one place where a lease changes hands. */
+  /** The only function that changes the holder of a lease. */
   #give(lease: Lease, holder: LeaseHolder | undefined): void {
     if (lease.holder) {
       const leases = this.#held.get(lease.holder);
@@ -375,26 +375,23 @@ export class LeaseRegistry {
 
   #expire(lease: Lease): void {
     if (lease.holder) return;
-    this.#options.log.info({ hostname: lease.hostname }, 'lease expired: its identity did not come back');
+    this.#options.log.info({ hostname: lease.hostname }, 'lease expired: its agent did not return');
     this.#remove(lease);
     this.#store(lease);
   }
 
   async #proveDomain(kind: Lease['kind'], hostname: string, holder: LeaseHolder): Promise<void> {
     if (kind !== 'tls')
-      throw new PortalError(
-        'capability_missing',
-        'a service with a port of its own has no hostname of its own',
-      );
+      throw new PortalError('capability_missing', 'a tcp or udp service cannot have its own hostname');
     await this.#options.domains.prove(hostname, holder.address);
   }
 
-  /** Notes the last use of a name. That it fails is the operator's trouble; the agent's lease does not depend on it. */
+  /** Stores the last use of a name. Logs a failure, since the lease does not depend on it. */
   #store(lease: Lease): void {
     lease.storedAt = Date.now();
     if (lease.isOwnDomain) return;
     this.#options.reservations.use(lease.name, lease, lease.storedAt, lease.firm).catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'the last use of a name could not be stored');
+      this.#options.log.error({ err: error }, 'cannot store the last use of a name');
     });
   }
 
@@ -411,7 +408,7 @@ export class LeaseRegistry {
   }
 }
 
-/** As limits count the address of its agent. */
+/** The network of the holder's agent, as limits count it. */
 const networkOfHolder = ({ remoteAddress }: LeaseHolder): string => networkOf(plainAddress(remoteAddress));
 
 function nameTaken(name: string): PortalError {

@@ -1,88 +1,102 @@
 import type { LIMITS } from '../protocol/limits.js';
 
-/** The limits that an operator may set, and what each is; `portal relay --limit` and docs/guides/operate-a-relay.md read it here. */
+/** The limits that an operator can set. `portal relay --limit` and docs/reference/cli.md list them from this table. */
 
 interface Adjustable {
   readonly what: string;
-  /** Least and largest value; left out: 1, and what a timer or a number can hold. */
+  /** Lowest and highest value. Default: 1, and the maximum of a timer or a number. */
   readonly min?: number;
   readonly max?: number;
 }
 
-/** What the wire's own schema allows (protocol/messages.ts). */
+/** The range that the protocol's schema allows (protocol/messages.ts). */
 const WIRE_INTERVAL = { min: 10, max: 600_000 } as const;
 const A_DAY_MS = 86_400_000;
-/** For those where none is a choice. */
+/** For limits where 0 means unlimited. */
 const OR_NONE = { min: 0 } as const;
 
 export const ADJUSTABLE = {
-  firstBytesMs: { what: 'a connection says what it is' },
-  maxUnroutedConnections: { what: 'connections that have not' },
-  maxUnroutedBytes: { what: 'what all of those have said' },
-  requestHeadMs: { what: 'an HTTP request, or a TLS handshake with the relay itself, is complete' },
+  firstBytesMs: { what: 'timeout of the first bytes that show where a connection belongs' },
+  maxUnroutedConnections: { what: 'connections before those first bytes are complete' },
+  maxUnroutedBytes: { what: 'bytes that all of these connections have sent' },
+  requestHeadMs: { what: 'timeout of an HTTP request head, and of a TLS handshake with the relay itself' },
   maxRequestConnections: {
     what: "connections to the relay's own HTTP surface, until their upgrade or hello",
   },
   maxConnectionsPerAddress: {
-    what: 'connections of one address to the public ports, data connections excluded',
+    what: 'connections of one address to the public ports, without data connections',
     ...OR_NONE,
   },
-  handshakeMs: { what: 'WebSocket open to `welcome`' },
-  challengeMs: { what: 'life of a challenge', max: 120_000 },
-  heartbeatMs: { what: 'interval of pings; silence of 2.5 drops the peer', ...WIRE_INTERVAL },
-  graceMs: { what: 'leases of a lost session wait', min: 0, max: A_DAY_MS },
-  reservationMs: { what: 'a name stays reserved', min: 0, max: Number.MAX_SAFE_INTEGER },
+  handshakeMs: { what: 'timeout from the WebSocket opening to `welcome`' },
+  challengeMs: { what: 'lifetime of a challenge', max: 120_000 },
+  heartbeatMs: {
+    what: 'interval of pings; a peer that is silent for 2.5 intervals is disconnected',
+    ...WIRE_INTERVAL,
+  },
+  graceMs: { what: 'time that leases of a lost session wait for their agent', min: 0, max: A_DAY_MS },
+  reservationMs: {
+    what: 'time that a name stays reserved after its last use',
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+  },
   maxSessions: { what: 'control channels of the relay' },
-  maxHandshakes: { what: 'control channels that have said hello and not proven an identity yet' },
+  maxHandshakes: { what: 'control channels after `hello` that have not proven an identity yet' },
   maxSessionsPerAddress: { what: 'control channels from one address', ...OR_NONE },
   maxSessionsPerIdentity: { what: 'sessions of one identity', ...OR_NONE },
   maxLeasesPerSession: { what: 'leases of one session' },
   maxLeasesPerIdentity: { what: 'leases of one identity, over all its sessions', ...OR_NONE },
-  maxReservedNamesPerIdentity: { what: 'names of one identity, reservations included' },
+  maxReservedNamesPerIdentity: { what: 'names of one identity, including reservations' },
   maxReservedNamesPerAddress: {
-    what: 'names that were last used from one address, reservations included',
+    what: 'names last used from one address, including reservations',
     ...OR_NONE,
   },
   reserveAfterMs: {
-    what: 'a name is held this long before it stays reserved; until then it waits no longer',
+    what: 'time that a service must hold a name before the name stays reserved',
     min: 0,
     max: A_DAY_MS,
   },
   maxNewNamesPerIdentity: { what: 'names that one identity has had for less than a day', ...OR_NONE },
-  maxNewNamesPerAddress: { what: 'such names that were last used from one address', ...OR_NONE },
+  maxNewNamesPerAddress: {
+    what: 'names younger than a day that were last used from one address',
+    ...OR_NONE,
+  },
   maxPortsPerIdentity: { what: 'leases of one identity with a public port', ...OR_NONE },
   maxPortsPerAddress: { what: 'leases with a public port of agents at one address', ...OR_NONE },
   maxHopConnectionsPerIdentity: { what: 'connections forwarded to peers for one identity', ...OR_NONE },
-  maxHopConnections: { what: 'connections forwarded to peers, in all' },
-  peerRefreshMs: { what: "a peer's descriptor is fetched again" },
-  peerRetryMs: { what: 'longest pause before that, while it cannot be fetched' },
-  domainLookupMs: { what: 'one lookup of the record that proves a domain' },
+  maxHopConnections: { what: 'connections forwarded to peers, in total' },
+  peerRefreshMs: { what: "interval of fetching a peer's descriptor again" },
+  peerRetryMs: { what: 'longest pause before a retry while that fails' },
+  domainLookupMs: { what: 'timeout of a DNS lookup of the record that proves a domain' },
   maxDomainLookups: { what: 'such lookups at a time' },
-  domainRetryMs: { what: 'an unproven domain is not looked up again before', min: 0 },
-  domainRecheckMs: { what: 'a proven one is looked at again' },
-  domainGraceMs: { what: 'a proof holds while DNS does not answer', min: 0, max: Number.MAX_SAFE_INTEGER },
-  ticketMs: { what: 'life of a ticket' },
+  domainRetryMs: { what: 'pause before the record of an unproven domain is looked up again', min: 0 },
+  domainRecheckMs: { what: 'interval of checking the record of a proven domain again' },
+  domainGraceMs: {
+    what: 'time that a proof stays valid while DNS does not answer',
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+  },
+  ticketMs: { what: 'lifetime of a ticket' },
   idleDataConnectionMs: { what: 'age at which an idle data connection is replaced' },
   maxWaitingVisitorsPerLease: { what: 'visitors of one lease that wait in the queue' },
-  visitorWaitMs: { what: 'a visitor waits in the queue' },
+  visitorWaitMs: { what: 'time that a visitor waits in the queue' },
   maxVisitorsPerIdentity: {
-    what: "visitors of one identity's leases, those in line included",
+    what: "visitors of one identity's leases, including the queue",
     ...OR_NONE,
   },
   maxBytesPerSecondPerIdentity: {
-    what: "bytes a second of one identity's visitors, both directions together",
+    what: "bytes per second of one identity's visitors, both directions together",
     ...OR_NONE,
   },
-  maxSignIns: { what: 'sign-ins to see agents that have not been proven yet' },
-  maxSignInsPerSecondPerAddress: { what: 'sign-ins a second of one address' },
+  maxSignIns: { what: 'open sign-ins to the page of agents, not proven yet' },
+  maxSignInsPerSecondPerAddress: { what: 'sign-ins per second from one address' },
   maxSignedIn: { what: 'people and programs that are signed in' },
-  signedInMs: { what: 'they sign in again after' },
-  signInCodeMs: { what: 'the code in a link to the page of agents is good for' },
-  maxSignedInRequestsPerSecondPerIdentity: { what: 'requests a second of one identity that is signed in' },
-  firstAnswerMs: { what: "the agent's first bytes to a visitor" },
-  visitorIdleMs: { what: 'a joined connection without a byte', max: Number.MAX_SAFE_INTEGER },
-  visitorLifetimeMs: { what: 'a joined connection in all', max: Number.MAX_SAFE_INTEGER },
-  flowIdleMs: { what: 'a flow of datagrams without one, either way', min: 10, max: A_DAY_MS },
+  signedInMs: { what: 'time until they must sign in again' },
+  signInCodeMs: { what: 'lifetime of the code in a link to the page of agents' },
+  maxSignedInRequestsPerSecondPerIdentity: { what: 'requests per second of one identity that is signed in' },
+  firstAnswerMs: { what: "timeout of the agent's first bytes to a visitor" },
+  visitorIdleMs: { what: 'idle timeout of a joined connection', max: Number.MAX_SAFE_INTEGER },
+  visitorLifetimeMs: { what: 'lifetime of a joined connection', max: Number.MAX_SAFE_INTEGER },
+  flowIdleMs: { what: 'idle timeout of a flow of datagrams, both directions', min: 10, max: A_DAY_MS },
   maxFlowsPerLease: { what: 'flows of one lease' },
   maxFlowsPerSession: { what: 'flows of one session' },
   datagramProbeMs: { what: "interval of an agent's probes", ...WIRE_INTERVAL },
@@ -90,15 +104,15 @@ export const ADJUSTABLE = {
 
 export type LimitName = keyof typeof ADJUSTABLE;
 
-/** The limits an operator may set. */
+/** The limits that an operator can set. */
 export type RelayLimits = { readonly [K in LimitName]: number };
 
 export const LIMIT_NAMES = Object.keys(ADJUSTABLE) as LimitName[];
 
-/** Node's timers hold no more milliseconds. */
+/** The longest delay of a Node timer, in milliseconds. */
 const MAX_TIMER_MS = 2_147_483_647;
 
-/** Least and largest value of a limit. */
+/** Lowest and highest value of a limit. */
 export function rangeOf(name: LimitName): { readonly min: number; readonly max: number } {
   const { min = 1, max = name.endsWith('Ms') ? MAX_TIMER_MS : Number.MAX_SAFE_INTEGER }: Adjustable =
     ADJUSTABLE[name];

@@ -3,18 +3,18 @@ import type { Logger } from '../lib/logger.js';
 import type { Front } from './front.js';
 import type { Address, ListenHost } from './listen.js';
 
-/** The port for people who type a name without https: plain HTTP there is sent on to the public port. */
+/** The port for plain HTTP, for people who type a name without https: it redirects to the public port. */
 
 export type RedirectSpec =
-  /** `isOptional`: only beside port 443, and only if this process can have it. */
+  /** `isOptional`: only if the public port is 443, and only if this process may listen there. */
   | { readonly port: number; readonly isOptional?: true }
-  /** Sockets that the relay was started with, as its public port is. */
+  /** Sockets passed to this process at its start. */
   | { readonly fds: readonly number[] };
 
 const HTTPS_PORT = 443;
 
 export interface RedirectOptions {
-  /** Where the public port is listened at. */
+  /** The addresses of the public port. */
   readonly hosts: readonly ListenHost[];
   readonly port: number;
   readonly asked: RedirectSpec | undefined;
@@ -22,8 +22,8 @@ export interface RedirectOptions {
 }
 
 /**
- * Listens at the addresses of the public port, once that is this process's: a relay that is about to stop gives up this port
- * first. Resolves with where.
+ * Listens at the addresses of the public port. Call it once this process has the public port: a relay that shuts down
+ * releases the port for plain HTTP first. Resolves with the addresses.
  */
 export async function listenForRedirects(
   front: Front,
@@ -40,12 +40,12 @@ export async function listenForRedirects(
   } catch (error) {
     if (!isOptional) throw error;
     const { code, message } = asPortalError(error);
-    log.info({ port: asked.port, code, reason: message }, 'plain HTTP is not redirected to https');
+    log.info({ port: asked.port, code, reason: message }, 'not redirecting plain HTTP to https');
     return [];
   }
 }
 
-/** They come with those of the public port, and go to the same relay. */
+/** These sockets belong to the process that has claimed the public port. */
 const alreadyClaimed = (fds: readonly number[]) => ({
   fds,
   claim: () => Promise.resolve(true),

@@ -65,7 +65,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const clock = new ExpiryClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
   const warnOfClock = (): void => {
     const { aheadMs } = clock;
-    if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: names are kept as if it were not');
+    if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: ignoring it for the expiry of names');
   };
   warnOfClock();
   const quotas = new Quotas(limits);
@@ -166,7 +166,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     hasDescriptors: (socket) => descriptors.admits(socket),
     closeRequest: () => http.closeCrowded(),
     evicted: (limit) => quotas.refusals.add(limit),
-    // No server name at all: someone typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
+    // A client without a server name typed the relay's IP address, which SNI cannot carry (RFC 6066 §3).
     isOwn: (serverName) => serverName === undefined || serverName === domain,
     routes: {
       visitor(hello, socket, head) {
@@ -227,7 +227,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   let described: { descriptor: SignedDescriptor; at: number } | undefined;
   function describe(): SignedDescriptor {
-    // Signing costs more than all the rest of the answer, and anyone may ask.
+    // Signing costs more than the rest of the answer, and any client may request it.
     if (!described || described.at < performance.now() - DESCRIBE_EVERY_MS)
       described = { descriptor: newDescriptor(), at: performance.now() };
     return described.descriptor;
@@ -270,7 +270,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     identity,
     domain,
     publicPort,
-    // A NAT that makes the one port another does so with both.
+    // If both ports are equal, assume that a NAT maps them to the same public port.
     datagramPort: options.datagramPort ?? (datagrams.port === port ? publicPort : datagrams.port),
     capabilities,
     carriers: CARRIERS,
@@ -297,7 +297,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       reservations.forget();
       warnOfClock();
     } catch (error) {
-      log.error({ err: error }, 'the store could not be tidied');
+      log.error({ err: error }, 'cannot clean up the store');
     }
   }, STORE_UPKEEP_MS).unref();
   const confirming = setInterval(
@@ -310,7 +310,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   function problem(): string | undefined {
     if (stopping) return 'stopping';
     if (certificateEndsAt === undefined || certificateEndsAt > Date.now()) return undefined;
-    return `the certificate ended at ${new Date(certificateEndsAt).toISOString()}`;
+    return `the certificate expired at ${new Date(certificateEndsAt).toISOString()}`;
   }
 
   const counts = (): RelayCounts => ({
@@ -333,9 +333,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     withoutDescriptor: descriptors.refused,
   });
 
-  /** The lists have changed: who is here and may not be any more leaves. */
+  /** Disconnects agents and visitors that the changed lists no longer permit. */
   function expel(): void {
-    // A channel hears why, and is closed after that.
+    // A control channel gets the reason before it closes, so it is not reset.
     const told = new Set<Socket | undefined>();
     for (const session of sessions) {
       const error = denied.expels({ identity: session.address, address: session.remoteAddress });
@@ -400,14 +400,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       certificateEndsAt = endOf(pair);
     },
     close: ({ drainMs = 0 } = {}) => {
-      // Called again, it may shorten the drain.
+      // A second call may shorten the drain.
       if (closing) void Promise.all([gate.drain({ ms: drainMs }), hops.drain({ ms: drainMs })]);
       return (closing ??= close(drainMs));
     },
   };
 }
 
-/** In milliseconds since the epoch. */
+/** Expiry of the certificate, in milliseconds since the epoch. */
 function endOf({ cert }: KeyPair): number {
   return Date.parse(new X509Certificate(cert).validTo);
 }

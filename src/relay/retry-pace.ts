@@ -1,36 +1,36 @@
 import { LIMITS } from '../protocol/limits.js';
 
 /**
- * When an agent that found no place for its handshake is to come back: after those who were sent away before it, at the pace
- * at which handshakes end. Networks take turns: the first agent of one comes before the second of another, so a client that
- * is sent away a thousand times makes no other network wait longer.
+ * When a rejected agent should retry: after the agents rejected before it, at the rate at which handshakes end. Networks take
+ * turns: the first agent of each network comes before the second of any. So a client that is rejected a thousand times does
+ * not make other networks wait longer.
  */
 export class RetryPace {
   readonly #leastPerSecond: number;
   #second = 0;
   #ended = { now: 0, before: 0 };
-  /** How many of each network were sent away in this second and in the one before. */
-  #sentAway = new Map<string, number>();
-  #sentAwayBefore = new Map<string, number>();
-  /** How many networks had one of theirs sent away in those two seconds at least, how many two, and so on. */
+  /** Rejections of each network, in this second and in the one before. */
+  #rejected = new Map<string, number>();
+  #rejectedBefore = new Map<string, number>();
+  /** How many networks had at least one rejection in these two seconds, how many at least two, and so on. */
   #networks: number[] = [];
 
   constructor(leastPerSecond: number) {
     this.#leastPerSecond = leastPerSecond;
   }
 
-  /** A handshake gave its place back. */
+  /** Call when a handshake ends. */
   ended(): void {
     this.#turn();
     this.#ended.now++;
   }
 
-  /** One more of `network` is sent away; answers for how many seconds. */
+  /** Counts a rejection of `network`; returns the seconds until its retry. */
   after(network: string): number {
     this.#turn();
-    const own = (this.#sentAway.get(network) ?? 0) + 1;
-    this.#sentAway.set(network, own);
-    const turns = own + (this.#sentAwayBefore.get(network) ?? 0);
+    const own = (this.#rejected.get(network) ?? 0) + 1;
+    this.#rejected.set(network, own);
+    const turns = own + (this.#rejectedBefore.get(network) ?? 0);
     this.#networks[turns - 1] = (this.#networks[turns - 1] ?? 0) + 1;
     let ahead = 0;
     for (const networks of this.#networks.slice(0, turns)) ahead += networks;
@@ -44,10 +44,10 @@ export class RetryPace {
     const isNext = second === this.#second + 1;
     this.#second = second;
     this.#ended = { now: 0, before: isNext ? this.#ended.now : 0 };
-    this.#sentAwayBefore = isNext ? this.#sentAway : new Map();
-    this.#sentAway = new Map();
+    this.#rejectedBefore = isNext ? this.#rejected : new Map();
+    this.#rejected = new Map();
     this.#networks = [];
-    for (const count of this.#sentAwayBefore.values())
+    for (const count of this.#rejectedBefore.values())
       for (let turn = 0; turn < count; turn++) this.#networks[turn] = (this.#networks[turn] ?? 0) + 1;
   }
 }

@@ -36,16 +36,16 @@ import type { TicketBook } from './tickets.js';
 import type { Turns } from './turns.js';
 import type { VisitorGate } from './visitors.js';
 
-/** What sessions need to know of the relay they belong to. */
+/** What sessions need from their relay. */
 export interface SessionContext {
-  /** Authority that the challenge names: the relay's host, with its port unless that is 443. */
+  /** The authority in the challenge: the relay's host, with its port unless that is 443. */
   readonly authority: string;
   readonly url: string;
   /** The relay's own key. */
   readonly identity: Identity;
   readonly domain: string;
   readonly publicPort: number;
-  /** UDP port for agents, as they see it. */
+  /** UDP port for agents, as agents see it. */
   readonly datagramPort: number | undefined;
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
@@ -62,16 +62,16 @@ export interface SessionContext {
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
   readonly hops: Hops;
-  /** Signatures are made and checked in turns. */
+  /** Networks take turns with signatures. */
   readonly turns: Turns;
   readonly log: Logger;
 }
 
-/** How a channel becomes a session. */
+/** How a control channel becomes a session. */
 export interface Admission {
-  /** What its client must have done before a signature is made. */
+  /** The proof of work that the client must do before the relay signs. */
   readonly work: Work | undefined;
-  /** Called at a good hello. Throws where there is no place for one more handshake. */
+  /** Called at a valid hello. Throws if there is no room for another handshake. */
   readonly onHello: () => void;
   /** Called once, when the identity is proven. */
   readonly onOpen: () => void;
@@ -79,22 +79,22 @@ export interface Admission {
 
 type State =
   | { name: 'hello' }
-  /** The relay makes or checks a signature, when it is the turn of the client's network. */
+  /** The relay creates or verifies a signature. Networks take turns. */
   | { name: 'signature' }
   | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string; channel: string }
   | { name: 'open' }
   | { name: 'closed' };
 
-/** WebSocket close codes (RFC 6455 §7.4.1); the reason carries our own code. */
+/** WebSocket close codes (RFC 6455 §7.4.1). The reason is one of our error codes. */
 const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as const;
 
 /**
- * One control channel, from the WebSocket's opening to its end. Each is a generation of its own: leases name
- * the session object that holds them, so what an old one still says or closes never touches its successor.
+ * One control channel, from the opening of its WebSocket to its end. Leases refer to the session object that holds them,
+ * so messages and the close of an old session never affect a newer session of the same agent.
  */
 export class Session implements LeaseHolder {
   readonly id = randomUUID();
-  /** Moment of `performance.now()` since when its handshake waits for the client; undefined while it waits for the relay. */
+  /** Time (`performance.now()`) since when the handshake waits for the client; undefined while the client waits for the relay. */
   waitingSince: number | undefined;
   address = '';
   /** IP address of its agent, as the relay sees it. */
@@ -109,18 +109,18 @@ export class Session implements LeaseHolder {
   readonly datagrams: DatagramLink;
   #log: Logger;
   #state: State = { name: 'hello' };
-  /** To be called once the identity is proven, or the channel is over. */
+  /** Ends the timeout of the handshake: call it once the identity is proven or the channel closes. */
   readonly #provenInTime: () => void;
   #heartbeat: NodeJS.Timeout | undefined;
   readonly #lastHeard = new LastHeard();
-  /** There where the agent understands them. */
+  /** Defined if the agent understands `lease.unserved`. */
   #notices: UnservedNotices | undefined;
   readonly #pongWaiters = new Set<() => void>();
-  /** Set when a sibling asked and got no answer: what was heard last then. */
+  /** Value of `#lastHeard` when another agent last asked for a lease and this one did not answer. */
   #unansweredAt: number | undefined;
   #requests = 0;
 
-  /** `socket` is the TLS session below `ws`: datagrams take their keys from it. */
+  /** `socket` is the TLS session below `ws`. Keys of datagrams are derived from it. */
   constructor(ws: WebSocket, socket: TLSSocket, context: SessionContext, admission: Admission) {
     this.#admission = admission;
     this.#ws = ws;
@@ -136,7 +136,9 @@ export class Session implements LeaseHolder {
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));
     this.#provenInTime = deadline(context.handshakeMs, () =>
-      this.#fail(new PortalError('expired', `no proof within ${context.handshakeMs} ms`)),
+      this.#fail(
+        new PortalError('expired', `the agent did not prove its identity within ${context.handshakeMs} ms`),
+      ),
     );
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     ws.on('pong', () => this.#heard(true));
@@ -145,7 +147,7 @@ export class Session implements LeaseHolder {
     ws.on('close', () => this.#closed());
   }
 
-  /** What carries it, below its TLS. */
+  /** The TCP connection below TLS. */
   get connection(): Socket | undefined {
     return socketBelow(this.#socket);
   }
@@ -154,7 +156,7 @@ export class Session implements LeaseHolder {
     return this.#state.name === 'closed';
   }
 
-  /** How long ago its agent was heard last, in milliseconds. */
+  /** Milliseconds since the last data from the agent. */
   get silentMs(): number {
     return performance.now() - this.#lastHeard.at;
   }
@@ -164,7 +166,7 @@ export class Session implements LeaseHolder {
   }
 
   async alive(ms: number): Promise<boolean> {
-    // One that has said nothing since it was asked in vain is not waited for again, lease by lease.
+    // An agent that did not answer and has sent nothing since is not pinged again for each lease.
     if (!this.open || this.#unansweredAt === this.#lastHeard.at) return false;
     return new Promise((resolve) => {
       const answer = (isAlive: boolean): void => {
@@ -194,22 +196,22 @@ export class Session implements LeaseHolder {
     this.#pool.serve(lease);
   }
 
-  /** Tells the agent to come back later, and closes; what it says from now on is not heard. */
+  /** Tells the agent to reconnect later, and closes. Ignores later messages. */
   announceShutdown(reason: string, reconnectAfterMs: number): void {
     if (this.open) this.#send({ type: 'goaway', reason, reconnectAfterMs });
     this.#ws.close(CLOSE.goingAway, 'shutting_down');
     this.#closed();
   }
 
-  /** Ends the channel because of `error`, which its agent hears. */
+  /** Sends `error` to the agent and closes the channel. */
   refuse(error: PortalError): void {
     if (!this.closed) this.#fail(error);
   }
 
-  /** Ends a handshake that others need the place of. What its client does not read at once is not waited for. */
+  /** Ends this handshake to make room for another one. Does not wait until the client reads the error. */
   giveWay(): void {
     this.refuse(
-      new PortalError('relay_busy', 'this relay has too many handshakes under way (maxHandshakes)', {
+      new PortalError('relay_busy', 'this relay has too many open handshakes (maxHandshakes)', {
         retryAfterMs: LIMITS.handshakeShareMs,
       }),
     );
@@ -225,7 +227,7 @@ export class Session implements LeaseHolder {
     if (this.closed) return;
     let message: FromAgent;
     try {
-      if (isBinary) throw new PortalError('protocol', 'control messages are text');
+      if (isBinary) throw new PortalError('protocol', 'control messages must be text');
       message = decodeFromAgent(data);
       this.#handle(message);
     } catch (error) {
@@ -239,21 +241,21 @@ export class Session implements LeaseHolder {
     else if (message.type === 'prove' && state.name === 'proof') this.#prove(message, state);
     else if (message.type !== 'hello' && message.type !== 'prove' && state.name === 'open')
       void this.#request(message);
-    else throw new PortalError('protocol', `${message.type} is out of turn`);
+    else throw new PortalError('protocol', `${message.type} is not allowed now`);
   }
 
   #challenge(hello: FromAgent<'hello'>): void {
     if (hello.protocol !== PROTOCOL_VERSION) {
       throw new PortalError(
         'version',
-        `this relay speaks version ${PROTOCOL_VERSION}, the agent ${hello.protocol}`,
+        `this relay uses protocol version ${PROTOCOL_VERSION}, the agent version ${hello.protocol}`,
       );
     }
     const { work } = this.#admission;
     if (work && !isDone(work, hello.work ?? ''))
       throw new PortalError(
         'relay_busy',
-        'this relay is busy, and hello has not done the work it asked for',
+        'this relay is busy, and hello lacks the proof of work that it requested',
         {
           retryAfterMs: LIMITS.handshakeShareMs,
         },
@@ -278,7 +280,7 @@ export class Session implements LeaseHolder {
         statement: STATEMENTS.control,
       });
       this.#state = { name: 'proof', hello, message, nonce, channel };
-      // Before the agent signs: it does that for none but the relay that it trusts, at the other end of this very channel.
+      // The agent verifies this proof before it signs: it signs only for a relay that it trusts, at the other end of this channel.
       const relay = proveRelay(identity, { url, nonce: agentNonce, channel });
       this.#send({ type: 'challenge', message, relay });
       this.waitingSince = performance.now();
@@ -290,7 +292,7 @@ export class Session implements LeaseHolder {
     { hello, message, nonce, channel }: State & { name: 'proof' },
   ): void {
     this.waitingSince = undefined;
-    // One attempt a challenge: whatever comes of it, the state before is not entered again.
+    // One attempt per challenge. After a failure the state is not `proof` again.
     this.#inTurn(() => {
       const { authority, url } = this.#context;
       verifyProof(message, signature, {
@@ -306,7 +308,7 @@ export class Session implements LeaseHolder {
     });
   }
 
-  /** Signatures take a relay milliseconds: `work` is done when it is the turn of the client's network. */
+  /** Signatures take milliseconds. Runs `work` when it is the turn of the client's network. */
   #inTurn(work: () => void): void {
     this.#state = { name: 'signature' };
     this.#context.turns.take('signature', networkOf(plainAddress(this.remoteAddress)), () => {
@@ -319,10 +321,10 @@ export class Session implements LeaseHolder {
     });
   }
 
-  /** Its identity is proven. */
+  /** Opens the session once the identity is proven. */
   #welcome(hello: FromAgent<'hello'>): void {
     this.#provenInTime();
-    // One spelling: leases and reservations compare it.
+    // Leases and reservations compare addresses, so they need one spelling.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
     this.version = hello.agent.version;
@@ -346,22 +348,22 @@ export class Session implements LeaseHolder {
       carriers: [...carriers],
       heartbeatMs,
     });
-    // What has arrived is heard first: after a freeze, this timer is over before anything is read.
+    // setImmediate: read pending data first. After a freeze this timer fires before anything is read.
     this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();
     this.#admission.onOpen();
   }
 
   async #request(message: Exclude<FromAgent, FromAgent<'hello' | 'prove'>>): Promise<void> {
-    // An agent that asks faster than it can be answered is read no further, and its network slows it down.
+    // If an agent sends requests faster than the relay answers, stop reading: TCP slows the agent down.
     if (++this.#requests === LIMITS.maxRequestsInFlight) this.#ws.pause();
     try {
       this.#send(await this.#answer(message));
-      // After the answer, so that the agent knows the lease before its first visitor.
+      // After the answer, so that the agent knows the lease before its first visitor arrives.
       if (message.type === 'lease.open' && message.mode !== 'udp') this.#pool.warm(message.carrier);
     } catch (error) {
       const failure = asPortalError(error);
       this.#context.tallies.requestsFailed.add(failure.code);
-      if (!isOnWire(failure)) this.#log.error({ err: error }, 'a request failed');
+      if (!isOnWire(failure)) this.#log.error({ err: error }, 'request failed');
       this.#send({ type: 'error', id: message.id, ...wireError(failure) });
     } finally {
       if (this.#requests-- === LIMITS.maxRequestsInFlight) this.#ws.resume();
@@ -373,7 +375,7 @@ export class Session implements LeaseHolder {
     const { id } = message;
     if (message.type === 'lease.open') {
       const lease = await leases.open(this, message);
-      // Of those whom nobody could serve while the agent was away.
+      // Reports visitors that nobody could serve while the agent was disconnected.
       this.#notices?.add(lease);
       const { hostname } = lease;
       const address = publicAddressOf(lease, this.#context);
@@ -396,7 +398,7 @@ export class Session implements LeaseHolder {
   #beat(): void {
     if (this.closed) return;
     if (this.#lastHeard.silentMs > silenceMs(this.#context.heartbeatMs)) {
-      this.#log.info({}, 'agent went silent');
+      this.#log.info({}, 'agent timed out');
       this.#ws.terminate();
     } else {
       this.#ws.ping();
@@ -414,7 +416,7 @@ export class Session implements LeaseHolder {
   }
 
   #fail(error: PortalError): void {
-    this.#log.info({ code: error.code, reason: error.message }, 'control channel refused');
+    this.#log.info({ code: error.code, reason: error.message }, 'control channel rejected');
     this.#context.tallies.channelsFailed.add(error.code);
     const wire = wireError(error);
     const { code } = wire;
@@ -443,11 +445,11 @@ export class Session implements LeaseHolder {
 
 const isOnWire = (error: PortalError): boolean => 'wire' in ERRORS[error.code];
 
-/** What of an error goes over the wire: a documented code, and never the inside of an unexpected fault. */
+/** The error as sent to the agent: a documented code, and no details of an internal error. */
 function wireError(error: PortalError): { code: string; message: string; retryAfterMs?: number } {
   return {
     code: isOnWire(error) ? error.code : 'internal',
-    message: error.code === 'internal' ? 'the relay failed to answer' : error.message.slice(0, 1000),
+    message: error.code === 'internal' ? 'internal error of the relay' : error.message.slice(0, 1000),
     ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
   };
 }

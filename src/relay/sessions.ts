@@ -11,7 +11,7 @@ import { plainAddress } from './names.js';
 import type { Quotas } from './quotas.js';
 import type { Session } from './session.js';
 
-/** Why a control channel is not let in now, as HTTP says it. */
+/** Why the relay does not accept a control channel now, as an HTTP answer. */
 export interface Rejection {
   readonly status: '429 Too Many Requests' | '503 Service Unavailable';
   readonly retryAfterSeconds: number;
@@ -20,17 +20,17 @@ export interface Rejection {
 }
 
 /**
- * Owns the sessions of a relay from `hello` on, and who may have one. After a restart every agent comes back at once: only so
- * many prove their identity at a time, and the relay asks the others to come back a little later, the later the more
- * there are. Clients that say hello and prove nothing keep no agent out: the network that has most handshakes makes
- * room for a network with fewer, and a handshake older than `handshakeShareMs` makes room for any. No network has more
- * than half of the places. Channels without a hello are connections like any other (`maxRequestConnections`).
+ * Owns the sessions of a relay, from `hello` on. After a restart all agents reconnect together, so the number of handshakes
+ * is limited. The relay asks the other agents to retry later; the more agents wait, the later. Clients that send hello and
+ * prove nothing cannot block agents: the network with the most handshakes makes room for a network with fewer, and a
+ * handshake older than `handshakeShareMs` makes room for any. No network has more than half of the places. A channel before
+ * hello counts as an ordinary connection (`maxRequestConnections`).
  */
 export class Sessions {
   readonly #limits: RelayLimits;
   readonly #quotas: Quotas;
   readonly #all = new Set<Session>();
-  /** Those of them that have not proven an identity yet, oldest first. */
+  /** Sessions that have not proven an identity yet, oldest first. */
   readonly #handshakes = new Crowd<Session>();
   readonly #work: HandshakeWork;
   readonly #retryPace: RetryPace;
@@ -51,7 +51,7 @@ export class Sessions {
     return this.#handshakes.size;
   }
 
-  /** The most handshakes there ever were at a time. */
+  /** The highest number of handshakes so far. */
   get mostHandshakes(): number {
     return this.#mostHandshakes;
   }
@@ -60,10 +60,10 @@ export class Sessions {
     return this.#all.values();
   }
 
-  /** Whether one more channel may begin on `socket`; undefined: it may. A place for its handshake is free now, and not kept. */
+  /** Why `socket` cannot open a control channel now; undefined if it can. Reserves no place for the handshake. */
   reject(socket: Duplex, address: string | undefined): Rejection | undefined {
     const { maxSessionsPerAddress } = this.#limits;
-    // First of all: a network that may have no more channels displaces none of the others.
+    // First: a network at its limit must not evict another network's handshake.
     if (!this.#quotas.channel(socket, address)) {
       return {
         ...full(
@@ -79,12 +79,12 @@ export class Sessions {
     return this.#placeFor(network) ? undefined : this.#busy(network);
   }
 
-  /** What a client at `address` must do before the relay does anything for it; undefined: nothing. */
+  /** The proof of work that a client at `address` must do first; undefined if none. */
   demandWork(address: string | undefined): Work | undefined {
     return this.#work.demand(networkOf(plainAddress(address)));
   }
 
-  /** The client of `session` has said hello, and done its work. Throws `relay_busy` where there is no place for its handshake. */
+  /** Call at a valid hello. Throws `relay_busy` if there is no room for another handshake. */
   enter(session: Session): void {
     const network = networkOf(plainAddress(session.remoteAddress));
     if (this.#isFull && !this.#evict(this.#handshakes.crowded())) throw errorOf(this.#full());
@@ -112,7 +112,7 @@ export class Sessions {
     return this.#all.size >= this.#limits.maxSessions;
   }
 
-  /** Whether `network` may begin a handshake: there is room, or another handshake gives way. */
+  /** The place of a new handshake of `network`, and the handshake to evict for it; undefined if there is none. */
   #placeFor(network: string): { readonly displaces?: Session } | undefined {
     return placeFor(this.#handshakes, network, {
       max: this.#limits.maxHandshakes,
@@ -130,12 +130,12 @@ export class Sessions {
     this.#quotas.refusals.add('maxHandshakes');
     const seconds = this.#retryPace.after(network);
     return full(
-      `this relay has ${this.#limits.maxHandshakes} handshakes under way (maxHandshakes)`,
+      `this relay has ${this.#limits.maxHandshakes} open handshakes (maxHandshakes)`,
       seconds * 1000,
     );
   }
 
-  /** Ends the handshake of `session`, if there is one. Returns whether there was. */
+  /** Ends the handshake of `session`; false if `session` is undefined. */
   #evict(session: Session | undefined): boolean {
     if (!session) return false;
     this.forget(session);

@@ -22,26 +22,26 @@ export interface VisitorLimits {
   readonly visitorLifetimeMs: number;
 }
 
-/** Why a visitor waits no longer; `queue_full`: another got its place in line. */
+/** Why a visitor left the queue; `queue_full`: a newer visitor took its place. */
 type QueueOutcome = 'joined' | 'queue_full' | UnservedReason;
 
 const START = Buffer.from([START_BYTE]);
 
-/** A connection from outside to a lease, until it is joined to a data connection. */
+/** A visitor's connection to a lease, until it is joined to a data connection. */
 export class Visitor {
   readonly lease: Lease;
   readonly carrier: WireCarrier;
   readonly remote: { readonly address: string; readonly port: number };
-  /** Where it comes from, as limits count it. */
+  /** Its network, as limits count it. */
   readonly network: string;
   readonly #socket: Socket;
-  /** What it has said so far. */
+  /** The bytes that it has sent so far. */
   readonly #said: Buffer[];
   #saidWaitingBytes = 0;
   #inTime: () => void = () => undefined;
   #onLeft: ((why: QueueOutcome) => void) | undefined;
   readonly arrivedAt = performance.now();
-  /** Its place in the lease's line, which `VisitorQueue` shares out. */
+  /** Its place in the queue of the lease. */
   place: Place<Visitor> | undefined;
   readonly #gone = (): void => this.giveUp('disconnected');
   readonly #more = (chunk: Buffer): void => {
@@ -59,24 +59,24 @@ export class Visitor {
     this.#said = head ? [head] : [];
   }
 
-  /** Waits in the lease's line, which it was let into, for at most `ms`; `onLeft` hears, once, why it no longer does. */
+  /** Waits in the queue of the lease for up to `ms`. Calls `onLeft` once, with the reason. */
   wait(ms: number, onLeft: (why: QueueOutcome) => void): void {
     this.#onLeft = onLeft;
     this.#inTime = deadline(ms, () => this.giveUp('timed_out'));
-    // Read on: a socket that is not read keeps up to its whole buffer, and does not tell that its peer has left.
+    // Keep reading: an unread socket fills its buffer and does not report that the peer disconnected.
     this.#socket.on('data', this.#more).once('close', this.#gone);
-    // On a port of its own, one that has said everything may well wait for the answer. In TLS nobody has, yet.
+    // On a TCP port a visitor may end its side and wait for the answer. In TLS no visitor does so this early.
     if (this.lease.kind === 'tls') this.#socket.once('end', this.#gone);
     this.#socket.resume();
   }
 
-  /** Leaves the line and closes: no data connection came in time, or the visitor went away. */
+  /** Leaves the queue and closes the connection. */
   giveUp(why: Exclude<QueueOutcome, 'joined'>): void {
     this.#leaveQueue(why);
     reject(this.lease, this.#socket);
   }
 
-  /** Joins the visitor to `data`: the start byte, what the visitor has said so far, then everything. */
+  /** Joins the visitor to `data`: sends the start byte and the bytes received so far, then forwards everything. */
   join(data: Socket, splices: SpliceSet): void {
     this.#leaveQueue('joined');
     const head = Buffer.concat([START, ...this.#said]);
@@ -101,12 +101,12 @@ export class Visitor {
   }
 }
 
-/** Visitors who wait for a data connection of one carrier, by the network that they come from. */
+/** Visitors that wait for a data connection of one carrier, by network. */
 type Line = Map<string, Set<Visitor>>;
 
 /**
- * The visitors of one lease who wait for a data connection, per carrier. Networks take turns, and in each the first come
- * is the first served. When the line is full, the network with most in it gives way.
+ * The visitors of one lease that wait for a data connection, per carrier. Networks take turns; within a network the order is
+ * first come, first served. When the queue is full, the network with the most visitors loses one.
  */
 export class VisitorQueue {
   readonly #byCarrier = new Map<WireCarrier, Line>();
@@ -116,7 +116,7 @@ export class VisitorQueue {
     return this.#places?.size ?? 0;
   }
 
-  /** Carriers that somebody waits for. */
+  /** Carriers that visitors wait for. */
   get carriers(): WireCarrier[] {
     return [...this.#byCarrier.keys()];
   }
@@ -133,7 +133,7 @@ export class VisitorQueue {
     return visitor;
   }
 
-  /** Lets `visitor` into the line, which holds `max`; false: it is this one that has to give way. */
+  /** Adds `visitor` to the queue, which has `max` places; false if `visitor` itself must make room. */
   add(visitor: Visitor, max: number): boolean {
     const { carrier, network } = visitor;
     this.#places ??= new FairPlaces({ max, drop: (other) => other.giveUp('queue_full') });
@@ -153,20 +153,20 @@ export class VisitorQueue {
     const line = this.#byCarrier.get(carrier);
     const visitors = line?.get(network);
     if (!line || !visitors?.delete(visitor)) return;
-    // The others' turn.
+    // The network moves to the end: the others are next.
     line.delete(network);
     if (visitors.size > 0) line.set(network, visitors);
     else if (line.size === 0) this.#byCarrier.delete(carrier);
   }
 
-  /** Ends the wait of all. */
+  /** Rejects all visitors in the queue. */
   clear(): void {
     for (const line of this.#byCarrier.values())
       for (const visitors of line.values()) for (const visitor of visitors) visitor.giveUp('lease_ended');
   }
 }
 
-/** Closes a visitor's connection in the words of its lease: TLS has an alert for it, a bare port only a reset. */
+/** Closes a visitor's connection: with an alert in TLS, with a reset on a TCP port. */
 function reject(lease: Lease, socket: Socket): void {
   if (lease.kind === 'tls') refuse(socket, ALERTS.unavailable);
   else resetSocket(socket);
@@ -183,14 +183,14 @@ interface GateParts {
   readonly descriptors: Descriptors;
 }
 
-/** Lets visitors in: finds them a data connection at once where one is idle, else a bounded place in line. */
+/** Joins each visitor to an idle data connection, or adds it to a queue of limited length. */
 export class VisitorGate {
   readonly #limits: VisitorLimits;
   readonly #quotas: Quotas;
   readonly #tallies: Tallies;
   readonly #descriptors: Descriptors;
   readonly #tls: SpliceSet;
-  /** On a port of its own a visitor may wait for the other side as long as its protocol likes. */
+  /** No timeout for the first answer: on a TCP port that depends on the protocol. */
   readonly #tcp: SpliceSet;
   #waiting = 0;
 
@@ -213,17 +213,17 @@ export class VisitorGate {
     return this.#tls.size + this.#tcp.size;
   }
 
-  /** What visitors of each kind of lease have, and had. */
+  /** Current and past visitor connections, by kind of lease. */
   get splices(): { readonly tls: SpliceSet; readonly tcp: SpliceSet } {
     return { tls: this.#tls, tcp: this.#tcp };
   }
 
-  /** Visitors in line. */
+  /** Visitors in the queue. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Cuts off every visitor of an identity's leases. */
+  /** Disconnects every visitor of an identity's leases. */
   closeOf(identity: string): void {
     this.#tls.closeOf(identity);
     this.#tcp.closeOf(identity);
@@ -235,7 +235,7 @@ export class VisitorGate {
 
   /** A visitor of a hostname, whose ClientHello is `head`. */
   admit(lease: Lease, socket: Socket, hello: { alpn: readonly string[] }, head: Buffer): void {
-    // Whoever sits on the agent's own network must not be able to answer a certificate challenge for it.
+    // On the raw carrier, a machine on the agent's network could answer a certificate challenge for the agent's hostname.
     const mustHide = lease.carrier === 'raw' && hello.alpn.includes('acme-tls/1');
     this.#enqueue(new Visitor(lease, mustHide ? 'tls' : lease.carrier, socket, head), socket);
   }
@@ -251,7 +251,7 @@ export class VisitorGate {
 
   #enqueue(visitor: Visitor, socket: Socket): void {
     const { lease } = visitor;
-    // An alert would keep the descriptor until it is read.
+    // An alert would need the descriptor until the visitor reads it.
     if (!this.#descriptors.admitsVisitor(socket, this.#waiting)) return resetSocket(socket);
     if (!lease.waiting.add(visitor, this.#limits.maxWaitingVisitorsPerLease)) {
       this.#queueFull(lease);
@@ -270,7 +270,7 @@ export class VisitorGate {
       else this.#tallies.visitorsUnserved.add(why);
       if (why === 'timed_out' || why === 'too_many_bytes') gaveUp(lease, why);
     });
-    // In grace there is no holder: the line waits with the lease, and the returning session serves it.
+    // During the grace period there is no holder. The queue stays with the lease, and the returning session serves it.
     lease.holder?.serve(lease);
   }
 
