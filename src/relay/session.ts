@@ -1,48 +1,36 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
-import { networkOf } from '../net/cidr.js';
 import { socketBelow } from '../net/reset.js';
 import { checksumAddress } from '../identity/keys.js';
-import { ERRORS } from '../lib/error-codes.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { LastHeard } from '../lib/stalls.js';
-import { deadline } from '../lib/wait.js';
-import type { Identity } from '../identity/identity.js';
-import { buildChallenge, STATEMENTS, verifyProof } from '../protocol/challenge.js';
-import { channelOf } from '../protocol/channel.js';
 import { exportDatagramKey } from '../protocol/datagrams/exporter.js';
 import { decodeFromAgent, encode } from '../protocol/decode.js';
-import { LIMITS, PROTOCOL_VERSION, silenceMs } from '../protocol/limits.js';
+import { LIMITS } from '../protocol/limits.js';
 import type { FromAgent, FromRelay } from '../protocol/messages.js';
-import { proveRelay } from '../protocol/relay-proof.js';
-import { isDone, type Work } from '../protocol/work.js';
+import type { Work } from '../protocol/work.js';
 import { publicAddressOf } from './addresses.js';
 import type { Agents } from './agents/agents.js';
 import { DataPool } from './data.js';
 import type { Datagrams } from './datagrams/datagrams.js';
 import type { DatagramLink } from './datagrams/link.js';
 import type { Denied } from './denied.js';
+import { Handshake, type HandshakeContext } from './handshake.js';
 import type { Hops } from './hops.js';
 import type { Lease, LeaseHolder } from './lease.js';
 import { UnservedNotices } from './unserved.js';
 import type { LeaseRegistry } from './leases.js';
-import { plainAddress } from './names.js';
+import { Liveness } from './liveness.js';
 import type { Quotas } from './quotas.js';
 import type { Tallies } from './tallies.js';
 import type { TicketBook } from './tickets.js';
-import type { Turns } from './turns.js';
 import type { VisitorGate } from './visitors.js';
+import { isOnWire, wireError } from './wire-error.js';
 
 /** What sessions need from their relay. */
-export interface SessionContext {
-  /** The authority in the challenge: the relay's host, with its port unless that is 443. */
-  readonly authority: string;
-  readonly url: string;
-  /** The relay's own key. */
-  readonly identity: Identity;
+export interface SessionContext extends HandshakeContext {
   readonly domain: string;
   readonly publicPort: number;
   /** UDP port for agents, as agents see it. */
@@ -50,8 +38,6 @@ export interface SessionContext {
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
   readonly heartbeatMs: number;
-  readonly challengeMs: number;
-  readonly handshakeMs: number;
   readonly idleDataConnectionMs: number;
   readonly leases: LeaseRegistry;
   readonly agents: Agents;
@@ -62,8 +48,6 @@ export interface SessionContext {
   readonly gate: VisitorGate;
   readonly datagrams: Datagrams;
   readonly hops: Hops;
-  /** Networks take turns with signatures. */
-  readonly turns: Turns;
   readonly log: Logger;
 }
 
@@ -77,14 +61,6 @@ export interface Admission {
   readonly onOpen: () => void;
 }
 
-type State =
-  | { name: 'hello' }
-  /** The relay creates or verifies a signature. Networks take turns. */
-  | { name: 'signature' }
-  | { name: 'proof'; hello: FromAgent<'hello'>; message: string; nonce: string; channel: string }
-  | { name: 'open' }
-  | { name: 'closed' };
-
 /** WebSocket close codes (RFC 6455 §7.4.1). The reason is one of our error codes. */
 const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as const;
 
@@ -94,8 +70,6 @@ const CLOSE = { goingAway: 1001, protocol: 1002, refused: 1008, fault: 1011 } as
  */
 export class Session implements LeaseHolder {
   readonly id = randomUUID();
-  /** Time (`performance.now()`) since when the handshake waits for the client; undefined while the client waits for the relay. */
-  waitingSince: number | undefined;
   address = '';
   /** IP address of its agent, as the relay sees it. */
   readonly remoteAddress: string | undefined;
@@ -108,16 +82,11 @@ export class Session implements LeaseHolder {
   readonly #pool: DataPool;
   readonly datagrams: DatagramLink;
   #log: Logger;
-  #state: State = { name: 'hello' };
-  /** Ends the timeout of the handshake: call it once the identity is proven or the channel closes. */
-  readonly #provenInTime: () => void;
-  #heartbeat: NodeJS.Timeout | undefined;
-  readonly #lastHeard = new LastHeard();
+  #state: 'handshake' | 'open' | 'closed' = 'handshake';
+  readonly #handshake: Handshake;
+  readonly #liveness: Liveness;
   /** Defined if the agent understands `lease.unserved`. */
   #notices: UnservedNotices | undefined;
-  readonly #pongWaiters = new Set<() => void>();
-  /** Value of `#lastHeard` when another agent last asked for a lease and this one did not answer. */
-  #unansweredAt: number | undefined;
   #requests = 0;
 
   /** `socket` is the TLS session below `ws`. Keys of datagrams are derived from it. */
@@ -135,14 +104,14 @@ export class Session implements LeaseHolder {
       idleDataConnectionMs: context.idleDataConnectionMs,
     });
     this.datagrams = context.datagrams.link((exporterContext) => exportDatagramKey(socket, exporterContext));
-    this.#provenInTime = deadline(context.handshakeMs, () =>
-      this.#fail(
-        new PortalError('expired', `the agent did not prove its identity within ${context.handshakeMs} ms`),
-      ),
-    );
+    this.#handshake = new Handshake(socket, context, admission.work, {
+      onHello: () => admission.onHello(),
+      onProven: (hello) => this.#welcome(hello),
+      onFailed: (error) => this.#fail(error),
+      send: (message) => this.#send(message),
+    });
+    this.#liveness = new Liveness(ws);
     ws.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
-    ws.on('pong', () => this.#heard(true));
-    ws.on('ping', () => this.#heard(false));
     ws.on('error', (error) => this.#log.debug({ err: error }, 'control channel error'));
     ws.on('close', () => this.#closed());
   }
@@ -153,33 +122,25 @@ export class Session implements LeaseHolder {
   }
 
   get closed(): boolean {
-    return this.#state.name === 'closed';
+    return this.#state === 'closed';
   }
 
   /** Milliseconds since the last data from the agent. */
   get silentMs(): number {
-    return performance.now() - this.#lastHeard.at;
+    return this.#liveness.silentMs;
   }
 
   get open(): boolean {
-    return this.#state.name === 'open';
+    return this.#state === 'open';
+  }
+
+  /** Time (`performance.now()`) since when its handshake waits for the client; undefined while the client waits for the relay. */
+  get waitingSince(): number | undefined {
+    return this.#handshake.waitingSince;
   }
 
   async alive(ms: number): Promise<boolean> {
-    // An agent that did not answer and has sent nothing since is not pinged again for each lease.
-    if (!this.open || this.#unansweredAt === this.#lastHeard.at) return false;
-    return new Promise((resolve) => {
-      const answer = (isAlive: boolean): void => {
-        inTime();
-        this.#pongWaiters.delete(pong);
-        if (!isAlive) this.#unansweredAt = this.#lastHeard.at;
-        resolve(isAlive);
-      };
-      const pong = (): void => answer(true);
-      const inTime = deadline(ms, () => answer(false));
-      this.#pongWaiters.add(pong);
-      this.#ws.ping();
-    });
+    return this.open && this.#liveness.answers(ms);
   }
 
   gaveUp(lease: Lease): void {
@@ -223,7 +184,7 @@ export class Session implements LeaseHolder {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#lastHeard.now();
+    this.#liveness.heard();
     if (this.closed) return;
     let message: FromAgent;
     try {
@@ -236,94 +197,14 @@ export class Session implements LeaseHolder {
   }
 
   #handle(message: FromAgent): void {
-    const state = this.#state;
-    if (message.type === 'hello' && state.name === 'hello') this.#challenge(message);
-    else if (message.type === 'prove' && state.name === 'proof') this.#prove(message, state);
-    else if (message.type !== 'hello' && message.type !== 'prove' && state.name === 'open')
-      void this.#request(message);
-    else throw new PortalError('protocol', `${message.type} is not allowed now`);
-  }
-
-  #challenge(hello: FromAgent<'hello'>): void {
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      throw new PortalError(
-        'version',
-        `this relay uses protocol version ${PROTOCOL_VERSION}, the agent version ${hello.protocol}`,
-      );
-    }
-    const { work } = this.#admission;
-    if (work && !isDone(work, hello.work ?? ''))
-      throw new PortalError(
-        'relay_busy',
-        'this relay is busy, and hello lacks the proof of work that it requested',
-        {
-          retryAfterMs: LIMITS.handshakeShareMs,
-        },
-      );
-    if (hello.nonce === undefined) throw new PortalError('protocol', 'hello has no nonce');
-    const channel = channelOf(this.#socket);
-    if (channel === undefined) throw new PortalError('protocol', 'a control channel needs TLS 1.3');
-    this.#admission.onHello();
-    const { nonce: agentNonce } = hello;
-    this.#inTurn(() => {
-      const { authority, url, identity, challengeMs } = this.#context;
-      const nonce = randomBytes(16).toString('hex');
-      const issuedAt = new Date();
-      const message = buildChallenge({
-        domain: authority,
-        address: hello.address,
-        uri: url,
-        nonce,
-        issuedAt,
-        expiresAt: new Date(issuedAt.getTime() + challengeMs),
-        channel,
-        statement: STATEMENTS.control,
-      });
-      this.#state = { name: 'proof', hello, message, nonce, channel };
-      // The agent verifies this proof before it signs: it signs only for a relay that it trusts, at the other end of this channel.
-      const relay = proveRelay(identity, { url, nonce: agentNonce, channel });
-      this.#send({ type: 'challenge', message, relay });
-      this.waitingSince = performance.now();
-    });
-  }
-
-  #prove(
-    { signature }: FromAgent<'prove'>,
-    { hello, message, nonce, channel }: State & { name: 'proof' },
-  ): void {
-    this.waitingSince = undefined;
-    // One attempt per challenge. After a failure the state is not `proof` again.
-    this.#inTurn(() => {
-      const { authority, url } = this.#context;
-      verifyProof(message, signature, {
-        address: hello.address,
-        domain: authority,
-        uri: url,
-        nonce,
-        channel,
-        statement: STATEMENTS.control,
-        now: new Date(),
-      });
-      this.#welcome(hello);
-    });
-  }
-
-  /** Signatures take milliseconds. Runs `work` when it is the turn of the client's network. */
-  #inTurn(work: () => void): void {
-    this.#state = { name: 'signature' };
-    this.#context.turns.take('signature', networkOf(plainAddress(this.remoteAddress)), () => {
-      if (this.closed) return;
-      try {
-        work();
-      } catch (error) {
-        this.#fail(asPortalError(error));
-      }
-    });
+    if (this.#state === 'handshake') this.#handshake.receive(message);
+    else if (message.type === 'hello' || message.type === 'prove')
+      throw new PortalError('protocol', `${message.type} is not allowed now`);
+    else void this.#request(message);
   }
 
   /** Opens the session once the identity is proven. */
   #welcome(hello: FromAgent<'hello'>): void {
-    this.#provenInTime();
     // Leases and reservations compare addresses, so they need one spelling.
     this.address = checksumAddress(hello.address);
     this.instance = hello.agent.instance;
@@ -332,7 +213,7 @@ export class Session implements LeaseHolder {
     this.#context.denied.checkAgent({ identity: this.address, address: this.remoteAddress });
     this.#context.agents.admit(this);
     this.#context.quotas.openSession(this);
-    this.#state = { name: 'open' };
+    this.#state = 'open';
     if (hello.understands?.includes('lease.unserved'))
       this.#notices = new UnservedNotices((notice) => this.#send(notice));
     this.#log.info({ version: this.version }, 'session open');
@@ -348,8 +229,10 @@ export class Session implements LeaseHolder {
       carriers: [...carriers],
       heartbeatMs,
     });
-    // setImmediate: read pending data first. After a freeze this timer fires before anything is read.
-    this.#heartbeat = setInterval(() => setImmediate(() => this.#beat()), heartbeatMs).unref();
+    this.#liveness.start(heartbeatMs, () => {
+      this.#log.info({}, 'agent timed out');
+      this.#ws.terminate();
+    });
     this.#admission.onOpen();
   }
 
@@ -390,21 +273,6 @@ export class Session implements LeaseHolder {
     return { type: 'ok', id };
   }
 
-  #heard(pong: boolean): void {
-    this.#lastHeard.now();
-    if (pong) for (const waiter of this.#pongWaiters) waiter();
-  }
-
-  #beat(): void {
-    if (this.closed) return;
-    if (this.#lastHeard.silentMs > silenceMs(this.#context.heartbeatMs)) {
-      this.#log.info({}, 'agent timed out');
-      this.#ws.terminate();
-    } else {
-      this.#ws.ping();
-    }
-  }
-
   #send(message: FromRelay): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     if (this.#ws.bufferedAmount > LIMITS.maxControlBacklogBytes) {
@@ -429,10 +297,10 @@ export class Session implements LeaseHolder {
   #closed(): void {
     if (this.closed) return;
     const wasOpen = this.open;
-    this.#state = { name: 'closed' };
+    this.#state = 'closed';
     this.#notices?.close();
-    this.#provenInTime();
-    clearInterval(this.#heartbeat);
+    this.#handshake.close();
+    this.#liveness.close();
     this.#pool.close();
     this.#context.datagrams.forget(this.datagrams);
     this.#context.hops.forget(this);
@@ -441,15 +309,4 @@ export class Session implements LeaseHolder {
     this.#context.quotas.closeSession(this);
     if (wasOpen) this.#log.info({}, 'session closed');
   }
-}
-
-const isOnWire = (error: PortalError): boolean => 'wire' in ERRORS[error.code];
-
-/** The error as sent to the agent: a documented code, and no details of an internal error. */
-function wireError(error: PortalError): { code: string; message: string; retryAfterMs?: number } {
-  return {
-    code: isOnWire(error) ? error.code : 'internal',
-    message: error.code === 'internal' ? 'internal error of the relay' : error.message.slice(0, 1000),
-    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-  };
 }
