@@ -1,16 +1,17 @@
 import { otherName } from './other-name.js';
 import { PortalError } from '../lib/errors.js';
 import type { Logger } from '../lib/logger.js';
-import { networkOf } from '../net/cidr.js';
 import { kindOf, type LeaseKind } from '../protocol/kind.js';
 import type { FromAgent } from '../protocol/messages.js';
 import { plainHostname, type DomainProofs } from './domains.js';
+import { HeldLeases, networkOfHolder } from './held-leases.js';
 import { newLease, placeOf, type Lease, type LeaseHolder } from './lease.js';
 import type { ReservedLabels } from './labels.js';
-import { hostnameFor, nameOf, plainAddress } from './names.js';
+import { hostnameFor, nameOf } from './names.js';
 import type { OpenPort, PublicPorts } from './ports.js';
 import type { Quotas } from './quotas.js';
 import type { Reservations } from './reservations.js';
+import { ReturningAgents } from './returning-agents.js';
 
 export interface LeaseRegistryOptions {
   readonly reservations: Reservations;
@@ -33,12 +34,9 @@ const RIVAL_RETRY_MS = 5_000;
 export class LeaseRegistry {
   /** Every lease, by its place: a hostname, or a name among the leases with ports of that kind. */
   readonly #byPlace = new Map<string, Lease>();
-  /** By session and lease id. Only #give writes it, together with `lease.holder`. */
-  readonly #held = new Map<LeaseHolder, Map<string, Lease>>();
+  readonly #held = new HeldLeases();
+  readonly #returning = new ReturningAgents();
   readonly #options: LeaseRegistryOptions;
-  #agentsReturnUntil = 0;
-  /** Hostnames whose agents have returned since the start. */
-  readonly #returned = new Set<string>();
   #stopped = false;
 
   constructor(options: LeaseRegistryOptions) {
@@ -66,7 +64,7 @@ export class LeaseRegistry {
 
   /** Call when the relay starts: agents of the previous process reconnect within `graceMs`. */
   start(): void {
-    this.#agentsReturnUntil = performance.now() + this.#options.graceMs;
+    this.#returning.start(this.#options.graceMs);
   }
 
   /**
@@ -75,9 +73,9 @@ export class LeaseRegistry {
    */
   expect(hostname: string): Lease | undefined {
     const { reservations, quotas, domain } = this.#options;
-    const leftMs = this.#agentsReturnUntil - performance.now();
+    const leftMs = this.#returning.leftMs(hostname);
     const name = nameOf(hostname, domain);
-    if (leftMs <= 0 || this.#stopped || name === undefined || this.#returned.has(hostname)) return undefined;
+    if (leftMs <= 0 || this.#stopped || name === undefined) return undefined;
     const reservation = reservations.current(name);
     if (!reservation) return undefined;
     try {
@@ -117,7 +115,7 @@ export class LeaseRegistry {
     const place = placeOf({ kind, hostname });
     await this.#settleRival(holder, place);
     if (holder.closed) throw new PortalError('aborted', 'the session ended while its lease was opening');
-    if (kind === 'tls' && performance.now() < this.#agentsReturnUntil) this.#returned.add(hostname);
+    if (kind === 'tls') this.#returning.returned(hostname);
     const present = this.#byPlace.get(place);
     if (present) {
       this.#handOver(present, holder, request);
@@ -157,7 +155,7 @@ export class LeaseRegistry {
       opened: claim.stored,
     });
     this.#byPlace.set(place, lease);
-    this.#give(lease, holder);
+    this.#held.give(lease, holder);
     lease.opened = this.#openPort(lease, lease.opened, request.port);
     try {
       await lease.opened;
@@ -181,8 +179,8 @@ export class LeaseRegistry {
 
   /** Call when a session ends: its leases wait `graceMs` for their identity to return. */
   detach(holder: LeaseHolder): void {
-    for (const lease of this.#held.get(holder)?.values() ?? []) {
-      this.#give(lease, undefined);
+    for (const lease of this.#held.of(holder).values()) {
+      this.#held.give(lease, undefined);
       lease.graceTimer = setTimeout(() => this.#expire(lease), this.#options.graceMs);
       lease.graceTimer.unref();
     }
@@ -206,7 +204,7 @@ export class LeaseRegistry {
 
   /** Whether `holder` has a lease of mode tcp with this port. */
   listensFor(holder: LeaseHolder, port: number): boolean {
-    for (const lease of this.#held.get(holder)?.values() ?? [])
+    for (const lease of this.#held.of(holder).values())
       if (lease.kind === 'tcp' && lease.port?.port === port) return true;
     return false;
   }
@@ -332,7 +330,7 @@ export class LeaseRegistry {
     if (before !== holder) this.#checkRoom(holder);
     if (lease.kind !== 'tls') this.#options.quotas.movePort(lease.network, networkOfHolder(holder));
     clearTimeout(lease.graceTimer);
-    this.#give(lease, holder);
+    this.#held.give(lease, holder);
     lease.carrier = request.carrier;
     lease.metadata = request.metadata ?? {};
     if (before && before !== holder)
@@ -342,7 +340,7 @@ export class LeaseRegistry {
 
   #checkRoom(holder: LeaseHolder): void {
     const { maxLeasesPerSession: max, quotas } = this.#options;
-    if ((this.#held.get(holder)?.size ?? 0) < max) return;
+    if (this.#held.of(holder).size < max) return;
     quotas.refusals.add('maxLeasesPerSession');
     throw new PortalError(
       'limit_exceeded',
@@ -351,26 +349,9 @@ export class LeaseRegistry {
   }
 
   #own(holder: LeaseHolder, id: string): Lease {
-    const lease = this.#held.get(holder)?.get(id);
+    const lease = this.#held.of(holder).get(id);
     if (!lease) throw new PortalError('not_found', 'no such lease in this session');
     return lease;
-  }
-
-  /** The only function that changes the holder of a lease. */
-  #give(lease: Lease, holder: LeaseHolder | undefined): void {
-    if (lease.holder) {
-      const leases = this.#held.get(lease.holder);
-      leases?.delete(lease.id);
-      if (leases?.size === 0) this.#held.delete(lease.holder);
-    }
-    lease.holder = holder;
-    if (!holder) return;
-    lease.instance = holder.instance;
-    lease.network = networkOfHolder(holder);
-    lease.agentAddress = holder.remoteAddress;
-    const leases = this.#held.get(holder);
-    if (leases) leases.set(lease.id, lease);
-    else this.#held.set(holder, new Map([[lease.id, lease]]));
   }
 
   #expire(lease: Lease): void {
@@ -397,7 +378,7 @@ export class LeaseRegistry {
 
   #remove(lease: Lease): void {
     clearTimeout(lease.graceTimer);
-    this.#give(lease, undefined);
+    this.#held.give(lease, undefined);
     if (this.#byPlace.get(placeOf(lease)) === lease) {
       this.#byPlace.delete(placeOf(lease));
       this.#options.quotas.closeLease(lease.address);
@@ -407,9 +388,6 @@ export class LeaseRegistry {
     lease.waiting.clear();
   }
 }
-
-/** The network of the holder's agent, as limits count it. */
-const networkOfHolder = ({ remoteAddress }: LeaseHolder): string => networkOf(plainAddress(remoteAddress));
 
 function nameTaken(name: string): PortalError {
   return new PortalError('name_taken', `"${name}" is taken by another identity. ${otherName(name)}`);
