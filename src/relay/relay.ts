@@ -9,10 +9,10 @@ import { resetSocket } from '../net/reset.js';
 import { LIMITS } from '../protocol/limits.js';
 import { AgentsHere } from './agents/here.js';
 import { Datagrams } from './datagrams/datagrams.js';
-import type { SignedDescriptor } from '../protocol/descriptor.js';
 import { Denied, NOBODY, type DenyList } from './denied.js';
-import { describeRelay } from './descriptor.js';
+import { OwnDescriptor } from './descriptor.js';
 import { Descriptors, limitsFor } from './descriptors.js';
+import { expel } from './expel.js';
 import { Front } from './front.js';
 import { DomainWatch } from './domain-watch.js';
 import { DomainProofs } from './domains.js';
@@ -36,6 +36,7 @@ import { readStats } from './stats.js';
 import { openStore } from './store.js';
 import { TicketBook } from './tickets.js';
 import { Turns } from './turns.js';
+import { startUpkeep, warnOfClock } from './upkeep.js';
 import { Tallies } from './tallies.js';
 import { VisitorGate } from './visitors.js';
 
@@ -43,8 +44,6 @@ export type { RelayLimits } from './limits.js';
 export type { Relay, RelayOptions, RelayStats } from './options.js';
 
 const CARRIERS = ['raw', 'tls', 'ws'] as const;
-const STORE_UPKEEP_MS = 3_600_000;
-const DESCRIBE_EVERY_MS = 3_600_000;
 const GOING_AWAY: Rejection = {
   status: '503 Service Unavailable',
   retryAfterSeconds: 1,
@@ -63,11 +62,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const descriptors = new Descriptors(options.descriptorLimit, log);
   const store = await openStore(options.store);
   const clock = new ExpiryClock({ newestUse: store.newestUse(), reservationMs: limits.reservationMs });
-  const warnOfClock = (): void => {
-    const { aheadMs } = clock;
-    if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: ignoring it for the expiry of names');
-  };
-  warnOfClock();
+  warnOfClock(clock, log);
   const quotas = new Quotas(limits);
   const denied = new Denied({ owner: options.owner, log });
   denied.allow(options.allow);
@@ -194,7 +189,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     requestHeadMs: limits.requestHeadMs,
     maxRequestConnections: limits.maxRequestConnections,
     turns,
-    descriptor: () => describe(),
+    descriptor: () => own.current,
     relays: () => peers.descriptors(),
     hops,
     onHop: (socket) => front.take(socket),
@@ -225,27 +220,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     onDatagrams: (ticket) => datagrams.redeem(ticket),
   });
 
-  let described: { descriptor: SignedDescriptor; at: number } | undefined;
-  function describe(): SignedDescriptor {
-    // Signing costs more than the rest of the answer, and any client may request it.
-    if (!described || described.at < performance.now() - DESCRIBE_EVERY_MS)
-      described = { descriptor: newDescriptor(), at: performance.now() };
-    return described.descriptor;
-  }
-
-  function newDescriptor(): SignedDescriptor {
+  const own = new OwnDescriptor(identity, () => {
     const { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession } = limits;
-    return describeRelay(
-      identity,
-      {
-        url,
-        capabilities,
-        carriers: CARRIERS,
-        limits: { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession },
-      },
-      new Date(),
-    );
-  }
+    return {
+      url,
+      capabilities,
+      carriers: CARRIERS,
+      limits: { heartbeatMs, graceMs, reservationMs, maxLeasesPerSession },
+    };
+  });
 
   let port: number;
   let redirect: Address[];
@@ -290,20 +273,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   hops.start({ url, authority: `${domain}:${publicPort}`, host: hosts[0]!.host });
   peers.start(url);
   leases.start();
-  const upkeep = setInterval(() => {
-    try {
-      leases.refresh();
-      agents.registry.refresh();
-      reservations.forget();
-      warnOfClock();
-    } catch (error) {
-      log.error({ err: error }, 'cannot clean up the store');
-    }
-  }, STORE_UPKEEP_MS).unref();
-  const confirming = setInterval(
-    () => leases.confirm(),
-    Math.min(60_000, limits.reserveAfterMs / 4 + 1_000),
-  ).unref();
+  const stopUpkeep = startUpkeep({ leases, agents: agents.registry, reservations, clock, limits, log });
   const domainWatch = new DomainWatch({ proofs: domains, leases, log, ...limits });
   log.info({ url, identity: identity.address }, 'relay listening');
 
@@ -333,25 +303,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     withoutDescriptor: descriptors.refused,
   });
 
-  /** Disconnects agents and visitors that the changed lists no longer permit. */
-  function expel(): void {
-    // A control channel gets the reason before it closes, so it is not reset.
-    const told = new Set<Socket | undefined>();
-    for (const session of sessions) {
-      const error = denied.expels({ identity: session.address, address: session.remoteAddress });
-      if (!error) continue;
-      session.refuse(error);
-      told.add(session.connection);
-      if (session.address !== '') hops.closeOf(session.address);
-    }
-    for (const socket of denied.unwanted()) if (!told.has(socket)) resetSocket(socket);
-    datagrams.dropUnwanted();
-    leases.removeWhere((lease) => !denied.permits({ identity: lease.address, address: lease.agentAddress }));
-  }
-
   function deny(list: DenyList): void {
     denied.set(list);
-    expel();
+    expel({ denied, sessions, hops, datagrams, leases });
     for (const holder of list.identities) {
       gate.closeOf(holder);
       hops.closeOf(holder);
@@ -360,14 +314,13 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
   function allow(list: DenyList): void {
     denied.allow(list);
-    expel();
+    expel({ denied, sessions, hops, datagrams, leases });
   }
 
   let closing: Promise<void> | undefined;
   async function close(drainMs: number): Promise<void> {
     stopping = true;
-    clearInterval(upkeep);
-    clearInterval(confirming);
+    stopUpkeep();
     domainWatch.close();
     peers.close();
     await shutDown({ front, leases, datagrams, gate, hops, sessions, tickets, http, store, log }, drainMs);
@@ -383,7 +336,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     publicPort,
     address: identity.address,
     get descriptor() {
-      return describe();
+      return own.current;
     },
     counts,
     problem,

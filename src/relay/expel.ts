@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net';
+import { resetSocket } from '../net/reset.js';
+import type { Datagrams } from './datagrams/datagrams.js';
+import type { Denied } from './denied.js';
+import type { Hops } from './hops.js';
+import type { LeaseRegistry } from './leases.js';
+import type { Sessions } from './sessions.js';
+
+export interface ExpelParts {
+  readonly denied: Denied;
+  readonly sessions: Sessions;
+  readonly hops: Hops;
+  readonly datagrams: Datagrams;
+  readonly leases: LeaseRegistry;
+}
+
+/** Disconnects agents and visitors that the changed lists of `denied` no longer permit. */
+export function expel({ denied, sessions, hops, datagrams, leases }: ExpelParts): void {
+  // A control channel gets the reason before it closes, so it is not reset.
+  const told = new Set<Socket | undefined>();
+  for (const session of sessions) {
+    const error = denied.expels({ identity: session.address, address: session.remoteAddress });
+    if (!error) continue;
+    session.refuse(error);
+    told.add(session.connection);
+    if (session.address !== '') hops.closeOf(session.address);
+  }
+  for (const socket of denied.unwanted()) if (!told.has(socket)) resetSocket(socket);
+  datagrams.dropUnwanted();
+  leases.removeWhere((lease) => !denied.permits({ identity: lease.address, address: lease.agentAddress }));
+}

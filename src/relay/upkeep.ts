@@ -1,0 +1,43 @@
+import type { Logger } from '../lib/logger.js';
+import type { Agents } from './agents/agents.js';
+import type { ExpiryClock } from './expiry-clock.js';
+import type { LeaseRegistry } from './leases.js';
+import type { RelayLimits } from './limits.js';
+import type { Reservations } from './reservations.js';
+
+const STORE_UPKEEP_MS = 3_600_000;
+
+export interface UpkeepParts {
+  readonly leases: LeaseRegistry;
+  readonly agents: Agents;
+  readonly reservations: Reservations;
+  readonly clock: ExpiryClock;
+  readonly limits: Pick<RelayLimits, 'reserveAfterMs'>;
+  readonly log: Logger;
+}
+
+/** Keeps the store current: renews names in use, forgets expired ones. Returns what stops it. */
+export function startUpkeep({ leases, agents, reservations, clock, limits, log }: UpkeepParts): () => void {
+  const upkeep = setInterval(() => {
+    try {
+      leases.refresh();
+      agents.refresh();
+      reservations.forget();
+      warnOfClock(clock, log);
+    } catch (error) {
+      log.error({ err: error }, 'cannot clean up the store');
+    }
+  }, STORE_UPKEEP_MS).unref();
+  const confirming = setInterval(
+    () => leases.confirm(),
+    Math.min(60_000, limits.reserveAfterMs / 4 + 1_000),
+  ).unref();
+  return () => {
+    clearInterval(upkeep);
+    clearInterval(confirming);
+  };
+}
+
+export function warnOfClock({ aheadMs }: ExpiryClock, log: Logger): void {
+  if (aheadMs > 0) log.warn({ aheadMs }, 'the clock is far ahead: ignoring it for the expiry of names');
+}
