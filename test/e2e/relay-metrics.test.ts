@@ -151,7 +151,7 @@ describe('the certificate of a relay', () => {
     expect(await health()).toMatch(/^HTTP\/1\.1 200 .*ok\n$/s);
     vi.useFakeTimers({ toFake: ['Date'], now: endsAt });
     onTestFinished(() => void vi.useRealTimers());
-    expect(await health()).toMatch(/^HTTP\/1\.1 503 .*the certificate ended at .*\n$/s);
+    expect(await health()).toMatch(/^HTTP\/1\.1 503 .*the certificate expired at .*\n$/s);
     expect(at.problem()).toContain('the certificate ended');
   });
 });
