@@ -2,15 +2,15 @@ import { Groups, type Place } from '../lib/groups.js';
 import { networksAround } from '../net/cidr.js';
 
 /**
- * What a relay keeps of clients that have proven nothing, by network. Where such a table is full, the oldest entry of the
- * network that has most gives way: a client that opens many displaces its own entries, not those of its neighbours. Where
- * each network has one entry, the larger networks around them count: a client that has a range of addresses displaces its own.
+ * A table of clients that have not proven an identity, by network. When it is full, the network with the most entries loses
+ * its oldest: a client that opens many connections displaces its own, not those of its neighbours. If each network has one
+ * entry, the larger networks around them count, so a client with a range of addresses displaces its own.
  */
 export class Crowd<T> {
   readonly #entries = new Map<T, Entry<T>>();
   /** By network, then by the larger networks around it. */
   readonly #levels: Levels<Groups<T>> = [new Groups(), new Groups(), new Groups()];
-  /** Bytes of each network that takes any. */
+  /** Bytes per network. */
   readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
 
@@ -18,12 +18,12 @@ export class Crowd<T> {
     return this.#entries.size;
   }
 
-  /** What all of them take together. */
+  /** Bytes of all entries. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** All of them, oldest first. */
+  /** All entries, oldest first. */
   [Symbol.iterator](): Iterator<T> {
     return this.#entries.keys();
   }
@@ -32,7 +32,7 @@ export class Crowd<T> {
     return this.#entries.has(entry);
   }
 
-  /** How many `network` has. */
+  /** Number of entries of `network`. */
   countOf(network: string): number {
     return this.#levels[0].of(network)?.size ?? 0;
   }
@@ -44,7 +44,7 @@ export class Crowd<T> {
     this.#entries.set(entry, { places, network, bytes: 0 });
   }
 
-  /** `entry` takes so many bytes more. */
+  /** Adds `bytes` to `entry`. */
   grow(entry: T, bytes: number): void {
     const found = this.#entries.get(entry);
     if (!found) return;
@@ -52,7 +52,7 @@ export class Crowd<T> {
     this.#count(found.network, bytes);
   }
 
-  /** Returns whether it was there. */
+  /** Whether the entry existed. */
   delete(entry: T): boolean {
     const found = this.#entries.get(entry);
     if (!found) return false;
@@ -62,29 +62,29 @@ export class Crowd<T> {
     return true;
   }
 
-  /** The oldest of `network`. */
+  /** The oldest entry of `network`. */
   oldestOf(network: string): T | undefined {
     return this.#levels[0].of(network)?.first?.holder;
   }
 
   /**
-   * The oldest of the network that has most, or of the larger network that has most where each network has one. Of several
-   * such networks, the one that was so large first.
+   * The oldest entry of the network with the most entries. If each network has one, of the larger network with the most. If
+   * several have the same number, of the network that reached it first.
    */
   crowded(): T | undefined {
     const groups = this.#levels.find(({ most }) => most > 1) ?? this.#levels[0];
     return groups.largest?.first?.holder;
   }
 
-  /** The oldest entry that gives way to a newcomer of `network`: its network, or the one around it, has more entries. */
+  /** The oldest entry that makes room for a newcomer of `network`: from a network, or larger network, with more entries. */
   crowdedFor(network: string): T | undefined {
     const keys = levelsOf(network);
-    // Equal shares change hands no more: agents that all come back at once would displace each other for ever.
+    // Equal shares stay: otherwise agents that reconnect together would displace each other forever.
     const groups = this.#levels.find((one, level) => one.most >= (one.of(keys[level]!)?.size ?? 0) + 2);
     return groups?.largest?.first?.holder;
   }
 
-  /** The oldest of the network whose entries take most bytes. */
+  /** The oldest entry of the network with the most bytes. */
   heaviest(): T | undefined {
     let heaviest: string | undefined;
     let most = 0;
@@ -112,8 +112,8 @@ interface Entry<T> {
 }
 
 /**
- * Which entry displaces which: whether `network` gets one of `max` places, and which entry gives way for it; undefined: it
- * gets none. No network has more than half of the places.
+ * Whether `network` gets one of `max` places, and which entry it displaces; undefined if it gets none. No network has more
+ * than half of the places.
  */
 export function placeFor<T>(
   crowd: Crowd<T>,

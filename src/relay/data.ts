@@ -11,20 +11,20 @@ interface IdleConnection {
   readonly forget: () => void;
 }
 
-/** One carrier's share of a pool. */
+/** The data connections of one carrier. */
 interface Lane {
   readonly carrier: WireCarrier;
-  /** Oldest first; the newest is taken first, so that what a burst left over grows old and goes. */
+  /** Oldest first. The newest is used first, so that surplus connections of a burst grow old and close. */
   readonly idle: IdleConnection[];
-  /** Tickets that are out. */
+  /** Tickets issued and not used yet. */
   readonly tickets: Set<string>;
-  /** Leases with visitors in line, in the order in which they are served next. */
+  /** Leases with waiting visitors, in the order in which they are served. */
   readonly hungry: Set<Lease>;
-  /** How many idle ones to keep ready beyond those that visitors wait for. */
+  /** Target size of the idle pool, beyond the connections that visitors wait for. */
   spare: number;
-  /** It grew, and nothing that was asked for since has arrived: whether it was enough cannot be told yet. */
+  /** Set after `spare` grew, until a connection requested since then arrives: before that nobody knows whether it is enough. */
   hasGrown: boolean;
-  /** Set while no spare ones are asked for, because the agent lost those it had. */
+  /** Set during a pause, in which the relay requests no idle connections because the agent lost those it had. */
   redial: NodeJS.Timeout | undefined;
   redialMs: number;
 }
@@ -32,7 +32,7 @@ interface Lane {
 const aheadOf = ({ idle, tickets }: Lane): number => idle.length + tickets.size;
 
 const MIN_SPARE = 2;
-/** Without a visitor who had to wait for this long, the spare is halved. */
+/** The pool shrinks by half when no visitor had to wait for this long. */
 const SPARE_DECAY_MS = 30_000;
 
 export interface DataPoolOptions {
@@ -43,15 +43,15 @@ export interface DataPoolOptions {
 }
 
 /**
- * The data connections of one session. The relay sees the demand, so how many are kept ready is decided here
- * alone: two to begin with; twice as many when a visitor found none, down again when that stops. Not for every one of
- * those who wait for an agent that comes back: it has enough to do with a connection for each.
+ * Owns the data connections of one session, including its idle pool. The relay sees the demand, so it alone decides the size:
+ * two at first, twice as many when a visitor finds none, and half when that stops. Visitors that wait for a returning agent
+ * do not count, since the agent already has to open a connection for each.
  */
 export class DataPool {
   readonly #options: DataPoolOptions;
   readonly #lanes = new Map<WireCarrier, Lane>();
   readonly #decay: NodeJS.Timeout;
-  /** Lanes that may lack connections for the visitors of this turn. */
+  /** Lanes that may need connections for the visitors of this turn. */
   readonly #due = new Set<Lane>();
   #dialling: NodeJS.Immediate | undefined;
   #closed = false;
@@ -61,12 +61,12 @@ export class DataPool {
     this.#decay = setInterval(() => this.#shrink(), SPARE_DECAY_MS).unref();
   }
 
-  /** A lease was opened: have connections ready before its first visitor. */
+  /** Call when a lease opens: requests idle connections before its first visitor arrives. */
   warm(carrier: WireCarrier): void {
     this.#dial(this.#lane(carrier));
   }
 
-  /** Visitors wait for `lease`. */
+  /** Call when visitors wait for `lease`. */
   serve(lease: Lease): void {
     for (const carrier of lease.waiting.carriers) {
       const lane = this.#lane(carrier);
@@ -86,17 +86,17 @@ export class DataPool {
     }
   }
 
-  /** The lease went to another session: its visitors are no longer this one's to serve. */
+  /** Call when the lease goes to another session, which serves its visitors from now on. */
   forget(lease: Lease): void {
     for (const lane of this.#lanes.values()) lane.hungry.delete(lease);
   }
 
-  /** A ticket is used up: its connection is about to be accepted. */
+  /** Call when a ticket is used: its connection arrives next. */
   redeemed(ticket: string, carrier: WireCarrier): void {
     this.#lane(carrier).tickets.delete(ticket);
   }
 
-  /** A data connection arrived with a good ticket. */
+  /** Takes a data connection that arrived with a valid ticket. */
   accept(id: string, carrier: WireCarrier, socket: Socket): void {
     if (this.#closed) {
       socket.destroy();
@@ -109,14 +109,14 @@ export class DataPool {
     else this.#keep(lane, id, socket);
   }
 
-  /** A ticket was never used. */
+  /** Call when a ticket expires unused. */
   expired(ticket: string, carrier: WireCarrier): void {
     const lane = this.#lane(carrier);
     lane.tickets.delete(ticket);
     this.#dial(lane);
   }
 
-  /** Idle connections end with their session; those that carry a visitor live on. */
+  /** Closes idle connections. Connections of visitors continue. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#decay);
@@ -160,7 +160,7 @@ export class DataPool {
     return count;
   }
 
-  /** First in line of the lease whose turn it is; the lease goes to the end of the round. */
+  /** The first visitor of the lease whose turn it is. That lease moves to the end of the round. */
   #nextVisitor({ carrier, hungry }: Lane): Visitor | undefined {
     for (const lease of hungry) {
       hungry.delete(lease);
@@ -194,7 +194,7 @@ export class DataPool {
       lane.redialMs = LIMITS.minRedialMs;
       this.#dial(lane);
     }, this.#options.idleDataConnectionMs);
-    // An agent says nothing before the start byte; one that does is not speaking this protocol.
+    // An agent sends no data before the start byte.
     socket.on('data', lose);
     socket.on('end', lose);
     socket.on('close', lose);
@@ -211,8 +211,8 @@ export class DataPool {
   }
 
   /**
-   * For a while no spare ones are asked for, longer each time in a row: an agent that drops them, or a network
-   * that does, must not keep both ends busy. Visitors who wait are served all the same.
+   * Requests no idle connections for a while, longer each time in a row: an agent or network that drops them must not keep
+   * both ends busy. Waiting visitors still get connections.
    */
   #pause(lane: Lane): void {
     if (lane.redial) return;
@@ -223,7 +223,7 @@ export class DataPool {
     lane.redialMs = Math.min(lane.redialMs * 2, LIMITS.maxRedialMs);
   }
 
-  /** Once for all visitors of a turn: a message for each would cost both ends more than the connections do. */
+  /** Sends one message for all visitors of a turn: one message each would cost more than the connections. */
   #dialSoon(lane: Lane): void {
     this.#due.add(lane);
     this.#dialling ??= setImmediate(() => {

@@ -5,18 +5,17 @@ import { LIMITS } from '../protocol/limits.js';
 import type { RelayLimits } from './limits.js';
 
 /**
- * File descriptors of a relay. Without one, libuv accepts a connection and closes it at once, and tells nobody: so a
- * relay never lets it come so far. New connections stop short of the limit: visitors first, then data connections, then
- * control channels.
+ * File descriptors of a relay. Without a free one, libuv accepts a connection and closes it without an error. So the relay
+ * rejects connections before that: first visitors, then data connections, then control channels.
  */
 
-/** Kept for metrics, files of the database, certificates and DNS; as many again for agents. */
+/** Reserved for metrics, the database, certificates and DNS. The same number is reserved for agents. */
 const RESERVE = 64;
-/** Of a limit that is lower, both reserves together are at most this part. */
+/** Both reserves together are at most this part of the limit. */
 const MAX_RESERVED_PART = 0.25;
 const SAY_EVERY_MS = 10_000;
 
-/** What each limit may be, as a part of the descriptors that are not reserved. */
+/** Maximum of each limit, as a part of the descriptors that are not reserved. */
 const PARTS = {
   maxUnroutedConnections: 1 / 4,
   maxRequestConnections: 1 / 8,
@@ -31,7 +30,7 @@ type Derived = keyof typeof PARTS;
 
 const reserveOf = (limit: number): number => Math.min(RESERVE, Math.floor((limit * MAX_RESERVED_PART) / 2));
 
-/** The limits that `descriptors` have room for: lower than the default where they are few. */
+/** The limits that fit into `descriptors`: lower than the defaults if there are few. */
 export function limitsFor(
   defaults: RelayLimits,
   descriptors: number | undefined,
@@ -44,7 +43,7 @@ export function limitsFor(
   return Object.fromEntries(derived) as Pick<RelayLimits, Derived>;
 }
 
-/** Says what few descriptors mean for a relay: its limits that are lower than the defaults, or that were `given` too high. */
+/** Logs which limits few descriptors lower, and which `given` limits are too high for them. */
 export function warnOfFew(descriptors: number | undefined, given: Partial<RelayLimits>, log: Logger): void {
   const derived = Object.entries(limitsFor(LIMITS, descriptors)) as [Derived, number][];
   const lowered = derived.filter(([name, value]) => given[name] === undefined && value < LIMITS[name]);
@@ -61,9 +60,9 @@ export function warnOfFew(descriptors: number | undefined, given: Partial<RelayL
     );
 }
 
-/** Whether there are descriptors left for one more connection. */
+/** Whether a descriptor is free for another connection. */
 export class Descriptors {
-  /** Connections that were refused because there were too few. */
+  /** Connections rejected because too few descriptors were free. */
   refused = 0;
   readonly limit: number | undefined;
   readonly #reserve: number;
@@ -77,17 +76,17 @@ export class Descriptors {
     this.#log = log;
   }
 
-  /** A connection that was just accepted; false: only the reserve is left. */
+  /** For a connection just accepted; false if only the reserve is free. */
   admits(socket: Duplex): boolean {
     return this.#isBelow(socket, this.#reserve);
   }
 
-  /** The same for a data connection: those leave a second reserve for control channels. */
+  /** For a data connection. It leaves a second reserve for control channels. */
   admitsData(socket: Duplex): boolean {
     return this.#isBelow(socket, 1.5 * this.#reserve);
   }
 
-  /** The same for one that needs a second descriptor, as do `waiting` others that came before: those leave most. */
+  /** For a connection that needs a second descriptor, as `waiting` earlier ones do. It leaves the largest reserve. */
   admitsVisitor(socket: Duplex, waiting = 0): boolean {
     return this.#isBelow(socket, 2 * this.#reserve + waiting);
   }
@@ -106,7 +105,7 @@ export class Descriptors {
     if (now - this.#saidAt < SAY_EVERY_MS) return;
     this.#log.warn(
       { limit: this.limit, refused: this.refused - this.#refusedThen },
-      'file descriptors are nearly used up: refusing connections; raise the limit (ulimit -n, LimitNOFILE)',
+      'running out of file descriptors: rejecting connections; raise the limit (ulimit -n, LimitNOFILE)',
     );
     this.#saidAt = now;
     this.#refusedThen = this.refused;
@@ -114,8 +113,8 @@ export class Descriptors {
 }
 
 /**
- * The number of a socket's descriptor, where the system has such numbers. A system gives each new descriptor the lowest
- * number that is free: so many are in use, whatever for.
+ * The number of a socket's descriptor, if the system has such numbers. The system assigns the lowest free number, so it
+ * tells how many are in use.
  */
 function descriptorOf(socket: Duplex): number | undefined {
   const { _handle: handle } = (socketBelow(socket as never) ?? socket) as {

@@ -7,50 +7,50 @@ import { within } from '../lib/wait.js';
 import { PROOF_LABEL, PROOF_PREFIX } from '../protocol/domains.js';
 
 /**
- * Who may answer for a hostname outside the relay's domain: the identity that a TXT record of the hostname names.
- * Whoever can write that record holds the domain, and nobody else can have it served here.
+ * Which identity may serve a hostname outside the relay's domain: the identity named in a TXT record of the hostname.
+ * Only someone who controls the domain can create that record.
  */
 
 interface DomainLimits {
-  /** One lookup. */
+  /** Timeout of one lookup. */
   readonly domainLookupMs: number;
   readonly maxDomainLookups: number;
-  /** What was found absent is not looked up again before this. */
+  /** Pause before an unproven domain is looked up again. */
   readonly domainRetryMs: number;
-  /** What was proven is looked at again after this. */
+  /** Interval of checking a proven domain again. */
   readonly domainRecheckMs: number;
-  /** A proof that cannot be looked at again, because DNS does not answer, holds for this long. */
+  /** How long a proof stays valid while DNS does not answer. */
   readonly domainGraceMs: number;
 }
 
 export interface DomainOptions {
-  /** The relay's own domain: names below it are given out, not proven. */
+  /** The relay's own domain. Names below it need no proof. */
   readonly domain: string;
-  /** DNS servers to ask, `address:port`; left out, the system's. */
+  /** DNS servers, `address:port`. Default: the system's. */
   readonly servers?: readonly string[];
   readonly limits: DomainLimits;
   readonly log: Logger;
 }
 
-/** What DNS says of an identity and a hostname. */
+/** The result of a lookup. */
 type Finding =
   | { readonly kind: 'proven' }
-  /** Records are there, and name others; or there is none. */
+  /** DNS has no such record, or `others` records that name other identities. */
   | { readonly kind: 'absent'; readonly others: number }
-  /** DNS does not answer: nothing is known. */
+  /** DNS does not answer. */
   | { readonly kind: 'unknown'; readonly reason: string };
 
 interface Line {
   readonly limit: LimitFunction;
-  /** Lookups under way, by hostname: whoever asks meanwhile waits for the same. */
+  /** Running lookups by hostname, shared by all requests. */
   readonly asking: Map<string, Promise<string[]>>;
 }
 
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
-/** c-ares' words for: the name is not there, or has no such record. */
+/** Error codes of c-ares: the name or the record does not exist. */
 const ABSENT = new Set(['ENOTFOUND', 'ENODATA']);
 
-/** The record that proves `hostname` for an identity, as it is written in a zone. */
+/** The TXT record that proves `hostname` for an identity, in zone file format. */
 function proofRecord(hostname: string, address: string): string {
   return `${PROOF_LABEL}.${hostname}. TXT "${PROOF_PREFIX}${address}"`;
 }
@@ -59,11 +59,11 @@ export class DomainProofs {
   readonly #options: DomainOptions;
   readonly #resolver: dns.Resolver;
   /**
-   * Those who have proven a domain wait in a line of their own: anyone may ask for names of which DNS is silent, and
-   * would hold them up until their proofs are too old.
+   * Proven domains have their own queue of lookups. Anyone may request names for which DNS never answers, and would delay
+   * the checks of proven domains until their proofs expire.
    */
   readonly #lines: Readonly<Record<'proven' | 'unproven', Line>>;
-  /** When each pair of hostname and identity was proven last, or found unproven. */
+  /** When each pair of hostname and identity was last proven. */
   readonly #provenAt = new Map<string, number>();
   readonly #refusedAt = new Map<string, { at: number; error: PortalError }>();
 
@@ -77,8 +77,8 @@ export class DomainProofs {
   }
 
   /**
-   * Whether `address` may serve `hostname`. Throws `domain_unproven` with the record to make, and `name_invalid` for
-   * what cannot be a domain of somebody's own.
+   * Checks whether `address` may serve `hostname`. Throws `domain_unproven` with the record to create, and `name_invalid` for
+   * a name that cannot be a user's own domain.
    */
   async prove(hostname: string, address: string): Promise<void> {
     checkHostname(hostname, this.#options.domain);
@@ -94,8 +94,8 @@ export class DomainProofs {
   }
 
   /**
-   * Looks at a proof again. Resolves with why it holds no longer, in few words; undefined while it does, and while
-   * DNS not answering is tolerated.
+   * Checks a proof again. Resolves with a short reason if it is no longer valid. Undefined while it is valid, or while
+   * DNS does not answer and the grace period runs.
    */
   async recheck(hostname: string, address: string): Promise<string | undefined> {
     const key = keyOf(hostname, address);
@@ -104,14 +104,14 @@ export class DomainProofs {
     const found = await this.#look(hostname, address);
     if (found.kind === 'proven') return undefined;
     if (found.kind === 'unknown') {
-      this.#options.log.warn({ hostname, reason: found.reason }, 'a domain could not be looked at again');
-      return this.#holds(key) ? undefined : 'DNS did not answer for too long, the domain is unproven';
+      this.#options.log.warn({ hostname, reason: found.reason }, 'cannot check a domain again');
+      return this.#holds(key) ? undefined : 'DNS did not answer for too long, so the domain is unproven';
     }
     this.#provenAt.delete(key);
-    return 'its TXT record in DNS does not name your identity any more';
+    return 'its TXT record in DNS no longer names your identity';
   }
 
-  /** Forgets what is too old to matter. */
+  /** Forgets old results. */
   tidy(): void {
     const { domainGraceMs, domainRetryMs } = this.#options.limits;
     const now = performance.now();
@@ -151,7 +151,7 @@ export class DomainProofs {
           domainLookupMs,
           'DNS',
         );
-        // A long text is cut into strings of 255 bytes, which belong together (RFC 7208 §3.3 says so for SPF).
+        // DNS splits a long text into strings of 255 bytes, to be joined again (as in RFC 7208 §3.3).
         return records.map((strings) => strings.join('').trim());
       };
       asking = limit(ask).finally(() => lookups.delete(hostname));
@@ -164,7 +164,7 @@ export class DomainProofs {
     return (this.#provenAt.get(key) ?? -Infinity) + this.#options.limits.domainGraceMs > performance.now();
   }
 
-  /** Bounded: whoever asks for ever new names must not fill the memory. */
+  /** Limited in number: requests for ever new names must not fill the memory. */
   #refuse(key: string, error: PortalError): void {
     const [oldest] = this.#refusedAt.keys();
     if (oldest !== undefined && this.#refusedAt.size >= 10_000) this.#refusedAt.delete(oldest);
@@ -174,7 +174,7 @@ export class DomainProofs {
 
 const keyOf = (hostname: string, address: string): string => `${hostname} ${address}`;
 
-/** A hostname in the one form it is compared by. */
+/** The normalised form of a hostname. */
 export function plainHostname(hostname: string): string {
   return hostname.toLowerCase().replace(/\.$/, '');
 }
@@ -183,12 +183,12 @@ function checkHostname(hostname: string, domain: string): void {
   if (hostname === domain || hostname.endsWith(`.${domain}`)) {
     throw new PortalError(
       'name_invalid',
-      `${hostname} is below this relay's own domain, where names are given out; ask for it by \`name\``,
+      `${hostname} is below this relay's own domain; use \`name\` for it`,
     );
   }
   const labels = hostname.split('.');
   if (labels.length < 2 || isIP(hostname) !== 0 || !labels.every((label) => LABEL.test(label)))
-    throw new PortalError('name_invalid', `"${hostname}" is not a domain of somebody's own`);
+    throw new PortalError('name_invalid', `"${hostname}" cannot be a domain of your own`);
 }
 
 function unproven(hostname: string, address: string, found: Finding, retryAfterMs: number): PortalError {
@@ -197,8 +197,8 @@ function unproven(hostname: string, address: string, found: Finding, retryAfterM
     found.kind === 'unknown'
       ? `DNS does not answer (${found.reason})`
       : found.kind === 'absent' && found.others > 0
-        ? `its record names another identity`
-        : `it has no such record`;
+        ? `the record names another identity`
+        : `there is no such record`;
   return new PortalError('domain_unproven', `${hostname} is not proven to be yours, ${why}: ${record}`, {
     retryAfterMs,
   });

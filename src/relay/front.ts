@@ -10,16 +10,16 @@ import { plainAddress } from './names.js';
 import { ALERTS, refuse } from './refuse.js';
 
 /**
- * The public port: looks at the first bytes of each connection, never past the ClientHello, and hands the
- * socket on with those bytes. What it cannot place within its limits it closes.
+ * The public port: reads the first bytes of each connection, never past the ClientHello, and hands the socket and those
+ * bytes over. It closes connections that it cannot route within its limits.
  */
 
 interface FrontRoutes {
-  /** TLS for a leased hostname, or for an unknown one (`false` then, and the socket stays with the front). */
+  /** TLS for a leased hostname. Returns false for an unknown one; then the socket stays with the front. */
   visitor(hello: { serverName: string; alpn: readonly string[] }, socket: Socket, head: Buffer): boolean;
-  /** TLS for the relay's own host; `head` is back in the socket. */
+  /** TLS for the relay's own host. `head` is back in the socket. */
   ownTls(socket: Socket, alpn: readonly string[]): void;
-  /** Not TLS; `head` is back in the socket. */
+  /** Not TLS. `head` is back in the socket. */
   plain(socket: Socket): void;
 }
 
@@ -27,26 +27,26 @@ export interface FrontOptions extends ListenAt {
   readonly firstBytesMs: number;
   readonly maxUnroutedConnections: number;
   readonly maxUnroutedBytes: number;
-  /** Hears of each connection. */
+  /** Called for each connection. */
   readonly arrived: () => void;
-  /** Whether its address may have one more connection. */
+  /** Whether the client's address may have another connection. */
   readonly admits: (socket: Socket) => boolean;
-  /** Whether a connection that was just accepted leaves the descriptors that are reserved. */
+  /** Whether an accepted connection leaves the reserved file descriptors free. */
   readonly hasDescriptors: (socket: Socket) => boolean;
-  /** Closes a connection that has said what it is, and asks the relay for something; false: the network has no such connection. */
+  /** Closes the oldest request to the relay itself from the network with the most; false if there are no requests. */
   readonly closeRequest: () => boolean;
-  /** A connection that had not said what it is gave way. */
+  /** Called when an unrouted connection was closed because of this limit. */
   readonly evicted: (limit: 'maxUnroutedConnections' | 'maxUnroutedBytes') => void;
-  /** Whether TLS for this server name (undefined: the client named none) is for the relay itself. */
+  /** Whether TLS for this server name is for the relay itself; undefined: the client sent none. */
   readonly isOwn: (serverName: string | undefined) => boolean;
   readonly routes: FrontRoutes;
 }
 
-/** A connection that has not said yet what it is. */
+/** A connection that has not sent enough bytes to be routed. */
 class Arrival {
   readonly socket: Socket;
   readonly since = attendedNow();
-  /** Grows by doubling: whoever sends byte by byte must not make the relay keep an object for each. */
+  /** Grows by doubling, so that a client that sends single bytes does not make the relay keep an object for each. */
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
   #need = 1;
@@ -55,7 +55,7 @@ class Arrival {
     this.socket = socket;
   }
 
-  /** All bytes so far, once there are enough for another look; parsing costs nothing per small segment. */
+  /** All bytes so far, once there are enough for another look. So small segments cause no parsing. */
   add(chunk: Buffer): Buffer | undefined {
     const length = this.#length + chunk.length;
     if (this.#length === 0) this.#bytes = chunk;
@@ -79,11 +79,11 @@ class Arrival {
 export class Front {
   readonly #options: FrontOptions;
   #servers: readonly Server[] = [];
-  /** Those of the port for plain HTTP. */
+  /** Servers of the port for plain HTTP. */
   #plainServers: readonly Server[] = [];
   /** In order of arrival, and so of expiry. */
   readonly #arrivals = new Crowd<Arrival>();
-  /** Every connection that is open, whoever it was handed to. */
+  /** Every open connection, including those handed over. */
   readonly #sockets = new Set<Socket>();
   readonly #timer: NodeJS.Timeout;
 
@@ -92,14 +92,14 @@ export class Front {
     this.#timer = setInterval(() => this.#expire(), Math.min(1_000, options.firstBytesMs / 4)).unref();
   }
 
-  /** Starts listening; resolves with where. */
+  /** Starts listening. Resolves with the addresses. */
   async listen(takeOver?: TakeOver): Promise<Listening> {
     const at = await listen(() => this.#server((socket) => this.take(socket)), this.#options, takeOver);
     this.#servers = at.servers;
     return at;
   }
 
-  /** The same at another port, where nothing but plain HTTP is answered. */
+  /** Listens at another port, which only answers plain HTTP. */
   async listenPlain(at: ListenAt, takeOver?: TakeOver): Promise<Listening> {
     const create = (): Server => this.#server((socket) => this.take(socket, { only: 'plain' }));
     const listening = await listen(create, at, takeOver);
@@ -118,7 +118,7 @@ export class Front {
       },
       (socket) => this.#arrive(socket, take),
     );
-    // Running out of descriptors must not end the relay: accepting goes on when some are free again.
+    // Running out of file descriptors must not end the relay: it accepts again when some are free.
     server.on('listening', () => server.on('error', () => undefined));
     return server;
   }
@@ -127,20 +127,20 @@ export class Front {
     return this.#arrivals.size;
   }
 
-  /** Gives the ports up, the main one last; connections that were accepted may still say what they are. */
+  /** Closes the ports, the main port last. Accepted connections may still send their first bytes. */
   stopListening(): void {
     for (const server of [...this.#plainServers, ...this.#servers]) server.close();
     this.#options.shared?.release();
   }
 
-  /** Stops accepting; what was routed already is not touched. */
+  /** Stops accepting. Routed connections continue. */
   stop(): void {
     clearInterval(this.#timer);
     this.stopListening();
     for (const arrival of this.#arrivals) this.#evict(arrival);
   }
 
-  /** Stops, and destroys every connection that is left, whoever has it now; resolves when they are closed. */
+  /** Stops, and destroys every open connection, including those handed over. Resolves when they are closed. */
   async close(): Promise<void> {
     this.stop();
     const closing = [...this.#sockets].map(
@@ -151,8 +151,8 @@ export class Front {
   }
 
   /**
-   * A connection that came by another way is looked at like any that arrived here: from a peer, or, where only a
-   * visitor may come that way, out of an agent's own TLS.
+   * Routes a connection that came another way like a new one: from a peer, or out of an agent's own TLS. An agent may only
+   * reach visitors' routes that way.
    */
   take(socket: Socket, { only }: { only?: 'visitors' | 'plain' } = {}): void {
     const { maxUnroutedConnections, maxUnroutedBytes, routes } = this.#options;
@@ -162,7 +162,7 @@ export class Front {
     if (this.#arrivals.size > maxUnroutedConnections)
       this.#giveWay(this.#arrivals.crowded(), 'maxUnroutedConnections');
     const onData = (chunk: Buffer): void => {
-      // Evicted in this very turn: it is destroyed, and only has not heard of it.
+      // An arrival evicted in this turn is destroyed, but still emits data.
       if (!this.#arrivals.has(arrival)) return;
       const head = arrival.add(chunk);
       this.#arrivals.grow(arrival, chunk.length);
@@ -193,7 +193,7 @@ export class Front {
       this.#arrivals.delete(arrival);
       socket.off('data', onData).off('end', gone).off('close', gone);
     };
-    // Stays on for the socket's whole life: no error of a visitor's connection may reach the process.
+    // For the whole life of the socket: an error of a visitor's connection must not end the process.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('data', onData);
@@ -208,7 +208,7 @@ export class Front {
     resetSocket(socket);
   }
 
-  /** Where descriptors are scarce, one that has not said what it is gives its own up for a newcomer. */
+  /** When file descriptors are scarce, closes an unrouted connection to make room for `socket`. */
   #makeRoom(socket: Socket): boolean {
     if (this.#options.hasDescriptors(socket)) return true;
     const crowded = this.#arrivals.crowded();

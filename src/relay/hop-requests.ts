@@ -6,7 +6,7 @@ import { HOP_HEADERS, HOP_UPGRADE } from '../protocol/limits.js';
 import type { Hops } from './hops.js';
 import { shownOn } from './shown-ticket.js';
 
-/** Hops as HTTP says them: an agent's `CONNECT`, and the word of a peer that a connection was passed on. */
+/** The HTTP requests of hops: an agent's `CONNECT`, and a peer's request that announces a forwarded connection. */
 
 /** Refuses a request on its socket. */
 type Refuse = (socket: Duplex, status: string, headers?: string) => void;
@@ -22,19 +22,19 @@ const STATUS: Partial<Record<ErrorCode, string>> = {
 
 const errorHeader = (error: PortalError): string => `${HOP_HEADERS.error}: ${error.code}\r\n`;
 
-/** `CONNECT host:port` on a TLS connection to this relay. `onGood` hears of each that came with a good ticket. */
+/** Answers `CONNECT host:port` on a TLS connection to this relay. Calls `onGood` for a valid ticket. */
 export async function serveConnect(
   hops: Hops,
   { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
   onGood: () => void,
   refuse: Refuse,
 ): Promise<void> {
-  // For its whole life: no error of an agent's connection may reach the process.
+  // For the whole life of the socket: an error of an agent's connection must not end the process.
   socket.on('error', () => undefined);
   const ticket = shownOn(socket, request.headers['proxy-authorization']);
   if (ticket === undefined)
     return refuse(socket, '407 Proxy Authentication Required', 'Proxy-Authenticate: Portal-Ticket\r\n');
-  // Whoever may not go on must not have sent anything yet.
+  // A client must wait for the 200 before it sends data.
   if (head.length > 0) return refuse(socket, '400 Bad Request');
   try {
     const begin = await hops.connect(ticket, request.url ?? '', socket);
@@ -48,7 +48,7 @@ export async function serveConnect(
   }
 }
 
-/** `GET /v1/hop` in the clear: `take` gets the connection as if it had arrived just now. */
+/** Answers `GET /v1/hop` in plaintext. Then `take` handles the connection like a new one. */
 export function servePreface(
   hops: Hops,
   { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },

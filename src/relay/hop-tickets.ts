@@ -82,5 +82,5 @@ export class HopTickets {
 }
 
 export function invalidTicket(): PortalError {
-  return new PortalError('unauthorized', 'the ticket is not good');
+  return new PortalError('unauthorized', 'the ticket is invalid');
 }

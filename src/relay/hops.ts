@@ -21,8 +21,8 @@ import type { Quotas } from './quotas.js';
 import type { ShownTicket } from './shown-ticket.js';
 
 /**
- * Hops: connections that agents open from here on to a peer, for a chain. Only who has proven an identity gets
- * tickets for them, only peers are reached, and each hop is counted, so that a relay is no open proxy.
+ * Hops: connections that agents open through this relay to a peer, for a chain. Only agents with a proven identity get
+ * tickets, only peers can be reached, and every hop counts. So a relay is not an open proxy.
  */
 
 const STRAIGHT: HopPath = { count: 0, from: undefined };
@@ -34,12 +34,12 @@ export interface HopsOptions {
   readonly descriptors: Descriptors;
   readonly limits: RelayLimits;
   readonly domain: string;
-  /** Takes a visitor that an agent sends to its own lease. */
+  /** Handles the connection like one of a visitor: an agent connects to a lease of this relay. */
   readonly takeVisitor: (socket: Socket) => void;
   readonly log: Logger;
 }
 
-/** What a hop leads to. */
+/** Where a hop leads. */
 type Destination = { kind: 'peer'; peer: Peer } | { kind: 'front' } | { kind: 'port'; port: number };
 
 export class Hops {
@@ -48,7 +48,7 @@ export class Hops {
   readonly #tickets: HopTickets;
   readonly #splices: SpliceSet;
   readonly #paths = new WeakMap<Socket, HopPath>();
-  /** What is passed on, or about to be, by the network of the agent that asked for it. */
+  /** Forwarded connections and those being opened, by the network of their agent. */
   readonly #places: FairPlaces<Socket>;
   #opening = 0;
   #closed = false;
@@ -72,17 +72,17 @@ export class Hops {
     });
   }
 
-  /** Cuts off what is passed on for an identity. */
+  /** Disconnects everything that is forwarded for an identity. */
   closeOf(identity: string): void {
     this.#splices.closeOf(identity);
   }
 
-  /** Connections that are passed on, or about to be. */
+  /** Forwarded connections, including those being opened. */
   get size(): number {
     return this.#splices.size + this.#opening;
   }
 
-  /** What was passed on so far, both ways. */
+  /** Bytes forwarded so far, both directions together. */
   get bytes(): number {
     const { toA, toB } = this.#splices.totalBytes;
     return toA + toB;
@@ -92,19 +92,19 @@ export class Hops {
     return this.#tickets.size;
   }
 
-  /** `url` is this relay's own, `authority` what agents call it, its port included; `host` is where it listens. */
+  /** `url` is this relay's own, `authority` is `host:port` as agents name it, `host` is the address that it listens on. */
   start(own: { readonly url: string; readonly authority: string; readonly host: string }): void {
     this.#own = own;
   }
 
-  /** A peer passed this connection on. Throws where it must not go on. */
+  /** Notes that a peer forwarded this connection. Throws `hop_loop` or `too_many_hops`. */
   arrived(socket: Socket, path: HopPath): void {
     if (path.from === this.#own.url) throw new PortalError('hop_loop', 'the chain leads back to this relay');
     if (path.count > LIMITS.maxHops || this.#paths.has(socket)) throw tooManyHops();
     this.#paths.set(socket, path);
   }
 
-  /** Answers `hop.open` of a session whose control channel is `socket`. Throws why not. */
+  /** Answers `hop.open` of a session whose control channel is `socket`. Throws if the session may not reach the target. */
   issue(
     session: LeaseHolder,
     { id, target, count = 1 }: FromAgent<'hop.open'>,
@@ -116,8 +116,8 @@ export class Hops {
   }
 
   /**
-   * A `CONNECT` with a ticket. Resolves with what begins the connection, to be called once its 200 is written; throws
-   * the reason otherwise. A ticket that is proven is used up, whatever the answer.
+   * Handles a `CONNECT` with a ticket. Resolves with a function that starts forwarding: call it after writing the 200.
+   * Throws the reason otherwise. A proven ticket is used up in either case.
    */
   async connect(shown: ShownTicket, target: string, socket: Socket): Promise<() => void> {
     const session = this.#tickets.redeem(shown, target);
@@ -138,7 +138,7 @@ export class Hops {
     }
   }
 
-  /** Tickets of a session that ended are worth nothing. What it had passed on goes on. */
+  /** Drops the tickets of a session that ended. Its open hops continue. */
   forget(session: LeaseHolder): void {
     this.#tickets.forget(session);
   }
@@ -153,7 +153,7 @@ export class Hops {
     this.#splices.closeAll();
   }
 
-  /** What `target` is for this session. Throws where it may not go there. */
+  /** Where `target` leads for this session. Throws if the session may not reach it. */
   #destination(session: LeaseHolder, target: string, path: HopPath): Destination {
     const { peers, leases, domain } = this.#options;
     if (target === this.#own.authority) return { kind: 'front' };
@@ -162,13 +162,13 @@ export class Hops {
       return { kind: 'port', port: Number(port) };
     const peer = peers.find(target);
     if (!peer)
-      throw new PortalError('peer_unknown', `${this.#own.url} passes nothing on to ${target.slice(0, 260)}`);
+      throw new PortalError('peer_unknown', `${this.#own.url} does not forward to ${target.slice(0, 260)}`);
     if (path.from === peer.url)
       throw new PortalError('hop_loop', `this connection came to ${this.#own.url} from ${peer.url}`);
     if (path.count >= LIMITS.maxHops) throw tooManyHops();
     if (!peer.descriptor) {
       peers.wanted(peer);
-      throw this.#notReached(peer, peer.problem?.message ?? 'it was not asked yet');
+      throw this.#notReached(peer, peer.problem?.message ?? 'its descriptor has not been fetched yet');
     }
     return { kind: 'peer', peer };
   }
@@ -180,7 +180,7 @@ export class Hops {
     if (!quotas.hop(session.address, socket))
       throw new PortalError(
         'limit_exceeded',
-        `an identity may have ${limits.maxHopConnectionsPerIdentity} connections passed on (maxHopConnectionsPerIdentity)`,
+        `an identity may have ${limits.maxHopConnectionsPerIdentity} forwarded connections (maxHopConnectionsPerIdentity)`,
       );
     if (!takesPlace) return;
     const place = this.#places.enter(socket, networkOf(plainAddress(session.remoteAddress)));
@@ -188,7 +188,7 @@ export class Hops {
       quotas.refusals.add('maxHopConnections');
       throw new PortalError(
         'limit_exceeded',
-        `this relay passes on ${limits.maxHopConnections} connections at most (maxHopConnections)`,
+        `this relay forwards at most ${limits.maxHopConnections} connections (maxHopConnections)`,
       );
     }
     socket.once('close', () => this.#places.leave(place));
@@ -201,7 +201,7 @@ export class Hops {
       await within(
         announce(plain, peer, { count: path.count + 1, from: this.#own.url }),
         LIMITS.hopMs,
-        `the way on at ${peer.url}`,
+        `the answer of ${peer.url}`,
       );
       return plain;
     } catch (error) {
@@ -230,7 +230,7 @@ export class Hops {
     });
   }
 
-  /** Of the connection below TLS, where there is one. */
+  /** The path of the connection below TLS, if there is one. */
   #pathOf(socket: Socket): HopPath {
     return this.#paths.get(socketBelow(socket) ?? socket) ?? STRAIGHT;
   }
@@ -240,7 +240,7 @@ function tooManyHops(): PortalError {
   return new PortalError('too_many_hops', `a chain has ${LIMITS.maxHops + 1} relays at most`);
 }
 
-/** Where one reaches what listens on `host`. */
+/** The address that reaches a server listening on `host`. */
 function loopbackOf(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;

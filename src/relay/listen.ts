@@ -3,15 +3,15 @@ import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
 import { delay } from '../lib/wait.js';
 import { bindUdp, type UdpSocket } from '../net/udp.js';
 
-/** Listening: at one or several addresses, on one port number; or on sockets that the relay was started with and shares. */
+/** Listening at one or several addresses on one port, or on shared sockets that the relay received at its start. */
 
 /**
- * Sockets that listen already, and go on to when this process is gone: whoever starts relays has them, and gives them
- * to each. Connections wait in them while nobody takes them, so one process at a time does.
+ * Listening sockets that outlive this process: the service manager opens them and passes them to each relay. Connections
+ * wait in them while no process accepts, so only one process at a time does.
  */
 export interface SharedSocket {
   readonly fds: readonly number[];
-  /** Makes them this process's alone; false: another one still has them. */
+  /** Claims the sockets for this process; false if another process still has them. */
   claim(): Promise<boolean>;
   release(): void;
 }
@@ -19,9 +19,9 @@ export interface SharedSocket {
 /** One address to listen at. */
 export interface ListenHost {
   readonly host: string;
-  /** Of `::`: whether IPv4 is somebody else's, or another address's of the same relay. */
+  /** For `::`: whether IPv4 belongs to another program, or to another address of this relay. */
   readonly ipv6Only?: boolean;
-  /** Where this machine does not have its family: not listened at, or another in its place. */
+  /** What to do if this machine lacks the address family: skip the address, or use another one. */
   readonly orElse?: 'nothing' | '0.0.0.0';
 }
 
@@ -31,8 +31,8 @@ const LOOPBACKS: readonly ListenHost[] = [
 ];
 
 /**
- * The addresses to listen at. `localhost` is both loopbacks; an empty one is every address of this machine. What a
- * wildcard in the list covers is left out.
+ * The addresses to listen at. `localhost` is both loopback addresses; an empty string is every address of this machine.
+ * Skips addresses that a wildcard in the list covers.
  */
 export function listenHosts(hosts: readonly string[]): readonly ListenHost[] {
   const all = new Set(hosts.map(canonical));
@@ -49,7 +49,7 @@ export function listenHosts(hosts: readonly string[]): readonly ListenHost[] {
   );
 }
 
-/** An IPv6 address may be written in many ways. */
+/** An IPv6 address has several spellings. */
 function canonical(host: string): string {
   return isIPv6(host) && !host.includes('%') ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }
@@ -67,36 +67,36 @@ export function formatAddress({ host, port }: Address): string {
 
 export interface ListenAt {
   readonly hosts: readonly ListenHost[];
-  /** 0 takes any that is free at all addresses. */
+  /** 0: any port that is free at all addresses. */
   readonly port: number;
-  /** In place of hosts and port. */
+  /** Replaces hosts and port. */
   readonly shared?: SharedSocket | undefined;
 }
 
 export interface TakeOver {
   readonly takeOverMs?: number | undefined;
-  /** Hears once that it has to wait. */
+  /** Called once when it has to wait. */
   readonly onWait?: () => void;
-  /** Ends the waiting. */
+  /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Connections that wait to be accepted. */
+/** Maximum number of connections that wait to be accepted. */
 const BACKLOG = 4_096;
-/** A port that another process gives up is looked for this often. */
+/** How often to check a port that another process is about to release. */
 const TAKE_OVER_LOOK_MS = 50;
 
-/** Any free port of one address may be another program's at the next. */
+/** A port that is free at one address may be in use at the next. */
 const MAX_ANY_PORT_TRIES = 32;
 
-/** Where it listens: addresses of which each is there. */
+/** The addresses that it listens at. */
 export interface Listening {
   readonly servers: readonly Server[];
   readonly hosts: readonly ListenHost[];
   readonly port: number;
 }
 
-/** Listens with what `create` makes; resolves with where. What is taken is waited for, for `takeOverMs`. */
+/** Listens with what `create` returns. Waits up to `takeOverMs` for a port in use. Resolves with the addresses. */
 export async function listen(
   create: () => Server,
   at: ListenAt,
@@ -139,15 +139,15 @@ async function listenShared(create: () => Server, shared: SharedSocket): Promise
     for (const fd of shared.fds) {
       const server = create();
       servers.push(server);
-      // The second argument: of an options object without a port, node does not read the backlog.
+      // The second argument, because node ignores the backlog in an options object without a port.
       await listening(server, () => void server.listen({ fd }, BACKLOG as never));
     }
     const addresses = servers.map((server) => server.address());
     const hosts = addresses.map((address) => {
       if (address && typeof address === 'object') return { host: address.address };
-      throw new PortalError('listen_failed', `the socket that was handed over is no TCP socket`);
+      throw new PortalError('listen_failed', `the inherited socket is not a TCP socket`);
     });
-    // Where IPv4 has a socket of its own, the one of IPv6 cannot have it as well.
+    // If IPv4 has its own socket, the IPv6 socket must not cover IPv4.
     const isBoth = hosts.some(({ host }) => host === '0.0.0.0');
     return {
       servers,
@@ -161,7 +161,7 @@ async function listenShared(create: () => Server, shared: SharedSocket): Promise
   }
 }
 
-/** Listens at one address. Rejects with what the system says. */
+/** Listens at one address. Rejects with the system's error. */
 export function listenOnce(
   server: Server,
   { host, ipv6Only }: ListenHost,
@@ -172,10 +172,7 @@ export function listenOnce(
   return listening(server, () => void server.listen(at));
 }
 
-/**
- * Opens the same port at all addresses, or at none. 0 is any that is free at all of them. Rejects with what the system
- * says.
- */
+/** Opens the same port at all addresses, or at none. 0: any port that is free at all of them. Rejects with the system's error. */
 export async function openAtAll<T extends { readonly port: number; close(): void }>(
   hosts: readonly ListenHost[],
   port: number,
@@ -217,7 +214,7 @@ async function openOrElse<T>(
   }
 }
 
-/** A UDP socket of the same port at each address. */
+/** A UDP socket on the same port at each address. */
 export async function bindAtAll(hosts: readonly ListenHost[], port: number): Promise<UdpSocket[]> {
   const all = await openAtAll(hosts, port, ({ host, ipv6Only }, at) => bindUdp(host, at, ipv6Only));
   return all.map(({ opened }) => opened);
@@ -235,7 +232,7 @@ function listening(server: Server, begin: () => void): Promise<void> {
   });
 }
 
-/** This machine has no such address, or none of its family. */
+/** Whether this machine lacks the address or its family. */
 function isMissing(error: unknown): boolean {
   return ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(systemCode(error) ?? '');
 }
@@ -246,7 +243,7 @@ function isTaken(error: unknown): boolean {
   );
 }
 
-/** What kept us from listening, in words of ours. `at` is where, if the system does not say. */
+/** Why listening failed. `at` is the address if the system names none. */
 export function listenError(error: unknown, at: string, wanted: number): PortalError {
   if (error instanceof PortalError) return error;
   const { address: host = at, port = wanted } = error as { address?: string; port?: number };

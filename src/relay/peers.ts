@@ -11,38 +11,38 @@ import type { RelayLimits } from './limits.js';
 import { openOnward } from './onward.js';
 import type { Store } from './store.js';
 
-/** Another relay that this one passes connections on to, as its operator names it. */
+/** Another relay that this relay may forward to, as configured by the operator. */
 export interface PeerSpec {
   readonly url: string;
-  /** PEM of the CA to trust for it, in place of the system's. */
+  /** PEM of the CA to trust for the peer. Default: the system's CAs. */
   readonly ca?: string;
 }
 
 export interface PeersOptions {
   readonly peers: readonly PeerSpec[];
-  /** URLs of those whose key may be another now: what was remembered of it is forgotten. */
+  /** URLs of peers whose key may have changed: forgets their known keys. */
   readonly trustAnew: readonly string[];
   readonly store: Pick<Store, 'peerKey' | 'rememberPeer'>;
   readonly limits: Pick<RelayLimits, 'peerRefreshMs' | 'peerRetryMs'>;
   readonly log: Logger;
 }
 
-/** A peer that is wanted is asked no more often than this. */
+/** Minimum pause between requests to a peer that agents want to reach. */
 const WANTED_MS = 1_000;
 
-/** One peer: what it says of itself, and whether that is to be believed. */
+/** One peer: its descriptor, and whether to trust it. */
 export class Peer {
   readonly url: string;
-  /** As a `CONNECT` names it; the port is always there. */
+  /** `host:port` as a `CONNECT` names it, always with the port. */
   readonly authority: string;
   readonly host: string;
   readonly port: number;
   readonly ca: string | undefined;
-  /** An agent wants to go there since the last answer, or failure. */
+  /** Whether an agent wanted to reach the peer since its last answer or failure. */
   #isWanted = false;
-  /** Ends the pause before it is asked again. */
+  /** Ends the pause before the next request. */
   #wake: (() => void) | undefined;
-  /** Its addresses, as the resolver had them last. */
+  /** Its addresses from the last DNS answer. */
   readonly #addresses = new Map<Family, readonly string[]>();
   #descriptor: SignedDescriptor | undefined;
   #problem: PortalError | undefined;
@@ -56,13 +56,13 @@ export class Peer {
     this.ca = ca;
   }
 
-  /** What it said of itself last, while that holds. */
+  /** Its last descriptor, until that expires. */
   get descriptor(): SignedDescriptor | undefined {
     const holds = this.#descriptor && Date.parse(this.#descriptor.expiresAt) > Date.now();
     return holds ? this.#descriptor : undefined;
   }
 
-  /** Why nothing is passed on to it, or why it could not be asked lately. */
+  /** Why this relay does not forward to the peer, or why the last request failed. */
   get problem(): PortalError | undefined {
     return this.#problem;
   }
@@ -72,7 +72,7 @@ export class Peer {
     this.#problem = undefined;
   }
 
-  /** Looks its name up, and remembers the addresses. */
+  /** Resolves the peer's name and remembers the addresses. */
   readonly resolver: Resolver = {
     first: systemResolver.first,
     resolve: (name, resolved) =>
@@ -83,8 +83,8 @@ export class Peer {
   };
 
   /**
-   * A connection to one of the addresses that are known: its name is not looked up each time, so that chains which stand
-   * outlive DNS. When nobody answers there, the name is looked up.
+   * Connects to one of the known addresses, so that existing chains survive a failure of DNS. Resolves the name again if none
+   * of them answers.
    */
   async connect(): Promise<Socket> {
     const known = [...this.#addresses];
@@ -106,18 +106,18 @@ export class Peer {
     }
   }
 
-  /** It could not be asked; what it said before holds as long as it said. */
+  /** Call when a request failed. The last descriptor stays valid until it expires. */
   missed(problem: PortalError): void {
     this.#problem = problem;
   }
 
-  /** Ends the present pause before the next question, or the next pause where the question is under way. */
+  /** Ends the current pause, or the next one if a request is running. */
   want(): void {
     this.#isWanted = true;
     this.#wake?.();
   }
 
-  /** Resolves after `ms`, or after `leastMs` where an agent wants to go there; never after `signal`. */
+  /** Resolves after `ms`, or after `leastMs` if an agent wants to reach the peer. Never resolves once `signal` aborts. */
   async pause(ms: number, leastMs: number, signal: AbortSignal): Promise<void> {
     await delay(Math.min(leastMs, ms), signal).catch(() => undefined);
     if (!this.#isWanted) {
@@ -129,14 +129,14 @@ export class Peer {
     this.#isWanted = false;
   }
 
-  /** What it says is not to be believed: nothing is passed on from now on. */
+  /** Call when the peer's answer cannot be trusted: stops forwarding to it. */
   distrust(problem: PortalError): void {
     this.#descriptor = undefined;
     this.#problem = problem;
   }
 }
 
-/** Owns what this relay knows of its peers: asks each for its descriptor now and then, and remembers its key. */
+/** Owns what this relay knows about its peers: fetches each descriptor periodically, and remembers the keys. */
 export class Peers {
   readonly #options: PeersOptions;
   readonly #peers = new Map<string, Peer>();
@@ -156,28 +156,28 @@ export class Peers {
     return this.#peers.size;
   }
 
-  /** Begins to ask them. `url` is this relay's own. */
+  /** Starts fetching. `url` is this relay's own. */
   start(url: string): void {
     for (const [authority, peer] of this.#peers) {
       if (peer.url !== url) void this.#follow(peer);
       else {
         this.#peers.delete(authority);
-        this.#options.log.warn({ peer: url }, 'a relay is no peer of itself');
+        this.#options.log.warn({ peer: url }, 'ignoring this relay in its own list of peers');
       }
     }
   }
 
-  /** The peer that `authority` names, letter by letter. */
+  /** The peer with exactly this `authority`. */
   find(authority: string): Peer | undefined {
     return this.#peers.get(authority);
   }
 
-  /** Somebody wants to go to one that could not be asked: it is asked now, but not for each who wants. */
+  /** Call when an agent wants to reach a peer without a descriptor: fetches it soon, but not once per agent. */
   wanted(peer: Peer): void {
     peer.want();
   }
 
-  /** Descriptors of those that are what they say. */
+  /** Valid descriptors of the peers. */
   descriptors(): SignedDescriptor[] {
     return [...this.#peers.values()].flatMap(({ descriptor }) => descriptor ?? []);
   }
@@ -214,15 +214,18 @@ export class Peers {
 
   #failed(peer: Peer, problem: PortalError): void {
     if (peer.problem?.code !== problem.code || peer.problem.message !== problem.message)
-      this.#options.log.warn({ peer: peer.url, code: problem.code, reason: problem.message }, 'peer refused');
+      this.#options.log.warn(
+        { peer: peer.url, code: problem.code, reason: problem.message },
+        'peer not trusted or not reachable',
+      );
     if (problem.code === 'peer_unreachable' || problem.code === 'timeout') peer.missed(problem);
     else peer.distrust(problem);
   }
 }
 
 /**
- * Before the next question, after so many failures in a row. Relays that are started together miss each other by a
- * moment: the first pauses are short.
+ * Pause before the next request, after this many failures in a row. The first pauses are short, since relays that start
+ * together miss each other by a moment.
  */
 function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptions['limits']): number {
   const pauseMs =
@@ -232,10 +235,10 @@ function pauseAfter(failures: number, { peerRefreshMs, peerRetryMs }: PeersOptio
 
 function checkKey({ url }: Peer, { address }: SignedDescriptor, known: string | undefined): void {
   if (known !== undefined && known !== address)
-    throw new PortalError('peer_key_changed', `${url} has the key ${address} now, and had ${known}`);
+    throw new PortalError('peer_key_changed', `${url} has the key ${address} now; its known key is ${known}`);
 }
 
-/** What the relay at `url` says of itself. Throws `peer_unreachable`, `descriptor_invalid`, `version` or `expired`. */
+/** Fetches the descriptor of the relay at `url`. Throws `peer_unreachable`, `descriptor_invalid`, `version` or `expired`. */
 async function fetchDescriptor(
   { url, host, port, ca, resolver }: Peer,
   signal: AbortSignal,
@@ -250,10 +253,12 @@ async function fetchDescriptor(
       open: (ms) => dial({ host, port, ms, signal, resolver }),
       tls: (plain) => secure(plain, { ...tlsNameOf(host), ...(ca !== undefined && { ca }) }),
     });
-    if (answer.status !== 200) throw new Error(`it answered ${answer.status}`);
+    if (answer.status !== 200) throw new Error(`the answer has status ${answer.status}`);
   } catch (error) {
     const reason = systemCode(error) ?? asPortalError(error).message;
-    throw new PortalError('peer_unreachable', `${url} cannot be asked: ${reason}`, { cause: error });
+    throw new PortalError('peer_unreachable', `cannot fetch the descriptor of ${url}: ${reason}`, {
+      cause: error,
+    });
   }
   return descriptorFrom(answer.text, url, new Date());
 }

@@ -9,12 +9,12 @@ import { resetSocket } from '../net/reset.js';
 import type { LimitName, RelayLimits } from './limits.js';
 import { plainAddress } from './names.js';
 
-/** What an identity or an address has of a relay, and what was refused because it is too much. */
+/** What each identity and address uses of the relay, and what the relay rejected because of a limit. */
 
-/** How often each limit refused somebody. */
+/** How often each limit rejected something. */
 export type Refusals = Tally<LimitName>;
 
-/** How many of something each has; nobody has more than `max`, 0 being no bound. */
+/** Counts per key. A key gets at most `max`; 0: unlimited. */
 class Shares {
   readonly #max: number;
   readonly #counts = new Map<string, number>();
@@ -41,7 +41,7 @@ class Shares {
   }
 }
 
-/** What it needs to know of a session. */
+/** What quotas need from a session. */
 export interface QuotaSession {
   readonly address: string;
   readonly instance: string;
@@ -55,13 +55,13 @@ export class Quotas {
   readonly #connections: Shares;
   readonly #channels: Shares;
   readonly #leases: Shares;
-  /** The places of each identity that has visitors, by the network that they come from. */
+  /** The visitors' places of each identity, by network of the visitor. */
   readonly #visitors = new Map<string, FairPlaces<Socket>>();
   readonly #hops: Shares;
   readonly #ports: { readonly identity: Shares; readonly network: Shares };
   readonly #sessions = new Map<string, Set<QuotaSession>>();
   readonly #rates = new Map<string, ByteRate>();
-  /** Connections that count, and against whom. */
+  /** Counted connections, and the network that each counts for. */
   readonly #counted = new WeakMap<Duplex, string>();
 
   constructor(limits: RelayLimits) {
@@ -76,7 +76,7 @@ export class Quotas {
     };
   }
 
-  /** A connection to a public port; false: its address has too many. */
+  /** Counts a connection to a public port; false if its address has too many. */
   connection(socket: Duplex, address: string | undefined): boolean {
     const network = networkOf(plainAddress(address));
     if (!this.#connections.take(network)) return this.#refuse('maxConnectionsPerAddress');
@@ -85,7 +85,7 @@ export class Quotas {
     return true;
   }
 
-  /** It turned out to be an agent's, with a ticket: those are counted by the visitors that they are for. */
+  /** Stops counting a connection that turned out to be an agent's with a ticket: its visitor counts already. */
   trusted(socket: Duplex): void {
     const network = this.#counted.get(socket);
     if (network === undefined) return;
@@ -93,7 +93,7 @@ export class Quotas {
     this.#connections.give(network);
   }
 
-  /** A control channel, until `socket` closes; false: its address has too many. */
+  /** Counts a control channel until `socket` closes; false if its address has too many. */
   channel(socket: Duplex, address: string | undefined): boolean {
     const network = networkOf(plainAddress(address));
     if (!this.#channels.take(network)) return this.#refuse('maxSessionsPerAddress');
@@ -101,17 +101,17 @@ export class Quotas {
     return true;
   }
 
-  /** A session whose identity is proven. Throws `limit_exceeded`. */
+  /** Counts a session whose identity is proven. Throws `limit_exceeded`. */
   openSession(session: QuotaSession): void {
     const { maxSessionsPerIdentity: max } = this.#limits;
     const present = this.#sessions.get(session.address) ?? new Set();
-    // An agent that comes back before its last session is known to be dead is not one more.
+    // An agent may reconnect before its last session times out: it counts once.
     const others = [...present].filter(({ instance }) => instance !== session.instance).length;
     if (max > 0 && others >= max) {
       this.refusals.add('maxSessionsPerIdentity');
       throw new PortalError(
         'limit_exceeded',
-        `an identity may have ${max} sessions on this relay (maxSessionsPerIdentity); stop another agent of it, or use another identity`,
+        `an identity may have ${max} sessions on this relay (maxSessionsPerIdentity); stop one of its agents, or use another identity`,
         { retryAfterMs: RETRY_MS },
       );
     }
@@ -124,14 +124,14 @@ export class Quotas {
     if (present?.size === 0) this.#sessions.delete(session.address);
   }
 
-  /** One more lease of `identity`. Throws `limit_exceeded`. */
+  /** Counts a lease of `identity`. Throws `limit_exceeded`. */
   openLease(identity: string): void {
     if (this.#leases.take(identity)) return;
     const { maxLeasesPerIdentity: max } = this.#limits;
     this.refusals.add('maxLeasesPerIdentity');
     throw new PortalError(
       'limit_exceeded',
-      `an identity may hold ${max} leases on this relay (maxLeasesPerIdentity); close others, or use another relay`,
+      `an identity may have ${max} leases on this relay (maxLeasesPerIdentity); close others, or use another relay`,
     );
   }
 
@@ -139,7 +139,7 @@ export class Quotas {
     this.#leases.give(identity);
   }
 
-  /** One more lease of `identity` with a public port, held from `network`. Throws `limit_exceeded`. */
+  /** Counts a lease with a public port of `identity`, held from `network`. Throws `limit_exceeded`. */
   openPort(identity: string, network: string): void {
     if (!this.#ports.identity.take(identity)) throw this.#tooManyPorts('maxPortsPerIdentity', 'an identity');
     try {
@@ -150,7 +150,7 @@ export class Quotas {
     }
   }
 
-  /** Such a lease is held from another network now. Throws `limit_exceeded`, and then nothing has changed. */
+  /** Moves such a lease to another network. Throws `limit_exceeded` and changes nothing then. */
   movePort(before: string, network: string): void {
     if (before === network) return;
     this.#takePort(network);
@@ -170,14 +170,14 @@ export class Quotas {
     this.refusals.add(limit);
     return new PortalError(
       'limit_exceeded',
-      `${holder} may hold ${this.#limits[limit]} public ports on this relay (${limit}); close other tcp or udp services, or use another relay`,
+      `${holder} may have ${this.#limits[limit]} public ports on this relay (${limit}); close other tcp or udp services, or use another relay`,
       { retryAfterMs: RETRY_MS },
     );
   }
 
   /**
-   * A visitor of `identity`, until `socket` closes. When the identity has as many as it may, one from the network with
-   * most of them gives way; false: it is this visitor that has to.
+   * Counts a visitor of `identity` until `socket` closes. At the limit, a visitor of the network with the most is
+   * disconnected; false if that is this visitor.
    */
   visitor(identity: string, socket: Socket): boolean {
     const places = this.#visitors.get(identity) ?? this.#newPlaces();
@@ -191,14 +191,14 @@ export class Quotas {
     return true;
   }
 
-  /** A connection that is passed on for `identity`, until `socket` closes; false: it has too many. */
+  /** Counts a connection forwarded for `identity` until `socket` closes; false if there are too many. */
   hop(identity: string, socket: Duplex): boolean {
     if (!this.#hops.take(identity)) return this.#refuse('maxHopConnectionsPerIdentity');
     socket.once('close', () => this.#hops.give(identity));
     return true;
   }
 
-  /** What all visitors of `identity` share; undefined: as fast as it goes. */
+  /** The rate that all visitors of `identity` share; undefined: unlimited. */
   rateOf(identity: string): ByteRate | undefined {
     const { maxBytesPerSecondPerIdentity: bytesPerSecond } = this.#limits;
     if (bytesPerSecond === 0) return undefined;
@@ -226,7 +226,7 @@ export class Quotas {
     return false;
   }
 
-  /** Of those who left. One who owes still is remembered: leaving and coming back must not pay for it. */
+  /** Forgets rates of disconnected identities, but not while they owe bytes: reconnecting must not cancel the debt. */
   #forgetRates(): void {
     for (const [identity, rate] of this.#rates)
       if (rate.isIdle && !this.#leases.has(identity)) this.#rates.delete(identity);

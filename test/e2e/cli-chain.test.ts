@@ -46,7 +46,7 @@ it('expose fails for a chain that cannot be formed, and names the relay and the 
   const [entry, exit] = [await relayOf(person, 'entry'), await relayOf(person, 'exit')];
   const { code, stderr } = await person.run(['expose', '3000', '--chain', `${entry.url},${exit.url}`]);
   expect(code).toBe(1);
-  expect(stderr).toContain(`${exit.url} passes nothing on to ${new URL(entry.url).host}`);
+  expect(stderr).toContain(`${exit.url} does not forward to ${new URL(entry.url).host}`);
 });
 
 it.each([
