@@ -6,9 +6,9 @@ import { Tally } from '../lib/tally.js';
 import { AddressSet, rangeProblem } from '../net/cidr.js';
 import { plainAddress } from './names.js';
 
-/** Identities and addresses, of a list of `--deny` or `--allow`. */
+/** The identities and addresses of a list for `--deny` or `--allow`. */
 export interface DenyList {
-  /** Identities, as the relay writes them. */
+  /** Identities, with checksum. */
   readonly identities: ReadonlySet<string>;
   readonly addresses: AddressSet;
 }
@@ -18,8 +18,8 @@ export const NOBODY: DenyList = { identities: new Set(), addresses: new AddressS
 const IDENTITY = /^0x[0-9a-f]{40}$/i;
 
 /**
- * A list as a file holds it: an identity, an IP address or a range on each line, `#` begins a comment. Throws `usage`
- * with every line that is none.
+ * Parses a list file: an identity, an IP address or a range on each line; `#` starts a comment. Throws `usage` with every
+ * invalid line.
  */
 export function readDenyList(text: string): DenyList {
   const identities = new Set<string>();
@@ -45,16 +45,16 @@ export function readDenyList(text: string): DenyList {
 
 const RETRY_MS = 30_000;
 
-/** A denied address is named in the log this often at most: it may try again and again. */
+/** Minimum pause between log lines about one denied address, which may retry often. */
 const TELL_EVERY_MS = 60_000;
 
-/** Who asks for a place here: an identity, if it is proven, and the IP address that it comes from. */
+/** An agent: its identity, if proven, and its IP address. */
 export interface Asking {
   readonly identity: string;
   readonly address: string | undefined;
 }
 
-/** Why somebody is denied: the entry of the list, and what they hear. */
+/** Why an agent or visitor is denied: the entry of the list, and the error it gets. */
 interface Denial {
   readonly rule: string;
   readonly what: 'identity' | 'address';
@@ -62,12 +62,12 @@ interface Denial {
 }
 
 export interface DeniedOptions {
-  /** The only identity that is served; undefined: any may come. */
+  /** The only identity that may use the relay; undefined: any. */
   readonly owner?: string | undefined;
   readonly log?: Logger;
 }
 
-/** Owns the lists that count now: whom the operator denies, and who alone is allowed. */
+/** Owns the current lists: who is denied, and who alone is allowed. */
 export class Denied {
   readonly counts = new Tally<'identity' | 'address'>();
   readonly #owner: string | undefined;
@@ -75,7 +75,7 @@ export class Denied {
   #list = NOBODY;
   #allow: DenyList | undefined;
   readonly #connections = new Set<Socket>();
-  /** By rule: when it was named in the log last, and how often it counted since. */
+  /** By rule: when the log last named it, and how often it matched since. */
   readonly #told = new Map<string, { at: number; count: number }>();
 
   constructor({ owner, log = silent }: DeniedOptions = {}) {
@@ -88,7 +88,7 @@ export class Denied {
     this.#told.clear();
   }
 
-  /** From now on only these identities, and agents at these addresses, may hold leases; undefined: all may. */
+  /** Replaces the allow list: the only identities, and addresses of agents, that may hold leases; undefined: all may. */
   allow(list: DenyList | undefined): void {
     this.#allow = list;
   }
@@ -101,7 +101,7 @@ export class Denied {
     return this.#list.addresses.has(plainAddress(address));
   }
 
-  /** Notes a connection to a public port, for as long as it is open; false: it is not wanted. */
+  /** Notes a connection to a public port while it is open; false if its address is denied. */
   connection(socket: Socket): boolean {
     if (!this.admits(socket.remoteAddress)) return false;
     this.#connections.add(socket);
@@ -109,12 +109,12 @@ export class Denied {
     return true;
   }
 
-  /** Connections from addresses that are not wanted any more. */
+  /** Open connections from addresses that are denied now. */
   *unwanted(): Iterable<Socket> {
     for (const socket of this.#connections) if (this.hasAddress(socket.remoteAddress)) yield socket;
   }
 
-  /** Whether `address` may have a connection, or send a datagram. */
+  /** Whether `address` may connect or send datagrams. */
   admits(address: string | undefined): boolean {
     if (!this.hasAddress(address)) return true;
     this.counts.add('address');
@@ -122,19 +122,19 @@ export class Denied {
     return false;
   }
 
-  /** Throws `unauthorized` for an identity that is not wanted. */
+  /** Throws `unauthorized` for a denied identity. */
   check(identity: string): void {
     const denial = this.#ofIdentity(identity);
     if (denial) this.#refuse(denial, { identity, address: undefined });
   }
 
-  /** Throws `unauthorized` for an agent that may hold nothing here. */
+  /** Throws `unauthorized` for an agent that may not hold leases. */
   checkAgent(asking: Asking): void {
     const denial = this.#denial(asking);
     if (denial) this.#refuse(denial, asking);
   }
 
-  /** What an agent hears that is here, and may not be any more; an empty identity is not proven yet. */
+  /** The error for a connected agent that is denied now; undefined if it may stay. An empty identity is not proven yet. */
   expels(asking: Asking): PortalError | undefined {
     const denial = this.#denial(asking);
     if (!denial) return undefined;

@@ -90,10 +90,10 @@ describe('what DNS may say of a domain:', () => {
   });
 
   it.each<[string, Said, string]>([
-    ['no such name', 'NXDOMAIN', 'it has no such record'],
-    ['no such record', [], 'it has no such record'],
+    ['no such name', 'NXDOMAIN', 'its TXT record is missing'],
+    ['no such record', [], 'its TXT record is missing'],
     ['it failed', 'SERVFAIL', 'DNS does not answer'],
-    ['texts of others alone', noise(3), 'it has no such record'],
+    ['texts of others alone', noise(3), 'its TXT record is missing'],
     ['another identity', [txt('_portal.shop.test', 'portal-address=0xB')], 'names another identity'],
     [
       'an address that only begins like it',
@@ -106,12 +106,12 @@ describe('what DNS may say of a domain:', () => {
         { type: 'CNAME', name: '_portal.shop.test', ttl: 1, data: 'one.test' },
         { type: 'CNAME', name: 'one.test', ttl: 1, data: '_portal.shop.test' },
       ],
-      'it has no such record',
+      'its TXT record is missing',
     ],
     [
       'bytes that are no text',
       [{ type: 'TXT', name: '_portal.shop.test', ttl: 1, data: [Buffer.alloc(255, 0xff)] }],
-      'it has no such record',
+      'its TXT record is missing',
     ],
   ])('%s: unproven', async (_what, said, why) => {
     const { proofs } = await proofsOf(said);

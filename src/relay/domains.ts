@@ -197,9 +197,13 @@ function unproven(hostname: string, address: string, found: Finding, retryAfterM
     found.kind === 'unknown'
       ? `DNS does not answer (${found.reason})`
       : found.kind === 'absent' && found.others > 0
-        ? `the record names another identity`
-        : `there is no such record`;
-  return new PortalError('domain_unproven', `${hostname} is not proven to be yours, ${why}: ${record}`, {
-    retryAfterMs,
-  });
+        ? 'its TXT record names another identity'
+        : 'its TXT record is missing';
+  return new PortalError(
+    'domain_unproven',
+    `${hostname} is not proven to be yours: ${why}. Required record: ${record}`,
+    {
+      retryAfterMs,
+    },
+  );
 }

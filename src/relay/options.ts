@@ -13,92 +13,92 @@ import type { PortRange } from './ports.js';
 import type { RedirectSpec } from './redirect.js';
 import type { readStats } from './stats.js';
 
-/** A relay as whoever starts it sees it: what it is given, and what it tells. */
+/** A relay for the code that starts it: its options and its methods. */
 
 export interface RelayOptions {
-  /** The relay's own host; leases get hostnames below it. */
+  /** The relay's own host. Services get hostnames below it. */
   readonly domain: string;
-  /** Addresses to listen at. `localhost` is both loopbacks, and the empty one every address of this machine. */
+  /** Addresses to listen at. `localhost` is both loopback addresses; an empty string is every address of this machine. */
   readonly host: string | readonly string[];
-  /** 0 takes any free port. */
+  /** 0: any free port. */
   readonly port: number;
-  /** They listen already, in place of host and port. */
+  /** Sockets that already listen. They replace host and port. */
   readonly socket?: SharedSocket | undefined;
-  /** Waits for the port while another process, a relay that drains say, gives it up. */
+  /** Waits for the port while another process releases it, for example a relay that drains. */
   readonly takeOver?: TakeOver;
-  /** Where plain HTTP is sent on to https, besides the public port. Default: nowhere. */
+  /** Where plain HTTP is redirected to https, in addition to the public port. Default: nowhere. */
   readonly httpRedirect?: RedirectSpec | undefined;
-  /** Port that visitors use, where it differs from the one listened on (behind a NAT, say). */
+  /** Port that visitors use, if it differs from the listening port, for example behind a NAT. */
   readonly publicPort?: number;
-  /** UDP port that agents are to use, where it differs from the one that the relay took. */
+  /** UDP port that agents use, if it differs from the port that the relay listens on. */
   readonly datagramPort?: number;
-  /** Certificate for `domain`; agents cannot connect before there is one, here or by `serveCertificate`. */
+  /** Certificate for `domain`. Agents cannot connect until the relay has one, from here or from `serveCertificate`. */
   readonly tls?: KeyPair | undefined;
-  /** Challenges of a CA for `domain`, to be answered on the public port. */
+  /** ACME challenges for `domain`, answered on the public port. */
   readonly challenges?: AcmeChallenges;
-  /** DNS servers that proofs of domains are looked up at, `address:port`; left out, the system's. */
+  /** DNS servers for the proofs of domains, `address:port`. Default: the system's. */
   readonly dnsServers?: readonly string[];
   readonly store: { readonly file: string } | 'memory';
-  /** The relay's own key: signs its descriptor. */
+  /** The relay's own key. It signs the descriptor. */
   readonly identity: Identity;
   readonly log?: Logger;
-  /** Public ports given out for the modes tcp and udp; a kind that is left out is not offered. */
+  /** Public ports for the modes tcp and udp. A kind without a range is not offered. */
   readonly ports?: { readonly tcp?: PortRange; readonly udp?: PortRange };
-  /** Relays that agents may go on to from here, in a chain. */
+  /** Relays that agents may reach through this relay, in a chain. */
   readonly peers?: readonly PeerSpec[];
-  /** URLs of peers whose key may be another than the one that is remembered. */
+  /** URLs of peers whose key may differ from the known one. */
   readonly trustPeers?: readonly string[];
-  /** How many file descriptors this process may have; undefined: unlimited. Limits that need more are lower. */
+  /** File descriptors that this process may open; undefined: unlimited. Lowers limits that need more. */
   readonly descriptorLimit?: number | undefined;
-  /** Bounds that differ from protocol/limits. */
+  /** Limits that differ from protocol/limits. */
   readonly limits?: Partial<RelayLimits>;
-  /** The only identity that is served; undefined: any. */
+  /** The only identity that may use the relay; undefined: any. */
   readonly owner?: string;
-  /** Whom the operator does not want here. */
+  /** Identities and addresses that the relay rejects. */
   readonly deny?: DenyList;
-  /** Who alone may hold leases: these identities, and agents at these addresses. Default: any. */
+  /** The only identities, and addresses of agents, that may hold leases. Default: any. */
   readonly allow?: DenyList | undefined;
-  /** Labels that no agent gets as a name. */
+  /** Labels that agents cannot use as names. */
   readonly reservedLabels?: LabelList;
-  /** Identities see their agents here, over HTTP, and on a page if `webDir` has one; false: they do not. */
+  /** Whether identities can list their agents over HTTP, and on a page if `webDir` has one. */
   readonly agents?: { readonly webDir?: string } | false;
-  /** Hears how many seconds each visitor waited for a data connection. */
+  /** Called with the seconds that each visitor waited for a data connection. */
   readonly onVisitorWaited?: (seconds: number) => void;
 }
 
 export interface RelayCounts {
   readonly sessions: number;
-  /** Those of them that have not proven an identity yet, now and at most so far. */
+  /** Sessions that have not proven an identity yet: now, and the highest number so far. */
   readonly handshakes: number;
   readonly mostHandshakes: number;
   readonly leases: number;
-  /** Connections that have not said yet what they are. */
+  /** Connections that have not sent enough bytes to be routed. */
   readonly unrouted: number;
   /** Visitors joined to a data connection. */
   readonly visitors: number;
-  /** Those who wait for one. */
+  /** Visitors that wait for a data connection. */
   readonly waiting: number;
   readonly tickets: number;
   /** Visitors of UDP leases. */
   readonly flows: number;
-  /** Connections that are passed on to peers, what went over such so far, and tickets for more. */
+  /** Connections forwarded to peers, their bytes so far, and unused tickets. */
   readonly hops: number;
   readonly hopBytes: number;
   readonly hopTickets: number;
-  /** Relays that this one passes connections on to, and how many of them are what they say. */
+  /** Number of peers, and of peers with a valid descriptor. */
   readonly peers: number;
   readonly knownPeers: number;
-  /** Datagrams and packets that went no further, by reason. */
+  /** Dropped datagrams and packets, by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
-  /** What was refused, by the limit that it was beyond. */
+  /** Rejections, by limit. */
   readonly refused: Partial<Record<LimitName, number>>;
-  /** Connections that were refused, or gave way, because file descriptors were nearly used up. */
+  /** Connections rejected or closed because file descriptors were running out. */
   readonly withoutDescriptor: number;
 }
 
 export type RelayStats = RelayCounts &
   ReturnType<typeof readStats> & {
-    /** When the relay's own certificate ends, in milliseconds since the epoch. */
+    /** When the relay's own certificate expires, in milliseconds since the epoch. */
     readonly certificateEndsAt: number | undefined;
   };
 
@@ -106,9 +106,9 @@ export interface Relay {
   readonly url: string;
   readonly domain: string;
   readonly port: number;
-  /** Where it listens: IP addresses, each with its port. */
+  /** The addresses that it listens at: IP addresses, each with its port. */
   readonly addresses: readonly Address[];
-  /** Where it sends plain HTTP on to https. */
+  /** The addresses where it redirects plain HTTP to https. */
   readonly httpRedirect: readonly Address[];
   /** The port that visitors use. */
   readonly publicPort: number;
@@ -116,21 +116,21 @@ export interface Relay {
   readonly address: string;
   readonly descriptor: SignedDescriptor;
   counts(): RelayCounts;
-  /** What is wrong with it, as /healthz says it; undefined: nothing. */
+  /** What is wrong with it, as /healthz reports it; undefined while it is healthy. */
   problem(): string | undefined;
-  /** Everything that metrics tell, read now. */
+  /** Current values of all metrics. */
   stats(): RelayStats;
-  /** From now on these are denied, in place of those before: who is here is sent away, visitors and leases included. */
+  /** Replaces the deny list. Disconnects agents on it, with their leases, and visitors on it. */
   deny(list: DenyList): void;
-  /** From now on only these may hold leases; the sessions and leases of others end. */
+  /** Replaces the allow list. Ends the sessions and leases of other agents. */
   allow(list: DenyList): void;
-  /** Labels that no agent gets as a name from now on. Leases that are held stay. */
+  /** Replaces the reserved labels. Existing leases stay. */
   reserveLabels(list: LabelList): void;
-  /** A new certificate for the relay itself: served from now on, and nobody is dropped. */
+  /** Uses a new certificate for the relay itself. Existing connections continue. */
   serveCertificate(pair: KeyPair): void;
   /**
-   * Gives up every port, sends agents away, lets visitors finish for at most `drainMs`, closes everything. Called
-   * again, it waits for the same close, and may shorten the drain.
+   * Closes every port, tells agents to reconnect, lets visitors finish for at most `drainMs`, then closes everything. A second
+   * call waits for the same close and may shorten the drain.
    */
   close(options?: { drainMs?: number }): Promise<void>;
 }

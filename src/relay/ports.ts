@@ -5,37 +5,37 @@ import type { Lease } from './lease.js';
 import { listenOnce, openAtAll, type ListenHost } from './listen.js';
 import type { Store } from './store.js';
 
-/** Public ports of leases: which one a lease gets, and the sockets that listen on them. */
+/** Public ports of leases: which port a lease gets, and the sockets that listen on it. */
 
-/** Ports that an operator gives out, both ends included; `any` is whatever the system has free. */
+/** The range of public ports, both ends included; `any`: any free port of the system. */
 export type PortRange = { readonly from: number; readonly to: number } | 'any';
 
 /** Something that listens on one port. */
 export interface OpenPort {
   readonly port: number;
-  /** Stops listening; connections that were accepted live on. May be called again. */
+  /** Stops listening. Accepted connections continue. May be called twice. */
   close(): void;
 }
 
 interface PortWish {
-  /** The port asked for. */
+  /** The requested port. */
   readonly asked: number | undefined;
-  /** The port that this lease had before, if it is known. */
+  /** The port that this lease had last. */
   readonly former: number | undefined;
-  /** Whether this relay listens on it: not worth an attempt. */
+  /** Whether this relay already listens on it. */
   readonly isOpen: (port: number) => boolean;
-  /** Whether a port was somebody else's before, who may come back to it. */
+  /** Whether another identity had the port last and may return to it. */
   readonly isTaken: (port: number) => boolean;
 }
 
-/** Ports that other programs hold: after so many, more of them will not help. */
+/** Maximum attempts at ports that other programs use. */
 const MAX_ATTEMPTS = 64;
-/** Former holders that are looked up for one lease: the store answers at once, but not ten thousand times. */
+/** Maximum lookups of former holders for one lease, since the store reads synchronously. */
 const MAX_LOOKUPS = 1_024;
 
 /**
- * Finds a free port and opens it: the one asked for, else the one the lease had, else one from the range at
- * random; one that another identity had only when nothing else is free. Throws `ports_exhausted`.
+ * Opens a free port: the requested one, else the former one, else a random one of the range. Uses a port that another
+ * identity had only if nothing else is free. Throws `ports_exhausted`.
  */
 async function openPort<T extends OpenPort>(
   range: PortRange,
@@ -93,7 +93,7 @@ function isWithin(range: PortRange, port: number): boolean {
   return range === 'any' || (port >= range.from && port <= range.to);
 }
 
-/** Every port of the range once, in an order that is random enough: the first ones are spread over all of it. */
+/** Every port of the range once, in an order that spreads the first ones over the whole range. */
 function* everyPort({ from, to }: { from: number; to: number }): Generator<number> {
   const size = to - from + 1;
   const start = Math.floor(Math.random() * size);
@@ -106,7 +106,7 @@ function commonDivisor(a: number, b: number): number {
   return b === 0 ? a : commonDivisor(b, a % b);
 }
 
-/** Listens for visitors on a TCP port of their lease's own. */
+/** Listens for visitors on a lease's TCP port. */
 export async function listenTcp(
   hosts: readonly ListenHost[],
   port: number,
@@ -136,33 +136,33 @@ async function listenAt(
       pauseOnConnect: true,
     },
     (socket) => {
-      // For its whole life: no error of a visitor's connection may reach the process.
+      // For the whole life of the socket: an error of a visitor's connection must not end the process.
       socket.on('error', () => undefined);
       onVisitor(socket);
     },
   );
   await listenOnce(server, host, port, BACKLOG);
-  // Running out of descriptors must not end the relay: accepting goes on when some are free again.
+  // Running out of file descriptors must not end the relay: it accepts again when some are free.
   server.on('error', () => undefined);
   return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
 }
 
-/** Kinds of lease that have a public port of their own. */
+/** Kinds of lease that have their own public port. */
 export type PortKind = 'tcp' | 'udp';
 export const PORT_KINDS: readonly PortKind[] = ['tcp', 'udp'];
 
 export interface PublicPortsOptions {
-  /** What is given out; a kind that is left out is not offered. */
+  /** The ranges by kind. A kind without a range is not offered. */
   readonly ranges: { readonly [kind in PortKind]?: PortRange };
-  /** How a kind listens for its visitors. */
+  /** How each kind listens for visitors. */
   readonly listen: { readonly [kind in PortKind]?: (lease: Lease, port: number) => Promise<OpenPort> };
   readonly store: Store;
   readonly reservationMs: number;
-  /** What time it is for reservations. */
+  /** The clock for reservations. */
   readonly now?: () => number;
 }
 
-/** Gives leases their public ports, and remembers which one each name had. */
+/** Gives leases their public ports, and remembers the last port of each name. */
 export class PublicPorts {
   readonly #options: PublicPortsOptions;
   readonly #open: { readonly [kind in PortKind]: Set<number> } = { tcp: new Set(), udp: new Set() };
@@ -191,7 +191,7 @@ export class PublicPorts {
     return this.#remembered(kind, lease, opened);
   }
 
-  /** The port `asked` and no other for `lease`, which has one already; undefined when it is not to be had. */
+  /** Opens port `asked` and no other for `lease`, which has a port already; undefined if it is unavailable. */
   async move(kind: PortKind, lease: Lease, asked: number): Promise<OpenPort | undefined> {
     if (!isWithin(this.#range(kind), asked) || this.#isTaken(kind, asked, lease)) return undefined;
     let opened: OpenPort;
@@ -223,13 +223,13 @@ export class PublicPorts {
 
   async #remembered(kind: PortKind, { name }: Lease, opened: OpenPort): Promise<OpenPort> {
     const { store } = this.#options;
-    // The one it had before needs no disk that can be written to.
+    // The former port is stored already, so a full disk does not matter.
     if (store.port(kind, name) === opened.port) return opened;
     try {
       await store.rememberPort(kind, name, opened.port);
       return opened;
     } catch (error) {
-      // Nobody else knows of it yet.
+      // Nothing else closes it.
       opened.close();
       throw error;
     }
@@ -238,10 +238,10 @@ export class PublicPorts {
   #range(kind: PortKind): PortRange {
     const range = this.#options.ranges[kind];
     if (range && this.#options.listen[kind]) return range;
-    throw new PortalError('capability_missing', `this relay gives out no ${kind} ports`);
+    throw new PortalError('capability_missing', `this relay offers no ${kind} ports`);
   }
 
-  /** Whether another identity had the port last, and may come back to it. */
+  /** Whether another identity had the port last and may return to it. */
   #isTaken(kind: PortKind, port: number, { address }: Lease): boolean {
     const { store, reservationMs } = this.#options;
     const holder = store.portHolder(kind, port, (this.#options.now ?? Date.now)() - reservationMs);

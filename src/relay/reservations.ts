@@ -4,10 +4,10 @@ import type { RelayLimits } from './limits.js';
 import type { Refusals } from './quotas.js';
 import type { Reservation, ReservedName, Store } from './store.js';
 
-/** A name in use is stored again after this part of the time for which it stays reserved. */
+/** A name in use is stored again after this part of `reservationMs`. */
 const REFRESH_PART = 1 / 30;
 
-/** Names are new for this long: limits of how many are count them. */
+/** A name is new for this long, and counts towards the limits of new names. */
 const NEW_MS = 24 * 3_600_000;
 
 export type ReservationLimits = Pick<
@@ -20,7 +20,7 @@ export type ReservationLimits = Pick<
   | 'maxNewNamesPerAddress'
 >;
 
-/** Who uses a name, and from which network; an empty one is not known, and not counted. */
+/** Who uses a name, and from which network; an empty network is unknown and does not count. */
 export interface NameUser {
   readonly address: string;
   readonly network: string;
@@ -31,11 +31,11 @@ export interface ReservationsOptions {
   readonly limits: ReservationLimits;
   readonly refusals: Refusals;
   readonly now?: () => number;
-  /** What is stored of a network: a tag from which nobody learns the address. */
+  /** The tag stored for a network. It does not reveal the address. */
   readonly tagOf?: (network: string) => string;
 }
 
-/** Names that stay with their identity for a while after their last use. */
+/** Owns the names that stay reserved for an identity after their last use. */
 export class Reservations {
   readonly #store: Store;
   readonly #limits: ReservationLimits;
@@ -57,26 +57,26 @@ export class Reservations {
     this.#tagOf = tagOf;
   }
 
-  /** How often a name in use is to be stored again. */
+  /** How often to store a name in use again. */
   get refreshMs(): number {
     return this.#limits.reservationMs * REFRESH_PART;
   }
 
-  /** For whom `name` is reserved now, if for anybody. */
+  /** The current reservation of `name`. */
   current(name: string): Reservation | undefined {
     const reservation = this.#store.reservation(name);
     const holds = reservation && reservation.usedAt + this.#limits.reservationMs > this.#now();
     return holds ? reservation : undefined;
   }
 
-  /** Whether `user` may use `name` now. Throws `name_reserved`, or `limit_exceeded` when it has too many. */
+  /** Checks whether `user` may use `name` now. Throws `name_reserved`, or `limit_exceeded`. */
   check(name: string, user: NameUser): void {
     const { reservationMs } = this.#limits;
     const now = this.#now();
     const reservation = this.#store.reservation(name);
     const until = reservation ? reservation.usedAt + reservationMs : 0;
     if (!reservation || until <= now) return this.#checkRoom(user, now - reservationMs, now - NEW_MS);
-    // What is its own already takes no more room.
+    // Its own names need no more room.
     if (reservation.address === user.address) return;
     throw new PortalError(
       'name_reserved',
@@ -85,10 +85,10 @@ export class Reservations {
   }
 
   /**
-   * Has `name` for `user`, for which it was checked. `stored` resolves once that is on disk. Where it is there already,
-   * from a use not long before `at`, nothing is written: who has a name keeps it while the disk is full, and a
-   * thousand leases that come back at once cost the disk nothing. A name that was not held for long is not `firm`: it stays
-   * reserved for `reserveAfterMs` only.
+   * Reserves `name` for `user`; call `check` first. `stored` resolves once it is on disk. If a use shortly before `at` is
+   * stored already, nothing is written. So an identity keeps its name while the disk is full, and a thousand leases that
+   * return together cost no writes. A name that was not held for long is not `firm`: it stays reserved only for
+   * `reserveAfterMs`.
    */
   claim(name: string, user: NameUser, at: number): { usedAt: number; firm: boolean; stored: Promise<void> } {
     const known = this.#store.reservation(name);
@@ -99,12 +99,12 @@ export class Reservations {
     return { usedAt: at, firm, stored: this.use(name, user, at, firm) };
   }
 
-  /** Gives it up; whether `address` had it. */
+  /** Releases `name`; resolves with whether `address` had it. */
   release(name: string, address: string): Promise<boolean> {
     return this.#store.release(name, address);
   }
 
-  /** Names that stay with `address`, and until when. */
+  /** Names reserved for `address`, and until when. */
   of(address: string): (ReservedName & { readonly until: number })[] {
     const { reservationMs } = this.#limits;
     return this.#store
@@ -112,12 +112,12 @@ export class Reservations {
       .map((one) => ({ ...one, until: one.usedAt + reservationMs }));
   }
 
-  /** Forgets those that have lapsed. */
+  /** Forgets expired reservations. */
   forget(): void {
     this.#store.forget(this.#now() - this.#limits.reservationMs);
   }
 
-  /** Notes a use of `name`; one that is not firm is written as if it were long ago. Resolves once that is on disk. */
+  /** Stores a use of `name`. A use that is not firm is stored with an old date. Resolves once it is on disk. */
   async use(name: string, { address, network }: NameUser, at: number, firm: boolean): Promise<void> {
     const { reservationMs, reserveAfterMs } = this.#limits;
     const known = this.#store.reservation(name);
@@ -133,7 +133,7 @@ export class Reservations {
     );
   }
 
-  /** Whether it stays for longer than one that was not held for long would. */
+  /** Whether the reservation is firm: it lasts longer than one of a name that was not held for long. */
   isFirm({ usedAt }: Reservation, at: number = this.#now()): boolean {
     const { reservationMs, reserveAfterMs } = this.#limits;
     return usedAt + reservationMs - at > reserveAfterMs;
@@ -161,7 +161,7 @@ export class Reservations {
     this.#refusals.add(limit);
     throw new PortalError(
       'limit_exceeded',
-      `${TOO_MANY[limit](max)} (${limit}); use names that it has, or another relay`,
+      `${TOO_MANY[limit](max)} (${limit}); use existing names, or another relay`,
     );
   }
 }
@@ -169,6 +169,6 @@ export class Reservations {
 const TOO_MANY = {
   maxReservedNamesPerIdentity: (max: number) => `an identity may reserve ${max} names on this relay`,
   maxReservedNamesPerAddress: (max: number) => `an address may reserve ${max} names on this relay`,
-  maxNewNamesPerIdentity: (max: number) => `an identity may take ${max} new names a day on this relay`,
-  maxNewNamesPerAddress: (max: number) => `an address may take ${max} new names a day on this relay`,
+  maxNewNamesPerIdentity: (max: number) => `an identity may use ${max} new names a day on this relay`,
+  maxNewNamesPerAddress: (max: number) => `an address may use ${max} new names a day on this relay`,
 } as const;

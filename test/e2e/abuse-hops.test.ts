@@ -337,7 +337,7 @@ describe('peers', () => {
     const refused = peer.request({ type: 'hop.open', target: `localhost:${entry.port}` });
     await expect(refused).rejects.toMatchObject({
       code: 'peer_unreachable',
-      message: expect.stringContaining('and had') as string,
+      message: expect.stringContaining('its known key is') as string,
     });
     await exit.close();
     const anew = await relay({ ...before, trustPeers: [entry.url] });
@@ -363,7 +363,7 @@ describe('peers', () => {
     const peer = await Peer.open(exit);
     await expect
       .poll(() => peer.request({ type: 'hop.open', target: `localhost:${port}` }).catch(String))
-      .toMatch(/cannot be asked/);
+      .toMatch(/cannot fetch the descriptor/);
     expect(exit.counts().knownPeers).toBe(0);
   });
 });

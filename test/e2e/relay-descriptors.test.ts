@@ -82,7 +82,7 @@ describe.skipIf(process.platform === 'win32')('with few file descriptors (Window
     await eventually(async () =>
       expect(await metric('portal_relay_descriptors_rejected_total')).toBeGreaterThan(0),
     );
-    await eventually(() => expect(stderr()).toContain('file descriptors are nearly used up'));
+    await eventually(() => expect(stderr()).toContain('running out of file descriptors'));
     for (let count = 0; count < 5; count++) await Peer.open(at);
     expect(await metric('process_open_fds')).toBeLessThan(DESCRIPTORS);
   });
