@@ -1,12 +1,12 @@
 import type { Lease } from './lease.js';
 
-/** How visitors reach this relay. */
+/** The public address of this relay. */
 export interface PublicPlace {
   readonly domain: string;
   readonly publicPort: number;
 }
 
-/** Where visitors find a lease, as `lease.opened` says it. */
+/** The public address of a lease, as in `lease.opened`. */
 export function publicAddressOf(
   { kind, hostname, port }: Pick<Lease, 'kind' | 'hostname' | 'port'>,
   { domain, publicPort }: PublicPlace,

@@ -10,7 +10,7 @@ export interface DomainWatchOptions {
   readonly log: Logger;
 }
 
-/** Looks at the proofs of domains again, as long as they are in use; a lease whose proof holds no longer ends. */
+/** Checks the proofs of domains in use periodically. Ends a lease whose proof is no longer valid. */
 export class DomainWatch {
   readonly #options: DomainWatchOptions;
   readonly #timer: NodeJS.Timeout;
@@ -18,7 +18,7 @@ export class DomainWatch {
 
   constructor(options: DomainWatchOptions) {
     this.#options = options;
-    // Oftener than each is due, so that those which came at different times are looked at about when they should be.
+    // More often than each proof is due, since they have different start times.
     const everyMs = Math.max(10, options.domainRecheckMs / 4);
     this.#timer = setInterval(() => void this.#look(), everyMs).unref();
   }
@@ -40,7 +40,7 @@ export class DomainWatch {
       await Promise.all(leases.withOwnDomains().map(recheck));
       proofs.tidy();
     } catch (error) {
-      log.error({ err: error }, 'the proofs of domains could not be looked at again');
+      log.error({ err: error }, 'cannot check the proofs of domains again');
     } finally {
       this.#looking = false;
     }

@@ -1,26 +1,26 @@
-/** What time it is, where that decides whether somebody loses a name. */
+/** The clock that decides when reservations of names expire. */
 
-/** The machine's clock may be ahead of what it should be by so much: steps of time servers are shorter. */
+/** How far the machine's clock may be ahead. Corrections by time servers are smaller. */
 const MAX_AHEAD_MS = 86_400_000;
 
 export interface LapseClockOptions {
-  /** The last use of any name that is known, milliseconds since the epoch. */
+  /** The last known use of any name, milliseconds since the epoch. */
   readonly newestUse: number | undefined;
-  /** After so long without a use a name lapses. */
+  /** A name without a use expires after this. */
   readonly reservationMs: number;
-  /** Milliseconds since the epoch, as the machine has it; and of a clock that nobody sets. */
+  /** The machine's clock, milliseconds since the epoch; `steady` is a clock that nobody sets. */
   readonly wall?: () => number;
   readonly steady?: () => number;
 }
 
 /**
- * The machine's clock, but not where it leaps ahead: a wrong one must not take everybody's names. Time that this process
- * was not there for counts only where names were used in it. Too early is harmless: a name is kept for longer.
+ * The machine's clock, except when it is far ahead: a wrong clock must not expire everyone's names. Time in which this
+ * process did not run counts only if a name was used in it. If the result is too early, names are only kept longer.
  */
 export class ExpiryClock {
   readonly #wall: () => number;
   readonly #steady: () => number;
-  /** The two clocks at the start. */
+  /** Both clocks at the start. */
   readonly #start: { readonly wall: number; readonly steady: number };
 
   constructor({
@@ -32,7 +32,7 @@ export class ExpiryClock {
     this.#wall = wall;
     this.#steady = steady;
     const now = wall();
-    // Every single name would have lapsed while nobody was looking: that is a wrong clock, or a relay that was away.
+    // If every name would have expired at the start, the clock is wrong or the relay did not run for long.
     const isFarAhead = newestUse !== undefined && now > newestUse + reservationMs;
     const at = isFarAhead ? newestUse : Math.max(now, newestUse ?? 0);
     this.#start = { wall: at, steady: steady() };
@@ -42,7 +42,7 @@ export class ExpiryClock {
     return Math.min(this.#wall(), this.#latest());
   }
 
-  /** How far the machine's clock is beyond what is believed, in milliseconds; 0: it is believed. */
+  /** How far the machine's clock is ahead of this clock, in milliseconds; 0 if this clock follows it. */
   get aheadMs(): number {
     return Math.max(0, this.#wall() - this.#latest());
   }

@@ -3,17 +3,17 @@ import { LIMITS } from '../protocol/limits.js';
 import type { Work } from '../protocol/work.js';
 
 /**
- * How much work a handshake costs its client: none while handshakes end in a session. Those that come to nothing are counted,
- * of all networks and of each, and the more they were within some seconds, the more the next client has to do.
+ * How much work a client must do for a handshake: none while handshakes end in a session. Failed handshakes count, per network
+ * and in total. The more of them in a few seconds, the more work the next client must do.
  */
 
 const WINDOW_MS = 5_000;
-/** So many of all networks, as a part of `maxHandshakes`, and so many of one are free. */
+/** Free failures: this part of `maxHandshakes` in total, and the same number for one network. */
 const FREE_PART = 1 / 8;
 const FREE_OF_NETWORK_PART = 1 / 32;
-/** Twice as many failures: four times the work. */
+/** Twice the failures, four times the work. */
 const BITS_PER_DOUBLING = 2;
-/** Half a millisecond for an agent. */
+/** About half a millisecond for an agent. */
 const FIRST_BITS = 8;
 
 export class HandshakeWork {
@@ -28,13 +28,13 @@ export class HandshakeWork {
     this.#freeOfNetwork = Math.max(1, maxHandshakes * FREE_OF_NETWORK_PART);
   }
 
-  /** A handshake of `network` proved nothing. */
+  /** Counts a handshake of `network` that proved nothing. */
   failed(network: string): void {
     this.#turn();
     this.#now.add(network);
   }
 
-  /** What the next client of `network` has to do; undefined: nothing. */
+  /** The proof of work for the next client of `network`; undefined if none. */
   demand(network: string): Work | undefined {
     this.#turn();
     const all = bitsFor(this.#now.count + this.#before.count, this.#free);
@@ -58,7 +58,7 @@ function bitsFor(failures: number, free: number): number {
   return Math.min(LIMITS.maxHandshakeWorkBits, Math.floor(bits));
 }
 
-/** Handshakes that came to nothing in one window. */
+/** Failed handshakes in one window. */
 class Failures {
   count = 0;
   readonly #ofNetwork = new Map<string, number>();

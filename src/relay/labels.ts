@@ -3,8 +3,8 @@ import { checksumAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * Labels that programs or people take for the relay's own, so no agent gets them as a name: hosts that programs ask for
- * by themselves, hosts of a domain's infrastructure (RFC 2142 and usual names), and those that speak for an operator.
+ * Labels that programs or people take for the relay's own, so agents cannot use them as names: hosts that programs look up
+ * automatically, hosts of a domain's infrastructure (RFC 2142 and common names), and names that speak for an operator.
  */
 const ALWAYS: readonly string[] = [
   'autoconfig autodiscover broadcasthost isatap localdomain localhost mta-sts openpgpkey wpad',
@@ -12,15 +12,15 @@ const ALWAYS: readonly string[] = [
   'abuse admin administrator hostmaster postmaster root security ssladmin webmaster',
 ].flatMap((labels) => labels.split(' '));
 
-/** Labels, each with the identities that may have it all the same. */
+/** Labels, each with the identities that may use it anyway. */
 export type LabelList = ReadonlyMap<string, ReadonlySet<string>>;
 
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?$/;
 const IDENTITY = /^0x[0-9a-f]{40}$/i;
 
 /**
- * A list as a file holds it: a label on each line, and perhaps the identities that may have it; `#` begins a comment.
- * Throws `usage` with every line that is invalid.
+ * Parses a list file: a label on each line, optionally followed by the identities that may use it; `#` starts a comment.
+ * Throws `usage` with every invalid line.
  */
 export function readLabelList(text: string): LabelList {
   const labels = new Map<string, Set<string>>();
@@ -45,11 +45,11 @@ export function readLabelList(text: string): LabelList {
   return labels;
 }
 
-/** Owns the labels that agents do not get as names. */
+/** Owns the labels that agents cannot use as names. */
 export class ReservedLabels {
   #list: LabelList;
 
-  /** @param list undefined: none is reserved, as in the relay inside an agent */
+  /** @param list undefined: no labels, as in the relay inside an agent */
   constructor(list: LabelList = new Map()) {
     this.#list = list;
   }
@@ -58,7 +58,7 @@ export class ReservedLabels {
     this.#list = list;
   }
 
-  /** Throws `name_reserved` where `identity` may not have `name`. */
+  /** Throws `name_reserved` if `identity` may not use `name`. */
   check(name: string, identity: string): void {
     const may = this.#list.get(name);
     if (!may || may.has(identity)) return;
@@ -69,7 +69,7 @@ export class ReservedLabels {
   }
 }
 
-/** The labels that every `portal relay` reserves, and those of its operator's list. */
+/** The labels that every `portal relay` reserves, and those of the operator's list. */
 export function withUsualLabels(list: LabelList = new Map()): LabelList {
   return new Map([...ALWAYS.map((label) => [label, new Set<string>()] as const), ...list]);
 }

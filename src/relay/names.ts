@@ -3,33 +3,30 @@ import { PortalError } from '../lib/errors.js';
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** `name` under the relay's domain. The name is one DNS label (RFC 1035 §2.3.1, digits allowed first). */
+/** `name` under the relay's domain. The name is one DNS label (RFC 1035 §2.3.1; a digit may come first). */
 export function hostnameFor(name: string, domain: string): string {
   if (!LABEL.test(name)) {
     throw new PortalError('name_invalid', `"${name}" is not one DNS label (a–z, 0–9 and hyphens, up to 63)`);
   }
   if (name.startsWith('xn--') && !isPunycode(name)) {
-    throw new PortalError(
-      'name_invalid',
-      `"${name}" is not valid Punycode; browsers show such a name as it is, or not at all`,
-    );
+    throw new PortalError('name_invalid', `"${name}" is not valid Punycode, so browsers may not show it`);
   }
   return `${name}.${domain}`;
 }
 
-/** Whether an A-label decodes, and encodes to the same again (RFC 5891, 5.4). */
+/** Whether an A-label decodes and encodes to the same label again (RFC 5891, 5.4). */
 function isPunycode(label: string): boolean {
   const decoded = domainToUnicode(label);
   return decoded !== '' && decoded !== label && domainToASCII(decoded) === label;
 }
 
-/** The name whose hostname under `domain` this is, if there can be one. */
+/** The name of `hostname` under `domain`; undefined if it has none. */
 export function nameOf(hostname: string, domain: string): string | undefined {
   const name = hostname.slice(0, -domain.length - 1);
   return LABEL.test(name) && hostname === `${name}.${domain}` ? name : undefined;
 }
 
-/** An address as it should be shown and compared: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, no zone. */
+/** A normalised IP address: IPv4-mapped IPv6 (RFC 4291 §2.5.5.2) as plain IPv4, without a zone. */
 export function plainAddress(address: string | undefined): string {
   if (!address) return '';
   const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;

@@ -12,7 +12,7 @@ const TCP = {
   highWaterMark: SOCKET_BUFFER_BYTES,
 } as const;
 
-/** A connection that a relay opens itself, to pass another one on. */
+/** Opens a connection from this relay, to forward another one through it. */
 export function openOnward(host: string, port: number, resolver?: Resolver): Promise<Socket> {
   return dial({ host, port, ms: LIMITS.hopMs, tcp: TCP, ...(resolver && { resolver }) });
 }

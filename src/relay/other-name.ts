@@ -1,7 +1,7 @@
-/** How a person gets a name of their own where a team's file names one that somebody holds. */
+/** The remedy if another identity has the name. */
 export function otherName(name: string): string {
-  // A domain of one's own has no other name.
+  // For a hostname, a different name makes no sense.
   return name.includes('.')
-    ? 'Use the identity that holds it.'
-    : `Use another name, for example \`name: ${name}-\${user}\`, or the identity that holds it.`;
+    ? 'Use the identity that has it.'
+    : `Use another name, for example \`name: ${name}-\${user}\`, or the identity that has it.`;
 }

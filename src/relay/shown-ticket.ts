@@ -3,14 +3,14 @@ import { TLSSocket } from 'node:tls';
 import { channelOf } from '../protocol/channel.js';
 import { isProven, readShown } from '../protocol/ticket.js';
 
-/** A ticket as the client of a connection shows it. */
+/** A ticket that a client presents on a connection. */
 export interface ShownTicket {
   readonly name: string;
-  /** Whether the client has proven, for this connection, that it has `ticket`. */
+  /** Whether the client has proven, for this connection, that it knows `ticket`. */
   proves(ticket: string): boolean;
 }
 
-/** What `header` shows on `socket`; undefined where that is no ticket. */
+/** The ticket in `header`, for `socket`; undefined if it is invalid. */
 export function shownOn(socket: Socket, header: string | undefined): ShownTicket | undefined {
   const shown = readShown(header);
   if (!shown) return undefined;

@@ -10,7 +10,7 @@ import type { Store } from './store.js';
 import type { TicketBook } from './tickets.js';
 import type { VisitorGate } from './visitors.js';
 
-/** How a relay goes: so that its successor can take over every port and name while visitors here finish. */
+/** How a relay shuts down: the next process can take every port and name while visitors of this one finish. */
 
 export interface ShutdownParts {
   readonly front: Front;
@@ -25,24 +25,24 @@ export interface ShutdownParts {
   readonly log: Logger;
 }
 
-/** Visitors in line are served still, for no longer than this; twice, for there are two reasons to wait. */
+/** How long to serve visitors in the queue. There are two reasons to wait, so twice this at most. */
 const SETTLE_MS = 500;
-/** Agents come back at a random moment below this after the relay went away, */
+/** Agents reconnect at a random time within this after the shutdown, */
 const RECONNECT_WITHIN_MS = 1_000;
-/** or within so much for each of them, where that is longer. */
+/** or within this for each agent, if that is longer. */
 const RECONNECT_MS_EACH = 2;
 
 export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<void> {
   const { front, leases, datagrams, gate, hops, sessions, tickets, http, store, log } = parts;
   if (drainMs > 0) {
-    // Whoever waits for a data connection gets none once agents cannot connect any more.
+    // Visitors that still wait get no data connection once agents cannot connect.
     await until(() => gate.waiting === 0, SETTLE_MS);
   }
-  // The main port is given up last: a successor that waits for it then finds all the others free.
+  // The main port closes last: the next process waits for it, and then finds all other ports free.
   leases.stopListening();
   datagrams.close();
   front.stopListening();
-  // Those who were let in a moment ago still have the data connections that are ready.
+  // Visitors just routed can still use the idle pool.
   if (drainMs > 0) await until(() => front.unrouted === 0 && gate.waiting === 0, SETTLE_MS);
   front.stop();
   const withinMs = Math.max(RECONNECT_WITHIN_MS, sessions.size * RECONNECT_MS_EACH);
@@ -50,7 +50,7 @@ export async function shutDown(parts: ShutdownParts, drainMs: number): Promise<v
     session.announceShutdown('the relay is stopping', Math.ceil(Math.random() * withinMs));
   leases.clear();
   tickets.close();
-  // Nothing is written from here on, and the store is the successor's.
+  // From here on this process writes nothing, and the next one uses the store.
   await store.close();
   if (drainMs > 0 && gate.size > 0)
     log.info({ visitors: gate.size, drainMs }, 'waiting for visitors to finish');

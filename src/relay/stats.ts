@@ -17,7 +17,7 @@ export interface StatsParts {
   readonly agents: AgentsHere;
 }
 
-/** What the parts of a relay have counted, brought together when somebody asks. */
+/** Current counts of all parts of a relay. */
 export function readStats({ leases, gate, datagrams, store, tallies, denied, agents }: StatsParts) {
   countOverruns();
   const { tls, tcp } = gate.splices;

@@ -1,50 +1,50 @@
 import type { SeenAgents } from './agents/seen.js';
 import { MemoryStore } from './store/memory.js';
 
-/** What a relay remembers across restarts: which identity a name is reserved for, its ports, who was here. Owns the database. */
+/** What a relay remembers across restarts: the owner of each name, its ports, and agents seen. Owns the database. */
 export interface Store {
-  /** How many writes have failed. */
+  /** Number of failed writes. */
   readonly failures: number;
-  /** The last use of any name, ms since the epoch. */
+  /** The last use of any name, milliseconds since the epoch. */
   newestUse(): number | undefined;
-  /** Who a name is reserved for, expired reservations included; undefined when it was never used. */
+  /** The reservation of a name, expired or not; undefined if it was never used. */
   reservation(name: string): Reservation | undefined;
-  /** Names reserved for an identity or out of a network, last used after `since` and first used after `firstAfter`. */
+  /** Number of names reserved for an identity or from a network, last used after `since` and first used after `firstAfter`. */
   countReservations(of: ReservedBy, since: number, firstAfter?: number): number;
-  /** Reserves `name` for `address`, or moves its last use. Resolves once it is on disk. */
+  /** Reserves `name` for `address`, or updates its last use. Resolves once it is on disk. */
   reserve(name: string, address: string, usedAt: number, origin?: Origin): Promise<void>;
-  /** The public port that `name` had last. */
+  /** The last public port of `name`. */
   port(kind: string, name: string): number | undefined;
-  /** Whose reservation, used after `since`, last had this public port. */
+  /** The identity that last had this public port, if its reservation was used after `since`. */
   portHolder(kind: string, port: number, since: number): string | undefined;
-  /** Notes the public port of `name`; nobody else had it last from now on. */
+  /** Stores the public port of `name`. Other names lose it. */
   rememberPort(kind: string, name: string, port: number): Promise<void>;
-  /** Address of the key that the peer at this URL had. */
+  /** Address of the known key of the peer at this URL. */
   peerKey(url: string): string | undefined;
-  /** Notes a peer's key, in place of the one before. */
+  /** Stores a peer's key and replaces the previous one. */
   rememberPeer(url: string, address: string): Promise<void>;
-  /** Names reserved for `address` and last used after `since`, with their ports; in order. */
+  /** Names reserved for `address` and last used after `since`, with their ports, sorted. */
   reservationsOf(address: string, since: number): ReservedName[];
-  /** Gives up the reservation that `address` has of `name`, and its ports; whether there was one. */
+  /** Removes the reservation of `name` by `address`, and its ports; resolves with whether there was one. */
   release(name: string, address: string): Promise<boolean>;
-  /** Agents that were here. */
+  /** Agents that were connected. */
   readonly seen: SeenAgents;
-  /** Forgets reservations last used before `before`, their ports, and agents that were not seen since. */
+  /** Removes reservations last used before `before`, their ports, and agents not seen since. */
   forget(before: number): void;
   close(): Promise<void>;
 }
 
 export interface Reservation {
   readonly address: string;
-  /** Milliseconds since the epoch, both. */
+  /** Milliseconds since the epoch, for both. */
   readonly usedAt: number;
   readonly firstAt: number;
 }
 
-/** Where a reservation comes from: the first use by its identity, and a tag of the network that it was last used from. */
+/** When the identity first used the name, and a tag of the network that used it last. */
 export interface Origin {
   readonly firstAt: number;
-  /** Empty: not known. */
+  /** Empty: unknown. */
   readonly network: string;
 }
 
@@ -57,7 +57,7 @@ export interface ReservedName {
   readonly udp: number | null;
 }
 
-/** Opens (and where needed makes) the store; `memory` keeps nothing beyond this process, and needs no SQLite. */
+/** Opens the store, and creates it if needed. `memory` keeps nothing after this process and needs no SQLite. */
 export async function openStore(where: { file: string } | 'memory'): Promise<Store> {
   if (where === 'memory') return new MemoryStore();
   const { openSqliteStore } = await import('./store/sqlite.js');

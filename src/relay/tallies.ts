@@ -2,30 +2,30 @@ import type { ErrorCode } from '../lib/errors.js';
 import { Tally } from '../lib/tally.js';
 import type { LeaseKind } from '../protocol/kind.js';
 
-/** Why a visitor was not joined to a data connection. What a limit refused is counted by the limit. */
+/** Why a visitor got no data connection. Rejections by a limit count under the limit. */
 export type UnservedReason =
-  /** Nobody has the name that it asked for. */
+  /** No agent serves the name. */
   | 'unknown_name'
   /** No data connection came in time. */
   | 'timed_out'
-  /** It went before one came. */
+  /** The visitor disconnected before. */
   | 'disconnected'
-  /** It said more than it may before it is served. */
+  /** The visitor sent more bytes than allowed while it waited. */
   | 'too_many_bytes'
   /** The lease ended while it waited. */
   | 'lease_ended';
 
-/** What happened on a relay since it began, where nothing else counts it: each is one addition, read by metrics. */
+/** Counters of a relay since its start that no other part owns. Metrics read them. */
 export class Tallies {
   sessionsOpened = 0;
-  /** Control channels that ended before an identity was proven, and those that a relay ended afterwards. */
+  /** Control channels that the relay ended with an error, before or after the proof of identity. */
   readonly channelsFailed = new Tally<ErrorCode>();
   readonly requestsFailed = new Tally<ErrorCode>();
   readonly visitorsServed = new Tally<LeaseKind>();
   readonly visitorsUnserved = new Tally<UnservedReason>();
   readonly #onWaited: ((seconds: number) => void) | undefined;
 
-  /** `onWaited` hears how long each visitor waited for its data connection. */
+  /** `onWaited` gets the seconds that each visitor waited for its data connection. */
   constructor(onWaited?: (seconds: number) => void) {
     this.#onWaited = onWaited;
   }

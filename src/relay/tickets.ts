@@ -12,7 +12,7 @@ interface Ticket {
   readonly expiresAt: number;
 }
 
-/** Owns every ticket that is out, by name. A ticket is good for one data connection and `ticketMs`. */
+/** Owns every issued ticket, by name. A ticket is valid for one data connection and for `ticketMs`. */
 export class TicketBook {
   // In order of issue, and so of expiry.
   readonly #tickets = new Map<string, Ticket>();
@@ -36,7 +36,7 @@ export class TicketBook {
     return { connection, ticket };
   }
 
-  /** Uses the ticket up, if it is good for `carrier` and proven. A ticket that is not proven stays good for its agent. */
+  /** Uses the ticket if it is valid for `carrier` and proven. An unproven ticket stays valid for its agent. */
   redeem(shown: ShownTicket, carrier: WireCarrier): Ticket | undefined {
     const ticket = this.#tickets.get(shown.name);
     if (!ticket || ticket.carrier !== carrier || ticket.expiresAt <= performance.now()) return undefined;
@@ -46,7 +46,7 @@ export class TicketBook {
     return ticket;
   }
 
-  /** Tickets of a session that ended are worth nothing. */
+  /** Removes the tickets of a session that ended. */
   revoke(texts: Iterable<string>): void {
     for (const text of texts) this.#tickets.delete(nameOf(text));
   }

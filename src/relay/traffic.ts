@@ -1,10 +1,10 @@
 import type { Spliced } from '../net/spliced.js';
 
-/** What the visitors of one lease move: what splices count anyway, read when somebody asks. Passing a byte costs no more. */
+/** Bytes of the visitors of one lease. Reads the counters of splices on demand, so forwarding costs no more. */
 export class LeaseTraffic {
-  /** Of a UDP lease. */
+  /** Bytes of a UDP lease. */
   readonly datagrams = { toAgentBytes: 0, toVisitorBytes: 0 };
-  /** Of a UDP lease: those who speak with it now. */
+  /** Open flows of a UDP lease. */
   flows: { readonly size: number } | undefined;
   readonly #joined = new Set<Spliced>();
   #ended = { in: 0, out: 0 };
@@ -19,7 +19,7 @@ export class LeaseTraffic {
     this.#ended.out += visitor.bytesToA;
   }
 
-  /** Cuts off who is joined. */
+  /** Disconnects all visitors. */
   cut(): void {
     for (const visitor of this.#joined) visitor.close('closed');
   }

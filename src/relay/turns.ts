@@ -1,34 +1,34 @@
 /**
- * What costs a relay most before it knows anything of a client, in turns: handshakes of TLS with the relay itself, and
- * signatures. Networks take turns, whatever each of them asks for; and visitors are served between two rounds.
+ * Turns for the work that costs a relay most before it knows the client: TLS handshakes with the relay itself, and signatures.
+ * Networks take turns, whichever of the two they request. Visitors are served between two rounds.
  */
 
-/** Turns of one round of the event loop take no longer than this together, or one takes longer. */
+/** Turns of one round of the event loop take at most this together, unless a single turn takes longer. */
 const ROUND_MS = 4;
-/** Node accepts one connection in a round: while more may wait to be accepted, so many rounds go by between two turns. */
+/** Node accepts one connection per round. While more may wait to be accepted, this many rounds pass between two turns. */
 const ROUNDS_OF_ARRIVALS = 4;
 
 /**
- * A client needs one TLS handshake and two signatures. With two turns of signatures for one of TLS, as many clients get
- * through as begin; with fewer, all of them would begin, and none be done in time.
+ * A client needs one TLS handshake and two signatures. With two signatures per TLS handshake as many clients finish as start.
+ * With fewer, all would start and none would finish in time.
  */
 const SIGNATURES_FOR_ONE_TLS = 2;
 
-/** What a turn is for. */
+/** The kind of work. */
 type Kind = 'tls' | 'signature';
 
 export class Turns {
   readonly #waiting: Readonly<Record<Kind, Ring>> = { tls: new Ring(), signature: new Ring() };
-  /** Turns of signatures since the last one of TLS. */
+  /** Signatures since the last TLS handshake. */
   #signatures = 0;
   #isScheduled = false;
-  /** A connection was accepted in this round of the event loop. */
+  /** Whether a connection was accepted in this round of the event loop. */
   #hasArrival = false;
   #roundsSkipped = 0;
-  /** Moment at which the turns of this round of the event loop began. */
+  /** When the turns of this round of the event loop started (`performance.now()`). */
   #roundAt: number | undefined;
 
-  /** The signature that `work` returns or checks, when it is the turn of `network`. */
+  /** Runs `work`, which creates or verifies a signature, when it is the turn of `network`. */
   run<T>(network: string, work: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.take('signature', network, () => {
@@ -41,7 +41,7 @@ export class Turns {
     });
   }
 
-  /** A connection was accepted. What it is, visitor or not, is found out before others get their turn. */
+  /** Call when a connection is accepted. The front routes it before others get their turn, since it may be a visitor's. */
   arrived(): void {
     if (this.#hasArrival) return;
     this.#hasArrival = true;
@@ -49,8 +49,8 @@ export class Turns {
   }
 
   /**
-   * Calls `work` when it is the turn of `network`: at once where it is the first in this round of the event loop. Those who
-   * wait are as many as the relay has connections for.
+   * Calls `work` when it is the turn of `network`: immediately if it is the first in this round of the event loop. The queue is
+   * as long as the relay has connections.
    */
   take(kind: Kind, network: string, work: () => void): void {
     if (!this.#isAwaited && this.#roundAt === undefined && !this.#hasArrival) {
@@ -92,7 +92,7 @@ export class Turns {
     next();
     if (!this.#isAwaited) return;
     if (this.#hasArrival) return this.#schedule();
-    // What node does of a handshake, it does right after this: only then is known what the turn took.
+    // Node does the work of a TLS handshake right after this, so measure the turn then.
     process.nextTick(() => {
       if (performance.now() - beganAt > ROUND_MS) this.#schedule();
       else this.#go();
@@ -107,11 +107,11 @@ export class Turns {
   }
 }
 
-/** Networks, each with what it waits for, in the order of their turns. */
+/** The networks that wait, in the order of their turns, each with its work. */
 class Ring {
   readonly #queues = new Map<string, (() => void)[]>();
 
-  /** How many networks wait. */
+  /** Number of networks that wait. */
   get size(): number {
     return this.#queues.size;
   }
@@ -127,7 +127,7 @@ class Ring {
     if (!next) return undefined;
     const [network, queue] = next;
     const work = queue.shift();
-    // At the end of the ring.
+    // Moves the network to the end of the ring.
     this.#queues.delete(network);
     if (queue.length > 0) this.#queues.set(network, queue);
     return work;

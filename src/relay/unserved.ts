@@ -3,11 +3,11 @@ import { LIMITS } from '../protocol/limits.js';
 import { Tally } from '../lib/tally.js';
 import type { Lease } from './lease.js';
 
-/** Why a relay gave up on a visitor whose lease it knows; what a visitor did by itself is none of those. */
+/** Why a relay gave up on a visitor of a known lease. A visitor that disconnects is not among them. */
 const GIVEN_UP = ['timed_out', 'too_many_bytes', 'queue_full', 'visitor_limit'] as const;
 export type GivenUp = (typeof GIVEN_UP)[number];
 
-/** Tells one agent on which visitors of its leases the relay gave up: sums, once a second at most. */
+/** Reports to an agent the visitors of its leases that the relay gave up on: sums, at most once a second. */
 export class UnservedNotices {
   readonly #send: (message: FromRelay<'lease.unserved'>) => void;
   readonly #due = new Set<Lease>();
@@ -17,14 +17,14 @@ export class UnservedNotices {
     this.#send = send;
   }
 
-  /** `lease` has something to tell. */
+  /** Call when `lease` has something to report. */
   add(lease: Lease): void {
     if (lease.unserved.isEmpty) return;
     this.#due.add(lease);
     this.#timer ??= setTimeout(() => this.#tell(), LIMITS.minReportMs).unref();
   }
 
-  /** The lease went to another session, which tells what is left. */
+  /** Call when the lease goes to another session, which reports the rest. */
   forget(lease: Lease): void {
     this.#due.delete(lease);
   }
@@ -43,7 +43,7 @@ export class UnservedNotices {
   }
 }
 
-/** Visitors of one lease on whom the relay gave up, and of whom no agent was told yet. */
+/** Visitors of one lease that the relay gave up on and has not reported to an agent yet. */
 export class Unreported {
   #counts = new Tally<GivenUp>();
 
