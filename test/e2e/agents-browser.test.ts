@@ -101,7 +101,7 @@ it('signs in with a one-time link, shows agents and names, and disconnects and r
   // The link is used up, also for other browsers. Scripts cannot read the cookie.
   const stranger = await browserPage(context);
   await stranger.goto(link);
-  await stranger.getByText('this link was used already').waitFor();
+  await stranger.getByText('this link was used').waitFor();
   expect(await page.evaluate('document.cookie')).toBe('');
 
   // The page asks for confirmation. Escape and Cancel decline.

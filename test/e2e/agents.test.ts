@@ -128,7 +128,7 @@ describe('an agent that was disconnected', () => {
     const { error } = await one.event('lease', ({ phase }) => phase === 'failed');
     expect(error).toMatchObject({
       code: 'disconnected',
-      message: expect.stringMatching(/disconnected by its own identity, signed in from 127\.0\.0\.1/),
+      message: expect.stringMatching(/your identity disconnected this agent, signed in from 127\.0\.0\.1/),
     });
     await settled(() => at.counts().leases === 0);
     const opened = at.stats().sessionsOpened;

@@ -152,7 +152,7 @@ describe('the certificate of a relay', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: endsAt });
     onTestFinished(() => void vi.useRealTimers());
     expect(await health()).toMatch(/^HTTP\/1\.1 503 .*the certificate expired at .*\n$/s);
-    expect(at.problem()).toContain('the certificate ended');
+    expect(at.problem()).toContain('the certificate expired');
   });
 });
 

@@ -7,33 +7,33 @@ import type { FromAgent } from '../../protocol/messages.js';
 import type { LeaseRegistry } from '../leases.js';
 import type { Store } from '../store.js';
 
-/** What is to be known of a session. */
+/** What this room needs from a session. */
 export interface AgentSession {
-  /** Of its identity. */
+  /** Address of its identity. */
   readonly address: string;
   readonly instance: string;
   readonly version: string;
   readonly remoteAddress: string | undefined;
-  /** How long ago its agent was heard last, in milliseconds. */
+  /** Milliseconds since the last data from the agent. */
   readonly silentMs: number;
-  /** Ends it, and tells its agent why. */
+  /** Ends the session with an error for its agent. */
   refuse(error: PortalError): void;
 }
 
 export type ReportedService = NonNullable<FromAgent<'report'>['services']>[number];
 
-/** A session, and what its agent told its owner. */
+/** A session, and what its agent reported to its owner. */
 export interface LiveAgent {
   readonly session: AgentSession;
   readonly since: Date;
   machine: string | undefined;
-  /** Who besides its owner may see it; checksummed. */
+  /** Identities that may see the agent, in addition to its owner; checksummed. */
   team: ReadonlySet<string>;
-  /** By the key of the service. */
+  /** By service key. */
   readonly services: Map<string, ReportedService>;
 }
 
-/** One whose leases may still wait for it. */
+/** A disconnected agent, whose leases may still wait for it. */
 export interface AwayAgent {
   readonly machine: string | undefined;
   readonly version: string;
@@ -44,12 +44,12 @@ export interface AgentsOptions {
   readonly leases: LeaseRegistry;
   readonly store: Store;
   readonly graceMs: number;
-  /** Also of services that are reported: of one identity, over all its sessions; 0 is no bound. */
+  /** Limits reported services too, per identity over all its sessions; 0: unlimited. */
   readonly maxLeasesPerIdentity: number;
   readonly log: Logger;
 }
 
-/** What names an agent's process to people: the same at every relay, and no way back to what it was made of. */
+/** The id of an agent process as people see it: the same at every relay, and not reversible to the instance. */
 export function agentId(instance: string): string {
   return createHash('sha256').update(`portal agent ${instance}`).digest('hex').slice(0, 12);
 }
@@ -57,14 +57,14 @@ export function agentId(instance: string): string {
 const keyOf = ({ address, instance }: Pick<AgentSession, 'address' | 'instance'>): string =>
   `${address} ${instance}`;
 
-/** Owns what agents tell of themselves, who of them was here, and who is not let in again. */
+/** Owns what agents report, which agents were connected, and which may not reconnect. */
 export class Agents {
   readonly #options: AgentsOptions;
   readonly #live = new Map<AgentSession, LiveAgent>();
   /** Oldest first. */
   readonly #away = new Map<string, AwayAgent>();
   readonly #disconnected = new Map<string, string>();
-  /** Services that were reported, by identity. */
+  /** Number of reported services, by identity. */
   readonly #reported = new Map<string, number>();
 
   constructor(options: AgentsOptions) {
@@ -75,7 +75,7 @@ export class Agents {
     return this.#live.values();
   }
 
-  /** Throws `disconnected` for an agent that its identity sent away. */
+  /** Throws `disconnected` for an agent that its identity has disconnected. */
   admit(session: Pick<AgentSession, 'address' | 'instance'>): void {
     const why = this.#disconnected.get(keyOf(session));
     if (why !== undefined) throw new PortalError('disconnected', why);
@@ -92,7 +92,7 @@ export class Agents {
     });
   }
 
-  /** What is left out of a report is as it was. */
+  /** Fields missing from a report keep their values. */
   report(session: AgentSession, { machine, team, services = [] }: FromAgent<'report'>): void {
     const live = this.#live.get(session);
     if (!live) return;
@@ -121,12 +121,12 @@ export class Agents {
     if (machine !== undefined) this.#note(session, machine, at.getTime());
   }
 
-  /** The last that was heard of an agent whose leases wait for it. */
+  /** The last report of a disconnected agent whose leases wait for it. */
   away(identity: string, instance: string): AwayAgent | undefined {
     return this.#away.get(keyOf({ address: identity, instance }));
   }
 
-  /** Called now and then: an agent that stays for long is not to look like one that left long ago if this relay is killed. */
+  /** Stores when connected agents were last seen. Called periodically: otherwise a long-lived agent looks old after a crash. */
   refresh(): void {
     const now = Date.now();
     for (const { session, machine } of this.#live.values())
@@ -134,8 +134,8 @@ export class Agents {
   }
 
   /**
-   * Ends what an agent of `identity` has here, its leases without grace and its visitors included; its process is not
-   * let in again. Throws `not_found`.
+   * Disconnects an agent of `identity`: ends its sessions, its leases without grace, and their visitors. Its process cannot
+   * reconnect. Throws `not_found`.
    */
   disconnect(identity: string, id: string, by: string | undefined): void {
     const { leases, log } = this.#options;
@@ -147,7 +147,7 @@ export class Agents {
       if (address === identity && instance !== undefined && agentId(instance) === id) instances.add(instance);
     if (instances.size === 0)
       throw new PortalError('not_found', 'your identity has no such agent on this relay');
-    const why = `this agent was disconnected by its own identity, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; it does not come back before it is started again`;
+    const why = `your identity disconnected this agent, signed in from ${by ?? 'elsewhere'} at ${new Date().toISOString()}; restart the agent to reconnect`;
     for (const instance of instances) this.#remember(keyOf({ address: identity, instance }), why);
     for (const session of sessions) session.refuse(new PortalError('disconnected', why));
     for (const instance of instances) leases.endOf(identity, instance);
@@ -174,7 +174,7 @@ export class Agents {
 
   #note({ address, version }: AgentSession, machine: string, seenAt: number): void {
     this.#options.store.seen.note(address, { machine, version, seenAt }).catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'when an agent was seen last could not be stored');
+      this.#options.log.error({ err: error }, 'cannot store when an agent was last seen');
     });
   }
 

@@ -20,16 +20,16 @@ export interface AgentsApiOptions extends ViewParts {
   /** The relay's own key. */
   readonly identity: Identity;
   readonly place: ViewPlace;
-  /** The page, by path below its own; left out, there is none. */
+  /** Files of the page, by path below its own; undefined if there is no page. */
   readonly page: ReadonlyMap<string, Asset> | undefined;
-  /** Signatures are made and checked in turns. */
+  /** Networks take turns with signatures. */
   readonly turns: Turns;
   readonly healthy: () => boolean;
   readonly log: Logger;
 }
 
 const OWN_HEADERS = pageHeaders();
-/** Only to this very host, over https, and to no script: `__Host-` (RFC 6265bis) keeps tenants' hostnames from setting it. */
+/** Only for this host, over https, and not for scripts. `__Host-` (RFC 6265bis) keeps tenants' hostnames from setting it. */
 const COOKIE = '__Host-portal';
 const TOKEN = /^[\w-]{43}$/;
 const NONCE = /^[0-9a-f]{32}$/;
@@ -45,7 +45,7 @@ const at = (path: string): RegExp => new RegExp(`^${path}$`);
 type Route = readonly [method: string, path: RegExp, handler: Handler];
 type Handler = (asked: Asked, match: RegExpExecArray) => void | Promise<void>;
 
-/** What an identity sees of its agents, over HTTP: signing in, the API, the page. */
+/** How an identity manages its agents over HTTP: sign-in, the API, the page. */
 export class AgentsApi {
   readonly #options: AgentsApiOptions;
   readonly #origin: string;
@@ -71,7 +71,7 @@ export class AgentsApi {
     ];
   }
 
-  /** Answers, if the path is one of these; false: it is not. */
+  /** Answers a request for one of these paths; false for any other. */
   handle(request: IncomingMessage, response: ServerResponse, path: string): boolean {
     const here = this.#routes.filter(([, pattern]) => pattern.test(path));
     if (here.length === 0) return false;
@@ -94,33 +94,34 @@ export class AgentsApi {
     } catch (error) {
       if (response.headersSent) return;
       const isExpected = error instanceof HttpRefusal || error instanceof PortalError;
-      if (!isExpected) this.#options.log.error({ err: error }, 'a request of agents failed');
+      if (!isExpected) this.#options.log.error({ err: error }, 'request to the API of agents failed');
       answerError(response, error);
     } finally {
-      // What was not read of it is dropped, within the time that a request has.
+      // Drops the rest of the body, within the timeout of the request.
       request.resume();
     }
   }
 
-  /** Tenants' hostnames are the same site as the relay's: so what counts is the origin, to the letter. */
+  /** Tenants' hostnames are same-site with the relay, so the exact origin decides. */
   #checkAsker({ headers }: IncomingMessage): void {
     if (headers.host?.toLowerCase() !== new URL(this.#origin).host)
-      throw new HttpRefusal(421, `this is ${this.#origin}`);
+      throw new HttpRefusal(421, `this server is ${this.#origin}`);
     if (headers.origin !== undefined && headers.origin !== this.#origin)
-      throw new HttpRefusal(403, 'not from another origin');
+      throw new HttpRefusal(403, 'requests from other origins are rejected');
   }
 
-  /** Who asks, by its token or its cookie. */
+  /** The identity of the request's token or cookie. */
   #who({ request }: Asked): SignedIn & { readonly token: string } {
     const { headers, method } = request;
     const bearer = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1];
     const token = bearer ?? cookieOf(headers.cookie);
     if (bearer === undefined && token !== undefined) {
-      // Browsers send a cookie with whatever leads here: it must be our own page that asks.
+      // Browsers send the cookie with any request here, so check that our own page sent it.
       const site = headers['sec-fetch-site'];
       if (method !== 'GET' && headers.origin !== this.#origin)
-        throw new HttpRefusal(403, 'not without an origin');
-      if (site !== undefined && site !== 'same-origin') throw new HttpRefusal(403, 'not from another origin');
+        throw new HttpRefusal(403, 'the request needs an Origin header');
+      if (site !== undefined && site !== 'same-origin')
+        throw new HttpRefusal(403, 'requests from other origins are rejected');
     }
     const valid = token !== undefined && TOKEN.test(token) ? token : undefined;
     return { ...this.#options.signIns.check(valid), token: valid! };
@@ -130,7 +131,7 @@ export class AgentsApi {
     return this.#options.turns.run(networkOf(plainAddress(socket.remoteAddress)), work);
   }
 
-  /** Proves the relay's key first: a program signs for none but the relay that it trusts, in this very TLS session. */
+  /** Proves the relay's key first: a program signs only for a relay that it trusts, in this TLS session. */
   async #challenge({ request, response }: Asked): Promise<void> {
     const { address, relayNonce: nonce } = await readFields(request, ['address', 'relayNonce']);
     if (!NONCE.test(nonce)) throw new PortalError('protocol', '"relayNonce" must be 32 hex digits');
@@ -161,11 +162,11 @@ export class AgentsApi {
     answerJson(asked.response, 200, {});
   }
 
-  /** Only for who has a token: a page must not make more of itself. */
+  /** Requires a token: a page cannot sign other browsers in. */
   #link(asked: Asked): void {
     const { identity } = this.#who(asked);
     if (asked.request.headers.authorization === undefined)
-      throw new HttpRefusal(403, 'a page makes no links');
+      throw new HttpRefusal(403, 'a link needs a token, and a page has none');
     if (!this.#options.page) throw new PortalError('not_found', 'this relay has no page of agents');
     const { code, until } = this.#options.signIns.code(identity);
     const answer: LinkAnswer = {
@@ -175,10 +176,11 @@ export class AgentsApi {
     answerJson(asked.response, 200, answer);
   }
 
-  /** A page turns the code of its link into a cookie. */
+  /** A page exchanges the code of its link for a cookie. */
   async #redeem({ request, response }: Asked): Promise<void> {
     const { code } = await readFields(request, ['code']);
-    if (request.headers.origin === undefined) throw new HttpRefusal(403, 'not without an origin');
+    if (request.headers.origin === undefined)
+      throw new HttpRefusal(403, 'the request needs an Origin header');
     const { signIns, log } = this.#options;
     const identity = signIns.redeem(code);
     const { token, until } = signIns.issue(identity, request.socket.remoteAddress);
@@ -208,7 +210,7 @@ export class AgentsApi {
 
   #page({ response }: Asked, path: string): void {
     const asset = this.#options.page?.get(path);
-    if (!asset) throw new PortalError('not_found', 'there is nothing here');
+    if (!asset) throw new PortalError('not_found', 'no such page');
     response
       .writeHead(200, { 'content-type': asset.type, 'content-length': asset.bytes.length })
       .end(asset.bytes);
@@ -231,7 +233,7 @@ function cookieOf(header: string | undefined): string | undefined {
   return undefined;
 }
 
-/** A moment of `performance.now()`, as the clock on the wall has it. */
+/** A time of `performance.now()` as ISO date. */
 function timeOf(moment: number): string {
   return new Date(Date.now() + moment - performance.now()).toISOString();
 }

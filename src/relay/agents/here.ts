@@ -30,7 +30,7 @@ export interface AgentsHereOptions {
   readonly log: Logger;
 }
 
-/** The agents of a relay, as their identities see them: the room's front. */
+/** The relay's API and page of agents. */
 export class AgentsHere {
   readonly registry: Agents;
   readonly #options: AgentsHereOptions;
@@ -47,18 +47,18 @@ export class AgentsHere {
 
   static async open(options: AgentsHereOptions): Promise<AgentsHere> {
     const { webDir, log } = options;
-    // A relay without it passes visitors on all the same.
+    // A relay without the page still serves visitors.
     const page =
       webDir === undefined
         ? undefined
         : await readAssets(webDir).catch((error: unknown) => {
-            log.warn({ err: error, folder: webDir }, 'there is no page of agents to serve');
+            log.warn({ err: error, folder: webDir }, 'cannot load the page of agents');
             return undefined;
           });
     return new AgentsHere(options, page);
   }
 
-  /** The relay listens: who asks is answered from now on. */
+  /** Call when the relay listens: starts answering. */
   start({ authority, ...place }: ViewPlace & { readonly authority: string }): void {
     const { url } = place;
     this.#signIns = new SignIns({ ...this.#options, authority, url });

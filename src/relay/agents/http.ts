@@ -4,9 +4,9 @@ import { readBounded } from '../../lib/read-bounded.js';
 import type { ErrorAnswer } from '../../protocol/agents.js';
 import { LIMITS } from '../../protocol/limits.js';
 
-/** Requests and answers of the API of agents: what is refused before anything is looked at, and in which words. */
+/** Requests and answers of the API of agents, and the checks before anything else. */
 
-/** A refusal that HTTP has a status for, and our codes have not. */
+/** An error with an HTTP status that our error codes do not cover. */
 export class HttpRefusal extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -43,8 +43,8 @@ export function answerError(response: ServerResponse, error: unknown): void {
   }
   const known = error instanceof PortalError ? STATUS_OF[error.code] : undefined;
   if (!(error instanceof PortalError) || known === undefined)
-    return answerJson(response, 500, said('internal', 'the relay failed to answer'));
-  // One that asks too much would go on to: a new connection has to wait its turn.
+    return answerJson(response, 500, said('internal', 'internal error of the relay'));
+  // Close, so that a client over its limit must connect again and wait its turn.
   if (known === 429 || known === 503) response.setHeader('connection', 'close');
   if (error.retryAfterMs !== undefined)
     response.setHeader('retry-after', Math.ceil(error.retryAfterMs / 1_000));
@@ -53,18 +53,18 @@ export function answerError(response: ServerResponse, error: unknown): void {
 
 const said = (code: ErrorCode, message: string): ErrorAnswer => ({ code, message });
 
-/** The fields of a JSON object in the body, each of them text; other fields are ignored. */
+/** The string fields of a JSON object in the body. Ignores other fields. */
 export async function readFields<K extends string>(
   request: IncomingMessage,
   names: readonly K[],
 ): Promise<Record<K, string>> {
   if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
-    throw new HttpRefusal(415, 'the body is to be application/json');
+    throw new HttpRefusal(415, 'the body must be application/json');
   const value = parse(await readBody(request));
   const fields: Partial<Record<K, string>> = {};
   for (const name of names) {
     const field = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (typeof field !== 'string') throw new PortalError('protocol', `"${name}" is to be a text`);
+    if (typeof field !== 'string') throw new PortalError('protocol', `"${name}" must be a string`);
     fields[name] = field;
   }
   return fields as Record<K, string>;
@@ -82,7 +82,7 @@ function parse(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Its time is the server's to bound. */
+/** The server's request timeout applies. */
 async function readBody(request: IncomingMessage): Promise<string> {
   const max = LIMITS.maxAgentsRequestBytes;
   const tooLong = (): HttpRefusal =>

@@ -2,12 +2,12 @@ import { PortalError } from '../../lib/errors.js';
 
 export interface PaceOptions {
   readonly perSecond: number;
-  /** Whose pace it is, and how fast that may be, for who is refused. */
+  /** The message of the error: what the limit counts, and its value. */
   readonly what: string;
-  readonly onRefused: () => void;
+  readonly onRejected: () => void;
 }
 
-/** So many a second for each key, and as many at once; who did nothing for a while is not remembered. */
+/** Limits the rate of each key: `perSecond`, and as many in one burst. Forgets idle keys. */
 export class Paces {
   readonly #options: PaceOptions;
   readonly #paces = new Map<string, Pace>();
@@ -18,7 +18,7 @@ export class Paces {
 
   /** Throws `limit_exceeded`. */
   take(key: string): void {
-    const { perSecond, what, onRefused } = this.#options;
+    const { perSecond, what, onRejected } = this.#options;
     let pace = this.#paces.get(key);
     if (!pace) {
       for (const [other, { isIdle }] of this.#paces) if (isIdle) this.#paces.delete(other);
@@ -26,7 +26,7 @@ export class Paces {
       this.#paces.set(key, pace);
     }
     if (pace.take()) return;
-    onRefused();
+    onRejected();
     throw new PortalError('limit_exceeded', what, { retryAfterMs: 1_000 });
   }
 }

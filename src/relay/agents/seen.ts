@@ -1,7 +1,7 @@
 import { LIMITS } from '../../protocol/limits.js';
 import type { Database } from '../store/engine.js';
 
-/** An agent that was here: its machine is what its owner knows it by. */
+/** An agent that was connected. Its owner knows it by its machine. */
 export interface SeenAgent {
   readonly machine: string;
   readonly version: string;
@@ -10,13 +10,13 @@ export interface SeenAgent {
 }
 
 /**
- * Which machines an identity had agents on, and when they were seen last. Bounded for each identity and in all; who was
- * not seen for longest is forgotten first.
+ * The machines of each identity's agents, and when they were last seen. Limited per identity and in total; forgets the
+ * longest unseen first.
  */
 export interface SeenAgents {
-  /** Notes that `identity` had an agent on a machine at `seenAt`. */
+  /** Stores that `identity` had an agent on a machine at `seenAt`. */
   note(identity: string, agent: SeenAgent): Promise<void>;
-  /** Those of `identity`, seen after `since`; the last first. */
+  /** The agents of `identity` seen after `since`, newest first. */
   of(identity: string, since: number): SeenAgent[];
   forget(before: number): void;
 }
@@ -34,10 +34,10 @@ export class SqliteSeenAgents implements SeenAgents {
   readonly #delete;
   readonly #db;
   readonly #max: number;
-  /** Exact, but where a transaction failed; `forget` counts anew. */
+  /** Number of rows. A failed transaction may make it wrong; `forget` counts again. */
   #count: number;
 
-  /** `write` runs what it is given in a transaction of the store. */
+  /** `write` runs a function in a transaction of the store. */
   constructor(db: Database, write: Write, max: number = LIMITS.maxSeenAgents) {
     this.#db = db;
     this.#write = write;
@@ -65,7 +65,7 @@ export class SqliteSeenAgents implements SeenAgents {
 
   note(identity: string, { machine, version, seenAt }: SeenAgent): Promise<void> {
     return this.#write(() => {
-      // Most are known, and nothing but their time changes: to count all rows each time is dear when there are many.
+      // Usually only the time changes. Counting all rows each time would be slow.
       if (this.#update.run(version, seenAt, identity, machine).changes > 0) return;
       this.#insert.run(identity, machine, version, seenAt);
       const trimmed = this.#trim.run(identity, identity, LIMITS.maxSeenAgentsPerIdentity);

@@ -61,7 +61,7 @@ it('from one address so many begin a second, whatever comes of it, and others ar
   expect(refusals.counts()['maxSignInsPerSecondPerAddress']).toBeGreaterThan(0);
 });
 
-it('the address with most sign-ins under way makes room for another', () => {
+it('the address with the most open sign-ins makes room for another', () => {
   const { made, refusals } = signIns({ maxSignIns: 4 });
   const { address } = generateIdentity();
   for (const remote of [CROWD, CROWD, '192.0.2.2', '192.0.2.3'])

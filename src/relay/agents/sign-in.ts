@@ -16,22 +16,22 @@ interface Pending {
   readonly nonce: string;
   readonly message: string;
   readonly address: string;
-  /** The TLS session that it was asked for in. */
+  /** The TLS session that requested it. */
   readonly channel: string;
-  /** Moment of `performance.now()`. */
+  /** Time of `performance.now()`. */
   readonly at: number;
 }
 
-/** Who asks, and over which TLS session (`channelOf`). */
+/** The client: its address, and its TLS session (`channelOf`). */
 export interface Asker {
   readonly remote: string | undefined;
   readonly channel: string;
 }
 
-/** Somebody who has proven an identity. */
+/** A signed-in client: its identity, and until when. */
 export interface SignedIn {
   readonly identity: string;
-  /** Moment of `performance.now()`. */
+  /** Time of `performance.now()`. */
   readonly until: number;
 }
 
@@ -43,24 +43,24 @@ export interface SignInsOptions {
   readonly denied: Denied;
 }
 
-/** Neither tokens nor codes are kept as they are: a look into this process's memory signs nobody in. */
+/** The relay keeps only hashes of tokens and codes, so its memory does not reveal them. */
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('base64url');
 const newSecret = (): string => randomBytes(32).toString('base64url');
 
-/** Owns who is signed in, and who is about to: bounded, in memory alone, and over with this process. */
+/** Owns the clients that are signed in or about to: limited in number, only in memory, and lost when this process ends. */
 export class SignIns {
-  /** Those that were refused, by code. */
+  /** Rejected sign-ins, by code. */
   readonly refused = new Tally<ErrorCode>();
   readonly #options: SignInsOptions;
   /** By nonce, oldest first. */
   readonly #pending = new Map<string, Pending>();
-  /** The same, by network. */
+  /** The same entries, by network. */
   readonly #waiting = new Crowd<Pending>();
-  /** By the token's hash; who was here last is last. */
+  /** By the token's hash, least recently used first. */
   readonly #signedIn = new Map<string, SignedIn & { readonly network: string }>();
   /** By the code's hash. */
   readonly #codes = new Map<string, SignedIn>();
-  /** By network: what a proof costs to check is the relay's whole time meanwhile, and who asks has proven nothing. */
+  /** By network. Verifying a proof blocks the relay, and any client may request it. */
   readonly #arrivals: Paces;
   /** By identity. */
   readonly #requests: Paces;
@@ -71,29 +71,26 @@ export class SignIns {
     const { refusals } = options.quotas;
     this.#arrivals = new Paces({
       perSecond: maxSignInsPerSecondPerAddress,
-      what: `from your address ${maxSignInsPerSecondPerAddress} may sign in a second (maxSignInsPerSecondPerAddress)`,
-      onRefused: () => {
+      what: `an address may sign in ${maxSignInsPerSecondPerAddress} times a second (maxSignInsPerSecondPerAddress)`,
+      onRejected: () => {
         refusals.add('maxSignInsPerSecondPerAddress');
         this.refused.add('limit_exceeded');
       },
     });
     this.#requests = new Paces({
       perSecond: maxSignedInRequestsPerSecondPerIdentity,
-      what: `your identity may ask ${maxSignedInRequestsPerSecondPerIdentity} times a second (maxSignedInRequestsPerSecondPerIdentity)`,
-      onRefused: () => refusals.add('maxSignedInRequestsPerSecondPerIdentity'),
+      what: `an identity may send ${maxSignedInRequestsPerSecondPerIdentity} requests a second (maxSignedInRequestsPerSecondPerIdentity)`,
+      onRejected: () => refusals.add('maxSignedInRequestsPerSecondPerIdentity'),
     });
   }
 
-  /** Those whose time is over left out. */
+  /** Number of clients that are signed in, without expired ones. */
   get size(): number {
     const now = performance.now();
     return [...this.#signedIn.values()].filter(({ until }) => until > now).length;
   }
 
-  /**
-   * Throws `unauthorized` for what is no address, `relay_busy` where too many are about to, `limit_exceeded` where
-   * too many were.
-   */
+  /** Throws `unauthorized` for an invalid address, `relay_busy` for too many open sign-ins, `limit_exceeded` for too many per second. */
   challenge(address: string, { remote, channel }: Asker): { nonce: string; message: string } {
     const { authority, url, limits } = this.#options;
     const network = networkOf(plainAddress(remote));
@@ -118,19 +115,19 @@ export class SignIns {
     return { nonce, message };
   }
 
-  /** One attempt a challenge, whatever comes of it, over the TLS session `channel`. Returns the identity that is proven. */
+  /** Verifies the answer to a challenge, over the TLS session `channel`. One attempt per challenge. Returns the proven identity. */
   prove(nonce: string, signature: string, channel: string): string {
     const { authority, url, denied } = this.#options;
     const pending = this.#pending.get(nonce);
     if (pending) this.#forgetPending(pending);
     try {
       if (!pending)
-        throw new PortalError('expired', 'this relay knows no such challenge, or no more: ask for another');
+        throw new PortalError('expired', 'this challenge is unknown or expired: request another one');
       const { message, address } = pending;
       if (pending.channel !== channel)
         throw new PortalError(
           'unauthorized',
-          'the challenge was given out over another TLS connection: ask for one and answer it over the same connection',
+          'the challenge belongs to another TLS connection: request one and answer it over the same connection',
         );
       verifyProof(message, signature, {
         address,
@@ -150,8 +147,8 @@ export class SignIns {
   }
 
   /**
-   * A token for `identity`, which was proven; in place of the one that was idle for longest, if there are too many.
-   * Identities cost nothing: so who comes with a thousand of them pushes out its own, and not its neighbours.
+   * Creates a token for the proven `identity`. At the limit it replaces the least recently used token of the network with the
+   * most: identities cost nothing, so a client with a thousand of them displaces its own tokens, not its neighbours'.
    */
   issue(identity: string, remote: string | undefined): { token: string; until: number } {
     const { maxSignedIn, signedInMs } = this.#options.limits;
@@ -167,7 +164,7 @@ export class SignIns {
     return { token, until };
   }
 
-  /** Who shows `token`. Throws `unauthorized`, and `limit_exceeded` for one that asks too much. */
+  /** The owner of `token`. Throws `unauthorized`, or `limit_exceeded` for too many requests. */
   check(token: string | undefined): SignedIn {
     const hash = token === undefined ? undefined : hashOf(token);
     const one = hash === undefined ? undefined : this.#signedIn.get(hash);
@@ -184,7 +181,7 @@ export class SignIns {
     this.#signedIn.delete(hashOf(token));
   }
 
-  /** What signs a page in, once and soon. */
+  /** Creates a short-lived code that signs one page in. */
   code(identity: string): { code: string; until: number } {
     const { maxSignedIn, signInCodeMs } = this.#options.limits;
     const now = performance.now();
@@ -199,7 +196,7 @@ export class SignIns {
     return { code, until };
   }
 
-  /** Whose page it is. Throws `expired`. */
+  /** The identity of a code. Throws `expired`. */
   redeem(code: string): string {
     const hash = hashOf(code);
     const one = this.#codes.get(hash);
@@ -208,14 +205,14 @@ export class SignIns {
       this.refused.add('expired');
       throw new PortalError(
         'expired',
-        'this link was used already, or is too old: `portal agents page` makes another',
+        'this link was used or has expired: `portal agents page` creates another',
       );
     }
     this.#options.denied.check(one.identity);
     return one.identity;
   }
 
-  /** As with handshakes: the network that has most makes room for one with fewer, and a late sign-in for any. */
+  /** As with handshakes: the network with the most makes room for one with fewer, and a late sign-in for any. */
   #makeRoom(network: string): void {
     const { maxSignIns, challengeMs } = this.#options.limits;
     const now = performance.now();
@@ -231,7 +228,7 @@ export class SignIns {
     if (place) return;
     this.#options.quotas.refusals.add('maxSignIns');
     this.refused.add('relay_busy');
-    throw new PortalError('relay_busy', `this relay has ${maxSignIns} sign-ins under way (maxSignIns)`, {
+    throw new PortalError('relay_busy', `this relay has ${maxSignIns} open sign-ins (maxSignIns)`, {
       retryAfterMs: LIMITS.handshakeShareMs,
     });
   }
@@ -242,7 +239,7 @@ export class SignIns {
   }
 }
 
-/** For one more of `identity`: its oldest go. */
+/** Removes the oldest secrets of `identity` to make room for another. */
 function makeRoomOf(secrets: Map<string, SignedIn>, identity: string): void {
   const own = [...secrets].filter(([, one]) => one.identity === identity);
   for (const [hash] of own.slice(0, Math.max(0, own.length + 1 - LIMITS.maxSignedInPerIdentity)))
@@ -250,8 +247,5 @@ function makeRoomOf(secrets: Map<string, SignedIn>, identity: string): void {
 }
 
 function notSignedIn(): PortalError {
-  return new PortalError(
-    'unauthorized',
-    'not signed in, or no more: `portal agents page` signs a browser in',
-  );
+  return new PortalError('unauthorized', 'not signed in: `portal agents page` signs a browser in');
 }

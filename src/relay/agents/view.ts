@@ -20,7 +20,7 @@ export interface ViewPlace extends PublicPlace {
   readonly url: string;
 }
 
-/** All sessions of one agent process: one straight and one through a chain, say. */
+/** All sessions of one agent process, for example a direct one and one through a chain. */
 interface Process {
   readonly identity: string;
   readonly instance: string;
@@ -31,8 +31,7 @@ interface Process {
 const ZERO = { visitors: 0, bytesIn: 0, bytesOut: 0 };
 
 /**
- * What `identity` may see: its own agents and names, and the agents that name it as one of their team. The one place
- * that decides it; nothing of anybody else goes into the answer.
+ * What `identity` may see: its own agents and names, and agents that list it in their team. Only this function decides it.
  */
 export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): AgentsAnswer {
   const processes = visibleTo(identity, parts);
@@ -62,7 +61,7 @@ export function viewOf(identity: string, parts: ViewParts, place: ViewPlace): Ag
   };
 }
 
-/** Its own first. Of others, who are connected: what their team is may have changed since. */
+/** The identity's own agents first. Of other identities only connected agents, since their team may have changed. */
 function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
   const processes = new Map<string, Process>();
   const processOf = (owner: string, instance: string): Process => {
@@ -91,8 +90,8 @@ function visibleTo(identity: string, { agents, leases }: ViewParts): Process[] {
 }
 
 /**
- * The first of each identity, the second of each… Anybody may name anybody as one of their team: who has many agents is not to
- * hide the others.
+ * The first agent of each identity, then the second of each, and so on. Anyone may list anyone in a team, so an identity with
+ * many agents must not hide the others.
  */
 function inTurns(processes: readonly Process[]): Process[] {
   const counts = new Map<string, number>();
@@ -104,7 +103,7 @@ function inTurns(processes: readonly Process[]): Process[] {
   return turns.toSorted((a, b) => a.turn - b.turn).map(({ process }) => process);
 }
 
-/** For services in one answer: who asks comes first, and what that leaves is shared by the others. */
+/** Shares the services of one answer: the asking identity comes first, the others share the rest. */
 class Room {
   readonly #asks: string;
   readonly #others: number;
@@ -117,7 +116,7 @@ class Room {
     this.#others = [...identities].filter((identity) => identity !== asks).length;
   }
 
-  /** How many of `wanted` may be shown; the agents of who asks are to come first. */
+  /** How many of `wanted` services to show. Call it for the asking identity first. */
   take(identity: string, wanted: number): number {
     const left =
       identity === this.#asks
@@ -138,7 +137,7 @@ function agentView(
 ): AgentView {
   const own = identity === asks;
   const common = { id: agentId(instance), identity, own, services };
-  // The one that was opened last, and what only the other told.
+  // The newest session, with what only another session reported.
   const last = sessions.at(-1);
   if (!last) {
     const { machine, version, at = new Date() } = agents.away(identity, instance) ?? {};
@@ -196,7 +195,7 @@ const charsOf = (metadata: ServiceView['metadata'] = {}): number =>
 
 const codeOf = (code: string | undefined): { code?: string } => (code === undefined ? {} : { code });
 
-/** Who left lately, of the identity itself. */
+/** Agents of the identity itself that disconnected lately. */
 function goneOf(
   identity: string,
   present: ReadonlySet<string>,
@@ -220,7 +219,7 @@ function namesOf(identity: string, { reservations, leases }: ViewParts): NameVie
   const users = new Map<string, Lease>();
   for (const lease of leases.all()) {
     if (lease.address !== identity || lease.isOwnDomain) continue;
-    // One that is served counts more than one of another kind that waits.
+    // A served lease wins over a waiting one of another kind.
     if (!users.get(lease.name)?.holder) users.set(lease.name, lease);
   }
   return reservations.of(identity).map(({ name, until, tcp, udp }) => {

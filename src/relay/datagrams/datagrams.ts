@@ -20,7 +20,7 @@ export interface DatagramLimits {
   readonly datagramProbeMs: number;
 }
 
-/** The datagrams of a relay: its UDP port for agents, the tickets for the other carrier, the flows of its leases. */
+/** The datagrams of a relay: its UDP port for agents, the tickets for the WebSocket carrier, the flows of its leases. */
 export class Datagrams {
   readonly drops = new Drops();
   readonly passed = { toAgent: 0, toAgentBytes: 0, toVisitor: 0, toVisitorBytes: 0 };
@@ -45,12 +45,12 @@ export class Datagrams {
     return flows;
   }
 
-  /** The UDP port for agents; undefined where there is none, and the WebSocket has to do. */
+  /** The UDP port for agents; undefined if there is none, so that agents use the WebSocket. */
   get port(): number | undefined {
     return this.#hub?.port;
   }
 
-  /** Takes the UDP port of the same number as the relay's TCP port; another one, if that was for nobody's choosing. */
+  /** Opens the UDP port with the number of the TCP port. `orAny`: or another port if that one is in use. */
   async listen(hosts: readonly ListenHost[], port: number, orAny: boolean): Promise<void> {
     try {
       this.#hub = await DatagramHub.open(hosts, port, this.drops);
@@ -58,12 +58,12 @@ export class Datagrams {
       if (orAny && systemCode(error) === 'EADDRINUSE') return this.listen(hosts, 0, false);
       this.#log.warn(
         { port, reason: systemCode(error) },
-        'no UDP port for agents: their datagrams take the WebSocket',
+        'no UDP port for agents: their datagrams use the WebSocket',
       );
     }
   }
 
-  /** Listens for the visitors of a lease. */
+  /** Listens for visitors of a lease. */
   async openPort(hosts: readonly ListenHost[], port: number, lease: Lease): Promise<OpenPort> {
     const sockets = await bindAtAll(hosts, port);
     const { flowIdleMs, maxFlowsPerLease } = this.#limits;
@@ -92,7 +92,7 @@ export class Datagrams {
     };
   }
 
-  /** What `admits` says is another thing now. */
+  /** Call when `admits` changed: ends the flows that are not admitted. */
   dropUnwanted(): void {
     for (const flows of this.#flows) flows.dropUnwanted();
   }
@@ -114,7 +114,7 @@ export class Datagrams {
     return { type: 'datagrams.opened', id, ...way, probeMs: datagramProbeMs, flowIdleMs };
   }
 
-  /** What takes the WebSocket of a client that has proven a ticket, which is used up. */
+  /** What takes the WebSocket of a client with a proven ticket, which is used up; undefined if the ticket is invalid. */
   redeem(shown: ShownTicket): ((ws: WebSocket) => void) | undefined {
     const issued = this.#tickets.get(shown.name);
     if (!issued || !shown.proves(issued.ticket)) return undefined;
@@ -123,7 +123,7 @@ export class Datagrams {
     return (ws) => issued.link.acceptWs(ws);
   }
 
-  /** The session has ended. */
+  /** Call when a session ends. */
   forget(link: DatagramLink): void {
     this.#revoke(link);
     link.close();
@@ -134,7 +134,7 @@ export class Datagrams {
     this.#hub?.close();
   }
 
-  /** One ticket a session: the last one is the one that counts. */
+  /** One ticket per session: a new one replaces the old one. */
   #issue(link: DatagramLink): string {
     this.#revoke(link);
     const ticket = newTicket();

@@ -7,32 +7,32 @@ import type { Drops } from '../../protocol/datagrams/drops.js';
 import { encodeOpening } from '../../protocol/datagrams/frames.js';
 import { plainAddress } from '../names.js';
 
-/** Where a lease's datagrams go: the link of the session that holds it. */
+/** Where the datagrams of a lease go: the link of the session that serves it. */
 export interface FlowLink {
   /** A visitor's datagram. */
   deliver(flow: Flow, payload: Buffer): void;
-  /** The flow is over here. */
+  /** Call when the flow ends here. */
   forget(flow: Flow): void;
 }
 
-/** One visitor of a UDP lease: who asks from one address and port. */
+/** One visitor of a UDP lease: an address and a port. */
 export class Flow {
   readonly flows: LeaseFlows;
-  /** Where its datagrams came to, and answers go out from. */
+  /** The socket that its datagrams arrive at. Answers leave from it. */
   readonly socket: UdpSocket;
-  /** As the socket names it. */
+  /** The visitor's address, as the socket reports it. */
   readonly address: string;
   readonly port: number;
-  /** The frame that tells an agent whose flow it is, without its number. */
+  /** The frame that announces the flow to an agent, without its number. */
   readonly opening: Buffer;
   lastAt: number;
-  /** When it was moved to the end of its line last. */
+  /** When it last moved to the end of the queue. */
   queuedAt: number;
-  /** The local service has answered: whoever only sends, from forged addresses perhaps, gives way to those. */
+  /** Whether the local service has answered. Flows without an answer, perhaps from forged addresses, are evicted first. */
   answered = false;
-  /** Among the flows of its lease that have an answer, or none; `LeaseFlows` shares those out. */
+  /** Its place among the answered or unanswered flows of its lease. */
   place: Place<Flow> | undefined;
-  /** The link that knows it, its number there, and whether the agent has said that it knows it too. */
+  /** The link that knows it, its number there, and whether the agent has confirmed it. */
   link: FlowLink | undefined;
   id = 0;
   opened = false;
@@ -54,7 +54,7 @@ export class Flow {
   }
 }
 
-/** Datagrams that were passed on, to the link at least. */
+/** Datagrams forwarded, at least to the link. */
 interface PassedDatagrams {
   toAgent: number;
   toAgentBytes: number;
@@ -65,41 +65,41 @@ interface PassedDatagrams {
 export interface LeaseFlowsOptions {
   /** The lease's id. */
   readonly lease: string;
-  /** The carrier its agent wants for it: `ws`, or whichever works best. */
+  /** The carrier that the agent wants for the lease: `ws`, or the one that works best. */
   readonly carrier: () => 'udp' | 'ws';
   /** One for each address that the relay listens at. */
   readonly sockets: readonly UdpSocket[];
-  /** The link of whoever holds the lease now; undefined while its agent is away. */
+  /** The link of the session that serves the lease; undefined while its agent is disconnected. */
   readonly link: () => FlowLink | undefined;
   readonly flowIdleMs: number;
   readonly maxFlows: number;
-  /** The relay's own count; the lease's is `drops`. */
+  /** Counts of the whole relay; those of the lease are in `drops`. */
   readonly drops: Drops;
-  /** Whether a visitor from there is wanted. */
+  /** Whether a visitor with this address is admitted. */
   readonly admits: (address: string) => boolean;
-  /** The relay's own count of what went on. */
+  /** Forwarded datagrams of the whole relay. */
   readonly passed: PassedDatagrams;
-  /** The lease's own. */
+  /** Forwarded bytes of the lease. */
   readonly leasePassed: Pick<PassedDatagrams, 'toAgentBytes' | 'toVisitorBytes'>;
-  /** What all visitors of the identity share; datagrams beyond it are dropped. */
+  /** Rate that all visitors of the identity share. Datagrams over it are dropped. */
   readonly rate: ByteRate | undefined;
 }
 
-/** How exact the order of idle flows is: moving one at each datagram would cost more than the datagram. */
+/** Precision of the order of idle flows: moving a flow at each datagram would cost more than the datagram. */
 const QUEUE_MS = 1_000;
 
 /** The public side of a UDP lease: its sockets, and the flows of its visitors. */
 export class LeaseFlows {
   readonly #options: LeaseFlowsOptions;
-  /** By the socket that they came to. */
+  /** By the socket that their datagrams arrive at. */
   readonly #byVisitor = new Map<UdpSocket, Map<string, Flow>>();
   #size = 0;
   /** The same flows, longest idle first. */
   readonly #queue = new Set<Flow>();
-  /** And by the network of their visitors, longest idle first: those never answered, and the others. */
+  /** By the visitors' network, longest idle first: flows without an answer, and the others. */
   readonly #unanswered = newCrowd();
   readonly #answered = newCrowd();
-  /** Whose datagram came last: they come in bursts, and then need no looking up. */
+  /** The flow of the last datagram. Datagrams come in bursts, so this saves lookups. */
   #latest: Flow | undefined;
   readonly #timer: NodeJS.Timeout;
 
@@ -118,7 +118,7 @@ export class LeaseFlows {
     return this.#size;
   }
 
-  /** Where its datagrams go now. */
+  /** The current link. */
   get link(): FlowLink | undefined {
     return this.#options.link();
   }
@@ -127,7 +127,7 @@ export class LeaseFlows {
     return this.#options.carrier();
   }
 
-  /** To the visitor. */
+  /** Sends an answer to the visitor. */
   answer(flow: Flow, payload: Buffer): void {
     const { drops, passed, leasePassed, rate } = this.#options;
     this.#used(flow);
@@ -137,21 +137,21 @@ export class LeaseFlows {
       flow.answered = true;
       this.#enterPlace(flow);
     }
-    // The payload is a view of a packet that nobody writes to again.
+    // The payload is a view of a packet that nothing writes to again.
     if (!flow.socket.send(payload, flow.port, flow.address)) return drops.add('busy');
     passed.toVisitor++;
     passed.toVisitorBytes += payload.length;
     leasePassed.toVisitorBytes += payload.length;
   }
 
-  /** Ends the flows of visitors who are not wanted any more. */
+  /** Ends the flows of visitors that are no longer admitted. */
   dropUnwanted(): void {
     for (const flow of this.#all()) if (!this.#options.admits(flow.address)) this.#end(flow);
   }
 
   /**
-   * Makes room for `newcomer`: ends a flow without any answer, else one with. Of those, it takes the longest idle of the
-   * network that has most.
+   * Makes room for `newcomer`: ends a flow without an answer, or else one with an answer. It takes the longest idle flow of the
+   * network with the most.
    */
   evict(newcomer?: Flow): void {
     for (const crowd of [this.#unanswered, this.#answered]) {
@@ -162,7 +162,7 @@ export class LeaseFlows {
     }
   }
 
-  /** The sockets are their owner's to close. */
+  /** Ends all flows. The owner of the sockets closes them. */
   close(): void {
     clearInterval(this.#timer);
     for (const flow of this.#all()) flow.link?.forget(flow);
@@ -177,7 +177,7 @@ export class LeaseFlows {
 
   #receive(payload: Buffer, from: RemoteInfo, socket: UdpSocket): void {
     const link = this.#options.link();
-    // Held back, it would come too late to be of use; the visitor asks again, or can do without.
+    // A delayed datagram would come too late. The visitor retries, or does not need it.
     const { drops, passed, leasePassed, rate } = this.#options;
     if (!link) return drops.add('away');
     if (rate && !rate.tryTake(payload.length)) return drops.add('rate');
@@ -254,5 +254,5 @@ export class LeaseFlows {
   }
 }
 
-/** Who of them is in the way is for `evict` to ask: nobody is dropped here. */
+/** `evict` asks which flow must make room, so this drops none. */
 const newCrowd = (): FairPlaces<Flow> => new FairPlaces<Flow>({ max: 0, drop: () => undefined });

@@ -11,7 +11,7 @@ import {
 import { LIMITS } from '../../protocol/limits.js';
 import { bindAtAll, type ListenHost } from '../listen.js';
 
-/** One agent's secured UDP way to this relay. It is known where the agent is once a packet of it was authenticated. */
+/** An agent's encrypted UDP path to this relay. Its address is known once a packet is authenticated. */
 export class UdpAssociation implements FramePath {
   readonly carrier = 'udp';
   readonly #hub: DatagramHub;
@@ -21,7 +21,7 @@ export class UdpAssociation implements FramePath {
   readonly #onFrames: (frames: Buffer) => void;
   #address: string | undefined;
   #port = 0;
-  /** Its packets come here, and answers go out from where they came to. */
+  /** The socket that its packets arrive at. Answers leave from it. */
   #socket: UdpSocket | undefined;
   #maxBytes = LIMITS.maxPacketBytes - PACKET_OVERHEAD;
 
@@ -55,7 +55,7 @@ export class UdpAssociation implements FramePath {
   receive(packet: Buffer, { address, port }: RemoteInfo, socket: UdpSocket, drops: Drops): void {
     const frames = this.#opener.open(packet);
     if (typeof frames === 'string') return drops.add(frames);
-    // Only the newest packet tells where the agent is: one that was held back on the way must not move it.
+    // Only the newest packet updates the agent's address: a delayed one must not.
     if (
       this.#opener.newest &&
       (port !== this.#port || address !== this.#address || socket !== this.#socket)
@@ -70,7 +70,7 @@ export class UdpAssociation implements FramePath {
   }
 }
 
-/** The relay's UDP sockets for agents, one for each address it listens at. Answers nothing that is not authenticated. */
+/** The relay's UDP sockets for agents, one per address. It answers only authenticated packets. */
 export class DatagramHub {
   readonly #sockets: readonly UdpSocket[];
   readonly #drops: Drops;
@@ -81,13 +81,13 @@ export class DatagramHub {
     this.#drops = drops;
     for (const socket of sockets) {
       socket.onMessage((packet, from) => this.#receive(packet, from, socket));
-      // An agent that cannot be reached for good is found out by its silence.
+      // A permanently unreachable agent is noticed by its silence.
       socket.onFailed(() => drops.add('unreachable'));
       socket.onOverrun((count) => drops.add('receive_buffer', count));
     }
   }
 
-  /** Takes the UDP port of that number; rejects when it is taken. */
+  /** Opens the UDP port with this number. Rejects if it is in use. */
   static async open(hosts: readonly ListenHost[], port: number, drops: Drops): Promise<DatagramHub> {
     return new DatagramHub(await bindAtAll(hosts, port), drops);
   }

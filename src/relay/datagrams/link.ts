@@ -20,27 +20,27 @@ interface Way {
 
 export interface DatagramLinkOptions {
   readonly hub: DatagramHub | undefined;
-  /** Keying material of the control channel's TLS session; undefined where it is older than TLS 1.3. */
+  /** Keying material of the control channel's TLS session; undefined before TLS 1.3. */
   readonly exportKey: (context: Buffer) => Buffer | undefined;
   readonly maxFlows: number;
   readonly drops: Drops;
 }
 
 /**
- * The datagrams of one session: its ways to the agent, and the flows that go over them. The agent chooses the way,
- * because it alone sees whether a probe was answered.
+ * The datagrams of one session: its paths to the agent, and the flows on them. The agent chooses the path, since only the agent
+ * sees whether a probe was answered.
  */
 export class DatagramLink implements FlowLink {
-  /** The ticket that is out for its WebSocket, if one is. */
+  /** The unused ticket for its WebSocket, if there is one. */
   ticket: string | undefined;
   readonly #options: DatagramLinkOptions;
   readonly #ways = new Map<DatagramCarrier, Way>();
-  /** Where datagrams go, unless their lease says otherwise. */
+  /** The path for datagrams, unless their lease sets another. */
   #used: DatagramCarrier | undefined;
-  /** The highest number of a probe that asked for a way: one that was held back must not change it. */
+  /** The highest number of a probe that chose a path: a delayed probe must not change it. */
   #usedAt = -1;
   readonly #flows = new Map<number, Flow>();
-  /** How many of them each lease has. */
+  /** Number of flows per lease. */
   readonly #perLease = new Map<LeaseFlows, number>();
   #nextFlow = 1;
   #closed = false;
@@ -53,7 +53,7 @@ export class DatagramLink implements FlowLink {
     return this.#flows.size;
   }
 
-  /** A new association for the `udp` carrier, in place of the one before; answers its id. */
+  /** Creates an association for the `udp` carrier, which replaces the previous one. Returns its id. */
   openUdp(): string {
     const { hub, exportKey } = this.#options;
     if (!hub) throw new PortalError('capability_missing', 'this relay has no UDP port for agents');
@@ -65,7 +65,7 @@ export class DatagramLink implements FlowLink {
     return association.toString('hex');
   }
 
-  /** The agent's WebSocket has come, in place of the one before. */
+  /** Takes the agent's WebSocket, which replaces the previous one. */
   acceptWs(ws: WebSocket): void {
     if (this.#closed) return ws.terminate();
     this.#ways.get('ws')?.path.close();
@@ -102,7 +102,7 @@ export class DatagramLink implements FlowLink {
     this.#closed = true;
     for (const { path } of this.#ways.values()) path.close();
     this.#ways.clear();
-    // They live on with their lease; the next session's link adopts them.
+    // The flows stay with their lease. The next session's link adopts them.
     for (const flow of this.#flows.values()) flow.link = undefined;
     this.#flows.clear();
     this.#perLease.clear();
@@ -124,7 +124,7 @@ export class DatagramLink implements FlowLink {
     else this.#perLease.delete(flows);
   }
 
-  /** The lease with the most flows gives one up: a flood of visitors must not cost the others theirs. */
+  /** Ends a flow of the lease with the most: a flood of visitors must not displace those of other leases. */
   #evict(newcomer: Flow): void {
     let largest: LeaseFlows | undefined;
     let most = 0;
@@ -153,11 +153,11 @@ export class DatagramLink implements FlowLink {
 
   #sink(way: Way): FrameSink {
     const { drops } = this.#options;
-    // Each way counts its fragmented datagrams for itself.
+    // Each path numbers its fragmented datagrams separately.
     const reassembly = new Reassembly((count) => drops.add('incomplete', count));
     const data = (id: number, payload: Buffer): void => {
       const flow = this.#flows.get(id);
-      // The lease may have gone to another session meanwhile.
+      // Another session may have taken the lease meanwhile.
       if (!flow || flow.flows.link !== this) return drops.add('no_flow');
       flow.opened = true;
       flow.flows.answer(flow, payload);
@@ -165,7 +165,7 @@ export class DatagramLink implements FlowLink {
     return {
       data,
       fragment: (id, datagram, index, count, payload) => {
-        // Only for flows there are: an agent must not make the relay keep pieces of what goes nowhere.
+        // Only for existing flows: an agent must not make the relay keep fragments that go nowhere.
         if (!this.#flows.has(id)) return drops.add('no_flow');
         const whole = reassembly.add(id, datagram, index, count, payload, performance.now());
         if (whole) data(id, whole);
@@ -181,7 +181,7 @@ export class DatagramLink implements FlowLink {
         const flow = this.#flows.get(id);
         if (flow) flow.opened = true;
       },
-      // The agent has lost it, or ended it; the visitor's next datagram opens it again.
+      // The agent lost or ended the flow. The visitor's next datagram opens it again.
       close: (id) => {
         const flow = this.#flows.get(id);
         if (flow) flow.opened = false;

@@ -2,33 +2,33 @@ import type { Counter, Gauge } from 'prom-client';
 import type { Relay } from '../relay.js';
 import { METRICS, VISITOR_WAIT, type Metric, type Sample } from './table.js';
 
-/** Who is what: for `portal_relay_build_info`. */
+/** Versions for `portal_relay_build_info`. */
 export interface BuildInfo {
   readonly version: string;
   readonly node: string;
 }
 
 export interface RelayMetrics {
-  /** For the relay's option of the same name. */
+  /** Pass it to the relay as the option of the same name. */
   readonly onVisitorWaited: (seconds: number) => void;
-  /** Whose metrics they are; before that there are those of the process alone. */
+  /** Adds the metrics of `relay`. Before, there are only those of the process. */
   watch(relay: Pick<Relay, 'stats'>): void;
-  /** All of them, as Prometheus reads them. */
+  /** All metrics in the text format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
 }
 
 /**
- * The metrics of one relay. Gauges and counters are read when somebody asks, off what the relay counts anyway; only the
- * histogram hears of each visitor.
+ * The metrics of one relay. Gauges and counters are read from the relay at each scrape. Only the histogram observes each
+ * visitor.
  */
 export async function createMetrics(build: BuildInfo): Promise<RelayMetrics> {
-  // Loaded here: a relay without metrics does not pay for it.
+  // Loaded on demand: a relay without metrics does not need it.
   const client = await import('prom-client');
   const registry = new client.Registry();
   client.collectDefaultMetrics({ register: registry });
   let relay: Pick<Relay, 'stats'> | undefined;
-  // One reading a scrape: its figures belong together.
+  // Read once per scrape, so that the values belong together.
   let stats: ReturnType<Relay['stats']> | undefined;
   for (const metric of METRICS) if (metric.type !== 'histogram') add(metric);
   const waits = new client.Histogram({

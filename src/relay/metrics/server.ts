@@ -5,7 +5,7 @@ import type { Logger } from '../../lib/logger.js';
 import { listenError } from '../listen.js';
 import type { RelayMetrics } from './metrics.js';
 
-/** The operator's own address: metrics, and whether the relay is there. Plain HTTP, for one who may see all of it. */
+/** The operator's own address, in plain HTTP: metrics, and the health of the relay. */
 
 export interface MetricsServer {
   readonly url: string;
@@ -14,10 +14,10 @@ export interface MetricsServer {
 
 export interface MetricsServerOptions {
   readonly host: string;
-  /** 0 takes any free one. */
+  /** 0: any free port. */
   readonly port: number;
   readonly metrics: RelayMetrics;
-  /** What is wrong with the relay; undefined: nothing. */
+  /** What is wrong with the relay; undefined while it is healthy. */
   readonly problem?: () => string | undefined;
   readonly log: Logger;
 }
@@ -52,12 +52,12 @@ export async function serveMetrics({
         return;
       }
       answer((request.url ?? '/').split('?', 1)[0]!, response).catch((error: unknown) => {
-        log.error({ err: asPortalError(error) }, 'metrics could not be read');
+        log.error({ err: asPortalError(error) }, 'cannot read metrics');
         response.writeHead(500).end();
       });
     },
   );
-  // Its descriptors are reserved (relay/descriptors.ts).
+  // File descriptors are reserved for these (relay/descriptors.ts).
   server.maxConnections = 32;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, host, port)));

@@ -1,6 +1,6 @@
 import { PortalError, systemCode } from '../../lib/errors.js';
 
-/** SQLite as the store uses it. Node's own where it has one, else the package libsql: the files are the same. */
+/** SQLite as the store uses it: Node's own, or else the package libsql. The files are the same. */
 export interface Database {
   exec(sql: string): void;
   prepare(sql: string): Statement;
@@ -19,7 +19,7 @@ type Value = string | number;
 
 export type Engine = (file: string) => Database;
 
-/** The engine of this process. Throws `sqlite_missing` where there is none. */
+/** The engine of this process. Throws `sqlite_missing` if there is no SQLite. */
 export async function findEngine(): Promise<Engine> {
   return nodeEngine() ?? (await libsqlEngine());
 }
@@ -30,7 +30,7 @@ interface NodeSqlite {
   ) => Omit<Database, 'inTransaction'> & { readonly isTransaction?: boolean };
 }
 
-/** Of Node 22.13 and newer; undefined before. */
+/** The engine of Node 22.13 and later; undefined before. */
 export function nodeEngine(): Engine | undefined {
   const sqlite = withoutWarning(() => process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined);
   if (!sqlite) return undefined;
@@ -39,14 +39,14 @@ export function nodeEngine(): Engine | undefined {
     return {
       exec: (sql) => db.exec(sql),
       prepare: (sql) => db.prepare(sql),
-      // Node tells from 22.16 on; before, a ROLLBACK finds out.
+      // Node reports it from 22.16 on. Before, a ROLLBACK shows it.
       inTransaction: () => db.isTransaction ?? true,
       close: () => db.close(),
     };
   };
 }
 
-/** What Node says of every experimental module once would be the first line of a relay's log. */
+/** Without it, Node's warning about an experimental module would be the first line of a relay's log. */
 function withoutWarning<T>(load: () => T): T {
   const warn = Object.getOwnPropertyDescriptor(process, 'emitWarning')!;
   process.emitWarning = () => undefined;
@@ -77,7 +77,7 @@ function missing(cause: unknown): PortalError {
   const why = isAbsent ? '' : `, and libsql cannot be loaded: ${(cause as Error).message}`;
   return new PortalError(
     'sqlite_missing',
-    `Node ${process.versions.node} has no SQLite for a relay's names${why}`,
+    `Node ${process.versions.node} has no SQLite to store names in${why}`,
     { cause },
   );
 }

@@ -1,7 +1,7 @@
 import { MemorySeenAgents } from '../agents/seen-memory.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
 
-/** What a relay remembers as long as it runs. */
+/** A store in memory: it lasts as long as the process. */
 export class MemoryStore implements Store {
   readonly failures: number = 0;
   readonly seen = new MemorySeenAgents();
@@ -88,7 +88,7 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {
-    // Nothing is open.
+    // Nothing to close.
   }
 
   #namesOf(address: string, since: number): string[] {

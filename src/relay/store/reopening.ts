@@ -2,8 +2,8 @@ import type { SeenAgents } from '../agents/seen.js';
 import type { Origin, Reservation, ReservedBy, ReservedName, Store } from '../store.js';
 
 /**
- * A store that is opened again when SQLite calls it read-only: a file that was replaced, or whose filesystem was, stays
- * read-only for a connection that was opened before.
+ * A store that reopens its file when SQLite reports it as read-only. If the file or its filesystem was replaced, the open
+ * connection stays read-only.
  */
 export class ReopeningStore implements Store {
   readonly #open: () => Store;
@@ -75,7 +75,7 @@ export class ReopeningStore implements Store {
     return this.#store.close();
   }
 
-  /** Writes at once, so that a read after it sees it; a second time where the file had to be opened again. */
+  /** Writes immediately, so that a later read sees it. Writes again if it had to reopen the file. */
   #write<T>(run: (store: Store) => Promise<T>): Promise<T> {
     const store = this.#store;
     return run(store).catch((error: unknown) => {
@@ -84,9 +84,9 @@ export class ReopeningStore implements Store {
     });
   }
 
-  /** Whether another store than `failed` is open now. */
+  /** Whether a store other than `failed` is open now. */
   #reopen(failed: Store): boolean {
-    // Of all that failed in one transaction, the first opens it.
+    // The first of several failed writes reopens it.
     if (this.#store !== failed) return true;
     try {
       this.#store = this.#open();
@@ -99,7 +99,7 @@ export class ReopeningStore implements Store {
   }
 }
 
-/** SQLITE_READONLY and its extended codes, as either engine tells them (https://www.sqlite.org/rescode.html#readonly). */
+/** SQLITE_READONLY and its extended codes, as both engines report them (https://www.sqlite.org/rescode.html#readonly). */
 export function isReadOnly(error: unknown): boolean {
   for (let one = error; one instanceof Error; one = one.cause) {
     const { code, errcode } = one as { code?: unknown; errcode?: unknown };

@@ -11,7 +11,7 @@ interface Waiter {
   reject: (error: unknown) => void;
 }
 
-/** A store in a file of SQLite, made where it is missing. `engine` is for tests. */
+/** A store in a SQLite file, which it creates if missing. `engine` is for tests. */
 export async function openSqliteStore(file: string, engine?: Engine): Promise<Store> {
   const open = engine ?? (await findEngine());
   try {
@@ -51,13 +51,13 @@ class SqliteStore implements Store {
   readonly #release;
   readonly #releasePorts;
   readonly seen: SeenAgents;
-  /** Who wrote in the transaction that is open now, if one is. */
+  /** Writes of the open transaction, if there is one. */
   #waiters: Waiter[] = [];
   #commit: NodeJS.Immediate | undefined;
 
   constructor(db: Database) {
     this.#db = db;
-    // First of all: another process may be closing the file, or opening it.
+    // First: another process may be closing or opening the file.
     db.exec('PRAGMA busy_timeout = 2000');
     db.exec('PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = FULL');
@@ -65,7 +65,7 @@ class SqliteStore implements Store {
       'CREATE TABLE IF NOT EXISTS reservations (name TEXT PRIMARY KEY, address TEXT NOT NULL, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
     );
     db.exec('CREATE INDEX IF NOT EXISTS reservations_by_address ON reservations (address, used_at)');
-    // Files of earlier versions have neither.
+    // Files of earlier versions lack these columns.
     addColumn(db, 'reservations', 'first_at', 'INTEGER NOT NULL DEFAULT 0');
     addColumn(db, 'reservations', 'network', "TEXT NOT NULL DEFAULT ''");
     db.exec('CREATE INDEX IF NOT EXISTS reservations_by_network ON reservations (network, used_at)');
@@ -106,7 +106,7 @@ class SqliteStore implements Store {
     );
     this.#release = db.prepare('DELETE FROM reservations WHERE name = ? AND address = ?');
     this.#releasePorts = db.prepare('DELETE FROM ports WHERE name = ?');
-    // A file that cannot be written is found now, and not when somebody asks for a name.
+    // Finds out now that the file is not writable, and not at the first write.
     db.exec('CREATE TABLE IF NOT EXISTS openings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT');
     db.exec('INSERT INTO openings VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1');
     this.seen = new SqliteSeenAgents(db, (run) => this.#write(run));
@@ -183,8 +183,8 @@ class SqliteStore implements Store {
   #write(run: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       try {
-        // One transaction, and so one fsync, for all that is written in this turn of the event loop; written at
-        // once, so that whoever reads before it is committed sees it.
+        // One transaction, and so one fsync, for all writes of this turn of the event loop. Writes immediately, so that a
+        // read before the commit sees it.
         if (!this.#commit) {
           this.#db.exec('BEGIN');
           this.#commit = setImmediate(() => this.#commitAll());
@@ -200,7 +200,7 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     if (this.#commit) this.#commitAll();
-    // All in the one file again, so that a copy of it is a backup.
+    // Moves everything into one file, so that a copy of the file is a backup.
     this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#db.close();
   }
@@ -213,7 +213,7 @@ class SqliteStore implements Store {
     try {
       this.#db.exec('COMMIT');
     } catch (error) {
-      // SQLite may have rolled back by itself already (https://www.sqlite.org/lang_transaction.html).
+      // SQLite may have rolled back already (https://www.sqlite.org/lang_transaction.html).
       if (this.#db.inTransaction()) this.#rollBack();
       this.failures += waiters.length;
       for (const { reject } of waiters) reject(writeFailed(error));
@@ -226,7 +226,7 @@ class SqliteStore implements Store {
     try {
       this.#db.exec('ROLLBACK');
     } catch {
-      // None was open any more.
+      // No transaction was open.
     }
   }
 }
@@ -238,5 +238,5 @@ function addColumn(db: Database, table: string, name: string, type: string): voi
 }
 
 function writeFailed(cause: unknown): PortalError {
-  return new PortalError('state_unwritable', 'the relay cannot keep names now; its log says why', { cause });
+  return new PortalError('state_unwritable', 'the relay cannot store names now; its log says why', { cause });
 }
