@@ -4,33 +4,30 @@ import { PortalError } from './errors.js';
 import { isWithin, realPath } from './real-path.js';
 
 /**
- * Paths that a configuration names, and where each may lead while this process runs: a symbolic link that is inside the
- * project when it is asked about can be swapped later. One process runs one configuration.
+ * Owns where each path of the configuration may lead while this process runs: a symbolic link inside the project can be
+ * swapped after the user allowed it. One process runs one configuration.
  */
 
 export interface Confined {
-  /** Real paths of folders and files that the path may lead to. */
+  /** Real paths of the folders and files that the path may lead to. */
   readonly within: readonly string[];
-  /** SHA-256 of the only content that is trusted, hex. Default: any. */
+  /** SHA-256 (hex) of the only trusted content. Default: any content. */
   readonly sha256?: string;
 }
 
 const confined = new Map<string, Confined>();
 
-/** From now on each path leads where it may, or is refused. Paths of earlier calls stay: leases that drain still use them. */
+/** Confines each path. Paths of earlier calls stay confined, since draining leases still use them. */
 export function confine(paths: ReadonlyMap<string, Confined>): void {
   for (const [path, limits] of paths) confined.set(path, limits);
 }
 
-/** Every path leads wherever it leads again. */
+/** Removes all limits on paths. */
 export function unconfine(): void {
   confined.clear();
 }
 
-/**
- * Where `path` leads now, through every link. Throws `config_not_allowed` where that was not allowed. A path that is not
- * confined comes back as it is.
- */
+/** The real path of `path`. Throws `config_not_allowed` if `path` may not lead there. Returns an unconfined path unchanged. */
 export async function confinedPath(path: string): Promise<string> {
   const limits = confined.get(path);
   if (!limits) return path;
@@ -39,7 +36,7 @@ export async function confinedPath(path: string): Promise<string> {
   throw notAllowed(`${path} leads to ${real} now, which is not allowed yet (portal allow)`);
 }
 
-/** The text of a file. Throws `config_not_allowed` where it leads elsewhere or, if its content counts, has another one. */
+/** The text of a file. Throws `config_not_allowed` if the path leads elsewhere or the content is not the trusted one. */
 export async function readConfined(path: string): Promise<string> {
   const bytes = await readFile(await confinedPath(path));
   const { sha256 } = confined.get(path) ?? {};

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 const SHELL_MS = 2_000;
 
 /**
- * How many file descriptors this process may have open; undefined: unlimited, or unknown. At its start, node raises the
- * soft limit to the hard one.
+ * How many file descriptors this process may open; undefined: unlimited or unknown. Node raises the soft limit to the hard
+ * limit at its start.
  */
 export async function descriptorLimit(
   platform: NodeJS.Platform = process.platform,
@@ -17,7 +17,7 @@ export async function descriptorLimit(
     const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
     if (soft !== undefined) return Number(soft);
   }
-  // A child has the limits of its parent, and node offers no call for its own.
+  // Node cannot read its own limits, but a child process inherits them.
   const asked = await promisify(execFile)('/bin/sh', ['-c', 'ulimit -n'], { timeout: SHELL_MS }).catch(
     () => undefined,
   );

@@ -3,19 +3,19 @@ import { Groups, type Place } from './groups.js';
 export type { Place } from './groups.js';
 
 /**
- * A limited number of places that strangers share. While some are free, anybody may take them. When all are taken, a
- * newcomer gets the place of one of the group that holds most, if its own group holds fewer; so no group keeps the
- * others out, and one that is alone may have all. A group is what one stranger can be: the network that an address is in.
+ * A limited number of places that clients share. While places are free, any client gets one. When all are in use, a newcomer
+ * replaces one of the group with the most, if its own group has fewer. So no group can block the others, and a single group
+ * may use all places. A group is usually a network.
  */
 
 export interface FairPlacesOptions<T> {
   /** 0: unlimited. */
   readonly max: number;
-  /** Ends what `holder` does; its place is another's now. */
+  /** Ends the work of `holder`, whose place goes to another. */
   readonly drop: (holder: T) => void;
-  /** Parts of a group, which share its places in the same way: connections of one address, say. */
+  /** Parts of a group share its places in the same way, for example connections of one address. */
   readonly partOf?: (holder: T) => unknown;
-  /** Who gives way first in a part; the oldest otherwise. */
+  /** Whether a holder makes room first in its part. Otherwise the oldest does. */
   readonly givesWay?: (holder: T) => boolean;
 }
 
@@ -31,7 +31,7 @@ export class FairPlaces<T> {
     return this.#groups.size;
   }
 
-  /** A place for `holder`, a free one or another's; undefined: its group gets no place. */
+  /** A free place for `holder`, or that of another; undefined if its group gets no place. */
   enter(holder: T, key: string): Place<T> | undefined {
     const { max, drop } = this.#options;
     if (max > 0 && this.size >= max) {
@@ -43,17 +43,17 @@ export class FairPlaces<T> {
     return this.#groups.enter(holder, key);
   }
 
-  /** Gives `place` back; the second time does nothing. */
+  /** Frees `place`. A second call does nothing. */
   leave(place: Place<T>): void {
     this.#groups.leave(place);
   }
 
-  /** Makes the holder of `place` the last of its group to give way. */
+  /** Makes the holder of `place` the last of its group to make room. */
   touch(place: Place<T>): void {
     this.#groups.touch(place);
   }
 
-  /** Who gives way first, if anybody is here. */
+  /** The holder that makes room first, if there are any. */
   get first(): T | undefined {
     return this.#first?.holder;
   }
@@ -65,12 +65,12 @@ export class FairPlaces<T> {
 
   #victim(newcomer: T, key: string): Place<T> | undefined {
     const own = this.#groups.of(key);
-    // Equal shares change hands no more: the one that is dropped could take its place back at once.
+    // Equal shares stay: otherwise the dropped holder could take its place back immediately.
     if ((own?.size ?? 0) + 2 <= this.#groups.most) return this.#first;
     return own && this.#pick(own, newcomer);
   }
 
-  /** Among `places`, one of the part that has most; undefined where that is no more than what `newcomer`'s has. */
+  /** Among `places`, one of the part with the most; undefined if that is not more than the part of `newcomer` has. */
   #pick(places: Iterable<Place<T>>, newcomer?: T): Place<T> | undefined {
     const { partOf, givesWay } = this.#options;
     if (!partOf) return newcomer === undefined ? choose(places, givesWay) : undefined;
@@ -88,7 +88,7 @@ export class FairPlaces<T> {
   }
 }
 
-/** The first whose holder `matches`, else the first of all. */
+/** The first place whose holder `matches`, or else the first of all. */
 function choose<T>(
   places: Iterable<Place<T>>,
   matches: ((holder: T) => boolean) | undefined,

@@ -1,9 +1,9 @@
 import { Chain, type Linked } from './linked.js';
 
-/** One place, and who has it. `leave` gives it back. */
+/** One place and its holder. */
 export interface Place<T> extends Linked<Place<T>> {
   readonly holder: T;
-  /** Undefined once it was given back. */
+  /** Undefined once the place is free. */
   group: Group<T> | undefined;
 }
 
@@ -13,14 +13,14 @@ interface Group<T> extends Linked<Group<T>> {
 }
 
 /**
- * Who holds places, by group, and which group holds most. `FairPlaces` and `Crowd` decide what follows from that.
+ * Places by group, and which group has the most. `FairPlaces` and `Crowd` decide what to do with it.
  *
- * No table here has holders as keys: hashing an object that lives for one request costs more than the rest of that request's
- * work (20 µs of 90), so `enter` hands out what `leave` needs.
+ * No table has holders as keys: hashing an object that lives for one request costs more than the rest of the request (20 µs
+ * of 90). So `enter` returns what `leave` needs.
  */
 export class Groups<T> {
   readonly #groups = new Map<string, Group<T>>();
-  /** Groups by how many places they hold. */
+  /** Groups by number of places. */
   readonly #bySize: Chain<Group<T>>[] = [];
   #most = 0;
   #size = 0;
@@ -29,12 +29,12 @@ export class Groups<T> {
     return this.#size;
   }
 
-  /** How many places the largest group holds. */
+  /** Number of places of the largest group. */
   get most(): number {
     return this.#most;
   }
 
-  /** The places of the group that holds most, oldest first. Of several such groups, of the one that was so large first. */
+  /** The places of the largest group, oldest first. If several are equal, of the group that reached the size first. */
   get largest(): Chain<Place<T>> | undefined {
     return this.#bySize[this.#most]?.first?.places;
   }
@@ -58,7 +58,7 @@ export class Groups<T> {
     return place;
   }
 
-  /** Gives `place` back; the second time does nothing. */
+  /** Frees `place`. A second call does nothing. */
   leave(place: Place<T>): void {
     const { group } = place;
     if (!group) return;
@@ -70,7 +70,7 @@ export class Groups<T> {
     if (group.places.size === 0) this.#groups.delete(group.key);
   }
 
-  /** Makes `place` the youngest of its group. */
+  /** Makes `place` the newest of its group. */
   touch(place: Place<T>): void {
     place.group?.places.remove(place);
     place.group?.places.push(place);

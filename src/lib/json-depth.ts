@@ -1,4 +1,4 @@
-/** Where JSON goes deeper than `max` levels, 1-based; undefined where it does not. The text need not be valid. */
+/** Where JSON is nested deeper than `max` levels, 1-based; undefined if it is not. The text may be invalid. */
 export function tooDeepAt(json: string, max: number): { line: number; column: number } | undefined {
   let depth = 0;
   let isText = false;

@@ -1,10 +1,10 @@
-/** What a chain strings together: each item is in one chain at most, and knows its neighbours. */
+/** An item of a chain. It is in one chain at most, and knows its neighbours. */
 export interface Linked<N> {
   before: N | undefined;
   after: N | undefined;
 }
 
-/** A doubly linked list whose nodes are the items themselves, so that one in its middle leaves without a search or a hash. */
+/** A doubly linked list whose nodes are the items themselves, so removing one needs no search and no hash. */
 export class Chain<N extends Linked<N>> {
   first: N | undefined;
   #last: N | undefined;

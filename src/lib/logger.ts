@@ -1,7 +1,6 @@
 /**
- * What rooms below the CLI log through. The CLI decides where it goes (pino, the agent's ring of recent
- * lines, nothing); rooms never import a logging library and never write to a stream.
- * Fields must not hold secrets: no tickets, signatures, PINs or keys, ever.
+ * The logger of all rooms below the CLI. The CLI decides where lines go; rooms never import a logging library and never
+ * write to a stream. Fields must not contain secrets: no tickets, signatures, PINs or keys.
  */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -14,7 +13,7 @@ export interface Logger {
 
 const nothing = (): void => undefined;
 
-/** Drops everything: the default where no one asked for a log. */
+/** Drops everything. The default without a log. */
 export const silent: Logger = {
   debug: nothing,
   info: nothing,

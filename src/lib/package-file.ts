@@ -3,12 +3,12 @@ import { dirname, join } from 'node:path';
 
 let root: string | undefined;
 
-/** For a program that brings its files along: from now on they are in `folder`. */
+/** Sets the folder of the package's files, for an executable that brings them along. */
 export function useFilesOf(folder: string): void {
   root = folder;
 }
 
-/** A file that the package has beside its code, whichever folder of it the code runs from: src, or one below dist. */
+/** The path of a file of the package, whether the code runs from src or from dist. */
 export function packageFile(path: string): string {
   root ??= folderOfPackage(import.meta.dirname);
   return join(root, path);
@@ -17,7 +17,6 @@ export function packageFile(path: string): string {
 function folderOfPackage(folder: string): string {
   if (existsSync(join(folder, 'package.json'))) return folder;
   const above = dirname(folder);
-  if (above === folder)
-    throw new Error('no package.json above the program: its files are not where they were installed');
+  if (above === folder) throw new Error('no package.json above the program: the installation is incomplete');
   return folderOfPackage(above);
 }

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
 
-/** One file of a page that this program serves itself. */
+/** One file of a page that Portal serves. */
 export interface Asset {
   readonly type: string;
   readonly bytes: Buffer;
@@ -14,7 +14,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** A built page, by path: read once, so that no path of a request ever reaches the disk. */
+/** The files of a built page, by path. Reads them once, so that no path of a request reaches the disk. */
 export async function readAssets(folder: string): Promise<ReadonlyMap<string, Asset>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const assets = new Map<string, Asset>();
@@ -28,13 +28,13 @@ export async function readAssets(folder: string): Promise<ReadonlyMap<string, As
   return assets;
 }
 
-/** What a page's policy allows besides its own files. */
+/** Sources that a page's policy allows in addition to its own files. */
 export interface PageSources {
   readonly img?: string;
   readonly connect?: string;
 }
 
-/** For everything that the server of such a page says: nothing is kept, framed, sniffed, or loaded from elsewhere. */
+/** Headers of every answer of a page's server. They forbid caching, framing, sniffing and loading from other origins. */
 export function pageHeaders({ img, connect }: PageSources = {}): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",

@@ -2,32 +2,32 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 
-/** Where Portal keeps its files. Nothing else in the program builds such a path. */
+/** Where Portal stores its files. No other code builds such a path. */
 export interface Paths {
-  /** The default identity: one per person. */
+  /** The default identity of the user. */
   readonly identityFile: string;
   /** The local CA: `ca.pem`, `ca.key.pem`. */
   readonly caDir: string;
-  /** ACME accounts and the certificates that came of them. */
+  /** ACME accounts and certificates. */
   readonly acmeDir: string;
-  /** The last good copies of lists of relays. */
+  /** The last good copies of relay lists. */
   readonly registryDir: string;
-  /** Requests that the inspector recorded, a folder an identity. */
+  /** Requests recorded by the inspector, one folder per identity. */
   readonly historyDir: string;
   /** What the user allowed each configuration. */
   readonly allowedDir: string;
-  /** A relay's own store and key, when it was given no --data-dir. */
+  /** A relay's store and key, without --data-dir. */
   readonly relayDir: string;
   /** Local sockets of running agents. */
   readonly runDir: string;
-  /** What can be made again at any time. */
+  /** Files that Portal can create again at any time. */
   readonly cacheDir: string;
 }
 
 /**
- * `PORTAL_HOME` moves everything into one folder; without it the XDG base directories
- * (XDG Base Directory Specification 0.8) are followed on every platform: one that is empty counts as unset, a
- * relative one is ignored. Every path is absolute: a key must never lie where the program happened to start.
+ * The paths for an environment. `PORTAL_HOME` moves everything into one folder. Without it, Portal follows the XDG Base
+ * Directory Specification 0.8 on every platform: an empty folder counts as unset, and a relative one is ignored. Every path is
+ * absolute, so that a key never lands in the current folder.
  */
 export function portalPaths(env: NodeJS.ProcessEnv): Paths {
   const home = portalHome(env);
@@ -58,7 +58,7 @@ export function portalPaths(env: NodeJS.ProcessEnv): Paths {
   };
 }
 
-/** Folders that are Portal's alone: what is in them may be given to the user who runs it. */
+/** Folders that belong to Portal alone. Their files may be given to the user who runs it. */
 export function ownFolders(env: NodeJS.ProcessEnv): string[] {
   const home = portalHome(env);
   return home === undefined ? Object.values(xdgFolders(env)).filter((each) => each !== undefined) : [home];
@@ -77,8 +77,8 @@ function xdgFolders(env: NodeJS.ProcessEnv) {
 }
 
 /**
- * `PORTAL_HOME`, absolute. A shell leaves a quoted `~` as it is, and a unit file or a container knows none: a folder of
- * that name would get the keys.
+ * `PORTAL_HOME` as an absolute path. Shells do not expand a quoted `~`, and unit files and containers never do: without this,
+ * the keys would go to a folder named `~`.
  */
 export function portalHome(env: NodeJS.ProcessEnv): string | undefined {
   const written = env['PORTAL_HOME'];
@@ -86,19 +86,19 @@ export function portalHome(env: NodeJS.ProcessEnv): string | undefined {
   return resolve(/^~(?![^/])/.test(written) ? join(homeFolder(env), written.slice(1)) : written);
 }
 
-/** The person's own folder, absolute. For a user id without an account, as containers have them, the root. */
+/** The user's home folder, absolute. The root folder for a user id without an account, as in containers. */
 export function homeFolder(env: NodeJS.ProcessEnv): string {
   return absolute(env['HOME']) ?? listedHome() ?? resolve('/');
 }
 
-/** Whether somebody named a home: HOME, or an account whose home is there. */
+/** Whether HOME is set, or the account has an existing home folder. */
 export function hasHome(env: NodeJS.ProcessEnv): boolean {
   if (absolute(env['HOME']) !== undefined) return true;
   const listed = listedHome();
   return listed !== undefined && existsSync(listed);
 }
 
-/** What the system's list of users says: `os.homedir()` repeats HOME, even an empty one. */
+/** The home folder in the system's list of users. `os.homedir()` repeats HOME, even if it is empty. */
 function listedHome(): string | undefined {
   try {
     return userInfo().homedir;

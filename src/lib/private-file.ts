@@ -1,4 +1,4 @@
-/** Files that are made once and kept: never half-written, and where they hold a key, their owner's alone. */
+/** Files that are created once and kept: never half-written, and readable only by their owner if they contain a key. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -7,8 +7,8 @@ import { isMissing, PortalError, systemCode, type ErrorCode } from './errors.js'
 export const PRIVATE_MODE = 0o600;
 
 /**
- * The text of `file`, or undefined when it does not exist. Throws `unsafe` when other users have any access
- * to it (POSIX only: Windows keeps no such mode); the hint holds the command that mends it.
+ * The text of `file`, or undefined if it does not exist. Throws `unsafe` if other users have any access to it (POSIX only:
+ * Windows has no such mode). The hint has the command that fixes it.
  */
 export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<string | undefined> {
   const handle = await open(file, 'r').catch((error: unknown) => {
@@ -17,12 +17,12 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
   });
   if (!handle) return undefined;
   try {
-    // Of the open handle, so that what is checked is what is read.
+    // Of the open handle, so that the checked file is the one that is read.
     const { mode } = await handle.stat();
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       const octal = (mode & 0o777).toString(8);
       throw new PortalError(unsafe, `${file} is open to other users (mode ${octal})`, {
-        hint: `Run: chmod 600 ${shellQuote(file)}. If others may have read it, replace it.`,
+        hint: `Run: chmod 600 ${shellQuote(file)}. If someone may have read it, replace it.`,
       });
     }
     return await handle.readFile('utf8');
@@ -31,7 +31,7 @@ export async function readPrivateFile(file: string, unsafe: ErrorCode): Promise<
   }
 }
 
-/** What to do where a file is there, and this user may not read it; undefined for other errors. */
+/** What to do if this user may not read an existing file; undefined for other errors. */
 export function explainUnreadable(
   file: string,
   error: unknown,
@@ -40,19 +40,19 @@ export function explainUnreadable(
   const uid = process.getuid?.();
   return {
     message: `${uid === undefined ? 'this user' : `user ${uid}`} may not read ${file}`,
-    hint: "Set HOME or PORTAL_HOME to this user's own folder, or let this user read the file.",
+    hint: "Set HOME or PORTAL_HOME to this user's own folder, or give this user permission to read the file.",
   };
 }
 
 /**
- * Writes `file` unless it exists, and says whether it did. Whoever reads it sees all of it or none: of two
- * processes that start at once one wins, and the other reads what the winner wrote. Folders on the way are
- * made for their owner alone. Throws `state_unwritable`.
+ * Writes `file` unless it exists; returns whether it did. A reader sees all of it or nothing: if two processes start
+ * together, one wins and the other reads its content. Creates missing folders for the owner only. Throws
+ * `state_unwritable`.
  */
 export function createFile(file: string, content: string, mode: number): Promise<boolean> {
   return throughTemporary(file, content, mode, async (temporary) => {
     try {
-      // A link, unlike a rename, fails when the name is taken.
+      // Unlike a rename, a link fails if the name exists.
       await link(temporary, file);
       return true;
     } catch (error) {
@@ -62,14 +62,14 @@ export function createFile(file: string, content: string, mode: number): Promise
   });
 }
 
-/** Writes `file` in place of whatever is there, in one step. Throws `state_unwritable`. */
+/** Replaces `file` in one step. Throws `state_unwritable`. */
 export function replaceFile(file: string, content: string, mode: number): Promise<void> {
   return throughTemporary(file, content, mode, (temporary) => rename(temporary, file));
 }
 
 /**
- * Makes `folder` and those on the way to it, for their owner alone; one that is there is left as it is.
- * Step by step, because Node's recursive mkdir never ends where a folder is there and yet takes no other (/proc).
+ * Creates `folder` and its missing parents, for the owner only. Leaves existing folders as they are. Step by step, because
+ * Node's recursive mkdir never ends in a folder such as /proc, which exists and accepts no new folders.
  */
 export async function makePrivateFolder(folder: string): Promise<void> {
   const make = (): Promise<void> => mkdir(folder, { mode: 0o700 });
@@ -80,7 +80,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
       await make();
     });
   } catch (error) {
-    // Made in the meantime, or there all along: a root or a read-only disk has codes of its own for that.
+    // It may exist by now. For the root or a read-only disk, mkdir fails with other codes.
     const isFolder = await stat(folder).then(
       (found) => found.isDirectory(),
       () => false,
@@ -89,7 +89,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
   }
 }
 
-/** Has `publish` bring a complete, synced copy of the content under its final name. */
+/** Writes and syncs a temporary copy of the content, and calls `publish` to move it to its final name. */
 async function throughTemporary<T>(
   file: string,
   content: string,

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 
-/** Reads `stream` to its end. Throws the error `tooLong` makes after more than `maxBytes`. The caller bounds the time. */
+/** Reads `stream` to its end. Throws `tooLong()` after more than `maxBytes`. The caller sets the timeout. */
 export async function readBounded(stream: Readable, maxBytes: number, tooLong: () => Error): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -3,13 +3,13 @@ import { join, resolve, sep } from 'node:path';
 
 const MAX_LINKS = 40;
 
-/** Where a path leads, through every link, whether or not there is something. */
+/** Where a path leads through every link, even if nothing exists there. */
 export async function realPath(path: string, links = 0): Promise<string> {
   const whole = await realOf(path);
   if (whole !== undefined || links > MAX_LINKS) return whole ?? path;
   const parts = path.split(sep);
   const upTo = (count: number): string => parts.slice(0, count).join(sep) || sep;
-  // Below what is missing everything is: halving finds that in a long path with few questions.
+  // Everything below a missing part is missing, so a binary search finds the first one.
   let [there, missing] = [1, parts.length];
   let real: string = sep;
   while (missing - there > 1) {
@@ -27,7 +27,7 @@ export async function realPath(path: string, links = 0): Promise<string> {
 
 const realOf = (path: string): Promise<string | undefined> => realpath(path).catch(() => undefined);
 
-/** Whether `path` is `folder` or something in it. Both are real paths. */
+/** Whether `path` is `folder` or inside it. Both are real paths. */
 export function isWithin(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

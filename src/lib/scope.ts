@@ -2,16 +2,13 @@ import { PortalError } from './errors.js';
 
 type Cleanup = () => void | Promise<void>;
 
-/**
- * Everything that is opened registers its close here; closing runs them in reverse order, each once,
- * and one that throws does not keep the others from running.
- */
+/** Closes everything that registers with it, in reverse order and each once. An error does not stop the others. */
 export class Scope {
   readonly #controller = new AbortController();
   readonly #cleanups = new Set<Cleanup>();
   #closing: Promise<void> | undefined;
 
-  /** Aborts when the scope begins to close. Hand it to every wait. */
+  /** Aborts when the scope starts to close. Pass it to every wait. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -21,8 +18,8 @@ export class Scope {
   }
 
   /**
-   * Registers a cleanup; the returned function takes it back (for what ended by itself).
-   * On a scope that is closed already the cleanup runs at once, so nothing opened late is left behind.
+   * Registers a cleanup. The returned function removes it again, for a resource that closed earlier. If the scope is closed
+   * already, the cleanup runs immediately, so nothing opened late stays open.
    */
   defer(cleanup: Cleanup): () => void {
     if (this.closed) {
@@ -33,7 +30,7 @@ export class Scope {
     return () => this.#cleanups.delete(cleanup);
   }
 
-  /** A scope that closes with this one, and may close earlier. */
+  /** A scope that closes with this one, or earlier. */
   child(): Scope {
     const child = new Scope();
     const forget = this.defer(() => child.close());
@@ -41,7 +38,7 @@ export class Scope {
     return child;
   }
 
-  /** Runs every cleanup, last registered first. Idempotent: every caller waits for the same close. */
+  /** Runs every cleanup, last registered first. Every call waits for the same close. */
   close(reason?: unknown): Promise<void> {
     this.#closing ??= this.#run(reason);
     return this.#closing;

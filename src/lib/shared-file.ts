@@ -16,21 +16,20 @@ import { asPortalError, PortalError, systemCode } from './errors.js';
 import { attendedNow } from './stalls.js';
 import { delay } from './wait.js';
 
-/** A file beside somebody's own files, which several processes may add to at once. */
+/** A file next to the user's own files, which several processes may change. */
 
 const RETRY_MS = 25;
-/** For one other writer. The next one gets as long. */
+/** How long to wait for one other writer. */
 const WAIT_MS = 3_000;
-/** For all other writers together. */
+/** How long to wait for all other writers together. */
 const MAX_WAIT_MS = 60_000;
-/** Nobody takes that long to write a small file; whoever began it is gone. */
+/** After this time, the process that started to write the small file must have ended. */
 const ABANDONED_MS = 10_000;
 
 /**
- * Puts what `change` makes of the text of `file` (undefined: there is none) in its place, in one step; undefined leaves
- * it as it is. The copy that takes its place is the lock as well, as git's `index.lock` is: who makes it may write, so that
- * of two at once the second sees what the first wrote. A symbolic link stays one. Throws `state_unwritable`, or
- * what `change` throws.
+ * Replaces the text of `file` by the result of `change` in one step; `change` gets undefined if there is no file, and may
+ * return undefined to leave it as it is. The new copy is also the lock, like git's `index.lock`: the process that creates it
+ * may write, and the next one sees its result. A symbolic link stays one. Throws `state_unwritable`, or what `change` throws.
  */
 export async function updateFile(
   file: string,
@@ -39,7 +38,7 @@ export async function updateFile(
 ): Promise<void> {
   const target = await behindLinks(file);
   const copy = `${target}.new`;
-  // Time in which this process had no turn does not count: the other may have had none either.
+  // Time in which this process did not run does not count: the other may not have run either.
   const latest = attendedNow() + MAX_WAIT_MS;
   let until = attendedNow() + waitMs;
   let writer: string | undefined;
@@ -53,14 +52,14 @@ export async function updateFile(
   }
 }
 
-/** Tells one writer's copy from the next one's, which may get the same inode; undefined: there is no copy. */
+/** Identifies one writer's copy. The next writer's copy may have the same inode. Undefined: there is no copy. */
 const writerOf = (copy: string): Promise<string | undefined> =>
   stat(copy).then(
     ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
     () => undefined,
   );
 
-/** False when another process is at it. */
+/** False if another process is writing. */
 async function attempt(
   target: string,
   copy: string,
@@ -76,12 +75,12 @@ async function attempt(
   }
   let isOurs = true;
   try {
-    // Only now: whoever was here before may just have written it.
+    // Read it only now: a writer before us may just have changed it.
     const mode = await modeOf(target);
     const text = mode === undefined ? undefined : await readFile(target, 'utf8');
     const changed = change(text);
     if (changed === undefined || changed === text) return true;
-    // Whatever the umask says of new files.
+    // Overrides the umask.
     if (mode !== undefined) await handle.chmod(mode);
     await handle.writeFile(changed);
     await handle.sync();
@@ -95,7 +94,7 @@ async function attempt(
     throw unwritable(target, systemCode(error) ?? asPortalError(error).message, error);
   } finally {
     await handle.close();
-    // Once it is published, or was taken from us, the name may be the next writer's.
+    // Once it is published, or another process took it, the name may belong to the next writer.
     if (isOurs) await rm(copy, { force: true }).catch(() => undefined);
   }
 }
@@ -106,7 +105,7 @@ const inodeOf = (file: string): Promise<number | undefined> =>
     () => undefined,
   );
 
-/** Its permissions; undefined where there is none yet. One that nobody is to write to is not replaced either. */
+/** The permissions of `target`; undefined if it does not exist. Throws if it is read-only. */
 async function modeOf(target: string): Promise<number | undefined> {
   try {
     const { mode } = await stat(target);
@@ -119,7 +118,7 @@ async function modeOf(target: string): Promise<number | undefined> {
   }
 }
 
-/** Aside first: of two who find it, one alone then removes it, and not what the other made since. */
+/** Renames it first: if two processes find it, only one removes it, and not a newer copy of the other. */
 async function removeAbandoned(copy: string): Promise<void> {
   const age = await stat(copy).then(
     ({ mtimeMs }) => Date.now() - mtimeMs,
@@ -131,7 +130,7 @@ async function removeAbandoned(copy: string): Promise<void> {
   await rm(aside, { force: true }).catch(() => undefined);
 }
 
-/** Where `file` is in the end; of a link to nothing, where that should be. */
+/** The real path of `file`. For a dangling link, the path it points to. */
 async function behindLinks(file: string): Promise<string> {
   try {
     return await realpath(file);

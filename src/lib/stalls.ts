@@ -1,13 +1,13 @@
 /**
- * How long this process had no turn: it was frozen, a busy machine gave it none, or its own work took that long. What
- * others answered meanwhile could not be read, so no timeout should count that time.
+ * How long this process did not run: it was frozen, the machine was busy, or its own work took that long. It could not read
+ * answers meanwhile, so timeouts must not count that time.
  */
 
 const LOOK_EVERY_MS = 100;
-/** A look that is later than this was held up. */
+/** A look later than this counts as delayed. */
 const ON_TIME_MS = 20;
 
-/** Counts by how much each look came too late. */
+/** Adds up how late each look is. */
 export class StallClock {
   readonly #now: () => number;
   #lookedAt: number;
@@ -19,13 +19,13 @@ export class StallClock {
     this.#lookedAt = now();
   }
 
-  /** To be called every `LOOK_EVERY_MS`. */
+  /** Call it every `LOOK_EVERY_MS`. */
   readonly look = (): void => {
     this.#stalledMs += this.#lateMs;
     this.#lookedAt = this.#now();
   };
 
-  /** Milliseconds without a turn so far, a stall that ends now included. */
+  /** Milliseconds in which the process did not run, including a stall that is about to end. */
   get stalledMs(): number {
     return this.#stalledMs + this.#lateMs;
   }
@@ -38,7 +38,7 @@ export class StallClock {
 
 let clock: StallClock | undefined;
 
-/** Milliseconds in which this process had no turn, since it was first asked. */
+/** Milliseconds in which this process did not run, since the first call. */
 export function stalledMs(): number {
   if (!clock) {
     clock = new StallClock(realNow);
@@ -47,12 +47,12 @@ export function stalledMs(): number {
   return clock.stalledMs;
 }
 
-/** A clock that stands still while this process has no turn, in milliseconds: for how long others are silent, say. */
+/** A clock that stops while this process does not run, in milliseconds: use it to measure silence of others. */
 export function attendedNow(): number {
   return performance.now() - stalledMs();
 }
 
-/** When a peer was heard last, and for how long it has been silent since. */
+/** When a peer last sent something, and how long it has been silent. */
 export class LastHeard {
   #at = performance.now();
   #stalledMs = stalledMs();
@@ -61,7 +61,7 @@ export class LastHeard {
     return this.#at;
   }
 
-  /** Milliseconds, without those in which this process could not have heard it. */
+  /** Milliseconds of silence, without the time in which this process did not run. */
   get silentMs(): number {
     return performance.now() - this.#at - (stalledMs() - this.#stalledMs);
   }
@@ -72,5 +72,5 @@ export class LastHeard {
   }
 }
 
-// A test may put another clock in its place.
+// A test may replace the clock.
 const realNow = performance.now.bind(performance);

@@ -1,4 +1,4 @@
-/** How often each of a few things happened. */
+/** Counts how often each of a few things happened. */
 export class Tally<K extends string> {
   readonly #counts = new Map<K, number>();
 
@@ -10,7 +10,7 @@ export class Tally<K extends string> {
     return this.#counts.get(what) ?? 0;
   }
 
-  /** Those that happened. */
+  /** The counts that are not zero. */
   counts(): Partial<Record<K, number>> {
     return Object.fromEntries(this.#counts) as Partial<Record<K, number>>;
   }

@@ -1,12 +1,12 @@
-/** Checks that the build makes of JSON schemas: scripts/build/validators.mjs says of which. */
+/** Validators that the build generates from JSON schemas (scripts/build/validators.mjs). */
 declare module 'validators:*' {
   export interface Validator<T = unknown> {
     (value: unknown): value is T;
-    /** Of the last call, when it said no. */
+    /** Errors of the last call, if it returned false. */
     errors?: readonly ValidationError[] | null;
   }
 
-  /** What ajv says of a value that does not fit. */
+  /** An error of ajv. */
   export interface ValidationError {
     readonly keyword: string;
     /** JSON pointer into the value. */
@@ -17,6 +17,6 @@ declare module 'validators:*' {
     readonly message?: string;
   }
 
-  /** By the schema's name. */
+  /** By schema name. */
   export const validators: Readonly<Record<string, Validator>>;
 }

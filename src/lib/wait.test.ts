@@ -15,7 +15,7 @@ describe('within', () => {
   it('names what took too long', async () => {
     await expect(within(never, 1, 'the answer')).rejects.toMatchObject({
       code: 'timeout',
-      message: 'the answer took longer than 1 ms',
+      message: 'the answer timed out after 1 ms',
     });
   });
 

@@ -1,12 +1,12 @@
 import { PortalError } from './errors.js';
 import { stalledMs } from './stalls.js';
 
-/** A timeout is extended by the time in which this process had no turn, up to this many times itself. */
+/** The time in which this process did not run extends a timeout, by up to this many times the timeout. */
 const MOST_EXTENSIONS = 5;
 
 /**
- * Calls `late` after `ms`, unless the function it returns is called before. Time in which this process had no turn does
- * not count, within bounds. What has arrived by then is heard first: timers run before anything is read.
+ * Calls `late` after `ms`, unless the returned function is called before. Time in which this process did not run does not
+ * count, up to a limit. Reads pending data first: timers run before anything is read.
  */
 export function deadline(ms: number, late: () => void): () => void {
   const stalledBefore = stalledMs();
@@ -29,19 +29,19 @@ export function deadline(ms: number, late: () => void): () => void {
   };
 }
 
-/** `promise`, but no longer than `ms` and not past `signal`. `what` names the wait in the error. */
+/** `promise`, with a timeout of `ms`, and until `signal` aborts. `what` names the operation in the error. */
 export function within<T>(promise: Promise<T>, ms: number, what: string, signal?: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = () => finish(() => reject(abortReason(signal)));
     const inTime = deadline(ms, () =>
-      finish(() => reject(new PortalError('timeout', `${what} took longer than ${Math.round(ms)} ms`))),
+      finish(() => reject(new PortalError('timeout', `${what} timed out after ${Math.round(ms)} ms`))),
     );
     function finish(settle: () => void): void {
       inTime();
       signal?.removeEventListener('abort', abort);
       settle();
     }
-    // First of all: whatever comes of it, even once nobody waits any more, is heard.
+    // First, so that a late rejection is always handled.
     promise.then(
       (value) => finish(() => resolve(value)),
       (error: unknown) => finish(() => reject(error)),
@@ -69,18 +69,18 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
 
 const LOOK_EVERY_MS = 10;
 
-/** Resolves once `condition` holds, or after `ms`: for what is over in a moment, and tells nobody. */
+/** Resolves once `condition` holds, or after `ms`. Polls, for a condition that changes soon and sends no event. */
 export async function until(condition: () => boolean, ms: number): Promise<void> {
   for (let waitedMs = 0; waitedMs < ms && !condition(); waitedMs += LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
 }
 
-/** The error to end a cancelled wait with. */
+/** The error for a cancelled wait. */
 export function abortReason(signal: AbortSignal | undefined): Error {
   const reason: unknown = signal?.reason;
   return reason instanceof PortalError ? reason : new PortalError('aborted', 'cancelled', { cause: reason });
 }
 
-/** A promise with its handles outside. (Promise.withResolvers needs Node 22.) */
+/** A promise with its functions. (Promise.withResolvers needs Node 22.) */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

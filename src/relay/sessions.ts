@@ -112,7 +112,7 @@ export class Sessions {
     return this.#all.size >= this.#limits.maxSessions;
   }
 
-  /** The place of a new handshake of `network`, and the handshake to evict for it; undefined if there is none. */
+  /** The place of a new handshake of `network`, and the handshake to evict for it; undefined if it gets no place. */
   #placeFor(network: string): { readonly displaces?: Session } | undefined {
     return placeFor(this.#handshakes, network, {
       max: this.#limits.maxHandshakes,

@@ -45,7 +45,7 @@ export class Datagrams {
     return flows;
   }
 
-  /** The UDP port for agents; undefined if there is none, so that agents use the WebSocket. */
+  /** The UDP port for agents; undefined without one, so agents use the WebSocket. */
   get port(): number | undefined {
     return this.#hub?.port;
   }
