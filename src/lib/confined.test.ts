@@ -25,12 +25,12 @@ async function swapFor(target: string): Promise<void> {
   await symlink(target, file);
 }
 
-it('a path that nothing was said of leads wherever it leads', async () => {
+it('an unconfined path may lead anywhere', async () => {
   await swapFor(join(top, 'far.pem'));
   expect(await readConfined(file)).toBe('outside');
 });
 
-it('a link that is swapped for one out of the project is refused, with where it leads', async () => {
+it('a link swapped for one out of the project is rejected, and the error names its target', async () => {
   within(project);
   expect(await readConfined(file)).toBe('inside');
   await swapFor(join(top, 'far.pem'));
@@ -44,7 +44,7 @@ it('a link that is swapped for one out of the project is refused, with where it 
   await expect(confinedPath(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
 });
 
-it('a folder on the way counts as the file does', async () => {
+it('a folder on the path counts like the file', async () => {
   await mkdir(join(project, 'run'));
   const socket = join(project, 'run', 'app.sock');
   confine(new Map([[socket, { within: [project] }]]));
@@ -56,7 +56,7 @@ it('a folder on the way counts as the file does', async () => {
   await expect(confinedPath(behind)).rejects.toMatchObject({ code: 'config_not_allowed' });
 });
 
-it('what was allowed outside stays allowed, and what is beside it is not', async () => {
+it('an allowed path outside stays allowed, and its neighbours do not', async () => {
   within(project, join(top, 'far.pem'));
   await swapFor(join(top, 'far.pem'));
   expect(await readConfined(file)).toBe('outside');
@@ -65,7 +65,7 @@ it('what was allowed outside stays allowed, and what is beside it is not', async
   await expect(readConfined(file)).rejects.toMatchObject({ code: 'config_not_allowed' });
 });
 
-it('where the content counts, another one is refused', async () => {
+it('if the content counts, new content is rejected', async () => {
   confine(new Map([[file, { within: [project], sha256: sha256Of(Buffer.from('inside')) }]]));
   expect(await readConfined(file)).toBe('inside');
   await writeFile(file, 'other');

@@ -22,7 +22,7 @@ const enters = (at: FairPlaces<Holder>, holder: Holder, key: string): boolean =>
   at.enter(holder, key) !== undefined;
 
 describe('places', () => {
-  it('are all for one group while no other asks', () => {
+  it('all go to one group while no other wants any', () => {
     const { at, dropped } = places(3);
     for (const name of ['a', 'b', 'c']) expect(enters(at, { name }, 'one')).toBe(true);
     expect(enters(at, { name: 'd' }, 'one')).toBe(false);
@@ -30,19 +30,19 @@ describe('places', () => {
     expect(at.size).toBe(3);
   });
 
-  it('go from the group that holds most to one that holds fewer, until both hold the same', () => {
+  it('go from the group with the most to one with fewer, until both have the same', () => {
     const { at, dropped } = places(4);
     for (const name of ['a', 'b', 'c', 'd']) at.enter({ name }, 'one');
     expect(enters(at, { name: 'e' }, 'two')).toBe(true);
     expect(enters(at, { name: 'f' }, 'two')).toBe(true);
     expect(dropped).toEqual(['a', 'b']);
     expect(enters(at, { name: 'g' }, 'two')).toBe(false);
-    // One that was dropped does not get its place back.
+    // A dropped holder does not get its place back.
     expect(enters(at, { name: 'a' }, 'one')).toBe(false);
     expect(at.size).toBe(4);
   });
 
-  it('change hands for a third group as long as one holds two more', () => {
+  it('go to a third group while one has two more', () => {
     const { at, dropped } = places(4);
     for (const name of ['a1', 'b1', 'a2', 'b2']) at.enter({ name }, name[0]!);
     expect(enters(at, { name: 'c1' }, 'c')).toBe(true);
@@ -51,7 +51,7 @@ describe('places', () => {
     expect(enters(at, { name: 'e1' }, 'e')).toBe(false);
   });
 
-  it('are free again once given back, and giving twice is nothing', () => {
+  it('are free once returned, and returning one twice does nothing', () => {
     const { at } = places(1);
     const place = at.enter({ name: 'a' }, 'one')!;
     at.leave(place);
@@ -69,7 +69,7 @@ describe('places', () => {
     expect(enters(at, { name: 'f', connection: 'first' }, 'one')).toBe(false);
   });
 
-  it('are given up first by those who keep others waiting', () => {
+  it('are given up first by holders that make others wait', () => {
     const { at, dropped } = places(3);
     at.enter({ name: 'a' }, 'one');
     at.enter({ name: 'b', waits: true }, 'one');
@@ -78,7 +78,7 @@ describe('places', () => {
     expect(dropped).toEqual(['b']);
   });
 
-  it('tell who is next to give way: the first of the largest group, unless it was touched', () => {
+  it('name the next holder to make room: the first of the largest group, unless it was touched', () => {
     const { at } = places(0);
     expect(at.first).toBeUndefined();
     at.enter({ name: 'c' }, 'two');
@@ -92,7 +92,7 @@ describe('places', () => {
     expect(at.first?.name).toBe('c');
   });
 
-  it('are unlimited where the limit is 0', () => {
+  it('are unlimited if the limit is 0', () => {
     const { at } = places(0);
     for (let i = 0; i < 100; i++) expect(enters(at, { name: `${i}` }, 'one')).toBe(true);
   });

@@ -30,7 +30,7 @@ test.each([
   expect(portalPaths({ HOME: '/home/me', PORTAL_HOME: '', ...xdg })).toEqual(IN_HOME);
 });
 
-test('XDG folders are followed', () => {
+test('follows the XDG folders', () => {
   const env = {
     HOME: '/home/me',
     XDG_CONFIG_HOME: '/c',
@@ -57,7 +57,7 @@ test.each(['', 'here'])('HOME=%j is not the current folder', (HOME) => {
   );
 });
 
-test('PORTAL_HOME moves everything, a relative one from the current folder', () => {
+test('PORTAL_HOME moves everything; a relative one starts at the current folder', () => {
   expect(portalPaths({ PORTAL_HOME: '/p' }).runDir).toBe('/p/run');
   expect(portalPaths({ PORTAL_HOME: 'p' }).identityFile).toBe(resolve('p/identity.json'));
 });

@@ -11,7 +11,7 @@ beforeEach(async () => {
   await mkdir(join(top, 'a', 'b'), { recursive: true });
 });
 
-it('follows links as far as there is something, and leaves the rest', async () => {
+it('follows links as far as the path exists, and keeps the rest', async () => {
   await symlink(join(top, 'a'), join(top, 'to-a'));
   expect(await realPath(join(top, 'to-a', 'b'))).toBe(join(top, 'a', 'b'));
   expect(await realPath(join(top, 'to-a', 'b', 'none', 'of', 'it'))).toBe(
@@ -21,14 +21,14 @@ it('follows links as far as there is something, and leaves the rest', async () =
   expect(await realPath('/')).toBe('/');
 });
 
-it('follows links to what is not there yet, also one after another and on the way', async () => {
+it('follows dangling links, also several in a row and in the middle', async () => {
   await symlink('b/later', join(top, 'a', 'first'));
   await symlink(join(top, 'a', 'first'), join(top, 'second'));
   expect(await realPath(join(top, 'second'))).toBe(join(top, 'a', 'b', 'later'));
   expect(await realPath(join(top, 'second', 'x.sock'))).toBe(join(top, 'a', 'b', 'later', 'x.sock'));
 });
 
-it('ends where links lead in a circle, and for a path of a thousand folders', async () => {
+it('ends for circular links, and for a path of a thousand folders', async () => {
   await symlink(join(top, 'two'), join(top, 'one'));
   await symlink(join(top, 'one'), join(top, 'two'));
   expect(isWithin(top, await realPath(join(top, 'one')))).toBe(true);

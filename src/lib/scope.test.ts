@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Scope } from './scope.js';
 
 describe('a scope', () => {
-  it('cleans up in reverse order, each once, however often it is closed', async () => {
+  it('cleans up in reverse order, once, however often it closes', async () => {
     const scope = new Scope();
     const done: string[] = [];
     scope.defer(() => void done.push('first'));
@@ -11,7 +11,7 @@ describe('a scope', () => {
     expect(done).toEqual(['second', 'first']);
   });
 
-  it('goes on when one cleanup fails, and tells of it', async () => {
+  it('continues when a cleanup fails, and reports the failure', async () => {
     const scope = new Scope();
     let reached = false;
     scope.defer(() => void (reached = true));
@@ -28,7 +28,7 @@ describe('a scope', () => {
     expect(aborted).toBe(true);
   });
 
-  it('forgets what ended by itself, and cleans up at once what comes too late', async () => {
+  it('forgets a cleanup that was removed, and runs a late one immediately', async () => {
     const scope = new Scope();
     let runs = 0;
     scope.defer(() => void runs++)();
@@ -38,7 +38,7 @@ describe('a scope', () => {
     expect(runs).toBe(1);
   });
 
-  it('closes its children, unless they closed before', async () => {
+  it('closes its children, unless they closed earlier', async () => {
     const scope = new Scope();
     const [early, late] = [scope.child(), scope.child()];
     let runs = 0;

@@ -8,7 +8,7 @@ function clockAt(): { clock: StallClock; after: (ms: number) => void } {
 }
 
 describe('StallClock', () => {
-  it('stands at nothing while the looks are on time', () => {
+  it('counts nothing while the looks are on time', () => {
     const { clock, after } = clockAt();
     for (let look = 0; look < 20; look++) {
       after(115);
@@ -17,7 +17,7 @@ describe('StallClock', () => {
     expect(clock.stalledMs).toBe(0);
   });
 
-  it('counts what each look was late by', () => {
+  it('adds up how late each look is', () => {
     const { clock, after } = clockAt();
     after(1_100);
     clock.look();
@@ -28,7 +28,7 @@ describe('StallClock', () => {
     expect(clock.stalledMs).toBe(1_200);
   });
 
-  it('counts a stall that no look has met yet, once', () => {
+  it('counts a stall before the next look, once', () => {
     const { clock, after } = clockAt();
     after(1_100);
     expect(clock.stalledMs).toBe(1_000);

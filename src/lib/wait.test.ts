@@ -7,19 +7,19 @@ import { delay, deferred, within } from './wait.js';
 const never = new Promise<never>(() => undefined);
 
 describe('within', () => {
-  it('passes on what comes in time', async () => {
+  it('returns a result that arrives in time', async () => {
     await expect(within(Promise.resolve(7), 1_000, 'it')).resolves.toBe(7);
     await expect(within(Promise.reject(new Error('no')), 1_000, 'it')).rejects.toThrow('no');
   });
 
-  it('names what took too long', async () => {
+  it('names the operation that timed out', async () => {
     await expect(within(never, 1, 'the answer')).rejects.toMatchObject({
       code: 'timeout',
       message: 'the answer timed out after 1 ms',
     });
   });
 
-  it('takes an answer that came while this process could not read it', async () => {
+  it('accepts an answer that arrived while this process could not read it', async () => {
     const server = createServer((socket) => void socket.write('here'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const socket: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -33,13 +33,13 @@ describe('within', () => {
     expect(String(await answer)).toBe('here');
   });
 
-  it('does not count the time in which this process had no turn', async () => {
+  it('does not count time in which this process did not run', async () => {
     const answer = deferred<string>();
     const wait = within(answer.promise, 50, 'the answer');
     await new Promise(setImmediate);
-    // Nothing runs meanwhile, as on a machine that is busy with other programs.
+    // Blocks the process, like a busy machine.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
-    // More turns than one before the answer is there.
+    // The answer arrives after several turns.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     answer.resolve('here');
     await expect(wait).resolves.toBe('here');
@@ -53,29 +53,26 @@ describe('within', () => {
     await expect(wait).rejects.toMatchObject({ code: 'aborted' });
   });
 
-  it.each([true, false])(
-    'leaves no failure unheard that comes after the signal (aborted before: %s)',
-    async (before) => {
-      const unheard: unknown[] = [];
-      const hear = (reason: unknown): void => void unheard.push(reason);
-      const others = process.rawListeners('unhandledRejection') as NodeJS.UnhandledRejectionListener[];
-      process.removeAllListeners('unhandledRejection').on('unhandledRejection', hear);
-      onTestFinished(() => {
-        process.removeAllListeners('unhandledRejection');
-        for (const other of others) process.on('unhandledRejection', other);
-      });
-      const controller = new AbortController();
-      if (before) controller.abort();
-      const late = deferred<never>();
-      const wait = within(late.promise, 60_000, 'it', controller.signal);
-      controller.abort();
-      await expect(wait).rejects.toMatchObject({ code: 'aborted' });
-      late.reject(new Error('too late'));
-      // Node tells of it once the microtasks of this turn are done.
-      await new Promise(setImmediate);
-      expect(unheard).toEqual([]);
-    },
-  );
+  it.each([true, false])('handles a failure after the signal (aborted before: %s)', async (before) => {
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown): void => void unheard.push(reason);
+    const others = process.rawListeners('unhandledRejection') as NodeJS.UnhandledRejectionListener[];
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', hear);
+    onTestFinished(() => {
+      process.removeAllListeners('unhandledRejection');
+      for (const other of others) process.on('unhandledRejection', other);
+    });
+    const controller = new AbortController();
+    if (before) controller.abort();
+    const late = deferred<never>();
+    const wait = within(late.promise, 60_000, 'it', controller.signal);
+    controller.abort();
+    await expect(wait).rejects.toMatchObject({ code: 'aborted' });
+    late.reject(new Error('too late'));
+    // Node reports it after the microtasks of this turn.
+    await new Promise(setImmediate);
+    expect(unheard).toEqual([]);
+  });
 });
 
 describe('delay', () => {
@@ -86,7 +83,7 @@ describe('delay', () => {
     await expect(wait).rejects.toMatchObject({ code: 'shutting_down' });
   });
 
-  it('is over by itself', async () => {
+  it('resolves after the time', async () => {
     await expect(delay(1)).resolves.toBeUndefined();
   });
 });

@@ -8,7 +8,7 @@ function crowdOf(...entries: (readonly [entry: string, network: string])[]): Cro
 }
 
 describe('a crowd', () => {
-  it('yields the oldest entry of the network that has most', () => {
+  it('yields the oldest entry of the network with the most', () => {
     const crowd = crowdOf(['a1', 'a'], ['b1', 'b'], ['b2', 'b'], ['a2', 'a'], ['b3', 'b']);
     expect(crowd.crowded()).toBe('b1');
     crowd.delete('b1');
@@ -16,11 +16,11 @@ describe('a crowd', () => {
     expect(crowd.crowded()).toBe('a1');
   });
 
-  it('yields the oldest of all where each network has one', () => {
+  it('yields the oldest of all if each network has one', () => {
     expect(crowdOf(['a1', 'a'], ['b1', 'b'], ['c1', 'c']).crowded()).toBe('a1');
   });
 
-  it('yields the oldest of the larger network that has most where each network has one', () => {
+  it('yields the oldest of the larger network with the most if each network has one', () => {
     const v4 = crowdOf(
       ['a1', '192.0.2.1'],
       ['b1', '198.51.100.1'],
@@ -32,7 +32,7 @@ describe('a crowd', () => {
     expect(v6.crowded()).toBe('b1');
   });
 
-  it('yields the oldest entry of the network that takes most bytes, however few those are', () => {
+  it('yields the oldest entry of the network with the most bytes, however few there are', () => {
     const crowd = crowdOf(['a1', 'a'], ['a2', 'a'], ['b1', 'b']);
     crowd.grow('a1', 10);
     crowd.grow('b1', 15);
@@ -62,34 +62,34 @@ const placeOf = (crowd: Crowd<string>, network: string, late: string[] = []) =>
   placeFor(crowd, network, { max: 4, isLate: (entry) => late.includes(entry) });
 
 describe('a place', () => {
-  it('is free until all are taken', () => {
+  it('is free until all are in use', () => {
     expect(placeOf(crowdOf(['a1', 'a'], ['b1', 'b']), 'a')).toEqual({});
   });
 
-  it('of the network that has most goes to one with fewer', () => {
+  it('goes from the network with the most to one with fewer', () => {
     const crowd = crowdOf(['b1', 'b'], ['a1', 'a'], ['a2', 'a'], ['c1', 'c']);
     expect(placeOf(crowd, 'd')).toEqual({ displaces: 'a1' });
   });
 
-  it('does not change hands between equal shares', () => {
+  it('stays where it is between equal shares', () => {
     const crowd = crowdOf(['b1', 'b'], ['a1', 'a'], ['a2', 'a'], ['c1', 'c']);
     expect(placeOf(crowd, 'b')).toBeUndefined();
     expect(placeOf(crowd, 'b', ['b1'])).toEqual({ displaces: 'b1' });
   });
 
-  it('of a range of addresses goes to an address outside it', () => {
+  it('goes from a range of addresses to an address outside it', () => {
     const range = ['1', '2', '3', '4'].map((n) => [n, `2001:db8:7:${n}::/64`] as const);
     expect(placeOf(crowdOf(...range), '2001:db8:8:1::/64')).toEqual({ displaces: '1' });
     expect(placeOf(crowdOf(...range), '2001:db8:7:5::/64')).toBeUndefined();
   });
 
-  it('is not given to the network that has most, unless its oldest entry is late', () => {
+  it('does not go to the network with the most, unless its oldest entry is late', () => {
     const crowd = crowdOf(['a1', 'a'], ['a2', 'a']);
     expect(placeOf(crowd, 'a')).toBeUndefined();
     expect(placeOf(crowd, 'a', ['a1'])).toEqual({ displaces: 'a1' });
   });
 
-  it('of a network that has no other is kept, unless it is late', () => {
+  it('stays with a network that has no other, unless it is late', () => {
     const crowd = crowdOf(['a1', 'a'], ['b1', 'b'], ['c1', 'c'], ['d1', 'd']);
     expect(placeOf(crowd, 'e')).toBeUndefined();
     expect(placeOf(crowd, 'e', ['a1'])).toEqual({ displaces: 'a1' });

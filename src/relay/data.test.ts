@@ -8,7 +8,7 @@ import type { Lease } from './lease.js';
 import { TicketBook } from './tickets.js';
 import { VisitorQueue, type Visitor, type VisitorGate } from './visitors.js';
 
-/** A pool whose visitors only wait, and what it asked its agent for. */
+/** A pool whose visitors only wait, and what it requested from its agent. */
 function pool() {
   const asked: FromRelay<'dial'>[] = [];
   const tickets = new TicketBook(30_000);
@@ -25,7 +25,7 @@ function pool() {
   let arrived = 0;
   const lease = { id: 'web', waiting: new VisitorQueue() } as unknown as Lease;
   return {
-    /** Visitors of one turn, who find no connection. */
+    /** Visitors of one turn that find no idle connection. */
     visit: async (many = 1): Promise<void> => {
       for (let visitor = 0; visitor < many; visitor++) {
         const waiting = { lease, carrier: 'raw', network: '192.0.2.1', remote: {} };
@@ -34,7 +34,7 @@ function pool() {
       }
       await new Promise(setImmediate);
     },
-    /** All connections that were asked for arrive; how many of them nobody waits for. */
+    /** Lets all requested connections arrive. Returns how many stay idle. */
     arriveAll: (): number => {
       const waiting = lease.waiting.count('raw');
       const due = asked.flatMap((dial) => dial.tickets).slice(arrived);
@@ -49,28 +49,28 @@ function pool() {
     count: () => asked.reduce((sum, dial) => sum + dial.tickets.length, 0),
   };
 }
-it('visitors who wait for an agent that is coming back get a connection each, and few are asked for beyond', async () => {
+it('requests one connection for each visitor that waits for a returning agent, and few more', async () => {
   const { visit, count } = pool();
   for (let index = 0; index < 40; index++) await visit();
   expect(count()).toBeGreaterThanOrEqual(40);
   expect(count()).toBeLessThanOrEqual(44);
 });
 
-it('where visitors find none though all that was asked for has come, twice as many are kept ready', async () => {
+it('doubles the idle pool when visitors find no connection although all requested ones arrived', async () => {
   const { visit, arriveAll, count } = pool();
   await visit();
   const kept: number[] = [];
   for (let round = 0; round < 6; round++) {
     const ready = arriveAll();
     kept.push(ready);
-    // Each of them takes one, and the last finds none.
+    // Each visitor takes one, and the last finds none.
     for (let index = 0; index <= ready; index++) await visit();
   }
   expect(kept).toEqual([4, 8, 16, 32, 64, 64]);
   expect(count()).toBeLessThan(1_000);
 });
 
-it('visitors of one turn are asked for in as few messages as may be', async () => {
+it('requests connections for the visitors of one turn in as few messages as possible', async () => {
   const { visit, messages, count } = pool();
   await visit(600);
   expect(messages()).toBe(3);

@@ -4,7 +4,7 @@ import { Denied, readDenyList } from './denied.js';
 const SOMEONE = '0x371531b8ED16256DE8a3f97A99BA7206788143e0';
 
 describe('a list of those denied', () => {
-  it('holds identities, addresses and ranges, with comments', () => {
+  it('contains identities, addresses and ranges, with comments', () => {
     const denied = new Denied();
     denied.set(
       readDenyList(
@@ -21,7 +21,7 @@ describe('a list of those denied', () => {
     expect(denied.counts.counts()).toEqual({ identity: 1, address: 1 });
   });
 
-  it('with a mistake is none, and says where each is', () => {
+  it('is rejected with every invalid line', () => {
     expect(() => readDenyList(`0x12\n192.0.2.1\n192.0.2.1/24`)).toThrow(
       /line 1: "0x12".*line 3: "192\.0\.2\.1\/24"/,
     );

@@ -13,12 +13,12 @@ function listening() {
 }
 
 describe('limits', () => {
-  it('are the defaults where descriptors are many, or unlimited', () => {
+  it('have their defaults with many or unlimited descriptors', () => {
     for (const descriptors of [undefined, 524_288])
       expect({ ...LIMITS, ...limitsFor(LIMITS, descriptors) }).toEqual(LIMITS);
   });
 
-  it('leave room for each other where descriptors are few', () => {
+  it('leave room for each other with few descriptors', () => {
     expect(limitsFor(LIMITS, 1_024)).toEqual({
       maxUnroutedConnections: 224,
       maxRequestConnections: 112,
@@ -30,7 +30,7 @@ describe('limits', () => {
     expect(Math.min(...Object.values(limitsFor(LIMITS, 1)))).toBe(1);
   });
 
-  it('that are lower than the default, or set too high, are named in the log', () => {
+  it('are logged if they are lower than the default, or set too high', () => {
     const { log, said } = listening();
     warnOfFew(524_288, {}, log);
     warnOfFew(undefined, {}, log);
@@ -58,14 +58,14 @@ describe('descriptors', () => {
     expect(admitted(928)).toEqual([false, false, true]);
     expect(admitted(960)).toEqual([false, false, false]);
     expect(descriptors.refused).toBe(6);
-    // Those who wait need one more each.
+    // Waiting visitors need one more each.
     expect(descriptors.admitsVisitor(socketOf(800), 95)).toBe(true);
     expect(descriptors.admitsVisitor(socketOf(800), 96)).toBe(false);
-    // The log has it once in a while, not once a connection.
+    // Logged once in a while, not per connection.
     expect(said).toEqual([[{ limit: 1_024, refused: 1 }, expect.stringContaining('file descriptors')]]);
   });
 
-  it('never run out where there is no limit, or a socket has no number', () => {
+  it('never run out without a limit, or if a socket has no number', () => {
     expect(new Descriptors(undefined, silent).admits(socketOf(1e6))).toBe(true);
     const few = new Descriptors(1, silent);
     expect([undefined, -1].map((fd) => few.admits(socketOf(fd)))).toEqual([true, true]);

@@ -5,7 +5,7 @@ import { dnsServer, type Said } from '../../test/support/dns-server.js';
 import { LIMITS } from '../protocol/limits.js';
 import { DomainProofs } from './domains.js';
 
-it('what was proven is looked at in a line of its own: names that DNS is silent of do not hold it up', async () => {
+it('checks proven domains in their own queue, not delayed by names for which DNS does not answer', async () => {
   const dns = await dnsServer((name) =>
     name.endsWith('shop.test') ? [{ type: 'TXT', name, ttl: 1, data: 'portal-address=0xA' }] : 'silence',
   );
@@ -27,7 +27,7 @@ it('what was proven is looked at in a line of its own: names that DNS is silent 
     .prove('silent.test', '0xB')
     .catch((error: unknown) => error)
     .finally(() => (isStuck = false));
-  // Somebody else asks for the very name meanwhile: that one waits in the line of those not proven.
+  // Another identity requests the same name meanwhile, and waits in the queue of unproven domains.
   const rival = proofs.prove('shop.test', '0xB').catch((error: unknown) => error);
   await proofs.prove('shop.test', '0xA');
   expect(await proofs.recheck('shop.test', '0xA')).toBeUndefined();
@@ -51,14 +51,14 @@ async function proofsOf(said: Said, options: Parameters<typeof dnsServer>[1] = {
   return { proofs, dns };
 }
 
-describe('what DNS may say of a domain:', () => {
+describe('a DNS answer proves the domain:', () => {
   it.each<[string, Said]>([
-    ['a text cut into many strings', [txt('_portal.shop.test', ...PROOF.split(''))]],
+    ['a text split into many strings', [txt('_portal.shop.test', ...PROOF.split(''))]],
     [
-      'spaces about it, and the letters of the address large',
+      'spaces around it, and the address in capitals',
       [txt('_portal.shop.test', ` ${PROOF.replace(ADDRESS, ` 0x${'A1'.repeat(20)}`)} `)],
     ],
-    ['the record among others that are not meant for us', [...noise(3), txt('_portal.shop.test', PROOF)]],
+    ['the record among records of others', [...noise(3), txt('_portal.shop.test', PROOF)]],
     [
       'the record at the end of a chain of CNAMEs',
       [
@@ -72,7 +72,7 @@ describe('what DNS may say of a domain:', () => {
     await expect(proofs.prove('shop.test', ADDRESS)).resolves.toBeUndefined();
   });
 
-  it('more than a datagram holds: it is asked again over TCP, to 60 kB and more', async () => {
+  it('retries over TCP if the answer is larger than a datagram, up to 60 kB and more', async () => {
     for (const count of [6, 25, 280]) {
       const { proofs, dns } = await proofsOf([...noise(count), txt('_portal.shop.test', PROOF)]);
       await proofs.prove('shop.test', ADDRESS);
@@ -80,7 +80,7 @@ describe('what DNS may say of a domain:', () => {
     }
   });
 
-  it('more than a datagram holds, and nothing over TCP: that is no answer, within the bound', async () => {
+  it('times out if the answer is larger than a datagram and TCP does not work', async () => {
     const { proofs } = await proofsOf(noise(25), { tcp: 'silent' }, 300);
     const refused = proofs.prove('shop.test', ADDRESS);
     await expect(refused).rejects.toMatchObject({
@@ -92,16 +92,16 @@ describe('what DNS may say of a domain:', () => {
   it.each<[string, Said, string]>([
     ['no such name', 'NXDOMAIN', 'its TXT record is missing'],
     ['no such record', [], 'its TXT record is missing'],
-    ['it failed', 'SERVFAIL', 'DNS does not answer'],
-    ['texts of others alone', noise(3), 'its TXT record is missing'],
+    ['a failure', 'SERVFAIL', 'DNS does not answer'],
+    ['only texts of others', noise(3), 'its TXT record is missing'],
     ['another identity', [txt('_portal.shop.test', 'portal-address=0xB')], 'names another identity'],
     [
-      'an address that only begins like it',
+      'an address that only starts like it',
       [txt('_portal.shop.test', `${PROOF}0`)],
       'names another identity',
     ],
     [
-      'CNAMEs in a circle',
+      'circular CNAMEs',
       [
         { type: 'CNAME', name: '_portal.shop.test', ttl: 1, data: 'one.test' },
         { type: 'CNAME', name: 'one.test', ttl: 1, data: '_portal.shop.test' },
@@ -109,7 +109,7 @@ describe('what DNS may say of a domain:', () => {
       'its TXT record is missing',
     ],
     [
-      'bytes that are no text',
+      'bytes that are not text',
       [{ type: 'TXT', name: '_portal.shop.test', ttl: 1, data: [Buffer.alloc(255, 0xff)] }],
       'its TXT record is missing',
     ],

@@ -4,7 +4,7 @@ import { ExpiryClock } from './expiry-clock.js';
 const DAY_MS = 86_400_000;
 const NOW = 20_000 * DAY_MS;
 
-/** A clock over two that the test sets. */
+/** An expiry clock over two clocks that the test sets. */
 function clockAt(wall: number, newestUse?: number) {
   const times = { wall, steady: 5_000 };
   const clock = new ExpiryClock({
@@ -20,7 +20,7 @@ function clockAt(wall: number, newestUse?: number) {
   return { clock, times, pass };
 }
 
-it('is the one of the machine, day by day, and when that is set back', () => {
+it("follows the machine's clock day by day, and when that is set back", () => {
   const { clock, times, pass } = clockAt(NOW, NOW - DAY_MS);
   for (let day = 1; day <= 100; day++) {
     pass(DAY_MS);
@@ -31,7 +31,7 @@ it('is the one of the machine, day by day, and when that is set back', () => {
   expect(clock.now()).toBe(NOW + 60 * DAY_MS);
 });
 
-it('does not leap ahead with it, and follows again once it is right', () => {
+it('does not jump ahead with it, and follows again once it is right', () => {
   const { clock, times, pass } = clockAt(NOW, NOW);
   pass(DAY_MS);
   times.wall += 40 * DAY_MS;
@@ -44,20 +44,20 @@ it('does not leap ahead with it, and follows again once it is right', () => {
   expect(clock.aheadMs).toBe(0);
 });
 
-it('takes a start at which every name would have lapsed for a wrong clock', () => {
+it('takes the clock for wrong if every name would have expired at the start', () => {
   const { clock } = clockAt(NOW + 31 * DAY_MS, NOW);
   expect(clock.now()).toBe(NOW + DAY_MS);
-  // One at which some would have is nothing special.
+  // If only some names would have expired, the clock is right.
   expect(clockAt(NOW + 29 * DAY_MS, NOW).clock.now()).toBe(NOW + 29 * DAY_MS);
 });
 
-it('lets a clock that began at the epoch come right', () => {
+it('recovers when a clock that started at the epoch is set right', () => {
   const { clock, times } = clockAt(0, NOW);
   expect(clock.now()).toBe(0);
   times.wall = NOW + 1_000;
   expect(clock.now()).toBe(NOW + 1_000);
 });
 
-it('believes a relay without names', () => {
+it('trusts the clock of a relay without names', () => {
   expect(clockAt(NOW).clock.now()).toBe(NOW);
 });

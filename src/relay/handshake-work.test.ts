@@ -18,11 +18,11 @@ const bitsAfter = (work: HandshakeWork, failures: number, network: (n: number) =
 };
 
 describe('the work for a handshake', () => {
-  it('is not asked for while handshakes prove something', () => {
+  it('is not required while handshakes prove something', () => {
     expect(new HandshakeWork(128).demand('a')).toBeUndefined();
   });
 
-  it('grows with the handshakes that prove nothing, up to the most that a relay asks for', () => {
+  it('grows with the handshakes that prove nothing, up to the maximum', () => {
     const bits = [15, 16, 64, 256, 100_000].map((failures) =>
       bitsAfter(new HandshakeWork(128), failures, String),
     );
@@ -35,7 +35,7 @@ describe('the work for a handshake', () => {
     expect(work.demand('a')?.bits).toBe(10);
   });
 
-  it('is not asked for some seconds after the last of them', () => {
+  it('is not required some seconds after the last of them', () => {
     const work = new HandshakeWork(128);
     expect(bitsAfter(work, 64, String)).toBe(12);
     now += 5_000;
@@ -44,7 +44,7 @@ describe('the work for a handshake', () => {
     expect(work.demand('honest')).toBeUndefined();
   });
 
-  it('has another salt each time', () => {
+  it('has a new salt each time', () => {
     const work = new HandshakeWork(1);
     work.failed('a');
     expect(work.demand('a')?.salt).not.toBe(work.demand('a')?.salt);

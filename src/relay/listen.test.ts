@@ -21,24 +21,24 @@ test.each([
     ['0.0.0.0', '::'],
   ],
   [['', '0.0.0.0', '::1'], ['::']],
-])('%j is listened at as %j', (hosts, expected) => {
+])('%j listens at %j', (hosts, expected) => {
   expect(listenHosts(hosts).map(({ host }) => host)).toEqual(expected);
 });
 
-test('[::] takes IPv4 as well, unless that has an address of its own', () => {
+test('[::] covers IPv4 too, unless IPv4 has its own address', () => {
   expect(listenHosts(['::'])).toEqual([{ host: '::' }]);
   expect(listenHosts(['::', '0.0.0.0'])).toEqual([{ host: '0.0.0.0' }, { host: '::', ipv6Only: true }]);
 });
 
-test('a family that is missing leaves the other', async () => {
-  // An address that no machine has (RFC 5737), in place of a loopback that this one lacks.
+test('listens at the other address if a family is missing', async () => {
+  // An address that no machine has (RFC 5737), like a loopback address that this one lacks.
   const hosts = [{ host: '192.0.2.1', orElse: 'nothing' as const }, { host: '127.0.0.1' }];
   const { servers, hosts: found } = await listen(() => createServer(), { hosts, port: 0 });
   for (const server of servers) server.close();
   expect(found).toEqual([{ host: '127.0.0.1' }]);
 });
 
-test('a port that is in use at one address is in use', async (context) => {
+test('a port in use at one address is in use', async (context) => {
   context.skip(!hasIpv6, NO_IPV6);
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '::1', resolve));

@@ -6,7 +6,7 @@ import type { Store } from './store.js';
 const LEASE = { name: 'game', address: '0xA' } as Lease;
 const inUse = (): Error => Object.assign(new Error('in use'), { code: 'EADDRINUSE' });
 
-/** Ports that open as if nobody else had any, and the set of those that are. */
+/** Ports that open as if no other program used any, and the set of open ones. */
 function portsOf(range: PortRange, over: Partial<Store> = {}): { ports: PublicPorts; open: Set<number> } {
   const open = new Set<number>();
   const store: Partial<Store> = {
@@ -30,7 +30,7 @@ function portsOf(range: PortRange, over: Partial<Store> = {}): { ports: PublicPo
 }
 
 describe('public ports', () => {
-  it('are closed again when they cannot be remembered', async () => {
+  it('close again if they cannot be stored', async () => {
     const { ports, open } = portsOf(
       { from: 10, to: 20 },
       { rememberPort: () => Promise.reject(new Error('disk full')) },
@@ -41,7 +41,7 @@ describe('public ports', () => {
     expect(open).toEqual(new Set());
   });
 
-  it('are given again to who had them, on a disk that is full as well', async () => {
+  it('go to their former holder again, even on a full disk', async () => {
     const { ports, open } = portsOf(
       { from: 10, to: 20 },
       { port: () => 15, rememberPort: () => Promise.reject(new Error('disk full')) },
@@ -50,14 +50,14 @@ describe('public ports', () => {
     expect(open).toEqual(new Set([15]));
   });
 
-  it('are given out to the last one', async () => {
+  it('are assigned down to the last one', async () => {
     const { ports, open } = portsOf({ from: 100, to: 399 });
     for (let count = 0; count < 300; count++) await ports.open('tcp', LEASE, undefined);
     expect(open.size).toBe(300);
     await expect(ports.open('tcp', LEASE, undefined)).rejects.toMatchObject({ code: 'ports_exhausted' });
   });
 
-  it('that others had are looked up a bounded number of times, and given out when there are no more', async () => {
+  it('of former holders are looked up a limited number of times, and assigned when no others are free', async () => {
     const portHolder = vi.fn<() => string>(() => '0xB');
     const { ports } = portsOf({ from: 1, to: 60_000 }, { portHolder });
     await expect(ports.open('tcp', LEASE, 80)).resolves.toBeDefined();

@@ -11,7 +11,7 @@ const TEST_LIMITS = { ...LIMITS, reservationMs: 30 * DAY_MS, maxReservedNamesPer
 const [ALICE, BOB] = ['0xA', '0xB'];
 const NOW = 1_000 * DAY_MS;
 
-/** Reservations on a disk that is full. */
+/** Reservations on a full disk. */
 function onFullDisk(known: Record<string, Omit<Reservation, 'firstAt'>>): Reservations {
   const store: Partial<Store> = {
     reservation: (name) => known[name] && { ...known[name], firstAt: known[name].usedAt },
@@ -22,7 +22,7 @@ function onFullDisk(known: Record<string, Omit<Reservation, 'firstAt'>>): Reserv
 }
 
 describe('while the disk is full', () => {
-  it('who has a name keeps it', async () => {
+  it('the holder of a name keeps it', async () => {
     const usedAt = NOW - DAY_MS / 2;
     const claim = onFullDisk({ web: { address: ALICE, usedAt } }).claim(
       'web',
@@ -30,19 +30,16 @@ describe('while the disk is full', () => {
       NOW,
     );
     await expect(claim.stored).resolves.toBeUndefined();
-    // So that it is stored again in time.
+    // The old time, so that the use is stored again later.
     expect(claim.usedAt).toBe(usedAt);
   });
 
   it.each([
-    ['a name that nobody has', {}],
+    ['a new name', {}],
     ['a name that was last used long ago', { web: { address: ALICE, usedAt: NOW - 2 * DAY_MS } }],
-    [
-      'a name that a clock which was wrong has used in the future',
-      { web: { address: ALICE, usedAt: NOW + 9 * DAY_MS } },
-    ],
+    ['a name that a wrong clock used in the future', { web: { address: ALICE, usedAt: NOW + 9 * DAY_MS } }],
     ['a name that another identity had', { web: { address: BOB, usedAt: NOW } }],
-  ])('%s is not to be had', async (_what, known) => {
+  ])('rejects %s', async (_what, known) => {
     await expect(onFullDisk(known).claim('web', { address: ALICE, network: '' }, NOW).stored).rejects.toThrow(
       'disk full',
     );
@@ -66,7 +63,7 @@ describe('a name that was not held for long', () => {
   const alice = { address: ALICE, network: 'n1' };
   const bob = { address: BOB, network: 'n2' };
 
-  it('stays reserved as long as it has to be held', async () => {
+  it('stays reserved for as long as it must be held', async () => {
     const { made, pass, now } = reservations();
     const claim = made.claim('web', alice, now());
     await claim.stored;
@@ -78,7 +75,7 @@ describe('a name that was not held for long', () => {
     expect(() => made.check('web', bob)).not.toThrow();
   });
 
-  it('stays reserved for long once it was, also for an agent that comes back', async () => {
+  it('stays reserved for long once it was, also for a returning agent', async () => {
     const { made, pass, now } = reservations();
     await made.claim('web', alice, now()).stored;
     pass(TEST_LIMITS.reserveAfterMs);
@@ -88,7 +85,7 @@ describe('a name that was not held for long', () => {
     expect(made.claim('web', alice, now()).firm).toBe(true);
   });
 
-  it('counts as new for a day after its first use, also where another identity had it', async () => {
+  it('counts as new for a day after its first use, also if another identity had it', async () => {
     const { made, store, pass, now } = reservations();
     await made.use('web', bob, now(), true);
     pass(TEST_LIMITS.reservationMs);

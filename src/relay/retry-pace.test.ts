@@ -18,15 +18,15 @@ const last = (comeBack: RetryPace, times: number, network: (n: number) => string
   return seconds;
 };
 
-describe('the time to come back', () => {
-  it('grows with those who were sent away, up to the longest', () => {
+describe('the time until a retry', () => {
+  it('grows with the rejected agents, up to the maximum', () => {
     expect(last(new RetryPace(10), 1, () => 'a')).toBe(1);
     expect(last(new RetryPace(10), 35, () => 'a')).toBe(4);
     expect(last(new RetryPace(10), 35, String)).toBe(4);
     expect(last(new RetryPace(10), 10_000, () => 'a')).toBe(LIMITS.maxComeBackMs / 1000);
   });
 
-  it('does not grow for a network because another is sent away often', () => {
+  it('does not grow for a network because another is rejected often', () => {
     const comeBack = new RetryPace(10);
     last(comeBack, 1_000, () => 'a');
     expect(comeBack.after('b')).toBe(1);
@@ -35,7 +35,7 @@ describe('the time to come back', () => {
     expect(comeBack.after('c')).toBe(1);
   });
 
-  it('counts a network once that is sent away again in the next second', () => {
+  it('counts a network that is rejected again in the next second once', () => {
     const comeBack = new RetryPace(10);
     last(comeBack, 20, String);
     now += 1_000;

@@ -22,9 +22,9 @@ const NO_ENGINE = `Node ${process.versions.node} has no node:sqlite`;
 
 const from = (firstAt: number, network: string) => ({ firstAt, network });
 
-/** What every store does, whatever keeps it. */
+/** Tests for every store. */
 function contract(open: () => Promise<Store>): void {
-  it('counts each name once, and only those used lately', async () => {
+  it('counts each name once, and only names used lately', async () => {
     const store = await open();
     await Promise.all([
       store.reserve('a', ALICE, 10),
@@ -39,7 +39,7 @@ function contract(open: () => Promise<Store>): void {
     expect(store.reservation('b')).toBeUndefined();
   });
 
-  it('counts by network, and only what is new', async () => {
+  it('counts by network, and only new names', async () => {
     const store = await open();
     await store.reserve('a', ALICE, 20, from(10, 'n1'));
     await store.reserve('b', BOB, 20, from(20, 'n1'));
@@ -87,7 +87,7 @@ function contract(open: () => Promise<Store>): void {
     expect(store.reservationsOf(ALICE, 10).map(({ name }) => name)).toEqual(['b', 'c']);
   });
 
-  it('releases a name and its ports, for its holder alone', async () => {
+  it('releases a name and its ports, for its holder only', async () => {
     const store = await open();
     await store.reserve('web', ALICE, 1);
     await store.rememberPort('tcp', 'web', 4000);
@@ -125,7 +125,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     return store;
   }
 
-  it('is there', (ctx) => {
+  it('exists', (ctx) => {
     if (!engine) ctx.skip(NO_ENGINE);
     expect(engine).toBeDefined();
   });
@@ -133,7 +133,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
 
   contract(open);
 
-  it('knows a reservation from the moment it is asked for, and keeps it once that resolved', async () => {
+  it('returns a reservation immediately, and keeps it once the write resolved', async () => {
     const file = await temporary();
     const store = await open(file);
     const stored = store.reserve('web', ALICE, 5);
@@ -145,7 +145,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     expect(other.reservation('nothing')).toBeUndefined();
   });
 
-  it('waits for another process before it asks for anything', async () => {
+  it('waits for another process before its first statement', async () => {
     const asked: string[] = [];
     const noting: Engine = (file) => {
       const db = engine(file);
@@ -155,7 +155,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     expect(asked[0]).toMatch(/busy_timeout/);
   });
 
-  it('rejects what it cannot write, and goes on when it can again', async () => {
+  it('rejects a failed write, and writes again when it can', async () => {
     const file = await temporary();
     const store = await open(file);
     await store.reserve('before', ALICE, 1);
@@ -164,7 +164,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     const results = await Promise.allSettled([store.reserve('a', ALICE, 1), store.reserve('b', ALICE, 1)]);
     for (const result of results)
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'state_unwritable' } });
-    // The transaction they were part of ends with this turn.
+    // Their transaction ends with this turn.
     await new Promise(setImmediate);
     meddler.exec('ALTER TABLE elsewhere RENAME TO reservations');
     meddler.close();
@@ -173,7 +173,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     expect(store.reservation('after')).toBeDefined();
   });
 
-  it('that cannot be written is found when it is opened, with what to do', async (ctx) => {
+  it('fails to open a read-only file, and says what to do', async (ctx) => {
     const file = await temporary();
     await (await openSqliteStore(file, engine)).close();
     const readOnly: Engine = (at) => {
@@ -189,7 +189,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
     });
   });
 
-  it('writes what is under way when it is closed', async () => {
+  it('completes pending writes when it closes', async () => {
     const file = await temporary();
     const store = await openSqliteStore(file, engine);
     const stored = store.reserve('web', ALICE, 1);
@@ -199,7 +199,7 @@ describe.each(ENGINES)('the store with $name', ({ engine }) => {
   });
 });
 
-it('goes on with what the other engine left, closed in order or not', async (ctx) => {
+it('continues with the file of the other engine, closed properly or not', async (ctx) => {
   const [node, libsql] = ENGINES.map(({ engine }) => engine);
   if (!node) {
     ctx.skip(NO_ENGINE);
@@ -214,7 +214,7 @@ it('goes on with what the other engine left, closed in order or not', async (ctx
     await store.seen.note(ALICE, { machine: `m${at}`, version: '1', seenAt: at + 1 });
     expect(store.seen.of(ALICE, 0)).toHaveLength(at + 1);
     if (at >= 2) {
-      // As a relay leaves it that was killed: the latest writes are in the log beside the file.
+      // As a killed relay leaves it: the latest writes are in the log next to the file.
       const folder = dirname(await temporary());
       await cp(dirname(file), folder, { recursive: true });
       await store.close();

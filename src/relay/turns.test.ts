@@ -3,7 +3,7 @@ import { Turns } from './turns.js';
 
 const round = (): Promise<void> => new Promise(setImmediate);
 
-/** As if each turn took so long. */
+/** Turns that each take `ms`. */
 function turnsOf(ms: number) {
   let now = 0;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
@@ -21,7 +21,7 @@ function turnsOf(ms: number) {
 }
 
 describe('turns', () => {
-  it('begin at once where nobody waits', async () => {
+  it('start immediately if nothing waits', async () => {
     const { done, take } = turnsOf(10);
     take('a');
     expect(done).toEqual(['a']);
@@ -32,7 +32,7 @@ describe('turns', () => {
     expect(done).toEqual(['a', 'b']);
   });
 
-  it('go round the networks, however many one of them asks for', async () => {
+  it('go around the networks, however many one of them requests', async () => {
     const { done, take } = turnsOf(1);
     for (let count = 1; count <= 50; count++) take('crowd');
     for (const network of ['a', 'b', 'a']) take(network);
@@ -40,7 +40,7 @@ describe('turns', () => {
     expect(done.slice(0, 7)).toEqual(['crowd', 'crowd', 'a', 'b', 'crowd', 'a', 'crowd']);
   });
 
-  it('are for two signatures after each TLS handshake, so that who began gets through', async () => {
+  it('allow two signatures per TLS handshake, so that clients that start also finish', async () => {
     const { done, take } = turnsOf(1);
     for (let count = 1; count <= 3; count++) take('tls');
     for (let count = 1; count <= 5; count++) take('signature', 'signature');
@@ -48,7 +48,7 @@ describe('turns', () => {
     expect(done.map((kind) => kind[0]).join('')).toBe('tsstssts');
   });
 
-  it('leave time for others: those of one round end after some milliseconds', async () => {
+  it('leave time for other work: a round ends after some milliseconds', async () => {
     const { done, take } = turnsOf(3);
     for (let count = 1; count <= 20; count++) take('a');
     let before = done.length;
@@ -67,7 +67,7 @@ describe('turns', () => {
     while (done.length < 1) await round();
   });
 
-  it('go on after work that fails', async () => {
+  it('continue after work that fails', async () => {
     const turns = new Turns();
     const run = Array.from({ length: 5 }, (_, at) =>
       turns.run('a', () => {

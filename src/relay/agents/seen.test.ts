@@ -7,7 +7,7 @@ import { temporaryFolder } from '../../../test/support/folder.js';
 import { MemorySeenAgents } from './seen-memory.js';
 import { SqliteSeenAgents } from './seen.js';
 
-/** Which machines an identity had agents on: bounded, and over a restart. */
+/** The machines of an identity's agents: limited, and kept over a restart. */
 
 const file = async (): Promise<{ file: string }> => ({ file: join(await temporaryFolder(), 'relay.db') });
 
@@ -36,8 +36,8 @@ describe.each([
     where: file,
     atMost: async (max: number) => new SqliteSeenAgents(await sqlite(), async (run) => run(), max),
   },
-])('the agents that were here, $kept', ({ where, atMost }) => {
-  it('have the last time of each machine, for their identity alone', async () => {
+])('the agents seen, $kept', ({ where, atMost }) => {
+  it('have the last time of each machine, for their identity only', async () => {
     const { seen } = await open(await where());
     await seen.note('0xA', agent('laptop', 100));
     await seen.note('0xA', agent('build', 200));
@@ -56,7 +56,7 @@ describe.each([
     expect(store.seen.of('0xA', 0)).toEqual([agent('new', 300)]);
   });
 
-  it('are so many of an identity, and so many in all: those that were seen last', async () => {
+  it('are limited per identity and in total, and the latest stay', async () => {
     const { seen } = await open(await where());
     const most = LIMITS.maxSeenAgentsPerIdentity;
     for (let at = 1; at <= most + 3; at++) await seen.note('0xA', agent(`m${at}`, at));
@@ -66,7 +66,7 @@ describe.each([
     const small = await atMost(3);
     for (let at = 1; at <= 5; at++) {
       await small.note(`0x${at}`, agent('m', at));
-      // The same again is no more.
+      // The same agent again does not count twice.
       await small.note(`0x${at}`, agent('m', at));
     }
     expect([1, 2, 3, 4, 5].filter((at) => small.of(`0x${at}`, 0).length > 0)).toEqual([3, 4, 5]);
@@ -81,7 +81,7 @@ it('keeps them over a restart', async () => {
   expect((await open(where)).seen.of('0xA', 0)).toEqual([agent('laptop', 300)]);
 });
 
-it('looks at one row for one that is known, however many there are', async () => {
+it('reads one row for a known agent, however many there are', async () => {
   const db = await sqlite();
   const full = new SqliteSeenAgents(db, async (run) => run(), 3);
   for (let at = 1; at <= 3; at++) await full.note(`0x${at}`, agent('m', at));

@@ -7,7 +7,7 @@ import type { RelayLimits } from '../limits.js';
 import type { Quotas } from '../quotas.js';
 import { SignIns } from './sign-in.js';
 
-/** Who is signed in, where identities cost nothing and somebody has many. */
+/** Sign-ins of a client with many identities. */
 
 const NEIGHBOUR = '192.0.2.1';
 const CROWD = '192.0.2.99';
@@ -25,7 +25,7 @@ function signIns(limits: Partial<RelayLimits> = {}) {
   return { made, refusals };
 }
 
-it('a crowd of identities pushes out its own, and nobody from elsewhere', () => {
+it('many identities of one client displace each other, and no one else', () => {
   const { made } = signIns({ maxSignedIn: 8 });
   const neighbour = made.issue('0xN', NEIGHBOUR).token;
   const tokens = Array.from({ length: 50 }, (_, at) => made.issue(`0x${at}`, CROWD).token);
@@ -35,14 +35,14 @@ it('a crowd of identities pushes out its own, and nobody from elsewhere', () => 
   expect(() => made.check(tokens[0])).toThrow('not signed in');
 });
 
-it('links of one identity leave those of others alone', () => {
+it('links of one identity do not affect those of others', () => {
   const { made } = signIns({ maxSignedIn: 20 });
   const { code } = made.code('0xN');
   for (let count = 0; count < 50; count++) made.code('0xA');
   expect(made.redeem(code)).toBe('0xN');
 });
 
-it('from one address so many begin a second, whatever comes of it, and others are not held up', () => {
+it('limits the sign-ins per second of one address, and does not delay others', () => {
   const { made, refusals } = signIns({ maxSignInsPerSecondPerAddress: 4 });
   const { address } = generateIdentity();
   const attempt = (remote: string): unknown => {

@@ -3,7 +3,7 @@ import { LIMITS } from '../../protocol/limits.js';
 import type { LiveAgent } from './agents.js';
 import { viewOf, type ViewParts, type ViewPlace } from './view.js';
 
-/** What goes into an answer when there is more than it holds. */
+/** The agents and services of an answer that cannot show all. */
 
 const ASKS = '0xAsks';
 
@@ -37,7 +37,7 @@ function seenBy(live: readonly LiveAgent[]) {
   return viewOf(ASKS, parts, { url: 'https://relay.test' } as ViewPlace);
 }
 
-it('nobody hides who else lets one see them, by agents or by services without number', () => {
+it('an identity with many agents or services does not hide the others', () => {
   const crowd = Array.from({ length: LIMITS.maxAgentsShown + 10 }, (_, at) => agent('0xCrowd', at, 20));
   const { agents, truncated } = seenBy([...crowd, agent('0xMate', 1, 30), agent(ASKS, 1, 40)]);
   expect(agents).toHaveLength(LIMITS.maxAgentsShown);
@@ -50,7 +50,7 @@ it('nobody hides who else lets one see them, by agents or by services without nu
   expect(agents[0]!.own).toBe(true);
 });
 
-it('what fits is whole', () => {
+it('shows everything that fits', () => {
   const { agents, truncated } = seenBy([agent('0xMate', 1, 9_000), agent(ASKS, 1, 1_000)]);
   expect(agents.map(({ services }) => services.length)).toEqual([1_000, 9_000]);
   expect(truncated).toBeUndefined();

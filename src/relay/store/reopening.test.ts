@@ -21,7 +21,7 @@ class ReadOnlyStore extends MemoryStore {
   }
 }
 
-it('a store that became read-only is opened again, once for all writes that failed', async () => {
+it('reopens a store that became read-only, once for all failed writes', async () => {
   const stores = [new ReadOnlyStore(), new MemoryStore()];
   const [first] = stores as [ReadOnlyStore];
   const store = new ReopeningStore(() => stores.shift()!);
@@ -30,7 +30,7 @@ it('a store that became read-only is opened again, once for all writes that fail
   expect([stores.length, first.isClosed, store.failures]).toEqual([0, true, 2]);
 });
 
-it('a write fails where opening again does not help', async () => {
+it('rejects a write if reopening does not help', async () => {
   const stores = [new ReadOnlyStore()];
   const store = new ReopeningStore(() => {
     const next = stores.shift();
@@ -41,7 +41,7 @@ it('a write fails where opening again does not help', async () => {
   expect(store.countReservations({ address: '0xA' }, 0)).toBe(0);
 });
 
-it('read-only is told from other failures, by either engine', () => {
+it('recognises read-only errors of both engines', () => {
   expect(isReadOnly(readOnly())).toBe(true);
   expect(isReadOnly(Object.assign(new Error('x'), { code: 'SQLITE_READONLY_DBMOVED' }))).toBe(true);
   expect(isReadOnly(Object.assign(new Error('x'), { code: 'SQLITE_FULL', errcode: 13 }))).toBe(false);
