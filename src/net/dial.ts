@@ -174,7 +174,7 @@ class Dialling {
     this.#inTime = deadline(ms, () => {
       const cause = this.#failed.length > 0 ? new DialError(this.#failed) : undefined;
       const tried = cause ? ` (${cause.message})` : '';
-      const message = `${what ?? `a connection to ${host}:${port}`} took longer than ${Math.round(ms)} ms${tried}`;
+      const message = `${what ?? `a connection to ${host}:${port}`} timed out after ${Math.round(ms)} ms${tried}`;
       this.#end(() => this.#fail(new PortalError('timeout', message, { cause })));
     });
     if (isIP(host) !== 0) return this.#attempt(host);

@@ -49,7 +49,7 @@ describe('a health check', () => {
     const [socket] = (await arrived) as [NodeJS.EventEmitter & { resume(): void }];
     const gone = once(socket, 'close');
     socket.resume();
-    expect(await answer).toBe(`GET /healthz at localhost:${port} took longer than 100 ms`);
+    expect(await answer).toBe(`GET /healthz at localhost:${port} timed out after 100 ms`);
     await gone;
   });
 
