@@ -7,24 +7,24 @@ const agent = { identity: '0xA', own: true, state: 'connected', lastSeen: 'now',
 const answer = (over: object = {}) =>
   JSON.stringify({ relay: 'r', identity: '0xA', now: 'n', agents: [agent], names: [], ...over });
 
-it('takes what is one, without what nobody knows', () => {
+it('accepts a valid answer, without unknown fields', () => {
   const read = readAnswer('agents', answer({ news: 1, agents: [{ ...agent, later: true }] }));
   expect(read).toEqual(JSON.parse(answer()));
 });
 
 it.each([
-  ['no JSON', 'portal'],
+  ['text that is not JSON', 'portal'],
   ['a list', '[]'],
   ['null', 'null'],
-  ['agents that are none', answer({ agents: [null] })],
-  ['a machine that is no text', answer({ agents: [{ ...agent, machine: { toString: 1 } }] })],
-  ['an id that leads elsewhere', answer({ agents: [{ ...agent, id: '../../names' }] })],
-  ['a text without end', answer({ agents: [{ ...agent, machine: 'x'.repeat(10_000) }] })],
+  ['invalid agents', answer({ agents: [null] })],
+  ['a machine that is not a string', answer({ agents: [{ ...agent, machine: { toString: 1 } }] })],
+  ['an id with a path', answer({ agents: [{ ...agent, id: '../../names' }] })],
+  ['an endless text', answer({ agents: [{ ...agent, machine: 'x'.repeat(10_000) }] })],
   [
     'a negative count',
     answer({ agents: [{ ...agent, services: [{ phase: 'ready', visitors: -1, bytesIn: 0, bytesOut: 0 }] }] }),
   ],
   ['names without ports', answer({ names: [{ name: 'web' }] })],
-])('refuses %s', (_what, text) => {
+])('rejects %s', (_what, text) => {
   expect(() => readAnswer('agents', text)).toThrow(expect.objectContaining({ code: 'protocol' }));
 });

@@ -10,19 +10,19 @@ interface Answers {
   done: object;
 }
 
-/** Throws `protocol` for what is not such an answer; fields that nobody knows are dropped. */
+/** Parses an answer. Throws `protocol` if it is invalid. Drops unknown fields. */
 export function readAnswer<K extends keyof Answers>(kind: K, json: string): Answers[K] {
   const validate = validators[kind]!;
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    throw new PortalError('protocol', 'the relay answers, and not in JSON');
+    throw new PortalError('protocol', "the relay's answer is not JSON");
   }
   if (validate(value)) return value as Answers[K];
   const [first] = validate.errors ?? [];
   throw new PortalError(
     'protocol',
-    `the relay's answer${first?.instancePath ?? ''} ${first?.message ?? 'is not one'}`,
+    `the relay's answer${first?.instancePath ?? ''} ${first?.message ?? 'is invalid'}`,
   );
 }

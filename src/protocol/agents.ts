@@ -2,57 +2,57 @@ import type { ErrorCode } from '../lib/errors.js';
 import type { LeaseKind } from './kind.js';
 import type { FromAgent } from './messages.js';
 
-/** What a relay tells who signed in there (docs/reference/protocol.md): plain data, in JSON. Times are ISO. */
+/** What a relay shows to signed-in clients (docs/reference/protocol.md): plain data, in JSON. Times are ISO 8601. */
 
 type ReportedPhase = NonNullable<FromAgent<'report'>['services']>[number]['phase'];
 
 export interface ServiceView {
-  /** The key under `services:`, where its agent told it. */
+  /** The key under `services:`, if the agent reported it. */
   readonly service?: string;
-  /** The name on the relay, its kind, and where visitors find it; absent while it has no lease here. */
+  /** The name on the relay, its kind, and its public address; undefined while the service has no lease here. */
   readonly name?: string;
   readonly kind?: LeaseKind;
   readonly address?: string;
-  /** Of its lease, as its owner wrote it. */
+  /** The metadata of its lease, from its owner. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** As its agent says; `open` where it says nothing, `away` while it has its grace to come back. */
+  /** As reported by its agent. `open` without a report; `away` while the agent is disconnected and may return. */
   readonly phase: ReportedPhase | 'open' | 'away';
-  /** The error that it is in this phase for. */
+  /** The error that caused this phase. */
   readonly code?: string;
-  /** Visitors now, and bytes since the lease was opened: from visitors, and to them. */
+  /** Current visitors, and bytes since the lease opened: from visitors and to them. */
   readonly visitors: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
 
 export interface AgentView {
-  /** Of the agent's process, the same at every relay; absent once it is gone. */
+  /** Id of the agent process, the same at every relay; undefined after it disconnected. */
   readonly id?: string;
-  /** Whose it is. */
+  /** The identity that it belongs to. */
   readonly identity: string;
-  /** It is of the identity that asks, which may disconnect it. */
+  /** Whether it belongs to the asking identity, which may then disconnect it. */
   readonly own: boolean;
   readonly machine?: string;
   readonly version?: string;
-  /** `away`: its leases wait for it; `gone`: it was here. */
+  /** `away`: its leases wait for it; `gone`: it was here earlier. */
   readonly state: 'connected' | 'away' | 'gone';
-  /** Since when it is connected. */
+  /** When it connected. */
   readonly since?: string;
   readonly lastSeen: string;
-  /** IP address that it comes from; to its owner alone. */
+  /** Its IP address; only for its owner. */
   readonly from?: string;
   readonly services: readonly ServiceView[];
 }
 
 export interface NameView {
   readonly name: string;
-  /** Public ports that are kept with it. */
+  /** Public ports reserved with the name. */
   readonly ports: { readonly tcp?: number; readonly udp?: number };
-  /** Until when it is kept, if nothing uses it from now on. */
+  /** When the reservation expires without further use. */
   readonly reservedUntil: string;
-  /** Whether a lease has it now: no, with an agent that serves it, or in that one's grace. */
+  /** Whether a lease uses it: no, yes with an agent, or yes in the agent's grace period. */
   readonly use: 'free' | 'served' | 'away';
-  /** Id of the agent that has it. */
+  /** Id of the agent that uses it. */
   readonly agent?: string;
 }
 
@@ -60,11 +60,11 @@ export interface NameView {
 export interface AgentsAnswer {
   readonly relay: string;
   readonly identity: string;
-  /** By the relay's clock. */
+  /** The relay's time. */
   readonly now: string;
   readonly agents: readonly AgentView[];
   readonly names: readonly NameView[];
-  /** There is more than one answer holds. */
+  /** Whether the answer is incomplete because there is too much. */
   readonly truncated?: true;
 }
 
@@ -83,12 +83,12 @@ export interface SignInAnswer {
 }
 
 export interface LinkAnswer {
-  /** With the code behind `#`, which browsers send to nobody. */
+  /** It has the code after `#`, which browsers never send. */
   readonly url: string;
   readonly expiresAt: string;
 }
 
-/** In place of any of them. */
+/** Any of them may be this instead. */
 export interface ErrorAnswer {
   readonly code: ErrorCode;
   readonly message: string;

@@ -1,6 +1,6 @@
 /**
- * The challenge a relay sets and an agent signs: an EIP-4361 (Sign-In with Ethereum) text, so that a wallet
- * shows a person what they prove and to whom. Single use: its nonce belongs to one control channel.
+ * The challenge that a relay sends and an agent signs: an EIP-4361 (Sign-In with Ethereum) text, so that a wallet shows what
+ * a person proves and to whom. Each is for one use: its nonce belongs to one control channel.
  */
 import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
@@ -8,7 +8,7 @@ import { isChannel } from './channel.js';
 import { LIMITS } from './limits.js';
 import { INSPECTED } from './relay-proof.js';
 
-/** What a signature is for: one for the one is never good for the other. */
+/** What a signature is for. A signature for one is not valid for the other. */
 export const STATEMENTS = {
   control: 'Prove that this identity may hold leases on this relay.',
   signIn: 'Sign in to see and manage the agents and names of this identity on this relay.',
@@ -17,7 +17,7 @@ export const STATEMENTS = {
 export interface ChallengeFields {
   /** Authority of the relay: host, with the port unless it is 443. */
   readonly domain: string;
-  /** The identity to prove, checksummed by EIP-55. */
+  /** The address of the identity to prove, with EIP-55 checksum. */
   readonly address: string;
   /** The relay's URL, on `domain`. */
   readonly uri: string;
@@ -25,34 +25,34 @@ export interface ChallengeFields {
   readonly nonce: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
-  /** The TLS session that the proof is good in, from `channelOf` at either end. */
+  /** The TLS session in which the proof is valid, from `channelOf` at either end. */
   readonly channel: string;
-  /** One line for the person, of the characters EIP-4361 allows there. */
+  /** One line for the person, in the characters that EIP-4361 allows. */
   readonly statement?: string;
   readonly requestId?: string;
 }
 
-/** What the relay that set a challenge knows of it. */
+/** What the relay expects in the proof. */
 export interface ProofExpectation {
   readonly address: string;
   readonly domain: string;
   readonly uri: string;
   readonly nonce: string;
-  /** Of the TLS session that the proof came in. */
+  /** The TLS session in which the proof arrived. */
   readonly channel: string;
   /** One of `STATEMENTS`. */
   readonly statement: string;
   readonly now: Date;
 }
 
-/** How far ahead the clock of whoever issued a challenge may be. */
+/** How far ahead the clock of the challenge's issuer may be. */
 const CLOCK_SKEW_MS = 60_000;
-/** EIP-4361 wants a chain. No chain is ever asked; 1 is Ethereum's main one, as wallets expect. */
+/** EIP-4361 requires a chain id. Portal uses no chain; 1 is Ethereum's main chain, as wallets expect. */
 const CHAIN_ID = 1;
 const NONCE = /^[A-Za-z0-9]{8,}$/;
-/** Begins the one resource of a challenge, which names the TLS session. */
+/** Prefix of the only resource of a challenge, which names the TLS session. */
 const CHANNEL_URN = 'urn:portal:channel:';
-/** The lines of `buildChallenge`. What a field may hold shows when the text is built once more from what was read. */
+/** The lines of `buildChallenge`. Rebuilding the text from the parsed fields checks the fields. */
 const FORM = new RegExp(
   [
     '^(?<domain>[!-.0-~]+) wants you to sign in with your Ethereum account:',
@@ -71,16 +71,16 @@ const FORM = new RegExp(
 );
 
 /**
- * The text for `fields`. Throws `unauthorized` when the address is none, and a RangeError for values that
- * would forge another line of the text or that no reader accepts.
+ * The text for `fields`. Throws `unauthorized` for an invalid address, and a RangeError for values that would forge another
+ * line or that no reader accepts.
  */
 export function buildChallenge(fields: ChallengeFields): string {
   const { domain, uri, nonce, issuedAt, expiresAt, channel, statement, requestId } = fields;
-  if (!isChannel(channel)) throw new RangeError('a channel is 64 hex digits');
-  if (!NONCE.test(nonce)) throw new RangeError('a nonce has at least 8 letters and digits, and nothing else');
+  if (!isChannel(channel)) throw new RangeError('a channel must be 64 hex digits');
+  if (!NONCE.test(nonce)) throw new RangeError('a nonce must be at least 8 letters and digits');
   for (const value of [domain, uri, statement, requestId]) {
     if (value !== undefined && /[\r\n]/.test(value))
-      throw new RangeError('a field of a challenge is one line');
+      throw new RangeError('a field of a challenge must be one line');
   }
   return [
     `${domain} wants you to sign in with your Ethereum account:`,
@@ -101,9 +101,9 @@ export function buildChallenge(fields: ChallengeFields): string {
 }
 
 /**
- * The fields of a challenge text. Strict: throws `protocol` for every text that `buildChallenge` does not make, to the letter.
- * EIP-4361 allows more: other chains, a not-before, and further resources, which could hide a delegation of rights (EIP-5573)
- * in what the agent signs.
+ * Parses a challenge text. Throws `protocol` for every text that `buildChallenge` would not produce exactly. EIP-4361 allows
+ * more: other chains, a not-before, and further resources, which could hide a delegation of rights (EIP-5573) in what the
+ * agent signs.
  */
 export function readChallenge(text: string): ChallengeFields {
   if (text.length > LIMITS.maxChallengeChars)
@@ -127,8 +127,8 @@ export function readChallenge(text: string): ChallengeFields {
 }
 
 /**
- * Relay side: accepts the proof that the holder of `expected.address` signed the very challenge that was set.
- * Throws `expired` when it came too late or too early, `unauthorized` for everything else; the message says what did not hold.
+ * Relay side: verifies that the owner of `expected.address` signed exactly this challenge. Throws `expired` if the proof is
+ * too late or too early, and `unauthorized` otherwise. The message says which check failed.
  */
 export function verifyProof(message: string, signature: string, expected: ProofExpectation): void {
   const fields = readSigned(message);
@@ -142,16 +142,16 @@ export function verifyProof(message: string, signature: string, expected: ProofE
   if (recoverAddress(message, signature) !== fields.address) {
     throw new PortalError(
       'unauthorized',
-      `the challenge was not signed by ${fields.address}, or was changed since`,
+      `the signature is not by ${fields.address}, or the challenge was changed`,
     );
   }
 }
 
 /**
- * Agent side, before it signs: the challenge must be the one of the relay it is connected to (`domain`, as in
- * `ProofExpectation`), for its own `address`, for this very TLS session (`channel`), and short-lived; otherwise a hostile relay could pass on
- * another relay's challenge and use the signature there. Throws `protocol`, `unauthorized`, `expired`, or
- * `relay_untrusted` where the challenge is for another TLS session.
+ * Agent side, before it signs: the challenge must be from the relay that it is connected to (`domain`), for its own
+ * `address`, for this TLS session (`channel`), and short-lived. Otherwise a hostile relay could forward another relay's
+ * challenge and use the signature there. Throws `protocol`, `unauthorized`, `expired`, or `relay_untrusted` if the challenge
+ * is for another TLS session.
  */
 export function checkChallenge(
   text: string,
@@ -162,7 +162,7 @@ export function checkChallenge(
   if (domain.toLowerCase() !== expected.domain.toLowerCase()) {
     throw new PortalError(
       'unauthorized',
-      `the relay asks to prove the identity to ${domain}, but the agent is connected to ${expected.domain}; nothing was signed. If ${domain} is the relay that is meant, write its URL with that name`,
+      `the challenge is for ${domain}, but the agent is connected to ${expected.domain}; nothing was signed. If you mean the relay ${domain}, use this name in its URL`,
     );
   }
   if (!URL.canParse(uri) || new URL(uri).host !== expected.domain.toLowerCase()) {
@@ -184,24 +184,24 @@ export function checkChallenge(
   if (expiresAt.getTime() - issuedAt.getTime() > LIMITS.challengeMs) {
     throw new PortalError(
       'unauthorized',
-      'the challenge is good for more than 2 minutes; nothing was signed',
+      'the challenge is valid for more than 2 minutes; nothing was signed',
     );
   }
   return fields;
 }
 
 function checkTimes({ issuedAt, expiresAt }: ChallengeFields, now: Date): void {
-  // Not for a person to mend alone: a clock that is set right by itself is enough.
+  // `expired`, so that the agent retries: a clock that is corrected later is enough.
   if (issuedAt.getTime() > now.getTime() + CLOCK_SKEW_MS) {
     throw new PortalError(
       'expired',
-      `the challenge was issued at ${issuedAt.toISOString()}, but it is ${now.toISOString()} here: one of the clocks is wrong`,
+      `the challenge was issued at ${issuedAt.toISOString()}, but the time here is ${now.toISOString()}: one of the clocks is wrong`,
     );
   }
   if (now >= expiresAt) {
     throw new PortalError(
       'expired',
-      `the challenge was good until ${expiresAt.toISOString()}, and it is ${now.toISOString()} here: it came too late, or one of the clocks is wrong`,
+      `the challenge expired at ${expiresAt.toISOString()}, and the time here is ${now.toISOString()}: it is too late, or one of the clocks is wrong`,
     );
   }
 }
@@ -222,7 +222,7 @@ function malformed(why: string): PortalError {
   return new PortalError('protocol', `the challenge is malformed: ${why}`);
 }
 
-/** A relay sent well-formed text: if it is no longer, whoever signed it signed something else. */
+/** The relay sent a well-formed text. If it is malformed now, the agent signed something else. */
 function readSigned(message: string): ChallengeFields {
   try {
     return readChallenge(message);

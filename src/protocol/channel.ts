@@ -1,15 +1,15 @@
 import type { TLSSocket } from 'node:tls';
 
 /**
- * What ties a signature to one TLS session: a value that its two ends share and that nobody in between can bring about in
- * another session (RFC 9266, `tls-exporter`).
+ * Ties a signature to one TLS session: a value that both ends share, and that no one in between can produce in another session
+ * (RFC 9266, `tls-exporter`).
  */
 
 const LABEL = 'EXPORTER-Channel-Binding';
 const BYTES = 32;
 const CHANNEL = /^[0-9a-f]{64}$/;
 
-/** The value in hex. Undefined where the session has none: it is closed, or older than TLS 1.3. */
+/** The value in hex; undefined if the session is closed or older than TLS 1.3. */
 export function channelOf(socket: TLSSocket): string | undefined {
   return exportKey(socket, LABEL, BYTES)?.toString('hex');
 }
@@ -17,8 +17,8 @@ export function channelOf(socket: TLSSocket): string | undefined {
 export const isChannel = (text: string): boolean => CHANNEL.test(text);
 
 /**
- * Keying material that only the two ends of a TLS session share. None from sessions older than TLS 1.3: there a middleman
- * can make two sessions with the same secret (the triple handshake attack).
+ * Keying material that only the two ends of a TLS session share. Undefined before TLS 1.3: there a middleman can create two
+ * sessions with the same secret (the triple handshake attack).
  */
 export function exportKey(
   socket: TLSSocket,

@@ -4,7 +4,7 @@ import { PortalError } from '../lib/errors.js';
 import { LIMITS } from './limits.js';
 import type { FromAgent, FromRelay } from './messages.js';
 
-/** Checks messages of one side. Bytes in, a typed message out, or a PortalError `protocol`. No I/O. */
+/** Decodes messages of one side: bytes in, a typed message out, or a PortalError `protocol`. No I/O. */
 type Decoder<M> = (data: string | Buffer) => M;
 
 function decoder<M>(validators: Readonly<Record<string, Validator>>): Decoder<M> {
@@ -13,7 +13,7 @@ function decoder<M>(validators: Readonly<Record<string, Validator>>): Decoder<M>
     if (size > LIMITS.maxControlMessageBytes) {
       throw new PortalError(
         'protocol',
-        `a message of ${size} bytes is over the limit of ${LIMITS.maxControlMessageBytes}`,
+        `a message of ${size} bytes exceeds the limit of ${LIMITS.maxControlMessageBytes}`,
       );
     }
     const value = parse(data.toString());
@@ -45,12 +45,12 @@ function parse(text: string): object {
   return value;
 }
 
-/** Reads what an agent said. */
+/** Decodes a message of an agent. */
 export const decodeFromAgent = decoder<FromAgent>(ofAgents);
-/** Reads what a relay said. */
+/** Decodes a message of a relay. */
 export const decodeFromRelay = decoder<FromRelay>(ofRelays);
 
-/** A message as text; the types keep a side from saying what is not its to say. */
+/** A message as text. */
 export function encode(message: FromAgent | FromRelay): string {
   return JSON.stringify(message);
 }

@@ -1,7 +1,7 @@
 const text = { type: 'string', minLength: 1, maxLength: 64 } as const;
 const time = { type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$' } as const;
 
-/** The form of a relay's descriptor; fields that nobody knows belong to what is signed. */
+/** The schema of a relay's descriptor. Unknown fields are covered by the signature. */
 export const DESCRIPTOR = {
   type: 'object',
   properties: {

@@ -31,7 +31,7 @@ const codeOf = (value: unknown): string => {
 };
 
 describe('a descriptor', () => {
-  it('is taken as it was signed', () => {
+  it('is read as it was signed', () => {
     expect(readDescriptor(sent(signed()), NOW)).toEqual({
       ...facts,
       address: identity.address,
@@ -49,7 +49,7 @@ describe('a descriptor', () => {
     ['another address', { address: generateIdentity().address }],
     ['a longer life', { expiresAt: at(48 * HOUR) }],
     ['a broken signature', { signature: `0x${'00'.repeat(65)}` }],
-  ])('is refused with %s', (_what, over) => {
+  ])('is rejected with %s', (_what, over) => {
     expect(codeOf({ ...signed(), ...over })).toBe('descriptor_invalid');
   });
 
@@ -58,14 +58,14 @@ describe('a descriptor', () => {
     ['null', null],
     ['a list', []],
     ['a URL without TLS', signed({ url: 'http://relay.example.com' })],
-    ['a time that is none', signed({ expiresAt: 'tomorrow' })],
+    ['an invalid time', signed({ expiresAt: 'tomorrow' })],
     ['an impossible time', signed({ expiresAt: '2026-99-01T00:00:00Z' })],
     ['capabilities without end', signed({ capabilities: Array.from({ length: 33 }, () => 'x') })],
-  ])('is refused as %s', (_what, value) => {
+  ])('is rejected as %s', (_what, value) => {
     expect(codeOf(value)).toBe('descriptor_invalid');
   });
 
-  it('has its time', () => {
+  it('is valid for its time', () => {
     expect(codeOf(signed({ issuedAt: at(-25 * HOUR), expiresAt: at(-HOUR) }))).toBe('expired');
     expect(codeOf(signed({ issuedAt: at(30_000) }))).toBe('taken');
     expect(codeOf(signed({ issuedAt: at(90_000) }))).toBe('descriptor_invalid');
@@ -82,7 +82,7 @@ const read = (text: string, url = facts.url): string => {
 };
 
 describe('what a relay says of itself', () => {
-  it('is about the URL at which it says so', () => {
+  it('must be for the URL that it came from', () => {
     const text = JSON.stringify(signed());
     expect(read(text)).toBe(identity.address);
     expect(read(text, 'https://RELAY.example.com:443/')).toBe(identity.address);
@@ -90,7 +90,7 @@ describe('what a relay says of itself', () => {
     expect(read(JSON.stringify(signed({ url: 'relay.example.com' })))).toBe('descriptor_invalid');
   });
 
-  it('is a descriptor, of a version that is spoken here', () => {
+  it('must have a supported protocol version', () => {
     expect(['', '<html>', '{}', 'null'].map((text) => read(text))).toEqual(
       Array.from({ length: 4 }, () => 'descriptor_invalid'),
     );

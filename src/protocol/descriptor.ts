@@ -4,15 +4,15 @@ import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { asPortalError, PortalError } from '../lib/errors.js';
 import { PROTOCOL_VERSION } from './limits.js';
 
-/** What a relay says of itself (`GET /v1/relay`), signed with its own key so that others can pass it on. */
+/** A relay's description of itself (`GET /v1/relay`), signed with its key so that others can forward it. */
 
 export interface RelayDescriptor {
-  /** Of the relay's own key, EIP-55. */
+  /** Address of the relay's key, EIP-55. */
   readonly address: string;
   readonly url: string;
-  /** Versions of the protocol. */
+  /** Protocol versions. */
   readonly protocols: readonly number[];
-  /** What it can carry: modes, `hostname`, `hop`. */
+  /** Its features: modes, `hostname`, `hop`. */
   readonly capabilities: readonly string[];
   readonly carriers: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
@@ -25,12 +25,12 @@ export interface SignedDescriptor extends RelayDescriptor {
   readonly signature: string;
 }
 
-/** How far ahead the clock of whoever issued a descriptor may be. */
+/** How far ahead the clock of the descriptor's issuer may be. */
 const CLOCK_SKEW_MS = 60_000;
-/** No relay signs for longer; what claims to hold for years would never be looked at again. */
+/** Maximum validity. A longer one would mean that the descriptor is never checked again. */
 const MAX_VALID_MS = 7 * 24 * 3_600_000;
 
-/** `descriptor` with an EIP-191 signature over its JSON text, keys as they stand. */
+/** `descriptor` with an EIP-191 signature over its JSON text, keys in their order. */
 export function signDescriptor(
   identity: Identity,
   descriptor: Omit<RelayDescriptor, 'address'>,
@@ -42,8 +42,8 @@ export function signDescriptor(
 const isDescriptor = validators['descriptor'] as Validator<SignedDescriptor>;
 
 /**
- * A descriptor as it was received, JSON read: its form, its signature and its times are checked, and unknown fields
- * belong to what is signed. Throws `descriptor_invalid`, or `expired`.
+ * Checks the form, the signature and the times of a received descriptor (parsed JSON). The signature covers unknown fields.
+ * Throws `descriptor_invalid` or `expired`.
  */
 export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
   if (!isDescriptor(value)) {
@@ -59,37 +59,38 @@ export function readDescriptor(value: unknown, now: Date): SignedDescriptor {
   }
   if (signer !== checksumAddress(value.address)) throw invalid(`it was not signed by ${value.address}`);
   const [issuedAt, expiresAt] = [Date.parse(value.issuedAt), Date.parse(value.expiresAt)];
-  if (issuedAt > now.getTime() + CLOCK_SKEW_MS) throw invalid(`it is from the future, ${value.issuedAt}`);
-  // Negated, so that what is no time fails as well.
-  if (!(expiresAt - issuedAt <= MAX_VALID_MS)) throw invalid('it claims to hold for too long');
+  if (issuedAt > now.getTime() + CLOCK_SKEW_MS)
+    throw invalid(`its time of issue is in the future: ${value.issuedAt}`);
+  // Negated, so that an invalid time fails as well.
+  if (!(expiresAt - issuedAt <= MAX_VALID_MS)) throw invalid('it is valid for too long');
   if (expiresAt <= now.getTime())
-    throw new PortalError('expired', `the descriptor of ${value.url} was good until ${value.expiresAt}`);
+    throw new PortalError('expired', `the descriptor of ${value.url} expired at ${value.expiresAt}`);
   return value;
 }
 
 /**
- * What a relay at `url` says of itself, as it was received. Throws `descriptor_invalid`, `expired`, or `version` where it
- * speaks no version of ours.
+ * The descriptor that the relay at `url` sent as text. Throws `descriptor_invalid`, `expired`, or `version` if it supports no
+ * protocol version of ours.
  */
 export function descriptorFrom(said: string, url: string, now: Date): SignedDescriptor {
   let value: unknown;
   try {
     value = JSON.parse(said);
   } catch (error) {
-    throw new PortalError('descriptor_invalid', `what answers at ${url} is no relay`, { cause: error });
+    throw new PortalError('descriptor_invalid', `the server at ${url} is not a relay`, { cause: error });
   }
   const descriptor = readDescriptor(value, now);
   const { origin } = new URL(url);
   if (!URL.canParse(descriptor.url) || new URL(descriptor.url).origin !== origin)
-    throw new PortalError('descriptor_invalid', `what answers at ${url} says that it is ${descriptor.url}`);
+    throw new PortalError('descriptor_invalid', `the relay at ${url} has a descriptor for ${descriptor.url}`);
   if (!descriptor.protocols.includes(PROTOCOL_VERSION))
     throw new PortalError(
       'version',
-      `${url} speaks version ${descriptor.protocols.join(', ')} of the protocol, and not ${PROTOCOL_VERSION}`,
+      `${url} supports protocol version ${descriptor.protocols.join(', ')}, not ${PROTOCOL_VERSION}`,
     );
   return descriptor;
 }
 
 function invalid(why: string, cause?: unknown): PortalError {
-  return new PortalError('descriptor_invalid', `a relay's descriptor is not valid: ${why}`, { cause });
+  return new PortalError('descriptor_invalid', `a relay's descriptor is invalid: ${why}`, { cause });
 }

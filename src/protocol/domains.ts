@@ -1,4 +1,4 @@
-/** The record that proves a domain of one's own: a TXT record at this label below the hostname. */
+/** The TXT record that proves a user's own domain is at this label below the hostname. */
 export const PROOF_LABEL = '_portal';
-/** What stands before the identity's address in it. */
+/** The record's prefix before the identity's address. */
 export const PROOF_PREFIX = 'portal-address=';

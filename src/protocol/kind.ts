@@ -1,8 +1,8 @@
 import type { FromAgent } from './messages.js';
 
 /**
- * What a relay tells leases of one name apart by: modes of one kind share the public port, the hostname and the
- * lease, so that a service may change between them in place.
+ * How a relay distinguishes leases of one name. Modes of one kind share the public port, the hostname and the lease, so a
+ * service can change between them without a new lease.
  */
 export type LeaseKind = 'tls' | 'tcp' | 'udp';
 

@@ -2,9 +2,9 @@ import type { FromSchema, JSONSchema } from 'json-schema-to-ts';
 import { LIMITS } from './limits.js';
 
 /**
- * Every message of the control channel: JSON text, one object each. The schemas below are what both ends
- * validate against and what the TypeScript types are derived from; docs/reference/protocol.md lists them.
- * A field that a schema does not know is ignored, so that a newer peer may add one.
+ * Every message of the control channel: JSON text, one object each. Both ends validate against these schemas, and the
+ * TypeScript types are derived from them. docs/reference/protocol.md lists them. Both ends ignore unknown fields, so a newer
+ * peer may add one.
  */
 
 const id = { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER } as const;
@@ -40,9 +40,9 @@ function message<const T extends string, const P extends object, const R extends
   } as const;
 }
 
-/** What an agent says. */
+/** Messages of an agent. */
 export const AGENT_MESSAGES = {
-  /** First: which protocol, which agent process (stable over reconnects), which identity. */
+  /** The first message: protocol version, agent process (the same after reconnects), identity. */
   hello: message(
     'hello',
     {
@@ -54,23 +54,23 @@ export const AGENT_MESSAGES = {
         additionalProperties: false,
       },
       address,
-      /** The relay proves its own key over this. Required; optional here, so that an older agent gets `version`. */
+      /** The relay proves its key over this nonce. Required, but optional here, so that an older agent gets `version`. */
       nonce: { type: 'string', pattern: '^[0-9a-f]{32}$' },
-      /** Answer to the work that the relay asked for in the upgrade. */
+      /** The proof of work that the relay requested in its answer to the upgrade. */
       work: { type: 'string', pattern: '^[0-9a-z]{1,16}$' },
-      /** Messages beyond the first ones that this agent understands, by type. */
+      /** Types of later messages that this agent understands. */
       understands: { type: 'array', items: short, maxItems: 32 },
     },
     ['protocol', 'agent', 'address'] as const,
   ),
   /** The signature over the challenge's text (EIP-191 personal_sign, 65 bytes, hex). */
   prove: message('prove', { signature }, ['signature'] as const),
-  /** Asks for a lease. Asking for one that this identity holds already returns the same. */
+  /** Requests a lease. If the identity has this lease already, the relay returns it. */
   'lease.open': message(
     'lease.open',
     {
       id,
-      // Longer than a name may be: the relay says what is wrong with it, and the channel lives on.
+      // Longer than a valid name: the relay reports what is wrong with it, and the channel stays open.
       name: { type: 'string', maxLength: 253 },
       mode: { enum: ['stream', 'http', 'tcp', 'udp'] },
       carrier,
@@ -86,25 +86,25 @@ export const AGENT_MESSAGES = {
     'lease',
     'metadata',
   ] as const),
-  /** Asks for tickets for connections on to `target`, the `host:port` of a peer or of what the session has here. */
+  /** Requests tickets for connections to `target`: `host:port` of a peer, or of a lease of this session. */
   'hop.open': message(
     'hop.open',
     { id, target: hostPort, count: { type: 'integer', minimum: 1, maximum: LIMITS.maxTicketsPerDial } },
     ['id', 'target'] as const,
   ),
-  /** Asks for a way for datagrams, in place of the one of that carrier before. */
+  /** Requests a path for datagrams. It replaces the previous one of that carrier. */
   'datagrams.open': message('datagrams.open', { id, carrier: { enum: ['udp', 'ws'] } }, [
     'id',
     'carrier',
   ] as const),
-  /** What the owner of the identity sees of this agent; what is left out is as it was. */
+  /** What the identity's owner sees of this agent. Missing fields keep their values. */
   report: message(
     'report',
     {
       id,
-      /** What its owner calls the machine; empty: nothing. */
+      /** The owner's name for the machine; empty: unknown. */
       machine: { type: 'string', maxLength: LIMITS.maxMachineChars, pattern: '^[^\\p{Cc}]*$' },
-      /** Identities that may see this agent too. */
+      /** Other identities that may see this agent. */
       team: { type: 'array', maxItems: LIMITS.maxTeam, items: address },
       services: {
         type: 'array',
@@ -113,11 +113,11 @@ export const AGENT_MESSAGES = {
           type: 'object',
           properties: {
             service: short,
-            /** Its lease here, once there is one. */
+            /** Its lease on this relay, if it has one. */
             lease: short,
-            /** `closed`: it is gone. */
+            /** `closed`: the service was removed. */
             phase,
-            /** The error that it is in this phase for. */
+            /** The error that caused this phase. */
             code: { type: 'string', pattern: '^[a-z_]{1,64}$' },
           },
           required: ['service', 'phase'],
@@ -129,9 +129,9 @@ export const AGENT_MESSAGES = {
   ),
 } as const satisfies Record<string, JSONSchema>;
 
-/** What a relay says. */
+/** Messages of a relay. */
 export const RELAY_MESSAGES = {
-  /** The relay's own key, proven over the nonce of `hello`; and the EIP-4361 text to sign: single use, expires within two minutes. */
+  /** The relay's key, proven over the nonce of `hello`, and the EIP-4361 text to sign: for one use, within two minutes. */
   challenge: message(
     'challenge',
     {
@@ -145,7 +145,7 @@ export const RELAY_MESSAGES = {
     },
     ['message', 'relay'] as const,
   ),
-  /** The session stands. */
+  /** The session is open. */
   welcome: message(
     'welcome',
     {
@@ -176,7 +176,7 @@ export const RELAY_MESSAGES = {
     },
     ['id', 'probeMs', 'flowIdleMs'] as const,
   ),
-  /** Answers `hop.open`: each ticket is good for one `CONNECT` to its target. */
+  /** Answers `hop.open`. Each ticket is valid for one `CONNECT` to its target. */
   'hop.opened': message(
     'hop.opened',
     { id, tickets: { type: 'array', minItems: 1, maxItems: LIMITS.maxTicketsPerDial, items: short } },
@@ -184,7 +184,7 @@ export const RELAY_MESSAGES = {
   ),
   /** Answers `lease.close`, `lease.update` and `report`. */
   ok: message('ok', { id }, ['id'] as const),
-  /** Answers a request that failed (with its id), or ends the channel (without one). */
+  /** Answers a failed request (with its id), or ends the channel (without an id). */
   error: message(
     'error',
     {
@@ -195,7 +195,7 @@ export const RELAY_MESSAGES = {
     },
     ['code', 'message'] as const,
   ),
-  /** Open this many data connections now, one per ticket. */
+  /** Requests this many data connections, one per ticket. */
   dial: message(
     'dial',
     {
@@ -214,7 +214,7 @@ export const RELAY_MESSAGES = {
     },
     ['carrier', 'tickets'] as const,
   ),
-  /** Who is about to arrive on a data connection; sent before the relay starts it. */
+  /** The visitor of a data connection. The relay sends it before it starts the connection. */
   visit: message(
     'visit',
     {
@@ -232,15 +232,15 @@ export const RELAY_MESSAGES = {
     },
     ['connection', 'lease', 'remote'] as const,
   ),
-  /** The lease is gone, and not because the agent closed it. */
+  /** The relay ended the lease, or another session took it. */
   'lease.revoked': message('lease.revoked', { lease: short, reason: short }, ['lease', 'reason'] as const),
-  /** Visitors of the lease on whom the relay gave up since it told of them last; to agents that understand it. */
+  /** Visitors of the lease that the relay gave up on since the last such message. Only for agents that understand it. */
   'lease.unserved': message(
     'lease.unserved',
     { lease: short, reason: short, count: { type: 'integer', minimum: 1 } },
     ['lease', 'reason', 'count'] as const,
   ),
-  /** The relay is about to close the channel; come back after the pause. */
+  /** The relay is about to close the channel. Reconnect after the pause. */
   goaway: message(
     'goaway',
     { reason: short, reconnectAfterMs: { type: 'integer', minimum: 0, maximum: 3_600_000 } },

@@ -3,8 +3,8 @@ import { checksumAddress, recoverAddress } from '../identity/keys.js';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * How a relay proves its own key, before an agent signs anything: a certificate says which domain answers, this says which
- * relay. It is bound to the TLS session, so that nobody can pass on the proof of another relay.
+ * How a relay proves its key before an agent signs anything. A certificate proves the domain; this proves the relay. It is
+ * bound to the TLS session, so that no one can forward the proof of another relay.
  */
 
 export interface RelayProof {
@@ -15,11 +15,11 @@ export interface RelayProof {
 }
 
 interface Proven {
-  /** The relay's URL, as the challenge names it. */
+  /** The relay's URL, as in the challenge. */
   readonly url: string;
-  /** The agent's: from `hello`, or from its request for a challenge. */
+  /** The agent's nonce, from `hello` or from its request for a challenge. */
   readonly nonce: string;
-  /** Of the TLS session, from `channelOf` at either end. */
+  /** The TLS session, from `channelOf` at either end. */
   readonly channel: string;
 }
 
@@ -27,7 +27,7 @@ export function proveRelay(identity: Identity, proven: Proven): RelayProof {
   return { address: identity.address, signature: identity.sign(textOf(proven)) };
 }
 
-/** The address that is proven, EIP-55. Throws `relay_untrusted` when the proof is not of this TLS session. */
+/** The proven address, EIP-55. Throws `relay_untrusted` if the proof is for another TLS session. */
 export function verifyRelay({ address, signature }: RelayProof, proven: Proven): string {
   const claimed = checksumAddress(address);
   if (recovered(textOf(proven), signature) === claimed) return claimed;
@@ -38,15 +38,15 @@ export function verifyRelay({ address, signature }: RelayProof, proven: Proven):
   );
 }
 
-/** For people at an agent whose TLS does not end at the relay. */
+/** The hint for an agent whose TLS session does not end at the relay. */
 export const INSPECTED =
-  'Something between this machine and the relay ends TLS: a proxy that inspects traffic, or an attacker. Have this host exempted from inspection, or use another network.';
+  'Something between this machine and the relay intercepts TLS: a proxy that inspects traffic, or an attacker. Have this host exempted from inspection, or use another network.';
 
 function recovered(text: string, signature: string): string | undefined {
   try {
     return recoverAddress(text, signature);
   } catch {
-    // A signature that fits no key proves as little as one that fits another.
+    // An invalid signature is the same as one of another key.
     return undefined;
   }
 }

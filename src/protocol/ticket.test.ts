@@ -4,7 +4,7 @@ import { isProven, nameOf, newTicket, readShown, showTicket } from './ticket.js'
 const CHANNEL = 'ab'.repeat(32);
 
 describe('a ticket', () => {
-  it('is proven on the channel that it is shown on, and on no other', () => {
+  it('is proven on its channel, and on no other', () => {
     const ticket = newTicket();
     const { name, proof } = readShown(showTicket(ticket, CHANNEL))!;
     expect(name).toBe(nameOf(ticket));
@@ -12,14 +12,14 @@ describe('a ticket', () => {
     for (const other of ['cd'.repeat(32), '', undefined]) expect(isProven(ticket, proof, other)).toBe(false);
   });
 
-  it('is not proven by the name alone, nor by another ticket', () => {
+  it('is not proven by its name alone, nor by another ticket', () => {
     const [ticket, other] = [newTicket(), newTicket()];
     const { proof } = readShown(showTicket(nameOf(ticket) + other.slice(16), CHANNEL))!;
     expect(isProven(ticket, proof, CHANNEL)).toBe(false);
     expect(isProven(ticket, '', CHANNEL)).toBe(false);
   });
 
-  it('does not show its secret where there is a channel, nor is proven by it there', () => {
+  it('does not reveal its secret on a channel, and the secret proves nothing there', () => {
     const ticket = newTicket();
     expect(showTicket(ticket, CHANNEL)).not.toContain(ticket.slice(16, 28));
     const { proof } = readShown(showTicket(ticket, undefined))!;

@@ -4,7 +4,7 @@ import { doWork, formatWork, isDone, readWork } from './work.js';
 const salt = 'ab'.repeat(16);
 const never = new AbortController().signal;
 
-it('an answer is found and recognised, for this work alone', async () => {
+it('an answer is found and verified, for this work alone', async () => {
   const work = { bits: 10, salt };
   const answer = await doWork(work, never);
   expect(isDone(work, answer)).toBe(true);
@@ -12,15 +12,15 @@ it('an answer is found and recognised, for this work alone', async () => {
   expect(await doWork({ bits: 0, salt }, never)).toBe('0');
 });
 
-it('the header says what it asks for', () => {
+it('the header contains the work', () => {
   expect(readWork(formatWork({ bits: 14, salt }))).toEqual({ bits: 14, salt });
   expect(readWork(undefined)).toBeUndefined();
 });
 
-it.each(['', '14', `21 ${salt}`, `-1 ${salt}`, `14 ${salt}0`, '14 xyz'])('"%s" is refused', (header) => {
+it.each(['', '14', `21 ${salt}`, `-1 ${salt}`, `14 ${salt}0`, '14 xyz'])('"%s" is rejected', (header) => {
   expect(() => readWork(header)).toThrow('malformed');
 });
 
-it('work ends when it is not wanted any more', async () => {
+it('work ends when it is cancelled', async () => {
   await expect(doWork({ bits: 32, salt }, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
 });

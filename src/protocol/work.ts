@@ -3,36 +3,37 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { PortalError } from '../lib/errors.js';
 
 /**
- * Work that a relay asks of a client before it makes and checks signatures for it, while many handshakes prove nothing: a
- * handshake then costs a client more than the relay, which looks at one hash. The relay asks for it in the answer to the upgrade.
+ * Proof of work that a relay requests from a client before it creates and verifies signatures, while many handshakes prove
+ * nothing. A handshake then costs the client more than the relay, which computes one hash. The request is in the answer to
+ * the upgrade.
  */
 
 export const WORK_HEADER = 'portal-work';
 
 export interface Work {
-  /** So many zero bits begin the SHA-256 of the salt, a space and the answer. */
+  /** Number of leading zero bits of the SHA-256 of salt, space and answer. */
   readonly bits: number;
   readonly salt: string;
 }
 
-/** An agent does no more for a relay than this: about two seconds. */
+/** The maximum that an agent does for a relay: about two seconds. */
 const MAX_BITS = 20;
 const HEADER = /^(\d{1,2}) ([0-9a-f]{32})$/;
-/** So many hashes take a few milliseconds, after which others get their turn. */
+/** Hashes per step: a few milliseconds, then other work runs. */
 const AT_A_TIME = 1_024;
 
 export function formatWork({ bits, salt }: Work): string {
   return `${bits} ${salt}`;
 }
 
-/** What the header asks for; undefined without one. Throws `protocol`. */
+/** The work in the header; undefined without one. Throws `protocol`. */
 export function readWork(header: string | string[] | undefined): Work | undefined {
   if (header === undefined) return undefined;
   const [, bits, salt] = HEADER.exec(String(header)) ?? [];
   if (bits === undefined || salt === undefined || Number(bits) > MAX_BITS)
     throw new PortalError(
       'protocol',
-      `the relay asks for work that is malformed, or more than ${MAX_BITS} bits`,
+      `the relay requests a proof of work that is malformed, or has more than ${MAX_BITS} bits`,
     );
   return { bits: Number(bits), salt };
 }

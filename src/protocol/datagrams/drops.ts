@@ -1,29 +1,26 @@
 import { Tally } from '../../lib/tally.js';
 
-/**
- * Why a datagram went no further. UDP may lose anything; what Portal itself drops is counted by reason, so that
- * nothing is lost silently.
- */
+/** Why a datagram was dropped. UDP may lose datagrams; Portal counts by reason what it drops itself. */
 export type DropReason =
-  /** No carrier stands: the agent is away, or on its way back. */
+  /** No path to the agent: it is disconnected or reconnecting. */
   | 'away'
-  /** The next hop does not take more now; waiting would only add delay. */
+  /** The next hop is full. Waiting would only add delay. */
   | 'busy'
-  /** The system had no room for it in a socket's receive buffer, because this process did not read in time. */
+  /** A socket's receive buffer was full, because this process did not read in time. */
   | 'receive_buffer'
-  /** A flow too many: no room for another visitor. */
+  /** Too many flows: no room for another visitor. */
   | 'flows'
-  /** Faster than the identity may be on this relay. */
+  /** Over the rate of the identity on this relay. */
   | 'rate'
-  /** Pieces that did not come together in time, or were too many. */
+  /** Fragments that did not arrive in time, or too many of them. */
   | 'incomplete'
-  /** Of a flow that is over. */
+  /** For a flow that has ended. */
   | 'no_flow'
   /** The local service, or the visitor, cannot be reached (ICMP). */
   | 'unreachable'
-  /** Not let in. */
+  /** Denied by the operator's lists. */
   | 'refused'
-  /** Packets and frames that are not what they should be. */
+  /** Malformed packets and frames. */
   | 'malformed'
   | 'forged'
   | 'replayed'

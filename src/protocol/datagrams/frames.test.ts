@@ -45,7 +45,7 @@ const LEASE = '6f0c1d1e-3f0a-4b52-8b0f-0123456789ab';
 const read = (hex: string): number => readVarint(Buffer.from(hex, 'hex'), 0);
 
 describe('varints', () => {
-  it('come back as they were, in as many bytes as announced', () => {
+  it('are read as they were written, in the announced number of bytes', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.nat(5), (value, at) => {
         const bytes = Buffer.alloc(16);
@@ -58,7 +58,7 @@ describe('varints', () => {
     );
   });
 
-  it('are written as RFC 9000 has them (appendix A.1)', () => {
+  it('are encoded as in RFC 9000 (appendix A.1)', () => {
     expect(read('9d7f3e7d')).toBe(494_878_333);
     expect(read('7bbd')).toBe(15_293);
     expect(read('4025')).toBe(37);
@@ -67,7 +67,7 @@ describe('varints', () => {
 });
 
 describe('frames', () => {
-  it('arrive as they were written, whatever the packets', () => {
+  it('arrive as they were written, in any number of packets', () => {
     const frame = fc.record({
       kind: fc.constantFrom('data', 'opened', 'close', 'probe', 'probeAnswer'),
       flow: fc.maxSafeNat(),
@@ -108,7 +108,7 @@ describe('frames', () => {
     ['1:0:0:2::3', 9],
     ['::', 0],
     ['fe80:1:2:3:4:5:6:7', 7],
-  ])('a flow of %s is opened in the same packet as its first datagram', (address, port) => {
+  ])('a flow of %s opens in the packet of its first datagram', (address, port) => {
     const out = writer(1167);
     out.writer.data(5, Buffer.from('hi'), encodeOpening(LEASE, { address, port }));
     out.writer.flush();
@@ -120,7 +120,7 @@ describe('frames', () => {
     ]);
   });
 
-  it('the smallest packets take the largest datagram, its opening with every piece', () => {
+  it('the smallest packets carry the largest datagram, with its opening in every fragment', () => {
     const out = writer(LIMITS.maxPacketBytes - 33);
     const payload = Buffer.alloc(LIMITS.maxDatagramBytes, 7);
     out.writer.data(1, payload, encodeOpening(LEASE, { address: '::1', port: 1 }));
@@ -134,7 +134,7 @@ describe('frames', () => {
     expect(sink.calls.filter(([name]) => name === 'open')).toHaveLength(pieces.length);
   });
 
-  it('counts datagrams that the path did not take', () => {
+  it('counts datagrams that the path rejected', () => {
     let lost = 0;
     const out = new FrameWriter(
       { maxBytes: 1000, send: () => false },
@@ -147,7 +147,7 @@ describe('frames', () => {
     expect(lost).toBe(3);
   });
 
-  it('any bytes: no throw, and nothing beyond their end is read', () => {
+  it('reads any bytes without a throw, and never beyond their end', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         const sink = recorder();

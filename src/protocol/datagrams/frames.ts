@@ -1,24 +1,24 @@
 import { readVarint, varintBytes, varintEnd, writeVarint } from './varint.js';
 
 /**
- * Frames: what the two ends of a datagram carrier say to each other. A packet, or a message of the WebSocket
- * carrier, holds one or more of them. Bytes in, calls out; no I/O.
+ * Frames: the messages between the two ends of a datagram carrier. A packet, or a message of the WebSocket carrier, contains
+ * one or more. Bytes in, calls out; no I/O.
  */
 
 export const FRAME = {
-  /** Everything from here on is filling. */
+  /** Padding up to the end. */
   padding: 0,
-  /** "Are you there?", and on which way datagrams should come. */
+  /** Asks whether the other end is there, and names the path for datagrams. */
   probe: 1,
   probeAnswer: 2,
-  /** A flow begins: whose visitor it is. Precedes the flow's frames until the agent has said `opened`. */
+  /** Starts a flow, with its visitor. Precedes the flow's frames until the agent sends `opened`. */
   open: 3,
   opened: 4,
-  /** A flow is over; or, from an agent, not known. */
+  /** The flow has ended; from an agent also: the flow is unknown. */
   close: 5,
   /** One datagram. */
   data: 6,
-  /** A piece of one that is larger than the path lets through. */
+  /** A fragment of a datagram that is too large for the path. */
   fragment: 7,
 } as const;
 
@@ -30,7 +30,7 @@ export interface FlowAddress {
 }
 
 export interface FrameSink {
-  /** `use`: the agent wants its datagrams on the way that this probe came. */
+  /** `use`: the agent wants its datagrams on the path of this probe. */
   probe(sequence: number, use: boolean): void;
   probeAnswer(sequence: number): void;
   open(flow: number, lease: string, visitor: FlowAddress): void;
@@ -42,16 +42,16 @@ export interface FrameSink {
 }
 
 const LEASE_ID_BYTES = 16;
-/** Pieces of one datagram; 65,507 bytes in packets of 1,200 are 58. */
+/** Fragments of one datagram; 65,507 bytes in packets of 1,200 need 58. */
 export const MAX_FRAGMENTS = 64;
 
-/** Hands every frame of `bytes` to `sink`. False when they are malformed; what came before the fault was handed over. */
+/** Passes every frame of `bytes` to `sink`. False if `bytes` are malformed; earlier frames were passed on then. */
 export function readFrames(bytes: Buffer, sink: FrameSink): boolean {
   let at = 0;
   while (at < bytes.length) {
     const kind = bytes[at]!;
     if (kind === FRAME.padding) return true;
-    // Each frame begins with a number: the flow it is of, or the probe's.
+    // Each frame starts with a number: of its flow, or of the probe.
     const id = readVarint(bytes, at + 1);
     if (id < 0) return false;
     at = varintEnd();
@@ -123,9 +123,9 @@ function readOpen(bytes: Buffer, start: number, flow: number, sink: FrameSink): 
   return addressEnd + 2;
 }
 
-// --- writing: each answers the position after the frame; the caller has seen to it that there is room
+// --- writing: each function returns the position after the frame; the caller makes sure that it fits
 
-/** The most that a frame takes beyond its payload. */
+/** The most bytes that a frame needs in addition to its payload. */
 export const FRAGMENT_OVERHEAD = 1 + 8 + 8 + 2 + 4;
 export const OPEN_BYTES = 1 + 8 + LEASE_ID_BYTES + 1 + 16 + 2;
 export const SHORT_FRAME_BYTES = 1 + 8 + 1;
@@ -166,7 +166,7 @@ export function writeProbe(bytes: Buffer, start: number, sequence: number, use: 
   return at + 1;
 }
 
-/** A frame that is nothing but its kind and a number. */
+/** A frame with a number and no payload. */
 export function writeShort(
   bytes: Buffer,
   start: number,
@@ -177,7 +177,7 @@ export function writeShort(
   return writeVarint(bytes, start + 1, id);
 }
 
-/** The `open` frame of a flow without its number: made once a flow. */
+/** The `open` frame of a flow without its number, encoded once per flow. */
 export function encodeOpening(lease: string, { address, port }: FlowAddress): Buffer {
   const ip = address.includes(':') ? ipv6Bytes(address) : ipv4Bytes(address);
   const out = Buffer.alloc(LEASE_ID_BYTES + 1 + ip.length + 2);
@@ -210,7 +210,7 @@ function ipv4Bytes(address: string): number[] {
   return address.split('.').map(Number);
 }
 
-/** The eight groups as RFC 5952 shortens them. */
+/** The eight groups, shortened as in RFC 5952. */
 function ipv6Text(bytes: Buffer, at: number): string {
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(at + 2 * i).toString(16));
   const zeros = [...groups.join(':').matchAll(/\b0(?::0)+\b/g)];

@@ -26,7 +26,7 @@ describe('packets', () => {
     );
   });
 
-  it('that did not come are counted by those that did', () => {
+  it('that are missing are counted', () => {
     const sealer = new PacketSealer(keys());
     const opener = new PacketOpener(keys());
     expect(opener.missing).toBe(0);
@@ -37,13 +37,13 @@ describe('packets', () => {
     expect(opener.missing).toBe(6);
   });
 
-  it('say whose they are, and show nothing else', () => {
+  it('reveal their association, and nothing else', () => {
     const packet = seal(new PacketSealer(keys()), 'a secret that must not be seen');
     expect(associationOf(packet)).toBe('associat');
     expect(packet.includes('secret')).toBe(false);
   });
 
-  it('are refused when any bit differs, and a refused one changes nothing', () => {
+  it('are rejected when any bit differs, without an effect', () => {
     const packet = seal(new PacketSealer(keys()), 'payload');
     const opener = new PacketOpener(keys());
     fc.assert(
@@ -56,7 +56,7 @@ describe('packets', () => {
     expect(opener.open(packet).toString()).toBe('payload');
   });
 
-  it('are refused when cut anywhere', () => {
+  it('are rejected when cut anywhere', () => {
     const packet = seal(new PacketSealer(keys()), 'payload');
     const opener = new PacketOpener(keys());
     for (let length = 0; length < packet.length; length++) {
@@ -67,16 +67,16 @@ describe('packets', () => {
   it.each([
     ['another secret', keys({ secret: randomBytes(32) })],
     ['the other direction', keys({ direction: 'relay to agent' })],
-  ])('are refused under %s', (_what, other) => {
+  ])('are rejected under %s', (_what, other) => {
     expect(new PacketOpener(other).open(seal(new PacketSealer(keys()), 'x'))).toBe('forged');
   });
 
-  it('are refused in another association', () => {
+  it('are rejected in another association', () => {
     const other = keys({ association: Buffer.from('another!') });
     expect(new PacketOpener(other).open(seal(new PacketSealer(keys()), 'x'))).toBe('malformed');
   });
 
-  it('change their key at the epoch, and those of the old one that are late still open', () => {
+  it('change their key with the epoch, and late ones of the old epoch still open', () => {
     const sealer = new PacketSealer(keys(), PACKETS_PER_KEY - 2);
     const opener = new PacketOpener(keys());
     const packets = Array.from({ length: 4 }, (_, i) => seal(sealer, `${i}`));
@@ -88,12 +88,12 @@ describe('packets', () => {
     expect(opener.open(wrong)).not.toBeInstanceOf(Buffer);
   });
 
-  it('of an epoch far ahead are refused before a key is made for them', () => {
+  it('of an epoch far ahead are rejected before a key is derived', () => {
     const opener = new PacketOpener(keys());
     expect(opener.open(seal(new PacketSealer(keys(), PACKETS_PER_KEY * 50), 'x'))).toBe('forged');
   });
 
-  it('tell whether they are the newest: only such a one may move the peer', () => {
+  it('report whether they are the newest: only the newest may change the address of the peer', () => {
     const sealer = new PacketSealer(keys());
     const opener = new PacketOpener(keys());
     const [first, second] = [seal(sealer, '1'), seal(sealer, '2')];
@@ -124,7 +124,7 @@ describe('the replay window', () => {
     );
   });
 
-  it('slides over its own size at once', () => {
+  it('slides by more than its own size', () => {
     const window = new ReplayWindow();
     for (let i = 0; i < WINDOW_PACKETS; i++) window.accept(i);
     window.accept(2 ** 40);

@@ -2,13 +2,13 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { ReplayWindow } from './window.js';
 
 /**
- * Packets of the `udp` carrier: frames sealed with AES-128-GCM under keys that come out of the control channel's
- * TLS session (RFC 8446 §7.5), so that only its two ends can read or make them.
+ * Packets of the `udp` carrier: frames sealed with AES-128-GCM under keys from the control channel's TLS session (RFC 8446
+ * §7.5), so only its two ends can read or create them.
  *
  *   version (1) · association (8) · counter (8) · sealed frames · tag (16)
  *
- * The first 17 bytes are in the clear and authenticated. The counter never repeats within an association and
- * direction; its upper bits are the key epoch, so that both ends change keys without a word.
+ * The first 17 bytes are plaintext and authenticated. The counter never repeats within an association and direction. Its upper
+ * bits are the key epoch, so both ends change keys without a message.
  */
 
 export const PACKET_VERSION = 0xd1;
@@ -17,20 +17,20 @@ const HEADER_BYTES = 1 + ASSOCIATION_BYTES + 8;
 const TAG_BYTES = 16;
 export const PACKET_OVERHEAD = HEADER_BYTES + TAG_BYTES;
 
-/** Label of the TLS exporter (RFC 5705 §4 for the prefix); its context is the association's id. */
+/** Label of the TLS exporter (RFC 5705 §4 for the prefix). Its context is the association's id. */
 export const EXPORTER_LABEL = 'EXPERIMENTAL-portal-datagrams';
 export const EXPORTER_BYTES = 32;
 
 /**
- * Packets under one key. AES-GCM keeps its margin up to 2^23 packets of 2^14 bytes (RFC 9001 §6.6); this is an
- * eighth of it, and cheap enough to be reached every few seconds by whoever sends a lot.
+ * Packets under one key. AES-GCM is safe up to 2^23 packets of 2^14 bytes (RFC 9001 §6.6). This is an eighth of it; a busy
+ * sender reaches it every few seconds, and changing keys is cheap.
  */
 export const PACKETS_PER_KEY = 2 ** 20;
-/** Epochs beyond the newest one that a packet may claim: each costs a key derivation before it is found forged. */
+/** How many epochs ahead of the newest a packet may be. Each epoch costs a key derivation before a forgery is detected. */
 const EPOCHS_AHEAD = 4;
 
 type Direction = 'agent to relay' | 'relay to agent';
-/** Why a packet was not accepted. */
+/** Why a packet was rejected. */
 export type Refusal = 'malformed' | 'forged' | 'replayed' | 'old';
 
 interface EpochKey {
@@ -40,7 +40,7 @@ interface EpochKey {
 }
 
 export interface PacketKeys {
-  /** What the TLS exporter gave. */
+  /** The output of the TLS exporter. */
   readonly secret: Buffer;
   readonly association: Buffer;
   readonly direction: Direction;
@@ -51,7 +51,7 @@ function epochKey({ secret, direction }: PacketKeys, epoch: number): EpochKey {
   return { epoch, key: out.subarray(0, 16), iv: out.subarray(16) };
 }
 
-/** The key's IV with the counter laid over it, as TLS 1.3 and QUIC do (RFC 8446 §5.3). */
+/** The key's IV XORed with the counter, as in TLS 1.3 and QUIC (RFC 8446 §5.3). */
 function nonceOf({ iv }: EpochKey, counter: number, into: Buffer): Buffer {
   iv.copy(into);
   into.writeUInt32BE((into.readUInt32BE(4) ^ Math.floor(counter / 2 ** 32)) >>> 0, 4);
@@ -61,21 +61,21 @@ function nonceOf({ iv }: EpochKey, counter: number, into: Buffer): Buffer {
 
 const OPTIONS = { authTagLength: TAG_BYTES } as const;
 
-/** Makes the packets of one direction of an association. */
+/** Creates the packets of one direction of an association. */
 export class PacketSealer {
   readonly #keys: PacketKeys;
   readonly #nonce = Buffer.alloc(12);
   #epoch: EpochKey;
   #counter: number;
 
-  /** `from` is for tests: where counting begins. */
+  /** `from` is for tests: the first counter. */
   constructor(keys: PacketKeys, from = 0) {
     this.#keys = keys;
     this.#counter = from;
     this.#epoch = epochKey(keys, Math.floor(from / PACKETS_PER_KEY));
   }
 
-  /** The packet in parts, in the order in which they are sent. `frames` may be reused at once. */
+  /** The packet in parts, in sending order. The caller may reuse `frames` afterwards. */
   seal(frames: Buffer): [Buffer, Buffer, Buffer] {
     const counter = this.#counter++;
     if (counter >= (this.#epoch.epoch + 1) * PACKETS_PER_KEY) {
@@ -95,7 +95,7 @@ export class PacketSealer {
   }
 }
 
-/** The association that a packet claims to be of, as a map key; undefined for what is none of ours. */
+/** The association that a packet claims, as a map key; undefined for a packet of another kind. */
 export function associationOf(packet: Buffer): string | undefined {
   if (packet.length < PACKET_OVERHEAD || packet[0] !== PACKET_VERSION) return undefined;
   return packet.toString('latin1', 1, 1 + ASSOCIATION_BYTES);
@@ -109,7 +109,7 @@ export class PacketOpener {
   readonly #nonce = Buffer.alloc(12);
   readonly #epochs = new Map<number, EpochKey>();
   #opened = 0;
-  /** Whether the packet that was opened last is the newest so far: only such a one may move the peer's address. */
+  /** Whether the last opened packet is the newest so far: only the newest may change the peer's address. */
   newest = false;
 
   constructor(keys: PacketKeys) {
@@ -117,16 +117,16 @@ export class PacketOpener {
     this.#key = keys.association.toString('latin1');
   }
 
-  /** Packets that the other end has sent and that have not come: lost on the way, or late. */
+  /** Packets that the other end sent and that have not arrived: lost or late. */
   get missing(): number {
     return this.#window.newest + 1 - this.#opened;
   }
 
-  /** The frames in `packet`, or why it is refused. A refused packet changes nothing. */
+  /** The frames in `packet`, or why it is rejected. A rejected packet changes nothing. */
   open(packet: Buffer): Buffer | Refusal {
     if (associationOf(packet) !== this.#key) return 'malformed';
     const high = packet.readUInt32BE(9);
-    // Beyond 2^53 no honest sender comes, and a number would not be exact.
+    // No honest sender gets beyond 2^53, and the number would not be exact.
     if (high >= 2 ** 21) return 'forged';
     const counter = high * 2 ** 32 + packet.readUInt32BE(13);
     const verdict = this.#window.check(counter);
@@ -167,7 +167,7 @@ export class PacketOpener {
     return key;
   }
 
-  /** The window reaches back into one earlier epoch at most. */
+  /** The window reaches back into at most one earlier epoch. */
   #forgetEpochsBefore(epoch: number): void {
     if (this.#epochs.size < 2) return;
     for (const known of this.#epochs.keys()) if (known < epoch) this.#epochs.delete(known);

@@ -11,7 +11,7 @@ function reassembly(over = {}): { under: Reassembly; lost: () => number } {
 }
 
 describe('reassembly', () => {
-  it('puts pieces together in whatever order, many datagrams at a time, each once', () => {
+  it('reassembles fragments in any order, many datagrams at a time, each once', () => {
     const pieces = [0, 1, 2].flatMap((datagram) =>
       [0, 1, 2, 3].map((index) => ({ datagram, index, text: `${datagram}.${index} ` })),
     );
@@ -29,21 +29,21 @@ describe('reassembly', () => {
     );
   });
 
-  it('flows do not mix', () => {
+  it('keeps flows apart', () => {
     const { under } = reassembly();
     under.add(1, 0, 0, 2, piece('a'), 0);
     expect(under.add(2, 0, 1, 2, piece('b'), 0)).toBeUndefined();
     expect(under.add(1, 0, 1, 2, piece('c'), 0)?.toString()).toBe('ac');
   });
 
-  it('a piece that comes twice changes nothing', () => {
+  it('ignores a duplicate fragment', () => {
     const { under } = reassembly();
     under.add(1, 0, 0, 2, piece('a'), 0);
     expect(under.add(1, 0, 0, 2, piece('x'), 0)).toBeUndefined();
     expect(under.add(1, 0, 1, 2, piece('b'), 0)?.toString()).toBe('ab');
   });
 
-  it('gives up the oldest beyond what a flow may have, and counts it', () => {
+  it('drops the oldest over the limit of a flow, and counts it', () => {
     const { under, lost } = reassembly();
     for (let datagram = 0; datagram < 5; datagram++) under.add(1, datagram, 0, 2, piece('a'), 0);
     expect(under.size).toBe(3);
@@ -51,14 +51,14 @@ describe('reassembly', () => {
     expect(under.add(1, 4, 1, 2, piece('b'), 0)?.toString()).toBe('ab');
   });
 
-  it('never holds more bytes than it may', () => {
+  it('never exceeds its limit of bytes', () => {
     const { under, lost } = reassembly({ maxPerFlow: 100 });
     for (let datagram = 0; datagram < 50; datagram++) under.add(1, datagram, 0, 2, Buffer.alloc(100), 0);
     expect(under.size).toBeLessThanOrEqual(10);
     expect(under.size + lost()).toBe(50);
   });
 
-  it('gives up what does not come together in time', () => {
+  it('drops datagrams that are incomplete for too long', () => {
     const { under, lost } = reassembly();
     under.add(1, 0, 0, 2, piece('a'), 0);
     under.expire(999);
@@ -67,7 +67,7 @@ describe('reassembly', () => {
     expect(lost()).toBe(1);
   });
 
-  it('never makes more of it than a datagram may hold', () => {
+  it('never builds more than the largest datagram', () => {
     const { under, lost } = reassembly({ maxBytes: 1e6 });
     under.add(1, 0, 0, 2, Buffer.alloc(60_000), 0);
     expect(under.add(1, 0, 1, 2, Buffer.alloc(60_000), 0)).toBeUndefined();

@@ -4,7 +4,7 @@ import { MAX_FRAGMENTS } from './frames.js';
 interface Incomplete {
   readonly flow: number;
   readonly since: number;
-  /** By index; a hole until the piece has come. */
+  /** By index; undefined until the fragment arrives. */
   readonly pieces: (Buffer | undefined)[];
   missing: number;
   bytes: number;
@@ -22,17 +22,17 @@ const BOUNDS: ReassemblyBounds = {
   maxMs: LIMITS.reassemblyMs,
 };
 
-/** Datagram ids wrap here: far more than are ever under way in one flow. */
+/** Datagram ids wrap here. Far fewer are in transit in one flow. */
 export const DATAGRAM_IDS = 2 ** 16;
 
 /**
- * Puts datagrams together that came in pieces. Bounded in bytes, in number per flow and in time; what passes a
- * bound is given up, the oldest first.
+ * Reassembles datagrams from fragments. Limited in bytes, in number per flow and in time. Over a limit it drops the oldest
+ * first.
  */
 export class Reassembly {
   readonly #bounds: ReassemblyBounds;
   readonly #onLost: (datagrams: number) => void;
-  /** In order of their first piece, and so of expiry. */
+  /** In order of their first fragment, and so of expiry. */
   readonly #partials = new Map<number, Incomplete>();
   readonly #perFlow = new Map<number, number>();
   #bytes = 0;
@@ -42,12 +42,12 @@ export class Reassembly {
     this.#onLost = onLost;
   }
 
-  /** Datagrams that wait for pieces. */
+  /** Number of incomplete datagrams. */
   get size(): number {
     return this.#partials.size;
   }
 
-  /** Takes a piece; answers the whole datagram once it was the last. */
+  /** Adds a fragment. Returns the whole datagram if it was the last one. */
   add(
     flow: number,
     datagram: number,
@@ -71,7 +71,7 @@ export class Reassembly {
       this.#perFlow.set(flow, (this.#perFlow.get(flow) ?? 0) + 1);
     }
     if (partial.pieces[index]) return undefined;
-    // A copy: the piece is a view of a packet, and would keep all of it.
+    // A copy: the fragment is a view of a packet, and would keep the whole packet in memory.
     partial.pieces[index] = Buffer.from(piece);
     partial.missing--;
     partial.bytes += piece.length;
@@ -84,7 +84,7 @@ export class Reassembly {
     return partial.bytes > LIMITS.maxDatagramBytes ? this.#lose() : Buffer.concat(partial.pieces as Buffer[]);
   }
 
-  /** Gives up what waits for too long. */
+  /** Drops datagrams that have waited too long. */
   expire(now: number): void {
     for (const [key, partial] of this.#partials) {
       if (now - partial.since < this.#bounds.maxMs) return;

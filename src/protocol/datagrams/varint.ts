@@ -1,11 +1,11 @@
 /**
- * Variable-length integers as QUIC writes them (RFC 9000 §16): the upper two bits of the first byte say how
- * many bytes there are. Numbers stay below 2^53, so that JavaScript counts them exactly.
+ * Variable-length integers of QUIC (RFC 9000 §16): the upper two bits of the first byte are the length. Numbers stay below
+ * 2^53, so JavaScript represents them exactly.
  */
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** Where the last `readVarint` ended. One for all, because an object a number would cost more than the reading. */
+/** Where the last `readVarint` ended. One variable for all, since an object per number would cost more than the reading. */
 let end = 0;
 
 export function varintBytes(value: number): number {
@@ -14,7 +14,7 @@ export function varintBytes(value: number): number {
   return value < 0x4000_0000 ? 4 : 8;
 }
 
-/** Writes `value` at `at` and answers the position after it; the caller has seen to it that there is room. */
+/** Writes `value` at `at` and returns the position after it. The caller makes sure that it fits. */
 export function writeVarint(bytes: Buffer, at: number, value: number): number {
   if (value < 0x40) {
     bytes[at] = value;
@@ -31,7 +31,7 @@ export function writeVarint(bytes: Buffer, at: number, value: number): number {
   return bytes.writeUInt32BE(value >>> 0, at + 4);
 }
 
-/** The number at `at`, or -1 if it is cut off or too large; `varintEnd` tells what comes after it. */
+/** The number at `at`, or -1 if it is cut off or too large. `varintEnd` is the position after it. */
 export function readVarint(bytes: Buffer, at: number): number {
   const first = bytes[at];
   if (first === undefined) return -1;
@@ -45,7 +45,7 @@ export function readVarint(bytes: Buffer, at: number): number {
   return value > MAX ? -1 : value;
 }
 
-/** The position after the number that `readVarint` read last. */
+/** The position after the last number of `readVarint`. */
 export function varintEnd(): number {
   return end;
 }

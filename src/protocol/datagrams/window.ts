@@ -1,23 +1,23 @@
 /**
- * The sliding window against replays, as RFC 6479 has it: a ring of 32-bit blocks, one more than the window
- * needs, so that sliding clears whole blocks and shifts nothing.
+ * The sliding window against replays of RFC 6479: a ring of 32-bit blocks, one more than the window needs, so that sliding
+ * clears whole blocks and shifts nothing.
  */
 
 const BLOCK_BITS = 32;
 const BLOCKS = 129;
-/** Packets that may come this much later than the newest one. */
+/** How much older than the newest a packet may be. */
 export const WINDOW_PACKETS = (BLOCKS - 1) * BLOCK_BITS;
 
 export class ReplayWindow {
   readonly #bits = new Uint32Array(BLOCKS);
   #newest = -1;
 
-  /** The highest number that was accepted; -1 before the first. */
+  /** The highest accepted number; -1 before the first. */
   get newest(): number {
     return this.#newest;
   }
 
-  /** Whether a packet of this number may still be accepted. Changes nothing: it is not authenticated yet. */
+  /** Whether a packet with this number may still be accepted. Changes nothing, since it is not authenticated yet. */
   check(counter: number): 'new' | 'replayed' | 'old' {
     if (counter > this.#newest) return 'new';
     if (this.#newest - counter >= WINDOW_PACKETS) return 'old';
@@ -25,7 +25,7 @@ export class ReplayWindow {
     return (this.#bits[block]! >>> (counter % BLOCK_BITS)) & 1 ? 'replayed' : 'new';
   }
 
-  /** Notes an authenticated packet, which `check` had called new. */
+  /** Notes an authenticated packet that `check` called new. */
   accept(counter: number): void {
     const block = Math.floor(counter / BLOCK_BITS);
     if (counter > this.#newest) {

@@ -14,17 +14,17 @@ import {
 } from './frames.js';
 import { DATAGRAM_IDS } from './reassembly.js';
 
-/** A way for frames to the other end: the one thing that carriers have to offer. */
+/** A path for frames to the other end, which each carrier provides. */
 export interface FramePath {
-  /** The most bytes of frames that one packet or message takes. */
+  /** The most bytes of frames in one packet or message. */
   readonly maxBytes: number;
-  /** Sends them, or answers false: it takes no more now. The bytes may be reused as soon as it returns. */
+  /** Sends the frames; false if the path is full. The caller may reuse the bytes afterwards. */
   send(frames: Buffer): boolean;
 }
 
 /**
- * Gathers frames into as few packets as fit, and sends them at the end of the turn: what comes in together
- * travels together, and nothing waits for what may come.
+ * Collects frames into as few packets as possible, and sends them at the end of the turn. So frames of one turn travel
+ * together, and none waits for later ones.
  */
 export class FrameWriter {
   readonly #path: FramePath;
@@ -36,12 +36,12 @@ export class FrameWriter {
   };
   readonly #buffer: Buffer;
   #length = 0;
-  /** Datagrams in the buffer, for the count if they are not taken. */
+  /** Datagrams in the buffer, to count them if the path is full. */
   #datagrams = 0;
   #scheduled = false;
   #nextDatagram = 0;
 
-  /** `later` runs what it is given at the end of the turn. */
+  /** `later` runs a function at the end of the turn. */
   constructor(
     path: FramePath,
     onBusy: (datagrams: number) => void,
@@ -53,7 +53,7 @@ export class FrameWriter {
     this.#buffer = Buffer.allocUnsafeSlow(LIMITS.maxFramesBytes);
   }
 
-  /** A datagram of `flow`; with `opening`, so that the other end knows the flow even if nothing else arrives. */
+  /** Adds a datagram of `flow`. With `opening`, the other end learns the flow even if nothing else arrives. */
   data(flow: number, payload: Uint8Array, opening?: Buffer): void {
     const before = opening ? OPEN_BYTES : 0;
     const bytes = before + dataBytes(flow, payload.length);
@@ -81,7 +81,7 @@ export class FrameWriter {
     this.#length = writeProbe(this.#buffer, this.#length, sequence, use);
   }
 
-  /** Sends what is there now. */
+  /** Sends the buffered frames now. */
   flush(): void {
     if (this.#length === 0) return;
     const [length, datagrams] = [this.#length, this.#datagrams];
@@ -111,12 +111,12 @@ export class FrameWriter {
         count,
         payload: piece,
       });
-      // The last piece stands for the datagram.
+      // The last fragment counts as the datagram.
       if (index === count - 1) this.#datagrams++;
     }
   }
 
-  /** Sees to it that `bytes` more fit, and that they will be sent. */
+  /** Makes sure that `bytes` more fit, and schedules sending. */
   #room(bytes: number): void {
     if (this.#length + bytes > this.#path.maxBytes) this.flush();
     if (this.#scheduled) return;
