@@ -101,7 +101,7 @@ it('is withdrawn when the record disappears', async () => {
   const reported = one.events
     .slice(from)
     .flatMap((event) => (event.event === 'lease' ? [event.error?.message] : []));
-  expect(told[0]).toContain('no longer names your identity');
+  expect(reported[0]).toContain('no longer names your identity');
   await expect(get(at, HOSTNAME, one.ca)).rejects.toThrow(/unrecognized name|closed before secure/);
   says(names(one));
   await one.event('lease', isPhase('ready'), from);
