@@ -6,7 +6,7 @@ import { controlPlace } from './control/address.js';
 import { ControlClient } from './control/client.js';
 import { agentKey } from './load.js';
 
-/** The relays of the agent that runs for the file, of which it knows more than a look from outside; undefined: none runs. */
+/** Gets the relays from the agent that runs for the file, which knows more than a survey; undefined if no agent runs. */
 export async function askAgent(context: Context, desired: Desired): Promise<Survey | undefined> {
   if (desired.file === undefined) return undefined;
   const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));

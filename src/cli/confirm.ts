@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { Context } from './context.js';
 
-/** What a person answered; Ctrl-D and anything but `y` is a no. */
+/** Ctrl-D and anything but `y` or `yes` is a no. */
 export type Answer = 'yes' | 'no' | 'interrupted';
 
 export async function confirm(
@@ -10,9 +10,9 @@ export async function confirm(
 ): Promise<Answer> {
   const terminal = createInterface({ input: stdin, output: stderr.stream });
   return new Promise((resolve) => {
-    const end = (answer: Answer, isWhole: boolean): void => {
-      // Nothing ended the line of the question.
-      if (!isWhole) stderr.line();
+    const end = (answer: Answer, isLineEnded: boolean): void => {
+      // End the line of the question.
+      if (!isLineEnded) stderr.line();
       resolve(answer);
       terminal.removeAllListeners();
       terminal.close();

@@ -3,19 +3,19 @@ import type { SignalExit } from './interrupts.js';
 import { Output } from './output.js';
 import type { Verbosity } from './verbosity.js';
 
-/** 0 clean, 1 failed at run time, 2 usage or configuration, 3 `plan` found changes; else a signal's. */
+/** 0: success. 1: failed at run time. 2: usage or configuration. 3: `plan` found changes. Others: ended by a signal. */
 export type ExitCode = 0 | 1 | 2 | 3 | SignalExit;
 
-/** The process as commands see it: nothing in a command reaches for `process` itself. */
+/** The process as commands see it. Commands do not use `process` directly. */
 export interface Context {
   /** Arguments after `portal`. */
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly stdin: NodeJS.ReadableStream;
-  /** Results: what a pipe or a program wants. */
+  /** Results, for pipes and programs. */
   readonly stdout: Output;
-  /** Progress and errors: what a person reads. */
+  /** Progress and errors, for people. */
   readonly stderr: Output;
   readonly paths: Paths;
   readonly json: boolean;
@@ -32,19 +32,19 @@ export interface CommandInput<Options> {
   readonly options: Options;
 }
 
-/** Its verbosity is known once the command line is read. */
+/** `verbosity` is set after the command line is parsed. */
 export function createContext(argv: readonly string[]): Context & { verbosity: Verbosity } {
   const { env } = process;
   const json = wantsJson(argv);
   const describeDropped = (lines: number): string =>
     json
       ? JSON.stringify({ time: new Date().toISOString(), event: 'dropped', lines })
-      : `(${lines} lines were dropped: they were not read in time)`;
+      : `(dropped ${lines} lines: the reader was too slow)`;
   return {
     argv,
     env,
     cwd: process.cwd(),
-    // Few commands read it, and node loads a good part of itself for it.
+    // A getter: loading stdin is slow, and few commands read it.
     get stdin() {
       return process.stdin;
     },
@@ -56,7 +56,7 @@ export function createContext(argv: readonly string[]): Context & { verbosity: V
   };
 }
 
-/** Read off the raw arguments, because errors of the command line itself must be told in JSON too. */
+/** Looks at the raw arguments, because errors of the command line itself are printed in JSON too. */
 function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return (end < 0 ? argv : argv.slice(0, end)).includes('--json');

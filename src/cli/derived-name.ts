@@ -1,10 +1,10 @@
 const ADJECTIVES = ['bold', 'brave', 'brisk', 'calm', 'clear', 'cool', 'crisp', 'early', 'fair', 'fond', 'free', 'fresh', 'glad', 'gold', 'good', 'grand', 'green', 'happy', 'keen', 'kind', 'late', 'light', 'lucky', 'mild', 'neat', 'noble', 'plain', 'proud', 'quick', 'quiet', 'swift', 'warm'] as const; // prettier-ignore
 const NOUNS = ['bay', 'bear', 'birch', 'brook', 'cape', 'cedar', 'cloud', 'coast', 'crane', 'dune', 'elm', 'fern', 'field', 'finch', 'fox', 'gate', 'grove', 'harbor', 'hawk', 'hill', 'lake', 'lark', 'maple', 'moon', 'oak', 'otter', 'pine', 'reef', 'river', 'sail', 'star', 'wren'] as const; // prettier-ignore
-/** Without letters that look like digits, and without vowels that could spell something. */
+/** No letters that look like digits, and no vowels, which could form words. */
 const ALPHABET = '23456789bcdfghjkmnpqrstvwxz';
 const SUFFIX_LENGTH = 4;
 
-/** A name such as `calm-otter-4k2x`: one DNS label, the same for the same bytes, half a billion different ones. */
+/** Derives a DNS label such as `calm-otter-4k2x` from `bytes`. There are half a billion labels. */
 export function derivedName(bytes: Uint8Array): string {
   const [adjective = 0, noun = 0, ...rest] = bytes;
   const suffix = rest.slice(0, SUFFIX_LENGTH).map((byte) => ALPHABET[byte % ALPHABET.length]);

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { PortalError } from '../lib/errors.js';
 
-/** DNS servers as `--dns` names them: `address` or `address:port`, as node's resolver takes them. */
+/** Checks DNS servers of `--dns`: `address` or `address:port`, as Node's resolver accepts them. Throws `usage`. */
 export function dnsServers(texts: readonly string[]): readonly string[] {
   for (const text of texts) check(text);
   return texts;
@@ -13,6 +13,6 @@ function check(text: string): void {
   if (isIP(text) !== 0) return;
   if (isIP(six ?? four ?? '') !== 0 && number >= 1 && number <= 65_535) return;
   throw new PortalError('usage', `--dns: ${text} is not the address of a DNS server`, {
-    hint: 'For example 127.0.0.1, 127.0.0.1:5353 or [::1]:53.',
+    hint: 'Use an IP address, for example 127.0.0.1, 127.0.0.1:5353 or [::1]:53.',
   });
 }

@@ -6,12 +6,12 @@ import { silent, type Logger } from '../lib/logger.js';
 import type { EmbeddedRelay, EmbeddedSpec } from '../reconcile/runner.js';
 import type { Relay } from '../relay/relay.js';
 
-/** It listens on both loopbacks. */
+/** The relay listens on both loopback addresses. */
 const DOMAIN = 'localhost';
-/** What visitors and agents of a relay on this machine may call it. */
+/** The names of a relay on this machine. */
 export const LOOPBACK_NAMES = [DOMAIN, '127.0.0.1', '::1'] as const;
 
-/** Everybody has one address here, and everything is of one person. */
+/** No limits for each address or identity: all visitors share one address, and all services have one owner. */
 const EMBEDDED_LIMITS = {
   maxConnectionsPerAddress: 0,
   maxSessionsPerAddress: 0,
@@ -23,16 +23,16 @@ const EMBEDDED_LIMITS = {
 } as const;
 
 /**
- * Starts relays inside this process, for `*.localhost`: the same code as `portal relay`, spoken to over the same
- * protocol. Its key and names live as long as the process. It serves agents of the identity `owner` only: other users of
- * this machine reach its port as well.
+ * Starts relays inside this process, for `*.localhost`: the same code and protocol as `portal relay`. Keys and names
+ * live as long as the process. The relay serves only agents of `owner`, because other users of this machine can
+ * connect to its port, too.
  */
 export function embeddedRelays(
   caDir: string,
   options: LocalCaOptions & { log: Logger; owner: string },
 ): (spec: EmbeddedSpec) => Promise<EmbeddedRelay> {
   return async ({ port, orAnyPort }) => {
-    // An agent whose relays are elsewhere need not load one.
+    // Imported late: agents without an embedded relay do not need it.
     const { startRelay } = await import('../relay/relay.js');
     const descriptors = await descriptorLimit();
     const ca = await openLocalCa(caDir, options);
@@ -52,12 +52,12 @@ export function embeddedRelays(
         agents: false,
         descriptorLimit: descriptors,
         limits: EMBEDDED_LIMITS,
-        log: troubleOnly(options.log.child({ relay: 'embedded' })),
+        log: problemsOnly(options.log.child({ relay: 'embedded' })),
       });
     const relay = await start(port).catch((error: unknown) => {
-      if (!isTaken(error)) throw error;
+      if (!isInUse(error)) throw error;
       if (orAnyPort) return start(0);
-      throw taken(error, port);
+      throw inUse(error, port);
     });
     return {
       url: relay.url,
@@ -68,23 +68,23 @@ export function embeddedRelays(
   };
 }
 
-/** What a relay in the same process has to say of its ordinary work, its agent says too. */
-function troubleOnly(log: Logger): Logger {
+/** Logs only warnings and errors: the agent in this process logs the rest. */
+function problemsOnly(log: Logger): Logger {
   return {
     ...silent,
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
-    child: (fields) => troubleOnly(log.child(fields)),
+    child: (fields) => problemsOnly(log.child(fields)),
   };
 }
 
-function isTaken(error: unknown): boolean {
+function isInUse(error: unknown): boolean {
   return error instanceof PortalError && error.code === 'address_in_use';
 }
 
-function taken(error: unknown, port: number): PortalError {
+function inUse(error: unknown, port: number): PortalError {
   return new PortalError('address_in_use', `port ${port} for the embedded relay is in use`, {
     cause: error,
-    hint: 'Choose another in portal.yaml, `relays: { embedded: { port: 8444 } }` (0: any free one), or stop what holds it.',
+    hint: 'Stop the program that uses it, or choose another port in portal.yaml: `relays: { embedded: { port: 8444 } }` (0: any free port).',
   });
 }

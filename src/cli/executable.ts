@@ -9,10 +9,10 @@ import { createFile, makePrivateFolder, PRIVATE_MODE } from '../lib/private-file
 import { main } from './main.js';
 import { executable } from './own-command.js';
 
-/** Where the standalone executable begins (scripts/executable.mjs): the package's files are inside it. */
+/** Entry point of the standalone executable (scripts/executable.mjs), which contains the package's files. */
 
-/** Written last: a folder without it is not whole. */
-const WHOLE = '.whole';
+/** Written last: without it, the folder is incomplete. */
+const COMPLETE = '.whole';
 
 async function start(): Promise<void> {
   const text = executable()!.getAsset('files', 'utf8');
@@ -24,17 +24,17 @@ async function start(): Promise<void> {
 }
 
 async function unpack(folder: string, files: readonly (readonly [string, string])[]): Promise<string> {
-  const isWhole = await stat(join(folder, WHOLE)).catch(() => undefined);
-  if (isWhole) return folder;
+  const isComplete = await stat(join(folder, COMPLETE)).catch(() => undefined);
+  if (isComplete) return folder;
   for (const [path, content] of files) {
     await makePrivateFolder(dirname(join(folder, path)));
     await writeFile(join(folder, path), content, { mode: PRIVATE_MODE });
   }
-  await createFile(join(folder, WHOLE), '', PRIVATE_MODE);
+  await createFile(join(folder, COMPLETE), '', PRIVATE_MODE);
   return folder;
 }
 
-/** Where nothing can be kept, as in a container with a read-only disk: for this process alone. */
+/** For this process only, if the cache folder is not writable, as in a read-only container. */
 async function unpackForNow(files: readonly (readonly [string, string])[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'portal-files-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));

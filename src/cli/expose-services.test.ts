@@ -81,12 +81,12 @@ describe('what the flags of expose make', () => {
   });
 
   it.each<[string, string | undefined, ExposeFlags]>([
-    ['which service?', undefined, {}],
-    ['it needs --udp', '1', { udpAddr: '2' }],
-    ['it goes without --tcp', '1', { tcp: true, httpRoute: ['/=1'] }],
-    ['the same thing twice', '1', { httpRoute: ['/=1'] }],
-    ['"3001" is no route', undefined, { httpRoute: ['3001'] }],
-    ['it needs --tcp or --udp', '1', { port: 5 }],
+    ['the target is missing', undefined, {}],
+    ['--udp-addr needs --udp', '1', { udpAddr: '2' }],
+    ['cannot be used with --tcp', '1', { tcp: true, httpRoute: ['/=1'] }],
+    ['both set the target of /', '1', { httpRoute: ['/=1'] }],
+    ['"3001" is not a route', undefined, { httpRoute: ['3001'] }],
+    ['--port needs --tcp or --udp', '1', { port: 5 }],
     ['is not a port', 'nonsense', {}],
   ])('refuses: %s', (message, target, flags) => {
     expect(() => services(target, flags)).toThrow(message);

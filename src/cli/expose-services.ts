@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
 import { formatTarget, parseTarget } from '../net/target.js';
 
-/** What the flags of `portal expose` mean, in the words of portal.yaml. */
+/** The flags of `portal expose`. */
 export interface ExposeFlags {
   readonly tcp?: true;
   readonly udp?: true;
@@ -14,17 +14,17 @@ export interface ExposeFlags {
   readonly pin?: string;
   readonly allowIp?: readonly string[];
   readonly inspect?: true;
-  /** Its relay gives out names that the whole world can reach: their certificates are a public CA's. */
+  /** The names of the relay are public, so their certificates come from a public CA. */
   readonly isPublic?: boolean;
 }
 
-/** A service as portal.yaml would say it. */
+/** A service in the format of portal.yaml. */
 type Settings = Record<string, unknown>;
 
-/** The name of the chain that `--chain` makes. */
+/** The name of the chain from `--chain`. */
 export const EXPOSED_CHAIN = 'chain';
 
-/** One service, or two of one name: datagrams beside what the target speaks. */
+/** One service, or two under one name: one for datagrams, one for the target. Throws `usage`. */
 export function exposedServices(
   name: string,
   target: string | undefined,
@@ -39,10 +39,10 @@ export function exposedServices(
     ...(Object.keys(access).length > 0 && { access }),
     ...(chain !== undefined && { via: EXPOSED_CHAIN }),
   };
-  if (udpAddr !== undefined && !udp) throw usage('--udp-addr is where datagrams go: it needs --udp');
-  if (httpRoute && (tcp || udp)) throw usage('--http-route is for HTTP: it goes without --tcp and --udp');
+  if (udpAddr !== undefined && !udp) throw usage('--udp-addr needs --udp');
+  if (httpRoute && (tcp || udp)) throw usage('--http-route cannot be used with --tcp or --udp');
   if (hostHeader !== undefined && (tcp || udp))
-    throw usage('--host-header is for HTTP: use it without --tcp and --udp');
+    throw usage('--host-header cannot be used with --tcp or --udp');
   const http = {
     ...(inspect && { inspect }),
     ...(hostHeader !== undefined && { host: hostHeader }),
@@ -50,39 +50,39 @@ export function exposedServices(
   if (httpRoute) {
     const routes = Object.fromEntries(httpRoute.map((route) => readRoute(route, cwd)));
     if (target !== undefined && '/' in routes)
-      throw usage('the target and --http-route /=… say the same thing twice');
+      throw usage('the target and --http-route /=… both set the target of /', 'Remove one of them.');
     if (target !== undefined) routes['/'] = readTarget(target, cwd);
     return { [name]: { ...common, ...tls, mode: 'http', routes, ...http } };
   }
-  if (target === undefined) throw usage('which service? Name its target', 'For example: portal expose 3000');
-  if (port !== undefined && !tcp && !udp)
-    throw usage('--port is a public port of the relay: it needs --tcp or --udp');
-  const wanted = port === undefined ? {} : { port };
+  if (target === undefined)
+    throw usage('the target is missing', 'Name your service, for example: portal expose 3000');
+  if (port !== undefined && !tcp && !udp) throw usage('--port needs --tcp or --udp');
+  const publicPort = port === undefined ? {} : { port };
   const stream: Settings = { ...common, target: readTarget(target, cwd) };
   const datagrams: Settings = {
     ...common,
-    ...wanted,
+    ...publicPort,
     mode: 'udp',
     target: readTarget(udpAddr ?? target, cwd),
   };
   if (udp && !tcp && udpAddr === undefined) return { [name]: datagrams };
   const main: Settings = {
     ...stream,
-    ...(tcp ? { mode: 'tcp', ...wanted } : tls),
+    ...(tcp ? { mode: 'tcp', ...publicPort } : tls),
     ...http,
   };
   return { [name]: main, ...(udp && { [`${name}-udp`]: datagrams }) };
 }
 
-/** `/api=3001` as a route and its target. */
+/** Parses `/api=3001` into a path and a target. */
 function readRoute(text: string, cwd: string): [string, string] {
   const [, path, target] = /^([^=]*)=(.+)$/.exec(text) ?? [];
   if (path === undefined || target === undefined)
-    throw usage(`"${text}" is no route`, 'Write the path and where it goes, as in --http-route /api=3001.');
+    throw usage(`"${text}" is not a route`, 'Write a path and a target, for example --http-route /api=3001.');
   return [path, readTarget(target, cwd)];
 }
 
-/** The target as a configuration would say it, with an absolute path. */
+/** The target in the format of portal.yaml, with an absolute path. */
 function readTarget(text: string, cwd: string): string {
   try {
     const target = parseTarget(text);

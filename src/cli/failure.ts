@@ -9,7 +9,7 @@ import { jsonLine } from './print.js';
 import { createStyle, printable } from './style.js';
 import { explainUnwritable } from './unwritable.js';
 
-/** The configuration has errors: every one of them, placed. */
+/** All errors of a configuration, with their places. */
 export class ConfigInvalid extends PortalError {
   readonly problems: readonly Problem[];
 
@@ -19,7 +19,7 @@ export class ConfigInvalid extends PortalError {
   }
 }
 
-/** Tells of an error of `command` in the form that was asked for, and gives the exit code it stands for. */
+/** Prints an error of `command` as text or JSON, and returns its exit code. */
 export async function reportFailure(
   context: Context,
   thrown: unknown,
@@ -39,7 +39,7 @@ export async function reportFailure(
   return error.exitCode;
 }
 
-/** What is worth saying about a configuration that is valid. */
+/** Prints the warnings of a valid configuration. */
 export async function reportWarnings(context: Context, warnings: readonly Problem[]): Promise<void> {
   if (warnings.length === 0) return;
   const { formatProblem } = await import('../config/frame.js');
@@ -47,7 +47,7 @@ export async function reportWarnings(context: Context, warnings: readonly Proble
     context.stderr.line(formatProblem(warning, { color: context.stderr.color }));
 }
 
-/** The problems of a refused file, with code frames; a `rejected` event in JSON. */
+/** Prints the problems of an invalid file with code frames; in JSON, a `rejected` event. */
 async function reportProblems(context: Context, problems: readonly Problem[]): Promise<void> {
   if (context.json) {
     const errors = problems.map(summarizeProblem);
@@ -72,7 +72,7 @@ export function summarizeError(error: PortalError): ErrorSummary {
   return { code: error.code, message: error.message, hint: error.hint ?? ERRORS[error.code].remedy };
 }
 
-/** The error that another process summarized, as if it had been thrown here. */
+/** Turns another process's error summary back into an error. */
 export function errorOf({ code, message, hint }: ErrorSummary): PortalError {
   const known: ErrorCode = code in ERRORS ? (code as ErrorCode) : 'internal';
   return new PortalError(known, message, hint === undefined ? {} : { hint });
@@ -90,12 +90,12 @@ function reportText(context: Context, error: PortalError): void {
   if (context.verbosity === 'verbose')
     for (const cause of causesOf(error)) context.stderr.line(style.dim(cause));
   if (error.code !== 'internal') return;
-  // A fault of ours: a report needs the place.
+  // A bug in Portal: a bug report needs the stack.
   const { cause } = error;
   context.stderr.line(style.dim((cause instanceof Error ? cause.stack : error.stack) ?? ''));
 }
 
-/** What led to an error, the nearest first. */
+/** The causes of an error, nearest first. */
 function causesOf({ cause }: Error): string[] {
   if (!(cause instanceof Error)) return [];
   const code = systemCode(cause);

@@ -7,21 +7,21 @@ import { ControlClient } from './control/client.js';
 import { agentKey } from './load.js';
 import { choiceOf, runningAgents, type RunningAgent } from './running-agents.js';
 
-/** As typed: at most one of them. */
+/** The options that choose an agent: at most one is set. */
 export interface WhichAgent {
   readonly file?: string | undefined;
   readonly pid?: number | undefined;
 }
 
 /**
- * The agent of that process, or of the configuration file; where there is no file, the only agent that runs
- * (`portal expose` has none). Whether it runs may show at the first call only.
- * @param tellsOthers where none runs for the file, the error lists those that do, which takes asking them
+ * Finds the agent with this process ID, or the agent of the configuration file. Without a file, finds the only running
+ * agent, for example of `portal expose`. A missing agent may show only at the first call.
+ * @param listsOthers if no agent runs for the file, query the other agents and list them in the error
  */
 export async function findAgent(
   context: Context,
   { file, pid }: WhichAgent,
-  { tellsOthers = false } = {},
+  { listsOthers = false } = {},
 ): Promise<ControlClient> {
   const place = controlPlace(context.paths.runDir);
   if (pid !== undefined) return agentOfProcess(place, pid);
@@ -33,21 +33,21 @@ export async function findAgent(
     throw error;
   }
   if (found.kind !== 'file')
-    throw new PortalError('usage', 'a running agent is found by its file, and standard input is none', {
-      hint: 'Name the file that it was started with: -f FILE.',
+    throw new PortalError('usage', 'cannot find an agent by standard input', {
+      hint: 'Name the file that the agent runs for: -f FILE.',
     });
   const address = place.address(await agentKey(found.path));
-  if (tellsOthers && !(await answers(address))) {
+  if (listsOthers && !(await answers(address))) {
     const others = await runningAgents(place);
     if (others.length > 0)
       throw new PortalError('not_running', `no agent runs for ${found.path}`, {
-        hint: `Start it with \`portal up\`. ${choiceOf(others, 'These run for others; choose one with --pid PID:')}`,
+        hint: `Start it with \`portal up\`. ${choiceOf(others, 'To use another agent, choose it with --pid PID:')}`,
       });
   }
   return new ControlClient(address);
 }
 
-/** The agents that run where there is no file to choose one by; empty unless there are several. */
+/** All running agents, if there are several and no file that chooses one; else empty. */
 export async function severalAgents(
   context: Context,
   { file }: Pick<WhichAgent, 'file'>,
@@ -77,7 +77,7 @@ async function onlyAgent(place: ControlPlace): Promise<ControlClient> {
   const [only, another] = sockets.filter((_, index) => alive[index]);
   if (only === undefined)
     throw new PortalError('not_running', 'no agent runs, and there is no portal.yaml here or above', {
-      hint: 'Write one with `portal init`, or publish a service without one: portal expose 3000',
+      hint: 'Write one with `portal init`, or publish a service without it: portal expose 3000',
     });
   if (another === undefined) return new ControlClient(only);
   throw new PortalError('usage', 'several agents run, and there is no portal.yaml here or above', {

@@ -12,29 +12,29 @@ import { restartRequired } from './restart-required.js';
 
 export interface FollowFile {
   readonly loading: LoadOptions;
-  /** What was started with. */
+  /** The configuration at the start. */
   readonly loaded: Loaded;
   readonly gate: Gate;
   readonly select: (desired: Desired) => Desired;
   readonly reporter: Reporter;
 }
 
-/** Every save becomes what runs, or, if something is wrong with it, is told and changes nothing. */
+/** Applies each save. A save with errors is reported, and changes nothing. */
 export function followFile({ loading, loaded, gate, select, reporter }: FollowFile) {
   return async (runner: Runner, log: Logger, signal: AbortSignal): Promise<void> => {
     const onError = (error: unknown): void => {
       const { message } = asPortalError(error);
-      log.error({ error: message }, 'following the configuration failed');
-      reporter.warning(`changes of the configuration may go unnoticed: ${message}`);
+      log.error({ error: message }, 'watching the configuration failed');
+      reporter.warning(`Portal may not notice changes to the configuration: ${message}`);
     };
-    const refuse = (problems: readonly Problem[]): void => {
+    const reject = (problems: readonly Problem[]): void => {
       reporter.problems(problems);
       runner.reject(problems);
     };
     const onLoaded = (result: LoadResult): void => {
-      if (!result.ok) return refuse(result.problems);
+      if (!result.ok) return reject(result.problems);
       const refusal = restartRequired(loaded.desired, result.desired);
-      if (refusal) return refuse([placed(result.file, refusal)]);
+      if (refusal) return reject([placed(result.file, refusal)]);
       reporter.problems(result.warnings);
       runner.apply(select(result.desired)).catch(onError);
     };
@@ -49,7 +49,7 @@ export function followFile({ loading, loaded, gate, select, reporter }: FollowFi
         onError,
       });
     } catch (error) {
-      // What runs goes on without being followed.
+      // Services keep running; only the watch ended.
       onError(error);
     }
   };

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 
 const TIMEOUT_MS = 2_000;
 
-/** `user.name` of git in a folder; undefined without git, or where it is not set. */
+/** git's `user.name` in a folder; undefined without git, or if it is not set. */
 export function gitUser(cwd: string, env: NodeJS.ProcessEnv): string | undefined {
   const { status, stdout } = spawnSync('git', ['config', '--get', 'user.name'], {
     cwd,

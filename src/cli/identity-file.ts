@@ -4,7 +4,7 @@ import { needAllowed } from './allow/gate.js';
 import type { Context } from './context.js';
 import { load, loadOptions } from './load.js';
 
-/** The identity file of the configuration here, or, without one, the person's own. */
+/** The identity file of the configuration in this folder, else the user's own. */
 export async function identityFile(context: Context, file: string | undefined): Promise<string> {
   const options = loadOptions(context, file);
   try {
@@ -15,7 +15,7 @@ export async function identityFile(context: Context, file: string | undefined): 
   }
   const loaded = await load(options);
   const { desired } = loaded;
-  // A private key is read there, and `identity export` prints it.
+  // `identity export` prints the private key in this file.
   if (desired.identityFile !== undefined)
     await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
   return desired.identityFile ?? context.paths.identityFile;

@@ -7,22 +7,22 @@ import { usage } from './expose-services.js';
 
 /** The first descriptor that systemd hands over (sd_listen_fds(3)). */
 const FIRST_FD = 3;
-/** What they are for, where there are several: `FileDescriptorName=`. */
+/** Names that tell several descriptors apart: `FileDescriptorName=`. */
 const PUBLIC = 'public';
 const HTTP = 'http';
 
 export interface InheritedFds {
   readonly public: readonly number[];
-  /** Where plain HTTP is sent on to https. */
+  /** Sockets that redirect plain HTTP to https. */
   readonly http: readonly number[];
 }
 
 /**
- * The descriptors of the sockets that this process was started with, as systemd's socket activation says it in the
- * environment; undefined: none was meant for it. Throws `usage` where it is not clear which ones are the public port.
+ * The descriptors that systemd's socket activation gave this process, as the environment lists them; undefined if
+ * none. Throws `usage` if it is unclear which ones are the public port.
  */
 export function inheritedFds(env: NodeJS.ProcessEnv, pid: number): InheritedFds | undefined {
-  // Of a parent process: not meant for this one.
+  // The variables may be inherited from a parent process.
   if (env['LISTEN_PID'] !== String(pid)) return undefined;
   const count = Number(env['LISTEN_FDS']);
   if (!Number.isInteger(count) || count < 1) return undefined;
@@ -35,11 +35,12 @@ export function inheritedFds(env: NodeJS.ProcessEnv, pid: number): InheritedFds 
   if (named.length > 0) return { public: fdsOf(named), http: fdsOf(http) };
   if (others.length === 1) return { public: fdsOf(others), http: fdsOf(http) };
   throw usage(
-    `${count} sockets were handed over, and none is named "${PUBLIC}" (FileDescriptorName=): which ones are the public port?`,
+    `systemd passed ${count} sockets, and none has the name "${PUBLIC}"`,
+    `Set FileDescriptorName=${PUBLIC} for the sockets of the public port.`,
   );
 }
 
-/** `fds`, which other relays have too: they are the one's that listens at `path`. */
+/** Sockets that several relays share: they belong to the relay that listens at `path`. */
 export function sharedSocket(fds: readonly number[], path: string): SharedSocket {
   let claimed: Server | undefined;
   return {

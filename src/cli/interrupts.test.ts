@@ -30,9 +30,9 @@ describe('signals that come before a command listens', () => {
     const interrupts = listenForInterrupts({
       source,
       onSignal: (name) => heard.push(name),
-      onHangup: () => heard.push('read again'),
+      onHangup: () => heard.push('reload'),
     });
-    expect(heard).toEqual(['SIGHUP', 'read again', 'SIGTERM', 'SIGHUP', 'read again']);
+    expect(heard).toEqual(['SIGHUP', 'reload', 'SIGTERM', 'SIGHUP', 'reload']);
     expect(interrupts.signal.reason).toBe('SIGTERM');
     expect(own.exits).toEqual([]);
     interrupts.dispose();

@@ -7,32 +7,32 @@ const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignal = keyof typeof EXIT_OF_SIGNAL;
 export type SignalExit = (typeof EXIT_OF_SIGNAL)[StopSignal];
 const SIGNALS = Object.keys(EXIT_OF_SIGNAL) as StopSignal[];
-/** Other services take them to open their logs again or to upgrade, and people send them for that. */
+/** Other programs reopen logs or upgrade at these signals, so users may send them. Portal ignores them. */
 const UNUSED = ['SIGUSR1', 'SIGUSR2'] as const;
 
 export interface Interrupts {
   /** Aborts at the first signal, with a StopReason as its reason. */
   readonly signal: AbortSignal;
-  /** Gives the signals back to Node's defaults. */
+  /** Restores Node's default handling of the signals. */
   dispose(): void;
 }
 
 export interface InterruptOptions {
-  /** The last that is done when the process is ended at once; nothing asynchronous comes of it any more. */
+  /** Runs before the second signal ends the process. Asynchronous work does not finish any more. */
   readonly onSecond?: (signal: StopReason) => void;
-  /** Hears each of the signals, before anything comes of it. */
+  /** Called for each signal before it is handled. */
   readonly onSignal?: (signal: StopSignal) => void;
-  /** What SIGHUP does in place of stopping: services read their files again. */
+  /** Called at SIGHUP, which then does not stop the process: services reload their files. */
   readonly onHangup?: () => void;
-  /** Hears SIGUSR1 and SIGUSR2, which then do nothing: Node would open a debugger, or end the process. */
+  /** Called at SIGUSR1 and SIGUSR2, which then do nothing. By default Node opens a debugger, or ends the process. */
   readonly onNothing?: (signal: NodeJS.Signals) => void;
   readonly source?: NodeJS.Process;
 }
 
-/** Signals that came before `listenForInterrupts`; undefined: nobody holds them. */
+/** Signals that came before `listenForInterrupts`; undefined before `holdInterrupts`. */
 let held: { readonly signals: StopSignal[]; readonly hold: (signal: StopSignal) => void } | undefined;
 
-/** Keeps each signal for `listenForInterrupts`: while a command that reads its files again at SIGHUP is loaded, say. */
+/** Keeps signals for `listenForInterrupts`, for example while a command that reloads at SIGHUP is imported. */
 export function holdInterrupts(source: NodeJS.Process = process): void {
   if (held) return;
   const signals: StopSignal[] = [];
@@ -40,14 +40,14 @@ export function holdInterrupts(source: NodeJS.Process = process): void {
   for (const name of SIGNALS) source.on(name, held.hold);
 }
 
-/** How a shell reports a command that was ended for this reason; undefined when it was not a signal. */
+/** The exit code by which shells report this signal; undefined if the reason is not a signal. */
 export function exitOfSignal(reason: unknown): SignalExit | undefined {
   return SIGNALS.includes(reason as StopSignal) ? EXIT_OF_SIGNAL[reason as StopSignal] : undefined;
 }
 
 /**
- * From here on the first SIGINT, SIGTERM or SIGHUP asks for an orderly stop, and the second ends the process
- * at once with 128 + n, which is how shells report a program that a signal ended.
+ * Handles signals: the first SIGINT, SIGTERM or SIGHUP starts a graceful shutdown, and the second ends the process
+ * immediately with 128 + n, the exit code by which shells report a signal.
  */
 export function listenForInterrupts({
   onSecond,
@@ -57,7 +57,7 @@ export function listenForInterrupts({
   source = process,
 }: InterruptOptions = {}): Interrupts {
   const controller = new AbortController();
-  const take = (signal: StopSignal): void => {
+  const handle = (signal: StopSignal): void => {
     onSignal?.(signal);
     if (signal === 'SIGHUP' && onHangup) return onHangup();
     if (controller.signal.aborted) {
@@ -66,30 +66,29 @@ export function listenForInterrupts({
     }
     controller.abort(signal satisfies StopReason);
   };
-  const heard = SIGNALS.filter(
+  const handled = SIGNALS.filter(
     (name) => name !== 'SIGHUP' || onHangup !== undefined || !isUnderNohup(source.env),
   );
-  // Never taken off: Node would end the process again.
-  if (!heard.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
-  for (const name of heard) source.on(name, take);
+  // Never removed: without a listener, Node ends the process.
+  if (!handled.includes('SIGHUP')) source.on('SIGHUP', () => undefined);
+  for (const name of handled) source.on(name, handle);
   if (onNothing) for (const name of UNUSED) source.on(name, onNothing);
   const early = held;
   held = undefined;
   if (early) for (const name of SIGNALS) source.off(name, early.hold);
-  for (const name of early?.signals ?? []) if (heard.includes(name)) take(name);
+  for (const name of early?.signals ?? []) if (handled.includes(name)) handle(name);
   return {
     signal: controller.signal,
     dispose: () => {
-      for (const name of heard) source.off(name, take);
+      for (const name of handled) source.off(name, handle);
       if (onNothing) for (const name of UNUSED) source.off(name, onNothing);
     },
   };
 }
 
 /**
- * Whoever starts us under nohup wants SIGHUP ignored. Node takes an inherited "ignore" back before any code of
- * ours runs, so the signal mask no longer tells; what does is the `_` that shells hand to a command they run:
- * its own path, which nohup passes on as it is.
+ * Under nohup, SIGHUP must be ignored. Node resets an inherited "ignore" before our code runs, so the signal mask does
+ * not show it. Shells set `_` to the path of the command they run, and nohup leaves it unchanged.
  */
 function isUnderNohup(env: NodeJS.ProcessEnv): boolean {
   return basename(env['_'] ?? '') === 'nohup';

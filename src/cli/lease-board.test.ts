@@ -5,7 +5,7 @@ import { LeaseBoard } from './lease-board.js';
 const lease = (service: string, relay: string, phase: Phase) =>
   ({ event: 'lease', service, relay, phase }) as const;
 
-test('a service is ready when those of its leases that can be are', () => {
+test('a service is ready once its leases are ready or failed, and one is ready', () => {
   const board = new LeaseBoard([{ service: 'web', leases: 2 }]);
   board.note(lease('web', 'https://a', 'ready'));
   expect(board.outcome('web')).toBe('pending');
@@ -13,7 +13,7 @@ test('a service is ready when those of its leases that can be are', () => {
   expect(board.outcome('web')).toBe('ready');
 });
 
-test('all have failed only when each has, and there is one', () => {
+test('all have failed only if each has failed, and there is at least one', () => {
   expect(new LeaseBoard([]).allFailed()).toBe(false);
   const board = new LeaseBoard([
     { service: 'web', leases: 1 },
@@ -28,7 +28,7 @@ test('all have failed only when each has, and there is one', () => {
   expect(board.allFailed()).toBe(true);
 });
 
-test('services that nobody expected are left alone', () => {
+test('ignores unexpected services', () => {
   const board = new LeaseBoard([{ service: 'web', leases: 1 }]);
   board.note(lease('later', 'https://a', 'failed'));
   expect(board.services('failed')).toEqual([]);

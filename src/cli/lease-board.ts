@@ -5,15 +5,15 @@ import type { Expected } from './reporters/reporter.js';
 export type Outcome = 'pending' | 'ready' | 'failed';
 
 interface Row {
-  /** How many leases it is to have. */
+  /** How many leases the service is expected to have. */
   readonly leases: number;
-  /** More may come. */
+  /** More leases may come. */
   readonly more: boolean;
-  /** Phase of each, by relay. */
+  /** Phase of each lease, by relay. */
   readonly phases: Map<string, Phase>;
 }
 
-/** How the first pass goes, service by service, put together from the lease events. */
+/** Tracks the first attempt to publish each service, from lease events. */
 export class LeaseBoard {
   readonly #rows: ReadonlyMap<string, Row>;
 
@@ -27,11 +27,11 @@ export class LeaseBoard {
     if (event.event !== 'lease') return;
     const row = this.#rows.get(event.service);
     if (event.phase !== 'draining' && event.phase !== 'closed') row?.phases.set(event.relay, event.phase);
-    // How a lease goes in the end says nothing about how it began; one that gave way to another does not count.
+    // The end of a lease does not change how it started. A lease that another one replaced does not count.
     else if (row?.more && row.phases.get(event.relay) !== 'ready') row.phases.delete(event.relay);
   }
 
-  /** Pending until each lease is ready or failed for good; then failed only if none is ready. */
+  /** Pending until each lease is ready or failed permanently; then failed only if no lease is ready. */
   outcome(service: string): Outcome {
     const row = this.#rows.get(service);
     if (!row) return 'pending';
@@ -40,7 +40,7 @@ export class LeaseBoard {
     const ready = count('ready');
     if (ready + count('failed') < Math.max(row.leases, row.phases.size)) return 'pending';
     if (ready > 0) return 'ready';
-    // Those that were chosen have failed as well.
+    // With chosen relays, the service failed only if those leases failed, too.
     return row.more && row.phases.size <= row.leases ? 'pending' : 'failed';
   }
 
@@ -54,7 +54,7 @@ export class LeaseBoard {
     return this.#rows.size === 0;
   }
 
-  /** Every service failed for good, and there was one. */
+  /** Every service failed permanently, and there is at least one. */
   allFailed(): boolean {
     return this.#rows.size > 0 && this.services('failed').length === this.#rows.size;
   }

@@ -2,18 +2,18 @@ import { PortalError } from '../lib/errors.js';
 
 export interface ListenAddress {
   readonly host: string;
-  /** 0 takes any free one. */
+  /** 0: any free port. */
   readonly port: number;
 }
 
-/** Reads `host:port`, `[v6]:port`, `:port` (every address: the empty host) or a bare port (127.0.0.1). Throws `usage`. */
+/** Parses `host:port`, `[v6]:port`, `:port` (all addresses; the host is empty) or a bare port (127.0.0.1). Throws `usage`. */
 export function parseListenAddress(text: string): ListenAddress {
   const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]:|(?<host>[^\s:[\]]*):)?(?<port>\d{1,5})$/.exec(text);
   const { v6, host, port: portText } = match?.groups ?? {};
   const port = Number(portText);
   if (!match || port > 65_535) {
     throw new PortalError('usage', `"${text}" is not an address to listen on`, {
-      hint: 'Write host:port, as in 127.0.0.1:8443 or 0.0.0.0:443.',
+      hint: 'Use host:port, for example 127.0.0.1:8443 or 0.0.0.0:443.',
     });
   }
   if (v6 !== undefined) return { host: v6, port };
@@ -21,19 +21,15 @@ export function parseListenAddress(text: string): ListenAddress {
   return { host, port };
 }
 
-/** Several of them, separated by commas or given one by one: addresses of one port. Throws `usage`. */
+/** Parses addresses that share one port. Each text may have several, separated by commas. Throws `usage`. */
 export function parseListenAddresses(texts: readonly string[]): { hosts: readonly string[]; port: number } {
   const all = texts.flatMap((text) => text.split(',')).map((text) => parseListenAddress(text.trim()));
   const ports = new Set(all.map(({ port }) => port));
   const [port] = ports;
   if (port === undefined || ports.size > 1) {
-    throw new PortalError(
-      'usage',
-      `--listen: a relay has one port, and ${[...ports].join(' and ')} are given`,
-      {
-        hint: 'Give all addresses the same port, as in --listen 192.0.2.7:443 --listen "[2001:db8::7]:443".',
-      },
-    );
+    throw new PortalError('usage', `--listen has several ports: ${[...ports].join(', ')}`, {
+      hint: 'Use the same port for all addresses, for example --listen 192.0.2.7:443 --listen "[2001:db8::7]:443".',
+    });
   }
   return { hosts: all.map(({ host }) => host), port };
 }

@@ -11,7 +11,7 @@ import { gitUser } from './git-user.js';
 
 export type Loaded = Extract<LoadResult, { ok: true }>;
 
-/** How `portal.yaml` is loaded for this process. */
+/** Options for loading portal.yaml in this process. */
 export function loadOptions(context: Context, file: string | undefined): LoadOptions {
   const { cwd, env, stdin } = context;
   return {
@@ -29,7 +29,7 @@ function addressIn(context: Context): (file: string | undefined) => Promise<stri
     (await isAbsent(file)) ? undefined : (await loadIdentity(file, { create: false })).address;
 }
 
-/** The same, for who would run the services: those that say whose they are are held to it. */
+/** Options for running the services: also checks the identity that a service requires. */
 export function ownedLoadOptions(
   context: Context,
   file: string | undefined,
@@ -41,8 +41,8 @@ export function ownedLoadOptions(
 const isAbsent = (file: string): Promise<boolean> => stat(file).then(() => false, isMissing);
 
 /**
- * The configuration. Throws `ConfigInvalid` with every problem that is in it, and a plain error when there is
- * no file to have problems.
+ * Loads the configuration. Throws `ConfigInvalid` with all problems in the file, or a plain error if there is no
+ * readable file.
  */
 export async function load(options: LoadOptions): Promise<Loaded> {
   const { loadConfig } = await import('../config/load.js');
@@ -59,8 +59,8 @@ export async function load(options: LoadOptions): Promise<Loaded> {
 const ABSENT: ReadonlySet<ErrorCode> = new Set(['config_not_found', 'config_unreadable', 'config_untrusted']);
 
 /**
- * Which agent belongs to a file. The folder's real path counts, and the name in it as it stands: a file that
- * is a symbolic link keeps its agent when the link is swapped.
+ * The key of the agent that runs for a file: the folder's real path, and the file's name as typed. So a symbolic link
+ * keeps its agent when it points to another file.
  */
 export async function agentKey(file: string): Promise<AgentKey> {
   const folder = dirname(file);

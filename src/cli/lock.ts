@@ -4,24 +4,23 @@ import { LockInvalid, type LockEntries } from '../config/lock-file.js';
 import { loadLock, lockFileOf } from '../config/lock.js';
 import { ConfigInvalid } from './failure.js';
 
-/** What portal.lock knows of the relays that a configuration names. */
+/** The entries of portal.lock, for the relays of a configuration. */
 export interface LockState {
   readonly file: string;
   readonly entries: LockEntries;
-  /** Each relay that is named, by its origin, with the address of its key where that is known. */
+  /** The address of each relay's key by the relay's origin; null if the lock does not have it. */
   readonly relays: Readonly<Record<string, string | null>>;
 }
 
 /**
- * The lock beside the configuration; undefined where there can be none (standard input). Throws `ConfigInvalid` when it
- * cannot be made sense of.
+ * Reads the lock next to the configuration; undefined for standard input. Throws `ConfigInvalid` if it is malformed.
  */
 export async function loadLockState(desired: Desired): Promise<LockState | undefined> {
   if (desired.file === undefined) return undefined;
   const file = lockFileOf(desired.file);
   try {
     const entries = await loadLock(file);
-    const relays = relaysElsewhere(desired).map((relay) => {
+    const relays = remoteRelays(desired).map((relay) => {
       const origin = relayKey(relay);
       return [origin, entries.get(origin)?.address ?? null] as const;
     });
@@ -35,12 +34,12 @@ export async function loadLockState(desired: Desired): Promise<LockState | undef
   }
 }
 
-/** As `--json` has it. */
+/** The fields that `--json` prints. */
 export function lockFields({ file, relays }: LockState): Pick<LockState, 'file' | 'relays'> {
   return { file, relays };
 }
 
-/** One line about the relays whose key is yet to be met; undefined when there are none. */
+/** One line about the relays that are not in the lock yet; undefined if all are. */
 export function describeUnlocked({ relays }: LockState): string | undefined {
   const unknown = Object.entries(relays).flatMap(([origin, address]) => (address === null ? [origin] : []));
   if (unknown.length === 0) return undefined;
@@ -48,8 +47,8 @@ export function describeUnlocked({ relays }: LockState): string | undefined {
   return `first connection to ${which}: portal up will save the relay's key in portal.lock`;
 }
 
-/** Every relay that is named and has a key to pin, each once, hops of chains included. */
-function relaysElsewhere({ relays, services }: Desired): UrlRelay[] {
+/** Every relay with a key to pin, including hops of chains, without duplicates. */
+function remoteRelays({ relays, services }: Desired): UrlRelay[] {
   const named = [...relays, ...services.flatMap((service) => service.relays)];
   const each = named.flatMap((relay) => {
     if (relay.kind === 'chain') return relay.hops;

@@ -7,7 +7,7 @@ import { holdInterrupts } from './interrupts.js';
 import { createProgram } from './program.js';
 import type { Verbosity } from './verbosity.js';
 
-/** Runs `portal` with the arguments of the process, and ends the process. */
+/** Runs `portal` with these arguments, and exits. */
 export async function main(argv: readonly string[]): Promise<void> {
   const context = createContext(argv.slice(2));
   const fail = async (error: unknown): Promise<void> => exit(context, await reportFailure(context, error));
@@ -23,7 +23,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
     write: (text) => context.stdout.write(text),
     execute: (load, { holdsInterrupts = false } = {}) =>
       async function execute() {
-        // Before anything slow: a service manager may send a signal at once.
+        // Before slow imports: a service manager may send a signal immediately.
         if (holdsInterrupts) holdInterrupts();
         const command = await load();
         context.verbosity = verbosityOf(this.optsWithGlobals());
@@ -40,7 +40,7 @@ export async function run(context: ReturnType<typeof createContext>): Promise<Ex
   }
 }
 
-/** An unknown word of the command line with what Portal calls it, where another program has that word. */
+/** Adds Portal's name for an option or command that the user knows from another program. */
 async function hinted(error: unknown, argv: readonly string[]): Promise<unknown> {
   if (!(error instanceof CommanderError)) return error;
   const { otherToolHint } = await import('./other-tools.js');
@@ -55,12 +55,12 @@ function verbosityOf({ quiet, verbose }: { quiet?: true; verbose?: true }): Verb
   return verbose ? 'verbose' : 'normal';
 }
 
-/** Commander ends --help, --version and a bare `portal` with an error too; their text is out already. */
+/** Commander also throws after --help, --version and a bare `portal`, whose text is already printed. */
 function isAnswered(error: CommanderError): boolean {
   return error.exitCode === 0 || error.code === 'commander.help';
 }
 
-/** Pipes are asynchronous in Node: without the flush an exit would cut the output off. */
+/** Flushes first: pipes are asynchronous in Node, so an exit would cut off the output. */
 async function exit(context: Context, code: ExitCode): Promise<void> {
   await Promise.all([context.stdout.flush(), context.stderr.flush()]);
   process.exit(code);

@@ -1,6 +1,6 @@
 import type { CommanderError } from 'commander';
 
-/** Words that people bring from ngrok, cloudflared, Tailscale, frp and Docker Compose, with Portal's own. */
+/** Portal's names for commands and options of ngrok, cloudflared, Tailscale, frp and Docker Compose. */
 
 const ANY_PORT = 'PORT';
 const NO_ACCOUNT = 'Portal has no accounts. Your identity is a key on this machine: portal identity';
@@ -28,8 +28,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   connect: 'Use: portal up',
   stop: 'Use: portal down',
   kill: 'Use: portal down',
-  restart: 'Saves of portal.yaml are applied while it runs. To start again: portal down && portal up',
-  reload: 'Saves of portal.yaml are applied while it runs.',
+  restart: 'The agent applies each save of portal.yaml. To restart it: portal down && portal up',
+  reload: 'The agent applies each save of portal.yaml.',
   ps: 'Use: portal status, or portal agents for all machines',
   ls: 'Use: portal status, or portal list for relays',
   top: 'Use: portal status',
@@ -51,10 +51,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 const OPTIONS: Readonly<Record<string, string>> = {
   '--subdomain': 'Use: --name NAME',
   '--hostname':
-    'For a name at the relay, use --name NAME. For a domain of your own, write `hostname` in portal.yaml.',
-  '--domain':
-    'For a name at the relay, use --name NAME. For a domain of your own, write `hostname` in portal.yaml.',
-  '--url': 'For a name at the relay, use --name NAME. Give the port as an argument: portal expose 3000',
+    'For a name on the relay, use --name NAME. For your own domain, set `hostname` in portal.yaml.',
+  '--domain': 'For a name on the relay, use --name NAME. For your own domain, set `hostname` in portal.yaml.',
+  '--url': 'For a name on the relay, use --name NAME. Give the port as an argument: portal expose 3000',
   '--port': 'Give the port as an argument: portal expose 3000',
   '--authtoken': NO_ACCOUNT,
   '--token': NO_ACCOUNT,
@@ -70,7 +69,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   '--log': 'Use: portal logs',
 };
 
-/** What to use instead of a command or an option of another program; undefined for words that none of them has. */
+/** Portal's equivalent of another program's command or option; undefined for unknown words. */
 export function otherToolHint(
   { code, message }: CommanderError,
   argv: readonly string[],

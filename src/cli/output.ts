@@ -1,27 +1,27 @@
 import type { Writable } from 'node:stream';
 
-/** A stream of the process, as far as the CLI cares. */
+/** The parts of a process stream that the CLI uses. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
-/** Beyond this many unread bytes lines are dropped: a reader that sleeps must not grow the agent without end. */
+/** Lines are dropped beyond this many unread bytes, so that a slow reader does not use up the agent's memory. */
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 
 export interface OutputOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** The line that tells of dropped ones. */
+  /** Formats the line that reports dropped lines. */
   readonly describeDropped: (lines: number) => string;
 }
 
 /**
- * Whole lines to stdout or stderr. Pipes are asynchronous in Node and may be slow or gone: a slow one is
- * buffered up to a limit, a gone one (EPIPE) swallows what follows and says so once through `closed`.
+ * Writes lines to stdout or stderr. Pipes are asynchronous in Node. Output to a slow pipe is buffered up to a limit.
+ * After a pipe closes (EPIPE), output is discarded, and `closed` aborts.
  */
 export class Output {
   readonly #stream: OutputStream;
   readonly #describeDropped: (lines: number) => string;
   readonly #closed = new AbortController();
   #dropped = 0;
-  /** Notes are not wanted. */
+  /** Suppresses notes. */
   isQuiet = false;
   readonly color: boolean;
 
@@ -30,24 +30,24 @@ export class Output {
     this.#describeDropped = options.describeDropped;
     this.color = wantsColor(stream, options.env);
     stream.on('error', () => this.#closed.abort('output closed'));
-    stream.on('drain', () => this.#tellDropped());
+    stream.on('drain', () => this.#reportDropped());
   }
 
   get isTTY(): boolean {
     return this.#stream.isTTY === true;
   }
 
-  /** The stream itself, for a renderer that draws. */
+  /** The stream itself, for renderers that draw on it. */
   get stream(): OutputStream {
     return this.#stream;
   }
 
-  /** Aborts when no one reads any more. */
+  /** Aborts when the reader closes the stream. */
   get closed(): AbortSignal {
     return this.#closed.signal;
   }
 
-  /** A line that a reader can do without: `--quiet` does. */
+  /** Prints a line that `--quiet` suppresses. */
   note(text = ''): void {
     if (!this.isQuiet) this.line(text);
   }
@@ -65,7 +65,7 @@ export class Output {
     this.#stream.write(text);
   }
 
-  /** Resolves once everything written has left the process, or no one reads it any more. */
+  /** Resolves once the process has written everything, or the reader closed the stream. */
   flush(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed.signal.aborted || this.#stream.writableLength === 0) return resolve();
@@ -74,14 +74,14 @@ export class Output {
     });
   }
 
-  /** For a process that was told to go: a reader that takes longer than this is not waited for. */
+  /** Flushes, but waits for a slow reader at most `ms`. */
   async finish(ms: number): Promise<void> {
     const timer = setTimeout(() => this.#closed.abort('output closed'), ms);
     await this.flush();
     clearTimeout(timer);
   }
 
-  #tellDropped(): void {
+  #reportDropped(): void {
     if (this.#dropped === 0) return;
     const lines = this.#dropped;
     this.#dropped = 0;
@@ -89,7 +89,7 @@ export class Output {
   }
 }
 
-/** NO_COLOR (https://no-color.org) wins, then FORCE_COLOR, then whether a person is looking. */
+/** NO_COLOR (https://no-color.org) wins, then FORCE_COLOR, then whether the stream is a terminal. */
 function wantsColor(stream: OutputStream, env: NodeJS.ProcessEnv): boolean {
   if (env['NO_COLOR']) return false;
   const forced = env['FORCE_COLOR'];

@@ -5,13 +5,13 @@ interface Sea {
   getAsset(name: string, encoding: 'utf8'): string;
 }
 
-/** The executable that this process is, where Node and Portal are one file (scripts/executable.mjs). */
+/** Access to the standalone executable (scripts/executable.mjs); undefined if Node runs Portal. */
 export function executable(): Sea | undefined {
   const sea = process.getBuiltinModule('node:sea') as Sea | undefined;
   return sea?.isSea() ? sea : undefined;
 }
 
-/** What starts Portal once more: Node and its script, or the executable that is both. */
+/** The command that starts Portal again: Node and the script, or the standalone executable. */
 export function ownCommand(): [string, ...string[]] {
   return executable() ? [process.execPath] : [process.execPath, packageFile('bin/portal.js')];
 }

@@ -1,6 +1,6 @@
 import type { Context } from './context.js';
 
-/** JSON as ever, with what may steer a terminal as escapes: JSON leaves C1 controls and directions of writing as they are. */
+/** JSON that is safe on a terminal: escapes C1 controls and bidirectional controls, which JSON.stringify leaves as they are. */
 export function jsonLine(value: object): string {
   return JSON.stringify(value).replace(
     /\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/gu,
@@ -8,12 +8,12 @@ export function jsonLine(value: object): string {
   );
 }
 
-/** The one line of JSON that a command's result is, `time` and `event` first as in every event. */
+/** Prints an event as one line of JSON, with `time` and `event` first. */
 export function printEvent(context: Context, event: string, fields: object): void {
   context.stdout.line(jsonLine({ time: new Date().toISOString(), event, ...fields }));
 }
 
-/** Rows as columns, each as wide as its widest cell; the last is left as it is. */
+/** Formats rows as columns, each as wide as its widest cell. Does not pad the last column. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { shellQuote } from '../lib/private-file.js';
 
-/** Other programs of this machine that commands run. */
+/** Finds and runs other programs on this machine. */
 
 /** A program and its arguments. */
 export type CommandLine = readonly [program: string, ...args: string[]];
@@ -15,29 +15,29 @@ export interface Ran {
   readonly why: string;
 }
 
-/** macOS and Windows ask for a confirmation in a window. */
+/** Long, because macOS and Windows show a confirmation dialog. */
 const RUN_MS = 120_000;
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin'];
 
-/** Looks a program up on PATH: its absolute path. */
+/** Returns a function that looks up a program's absolute path on PATH. */
 export function programFinder(env: NodeJS.ProcessEnv): (program: string) => string | undefined {
   const path = (env['PATH'] ?? '').split(delimiter).filter(isAbsolute);
   const folders = process.platform === 'win32' ? path : [...path, ...SYSTEM_FOLDERS];
   return (program) => folders.map((folder) => join(folder, program)).find(isProgram);
 }
 
-/** As a person types it. */
+/** The command as typed in a shell. */
 export function commandText(command: CommandLine): string {
   return command.map(shellQuote).join(' ');
 }
 
-/** Nobody is asked for anything on the terminal: standard input is empty. */
+/** Runs a program with empty standard input, so that it cannot prompt. Never rejects. */
 export function runProgram([program, ...args]: CommandLine): Promise<Ran> {
   return new Promise((resolve) => {
     const child = execFile(program, args, { timeout: RUN_MS }, (error, stdout, stderr) => {
       if (!error) return resolve({ ok: true, stdout, why: '' });
       const why = error.killed
-        ? `no end within ${RUN_MS / 1000} s`
+        ? `timed out after ${RUN_MS / 1000} s`
         : (lastLine(stderr) ?? lastLine(stdout) ?? error.message);
       resolve({ ok: false, stdout, why });
     });

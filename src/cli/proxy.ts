@@ -3,14 +3,14 @@ import type { Desired } from '../config/desired.js';
 import { isLoopback, bypassesProxy } from '../net/proxy/no-proxy.js';
 import { parseProxy, type ProxyServer } from '../net/proxy/server.js';
 
-/** The proxy that this process's environment wants for `url`. Throws `proxy_invalid`. */
+/** The proxy that the environment of this process sets for `url`. Throws `proxy_invalid`. */
 export function proxyFor(url: string): ProxyServer | undefined {
   return proxyIn(process.env, url);
 }
 
 /**
- * `https_proxy`, else `HTTPS_PROXY`, else `all_proxy`, else `ALL_PROXY`; none for hosts that `no_proxy`, else `NO_PROXY`
- * names, and none for this machine. A variable that is empty counts as unset.
+ * Reads `https_proxy`, then `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`. Hosts in `no_proxy` or `NO_PROXY`, and this
+ * machine, have no proxy. An empty variable counts as unset.
  */
 export function proxyIn(env: NodeJS.ProcessEnv, url: string): ProxyServer | undefined {
   const { protocol, hostname, port } = new URL(url);
@@ -31,16 +31,16 @@ function either(env: NodeJS.ProcessEnv, lower: string): { name: string; value: s
   return undefined;
 }
 
-/** Before anything starts: a variable that is malformed is for the person to mend. Throws `proxy_invalid`. */
+/** Checks the variables before anything starts. Throws `proxy_invalid` if one is malformed. */
 export function checkProxies({ relays, services, candidates }: Desired): void {
   const all = [...relays, ...services.flatMap((service) => service.relays)].flatMap(reached);
   if (candidates?.registry?.startsWith('https:')) all.push(candidates.registry);
   for (const url of all) proxyFor(url);
 }
 
-/** What of a relay is connected to from here. */
+/** The URLs of a relay that this machine connects to. */
 function reached(relay: RelaySpec): string[] {
   if (relay.kind === 'embedded') return [];
-  // What is in front of a chain's last relay is reached through it.
+  // The other relays of a chain are reached through its last one.
   return [relay.kind === 'url' ? relay.url : relay.hops.at(-1)!.url];
 }

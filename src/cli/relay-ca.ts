@@ -2,12 +2,12 @@ import { openLocalCa } from '../certificates/local-ca.js';
 import { covers } from '../certificates/local-names.js';
 import type { Context } from './context.js';
 
-/** Whether the local CA can certify the names of a relay; what is no URL is told of elsewhere. */
+/** Whether the local CA can issue certificates for a relay's names. Another check reports an invalid URL. */
 export function isLocal(url: string): boolean {
   return !URL.canParse(url) || covers(new URL(url).hostname);
 }
 
-/** The CA of a relay that nobody named one for: on this machine or its network it can only be the local one. */
+/** The CA file of a relay without a configured CA: the local CA, if the relay is on this machine or its network. */
 export async function caOf(
   { paths }: Pick<Context, 'paths'>,
   url: string,

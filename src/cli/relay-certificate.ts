@@ -12,7 +12,7 @@ import type { Context } from './context.js';
 import { proxyFor } from './proxy.js';
 import { LOOPBACK_NAMES } from './embedded.js';
 
-/** What `portal relay` was told of its certificate. */
+/** Options of `portal relay` for its certificate. */
 export interface CertificateOptions {
   readonly domain: string;
   readonly cert?: string;
@@ -25,14 +25,14 @@ export interface CertificateOptions {
 
 /** A relay's own certificate, from the same sources as an agent's. */
 export interface RelayCertificate {
-  /** What a relay is started with. */
+  /** Options for starting the relay. */
   readonly options: Pick<RelayOptions, 'tls' | 'challenges'>;
-  /** The local CA's file, if it is from there. */
+  /** The file of the local CA, if it issued the certificate. */
   readonly caFile: string | undefined;
-  /** Has `relay` serve what comes later: the first one of a CA, a renewal, files that changed. */
+  /** Gives `relay` each later certificate: the first one from a CA, renewals, changed files. */
   follow(relay: Relay): void;
-  /** Looks at the source now. What fails is logged, and the one before is served on. */
-  reread(): Promise<void>;
+  /** Loads the certificate again. An error is logged, and the relay keeps its certificate. */
+  reload(): Promise<void>;
   close(): void;
 }
 
@@ -45,9 +45,13 @@ export async function openRelayCertificate(
   const tls = sourceOf(options, cwd);
   const openCa = () => openLocalCa(paths.caDir, { log });
   if (tls.source === 'local' && !covers(domain)) {
-    throw new PortalError('usage', `a relay for ${domain} needs a certificate of its own`, {
-      hint: 'Have one made with --acme, or name it with --cert and --key. Only names such as localhost or *.test have one made for them by the local CA.',
-    });
+    throw new PortalError(
+      'usage',
+      `a relay for ${domain} needs a certificate from a public CA or from files`,
+      {
+        hint: 'Use --acme, or --cert and --key. The local CA issues certificates only for names such as localhost or *.test.',
+      },
+    );
   }
   const local = new LocalCertificates(openCa, (hostname) =>
     hostname === 'localhost' ? LOOPBACK_NAMES : [hostname, ...LOOPBACK_NAMES],
@@ -66,7 +70,7 @@ export async function openRelayCertificate(
     live.close();
     acme.close();
   };
-  // A CA asks the relay for the answer, which therefore has to listen first.
+  // An ACME CA connects to the relay to validate it, so the relay must listen first.
   if (tls.source !== 'acme') {
     latest = await live.open(stop.signal).catch((error: unknown) => {
       close();
@@ -78,12 +82,12 @@ export async function openRelayCertificate(
     caFile: local.caFile,
     follow: (listening) => {
       relay = listening;
-      // It may have changed while the relay was starting.
+      // The certificate may have changed while the relay was starting.
       if (latest) relay.serveCertificate(latest);
-      // What fails is logged, and tried again, by the certificate itself.
+      // LiveCertificate logs errors and retries.
       if (tls.source === 'acme') live.open(stop.signal).then(serve, () => undefined);
     },
-    reread: () => live.reread(),
+    reload: () => live.reread(),
     close,
   };
 }
@@ -91,12 +95,12 @@ export async function openRelayCertificate(
 function sourceOf(options: CertificateOptions, cwd: string): TlsSpec {
   const { cert, key, acme, acmeDirectory, acmeEmail, acmeCa } = options;
   if ((cert === undefined) !== (key === undefined))
-    throw new PortalError('usage', '--cert and --key go together');
+    throw new PortalError('usage', '--cert and --key need each other');
   if (!acme && (acmeDirectory ?? acmeEmail ?? acmeCa) !== undefined)
     throw new PortalError('usage', '--acme-directory, --acme-email and --acme-ca need --acme');
   if (acme && cert !== undefined)
-    throw new PortalError('usage', '--acme excludes --cert and --key', {
-      hint: 'Either a CA is asked for a certificate, or you bring one.',
+    throw new PortalError('usage', '--acme cannot be used with --cert and --key', {
+      hint: 'Get the certificate from a CA with --acme, or from files with --cert and --key.',
     });
   if (cert !== undefined && key !== undefined)
     return { source: 'files', certFile: resolve(cwd, cert), keyFile: resolve(cwd, key) };
@@ -112,7 +116,7 @@ function sourceOf(options: CertificateOptions, cwd: string): TlsSpec {
   };
 }
 
-/** What is wrong with the files is what somebody typed. */
+/** Turns an error in certificate files into a usage error, because options name the files. */
 function asUsage(error: unknown): PortalError {
   const { code, message, hint } = asPortalError(error);
   if (code !== 'certificate_unavailable') return asPortalError(error);

@@ -11,12 +11,12 @@ import type { Relay, RelayOptions } from '../relay/relay.js';
 import type { Context } from './context.js';
 import { isBlank, steadyText } from './steady-text.js';
 
-/** Looked at this often: a file that is replaced, mounted or linked is noticed as well as one that is written. */
-const LOOK_EVERY_MS = 1_000;
+/** Polling also notices files that are replaced, mounted or linked. */
+const POLL_MS = 1_000;
 
 interface FollowedList {
-  /** Reads the file now. What cannot be read is logged, and changes nothing. */
-  reread(): Promise<void>;
+  /** Reads the file now. An error is logged, and the current list stays. */
+  reload(): Promise<void>;
   close(): void;
 }
 
@@ -28,36 +28,36 @@ interface FollowListOptions<T> {
 }
 
 /**
- * Lists of `portal relay` (`--deny`, `--allow`, `--reserved-labels`): reads one, and hands on each that follows. An empty list of
- * `--allow` disconnects every agent, so what a save leaves halfway must not count.
+ * Reads a list of `portal relay` (`--deny`, `--allow`, `--reserved-labels`) and reports each change. An empty `--allow` list
+ * disconnects every agent, so an incomplete save must not count.
  */
 async function followList<T>({ file, parse, onList, log }: FollowListOptions<T>): Promise<FollowedList> {
   const read = (): Promise<string> => readFile(file, 'utf8');
   onList(await parsed(file, parse, read));
   const stop = new AbortController();
   const { signal } = stop;
-  const readAgain = async (): Promise<void> => {
+  const readList = async (): Promise<void> => {
     try {
       const steady = steadyText({ read, pause: (ms) => delay(ms, signal) });
       onList(await parsed(file, parse, async () => notBlank(await steady)));
-      log.info({ file }, 'read the list again');
+      log.info({ file }, 'reloaded the list');
     } catch (error) {
       if (signal.aborted) return;
-      log.error({ file, err: error }, 'the list is invalid: the one before stays in force');
+      log.error({ file, err: error }, 'the list is invalid; the relay keeps the previous one');
     }
   };
-  // One at a time, so that of two saves the later one counts.
+  // One read at a time, so that the later of two saves wins.
   const turns = pLimit(1);
-  const reread = (): Promise<void> => turns(readAgain);
-  const look = (): void => {
-    if (turns.pendingCount === 0) void reread();
+  const reload = (): Promise<void> => turns(readList);
+  const check = (): void => {
+    if (turns.pendingCount === 0) void reload();
   };
-  watchFile(file, { interval: LOOK_EVERY_MS, persistent: false }, look);
+  watchFile(file, { interval: POLL_MS, persistent: false }, check);
   const close = (): void => {
-    unwatchFile(file, look);
+    unwatchFile(file, check);
     stop.abort(new PortalError('aborted', 'the relay stops'));
   };
-  return { reread, close };
+  return { reload, close };
 }
 
 export interface ListOptions {
@@ -69,11 +69,11 @@ export interface ListOptions {
 
 /** The lists of one `portal relay`. */
 export interface RelayLists {
-  /** What the relay is started with. */
+  /** The lists that the relay starts with. */
   readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;
-  /** Has `relay` follow each change: what has changed while the relay was starting, too. */
+  /** Gives `relay` each change, including changes while it was starting. */
   follow(relay: Relay): void;
-  reread(): Promise<void>;
+  reload(): Promise<void>;
   close(): void;
 }
 
@@ -121,8 +121,8 @@ export async function followLists({ cwd }: Context, options: ListOptions, log: L
       if (allow) started.allow(allow);
       started.reserveLabels(reservedLabels);
     },
-    reread: async () => {
-      await Promise.all(followed.map((one) => one.reread()));
+    reload: async () => {
+      await Promise.all(followed.map((one) => one.reload()));
     },
     close,
   };
@@ -131,7 +131,7 @@ export async function followLists({ cwd }: Context, options: ListOptions, log: L
 function notBlank(text: string): string {
   if (!isBlank(text)) return text;
   throw new PortalError('usage', 'the file is empty', {
-    hint: 'For a list of nobody, write a comment into it: # nobody',
+    hint: 'For an empty list, write a comment into the file, for example: # none',
   });
 }
 

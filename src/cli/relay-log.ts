@@ -4,7 +4,7 @@ import type { Output } from './output.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Lines of a relay on stderr: readable on a terminal, JSON for everything else. */
+/** Logs to stderr: text on a terminal, JSON lines elsewhere. */
 export async function relayLogger(stderr: Output, level: LogLevel): Promise<Logger> {
   const options = {
     level,

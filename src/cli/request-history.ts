@@ -14,7 +14,7 @@ export interface OwnHistory {
   readonly folder: HistoryFolder;
 }
 
-/** The history of the identity here; undefined when there is no identity yet, and so no history. */
+/** The request history of the identity; undefined if there is no identity yet. */
 export async function ownHistory(
   context: Context,
   file: string | undefined,
@@ -30,10 +30,10 @@ export async function ownHistory(
 }
 
 export function unknownRequest(id: number): PortalError {
-  return new PortalError('request_unknown', `request ${idText(id)} is not kept, or not any more`);
+  return new PortalError('request_unknown', `request ${idText(id)} is not recorded, or was deleted`);
 }
 
-/** A row as JSON, with ids and times as people write them. */
+/** A row for JSON, with readable ids and ISO 8601 times. */
 export function plainRow(row: RequestRow): object {
   const { id, startedAt, replayOf, earlier: _, ...rest } = row;
   return {
@@ -64,13 +64,13 @@ export const msText = (ms: number | undefined): string =>
 
 const two = (value: number): string => String(value).padStart(2, '0');
 
-/** By the clock here, with the day where that is another. */
+/** Local time, with the date if it is not today. */
 export function timeText(at: number, now: number): string {
   const date = new Date(at);
   return date.toDateString() === new Date(now).toDateString() ? clockText(date) : dateText(at);
 }
 
-/** The day and the clock here. */
+/** Local date and time. */
 export function dateText(at: number): string {
   const date = new Date(at);
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockText(date)}`;

@@ -28,33 +28,33 @@ import { restartRequired } from './restart-required.js';
 
 /** The built page of the inspector. */
 const WEB_DIR = packageFile('dist/web');
-/** The contract's; any free one if it is taken. */
+/** Documented port; any free port if it is in use. */
 const INSPECTOR_PORT = 4040;
-/** Visitors get this long to finish after the first request to stop. */
+/** How long visitors may finish after the first signal. */
 const DRAIN_MS = 10_000;
-/** A reader of our output that is stuck must not keep a stopped agent alive. */
-const LAST_WORDS_MS = 1_000;
+/** A slow reader of the output delays the exit at most this long. */
+const FLUSH_MS = 1_000;
 
 export interface AgentJob {
-  /** Whom `status`, `logs` and `down` ask for. */
+  /** The key by which `status`, `logs` and `down` find the agent. */
   readonly key: AgentKey;
   /** Absolute path of the configuration; null without one. */
   readonly file: string | null;
   readonly desired: Desired;
   readonly reporter: Reporter;
-  /** Relays are held to their keys, and a new one is refused rather than remembered. */
+  /** Reject relays that are not in portal.lock instead of adding them. */
   readonly frozen?: boolean;
-  /** What of a configuration is run: `portal up SERVICE…` leaves the others out. */
+  /** Selects the services to run, for `portal up SERVICE…`. */
   readonly select: (desired: Desired) => Desired;
-  /** Begins to follow the file, until the signal aborts. */
+  /** Watches the file until the signal aborts. */
   readonly follow?: (runner: Runner, log: Logger, signal: AbortSignal) => Promise<void>;
-  /** What was made for it already. */
+  /** Notices about files that were created before. */
   readonly made?: readonly Notice[];
-  /** Another reason to stop, besides signals and `portal down`. */
+  /** Stops the agent, in addition to signals and `portal down`. */
   readonly stop?: AbortSignal;
 }
 
-/** Runs an agent until it is asked to stop: what `portal up` and `portal expose` have in common. */
+/** Runs an agent until it is stopped, for `portal up` and `portal expose`. */
 export async function runAgent(context: Context, job: AgentJob): Promise<ExitCode> {
   const scope = new Scope();
   try {
@@ -62,7 +62,7 @@ export async function runAgent(context: Context, job: AgentJob): Promise<ExitCod
   } finally {
     await scope.close();
     await job.reporter.close();
-    await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
+    await Promise.all([context.stdout.finish(FLUSH_MS), context.stderr.finish(FLUSH_MS)]);
   }
 }
 
@@ -82,25 +82,25 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const desired = job.select(job.desired);
   const current = new ExpiryClock(Date.now()).unexpired(desired);
   const expected = expectedLeases(current);
-  const noteStart = noticeHopelessStart(expected, () =>
+  const noteStart = watchFirstAttempt(expected, () =>
     ask(new PortalError('all_failed', 'no service could be started')),
   );
-  let isStopTold = false;
+  let isStopReported = false;
   const emit = (event: PortalEvent): void => {
-    if (event.event === 'stopped') isStopTold = true;
+    if (event.event === 'stopped') isStopReported = true;
     const timed = { time: new Date().toISOString(), ...event };
     history.add(timed);
     job.reporter.event(timed);
     noteStart(event);
   };
 
-  // Whoever started an agent in the background does not hear it for ever; its log is there.
+  // Log it, too: the command that started a background agent does not stay.
   const warn = (message: string): void => {
     log.warn({}, message);
     job.reporter.warning(message);
   };
   const notify = (notice: Notice): void => emit({ event: 'notice', ...notice });
-  /** Told once it has been told that the agent started. */
+  /** Notices that follow the `started` event. */
   const early: Notice[] = [...(job.made ?? [])];
   const trust = relayLock(job, notify, warn);
   const identityFile = desired.identityFile ?? paths.identityFile;
@@ -157,7 +157,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     throw new PortalError('already_running', `an agent already runs for ${job.file ?? 'this process'}`);
   cutShort = (reason) => {
     control.abandon();
-    if (!isStopTold) emit({ event: 'stopped', reason });
+    if (!isStopReported) emit({ event: 'stopped', reason });
   };
   // Closed after the runner: that `down` loses its connection means that all is done.
   scope.defer(() => control.close());
@@ -167,7 +167,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, forCa)).certificateFile } : {};
   job.reporter.begin(expected);
   for (const { service } of desired.services.filter((each) => !current.services.includes(each)))
-    job.reporter.warning(`${service} has expired and is not published; give it a later \`expires\``);
+    job.reporter.warning(`${service} has expired and is not published. Set a later \`expires\`.`);
   emit({ event: 'started', pid: process.pid, file: job.file, ...ca });
   for (const notice of early) notify(notice);
   scope.defer(() => runner.stop({ reason: reasonText(stopping.reason), drainMs: DRAIN_MS }));
@@ -175,15 +175,16 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   await job.follow?.(runner, log, stopping);
   await aborted(stopping);
   if (interrupts.signal.aborted && runner.visitors > 0) {
+    const again = interrupts.signal.reason === 'SIGINT' ? 'press Ctrl-C' : 'send the signal';
     job.reporter.warning(
-      `visitors may finish what they began, for ${DRAIN_MS / 1_000} s at most; once more stops now`,
+      `waiting up to ${DRAIN_MS / 1_000} s for visitors to finish; ${again} again to stop now`,
     );
   }
   if (stopping.reason instanceof Error) throw stopping.reason;
   return 0;
 }
 
-/** Of those that are recorded, so many are shown at most. */
+/** How many recorded requests the live view shows. */
 const SHOWN_REQUESTS = 5;
 
 function snapshotOf(runner: Runner): Snapshot {
@@ -191,7 +192,7 @@ function snapshotOf(runner: Runner): Snapshot {
   return { inspector: undefined, ...runner.snapshot(), requests: recorded };
 }
 
-/** Without a file there is nothing beside which to remember keys. */
+/** The lock next to the configuration; undefined without a file. */
 function relayLock(
   { desired, frozen = false }: AgentJob,
   notify: (notice: Notice) => void,
@@ -204,7 +205,7 @@ function relayLock(
     frozen,
     onAdded: (relay, isNew) => notify(lockNotice(file, relay, isNew)),
     onUnwritable: ({ message }) =>
-      warn(`${message}; keys of new relays are remembered only while this agent runs`),
+      warn(`${message}; this agent forgets the keys of new relays when it stops`),
   });
 }
 
@@ -217,12 +218,12 @@ function expectedLeases(desired: Desired): Expected[] {
 }
 
 /**
- * Calls `onHopeless` when every service failed for good. Once one was ready this never happens: what fails after
- * a reload must not end what still runs.
+ * Calls `onAllFailed` when every service failed permanently. Never calls it after a service was ready: a failure after a
+ * reload must not stop the services that still run.
  */
-function noticeHopelessStart(
+function watchFirstAttempt(
   expected: readonly Expected[],
-  onHopeless: () => void,
+  onAllFailed: () => void,
 ): (event: PortalEvent) => void {
   const board = new LeaseBoard(expected);
   let isDecided = false;
@@ -231,7 +232,7 @@ function noticeHopelessStart(
     board.note(event);
     const allFailed = board.allFailed();
     isDecided = allFailed || board.services('ready').length > 0;
-    if (allFailed) onHopeless();
+    if (allFailed) onAllFailed();
   };
 }
 

@@ -6,17 +6,17 @@ import { columns } from './print.js';
 import { publicAddress } from './reporters/describe.js';
 import { printable } from './style.js';
 
-/** An agent asks its relays and services before it answers; one that is slow is listed without them. */
+/** An agent checks its relays and services before it answers. A slow agent is listed without details. */
 const ANSWER_MS = 3_000;
 
 export interface RunningAgent {
   readonly socket: string;
-  /** Undefined where it does not answer, and nothing beside its socket says so. */
+  /** Undefined if the agent does not answer, and its socket has no pid file. */
   readonly pid: number | undefined;
   readonly status: AgentStatus | undefined;
 }
 
-/** Every agent of this user that runs. */
+/** Every running agent of this user. */
 export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]> {
   const agents = (await place.list()).map(async (socket) => {
     if (!(await answers(socket))) return undefined;
@@ -26,7 +26,7 @@ export async function runningAgents(place: ControlPlace): Promise<RunningAgent[]
   return (await Promise.all(agents)).filter((agent) => agent !== undefined);
 }
 
-/** How to choose one of them: what each publishes, and where. */
+/** A hint that lists the agents and what each publishes. */
 export function choiceOf(agents: readonly RunningAgent[], choose = 'Choose one with --pid PID:'): string {
   const rows = columns([...agents].map(({ pid, status }) => [String(pid ?? '?'), ...describe(status)]));
   return [choose, ...rows].join('\n    ');
@@ -40,7 +40,7 @@ function describe(status: AgentStatus | undefined): string[] {
   return [printable(file ?? listOf(targets)), listOf(addresses)];
 }
 
-/** The first, and how many more. */
+/** The first text, and how many more there are. */
 function listOf(texts: readonly string[]): string {
   const [first = '', ...more] = new Set(texts);
   return more.length === 0 ? first : `${first} and ${more.length} more`;

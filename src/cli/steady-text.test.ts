@@ -43,6 +43,6 @@ it.each(['', ' \n\t\n', '\ufeff'])('knows a blank text: %j', (text) => {
   expect(isBlank(text)).toBe(true);
 });
 
-it('knows a list of nobody by its comment', () => {
+it('is not blank with a comment', () => {
   expect(isBlank('# nobody\n')).toBe(false);
 });

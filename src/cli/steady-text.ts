@@ -1,11 +1,11 @@
 import { PortalError } from '../lib/errors.js';
 
-/** Between the two readings of a file that have to agree. */
+/** Pause between two reads that have to agree. */
 const AGREE_MS = 250;
-/** Where the last line has no end, as it has not while somebody writes it. */
+/** The pause if the last line has no end, which it often has not during a write. */
 const UNENDED_MS = 1_000;
-/** A file that is written for longer is looked at again when it changes next. */
-const MAX_READINGS = 40;
+/** After this many reads, wait for the next change of the file. */
+const MAX_READS = 40;
 
 export interface SteadyRead {
   readonly read: () => Promise<string>;
@@ -13,21 +13,21 @@ export interface SteadyRead {
 }
 
 /**
- * The text of a file that others write in place: an editor truncates it first and then writes, in pieces where it is long. What
- * two readings in a row agree on counts. Throws what `read` throws, and `usage` where the file does not come to rest.
+ * Reads a file that may be written at the same time: an editor truncates it and then writes it in pieces. Returns the
+ * text once two reads in a row agree. Throws what `read` throws, and `usage` if the file keeps changing.
  */
 export async function steadyText({ read, pause }: SteadyRead): Promise<string> {
   let text = await read();
-  for (let readings = 1; readings < MAX_READINGS; readings += 1) {
+  for (let reads = 1; reads < MAX_READS; reads += 1) {
     await pause(text.endsWith('\n') ? AGREE_MS : UNENDED_MS);
     const next = await read();
     if (next === text) return text;
     text = next;
   }
-  throw new PortalError('usage', 'it is still being written');
+  throw new PortalError('usage', 'the file keeps changing');
 }
 
-/** Nothing at all, not even a comment: more likely a save that is under way, or failed, than a list of nobody. */
+/** A file without even a comment is more likely an unfinished save than an empty list. */
 export function isBlank(text: string): boolean {
   return text.trim() === '';
 }

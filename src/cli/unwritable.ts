@@ -4,22 +4,22 @@ import { PortalError, systemCode } from '../lib/errors.js';
 import { hasHome, ownFolders, portalHome } from '../lib/paths.js';
 import { shellQuote } from '../lib/private-file.js';
 
-/** Why a user may not keep files in a folder, and what to do about it. */
+/** Why a user cannot write to a folder, and how to fix it. */
 export interface Unwritable {
   readonly message?: string;
   readonly hint: string;
 }
 
-/** A folder that is Portal's alone, besides those of its environment, and what names another. */
+/** A folder that only Portal uses, and how to choose another. */
 export interface OwnFolder {
   readonly folder: string;
-  /** As in "set PORTAL_HOME to another folder". */
+  /** For example "set PORTAL_HOME to another folder". */
   readonly elsewhere: string;
 }
 
 const EXAMPLE = 'a folder this user can write, for example PORTAL_HOME=/var/lib/portal';
 
-/** `error` with what to do, where it is about a folder of another user. */
+/** Adds a hint to `error` if a folder of another user caused it. */
 export function explainUnwritable(
   env: NodeJS.ProcessEnv,
   error: PortalError,
@@ -31,7 +31,7 @@ export function explainUnwritable(
   return new PortalError(error.code, why.message ?? error.message, { cause: error.cause, hint: why.hint });
 }
 
-/** Undefined where the user may write, where the system knows no users, and for files that somebody put elsewhere. */
+/** Undefined if the user may write, if the system has no users, or if `path` is outside Portal's folders. */
 export function whyUnwritable(
   env: NodeJS.ProcessEnv,
   path: string,
@@ -50,12 +50,12 @@ export function whyUnwritable(
     return {
       hint: `${folder} belongs to user ${owner}, and Portal runs as user ${uid}. Run: chown -R ${uid} ${shellQuote(folder)}, or ${mine.elsewhere}.`,
     };
-  // What is not Portal's stays whose it is: / or somebody's home must not be given away for it.
+  // Never suggest to change the owner of a folder that is not Portal's, such as / or a home.
   const above = own.find((each) => isWithin(path, each.folder) || isWithin(each.folder, path));
   if (!above) return undefined;
   if (more.includes(above))
     return {
-      hint: `User ${uid} cannot write to ${folder}. Make ${above.folder} for this user, or ${above.elsewhere}.`,
+      hint: `User ${uid} cannot write to ${folder}. Create ${above.folder} for this user, or ${above.elsewhere}.`,
     };
   if (portalHome(env) !== undefined)
     return {
@@ -69,14 +69,14 @@ export function whyUnwritable(
   return { hint: `User ${uid} cannot write to ${folder}. Set HOME or PORTAL_HOME to ${EXAMPLE}.` };
 }
 
-/** The path that the system refused. */
+/** The path that the system denied access to. */
 function deniedPath({ cause }: PortalError): string | undefined {
   if (systemCode(cause) !== 'EACCES') return undefined;
   const { path } = cause as NodeJS.ErrnoException;
   return typeof path === 'string' ? path : undefined;
 }
 
-/** The nearest folder on the way to `path` that is there, if it is another user's and closed to us. */
+/** The nearest existing parent of `path`, if it belongs to another user and is not writable. */
 function foreignFolder(path: string, uid: number): { folder: string; owner: number } | undefined {
   for (let folder = path; ; folder = dirname(folder)) {
     const found = statOf(folder);

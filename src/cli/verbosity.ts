@@ -1,2 +1,2 @@
-/** How much a person reads: `-q` leaves results and errors, `-v` adds each step. */
+/** How much is printed: `-q` prints only results and errors, `-v` also each step. */
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

@@ -8,8 +8,8 @@ import { describeError } from './reporters/describe.js';
 
 /** `portal status --wait-ready`: for scripts, and for health checks of containers. */
 
-const ASK_EVERY_MS = 200;
-/** For the one question of a wait that is over, or of one without a wait. */
+const POLL_MS = 200;
+/** Timeout of the last poll, or of the only one with `--timeout 0`. */
 const LAST_ANSWER_MS = 2_000;
 
 interface Options {
@@ -18,8 +18,8 @@ interface Options {
   readonly timeout: number;
 }
 
-/** Prints the addresses once all services are ready. Throws `not_running` or `timeout` when the time is over. */
-export async function tellReady(context: Context, options: Options): Promise<ExitCode> {
+/** Prints the addresses once all services are ready. Throws `not_running` or `timeout` after the timeout. */
+export async function printWhenReady(context: Context, options: Options): Promise<ExitCode> {
   const { services } = await waitReady(context, options);
   if (context.json) printEvent(context, 'ready', { services });
   else
@@ -36,20 +36,24 @@ export async function tellReady(context: Context, options: Options): Promise<Exi
 async function waitReady(context: Context, { file, pid, timeout }: Options): Promise<Readiness> {
   const until = performance.now() + timeout;
   for (;;) {
-    const asked = await ask(
+    const answer = await poll(
       context,
       { file, pid },
       Math.ceil(Math.max(LAST_ANSWER_MS, until - performance.now())),
     );
-    if (!(asked instanceof PortalError) && asked.ready) return asked;
+    if (!(answer instanceof PortalError) && answer.ready) return answer;
     const leftMs = until - performance.now();
-    if (leftMs <= 0) throw asked instanceof PortalError ? asked : notReady(asked, timeout);
-    await delay(Math.min(ASK_EVERY_MS, leftMs));
+    if (leftMs <= 0) throw answer instanceof PortalError ? answer : notReady(answer, timeout);
+    await delay(Math.min(POLL_MS, leftMs));
   }
 }
 
-/** An agent that does not run yet may come. */
-async function ask(context: Context, which: WhichAgent, timeoutMs: number): Promise<Readiness | PortalError> {
+/** Returns `not_running` as a value, because the agent may still start. */
+async function poll(
+  context: Context,
+  which: WhichAgent,
+  timeoutMs: number,
+): Promise<Readiness | PortalError> {
   try {
     return await (await findAgent(context, which)).readiness(timeoutMs);
   } catch (error) {

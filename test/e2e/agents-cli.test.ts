@@ -28,7 +28,7 @@ async function machine(
   return { person, identity, write };
 }
 
-const NO_REMOTE_RELAY = 'portal.yaml names no remote relay. See the embedded relay with `portal status`.\n';
+const NO_REMOTE_RELAY = 'portal.yaml has no remote relay. See the embedded relay with `portal status`.\n';
 
 const agentsOf = (line: Line) => line['agents'] as { machine: string; own: boolean; services: unknown[] }[];
 
@@ -130,7 +130,7 @@ it('shows a team its agents, as long as the committed file lists it', async () =
     { machine: 'laptop', own: false, identity: mine.identity.address },
   ]);
   const table = (await other.person.run(['agents'])).stdout;
-  expect(table).toContain(`of ${mine.identity.address}, which lets you see it`);
+  expect(table).toContain(`shared by ${mine.identity.address}`);
   expect(table).not.toMatch(/^NAME /m);
   expect((await other.person.run(['agents', 'disconnect', 'laptop'])).stderr).toContain('[not_found]');
   await mine.write('machine: laptop');
@@ -163,7 +163,7 @@ it('queries no relay that is used only in a chain: that would show it the identi
   );
   const { code, stderr } = await person.run(['agents']);
   expect(code).toBe(1);
-  expect(stderr).toContain(`${first.url} is not asked: it is used in a chain alone`);
+  expect(stderr).toContain(`${first.url} is not queried: it is used only in a chain`);
   expect(stderr).toContain(`${exit.url} is not asked`);
   expect([first, exit].map((each) => each.stats().signedIn)).toEqual([0, 0]);
 });
@@ -189,7 +189,7 @@ it('a link to the page goes to this relay, and works there', async () => {
   const { person } = await machine([at]);
   const { stdout, stderr } = await person.run(['agents', 'page']);
   expect(stdout).toMatch(new RegExp(`^${at.url}/agents#[\\w-]{43}\n$`));
-  expect(stderr).toContain('good once');
+  expect(stderr).toContain('It works once');
   // The command itself has signed out.
   await settled(() => at.stats().signedIn === 0);
 });

@@ -210,7 +210,7 @@ test('--detach: returns after the start', async () => {
   person.downAfterTest();
   const { code, stderr } = await person.run(['up', '--detach']);
   expect(code).toBe(0);
-  expect(stderr).toContain('runs in the background');
+  expect(stderr).toContain('running in the background');
   const again = await person.run(['up', '--detach']);
   expect(again.code).toBe(1);
   expect(again.stderr).toContain('[already_running]');
@@ -507,7 +507,7 @@ describe('with several agents', () => {
     const { code, stderr } = await person.run(['status']);
     expect(code).toBe(1);
     expect(stderr).toContain('[not_running]');
-    expect(stderr).toContain('Start it with `portal up`. These run for others; choose one with --pid PID:');
+    expect(stderr).toContain('Start it with `portal up`. To use another agent, choose it with --pid PID:');
     expect(stderr).toMatch(new RegExp(`${running.pid} +localhost:${port} `));
     expect((await person.run(['status', '-f', 'portal.yaml', '--pid', '1'])).code).toBe(2);
   });

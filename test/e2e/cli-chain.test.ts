@@ -57,7 +57,7 @@ it.each([
   [['relay', '--trust-peer', 'https://entry.example.com'], '--peer-ca and --trust-peer need --peer'],
   [
     ['relay', '--peer', 'https://a.example.com', '--trust-peer', 'https://b.example.com'],
-    '--trust-peer: https://b.example.com is no --peer',
+    '--trust-peer: https://b.example.com is not a --peer',
   ],
   [['relay', '--peer', 'https://a.example.com', '--peer-ca', 'no.pem'], 'no.pem does not exist'],
   [['expose', '1', '--chain', 'https://a.example.com'], 'needs at least 2 entries'],

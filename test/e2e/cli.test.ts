@@ -52,7 +52,7 @@ test.each([
   ['an unknown command of agents', ['agents', 'lst'], 'Did you mean list?'],
   ['an unknown command of identity', ['identity', 'foo'], 'Commands: show, new, export.'],
   ['an unknown command of service', ['service', 'foo'], 'Commands: install, uninstall, status.'],
-  ['no target', ['expose'], 'For example: portal expose 3000'],
+  ['no target', ['expose'], 'Name your service, for example: portal expose 3000'],
   ['flags that exclude each other', ['expose', '--ca', 'x', '3000'], 'See portal expose --help.'],
   ['an unknown shell', ['completion', 'tcsh'], 'bash'],
 ])('%s is a usage error', async (_, args, hint) => {

@@ -129,7 +129,7 @@ describe('a user id without an account and without HOME', () => {
     const { code, stderr } = await relay.finished;
     expect(code).toBe(1);
     const run = `chown -R ${OTHER_UID} ${shellQuote(folder)}`;
-    expect(stderr).toContain(`Run: ${run}, or name another folder with --data-dir`);
+    expect(stderr).toContain(`Run: ${run}, or choose another folder with --data-dir`);
   });
 
   it('validates without a folder', async (context) => {

@@ -113,7 +113,7 @@ describe('portal relay --deny', () => {
     };
     expect(await endOf()).toBe('end');
     await writeFile(file, '127.0.0.0/8\n');
-    await running.line(/read the list again/);
+    await running.line(/reloaded the list/);
     expect(await endOf()).toBe('ECONNRESET');
     await writeFile(file, '127.0.0.0/8 and more\n');
     await running.line(/line 1.*the list is invalid/);
@@ -157,7 +157,7 @@ it('a deny or allow file that is truncated and rewritten disconnects no agent', 
   await running.line(/"signal":"SIGHUP"/);
   // It reads the file at this moment, and finds it empty.
   await writeFile(file, list);
-  await running.line(/allowed".*read the list again/);
+  await running.line(/allowed".*reloaded the list/);
   await truncate(file);
   await running.line(/the file is empty.*the list is invalid/);
   expect(one.events.slice(mark).filter(({ event }) => event === 'lease')).toEqual([]);
@@ -176,8 +176,8 @@ describe('SIGHUP', () => {
     const { url } = (await running.event('listening')) as unknown as { url: string };
     running.kill('SIGHUP');
     await running.line(/"signal":"SIGHUP"/);
-    await running.line(/allowed".*read the list again/);
-    await running.line(/lists and certificate were read again/);
+    await running.line(/allowed".*reloaded the list/);
+    await running.line(/reloaded lists and certificate/);
     await tcp({ port: Number(new URL(url).port) });
     running.kill('SIGTERM');
     expect((await running.finished).code).toBe(0);

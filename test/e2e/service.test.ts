@@ -126,7 +126,7 @@ it('rejects a configuration that needs variables of this shell', async () => {
   await writeFile(join(person.folder, 'portal.yaml'), `${YAML}machine: '\${DEVICE}'\n`);
   const env = { DEVICE: 'sensor-1', HOME: person.folder };
   const refused = await person.run(['service', 'install', '--print'], { env });
-  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('put them into .env')]);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Put them into .env')]);
   await writeFile(join(person.folder, '.env'), 'DEVICE=sensor-1\n');
   expect((await person.run(['service', 'install', '--print'], { env })).code).toBe(0);
 });

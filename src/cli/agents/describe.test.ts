@@ -43,7 +43,7 @@ it('shows metadata on the line of its service, without control characters', () =
   expect(bare).not.toContain('=');
 });
 
-it('cuts long metadata, and has no column for it where no service has any', () => {
+it('cuts long metadata, and has no column for it without any', () => {
   const long = lines(service('web', { note: 'x'.repeat(256) })).join('\n');
   expect(long).toContain('…');
   expect(long).not.toContain('x'.repeat(80));

@@ -4,10 +4,10 @@ import { columns } from '../print.js';
 import { printable, type Style } from '../style.js';
 import type { Merged, MergedAgent } from './merge.js';
 
-/** Of a service's metadata, in a table for people. */
+/** Longest metadata of a service in the table. */
 const MAX_METADATA_CHARS = 80;
 
-/** Agents and names as lines for a person. What relays and other agents wrote must not steer the terminal. */
+/** Formats agents and names. Text from relays and other agents is made safe for the terminal. */
 export function describeAgents({ agents, names }: Merged, style: Style, now: number): string[] {
   return [
     ...(agents.length === 0 ? ['no agents'] : agents.flatMap((agent) => describeAgent(agent, style, now))),
@@ -18,7 +18,7 @@ export function describeAgents({ agents, names }: Merged, style: Style, now: num
 function describeAgent(agent: MergedAgent, style: Style, now: number): string[] {
   const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
   const ago = (time: string): string => formatAge(now - Date.parse(time));
-  const name = printable(machine ?? 'a machine without a name');
+  const name = printable(machine ?? 'unnamed machine');
   if (state === 'gone')
     return [
       style.dim(`${name} · gone, last seen ${ago(lastSeen)} ago at ${relays.map(printable).join(', ')}`),
@@ -35,7 +35,7 @@ function describeAgent(agent: MergedAgent, style: Style, now: number): string[] 
   ];
   return [
     style.bold(head.join(' · ')),
-    ...(own ? [] : [`  of ${printable(identity)}, which lets you see it`]),
+    ...(own ? [] : [`  shared by ${printable(identity)}`]),
     ...describeServices(services, style).map((line) => `  ${line}`),
     '',
   ];
@@ -60,7 +60,7 @@ function describeServices(services: MergedAgent['services'], style: Style): stri
   return [style.dim(header!), ...lines.map((line, index) => paint(style, services[index]!.phase, line))];
 }
 
-/** On one line, and not endless: `--json` has all of it. */
+/** One line of limited length; `--json` has all of it. */
 function describeMetadata(metadata: ServiceView['metadata'] = {}): string {
   const text = Object.entries(metadata)
     .map(([key, value]) => `${key}=${value}`)
@@ -78,7 +78,7 @@ const USE = { free: 'no', served: 'yes', away: 'agent is away' } as const;
 function describeNames(names: Merged['names'], style: Style): string[] {
   if (names.length === 0) return [];
   const [header, ...lines] = columns([
-    ['NAME', 'RELAY', 'PORTS', 'IN USE', 'KEPT UNTIL'],
+    ['NAME', 'RELAY', 'PORTS', 'IN USE', 'RESERVED UNTIL'],
     ...names.map(({ name, relay, ports, use, reservedUntil }) => [
       printable(name),
       printable(relay),

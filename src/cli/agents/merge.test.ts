@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { AgentsAnswer, AgentView, NameView } from '../../protocol/agents.js';
 import { mergeAnswers } from './merge.js';
 
-/** What several relays say of agents, brought together. */
+/** Merging the answers of several relays. */
 
 const answer = (
   relay: string,
@@ -29,7 +29,7 @@ const answer = (
 const service = (name: string) =>
   ({ service: name, phase: 'ready', visitors: 0, bytesIn: 0, bytesOut: 0 }) as const;
 
-it('one agent of many relays is one, with its services at each', () => {
+it('merges the answers of many relays into one agent, with its services at each', () => {
   const { agents } = mergeAnswers([
     answer('a', [{ id: '1', machine: 'laptop', services: [service('web')] }]),
     answer('b', [{ id: '1', services: [service('web'), service('api')] }]),
@@ -48,7 +48,7 @@ it('one agent of many relays is one, with its services at each', () => {
   ]);
 });
 
-it('the relay that knows it best says how it is, in whichever order they answer', () => {
+it('takes the state from the relay that is connected to the agent, in any order of answers', () => {
   const away = answer('a', [{ id: '1', state: 'away', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' }]);
   const here = answer('b', [{ id: '1', state: 'connected', since: 'then' }]);
   for (const answers of [
@@ -58,7 +58,7 @@ it('the relay that knows it best says how it is, in whichever order they answer'
     expect(mergeAnswers(answers).agents).toMatchObject([{ state: 'connected', since: 'then', machine: 'm' }]);
 });
 
-it('a machine that left one relay and is at another is not gone; one that is gone is so once', () => {
+it('hides state gone for a machine that is connected elsewhere, and shows it once otherwise', () => {
   const gone = { state: 'gone', machine: 'laptop' } as const;
   const later = '2026-01-02T00:00:00.000Z';
   expect(
@@ -67,13 +67,13 @@ it('a machine that left one relay and is at another is not gone; one that is gon
   expect(
     mergeAnswers([answer('a', [gone]), answer('b', [{ ...gone, lastSeen: later }])]).agents,
   ).toMatchObject([{ state: 'gone', lastSeen: later, relays: ['a', 'b'] }]);
-  // Somebody else's of the same name is another.
+  // A machine of the same name with another identity is another machine.
   expect(
     mergeAnswers([answer('a', [gone, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
   ).toHaveLength(2);
 });
 
-it("one's own come first, who is here before who is not, and names in order with their relays", () => {
+it('sorts your own agents first, connected agents before others, and names by name', () => {
   const { agents, names } = mergeAnswers([
     answer(
       'a',

@@ -1,9 +1,9 @@
 import type { AgentsAnswer, AgentView, NameView, ServiceView } from '../../protocol/agents.js';
 
-/** One agent, as all relays show it together. */
+/** One agent, merged from the answers of all relays. */
 export interface MergedAgent extends Omit<AgentView, 'services'> {
   readonly services: readonly (ServiceView & { readonly relay: string })[];
-  /** Relays that show it. */
+  /** The relays that know the agent. */
   readonly relays: readonly string[];
 }
 
@@ -14,7 +14,7 @@ export interface Merged {
 
 const RANK = { connected: 0, away: 1, gone: 2 } as const;
 
-/** An agent's id is the same at every relay; one that is gone goes by its machine. */
+/** Merges agents by id, which is the same at every relay. Agents in state `gone` have no id, so merges them by machine. */
 export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
   const agents = new Map<string, MergedAgent>();
   for (const { relay, answer } of answers)
@@ -29,7 +29,7 @@ export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAn
       });
     }
   const all = [...agents.values()];
-  // A machine that left one relay and is at another is not gone.
+  // A machine that left one relay may still be connected to another.
   const present = new Set(all.filter(({ state }) => state !== 'gone').map(placeOf));
   return {
     agents: all
@@ -49,7 +49,7 @@ export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAn
 const placeOf = ({ identity, machine }: Pick<AgentView, 'identity' | 'machine'>): string =>
   `${identity} ${machine}`;
 
-/** What is said of it by the relay that knows it best: where it is connected, and was heard last. */
+/** Prefers the relay where the agent is connected, then the one that saw it last. */
 function betterOf(one: Omit<AgentView, 'services'>, other: Omit<AgentView, 'services'>) {
   const [best, rest] =
     RANK[other.state] < RANK[one.state] ||

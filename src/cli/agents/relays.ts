@@ -18,69 +18,76 @@ import { caOf } from '../relay-ca.js';
 
 export interface RelayOptions {
   readonly file?: string;
-  /** As typed. */
+  /** URLs as typed. */
   readonly relay?: readonly string[];
   readonly ca?: string;
 }
 
-export interface RelaysToAsk {
+export interface RelaysToQuery {
   readonly identity: Identity;
   readonly relays: readonly UrlRelay[];
-  /** Throws where a relay has another key than the one that it is trusted by. */
+  /** Throws if a relay has another key than expected. */
   readonly trust: (relay: UrlRelay, address: string) => Promise<void>;
-  /** The name of the file, where it names the embedded relay alone: `portal agents` cannot ask that. */
+  /** The name of the file, if its only relay is the embedded one, which `portal agents` cannot query. */
   readonly embeddedOnlyIn?: string;
-  /** Relays of the configuration that are not asked, and why. */
-  readonly leftOut: readonly { readonly relay: string; readonly why: string }[];
+  /** Relays of the configuration that are not queried, and why. */
+  readonly skipped: readonly { readonly relay: string; readonly why: string }[];
 }
 
-/** Whom to ask for agents: the relays that were typed, or those that the configuration comes to. */
-export async function relaysToAsk(context: Context, options: RelayOptions): Promise<RelaysToAsk> {
+/** The relays to query: those that were typed, else those of the configuration. */
+export async function relaysToQuery(context: Context, options: RelayOptions): Promise<RelaysToQuery> {
   if (options.ca !== undefined && !options.relay)
-    throw usage('--ca is the CA of a relay: name that with --relay');
+    throw usage(
+      '--ca needs --relay',
+      'Name the relay that uses the CA, for example --relay https://relay.example.com.',
+    );
   if (options.relay) return typed(context, options.relay, options);
   const loaded = await load(loadOptions(context, options.file));
   await needAllowed(
     context,
     loaded,
-    'Check the file, then run `portal allow`. Or name a relay in another folder: --relay URL.',
+    'Check the file, then run `portal allow`. Or run this in another folder with --relay URL.',
   );
   const { desired } = loaded;
   const lock = await loadLockState(desired);
   const named = namedRelays(desired);
   const direct = named.filter(({ source }) => source !== 'chain').map(({ relay }) => relay);
   const embedded = desired.relays.filter(({ kind }) => kind === 'embedded');
-  const taken = desired.candidates ? await chosen(context, desired, direct) : [];
+  const fromAgent = desired.candidates ? await chosen(context, desired, direct) : [];
   const embeddedOnly = embedded.length > 0 && named.length === 0 && !desired.candidates;
   return {
     ...(embeddedOnly && { embeddedOnlyIn: basename(desired.file ?? 'portal.yaml') }),
     identity: await loadIdentity(desired.identityFile ?? context.paths.identityFile, { create: false }),
-    relays: [...direct, ...(taken ?? [])],
+    relays: [...direct, ...(fromAgent ?? [])],
     trust: trustBy(lock && new RelayLock({ file: lock.file })),
-    leftOut: [
+    skipped: [
       ...named
         .filter(({ source }) => source === 'chain')
         .map(({ relay }) => ({
           relay: relayKey(relay),
-          why: 'it is used in a chain alone, and signing in there would tell it who and where you are',
+          why: 'it is used only in a chain, and signing in would reveal your identity and address to it',
         })),
       ...(embeddedOnly ? [] : embedded).map((relay) => ({
         relay: relayKey(relay),
         why: 'it runs inside `portal up`. See it with `portal status`.',
       })),
-      ...(taken
+      ...(fromAgent
         ? []
         : [
             {
-              relay: desired.candidates?.registry ?? 'what relays tell of',
-              why: 'an agent chooses of these, and none runs for this file; `--relay URL` asks one',
+              relay: desired.candidates?.registry ?? 'discovered relays',
+              why: 'a running agent chooses from these, and none runs for this file. Use `--relay URL`.',
             },
           ]),
     ],
   };
 }
 
-async function typed(context: Context, urls: readonly string[], options: RelayOptions): Promise<RelaysToAsk> {
+async function typed(
+  context: Context,
+  urls: readonly string[],
+  options: RelayOptions,
+): Promise<RelaysToQuery> {
   const given = options.ca === undefined ? undefined : resolve(context.cwd, options.ca);
   const { lock, caFiles } = await fileHere(context, options.file);
   const relays = urls.map(async (text): Promise<UrlRelay> => {
@@ -94,21 +101,21 @@ async function typed(context: Context, urls: readonly string[], options: RelayOp
     identity: await loadIdentity(await identityFile(context, options.file), { create: false }),
     relays: [...new Map((await Promise.all(relays)).map((relay) => [relay.url, relay])).values()],
     trust: trustBy(lock),
-    leftOut: [],
+    skipped: [],
   };
 }
 
-const ALLOW_OR_LEAVE =
-  'Its identity and CAs would be used. Check the file, then run `portal allow`, or run this in another folder.';
+const HINT_ALLOW =
+  'This command uses its identity and CAs. Check the file, then run `portal allow`. Or run this in another folder.';
 
-/** What the configuration here, if there is one, knows of relays counts for those that are typed, too. */
+/** The lock and CAs of the configuration in this folder, if any. They apply to typed relays, too. */
 async function fileHere(
   context: Context,
   file: string | undefined,
 ): Promise<{ lock?: RelayLock; caFiles: ReadonlyMap<string, string> }> {
   try {
     const loaded = await load(loadOptions(context, file));
-    await needAllowed(context, loaded, ALLOW_OR_LEAVE);
+    await needAllowed(context, loaded, HINT_ALLOW);
     const { desired } = loaded;
     const lock = await loadLockState(desired);
     const caFiles = namedRelays(desired).flatMap(({ relay: { url, caFile } }) =>
@@ -122,15 +129,15 @@ async function fileHere(
   }
 }
 
-/** The key is proven when it comes here; nothing is remembered by looking. */
-function trustBy(lock: RelayLock | undefined): RelaysToAsk['trust'] {
+/** Checks an address that the relay has already proven. Adds nothing to portal.lock. */
+function trustBy(lock: RelayLock | undefined): RelaysToQuery['trust'] {
   return async (relay, address) => {
     expectKey(relay, address);
     await lock?.check(relay.url, address);
   };
 }
 
-/** What the agent of this file took besides; undefined: none runs. */
+/** Relays that the agent of this file chose; undefined if no agent runs. */
 async function chosen(
   context: Context,
   desired: Desired,
@@ -139,7 +146,7 @@ async function chosen(
   const survey = await askAgent(context, desired);
   const known = new Set(direct.map(({ url }) => url));
   return survey?.relays
-    .filter(({ url, source, inUse }) => inUse && CHOSEN.has(source) && !known.has(url))
+    .filter(({ url, source, inUse }) => inUse && CHOSEN_SOURCES.has(source) && !known.has(url))
     .map(({ url, address, caFile = desired.candidates?.caFiles[url] }) => ({
       kind: 'url',
       url,
@@ -148,4 +155,4 @@ async function chosen(
     }));
 }
 
-const CHOSEN: ReadonlySet<string> = new Set(['registry', 'discovered']);
+const CHOSEN_SOURCES: ReadonlySet<string> = new Set(['registry', 'discovered']);

@@ -1,26 +1,26 @@
-import { answersOf, errorsOf, viewEach } from '../agents/ask.js';
+import { answersOf, errorsOf, viewEach } from '../agents/query.js';
 import { describeAgents } from '../agents/describe.js';
 import { mergeAnswers } from '../agents/merge.js';
-import { relaysToAsk, type RelayOptions } from '../agents/relays.js';
-import { tellLeftOut, tellUnanswered } from '../agents/tell.js';
+import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
+import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { createStyle } from '../style.js';
 
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
-  const ask = await relaysToAsk(context, options);
-  const asked = await viewEach(ask);
+  const wanted = await relaysToQuery(context, options);
+  const asked = await viewEach(wanted);
   const answers = answersOf(asked);
-  tellLeftOut(context, ask);
-  tellUnanswered(context, errorsOf(asked));
-  // Without a relay to ask there is one list, and nothing on it.
+  reportSkipped(context, wanted);
+  reportFailed(context, errorsOf(asked));
+  // Without a relay to query, print one empty list.
   if (context.json && asked.length === 0) printEvent(context, 'agents', { agents: [], names: [] });
   else if (context.json) for (const { answer } of answers) printEvent(context, 'agents', answer);
   else if (answers.length > 0) {
     const style = createStyle(context.stdout.color);
     for (const line of describeAgents(mergeAnswers(answers), style, Date.now())) context.stdout.line(line);
     if (answers.some(({ answer }) => answer.truncated))
-      context.stderr.line('there are more agents than a relay shows at once');
+      context.stderr.line('A relay has more agents than it shows.');
   }
   return answers.length > 0 ? 0 : 1;
 }

@@ -1,21 +1,21 @@
-import { answersOf, askEach, errorsOf } from '../agents/ask.js';
-import { relaysToAsk, type RelayOptions } from '../agents/relays.js';
-import { tellLeftOut, tellUnanswered } from '../agents/tell.js';
+import { answersOf, queryEach, errorsOf } from '../agents/query.js';
+import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
+import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
 
 export async function run(context: Context, { options }: CommandInput<RelayOptions>): Promise<ExitCode> {
-  const ask = await relaysToAsk(context, options);
-  const asked = await askEach(ask, (client) => client.link());
+  const wanted = await relaysToQuery(context, options);
+  const asked = await queryEach(wanted, (client) => client.link());
   const answers = answersOf(asked);
-  tellLeftOut(context, ask);
-  tellUnanswered(context, errorsOf(asked));
+  reportSkipped(context, wanted);
+  reportFailed(context, errorsOf(asked));
   for (const { relay, answer } of answers) {
     if (context.json) printEvent(context, 'link', { relay, ...answer });
     else context.stdout.line(printable(answer.url));
   }
   if (!context.json && answers.length > 0)
-    context.stderr.note('good once, for a minute: open it in the browser that is to be signed in');
+    context.stderr.note('Open it in the browser to sign in. It works once, within a minute.');
   return answers.length > 0 ? 0 : 1;
 }

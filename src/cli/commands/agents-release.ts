@@ -1,7 +1,7 @@
 import { PortalError } from '../../lib/errors.js';
-import { answersOf, askEach, errorsOf, viewEach } from '../agents/ask.js';
-import { relaysToAsk, type RelayOptions } from '../agents/relays.js';
-import { tellLeftOut, tellUnanswered } from '../agents/tell.js';
+import { answersOf, queryEach, errorsOf, viewEach } from '../agents/query.js';
+import { relaysToQuery, type RelayOptions } from '../agents/relays.js';
+import { reportSkipped, reportFailed } from '../agents/report.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { printable } from '../style.js';
@@ -11,13 +11,13 @@ export async function run(
   { args, options }: CommandInput<RelayOptions>,
 ): Promise<ExitCode> {
   const name = args[0]!.toLowerCase();
-  const ask = await relaysToAsk(context, options);
-  const seen = await viewEach(ask);
-  const unanswered = errorsOf(seen);
-  tellUnanswered(context, unanswered);
+  const wanted = await relaysToQuery(context, options);
+  const seen = await viewEach(wanted);
+  const failed = errorsOf(seen);
+  reportFailed(context, failed);
   const answers = answersOf(seen);
   if (answers.length === 0) {
-    tellLeftOut(context, ask);
+    reportSkipped(context, wanted);
     return 1;
   }
   const having = new Set(
@@ -31,12 +31,12 @@ export async function run(
         hint: '`portal agents` shows your names.',
       },
     );
-  const there = { ...ask, relays: ask.relays.filter(({ url }) => having.has(url)) };
-  const asked = await askEach(there, (client) => client.release(name));
-  tellUnanswered(context, errorsOf(asked));
+  const there = { ...wanted, relays: wanted.relays.filter(({ url }) => having.has(url)) };
+  const asked = await queryEach(there, (client) => client.release(name));
+  reportFailed(context, errorsOf(asked));
   for (const { relay } of answersOf(asked)) {
     if (context.json) printEvent(context, 'released', { relay, name });
     else context.stdout.line(`released ${name} at ${printable(relay)}`);
   }
-  return unanswered.length + errorsOf(asked).length === 0 ? 0 : 1;
+  return failed.length + errorsOf(asked).length === 0 ? 0 : 1;
 }

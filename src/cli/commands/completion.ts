@@ -9,7 +9,7 @@ import { grammarOnly } from '../program.js';
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
 export function run(context: Context, { args }: CommandInput<object>): Promise<ExitCode> {
-  // The grammar has checked it against its choices.
+  // The grammar allows only these shells.
   const shell = args[0] as keyof typeof SHELLS;
   const script = SHELLS[shell](commandWords(grammarOnly()));
   if (context.json) printEvent(context, 'completion', { shell, script });

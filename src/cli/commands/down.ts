@@ -10,15 +10,15 @@ interface Options {
   readonly pid?: number;
 }
 
-/** The drain (10 s) and what comes after it. */
+/** The drain (10 s) and the shutdown after it. */
 const STOP_TIMEOUT_MS = 15_000;
-/** Between closing its socket and being gone, an agent has only its exit to do. */
+/** How long an agent may take to exit after it closed its socket. */
 const EXIT_WAIT_MS = 300;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
-  const agent = await findAgent(context, options, { tellsOthers: true });
+  const agent = await findAgent(context, options, { listsOthers: true });
   const timeout = AbortSignal.timeout(STOP_TIMEOUT_MS);
-  // Followed before the stop is asked for: its end is the agent's end.
+  // Start before the stop: the end of the logs is the end of the agent.
   const ended = followToEnd(agent, timeout);
   const { pid } = await agent.stop();
   await ended;
@@ -27,7 +27,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       'timeout',
       `the agent (pid ${pid}) did not stop within ${STOP_TIMEOUT_MS / 1000} s`,
       {
-        hint: `\`portal logs\` may say what it waits for; \`kill ${pid}\` a second time ends it at once.`,
+        hint: `Run \`portal logs\` to see what it waits for. A second \`kill ${pid}\` ends it immediately.`,
       },
     );
   }
@@ -41,11 +41,11 @@ async function followToEnd(agent: ControlClient, signal: AbortSignal): Promise<v
   try {
     for await (const _ of agent.logs({ follow: true, signal }));
   } catch {
-    // However it ended, it ended; stop() tells why when no agent was there in the first place.
+    // Any end counts. If no agent was there, stop() reports it.
   }
 }
 
-/** Waits a moment for the process itself; one that no parent collects stays visible, so this decides nothing. */
+/** Waits briefly until the process exits. Does not fail: a process stays visible until its parent collects it. */
 async function processGone(pid: number): Promise<void> {
   const until = performance.now() + EXIT_WAIT_MS;
   while (performance.now() < until && isAlive(pid)) await delay(10);

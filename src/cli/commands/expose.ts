@@ -31,7 +31,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   });
 }
 
-/** A configuration made of what was typed, held to the rules of any other. */
+/** Builds a configuration from the flags, and validates it like any other. */
 async function desiredOf(
   context: Context,
   target: string | undefined,
@@ -39,17 +39,17 @@ async function desiredOf(
   onMade: (notice: Notice) => void,
 ): Promise<Desired> {
   if (options.ca !== undefined && !options.relay && options.chain === undefined)
-    throw usage('--ca is the CA of a relay: name that with --relay or --chain');
+    throw usage('--ca needs --relay or --chain');
   if (options.relay && options.chain !== undefined)
     throw usage(
-      '--relay and --chain exclude each other',
-      'A service goes over one chain, or is published on relays.',
+      '--relay and --chain cannot be used together',
+      'Publish the service on relays, or over one chain.',
     );
   const typed = [target, ...(options.httpRoute ?? []), options.udpAddr].filter((each) => each !== undefined);
   const entries = (urls: readonly string[]): Promise<unknown[]> =>
     Promise.all(urls.map((url) => relayEntry(context, url, options.ca, onMade)));
   const hops = options.chain?.split(',');
-  // Visitors meet the first relay of a chain, and no other.
+  // Visitors connect only to the first relay of a chain.
   const isPublic = (options.relay ?? hops?.slice(0, 1) ?? []).some((url) => !isLocal(url));
   const documentAs = (
     name: string,
@@ -61,7 +61,7 @@ async function desiredOf(
     ...(chain && { chains: { [EXPOSED_CHAIN]: chain } }),
     services: exposedServices(name, target, { ...options, isPublic }, context.cwd),
   });
-  // Reports what is wrong with the flags before an identity and a CA are created.
+  // Report errors in the flags before an identity and a CA are created.
   await load(context, documentAs(options.name ?? 'service', options.relay, hops));
   const name = options.name ?? (await nameOf(context, typed.join(' '), onMade));
   const document = documentAs(
@@ -71,17 +71,19 @@ async function desiredOf(
   );
   const desired = await load(context, document);
   if (Object.values(document.services).some(({ tls }) => tls === 'acme'))
-    context.stderr.note("certificates come from Let's Encrypt; using it agrees to its terms of service");
+    context.stderr.note(
+      "Certificates come from Let's Encrypt. By using it, you agree to its terms of service.",
+    );
   return desired;
 }
 
-/** Rejects with the first problem of what was typed. */
+/** Rejects with the first problem of the flags. */
 async function load({ cwd, env }: Context, document: unknown): Promise<Desired> {
   const result = await loadConfig({
     file: '-',
     cwd,
     env,
-    // JSON is YAML. What was typed is meant as it stands: no variables.
+    // JSON is YAML. Escape `$`: flags contain no variables.
     stdin: () => Promise.resolve(JSON.stringify(document).replaceAll('$', '$$$$')),
   });
   if (result.ok) return result.desired;
@@ -105,7 +107,7 @@ async function nameOf(
   return derivedName(createHash('sha256').update(`${address} ${typed}`).digest());
 }
 
-/** A relay on this machine or its network can only have a certificate of the local CA. */
+/** A relay on this machine or its network has a certificate issued by the local CA. */
 async function relayEntry(
   { paths, cwd }: Context,
   url: string,

@@ -11,9 +11,13 @@ interface Options {
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   if (!options.yes) {
-    throw new PortalError('usage', 'this prints the private key: whoever has it owns your names', {
-      hint: 'Add --yes if that is what you want.',
-    });
+    throw new PortalError(
+      'usage',
+      'this prints the private key, and everyone who has it can take your names',
+      {
+        hint: 'Add --yes to confirm.',
+      },
+    );
   }
   const identity = await loadIdentity(await identityFile(context, options.file), { create: false });
   const text = exportIdentity(identity);

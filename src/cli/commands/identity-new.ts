@@ -20,11 +20,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   context.stdout.line(address);
   context.stderr.note(`in ${file}`);
-  if (backup !== undefined) context.stderr.note(`the former one is kept in ${backup}`);
+  if (backup !== undefined) context.stderr.note(`backup of the previous identity: ${backup}`);
   return 0;
 }
 
-/** Makes room for a new identity. A key is never deleted: names on relays may still be reserved for it. */
+/** Moves the existing identity to a backup. A key is never deleted: relays may still reserve names for it. */
 async function setAside(file: string, force: boolean): Promise<string | undefined> {
   const exists = await access(file).then(
     () => true,
@@ -32,8 +32,8 @@ async function setAside(file: string, force: boolean): Promise<string | undefine
   );
   if (!exists) return undefined;
   if (!force) {
-    throw new PortalError('usage', `there is an identity in ${file} already`, {
-      hint: 'Names that it holds on relays are lost to a new one. Add --force to replace it; a backup is kept.',
+    throw new PortalError('usage', `${file} already has an identity`, {
+      hint: 'A new identity cannot use its names on relays. Add --force to replace it and keep a backup.',
     });
   }
   const backup = `${file}.${new Date().toISOString().replaceAll(/[:.]/g, '-')}.backup`;

@@ -8,11 +8,11 @@ import { printEvent } from '../print.js';
 
 interface Options {
   readonly port?: number;
-  /** A configuration of another program. */
+  /** The configuration file of another program. */
   readonly from?: string;
 }
 
-/** What one person keeps to themselves beside a committed portal.yaml. */
+/** Personal files that do not belong in git, next to a committed portal.yaml. */
 const PRIVATE_FILES = ['portal.local.yaml', '.env', '.portal/'];
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
@@ -27,12 +27,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     return 0;
   }
   context.stdout.line(file);
-  context.stderr.note(`service web on port ${guess.port} (${guess.because}); start it with: portal up`);
-  context.stderr.note(`keep out of git: ${PRIVATE_FILES.join(', ')}`);
+  context.stderr.note(`service web on port ${guess.port} (${guess.because}); to start it, run: portal up`);
+  context.stderr.note(`Do not commit: ${PRIVATE_FILES.join(', ')}`);
   return 0;
 }
 
-/** Writes what another program's configuration says, and tells what it could not take over. */
+/** Converts another program's configuration, and prints what it could not convert. */
 async function convertFile(context: Context, from: string, file: string): Promise<ExitCode> {
   const { readForeign } = await import('../init/from/read.js');
   const { convert, draftText } = await import('../init/from/convert.js');
@@ -54,7 +54,7 @@ async function convertFile(context: Context, from: string, file: string): Promis
   context.stderr.line(
     `${services.length === 1 ? '1 service' : `${services.length} services`}: ${services.join(', ')}`,
   );
-  context.stderr.line('Check it with: portal validate. Start it with: portal up');
+  context.stderr.line('Check it with `portal validate`, then start it with `portal up`.');
   return 0;
 }
 
@@ -63,9 +63,9 @@ async function writeNew(file: string, content: string): Promise<void> {
     await writeFile(file, content, { flag: 'wx' });
   } catch (error) {
     if (systemCode(error) === 'EEXIST') {
-      throw new PortalError('usage', `${file} is there already`, { hint: 'Edit it, or move it away first.' });
+      throw new PortalError('usage', `${file} already exists`, { hint: 'Edit it, or move it away first.' });
     }
-    throw new PortalError('state_unwritable', `${file} cannot be written: ${asPortalError(error).message}`, {
+    throw new PortalError('state_unwritable', `cannot write ${file}: ${asPortalError(error).message}`, {
       cause: error,
     });
   }

@@ -22,7 +22,8 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const loaded = await load(loadOptions(context, options.file));
   const { desired } = loaded;
   const lock = await loadLockState(desired);
-  const { relays, registry } = (await askAgent(context, desired)) ?? (await lookAlone(context, loaded, lock));
+  const { relays, registry } =
+    (await askAgent(context, desired)) ?? (await surveyWithoutAgent(context, loaded, lock));
   const rows = relays.map((relay) => withLock(relay, lock));
   if (context.json) {
     for (const row of rows) printEvent(context, 'relay', row);
@@ -40,7 +41,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return 0;
 }
 
-async function lookAlone(context: Context, loaded: Loaded, lock: LockState | undefined): Promise<Survey> {
+async function surveyWithoutAgent(
+  context: Context,
+  loaded: Loaded,
+  lock: LockState | undefined,
+): Promise<Survey> {
   await needAllowed(context, loaded, 'Check the file, then run `portal allow`.');
   const { surveyAlone } = await import('../../reconcile/candidates/survey.js');
   return surveyAlone(loaded.desired, {
@@ -81,7 +86,7 @@ function describeRelays(rows: readonly Row[], style: Style, hasPool: boolean): s
       const { health, source, error } = rows[index]!;
       return [
         paint(style, health, line),
-        ...(source === 'chain' && hasPool ? ['  part of a chain, so the pool does not use it'] : []),
+        ...(source === 'chain' && hasPool ? ['  part of a chain; the pool does not use it'] : []),
         ...(error ? [`  ${describeError(error)}`] : []),
       ];
     }),

@@ -13,7 +13,7 @@ interface Options {
 }
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
-  const agent = await findAgent(context, options, { tellsOthers: true });
+  const agent = await findAgent(context, options, { listsOthers: true });
   const style = createStyle(context.stdout.color);
   const interrupts = listenForInterrupts();
   const signal = AbortSignal.any([interrupts.signal, context.stdout.closed]);
@@ -38,7 +38,7 @@ function isOf(entry: Entry, service: string): boolean {
 function describeEntry(entry: Entry, style: Style): string {
   const time = style.dim(new Date(entry.time).toLocaleTimeString('en-GB'));
   if (entry.event === 'rejected') {
-    // On the screen of the agent they stand with code frames; this is the only place a background agent has.
+    // A background agent has no terminal to print code frames, so print the problems here.
     const problems = entry.errors.map(
       ({ file, line, column, message }) => `  ${file}:${line}:${column}: ${message}`,
     );

@@ -13,7 +13,7 @@ import { createStyle } from '../style.js';
 
 interface Options {
   readonly file?: string;
-  /** A commit of git. */
+  /** A git commit. */
   readonly against?: string;
   readonly format: 'text' | 'markdown';
 }
@@ -26,13 +26,13 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   const lock = await loadLockState(desired);
   const running = await askAgent(context, desired);
   const actions = running ?? plan(desired, []);
-  // Which ones shows when it starts.
+  // Only a running agent knows which relays it chose.
   const { candidates } = desired;
-  const later = running ? undefined : candidates;
+  const notChosen = running ? undefined : candidates;
   if (context.json)
     printEvent(context, 'plan', {
       actions,
-      ...(later && { chosenLater: later.maxActive }),
+      ...(notChosen && { chosenLater: notChosen.maxActive }),
       ...(lock && { lock: lockFields(lock) }),
       ...notAllowed.fields,
     });
@@ -41,15 +41,15 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const unlocked = lock && describeUnlocked(lock);
     if (unlocked !== undefined) context.stderr.note(unlocked);
     for (const line of notAllowed.lines) context.stderr.note(line);
-    if (later)
+    if (notChosen)
       context.stderr.note(
-        `and up to ${later.maxActive} more relays, chosen when it starts (portal list shows which there are)`,
+        `and up to ${notChosen.maxActive} more relays, which the agent chooses when it starts. To see them, run: portal list`,
       );
   }
-  return later || actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
+  return notChosen || actions.some(({ kind }) => kind !== 'keep') ? 3 : 0;
 }
 
-/** For pull requests. */
+/** Compares with a git commit, for pull requests. */
 async function against(
   context: Context,
   { file }: Desired,
@@ -57,7 +57,7 @@ async function against(
   options: Pick<Options, 'format'>,
 ): Promise<ExitCode> {
   if (file === undefined)
-    throw new PortalError('usage', '--against needs a file that git knows, and standard input is not one');
+    throw new PortalError('usage', '--against needs a file in git, and cannot compare standard input');
   const { planAgainst } = await import('../plan/against.js');
   const actions = await planAgainst(context, file, ref);
   if (context.json) printEvent(context, 'plan', { actions, against: ref });
@@ -75,7 +75,7 @@ function printActions(
   stderr.note(summaryOf(actions));
 }
 
-/** The plan against what runs, which only the agent knows; undefined when none runs for this file. */
+/** The plan from the running configuration to `desired`; undefined if no agent runs for this file. */
 async function askAgent(context: Context, desired: Desired): Promise<Action[] | undefined> {
   if (desired.file === undefined) return undefined;
   const address = controlPlace(context.paths.runDir).address(await agentKey(desired.file));

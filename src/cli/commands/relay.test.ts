@@ -12,7 +12,7 @@ vi.mock('../../relay/store/engine.js', () => ({
   findEngine: () => Promise.reject(new PortalError('sqlite_missing', 'Node 20.19.0 has no SQLite')),
 }));
 
-it('makes nothing where there is no SQLite', async () => {
+it('creates no file without SQLite', async () => {
   const home = await mkdtemp(join(tmpdir(), 'portal-relay-'));
   onTestFinished(() => rm(home, { recursive: true, force: true }));
   const env = { PORTAL_HOME: home };

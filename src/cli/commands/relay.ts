@@ -32,7 +32,7 @@ interface Options extends CertificateOptions {
   /** As typed. */
   readonly listen?: readonly string[];
   readonly publicPort?: number;
-  /** True: port 80, without a word about which. */
+  /** True: port 80, because no port was given. */
   readonly httpRedirect?: number | boolean;
   readonly tcpPorts?: PortRange;
   readonly udpPorts?: PortRange;
@@ -50,7 +50,7 @@ interface Options extends CertificateOptions {
   readonly dataDir?: string;
   /** As typed. */
   readonly metrics?: string;
-  /** Milliseconds, both. */
+  /** `drain` and `takeOver` are in milliseconds. */
   readonly drain: number;
   readonly takeOver?: number;
   readonly logLevel: LogLevel;
@@ -61,29 +61,30 @@ const AGENTS_WEB_DIR = packageFile('dist/web-relay');
 
 const DEFAULT_LISTEN = '127.0.0.1:8443';
 const HTTP_PORT = 80;
-const DATA_ELSEWHERE = 'name another folder with --data-dir';
-const LAST_WORDS_MS = 1_000;
+const DATA_ELSEWHERE = 'choose another folder with --data-dir';
+/** A slow reader of the output delays the exit at most this long. */
+const FLUSH_MS = 1_000;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const log = await relayLogger(context.stderr, options.logLevel);
-  let reread: (() => Promise<void>) | undefined;
-  // Before anything slow. SIGHUP on a terminal says that the terminal closes.
+  let reload: (() => Promise<void>) | undefined;
+  // Before slow steps. On a terminal, SIGHUP means that the terminal closes.
   const interrupts = listenForInterrupts({
     onSignal: (signal) => log.info({ signal }, 'received a signal'),
-    onNothing: (signal) => log.warn({ signal }, 'this signal does nothing; SIGHUP has the files read again'),
-    ...(!context.stderr.isTTY && { onHangup: () => void reread?.() }),
+    onNothing: (signal) => log.warn({ signal }, 'this signal does nothing; SIGHUP reloads the files'),
+    ...(!context.stderr.isTTY && { onHangup: () => void reload?.() }),
   });
   try {
     const prepared = prepare(context, options, log);
-    const parts = await Promise.race([prepared, stopAsked(interrupts.signal)]);
+    const parts = await Promise.race([prepared, untilStopped(interrupts.signal)]);
     if (!parts) {
-      // Nothing listens yet, and what was opened ends with the process.
+      // Nothing listens yet. Open files close with the process.
       prepared.catch(() => undefined);
       return 0;
     }
-    reread = async () => {
-      await Promise.all([parts.lists.reread(), parts.certificate.reread()]);
-      log.info({}, 'lists and certificate were read again');
+    reload = async () => {
+      await Promise.all([parts.lists.reload(), parts.certificate.reload()]);
+      log.info({}, 'reloaded lists and certificate');
     };
     return await serve(context, { options, parts, interrupts, log });
   } finally {
@@ -93,12 +94,12 @@ export async function run(context: Context, { options }: CommandInput<Options>):
 
 type Prepared = Awaited<ReturnType<typeof prepare>>;
 
-/** What a relay is made of, checked and read, before anything of it is served. */
+/** Reads and checks everything a relay needs, before it listens. */
 async function prepare(context: Context, options: Options, log: Logger) {
   const listen = options.listen ?? [DEFAULT_LISTEN];
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
-  // Before anything is made: without it there will be no relay.
+  // Before any file is created: a relay cannot run without SQLite.
   await findEngine();
   const peers = await peersOf(context, options);
   const servers = options.dns && dnsServers(options.dns);
@@ -133,7 +134,7 @@ interface Serving {
   readonly log: Logger;
 }
 
-/** Serves until it is asked to stop. */
+/** Serves until a signal stops it. */
 async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
   const {
     listen,
@@ -164,7 +165,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
         onWait: () =>
           log.info(
             { listen: fds ? 'shared socket' : listen.join(',') },
-            'waiting for the address to be given up',
+            'waiting until another relay releases the address',
           ),
       },
       ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
@@ -188,11 +189,14 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
       }),
       log,
     });
-    // It may have changed while the relay was starting.
+    // The files may have changed while the relay was starting.
     lists.follow(relay);
     certificate.follow(relay);
     if (options.acme && relay.publicPort !== 443)
-      log.warn({ port: relay.publicPort }, 'public CAs validate on port 443 only; this relay is on another');
+      log.warn(
+        { port: relay.publicPort },
+        'public CAs validate on port 443 only; this relay uses another port',
+      );
     metrics?.watch(relay);
     const server =
       metrics &&
@@ -200,27 +204,33 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
     const { url, domain } = relay;
     const addresses = relay.addresses.map(formatAddress);
     const httpRedirect = relay.httpRedirect.map(formatAddress);
-    const told = { url, domain, addresses, httpRedirect };
-    tellListening(context, { ...told, ca: certificate.caFile, metrics: server?.url });
-    // A reader that leaves, after the first line say, ends its reading and not the relay.
-    await stopAsked(interrupts.signal);
-    // The address is the successor's, as all the others are.
+    reportListening(context, {
+      url,
+      domain,
+      addresses,
+      httpRedirect,
+      ca: certificate.caFile,
+      metrics: server?.url,
+    });
+    // A closed stdout does not stop the relay: a reader may need only the first line.
+    await untilStopped(interrupts.signal);
+    // Release the address for the next relay.
     server?.close();
     await relay.close({ drainMs: options.drain });
     return 0;
   } catch (error) {
-    // Asked to stop while it waited to begin.
+    // A signal came while it waited for the address.
     if (interrupts.signal.aborted && asPortalError(error).code === 'aborted') return 0;
     const own = options.dataDir === undefined ? [] : [{ folder: dataDir, elsewhere: DATA_ELSEWHERE }];
     throw explainUnwritable(context.env, asPortalError(error), own);
   } finally {
     lists.close();
     certificate.close();
-    await Promise.all([context.stdout.finish(LAST_WORDS_MS), context.stderr.finish(LAST_WORDS_MS)]);
+    await Promise.all([context.stdout.finish(FLUSH_MS), context.stderr.finish(FLUSH_MS)]);
   }
 }
 
-/** Default: sockets of systemd's, or port 80 beside port 443. */
+/** Default: sockets from systemd, else port 80 if the relay listens on port 443. */
 function redirectOf(
   asked: number | boolean | undefined,
   fds: readonly number[],
@@ -231,7 +241,7 @@ function redirectOf(
   return { port: HTTP_PORT, ...(asked === undefined && { isOptional: true }) };
 }
 
-/** Relays that agents may go on to from here. */
+/** Relays to which agents may continue in a chain. */
 async function peersOf(
   { paths, cwd }: Context,
   { peer = [], peerCa, trustPeer = [] }: Options,
@@ -239,17 +249,17 @@ async function peersOf(
   if (peer.length === 0 && (peerCa !== undefined || trustPeer.length > 0))
     throw usage('--peer-ca and --trust-peer need --peer');
   const origins = peer.map((url) => originOf('--peer', url));
-  const anew = trustPeer.map((url) => originOf('--trust-peer', url));
-  const stranger = anew.find((origin) => !origins.includes(origin));
-  if (stranger !== undefined) throw usage(`--trust-peer: ${stranger} is no --peer`);
+  const renewed = trustPeer.map((url) => originOf('--trust-peer', url));
+  const unknown = renewed.find((origin) => !origins.includes(origin));
+  if (unknown !== undefined) throw usage(`--trust-peer: ${unknown} is not a --peer`);
   const given = peerCa === undefined ? undefined : await readCa(resolve(cwd, peerCa));
   const peers = [...new Set(origins)].map(async (url) => {
-    // One on this machine or its network can only have a certificate of the local CA.
+    // A peer on this machine or its network has a certificate issued by the local CA.
     const isLocal = given === undefined && covers(new URL(url).hostname);
     const ca = isLocal ? (await openLocalCa(paths.caDir)).certificatePem : given;
     return { url, ...(ca !== undefined && { ca }) };
   });
-  return { peers: await Promise.all(peers), trustPeers: anew };
+  return { peers: await Promise.all(peers), trustPeers: renewed };
 }
 
 function originOf(flag: string, url: string): string {
@@ -282,16 +292,16 @@ async function listenForMetrics(relay: Relay, options: MetricsServerOptions): Pr
 
 interface Listening {
   readonly url: string;
-  /** IP addresses and ports. */
+  /** Addresses with ports. */
   readonly addresses: readonly string[];
-  /** The same, of where plain HTTP is sent on. */
+  /** Addresses with ports that redirect plain HTTP. */
   readonly httpRedirect: readonly string[];
   readonly domain: string;
   readonly ca: string | undefined;
   readonly metrics: string | undefined;
 }
 
-function tellListening(context: Context, listening: Listening): void {
+function reportListening(context: Context, listening: Listening): void {
   const { url, domain, addresses, httpRedirect, ca, metrics } = listening;
   if (context.json) {
     const redirect = httpRedirect.length > 0 && { httpRedirect };
@@ -299,19 +309,19 @@ function tellListening(context: Context, listening: Listening): void {
     return printEvent(context, 'listening', { url, domain, addresses, ...more });
   }
   context.stdout.line(url);
-  // Elsewhere stderr is the log's, and each line of it JSON.
+  // Without a terminal, stderr is for the log, in JSON lines.
   if (!context.stderr.isTTY) return;
-  context.stderr.note(`names below ${domain} are given out here; Ctrl-C stops`);
+  context.stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
   if (httpRedirect.length > 0)
     context.stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
   if (metrics !== undefined) context.stderr.note(`metrics at ${metrics}`);
   if (ca === undefined) return;
   context.stderr.note(
-    `certificate of the local CA ${ca}; agents elsewhere name it: relays: { urls: [{ url, ca }] }`,
+    `The certificate is issued by the local CA ${ca}. Agents on other machines need it: relays: { urls: [{ url, ca }] }`,
   );
 }
 
-function stopAsked(signal: AbortSignal): Promise<void> {
+function untilStopped(signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     if (signal.aborted) done();
     else signal.addEventListener('abort', () => done(), { once: true });

@@ -25,7 +25,7 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
   return row.outcome === 'done' ? 0 : 1;
 }
 
-/** By the agent of the portal.yaml it was recorded for, wherever this runs; else by the one that is meant here. */
+/** Uses the agent of the portal.yaml that the request was recorded for, else the agent of this folder. */
 async function replay(context: Context, id: number, which: Options): Promise<RequestRow> {
   const isNamed = which.file !== undefined || which.pid !== undefined;
   const source = !isNamed ? await sourceOf(context, id) : undefined;

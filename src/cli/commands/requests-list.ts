@@ -61,7 +61,7 @@ function describe(rows: readonly FoundRow[], style: Style, now: number): string[
   return [style.dim(header!), ...lines.map((line, index) => paint(style, rows[index]!, line))];
 }
 
-/** A visitor may make a column of either as wide as a header may be; --json has all of it. */
+/** Visitors choose methods and paths, which may be as long as a header. --json has all of it. */
 function clipped(text: string, max: number): string {
   return printable(text.length > max ? `${text.slice(0, max - 1)}…` : text);
 }
@@ -76,12 +76,12 @@ function notes(
   count: number,
   isFiltered: boolean,
 ): string[] {
-  const none = isFiltered
+  const empty = isFiltered
     ? 'No recorded request matches.'
     : 'No requests recorded yet. Set `inspect: true` on an http service.';
   return [
-    ...(count === 0 ? [none] : []),
-    ...(isPart ? [`these are the latest ${count}; --limit shows more`] : []),
-    ...(damaged > 0 ? ['part of what was kept is damaged, and left out'] : []),
+    ...(count === 0 ? [empty] : []),
+    ...(isPart ? [`Showing the latest ${count}. Use --limit to show more.`] : []),
+    ...(damaged > 0 ? ['Some recorded requests are damaged and not shown.'] : []),
   ];
 }

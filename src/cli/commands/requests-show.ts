@@ -19,7 +19,7 @@ interface Options {
   readonly file?: string;
 }
 
-/** What a compressed body may become. */
+/** Size limit of a decompressed body. */
 const MAX_DECODED_BYTES = 4 * 1024 * 1024;
 
 export async function run(context: Context, { args, options }: CommandInput<Options>): Promise<ExitCode> {
@@ -36,13 +36,14 @@ export async function run(context: Context, { args, options }: CommandInput<Opti
     else context.stdout.line(command);
     return 0;
   }
-  const [asked, answered] = await Promise.all([
+  const [requestContent, responseContent] = await Promise.all([
     contentOf(recording.requestBody, details.request),
     contentOf(recording.responseBody, details.response),
   ]);
-  if (context.json) printEvent(context, 'request', plain(recording, details, asked, answered));
+  if (context.json)
+    printEvent(context, 'request', plain(recording, details, requestContent, responseContent));
   else
-    for (const line of describe(details, asked, answered, createStyle(context.stdout.color)))
+    for (const line of describe(details, requestContent, responseContent, createStyle(context.stdout.color)))
       context.stdout.line(line);
   return 0;
 }
@@ -63,20 +64,20 @@ async function contentOf(body: CapturedBody, { body: { encoding } }: MessageInfo
 function plain(
   { past, messages }: Recording,
   details: RequestDetails,
-  asked: Content,
+  requested: Content,
   answered: Content,
 ): object {
   const { request, response } = details;
   return {
     ...plainRow(details),
     source: past?.source ?? null,
-    request: { ...request, body: { ...request.body, ...asked } },
+    request: { ...request, body: { ...request.body, ...requested } },
     response: { ...response, body: { ...response.body, ...answered } },
     ...(messages && { messages: messagesOf(messages) }),
   };
 }
 
-function describe(details: RequestDetails, asked: Content, answered: Content, style: Style): string[] {
+function describe(details: RequestDetails, requested: Content, answered: Content, style: Style): string[] {
   const { method, authority, target, version, request, response, reason } = details;
   return [
     style.bold(printable(`${method} https://${authority}${target}`)),
@@ -84,7 +85,7 @@ function describe(details: RequestDetails, asked: Content, answered: Content, st
     ...(details.replayOf === undefined ? [] : [`repeats ${idText(details.replayOf)}`]),
     '',
     style.bold(`${printable(method)} ${printable(target)} HTTP/${version}`),
-    ...message(request, asked, style),
+    ...message(request, requested, style),
     '',
     style.bold(printable(`${statusText(details)} ${reason ?? ''}`.trim() || 'no answer')) +
       style.dim(`  ${msText(details.totalMs)}`),
@@ -103,10 +104,10 @@ function message(
     ...(text === undefined ? [] : ['', ...text.split('\n').map((each) => printable(each))]),
     ...(base64 === undefined
       ? []
-      : ['', style.dim(`(${formatBytes(bytes)} that are no text; --json has them)`)]),
+      : ['', style.dim(`(${formatBytes(bytes)} of binary data; --json prints it)`)]),
     ...(cut === undefined
       ? []
-      : [style.dim(`(${formatBytes(keptBytes)} of ${formatBytes(bytes)} are kept)`)]),
+      : [style.dim(`(${formatBytes(keptBytes)} of ${formatBytes(bytes)} recorded)`)]),
   ];
 }
 

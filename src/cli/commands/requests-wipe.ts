@@ -13,16 +13,16 @@ interface Options {
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const history = await ownHistory(context, options.file);
-  if (!history) return told(context, 'no identity', 0, []);
+  if (!history) return report(context, 'no identity', 0, []);
   const { address } = history.identity;
   const answer = options.yes ? 'yes' : await ask(context, address);
   if (answer !== 'yes') {
     context.stderr.note('Nothing was changed.');
     return answer === 'no' ? 1 : 130;
   }
-  // First those who would write on; each goes on with a file that is empty.
+  // First the running agents, which would keep writing. Each continues with an empty file.
   const kept = new Set<string>();
-  const silent: string[] = [];
+  const failures: string[] = [];
   let agents = 0;
   for (const socket of await controlPlace(context.paths.runDir).list()) {
     try {
@@ -31,27 +31,27 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       if (name !== undefined) kept.add(name);
     } catch (thrown) {
       const error = asPortalError(thrown);
-      if (error.code !== 'not_running') silent.push(error.message);
+      if (error.code !== 'not_running') failures.push(error.message);
     }
   }
   await history.folder.removeAll(kept);
-  return told(context, address, agents, silent);
+  return report(context, address, agents, failures);
 }
 
-function told(context: Context, identity: string, agents: number, silent: readonly string[]): ExitCode {
+function report(context: Context, identity: string, agents: number, failures: readonly string[]): ExitCode {
   if (context.json) printEvent(context, 'wiped', { identity, agents });
-  else context.stderr.note(`every request of ${identity} is forgotten`);
-  for (const message of silent)
-    context.stderr.line(`an agent has in memory yet what it recorded, if it is of this identity: ${message}`);
-  return silent.length > 0 ? 1 : 0;
+  else context.stderr.note(`deleted every recorded request of ${identity}`);
+  for (const message of failures)
+    context.stderr.line(`an agent may still have requests of this identity in memory: ${message}`);
+  return failures.length > 0 ? 1 : 0;
 }
 
 async function ask(context: Context, address: string): Promise<Answer> {
   const { stdin, stderr } = context;
   const isAsked = (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !context.json;
   if (!isAsked)
-    throw new PortalError('usage', `this forgets every request that is kept of ${address} on this machine`, {
-      hint: 'Add --yes if that is what you want.',
+    throw new PortalError('usage', `this deletes every recorded request of ${address} on this machine`, {
+      hint: 'Add --yes to confirm.',
     });
-  return confirm(context, `Forget every request of ${address} that is kept on this machine? [y/N] `);
+  return confirm(context, `Delete every recorded request of ${address} on this machine? [y/N] `);
 }

@@ -15,7 +15,7 @@ interface Options extends ServiceOptions {
   readonly print?: true;
 }
 
-/** It may name a proxy with its password. */
+/** Private: the unit may contain the password of a proxy. */
 const UNIT_MODE = 0o600;
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
@@ -32,11 +32,11 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   }
   const before = await installedUnit(manager, unit);
   if (before && before.file !== file)
-    throw new PortalError('usage', `the service ${unit} runs ${before.file}`, {
-      hint: 'Give this one another name: --name NAME.',
+    throw new PortalError('usage', `the service ${unit} already runs ${before.file}`, {
+      hint: 'Choose another name: --name NAME.',
     });
   await needManager(manager, 'Nothing was written.');
-  await needNoOther(context, manager, spec);
+  await needNoOtherAgent(context, manager, spec);
   if (before?.text !== text) await replaceFile(path, text, UNIT_MODE);
   await manager.start(unit);
   const action = before === undefined ? 'installed' : before.text === text ? 'unchanged' : 'updated';
@@ -56,25 +56,25 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   stdout.line(path);
   stderr.note(`${action} and started: ${unit} runs ${file}`);
   if (Object.keys(env).length > 0)
-    stderr.note(`It takes over from this shell: ${Object.keys(env).join(', ')}`);
-  if (boot !== undefined) stderr.note(`To start it at boot, before you log in: ${boot}`);
+    stderr.note(`Variables copied from this shell: ${Object.keys(env).join(', ')}`);
+  if (boot !== undefined) stderr.note(`To start it at boot, before you log in, run: ${boot}`);
   stderr.note(`Its output: ${manager.logs(unit)}`);
-  stderr.note('After Node or Portal moved, run `portal service install` again.');
+  stderr.note('Run `portal service install` again after Node or Portal moved.');
   return 0;
 }
 
-/** With the variables that the service will have: those of this shell end with it. */
+/** Loads the configuration with the variables that the service will have, without those of this shell. */
 async function checkConfiguration(context: Context, spec: ServiceSpec, print = false): Promise<void> {
   const env = environmentOf(spec, context.env);
   try {
     const loaded = await load(loadOptions({ ...context, env }, spec.file));
     const missing = print ? [] : await missingOf(context, loaded);
     if (missing.length > 0)
-      throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service has nobody to ask.');
+      throw notAllowed(context, loaded, missing, 'Run `portal allow` first: the service cannot ask you.');
   } catch (error) {
     if (error instanceof ConfigInvalid && !context.json)
       context.stderr.note(
-        'The service does not have the variables of this shell; put them into .env beside the file.',
+        'The service does not have the variables of this shell. Put them into .env next to the file.',
       );
     throw error;
   }
@@ -85,19 +85,19 @@ export async function needManager(manager: ServiceManager, consequence: string):
   if (why === undefined) return;
   throw new PortalError(
     'service_manager_missing',
-    `${manager.name} runs no services for this user here (${why}). ${consequence}`,
+    `${manager.name} runs no services for this user (${why}). ${consequence}`,
   );
 }
 
-/** Two agents cannot have one file: the service would fail for ever. */
-async function needNoOther(
+/** Two agents cannot run the same file: the service would fail repeatedly. */
+async function needNoOtherAgent(
   context: Context,
   manager: ServiceManager,
   { unit, file }: ServiceSpec,
 ): Promise<void> {
   const address = controlPlace(context.paths.runDir).address(await agentKey(file));
   if ((await manager.isActive(unit)) || !(await answers(address))) return;
-  throw new PortalError('already_running', `an agent runs for ${file}, and not as this service`, {
+  throw new PortalError('already_running', `another agent already runs for ${file}`, {
     hint: 'Stop it with `portal down`, then install the service.',
   });
 }

@@ -31,11 +31,14 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   const line = (good: boolean, text: string): void =>
     stdout.line(`${good ? green('✓') : yellow('!')} ${printable(text)}`);
   line(installed !== undefined, installed ? `${unit} runs ${installed.file}` : `${unit} is not installed`);
-  if (absent !== undefined) line(false, `${manager.name} runs no services for this user here (${absent})`);
+  if (absent !== undefined) line(false, `${manager.name} runs no services for this user (${absent})`);
   if (!isKnown) return 1;
-  line(active, active ? 'it is active' : `it is not active: ${manager.logs(unit)}`);
-  line(enabled, enabled ? 'it starts by itself' : 'it does not start by itself: portal service install');
-  if (boot !== undefined) line(false, `it starts when you log in; to start it at boot: ${boot}`);
-  for (const program of missing) line(false, `${program} is gone: run \`portal service install\` again`);
+  line(active, active ? 'active' : `not active. See its output: ${manager.logs(unit)}`);
+  line(
+    enabled,
+    enabled ? 'starts automatically' : 'does not start automatically. Run: portal service install',
+  );
+  if (boot !== undefined) line(false, `starts when you log in. To start it at boot, run: ${boot}`);
+  for (const program of missing) line(false, `${program} is missing. Run \`portal service install\` again.`);
   return active ? 0 : 1;
 }

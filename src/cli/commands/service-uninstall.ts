@@ -11,13 +11,13 @@ export async function run(context: Context, { options }: CommandInput<ServiceOpt
   const path = manager.path(unit);
   const installed = await installedUnit(manager, unit);
   if (installed) {
-    await needManager(manager, `${path} is still there.`);
+    await needManager(manager, `${path} was not removed.`);
     await manager.stop(unit);
     await rm(path, { force: true });
     await manager.forget();
   }
   const action = installed ? 'removed' : 'unchanged';
   if (context.json) printEvent(context, 'service', { unit, path, action });
-  else context.stderr.note(installed ? `stopped and removed ${unit}` : `there is no service ${unit}`);
+  else context.stderr.note(installed ? `stopped and removed ${unit}` : `${unit} is not installed`);
   return 0;
 }

@@ -35,7 +35,7 @@ function shown(leases: readonly LeaseStatus[], registry?: AgentStatus['registry'
   return describeStatus(all as unknown as AgentStatus, createStyle(false), NOW).join('\n');
 }
 
-it('shows the relay of each lease where a service is on several', () => {
+it('shows the relay of each lease if a service is on several', () => {
   const [a, b] = ['https://a.example', 'https://b.example'];
   expect(shown([lease('web', a), lease('api', b)])).not.toContain('RELAY');
   const several = shown([lease('web', a), lease('web', b)]);
@@ -44,8 +44,8 @@ it('shows the relay of each lease where a service is on several', () => {
   expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
 });
 
-it('says how many relays of a registry the pool does not use', () => {
+it('shows how many relays of a registry the pool does not use', () => {
   expect(shown([], { source: 'list.json', relays: 3, inChains: 2 })).toContain(
-    'registry list.json: 3 relays, 2 of them part of a chain, which the pool does not use',
+    'registry list.json: 3 relays; the pool does not use 2 of them, which are part of a chain',
   );
 });

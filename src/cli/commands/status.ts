@@ -19,14 +19,14 @@ interface Options {
   readonly file?: string;
   readonly pid?: number;
   readonly waitReady?: true;
-  /** Of that waiting, milliseconds. */
+  /** Timeout of waitReady, milliseconds. */
   readonly timeout: number;
 }
 
 export async function run(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   if (options.waitReady) {
-    const { tellReady } = await import('../wait-ready.js');
-    return tellReady(context, options);
+    const { printWhenReady } = await import('../wait-ready.js');
+    return printWhenReady(context, options);
   }
   if (context.json && options.pid === undefined) {
     const several = await severalAgents(context, options);
@@ -35,7 +35,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
       else printEvent(context, 'unanswered', { pid: pid ?? null });
     if (several.length > 0) return 0;
   }
-  const agent = await findAgent(context, options, { tellsOthers: true });
+  const agent = await findAgent(context, options, { listsOthers: true });
   const status = await agent.status();
   if (context.json) printEvent(context, 'status', status);
   else
@@ -44,7 +44,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   return 0;
 }
 
-/** The status as lines for a person. */
+/** Formats the status as lines of text. */
 export function describeStatus(status: AgentStatus, style: Style, now: number): string[] {
   const up = formatAge(now - Date.parse(status.startedAt));
   const head = [status.file ?? 'no file', `pid ${status.pid}`, `up ${up}`, `revision ${status.revision}`];
@@ -67,8 +67,8 @@ function describeRejected({ rejected }: AgentStatus, style: Style): string[] {
   return [
     style.yellow(
       rejected.every(({ code }) => code === 'config_not_allowed')
-        ? 'the file on disk asks for more than you allowed (portal allow); the last one that you allowed runs:'
-        : 'the file on disk has errors; what runs is the last good one:',
+        ? 'the file on disk asks for more than you allowed (portal allow); the agent runs the last allowed one:'
+        : 'the file on disk has errors; the agent runs the last valid one:',
     ),
     ...rejected.map(
       ({ file, line, column, message }) => `  ${printable(file)}:${line}:${column}: ${printable(message)}`,
@@ -87,7 +87,7 @@ function describeLeases(
     'no relay',
     formatAge(now - Date.parse(since)),
   ]);
-  // An address does not name its relay where that has another domain, and a lease without an address has none to show.
+  // The address does not always show the relay: a service may have its own domain, or no address yet.
   const isOnSeveral = new Set(leases.map(({ service }) => service)).size < leases.length;
   const onRelay = (relay: string): string[] => (isOnSeveral ? [relay] : []);
   const rows = leases.map((lease) => [
@@ -141,11 +141,13 @@ function describeLeases(
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
         retiring !== undefined && describeRetiring(retiring),
-        askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another`,
-        healthError && !targetError && `${printable(healthError)}; visitors still get there`,
+        askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another port`,
+        healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
-        certificate?.error && !error && `no new certificate: ${describeError(certificate.error)}`,
-        certificate?.error && certificate.notAfter && `the old one is good until ${certificate.notAfter}`,
+        certificate?.error && !error && `the new certificate failed: ${describeError(certificate.error)}`,
+        certificate?.error &&
+          certificate.notAfter &&
+          `the current certificate is valid until ${certificate.notAfter}`,
       ];
       return [
         paintPhase(style, unproven ? 'unproven' : phase, line),
@@ -158,7 +160,7 @@ function describeLeases(
   ];
 }
 
-/** Undefined where nothing was lost. */
+/** Undefined if no datagram was dropped. */
 function describeDropped(dropped: Readonly<Record<string, number>>): string | undefined {
   const reasons = Object.entries(dropped).filter(([, count]) => count > 0);
   if (reasons.length === 0) return undefined;
@@ -175,7 +177,7 @@ function targetOf({ target, targetError, healthError, routes = {} }: LeaseStatus
   return healthError === undefined ? where : `${where} (unhealthy)`;
 }
 
-/** What visitors meet while the local service is down. */
+/** What visitors get while the local service is down. */
 function consequence({ tcpAddr, udpAddr }: LeaseStatus): string {
   if (tcpAddr !== undefined) return 'visitors are reset';
   return udpAddr === undefined ? 'visitors get a 503' : "visitors' datagrams are lost";
@@ -191,7 +193,7 @@ const relayRow = (name: string, { state, rttMs, error }: HopStatus): string[] =>
 function describeRelays(relays: readonly RelayStatus[], style: Style): string[] {
   const rows = relays.flatMap((relay) => [
     relayRow(relayName(relay.relay), relay),
-    // The way there, from its end: that is what the agent itself is connected to.
+    // The hops of a chain, starting with the one that the agent is connected to.
     ...(relay.hops ?? []).toReversed().map((hop) => relayRow(`  through ${relayName(hop.relay)}`, hop)),
   ]);
   const [header, ...lines] = columns([['RELAY', 'STATE', 'ROUND TRIP', ''], ...rows]);
@@ -203,7 +205,7 @@ function describeRegistry({ registry }: AgentStatus): string[] {
   const { source, relays, inChains, error } = registry;
   const count = relays === 1 ? '1 relay' : `${relays} relays`;
   const chained =
-    inChains === undefined ? '' : `, ${inChains} of them part of a chain, which the pool does not use`;
+    inChains === undefined ? '' : `; the pool does not use ${inChains} of them, which are part of a chain`;
   return [
     `registry ${printable(source)}: ${count}${chained}`,
     ...(error ? [`  ${describeError(error)}`] : []),

@@ -27,7 +27,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     stderr.note(`SHA-256 ${fingerprint}`);
     stderr.note(
       style.dim(
-        'The CA can issue certificates for local names only (localhost, *.test, …). Its key stays here.',
+        'The CA issues certificates for local names only (localhost, *.test, …). Its key stays on this machine.',
       ),
     );
     stderr.note();
@@ -45,16 +45,16 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   else {
     stderr.note();
     if (change === undefined && stores.length > 0)
-      stderr.note('`portal trust --install` changes all of them, `--uninstall` undoes it.');
+      stderr.note('`portal trust --install` adds the CA to all stores; `--uninstall` removes it.');
     if (reports.some(({ outcome }) => outcome === 'installed' || outcome === 'removed'))
-      stderr.note('Restart browsers that are running.');
+      stderr.note('Restart running browsers.');
     for (const note of notes) stderr.note(style.dim(note));
     stderr.note(`Node.js programs: export NODE_EXTRA_CA_CERTS=${shellQuote(ca)}`);
   }
   return exitCode(reports, change);
 }
 
-/** 1 when a store failed, and when every store was skipped. */
+/** 1 if a store failed, or every store was skipped. */
 function exitCode(reports: readonly StoreReport[], change: Change | undefined): ExitCode {
   if (change === undefined) return 0;
   const outcomes = reports.map(({ outcome }) => outcome);

@@ -29,7 +29,7 @@ interface Options extends OutputOptions {
 export async function run(context: Context, input: CommandInput<Options>): Promise<ExitCode> {
   const starter = connectStarter();
   if (starter) return upInBackground(context, input, starter);
-  // An agent that is waited for must outlive the waiting, so --wait alone means both.
+  // --wait implies --detach: the agent must keep running after the command returns.
   if (input.options.detach || input.options.wait) return detach(context, input);
   return up(context, input);
 }
@@ -51,12 +51,12 @@ async function up(
   const { desired, warnings } = loaded;
   const lock = await loadLockState(desired);
   if (options.frozen && !lock)
-    throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock beside it');
+    throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock');
   const select = selection(args);
   const reporter = starter?.reporter ?? (await createReporter(context, options));
   reporter.problems(warnings);
   const { file } = desired;
-  // Only where an agent runs: whoever starts one in the background does without.
+  // Imported late: a command that starts an agent in the background does not need it.
   const { runAgent } = await import('../run-agent.js');
   const { followFile } = await import('../follow-file.js');
   return runAgent(context, {
@@ -68,13 +68,13 @@ async function up(
     frozen: options.frozen ?? false,
     made,
     ...(starter && { stop: starter.stop }),
-    // Standard input is read once; there is nothing to follow.
+    // Standard input is read once, so there are no changes to watch.
     ...(options.watch &&
       file !== undefined && { follow: followFile({ loading, loaded, gate, select, reporter }) }),
   });
 }
 
-/** The configuration once more, with an identity for `${id}` and `${user}`: it is created at the first start. */
+/** Creates the identity at the first start, and reloads the configuration with it for `${id}` and `${user}`. */
 async function withIdentity(
   context: Context,
   loading: LoadOptions,
@@ -89,7 +89,7 @@ async function withIdentity(
   return load(loading);
 }
 
-/** What goes wrong is told by whoever started us: this process has no one to talk to. */
+/** Runs as a background agent. Its errors go to the command that started it, because this process has no terminal. */
 async function upInBackground(
   context: Context,
   input: CommandInput<Options>,
@@ -105,7 +105,7 @@ async function upInBackground(
 
 async function detach(context: Context, { options }: CommandInput<Options>): Promise<ExitCode> {
   const readsStdin = (options.file ?? context.env['PORTAL_FILE']) === '-';
-  // The agent in the background has no terminal. It loads the file again, and is held to the answer.
+  // Ask here, because the background agent has no terminal. It loads the file again, and applies the answer.
   if (!readsStdin && canAsk(context)) {
     const refused = await createGate(context, options).ask(await load(loadOptions(context, options.file)));
     if (refused !== undefined) return refused;
@@ -119,13 +119,13 @@ async function detach(context: Context, { options }: CommandInput<Options>): Pro
   if (!context.json) {
     const { dim } = createStyle(context.stderr.color);
     context.stderr.note(
-      dim(`runs in the background (pid ${start.pid}): portal status, portal logs -f, portal down`),
+      dim(`running in the background (pid ${start.pid}): portal status, portal logs -f, portal down`),
     );
   }
   return 0;
 }
 
-/** Only the services that were named; all, if none was. One that leaves the file is closed, and may come back. */
+/** Selects the named services, or all if `names` is empty. A named service may leave the file and come back. */
 function selection(names: readonly string[]): (desired: Desired) => Desired {
   if (names.length === 0) return (desired) => desired;
   return (desired) => ({

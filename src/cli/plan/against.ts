@@ -9,12 +9,12 @@ import type { Context } from '../context.js';
 
 const run = promisify(execFile);
 const GIT_MS = 10_000;
-/** Beyond what Portal reads of a configuration. */
+/** More than the size limit of a configuration. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * What changes between `file` as git has it at `ref` and as it is now. portal.local.yaml is of one person, and counts for
- * neither. No agent or relay is asked.
+ * The changes from `file` at the git commit `ref` to the file now. Ignores portal.local.yaml, which is personal.
+ * Contacts no agent or relay.
  */
 export async function planAgainst(context: Context, file: string, ref: string): Promise<Action[]> {
   const { readFile } = await import('node:fs/promises');
@@ -31,7 +31,7 @@ export async function planAgainst(context: Context, file: string, ref: string): 
   );
 }
 
-/** The file at `ref`; undefined where it is not there. */
+/** The text of the file at `ref`; undefined if it does not exist there. */
 async function textAt(file: string, ref: string): Promise<string | undefined> {
   if (ref.startsWith('-')) throw unknown(ref);
   const git = (...args: string[]): Promise<{ stdout: string }> =>

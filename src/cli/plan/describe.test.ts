@@ -21,7 +21,7 @@ const ACTIONS = [
 ];
 
 describe('a plan', () => {
-  it('has a line for each change, and a mark only where something opens to more people than now', () => {
+  it('has a line for each change, and marks only changes that open a service to more people', () => {
     expect(planLines(ACTIONS, createStyle(false))).toEqual([
       '+  web    open     https://r',
       '+  docs   open     https://r',
@@ -31,13 +31,13 @@ describe('a plan', () => {
     ]);
   });
 
-  it('is summed up in a line', () => {
+  it('has a summary of one line', () => {
     expect(summaryOf(ACTIONS)).toBe('2 to open, 2 to update in place, 1 to replace, 0 to close; 1 unchanged');
     expect(summaryOf([action('close', 'old')])).toBe('0 to open, 0 to update in place, 1 to close');
     expect(summaryOf([action('keep', 'same')])).toBe('nothing to change; 1 unchanged');
   });
 
-  it('is a table in Markdown, of which no name is markup', () => {
+  it('is a Markdown table with escaped names', () => {
     expect(planMarkdown([action('update', 'a|b`', { changes: ['access'], exposes: true })])).toEqual([
       '**Portal plan:** 0 to open, 1 to update in place, 0 to close',
       '',

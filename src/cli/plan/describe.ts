@@ -3,13 +3,13 @@ import { columns } from '../print.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Paint, type Style } from '../style.js';
 
-/** A plan for people: in a terminal, and in a pull request. */
+/** Formats a plan for a terminal and for a pull request. */
 
 type Change = Exclude<Action['kind'], 'keep'>;
 
 const SIGN: Readonly<Record<Change, string>> = { open: '+', update: '~', replace: '±', close: '-' };
 
-/** What is there already is opened to more people. */
+/** Marks a change that opens an existing service to more people. */
 const WIDENS = '! opens to more people';
 
 /** `2 to open, 1 to update in place, 0 to close`. */
@@ -26,7 +26,7 @@ export function summaryOf(actions: readonly Action[]): string {
   return [what, kept].filter(Boolean).join('; ');
 }
 
-/** One line for each change. */
+/** Formats one line for each change. */
 export function planLines(actions: readonly Action[], style: Style): string[] {
   const changes = changesOf(actions);
   const rows = changes.map((action) => [
@@ -39,7 +39,7 @@ export function planLines(actions: readonly Action[], style: Style): string[] {
   return columns(rows).map((line, index) => paintOf(style, changes[index]!)(line));
 }
 
-/** The same as a table for a comment of a pull request. */
+/** Formats the plan as a Markdown table, for a comment on a pull request. */
 export function planMarkdown(actions: readonly Action[]): string[] {
   const rows = changesOf(actions).map((action) =>
     [
@@ -66,7 +66,7 @@ const changesOf = (actions: readonly Action[]): Action[] => actions.filter(({ ki
 const detailOf = (action: Action): string[] =>
   [action.changes.join(', '), widens(action) ? WIDENS : ''].filter(Boolean);
 
-/** A service that is opened is marked as such; what its gate let in before is there for the others alone. */
+/** A new service has its own sign, so this is false for it. */
 const widens = ({ kind, exposes, changes }: Action): boolean =>
   exposes && (kind === 'update' || (kind === 'replace' && changes.includes('access')));
 

@@ -5,13 +5,13 @@ import { asPortalError, type PortalError } from '../../lib/errors.js';
 import type { AgentsAnswer } from '../../protocol/agents.js';
 import { endpointOf } from '../../reconcile/endpoint.js';
 import { proxyFor } from '../proxy.js';
-import type { RelaysToAsk } from './relays.js';
+import type { RelaysToQuery } from './relays.js';
 
-/** A relay that does not answer costs no more than this; signing in takes three of its answers. */
+/** Timeout of one answer. Signing in takes three answers. */
 const ANSWER_MS = 5_000;
 const AT_A_TIME = 16;
 
-/** What one relay answered, or why it did not. */
+/** The answer of one relay, or its error. */
 export type Asked<T> = { readonly relay: string } & (Answered<T> | Failed);
 
 interface Answered<T> {
@@ -22,10 +22,10 @@ interface Failed {
   readonly error: PortalError;
 }
 
-/** Signs in at every relay side by side, does `what` there, and signs out. */
-export async function askEach<T>(
-  { relays, identity, trust }: RelaysToAsk,
-  what: (client: AgentsClient, relay: string) => Promise<T>,
+/** Signs in at all relays in parallel, runs `action` at each, and signs out. */
+export async function queryEach<T>(
+  { relays, identity, trust }: RelaysToQuery,
+  action: (client: AgentsClient, relay: string) => Promise<T>,
 ): Promise<Asked<T>[]> {
   const limit = pLimit(AT_A_TIME);
   const one = async (relay: UrlRelay): Promise<Asked<T>> => {
@@ -37,7 +37,7 @@ export async function askEach<T>(
       };
       const client = await AgentsClient.signIn({ endpoint, identity, ms: ANSWER_MS });
       try {
-        return { relay: url, answer: await what(client, url) };
+        return { relay: url, answer: await action(client, url) };
       } finally {
         await client.close();
       }
@@ -54,5 +54,5 @@ export const answersOf = <T>(asked: readonly Asked<T>[]): { relay: string; answe
 export const errorsOf = <T>(asked: readonly Asked<T>[]): { relay: string; error: PortalError }[] =>
   asked.flatMap((one) => ('error' in one ? [one] : []));
 
-export const viewEach = (ask: RelaysToAsk): Promise<Asked<AgentsAnswer>[]> =>
-  askEach(ask, (client) => client.agents());
+export const viewEach = (relays: RelaysToQuery): Promise<Asked<AgentsAnswer>[]> =>
+  queryEach(relays, (client) => client.agents());
