@@ -4,24 +4,27 @@ import { describePermission, type Permission } from '../../config/permissions.js
 import { formatTarget } from '../../net/target.js';
 import { relayName } from '../reporters/describe.js';
 import { printable, type Style } from '../style.js';
+import { shortAddress, shortText } from './short.js';
 import type { Allowed } from './store.js';
 
-/** Of a list; the number of the others follows. */
+/** Services shown for each relay. */
 const MAX_SERVICES = 20;
+/** Variables on one line. */
+const MAX_NAMES = 10;
 
-/** What is asked, and what it is compared with. */
+/** What a configuration asks for, and what the user allowed before. */
 export interface Asked {
   readonly desired: Desired;
   readonly permissions: readonly Permission[];
-  /** What is not allowed yet. */
+  /** The permissions that are not allowed yet. */
   readonly missing: readonly Permission[];
-  /** What this user allowed to any file. */
+  /** Everything that this user allowed to any file. */
   readonly known: readonly Allowed[];
 }
 
 /**
- * What a configuration would publish and where, and what else it asks for, for narrow terminals: one thing a line. What
- * is not allowed yet is marked.
+ * Describes what a configuration publishes and where, and what else it asks for. Each line has one item, for narrow
+ * terminals. Marks items that are not allowed yet, and cuts long values.
  */
 export function describeAsked(asked: Asked, style: Style): string[] {
   const { desired, permissions, missing } = asked;
@@ -33,11 +36,11 @@ export function describeAsked(asked: Asked, style: Style): string[] {
     const isNew = (permission: Permission): boolean => missing.includes(permission);
     const here = permissions.filter(({ kind, what }) => kind === 'relay' && origins.includes(what));
     const name = `publish at ${printable(relayName(relay))}`;
-    const news = new Set(here.filter(isNew).map((permission) => newsOf(permission, asked)));
-    lines.push(news.size === 0 ? name : `${mark(name)} ${style.dim(`(${[...news].join(', ')})`)}`);
+    const states = new Set(here.filter(isNew).map((permission) => stateOf(permission, asked)));
+    lines.push(states.size === 0 ? name : `${mark(name)} ${style.dim(`(${[...states].join(', ')})`)}`);
     for (const permission of here.filter(({ of }) => of !== '')) {
       const whose = origins.length > 1 ? `for ${permission.what} ` : '';
-      const line = printable(`  ${whose}trusting the CA ${permission.of}`);
+      const line = printable(`  ${whose}trusting the CA ${shortText(permission.of)}`);
       lines.push(isNew(permission) ? mark(line) : line);
     }
     lines.push(...described.slice(0, MAX_SERVICES).map((line) => `  ${line}`));
@@ -45,17 +48,17 @@ export function describeAsked(asked: Asked, style: Style): string[] {
   }
   const shown = new Set([...services.keys()].flatMap((relay) => relay.split(',')));
   const others = missing.filter(({ kind, what }) => kind !== 'relay' || !shown.has(what));
-  return [...lines, ...describePermissions(others).map(mark)];
+  return [...lines, ...shortPermissions(others).map(mark)];
 }
 
-/** What is new about a relay. */
-function newsOf({ key, what }: Permission, { known }: Asked): string {
+/** How a relay differs from what the user allowed before. */
+function stateOf({ key, what }: Permission, { known }: Asked): string {
   const before = known.filter((other) => other.kind === 'relay' && other.what === what);
   if (before.length === 0) return 'new';
   return before.some((other) => other.key === key) ? 'new for this file' : 'with another CA than before';
 }
 
-/** Permissions, one a line; variables with one reader share a line. */
+/** Describes one permission a line. Variables for the same reader share a line. */
 export function describePermissions(permissions: readonly Allowed[]): string[] {
   const lines: string[] = [];
   const sent = new Map<string, string[]>();
@@ -64,11 +67,28 @@ export function describePermissions(permissions: readonly Allowed[]): string[] {
     if (kind === 'send') sent.set(of, [...(sent.get(of) ?? []), `$${what}`]);
     else lines.push(describePermission(permission));
   }
-  for (const [reader, names] of sent) lines.push(`send ${names.join(', ')} to ${reader}`);
+  for (const [reader, names] of sent)
+    for (let from = 0; from < names.length; from += MAX_NAMES)
+      lines.push(`send ${names.slice(from, from + MAX_NAMES).join(', ')} to ${reader}`);
   return lines.map(printable);
 }
 
-/** Services by relay, without relays in this process. */
+/** As `describePermissions`, with long values cut: for people. */
+export function shortPermissions(permissions: readonly Allowed[]): string[] {
+  return describePermissions(permissions.map(shortened));
+}
+
+function shortened(permission: Allowed): Allowed {
+  const { kind, what, of } = permission;
+  const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(what);
+  return {
+    ...permission,
+    what: kind === 'reach' || isUrl ? shortAddress(what) : shortText(what),
+    of: kind === 'send' ? shortAddress(of) : shortText(of),
+  };
+}
+
+/** The services of each relay, without relays in this process. */
 function published({ services, relays }: Desired): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const relay of relays.filter(isElsewhere)) found.set(relayKey(relay), []);
@@ -81,7 +101,7 @@ function published({ services, relays }: Desired): Map<string, string[]> {
 const isElsewhere = (relay: RelaySpec): boolean => relay.kind !== 'embedded';
 
 function describeService(spec: ServiceSpec): string {
-  const [first, ...more] = targetsOf(spec).map(formatTarget);
+  const [first, ...more] = targetsOf(spec).map((target) => shortAddress(formatTarget(target)));
   const others = more.length > 0 ? ` and ${more.length} more` : '';
-  return printable(`${spec.service}: ${first}${others}`);
+  return printable(`${shortText(spec.service)}: ${first}${others}`);
 }

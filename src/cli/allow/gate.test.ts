@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 afterEach(unconfine);
 
-/** A context of somebody at a terminal, or not. */
+/** A context with or without a terminal. */
 function person({
   isTTY = true,
   env = {},
@@ -54,14 +54,14 @@ async function answered(asked: Loaded, typed: string) {
   return { exit: await answer, text: text() };
 }
 
-it('asks nothing where nothing needs a permission', async () => {
+it('does not ask if nothing needs a permission', async () => {
   const { context } = person({ isTTY: false });
   expect(
     await createGate(context, {}).ask(await loaded('version: 1\nservices: { web: 3000 }\n')),
   ).toBeUndefined();
 });
 
-it('shows what is published and where, asks once, and remembers the answer', async () => {
+it('shows what is published where, asks once, and remembers the answer', async () => {
   const text = `version: 1
 relays: { urls: [https://relay.example.com, https://two.example.com] }
 services:
@@ -90,22 +90,27 @@ services:
   expect(await createGate(person({ isTTY: false }).context, {}).ask(await loaded(text))).toBeUndefined();
 });
 
-it('starts nothing after another answer', async () => {
+it('starts nothing unless the answer is yes', async () => {
   const { exit, text } = await answered(await loaded(), '\r');
   expect(exit).toBe(2);
   expect(text).toContain('Nothing was started.');
   expect((await answered(await loaded(), '\u0003')).exit).toBe(130);
 });
 
-it.each([{ isTTY: false }, { json: true }])('says what to do where nobody can answer: %j', async (how) => {
-  await expect(createGate(person(how).context, {}).ask(await loaded())).rejects.toMatchObject({
-    code: 'config_not_allowed',
-    exitCode: 2,
-    message: expect.stringContaining('not allowed yet to\n  publish at https://relay.example.com') as string,
-  });
-});
+it.each([{ isTTY: false }, { json: true }])(
+  'fails with the permissions if it cannot ask: %j',
+  async (how) => {
+    await expect(createGate(person(how).context, {}).ask(await loaded())).rejects.toMatchObject({
+      code: 'config_not_allowed',
+      exitCode: 2,
+      message: expect.stringContaining(
+        'not allowed yet to\n  publish at https://relay.example.com',
+      ) as string,
+    });
+  },
+);
 
-it('asks nothing with --yes or PORTAL_ALLOW=1, and remembers neither', async () => {
+it('does not ask with --yes or PORTAL_ALLOW=1, and remembers neither', async () => {
   const asked = await loaded();
   const closed = person({ isTTY: false }).context;
   expect(await createGate(closed, { yes: true }).ask(asked)).toBeUndefined();
@@ -116,7 +121,7 @@ it('asks nothing with --yes or PORTAL_ALLOW=1, and remembers neither', async () 
   });
 });
 
-it('runs what it showed, not what the file says by then', async () => {
+it('runs what it showed, even if the file changed since', async () => {
   const { context, stdin } = person();
   const asked = await loaded();
   const gate = createGate(context, {});
@@ -127,7 +132,7 @@ it('runs what it showed, not what the file says by then', async () => {
   expect(await gate.admit(edited)).toMatchObject({ ok: false });
 });
 
-it('admits a save that stays inside what was allowed, and refuses one beyond, with its place', async () => {
+it('admits a save within the permissions, and rejects one beyond them with its place', async () => {
   await answered(await loaded(), 'y\r');
   const gate = createGate(person({ isTTY: false }).context, {});
   expect(await gate.admit(await loaded(CONFIG.replace('web: 3000', 'web: 3001, api: 4000')))).toMatchObject({
@@ -147,7 +152,7 @@ it('admits a save that stays inside what was allowed, and refuses one beyond, wi
   });
 });
 
-it('names the CA of a relay, and says what is new about the relay', async () => {
+it('shows the CA of a relay, and whether the relay is new', async () => {
   const lines = async (file: string, text: string): Promise<string[]> => {
     await writeFile(join(folder, file), text);
     const asked = await load({ file, cwd: folder, env: {}, userName: 'zoe' });
@@ -175,6 +180,27 @@ it('names the CA of a relay, and says what is new about the relay', async () => 
   expect(await lines('one.yaml', withCa)).toEqual(first);
   await writeFile(join(folder, 'ca.pem'), 'two');
   expect((await lines('one.yaml', withCa))[2]).toBe('    trusting the CA ca.pem (SHA-256 3fc4ccfe745870e2…)');
+});
+
+it('cuts long values in the middle, but shows hosts whole', async () => {
+  const label = 'h'.repeat(60);
+  const host = `${label}.${label}.${label}.example.com`;
+  const { text } = await answered(
+    await loaded(`version: 1
+relays: { urls: ["https://${host}"], registry: "https://${host}/${'p'.repeat(3_000)}.json" }
+identity: "/etc/${'i'.repeat(3_000)}.json"
+services:
+  ${'s'.repeat(60)}: { mode: tcp, target: "${host}:5432" }
+  socket: "unix:/run/${'u'.repeat(80)}.sock"
+`),
+    'n\r',
+  );
+  const lines = stripVTControlCharacters(text).split('\n');
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(400);
+  expect(text).toContain(`publish at https://${host}`);
+  expect(text).toContain(`: ${host}:5432`);
+  expect(text).toMatch(new RegExp(`https://${host}/p+…p+\\.json`));
+  expect(text).toMatch(/use \/etc\/i+…i+\.json \(identity\)/);
 });
 
 it('shows no control characters of the file', async () => {

@@ -7,23 +7,24 @@ import { confirm } from '../confirm.js';
 import type { Context, ExitCode } from '../context.js';
 import type { Loaded } from '../load.js';
 import { createStyle, printable } from '../style.js';
-import { describeAsked, describePermissions, type Asked } from './describe.js';
+import { describeAsked, describePermissions, shortPermissions, type Asked } from './describe.js';
+import { shortText } from './short.js';
 import { AllowStore } from './store.js';
 
-/** Of an error: the question itself shows all. */
-const MAX_TOLD = 5;
+/** Permissions that an error lists; the question shows all. */
+const MAX_LISTED = 5;
 
-/** Whether a configuration may do what it asks for. */
+/** Decides whether a configuration may do what it asks for. */
 export interface Gate {
-  /** Asks at a terminal; anywhere else throws `config_not_allowed`. Undefined: allowed, else how the command ends. */
+  /** Asks on a terminal; elsewhere throws `config_not_allowed`. Returns undefined if allowed, else the exit code. */
   ask(loaded: Loaded): Promise<ExitCode | undefined>;
-  /** A later save: as it is, or refused where it goes beyond what is allowed. */
+  /** Returns a later save unchanged, or rejected if it asks for more than is allowed. */
   admit(result: LoadResult): Promise<LoadResult>;
-  /** Files whose change may allow more. */
+  /** Files that may allow more when they change. */
   inputs(loaded: Loaded): Promise<string[]>;
 }
 
-/** `yes`: everything is allowed for this run, as with `PORTAL_ALLOW=1`. */
+/** @param yes allow everything for this run, as with `PORTAL_ALLOW=1` */
 export function createGate(context: Context, { yes }: { yes?: boolean | undefined }): Gate {
   const isOpen = yes === true || allowsEverything(context.env);
   const store = new AllowStore(context.paths.allowedDir);
@@ -33,7 +34,7 @@ export function createGate(context: Context, { yes }: { yes?: boolean | undefine
       const missing = await missingOf(context, loaded);
       if (missing.length > 0) {
         if (!canAsk(context) || loaded.desired.file === undefined) throw notAllowed(context, loaded, missing);
-        const refused = await askPerson(context, store, loaded, missing);
+        const refused = await askUser(context, store, loaded, missing);
         if (refused !== undefined) return refused;
       }
       confine(loaded.confined);
@@ -56,12 +57,12 @@ export function createGate(context: Context, { yes }: { yes?: boolean | undefine
 
 const allowsEverything = (env: NodeJS.ProcessEnv): boolean => env['PORTAL_ALLOW'] === '1';
 
-/** What `loaded` asks for and its user has not allowed. */
+/** The permissions of `loaded` that its user has not allowed. */
 export function missingOf({ paths }: Pick<Context, 'paths'>, loaded: Loaded): Promise<Permission[]> {
   return new AllowStore(paths.allowedDir).missing(loaded.desired.file, loaded.permissions);
 }
 
-/** For commands that publish nothing: what `portal up` would ask, as lines and as a field of JSON. */
+/** What `portal up` would ask, as lines and as a JSON field, for commands that publish nothing. */
 export async function notAllowedYet(
   context: Pick<Context, 'paths' | 'env'>,
   loaded: Loaded,
@@ -69,11 +70,11 @@ export async function notAllowedYet(
   const missing = await missingNow(context, loaded);
   if (missing.length === 0) return { lines: [], fields: {} };
   const asked = describePermissions(missing);
-  const lines = ['not allowed yet (portal allow):', ...asked.map((line) => `  ${line}`)];
+  const lines = ['not allowed yet (portal allow):', ...shortPermissions(missing).map((line) => `  ${line}`)];
   return { lines, fields: { notAllowed: asked } };
 }
 
-/** For commands that act on what a file names: relays, CAs, keys. Throws `config_not_allowed`. */
+/** For commands that use relays, CAs or keys of a file. Throws `config_not_allowed`. */
 export async function needAllowed(context: Context, loaded: Loaded, hint: string): Promise<void> {
   if (allowsEverything(context.env)) return;
   const missing = await missingOf(context, loaded);
@@ -81,12 +82,12 @@ export async function needAllowed(context: Context, loaded: Loaded, hint: string
   confine(loaded.confined);
 }
 
-/** As `missingOf`; nothing where the environment allows everything. */
+/** Like `missingOf`, but empty if the environment allows everything. */
 async function missingNow(context: Pick<Context, 'paths' | 'env'>, loaded: Loaded): Promise<Permission[]> {
   return allowsEverything(context.env) ? [] : missingOf(context, loaded);
 }
 
-/** Whether a person can answer. */
+/** Whether a user can answer a question. */
 export function canAsk({ stdin, stderr, json }: Context): boolean {
   return (stdin as { isTTY?: boolean }).isTTY === true && stderr.isTTY && !json;
 }
@@ -97,21 +98,21 @@ export function notAllowed(
   missing: readonly Permission[],
   hint?: string,
 ): PortalError {
-  const lines = describePermissions(missing);
-  const more = lines.length > MAX_TOLD ? [`and ${lines.length - MAX_TOLD} more`] : [];
-  const what = [...lines.slice(0, MAX_TOLD), ...more].map((line) => `\n  ${line}`).join('');
+  const lines = shortPermissions(missing);
+  const more = lines.length > MAX_LISTED ? [`and ${lines.length - MAX_LISTED} more`] : [];
+  const what = [...lines.slice(0, MAX_LISTED), ...more].map((line) => `\n  ${line}`).join('');
   return new PortalError('config_not_allowed', `${shownFile(context, loaded)} is not allowed yet to${what}`, {
     ...(hint !== undefined && { hint }),
   });
 }
 
-/** Short where it is in the current folder or below. */
+/** The path, relative if it is in the current folder or below. */
 export function shownFile({ cwd }: Pick<Context, 'cwd'>, { file }: { readonly file: string }): string {
   const below = isAbsolute(file) ? relative(cwd, file) : file;
   return printable(below.startsWith('..') || isAbsolute(below) ? file : below);
 }
 
-/** What a question shows. */
+/** The content of a question. */
 export async function askedOf(
   store: AllowStore,
   { desired, permissions }: Loaded,
@@ -121,8 +122,8 @@ export async function askedOf(
   return { desired, permissions, missing, known };
 }
 
-/** What is shown is what runs: `loaded` is not read again after the answer. */
-async function askPerson(
+/** The shown configuration is the one that runs: `loaded` is not read again after the answer. */
+async function askUser(
   context: Context,
   store: AllowStore,
   loaded: Loaded,
@@ -130,13 +131,13 @@ async function askPerson(
 ): Promise<ExitCode | undefined> {
   const { stderr } = context;
   const style = createStyle(stderr.color);
-  stderr.line(`${style.bold(shownFile(context, loaded))} asks to`);
+  stderr.line(`${style.bold(shortText(shownFile(context, loaded)))} asks to`);
   for (const line of describeAsked(await askedOf(store, loaded, missing), style)) stderr.line(`  ${line}`);
   const answer = await confirm(context, 'Allow this? [y/N] ');
   if (answer === 'yes') {
     await store.add(loaded.file, missing);
     return undefined;
   }
-  stderr.line('Nothing was started. To allow it later: portal allow');
+  stderr.line('Nothing was started. To allow it later, run: portal allow');
   return answer === 'no' ? 2 : 130;
 }

@@ -6,19 +6,19 @@ import { isMissing, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { isSameSecret } from '../../lib/same-secret.js';
 
-/** One permission as it is kept: where a file asks for it changes with every edit. */
+/** A stored permission, without its place in the file, which changes with every edit. */
 export type Allowed = Omit<Permission, 'path'>;
 
 /** What a user allowed one configuration. */
 export interface AllowRecord {
-  /** Its real path. */
+  /** The real path of its folder, and its name. */
   readonly file: string;
-  /** ISO time of the last answer. */
+  /** Time of the last answer, ISO 8601. */
   readonly allowedAt: string;
   readonly permissions: readonly Allowed[];
 }
 
-/** As its file holds it: signed, so that a record from another machine, or of another path, allows nothing. */
+/** A record on disk. It has a MAC, so that a record from another machine or for another path allows nothing. */
 interface StoredRecord extends AllowRecord {
   readonly version: 1;
   /** HMAC-SHA256 with the key of this store, hex. */
@@ -28,7 +28,7 @@ interface StoredRecord extends AllowRecord {
 const KEY_FILE = 'key';
 const MAX_RECORDS = 1_000;
 
-/** Owns what the user of this machine allowed, a file for each configuration. */
+/** Owns what this user allowed: a file for each configuration. */
 export class AllowStore {
   readonly #folder: string;
 
@@ -36,12 +36,12 @@ export class AllowStore {
     this.#folder = folder;
   }
 
-  /** Where the record of `file` is kept, whether or not there is one. */
+  /** The path of the record for `file`. The record may not exist. */
   async recordFile(file: string): Promise<string> {
     return this.#pathOf(await realPathOf(file));
   }
 
-  /** Those of `permissions` that are not allowed. Each file has its own: another one may publish other things at the same relay. */
+  /** The `permissions` that `file` does not have. Each file has its own, because files publish different services. */
   async missing<P extends Permission>(file: string | undefined, permissions: readonly P[]): Promise<P[]> {
     if (permissions.length === 0 || file === undefined) return [...permissions];
     const record = await this.#read(await this.recordFile(file));
@@ -49,7 +49,7 @@ export class AllowStore {
     return permissions.filter(({ key }) => !allowed.has(key));
   }
 
-  /** Remembers that `file` may do this as well. */
+  /** Adds permissions to the record of `file`. */
   async add(file: string, permissions: readonly Permission[]): Promise<AllowRecord> {
     const real = await realPathOf(file);
     const before = (await this.#read(this.#pathOf(real)))?.permissions ?? [];
@@ -67,14 +67,14 @@ export class AllowStore {
 
   /** Every valid record, by path. */
   async list(): Promise<AllowRecord[]> {
-    const names = (await readdir(this.#folder).catch(noneIfMissing))
+    const names = (await readdir(this.#folder).catch(emptyIfMissing))
       .filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
       .slice(0, MAX_RECORDS);
     const records = await Promise.all(names.map((name) => this.#read(join(this.#folder, name))));
     return records.filter((record) => record !== undefined).toSorted((a, b) => (a.file < b.file ? -1 : 1));
   }
 
-  /** Takes back what was allowed to `file`; false: nothing was. */
+  /** Deletes the record of `file`; false if there was none. */
   async revoke(file: string): Promise<boolean> {
     const path = this.#pathOf(await realPathOf(file));
     const isThere = (await this.#read(path)) !== undefined;
@@ -86,7 +86,7 @@ export class AllowStore {
     return join(this.#folder, `${createHash('sha256').update(real).digest('hex')}.json`);
   }
 
-  /** Undefined for one that is missing, damaged or not of this store. */
+  /** Undefined if the record is missing, damaged or from another store. */
   async #read(path: string): Promise<AllowRecord | undefined> {
     const text = await readPrivateFile(path, 'config_not_allowed');
     if (text === undefined) return undefined;
@@ -97,10 +97,10 @@ export class AllowStore {
 
   async #key(): Promise<Buffer> {
     const file = join(this.#folder, KEY_FILE);
-    const made = randomBytes(32).toString('hex');
+    const created = randomBytes(32).toString('hex');
     const text = (await readPrivateFile(file, 'config_not_allowed')) ?? '';
     if (text !== '') return Buffer.from(text.trim(), 'hex');
-    await createFile(file, `${made}\n`, PRIVATE_MODE);
+    await createFile(file, `${created}\n`, PRIVATE_MODE);
     const winner = await readPrivateFile(file, 'config_not_allowed');
     if (!winner) throw new PortalError('state_unwritable', `${file} is empty`, { hint: 'Remove it.' });
     return Buffer.from(winner.trim(), 'hex');
@@ -120,26 +120,26 @@ function macOf(key: Buffer, { file, allowedAt, permissions }: AllowRecord): stri
 function parseRecord(text: string): StoredRecord | undefined {
   try {
     const record = JSON.parse(text) as StoredRecord;
-    const isWhole =
+    const isComplete =
       record.version === 1 &&
       [record.file, record.allowedAt, record.mac].every((each) => typeof each === 'string') &&
       Array.isArray(record.permissions);
-    return isWhole ? record : undefined;
+    return isComplete ? record : undefined;
   } catch {
     return undefined;
   }
 }
 
 /**
- * The folder's real path, and the name in it: paths in a file, its overlay and its `.env` are those of the folder, so a link to
- * a file that was allowed elsewhere is another configuration.
+ * The real path of the folder, and the file's name. Paths in the file, its overlay and its `.env` are relative to the
+ * folder, so a link to a file elsewhere is another configuration.
  */
 async function realPathOf(file: string): Promise<string> {
   const folder = dirname(file);
   return join(await realpath(folder).catch(() => folder), basename(file));
 }
 
-function noneIfMissing(error: unknown): string[] {
+function emptyIfMissing(error: unknown): string[] {
   if (isMissing(error)) return [];
   throw error;
 }

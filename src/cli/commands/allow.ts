@@ -1,6 +1,6 @@
 import { findConfig } from '../../config/find.js';
 import { PortalError } from '../../lib/errors.js';
-import { describeAsked, describePermissions } from '../allow/describe.js';
+import { describeAsked, describePermissions, shortPermissions } from '../allow/describe.js';
 import { askedOf, shownFile } from '../allow/gate.js';
 import { AllowStore } from '../allow/store.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
@@ -38,8 +38,8 @@ async function allow(context: Context, store: AllowStore, file: string | undefin
     stderr.note(`${name} may`);
     for (const line of describeAsked(asked, style)) stderr.note(`  ${line}`);
     const before = permissions.filter((each) => !asked.missing.includes(each) && each.kind !== 'relay');
-    for (const line of describePermissions(before)) stderr.note(`  ${line}`);
-    stderr.note('Take it back with: portal allow --revoke');
+    for (const line of shortPermissions(before)) stderr.note(`  ${line}`);
+    stderr.note('To withdraw this, run: portal allow --revoke');
   }
   return 0;
 }
@@ -54,7 +54,7 @@ async function list(context: Context, store: AllowStore): Promise<ExitCode> {
   const { bold } = createStyle(context.stdout.color);
   for (const { file, permissions } of records) {
     context.stdout.line(bold(printable(file)));
-    for (const line of describePermissions(permissions)) context.stdout.line(`  ${line}`);
+    for (const line of shortPermissions(permissions)) context.stdout.line(`  ${line}`);
   }
   if (records.length === 0) context.stderr.note('No configuration is allowed anything yet.');
   return 0;
@@ -67,8 +67,8 @@ async function revoke(context: Context, store: AllowStore, named: string | undef
   const isRevoked = await store.revoke(found.path);
   if (context.json) printEvent(context, 'revoked', { file: found.path, revoked: isRevoked });
   else if (isRevoked)
-    context.stderr.note(`${name} is allowed nothing any more. To stop a running agent: portal down`);
-  else context.stderr.note(`${name} was allowed nothing.`);
+    context.stderr.note(`${name} is no longer allowed anything. To stop a running agent, run: portal down`);
+  else context.stderr.note(`${name} was not allowed anything.`);
   return 0;
 }
 
@@ -76,6 +76,6 @@ const described = (permissions: Parameters<typeof describePermissions>[0]): stri
   describePermissions(permissions);
 
 const needsFile = (): PortalError =>
-  new PortalError('usage', 'permissions belong to a file, and standard input has no path', {
+  new PortalError('usage', 'standard input has no permissions, because it has no path', {
     hint: 'For one run, use `portal up --yes -f -`.',
   });
