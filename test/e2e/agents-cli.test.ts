@@ -164,7 +164,7 @@ it('queries no relay that is used only in a chain: that would show it the identi
   const { code, stderr } = await person.run(['agents']);
   expect(code).toBe(1);
   expect(stderr).toContain(`${first.url} is not queried: it is used only in a chain`);
-  expect(stderr).toContain(`${exit.url} is not asked`);
+  expect(stderr).toContain(`${exit.url} is not queried`);
   expect([first, exit].map((each) => each.stats().signedIn)).toEqual([0, 0]);
 });
 
