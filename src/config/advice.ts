@@ -23,7 +23,7 @@ export function targetAdvice(text: string): string | undefined {
   const bare = /^\$([A-Za-z_]\w*)$/.exec(text);
   if (bare) return `Write \${${bare[1]}}, with braces.`;
   const mapped = /^(?:[\d.]+:)?(\d{1,5}):\d{1,5}(?:\/(?:tcp|udp))?$/.exec(text);
-  if (mapped) return `Write ${mapped[1]}, the port of this machine alone.`;
+  if (mapped) return `Write ${mapped[1]}, only the port of this machine.`;
   if (/^https?:\/\/[^/]+\/./.test(text) && URL.canParse(text)) {
     const { origin, pathname, host } = new URL(text);
     return `Write ${origin}. To publish one path, use \`routes: { ${pathname}: ${host} }\`.`;
@@ -66,7 +66,7 @@ function forText(text: string, path: Path, definition: string | undefined): stri
     case 'dnsLabel': {
       if (!text.includes('.')) return `Write \`name: ${dnsLabel(text)}\`.`;
       const label = dnsLabel(text.split('.')[0]!);
-      return `For a domain of your own, write \`hostname: ${text}\`. For a name at the relay, write \`name: ${label}\`.`;
+      return `For your own domain, write \`hostname: ${text}\`. For a name on the relay, write \`name: ${label}\`.`;
     }
     case 'duration':
     case 'keepFor':
@@ -75,7 +75,7 @@ function forText(text: string, path: Path, definition: string | undefined): stri
       break;
   }
   if (path.at(-1) === 'hostname' && /^https?:\/\//i.test(text) && URL.canParse(text))
-    return `Write the hostname alone: ${new URL(text).hostname}.`;
+    return `Write only the hostname: ${new URL(text).hostname}.`;
   if (path.at(-1) === 'mode' && /^(https|tls|ssl)$/i.test(text))
     return 'Omit `mode`: every service has an https:// URL.';
   return undefined;

@@ -31,8 +31,8 @@ export async function checkOwner(desired: Desired, root: Tree, owner: Owner): Pr
     .map(({ service, identity }) =>
       finding(root, ['services', service, 'identity'], {
         code: 'identity_mismatch',
-        message: `service "${service}" belongs to ${identity}, and ${address === undefined ? 'there is no identity here yet' : `this is ${address}`}`,
-        hint: `Get the identity file of ${identity} and name it with \`identity: FILE\`, or take this line out and give the service another \`name\`.`,
+        message: `service "${service}" belongs to ${identity}, but ${address === undefined ? 'this machine has no identity yet' : `this machine has ${address}`}`,
+        hint: `Get the identity file of ${identity} and name it with \`identity: FILE\`, or remove this line and give the service another \`name\`.`,
       }),
     );
 }

@@ -29,8 +29,8 @@ function checkLength(list: readonly RelayRef[], report: Report): void {
   const beyond = list[MAX_CHAIN];
   if (beyond?.path[0] !== 'chains') return;
   report(beyond.path, {
-    message: `a chain has ${MAX_CHAIN} relays at most`,
-    hint: 'Each one costs time, and three hide you already: the one in the middle knows neither end.',
+    message: `a chain has at most ${MAX_CHAIN} relays`,
+    hint: 'Remove one: each relay adds delay, and in a chain of three the middle relay already knows neither end.',
   });
 }
 
@@ -42,22 +42,22 @@ function checkCandidates(root: Tree, report: Report): void {
   if (registry === undefined) {
     if (child(pool, 'maxActive') && !child(pool, 'urls'))
       report(['relays', 'maxActive'], {
-        message: '`maxActive` counts relays that are chosen, and there are none to choose from',
-        hint: 'Name a `registry`, or `urls`: relays that may tell of others.',
+        message: '`maxActive` has no effect without relays to choose from',
+        hint: 'Add a `registry`, or `urls` of relays that know others.',
       });
     return;
   }
   if (registry.startsWith('~'))
     return report(path, {
-      message: '`~` does not stand for your home directory here',
-      hint: 'Write ${HOME} in its place, or a path relative to this file.',
+      message: '`~` is not expanded to your home directory here',
+      hint: 'Write ${HOME} instead, or a path relative to this file.',
     });
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(registry)) return undefined;
   if (!/^https:/i.test(registry) || !URL.canParse(registry))
     return report(path, { message: `${shown(root, path)} is neither an https:// URL nor a file` });
   const { username, password } = new URL(registry);
   if (username || password)
-    report(path, { message: 'the URL of a registry carries no user name or password' });
+    report(path, { message: 'the URL of a registry cannot contain a user name or password' });
   return undefined;
 }
 
@@ -71,8 +71,8 @@ function checkUrl(root: Tree, { urlPath }: RelayRef, report: Report): void {
   const url = new URL(text);
   if (url.username || url.password) {
     report(urlPath, {
-      message: 'a relay URL carries no user name or password',
-      hint: 'Relays know you by your identity; nothing else is needed.',
+      message: 'a relay URL cannot contain a user name or password',
+      hint: 'Remove them: a relay knows you by your identity.',
     });
   }
 }
@@ -81,8 +81,8 @@ function checkRepeated(relay: RelayRef, first: RelayRef | undefined, report: Rep
   if (!first) return;
   const inChain = relay.path[0] === 'chains';
   report(relay.urlPath, {
-    message: `this relay is there already: ${subject(first.path)}`,
-    hint: inChain ? 'A chain passes each relay once.' : 'Keep one of the two.',
+    message: `this relay is a duplicate of ${subject(first.path)}`,
+    hint: inChain ? 'A chain uses each relay once.' : 'Keep one of the two.',
   });
 }
 
@@ -92,7 +92,7 @@ function checkSameCa(root: Tree, relay: RelayRef, first: RelayRef | undefined, r
   const place = treeAt(root, first.caPath)?.place;
   const line = place?.source.position(place.start).line;
   report(relay.caPath, {
-    message: `this relay is named with another \`ca\` on line ${line}`,
-    hint: 'Name it with one and the same; once is enough.',
+    message: `this relay has another \`ca\` on line ${line}`,
+    hint: 'Use the same `ca` in both places, or set it only once.',
   });
 }

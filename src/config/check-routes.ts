@@ -41,13 +41,13 @@ function routeProblem(route: string): { message: string; hint: string } | undefi
   if (/[?#\s]/.test(route)) {
     return {
       message: `the route ${JSON.stringify(route)} is not a path`,
-      hint: 'A route is a path alone: no query, no fragment, no space.',
+      hint: 'Write only a path, without query, fragment or spaces.',
     };
   }
   if (!PLAIN_PATH.test(route) || /\/\/|\/\.{1,2}(\/|$)/.test(route)) {
     return {
-      message: `the route ${JSON.stringify(route)} can be read in more than one way`,
-      hint: 'A route has plain characters only: no escapes, no `;` or backslash, no double slash, no dot segments.',
+      message: `the route ${JSON.stringify(route)} is ambiguous`,
+      hint: 'Use plain characters: no escapes, no `;` or backslash, no double slash, no dot segments.',
     };
   }
   return undefined;
@@ -66,11 +66,13 @@ function checkHeaders(path: Path, headers: Tree | undefined, report: Report): vo
     const own = ownHeader(lower, path.at(-1) === 'headers');
     if (!HEADER_NAME.test(name))
       report(at, { message: `${JSON.stringify(name)} is not the name of a header`, place });
-    else if (own) report(at, { message: `the header ${name} is not yours to set`, hint: own, place });
+    else if (own) report(at, { message: `the header ${name} cannot be set here`, hint: own, place });
     else if (seen.has(lower))
-      report(at, { message: `the header ${name} is there already, in another spelling`, place });
+      report(at, { message: `the header ${name} is a duplicate in another spelling`, place });
     else if (value.kind === 'scalar' && !isFieldValue(String(value.value)))
-      report(at, { message: `the value of the header ${name} has characters in it that no header can have` });
+      report(at, {
+        message: `the value of the header ${name} has characters that are not allowed in a header`,
+      });
     seen.add(lower);
   }
 }
@@ -78,9 +80,10 @@ function checkHeaders(path: Path, headers: Tree | undefined, report: Report): vo
 /** Why Portal sets this header itself. */
 function ownHeader(name: string, inRequest: boolean): string | undefined {
   if (name === 'host' && inRequest)
-    return 'For the name of the target write `host: target` beside `headers`.';
-  if (CONNECTION_HEADERS.has(name)) return 'It is about a single connection; Portal has one with each side.';
-  if (FRAMING_HEADERS.has(name)) return 'It says where a message ends, or where it goes; Portal knows.';
+    return 'For the name of the target, write `host: target` next to `headers`.';
+  if (CONNECTION_HEADERS.has(name))
+    return 'Remove it: it is about a single connection, and Portal has one with each side.';
+  if (FRAMING_HEADERS.has(name)) return 'Remove it: Portal sets the length and the destination of a message.';
   return undefined;
 }
 

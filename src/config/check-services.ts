@@ -48,8 +48,8 @@ function checkOptions(
   checkAlpn([...path, 'alpn'], child(service, 'alpn'), readsHttp, report);
   if (mode === 'stream' && asksPin && child(service, 'proxyProtocol')) {
     report([...path, 'proxyProtocol'], {
-      message: '`proxyProtocol` does not go with `access.pin`',
-      hint: 'With a PIN requests are read; the target finds the address in `X-Forwarded-For`.',
+      message: '`proxyProtocol` cannot be used with `access.pin`',
+      hint: 'Remove it: with a PIN, the target gets the address in `X-Forwarded-For`.',
     });
   }
   checkHostname(root, [...path, 'hostname'], child(service, 'hostname'), report);
@@ -77,8 +77,8 @@ function checkFitsMode(path: Path, service: Tree, mode: Mode, why: string, repor
   if (mode === 'udp') checkUdp(path, service, report);
   if (mode === 'tcp' && textOf(child(service, 'carrier')) === 'raw') {
     report([...path, 'carrier'], {
-      message: '`carrier: raw` would carry the bytes of a tcp service in the clear',
-      hint: 'Leave it out: tls is the default in mode tcp.',
+      message: '`carrier: raw` would send the bytes of a tcp service in the clear',
+      hint: 'Remove it: tls is the default in mode tcp.',
     });
   }
 }
@@ -86,14 +86,14 @@ function checkFitsMode(path: Path, service: Tree, mode: Mode, why: string, repor
 function checkUdp(path: Path, service: Tree, report: Report): void {
   if (textOf(child(service, 'carrier')) === 'tls') {
     report([...path, 'carrier'], {
-      message: '`carrier: tls` does not fit mode udp',
-      hint: 'Leave it out for secured packets over UDP, or choose `ws`, a WebSocket over TLS.',
+      message: '`carrier: tls` is invalid in mode udp',
+      hint: 'Remove it for encrypted packets over UDP, or use `ws`, a WebSocket over TLS.',
     });
   }
   if (/^\s*(unix:|https?:)/i.test(textOf(child(service, 'target')) ?? '')) {
     report([...path, 'target'], {
-      message: 'this target does not take datagrams',
-      hint: 'Name a UDP port, as in `target: 5353` or `target: 192.168.1.7:53`.',
+      message: 'this target does not accept datagrams',
+      hint: 'Use a UDP port, for example `target: 5353` or `target: 192.168.1.7:53`.',
     });
   }
 }
@@ -102,12 +102,12 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
   const target = child(service, 'target');
   const routes = child(service, 'routes');
   if (!target && !(mode === 'http' && routes) && !hasMisspeltTarget(service)) {
-    const hint = mode === 'http' ? 'Add `target: 3000`, or `routes`.' : 'Add it, as in `target: 3000`.';
+    const hint = mode === 'http' ? 'Add `target: 3000`, or `routes`.' : 'Add it, for example `target: 3000`.';
     report([...path, 'target'], { message: '`target` is missing: where should visitors go?', hint });
   }
   if (target && routes && mode === 'http') {
     report([...path, 'target'], {
-      message: '`target` and `routes` exclude each other',
+      message: '`target` and `routes` cannot be used together',
       hint: 'Make the target the route `/`.',
     });
   }
@@ -126,13 +126,13 @@ function checkVia(root: Tree, path: Path, service: Tree, report: Report): void {
   if (via && carrier !== undefined && carrier !== fitting) {
     report([...path, 'carrier'], {
       message: `over a chain the carrier is ${fitting}`,
-      hint: 'Leave `carrier` out: relays on the way are to read nothing.',
+      hint: 'Remove `carrier`: no relay on the path must read the bytes.',
     });
   }
   if (via && child(service, 'relays')) {
     report([...path, 'via'], {
-      message: '`via` and `relays` exclude each other',
-      hint: 'A service goes over one chain, or is published on relays side by side.',
+      message: '`via` and `relays` cannot be used together',
+      hint: 'Publish the service over one chain, or on relays.',
     });
   } else if (name && !child(child(root, 'chains'), name)) {
     const chains = [...entriesOf(child(root, 'chains'))].map(([chain]) => chain);
@@ -150,8 +150,8 @@ function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
   const [source, cert, key] = ['source', 'cert', 'key'].map((name) => child(tls, name));
   if (source && (cert || key)) {
     report([...path, 'source'], {
-      message: '`source` excludes `cert` and `key`',
-      hint: 'Either Portal gets a certificate, or you bring one.',
+      message: '`source` cannot be used with `cert` and `key`',
+      hint: 'Use `source` for a certificate from Portal, or `cert` and `key` for your own.',
     });
   } else if (!cert !== !key) {
     const missing = cert ? 'key' : 'cert';
@@ -166,12 +166,12 @@ function checkAlpn(path: Path, alpn: Tree | undefined, readsHttp: boolean, repor
     const protocol = textOf(item);
     if (protocol === 'acme-tls/1') {
       report([...path, index], {
-        message: '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
+        message: '`acme-tls/1` is only for certificate challenges, which Portal answers',
       });
     } else if (readsHttp && protocol !== undefined && !isHttpAlpn(protocol)) {
       report([...path, index], {
-        message: 'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else',
-        hint: 'Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',
+        message: 'a service whose requests are read accepts only h2 and http/1.1',
+        hint: 'Remove `alpn` to offer both. Mode stream without a PIN forwards any protocol.',
       });
     }
   }
@@ -181,13 +181,13 @@ function checkHostname(root: Tree, path: Path, hostname: Tree | undefined, repor
   const text = textOf(hostname);
   if (text === undefined || (text.includes('.') && !/^[\d.]+$/.test(text))) return;
   report(path, {
-    message: `${shown(root, path)} is not a domain of your own`,
-    hint: 'Write it in full, as in shop.example.com. For a name at the relay there is `name`.',
+    message: `${shown(root, path)} is not a full domain name`,
+    hint: 'Write it in full, for example shop.example.com. For a name on the relay, use `name`.',
   });
 }
 
 /** A day that no calendar has fits the schema's pattern. */
 function checkExpires(path: Path, text: string | undefined, report: Report): void {
   if (text === undefined || /^\d+[smhd]$/.test(text) || !/^\d{4}-/.test(text)) return;
-  if (Number.isNaN(Date.parse(text))) report(path, { message: 'there is no such day or time' });
+  if (Number.isNaN(Date.parse(text))) report(path, { message: 'this date or time does not exist' });
 }

@@ -23,14 +23,14 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
         ? error.message
         : `${shown(root, path)} is not a port, host:port, unix:/path or http(s)://host:port`;
     const hint =
-      (mayQuote && targetAdvice(text)) || 'For example 3000, localhost:3000 or unix:/run/app.sock.';
+      (mayQuote && targetAdvice(text)) || 'Write for example 3000, localhost:3000 or unix:/run/app.sock.';
     report(path, { message, hint });
     return;
   }
   if (target.kind === 'tcp' && target.port === ownPort && isLoopback(target.host)) {
     report(path, {
-      message: 'this is the port of the embedded relay: visitors would go in circles',
-      hint: 'Name the port your program listens on, or move the relay with `relays: { embedded: { port: 0 } }`.',
+      message: 'this is the port of the embedded relay, so visitors would loop',
+      hint: 'Use the port of your program, or move the relay with `relays: { embedded: { port: 0 } }`.',
     });
   }
 }

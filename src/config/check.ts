@@ -35,8 +35,8 @@ function checkTeam(root: Tree, report: Report): void {
     const path = ['team', index];
     if (isMistyped(text))
       report(path, {
-        message: `${shown(root, path)} is not the address of an identity: its capitals do not fit its digits`,
-        hint: 'Copy it again; `portal identity` prints it where that identity is.',
+        message: `${shown(root, path)} is not the address of an identity: its checksum is wrong`,
+        hint: 'Copy it again. `portal identity` prints it on the machine of that identity.',
       });
     const first = lines.get(text.toLowerCase());
     const place = placeOf(root, path);
@@ -62,8 +62,8 @@ function checkAcme(root: Tree, report: Report): void {
 function checkIdentity(root: Tree, report: Report): void {
   if (textOf(child(root, 'identity'))?.startsWith('~')) {
     report(['identity'], {
-      message: '`~` does not stand for your home directory here',
-      hint: 'Write ${HOME} in its place, or a path relative to this file.',
+      message: '`~` is not expanded to your home directory here',
+      hint: 'Write ${HOME} instead, or a path relative to this file.',
     });
   }
 }

@@ -181,7 +181,7 @@ async function readText(path: string, shown: string, trusted?: Trusted): Promise
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new PortalError('config_unreadable', `${shown} cannot be read: ${code ?? 'unknown reason'}`, {
       cause: error,
-      hint: code === 'EISDIR' ? 'It is a directory; name the file in it.' : 'Check its permissions.',
+      hint: code === 'EISDIR' ? 'Name the file in this directory.' : 'Check its permissions.',
     });
   }
 }

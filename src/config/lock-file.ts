@@ -30,7 +30,7 @@ const VERSION = '1';
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 const ABOUT = ` The relays that the portal.yaml beside this file trusts, each by the address of its key. Portal adds a relay when it
  first meets it, and refuses one that answers with another key. Commit this file: a team then trusts the same relays.`;
-const RESTORE = 'Restore it from version control, or mend the line.';
+const RESTORE = 'Restore it from version control, or fix the line.';
 
 /** Every entry. `file` is for messages. Throws `LockInvalid`. */
 export function readLock(text: string, file: string): LockEntries {
@@ -79,7 +79,7 @@ function read(text: string, file: string): Read {
     throw new LockInvalid(
       `${file}, line ${line}: a merge left a conflict here`,
       line,
-      'Keep the relays of both sides, each once, and remove the lines with markers.',
+      'Keep the relays of both sides, without duplicates, and remove the conflict markers.',
     );
   }
   const lines = new LineCounter();
@@ -109,7 +109,7 @@ function read(text: string, file: string): Read {
   }
   for (const { key } of root.items)
     if (!isScalar(key) || (key.value !== 'version' && key.value !== 'relays'))
-      throw invalid(lineOf(key), 'this key is not known here', 'Remove it, or update Portal.');
+      throw invalid(lineOf(key), 'unknown key', 'Remove it, or update Portal.');
   if (new Set(root.items.map(({ key }) => String(key))).size < root.items.length)
     throw invalid(lineOf(root.items.at(-1)?.key), 'a key is there twice');
   const listed: unknown = root.get('relays', true) ?? undefined;
@@ -139,7 +139,7 @@ function entriesOf(
       throw invalid(
         line,
         `${origin} is on line ${first.line} already, with another key`,
-        'Find out which is right, and keep that.',
+        'Find out which one is right, and remove the other.',
       );
     if (!first) entries.set(origin, { address, line });
   }

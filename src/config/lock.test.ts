@@ -103,7 +103,7 @@ relays:
     ['version: 1\nrelays: {}\nrelays: {}\n', 3, ''],
     ['version: 1\nrelays:\n  here: x\n', 3, ''],
     ['version: 1\nrelays:\n  https://a.example: 0x12\n', 3, ''],
-    [`version: 1\nrelays:\n  https://a.example: ${A}\n  https://a.example: ${B}\n`, 4, 'which is right'],
+    [`version: 1\nrelays:\n  https://a.example: ${A}\n  https://a.example: ${B}\n`, 4, 'which one is right'],
     [`version: 1\nrelays:\n<<<<<<< HEAD\n  https://a.example: ${A}\n=======\n`, 3, 'both sides'],
     ['version: 1\nrelays: {\n', 3, ''],
     ['- version: 1\n', 1, ''],

@@ -125,15 +125,19 @@ export class RelayLock {
       'relay_key_changed',
       `${origin} has the key ${proven} now, and ${where} ${trusted}`,
       {
-        hint: `Somebody may be answering in its place: ask its operator, not over this relay. If its key did change, ${remedy}.`,
+        hint: `Another server may pretend to be this relay. Ask its operator, over another channel. If its key did change, ${remedy}.`,
       },
     );
   }
 
   #notLocked(origin: string): PortalError {
-    return new PortalError('relay_not_locked', `${origin} is not in ${this.file}, and that is frozen`, {
-      hint: 'Run `portal up` once without --frozen, look at what is new in the file, and commit it.',
-    });
+    return new PortalError(
+      'relay_not_locked',
+      `${origin} is not in ${this.file}, and --frozen rejects new relays`,
+      {
+        hint: 'Run `portal up` once without --frozen, check the changes in the file, and commit them.',
+      },
+    );
   }
 }
 
@@ -152,5 +156,5 @@ async function readText(file: string): Promise<string | undefined> {
 }
 
 function unreadable(file: string, what: string): LockInvalid {
-  return new LockInvalid(`${file} ${what}`, 1, 'Check what is there, and its permissions.');
+  return new LockInvalid(`${file} ${what}`, 1, 'Check the file and its permissions.');
 }

@@ -15,7 +15,7 @@ async function said(services: string, rest = ''): Promise<string[]> {
 }
 
 const DOT_SEGMENT = (route: string): string =>
-  `the route "${route}" can be read in more than one way | A route has plain characters only: no escapes, no \`;\` or backslash, no double slash, no dot segments.`;
+  `the route "${route}" is ambiguous | Use plain characters: no escapes, no \`;\` or backslash, no double slash, no dot segments.`;
 
 // Each line is a mistake that people make, and what they are told.
 it.each([
@@ -31,17 +31,17 @@ it.each([
   ],
   [
     '  a: ${HOST}',
-    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | For example 3000, localhost:3000 or unix:/run/app.sock.',
+    'the value of "${HOST}" is not a port, host:port, unix:/path or http(s)://host:port | Write for example 3000, localhost:3000 or unix:/run/app.sock.',
   ],
   [
     '  a: true',
     'service "a" must be a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping | For example `a: 3000`.',
   ],
-  ['  a: {}', '`target` is missing: where should visitors go? | Add it, as in `target: 3000`.'],
+  ['  a: {}', '`target` is missing: where should visitors go? | Add it, for example `target: 3000`.'],
   ['  a: { taget: 3000 }', 'unknown key "taget" in service "a" | Did you mean `target`?'],
   [
     '  a: 8443',
-    'this is the port of the embedded relay: visitors would go in circles | Name the port your program listens on, or move the relay with `relays: { embedded: { port: 0 } }`.',
+    'this is the port of the embedded relay, so visitors would loop | Use the port of your program, or move the relay with `relays: { embedded: { port: 0 } }`.',
   ],
   // --- names
   [
@@ -54,7 +54,7 @@ it.each([
   ],
   [
     '  a: { target: 1, name: A.b }',
-    '"A.b" is not one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end | For a domain of your own, write `hostname: A.b`. For a name at the relay, write `name: a`.',
+    '"A.b" is not one DNS label: 1 to 63 of a–z, 0–9 and hyphens, with no hyphen at either end | For your own domain, write `hostname: A.b`. For a name on the relay, write `name: a`.',
   ],
   [
     '  a: 1\n  b: { target: 2, name: a }',
@@ -91,7 +91,7 @@ it.each([
   ],
   [
     '  a: { mode: http, target: 1, routes: { /: 1 } }',
-    '`target` and `routes` exclude each other | Make the target the route `/`.',
+    '`target` and `routes` cannot be used together | Make the target the route `/`.',
   ],
   [
     '  a: { mode: http }',
@@ -99,11 +99,11 @@ it.each([
   ],
   [
     '  a: { mode: udp, target: 1, carrier: tls }',
-    '`carrier: tls` does not fit mode udp | Leave it out for secured packets over UDP, or choose `ws`, a WebSocket over TLS.',
+    '`carrier: tls` is invalid in mode udp | Remove it for encrypted packets over UDP, or use `ws`, a WebSocket over TLS.',
   ],
   [
     '  a: { mode: udp, target: "unix:/run/dns.sock" }',
-    'this target does not take datagrams | Name a UDP port, as in `target: 5353` or `target: 192.168.1.7:53`.',
+    'this target does not accept datagrams | Use a UDP port, for example `target: 5353` or `target: 192.168.1.7:53`.',
   ],
   [
     '  a: { mode: http, target: 1, proxyProtocol: v2 }',
@@ -125,14 +125,14 @@ it.each([
   ['  a: { mode: htpp, target: 1 }', '`mode` must be auto, stream, http, tcp or udp | Did you mean `http`?'],
   [
     '  a: { mode: tcp, target: 1, carrier: raw }',
-    '`carrier: raw` would carry the bytes of a tcp service in the clear | Leave it out: tls is the default in mode tcp.',
+    '`carrier: raw` would send the bytes of a tcp service in the clear | Remove it: tls is the default in mode tcp.',
   ],
   ['  a: { mode: tcp, target: 1, port: 99999 }', '99999 is out of range: `port` takes 1 to 65535'],
   // --- routes
   ['  a: { mode: http, routes: { api: 3000 } }', 'the route "api" does not begin with `/` | Write `/api`.'],
   [
     '  a: { mode: http, routes: { "/a?b": 3000 } }',
-    'the route "/a?b" is not a path | A route is a path alone: no query, no fragment, no space.',
+    'the route "/a?b" is not a path | Write only a path, without query, fragment or spaces.',
   ],
   ['  a: { mode: http, routes: { /a: 3000, /a/: 3001 } }', 'this is the same route as "/a"'],
   [
@@ -141,29 +141,29 @@ it.each([
   ],
   [
     '  a: { mode: http, routes: { "/a%2Fb": 3000 } }',
-    'the route "/a%2Fb" can be read in more than one way | A route has plain characters only: no escapes, no `;` or backslash, no double slash, no dot segments.',
+    'the route "/a%2Fb" is ambiguous | Use plain characters: no escapes, no `;` or backslash, no double slash, no dot segments.',
   ],
   ['  a: { mode: http, routes: { /a/../b: 3000 } }', DOT_SEGMENT('/a/../b')],
   ['  a: { mode: http, routes: { //a: 3000 } }', DOT_SEGMENT('//a')],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: { Host: x } } } }',
-    'the header Host is not yours to set | For the name of the target write `host: target` beside `headers`.',
+    'the header Host cannot be set here | For the name of the target, write `host: target` next to `headers`.',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: { content-length: "1" } } } }',
-    'the header content-length is not yours to set | It says where a message ends, or where it goes; Portal knows.',
+    'the header content-length cannot be set here | Remove it: Portal sets the length and the destination of a message.',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, responseHeaders: { Transfer-Encoding: null } } } }',
-    'the header Transfer-Encoding is not yours to set | It is about a single connection; Portal has one with each side.',
+    'the header Transfer-Encoding cannot be set here | Remove it: it is about a single connection, and Portal has one with each side.',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: { X-A: a, x-a: b } } } }',
-    'the header x-a is there already, in another spelling',
+    'the header x-a is a duplicate in another spelling',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, responseHeaders: { X-A: "a\\nb" } } } }',
-    'the value of the header X-A has characters in it that no header can have',
+    'the value of the header X-A has characters that are not allowed in a header',
   ],
   [
     '  a: { mode: http, routes: { /: { target: 1, headers: { X-A: 1 } } } }',
@@ -179,11 +179,11 @@ it.each([
   ],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',
-    'where requests are read, h2 and http/1.1 are spoken with visitors, and nothing else | Leave `alpn` out to offer both. Mode stream without a PIN passes any protocol on.',
+    'a service whose requests are read accepts only h2 and http/1.1 | Remove `alpn` to offer both. Mode stream without a PIN forwards any protocol.',
   ],
   [
     '  a: { mode: http, routes: { /: { stripPrefix: true } } }',
-    '`target` is missing in route "/" | Add it, as in `target: 3000`.',
+    '`target` is missing in route "/" | Add it, for example `target: 3000`.',
   ],
   ['  a: { mode: http, routes: {} }', '`routes` is empty | For example `routes: {"/api":3001,"/":5173}`.'],
   // --- access
@@ -202,25 +202,25 @@ it.each([
     '`allowIps` must be a list | For example `allowIps: ["85.99.254.169","10.0.0.0/8","2001:db8::/32"]`.',
   ],
   // --- certificates, domains, protocols
-  ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` belong together'],
+  ['  a: { target: 1, tls: { cert: x } }', '`key` is missing: `cert` and `key` need each other'],
   [
     '  a: { target: 1, tls: { source: acme, cert: x, key: y } }',
-    '`source` excludes `cert` and `key` | Either Portal gets a certificate, or you bring one.',
+    '`source` cannot be used with `cert` and `key` | Use `source` for a certificate from Portal, or `cert` and `key` for your own.',
   ],
   ['  a: { target: 1, tls: nope }', '`tls` must be local or acme'],
   [
     '  a: { target: 1, hostname: shop }',
-    '"shop" is not a domain of your own | Write it in full, as in shop.example.com. For a name at the relay there is `name`.',
+    '"shop" is not a full domain name | Write it in full, for example shop.example.com. For a name on the relay, use `name`.',
   ],
   ['  a: { target: 1, hostname: "x y" }', '"x y" is not a hostname'],
   ['  a: { target: 1, alpn: h2 }', '`alpn` must be a list | For example `alpn: ["h2","http/1.1"]`.'],
   ['  a: { target: 1, alpn: [h2, h2] }', '`alpn` has the same entry twice: entries 1 and 2'],
   [
     '  a: { target: 1, alpn: [acme-tls/1] }',
-    '`acme-tls/1` is for certificate challenges only, and Portal answers those itself',
+    '`acme-tls/1` is only for certificate challenges, which Portal answers',
   ],
   ['  a: { target: 1, metadata: { build: 42 } }', '`build` must be text | Put the value in quotes.'],
-  ['  a: { target: 1, expires: 2027-13-45T18:00:00Z }', 'there is no such day or time'],
+  ['  a: { target: 1, expires: 2027-13-45T18:00:00Z }', 'this date or time does not exist'],
   [
     '  a: { target: 1, expires: soon }',
     '"soon" is not a time such as 30m, 8h or 7d, or a moment such as 2027-01-31T18:00:00Z',
@@ -228,7 +228,7 @@ it.each([
   // --- what people bring from other programs
   [
     '  a: "8080:80"',
-    '"8080:80" names a port where a host belongs | Write 8080, the port of this machine alone.',
+    '"8080:80" names a port where a host belongs | Write 8080, only the port of this machine.',
   ],
   [
     '  a: $PORT',
@@ -249,7 +249,7 @@ it.each([
   ],
   [
     '  a: { target: 1, hostname: "https://shop.example.com" }',
-    '"https://shop.example.com" is not a hostname | Write the hostname alone: shop.example.com.',
+    '"https://shop.example.com" is not a hostname | Write only the hostname: shop.example.com.',
   ],
   [
     '  a: { target: 1, mode: https }',
@@ -310,11 +310,11 @@ it.each([
   ['relays: { urls: ["https://a.example.com:99999"] }', '"https://a.example.com:99999" is not a valid URL'],
   [
     'relays: { urls: ["https://u:p@a.example.com"] }',
-    'a relay URL carries no user name or password | Relays know you by your identity; nothing else is needed.',
+    'a relay URL cannot contain a user name or password | Remove them: a relay knows you by your identity.',
   ],
   [
     'relays: { urls: [https://a.example.com, "https://A.example.com:443/"] }',
-    'this relay is there already: entry 1 of `urls` | Keep one of the two.',
+    'this relay is a duplicate of entry 1 of `urls` | Keep one of the two.',
   ],
   [
     'relays: [https://a.example.com]',
@@ -338,15 +338,15 @@ it.each([
   ],
   [
     'chains: { c: [https://a.example.com, https://a.example.com] }',
-    'this relay is there already: entry 1 of chain "c" | A chain passes each relay once.',
+    'this relay is a duplicate of entry 1 of chain "c" | A chain uses each relay once.',
   ],
   [
     'chains: { c: [https://a.example.com, https://b.example.com, https://c.example.com, https://d.example.com] }',
-    'a chain has 3 relays at most | Each one costs time, and three hide you already: the one in the middle knows neither end.',
+    'a chain has at most 3 relays | Remove one: each relay adds delay, and in a chain of three the middle relay already knows neither end.',
   ],
   [
     'identity: ~/id.json',
-    '`~` does not stand for your home directory here | Write ${HOME} in its place, or a path relative to this file.',
+    '`~` is not expanded to your home directory here | Write ${HOME} instead, or a path relative to this file.',
   ],
   [
     'acme: { directory: "https://ca.example.com:99999/dir" }',
@@ -366,15 +366,15 @@ it.each([
   ['  a: { target: 1, via: x }', 'there is no chain "x" | Chains of this file: private.'],
   [
     '  a: { target: 1, via: private, relays: [https://c.example.com] }',
-    '`via` and `relays` exclude each other | A service goes over one chain, or is published on relays side by side.',
+    '`via` and `relays` cannot be used together | Publish the service over one chain, or on relays.',
   ],
   [
     '  a: { target: 1, via: private, carrier: ws }',
-    'over a chain the carrier is tls | Leave `carrier` out: relays on the way are to read nothing.',
+    'over a chain the carrier is tls | Remove `carrier`: no relay on the path must read the bytes.',
   ],
   [
     '  a: { mode: tcp, target: 1, via: private, carrier: ws }',
-    'over a chain the carrier is tls | Leave `carrier` out: relays on the way are to read nothing.',
+    'over a chain the carrier is tls | Remove `carrier`: no relay on the path must read the bytes.',
   ],
   [
     '  a: { target: 1, name: n, via: private }\n  b: { target: 1, name: n, relays: [https://a.example.com] }',
@@ -404,7 +404,7 @@ it.each([
   [
     'team: ["0x371531B8ED16256DE8a3f97A99BA7206788143e0"]',
     [
-      '"0x371531B8ED16256DE8a3f97A99BA7206788143e0" is not the address of an identity: its capitals do not fit its digits | Copy it again; `portal identity` prints it where that identity is.',
+      '"0x371531B8ED16256DE8a3f97A99BA7206788143e0" is not the address of an identity: its checksum is wrong | Copy it again. `portal identity` prints it on the machine of that identity.',
     ],
   ],
   [
@@ -421,7 +421,7 @@ it('wants one CA for one relay', async () => {
   expect(
     await said('  a: { target: 1, relays: [{ url: https://a.example.com, ca: two.pem }] }', rest),
   ).toEqual([
-    'this relay is named with another `ca` on line 2 | Name it with one and the same; once is enough.',
+    'this relay has another `ca` on line 2 | Use the same `ca` in both places, or set it only once.',
   ]);
 });
 

@@ -218,7 +218,7 @@ services:
 it('refuses a file that asks for more than a person reads', async () => {
   const services = Array.from({ length: 1_001 }, (_, index) => `  s${index}: host-${index}.internal:80\n`);
   expect(await refused(`services:\n${services.join('')}`)).toEqual([
-    '1003: the file asks for more than 1000 permissions, which is more than a person reads',
+    '1003: the file asks for more than 1000 permissions, which is too many to review',
   ]);
 });
 

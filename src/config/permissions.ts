@@ -86,8 +86,8 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
 export function tooMany(permissions: readonly Permission[], root: Tree): Finding[] {
   const beyond = permissions[MAX_PERMISSIONS];
   if (!beyond) return [];
-  const message = `the file asks for more than ${MAX_PERMISSIONS} permissions, which is more than a person reads`;
-  return [finding(root, beyond.path, { message, hint: 'Split it into several files.' })];
+  const message = `the file asks for more than ${MAX_PERMISSIONS} permissions, which is too many to review`;
+  return [finding(root, beyond.path, { message, hint: 'Split the file into several.' })];
 }
 
 /** The permissions as problems of a file that goes beyond what was allowed. */

@@ -71,7 +71,7 @@ describe('a configuration above the current folder', () => {
       problems: [
         {
           message: `${top}/portal.yaml belongs to another user (uid ${MALLORY})`,
-          hint: `Look at it first. To use it all the same, name the file: -f ${top}/portal.yaml`,
+          hint: `Check it first. To use it anyway, name the file: -f ${top}/portal.yaml`,
         },
       ],
     });

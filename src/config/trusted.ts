@@ -34,7 +34,7 @@ export async function checkTrusted(
   const check: Trusted = (path, owner) => {
     if (trusted.has(owner)) return;
     throw new PortalError('config_untrusted', `${path} belongs to another user (uid ${owner})`, {
-      hint: `Look at it first. To use it all the same, name the file: -f ${files[0]}`,
+      hint: `Check it first. To use it anyway, name the file: -f ${files[0]}`,
     });
   };
   for (const path of [...files, dirname(files[0]!)])
