@@ -35,3 +35,70 @@ it('lines stay in the order of events', async () => {
   await new Promise((resolve) => setImmediate(resolve));
   expect(lines.map((line) => line.split(':')[0])).toEqual(['a', 'stopped', 'b']);
 });
+
+const taken = (service: string, relay = 'https://relay.example.com'): PortalEvent => ({
+  event: 'lease',
+  service,
+  relay,
+  phase: 'failed',
+  error: { code: 'name_taken', message: `"${service}" is taken by another identity.` },
+});
+
+const applied: PortalEvent = {
+  event: 'applied',
+  revision: 1,
+  opened: [],
+  updated: [],
+  replaced: [],
+  closed: [],
+  kept: [],
+  failed: [],
+  durationMs: 1,
+};
+
+function seen(...events: readonly PortalEvent[]): string[] {
+  const { lines, crowd: reported } = crowd();
+  for (const event of events) {
+    if (event.event === 'lease' && event.phase === 'failed') reported.tell(event);
+    reported.note(event);
+  }
+  return lines;
+}
+
+it('prints one message if another identity has the names of all services on a relay', () => {
+  expect(seen(taken('web'), taken('api'), taken('docs'), applied)).toEqual([
+    'All 3 names are taken by another identity on relay.example.com. Give the team names of their own, for example `name: web-${user}`.',
+  ]);
+});
+
+it('prints one message if some of the names are reserved', () => {
+  const reserved = { ...taken('api'), error: { code: 'name_reserved', message: 'reserved' } } as PortalEvent;
+  expect(seen(taken('web'), reserved, applied)).toEqual([
+    'All 2 names are taken or reserved on relay.example.com. Give the team names of their own, for example `name: web-${user}`.',
+  ]);
+});
+
+it('prints a line for each service if only some names are taken', () => {
+  const ready = { ...taken('docs'), phase: 'ready', error: undefined } as unknown as PortalEvent;
+  const lines = seen(taken('web'), taken('api'), ready, applied);
+  expect(lines.map((line) => line.split(':')[0])).toEqual(['web', 'api']);
+  expect(seen(taken('web'), applied)).toHaveLength(1);
+  expect(seen(taken('web'), applied)[0]).toContain('web: failed');
+});
+
+it('prints the message without `applied` when the reporter closes, and again after a later save', () => {
+  const { lines, crowd: reported } = crowd();
+  for (const service of ['web', 'api']) {
+    reported.tell(taken(service));
+    reported.note(taken(service));
+  }
+  reported.flush();
+  expect(lines).toHaveLength(1);
+  reported.note(applied);
+  for (const service of ['web', 'api']) reported.note({ ...taken(service), phase: 'opening' } as PortalEvent);
+  for (const service of ['web', 'api']) {
+    reported.tell(taken(service));
+    reported.note(taken(service));
+  }
+  expect(lines).toHaveLength(2);
+});

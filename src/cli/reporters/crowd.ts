@@ -1,48 +1,115 @@
 import type { PortalEvent } from '../../reconcile/events.js';
-import type { Style } from '../style.js';
+import { printable, type Style } from '../style.js';
 import { describeError, describeEvent, relayName } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 
-/** Up to so many leases that are lost together are told one by one. */
+/** Up to this many leases that are lost together get a line each. */
 const FEW = 2;
 
-/** A relay that is lost takes all leases on it along: that is one line, and not one a lease. */
+const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name_reserved']);
+
+/**
+ * Prints events, with one line for many services: if a relay is lost with all its leases, or if all names on a relay
+ * belong to another identity.
+ */
 export class Crowd {
   readonly #style: Style;
   readonly #print: (line: string) => void;
   #lost: Lease[] = [];
+  /** Leases that failed because of their names. They wait until the other services on the relay are settled. */
+  #refused: Lease[] = [];
+  /** The phase of each service, by relay. */
+  readonly #phases = new Map<string, Map<string, Lease['phase']>>();
+  #isFirstPassOver = false;
 
   constructor(style: Style, print: (line: string) => void) {
     this.#style = style;
     this.#print = print;
   }
 
-  /** Takes events that are to be told; those that are lost together come in one turn of the process. */
+  /** Prints an event. Leases that are lost together arrive in one turn of the event loop. */
   tell(event: PortalEvent): void {
     if (event.event === 'lease' && event.phase === 'retrying') {
-      if (this.#lost.push(event) === 1) setImmediate(() => this.flush());
+      if (this.#lost.push(event) === 1) setImmediate(() => this.#flushLost());
       return;
     }
-    this.flush();
-    this.#print(describeEvent(event, this.#style));
+    this.#flushLost();
+    if (event.event === 'lease' && event.phase === 'failed' && NAME_CODES.has(event.error?.code))
+      this.#refused.push(event);
+    else this.#print(describeEvent(event, this.#style));
+  }
+
+  /** Takes every event, after `tell`: knows from them which services are on a relay. */
+  note(event: PortalEvent): void {
+    if (event.event === 'lease') this.#notePhase(event);
+    if (event.event === 'applied') this.#isFirstPassOver = true;
+    if (event.event === 'applied' || event.event === 'ready' || event.event === 'stopped') this.flush();
+    else if (this.#isFirstPassOver && this.#refused.every(({ relay }) => this.#isSettled(relay)))
+      this.#flushRefused();
   }
 
   flush(): void {
+    this.#flushLost();
+    this.#flushRefused();
+  }
+
+  #notePhase({ service, relay, phase }: Lease): void {
+    const phases = this.#phases.get(relay) ?? new Map<string, Lease['phase']>();
+    this.#phases.set(relay, phases);
+    if (phase === 'draining' || phase === 'closed') phases.delete(service);
+    else phases.set(service, phase);
+  }
+
+  #isSettled(relay: string): boolean {
+    const phases = [...(this.#phases.get(relay)?.values() ?? [])];
+    return !phases.includes('connecting') && !phases.includes('opening');
+  }
+
+  #flushLost(): void {
     const lost = this.#lost;
     this.#lost = [];
     const keys = new Set(lost.map(keyOf));
     for (const key of keys)
-      for (const line of this.#lines(lost.filter((each) => keyOf(each) === key))) this.#print(line);
+      for (const line of this.#lostLines(lost.filter((each) => keyOf(each) === key))) this.#print(line);
   }
 
-  #lines(leases: readonly Lease[]): string[] {
+  #lostLines(leases: readonly Lease[]): string[] {
     if (leases.length <= FEW) return leases.map((lease) => describeEvent(lease, this.#style));
     const [{ relay, error }] = leases as [Lease];
     const { bold, yellow } = this.#style;
     const why = error ? `: ${describeError(error)}` : '';
     return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
   }
+
+  #flushRefused(): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    for (const relay of new Set(refused.map((each) => each.relay)))
+      for (const line of this.#refusedLines(
+        relay,
+        refused.filter((each) => each.relay === relay),
+      ))
+        this.#print(line);
+  }
+
+  #refusedLines(relay: string, leases: readonly Lease[]): string[] {
+    const services = new Set(leases.map(({ service }) => service));
+    const isAll = [...(this.#phases.get(relay)?.keys() ?? [])].every((service) => services.has(service));
+    if (services.size < 2 || !isAll) return leases.map((lease) => describeEvent(lease, this.#style));
+    const isTaken = leases.every(({ error }) => error?.code === 'name_taken');
+    const what = isTaken ? 'taken by another identity' : 'taken or reserved';
+    const [example] = services;
+    return [
+      `${this.#style.red(`All ${services.size} names are ${what}`)} on ${hostOf(relay)}. Give the team names of their own, for example \`name: ${printable(example!)}-\${user}\`.`,
+    ];
+  }
 }
 
 const keyOf = ({ relay, error }: Lease): string => `${relay} ${error?.code} ${error?.message}`;
+
+/** The relay that gives out the names: in a chain, the first one. */
+function hostOf(relay: string): string {
+  const [entry = relay] = relay.split(',');
+  return URL.canParse(entry) ? new URL(entry).host : relayName(relay);
+}

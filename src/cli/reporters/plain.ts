@@ -33,6 +33,7 @@ export function plainReporter(outputs: TextOutputs): Reporter {
       if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
       if (event.event === 'ready') writeAddresses(stdout, event);
       if (news.isNews(event)) crowd.tell(event);
+      crowd.note(event);
       if (verbosity !== 'quiet') howToReach.note(event);
     },
     problems: (problems) => writeProblems(outputs, problems),

@@ -13,7 +13,7 @@ export interface TerminalOutputs extends TextOutputs {
   readonly stdin: NodeJS.ReadableStream;
 }
 
-/** For a person at a terminal: progress by service, then a view of all that goes on, with lines above it. */
+/** For terminals: progress by service, then the live view, with lines above it. */
 export function terminalReporter(outputs: TerminalOutputs): Reporter {
   return new TerminalReporter(outputs);
 }
@@ -27,9 +27,9 @@ class TerminalReporter implements Reporter {
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
-  /** What happened before the view is there. */
+  /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
-  /** Lines that would be drawn over as long as the progress is shown. */
+  /** Lines to print after the progress, which would overwrite them. */
   #waiting: string[] | undefined = [];
   #settling: Promise<void> | undefined;
   #isClosed = false;
@@ -59,9 +59,10 @@ class TerminalReporter implements Reporter {
     const { stdout } = this.#outputs;
     if (event.event === 'lease' || event.event === 'unplaced') this.#progress?.note(event);
     if (event.event === 'served') this.#progress?.noteServed(event);
-    // The view shows them, where there is one.
+    // The view shows the addresses, if there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
     if (this.#news.isNews(event)) this.#crowd.tell(event);
+    this.#crowd.note(event);
     this.#howToReach.note(event);
     if (event.event === 'applied' || event.event === 'ready') void this.#settle();
     if (event.event === 'stopped') void this.close();
@@ -89,7 +90,7 @@ class TerminalReporter implements Reporter {
     else this.#outputs.stderr.line(text);
   }
 
-  /** The progress is over; the view takes its place. */
+  /** Replaces the progress by the view. */
   #settle(): Promise<void> {
     this.#settling ??= (async () => {
       await this.#progress?.end();
