@@ -32,7 +32,7 @@ test('a reader that sleeps costs bounded memory, and learns what it missed', asy
   expect(written.at(-1)).toBe('dropped 12\n');
 });
 
-test('a reader that is gone is told of once, and nothing throws', async () => {
+test('reports a closed reader once, and does not throw', async () => {
   const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
   const output = new Output(stream, { env: {}, describeDropped });
   output.line('hello');

@@ -25,7 +25,7 @@ describe('the proxy of the environment', () => {
     expect(via(env)).toBe(host);
   });
 
-  it('is none for this machine', () => {
+  it('does not apply to this machine', () => {
     const env = { HTTPS_PROXY: 'a:1' };
     for (const host of ['localhost:8443', 'web.localhost', '127.0.0.1:8443', '[::1]:8443'])
       expect(via(env, `https://${host}`)).toBeUndefined();

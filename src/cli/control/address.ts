@@ -10,19 +10,19 @@ const MAX_SOCKET_PATH_BYTES = 100;
 const HASH_LENGTH = 16;
 const PIPE_PREFIX = '\\\\.\\pipe\\';
 
-/** Whom to talk to: the agent of a file (its real path), or one without a file (`expose`), by process id. */
+/** Identifies an agent: by the real path of its file, or by process id if it has none (`expose`). */
 export type AgentKey = { readonly file: string } | { readonly pid: number };
 
 /**
- * Where the agents of one person listen. Sockets live in `runDir`, or, where that path is too long for a
- * socket, in a folder of the system's temporary one that belongs to this user alone.
+ * Where the agents of one user listen. Sockets are in `runDir`. If that path is too long for a socket, they are in a
+ * private folder below the system's temporary folder.
  */
 export interface ControlPlace {
-  /** Makes the folder, and makes sure that no one else can reach into it. */
+  /** Creates the folder, and checks that only this user can open it. */
   prepare(): Promise<void>;
   /** The socket of one agent. */
   address(key: AgentKey): string;
-  /** Sockets that are there now; of agents that run, or of ones that died. */
+  /** Existing sockets: of running agents, and of agents that were killed. */
   list(): Promise<string[]>;
 }
 
@@ -43,12 +43,12 @@ export function controlPlace(runDir: string, platform: NodeJS.Platform = process
   };
 }
 
-/** Beside a socket: whose it is, to be named when that process does not answer. A pipe has nothing beside it. */
+/** The file with the process id, next to a socket, for messages when the agent does not answer. A pipe has none. */
 export function pidFileOf(socket: string): string | undefined {
   return socket.startsWith(PIPE_PREFIX) ? undefined : `${socket}.pid`;
 }
 
-/** Named pipes have one name space a machine, and vanish with their process. */
+/** Named pipes share one name space on a machine, and disappear with their process. */
 function pipePlace(runDir: string): ControlPlace {
   const prefix = `portal-${hash(runDir)}-`;
   return {
@@ -61,21 +61,21 @@ function pipePlace(runDir: string): ControlPlace {
   };
 }
 
-/** Not `os.userInfo()`: that fails for a user id without an entry in the list of users, as containers have them. */
+/** Not `os.userInfo()`, which fails for a user id without an account, as in containers. */
 const userId = (): number | undefined => process.getuid?.();
 const keyHash = (key: AgentKey): string => hash('file' in key ? `file:${key.file}` : `pid:${key.pid}`);
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 
-/** Whoever can write to the folder could stand in for an agent: it must be ours, a real folder, and closed to others. */
+/** Someone who can write to the folder could impersonate an agent. So it must be a real folder that only we can open. */
 async function preparePrivateFolder(folder: string): Promise<void> {
   await makePrivateFolder(folder).catch((error: unknown) => {
-    throw new PortalError('state_unwritable', `${folder} cannot be made: ${asPortalError(error).message}`, {
+    throw new PortalError('state_unwritable', `cannot create ${folder}: ${asPortalError(error).message}`, {
       cause: error,
     });
   });
   const stat = await lstat(folder);
   if (stat.isDirectory() && stat.uid === userId() && (stat.mode & 0o077) === 0) return;
   throw new PortalError('state_unwritable', `${folder} is not a folder that only you can open`, {
-    hint: `It holds the sockets of running agents. Remove it, or run: chmod 700 ${shellQuote(folder)}`,
+    hint: `It contains the sockets of running agents. Remove it, or run: chmod 700 ${shellQuote(folder)}`,
   });
 }

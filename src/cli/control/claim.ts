@@ -3,7 +3,7 @@ import { connect, type Server } from 'node:net';
 import { PortalError, systemCode } from '../../lib/errors.js';
 import { delay } from '../../lib/wait.js';
 
-/** Claiming takes milliseconds: a lock older than this was left by a process that died in between. */
+/** A claim takes milliseconds, so an older lock is from a process that was killed during it. */
 const LOCK_STALE_MS = 5_000;
 const LOCK_POLL_MS = 20;
 const LOCK_WAIT_MS = 3 * LOCK_STALE_MS;
@@ -12,9 +12,9 @@ const CONNECT_TIMEOUT_MS = 1_000;
 export type Claim = 'claimed' | 'taken';
 
 /**
- * Makes `server` listen at `path`, unless a living agent does already. A socket file outlives a process that
- * was killed, so one that no one answers at is replaced; a lock keeps two that start at once from replacing
- * each other's. (Windows' named pipes vanish with their process and need none of this.)
+ * Makes `server` listen at `path`, unless a running agent does already. A killed process leaves its socket file, so
+ * replaces a socket that does not answer. A lock prevents two starting agents from replacing each other's socket.
+ * Windows' named pipes disappear with their process and need no lock.
  */
 export async function claimSocket(server: Server, path: string): Promise<Claim> {
   if (isPipe(path)) return listen(server, path);
@@ -38,7 +38,7 @@ export function answers(path: string): Promise<boolean> {
       socket.destroy();
       resolve(answer);
     };
-    // A process that is stopped, or too busy to accept, still owns its socket.
+    // A process that is suspended, or too busy to accept, still owns its socket.
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => finish(true));
     socket.once('connect', () => finish(true));
     socket.once('error', (error) => finish(!isAbsent(error)));
@@ -67,7 +67,7 @@ function listen(server: Server, path: string): Promise<Claim> {
   });
 }
 
-/** A folder is the lock, because making one fails when it is there. */
+/** The lock is a folder, because mkdir fails if it exists. */
 async function lock(path: string): Promise<() => Promise<void>> {
   for (const startedAt = performance.now(); performance.now() - startedAt < LOCK_WAIT_MS;) {
     try {
@@ -75,14 +75,14 @@ async function lock(path: string): Promise<() => Promise<void>> {
       return () => rmdir(path).catch(() => undefined);
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') {
-        throw new PortalError('state_unwritable', `${path} cannot be made`, { cause: error });
+        throw new PortalError('state_unwritable', `cannot create ${path}`, { cause: error });
       }
     }
     const held = await stat(path).catch(() => undefined);
     if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await rmdir(path).catch(() => undefined);
     else await delay(LOCK_POLL_MS);
   }
-  throw new PortalError('timeout', `${path} was held by other processes for ${LOCK_WAIT_MS / 1000} s`);
+  throw new PortalError('timeout', `other processes held ${path} for ${LOCK_WAIT_MS / 1000} s`);
 }
 
 const isPipe = (path: string): boolean => path.startsWith('\\\\.\\pipe\\');

@@ -13,15 +13,15 @@ import { pidFileOf } from './address.js';
 import type { Entry } from './history.js';
 import type { Wiped } from './server.js';
 
-/** Longer than an agent takes to ask its relays; an agent that is stopped (SIGSTOP) must not hang us. */
+/** Longer than an agent needs to query its relays. A suspended agent (SIGSTOP) must not block us. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** Two visits to each service, of which each may take five seconds, some hundred at a time. */
+/** Two visits to each service, of up to five seconds each, some hundred at a time. */
 const PROVE_TIMEOUT_MS = 30_000;
 
-/** A service gets 30 seconds to answer what is replayed. */
+/** Longer than the 30 seconds that a service has to answer a replayed request. */
 const REPLAY_TIMEOUT_MS = 40_000;
 
-/** A running agent, over its local socket. Every call throws `not_running` when no one is there. */
+/** Talks to a running agent over its local socket. Every call throws `not_running` if no agent listens. */
 export class ControlClient {
   readonly #path: string;
   readonly #timeoutMs: number;
@@ -35,12 +35,12 @@ export class ControlClient {
     return this.#call<AgentStatus>('GET', '/status');
   }
 
-  /** Whether all its services are ready, as far as it knows. */
+  /** Whether all services are ready, without checking them. */
   readiness(timeoutMs = this.#timeoutMs): Promise<Readiness> {
     return this.#call<Readiness>('GET', '/ready', undefined, timeoutMs);
   }
 
-  /** Every relay that its configuration comes to. */
+  /** Every relay of its configuration, including chosen ones. */
   relays(): Promise<Survey> {
     return this.#call<Survey>('GET', '/relays');
   }
@@ -49,27 +49,27 @@ export class ControlClient {
     return this.#call<Action[]>('POST', '/plan', desired);
   }
 
-  /** Has it prove of every service that visitors get through; the status after that. */
+  /** Makes the agent prove that visitors reach every service. Returns the status after that. */
   prove(): Promise<AgentStatus> {
     return this.#call<AgentStatus>('POST', '/prove', undefined, PROVE_TIMEOUT_MS);
   }
 
-  /** Has it ask its service once more what a visitor asked; what came of it. */
+  /** Sends a recorded request to its service again. Returns the new recording. */
   replay(id: number): Promise<RequestRow> {
     return this.#call<RequestRow>('POST', '/replay', { id }, REPLAY_TIMEOUT_MS);
   }
 
-  /** Has it forget the requests it recorded, if it is of this identity. */
+  /** Deletes the recorded requests of the agent, if it has this identity. */
   wipe(identity: string): Promise<Wiped> {
     return this.#call<Wiped>('POST', '/wipe', { identity });
   }
 
-  /** Asks for the stop; `logs` ends when it is done. */
+  /** Starts the shutdown; `logs` ends when it is complete. */
   stop(): Promise<{ pid: number }> {
     return this.#call<{ pid: number }>('POST', '/stop');
   }
 
-  /** Recent entries; with `follow` also those to come, until the agent ends or `signal` aborts. */
+  /** Recent entries; with `follow` also new ones, until the agent ends or `signal` aborts. */
   async *logs(options: { follow: boolean; signal?: AbortSignal }): AsyncGenerator<Entry> {
     const response = await this.#send(
       'GET',
@@ -78,12 +78,12 @@ export class ControlClient {
       options.signal,
     );
     const lines = createInterface({ input: response, crlfDelay: Infinity });
-    // A stream that is cut off has no end; readline alone would wait on.
+    // A broken connection emits no 'end', so readline would wait forever.
     response.once('close', () => lines.close());
     try {
       for await (const line of lines) yield JSON.parse(line) as Entry;
     } catch (error) {
-      // An agent that was killed said nothing more; that is the end of its logs.
+      // A killed agent resets the connection: that is the end of its logs.
       if (options.signal?.aborted || systemCode(error) !== 'ECONNRESET') throw error;
     } finally {
       response.destroy();
@@ -123,7 +123,7 @@ export class ControlClient {
         agent: false,
         ...(signal && { signal }),
       });
-      // Of the connection and the first answer; following may be quiet for hours afterwards.
+      // Covers the connection and the headers. Logs may be quiet for hours afterwards.
       const timer = setTimeout(() => outgoing.destroy(this.#timedOut()), timeoutMs);
       outgoing.once('response', (response) => {
         clearTimeout(timer);
@@ -152,14 +152,14 @@ export class ControlClient {
   #timedOut(): PortalError {
     const pid = readPid(this.#path);
     const end =
-      pid === undefined ? 'if it does not recover, end its process' : `\`kill -KILL ${pid}\` ends it at once`;
+      pid === undefined ? 'If it does not recover, end its process' : `To end it, run: kill -KILL ${pid}`;
     return new PortalError('timeout', `the running agent did not answer within ${this.#timeoutMs / 1000} s`, {
-      hint: `It may be stopped or overloaded; ${end}.`,
+      hint: `It may be suspended or overloaded. ${end}`,
     });
   }
 }
 
-/** The process of the agent at `socket`, where that can be told without asking it. */
+/** Reads the agent's process id from the file next to its socket; undefined without one. */
 export function readPid(socket: string): number | undefined {
   const file = pidFileOf(socket);
   if (file === undefined) return undefined;

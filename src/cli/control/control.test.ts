@@ -40,7 +40,7 @@ function handlers(overrides: Partial<ControlHandlers> = {}): ControlHandlers {
     readiness: () => ({ ready: true, services: {}, waiting: [] }),
     plan: (desired) => plan(desired, []),
     prove: () => Promise.resolve(STATUS),
-    replay: () => Promise.reject(new PortalError('request_unknown', 'none is kept')),
+    replay: () => Promise.reject(new PortalError('request_unknown', 'not recorded')),
     wipe: () => Promise.resolve({ isWiped: false }),
     stop: () => undefined,
     history: new History(),
@@ -72,7 +72,7 @@ test('status, plan and stop', async () => {
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
 
-test('errors of the agent arrive with their code, and what is no configuration is refused', async () => {
+test('errors of the agent keep their code, and an invalid configuration is rejected', async () => {
   const path = join(await folder(), 'a.sock');
   await start(path, {
     status: () => Promise.reject(new PortalError('timeout', 'too slow', { hint: 'wait' })),
@@ -82,7 +82,7 @@ test('errors of the agent arrive with their code, and what is no configuration i
   expect(await code(client.plan({} as Desired))).toBe('usage');
 });
 
-test('logs: what was, then what comes, to the last word', async () => {
+test('logs: recent entries, then new ones until the end', async () => {
   const path = join(await folder(), 'a.sock');
   const history = new History();
   const control = (await startControl(path, handlers({ history })))!;
@@ -104,7 +104,7 @@ test('logs: what was, then what comes, to the last word', async () => {
   expect(followed.map(({ event }) => event)).toEqual(['log', 'stopped']);
 });
 
-test('the history is bounded', () => {
+test('the history has a limit', () => {
   const history = new History();
   for (let count = 0; count < 1_500; count += 1)
     history.add({ time: '', event: 'stopped', reason: String(count) });
@@ -112,7 +112,7 @@ test('the history is bounded', () => {
   expect(history.recent()[0]).toMatchObject({ reason: '500' });
 });
 
-test('no one there: not_running; someone who never answers: timeout', async () => {
+test('no agent: not_running; no answer: timeout', async () => {
   const path = join(await folder(), 'a.sock');
   expect(await code(new ControlClient(path).status())).toBe('not_running');
   const mute = createServer(() => undefined);
@@ -120,7 +120,7 @@ test('no one there: not_running; someone who never answers: timeout', async () =
   expect(await code(new ControlClient(path, 50).status())).toBe('timeout');
 });
 
-test('an agent that does not answer is named by its process id', async () => {
+test('a timeout names the process id of the agent', async () => {
   const directory = await folder();
   const path = join(directory, 'a.sock');
   const control = await start(path, { status: () => new Promise(() => undefined) });
@@ -132,7 +132,7 @@ test('an agent that does not answer is named by its process id', async () => {
   expect(await readdir(directory)).toEqual([]);
 });
 
-test('a living agent keeps its socket, a dead one gives it up', async () => {
+test('replaces the socket of a killed agent, but not of a running one', async () => {
   const path = join(await folder(), 'a.sock');
   await leaveSocketOfDeadProcess(path);
   expect(await code(new ControlClient(path).status())).toBe('not_running');
@@ -144,7 +144,7 @@ test('a living agent keeps its socket, a dead one gives it up', async () => {
 test.each([
   ['nothing there', false],
   ['a dead agent’s socket there', true],
-])('of many that start at once one wins: %s', async (_, stale) => {
+])('one of many agents that start together wins: %s', async (_, stale) => {
   const directory = await folder();
   const path = join(directory, 'a.sock');
   if (stale) await leaveSocketOfDeadProcess(path);
@@ -154,7 +154,7 @@ test.each([
   expect((await readdir(directory)).toSorted()).toEqual(['a.sock', 'a.sock.pid']);
 });
 
-test('a lock whose holder died is taken away', async () => {
+test('removes a lock whose owner was killed', async () => {
   const path = join(await folder(), 'a.sock');
   await mkdir(`${path}.lock`);
   const longAgo = new Date(Date.now() - 60_000);
@@ -162,7 +162,7 @@ test('a lock whose holder died is taken away', async () => {
   expect(await start(path)).toBeDefined();
 });
 
-test('sockets lie in a folder of one’s own, with a short name per file', async () => {
+test('sockets are in a private folder, with a short name for each file', async () => {
   const runDir = join(await folder(), 'run');
   const place = controlPlace(runDir);
   await place.prepare();
@@ -192,7 +192,7 @@ test('a path too long for a socket falls back to a private temporary folder', as
   expect(controlPlace(`${runDir}2`).address({ pid: 1 })).not.toBe(address);
 });
 
-test('a folder that others can enter is refused', async () => {
+test('rejects a folder that others can open', async () => {
   const runDir = await folder();
   await chmod(runDir, 0o755);
   expect(await code(controlPlace(runDir).prepare())).toBe('state_unwritable');

@@ -1,7 +1,7 @@
 import type { Logger } from '../../lib/logger.js';
 import type { History, LogEntry } from './history.js';
 
-/** A logger whose lines are kept for `portal logs`. Debug lines are too many to keep. */
+/** A logger that keeps its lines for `portal logs`, except debug lines, which are too many. */
 export function historyLogger(history: History, context: Readonly<Record<string, unknown>> = {}): Logger {
   const write =
     (level: LogEntry['level']) =>
@@ -22,7 +22,7 @@ export function historyLogger(history: History, context: Readonly<Record<string,
   };
 }
 
-/** An error would turn into {} in JSON. */
+/** Replaces errors by their messages: JSON would turn an error into {}. */
 function plainFields(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? value.message : value]),

@@ -1,6 +1,6 @@
 import type { TimedEvent } from '../reporters/reporter.js';
 
-/** What a room told its logger. */
+/** A line of the log. */
 export interface LogEntry {
   readonly time: string;
   readonly event: 'log';
@@ -14,7 +14,7 @@ export type Entry = TimedEvent | LogEntry;
 
 const CAPACITY = 1_000;
 
-/** What happened lately, bounded, and a way to hear what comes. */
+/** The latest entries, up to a limit, and listeners for new ones. */
 export class History {
   readonly #entries: Entry[] = [];
   readonly #listeners = new Set<(entry: Entry) => void>();
@@ -30,7 +30,7 @@ export class History {
     return [...this.#entries];
   }
 
-  /** The returned function ends it. */
+  /** Returns a function that removes the listener. */
   listen(listener: (entry: Entry) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -13,44 +13,45 @@ import { pidFileOf } from './address.js';
 import { claimSocket } from './claim.js';
 import type { History } from './history.js';
 
-/** A configuration of thousands of services stays far below. */
+/** A configuration with thousands of services is far smaller. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
-/** A follower that reads no more is let go rather than buffered for. */
+/** A follower with more unread bytes is disconnected. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
-const LAST_WORDS_MS = 500;
+/** How long followers may read the last entries after a stop. */
+const FLUSH_MS = 500;
 
-/** What the local socket offers. It is reachable for its owner alone, so no call asks who is calling. */
+/** The calls of the local socket. Only its owner can connect, so calls are not authenticated. */
 export interface ControlHandlers {
   status(): Promise<AgentStatus>;
-  /** As far as it is known, without asking anyone. */
+  /** The known state, without new checks. */
   readiness(): Readiness;
   plan(desired: Desired): Action[];
   relays(): Promise<Survey>;
-  /** Proves of every service that visitors get through, and tells how it went. */
+  /** Proves that visitors reach every service, and returns the status. */
   prove(): Promise<AgentStatus>;
-  /** Has a service asked once more what a visitor asked; what came of it. */
+  /** Sends a recorded request to its service again. */
   replay(id: number): Promise<RequestRow>;
-  /** Forgets recorded requests, if they are this identity's. */
+  /** Deletes recorded requests, if the agent has this identity. */
   wipe(identity: string): Promise<Wiped>;
-  /** Starts the stop; the process ends soon after. */
+  /** Starts the shutdown; the process ends soon after. */
   stop(): void;
   readonly history: History;
 }
 
 export interface Wiped {
   readonly isWiped: boolean;
-  /** The file of the history that it goes on with. */
+  /** The history file that the agent continues to write. */
   readonly kept?: string;
 }
 
 export interface ControlServer {
   close(): Promise<void>;
-  /** Takes the files away, at once: for a process that ends without closing. */
+  /** Removes the files synchronously, for a process that exits without closing. */
   abandon(): void;
 }
 
-/** Listens at `path`; undefined when an agent listens there already. */
+/** Listens at `path`; undefined if an agent already listens there. */
 export async function startControl(
   path: string,
   handlers: ControlHandlers,
@@ -62,10 +63,10 @@ export async function startControl(
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   if ((await claimSocket(server, path)) === 'taken') return undefined;
   const pidFile = pidFileOf(path);
-  // Worth no failure: it only makes a message better.
+  // Ignore errors: the file only improves a message.
   if (pidFile !== undefined)
     await writeFile(pidFile, `${process.pid}\n`, { mode: 0o600 }).catch(() => undefined);
-  // Before the socket is given up: then it could be the next agent's.
+  // Before the socket closes: afterwards the file may belong to the next agent.
   const removePid = (): void => {
     if (pidFile !== undefined) rmSync(pidFile, { force: true });
   };
@@ -77,16 +78,16 @@ export async function startControl(
     abandon: () => {
       if (!server.listening) return;
       removePid();
-      // A pipe goes with its process.
+      // A pipe disappears with its process.
       if (pidFile !== undefined) rmSync(path, { force: true });
     },
   };
 }
 
-/** Followers get what was told last; whoever does not take it in time is cut off. */
+/** Sends followers the last entries, and disconnects followers that read too slowly. */
 function closeServer(server: Server, followers: ReadonlySet<ServerResponse>): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
+    const timer = setTimeout(() => server.closeAllConnections(), FLUSH_MS);
     server.close(() => {
       clearTimeout(timer);
       resolve();
@@ -135,7 +136,7 @@ function sendLogs(response: ServerResponse, history: History, followers?: Set<Se
     response.end();
     return;
   }
-  // Headers leave with the first entry; without one the follower would wait for them.
+  // Without an entry, the headers would wait in the buffer.
   response.flushHeaders();
   const stop = history.listen((entry) => {
     if (response.writableLength > MAX_UNREAD_BYTES) response.destroy();
@@ -160,7 +161,7 @@ async function readDesired(request: IncomingMessage): Promise<Desired> {
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const tooLong = (): PortalError =>
-    new PortalError('usage', `the configuration is above ${MAX_BODY_BYTES} bytes`);
+    new PortalError('usage', `the configuration is larger than ${MAX_BODY_BYTES} bytes`);
   const body = await readBounded(request, MAX_BODY_BYTES, tooLong);
   try {
     return JSON.parse(body.toString('utf8'));
@@ -169,7 +170,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** Its sender is this same program, so the outline is enough. */
+/** A rough check is enough, because the sender is this same program. */
 function isDesired(value: unknown): value is Desired {
   const { relays, services } = (value ?? {}) as Partial<Desired>;
   return Array.isArray(relays) && Array.isArray(services);

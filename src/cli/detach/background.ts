@@ -4,16 +4,16 @@ import type { StopReason } from '../interrupts.js';
 import type { Reporter } from '../reporters/reporter.js';
 import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
 
-/** The other end of `portal up --detach`, seen from the agent in the background. */
+/** The command `portal up --detach` that started this background agent. */
 export interface Starter {
-  /** Tells the starter what happens, as long as it listens. */
+  /** Reports to the starter while it listens. */
   readonly reporter: Reporter;
-  /** Aborts when the starter changed its mind, or died before it was satisfied. */
+  /** Aborts if the starter cancels the start, or exits before it kept the agent. */
   readonly stop: AbortSignal;
   fail(error: unknown): Promise<void>;
 }
 
-/** Set when this process is the agent in the background, once. */
+/** The starter, if this process is a background agent; else undefined. Call it once. */
 export function connectStarter(source: NodeJS.Process = process): Starter | undefined {
   if (!source.env[DETACHED_ENV] || !source.connected) return undefined;
   delete source.env[DETACHED_ENV];
@@ -31,7 +31,7 @@ export function connectStarter(source: NodeJS.Process = process): Starter | unde
 
   const tell = (message: FromAgent): Promise<void> =>
     new Promise((resolve) => {
-      // A starter that is gone is told of by 'disconnect'.
+      // 'disconnect' reports that the starter exited.
       if (source.connected) source.send!(message, () => resolve());
       else resolve();
     });

@@ -35,7 +35,7 @@ function watch(forReady = true): StartWatch {
   return watching;
 }
 
-test('--detach: once every service had its first try', () => {
+test('--detach: returns after the first attempt for every service', () => {
   const watching = watch(false);
   for (const event of [STARTED, lease('web', 'failed'), lease('api', 'retrying')]) {
     expect(watching.note(event)).toBe('undecided');
@@ -43,7 +43,7 @@ test('--detach: once every service had its first try', () => {
   expect(watching.note(APPLIED)).toBe('good');
 });
 
-test.each([true, false])('without services there is nothing to wait for (--wait: %s)', (forReady) => {
+test.each([true, false])('does not wait without services (--wait: %s)', (forReady) => {
   const watching = new StartWatch({ forReady });
   watching.begin([]);
   expect(watching.note(STARTED)).toBe('undecided');
@@ -57,7 +57,7 @@ test('ready is enough for --wait', () => {
   expect(watching.note({ time, event: 'ready', services: {} })).toBe('good');
 });
 
-test('a service that failed counts once all have had their try', () => {
+test('a failed service counts after the first attempt of all services', () => {
   const watching = watch();
   expect(watching.note(lease('web', 'failed'))).toBe('undecided');
   expect(watching.note(lease('api', 'retrying'))).toBe('undecided');
@@ -67,14 +67,14 @@ test('a service that failed counts once all have had their try', () => {
   });
 });
 
-test.each([true, false])('when all fail, the agent itself says so (--wait: %s)', (forReady) => {
+test.each([true, false])('leaves the error to the agent if all services fail (--wait: %s)', (forReady) => {
   const watching = watch(forReady);
   for (const event of [lease('web', 'failed'), lease('api', 'failed'), APPLIED]) {
     expect(watching.note(event)).toBe('undecided');
   }
 });
 
-test('being late names who is not ready', () => {
+test('a timeout names the services that are not ready', () => {
   const watching = watch();
   watching.note(lease('web', 'ready'));
   expect(watching.late(60_000)).toMatchObject({

@@ -3,11 +3,11 @@ import { errorOf } from '../failure.js';
 import { LeaseBoard } from '../lease-board.js';
 import type { Expected, TimedEvent } from '../reporters/reporter.js';
 
-/** Decides from an agent's events whether its start has succeeded. */
+/** Decides from an agent's events whether its start succeeded. */
 export class StartWatch {
   readonly #forReady: boolean;
   #board = new LeaseBoard([]);
-  /** What each service failed with last. */
+  /** The last error of each service. */
   readonly #errors = new Map<string, PortalError>();
   #firstPassDone = false;
 
@@ -25,7 +25,7 @@ export class StartWatch {
     if (event.event === 'applied') this.#firstPassDone = true;
     if ((event.event === 'lease' || event.event === 'unplaced') && event.error)
       this.#errors.set(event.service, errorOf(event.error));
-    // Not before all have had their try; and when all fail, the agent says so itself, and ends.
+    // Wait for the first attempt of all services. If all fail, the agent reports it and exits.
     if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
     // Without services there is no `ready`.
     if (!this.#forReady || this.#board.isEmpty) return 'good';
@@ -33,15 +33,15 @@ export class StartWatch {
     return failed === undefined ? 'undecided' : this.#failure(failed);
   }
 
-  /** The error of a start that was given up after `boundMs`. */
-  late(boundMs: number): PortalError {
+  /** The error of a start that timed out after `timeoutMs`. */
+  late(timeoutMs: number): PortalError {
     const pending = this.#board.services('pending').map((service) => {
       const why = this.#errors.get(service)?.message;
       return why === undefined ? service : `${service} (${why})`;
     });
     const what = pending.length > 0 ? `not ready: ${pending.join(', ')}` : 'the agent did not start';
-    return new PortalError('timeout', `${what}, after ${boundMs / 1000} s; the agent was stopped again`, {
-      hint: 'Without --wait it keeps trying; --timeout changes the bound.',
+    return new PortalError('timeout', `${what}, after ${timeoutMs / 1000} s; Portal stopped the agent`, {
+      hint: 'Without --wait, the agent keeps trying. Use --timeout to wait longer.',
     });
   }
 
@@ -49,7 +49,7 @@ export class StartWatch {
     const { code, message, hint } = this.#errors.get(service) ?? new PortalError('internal', 'failed');
     return new PortalError(
       code,
-      `${service}: ${message}; the agent was stopped again`,
+      `${service}: ${message}; Portal stopped the agent`,
       hint === undefined ? {} : { hint },
     );
   }

@@ -10,15 +10,15 @@ import type { Reporter } from '../reporters/reporter.js';
 import { DETACHED_ENV, type FromAgent, type ToAgent } from './messages.js';
 import { StartWatch } from './start-watch.js';
 
-/** Loading, identity, sockets: an agent that has not started by then never will. */
+/** An agent needs far less to load its configuration and identity, and to open its sockets. */
 const START_TIMEOUT_MS = 30_000;
-/** Its drain, and a little more. */
+/** Longer than the agent's drain. */
 const END_TIMEOUT_MS = 12_000;
 
 export interface StartOptions {
-  /** Until every service is ready, for at most so long after the start; undefined: until each had its first try. */
+  /** How long to wait until every service is ready; undefined: wait only for the first attempt of each. */
   readonly waitMs: number | undefined;
-  /** What it reads from standard input, if its configuration comes from there. */
+  /** The configuration, if it comes from standard input. */
   readonly stdin: string | undefined;
   readonly reporter: Reporter;
 }
@@ -26,16 +26,15 @@ export interface StartOptions {
 export type Start = { readonly pid: number } | { readonly exit: SignalExit };
 
 /**
- * Runs this same command line in a process of its own, shows what that process tells until it is on its feet,
- * and lets it go. Gives its process id, or what a signal that came first makes the exit code. When it fails, is interrupted
- * or does not make it in time, nothing stays behind.
+ * Runs this command line in a background process, and shows its progress until the start succeeds. Returns its process
+ * id, or the exit code of a signal that came first. If the start fails, times out or is interrupted, stops the process.
  */
 export async function startDetached(context: Context, options: StartOptions): Promise<Start> {
   const child = spawnAgent(context, options.stdin);
   const interrupts = listenForInterrupts();
   try {
-    await untilSatisfied(child, options, interrupts.signal);
-    await letGo(child);
+    await untilStarted(child, options, interrupts.signal);
+    await detachFrom(child);
     return { pid: child.pid! };
   } catch (error) {
     await end(child);
@@ -55,71 +54,72 @@ function spawnAgent(context: Context, stdin: string | undefined): ChildProcess {
     env: { ...context.env, [DETACHED_ENV]: '1' },
     detached: true,
     windowsHide: true,
-    // Nothing of ours is inherited: a terminal that closes, or a pipe that is read to its end, is not held open.
+    // Inherit no stream, so that the agent keeps no terminal or pipe open.
     stdio: [stdin === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore', 'ipc'],
   });
   child.stdin?.on('error', () => undefined).end(stdin);
   return child;
 }
 
-async function untilSatisfied(
+async function untilStarted(
   child: ChildProcess,
   options: StartOptions,
   interrupted: AbortSignal,
 ): Promise<void> {
   const { reporter, waitMs } = options;
-  const satisfied = deferred<void>();
+  const started = deferred<void>();
   const watch = new StartWatch({ forReady: waitMs !== undefined });
   let failure: PortalError | undefined;
   let timer: NodeJS.Timeout | undefined;
-  const bound = (ms: number): void => {
+  const startTimeout = (ms: number): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => satisfied.reject(watch.late(ms)), ms);
+    timer = setTimeout(() => started.reject(watch.late(ms)), ms);
   };
 
   child.on('message', (message) => {
-    const told = message as FromAgent;
-    if (told.kind === 'failed')
-      failure = told.problems ? new ConfigInvalid(told.problems) : errorOf(told.error);
-    else if (told.kind === 'problems') reporter.problems(told.problems);
-    else if (told.kind === 'warning') reporter.warning(told.message);
-    else if (told.kind === 'begin') {
-      watch.begin(told.expected);
+    const received = message as FromAgent;
+    if (received.kind === 'failed')
+      failure = received.problems ? new ConfigInvalid(received.problems) : errorOf(received.error);
+    else if (received.kind === 'problems') reporter.problems(received.problems);
+    else if (received.kind === 'warning') reporter.warning(received.message);
+    else if (received.kind === 'begin') {
+      watch.begin(received.expected);
       if (waitMs === undefined) return;
-      reporter.begin(told.expected);
-      bound(waitMs);
+      reporter.begin(received.expected);
+      startTimeout(waitMs);
     } else {
-      reporter.event(told.event);
-      const verdict = watch.note(told.event);
-      if (verdict === 'good') satisfied.resolve();
-      if (verdict instanceof PortalError) satisfied.reject(verdict);
+      reporter.event(received.event);
+      const verdict = watch.note(received.event);
+      if (verdict === 'good') started.resolve();
+      if (verdict instanceof PortalError) started.reject(verdict);
     }
   });
   child.once('error', (error) =>
-    satisfied.reject(
-      new PortalError('internal', `the background process cannot be started: ${error.message}`, {
+    started.reject(
+      new PortalError('internal', `cannot start the background process: ${error.message}`, {
         cause: error,
       }),
     ),
   );
-  // 'close', not 'exit': by then every message has arrived.
+  // 'close', not 'exit', because every message has arrived then.
   child.once('close', (code, signal) => {
     const how = signal ?? `exit code ${code}`;
-    satisfied.reject(
-      failure ?? new PortalError('internal', `the background process ended (${how}) and did not say why`),
+    started.reject(
+      failure ??
+        new PortalError('internal', `the background process exited (${how}) without an error message`),
     );
   });
-  const onInterrupt = (): void => satisfied.reject(new PortalError('aborted', 'the start was cancelled'));
+  const onInterrupt = (): void => started.reject(new PortalError('aborted', 'the start was cancelled'));
   interrupted.addEventListener('abort', onInterrupt, { once: true });
-  bound(START_TIMEOUT_MS);
+  startTimeout(START_TIMEOUT_MS);
   try {
-    await satisfied.promise;
+    await started.promise;
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function letGo(child: ChildProcess): Promise<void> {
+async function detachFrom(child: ChildProcess): Promise<void> {
   await tell(child, { kind: 'keep' });
   if (child.connected) child.disconnect();
   child.unref();

@@ -30,7 +30,7 @@ test.each<[string, Readonly<Record<string, string>>, number]>([
     packageJson({ dependencies: { astro: '5' }, devDependencies: { vite: '7' } }),
     4321,
   ],
-  ['a port that is none', packageJson({ scripts: { dev: 'x --port 99999' } }), 3000],
+  ['an invalid port', packageJson({ scripts: { dev: 'x --port 99999' } }), 3000],
   ['scripts of another shape', packageJson({ scripts: { dev: ['x'] } }), 3000],
   ['a package.json that is broken', { 'package.json': '{' }, 3000],
   ['Django', { 'manage.py': '' }, 8000],

@@ -30,7 +30,7 @@ export interface ServiceView {
   readonly target: string;
   /** Undefined while it is not known. */
   readonly isReachable: boolean | undefined;
-  /** What keeps visitors out, or may. */
+  /** Problems that stop visitors, or may stop them. */
   readonly problems: readonly string[];
   readonly visitors: number;
   /** Requests a second where they are counted, else bytes a second. */
@@ -73,7 +73,7 @@ const BEST: readonly State[] = ['ready', 'unproven', 'retrying', 'starting', 'fa
 
 /** Puts together what the live view shows. */
 export class LiveModel {
-  /** Targets by service, as events told of them. */
+  /** Whether each target answers, by service, from events. */
   readonly #verdicts = new Map<string, Map<string, boolean>>();
   readonly #samples = new Map<string, Sample[]>();
 

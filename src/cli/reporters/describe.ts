@@ -46,8 +46,8 @@ export function describeEvent(event: PortalEvent, style: Style): string {
 
 function describeRejected({ errors }: Extract<PortalEvent, { event: 'rejected' }>): string {
   return errors.every(({ code }) => code === 'config_not_allowed')
-    ? 'the last save asks for more than you allowed; everything keeps running as it was'
-    : 'the last save has errors; everything keeps running as it was';
+    ? 'the last save asks for more than you allowed; services keep running unchanged'
+    : 'the last save has errors; services keep running unchanged';
 }
 
 function describeLease(event: Lease, style: Style): string {
@@ -70,14 +70,14 @@ function describeLease(event: Lease, style: Style): string {
 const readiness = ({ unproven }: Pick<Lease, 'unproven'>, style: Style): string =>
   unproven ? style.yellow(UNPROVEN) : style.green('ready');
 
-/** The relay says that the lease is open, and nobody has seen a visitor get through. */
+/** The relay opened the lease, but no visitor is known to have reached it. */
 export const UNPROVEN = 'ready (unproven)';
 
 function unprovenWhy({ unproven }: Lease): string {
   return unproven ? `: ${describeUnproven(unproven)}` : '';
 }
 
-/** Why a lease that is ready is not proven, as the end of a sentence. */
+/** Why a ready lease is unproven, as the end of a sentence. */
 export function describeUnproven({ failures, reason }: Unproven): string {
   if (failures === 0) return printable(reason);
   const visits = failures === 1 ? "the agent's own visit" : `the agent's last ${failures} visits`;
@@ -91,7 +91,7 @@ const UNSERVED: Readonly<Record<string, string>> = {
   visitor_limit: 'the limit of visitors is reached',
 };
 
-/** On whom a relay gave up, and why. */
+/** How many visitors a relay gave up on, and why. */
 export function describeUnserved(counts: Readonly<Record<string, number>>): string {
   const reasons = Object.entries(counts).map(
     ([reason, count]) => `${count} (${UNSERVED[reason] ?? printable(reason)})`,
@@ -125,19 +125,19 @@ function describeTarget({ service, target, error }: Target, style: Style): strin
 
 function describeHealth({ service, error }: Health, style: Style): string {
   if (error === undefined) return `${style.bold(service)}: healthy again`;
-  return `${style.bold(service)}: ${style.yellow('unhealthy')}: ${printable(error)}; visitors still get there`;
+  return `${style.bold(service)}: ${style.yellow('unhealthy')}: ${printable(error)}; visitors still reach it`;
 }
 
 function otherPort({ askedPort }: Lease): string {
   return askedPort === undefined ? '' : ` (port ${askedPort} is unavailable)`;
 }
 
-/** A relay's key as people read it: of a chain, the visitors' side first. */
+/** The readable form of a relay's key. A chain starts with the visitors' side. */
 export function relayName(key: string): string {
   return printable(key.replaceAll(',', ' ← '));
 }
 
-/** What the relay gave the lease; a URL, or a public port. */
+/** The public address of the lease: a URL, or a port. */
 export function publicAddress(lease: Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'>): string | undefined {
   const address = lease.url ?? lease.tcpAddr ?? lease.udpAddr;
   return address === undefined ? undefined : printable(address);
@@ -157,7 +157,7 @@ function describeApplied(event: Applied): string {
   return `applied revision ${event.revision}: ${what} (${Math.round(event.durationMs)} ms)`;
 }
 
-/** Visitors who have not seen the last edit. */
+/** Visitors that still use the previous configuration. */
 export function describeRetiring(count: number): string {
   const visitors = count === 1 ? '1 visitor is' : `${count} visitors are`;
   return `${visitors} still on the previous configuration`;

@@ -3,21 +3,21 @@ import type { Verbosity } from '../verbosity.js';
 
 type Of<Type extends PortalEvent['event']> = Extract<PortalEvent, { event: Type }>;
 
-/** Steps on the way to a lease, and out of it: the outcome is told anyway. */
+/** Steps that are not printed, because their outcome is. */
 const STEPS = new Set(['connecting', 'opening', 'draining', 'closed']);
 
-/** Decides which events a person reads as lines of their own. */
+/** Decides which events get a line. */
 export class News {
   readonly #verbosity: Verbosity;
   /** Targets that do not answer. */
   readonly #dead = new Set<string>();
-  /** Services that were told to be unhealthy. */
+  /** Services that were reported as unhealthy. */
   readonly #unhealthy = new Set<string>();
-  /** What was told last of each lease. */
+  /** What was printed last for each lease. */
   readonly #leases = new Map<string, string>();
-  /** What was told last of what each service is served as. */
+  /** How each service was last served. */
   readonly #served = new Map<string, string>();
-  /** The first pass is over, and what it opened is told as a whole. */
+  /** The first pass has ended. `ready` reports the leases that it opened. */
   #hasBegun = false;
 
   constructor(verbosity: Verbosity = 'normal') {
@@ -49,14 +49,14 @@ export class News {
     }
   }
 
-  /** What is ready at the start is told by `ready`; after that, what becomes ready, and what is not any more. */
+  /** `ready` reports leases at the start. Later changes get a line each. */
   #isNewPhase({ service, relay, phase, error, unproven, url }: Of<'lease'>): boolean {
     if (STEPS.has(phase)) return false;
     const key = `${service} ${relay}`;
-    const said = [phase, error?.code, unproven === undefined, url].join(' ');
+    const state = [phase, error?.code, unproven === undefined, url].join(' ');
     const before = this.#leases.get(key);
-    this.#leases.set(key, said);
-    return said !== before && (phase !== 'ready' || this.#hasBegun || before !== undefined);
+    this.#leases.set(key, state);
+    return state !== before && (phase !== 'ready' || this.#hasBegun || before !== undefined);
   }
 
   #isLaterPass(): boolean {
@@ -65,7 +65,7 @@ export class News {
     return isLater;
   }
 
-  /** That a target answers is expected, unless it did not before. */
+  /** An answering target is news only if it did not answer before. */
   #isNewVerdict({ service, target, reachable }: Of<'target'>): boolean {
     const key = `${service} ${target}`;
     if (reachable) return this.#dead.delete(key);
@@ -73,7 +73,7 @@ export class News {
     return true;
   }
 
-  /** A target that does not answer is unhealthy as well: that is told once. */
+  /** A target that does not answer is also unhealthy: report that once. */
   #isNewHealth({ service, healthy }: Of<'health'>): boolean {
     if (healthy) return this.#unhealthy.delete(service);
     if ([...this.#dead].some((key) => key.startsWith(`${service} `))) return false;
@@ -81,7 +81,7 @@ export class News {
     return true;
   }
 
-  /** The first answer of a target is expected; another one later is not. */
+  /** The first answer of a target is expected; a different one later is news. */
   #isServedAnew({ service, servedAs }: Of<'served'>): boolean {
     const before = this.#served.get(service);
     this.#served.set(service, servedAs);
@@ -89,7 +89,7 @@ export class News {
   }
 }
 
-/** What a person has to know who wants to hear nothing. */
+/** Events that are printed even with --quiet. */
 function isTrouble(event: PortalEvent): boolean {
   switch (event.event) {
     case 'lease':

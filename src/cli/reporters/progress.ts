@@ -19,7 +19,7 @@ type Served = Extract<PortalEvent, { event: 'served' }>;
 type Unplaced = Extract<PortalEvent, { event: 'unplaced' }>;
 type Task = ListrTaskWrapper<object, typeof StderrRenderer, typeof SimpleRenderer>;
 
-/** listr2 asks whether stdout is a terminal; we draw on stderr and know that it is one. */
+/** listr2 checks stdout; we draw on stderr, which is a terminal. */
 class StderrRenderer extends DefaultRenderer {
   static override nonTTY = true;
 }
@@ -34,7 +34,7 @@ interface Row {
   task?: Task;
 }
 
-/** A spinner for each service of the first pass, until it is through or has failed; it leaves no trace. */
+/** A spinner for each service of the first pass, until it is ready or failed. Removes itself at the end. */
 export class Progress {
   readonly #board: LeaseBoard;
   readonly #rows: ReadonlyMap<string, Row>;

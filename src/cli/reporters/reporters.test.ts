@@ -146,7 +146,7 @@ describe('how to reach a service', () => {
     expect(hints({ web: 'stream', late: 'undecided' }, served('late', 'stream'))).toEqual([ISSUED, OPENSSL]);
   });
 
-  it('is not told of what has no certificate of the local CA', () => {
+  it('is not printed for services without a certificate from the local CA', () => {
     const stderr = capturedOutput();
     const reporter = plainReporter({
       stdout: capturedOutput().output,
@@ -178,7 +178,7 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
   expect(stderr.text()).toContain('https://web.localhost:8443');
   expect(stdout.text()).toBe('web https://web.localhost:8443\nweb localhost:7000\n');
   expect(stderr.text()).toContain('curl --cacert');
-  // The progress is over: from here on it is one line per change.
+  // After the progress, each change is one line.
   reporter.event(FAILED);
   expect(stderr.text()).toMatch(/web.*failed.*name_taken/);
 });
@@ -223,7 +223,7 @@ test('terminal: a service that fails before anything is drawn is shown as failed
   expect(stderr.text()).toContain('stopped: SIGINT');
 });
 
-test('terminal: the inspector is told of when the progress has settled', async () => {
+test('terminal: prints the inspector after the progress', async () => {
   const stdout = capturedOutput({ isTTY: true, columns: 80 });
   const stderr = capturedOutput({ isTTY: true, columns: 80 });
   const reporter = terminalReporter({

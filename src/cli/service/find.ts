@@ -10,22 +10,22 @@ export interface ServiceOptions {
   readonly name?: string;
 }
 
-/** The configuration that the options mean, absolute. Throws `usage` for standard input. */
+/** The absolute path of the configuration. Throws `usage` for standard input. */
 export async function configOf({ cwd, env }: Context, { file }: ServiceOptions): Promise<string> {
   const found = await findConfig({ file, cwd, env });
   if (found.kind === 'file') return found.path;
-  throw new PortalError('usage', 'a service needs a configuration file, and standard input is none', {
-    hint: 'Write it to a file, and name that: -f FILE.',
+  throw new PortalError('usage', 'a service needs a configuration file, not standard input', {
+    hint: 'Write the configuration to a file, and use -f FILE.',
   });
 }
 
-/** A name alone will do: the configuration may be gone. */
+/** The unit's name. With `--name`, the configuration need not exist. */
 export async function unitOf(context: Context, options: ServiceOptions): Promise<string> {
   if (options.name !== undefined) return unitName('', options.name);
   return unitName(await configOf(context, options), undefined);
 }
 
-/** What is in the file of a service; undefined where there is none. Throws `usage` for a file that is not Portal's. */
+/** Reads the unit; undefined if it does not exist. Throws `usage` if Portal did not write it. */
 export async function installedUnit(
   manager: ServiceManager,
   unit: string,
@@ -33,7 +33,7 @@ export async function installedUnit(
   const path = manager.path(unit);
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new PortalError('state_unwritable', `${path} cannot be read (${systemCode(error)})`, {
+    throw new PortalError('state_unwritable', `cannot read ${path} (${systemCode(error)})`, {
       cause: error,
     });
   });

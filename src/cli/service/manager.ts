@@ -12,31 +12,31 @@ export interface ServiceManager {
   /** The file that describes a service. */
   path(unit: string): string;
   text(spec: ServiceSpec): string;
-  /** The configuration of a file that Portal wrote; undefined for another. */
+  /** The configuration in a file that Portal wrote; undefined for other files. */
   fileOf(text: string): string | undefined;
   programsOf(text: string): string[];
-  /** Why it does not run for this user; undefined when it does. */
+  /** Why it does not run for this user; undefined if it runs. */
   absent(): Promise<string | undefined>;
   isActive(unit: string): Promise<boolean>;
   isEnabled(unit: string): Promise<boolean>;
-  /** Takes a file that was written into account, has the service start with the system, and starts it anew. */
+  /** Loads the written file, enables the service at system start, and restarts it. */
   start(unit: string): Promise<void>;
-  /** Stops it, and has it start no more. */
+  /** Stops and disables the service. */
   stop(unit: string): Promise<void>;
-  /** After the file is removed. */
+  /** Call it after the file is removed. */
   forget(): Promise<void>;
-  /** What a person has to do for it to start at boot, before they log in; undefined when nothing. */
+  /** How to make it start at boot, before the user logs in; undefined if it does. */
   bootHint(): Promise<string | undefined>;
-  /** How to read what it prints. */
+  /** The command that shows its output. */
   logs(unit: string): string;
 }
 
-/** Throws `usage` where Portal knows no service manager. */
+/** Throws `usage` on a platform without a supported service manager. */
 export function serviceManager(env: NodeJS.ProcessEnv, platform = process.platform): ServiceManager {
   if (platform === 'linux') return systemd(env);
   if (platform === 'darwin') return launchd(env);
-  throw new PortalError('usage', `portal service does not know the service manager of ${platform}`, {
-    hint: 'Have it run `portal up --file FILE` at the start of the machine.',
+  throw new PortalError('usage', `portal service does not support ${platform}`, {
+    hint: 'Configure your system to run `portal up --file FILE` at its start.',
   });
 }
 
@@ -57,7 +57,7 @@ function systemd(env: NodeJS.ProcessEnv): ServiceManager {
     programsOf: programsOfUnit,
     absent: async () => {
       const { stdout, why } = await systemctl('is-system-running');
-      // A manager that is still starting, or has failed units, exits 1 and takes requests all the same.
+      // A manager that is starting, or has failed units, exits 1 but accepts requests.
       const state = stdout.trim();
       return state !== '' && !['offline', 'unknown'].includes(state) ? undefined : why || state;
     },
@@ -121,7 +121,7 @@ function runner(env: NodeJS.ProcessEnv): (command: CommandLine) => Promise<Ran> 
   const find = programFinder(env);
   return async ([program, ...args]) => {
     const path = find(program);
-    if (path === undefined) return { ok: false, stdout: '', why: `there is no program ${program}` };
+    if (path === undefined) return { ok: false, stdout: '', why: `${program} is not installed` };
     return runProgram([path, ...args]);
   };
 }

@@ -28,7 +28,7 @@ export function plistText({ unit, file, command, folder, env }: ServiceSpec, hom
 `;
 }
 
-/** The configuration that a plist of Portal's runs; undefined for another. */
+/** The configuration of a plist; undefined for a file that Portal did not write. */
 export function fileOfPlist(text: string): string | undefined {
   const found = /<key>PortalConfiguration<\/key><string>(.*?)<\/string>/.exec(text)?.[1];
   return found === undefined ? undefined : unescaped(found);

@@ -12,21 +12,21 @@ export interface ServiceSpec {
   readonly unit: string;
   /** The configuration, absolute. */
   readonly file: string;
-  /** Node and its script, or the executable that is both, as absolute paths; and arguments. */
+  /** Absolute paths of Node and the script, or of the standalone executable; then arguments. */
   readonly command: readonly [program: string, ...args: string[]];
   readonly folder: string;
-  /** What the shell sets and the service manager does not. */
+  /** Variables that the shell sets and the service manager does not. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Where files are kept, and how relays are reached: the service has to find the same as this shell. */
+/** Variables for Portal's folders and for proxies: the service needs the same values as this shell. */
 const CARRIED_FOLDERS = ['XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_STATE_HOME'] as const;
 const CARRIED = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'NO_PROXY', 'no_proxy'] as const;
 
 /** What every service manager sets. */
 const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_DIR'] as const;
 
-/** Throws `usage` for what a unit cannot hold, and for a program that may be gone tomorrow. */
+/** Throws `usage` for text that a unit cannot contain, and for a program in the cache of npx. */
 export function serviceSpec(
   file: string,
   name: string | undefined,
@@ -54,7 +54,7 @@ export function serviceSpec(
   return spec;
 }
 
-/** The folder of the configuration names it; a folder of another script by its hash. */
+/** Uses the folder's name, or a hash of the path if the name has no letter a–z or digit. */
 export function unitName(file: string, name: string | undefined): string {
   if (name !== undefined) return `portal-${name}`;
   const folder = basename(dirname(file));
@@ -64,7 +64,7 @@ export function unitName(file: string, name: string | undefined): string {
   return `portal-${label}`;
 }
 
-/** The environment that the service will have, for a look whether its configuration is complete there. */
+/** The environment that the service will have, to check its configuration with it. */
 export function environmentOf({ env }: ServiceSpec, own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const given = GIVEN.flatMap((key) => (own[key] === undefined ? [] : [[key, own[key]] as const]));
   return { ...Object.fromEntries(given), ...env };

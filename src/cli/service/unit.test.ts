@@ -12,7 +12,7 @@ const SPEC: ServiceSpec = {
   env: { PORTAL_HOME: FOLDER },
 };
 
-test('a unit quotes what systemd takes for its own, each where it does', () => {
+test('a unit escapes the special characters of systemd', () => {
   const lines = unitText(SPEC).split('\n');
   const words = String.raw`/srv/a b/100%%h $$HOME \"q\" 'x' \\n ü`;
   expect(lines).toContain(
@@ -25,13 +25,13 @@ test('a unit quotes what systemd takes for its own, each where it does', () => {
 test.each([
   ['a unit', unitText(SPEC), fileOfUnit, programsOfUnit],
   ['a plist', plistText(SPEC, '/Users/me'), fileOfPlist, programsOfPlist],
-])('%s tells its configuration and its programs', (_, text, fileOf, programsOf) => {
+])('%s contains its configuration and its programs', (_, text, fileOf, programsOf) => {
   expect(fileOf(text)).toBe(SPEC.file);
   expect(programsOf(text)).toEqual([`${FOLDER}/node`, `${FOLDER}/portal.js`]);
   expect(fileOf('[Unit]\nDescription=mine\n')).toBeUndefined();
 });
 
-test('a plist escapes what XML takes for its own', () => {
+test('a plist escapes the special characters of XML', () => {
   const text = plistText({ ...SPEC, folder: '/a & <b>' }, '/Users/me');
   expect(text).toContain('<key>WorkingDirectory</key><string>/a &amp; &lt;b&gt;</string>');
 });
@@ -47,7 +47,7 @@ test.each([
 
 const here = (env: NodeJS.ProcessEnv) => ({ cwd: '/home/me/work', env });
 
-test('the service takes over where files are kept and how relays are reached, and nothing else', () => {
+test('the service inherits only the variables for folders and proxies', () => {
   const shell = {
     HOME: '/home/me',
     SECRET: 'x',

@@ -1,10 +1,10 @@
 import type { ServiceSpec } from './spec.js';
 
-/** The first line of what Portal writes; a file without it is somebody else's. */
+/** The first line of every unit that Portal writes. */
 const MARK = '# Written by `portal service install`, and removed by `portal service uninstall`.';
 const FILE_LINE = '# Configuration: ';
 
-/** A unit of systemd for the user's own manager (systemd.service(5)). */
+/** A unit for systemd's user manager (systemd.service(5)). */
 export function unitText({ file, command, folder, env }: ServiceSpec): string {
   const [node, ...args] = command;
   return [
@@ -13,19 +13,19 @@ export function unitText({ file, command, folder, env }: ServiceSpec): string {
     '',
     '[Unit]',
     `Description=Portal (${specifiers(file)})`,
-    // The network may take hours to come; the agent waits for it.
+    // Retry without limit: the network may be unavailable for hours.
     'StartLimitIntervalSec=0',
     '',
     '[Service]',
     'Type=exec',
-    // In the path of the program itself, systemd leaves a dollar sign as it is.
+    // systemd expands dollar signs in arguments, but not in the program's path.
     `ExecStart=${[quoted(node), ...args.map((word) => quoted(word).replaceAll('$', '$$$$'))].join(' ')}`,
     `WorkingDirectory=${specifiers(folder)}`,
     ...Object.entries(env).map(([key, value]) => `Environment=${quoted(`${key}=${value}`)}`),
-    // `portal down` exits 0, and the agent stays down.
+    // After `portal down`, which exits 0, do not restart.
     'Restart=on-failure',
     'RestartSec=5',
-    // Visitors may finish for ten seconds.
+    // Longer than the drain of ten seconds.
     'TimeoutStopSec=30',
     '',
     '[Install]',
@@ -34,13 +34,13 @@ export function unitText({ file, command, folder, env }: ServiceSpec): string {
   ].join('\n');
 }
 
-/** The configuration that a unit of Portal's runs; undefined for a file that Portal did not write. */
+/** The configuration of a unit; undefined for a file that Portal did not write. */
 export function fileOfUnit(text: string): string | undefined {
   const [mark, line] = text.split('\n');
   return mark === MARK && line?.startsWith(FILE_LINE) ? line.slice(FILE_LINE.length) : undefined;
 }
 
-/** The paths of Node and of Portal in a unit of Portal's. */
+/** The paths of Node and of Portal in a unit. */
 export function programsOfUnit(text: string): string[] {
   const words = /^ExecStart=(.*)$/m.exec(text)?.[1]?.matchAll(/"((?:[^"\\]|\\.)*)"/g) ?? [];
   return [...words].slice(0, 2).map(([, word], index) => {

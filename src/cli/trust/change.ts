@@ -14,14 +14,14 @@ export interface StoreReport {
   readonly hint?: string;
 }
 
-/** What the store holds; nothing changes. */
+/** Looks into a store without changing it. */
 export async function inspectStore(store: TrustStore): Promise<StoreReport> {
   const look = await store.look();
   if (look.trusted !== undefined) return { store, look };
   return { store, look, ...whyUnreadable(store, look) };
 }
 
-/** Brings one store to the wanted state. Never throws: the other stores have their turn. */
+/** Installs or removes the CA in one store. Never throws, so that the other stores follow. */
 export async function changeStore(store: TrustStore, change: Change): Promise<StoreReport> {
   const before = await store.look();
   if (isDone(before, change)) return { store, look: before, outcome: 'unchanged' };
@@ -46,7 +46,7 @@ export async function changeStore(store: TrustStore, change: Change): Promise<St
       look,
       outcome: 'failed',
       message,
-      hint: 'Look for the certificate in the store by hand.',
+      hint: 'Check the certificate in the store by hand.',
     };
   }
   const isCreated = change === 'install' && !store.exists;
@@ -57,6 +57,6 @@ const isDone = ({ trusted, present }: Look, change: Change): boolean =>
   change === 'install' ? trusted === true : trusted === false && !present;
 
 function whyUnreadable({ obstacle, path }: TrustStore, { problem }: Look): { message: string; hint: string } {
-  const message = obstacle?.message ?? problem ?? 'it cannot be read';
+  const message = obstacle?.message ?? problem ?? 'cannot read the store';
   return { message, hint: obstacle?.hint ?? `Check the files in ${path}.` };
 }

@@ -3,7 +3,7 @@ import { printable } from '../style.js';
 import type { Change, StoreReport } from './change.js';
 import { commandText } from '../programs.js';
 
-/** One store as lines for a person: its state, and what is left to do. */
+/** Formats the state of a store, and what the user has to do. */
 export function describeStore(report: StoreReport, change: Change | undefined, style: Style): string[] {
   const { store, message, hint } = report;
   const isLeft = change === undefined ? report.look.trusted === false : needsHand(report);
@@ -16,7 +16,7 @@ export function describeStore(report: StoreReport, change: Change | undefined, s
   ];
 }
 
-/** The same for programs. */
+/** Summarizes a report for JSON. */
 export function summarizeStore({ store, look, outcome, isCreated, message, hint }: StoreReport): object {
   const { kind, name, path, exists, commands } = store;
   return {
@@ -42,7 +42,7 @@ function sign({ look, outcome }: StoreReport, { green, yellow, red }: Style): st
 function stateOf({ store, look, outcome, isCreated }: StoreReport): string {
   if (outcome === 'installed') return isCreated ? 'created the store, and installed the CA' : 'installed';
   if (outcome === 'removed') return 'removed';
-  if (outcome === 'unchanged') return look.trusted ? 'trusts the CA already' : 'does not contain the CA';
+  if (outcome === 'unchanged') return look.trusted ? 'already trusts the CA' : 'does not contain the CA';
   if (outcome !== undefined) return outcome;
   if (look.trusted === undefined) return 'unknown';
   if (look.trusted) return 'trusts the CA';

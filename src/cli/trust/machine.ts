@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { homeFolder } from '../../lib/paths.js';
 import { programFinder, runProgram, type CommandLine, type Ran } from '../programs.js';
 
-/** What the stores of a machine depend on. */
+/** The parts of a machine that its stores depend on. */
 export interface Machine {
   readonly platform: NodeJS.Platform;
   readonly home: string;
@@ -11,7 +11,7 @@ export interface Machine {
   readonly dataHome: string;
   /** Undefined on Windows. */
   readonly uid: number | undefined;
-  /** The folder that holds /etc, /usr and /var. Tests name another one. */
+  /** The folder that contains /etc, /usr and /var. Tests use another one. */
   readonly root: string;
   /** The absolute path of a program on PATH. */
   which(program: string): string | undefined;
@@ -47,7 +47,7 @@ export function distributions({ root }: Machine): readonly string[] {
         return value?.split(' ').filter(Boolean) ?? [];
       });
     } catch {
-      // The next place.
+      // Try the next file.
     }
   }
   return [];

@@ -5,12 +5,12 @@ import { distributions, isFolder, type Machine } from './machine.js';
 import type { CommandLine, Ran } from '../programs.js';
 import { holds, type Look, type Obstacle, type TrustedCertificate, type TrustStore } from './store.js';
 
-/** Databases of NSS (cert9.db): what Chromium and Firefox keep on Linux, changed with NSS's `certutil`. */
+/** NSS databases (cert9.db) of Chromium and Firefox on Linux, changed with NSS's `certutil`. */
 
-/** Trusted to issue certificates of TLS servers, and nothing else. */
+/** Trust only for issuing certificates of TLS servers. */
 const TRUST_FLAGS = 'C,,';
 
-/** Stands for an empty password, so that `certutil` fails on a database with a primary password instead of asking. */
+/** An empty password, so that `certutil` fails on a database with a primary password instead of prompting. */
 const NO_PASSWORD = ['-f', '/dev/null'] as const;
 
 export interface NssPlace {
@@ -57,7 +57,7 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
       try {
         await run('-A', '-t', TRUST_FLAGS, '-n', name, '-i', file, ...NO_PASSWORD);
       } catch (error) {
-        // With a primary password it adds the certificate, and fails to trust it.
+        // With a primary password, certutil adds the certificate but fails to trust it.
         const half = await look();
         if (half.trusted === false) await remove(half.nicknames).catch(() => undefined);
         throw error;
@@ -68,13 +68,13 @@ export function nssStore(machine: Machine, place: NssPlace, certificate: Trusted
 }
 
 interface Entries extends Look {
-  /** The names in the database under which it is. */
+  /** Its names in the database. */
   readonly nicknames: readonly string[];
 }
 
 const NOTHING: Entries = { trusted: false, present: false, nicknames: [] };
 
-/** A browser that imports the certificate appends to its name: `Portal local CA 1a2b3c4d - Portal`. */
+/** Matches a prefix, because browsers append to the name on import: `Portal local CA 1a2b3c4d - Portal`. */
 async function entries(
   machine: Machine,
   certutil: (...args: string[]) => CommandLine,

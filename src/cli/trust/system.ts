@@ -11,7 +11,7 @@ interface LinuxStore {
   /** What programs read: written anew by these commands. */
   readonly bundle: string;
   readonly refresh: CommandLine;
-  /** The same after a certificate is gone; Debian keeps its links otherwise. */
+  /** The refresh after a removal. Debian keeps stale links otherwise. */
   readonly refreshRemoved?: CommandLine;
 }
 
@@ -87,7 +87,7 @@ function linuxStore(machine: Machine, store: LinuxStore, certificate: TrustedCer
 const NEEDS_ROOT: Obstacle = {
   isExpected: true,
   message: 'it needs root',
-  hint: 'Run the commands below, or ask an administrator to.',
+  hint: 'Run the commands below, or ask an administrator to run them.',
 };
 
 /** Untested: the project has no Mac. */

@@ -55,7 +55,7 @@ function addPort(name: string, written: unknown, isOneOfSeveral: boolean, draft:
   draft.add(isOneOfSeveral ? `${name}-${port.container}` : name, service);
 }
 
-/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; variables and ranges are not one port. */
+/** `[HOST:]PUBLISHED:CONTAINER[/PROTOCOL]`; variables and ranges are unsupported. */
 function shortForm(text: string): Port | undefined {
   const match = /^(?:(\d+\.[\d.]+|\[[\da-fA-F:]+\]|localhost):)?(?:(\d+):)?(\d+)(?:\/(tcp|udp))?$/.exec(text);
   if (!match) return undefined;
