@@ -43,7 +43,7 @@ export class Crowd {
   /** Takes every event, after `tell`: knows from them which services are on a relay. */
   note(event: PortalEvent): void {
     if (event.event === 'lease') this.#notePhase(event);
-    if (event.event === 'applied') this.#isFirstPassOver = true;
+    if (event.event === 'applied' || event.event === 'ready') this.#isFirstPassOver = true;
     if (event.event === 'applied' || event.event === 'ready' || event.event === 'stopped') this.flush();
     else if (this.#isFirstPassOver && this.#refused.every(({ relay }) => this.#isSettled(relay)))
       this.#flushRefused();
