@@ -15,7 +15,7 @@ export function shortAddress(text: string): string {
 }
 
 function cut(text: string, max: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   if (characters.length <= max) return text;
   const half = Math.floor((max - 1) / 2);
   return `${characters.slice(0, half).join('')}…${characters.slice(-half).join('')}`;
