@@ -156,7 +156,7 @@ function checkTls(path: Path, tls: Tree | undefined, report: Report): void {
   } else if (!cert !== !key) {
     const missing = cert ? 'key' : 'cert';
     report([...path, missing], {
-      message: `\`${missing}\` is missing: \`cert\` and \`key\` belong together`,
+      message: `\`${missing}\` is missing: \`cert\` and \`key\` need each other`,
     });
   }
 }

@@ -191,7 +191,8 @@ function unknownKey(key: string, schema: Schema, root: Tree, path: Path): Compla
 function missingKey(key: string, schema: Schema, path: Path): Complaint {
   const where = path.length === 0 ? '' : ` in ${subject(path)}`;
   const example = resolved(schema.properties?.[key])?.examples?.[0];
-  const hint = example === undefined ? undefined : `Add it, as in \`${key}: ${JSON.stringify(example)}\`.`;
+  const hint =
+    example === undefined ? undefined : `Add it, for example \`${key}: ${JSON.stringify(example)}\`.`;
   return { message: `\`${key}\` is missing${where}`, hint };
 }
 

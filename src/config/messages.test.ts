@@ -322,7 +322,7 @@ it.each([
   ],
   [
     'relays: { urls: [{ ca: x }] }',
-    '`url` is missing in entry 1 of `urls` | Add it, as in `url: "https://relay.example.com"`.',
+    '`url` is missing in entry 1 of `urls` | Add it, for example `url: "https://relay.example.com"`.',
   ],
   [
     'relays: { urls: [true] }',
