@@ -42,7 +42,7 @@ export const LIMITS = {
   requestHeadMs: 10_000,
   /** Connections to the relay's own HTTP surface that are not upgraded yet; the same holds for one more. */
   maxRequestConnections: 1_024,
-  /** Connections of one address; an IPv6 address counts as its /64. Of these bounds per address and identity, 0 is none. */
+  /** Connections of one address; an IPv6 address counts as its /64. For the limits per address and per identity, 0 means unlimited. */
   maxConnectionsPerAddress: 4_096,
   /** A connection that was refused reads why within this. */
   lingerMs: 1_000,
@@ -130,13 +130,13 @@ export const LIMITS = {
   /** No connection outlives this. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
 
-  /** Relays that one connection is passed on by: a chain has one relay more. */
+  /** How many relays may forward one connection. A chain has one relay more. */
   maxHops: 2,
   /** A relay connects to its peer within this. */
   hopMs: 5_000,
   /** Tickets for hops that are out, per session. */
   maxHopTickets: 512,
-  /** Connections that a relay passes on for one identity, and in all; beyond that, the network with most gives way. */
+  /** Connections that a relay forwards for one identity, and in total. Over that, the network with the most loses one. */
   maxHopConnectionsPerIdentity: 2_048,
   maxHopConnections: 16_384,
   /** Peers of a relay. */
@@ -182,7 +182,7 @@ export const LIMITS = {
   maxReassemblyBytes: 8 * 1024 * 1024,
   maxReassembliesPerFlow: 8,
   reassemblyMs: 1_000,
-  /** A flow without a datagram, either way, is over. */
+  /** Idle timeout of a flow, both directions. */
   flowIdleMs: 60_000,
   maxFlowsPerLease: 4_096,
   maxFlowsPerSession: 16_384,

@@ -353,7 +353,7 @@ describe('peers', () => {
     const peer = await Peer.open(exit);
     await expect
       .poll(() => peer.request({ type: 'hop.open', target: `127.0.0.1:${entry.port}` }).catch(String))
-      .toContain('says that it is https://localhost');
+      .toContain('has a descriptor for https://localhost');
   });
 
   it('must have a trusted certificate', async () => {

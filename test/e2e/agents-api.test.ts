@@ -503,7 +503,7 @@ describe('disconnecting an agent', () => {
     expect((await ask(at, 'POST', `/v1/agents/${id}/disconnect`, { token })).status).toBe(200);
     expect(await peer.next('error')).toMatchObject({
       code: 'disconnected',
-      message: expect.stringMatching(/signed in from 127\.0\.0\.1 at 2.*started again/),
+      message: expect.stringMatching(/signed in from 127\.0\.0\.1 at 2.*restart the agent/),
     });
     expect(await peer.closed).toMatchObject({ code: 1008, reason: 'disconnected' });
     await visitor.closed;

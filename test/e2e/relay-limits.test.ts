@@ -41,7 +41,7 @@ describe('sessions', () => {
     second.say({ type: 'prove', signature: identity.sign(await second.challenge()) });
     expect(await second.next('error')).toMatchObject({
       code: 'limit_exceeded',
-      message: expect.stringMatching(/1 sessions.*\(maxSessionsPerIdentity\).*stop another agent/),
+      message: expect.stringMatching(/1 sessions.*\(maxSessionsPerIdentity\).*stop one of its agents/),
       retryAfterMs: expect.any(Number),
     });
     expect(await second.closed).toMatchObject({ code: 1008, reason: 'limit_exceeded' });

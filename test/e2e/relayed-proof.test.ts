@@ -95,7 +95,7 @@ describe.each(Object.entries(WAYS))('%s to a middleman', (_way, open) => {
       await expect(open(endpoint)).rejects.toMatchObject({
         code: 'relay_untrusted',
         message: expect.stringContaining(real.url),
-        hint: expect.stringContaining('ends TLS'),
+        hint: expect.stringContaining('intercepts TLS'),
       });
       expect(between.received).not.toEqual(expect.arrayContaining([expect.toBeOneOf(SIGNED)]));
       await eventually(() => expect(real.counts().sessions).toBe(0));

@@ -45,7 +45,7 @@ const LEASE_ID_BYTES = 16;
 /** Fragments of one datagram; 65,507 bytes in packets of 1,200 need 58. */
 export const MAX_FRAGMENTS = 64;
 
-/** Passes every frame of `bytes` to `sink`. False if `bytes` are malformed; earlier frames were passed on then. */
+/** Passes every frame of `bytes` to `sink`. False if `bytes` are malformed; `sink` got the frames before the fault. */
 export function readFrames(bytes: Buffer, sink: FrameSink): boolean {
   let at = 0;
   while (at < bytes.length) {
