@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 /** By name: npm scripts that run one after another. The slowest come first. */
 const CHECKS = {
-  lint: ['lint'],
+  lint: ['lint', 'words'],
   build: ['build', 'generate:check'],
   types: ['typecheck'],
   unused: ['unused'],

@@ -16,7 +16,7 @@ export const RULES = [
     'there is no port in the URL',
   ),
   rule(
-    /\b(is|are) not one\b(?! (of|\w+ but)\b)/,
+    /\b(is|are) not one\b(?! (of|DNS|\w+ but)\b)/,
     '"invalid", or name the noun again',
     'the list of relays is not one',
     'it is not one of the relays',
@@ -115,7 +115,7 @@ export const RULES = [
     'kept alive',
   ),
   rule(
-    /\b(an?|its|their|no|any|every|own|hard|without|other|same) bounds?\b(?! (to|by|with|in|at)\b)|\bbounds (of|for|on|are|hold)\b|\b(nothing|what) bounds\b/,
+    /\b(an?|its|their|no|any|every|own|hard|without|other|same) bounds?\b(?! (to|by|with|in|at)\b)|\bbounds (of(?! a histogram)|for|on|are|hold)\b|\b(nothing|what) bounds\b/,
     '"limit" or "timeout"',
     'every wait has a bound',
     'the channel that a proof is bound to',
@@ -160,7 +160,7 @@ export const RULES = [
     'said in one message',
   ),
   rule(
-    /\b(tells|told) of\b/,
+    /\b(tells|(?<!const )told) of\b/,
     '"report" or "announce"',
     'relays that others told of',
     'relays that others announced',

@@ -46,7 +46,7 @@ describe('certificate files', () => {
     const [mine, other] = [await ca.issue(['shop.test']), await ca.issue(['shop.test'])];
     await refused(mine.cert, other.key, /key\.pem is not the key of .*cert\.pem/);
     await refused('nonsense', mine.key, /cert\.pem holds no certificate in PEM/);
-    // What whoever writes a file in place leaves for a moment.
+    // What a writer that does not rename leaves for a moment.
     await refused('', mine.key, /cert\.pem holds no certificate in PEM/);
     await refused(mine.cert, '', /key\.pem is not the key of .*cert\.pem/);
     await refused(

@@ -33,7 +33,7 @@ export async function readCertificateFiles(
   if (notAfter.getTime() <= Date.now()) {
     throw unusable(
       `${certFile} expired on ${notAfter.toISOString()}`,
-      'Renew it; a new file is taken up by itself.',
+      'Renew it. Portal loads the new file automatically.',
     );
   }
   try {

@@ -103,7 +103,7 @@ export class LiveCertificate {
     hold?.release();
   }
 
-  /** While the source has nothing that fits, what was served goes on: a file may be half written, a CA down. */
+  /** While the source has no valid certificate, the previous one stays: a file may be half written, or a CA down. */
   async #renew(): Promise<void> {
     try {
       this.#serve(await this.#read(this.#stop.signal));

@@ -286,7 +286,7 @@ describe('its files', () => {
   );
 
   it.each([
-    ['that is none', async () => 'no certificate', 'was not a certificate'],
+    ['that is no PEM', async () => 'no certificate', 'was not a certificate'],
     [
       'of another key',
       async () => (await openLocalCa(join(home, 'other'))).certificatePem,

@@ -35,7 +35,7 @@ export interface LocalCa {
 export interface LocalCaOptions {
   readonly log?: Logger;
   readonly now?: () => Date;
-  /** Told when there was none yet, and this one was made. */
+  /** Called when Portal created the CA. */
   readonly onCreated?: (certificateFile: string) => void;
 }
 
@@ -46,7 +46,7 @@ const CA_CERTIFICATE_MODE = 0o644;
 /**
  * The local CA kept in `caDir` as `ca.pem` (0644) and `ca.key.pem` (0600), made on first use; processes that
  * start at once end up with the same one. A certificate that expires within 90 days, or does not belong to
- * the key, is replaced, with a warning: whoever trusted it has to trust the new one.
+ * the key, is replaced, with a warning: programs that trusted it must trust the new one.
  *
  * Throws `certificate_unavailable` when other users can read the key (the hint holds the command that
  * mends it) or when it is no P-256 key, `state_unwritable` when a file cannot be made.
@@ -80,13 +80,13 @@ async function openKey(file: string): Promise<KeyObject> {
   const key = pem === undefined ? undefined : tryPrivateKey(pem);
   if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw new PortalError('certificate_unavailable', `${file} is not the key of a local CA`, {
-      hint: 'Move it away; a new local CA is made in its place.',
+      hint: 'Move it to another folder. Portal then creates a new local CA.',
     });
   }
   return key;
 }
 
-/** The errors of OpenSSL name no more than "unsupported", and the text is a secret: neither is passed on. */
+/** OpenSSL's errors say only "unsupported", and the text is a secret: neither is shown. */
 function tryPrivateKey(pem: string): KeyObject | undefined {
   try {
     return createPrivateKey(pem);

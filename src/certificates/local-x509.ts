@@ -15,7 +15,7 @@ import { PortalError } from '../lib/errors.js';
 import { covers, LOCAL_DOMAINS, nameConstraints } from './local-names.js';
 
 export interface LocalLeaf {
-  /** PEM of the leaf alone: whoever trusts the CA has its certificate already. */
+  /** PEM of the leaf only: a program that trusts the CA has the CA's certificate. */
   readonly cert: string;
   /** PEM, PKCS #8. */
   readonly key: string;

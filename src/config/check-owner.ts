@@ -6,7 +6,7 @@ import type { Tree } from './tree.js';
 
 /** The identity that a configuration would run with. */
 export interface Owner {
-  /** Address of the identity in `file` (undefined: the person's own); undefined when there is none yet. */
+  /** Address of the identity in `file` (undefined: the user's own). Undefined before the identity exists. */
   readonly addressIn: (file: string | undefined) => Promise<string | undefined>;
   /** Whether this service is to run. */
   readonly runs: (service: string) => boolean;
@@ -22,7 +22,7 @@ export async function checkOwner(desired: Desired, root: Tree, owner: Owner): Pr
   try {
     address = await owner.addressIn(desired.identityFile);
   } catch (error) {
-    // What is wrong with the file is told by whoever runs with it.
+    // The agent that runs with the file reports what is wrong with it.
     if (error instanceof PortalError) return [];
     throw error;
   }

@@ -6,19 +6,19 @@ export interface Desired {
   readonly file: string | undefined;
   /** Absolute path of the identity file; undefined: the person's default one. */
   readonly identityFile: string | undefined;
-  /** What relays call this machine when they show it; false: nothing; left out: its own name. */
+  /** Name of this machine at relays. false: no name. Default: its hostname. */
   readonly machine?: string | false;
   /** Identities that may see this agent, besides its own. */
   readonly team?: readonly string[];
   /** Relays that stay connected, with or without services. */
   readonly relays: readonly RelaySpec[];
   readonly services: readonly ServiceSpec[];
-  /** Further relays for the pool, of which the best few stay connected; left out, there are none. */
+  /** More relays for the pool, of which the best few stay connected. Default: no others. */
   readonly candidates?: CandidatesSpec;
 }
 
 export interface CandidatesSpec {
-  /** An https:// URL, or the absolute path of a file; left out, candidates come from the relays of the pool alone. */
+  /** An https:// URL, or the absolute path of a file. Default: candidates come from the relays of the pool only. */
   readonly registry?: string;
   /** How many of the candidates stay connected. */
   readonly maxActive: number;

@@ -232,7 +232,7 @@ function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
 }
 
 function emptyHint(schema: Schema, path: Path): string | undefined {
-  if (path.length === 1 && path[0] === 'services') return 'Write `services: {}` if there are none for now.';
+  if (path.length === 1 && path[0] === 'services') return 'Write `services: {}` for a file without services.';
   return exampleOf(schema, path);
 }
 

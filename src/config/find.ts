@@ -24,7 +24,7 @@ export interface FindOptions {
   readonly isFound?: boolean;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Default: whoever runs this process. */
+  /** Default: the user of this process. */
   readonly person?: Person;
 }
 

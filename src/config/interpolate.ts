@@ -24,7 +24,7 @@ interface InterpolationError {
 }
 
 export interface Interpolated {
-  /** The text with every expression replaced; where one failed, nothing stands in its place. */
+  /** The text with every expression replaced; an expression that failed becomes empty. */
   readonly text: string;
   /** Whether any `${…}` took part. `$$` alone does not count. */
   readonly substituted: boolean;

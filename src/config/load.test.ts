@@ -46,7 +46,7 @@ describe('the size of a file', () => {
     expect(problem?.message).toContain(`${name} is larger than 1 MiB`);
   });
 
-  it('tells of one long line that has a problem in every word', async () => {
+  it('reports one long line that has a problem in every word', async () => {
     await files({ 'portal.yaml': `version: 1\n${'!!str '.repeat(60_000)}x: 1\n` });
     expect((await problems())[0]).toMatchObject({ line: 2, column: 7 });
   });
@@ -80,7 +80,7 @@ describe('finding the file', () => {
     expect(result.desired).toMatchObject({ file: undefined, services: [{ target: { port: 3001 } }] });
   });
 
-  it('says what to do when there is none', async () => {
+  it('says what to do when there is no file', async () => {
     expect(await problems({ file: 'nope.yaml' })).toMatchObject([
       { code: 'config_not_found', file: 'nope.yaml' },
     ]);

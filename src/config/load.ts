@@ -43,9 +43,9 @@ export interface LoadOptions {
   gitUser?: () => string | undefined;
   /** The address of the identity in a file (undefined: the person's own), for `${id}`; undefined before it exists. */
   addressIn?: (file: string | undefined) => Promise<string | undefined>;
-  /** Who runs it, in place of whoever runs this process. */
+  /** Default: the user of this process. */
   person?: Person;
-  /** Who would run it; left out, it is not asked whose services they are. */
+  /** The identity that runs it. Default: Portal does not check whose services they are. */
   owner?: Owner;
 }
 
@@ -168,7 +168,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
   return { main, overlay, dotenv };
 }
 
-/** The text of a file; undefined where there is none. */
+/** The text of a file; undefined if it does not exist. */
 async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
   try {
     const bytes = await readBytes(path, shown, trusted);

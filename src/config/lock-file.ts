@@ -41,7 +41,7 @@ export function readLock(text: string, file: string): LockEntries {
 export function withRelay(text: string | undefined, file: string, origin: string, address: string): string {
   const { document, relays } = read(text ?? '', file);
   const value = new Scalar(address);
-  // Without quotes it would be a number to whoever reads it next.
+  // Without quotes, the next reader would take it for a number.
   value.type = Scalar.QUOTE_DOUBLE;
   const pair = document.createPair(new Scalar(origin), value) as Pair<Scalar, Scalar>;
   const after = relays.items.findIndex(({ key }) => String((key as Scalar).value) > origin);
@@ -83,7 +83,7 @@ function read(text: string, file: string): Read {
     );
   }
   const lines = new LineCounter();
-  // In the failsafe schema every value is text: an address is no number, quoted or not.
+  // In the failsafe schema every value is text: an address is never a number, quoted or not.
   const document = readDocument(text, file, lines);
   const lineOf = (node: unknown): number => {
     const range = (node as { range?: [number, number, number] | null } | null | undefined)?.range;

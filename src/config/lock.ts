@@ -27,7 +27,7 @@ export interface RelayLockOptions {
   readonly file: string;
   /** Adds nothing: a relay that is not there is refused. */
   readonly frozen?: boolean;
-  /** Told of each relay that was added to the file; `isNew` where there was none before. */
+  /** Called for each relay that was added to the file; `isNew` where the file did not exist before. */
   readonly onAdded?: (origin: string, isNew: boolean) => void;
   /** Called when the file cannot be written, once until it can: this process alone remembers the keys meanwhile. */
   readonly onUnwritable?: (error: PortalError) => void;

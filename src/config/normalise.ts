@@ -106,7 +106,7 @@ function usesPool(service: Service): boolean {
 
 const DEFAULT_MAX_ACTIVE = 3;
 
-/** Whoever names a registry or a number wants more relays than those that are named. */
+/** A registry or a number asks for more relays than the file names. */
 function candidatesOf(
   config: PortalConfig,
   caFiles: ReadonlyMap<string, string>,

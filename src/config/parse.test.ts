@@ -112,7 +112,7 @@ describe('parse', () => {
     ]);
   });
 
-  it('stops at a thousand mistakes of syntax, and tells of a hundred', () => {
+  it('stops at a thousand syntax errors, and reports a hundred', () => {
     expect(complaints('}\n'.repeat(60_000))).toHaveLength(100);
   });
 

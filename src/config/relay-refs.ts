@@ -5,7 +5,7 @@ export interface RelayRef {
   readonly path: Path;
   readonly urlPath: Path;
   readonly caPath: Path;
-  /** Comparable form of its URL; undefined when it is no URL. */
+  /** Comparable form of its URL; undefined for an invalid URL. */
   readonly origin: string | undefined;
   readonly ca: string | undefined;
 }

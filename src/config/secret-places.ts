@@ -51,7 +51,7 @@ export function secretPlacesOfNodes(source: Source, root: Node | null): Place[] 
       if (key.value === '<<') walk(value);
       else inside(String(key.value), value);
     } else {
-      // Whatever a key that is no text may mean.
+      // A key that is not text may mean anything.
       inside('pin', key);
       inside('pin', value);
     }

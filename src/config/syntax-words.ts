@@ -1,4 +1,4 @@
-/** What a person is told of a YAML syntax error. */
+/** The message and hint for a YAML syntax error. */
 export interface SyntaxWords {
   readonly message: string;
   readonly hint?: string;

@@ -38,7 +38,7 @@ export async function watchInputs(options: WatchOptions): Promise<{ ready: true;
 }
 
 interface WatchedDirectory {
-  /** Tells this directory from another one put in its place. */
+  /** Distinguishes this directory from one that replaced it. */
   readonly id: string;
   readonly watcher: FSWatcher;
 }
@@ -152,7 +152,7 @@ class InputWatcher {
       ignored: (path) => path !== directory && !this.#names.has(resolve(path)),
     });
     this.#directories.set(directory, { id, watcher });
-    // The raw events, for chokidar's own leave out a link that was swapped for another.
+    // The raw events, because chokidar's own events miss a link that was swapped for another.
     watcher.on('raw', (_event, name, details) => {
       const watched = watchedPathOf(details) ?? directory;
       for (const path of eventPaths(watched, name)) this.#event(path);

@@ -106,7 +106,7 @@ export function recoverAddress(message: string, signature: string): string {
   return addressOf(publicKey);
 }
 
-/** The EIP-55 form of an address in any case. Throws `unauthorized` for what is no address. */
+/** The EIP-55 form of an address in any case. Throws `unauthorized` for an invalid address. */
 export function checksumAddress(address: string): string {
   if (!isAddress(address)) {
     throw new PortalError('unauthorized', 'the address is not 0x and 40 hex digits');

@@ -164,7 +164,7 @@ export class AcmeAuthority {
         key,
       );
       const account = await client.openAccount(email);
-      // Whoever pins it in a CAA record (RFC 8657) needs its URL.
+      // A CAA record that pins the account (RFC 8657) needs its URL.
       this.#log.info({ ca: this.name, account }, 'the account at the CA is open');
       return account;
     };

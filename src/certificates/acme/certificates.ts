@@ -20,7 +20,7 @@ export interface Hold {
   release(): void;
 }
 
-/** Source `acme`: one account per CA, one certificate per hostname and CA, whoever and however many hold it. */
+/** Source `acme`: one account per CA, one certificate per hostname and CA, shared by all leases that use it. */
 export class AcmeCertificates {
   readonly challenges = new AcmeChallenges();
   readonly #options: AcmeOptions;

@@ -59,7 +59,7 @@ export class AcmeChallenges {
     };
     const timer = setTimeout(gone, HANDSHAKE_MS);
     socket.on('data', look).once('end', gone).once('close', leave);
-    // It may have been paused by whoever had it last.
+    // Its last reader may have paused it.
     socket.resume();
   }
 

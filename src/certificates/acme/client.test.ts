@@ -74,9 +74,9 @@ const badNonce = { status: 400, body: { type: 'urn:ietf:params:acme:error:badNon
 const order = { status: 'pending', authorizations: [], finalize: 'https://ca.test/finalize' };
 
 it.each<[string, object]>([
-  ['URLs that are none', { ...order, authorizations: [42] }],
+  ['URLs that are not text', { ...order, authorizations: [42] }],
   ['URLs of another scheme', { ...order, authorizations: ['http://ca.test/1'] }],
-  ['a certificate that is none', { ...order, certificate: {} }],
+  ['a certificate that is not text', { ...order, certificate: {} }],
   ['nowhere to finalize', { ...order, finalize: null }],
 ])('an order with %s is malformed', async (_name, body) => {
   const ca = await fakeCa(p256(), [{ status: 201, body, location: '/order/1' }]);

@@ -21,7 +21,7 @@ const SCHEDULE: Schedule = {
   askWithinMs: 60_000,
 };
 
-/** Renewed when this part of its life is over: a third is left for a CA that is down. */
+/** A certificate is renewed after this part of its lifetime: a third remains for a CA that is down. */
 const RENEW_AT = 2 / 3;
 /** Renewals of what was issued together are spread over this part of the life. */
 const SPREAD = 0.02;
@@ -38,7 +38,7 @@ export interface HoldListener {
   onNew(certificate: ServingCertificate): void;
 }
 
-/** What `status` tells of a certificate that is renewed. */
+/** What `status` shows of a certificate that Portal renews. */
 export interface RenewalStatus {
   readonly notAfter: string | undefined;
   /** When it is next renewed, or tried to be. */
@@ -89,7 +89,7 @@ export class HeldCertificate {
   }
 
   /**
-   * The certificate to serve now: the stored one, or, where there is none that is valid, one that is ordered. After
+   * The certificate to serve now: the stored one, or a new order where no valid one is stored. After
    * a failure it rejects until it is time for the next attempt, with what was wrong and `retryAfterMs`.
    */
   async first(signal: AbortSignal): Promise<ServingCertificate> {
@@ -160,7 +160,7 @@ export class HeldCertificate {
     if (!this.#failure) this.#wait();
   }
 
-  /** The order under way, or a new one: whoever asks meanwhile waits for the same. */
+  /** The order in progress, or a new one. All callers wait for the same order. */
   #obtain(): Promise<DatedCertificate> {
     this.#order ??= this.#run().finally(() => (this.#order = undefined));
     return this.#order;

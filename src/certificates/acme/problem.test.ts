@@ -21,7 +21,7 @@ it.each([
   expect(error.hint).toMatch(hint);
 });
 
-it('what is not known is passed on with its reason', () => {
+it('forwards the reason of an unknown problem', () => {
   const error = explainProblem(problem('somethingNew', 'it is Sunday'), 'shop.test', 'ca.test');
   expect(error).toMatchObject({ code: 'acme_rejected', hint: undefined });
   expect(error.message).toContain('it is Sunday');

@@ -41,7 +41,7 @@ export class AcmeStore {
     try {
       return parse(text, hostname);
     } catch {
-      // Cut short or meddled with: a new one is ordered in its place.
+      // The file is truncated or changed: Portal orders a new certificate.
       return undefined;
     }
   }

@@ -74,7 +74,7 @@ export class AllowStore {
     return records.filter((record) => record !== undefined).toSorted((a, b) => (a.file < b.file ? -1 : 1));
   }
 
-  /** Deletes the record of `file`; false if there was none. */
+  /** Deletes the record of `file`; false if no record existed. */
   async revoke(file: string): Promise<boolean> {
     const path = this.#pathOf(await realPathOf(file));
     const isThere = (await this.#read(path)) !== undefined;
