@@ -150,7 +150,7 @@ describe('the identity that owns a service', () => {
     await write(config(at, owned(other)));
     const none = await person.run(['up', '--json']);
     expect(none.code).toBe(2);
-    expect(none.stdout).toContain('there is no identity here yet');
+    expect(none.stdout).toContain('this machine has no identity yet');
     expect(await readdir(person.folder)).toEqual(['portal.yaml']);
 
     const { address: mine } = await loadIdentity(join(person.home, 'identity.json'), { create: true });
