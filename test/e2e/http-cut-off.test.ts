@@ -396,7 +396,7 @@ describe('an upload that the visitor truncates is never complete for the target:
     await expect.poll(() => upload.body()).toContain(HALF);
     visitor.send(rstStream(1, 8));
     const recording = await settled(recorders.store, 1);
-    expect(recorders.noReplay(recording)).toBe('its body did not arrive whole');
+    expect(recorders.noReplay(recording)).toBe('its body did not arrive completely');
     expect(recorders.noReplay(recording, { body: '' })).toBeUndefined();
   });
 });

@@ -62,7 +62,7 @@ describe('an answer with too large headers is a 502 with that reason, over both 
       ];
       for (const { status, body } of answers) {
         expect(status).toBe(502);
-        expect(body).toContain('The service answered with too much header');
+        expect(body).toContain('Response headers too large');
       }
     }
   });

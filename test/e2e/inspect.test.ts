@@ -174,7 +174,7 @@ describe('an inspected request', () => {
     expect(recorders.store.get(1)).toMatchObject({ status: 101 });
     socket.destroy();
     expect(await settled(recorders.store, 1)).toMatchObject({ status: 101, outcome: 'done' });
-    expect(recorders.noReplay(recorders.store.get(1)!)).toContain('another protocol');
+    expect(recorders.noReplay(recorders.store.get(1)!)).toContain('switched protocols');
     await new Promise((resolve) => sockets.close(resolve));
   });
 });
@@ -352,7 +352,7 @@ describe('a replay', () => {
     }, store);
     await ask(at, '/', { method: 'POST', body: 'x'.repeat(100) });
     const long = await settled(store, 1);
-    expect(recorders.noReplay(long)).toContain('not kept whole');
+    expect(recorders.noReplay(long)).toContain('not stored completely');
     expect(recorders.noReplay(long, { body: '' })).toBeUndefined();
     recorders.replay(long, { body: '', target: '/stuck' });
     expect(await settled(store, 2)).toMatchObject({ outcome: 'broken', status: 200 });

@@ -98,7 +98,7 @@ describe('an https:// target', () => {
     });
     const page = await ask();
     expect(page.status).toBe(502);
-    expect(page.text).toContain('the certificate of the service behind it is not trusted');
+    expect(page.text).toContain('Portal does not trust the certificate of the service behind it');
     expect(page.text).not.toContain('127.0.0.1');
     expect(await targetError()).toMatch(/has a certificate that is not trusted \(\w+\)$/);
     // The right CA, but the certificate has another name.
@@ -178,6 +178,6 @@ describe('an https:// target', () => {
     const { port } = server.address() as AddressInfo;
     const { get: ask, targetError } = await published(`https://127.0.0.1:${port}`);
     expect((await ask()).status).toBe(503);
-    expect(await targetError()).toMatch(/(broke off|closed the connection in) its TLS handshake/);
+    expect(await targetError()).toMatch(/(aborted|closed the connection in) its TLS handshake/);
   });
 });
