@@ -111,7 +111,7 @@ describe('portal.lock', () => {
     const at = await relay();
     await write(config(at));
     expect((await person.run(['plan'])).stderr).toContain(
-      `not in portal.lock yet, so their keys will be taken`,
+      `portal up will save the relay's key in portal.lock`,
     );
     const lock = async (command: string): Promise<unknown> =>
       jsonLines((await person.run([command, '--json'])).stdout)[0]!['lock'];
@@ -167,7 +167,7 @@ describe('the identity that owns a service', () => {
           code: 'identity_mismatch',
         },
       ]);
-      expect(errors[0]!['message']).toBe(`service "web" belongs to ${other}, and this is ${mine}`);
+      expect(errors[0]!['message']).toBe(`service "web" belongs to ${other}, but this machine has ${mine}`);
     }
     expect(at.counts().sessions).toBe(0);
     const doctor = jsonLines((await person.run(['doctor', '--json'])).stdout);

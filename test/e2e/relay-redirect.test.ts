@@ -66,7 +66,7 @@ describe('the port for plain HTTP', () => {
     source.write('the first half, ');
     await download.until('half, ');
     const next = operator.start([...args, '--take-over', '60s', '--log-level', 'info']);
-    await next.line(/waiting for/);
+    await next.line(/waiting until another relay/);
     old.kill('SIGTERM');
     expect((await listeningEvent(next)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     expect(await ask(http!, 'web.localhost')).toMatch(/^308 /);
@@ -102,7 +102,7 @@ describe('the port for plain HTTP', () => {
     const first = start();
     expect((await listeningEvent(first)).httpRedirect).toEqual([`127.0.0.1:${http}`]);
     const second = start('--take-over', '60s');
-    await second.line(/waiting for/);
+    await second.line(/waiting until another relay/);
     for (const server of sockets) server.close();
     expect(await ask(http!, 'web.localhost')).toBe(`308 Permanent Redirect https://web.localhost:${port}/`);
     first.kill('SIGTERM');

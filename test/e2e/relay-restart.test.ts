@@ -106,7 +106,7 @@ describe('portal relay, restarted', () => {
       '--log-level',
       'info',
     ]);
-    await patient.line(/waiting for/);
+    await patient.line(/waiting until another relay/);
     patient.kill('SIGTERM');
     expect((await patient.finished).code).toBe(0);
   });

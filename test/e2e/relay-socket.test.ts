@@ -87,7 +87,7 @@ describe('portal relay with an inherited socket', () => {
     const spec = await specOf(first);
     expect(spec).toMatchObject({ url: `https://localhost:${port}` });
     const second = start('--take-over', '60s');
-    await second.line(/waiting for/);
+    await second.line(/waiting until another relay/);
     letGo();
     const held = await handedOver();
     const one = await agent();
@@ -122,7 +122,7 @@ describe('portal relay with an inherited socket', () => {
     const first = start();
     const spec = await specOf(first);
     const second = start('--take-over', '60s');
-    await second.line(/waiting for/);
+    await second.line(/waiting until another relay/);
     const third = start();
     expect(await third.finished).toMatchObject({
       code: 1,
