@@ -67,7 +67,10 @@ const RUN = {
     return { output: '' };
   },
   async service({ port }) {
-    const server = createServer((_, response) => response.end(`hello from port ${port}\n`));
+    // After the whole body: a request that is answered before it cannot be replayed.
+    const server = createServer((request, response) =>
+      request.resume().once('end', () => response.end(`hello from port ${port}\n`)),
+    );
     await new Promise((resolve) => server.listen(port, resolve));
     return { output: '' };
   },
