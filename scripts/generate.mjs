@@ -24,7 +24,12 @@ const documents = [
   { path: 'src/config/schema-types.ts', render: async () => renderSchemaTypes(schema()) },
   {
     path: 'schema/portal.schema.json',
-    render: async () => renderEditorSchema(schema(), (await built('config/mode-rules.js')).MODE_RULES),
+    render: async () =>
+      renderEditorSchema(
+        schema(),
+        (await built('config/mode-rules.js')).MODE_RULES,
+        (await built('cli/init/starter-file.js')).SCHEMA_URL,
+      ),
   },
   { path: 'docs/reference/config.md', render: async () => renderConfigDoc(schema()) },
   {

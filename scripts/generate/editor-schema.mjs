@@ -4,9 +4,6 @@
  * and keys are code in the program (src/config/mode-rules.ts), and conditions here.
  */
 
-/** The schema of this major version, as the registry's mirror serves the package's file. */
-const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
-
 const VARIABLE = {
   description: 'A value with a variable: `${NAME}`, `${NAME:-default}`, `${user}`, `${branch}` or `${id}`.',
   type: 'string',
@@ -19,7 +16,8 @@ const SAID = ['title', 'description', 'default', 'examples', 'deprecated'];
 /** Constraints that a text with a variable does not satisfy. */
 const LIMITS = ['pattern', 'format', 'maxLength', 'enum', 'const'];
 
-export function renderEditorSchema(schema, modeRules) {
+/** `url`: where editors find the schema. */
+export function renderEditorSchema(schema, modeRules, url) {
   const { $schema, $defs, ...root } = schema;
   const definitions = withVariables({ ...$defs }, true);
   definitions.variable = VARIABLE;
@@ -28,7 +26,7 @@ export function renderEditorSchema(schema, modeRules) {
   const { version, ...properties } = root.properties;
   // Only one version exists, so a variable makes no sense here.
   const written = { ...withVariables(root), properties: { version, ...withVariables(properties, true) } };
-  return `${JSON.stringify({ $schema, $id: SCHEMA_URL, ...written, $defs: definitions }, null, 2)}\n`;
+  return `${JSON.stringify({ $schema, $id: url, ...written, $defs: definitions }, null, 2)}\n`;
 }
 
 /** `isMap`: the keys of this object are names, not keywords. */
