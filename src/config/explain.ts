@@ -49,14 +49,14 @@ function withIndices(root: Tree, path: Path): Path {
 }
 
 /** The key that an unknown one is likely meant to be: a second problem for its absence would repeat the first. */
-function meantKey({ keyword, path, params, schema }: SchemaError, root: Tree): string[] {
+function meantKey(error: SchemaError, root: Tree): string[] {
+  const { keyword, path, params, schema } = error;
   if (keyword !== 'additionalProperties') return [];
   const key = String(params['additionalProperty']);
-  const isService = path.length === 0 && looksLikeService(treeAt(root, [key]));
   const meant =
     synonymOf(key, path, portalSchema()) ??
     nearest(key, Object.keys(schema.properties ?? {})) ??
-    (isService ? 'services' : undefined);
+    (isBareService(error, root) ? 'services' : undefined);
   return meant === undefined ? [] : [toPointer([...path, meant])];
 }
 
