@@ -6,7 +6,7 @@ import { exchange, problemError, type Answer, type Wire } from './transport.js';
 /** RFC 8555, as far as an order that is proven by TLS-ALPN-01 needs it: requests that an account signs. */
 
 /** §6.5: a server may reject a nonce at any time, and sends a fresh one along. */
-const NONCE_TRIES = 5;
+const NONCE_TRIES = 12;
 const BAD_NONCE = 'badNonce';
 
 interface Resource {

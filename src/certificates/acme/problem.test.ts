@@ -21,6 +21,13 @@ it.each([
   expect(error.hint).toMatch(hint);
 });
 
+it.each(['badNonce', 'serverInternal'])('retries soon after %s', (type) => {
+  expect(explainProblem(problem(type), 'shop.test', 'ca.test')).toMatchObject({
+    code: 'acme_unreachable',
+    hint: expect.stringContaining('tries again soon') as string,
+  });
+});
+
 it('forwards the reason of an unknown problem', () => {
   const error = explainProblem(problem('somethingNew', 'it is Sunday'), 'shop.test', 'ca.test');
   expect(error).toMatchObject({ code: 'acme_rejected', hint: undefined });

@@ -39,6 +39,9 @@ export class AcmeProblem extends Error {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
+/** The CA's own trouble: the same order may work a moment later. */
+const TEMPORARY: ReadonlySet<string> = new Set(['badNonce', 'serverInternal']);
+
 interface Explanation {
   /** Completes "no certificate for HOST: the CA …". */
   readonly what: string;
@@ -96,6 +99,14 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     what: 'does not take the e-mail address',
     hint: () => 'Correct `acme: { email }`.',
   },
+  badNonce: {
+    what: 'rejected every nonce that it issued',
+    hint: () => 'Portal tries again soon. Several servers of the CA may not share their state.',
+  },
+  serverInternal: {
+    what: 'failed',
+    hint: () => 'Portal tries again soon; the status page of the CA may say more.',
+  },
   userActionRequired: {
     what: 'wants its terms agreed to again',
     hint: () => 'Read what it says, and follow it.',
@@ -108,7 +119,8 @@ export function explainProblem(problem: AcmeProblem, hostname: string, ca: strin
   if (type === 'rateLimited') return rateLimited(problem, hostname, ca);
   const { what, hint } = EXPLANATIONS[type] ?? { what: 'refused', hint: () => '' };
   const help = hint(hostname);
-  return new PortalError('acme_rejected', `no certificate for ${hostname}: ${ca} ${what} (${detail})`, {
+  const code = TEMPORARY.has(type) ? 'acme_unreachable' : 'acme_rejected';
+  return new PortalError(code, `no certificate for ${hostname}: ${ca} ${what} (${detail})`, {
     cause: problem,
     ...(help && { hint: help }),
     ...(problem.retryAfterMs === undefined ? {} : { retryAfterMs: problem.retryAfterMs }),
