@@ -89,6 +89,29 @@ describe('an inspected request', () => {
     expect(recording).toMatchObject({ status: 200, outcome: 'done' });
   });
 
+  it('has its whole body once its declared length is there, before HTTP/2 ends the stream', async () => {
+    const { at, recorders } = await inspectedEdge((request, response) => {
+      request.once('data', () => response.end('thanks'));
+    });
+    const session = await h2Visitor(at);
+    const stream = session.request({
+      ':path': '/form',
+      ':method': 'POST',
+      ':authority': at.host,
+      'content-length': 3,
+    });
+    stream.write('a=1');
+    for await (const _ of stream);
+    const recording = await settled(recorders.store, 1);
+    expect(recording).toMatchObject({
+      status: 200,
+      outcome: 'done',
+      requestMs: expect.any(Number) as number,
+    });
+    expect(recorders.noReplay(recording)).toBeUndefined();
+    session.destroy();
+  });
+
   it('is recorded when Portal itself answers', async () => {
     const { at, recorders } = await inspectedEdge((_, response) => response.end());
     expect((await ask(at, '/a/../b')).status).toBe(400);

@@ -9,7 +9,7 @@ import {
   type Switched,
 } from '../modes/http/exchange.js';
 import { FrameReader, MessageLog } from './messages.js';
-import { CapturedBody, type Recording } from './recording.js';
+import { CapturedBody, fieldOf, type Recording } from './recording.js';
 import type { OwnAnswer } from './wire.js';
 import { sizeOf, type RequestStore } from './store.js';
 
@@ -199,14 +199,19 @@ class InspectedExchange implements Exchange {
   /** Reads along once the consumer reads. Its own data listener would start the flow earlier. */
   #capture(body: Readable): void {
     const recording = this.#recording;
+    const declaredBytes = Number(fieldOf(this.headers, 'content-length'));
     const onListener = (event: string | symbol): void => {
       if (event !== 'data') return;
       body.off('newListener', onListener);
-      body.on('data', (chunk: Buffer) => this.#keep(recording.requestBody, chunk));
+      body.on('data', (chunk: Buffer) => {
+        this.#keep(recording.requestBody, chunk);
+        // HTTP/2 may end the stream later than this, and the service may have answered by then.
+        if (recording.requestBody.bytes === declaredBytes) recording.requestMs = this.#elapsedMs();
+      });
       body.once('end', () => {
         if (!this.isBodyWhole) return;
         recording.requestTrailers = this.#inner.trailers();
-        recording.requestMs = this.#elapsedMs();
+        recording.requestMs ??= this.#elapsedMs();
         this.#store.changed(recording.id, sizeOf(recording.requestTrailers));
       });
     };
