@@ -31,6 +31,14 @@ describe.skipIf(!hasTables)(`a port on this machine${hasTables ? '' : ' (only Li
     expect(await isListening(parseTarget(port), 'udp')).toBe(false);
   });
 
+  it('is found by each of many checks that start together', async () => {
+    const ports = [await tcp('127.0.0.1'), await tcp('127.0.0.1'), await udp('127.0.0.1')];
+    const found = await Promise.all(ports.map((port) => isListening(parseTarget(port), 'tcp')));
+    expect(found).toEqual([true, true, false]);
+    const late = await tcp('127.0.0.1');
+    expect(await isListening(parseTarget(late), 'tcp')).toBe(true);
+  });
+
   it('is found when a socket receives datagrams', async () => {
     const port = await udp('127.0.0.1');
     expect(await isListening(parseTarget(port), 'udp')).toBe(true);
@@ -50,8 +58,9 @@ it('lists only listening sockets, and skips malformed lines', () => {
     '  sl  local_address rem_address   st tx_queue',
     '   0: 0100007F:1C36 00000000:0000 0A 00000000:00000000',
     '   1: 0100007F:1C37 0100007F:AFFE 01 00000000:00000000',
+    '  10: 00000000000000000000000001000000:1C38 00000000000000000000000000000000:0000 0A 00000000:00000000',
     '',
     'nonsense',
   ].join('\n');
-  expect(openSockets(table, 'tcp')).toEqual(['0100007F:1C36']);
+  expect(openSockets(table, 'tcp')).toEqual(['0100007F:1C36', '00000000000000000000000001000000:1C38']);
 });
