@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer, type ConnectionOptions } from 'node:tls';
@@ -12,6 +13,7 @@ import { needsModes } from '../../test/support/platform.js';
 import { systemCode } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
 import { shellQuote } from '../lib/private-file.js';
+import { valuesIn } from './der.js';
 import { openLocalCa, type LocalLeaf } from './local-ca.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -136,11 +138,66 @@ describe('leaves', () => {
     });
   });
 
+  it('equal those of a library for certificates, byte for byte', async () => {
+    const now = new Date('2026-03-01T12:00:00.000Z');
+    const ca = await openLocalCa(caDir, { now: () => now });
+    for (const hostnames of [
+      ['web.localhost'],
+      ['localhost', '127.0.0.1', '::1'],
+      [`${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.Test`, '127.8.9.10'],
+    ]) {
+      const written = new x509.X509Certificate((await ca.issue(hostnames)).cert);
+      const made = await libraryLeaf(new x509.X509Certificate(ca.certificatePem), written, hostnames);
+      expect(signedPart(written)).toBe(signedPart(made));
+      expect(
+        await written.verify({ publicKey: new x509.X509Certificate(ca.certificatePem) }, webcrypto),
+      ).toBe(true);
+    }
+  });
+
   it('for no name at all: not made', async () => {
     const ca = await openLocalCa(caDir);
     await expect(ca.issue([])).rejects.toMatchObject({ code: 'certificate_unavailable' });
   });
 });
+
+/** What the library makes of the same issuer, serial number, key and times. */
+async function libraryLeaf(
+  ca: x509.X509Certificate,
+  like: x509.X509Certificate,
+  hostnames: readonly string[],
+): Promise<x509.X509Certificate> {
+  const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const caKey = createPrivateKey(await readFile(keyFile, 'utf8')).export({ type: 'pkcs8', format: 'der' });
+  const names = hostnames.map((value) =>
+    isIP(value) ? { type: 'ip' as const, value } : { type: 'dns' as const, value: value.toLowerCase() },
+  );
+  return x509.X509CertificateGenerator.create(
+    {
+      serialNumber: like.serialNumber,
+      subject: new x509.Name([{ O: ['Portal local certificate'] }]),
+      issuer: ca.subjectName,
+      notBefore: like.notBefore,
+      notAfter: like.notAfter,
+      publicKey: like.publicKey,
+      signingKey: await webcrypto.subtle.importKey('pkcs8', caKey, ecdsa, false, ['sign']),
+      signingAlgorithm: ecdsa,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
+        await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey, false, webcrypto),
+        new x509.SubjectAlternativeNameExtension(names),
+        await x509.SubjectKeyIdentifierExtension.create(like.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+}
+
+/** Hex of what the CA signs: all but the signature, which is random. */
+const signedPart = (certificate: x509.X509Certificate): string =>
+  valuesIn(Buffer.from(certificate.rawData))[0]!.toString('hex');
 
 /** A leaf signed with the CA's key by someone who does not ask `covers`. */
 async function forge(name: { type: 'dns' | 'ip'; value: string }): Promise<{ cert: string; key: string }> {

@@ -57,7 +57,7 @@ export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): 
   // The key comes first and decides who the CA is: any certificate made for it fits any leaf made with it.
   const key = await openKey(join(caDir, 'ca.key.pem'));
   const certificate = await openCertificate(certificateFile, key, { now: now(), log, onCreated });
-  let issuer: Promise<Issuer> | undefined;
+  let issuer: Issuer | undefined;
   return {
     certificateFile,
     certificatePem: certificate.toString(),
@@ -65,7 +65,7 @@ export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): 
     covers,
     issue: async (hostnames) => {
       issuer ??= createIssuer(key, certificate);
-      return (await issuer)(hostnames, now());
+      return issuer(hostnames, now());
     },
   };
 }

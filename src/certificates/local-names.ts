@@ -1,4 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
+import { context, der, sequence } from './der.js';
 
 /**
  * Names that no public registry hands out: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa),
@@ -23,15 +24,9 @@ export function nameConstraints(): Buffer {
   const loopback4 = Buffer.from([127, 0, 0, 0, 255, 0, 0, 0]);
   const loopback6 = Buffer.concat([Buffer.alloc(15), Buffer.from([1]), Buffer.alloc(16, 0xff)]);
   const permitted = [
-    ...LOCAL_DOMAINS.map((domain) => der(0x82, Buffer.from(domain, 'ascii'))),
-    der(0x87, loopback4),
-    der(0x87, loopback6),
+    ...LOCAL_DOMAINS.map((domain) => der(context(2, false), Buffer.from(domain, 'ascii'))),
+    der(context(7, false), loopback4),
+    der(context(7, false), loopback6),
   ];
-  return der(0x30, der(0xa0, ...permitted.map((base) => der(0x30, base))));
-}
-
-/** One DER value. Short lengths only: all of the above stays below 128 bytes. */
-function der(tag: number, ...contents: Buffer[]): Buffer {
-  const content = Buffer.concat(contents);
-  return Buffer.concat([Buffer.from([tag, content.length]), content]);
+  return sequence(der(context(0, true), ...permitted.map((base) => sequence(base))));
 }
