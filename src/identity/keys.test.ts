@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { Point } from '@noble/secp256k1';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -22,6 +23,33 @@ const WEB3 = {
     '0xb91467e570a6466aa9e9876cbcd013baba02900b8979d43fe208a4a4f339f5fd6007e74cd82e037b800186422fc2da167c747ef045e5d18a5f5d4300f8e1a0291c',
 };
 const CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
+describe('multiples of the base point', () => {
+  const { BASE } = Point;
+  const scalar = fc.bigInt({ min: 1n, max: CURVE_ORDER - 2n });
+
+  it('are those that the library computes from their sums', () => {
+    fc.assert(
+      fc.property(scalar, (n) => {
+        expect(
+          BASE.multiply(n)
+            .add(BASE)
+            .equals(BASE.multiply(n + 1n)),
+        ).toBe(true);
+        expect(
+          BASE.multiply(n)
+            .negate()
+            .equals(BASE.multiply(CURVE_ORDER - n)),
+        ).toBe(true);
+      }),
+      { numRuns: 20, examples: [[1n], [2n], [255n], [CURVE_ORDER - 2n]] },
+    );
+  });
+
+  it.each([-1n, 0n, CURVE_ORDER, CURVE_ORDER + 1n])('reject the scalar %s', (n) =>
+    expect(() => BASE.multiply(n)).toThrow(/range|scalar|bigint/),
+  );
+});
 
 describe('known answers', () => {
   it.each([HARDHAT, WEB3])('the address of $address', ({ privateKey, address }) => {

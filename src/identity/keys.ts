@@ -2,7 +2,7 @@
  * secp256k1 keys as Ethereum uses them, so that an identity is one every wallet understands.
  * Addresses: EIP-55. Signatures: EIP-191 (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
  */
-import { hkdfSync } from 'node:crypto';
+import { createECDH, hkdfSync } from 'node:crypto';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js';
@@ -14,6 +14,25 @@ import type { Identity } from './identity.js';
 // The library carries no synchronous hashes of its own; signing asks for these.
 secp.hashes.sha256 = sha256;
 secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message);
+
+const CURVE_ORDER = secp.Point.CURVE().n;
+const arithmetic: { multiply: (this: secp.Point, n: bigint, safe?: boolean) => secp.Point } =
+  secp.Point.prototype;
+const { multiply } = arithmetic;
+
+/**
+ * Multiples of the base point come from OpenSSL: in constant time, and without the table of them that the library makes at
+ * first use, which took a tenth of the time of `portal up`.
+ */
+arithmetic.multiply = function (n, safe) {
+  return this === secp.Point.BASE && n > 0n && n < CURVE_ORDER ? timesBase(n) : multiply.call(this, n, safe);
+};
+
+function timesBase(n: bigint): secp.Point {
+  const ecdh = createECDH('secp256k1');
+  ecdh.setPrivateKey(n.toString(16).padStart(64, '0'), 'hex');
+  return secp.Point.fromBytes(new Uint8Array(ecdh.getPublicKey()));
+}
 
 const PRIVATE_KEY = /^0x[0-9a-f]{64}$/i;
 const SIGNATURE = /^0x[0-9a-f]{130}$/i;
