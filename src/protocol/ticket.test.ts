@@ -12,6 +12,13 @@ describe('a ticket', () => {
     for (const other of ['cd'.repeat(32), '', undefined]) expect(isProven(ticket, proof, other)).toBe(false);
   });
 
+  it('differs from every other ticket in name and secret', () => {
+    const tickets = Array.from({ length: 200 }, newTicket);
+    expect(new Set(tickets.map(nameOf)).size).toBe(200);
+    expect(new Set(tickets.map((ticket) => ticket.slice(nameOf(ticket).length))).size).toBe(200);
+    for (const ticket of tickets) expect(ticket).toMatch(/^[\w-]{48}$/);
+  });
+
   it('is not proven by its name alone, nor by another ticket', () => {
     const [ticket, other] = [newTicket(), newTicket()];
     const { proof } = readShown(showTicket(nameOf(ticket) + other.slice(16), CHANNEL))!;
