@@ -32,6 +32,22 @@ describe('a crowd', () => {
     expect(v6.crowded()).toBe('b1');
   });
 
+  it('counts larger networks of entries that come and go after the first question', () => {
+    const crowd = crowdOf(['a1', '192.0.2.1'], ['b1', '198.51.100.1'], ['b2', '198.51.100.2']);
+    expect(crowd.crowded()).toBe('b1');
+    crowd.delete('b1');
+    crowd.add('a2', '192.0.2.2');
+    expect(crowd.crowded()).toBe('a1');
+    for (const entry of ['a1', 'a2', 'b2']) crowd.delete(entry);
+    for (const [entry, network] of [
+      ['c1', '203.0.113.1'],
+      ['d1', '192.0.2.1'],
+      ['d2', '192.0.2.2'],
+    ] as const)
+      crowd.add(entry, network);
+    expect(crowd.crowded()).toBe('d1');
+  });
+
   it('yields the oldest entry of the network with the most bytes, however few there are', () => {
     const crowd = crowdOf(['a1', 'a'], ['a2', 'a'], ['b1', 'b']);
     crowd.grow('a1', 10);

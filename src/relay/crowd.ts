@@ -8,8 +8,9 @@ import { networksAround } from '../net/cidr.js';
  */
 export class Crowd<T> {
   readonly #entries = new Map<T, Entry<T>>();
-  /** By network, then by the larger networks around it. */
-  readonly #levels: Levels<Groups<T>> = [new Groups(), new Groups(), new Groups()];
+  readonly #networks = new Groups<T>();
+  /** By the larger networks. Counted only while someone asks for them: a connection costs less without. */
+  #larger: Larger<T> | undefined;
   /** Bytes per network. */
   readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
@@ -34,14 +35,13 @@ export class Crowd<T> {
 
   /** Number of entries of `network`. */
   countOf(network: string): number {
-    return this.#levels[0].of(network)?.size ?? 0;
+    return this.#networks.of(network)?.size ?? 0;
   }
 
   add(entry: T, network: string): void {
     this.delete(entry);
-    const keys = levelsOf(network);
-    const places = this.#levels.map((groups, level) => groups.enter(entry, keys[level]!));
-    this.#entries.set(entry, { places, network, bytes: 0 });
+    const place = this.#networks.enter(entry, network);
+    this.#entries.set(entry, { place, network, bytes: 0, larger: this.#larger?.enter(entry, network) });
   }
 
   /** Adds `bytes` to `entry`. */
@@ -57,14 +57,16 @@ export class Crowd<T> {
     const found = this.#entries.get(entry);
     if (!found) return false;
     this.#entries.delete(entry);
-    for (const [level, groups] of this.#levels.entries()) groups.leave(found.places[level]!);
+    this.#networks.leave(found.place);
+    if (found.larger) this.#larger?.leave(found.larger);
+    if (this.#larger && this.size < this.#larger.sizeAtFirst / 2) this.#larger = undefined;
     if (found.bytes > 0) this.#count(found.network, -found.bytes);
     return true;
   }
 
   /** The oldest entry of `network`. */
   oldestOf(network: string): T | undefined {
-    return this.#levels[0].of(network)?.first?.holder;
+    return this.#networks.of(network)?.first?.holder;
   }
 
   /**
@@ -72,15 +74,19 @@ export class Crowd<T> {
    * several have the same number, of the network that reached it first.
    */
   crowded(): T | undefined {
-    const groups = this.#levels.find(({ most }) => most > 1) ?? this.#levels[0];
+    if (this.#networks.most > 1) return this.#networks.largest?.first?.holder;
+    const groups = this.#countLarger().levels.find(({ most }) => most > 1) ?? this.#networks;
     return groups.largest?.first?.holder;
   }
 
   /** The oldest entry that makes room for a newcomer of `network`: from a network, or larger network, with more entries. */
   crowdedFor(network: string): T | undefined {
-    const keys = levelsOf(network);
     // Equal shares stay: otherwise agents that reconnect together would displace each other forever.
-    const groups = this.#levels.find((one, level) => one.most >= (one.of(keys[level]!)?.size ?? 0) + 2);
+    const hasMore = (groups: Groups<T>, key: string): boolean =>
+      groups.most >= (groups.of(key)?.size ?? 0) + 2;
+    if (hasMore(this.#networks, network)) return this.#networks.largest?.first?.holder;
+    const keys = networksAround(network);
+    const groups = this.#countLarger().levels.find((one, level) => hasMore(one, keys[level]!));
     return groups?.largest?.first?.holder;
   }
 
@@ -92,6 +98,13 @@ export class Crowd<T> {
     return heaviest === undefined ? undefined : this.oldestOf(heaviest);
   }
 
+  #countLarger(): Larger<T> {
+    if (this.#larger) return this.#larger;
+    const larger = new Larger<T>(this.size);
+    for (const [holder, entry] of this.#entries) entry.larger = larger.enter(holder, entry.network);
+    return (this.#larger = larger);
+  }
+
   #count(network: string, bytes: number): void {
     const sum = (this.#bytesOf.get(network) ?? 0) + bytes;
     if (sum > 0) this.#bytesOf.set(network, sum);
@@ -100,15 +113,35 @@ export class Crowd<T> {
   }
 }
 
-type Levels<T> = readonly [network: T, around: T, widest: T];
+type Pair<T> = readonly [smaller: T, larger: T];
 
-const levelsOf = (network: string): Levels<string> => [network, ...networksAround(network)];
+/** Entries by the larger networks around their own. */
+class Larger<T> {
+  readonly levels: Pair<Groups<T>> = [new Groups(), new Groups()];
+  /** Number of entries when it was made. */
+  readonly sizeAtFirst: number;
+
+  constructor(sizeAtFirst: number) {
+    this.sizeAtFirst = sizeAtFirst;
+  }
+
+  enter(entry: T, network: string): Pair<Place<T>> {
+    const [smaller, larger] = networksAround(network);
+    return [this.levels[0].enter(entry, smaller), this.levels[1].enter(entry, larger)];
+  }
+
+  leave([smaller, larger]: Pair<Place<T>>): void {
+    this.levels[0].leave(smaller);
+    this.levels[1].leave(larger);
+  }
+}
 
 interface Entry<T> {
-  /** One at each level. */
-  readonly places: readonly Place<T>[];
+  readonly place: Place<T>;
   readonly network: string;
   bytes: number;
+  /** Its places in `Larger`. A former `Larger` may have given them. */
+  larger: Pair<Place<T>> | undefined;
 }
 
 /**
