@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['src/net/**/*.test.ts', 'test/e2e/spine.test.ts', 'test/node-version.test.ts'],
     // Slow, and bytes move the same way on every Node. pour-internals.test.ts checks the internals that differ.
     exclude: ['src/net/pour.test.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     isolate: false,

@@ -20,7 +20,7 @@ npm fetches the versions.
 `;
 const CONFIG = 'scripts/node-matrix.config.mjs';
 const FETCH_MS = 45_000;
-const TESTS_MS = 120_000;
+const TESTS_MS = 300_000;
 const START_MS = 20_000;
 
 const run = promisify(execFile);
