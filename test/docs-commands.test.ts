@@ -11,7 +11,7 @@ import { temporaryFolder } from './support/folder.js';
 /** The marked commands of Start and Guides work as written. CONTRIBUTING.md lists the marks. */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const PAGE_MS = 120_000;
+const PAGE_MS = 300_000;
 
 const pages = [
   'docs/start.md',

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RelaySpec } from '../../src/agent/spec.js';
 import { udpService, udpVisitor } from '../support/udp.js';
 import { chainOf, knowEachOther, peerOf } from '../support/chain.js';
@@ -8,6 +8,7 @@ import {
   agent,
   desired,
   get,
+  NOT_HTTP,
   relay,
   service,
   tcpService,
@@ -47,7 +48,7 @@ describe('a chain that changes', () => {
     const port = await echoing();
     const at = await agent();
     await movedTo(at, entry.spec, port);
-    const talks = [await visit(entry, 'app.localhost', at.ca)];
+    const talks = [await visit(entry, 'app.localhost', at.ca, NOT_HTTP)];
     const say = async (text: string): Promise<void> => {
       for (const talk of talks) {
         talk.write(text);
@@ -57,11 +58,14 @@ describe('a chain that changes', () => {
     };
     await say('direct');
     const over = new AbortController();
+    onTestFinished(() => over.abort());
     let requested = 0;
     const visitors = (async () => {
       for (; !over.signal.aborted; requested++)
         expect(await get(entry, 'app.localhost', at.ca)).toMatchObject({ status: 200 });
     })();
+    // Awaited below, unless something fails before.
+    visitors.catch(() => undefined);
     const ways = [
       chainOf([entry, one]),
       chainOf([entry, other]),
@@ -72,7 +76,7 @@ describe('a chain that changes', () => {
     for (const [index, way] of ways.entries()) {
       await movedTo(at, way, port);
       await say(`way ${index}`);
-      talks.push(await visit(entry, 'app.localhost', at.ca));
+      talks.push(await visit(entry, 'app.localhost', at.ca, NOT_HTTP));
       await say(`and one more ${index}`);
     }
     over.abort();
@@ -125,7 +129,7 @@ describe('a chain that changes', () => {
     const port = await echoing();
     const at = await agent();
     await movedTo(at, entry.spec, port);
-    const talk = await visit(entry, 'app.localhost', at.ca);
+    const talk = await visit(entry, 'app.localhost', at.ca, NOT_HTTP);
     const stranger = await relay();
     await at.runner.apply(desired([chainOf([entry, stranger])], service('app', port)));
     expect((await at.runner.status()).leases).toMatchObject([
@@ -149,7 +153,7 @@ describe('a chain that changes', () => {
     const port = await echoing();
     const at = await agent();
     await movedTo(at, chainOf([entry, other]), port);
-    const talk = await visit(entry, 'app.localhost', at.ca);
+    const talk = await visit(entry, 'app.localhost', at.ca, NOT_HTTP);
     await movedTo(at, chainOf([one, other]), port);
     expect(await get(one, 'app.localhost', at.ca)).toMatchObject({ status: 200 });
     talk.write('still here');

@@ -6,7 +6,17 @@ import { freePorts } from '../support/ports.js';
 import { again, http, places, pooled, QUICK, registry, relays } from '../support/pool.js';
 import { chainOf } from '../support/chain.js';
 import { temporaryFolder } from '../support/folder.js';
-import { agent, desired, get, handedOver, readAll, relay, service, visit } from '../support/world.js';
+import {
+  agent,
+  desired,
+  get,
+  handedOver,
+  NOT_HTTP,
+  readAll,
+  relay,
+  service,
+  visit,
+} from '../support/world.js';
 
 describe('a pool with a registry', () => {
   it('connects the best few, gives each service a URL on each, and reports it', async () => {
@@ -74,7 +84,7 @@ describe('a pool with a registry', () => {
     const one = await agent({ candidates: QUICK });
     await one.runner.apply(pooled(file, [], service('web', slow.port)));
     await one.event('ready');
-    const visitor = await visit(a!, 'web.localhost', one.ca);
+    const visitor = await visit(a!, 'web.localhost', one.ca, NOT_HTTP);
     const download = readAll(visitor);
     const source = await slow.next();
     source.write('begun on the old, ');

@@ -10,6 +10,7 @@ import {
   handedOver,
   httpService,
   readAll,
+  NOT_HTTP,
   relay,
   service,
   visit,
@@ -26,7 +27,7 @@ describe('editing the file during a visit', () => {
       one.runner.apply(desired([at.spec], ...services));
 
     await apply(service('a', slow.port));
-    const visitor = await visit(at, 'a.localhost', one.ca);
+    const visitor = await visit(at, 'a.localhost', one.ca, NOT_HTTP);
     const download = readAll(visitor);
     const source = await slow.next();
     const hash = createHash('sha256');
@@ -71,7 +72,7 @@ describe('editing the file during a visit', () => {
     const held = await handedOver();
     const one = await agent();
     await one.runner.apply(desired([at.spec], service('a', held.port)));
-    const visitor = await visit(at, 'a.localhost', one.ca);
+    const visitor = await visit(at, 'a.localhost', one.ca, NOT_HTTP);
     const source = await held.next();
     await one.runner.apply(desired([at.spec], service('a', held.port, { name: 'z' })));
     const phases = one.events

@@ -162,7 +162,7 @@ describe('a relay after its start', () => {
   });
 
   it('queues them only for the grace period, and gives the name to no other identity', async () => {
-    const { at, peer } = await restarted({ graceMs: 400 });
+    const { at, peer } = await restarted({ graceMs: 2_000 });
     const visitor = await knock(at, 'web.localhost');
     await settled(() => at.counts().waiting === 1);
     await expect((await Peer.open(at)).lease('web')).rejects.toMatchObject({ code: 'name_taken' });

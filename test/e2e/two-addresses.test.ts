@@ -14,13 +14,11 @@ import { jsonLines, Person } from './cli-support.js';
 const DOMAIN = 'relay.test';
 const ADDRESSES = { A: '127.0.0.1', AAAA: '::1' } as const;
 type Kind = keyof typeof ADDRESSES;
-/** Much less than the timeouts for an address: 5 s of a resolver, 10 s of a connection. */
-const LIMIT_MS = 4_000;
 
 interface World {
   readonly works: Kind;
   /** What happens to connections to the other address, or to the query for it. */
-  readonly other: 'none' | 'refuses' | 'black-holed' | 'not answered by DNS';
+  readonly other: 'refuses' | 'black-holed' | 'not answered by DNS';
 }
 
 async function world(context: TestContext, { works, other }: World) {
@@ -39,8 +37,7 @@ async function world(context: TestContext, { works, other }: World) {
   ]);
   const { url, ca } = await relay.event('listening');
   const { port } = new URL(String(url));
-  const isThere = (type: RecordType): type is Kind =>
-    type in ADDRESSES && (type === works || other !== 'none');
+  const isThere = (type: RecordType): type is Kind => type in ADDRESSES;
   const answer = (name: string, type: RecordType): Said => {
     if (!isThere(type)) return [];
     if (type !== works && other === 'not answered by DNS') return 'silence';
@@ -54,8 +51,14 @@ async function world(context: TestContext, { works, other }: World) {
   return { person, within, url: String(url), ca: String(ca) };
 }
 
-/** Milliseconds from the agent's start until it is ready and answers a visitor. */
-async function readyMs(context: TestContext, which: World): Promise<number> {
+it.for([
+  { works: 'A', other: 'refuses' },
+  { works: 'A', other: 'black-holed' },
+  { works: 'A', other: 'not answered by DNS' },
+  { works: 'AAAA', other: 'refuses' },
+  { works: 'AAAA', other: 'black-holed' },
+  { works: 'AAAA', other: 'not answered by DNS' },
+] as const)('is ready at the first attempt: $works works, the other is $other', async (which, context) => {
   const { person, within, url, ca } = await world(context, which);
   const { port } = await httpService((_request, response) => response.end('here'));
   const config = { version: 1, relays: { urls: [{ url, ca }] }, services: { web: port } };
@@ -66,21 +69,8 @@ async function readyMs(context: TestContext, which: World): Promise<number> {
   const ready = await up.event('ready');
   const { urls } = (ready['services'] as { web: { urls: string[] } }).web;
   expect(await httpsGet(urls[0]!, String(started['ca']), ADDRESSES[which.works])).toBe('here');
+  // Waiting for the other address, or for the resolver, takes longer than an attempt may.
   expect(jsonLines(up.stdout).filter((line) => line['phase'] === 'retrying')).toEqual([]);
-  return Date.parse(ready.time) - Date.parse(started.time);
-}
-
-it.for([
-  { works: 'A', other: 'refuses' },
-  { works: 'A', other: 'black-holed' },
-  { works: 'A', other: 'not answered by DNS' },
-  { works: 'AAAA', other: 'refuses' },
-  { works: 'AAAA', other: 'black-holed' },
-  { works: 'AAAA', other: 'not answered by DNS' },
-] as const)('is ready at the first attempt: $works works, the other is $other', async (which, context) => {
-  const alone = await readyMs(context, { works: which.works, other: 'none' });
-  const both = await readyMs(context, which);
-  expect(both - alone).toBeLessThan(LIMIT_MS);
 });
 
 it('portal doctor reports which address answers and which does not', async (context) => {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { delay } from '../../src/lib/wait.js';
 
-const START_MS = 10_000;
+const START_MS = 60_000;
 const STOP_MS = 5_000;
 
 /** Starts a program and waits until its socket accepts connections. It ends with the test. */

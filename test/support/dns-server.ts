@@ -107,7 +107,7 @@ async function bothAtOnePort(address: string, wanted = 0): Promise<{ udp: UdpSoc
 
 /**
  * A DNS server that programs of the test find in their resolv.conf: on port 53 of a loopback address that no other test
- * uses. Skips the test if that is not allowed.
+ * uses. A query that it does not answer fails after 30 seconds. Skips the test if that is not allowed.
  */
 export async function systemDns(
   context: TestContext,
@@ -119,7 +119,7 @@ export async function systemDns(
   } catch (error) {
     return context.skip(`no DNS server can listen at ${address}:53 here (${(error as Error).message})`);
   }
-  return { resolvConf: `nameserver ${address}\noptions timeout:2 attempts:1\n` };
+  return { resolvConf: `nameserver ${address}\noptions timeout:30 attempts:1\n` };
 }
 
 /** Answers that lead every name to this machine. */

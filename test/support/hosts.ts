@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { temporaryFolder } from './folder.js';
 
 const run = promisify(execFile);
-const BOUND = { timeout: 10_000 };
+const BOUND = { timeout: 60_000 };
 
 /** Typical hosts files: what `localhost` means on different machines. */
 const HOSTS_FILES = {

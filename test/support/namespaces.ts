@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { ensureBinary } from './debian.js';
 
 const run = promisify(execFile);
-const BOUND = { timeout: 10_000 };
+const BOUND = { timeout: 60_000 };
 
 /** Two machines with a wire between them: network namespaces of this one. */
 export interface TwoMachines {

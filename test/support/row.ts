@@ -9,7 +9,7 @@ import { ensureBinary } from './debian.js';
 import type { Machine } from './namespaces.js';
 
 const run = promisify(execFile);
-const BOUND = { timeout: 10_000 };
+const BOUND = { timeout: 60_000 };
 
 /**
  * Machines in a row, each with a wire only to the next: network namespaces that do not forward packets. `left` and

@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 
-const STEP_MS = 30_000;
+const STEP_MS = 60_000;
 
 const { folder, steps } = await json(process.stdin);
 const running = [];

@@ -10,7 +10,7 @@ const LISTENER = `
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   });
 `;
-const QUEUED_MS = 300;
+const QUEUED_MS = 1_000;
 const MAX_QUEUE = 64;
 
 /** A port at which connections are neither accepted nor refused, as behind a firewall that drops packets. */

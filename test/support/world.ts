@@ -242,6 +242,12 @@ export async function visit(
   return socket;
 }
 
+/**
+ * For `visit`: a protocol other than HTTP. Portal ends an HTTP connection at its first pause when its target or relay
+ * changes, and a busy machine pauses at any time.
+ */
+export const NOT_HTTP = { ALPNProtocols: undefined as never } as const;
+
 /** One HTTP/1.1 exchange on a new visitor connection. The whole response as text. */
 export async function get(
   at: { port: number },
