@@ -132,7 +132,7 @@ async function contextOf(target: Target, caFile: string): Promise<SecureContext>
     throw new PortalError(
       'target_untrusted',
       cannotRead(`the CA file of ${formatTarget(target)}, ${caFile},`, error),
-      { cause: error, hint: 'Check the path after `targetTls: { ca }`; it is relative to the file.' },
+      { cause: error, hint: 'Check the path in `targetTls: { ca }`. It is relative to portal.yaml.' },
     );
   }
 }

@@ -5,24 +5,26 @@ import { readConfined } from '../lib/confined.js';
 import { cannotRead, PortalError } from '../lib/errors.js';
 import { fingerprintOf, type ServingCertificate } from './source.js';
 
-/** Source `files`: the user's own certificate and key, read from disk and read again when they change. */
+/** Source `files`: the user's own certificate and key. Portal reads the files again when they change. */
 
 export interface CertificateFiles {
-  /** PEM, the own certificate first, then its chain. Absolute path. */
+  /** PEM: the leaf certificate first, then its chain. Absolute path. */
   readonly certFile: string;
   /** PEM, not encrypted. Absolute path. */
   readonly keyFile: string;
 }
 
-/** Looked at this often: by polling, which also sees a link on the way that was swapped. */
+/** Interval of polling. Polling also notices when a symbolic link in the path changes. */
 const LOOK_MS = 2_000;
 
-/** Reads and checks a certificate for `hostname`. Throws `certificate_unavailable` that says what does not fit. */
+/**
+ * Reads and checks a certificate for `hostname`. Throws `certificate_unavailable` with the reason if it does not fit.
+ */
 export async function readCertificateFiles(
   { certFile, keyFile }: CertificateFiles,
   hostname: string,
 ): Promise<ServingCertificate> {
-  // One after the other, so that of two missing files the same one is always named.
+  // One after the other, so that the error always names the same one of two missing files.
   const cert = await readPem(certFile);
   const key = await readPem(keyFile);
   const leaf = leafOf(cert, certFile);
@@ -33,24 +35,24 @@ export async function readCertificateFiles(
   if (notAfter.getTime() <= Date.now()) {
     throw unusable(
       `${certFile} expired on ${notAfter.toISOString()}`,
-      'Renew it. Portal loads the new file automatically.',
+      'Renew the certificate. Portal loads the new file automatically.',
     );
   }
   try {
-    // An empty file, as it is for a moment while somebody writes it, would be no key at all to the next line.
+    // A file that another program is writing is empty for a moment. The next line would reject it as a key.
     if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error('another key');
     createSecureContext({ cert, key });
   } catch (error) {
     throw unusable(
       `${keyFile} is not the key of ${certFile}`,
-      'Both are PEM, and the key is not encrypted.',
+      'Use PEM files, and a key without a passphrase.',
       error,
     );
   }
   return { cert, key, notAfter, fingerprint: fingerprintOf(leaf.raw) };
 }
 
-/** Calls `onChange` when one of the files changes; the returned function ends it. */
+/** Calls `onChange` when one of the files changes, until the returned function is called. */
 export function watchCertificateFiles(
   { certFile, keyFile }: CertificateFiles,
   onChange: () => void,
@@ -76,7 +78,7 @@ function leafOf(pem: string, file: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw unusable(`${file} holds no certificate in PEM`, undefined, error);
+    throw unusable(`${file} contains no PEM certificate`, undefined, error);
   }
 }
 

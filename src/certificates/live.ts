@@ -7,7 +7,7 @@ import { readCertificateFiles, watchCertificateFiles } from './files.js';
 import type { LocalCertificates, ServingCertificate } from './source.js';
 import type { TlsSpec } from './spec.js';
 
-/** Where certificates come from that are not files. */
+/** Sources of certificates other than files. */
 export interface CertificateSources {
   readonly local: LocalCertificates;
   readonly acme: AcmeCertificates;
@@ -17,15 +17,15 @@ export interface LiveCertificateOptions {
   readonly hostname: string;
   readonly tls: TlsSpec;
   readonly sources: CertificateSources;
-  /** A new certificate is to be served from now on. */
+  /** Called with each new certificate to serve. */
   readonly onNew: (certificate: ServingCertificate) => void;
   readonly log: Logger;
 }
 
-/** The local CA is asked this often whether it is time for a new certificate. */
+/** How often to check whether the local CA must issue a new certificate. */
 const LOOK_MS = 12 * 3_600_000;
 
-/** One hostname's certificate over time: from whichever source, followed when that changes. */
+/** The current certificate of one hostname. Follows its source and changes of the source. */
 export class LiveCertificate {
   readonly hostname: string;
   readonly #options: LiveCertificateOptions;
@@ -41,15 +41,15 @@ export class LiveCertificate {
     this.#options = options;
     this.#tls = options.tls;
     this.#watch();
-    // Those of the local CA last long, and so may the process.
+    // The local CA's certificates are valid for over a year, but a process can run longer.
     this.#looking = setInterval(() => {
       if (this.#serving && this.#tls.source === 'local') void this.#renew();
     }, LOOK_MS).unref();
   }
 
   /**
-   * The certificate to begin with; later ones come through `onNew`. Throws `certificate_unavailable`, or what a CA
-   * said; where another try is worth it, after `retryAfterMs`, it may be called again.
+   * The first certificate; `onNew` receives later ones. Throws `certificate_unavailable` or the CA's error. If the
+   * error has `retryAfterMs`, call it again after that time.
    */
   async open(signal: AbortSignal): Promise<ServingCertificate> {
     const certificate = await this.#read(signal);
@@ -57,7 +57,7 @@ export class LiveCertificate {
     return certificate;
   }
 
-  /** Takes another source in place. */
+  /** Switches to another source. */
   update(tls: TlsSpec): void {
     if (isDeepStrictEqual(tls, this.#tls)) return;
     this.#tls = tls;
@@ -65,12 +65,12 @@ export class LiveCertificate {
     void this.#renew();
   }
 
-  /** Looks at the source now, and serves what is new there. */
+  /** Checks the source now, and serves a new certificate. */
   async reread(): Promise<void> {
     if (this.#serving) await this.#renew();
   }
 
-  /** How a certificate that Portal renews is getting on; undefined for one that it does not. */
+  /** Status of the renewal. Undefined for a certificate that Portal does not renew. */
   renewal(): RenewalStatus | undefined {
     return this.#hold?.certificate.status();
   }
@@ -88,7 +88,7 @@ export class LiveCertificate {
     return this.#hold ? this.#hold.certificate.first(signal) : sources.local.forHostname(hostname);
   }
 
-  /** Follows the source: a file that changes, a CA that renews. */
+  /** Follows the source: file changes and renewals. */
   #watch(): void {
     const { hostname, sources } = this.#options;
     const [unwatch, hold] = [this.#unwatch, this.#hold];
@@ -98,12 +98,15 @@ export class LiveCertificate {
       this.#tls.source === 'acme'
         ? sources.acme.hold(hostname, this.#tls, { onNew: (certificate) => this.#serve(certificate) })
         : undefined;
-    // After the new one is held, so that what is the same is not begun again.
+    // Only after the new hold exists, so that an unchanged certificate is not ordered again.
     unwatch?.();
     hold?.release();
   }
 
-  /** While the source has no valid certificate, the previous one stays: a file may be half written, or a CA down. */
+  /**
+   * Keeps the previous certificate while the source has no valid one: a file may be half written, or a CA
+   * unavailable.
+   */
   async #renew(): Promise<void> {
     try {
       this.#serve(await this.#read(this.#stop.signal));
@@ -111,7 +114,7 @@ export class LiveCertificate {
       if (this.#stop.signal.aborted) return;
       this.#options.log.warn(
         { reason: asPortalError(error).message },
-        'the new certificate is not served, the old one still is',
+        'the new certificate is invalid; still serving the old one',
       );
     }
   }
@@ -120,6 +123,6 @@ export class LiveCertificate {
     if (certificate.fingerprint === this.#serving?.fingerprint || this.#stop.signal.aborted) return;
     this.#serving = certificate;
     this.#options.onNew(certificate);
-    this.#options.log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is served');
+    this.#options.log.info({ notAfter: certificate.notAfter.toISOString() }, 'serving a new certificate');
   }
 }

@@ -343,7 +343,7 @@ describe('its files', () => {
   );
 
   it.each([
-    ['that is no PEM', async () => 'no certificate', 'was not a certificate'],
+    ['that is not PEM', async () => 'no certificate', 'was invalid'],
     [
       'of another key',
       async () => (await openLocalCa(join(home, 'other'))).certificatePem,

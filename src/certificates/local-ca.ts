@@ -1,7 +1,7 @@
 /**
- * A certificate authority of this user alone, for hostnames that never leave the machine or its network.
- * Trusting it must not mean trusting its key with the whole web, so the CA certificate itself limits, by
- * critical name constraints (RFC 5280 §4.2.1.10), what any certificate under it can be good for.
+ * A certificate authority of one user, for hostnames that never leave the machine or its network. A user who trusts
+ * it should not have to trust its key with the whole web. Critical name constraints (RFC 5280 §4.2.1.10) in the CA
+ * certificate therefore limit what it can certify.
  */
 import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -21,14 +21,14 @@ import { createIssuer, makeCaCertificate, newKey, type Issuer, type LocalLeaf } 
 export type { LocalLeaf } from './local-x509.js';
 
 export interface LocalCa {
-  /** Path of `ca.pem`: what a visitor has to trust. */
+  /** Path of `ca.pem`, the certificate that visitors must trust. */
   readonly certificateFile: string;
   readonly certificatePem: string;
   /** SHA-256 of the CA certificate's DER, lower-case hex. */
   readonly fingerprint: string;
-  /** True for names this CA may certify: DNS names under `LOCAL_DOMAINS`, 127.0.0.0/8 and ::1. */
+  /** Whether this CA may certify the name: DNS names under `LOCAL_DOMAINS`, 127.0.0.0/8 and ::1. */
   covers(hostname: string): boolean;
-  /** A certificate with a key of its own for these names. Throws `certificate_unavailable` unless all are covered. */
+  /** A certificate for these names, with a new key. Throws `certificate_unavailable` unless all are covered. */
   issue(hostnames: readonly string[]): Promise<LocalLeaf>;
 }
 
@@ -39,22 +39,25 @@ export interface LocalCaOptions {
   readonly onCreated?: (certificateFile: string) => void;
 }
 
-/** A CA this close to its end is replaced. Longer than leaves are renewed ahead, so those never come short. */
+/**
+ * A CA that expires within this time is replaced. Leaves are renewed later than this before their end, so the CA
+ * always outlives them.
+ */
 const CA_RENEWAL_MS = 90 * 24 * 3_600_000;
 const CA_CERTIFICATE_MODE = 0o644;
 
 /**
- * The local CA kept in `caDir` as `ca.pem` (0644) and `ca.key.pem` (0600), made on first use; processes that
- * start at once end up with the same one. A certificate that expires within 90 days, or does not belong to
- * the key, is replaced, with a warning: programs that trusted it must trust the new one.
+ * The local CA in `caDir`: `ca.pem` (0644) and `ca.key.pem` (0600), created on first use. Processes that start together
+ * get the same CA. Replaces a certificate that expires within 90 days or does not match the key, and logs a warning:
+ * programs that trusted it must trust the new one.
  *
- * Throws `certificate_unavailable` when other users can read the key (the hint holds the command that
- * mends it) or when it is no P-256 key, `state_unwritable` when a file cannot be made.
+ * Throws `certificate_unavailable` if other users can read the key (the hint has the command that fixes it) or if it is
+ * not a P-256 key, and `state_unwritable` if a file cannot be created.
  */
 export async function openLocalCa(caDir: string, options: LocalCaOptions = {}): Promise<LocalCa> {
   const { log = silent, now = () => new Date(), onCreated } = options;
   const certificateFile = join(caDir, 'ca.pem');
-  // The key comes first and decides who the CA is: any certificate made for it fits any leaf made with it.
+  // The key identifies the CA: any CA certificate for this key matches any leaf that the key signed.
   const key = await openKey(join(caDir, 'ca.key.pem'));
   const certificate = await openCertificate(certificateFile, key, { now: now(), log, onCreated });
   let issuer: Issuer | undefined;
@@ -80,13 +83,13 @@ async function openKey(file: string): Promise<KeyObject> {
   const key = pem === undefined ? undefined : tryPrivateKey(pem);
   if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw new PortalError('certificate_unavailable', `${file} is not the key of a local CA`, {
-      hint: 'Move it to another folder. Portal then creates a new local CA.',
+      hint: 'Move the file to another folder. Portal then creates a new local CA.',
     });
   }
   return key;
 }
 
-/** OpenSSL's errors say only "unsupported", and the text is a secret: neither is shown. */
+/** OpenSSL's errors say only "unsupported", and the text is secret, so the message contains neither. */
 function tryPrivateKey(pem: string): KeyObject | undefined {
   try {
     return createPrivateKey(pem);
@@ -108,7 +111,7 @@ async function openCertificate(
       onCreated?.(file);
       return new X509Certificate(fresh);
     }
-    found = await readCertificate(file); // another process was first
+    found = await readCertificate(file); // another process created it first
   }
   const reason = whyUnfit(found, key, now);
   if (found instanceof X509Certificate && reason === undefined) return found;
@@ -116,7 +119,7 @@ async function openCertificate(
   await replaceFile(file, fresh, CA_CERTIFICATE_MODE);
   log.warn(
     { file, reason },
-    `the local CA was replaced because it ${reason}; trust the new one with \`portal trust\``,
+    `the local CA was replaced because its certificate ${reason}; run \`portal trust\` to trust the new one`,
   );
   return new X509Certificate(fresh);
 }
@@ -138,9 +141,9 @@ async function readCertificate(file: string): Promise<Found> {
   }
 }
 
-/** What is wrong with a CA certificate, completing "it …". */
+/** What is wrong with a CA certificate; completes "its certificate …". */
 function whyUnfit(found: Found, key: KeyObject, now: Date): string | undefined {
-  if (!(found instanceof X509Certificate)) return 'was not a certificate';
+  if (!(found instanceof X509Certificate)) return 'was invalid';
   if (!found.ca || !found.checkPrivateKey(key)) return 'did not belong to its key';
   const leftMs = Date.parse(found.validTo) - now.getTime();
   if (leftMs <= 0) return `expired on ${found.validTo}`;

@@ -2,12 +2,12 @@ import { isIP, isIPv4 } from 'node:net';
 import { context, der, sequence } from './der.js';
 
 /**
- * Names that no public registry hands out: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa),
- * and the `internal` that ICANN set aside in 2024.
+ * Names that no public registry assigns: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa), and
+ * `internal`, which ICANN reserved in 2024.
  */
 export const LOCAL_DOMAINS = ['localhost', 'test', 'internal', 'local', 'home.arpa'] as const;
 
-/** True for names the local CA may certify: DNS names under `LOCAL_DOMAINS`, 127.0.0.0/8 and ::1. */
+/** Whether the local CA may certify the name: DNS names under `LOCAL_DOMAINS`, 127.0.0.0/8 and ::1. */
 export function covers(hostname: string): boolean {
   if (isIP(hostname)) return hostname === '::1' || (isIPv4(hostname) && hostname.startsWith('127.'));
   const name = hostname.toLowerCase();

@@ -1,4 +1,4 @@
-/** Making the certificates of the local CA. What they may be good for is decided in local-names.ts. */
+/** Creates the certificates of the local CA. local-names.ts decides which names they may contain. */
 import {
   createHash,
   createPublicKey,
@@ -16,21 +16,21 @@ import { bits, context, der, oid, sequence, TAG, time, valuesIn } from './der.js
 import { covers, LOCAL_DOMAINS, nameConstraints } from './local-names.js';
 
 export interface LocalLeaf {
-  /** PEM of the leaf only: a program that trusts the CA has the CA's certificate. */
+  /** PEM of the leaf only. Programs that trust the CA already have the CA's certificate. */
   readonly cert: string;
   /** PEM, PKCS #8. */
   readonly key: string;
   readonly notAfter: Date;
 }
 
-/** Makes one leaf, with a key of its own. Throws `certificate_unavailable` unless the CA covers every name. */
+/** Issues one leaf with a new key. Throws `certificate_unavailable` unless the CA covers every name. */
 export type Issuer = (hostnames: readonly string[], now: Date) => Promise<LocalLeaf>;
 
 const DAY_MS = 24 * 3_600_000;
 const CA_LIFETIME_MS = 3652 * DAY_MS;
-/** Browsers take no longer ones (CA/B baseline requirements 6.3.2: 398 days). */
+/** Browsers reject longer lifetimes (CA/B baseline requirements 6.3.2: 398 days). */
 const LEAF_LIFETIME_MS = 397 * DAY_MS;
-/** For the clocks of visitors that are behind. */
+/** For visitors whose clocks are slow. */
 const BACKDATE_MS = 3_600_000;
 
 const SIGNING = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -52,12 +52,12 @@ const x509 = () => import('@peculiar/x509');
 
 const generateP256 = promisify(generateKeyPair);
 
-/** A self-signed certificate for the CA's key, PEM, good for 10 years. */
+/** A self-signed certificate for the CA's key, PEM, valid for 10 years. */
 export async function makeCaCertificate(key: KeyObject, now: Date): Promise<string> {
   const lib = await x509();
   const publicKey = spkiOf(key);
   const id = keyId(publicKey);
-  // The name tells the CAs of several machines apart, and is the same for every certificate of one key.
+  // The name distinguishes the CAs of several machines, and stays the same for every certificate of one key.
   const name = new lib.Name([{ O: ['Portal'] }, { CN: [`Portal local CA ${id.slice(0, 8)}`] }]);
   const notBefore = wholeSeconds(now.getTime() - BACKDATE_MS);
   const certificate = await lib.X509CertificateGenerator.create(
@@ -111,7 +111,7 @@ export function createIssuer(key: KeyObject, ca: X509Certificate): Issuer {
     if (foreign !== undefined || hostnames.length === 0) {
       throw new PortalError(
         'certificate_unavailable',
-        `the local CA makes no certificate for ${foreign ?? 'no hostname'}`,
+        `the local CA does not issue certificates for ${foreign ?? 'no hostname'}`,
         { hint: `It covers names under ${LOCAL_DOMAINS.join(', ')}, and loopback addresses.` },
       );
     }
@@ -163,7 +163,7 @@ function pemOf(certificate: Buffer): string {
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
-/** A new P-256 key: the public half as DER, the private one as PKCS #8 PEM. */
+/** A new P-256 key: the public key as DER, the private key as PKCS #8 PEM. */
 export async function newKey(): Promise<{ spki: Buffer; privatePem: string }> {
   const { publicKey, privateKey } = await generateP256('ec', {
     namedCurve: 'P-256',
@@ -187,14 +187,14 @@ function keyId(spki: Buffer): string {
   return createHash('sha1').update(spki.subarray(-65)).digest('hex');
 }
 
-/** 16 bytes, hex. It begins with the bits 01: positive, and no leading zeros (RFC 5280 §4.1.2.2). */
+/** 16 bytes, hex. Begins with the bits 01, so it is positive without leading zeros (RFC 5280 §4.1.2.2). */
 function newSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = (bytes[0]! & 0x3f) | 0x40;
   return bytes.toString('hex');
 }
 
-/** X.509 times have no fractions; what is reported must be what is written. */
+/** X.509 times have no fractions. The reported time must match the one in the certificate. */
 function wholeSeconds(ms: number): Date {
   return new Date(Math.floor(ms / 1000) * 1000);
 }

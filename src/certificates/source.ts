@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { PortalError } from '../lib/errors.js';
 import type { LocalCa } from './local-ca.js';
 
-/** A certificate ready to serve, with the fingerprint by which the pass-through probe knows it again. */
+/** A certificate ready to serve, with the fingerprint by which the pass-through probe recognises it. */
 export interface ServingCertificate {
   /** PEM. */
   readonly cert: string;
@@ -13,7 +13,7 @@ export interface ServingCertificate {
   readonly notAfter: Date;
 }
 
-/** Source `local`: leaves of the local CA, made when first asked for and kept in memory only. */
+/** Source `local`: certificates of the local CA, created on first use and stored in memory only. */
 export class LocalCertificates {
   readonly #openCa: () => Promise<LocalCa>;
   readonly #namesFor: (hostname: string) => readonly string[];
@@ -21,7 +21,7 @@ export class LocalCertificates {
   #caFile: string | undefined;
   readonly #leaves = new Map<string, Promise<ServingCertificate>>();
 
-  /** `namesFor`: all the names of the certificate for a hostname, where that is not the only one. */
+  /** `namesFor` returns all names of a hostname's certificate, if there are several. */
   constructor(
     openCa: () => Promise<LocalCa>,
     namesFor = (hostname: string): readonly string[] => [hostname],
@@ -30,7 +30,7 @@ export class LocalCertificates {
     this.#namesFor = namesFor;
   }
 
-  /** Path of the CA that visitors must trust, once it is in use. */
+  /** Path of the CA certificate that visitors must trust. Undefined until the CA is in use. */
   get caFile(): string | undefined {
     return this.#caFile;
   }
@@ -40,7 +40,7 @@ export class LocalCertificates {
     if (known && !renewalDue(await known)) return known;
     const leaf = this.#issue(hostname);
     this.#leaves.set(hostname, leaf);
-    // A failure must not be remembered: the next lease may succeed.
+    // Do not cache a failure: the next lease may succeed.
     leaf.catch(() => this.#leaves.delete(hostname));
     return leaf;
   }
@@ -51,9 +51,13 @@ export class LocalCertificates {
     const ca = await this.#ca;
     this.#caFile = ca.certificateFile;
     if (!ca.covers(hostname)) {
-      throw new PortalError('certificate_unavailable', `the local CA makes no certificate for ${hostname}`, {
-        hint: 'It covers names under localhost, test, internal, local and home.arpa. For others: `tls: acme`, or bring your own, `tls: { cert, key }`.',
-      });
+      throw new PortalError(
+        'certificate_unavailable',
+        `the local CA does not issue certificates for ${hostname}`,
+        {
+          hint: 'It covers names under localhost, test, internal, local and home.arpa. For other names, use `tls: acme`, or your own certificate: `tls: { cert, key }`.',
+        },
+      );
     }
     const { cert, key, notAfter } = await ca.issue(this.#namesFor(hostname));
     return { cert, key, notAfter, fingerprint: fingerprintOf(derOf(cert)) };
@@ -66,7 +70,7 @@ function renewalDue(certificate: ServingCertificate): boolean {
   return certificate.notAfter.getTime() - Date.now() < RENEW_BEFORE_MS;
 }
 
-/** The first certificate of a PEM text. Not parsed, only decoded: there may be hundreds at start. */
+/** The first certificate of a PEM text. Decodes it without parsing, because there may be hundreds at start. */
 function derOf(pem: string): Buffer {
   const [, base64 = ''] = /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(pem) ?? [];
   return Buffer.from(base64, 'base64');

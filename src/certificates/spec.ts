@@ -1,4 +1,4 @@
-/** Where a hostname's certificate comes from; paths are absolute. Plain data, comparable field by field. */
+/** The source of a hostname's certificate. Paths are absolute. Plain data, comparable field by field. */
 export type TlsSpec =
   | { readonly source: 'local' }
   | { readonly source: 'files'; readonly certFile: string; readonly keyFile: string }
@@ -6,11 +6,11 @@ export type TlsSpec =
 
 /** A public CA, over ACME (RFC 8555). */
 export interface AcmeSpec {
-  /** URL of its directory. */
+  /** URL of the CA's directory. */
   readonly directory: string;
-  /** Whom it may write to. */
+  /** Email address for the CA's notices. */
   readonly email?: string;
-  /** PEM file of the CA to trust for the directory's own HTTPS, in place of the system's. */
+  /** PEM file of the CA that signs the directory's own HTTPS certificate. Default: the system's CAs. */
   readonly caFile?: string;
 }
 

@@ -3,7 +3,7 @@ import type { Identity } from './identity.js';
 import { generateIdentity, identityFromPrivateKey, privateKeyOf } from './keys.js';
 import { createFile, explainUnreadable, PRIVATE_MODE, readPrivateFile } from '../lib/private-file.js';
 
-/** An identity as its file holds it. */
+/** The content of an identity file. */
 interface IdentityFile {
   readonly version: 1;
   readonly address: string;
@@ -12,12 +12,11 @@ interface IdentityFile {
 }
 
 /**
- * The identity in `file`. With `create`, one is made on first use (file 0600 in a folder 0700); two processes
- * that start at once end up with the same one.
+ * The identity in `file`. With `create`, creates it on first use (file 0600 in a folder 0700). Two processes that start
+ * together get the same identity.
  *
- * Throws `identity_unsafe` when other users can read the file, `identity_unreadable` when this one may not,
- * `identity_invalid` when it is missing (without
- * `create`) or is no identity, `state_unwritable` when it cannot be made.
+ * Throws `identity_unsafe` if other users can read the file, `identity_unreadable` if this user cannot,
+ * `identity_invalid` if it is invalid, or missing without `create`, and `state_unwritable` if it cannot be created.
  */
 export async function loadIdentity(
   file: string,
@@ -27,7 +26,7 @@ export async function loadIdentity(
   if (existing) return existing;
   if (!options.create) {
     throw new PortalError('identity_invalid', `there is no identity at ${file}`, {
-      hint: '`portal up` makes one on first use; to move one here, write what `portal identity export` prints to that file.',
+      hint: '`portal up` creates one on first use. To move an identity here, write the output of `portal identity export` to that file.',
     });
   }
   const fresh = generateIdentity();
@@ -36,11 +35,11 @@ export async function loadIdentity(
     return fresh;
   }
   const winner = await readIdentity(file);
-  if (!winner) throw new PortalError('state_unwritable', `${file} vanished while it was being made`);
+  if (!winner) throw new PortalError('state_unwritable', `${file} was removed while Portal created it`);
   return winner;
 }
 
-/** The text of an identity file, private key included: what `portal identity export` prints. */
+/** The text of an identity file, including the private key. `portal identity export` prints it. */
 export function exportIdentity(identity: Identity): string {
   const content: IdentityFile = {
     version: 1,
@@ -64,7 +63,7 @@ async function readIdentity(file: string): Promise<Identity | undefined> {
   return text === undefined ? undefined : parseIdentity(text, file);
 }
 
-/** Errors name what is wrong and carry no cause: JSON.parse quotes its input, which holds the key. */
+/** Errors name the mistake and have no cause: JSON.parse quotes its input, which contains the key. */
 function parseIdentity(text: string, file: string): Identity {
   let content: unknown;
   try {
@@ -74,14 +73,14 @@ function parseIdentity(text: string, file: string): Identity {
   }
   if (typeof content !== 'object' || content === null) throw invalid(file, 'is not a JSON object');
   const { version, address, privateKey }: Partial<Record<keyof IdentityFile, unknown>> = content;
-  if (version !== 1) throw invalid(file, 'is not of version 1');
+  if (version !== 1) throw invalid(file, 'is not version 1');
   if (typeof address !== 'string' || typeof privateKey !== 'string') {
     throw invalid(file, 'has no address or no privateKey');
   }
   const identity = tryIdentity(privateKey);
-  if (!identity) throw invalid(file, 'holds no valid private key');
+  if (!identity) throw invalid(file, 'contains no valid private key');
   if (identity.address.toLowerCase() !== address.toLowerCase()) {
-    throw invalid(file, 'holds a private key that does not belong to its address');
+    throw invalid(file, 'contains a private key that does not match its address');
   }
   return identity;
 }

@@ -121,7 +121,7 @@ describe('private keys', () => {
     expect(() => identityFromPrivateKey(text)).toThrow(
       expect.objectContaining({
         code: 'identity_invalid',
-        message: 'the private key is not 0x and 64 hex digits of a secp256k1 key',
+        message: 'the private key is not a secp256k1 key of 0x and 64 hex digits',
       }),
     );
   });

@@ -1,6 +1,6 @@
 /**
- * secp256k1 keys as Ethereum uses them, so that an identity is one every wallet understands.
- * Addresses: EIP-55. Signatures: EIP-191 (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
+ * secp256k1 keys as in Ethereum, so that every wallet can read an identity. Addresses: EIP-55. Signatures: EIP-191
+ * (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
  */
 import { createECDH, hkdfSync } from 'node:crypto';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -11,7 +11,7 @@ import { checksummed, isAddress } from '../lib/eip55.js';
 import { PortalError } from '../lib/errors.js';
 import type { Identity } from './identity.js';
 
-// The library carries no synchronous hashes of its own; signing asks for these.
+// The library includes no synchronous hashes, and signing needs these.
 secp.hashes.sha256 = sha256;
 secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message);
 
@@ -36,7 +36,7 @@ function timesBase(n: bigint): secp.Point {
 
 const PRIVATE_KEY = /^0x[0-9a-f]{64}$/i;
 const SIGNATURE = /^0x[0-9a-f]{130}$/i;
-/** What v adds to the recovery id in a signature outside of a transaction. */
+/** Added to the recovery id to get v, in a signature outside of a transaction. */
 const V_OFFSET = 27;
 
 class KeyIdentity implements Identity {
@@ -63,7 +63,7 @@ class KeyIdentity implements Identity {
 
   static privateKeyOf(identity: Identity): string {
     if (!(identity instanceof KeyIdentity)) {
-      throw new PortalError('identity_invalid', 'this identity keeps its private key to itself');
+      throw new PortalError('identity_invalid', 'this identity does not expose its private key');
     }
     return toHex(identity.#privateKey);
   }
@@ -75,28 +75,28 @@ export function generateIdentity(): Identity {
 }
 
 /**
- * The identity of a private key: 0x and 64 hex digits. Throws `identity_invalid` for anything else; the
- * message never repeats what was given.
+ * The identity of a private key: 0x and 64 hex digits. Throws `identity_invalid` for anything else. The message never
+ * repeats the input.
  */
 export function identityFromPrivateKey(privateKey: string): Identity {
   const bytes = PRIVATE_KEY.test(privateKey) ? fromHex(privateKey) : undefined;
   if (!bytes || !secp.utils.isValidSecretKey(bytes)) {
     throw new PortalError(
       'identity_invalid',
-      'the private key is not 0x and 64 hex digits of a secp256k1 key',
+      'the private key is not a secp256k1 key of 0x and 64 hex digits',
     );
   }
   return new KeyIdentity(bytes);
 }
 
-/** The private key, 0x and 64 hex digits. Only for writing it to where its owner wants it. */
+/** The private key, 0x and 64 hex digits. Only for writing it to the owner's file or terminal. */
 export function privateKeyOf(identity: Identity): string {
   return KeyIdentity.privateKeyOf(identity);
 }
 
 /**
  * The checksummed address whose key signed `message` as EIP-191 `personal_sign`. Throws `unauthorized` for a
- * signature that is malformed, has a high s (the same proof in a second spelling) or fits no key.
+ * signature that is malformed, matches no key, or has a high s (a second encoding of the same proof).
  */
 export function recoverAddress(message: string, signature: string): string {
   if (!SIGNATURE.test(signature)) {
@@ -110,7 +110,7 @@ export function recoverAddress(message: string, signature: string): string {
   let publicKey: Uint8Array;
   try {
     const parsed = secp.Signature.fromBytes(rsv.subarray(0, 64), 'compact');
-    if (parsed.hasHighS()) throw new RangeError('its s is in the upper half of the range');
+    if (parsed.hasHighS()) throw new RangeError('s of the signature is in the upper half of the range');
     publicKey = secp.recoverPublicKey(
       parsed.addRecoveryBit(recovery).toBytes('recovered'),
       personalHash(message),
@@ -138,12 +138,12 @@ function addressOf(uncompressed: Uint8Array): string {
   return checksumAddress(toHex(keccak256(uncompressed.subarray(1)).subarray(-20)));
 }
 
-/** What EIP-191 version 0x45 signs: the prefix keeps a message from ever being a transaction. */
+/** The bytes that EIP-191 version 0x45 signs. The prefix ensures that no message is a valid transaction. */
 function personalHash(message: string): Uint8Array {
   const bytes = Buffer.from(message, 'utf8');
   return keccak256(Buffer.concat([Buffer.from(`\x19Ethereum Signed Message:\n${bytes.length}`), bytes]));
 }
 
 const toHex = (bytes: Uint8Array | readonly number[]): string => `0x${Buffer.from(bytes).toString('hex')}`;
-/** A plain Uint8Array on memory of its own: a Buffer would share a pool and slice without copying. */
+/** A plain Uint8Array with memory of its own: a Buffer would share a pool, and its slices would share memory. */
 const fromHex = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex.slice(2), 'hex'));

@@ -26,7 +26,7 @@ export async function readCa(file: string): Promise<string> {
   } catch (error) {
     throw new PortalError('relay_untrusted', cannotRead(`the relay's CA file ${file}`, error), {
       cause: error,
-      hint: 'Check the path after `ca:`; it is relative to the file that names it.',
+      hint: 'Check the path in `ca:`. It is relative to the file that contains it.',
     });
   }
 }

@@ -16,9 +16,9 @@ import { askWhenToRenew, type Suggestion } from './renewal-info.js';
 import type { Wire } from './transport.js';
 import { makeChallengeCertificate, makeRequest } from './x509.js';
 
-/** Orders with one CA at a time: fifty services must not be fifty orders at once. */
+/** Orders at one CA at a time. Fifty services must not send fifty orders at once. */
 const ORDERS_AT_A_TIME = 4;
-/** An order is done within this. CAs validate within seconds, the slow ones within a minute. */
+/** Timeout of an order. Most CAs validate within seconds, slow ones within a minute. */
 const ORDER_MS = 180_000;
 const FIRST_POLL_MS = 250;
 const MAX_POLL_MS = 5_000;
@@ -48,12 +48,12 @@ export class AcmeAuthority {
     this.#challenges = challenges;
   }
 
-  /** How messages call the CA. */
+  /** The CA's name in messages. */
   get name(): string {
     return new URL(this.#spec.directory).host;
   }
 
-  /** Orders a certificate and stores it. Rejects with what the CA said, in plain words. */
+  /** Orders a certificate and stores it. Rejects with the CA's reason, in plain words. */
   order(hostname: string, signal: AbortSignal): Promise<DatedCertificate> {
     return this.#ordering(async () => {
       const bound = AbortSignal.timeout(ORDER_MS);
@@ -72,22 +72,22 @@ export class AcmeAuthority {
     });
   }
 
-  /** When the CA suggests to renew `certificate`; undefined when it does not say, or does not answer. */
+  /** The renewal time that the CA suggests for `certificate`. Undefined if it suggests none or does not answer. */
   async suggestion(certificate: DatedCertificate, signal: AbortSignal): Promise<Suggestion | undefined> {
     try {
       const wire: Wire = { signal, ...(await this.#reach()) };
       return await this.#ordering(() => askWhenToRenew(wire, this.#spec.directory, certificate.cert));
     } catch (error) {
-      this.#log.debug({ ca: this.name, err: error }, 'the CA was not asked when to renew');
+      this.#log.debug({ ca: this.name, err: error }, 'the CA gave no renewal time');
       return undefined;
     }
   }
 
   close(): void {
-    this.#stop.abort(new PortalError('aborted', 'the agent stops'));
+    this.#stop.abort(new PortalError('aborted', 'the agent is stopping'));
   }
 
-  /** By what way the CA is reached, and how it is known. */
+  /** How to reach the CA, and which CA certificate to trust for it. */
   async #reach(): Promise<Pick<Wire, 'trust' | 'proxyFor'>> {
     const { caFile } = this.#spec;
     const proxyFor = this.#proxyFor;
@@ -97,10 +97,10 @@ export class AcmeAuthority {
     } catch (error) {
       throw new PortalError(
         'acme_unreachable',
-        cannotRead(`the CA file of the certificate authority, ${caFile},`, error),
+        cannotRead(`the CA file ${caFile} of the certificate authority`, error),
         {
           cause: error,
-          hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',
+          hint: 'Check the path in `acme: { ca }`. It is relative to the file that contains it.',
         },
       );
     }
@@ -126,7 +126,7 @@ export class AcmeAuthority {
           )
         : finalized;
     if (issued.status !== 'valid')
-      throw new AcmeProblem(issued.error ?? { detail: `the order is ${issued.status}` });
+      throw new AcmeProblem(issued.error ?? { detail: `the order has the status ${issued.status}` });
     return { key, chain: await client.certificate(issued) };
   }
 
@@ -141,7 +141,7 @@ export class AcmeAuthority {
       return await begin();
     } catch (error) {
       if (!(error instanceof AcmeProblem) || error.type !== 'accountDoesNotExist') throw error;
-      // The CA has forgotten the account: it is made anew, with the same key.
+      // The CA no longer has the account, so the next order creates it again with the same key.
       this.#account = undefined;
       return await begin();
     }
@@ -152,10 +152,10 @@ export class AcmeAuthority {
     return createPrivateKey(pem);
   }
 
-  /** The account's URL: made, or found again by its key, once per process. */
+  /** The account's URL. Once per process, creates the account or finds it by its key. */
   #open(key: KeyObject, { trust, proxyFor }: Wire): Promise<string> {
     const open = async (): Promise<string> => {
-      // Not cancelled with the order that happens to be first: others wait for the same account.
+      // An order's signal does not cancel this, because other orders wait for the same account.
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ORDER_MS)]);
       const { directory, email } = this.#spec;
       const client = await AcmeClient.connect(
@@ -169,21 +169,21 @@ export class AcmeAuthority {
       return account;
     };
     const account = (this.#account ??= open());
-    // A failure must not be remembered.
+    // Do not cache a failure.
     account.catch(() => {
       if (this.#account === account) this.#account = undefined;
     });
     return account;
   }
 
-  /** Proves to the CA that visitors of `hostname` come to us. */
+  /** Proves to the CA that connections for `hostname` reach this agent. */
   async #prove(client: AcmeClient, hostname: string, url: string, signal: AbortSignal): Promise<void> {
     const authorization = await client.authorization(url);
     if (authorization.status === 'valid') return;
     const challenge = authorization.challenges.find(({ type }) => type === 'tls-alpn-01');
     if (!challenge) {
-      throw new PortalError('acme_rejected', `${this.name} does not validate ${hostname} by TLS-ALPN-01`, {
-        hint: 'Portal answers no other challenge. Use a CA that offers it, as Let’s Encrypt does.',
+      throw new PortalError('acme_rejected', `${this.name} does not offer TLS-ALPN-01 for ${hostname}`, {
+        hint: 'Portal supports no other challenge. Use a CA that offers it, for example Let’s Encrypt.',
       });
     }
     const answer = await makeChallengeCertificate(hostname, client.keyAuthorization(challenge));
@@ -197,14 +197,14 @@ export class AcmeAuthority {
       );
       if (status === 'valid') return;
       const reason = challenges.find(({ error }) => error !== undefined)?.error;
-      throw new AcmeProblem(reason ?? { detail: `the authorization is ${status}` });
+      throw new AcmeProblem(reason ?? { detail: `the authorization has the status ${status}` });
     } finally {
       withdraw();
     }
   }
 }
 
-/** Asks until `isDone`, with growing pauses; the signal ends it. */
+/** Polls with growing pauses until `isDone` or until the signal aborts. */
 async function until<T>(ask: () => Promise<T>, isDone: (now: T) => boolean, signal: AbortSignal): Promise<T> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(MAX_POLL_MS, pauseMs * 1.5)) {
     const now = await ask();

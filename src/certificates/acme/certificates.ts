@@ -7,24 +7,24 @@ import { AcmeStore } from './store.js';
 import type { AcmeSpec } from '../spec.js';
 
 export interface AcmeOptions {
-  /** Where accounts and certificates are kept (lib/paths). */
+  /** The folder of accounts and certificates (lib/paths). */
   readonly folder: string;
   readonly log: Logger;
   readonly schedule?: Partial<Schedule>;
   readonly proxyFor?: ProxyFor | undefined;
 }
 
-/** A hostname's certificate, shared with everyone else who holds the same. */
+/** A hostname's certificate, shared by all holders. */
 export interface Hold {
   readonly certificate: HeldCertificate;
   release(): void;
 }
 
-/** Source `acme`: one account per CA, one certificate per hostname and CA, shared by all leases that use it. */
+/** Source `acme`: one account per CA, and one certificate per hostname and CA. All leases share them. */
 export class AcmeCertificates {
   readonly challenges = new AcmeChallenges();
   readonly #options: AcmeOptions;
-  /** By what makes the account: directory, address and trust. */
+  /** By what identifies the account: directory, email address and trusted CA. */
   readonly #authorities = new Map<string, { authority: AcmeAuthority; store: AcmeStore }>();
   readonly #held = new Map<string, HeldCertificate>();
 
@@ -32,7 +32,7 @@ export class AcmeCertificates {
     this.#options = options;
   }
 
-  /** Holds `hostname`'s certificate: it is ordered if need be, and renewed, until every hold is released. */
+  /** Orders `hostname`'s certificate if necessary, and renews it until every hold is released. */
   hold(hostname: string, spec: AcmeSpec, listener: HoldListener): Hold {
     const account = JSON.stringify([spec.directory, spec.email, spec.caFile]);
     const key = `${hostname} ${account}`;

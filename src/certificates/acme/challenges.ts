@@ -2,23 +2,23 @@ import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls';
 import { readClientHello } from '../../net/client-hello.js';
 
-/** ALPN protocol of a CA that validates (RFC 8737 §6.2). */
+/** ALPN protocol of a validating CA (RFC 8737 §6.2). */
 export const ACME_ALPN = 'acme-tls/1';
 
 const HANDSHAKE_MS = 10_000;
-/** CAs validate from a handful of places at once; more than this at a time is somebody else. */
+/** A CA validates from a few places at once. More connections than this come from others. */
 const MAX_HANDSHAKES = 64;
 
 /**
- * The challenges that are pending, and the answers to them (TLS-ALPN-01). A challenge's certificate is shown to
- * nobody but a CA that validates: a handshake for its hostname, with ALPN `acme-tls/1`, while it is pending.
+ * Pending challenges and the answers to them (TLS-ALPN-01). Only a handshake for the challenge's hostname, with ALPN
+ * `acme-tls/1`, sees its certificate, and only while the challenge is pending.
  */
 export class AcmeChallenges {
   readonly #pending = new Map<string, SecureContext>();
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
-  /** Answers challenges for `hostname` from now on; the returned function ends it. */
+  /** Answers challenges for `hostname` until the returned function is called. */
   add(hostname: string, { cert, key }: { cert: string | Buffer; key: string | Buffer }): () => void {
     const context = createSecureContext({ cert, key });
     this.#pending.set(hostname, context);
@@ -32,8 +32,8 @@ export class AcmeChallenges {
   }
 
   /**
-   * Takes `socket`, which begins a TLS handshake for `hostname`, if it is a CA's; everyone else goes on to `others`,
-   * with nothing read. Only while a challenge is pending does a visitor cost a look.
+   * Takes `socket`, which begins a TLS handshake for `hostname`, if it comes from a CA. Passes other sockets to
+   * `others` unread. Costs nothing while no challenge is pending.
    */
   offer(hostname: string, socket: Socket, others: () => void): void {
     if (!this.isPending(hostname)) return others();
@@ -59,11 +59,11 @@ export class AcmeChallenges {
     };
     const timer = setTimeout(gone, HANDSHAKE_MS);
     socket.on('data', look).once('end', gone).once('close', leave);
-    // Its last reader may have paused it.
+    // The previous reader may have paused it.
     socket.resume();
   }
 
-  /** Answers a CA's handshake on `socket`, whose bytes are all still to be read. */
+  /** Answers a CA's handshake on `socket`. Nothing has been read from it yet. */
   answer(socket: Socket): void {
     if (this.#open.size >= MAX_HANDSHAKES) return void socket.destroy();
     this.#open.add(socket);
@@ -86,11 +86,11 @@ export class AcmeChallenges {
     const server = createServer({
       handshakeTimeout: HANDSHAKE_MS,
       ALPNProtocols: [ACME_ALPN],
-      // Without a pending challenge there is no certificate, and the handshake ends there.
+      // Without a pending challenge there is no certificate, so the handshake fails.
       SNICallback: (name, done) => done(null, this.#pending.get(name.toLowerCase())),
     });
     server.on('tlsClientError', (_error, socket) => socket.destroy());
-    // RFC 8737 §3: the handshake is all there is.
+    // RFC 8737 §3: the connection ends after the handshake.
     server.on('secureConnection', (socket) => {
       socket.on('error', () => undefined);
       socket.end();

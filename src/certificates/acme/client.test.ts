@@ -82,7 +82,7 @@ it.each<[string, object]>([
   const ca = await fakeCa(p256(), [{ status: 201, body, location: '/order/1' }]);
   await expect((await ca.connect()).newOrder('shop.test')).rejects.toMatchObject({
     code: 'acme_rejected',
-    message: 'the CA does not speak ACME: an order is malformed',
+    message: 'the CA does not follow ACME: an order is malformed',
   });
 });
 

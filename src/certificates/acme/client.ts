@@ -3,7 +3,7 @@ import { PortalError } from '../../lib/errors.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 import { exchange, problemError, type Answer, type Wire } from './transport.js';
 
-/** RFC 8555, as far as an order that is proven by TLS-ALPN-01 needs it: requests that an account signs. */
+/** The part of RFC 8555 that an order with TLS-ALPN-01 needs: requests signed by an account. */
 
 /** §6.5: a server may reject a nonce at any time, and sends a fresh one along. */
 const NONCE_TRIES = 12;
@@ -35,19 +35,19 @@ export interface Challenge extends Resource {
 
 type Directory = Readonly<Record<'newNonce' | 'newAccount' | 'newOrder', string>>;
 
-/** What a CA answers that may name its account or order. */
+/** A CA's answer, which may name its account or order. */
 interface Signed {
   readonly status: number;
   readonly location: string | undefined;
   readonly text: string;
 }
 
-/** Requests to one CA with one key, over one wire. Each rejects with an `AcmeProblem` when the CA refuses. */
+/** Requests to one CA with one key, over one connection. Each rejects with an `AcmeProblem` if the CA rejects it. */
 export class AcmeClient {
   readonly #wire: Wire;
   readonly #directory: Directory;
   readonly #key: KeyObject;
-  /** The account's URL, its name from then on; undefined before it is open. */
+  /** The account's URL, which identifies it in later requests. Undefined until it is open. */
   #account: string | undefined;
   #nonce: string | undefined;
 
@@ -64,20 +64,20 @@ export class AcmeClient {
     if (answer.status >= 400) throw problemError(answer);
     const directory = parse(answer.text) as Directory;
     for (const name of ['newNonce', 'newAccount', 'newOrder'] as const)
-      if (typeof directory[name] !== 'string') throw malformed(`${url} is no ACME directory`);
+      if (typeof directory[name] !== 'string') throw malformed(`${url} is not an ACME directory`);
     return new AcmeClient(wire, directory, key, account);
   }
 
-  /** Opens the key's account, or finds it again; resolves with its URL. */
+  /** Creates the key's account, or finds the existing one. Resolves with its URL. */
   async openAccount(email: string | undefined): Promise<string> {
     const contact = email === undefined ? {} : { contact: [`mailto:${email}`] };
     const { status, location } = await this.#post(this.#directory.newAccount, {
       termsOfServiceAgreed: true,
       ...contact,
     });
-    if (location === undefined) throw malformed('it did not name the account');
+    if (location === undefined) throw malformed('the answer does not name the account');
     this.#account = location;
-    // One that was there already keeps its contact until it is told another.
+    // An existing account keeps its contact until the client changes it.
     if (status === 200 && email !== undefined) await this.#post(location, contact);
     return location;
   }
@@ -85,7 +85,7 @@ export class AcmeClient {
   async newOrder(hostname: string): Promise<Order> {
     const identifiers = [{ type: 'dns', value: hostname }];
     const { text, location } = await this.#post(this.#directory.newOrder, { identifiers });
-    if (location === undefined) throw malformed('it did not name the order');
+    if (location === undefined) throw malformed('the answer does not name the order');
     return readOrder(text, location);
   }
 
@@ -99,7 +99,7 @@ export class AcmeClient {
     return { ...read, url, challenges: read.challenges.filter(isChallenge) };
   }
 
-  /** Has the CA look at what was prepared for a challenge. */
+  /** Tells the CA that a challenge is ready for validation. */
   async accept({ url }: Challenge): Promise<void> {
     await this.#post(url, {});
   }
@@ -109,13 +109,13 @@ export class AcmeClient {
     return readOrder((await this.#post(finalize, { csr: csr.toString('base64url') })).text, url);
   }
 
-  /** The chain, PEM. */
+  /** The certificate chain, in PEM. */
   async certificate({ certificate }: Order): Promise<string> {
-    if (certificate === undefined) throw malformed('it did not name the certificate');
+    if (certificate === undefined) throw malformed('the answer does not name the certificate');
     return (await this.#post(certificate)).text;
   }
 
-  /** What answers a challenge (§8.1). */
+  /** The answer to a challenge (§8.1). */
   keyAuthorization({ token }: Challenge): string {
     const { crv, e, kty, n, x, y } = jwkOf(this.#key);
     // RFC 7638: the required members, in this order.
@@ -123,7 +123,7 @@ export class AcmeClient {
     return `${token}.${createHash('sha256').update(members).digest('base64url')}`;
   }
 
-  /** A signed request; without a payload it reads (POST-as-GET). */
+  /** A signed request. Without a payload, it reads (POST-as-GET). */
   async #post(url: string, payload?: object): Promise<Signed> {
     for (let tries = 1; ; tries++) {
       const answer = await exchange(this.#wire, {
@@ -147,7 +147,7 @@ export class AcmeClient {
     const answer: Answer = await exchange(this.#wire, { url: this.#directory.newNonce, method: 'HEAD' });
     const fresh = answer.headers['replay-nonce'];
     if (fresh !== undefined) return fresh;
-    throw answer.status >= 400 ? problemError(answer) : malformed('it gave no nonce');
+    throw answer.status >= 400 ? problemError(answer) : malformed('the answer contains no nonce');
   }
 
   /** A flattened JWS (§6.2). */
@@ -175,18 +175,18 @@ const ALGORITHMS: Readonly<Record<string, { readonly alg: string; readonly hash:
   RSA: { alg: 'RS256', hash: 'sha256' },
 };
 
-/** The key may be one that somebody brought along from another client. */
+/** A user may bring the key from another client, with another algorithm. */
 function algorithmOf(key: KeyObject): { readonly alg: string; readonly hash: string } {
   const { kty, crv } = jwkOf(key);
   const algorithm = ALGORITHMS[crv ?? kty ?? ''];
   if (algorithm) return algorithm;
-  throw new PortalError('acme_rejected', `an ACME account cannot have a key of type ${crv ?? kty}`);
+  throw new PortalError('acme_rejected', `an ACME account does not support keys of type ${crv ?? kty}`);
 }
 
 const isUrl = (value: unknown): boolean =>
   typeof value === 'string' && URL.canParse(value) && new URL(value).protocol === 'https:';
 
-/** Types that we do not know may look otherwise. */
+/** Challenges of unknown types may have other fields. */
 function isChallenge(value: Partial<Challenge> | null): boolean {
   return typeof value?.type === 'string' && typeof value.token === 'string' && isUrl(value.url);
 }
@@ -204,10 +204,10 @@ function parse(text: string): object {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null) return value;
   } catch {
-    // Said below.
+    // The error below covers this.
   }
-  throw malformed('an answer is not a JSON object');
+  throw malformed('the answer is not a JSON object');
 }
 
 const malformed = (what: string): PortalError =>
-  new PortalError('acme_rejected', `the CA does not speak ACME: ${what}`);
+  new PortalError('acme_rejected', `the CA does not follow ACME: ${what}`);

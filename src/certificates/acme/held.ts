@@ -7,11 +7,11 @@ import type { AcmeStore, DatedCertificate } from './store.js';
 
 /** Pauses after failures, in milliseconds. */
 export interface Schedule {
-  /** After a refusal. CAs count failed validations: Let's Encrypt takes five an hour for a hostname. */
+  /** After a rejection. CAs count failed validations: Let's Encrypt allows five per hour and hostname. */
   readonly refusedMs: { readonly first: number; readonly factor: number; readonly max: number };
-  /** After a CA did not answer, which it does not count. */
+  /** After a CA did not answer. CAs do not count these. */
   readonly unreachableMs: { readonly first: number; readonly factor: number; readonly max: number };
-  /** The CA is first asked when to renew a certificate at a random moment within this. */
+  /** The agent first asks the CA for a renewal time at a random moment within this. */
   readonly askWithinMs: number;
 }
 
@@ -21,27 +21,27 @@ const SCHEDULE: Schedule = {
   askWithinMs: 60_000,
 };
 
-/** A certificate is renewed after this part of its lifetime: a third remains for a CA that is down. */
+/** Renew after this part of the lifetime. The remaining third covers an outage of the CA. */
 const RENEW_AT = 2 / 3;
-/** Renewals of what was issued together are spread over this part of the life. */
+/** Spreads the renewals of certificates that were issued together, as a part of the lifetime. */
 const SPREAD = 0.02;
-/** The latest part of its life that a CA may suggest to renew it at. */
+/** The latest renewal that a CA may suggest, as a part of the lifetime. */
 const LATEST_AT = 0.9;
-/** What lives no longer is renewed before an answer would matter. */
+/** A certificate with a shorter life is renewed before an answer of the CA would matter. */
 const MIN_ASKED_LIFE_MS = 3_600_000;
 const ASK_AGAIN_MS = 6 * 3_600_000;
-/** Node's timers end at 24 days, and stand still while a machine sleeps: the clock is looked at this often. */
+/** Node's timers are limited to 24 days and stop while a machine sleeps, so the agent checks the clock this often. */
 const LOOK_MS = 3_600_000;
 
 export interface HoldListener {
-  /** A new certificate is there; never called for what `first` resolves with. */
+  /** A new certificate is available. Never called for the one that `first` resolves with. */
   onNew(certificate: ServingCertificate): void;
 }
 
-/** What `status` shows of a certificate that Portal renews. */
+/** What `status` shows about a certificate that Portal renews. */
 export interface RenewalStatus {
   readonly notAfter: string | undefined;
-  /** When it is next renewed, or tried to be. */
+  /** Time of the next renewal or attempt. */
   readonly nextAt: string | undefined;
   readonly error: PortalError | undefined;
 }
@@ -53,7 +53,9 @@ export interface HeldOptions {
   readonly schedule?: Partial<Schedule> | undefined;
 }
 
-/** One hostname's certificate from one CA: read from disk, ordered, renewed ahead of its end, tried again. */
+/**
+ * One hostname's certificate from one CA. Reads it from disk or orders it, renews it before it expires, and retries.
+ */
 export class HeldCertificate {
   readonly hostname: string;
   readonly #options: HeldOptions;
@@ -89,8 +91,8 @@ export class HeldCertificate {
   }
 
   /**
-   * The certificate to serve now: the stored one, or a new order where no valid one is stored. After
-   * a failure it rejects until it is time for the next attempt, with what was wrong and `retryAfterMs`.
+   * The certificate to serve now: the stored one if it is valid, else a new order. After a failure it rejects with
+   * that error and `retryAfterMs`, until the next attempt is due.
    */
   async first(signal: AbortSignal): Promise<ServingCertificate> {
     this.#read ??= this.#readStored();
@@ -112,7 +114,7 @@ export class HeldCertificate {
   }
 
   close(): void {
-    this.#stop.abort(new PortalError('aborted', 'the certificate is not wanted any more'));
+    this.#stop.abort(new PortalError('aborted', 'the certificate is no longer needed'));
     clearTimeout(this.#timer);
     clearTimeout(this.#asking);
   }
@@ -123,7 +125,7 @@ export class HeldCertificate {
     if (!isValid(stored)) {
       this.#log.warn(
         { notAfter: stored.notAfter.toISOString() },
-        'the stored certificate has expired and is not served; a new one is ordered',
+        'the stored certificate has expired; ordering a new one',
       );
       return;
     }
@@ -135,14 +137,14 @@ export class HeldCertificate {
     this.#failure = undefined;
     const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
     this.#renewAt = from + (to - from) * (RENEW_AT - Math.random() * SPREAD);
-    // One that was issued late in its life, or by another clock, is not ordered again at once.
+    // A certificate that was issued late in its life, or by another clock, is not reordered immediately.
     if (isNew && this.#renewAt <= Date.now()) this.#renewAt = (Date.now() + to) / 2;
     this.#wait();
     const askMs = Math.random() * this.#schedule.askWithinMs;
     if (to - from > MIN_ASKED_LIFE_MS) this.#askLater(certificate, askMs);
   }
 
-  /** Asks the CA, now and then, whether it wants the certificate renewed earlier, or when else. */
+  /** Asks the CA from time to time whether to renew the certificate at another time. */
   #askLater(certificate: DatedCertificate, pauseMs: number): void {
     clearTimeout(this.#asking);
     this.#asking = setTimeout(() => void this.#ask(certificate), pauseMs).unref();
@@ -154,7 +156,7 @@ export class HeldCertificate {
     if (signal.aborted || this.#certificate !== certificate) return;
     this.#askLater(certificate, suggestion?.againMs ?? ASK_AGAIN_MS);
     if (!suggestion) return;
-    // Never so late that a CA which is down then would leave no time.
+    // Never so late that an outage of the CA would leave no time.
     const [from, to] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
     this.#renewAt = Math.min(suggestion.renewAt, from + (to - from) * LATEST_AT);
     if (!this.#failure) this.#wait();
@@ -170,12 +172,12 @@ export class HeldCertificate {
     const { authority } = this.#options;
     const before = this.#certificate;
     try {
-      this.#log.info({}, before ? 'the certificate is renewed' : 'a certificate is ordered');
+      this.#log.info({}, before ? 'renewing the certificate' : 'ordering a certificate');
       const certificate = await authority.order(this.hostname, this.#stop.signal);
-      // Renewed at once, it would be ordered again and again.
+      // An expired certificate would be renewed immediately, in an endless loop.
       if (!isValid(certificate)) throw expired(certificate, authority.name);
       this.#take(certificate, { isNew: true });
-      this.#log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is there');
+      this.#log.info({ notAfter: certificate.notAfter.toISOString() }, 'a new certificate is available');
       for (const listener of this.#listeners) listener.onNew(certificate);
       return certificate;
     } catch (error) {
@@ -191,11 +193,11 @@ export class HeldCertificate {
     this.#wait();
     const { code, message, hint } = error;
     const served = this.#certificate
-      ? `, the old certificate stays served until ${this.#certificate.notAfter.toISOString()}`
+      ? `, the old certificate is served until ${this.#certificate.notAfter.toISOString()}`
       : '';
     this.#log.warn(
       { code, reason: message, hint, attempt: count, nextAt: new Date(this.#failure.nextAt).toISOString() },
-      `no new certificate${served}; it is tried again`,
+      `no new certificate${served}; the agent retries`,
     );
     return withPause(error, pauseMs);
   }
@@ -206,7 +208,7 @@ export class HeldCertificate {
     return Math.min(max, first * factor ** (count - 1)) * (1 + Math.random() / 4);
   }
 
-  /** Looks again when it is time to renew, or to try again. */
+  /** Waits until the next renewal or attempt. */
   #wait(): void {
     clearTimeout(this.#timer);
     const at = this.#failure?.nextAt ?? this.#renewAt;
@@ -224,12 +226,12 @@ const isValid = ({ notAfter }: DatedCertificate): boolean => notAfter.getTime() 
 function expired({ notAfter }: DatedCertificate, ca: string): PortalError {
   return new PortalError(
     'acme_rejected',
-    `the certificate that ${ca} issued has expired already, at ${notAfter.toISOString()}`,
-    { hint: `Check the clock of this machine: it says ${new Date().toISOString()}.` },
+    `the certificate that ${ca} issued has already expired, at ${notAfter.toISOString()}`,
+    { hint: `Check the clock of this machine. It shows ${new Date().toISOString()}.` },
   );
 }
 
-/** The same error, with the pause before it is worth another try. */
+/** The same error, with the pause before a retry. */
 function withPause(error: PortalError, pauseMs: number): PortalError {
   const { code, message, hint } = error;
   return new PortalError(code, message, {

@@ -6,14 +6,14 @@ const problem = (type: string, detail = 'because'): AcmeProblem =>
   new AcmeProblem({ type: `urn:ietf:params:acme:error:${type}`, detail });
 
 it.each([
-  ['caa', /may not issue it \(because\)/, /CAA record of shop\.test/],
+  ['caa', /may not issue this certificate \(because\)/, /CAA record of shop\.test/],
   ['dns', /found no address/, /A, AAAA or CNAME/],
   ['connection', /could not connect/, /port 443/],
-  ['unauthorized', /no right answer/, /Every A and AAAA record/],
+  ['unauthorized', /wrong answer/, /Every A and AAAA record/],
   ['tls', /TLS handshake/, /filter by ALPN/],
-  ['rejectedIdentifier', /does not certify this name/, /policy/],
-  ['externalAccountRequired', /made beforehand/, /external account binding/],
-])('%s is said in plain words', (type, message, hint) => {
+  ['rejectedIdentifier', /does not issue certificates for this name/, /policy/],
+  ['externalAccountRequired', /requires an existing account/, /external account binding/],
+])('explains %s in plain words', (type, message, hint) => {
   const error = explainProblem(problem(type), 'shop.test', 'ca.test');
   expect(error.code).toBe('acme_rejected');
   expect(error.message).toMatch(message);

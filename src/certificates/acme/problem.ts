@@ -1,10 +1,10 @@
 import { PortalError } from '../../lib/errors.js';
 
-/** What a CA says when it refuses something (RFC 8555 §6.7, RFC 7807), and what that means in plain words. */
+/** A CA's errors (RFC 8555 §6.7, RFC 7807), and what they mean in plain words. */
 
 const NAMESPACE = 'urn:ietf:params:acme:error:';
 
-/** The rate limit is lifted at a time that the CA did not name. */
+/** Used if the CA does not say when its rate limit ends. */
 const RATE_LIMIT_PAUSE_MS = 3_600_000;
 
 export interface ProblemDocument {
@@ -13,14 +13,14 @@ export interface ProblemDocument {
   readonly subproblems?: readonly ProblemDocument[];
 }
 
-/** An error answer of a CA, as it was sent. */
+/** A CA's error answer, as received. */
 export class AcmeProblem extends Error {
   /** The type without its namespace (`rateLimited`), or `unknown`. */
   readonly type: string;
   readonly detail: string;
   readonly retryAfterMs: number | undefined;
 
-  /** The document may hold anything: a CA sent it. */
+  /** The document comes from a CA and may contain anything. */
   constructor(document: ProblemDocument, retryAfterMs?: number) {
     const { subproblems } = document;
     const deepest: unknown = Array.isArray(subproblems) ? subproblems[0] : undefined;
@@ -50,53 +50,53 @@ interface Explanation {
 
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   caa: {
-    what: 'may not issue it',
+    what: 'may not issue this certificate',
     hint: (hostname) =>
-      `A CAA record of ${hostname}, or of a domain above it, names other CAs. Add this CA to it (for Let's Encrypt: 0 issue "letsencrypt.org"), or use a CA that is listed.`,
+      `A CAA record of ${hostname}, or of a domain above it, names other CAs. Add this CA to the record (for Let's Encrypt: 0 issue "letsencrypt.org"), or use a listed CA.`,
   },
   connection: {
-    what: 'could not connect to validate',
+    what: 'could not connect for validation',
     hint: (hostname) =>
-      `The CA connects to port 443 of ${hostname}. Its address in DNS must lead to the relay, and the relay's public port be 443; \`portal doctor\` looks at both.`,
+      `The CA connects to port 443 of ${hostname}. The hostname must resolve to the relay, and the relay's public port must be 443. \`portal doctor\` checks both.`,
   },
   dns: {
-    what: 'found no address for it',
+    what: 'found no address for the hostname',
     hint: (hostname) =>
-      `Add an A, AAAA or CNAME record that leads ${hostname} to the relay; a record that is new may take a while to be seen.`,
+      `Add an A, AAAA or CNAME record that points ${hostname} to the relay. New records can take some minutes to propagate.`,
   },
   incorrectResponse: {
-    what: 'got a wrong answer when it validated',
-    hint: (hostname) => `${hostname} must lead to the relay alone: look for a second A or AAAA record.`,
+    what: 'received a wrong answer during validation',
+    hint: (hostname) => `${hostname} must resolve only to the relay. Look for a second A or AAAA record.`,
   },
   unauthorized: {
-    what: 'got no right answer when it validated',
+    what: 'received a wrong answer during validation',
     hint: (hostname) =>
-      `Every A and AAAA record of ${hostname} must lead to the relay, whose public port must be 443, with nothing between that ends TLS; \`portal doctor\` looks at these.`,
+      `Point every A and AAAA record of ${hostname} to the relay, and use 443 as its public port. Nothing in between may end TLS. \`portal doctor\` checks this.`,
   },
   tls: {
-    what: 'could not complete a TLS handshake to validate',
+    what: 'could not complete a TLS handshake for validation',
     hint: (hostname) =>
-      `${hostname} must lead to the relay, and nothing on the way may end TLS or filter by ALPN.`,
+      `${hostname} must resolve to the relay, and nothing in between may end TLS or filter by ALPN.`,
   },
   rejectedIdentifier: {
-    what: 'does not certify this name',
-    hint: () =>
-      'It refuses this name by its policy: names must be public, and not on its list of blocked ones.',
+    what: 'does not issue certificates for this name',
+    hint: () => 'The name is against its policy: a name must be public and not on its block list.',
   },
   unsupportedIdentifier: {
-    what: 'does not certify this name',
-    hint: () => 'It certifies public DNS names only. For names of your own network use `tls: local`.',
+    what: 'does not issue certificates for this name',
+    hint: () =>
+      'It issues certificates for public DNS names only. For names in your own network, use `tls: local`.',
   },
   externalAccountRequired: {
-    what: 'wants an account that was made beforehand',
-    hint: () => 'Portal has no settings for external account binding; use a CA that does without.',
+    what: 'requires an existing account',
+    hint: () => 'Portal does not support external account binding. Use a CA that does not require it.',
   },
   invalidContact: {
-    what: 'does not take the e-mail address',
+    what: 'rejects the email address',
     hint: () => 'Correct `acme: { email }`.',
   },
   unsupportedContact: {
-    what: 'does not take the e-mail address',
+    what: 'rejects the email address',
     hint: () => 'Correct `acme: { email }`.',
   },
   badNonce: {
@@ -108,12 +108,12 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     hint: () => 'Portal tries again soon; the status page of the CA may say more.',
   },
   userActionRequired: {
-    what: 'wants its terms agreed to again',
-    hint: () => 'Read what it says, and follow it.',
+    what: 'requires you to accept its new terms',
+    hint: () => 'Follow the instructions in its message.',
   },
 };
 
-/** A CA's refusal as an error of ours. */
+/** Turns a CA's error into a PortalError. */
 export function explainProblem(problem: AcmeProblem, hostname: string, ca: string): PortalError {
   const { type, detail } = problem;
   if (type === 'rateLimited') return rateLimited(problem, hostname, ca);
@@ -132,11 +132,11 @@ function rateLimited(problem: AcmeProblem, hostname: string, ca: string): Portal
   const until = new Date(Date.now() + pauseMs).toISOString();
   return new PortalError(
     'acme_rate_limited',
-    `no certificate for ${hostname} for now: a rate limit of ${ca} is reached (${problem.detail})`,
+    `no certificate for ${hostname} for now: ${ca} reports a rate limit (${problem.detail})`,
     {
       cause: problem,
       retryAfterMs: pauseMs,
-      hint: `Nothing is wrong with your set-up; too many certificates or failed attempts were counted in too short a time. It is tried again at ${until}. Do not delete stored certificates or restart to hurry it: each new order counts. To try things out, set \`acme: { directory }\` to the CA's staging directory.`,
+      hint: `Your setup may be correct: the CA counted too many certificates or failed attempts in a short time. The agent retries at ${until}. Do not delete stored certificates and do not restart, because each new order counts. For tests, set \`acme: { directory }\` to the CA's staging directory.`,
     },
   );
 }

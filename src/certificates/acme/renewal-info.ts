@@ -1,14 +1,14 @@
 import { exchange, retryAfterMs, type Wire } from './transport.js';
 
 /**
- * When a CA itself suggests to renew a certificate (RFC 9773): earlier than anyone would by the clock when it is about to
- * be revoked, and else spread as suits the CA.
+ * A CA's suggestion when to renew a certificate (RFC 9773). It is early if the CA is about to revoke the certificate.
+ * Otherwise it spreads the CA's load.
  */
 
 export interface Suggestion {
-  /** A moment within the window that the CA suggests. */
+  /** A moment within the suggested window. */
   readonly renewAt: number;
-  /** Worth asking again after this. */
+  /** Pause before asking again. */
   readonly againMs: number;
 }
 
@@ -16,7 +16,7 @@ const MIN_AGAIN_MS = 3_600_000;
 const USUAL_AGAIN_MS = 6 * 3_600_000;
 const MAX_AGAIN_MS = 24 * 3_600_000;
 
-/** Asks a CA about a certificate, PEM; undefined when the CA suggests nothing. */
+/** Asks a CA when to renew a certificate (PEM). Undefined if the CA suggests nothing. */
 export async function askWhenToRenew(
   wire: Wire,
   directory: string,
@@ -41,7 +41,7 @@ export async function askWhenToRenew(
   };
 }
 
-/** RFC 9773 §4.1: the issuer's key and the serial number, each in base64url. */
+/** RFC 9773 §4.1: the issuer's key identifier and the serial number, each in base64url. */
 async function certificateId(pem: string): Promise<string | undefined> {
   const { AuthorityKeyIdentifierExtension, X509Certificate } = await import('@peculiar/x509');
   const certificate = new X509Certificate(pem);

@@ -5,36 +5,36 @@ import { asPortalError, PortalError } from '../../lib/errors.js';
 import { createFile, PRIVATE_MODE, readPrivateFile, replaceFile } from '../../lib/private-file.js';
 import { fingerprintOf, type ServingCertificate } from '../source.js';
 
-/** A certificate with the time it is good for. */
+/** A certificate with its validity period. */
 export interface DatedCertificate extends ServingCertificate {
   readonly notBefore: Date;
 }
 
 /**
- * What is kept of one CA, in a folder of its own: the account's key, and a file for each hostname with the private
- * key and the chain, so that the two never part. All of it is the owner's alone.
+ * Stores one CA's data in a folder of its own: the account key, and one file per hostname with the private key and
+ * the chain, so that they always match. Only the owner can read the files.
  */
 export class AcmeStore {
   readonly folder: string;
 
   constructor(folder: string, directory: string) {
     const hash = createHash('sha256').update(directory).digest('hex').slice(0, 12);
-    // The host for people, the hash because one host may have several directories.
+    // People read the host. The hash separates several directories on one host.
     this.folder = join(folder, `${new URL(directory).host.replaceAll(/[^\w.-]/g, '_')}-${hash}`);
   }
 
-  /** The account's private key, PEM; `make` is asked for one the first time. */
+  /** The account's private key, PEM. Calls `make` if there is none yet. */
   async accountKey(make: () => Promise<string>): Promise<string> {
     const file = join(this.folder, 'account.key.pem');
     const present = await readPrivateFile(file, 'certificate_unavailable');
     if (present !== undefined) return present;
     const fresh = await make();
-    // Another process may have been first; then there is one account all the same.
+    // Another process may have created the file first. Both then use the same account.
     if (await createFile(file, fresh, PRIVATE_MODE)) return fresh;
     return (await readPrivateFile(file, 'certificate_unavailable')) ?? fresh;
   }
 
-  /** What is stored for `hostname`, expired or not; undefined where there is nothing that can be used. */
+  /** The stored certificate for `hostname`, even if expired. Undefined if none is stored or the file is unusable. */
   async read(hostname: string): Promise<DatedCertificate | undefined> {
     const text = await readPrivateFile(this.fileOf(hostname), 'certificate_unavailable');
     if (text === undefined) return undefined;
@@ -55,7 +55,7 @@ export class AcmeStore {
 
   fileOf(hostname: string): string {
     if (!/^[a-z0-9][a-z0-9._-]*$/i.test(hostname))
-      throw new PortalError('certificate_unavailable', `${JSON.stringify(hostname)} is no hostname`);
+      throw new PortalError('certificate_unavailable', `${JSON.stringify(hostname)} is not a hostname`);
     return join(this.folder, `${hostname.toLowerCase()}.pem`);
   }
 }
@@ -67,7 +67,7 @@ function issued(text: string, hostname: string): DatedCertificate {
     return parse(text, hostname);
   } catch (error) {
     const reason = asPortalError(error).message;
-    throw new PortalError('acme_rejected', `the CA issued no certificate that can be used: ${reason}`, {
+    throw new PortalError('acme_rejected', `the CA issued an unusable certificate: ${reason}`, {
       cause: error,
     });
   }
@@ -79,7 +79,10 @@ function parse(text: string, hostname: string): DatedCertificate {
   const cert = blocks.flatMap(({ block, label }) => (label === 'CERTIFICATE' ? [block] : [])).join('');
   const leaf = new X509Certificate(cert);
   if (key === undefined || leaf.checkHost(hostname) === undefined)
-    throw new PortalError('certificate_unavailable', `this is no certificate with its key for ${hostname}`);
+    throw new PortalError(
+      'certificate_unavailable',
+      `the file does not contain a certificate and key for ${hostname}`,
+    );
   createSecureContext({ cert, key });
   return {
     cert,

@@ -7,18 +7,21 @@ import { openThrough } from '../../net/proxy/open.js';
 import { isProxyError, type ProxyFor } from '../../net/proxy/server.js';
 import { AcmeProblem, type ProblemDocument } from './problem.js';
 
-/** How requests reach a CA: each bounded, once, cancellable, and a refusal as what it is. */
+/**
+ * How requests reach a CA. Each is sent once, has a timeout and can be cancelled. An error answer rejects with its
+ * meaning.
+ */
 
 export interface Wire {
   readonly signal: AbortSignal;
-  /** PEM of the CA to trust for the directory's own HTTPS, in place of the system's. */
+  /** PEM of the CA that signs the directory's own HTTPS certificate. Default: the system's CAs. */
   readonly trust?: string;
   readonly proxyFor?: ProxyFor | undefined;
 }
 
 const REQUEST_MS = 20_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** The longest rate limits that CAs have are for a week. */
+/** The longest rate limits of CAs last a week. */
 const MAX_RETRY_AFTER_MS = 7 * 24 * 3_600_000;
 
 interface Exchange {
@@ -34,7 +37,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** One request to a CA. Rejects with `acme_unreachable` unless it was answered in time. */
+/** Sends one request to a CA. Rejects with `acme_unreachable` without a timely answer. */
 export async function exchange(wire: Wire, { url, method, headers, body }: Exchange): Promise<Answer> {
   const signal = AbortSignal.any([wire.signal, AbortSignal.timeout(REQUEST_MS)]);
   try {
@@ -43,7 +46,8 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
         url,
         {
           method,
-          // With `createConnection`, Node writes `:80` into Host where the URL names no port. CAs build their URLs from Host.
+          // With `createConnection`, Node adds `:80` to Host if the URL names no port. CAs build their URLs from
+          // Host.
           defaultPort: 443,
           headers: { 'user-agent': 'portal', ...headers },
           signal,
@@ -79,7 +83,7 @@ export async function exchange(wire: Wire, { url, method, headers, body }: Excha
   }
 }
 
-/** A connection of its own for each request. */
+/** A new connection for each request. */
 async function connected(url: string, { trust, proxyFor }: Wire, signal: AbortSignal): Promise<TLSSocket> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
@@ -108,14 +112,17 @@ function problemOf(text: string): ProblemDocument {
   }
 }
 
-/** What an answer of 400 and above is: a server in trouble is one that does not answer; anything else is a refusal. */
+/**
+ * The error for a status of 400 and above. A server error means that the CA is unreachable; any other status is a
+ * rejection.
+ */
 export function problemError({ status, headers, text }: Answer): Error {
   const problem = problemOf(text);
   const pauseMs = retryAfterMs(headers['retry-after']);
   const rateLimit = { type: 'urn:ietf:params:acme:error:rateLimited', detail: `HTTP ${status}` };
   if (status === 429) return new AcmeProblem({ ...rateLimit, ...problem }, pauseMs);
   if (problem.type === undefined || status >= 500) {
-    return new PortalError('acme_unreachable', `the CA is in trouble: HTTP ${status}`, {
+    return new PortalError('acme_unreachable', `the CA has a server error: HTTP ${status}`, {
       cause: problem.detail,
       ...(pauseMs !== undefined && { retryAfterMs: pauseMs }),
     });
@@ -123,7 +130,7 @@ export function problemError({ status, headers, text }: Answer): Error {
   return new AcmeProblem(problem, pauseMs);
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. A date in ten years is a mistake, and would end all attempts. */
+/** RFC 9110 §10.2.3: seconds, or a date. A date far in the future is a mistake and would stop all attempts. */
 export function retryAfterMs(header: string | undefined, now = Date.now()): number | undefined {
   if (header === undefined) return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now;

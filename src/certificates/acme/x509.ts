@@ -1,6 +1,6 @@
 import { createHash, KeyObject, randomBytes, webcrypto } from 'node:crypto';
 
-/** What X.509 an ACME order needs. Loaded on first use: the library takes a while. */
+/** The X.509 parts of an ACME order. Loaded on first use, because the library loads slowly. */
 
 const SIGNING = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 /** RFC 8737 §6.1 */
@@ -8,12 +8,12 @@ const OID_ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 const DAY_MS = 24 * 3_600_000;
 
 interface KeyAndCertificate {
-  /** PEM, both. */
+  /** Both are PEM. */
   readonly key: string;
   readonly cert: string;
 }
 
-/** A request for a certificate, DER, with a key of its own, PEM. */
+/** A certificate signing request in DER, and its new key in PEM. */
 export async function makeRequest(hostname: string): Promise<{ key: string; csr: Buffer }> {
   const lib = await import('@peculiar/x509');
   const keys = await newKeys();
@@ -31,7 +31,7 @@ export async function makeRequest(hostname: string): Promise<{ key: string; csr:
   return { key: pemOf(keys), csr: Buffer.from(request.rawData) };
 }
 
-/** What the CA's visit to a hostname is answered with (RFC 8737 §3). */
+/** The certificate that answers the CA's connection to a hostname (RFC 8737 §3). */
 export async function makeChallengeCertificate(
   hostname: string,
   keyAuthorization: string,

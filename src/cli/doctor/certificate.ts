@@ -117,7 +117,7 @@ async function caaIdentities({ directory, caFile }: AcmeSpec): Promise<readonly 
       ? undefined
       : await readConfined(caFile).catch((error: unknown) => {
           throw new PortalError('acme_unreachable', cannotRead(caFile, error), {
-            hint: 'Check the path after `acme: { ca }`; it is relative to the file that names it.',
+            hint: 'Check the path in `acme: { ca }`. It is relative to the file that contains it.',
           });
         });
   const wire = { signal: AbortSignal.timeout(10_000), proxyFor, ...(trust !== undefined && { trust }) };
