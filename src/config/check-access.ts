@@ -3,7 +3,7 @@ import type { Report } from './check.js';
 import { shown } from './explain.js';
 import { child, itemsOf, textOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** Rules for the gates of one service. */
+/** Checks the gates of one service. */
 export function checkAccess(root: Tree, path: Path, report: Report): void {
   const allowIps = child(treeAt(root, path), 'allowIps');
   for (const [index, item] of itemsOf(allowIps).entries()) {

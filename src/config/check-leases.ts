@@ -14,6 +14,6 @@ export function tooManyLeases(root: Tree): Finding[] {
     leases += own ? itemsOf(own).length : child(value, 'via') ? 1 : pool;
   }
   if (leases <= MAX_LEASES) return [];
-  const message = `${services} services are ${leases} leases at the relays of the file, and at most ${MAX_LEASES} can be opened`;
+  const message = `${services} services need ${leases} leases on the relays of the file; the maximum is ${MAX_LEASES}`;
   return [finding(root, ['services'], { message, hint: 'Name fewer relays, or split the file.' })];
 }

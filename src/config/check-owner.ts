@@ -4,15 +4,15 @@ import { finding, type Finding } from './finding.js';
 import { sameAddress } from './lock-file.js';
 import type { Tree } from './tree.js';
 
-/** The identity that a configuration would run with. */
+/** The identity that runs a configuration. */
 export interface Owner {
   /** Address of the identity in `file` (undefined: the user's own). Undefined before the identity exists. */
   readonly addressIn: (file: string | undefined) => Promise<string | undefined>;
-  /** Whether this service is to run. */
+  /** Whether this service will run. */
   readonly runs: (service: string) => boolean;
 }
 
-/** Services that say which identity owns their name, where another one would run them. */
+/** Reports services whose `identity` differs from the one that would run them. */
 export async function checkOwner(desired: Desired, root: Tree, owner: Owner): Promise<Finding[]> {
   const services = desired.services.filter(
     ({ service, identity }) => identity !== undefined && owner.runs(service),

@@ -6,7 +6,7 @@ import { child, textOf, treeAt, type Tree } from './tree.js';
 /** A longer one is refused by its relays (docs/reference/protocol.md). */
 const MAX_CHAIN = 3;
 
-/** Rules about relays, wherever the file names them. */
+/** Checks every relay that the file names. */
 export function checkRelays(root: Tree, report: Report): void {
   checkCandidates(root, report);
   const firstWithCa = new Map<string, RelayRef>();
@@ -34,7 +34,7 @@ function checkLength(list: readonly RelayRef[], report: Report): void {
   });
 }
 
-/** The list of further relays, and how many of them. */
+/** Checks the relay registry and the number of relays to use from it. */
 function checkCandidates(root: Tree, report: Report): void {
   const pool = child(root, 'relays');
   const path = ['relays', 'registry'];
@@ -86,13 +86,13 @@ function checkRepeated(relay: RelayRef, first: RelayRef | undefined, report: Rep
   });
 }
 
-/** A relay is one connection, however often it is named, so it can be trusted in one way only. */
+/** An agent has one connection per relay, so each relay can have only one CA, however often the file names it. */
 function checkSameCa(root: Tree, relay: RelayRef, first: RelayRef | undefined, report: Report): void {
   if (!first || first.ca === relay.ca) return;
   const place = treeAt(root, first.caPath)?.place;
   const line = place?.source.position(place.start).line;
   report(relay.caPath, {
-    message: `this relay has another \`ca\` on line ${line}`,
+    message: `this relay has a different \`ca\` on line ${line}`,
     hint: 'Use the same `ca` in both places, or set it only once.',
   });
 }

@@ -3,10 +3,10 @@ import type { Report } from './check.js';
 import { checkTarget } from './check-target.js';
 import { child, entriesOf, keyPlaceOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** What every program reads as one and the same path. */
+/** Paths that every program reads in the same way. */
 const PLAIN_PATH = /^[A-Za-z0-9\-._~!$&'()*+,=:@/]*$/;
 
-/** Rules for the routes of one service. */
+/** Checks the routes of one service. */
 export function checkRoutes(root: Tree, path: Path, ownPort: number | undefined, report: Report): void {
   const routes = treeAt(root, path);
   const seen = new Map<string, string>();
@@ -87,7 +87,7 @@ function ownHeader(name: string, inRequest: boolean): string | undefined {
   return undefined;
 }
 
-/** RFC 9110, section 5.5, and no more than one byte a character: no line breaks, no control characters. */
+/** RFC 9110, section 5.5, with one byte per character: no line breaks and no control characters. */
 function isFieldValue(text: string): boolean {
   return /^[\t\u0020-\u007e\u0080-\u00ff]*$/.test(text);
 }

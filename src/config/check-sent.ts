@@ -3,22 +3,22 @@ import { READ_BY_RELAYS } from './permissions.js';
 import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** Words in the name of a variable that holds a secret. */
+/** Words in the names of variables that hold secrets. */
 const SECRET_PARTS =
   /^(KEYS?|PASS|PWD|PW|PAT|PSK|PIN|AUTH|WEBHOOK|COOKIE|JWT|DSN|BEARER|SALT|SEED|MNEMONIC)$/;
 const SECRET_WORDS =
   /TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|(DATABASE|POSTGRES\w*|MYSQL|MONGO\w*|REDIS|AMQP|RABBITMQ)_UR[IL]|CONNECTION_?STRING/;
 
-/** Whether a variable of this name holds a secret, as its name has it: DB_PASSWORD, githubToken, AWS_ACCESS_KEY_ID. */
+/** Whether the name of a variable suggests a secret: DB_PASSWORD, githubToken, AWS_ACCESS_KEY_ID. */
 export function looksSecret(name: string): boolean {
   const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
-  // PWD alone is the current folder.
+  // PWD without other words is the current folder.
   return (
     SECRET_WORDS.test(words) || (words !== 'PWD' && words.split('_').some((part) => SECRET_PARTS.test(part)))
   );
 }
 
-/** Variables that look like secrets are not for relays, allowed or not. */
+/** Rejects variables that look like secrets in values that relays read, even with permission. */
 export function checkSent(root: Tree, report: Report): void {
   const visit = (tree: Tree | undefined, path: Path): void => {
     if (tree?.kind === 'scalar') {
@@ -26,7 +26,7 @@ export function checkSent(root: Tree, report: Report): void {
       if (name === undefined) return;
       report(path, {
         message: `the value of ${name} would be sent to a relay`,
-        hint: 'Portal sends no variable whose name looks like a secret. Take it out, or use a variable with another name.',
+        hint: 'Portal sends no variable whose name looks like a secret. Remove it, or use a variable with another name.',
       });
       return;
     }

@@ -14,7 +14,7 @@ import { dnsLabel } from './variables.js';
 
 const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** Rules about services, one by one and against each other. */
+/** Checks each service, and conflicts between services. */
 export function checkServices(root: Tree, report: Report): void {
   const services = child(root, 'services');
   const ownPort = embeddedPort(root);
@@ -113,7 +113,7 @@ function checkHasTarget(path: Path, service: Tree, mode: Mode, report: Report): 
   }
 }
 
-/** An unknown key that is told to mean `target` says enough. */
+/** If another finding already says that an unknown key means `target`, do not report `target` as missing. */
 function hasMisspeltTarget(service: Tree): boolean {
   return [...entriesOf(service)].some(([key]) => nearest(key, ['target']));
 }
@@ -186,7 +186,7 @@ function checkHostname(root: Tree, path: Path, hostname: Tree | undefined, repor
   });
 }
 
-/** A day that no calendar has fits the schema's pattern. */
+/** The schema's pattern also accepts days that do not exist. */
 function checkExpires(path: Path, text: string | undefined, report: Report): void {
   if (text === undefined || /^\d+[smhd]$/.test(text) || !/^\d{4}-/.test(text)) return;
   if (Number.isNaN(Date.parse(text))) report(path, { message: 'this date or time does not exist' });

@@ -6,7 +6,7 @@ import { shown } from './explain.js';
 import { maskUrl } from './mask-urls.js';
 import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** A rule for targets, wherever one may stand. `ownPort` is the embedded relay's. */
+/** Checks a target, wherever it appears. `ownPort` is the embedded relay's port. */
 export function checkTarget(root: Tree, path: Path, ownPort: number | undefined, report: Report): void {
   const tree = treeAt(root, path);
   const text = textOf(tree);
@@ -16,7 +16,7 @@ export function checkTarget(root: Tree, path: Path, ownPort: number | undefined,
     target = parseTarget(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // The parser's own words quote the value, which nobody may see if it came out of a variable or is a secret.
+    // The parser's message quotes the value, which must not appear if it is a secret or came from a variable.
     const mayQuote = !tree.interpolated && !tree.secret && maskUrl(text) === text;
     const message =
       mayQuote || !/["\d]/.test(error.message)

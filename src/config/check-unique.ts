@@ -3,7 +3,7 @@ import type { Report } from './check.js';
 import { relayRefs } from './relay-refs.js';
 import { child, entriesOf, keyPlaceOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
-/** Things that one relay has once: a name, a public port, a hostname. Two services cannot both have it. */
+/** Rejects two services with the same name, public port or hostname on one relay. */
 export function checkUnique(root: Tree, report: Report): void {
   const services = child(root, 'services');
   const pool = relayRefs(root, ['relays', 'urls']).flatMap(({ origin }) => origin ?? []);
@@ -13,7 +13,7 @@ export function checkUnique(root: Tree, report: Report): void {
     const relays = relaysOf(root, key, value, pool);
     const explicit = child(value, 'name');
     const name = explicit ? textOf(explicit) : key;
-    // A relay keeps hostnames, TCP ports and UDP ports apart: one name may have one of each.
+    // A relay has separate tables for hostnames, TCP ports and UDP ports, so one name may appear once in each.
     const kind = kindOf((textOf(child(value, 'mode')) ?? 'auto') as Mode);
     if (name !== undefined)
       claims.claim('name', name, relays, key, explicit ? [...path, 'name'] : path, value, kind);
@@ -24,11 +24,11 @@ export function checkUnique(root: Tree, report: Report): void {
   }
 }
 
-/** Where a service is published. The pool counts as a place of its own: it may be the embedded relay. */
+/** The relays that publish a service. The pool counts as one relay, since it may be the embedded relay. */
 function relaysOf(root: Tree, key: string, service: Tree, pool: readonly string[]): readonly string[] {
   const via = textOf(child(service, 'via'));
   if (via !== undefined) {
-    // It is published by the first relay of its chain.
+    // The first relay of the chain publishes it.
     const [entry] = relayRefs(root, ['chains', via]);
     return [entry?.origin ?? `chain ${via}`];
   }
@@ -67,7 +67,7 @@ class Claims {
     if (holder) {
       const quoted = JSON.stringify(holder.service);
       this.#report(path, {
-        // The value itself is not repeated: it may have come out of a variable.
+        // Does not repeat the value, because it may come from a variable.
         message: `the same ${what} as service ${quoted} (line ${holder.line}), on the same relay`,
         hint: tree.kind === 'map' ? `Give one of them another \`${what}\`.` : 'Rename one of them.',
         place,

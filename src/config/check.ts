@@ -6,12 +6,12 @@ import { shown } from './explain.js';
 import { finding, type Complaint, type Finding } from './finding.js';
 import { child, entriesOf, itemsOf, placeOf, textOf, type Path, type Tree } from './tree.js';
 
-/** Takes a complaint about the value at a path. */
+/** Reports a complaint about the value at a path. */
 export type Report = (path: Path, complaint: Complaint) => void;
 
 /**
- * What no schema can say. The rules read the tree and pass over what has the wrong shape, so that they run on
- * a document with other mistakes too, and everything is reported at once.
+ * Rules that a schema cannot express. They read the tree and skip values of the wrong type, so they also run on a
+ * document with other mistakes and report everything together.
  */
 export function check(root: Tree): Finding[] {
   const findings: Finding[] = [];
@@ -26,7 +26,7 @@ export function check(root: Tree): Finding[] {
   return findings;
 }
 
-/** An address has a checksum in its capitals: one that does not fit was mistyped, and is nobody's. */
+/** The capitals of an address are a checksum. If they do not match, the address was mistyped. */
 function checkTeam(root: Tree, report: Report): void {
   const lines = new Map<string, number>();
   for (const [index, item] of itemsOf(child(root, 'team')).entries()) {
@@ -40,7 +40,7 @@ function checkTeam(root: Tree, report: Report): void {
       });
     const first = lines.get(text.toLowerCase());
     const place = placeOf(root, path);
-    if (first !== undefined) report(path, { message: `this identity is on line ${first} already` });
+    if (first !== undefined) report(path, { message: `this identity is already on line ${first}` });
     else lines.set(text.toLowerCase(), place.source.position(place.start).line);
   }
 }

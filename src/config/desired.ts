@@ -1,16 +1,16 @@
 import type { RelaySpec, ServiceSpec } from '../agent/spec.js';
 
-/** What portal.yaml asks for: plain data, defaults filled in, paths absolute. The input of `reconcile`. */
+/** The desired state from portal.yaml: plain data with defaults and absolute paths. The input of `reconcile`. */
 export interface Desired {
-  /** Absolute path of the file it was read from; undefined for standard input or `portal expose`. */
+  /** Absolute path of the configuration file. Undefined for standard input or `portal expose`. */
   readonly file: string | undefined;
-  /** Absolute path of the identity file; undefined: the person's default one. */
+  /** Absolute path of the identity file. Undefined: the user's default identity. */
   readonly identityFile: string | undefined;
   /** Name of this machine at relays. false: no name. Default: its hostname. */
   readonly machine?: string | false;
-  /** Identities that may see this agent, besides its own. */
+  /** Identities that may see this agent, in addition to its own. */
   readonly team?: readonly string[];
-  /** Relays that stay connected, with or without services. */
+  /** Relays that stay connected even without services. */
   readonly relays: readonly RelaySpec[];
   readonly services: readonly ServiceSpec[];
   /** More relays for the pool, of which the best few stay connected. Default: no others. */
@@ -20,8 +20,8 @@ export interface Desired {
 export interface CandidatesSpec {
   /** An https:// URL, or the absolute path of a file. Default: candidates come from the relays of the pool only. */
   readonly registry?: string;
-  /** How many of the candidates stay connected. */
+  /** How many candidates stay connected. */
   readonly maxActive: number;
-  /** By origin: the file of the CA of a relay that the configuration names somewhere. */
+  /** CA files of relays, by origin. */
   readonly caFiles: Readonly<Record<string, string>>;
 }

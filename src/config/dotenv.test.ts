@@ -189,6 +189,6 @@ it('gives no value to a name at the end of a long chain', () => {
   const { values } = parseDotenv(new Source('.env', `V0=x\n${lines.join('\n')}`), () => undefined);
   expect(values.get('V99')).toBe('x');
   expect(values.get('V20000')).toMatchObject({
-    problem: expect.stringContaining('is made of more than 100 variables') as string,
+    problem: expect.stringContaining('refers to more than 100 variables') as string,
   });
 });

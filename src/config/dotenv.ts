@@ -5,12 +5,12 @@ import type { Place, Source } from './source.js';
 /** What a `.env` says. */
 export interface Dotenv {
   readonly values: ReadonlyMap<string, string | Unusable>;
-  /** By name: the variables that its value was made of. */
+  /** By name: the variables that the value refers to. */
   readonly madeOf: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Malformed lines: how the lines after them were meant is a guess. */
+  /** Malformed lines. The meaning of the lines after them is uncertain. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
-  /** Values, comments and malformed lines: what a code frame must not show. */
+  /** Values, comments and malformed lines, which a code frame must not show. */
   readonly secrets: readonly Place[];
 }
 
@@ -19,7 +19,7 @@ export function parseDotenv(source: Source, lookup: Lookup): Dotenv {
   return new Reader(source, lookup).read();
 }
 
-/** Within a line: what compose takes for white space. */
+/** White space within a line, as compose defines it. */
 const SPACE = '[\\t\\v\\f\\r \\u0085\\u00a0]';
 const EXPORT = new RegExp(`export${SPACE}+`, 'y');
 const SPACES = new RegExp(`${SPACE}*`, 'y');
@@ -34,14 +34,14 @@ const ESCAPED: Readonly<Record<string, string>> = {
   r: '\r',
   t: '\t',
   v: '\v',
-  // Interpolation comes after the escapes.
+  // Interpolation runs after the escapes.
   $: '$$',
 };
 
-/** Values that hold one another form chains, and each value remembers all that it is made of. */
+/** Values can refer to each other in long chains, and each one stores everything that it refers to. */
 const MAX_MADE_OF = 100;
 
-/** A file that was never meant as a `.env` has a mistake in every line. */
+/** A file that is not a `.env` has a mistake in every line. */
 const MAX_TOLD = 20;
 
 class Reader {
@@ -72,7 +72,7 @@ class Reader {
     };
   }
 
-  /** One statement; afterwards #at is on the last line that belongs to it. */
+  /** Parses one statement. Afterwards #at is on its last line. */
   #line(): void {
     const start = this.#skip(SPACES, this.#at);
     const end = this.#lineEnd(start);
@@ -88,7 +88,7 @@ class Reader {
     this.#assign(name, nameEnd + 1);
   }
 
-  /** `NAME` alone stands for the environment's own value. */
+  /** `NAME` without a value means the environment's own value. */
   #inherit(name: string, at: number): void {
     const value = this.#lookup(name);
     if (value !== undefined) {
@@ -138,7 +138,7 @@ class Reader {
     else this.#set(name, inner.replaceAll(ESCAPE, unescape), start);
   }
 
-  /** Where the quote closes that was opened before `from`. */
+  /** Where the quote that was opened before `from` closes. */
   #closing(from: number, quote: string): number | undefined {
     for (let at = from; at < this.#text.length; at += 1) {
       if (this.#text[at] === '\\') at += 1;
@@ -151,11 +151,11 @@ class Reader {
     const { text, errors, names } = interpolate(value, this.#lookup, 'compose');
     const madeOf = this.#madeOfAll(name, names);
     if (madeOf.size > MAX_MADE_OF) {
-      // Nothing takes its value, so nobody need know what it is made of.
+      // Nothing uses the value, so what it refers to does not matter.
       this.#madeOf.delete(name);
       const { line } = this.#source.position(at);
-      const problem = `${this.#source.file}:${line}: ${name} is made of more than ${MAX_MADE_OF} variables`;
-      this.#values.set(name, { problem, hint: 'Shorten the chain of variables that hold one another.' });
+      const problem = `${this.#source.file}:${line}: ${name} refers to more than ${MAX_MADE_OF} variables`;
+      this.#values.set(name, { problem, hint: 'Shorten the chain of variables that refer to each other.' });
       return;
     }
     if (madeOf.size > 0) this.#madeOf.set(name, madeOf);
@@ -165,12 +165,12 @@ class Reader {
       return;
     }
     const { line } = this.#source.position(at);
-    // A value that uses an unusable one names the line where the mistake is.
+    // A value that refers to an unusable value reports the line of the original mistake.
     const problem = error.inherited ? error.message : `${this.#source.file}:${line}: ${error.message}`;
     this.#values.set(name, { problem, hint: error.hint });
   }
 
-  /** A name that is set twice is made of all that either value names. */
+  /** A name that is set twice refers to everything that either value refers to. */
   #madeOfAll(name: string, names: readonly string[]): Set<string> {
     const all = new Set(this.#madeOf.get(name));
     for (const each of names) {
@@ -180,7 +180,7 @@ class Reader {
     return all;
   }
 
-  /** How the line was meant is unknown, so nothing of it may be shown: it can be the second line of a secret. */
+  /** The line may be the second line of a secret, so the message shows none of it. */
   #malformed(at: number, message: string, lineStart: number): void {
     this.#hide(lineStart, this.#lineEnd(lineStart));
     this.#report(at, message, 'Write NAME=value. Put quotes around a value that spans lines.');
@@ -206,7 +206,7 @@ class Reader {
   }
 }
 
-/** The first of them, and how many more there are. */
+/** The first few findings, and the number of the others. */
 function someOf(findings: readonly Finding[], others: string): Finding[] {
   const next = findings[MAX_TOLD];
   if (!next) return [...findings];

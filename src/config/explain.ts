@@ -9,8 +9,8 @@ import { child, keyPlaceOf, toPointer, treeAt, type Path, type Tree } from './tr
 import { definitionOf, expected, looksLikeService, misplaced, synonymOf } from './words.js';
 
 /**
- * What the schema has against a document, in words for a person: one finding per mistake. Where a value may
- * take several shapes, only the shape it comes nearest to is spoken of.
+ * Translates schema errors into messages for people: one finding per mistake. Where a value may have several forms,
+ * only considers the closest one.
  */
 export function explain(errors: readonly SchemaError[], root: Tree): Finding[] {
   const told = relevant(errors).map((error) => ({ ...error, path: withIndices(root, error.path) }));
@@ -38,7 +38,7 @@ function advised(error: SchemaError, root: Tree): Complaint {
   return hint === undefined ? said : { ...said, hint };
 }
 
-/** A schema's path has text for every part; the indices of lists become numbers here. */
+/** A schema's path has strings for every part. Turns the indices of lists into numbers. */
 function withIndices(root: Tree, path: Path): Path {
   let tree: Tree | undefined = root;
   return path.map((part) => {
@@ -73,7 +73,7 @@ function isEmptied({ path, data }: SchemaError, meant: ReadonlySet<string>): boo
   return data === null && meant.has(toPointer(path));
 }
 
-/** For errors about one key of a mapping, that key: it belongs to the path. */
+/** For errors about one key of a mapping, returns that key, which becomes part of the path. */
 function extraKey({ keyword, params }: SchemaError): string[] {
   if (keyword === 'additionalProperties') return [String(params['additionalProperty'])];
   if (keyword === 'required') return [String(params['missingProperty'])];
@@ -81,8 +81,8 @@ function extraKey({ keyword, params }: SchemaError): string[] {
 }
 
 /**
- * Of a union's errors, those of the branch that fits the value's type; the union's own error only when no
- * branch does. Our unions are drawn so that their branches differ in type.
+ * From the errors of a union, those of the branch that matches the value's type, or the union's own error if none
+ * does. The branches of our unions differ in type.
  */
 function relevant(errors: readonly SchemaError[]): SchemaError[] {
   const unions = new Set(errors.filter(isUnion).map(({ path }) => toPointer(path)));
@@ -92,7 +92,7 @@ function relevant(errors: readonly SchemaError[]): SchemaError[] {
   );
   const explained = new Set<string>();
   for (const { path } of kept) addWithAncestors(explained, path);
-  // ajv reports a union inside another before the outer one.
+  // ajv reports an inner union before the outer one.
   for (const error of errors.filter(isUnion)) {
     if (explained.has(toPointer(error.path))) continue;
     kept.push(error);
@@ -141,7 +141,7 @@ function complaint(error: SchemaError, root: Tree): Complaint {
       return { message: `${what} must be ${JSON.stringify(params['allowedValue'])}` };
     case 'enum': {
       const words = (schema.enum ?? []).map(String);
-      // A mapping may have a `toString` of its own.
+      // A mapping may have its own `toString`.
       const isWord = typeof error.data === 'string' && !isSecret(path);
       const meant = isWord ? nearest(error.data, words) : undefined;
       return { message: `${what} must be ${listOf(words)}`, hint: meant && `Did you mean \`${meant}\`?` };
@@ -215,7 +215,7 @@ function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
   if (path.length === 0) {
     return {
       message: data === null ? 'the file is empty' : 'the file is not a mapping',
-      hint: 'It begins with `version: 1`; `portal init` writes one.',
+      hint: 'Begin the file with `version: 1`, or run `portal init` to create one.',
     };
   }
   if (data === null)
@@ -244,7 +244,7 @@ function exampleOf(schema: Schema, path: Path): string | undefined {
   return typeof key === 'string' ? `For example \`${key}: ${text}\`.` : `For example \`${text}\`.`;
 }
 
-/** A value for a message: what was typed, never what came out of a variable, and nothing of a secret. */
+/** A value as the user typed it, for messages. Never the value of a variable, and never a secret. */
 export function shown(root: Tree, path: Path): string {
   const tree = treeAt(root, path);
   if (tree?.kind !== 'scalar') return subject(path);
@@ -261,7 +261,7 @@ function quoted(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }
 
-/** How to speak of the value at a path. */
+/** The name of the value at a path, for messages. */
 export function subject(path: Path): string {
   const [top, name] = path;
   const last = path.at(-1);

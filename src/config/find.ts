@@ -4,15 +4,15 @@ import { PortalError } from '../lib/errors.js';
 import { lockFileOf } from './lock.js';
 import { checkTrusted, self, type Person, type Trusted } from './trusted.js';
 
-/** Where the configuration is: a file, or standard input. */
+/** The source of the configuration: a file, or standard input. */
 export type Found =
   | {
       readonly kind: 'file';
       /** Absolute. */
       readonly path: string;
-      /** As the person should see it: as given, or relative to the working directory. */
+      /** For display: as given, or relative to the working directory. */
       readonly shown: string;
-      /** For each file that is read: they can change between the look and the reading. */
+      /** Called again when each file is read, because it may have changed since the search. */
       readonly trusted?: Trusted | undefined;
     }
   | { readonly kind: 'stdin' };
@@ -20,7 +20,7 @@ export type Found =
 export interface FindOptions {
   /** `-f FILE`; `-` is standard input. */
   readonly file?: string | undefined;
-  /** The person did not name `file`: it was found before, above the current folder or in it. */
+  /** A previous search found `file` in the current folder or a parent; the user did not name it. */
   readonly isFound?: boolean;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
@@ -31,8 +31,9 @@ export interface FindOptions {
 const FILE_NAMES = ['portal.yaml', 'portal.yml'] as const;
 
 /**
- * `-f FILE`, else `PORTAL_FILE`, else portal.yaml or portal.yml here or in the nearest parent directory.
- * A file that was named is not looked for: reading it says whether it is there.
+ * `-f FILE`, else `PORTAL_FILE`, else portal.yaml or portal.yml in this or the nearest parent directory. Does not
+ * check whether a named file exists, because reading it will.
+ *
  * @throws PortalError config_not_found, config_untrusted
  */
 export async function findConfig(options: FindOptions): Promise<Found> {
@@ -55,7 +56,7 @@ export async function findConfig(options: FindOptions): Promise<Found> {
   throw new PortalError(
     'config_not_found',
     `no portal.yaml or portal.yml in ${options.cwd} or any directory above it`,
-    { hint: 'Run `portal init` to write one, or name it with -f FILE.' },
+    { hint: 'Run `portal init` to create one, or name it with -f FILE.' },
   );
 }
 
@@ -67,7 +68,7 @@ async function checkedTrust(
   return dirname(path) === cwd ? undefined : checkTrusted(besides(path), cwd, person ?? self(env));
 }
 
-/** The file and what is read together with it. */
+/** The file and the files that are read with it. */
 const besides = (path: string): string[] => [path, overlayOf(path), dotenvOf(path), lockFileOf(path)];
 
 /** `portal.yaml` → `portal.local.yaml`. */

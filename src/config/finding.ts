@@ -5,12 +5,12 @@ import type { Problem } from './problem.js';
 import type { Place } from './source.js';
 import { placeOf, toPointer, type Path, type Tree } from './tree.js';
 
-/** Each frame looks through all secrets, and nobody reads on after so many. */
+/** Each frame searches all secrets, and nobody reads more frames than this. */
 const MAX_FRAMES = 100;
 /** A short file has tens of thousands, where aliases repeat a mistake. */
 const MAX_PROBLEMS = 1_000;
 
-/** A problem that still knows its place; it becomes a `Problem` once it is known what to mask. */
+/** A problem with its place in the source. It becomes a `Problem` once all secrets to mask are known. */
 export interface Finding {
   readonly place: Place;
   readonly path: Path;
@@ -19,12 +19,12 @@ export interface Finding {
   readonly hint?: string;
 }
 
-/** What a rule says about a value; `finding` adds where it stands. */
+/** What a rule reports about a value; `finding` adds the place. */
 export interface Complaint {
   readonly message: string;
   readonly hint?: string | undefined;
   readonly code?: ErrorCode;
-  /** Where to point, if not at the path. */
+  /** The place to show, if it is not the path. */
   readonly place?: Place | undefined;
 }
 
@@ -40,8 +40,8 @@ export function finding(root: Tree, path: Path, complaint: Complaint): Finding {
 }
 
 /**
- * Findings as problems with their frames, in reading order: file by file, each from top to bottom.
- * `secrets` are masked in the frames.
+ * Turns findings into problems with frames, in reading order: by file, from top to bottom. Masks `secrets` in the
+ * frames.
  */
 export function toProblems(findings: readonly Finding[], secrets: readonly Place[]): Problem[] {
   const files = [...new Set(findings.map((found) => found.place.source))];
@@ -62,7 +62,7 @@ export function toProblems(findings: readonly Finding[], secrets: readonly Place
   }));
 }
 
-/** Keeps the first finding on each path: what a later, finer rule says about a broken value only repeats it. */
+/** Keeps the first finding per path. What a later, finer rule reports about a broken value only repeats it. */
 export function firstPerPath(findings: readonly Finding[], later: readonly Finding[]): Finding[] {
   const seen = new Set(findings.map((found) => toPointer(found.path)));
   return [...findings, ...later.filter((found) => !seen.has(toPointer(found.path)))];

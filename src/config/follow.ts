@@ -7,17 +7,17 @@ import { watchInputs } from './watch.js';
 const HALF_SAVE_MS = 150;
 
 export interface FollowOptions {
-  /** Standard input is read once at most; with `initial`, hand in one that gives the text again. */
+  /** Standard input can be read only once. With `initial`, pass a function that returns the same text again. */
   load: LoadOptions;
   /** Ends the following. */
   signal: AbortSignal;
-  /** What the caller has loaded already, so that it is not told again. Left out, the first load is told. */
+  /** What the caller has already loaded. Default: reports the first load too. */
   initial?: LoadResult;
-  /** Has the last word on each load. */
+  /** Can change or reject each load before it is reported. */
   admit?: (result: LoadResult) => Promise<LoadResult>;
-  /** Files besides those of the configuration whose change leads to another load. */
+  /** More files whose change triggers another load. */
   alsoWatch?: readonly string[];
-  /** A load whose outcome differs from the last one. Called for invalid files too. */
+  /** Called for each load with a different result than the last, including invalid files. */
   onLoaded: (result: LoadResult) => void;
   onError: (error: unknown) => void;
   /** How long half a save may stand. Default: 150. */
@@ -25,9 +25,9 @@ export interface FollowOptions {
 }
 
 /**
- * Loads the configuration again on every change of a file that matters, one load at a time. Resolves once
- * nothing can be missed. The file that was found first stays the file: one that is deleted for a moment
- * does not give way to another in a parent directory.
+ * Loads the configuration again after every relevant change, one load at a time. Resolves once no change can be
+ * missed. Stays with the file that it found first, even if that file is missing for a moment and a parent directory
+ * has another.
  */
 export async function followConfig(options: FollowOptions): Promise<{ close(): Promise<void> }> {
   const load = withStdinOnce(options.load);
@@ -41,7 +41,7 @@ export async function followConfig(options: FollowOptions): Promise<{ close(): P
     onError: options.onError,
     signal: follower.signal,
   });
-  follower.changed(); // a save between the first load and the watching
+  follower.changed(); // a save between the first load and the start of the watcher
   await follower.idle();
   return {
     async close() {
@@ -57,7 +57,7 @@ function withStdinOnce(load: LoadOptions): LoadOptions {
   return stdin ? { ...load, stdin: () => (input ??= stdin()) } : load;
 }
 
-/** The same load, held to the file that was found. */
+/** The same options, limited to the file that was found. */
 function pinned(load: LoadOptions, first: LoadResult): LoadOptions {
   const named = load.file ?? load.env['PORTAL_FILE'];
   return { ...load, file: named || relative(load.cwd, first.file), isFound: !named };
@@ -85,7 +85,7 @@ class Follower {
     if (signal.aborted) onAbort();
   }
 
-  /** Aborts when the following ends. */
+  /** Aborts when following stops. */
   get signal(): AbortSignal {
     return this.#scope.signal;
   }
@@ -125,7 +125,7 @@ class Follower {
     return this.#services.some((service) => !now.has(service));
   }
 
-  /** Loads until nothing has changed since; a change during a load leads to another. */
+  /** Loads until nothing has changed meanwhile. */
   async #run(): Promise<void> {
     try {
       while (this.#stale && !this.#scope.closed) {
@@ -147,7 +147,7 @@ class Follower {
 const servicesOf = ({ desired }: Extract<LoadResult, { ok: true }>): string[] =>
   desired.services.map(({ service }) => service);
 
-/** What a load came to, comparable. */
+/** The result of a load as a comparable string. */
 function outcome(result: LoadResult): string {
   return JSON.stringify(result.ok ? [result.desired, result.effective, result.warnings] : result.problems);
 }

@@ -7,7 +7,10 @@ const LINES_BEFORE = 2;
 const LINES_AFTER = 1;
 /** Longer lines are cut around the place. */
 const MAX_WIDTH = 120;
-/** So much of a line is looked at on either side of the place: a line may have a megabyte, and a problem in every character. */
+/**
+ * How much of a line to read on either side of the place. A line may be megabytes long, with a problem in every
+ * character.
+ */
 const MAX_LOOKED_AT = 8 * MAX_WIDTH;
 
 /**
@@ -39,13 +42,13 @@ export function codeFrame(place: Place, secrets: readonly Place[]): string {
     const indent = masked.text.slice(cut, caretAt).replace(/[^\t]/g, ' ');
     rows.push(`  ${' '.repeat(gutter)} | ${indent}${'^'.repeat(width)}`);
   }
-  // A file that ends in a line break has no line after it worth showing.
+  // Do not show an empty line after the final line break.
   return rows.filter((row, index) => index < rows.length - 1 || !/^ +\d+ \|$/.test(row)).join('\n');
 }
 
 interface MaskedLine {
   readonly text: string;
-  /** Where a 0-based column of the original stands once secrets are masked. */
+  /** The masked column of a 0-based column in the original. */
   columnOf(column: number): number;
 }
 
@@ -86,14 +89,14 @@ function clip(text: string, from: number): string {
   return `${from > 0 ? '…' : ''}${from > 0 ? part.slice(1) : part}${text.length > from + MAX_WIDTH ? '…' : ''}`;
 }
 
-/** Control characters would reach the terminal: an escape sequence in a file must not become one on the screen. */
+/** Control characters in a file must not reach the terminal as escape sequences. */
 function printable(text: string): string {
   return text.replace(/[^\P{Cc}\t]|[\u2028-\u202e\u2066-\u2069]/gu, '\u{fffd}');
 }
 
 type Style = Parameters<typeof styleText>[0];
 
-/** A problem as a compiler prints it: `file:line:column: message`, the frame, the hint. */
+/** A problem in a compiler's format: `file:line:column: message`, the frame, the hint. */
 export function formatProblem(problem: Problem, options: { color: boolean }): string {
   const paint = (style: Style, text: string): string =>
     options.color ? styleText(style, text, { validateStream: false }) : text;

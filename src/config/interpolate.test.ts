@@ -46,7 +46,7 @@ describe('interpolate', () => {
     ['${A:x}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
     ['${A b}', 'after `${NAME` only `}`, `:-` or `:?` can follow'],
     ['${A:-${B', '`${` is not closed'],
-    ['${NONE:?see ${A}}', 'a message after `:?` cannot hold another `${`'],
+    ['${NONE:?see ${A}}', 'a message after `:?` cannot contain another `${`'],
   ])('%s is refused: %s', (input, message) => {
     const { errors } = interpolate(input, lookup);
     expect(errors.map((error) => error.message)).toEqual([message]);

@@ -1,43 +1,45 @@
-/** A variable that is set, to something that cannot be used. */
+/** A variable whose value cannot be used. */
 export interface Unusable {
   readonly problem: string;
   readonly hint: string;
 }
 
-/** Looks up a variable; undefined when it is not set. */
+/** Looks up a variable. Undefined if it is not set. */
 export type Lookup = (name: string) => string | Unusable | undefined;
 
 /**
- * `compose` is what docker compose reads in a `.env`: `$NAME` without braces, and `-`, `?`, `:+` and `+` beside `:-` and
- * `:?`.
+ * `compose` is the syntax of docker compose for `.env` files: `$NAME` without braces, and `-`, `?`, `:+` and `+` in
+ * addition to `:-` and `:?`.
  */
 export type Dialect = 'portal' | 'compose';
 
-/** Something wrong in one `${…}`. */
+/** A mistake in one `${…}`. */
 interface InterpolationError {
-  /** The expression as it was written, to find it in the source. */
+  /** The expression as written, to find it in the source. */
   readonly expression: string;
   readonly message: string;
   readonly hint: string;
-  /** The mistake is in the value of a variable, and the message says where. */
+  /** Set if the mistake is in the value of a variable. The message says where. */
   readonly inherited?: true;
 }
 
 export interface Interpolated {
   /** The text with every expression replaced; an expression that failed becomes empty. */
   readonly text: string;
-  /** Whether any `${…}` took part. `$$` alone does not count. */
+  /** Whether the text contains a `${…}`. `$$` does not count. */
   readonly substituted: boolean;
   readonly errors: readonly InterpolationError[];
-  /** `$NAME` without braces: taken as it is, but hardly ever meant so. */
+  /** `$NAME` without braces. Portal leaves it unchanged, but it is usually a mistake. */
   readonly bareNames: readonly string[];
-  /** Every variable that the text names, those of defaults included, whether or not they are set. */
+  /** All variables that the text names, set or not, including those in defaults. */
   readonly names: readonly string[];
 }
 
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const MAX_DEPTH = 16;
-/** Variables that hold each other several times grow without end; a long one is a chain of certificates. */
+/**
+ * Variables that contain each other several times grow without end. A long legitimate value is a certificate chain.
+ */
 const MAX_LENGTH = 1024 * 1024;
 const FORMS: Readonly<Record<Dialect, string>> = {
   portal: 'The forms are ${NAME}, ${NAME:-default} and ${NAME:?message}; a plain dollar sign is `$$`.',
@@ -50,9 +52,9 @@ const FOLLOWS: Readonly<Record<Dialect, string>> = {
 };
 
 /**
- * Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?message}`, and `$$` by one `$`. As in a shell, `:-` and
- * `:?` take an empty variable for an unset one. A default may hold expressions of its own.
- * What comes out of a variable is never read again, so no value can inject an expression.
+ * Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?message}`, and `$$` by `$`. As in a shell, `:-` and `:?` treat
+ * an empty variable as unset, and a default may contain expressions. Values of variables are not interpolated again,
+ * so no value can inject an expression.
  */
 export function interpolate(input: string, lookup: Lookup, dialect: Dialect = 'portal'): Interpolated {
   if (!input.includes('$')) return { text: input, substituted: false, errors: [], bareNames: [], names: [] };
@@ -83,7 +85,7 @@ class Interpolator {
     return { text, substituted, errors, bareNames, names: [...this.#names] };
   }
 
-  /** Text up to the end, or inside a default up to its closing brace, which stays. */
+  /** Text up to the end, or within a default up to its closing brace, which it leaves. */
   #text(live: boolean): string {
     let text = '';
     while (this.#at < this.#input.length && !(this.#depth > 0 && this.#input[this.#at] === '}')) {
@@ -103,7 +105,7 @@ class Interpolator {
   }
 
   #tooLong(): string {
-    const hint = `Shorten it to ${MAX_LENGTH / 1024 / 1024} MiB. Look for variables that hold one another.`;
+    const hint = `Shorten it to ${MAX_LENGTH / 1024 / 1024} MiB. Look for variables that refer to each other.`;
     return this.#malformed(0, 'the text is too long once its variables are replaced', hint);
   }
 
@@ -115,7 +117,7 @@ class Interpolator {
     return live ? this.#required(name, start) : '';
   }
 
-  /** One `${…}`. `live` is false in a default that is not needed: it is read, but asks for no variable. */
+  /** One `${…}`. `live` is false within an unused default, which is parsed without looking up variables. */
   #expression(live: boolean): string {
     const start = this.#at;
     this.#substituted = true;
@@ -146,11 +148,11 @@ class Interpolator {
     const hint =
       this.#dialect === 'compose'
         ? `Set ${name}. ${FORMS.compose}`
-        : `Set it in the environment or in a .env beside the file, or give a default: \${${name}:-…}.`;
+        : `Set it in the environment or in a .env next to the file, or give a default: \${${name}:-…}.`;
     return this.#fail(start, `the variable ${name} is not set`, hint);
   }
 
-  /** `:-` and `-`: the text where there is no value. `:+` and `+`: the text where there is one. */
+  /** `:-` and `-`: the text if there is no value. `:+` and `+`: the text if there is one. */
   #withText(name: string, operator: string, start: number, live: boolean): string {
     if (this.#depth === MAX_DEPTH) return this.#malformed(start, 'defaults are nested too deeply');
     const value = live ? this.#value(name, start) : undefined;
@@ -169,16 +171,16 @@ class Interpolator {
     const message = this.#input.slice(this.#at, end);
     this.#at = end + 1;
     if (message.includes('${'))
-      return this.#malformed(start, 'a message after `:?` cannot hold another `${`');
+      return this.#malformed(start, 'a message after `:?` cannot contain another `${`');
     if (!live) return '';
     const value = this.#value(name, start);
     if (value || (value === '' && operator === '?')) return value;
     const state = value === undefined ? 'not set' : 'empty';
-    const hint = `Set ${name} in the environment or in a .env beside the file.`;
+    const hint = `Set ${name} in the environment or in a .env next to the file.`;
     return this.#fail(start, message || `the variable ${name} is ${state}`, hint);
   }
 
-  /** What is set but unusable is reported here, and then counts as empty. */
+  /** Reports a variable that is set but unusable, and then treats it as empty. */
   #value(name: string, start: number): string | undefined {
     const value = this.#lookup(name);
     if (typeof value !== 'object') return value;
@@ -187,7 +189,7 @@ class Interpolator {
     return '';
   }
 
-  /** What follows a malformed expression cannot be told apart from it, so reading ends there, with one error. */
+  /** The end of a malformed expression is unknown, so parsing stops there with one error. */
   #malformed(start: number, message: string, hint = FORMS[this.#dialect]): string {
     this.#at = this.#input.length;
     if (this.#broken) return '';

@@ -1,7 +1,7 @@
 import { lstat, readlink } from 'node:fs/promises';
 import { dirname, join, parse as parsePath, resolve, sep } from 'node:path';
 
-/** As many links as Linux follows before it gives up (ELOOP). */
+/** Linux follows as many links before it fails with ELOOP. */
 const MAX_LINKS = 40;
 
 /**
@@ -22,7 +22,7 @@ export async function pathsThatMatter(path: string): Promise<string[]> {
   return [...found];
 }
 
-/** Walks to the first link on the way and returns the path it leads to; undefined when the walk ends. */
+/** Walks to the first link and returns the path that it leads to. Undefined at the end. */
 async function followOne(path: string, found: Set<string>): Promise<string | undefined> {
   const { root } = parsePath(path);
   const parts = path.slice(root.length).split(sep).filter(Boolean);
@@ -38,7 +38,7 @@ async function followOne(path: string, found: Set<string>): Promise<string | und
   return undefined;
 }
 
-/** The link may have been replaced since it was seen: it then leads to itself, and the walk is done again. */
+/** If the link was replaced meanwhile, returns the path itself, and the walk starts again. */
 async function linkTarget(path: string): Promise<string> {
   return readlink(path).catch(() => path);
 }

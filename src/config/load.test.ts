@@ -244,7 +244,7 @@ describe('variables', () => {
     await files({ 'portal.yaml': 'version: 1\nservices: { web: { target: 1, metadata: { n: $HOME } } }' });
     const { warnings } = await loaded();
     expect(warnings).toMatchObject([
-      { line: 2, column: 46, message: '$HOME is taken as it is, not as a variable' },
+      { line: 2, column: 46, message: '$HOME stays as it is: a variable needs braces' },
     ]);
   });
 });

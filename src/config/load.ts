@@ -31,11 +31,11 @@ import { MAX_FILE_BYTES } from './yaml.js';
 export interface LoadOptions {
   /** `-f FILE`; `-` is standard input. */
   file?: string;
-  /** `file` was found before, and not named by the person. */
+  /** A search found `file`; the user did not name it. */
   isFound?: boolean;
   cwd: string;
   env: NodeJS.ProcessEnv;
-  /** Reads standard input to its end; asked for only when the file is `-`. */
+  /** Reads standard input to its end. Called only if the file is `-`. */
   stdin?: () => Promise<string>;
   /** Answers `${user}`; by default PORTAL_USER, git and the operating system do. */
   userName?: string;
@@ -53,17 +53,17 @@ export type LoadResult =
   | {
       ok: true;
       desired: Desired;
-      /** Plain object after overlay and interpolation, secrets masked as `****`. */
+      /** Plain object after the overlay and interpolation, with secrets masked as `****`. */
       effective: unknown;
       /** Absolute path, or `<stdin>`. */
       file: string;
-      /** Absolute paths that matter: file, overlay, .env, whether or not they exist. */
+      /** Absolute paths of the files to watch: configuration, overlay, .env, existing or not. */
       inputs: string[];
       /** `${id}` or `${user}` stands for an identity that does not exist yet: load again once it does. */
       needsIdentity: boolean;
-      /** Worth saying, but nothing that keeps it from running. */
+      /** Problems that do not prevent a start. */
       warnings: Problem[];
-      /** What it may do only where that was allowed. */
+      /** Everything that needs the user's permission. */
       permissions: Permission[];
       /** Where each path that it names may lead while it runs. */
       confined: ReadonlyMap<string, Confined>;
@@ -73,8 +73,8 @@ export type LoadResult =
   | { ok: false; problems: Problem[]; file: string; inputs: string[] };
 
 /**
- * Finds, reads and checks the configuration. Whatever is wrong with it, its absence included, comes back as
- * problems; it rejects only for faults of our own.
+ * Finds, reads and checks the configuration. Returns all mistakes, including a missing file, as problems. Rejects
+ * only for bugs in Portal.
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   let found: Found;
@@ -113,7 +113,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
 }
 
 interface Inputs {
-  /** What relative paths in the file are relative to. */
+  /** Base directory of relative paths in the file. */
   readonly directory: string;
   readonly overlay: string | undefined;
   readonly dotenv: string;
@@ -160,7 +160,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
   ]);
   if (main === undefined) {
     throw new PortalError('config_not_found', `there is no file ${shownName(found)}`, {
-      hint: 'Check the path after -f or in PORTAL_FILE, or run `portal init` to write one.',
+      hint: 'Check the path after -f or in PORTAL_FILE, or run `portal init` to create one.',
     });
   }
   if (main.length > MAX_FILE_BYTES) throw tooLarge(shownName(found));
@@ -172,7 +172,7 @@ async function readInputs(found: Found, inputs: Inputs, options: LoadOptions): P
 async function readText(path: string, shown: string, trusted?: Trusted): Promise<string | undefined> {
   try {
     const bytes = await readBytes(path, shown, trusted);
-    // ASCII in UTF-16 without a byte order mark is UTF-8, too, with a NUL for every other character.
+    // ASCII in UTF-16 without a byte order mark is also valid UTF-8, with a NUL after every character.
     if (!isUtf8(bytes) || bytes.subarray(0, 4).includes(0)) throw notUtf8(shown);
     return bytes.toString('utf8').replace(/^\ufeff/, '');
   } catch (error) {
@@ -186,7 +186,7 @@ async function readText(path: string, shown: string, trusted?: Trusted): Promise
   }
 }
 
-/** No more than the limit: a link may lead to a file without an end, such as /dev/zero. */
+/** Reads up to the limit, because a link may lead to an endless file such as /dev/zero. */
 async function readBytes(path: string, shown: string, trusted: Trusted | undefined): Promise<Buffer> {
   const handle = await open(path);
   try {
@@ -199,7 +199,7 @@ async function readBytes(path: string, shown: string, trusted: Trusted | undefin
   }
 }
 
-/** A directory called `.env` is a virtual environment of Python, and none of our business. */
+/** A directory named `.env` is a Python virtual environment, which Portal ignores. */
 async function readDotenv(path: string, trusted: Trusted | undefined): Promise<string | undefined> {
   const isDirectory = await stat(path).then(
     (stats) => stats.isDirectory(),
@@ -227,7 +227,7 @@ type Evaluated =
     }
   | { ok: false; problems: Problem[] };
 
-/** From texts to a result, without touching anything outside. */
+/** Turns texts into a result, without any I/O. */
 function evaluate(
   texts: Texts,
   directory: string,
@@ -269,7 +269,7 @@ function evaluate(
   };
 }
 
-/** An overlay with nothing in it, comments apart, changes nothing. */
+/** An overlay that is empty, except for comments, changes nothing. */
 function withOverlay(main: Tree, overlay: Tree | undefined): Tree {
   if (!overlay || (overlay.kind === 'scalar' && overlay.value === null)) return main;
   return mergeOverlay(main, overlay);
@@ -279,7 +279,7 @@ function dotenvName(found: Found): string {
   return found.kind === 'stdin' ? '.env' : dotenvOf(found.shown);
 }
 
-/** A problem with a file as a whole, or with its absence. */
+/** A problem with a whole file, for example that it is missing. */
 function wholeFile(error: PortalError, file: string): Problem {
   const code: ErrorCode = error.code;
   const hint = error.hint === undefined ? {} : { hint: error.hint };

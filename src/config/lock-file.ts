@@ -3,10 +3,10 @@ import { PortalError } from '../lib/errors.js';
 import { originOf } from './relay-refs.js';
 import { readYaml, YamlTooLarge } from './yaml.js';
 
-/** The text of a portal.lock: read with a place for every entry, and added to without touching the rest. */
+/** Reads the text of a portal.lock with the place of every entry, and adds entries without changing the rest. */
 
 export interface LockEntry {
-  /** Address of the relay's key, as the file spells it. */
+  /** Address of the relay's key, as written in the file. */
   readonly address: string;
   /** 1-based. */
   readonly line: number;
@@ -15,7 +15,7 @@ export interface LockEntry {
 /** By the relay's origin. */
 export type LockEntries = ReadonlyMap<string, LockEntry>;
 
-/** Something is wrong with the file, at a place. */
+/** A mistake in the file, with its place. */
 export class LockInvalid extends PortalError {
   /** 1-based. */
   readonly line: number;
@@ -28,8 +28,8 @@ export class LockInvalid extends PortalError {
 
 const VERSION = '1';
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
-const ABOUT = ` The relays that the portal.yaml beside this file trusts, each by the address of its key. Portal adds a relay when it
- first meets it, and refuses one that answers with another key. Commit this file: a team then trusts the same relays.`;
+const ABOUT = ` The relays that the portal.yaml in this folder trusts, each with the address of its key. Portal adds a relay at the
+ first connection, and later rejects it if its key differs. Commit this file, so that your team trusts the same relays.`;
 const RESTORE = 'Restore it from version control, or fix the line.';
 
 /** Every entry. `file` is for messages. Throws `LockInvalid`. */
@@ -37,7 +37,7 @@ export function readLock(text: string, file: string): LockEntries {
   return read(text, file).entries;
 }
 
-/** The text with a relay more, in the order of the alphabet; what people wrote beside it stays. */
+/** Adds a relay in alphabetical order. Comments stay. */
 export function withRelay(text: string | undefined, file: string, origin: string, address: string): string {
   const { document, relays } = read(text ?? '', file);
   const value = new Scalar(address);
@@ -46,12 +46,12 @@ export function withRelay(text: string | undefined, file: string, origin: string
   const pair = document.createPair(new Scalar(origin), value) as Pair<Scalar, Scalar>;
   const after = relays.items.findIndex(({ key }) => String((key as Scalar).value) > origin);
   if (after === 0 && relays.commentBefore !== undefined) {
-    // What stands before the first entry is its comment, though the library gives it to the mapping.
+    // The comment before the first entry belongs to that entry, but the library assigns it to the mapping.
     (relays.items[0]!.key as Scalar).commentBefore = relays.commentBefore;
     relays.commentBefore = null;
   }
   relays.items.splice(after < 0 ? relays.items.length : after, 0, pair);
-  // Was it written as `{}`?
+  // It may have been written as `{}`.
   relays.flow = false;
   return document.toString({ lineWidth: 0 });
 }
@@ -99,21 +99,25 @@ function read(text: string, file: string): Read {
     document.commentBefore ??= ABOUT;
   }
   const root: unknown = document.contents;
-  if (!isMap(root)) throw invalid(1, 'this is no lock of Portal');
+  if (!isMap(root)) throw invalid(1, 'this is not a portal.lock file');
   const version = root.get('version');
   if (version !== VERSION) {
     const isNewer = typeof version === 'string' && /^\d+$/.test(version) && Number(version) > 1;
     if (isNewer)
-      throw invalid(1, `it is of version ${version}, and this Portal knows ${VERSION}`, 'Update Portal.');
+      throw invalid(
+        1,
+        `the file has version ${version}, and this Portal supports version ${VERSION}`,
+        'Update Portal.',
+      );
     throw invalid(1, `\`version: ${VERSION}\` is missing`);
   }
   for (const { key } of root.items)
     if (!isScalar(key) || (key.value !== 'version' && key.value !== 'relays'))
       throw invalid(lineOf(key), 'unknown key', 'Remove it, or update Portal.');
   if (new Set(root.items.map(({ key }) => String(key))).size < root.items.length)
-    throw invalid(lineOf(root.items.at(-1)?.key), 'a key is there twice');
+    throw invalid(lineOf(root.items.at(-1)?.key), 'duplicate key');
   const listed: unknown = root.get('relays', true) ?? undefined;
-  // `relays:` with nothing after it.
+  // `relays:` without a value.
   const isEmpty = listed === undefined || (isScalar(listed) && !listed.value);
   if (!isEmpty && !isMap(listed)) throw invalid(lineOf(listed), '`relays` must be a mapping');
   const relays = isEmpty ? new YAMLMap() : (listed as YAMLMap);
@@ -138,7 +142,7 @@ function entriesOf(
     if (first && !sameAddress(first.address, address))
       throw invalid(
         line,
-        `${origin} is on line ${first.line} already, with another key`,
+        `${origin} is already on line ${first.line}, with another key`,
         'Find out which one is right, and remove the other.',
       );
     if (!first) entries.set(origin, { address, line });
@@ -146,7 +150,7 @@ function entriesOf(
   return entries;
 }
 
-/** Capitals in an address are a checksum, and no part of it. */
+/** The capitals of an address are only a checksum. */
 export function sameAddress(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -208,7 +208,7 @@ describe('the lock', () => {
     await lock.trust(url, A);
     await lock.trust('https://other.example', A);
     expect(told).toMatchObject([{ code: 'state_unwritable' }]);
-    await expect(lock.trust(url, B)).rejects.toThrow('this agent remembers');
+    await expect(lock.trust(url, B)).rejects.toThrow('this agent stored');
     expect(await readFile(file, 'utf8')).toBe('version: 1\n');
     await chmod(file, 0o644);
     await lock.trust(url, A);

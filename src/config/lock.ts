@@ -9,15 +9,15 @@ import { LockInvalid, readLock, sameAddress, withRelay, type LockEntries } from 
 import { originOf } from './relay-refs.js';
 
 const NAME = 'portal.lock';
-/** Thousands of relays stay far below. */
+/** Enough for thousands of relays. */
 const MAX_BYTES = 1024 * 1024;
 
-/** The lock beside a configuration. */
+/** The path of the lock file next to a configuration. */
 export function lockFileOf(configFile: string): string {
   return join(dirname(configFile), NAME);
 }
 
-/** What `file` holds; nothing, where there is no such file. Throws `lock_invalid`. */
+/** The entries of `file`, or an empty list if it does not exist. Throws `lock_invalid`. */
 export async function loadLock(file: string): Promise<LockEntries> {
   const text = await readText(file);
   return text === undefined ? new Map() : readLock(text, file);
@@ -25,24 +25,24 @@ export async function loadLock(file: string): Promise<LockEntries> {
 
 export interface RelayLockOptions {
   readonly file: string;
-  /** Adds nothing: a relay that is not there is refused. */
+  /** Rejects unknown relays instead of adding them. */
   readonly frozen?: boolean;
   /** Called for each relay that was added to the file; `isNew` where the file did not exist before. */
   readonly onAdded?: (origin: string, isNew: boolean) => void;
-  /** Called when the file cannot be written, once until it can: this process alone remembers the keys meanwhile. */
+  /** Called once when the file cannot be written. Until it can, only this process remembers the keys. */
   readonly onUnwritable?: (error: PortalError) => void;
 }
 
 /**
- * Which key each relay is trusted by. The file is the truth, and is read anew at each connection: an entry that
- * somebody corrected, removed or pulled from elsewhere counts at once.
+ * Which key each relay is trusted by. Reads the file at each connection, so an entry that a user corrects, removes or
+ * pulls takes effect immediately.
  */
 export class RelayLock {
   readonly file: string;
   readonly #options: RelayLockOptions;
-  /** One relay at a time: several are met in one moment when an agent starts. */
+  /** One relay at a time: a starting agent connects to several together. */
   readonly #turns = pLimit(1);
-  /** Those that the file should hold and could not be made to. */
+  /** Entries that could not be written to the file. */
   readonly #unwritten = new Map<string, string>();
   #isTold = false;
 
@@ -51,7 +51,9 @@ export class RelayLock {
     this.#options = options;
   }
 
-  /** Before a relay is connected to: whether it may be at all. Throws `relay_not_locked`, `lock_invalid`. */
+  /**
+   * Whether the agent may connect to the relay. Call it before connecting. Throws `relay_not_locked`, `lock_invalid`.
+   */
   async admit(url: string): Promise<void> {
     const origin = originOf(url) ?? url;
     const isKnown = (await loadLock(this.file)).has(origin);
@@ -59,8 +61,8 @@ export class RelayLock {
   }
 
   /**
-   * Once the relay has proven its key and opened a session: remembers the key, or holds it to what is remembered. Throws `relay_key_changed`,
-   * `relay_not_locked`, `lock_invalid`.
+   * Call it once the relay has proven its key and opened a session. Stores the key, or compares it with the stored
+   * one. Throws `relay_key_changed`, `relay_not_locked`, `lock_invalid`.
    */
   trust(url: string, address: string): Promise<void> {
     const origin = originOf(url) ?? url;
@@ -69,23 +71,18 @@ export class RelayLock {
     });
   }
 
-  /** Of a key that a relay has, or is said to have. Throws as `trust` would, and remembers nothing. */
+  /** Checks a relay's actual or announced key. Throws the same errors as `trust`, but stores nothing. */
   async check(url: string, address: string): Promise<void> {
     await this.#isKnown(originOf(url) ?? url, address);
   }
 
-  /** Whether the file has it; throws where it is not to be trusted. */
+  /** Whether the file has the relay. Throws if its key is not trusted. */
   async #isKnown(origin: string, address: string): Promise<boolean> {
     if (this.#compare(origin, address, await loadLock(this.file))) return true;
     if (this.#options.frozen) throw this.#notLocked(origin);
     const unwritten = this.#unwritten.get(origin);
     if (unwritten !== undefined && !sameAddress(unwritten, address))
-      throw this.#changed(
-        origin,
-        address,
-        unwritten,
-        `${this.file} could not be written; this agent remembers`,
-      );
+      throw this.#changed(origin, address, unwritten, `${this.file} could not be written; this agent stored`);
     return false;
   }
 
@@ -93,7 +90,7 @@ export class RelayLock {
     try {
       let added: { isNew: boolean } | undefined;
       await updateFile(await confinedPath(this.file), (text) => {
-        // Another agent may have been faster.
+        // Another agent may have added it meanwhile.
         const isThere = text !== undefined && this.#compare(origin, address, readLock(text, this.file));
         added = isThere ? undefined : { isNew: text === undefined };
         return isThere ? undefined : withRelay(text, this.file, origin, address);
@@ -109,7 +106,7 @@ export class RelayLock {
     }
   }
 
-  /** True when it is there, with this address. */
+  /** True if the relay is listed with this address. */
   #compare(origin: string, address: string, entries: LockEntries): boolean {
     const entry = entries.get(origin);
     if (entry && !sameAddress(entry.address, address))
@@ -119,13 +116,13 @@ export class RelayLock {
 
   #changed(origin: string, proven: string, trusted: string, where: string): PortalError {
     const remedy = where.startsWith(`${this.file}, line`)
-      ? 'remove that line, and the new key is remembered'
-      : 'start the agent anew';
+      ? 'remove that line, and Portal stores the new key'
+      : 'restart the agent';
     return new PortalError(
       'relay_key_changed',
       `${origin} has the key ${proven} now, and ${where} ${trusted}`,
       {
-        hint: `Another server may pretend to be this relay. Ask its operator, over another channel. If its key did change, ${remedy}.`,
+        hint: `Another server may pretend to be this relay. Ask its operator, over another channel. If the key did change, ${remedy}.`,
       },
     );
   }

@@ -1,20 +1,20 @@
 import { MASK } from './secrets.js';
 
-/** A stretch of a text: from `start` up to, not including, `end`. */
+/** A range of a text: from `start` up to, but not including, `end`. */
 interface Stretch {
   readonly start: number;
   readonly end: number;
 }
 
 const SCHEME = /:\\?\/\\?\//;
-/** `?` and `#` begin what may hold a token, but not the `?` of `${NAME:?message}`. */
+/** `?` and `#` start a part that may contain a token, except the `?` of `${NAME:?message}`. */
 const QUERY = /(?<!\$\{\w{1,64}:)[?#]/g;
 const CLOSING = new Set(`"'\`}]),;`);
 
 /**
- * What may be a secret in one piece of text that may be a URL, as it was typed: everything before its `@`, and
- * its query and fragment. A URL that is refused is often a malformed one, so nothing relies on its form: a
- * password may have a slash in it, and the scheme may be missing.
+ * The possible secrets in a text that may be a URL, as the user typed it: everything before its `@`, its query and
+ * its fragment. Does not rely on the syntax, since rejected URLs are often malformed: a password may contain a slash,
+ * and the scheme may be missing.
  */
 export function secretsOfUrl(text: string): Stretch[] {
   const scheme = SCHEME.exec(text);
@@ -23,7 +23,7 @@ export function secretsOfUrl(text: string): Stretch[] {
   const user = scheme && afterScheme <= at ? afterScheme : userStart(text, at);
   const query = scheme ? queryStart(text, afterScheme) : undefined;
   const end = endOfUrl(text);
-  // An `@` behind a `?`: whether a query or a password goes on there, nobody can tell.
+  // An `@` after a `?` may belong to the query or to a password.
   if (user !== undefined && query !== undefined && query <= at) return [{ start: user, end }];
   const stretches = [
     { start: user ?? at, end: at },
@@ -38,14 +38,14 @@ function queryStart(text: string, from: number): number | undefined {
   return found ? found.index + 1 : undefined;
 }
 
-/** Without the quotes and brackets around it. */
+/** The end without surrounding quotes and brackets. */
 function endOfUrl(text: string): number {
   let end = text.length;
   while (end > 0 && CLOSING.has(text[end - 1]!)) end -= 1;
   return end;
 }
 
-/** Without a scheme, `user:password@` is told by its colon: what has none is an e-mail address. */
+/** Without a scheme, the colon identifies `user:password@`. Without a colon it is an email address. */
 function userStart(text: string, at: number): number | undefined {
   const colon = text.indexOf(':');
   if (colon === -1 || colon > at) return undefined;
@@ -54,7 +54,7 @@ function userStart(text: string, at: number): number | undefined {
   return start;
 }
 
-/** The same for each word of a longer text. */
+/** The same as `secretsOfUrl`, for each word of a longer text. */
 export function secretsOfUrls(text: string): Stretch[] {
   if (!/[@?#]/.test(text)) return [];
   return [...text.matchAll(/\S+/g)].flatMap(({ 0: word, index }) =>
@@ -62,12 +62,12 @@ export function secretsOfUrls(text: string): Stretch[] {
   );
 }
 
-/** A value with whatever may be a secret in it masked, if it is a URL. */
+/** The value with possible secrets masked if it is a URL. */
 export function maskUrl(text: string): string {
   return masked(text, secretsOfUrl(text));
 }
 
-/** A message with every URL in it masked. */
+/** The message with every URL masked. */
 export function maskUrls(text: string): string {
   return masked(text, secretsOfUrls(text));
 }

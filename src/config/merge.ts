@@ -1,8 +1,8 @@
 import type { Entry, Tree } from './tree.js';
 
 /**
- * Lays `patch` over `target` as RFC 7396 (JSON Merge Patch) says: mappings merge, null removes, everything
- * else replaces. Every value keeps the place it was written at.
+ * Applies `patch` to `target` as RFC 7396 (JSON Merge Patch) defines: mappings merge, null removes, everything else
+ * replaces. Every value keeps its place in its source.
  */
 export function mergePatch(target: Tree | undefined, patch: Tree): Tree {
   if (patch.kind !== 'map') return patch;
@@ -15,7 +15,7 @@ export function mergePatch(target: Tree | undefined, patch: Tree): Tree {
     }
     const before = entries.get(key);
     const value = mergePatch(before?.value, entry.value);
-    // A mapping that goes on from the base belongs to where it began; a value replaced, to its new place.
+    // A merged mapping keeps its place in the base; a replaced value has its new place.
     const keyPlace = before?.value.kind === 'map' && value.kind === 'map' ? before.keyPlace : entry.keyPlace;
     entries.set(key, { keyPlace, value });
   }
@@ -23,8 +23,8 @@ export function mergePatch(target: Tree | undefined, patch: Tree): Tree {
 }
 
 /**
- * Lays the overlay over the configuration: as `mergePatch` does, but a service or a route that is written as its
- * target alone meets a mapping as the mapping it stands for, so that neither takes away what the other says.
+ * Applies the overlay to the configuration like `mergePatch`. In addition, expands a service or route that is written
+ * as a bare target, so that it merges with a mapping and neither side loses settings.
  */
 export function mergeOverlay(base: Tree, overlay: Tree): Tree {
   const [one, other] = alignAt('services', base, overlay, (service, patch) =>
@@ -36,7 +36,7 @@ export function mergeOverlay(base: Tree, overlay: Tree): Tree {
 type Pair = readonly [base: Tree, overlay: Tree];
 type Align = (base: Tree, overlay: Tree) => Pair;
 
-/** Aligns what two mappings have in common in the mapping below `key`. */
+/** Aligns the common keys of two mappings below `key`. */
 function alignAt(key: string, base: Tree, overlay: Tree, align: Align): Pair {
   return alignShared(base, overlay, [key], (one, other) =>
     alignShared(one, other, other.kind === 'map' ? other.entries.keys() : [], align),

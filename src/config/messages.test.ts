@@ -63,7 +63,7 @@ it.each([
   // --- modes
   [
     '  a: { mode: udp, target: 1, access: { pin: "1234" } }',
-    '`access.pin` needs mode auto, stream or http; this service runs mode udp | A PIN is asked for on a web page. `allowIps` works in every mode.',
+    '`access.pin` needs mode auto, stream or http; this service runs mode udp | Visitors enter the PIN on a web page. `allowIps` works in every mode.',
   ],
   [
     '  a: { target: 1, port: 25565 }',
@@ -71,23 +71,23 @@ it.each([
   ],
   [
     '  a: { mode: stream, target: 1, routes: { /: 1 } }',
-    '`routes` needs mode http; this service runs mode stream | Other modes pass bytes on without reading paths in them.',
+    '`routes` needs mode http; this service runs mode stream | Other modes forward bytes without reading paths in them.',
   ],
   [
     '  a: { mode: stream, target: 1, inspect: true }',
-    '`inspect` needs mode auto or http; this service runs mode stream | Other modes pass bytes on without reading requests in them.',
+    '`inspect` needs mode auto or http; this service runs mode stream | Other modes forward bytes without reading requests in them.',
   ],
   [
     '  a: { mode: tcp, target: 1, forwarded: false }',
-    '`forwarded` needs mode auto or http; this service runs mode tcp | Other modes pass bytes on, and add no headers to them.',
+    '`forwarded` needs mode auto or http; this service runs mode tcp | Other modes forward bytes without adding headers.',
   ],
   [
     '  a: { target: 1, proxyProtocol: v2, inspect: true }',
-    '`inspect` needs mode auto or http; this service runs mode stream because of its `proxyProtocol` | Other modes pass bytes on without reading requests in them.',
+    '`inspect` needs mode auto or http; this service runs mode stream because of its `proxyProtocol` | Other modes forward bytes without reading requests in them.',
   ],
   [
     '  a: { target: 1, alpn: [postgresql], forwarded: false }',
-    '`forwarded` needs mode auto or http; this service runs mode stream because of its `alpn` | Other modes pass bytes on, and add no headers to them.',
+    '`forwarded` needs mode auto or http; this service runs mode stream because of its `alpn` | Other modes forward bytes without adding headers.',
   ],
   [
     '  a: { mode: http, target: 1, routes: { /: 1 } }',
@@ -107,15 +107,15 @@ it.each([
   ],
   [
     '  a: { mode: http, target: 1, proxyProtocol: v2 }',
-    '`proxyProtocol` needs mode stream or tcp; this service runs mode http | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+    '`proxyProtocol` needs mode stream or tcp; this service runs mode http | In mode http, the target gets the address in `X-Forwarded-For`. Mode udp has no connection that could carry it.',
   ],
   [
     '  a: { mode: udp, target: 1, proxyProtocol: v2 }',
-    '`proxyProtocol` needs mode stream or tcp; this service runs mode udp | In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+    '`proxyProtocol` needs mode stream or tcp; this service runs mode udp | In mode http, the target gets the address in `X-Forwarded-For`. Mode udp has no connection that could carry it.',
   ],
   [
     '  a: { mode: udp, target: 1, targetTls: { ca: x } }',
-    '`targetTls` needs mode auto, stream, http or tcp; this service runs mode udp | No target of mode udp speaks TLS.',
+    '`targetTls` needs mode auto, stream, http or tcp; this service runs mode udp | Portal does not use TLS to targets in mode udp.',
   ],
   [
     '  a: { target: 1, targetTls: { insecureSkipVerfy: true } }',
@@ -175,7 +175,7 @@ it.each([
   ],
   [
     '  a: { mode: stream, target: 1, host: shop.example.com }',
-    '`host` needs mode auto or http; this service runs mode stream | Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
+    '`host` needs mode auto or http; this service runs mode stream | Other modes forward bytes without reading headers in them. For your own domain, use `hostname`.',
   ],
   [
     '  a: { mode: http, target: 1, alpn: [h3] }',
@@ -409,7 +409,7 @@ it.each([
   ],
   [
     'team: ["0x371531b8ED16256DE8a3f97A99BA7206788143e0", "0x371531b8ed16256de8a3f97a99ba7206788143e0"]',
-    ['this identity is on line 2 already'],
+    ['this identity is already on line 2'],
   ],
   ['team: [bob]', ['"bob" is not `0x` and 40 hex digits']],
 ])('%s', async (rest, problems) => {
@@ -421,7 +421,7 @@ it('wants one CA for one relay', async () => {
   expect(
     await said('  a: { target: 1, relays: [{ url: https://a.example.com, ca: two.pem }] }', rest),
   ).toEqual([
-    'this relay has another `ca` on line 2 | Use the same `ca` in both places, or set it only once.',
+    'this relay has a different `ca` on line 2 | Use the same `ca` in both places, or set it only once.',
   ]);
 });
 

@@ -8,21 +8,21 @@ export interface ModeRule {
 
 /** Settings that mean something in some modes only. */
 export const MODE_RULES: readonly ModeRule[] = [
-  { key: ['routes'], modes: ['http'], why: 'Other modes pass bytes on without reading paths in them.' },
+  { key: ['routes'], modes: ['http'], why: 'Other modes forward bytes without reading paths in them.' },
   {
     key: ['inspect'],
     modes: ['auto', 'http'],
-    why: 'Other modes pass bytes on without reading requests in them.',
+    why: 'Other modes forward bytes without reading requests in them.',
   },
   {
     key: ['forwarded'],
     modes: ['auto', 'http'],
-    why: 'Other modes pass bytes on, and add no headers to them.',
+    why: 'Other modes forward bytes without adding headers.',
   },
   {
     key: ['host'],
     modes: ['auto', 'http'],
-    why: 'Other modes pass bytes on without reading headers in them. For a domain of your own there is `hostname`.',
+    why: 'Other modes forward bytes without reading headers in them. For your own domain, use `hostname`.',
   },
   {
     key: ['port'],
@@ -32,41 +32,41 @@ export const MODE_RULES: readonly ModeRule[] = [
   {
     key: ['access', 'pin'],
     modes: ['auto', 'stream', 'http'],
-    why: 'A PIN is asked for on a web page. `allowIps` works in every mode.',
+    why: 'Visitors enter the PIN on a web page. `allowIps` works in every mode.',
   },
   {
     key: ['alpn'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp the target itself speaks with visitors.',
+    why: 'In the modes tcp and udp, Portal forwards bytes without adding TLS.',
   },
   {
     key: ['tls'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp the target itself speaks with visitors.',
+    why: 'In the modes tcp and udp, Portal forwards bytes without adding TLS.',
   },
   {
     key: ['proxyProtocol'],
     modes: ['stream', 'tcp'],
-    why: 'In mode http the target finds the address in `X-Forwarded-For`; in mode udp there is no connection to begin with it.',
+    why: 'In mode http, the target gets the address in `X-Forwarded-For`. Mode udp has no connection that could carry it.',
   },
   {
     key: ['targetTls'],
     modes: ['auto', 'stream', 'http', 'tcp'],
-    why: 'No target of mode udp speaks TLS.',
+    why: 'Portal does not use TLS to targets in mode udp.',
   },
   {
     key: ['udp'],
     modes: ['udp'],
-    why: 'Other modes have connections, and an answer comes on the connection that was asked.',
+    why: 'In other modes, answers use the connection of the request.',
   },
   {
     key: ['health'],
     modes: ['auto', 'stream', 'http', 'tcp'],
-    why: 'A target of mode udp has no connection to look at.',
+    why: 'In mode udp, there is no connection that Portal could check.',
   },
   {
     key: ['hostname'],
     modes: ['auto', 'stream', 'http'],
-    why: 'In the modes tcp and udp a service is known by its port.',
+    why: 'In the modes tcp and udp, the port identifies the service.',
   },
 ];

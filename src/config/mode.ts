@@ -2,12 +2,12 @@ import type { Mode } from '../agent/spec.js';
 import { child, itemsOf, textOf, type Tree } from './tree.js';
 
 const MODES: readonly Mode[] = ['auto', 'stream', 'http', 'tcp', 'udp'];
-/** What is spoken where requests are read. */
+/** The protocols of services whose requests Portal reads. */
 const HTTP_ALPN: readonly string[] = ['h2', 'http/1.1'];
 
 export const isHttpAlpn = (protocol: string): boolean => HTTP_ALPN.includes(protocol);
 
-/** What a service says that bears on its mode. */
+/** The settings that determine a service's mode. */
 export interface ModeHints {
   readonly mode?: Mode | undefined;
   readonly routes?: unknown;
@@ -16,8 +16,8 @@ export interface ModeHints {
 }
 
 /**
- * The mode of a service: as written, or else as its other settings have it. Routes need requests that are read; a PROXY
- * header and protocols besides HTTP need bytes that are left alone.
+ * The mode of a service: as written, or derived from its other settings. Routes require that Portal reads requests. A
+ * PROXY header and protocols other than HTTP require that it forwards bytes unchanged.
  */
 export function modeOf(hints: ModeHints): Mode {
   const { mode } = hints;

@@ -31,9 +31,10 @@ import type {
 export const DEFAULT_EMBEDDED_PORT = 8443;
 
 /**
- * A valid configuration with every default filled in and every path absolute.
+ * Fills in every default of a valid configuration and makes every path absolute.
+ *
  * @param file absolute path of the file; undefined for standard input
- * @param directory what paths in it are relative to
+ * @param directory base of relative paths
  */
 export function normalise(config: PortalConfig, file: string | undefined, directory: string): Desired {
   const caFiles = caFilesOf(config, directory);
@@ -72,7 +73,7 @@ export function normalise(config: PortalConfig, file: string | undefined, direct
   };
 }
 
-/** However they are written, and in whichever order: the same is no change. */
+/** Sorted and with checksums, so that another spelling or order is not a change. */
 function teamOf(team: readonly string[]): string[] {
   return [...new Set(team.map(checksummed))].toSorted();
 }
@@ -80,7 +81,7 @@ function teamOf(team: readonly string[]): string[] {
 function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySpec[] {
   const { urls = [], embedded, registry } = config.relays ?? {};
   const pool: RelaySpec[] = urls.map(relay);
-  // A relay of this process's own is there for services that name no other.
+  // The embedded relay runs for services that name no other relay.
   const isWanted = config.relays !== undefined || Object.values(config.services).some(usesPool);
   if (embedded || (pool.length === 0 && registry === undefined && isWanted)) {
     const { port } = embedded ?? {};
@@ -93,7 +94,7 @@ function poolOf(config: PortalConfig, relay: (ref: Relay) => RelaySpec): RelaySp
   return pool;
 }
 
-/** Relays that a service may name, and those it has if it names none. */
+/** The relays that a service may name, and its default relays. */
 interface Known {
   readonly relays: readonly RelaySpec[];
   readonly relay: (ref: Relay) => RelaySpec;
@@ -170,7 +171,7 @@ function relaysOf({ via, relays }: ServiceOptions, known: Known): readonly Relay
   return via === undefined ? (relays?.map(known.relay) ?? known.relays) : [known.chain(via)];
 }
 
-/** In a chain everything is TLS to its first relay: the others read nothing. */
+/** In a chain, everything to the first relay is TLS, because the other relays read nothing. */
 function carrierOf({ carrier, via, mode }: ServiceOptions): Carrier {
   if (via !== undefined) return mode === 'udp' ? 'ws' : 'tls';
   return carrier ?? 'raw';
@@ -186,7 +187,7 @@ function inspectSpec(inspect: Inspect): InspectSpec {
   };
 }
 
-/** Names that mean the same however they are written; in one order, so that another is no change. */
+/** Normalised and sorted names, so that another spelling or order is not a change. */
 function maskOf(inspect: Inspect): string[] {
   const names = typeof inspect === 'object' ? (inspect.mask ?? []) : [];
   return [...new Set(names.map((name) => name.toLowerCase()))].toSorted();
@@ -199,7 +200,7 @@ function expiryOf(text: string): Expiry {
   return Number.isNaN(afterMs) ? { at: Date.parse(text) } : { afterMs };
 }
 
-/** NaN for what is no duration. */
+/** NaN for an invalid duration. */
 function durationMs(text: string): number {
   const [, count, unit = ''] = /^(\d+)([smhd])$/.exec(text) ?? [];
   return Number(count) * (UNIT_MS[unit] ?? NaN);
@@ -217,7 +218,7 @@ function routeSpec([prefix, route]: [prefix: string, route: Route]): RouteSpec {
   };
 }
 
-/** What `check.ts` let through: a source, or both files. */
+/** `check.ts` has ensured either a source or both files. */
 function tlsSpec(tls: ServiceOptions['tls'], acme: PortalConfig['acme'], directory: string): TlsSpec {
   if (typeof tls === 'object' && tls.cert !== undefined && tls.key !== undefined)
     return { source: 'files', certFile: resolve(directory, tls.cert), keyFile: resolve(directory, tls.key) };
@@ -245,7 +246,7 @@ function absolute(target: Target, directory: string): Target {
   return target.kind === 'unix' ? { ...target, path: resolve(directory, target.path) } : target;
 }
 
-/** The CA of each relay, by URL. Naming it once is enough: a relay is one connection, however often it is named. */
+/** The CA of each relay, by URL. One mention is enough, because an agent has one connection per relay. */
 function caFilesOf(config: PortalConfig, directory: string): Map<string, string> {
   const services = Object.values(config.services);
   const refs = [
@@ -260,7 +261,7 @@ function caFilesOf(config: PortalConfig, directory: string): Map<string, string>
   return files;
 }
 
-/** A relay's URL in the one form it is compared by. */
+/** A relay's URL in the normalised form for comparisons. */
 function urlOf(ref: Relay): string {
   const url = typeof ref === 'object' ? ref.url : ref;
   return originOf(url) ?? url;

@@ -54,15 +54,15 @@ describe('parse', () => {
   });
 
   it.each([
-    ['a: 1\nb: 2\na: 3', ['3:1 the key "a" is there already, on line 1']],
-    ['a: {"b": 1, b: 2}', ['1:13 the key "b" is there already, on line 1']],
-    ['a: *none', ['1:4 this alias names no anchor above it']],
-    ['a: &a [*a]', ['1:8 an alias stands inside the very thing it names']],
+    ['a: 1\nb: 2\na: 3', ['3:1 the key "a" is a duplicate of line 1']],
+    ['a: {"b": 1, b: 2}', ['1:13 the key "b" is a duplicate of line 1']],
+    ['a: *none', ['1:4 this alias has no anchor above it']],
+    ['a: &a [*a]', ['1:8 this alias refers to a value that contains it']],
     ['<<: 1', ['1:1 `<<` takes a mapping, or a list of mappings']],
     ['? [a]\n: 1', ['1:3 a key must be plain text']],
     ['__proto__: 1', ['1:1 this key is not allowed']],
     ['a: !secret x', ['1:4 unknown tag']],
-    ['a:\n\t- 1', ['2:1 a tab stands where indentation is']],
+    ['a:\n\t- 1', ['2:1 a tab is used for indentation']],
     ['a: 1\n---\nb: 2', ['2:1 a second document begins here']],
     [
       'a: [1\nb: "x',

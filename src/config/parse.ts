@@ -21,30 +21,30 @@ import { syntaxWords } from './syntax-words.js';
 import type { Entry, MapTree, Path, ScalarTree, Tree } from './tree.js';
 import { MAX_DEPTH, readYaml, YamlTooLarge } from './yaml.js';
 
-/** Far beyond any real file; it keeps aliases that multiply (a "billion laughs") within limits. */
+/** Far more than any real file has. Limits aliases that multiply ("billion laughs"). */
 const MAX_VALUES = 50_000;
-/** After so many nobody reads on. */
+/** Nobody reads more than this. */
 const MAX_SYNTAX_ERRORS = 100;
-/** How far back of a mistake an open bracket may explain it. */
+/** How far before a mistake to look for the open bracket that explains it. */
 const LINE_BEFORE = 300;
 
-/** Of an identity: 0x and 40 hex digits. */
+/** An identity: 0x and 40 hex digits. */
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 
 export interface Parsed {
   readonly source: Source;
-  /** After a syntax error, what could be read. */
+  /** After a syntax error, the part that could be read. */
   readonly tree: Tree;
-  /** The text could not be read in full, so that nothing can be said about what it holds. */
+  /** Set if the text could not be read in full, so that its content is uncertain. */
   readonly broken: boolean;
   readonly findings: readonly Finding[];
-  /** Every secret of the text, whether or not the tree has it. */
+  /** Every secret of the text, even if it is missing from the tree. */
   readonly secrets: readonly Place[];
 }
 
 /**
- * YAML 1.2 to a tree with places. Aliases and `<<` are resolved; every syntax error is reported, and so are
- * duplicate keys and unknown tags. Nothing is interpolated yet.
+ * Parses YAML 1.2 to a tree with places. Resolves aliases and `<<`. Reports every syntax error, duplicate key and
+ * unknown tag. Does not interpolate.
  */
 export function parse(source: Source): Parsed {
   try {
@@ -81,7 +81,7 @@ function giveUp(source: Source, message: string, offset = 0): Parsed {
         offset + 1,
         [],
         message,
-        'Split it into several files, each with a `portal up` of its own.',
+        'Split it into several files, and run `portal up` for each.',
       ),
     ],
     secrets: secretPlacesOfText(source),
@@ -109,9 +109,9 @@ class Parser {
   readonly #source: Source;
   readonly #findings: Finding[] = [];
   readonly #path: (string | number)[] = [];
-  /** Nodes by anchor; a later anchor of the same name hides the earlier one, as YAML says. */
+  /** Nodes by anchor. As in YAML, a later anchor of the same name hides the earlier one. */
   readonly #anchors = new Map<string, ParsedNode>();
-  /** Each node becomes one tree, however many aliases name it; undefined while it is being built. */
+  /** Builds each node once, however many aliases refer to it. Undefined during the build. */
   readonly #built = new Map<ParsedNode, Tree | undefined>();
   readonly #sizes = new Map<Tree, number>();
 
@@ -122,7 +122,7 @@ class Parser {
   run(): Parsed {
     const document = readYaml(this.#source.text, {
       prettyErrors: false,
-      uniqueKeys: false, // ours names the first place too, and is not quadratic
+      uniqueKeys: false, // our own check also names the first place, and is not quadratic
       resolveKnownTags: false,
     });
     const places = new Set<number>();
@@ -131,7 +131,7 @@ class Parser {
     for (const error of [...document.errors, ...document.warnings]) {
       const isOpenQuote = /^Missing closing ["']quote/.test(error.message);
       const [start, end] = (isOpenQuote && lastQuote(document, error.pos[0])) || error.pos;
-      if (places.has(start)) continue; // the first one at a place is the cause of the others
+      if (places.has(start)) continue; // the first error at a place causes the others
       if (places.size === MAX_SYNTAX_ERRORS) break;
       places.add(start);
       const { message, hint } = syntaxWords(error.code, error.message);
@@ -155,7 +155,7 @@ class Parser {
     return { source: this.#source, tree, broken, findings: this.#findings, secrets };
   }
 
-  /** `{` opens a mapping inside `[ ]` and `{ }`, so `${NAME}` breaks there unless it is quoted. */
+  /** `{` opens a mapping inside `[ ]` and `{ }`, so an unquoted `${NAME}` breaks there. */
   #braceHint(offset: number): string | undefined {
     const lineStart = this.#source.text.lastIndexOf('\n', offset - 1) + 1;
     const before = this.#source.text.slice(Math.max(lineStart, offset - LINE_BEFORE), offset + 2);
@@ -183,7 +183,7 @@ class Parser {
   }
 
   #scalar(read: unknown, node: ParsedNode): ScalarTree {
-    // To YAML an address is a number, of which hardly a digit would be left.
+    // YAML reads an address as a number and loses most of its digits.
     const value = isScalar(node) && ADDRESS.test(node.source ?? '') ? node.source : read;
     const plain =
       typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
@@ -208,7 +208,7 @@ class Parser {
       if (first) this.#duplicate(key, keyPlace, first.keyPlace);
       else entries.set(key, { keyPlace, value });
     }
-    // What is written here wins over what is merged in, and earlier sources over later ones.
+    // The mapping's own keys override merged ones, and earlier sources override later ones.
     for (const source of inherited) {
       if (source.kind !== 'map') continue;
       for (const [key, entry] of source.entries) if (!entries.has(key)) entries.set(key, entry);
@@ -242,12 +242,12 @@ class Parser {
     const target = this.#anchors.get(name);
     const tree = target && this.#built.get(target);
     if (tree) return tree;
-    // The name is not repeated: an unquoted PIN that begins with * reads as an alias.
-    if (target) this.#report(this.#place(node), 'an alias stands inside the very thing it names');
+    // Does not repeat the name: an unquoted PIN that begins with * parses as an alias.
+    if (target) this.#report(this.#place(node), 'this alias refers to a value that contains it');
     else {
       this.#report(
         this.#place(node),
-        'this alias names no anchor above it',
+        'this alias has no anchor above it',
         'Text that begins with `*` needs quotes.',
       );
     }
@@ -258,7 +258,7 @@ class Parser {
     const { line } = this.#source.position(first.start);
     this.#report(
       place,
-      `the key ${JSON.stringify(key)} is there already, on line ${line}`,
+      `the key ${JSON.stringify(key)} is a duplicate of line ${line}`,
       'Keep one of the two.',
     );
   }
@@ -291,7 +291,7 @@ class Parser {
     this.#findings.push(syntax(place.source, place.start, place.end, [...this.#path], message, hint));
   }
 
-  /** Values in a tree with every alias counted as often as it is used. */
+  /** The number of values in a tree, with every use of an alias counted. */
   #size(tree: Tree): number {
     const known = this.#sizes.get(tree);
     if (known !== undefined) return known;

@@ -226,7 +226,7 @@ it('refuses a short file that asks for millions of leases', async () => {
   const urls = Array.from({ length: 300 }, (_, index) => `"https://r${index}.example"`);
   const services = Array.from({ length: 100 }, (_, index) => `  s${index}: 1\n`);
   expect(await refused(`relays: { urls: [${urls.join(',')}] }\nservices:\n${services.join('')}`)).toEqual([
-    '3: 100 services are 30000 leases at the relays of the file, and at most 20000 can be opened',
+    '3: 100 services need 30000 leases on the relays of the file; the maximum is 20000',
   ]);
 });
 

@@ -10,29 +10,32 @@ import { files, projectAt, relayCa, targetsAt, type Project, type RelayCa } from
 import { relayLists } from './relay-refs.js';
 import { child, entriesOf, itemsOf, treeAt, type Path, type Tree } from './tree.js';
 
-/** What a configuration may do only where its user allowed it: everything beyond local ports and relays in this process. */
+/**
+ * Everything that a configuration may do only with the user's permission: all but local ports and relays in this
+ * process.
+ */
 
 export interface Permission {
-  /** What is allowed, comparable: the same in every load. */
+  /** A comparable key, the same in every load. */
   readonly key: string;
   readonly kind: 'relay' | 'source' | 'reach' | 'file' | 'send';
-  /** Of a relay its origin; of a path or host itself; of a variable its name. */
+  /** A relay's origin, a path, a host, or a variable's name. */
   readonly what: string;
   /** Whose it is: a service, or a key of the file; of a variable, who reads it; of a relay its CA, empty for the usual ones. */
   readonly of: string;
-  /** Where the file asks for it. */
+  /** The path of the setting that needs the permission. */
   readonly path: Path;
 }
 
-/** Of one file; far beyond what a person reads. */
+/** Per file. Far more than a person reads. */
 export const MAX_PERMISSIONS = 1_000;
 
 /** Of variables, the same ones included: where a file has more, it has too many. */
 const MAX_COLLECTED = 20_000;
-/** Readers of what a file says, apart from relays that it names. */
+/** The name for readers that are not relays in the file. */
 const LISTED_RELAYS = 'relays of the list';
 const VISITORS = 'visitors';
-/** A relay in this process looks up the TXT record of a hostname. */
+/** A relay in this process looks up the hostname's TXT record. */
 const DNS = 'DNS servers';
 
 export interface Permissions {
@@ -82,7 +85,7 @@ export function describePermission({ kind, what, of }: Omit<Permission, 'key' | 
   }
 }
 
-/** A question that is too long to be read is no question. */
+/** Nobody can review a question of this length. */
 export function tooMany(permissions: readonly Permission[], root: Tree): Finding[] {
   const beyond = permissions[MAX_PERMISSIONS];
   if (!beyond) return [];
@@ -90,7 +93,7 @@ export function tooMany(permissions: readonly Permission[], root: Tree): Finding
   return [finding(root, beyond.path, { message, hint: 'Split the file into several.' })];
 }
 
-/** The permissions as problems of a file that goes beyond what was allowed. */
+/** Problems for everything in a file that is not allowed. */
 export function notAllowed(permissions: readonly Permission[], root: Tree): Finding[] {
   return permissions.map((permission) =>
     finding(root, permission.path, {
@@ -143,7 +146,7 @@ const hopsOf = (relay: RelaySpec) => {
   return relay.kind === 'url' ? [relay] : [];
 };
 
-/** Servers and lists that say more than the file does. */
+/** Servers and relay lists that add to the file's content. */
 function sources(desired: Desired): Permission[] {
   const { candidates, services } = desired;
   const found: Permission[] = [];
@@ -189,7 +192,7 @@ function sources(desired: Desired): Permission[] {
   return [...found, ...onlookers(desired)];
 }
 
-/** Other identities that relays show this agent to. */
+/** Other identities to which relays show this agent. */
 function onlookers(desired: Desired): Permission[] {
   if (remoteRelays(desired).length === 0) return [];
   return (desired.team ?? []).map((address) => ({
@@ -201,13 +204,13 @@ function onlookers(desired: Desired): Permission[] {
   }));
 }
 
-/** Who is told what concerns the whole agent: relays elsewhere. */
+/** Relays on other hosts, which receive data about the whole agent. */
 function remoteRelays(desired: Desired): string[] {
   const urls = desired.relays.flatMap(hopsOf).map(({ url }) => url);
   return [...new Set([...desired.services.flatMap((spec) => readersOf(spec, desired)), ...urls])];
 }
 
-/** Hosts other than this machine. */
+/** Targets on other machines. */
 function reached({ services }: Desired): Permission[] {
   return services.flatMap((spec) =>
     targetsAt(spec).flatMap(({ target, path }) => {
@@ -218,7 +221,7 @@ function reached({ services }: Desired): Permission[] {
   );
 }
 
-/** Variables whose values somebody else reads. */
+/** Variables whose values leave this machine. */
 function sent(desired: Desired, root: Tree): Permission[] {
   const found: Permission[] = [];
   const add = (path: Path, readers: readonly string[]): void => {
@@ -245,7 +248,7 @@ function sent(desired: Desired, root: Tree): Permission[] {
     for (const { target, path } of targetsAt(spec)) {
       if (target.kind !== 'tcp' || isLoopback(target.host)) continue;
       const reader = [formatTarget({ ...target, tls: false })];
-      // A route or a service that is written as its target alone stands one level up.
+      // For a route or service written as a bare target, the path ends one level higher.
       const whole = child(treeAt(root, path.slice(0, -1)), 'target') ? path : path.slice(0, -1);
       add(whole, reader);
       for (const key of ['headers', 'host']) add([...path.slice(0, -1), key], reader);
@@ -255,16 +258,16 @@ function sent(desired: Desired, root: Tree): Permission[] {
   return found;
 }
 
-/** What of a service its relay is told. */
+/** The settings of a service that its relay receives. */
 export const READ_BY_RELAYS = ['name', 'hostname', 'port', 'metadata'] as const;
 
-/** The relays elsewhere that a service is on. */
+/** The relays on other hosts that publish a service. */
 function readersOf({ relays: own, onPool }: ServiceSpec, { candidates }: Desired): string[] {
   const named = own.flatMap(hopsOf).map(({ url }) => url);
   return candidates && onPool ? [...named, LISTED_RELAYS] : named;
 }
 
-/** The variables of every text at `path` and below it. */
+/** The variables of every text at or below `path`. */
 function variablesAt(root: Tree, path: Path): Set<string> {
   const names = new Set<string>();
   const visit = (tree: Tree | undefined): void => {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../lib/errors.js';
 
-/** One thing wrong with the configuration, placed where the person wrote it. */
+/** One mistake in the configuration, with its place in the source. */
 export interface Problem {
   /** Path as given or found; `<stdin>` for standard input. */
   readonly file: string;
@@ -13,6 +13,6 @@ export interface Problem {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string;
-  /** Source lines around the place with a caret under it, secrets masked, no colour. */
+  /** Source lines around the place with a caret below it, secrets masked, without colour. */
   readonly frame?: string;
 }

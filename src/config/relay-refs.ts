@@ -1,6 +1,6 @@
 import { child, entriesOf, itemsOf, textOf, type Path, type Tree } from './tree.js';
 
-/** One place where the file names a relay. */
+/** One mention of a relay in the file. */
 export interface RelayRef {
   readonly path: Path;
   readonly urlPath: Path;
@@ -10,7 +10,7 @@ export interface RelayRef {
   readonly ca: string | undefined;
 }
 
-/** The relays in a list, wherever it stands. */
+/** The relays of one list. */
 export function relayRefs(root: Tree | undefined, path: Path): RelayRef[] {
   const list = path.reduce<Tree | undefined>((tree, part) => child(tree, part), root);
   return itemsOf(list).map((item, index) => {
@@ -26,7 +26,7 @@ export function relayRefs(root: Tree | undefined, path: Path): RelayRef[] {
   });
 }
 
-/** Every list of relays in the file: the pool's, each chain's, each service's own. */
+/** Every relay list in the file: of the pool, of each chain and of each service. */
 export function relayLists(root: Tree): RelayRef[][] {
   const lists = [relayRefs(root, ['relays', 'urls'])];
   for (const [name] of entriesOf(child(root, 'chains'))) lists.push(relayRefs(root, ['chains', name]));
@@ -36,7 +36,7 @@ export function relayLists(root: Tree): RelayRef[][] {
   return lists;
 }
 
-/** Scheme, host and port, as two spellings of one relay have them in common. */
+/** Scheme, host and port, normalised so that two spellings of one relay are equal. */
 export function originOf(url: string | undefined): string | undefined {
   return url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
 }

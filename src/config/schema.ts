@@ -4,7 +4,7 @@ import { packageFile } from '../lib/package-file.js';
 import type { PortalConfig } from './schema-types.js';
 import { fromPointer, type Path } from './tree.js';
 
-/** The parts of JSON Schema that our schema uses, as explanations read them. */
+/** The JSON Schema keywords that our schema uses and explanations read. */
 export interface Schema {
   readonly $ref?: string;
   readonly $defs?: Readonly<Record<string, Schema>>;
@@ -23,19 +23,19 @@ export interface Schema {
 
 let schema: Schema | undefined;
 
-/** The JSON Schema of portal.yaml. Read when something is wrong with a file: it is checked by code made from it. */
+/** The JSON Schema of portal.yaml. Loaded only to explain errors, because generated code does the check. */
 export function portalSchema(): Schema {
   schema ??= asSchema(JSON.parse(readFileSync(packageFile('schema/portal.values.schema.json'), 'utf8')));
   return schema;
 }
 
-/** One thing the schema has against a value. */
+/** One schema error of a value. */
 export interface SchemaError {
   readonly keyword: string;
-  /** Of the value that does not fit. */
+  /** Path of the invalid value. */
   readonly path: Path;
   readonly data: unknown;
-  /** The part of the schema that the keyword stands in. */
+  /** The part of the schema that contains the keyword. */
   readonly schema: Schema;
   readonly params: Readonly<Record<string, unknown>>;
   readonly message: string;
@@ -47,7 +47,7 @@ export type Verdict =
 
 const fits = validators['config'] as Validator<PortalConfig>;
 
-/** Everything the schema has against a value, or the value with its type. */
+/** All schema errors of a value, or the typed value. */
 export function validate(value: unknown): Verdict {
   return fits(value)
     ? { ok: true, config: value }
@@ -69,7 +69,7 @@ function schemaError(
   };
 }
 
-/** The part of the schema at a path in which references do not show: the validator was made without them. */
+/** The part of the schema at a path, across references, since the validator has none. */
 function partAt(path: Path): Schema {
   let part: unknown = referent(portalSchema());
   for (const key of path) part = referent(at(part, key));

@@ -4,7 +4,7 @@ import { isSecret } from './secrets.js';
 import type { Place, Source } from './source.js';
 import type { Path, Tree } from './tree.js';
 
-/** Places of every secret scalar of one tree. A tree has less than its text: a repeated key stands in it once. */
+/** Places of every secret scalar in one tree. The tree has fewer than the text: it contains a repeated key once. */
 export function secretPlaces(root: Tree): Place[] {
   const places: Place[] = [];
   const path: (string | number)[] = [];
@@ -23,8 +23,8 @@ export function secretPlaces(root: Tree): Place[] {
 }
 
 /**
- * The same for the nodes of a document as they were read: with keys that are repeated, not allowed or merged
- * away. A URL as a whole value is looked into, too: what is quoted may have spaces in it.
+ * The same for the nodes of a parsed document, including keys that are repeated, rejected or merged away. Also
+ * searches whole values for URLs, since quoted text may contain spaces.
  */
 export function secretPlacesOfNodes(source: Source, root: Node | null): Place[] {
   const places: Place[] = [];
@@ -46,7 +46,7 @@ export function secretPlacesOfNodes(source: Source, root: Node | null): Place[] 
   };
   const pair = (key: unknown, value: unknown): void => {
     if (isScalar(key)) {
-      // A mapping where a PIN should be, as in `pin: {1234}`: its keys are what is secret.
+      // A mapping instead of a PIN, as in `pin: {1234}`: its keys are secret.
       if (isBelowPin(path)) add(key);
       if (key.value === '<<') walk(value);
       else inside(String(key.value), value);
@@ -64,7 +64,7 @@ function isBelowPin(path: Path): boolean {
   return isSecret(path) && path.some((part) => /^pins?$/i.test(String(part)));
 }
 
-/** Credentials and queries of every URL, in comments and in what does not parse, too. */
+/** Credentials and queries of every URL, also in comments and in text that does not parse. */
 export function secretPlacesOfUrls(source: Source): Place[] {
   return placesIn(source, 0, secretsOfUrls(source.text));
 }
@@ -76,14 +76,14 @@ function placesIn(source: Source, offset: number, stretches: ReturnType<typeof s
 const SECRET_LINE = /^.*?\b(?:pins?|headers?)["']?[ \t]*:[ \t]*/is;
 
 /**
- * The same for a text that does not parse, so that its structure cannot be relied on: the rest of a line
- * after a secret's key, and every line indented below it. It rather masks too much.
+ * The same for a text that does not parse, so its structure is unreliable: the rest of the line after a secret's key,
+ * and every line indented below it. Masks too much rather than too little.
  */
 export function secretPlacesOfText(source: Source): Place[] {
   return secretsInLines(source, linesOf(source));
 }
 
-/** The same for what is commented out: a PIN put aside is still a PIN. */
+/** The same for comments: a commented-out PIN is still secret. */
 export function secretPlacesOfComments(source: Source): Place[] {
   const comments = linesOf(source).map((line) => {
     const mark = /(?:^|\s)#\|?/.exec(line);

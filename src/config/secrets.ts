@@ -1,13 +1,13 @@
 import { child, type Path, type Tree } from './tree.js';
 
-/** What stands in place of a secret wherever one would be printed. */
+/** Printed instead of a secret. */
 export const MASK = '****';
 
 const SECRET_KEY = /^(pin|(response[-_]?)?header)s?$/i;
 
 /**
- * Whether a value must not be printed: PINs and header values. It goes by key rather than by exact path, so
- * that a PIN under the wrong parent, or misspelt below `access`, is not shown by the very error about it.
+ * Whether a value must not be printed: PINs and header values. Checks the key instead of the full path, so that an
+ * error about a misplaced PIN, or a misspelt key below `access`, does not show it.
  */
 export function isSecret(path: Path): boolean {
   return path.some((part, index) => {
@@ -17,15 +17,16 @@ export function isSecret(path: Path): boolean {
   });
 }
 
-/** Keys that a person makes up: a service may well be called `pin`. */
+/** Keys that the user chooses: a service may be named `pin`. */
 function isFreeName(path: Path, index: number): boolean {
   if (index === 1) return path[0] === 'services' || path[0] === 'chains';
   return path[index - 1] === 'routes' || path[index - 1] === 'metadata';
 }
 
 /**
- * A copy of a plain value with every secret in it masked.
- * @param tree what the value came from: it knows which scalars are secrets reused through an alias
+ * A copy of a plain value with every secret masked.
+ *
+ * @param tree the value's tree, which knows the secrets that aliases reuse
  */
 export function maskSecrets(value: unknown, tree?: Tree, path: Path = []): unknown {
   if (Array.isArray(value))

@@ -1,17 +1,17 @@
-/** One text that configuration is read from, and how to find lines in it. */
+/** One configuration text, with a search for lines. */
 export class Source {
-  /** As the person should see it: the path as given or found, `<stdin>`, `.env`. */
+  /** For display: the path as given or found, `<stdin>`, `.env`. */
   readonly file: string;
   readonly text: string;
   #lineStarts: number[] | undefined;
 
   constructor(file: string, text: string) {
     this.file = file;
-    // A lone CR is a line break in YAML, though not to the YAML library; no offset moves.
+    // A lone CR is a line break in YAML, but not in the YAML library. The replacement changes no offsets.
     this.text = text.replace(/\r(?!\n)/g, '\n');
   }
 
-  /** Line and column, both 1-based, of an offset in UTF-16 units. Offsets past the end mean the end. */
+  /** Line and column of an offset in UTF-16 units, both 1-based. Offsets beyond the end give the end. */
   position(offset: number): { line: number; column: number } {
     const starts = this.lineStarts;
     const at = Math.min(Math.max(offset, 0), this.text.length);
@@ -25,7 +25,7 @@ export class Source {
     return { line: low + 1, column: at - starts[low]! + 1 };
   }
 
-  /** Offset of each line's first character. */
+  /** Offset of the first character of each line. */
   get lineStarts(): readonly number[] {
     this.#lineStarts ??= lineStartsOf(this.text);
     return this.#lineStarts;
@@ -38,14 +38,14 @@ function lineStartsOf(text: string): number[] {
   return starts;
 }
 
-/** A stretch of a source: from `start` up to, not including, `end`. */
+/** A range of a source: from `start` up to, but not including, `end`. */
 export interface Place {
   readonly source: Source;
   readonly start: number;
   readonly end: number;
 }
 
-/** What stands at a place, as it was typed. */
+/** The text at a place, as typed. */
 export function sourceText(place: Place): string {
   return place.source.text.slice(place.start, place.end);
 }

@@ -5,19 +5,19 @@ import { isSecret } from './secrets.js';
 import { sourceText, type Place, type Source } from './source.js';
 import type { Entry, Path, ScalarTree, Tree } from './tree.js';
 
-/** Of one text: each is looked for in it. */
+/** Per text, since each expression is searched in it. */
 const MAX_TOLD = 20;
 
 export interface Substituted {
   readonly tree: Tree;
   readonly findings: readonly Finding[];
-  /** Worth saying, but not wrong. */
+  /** Findings that are not errors. */
   readonly warnings: readonly Finding[];
 }
 
 /**
- * Interpolates every text of a tree, keys excepted: on values that are parsed already, so none can inject YAML.
- * Scalars at one of the places of `secrets` are marked, wherever an alias has put them.
+ * Interpolates every text of a tree except keys. The values are already parsed, so none can inject YAML. Marks
+ * scalars at the places of `secrets`, including copies through aliases.
  */
 export function substitute(
   root: Tree,
@@ -87,12 +87,12 @@ function bareName({ place, secret }: ScalarTree, path: Path, name: string): Find
     place: placeWithin(place, `$${name}`),
     path,
     code: 'config_invalid',
-    message: `$${shown} is taken as it is, not as a variable`,
-    hint: `Write \${${shown}} for the variable, or $$${shown} to say that the text is meant.`,
+    message: `$${shown} stays as it is: a variable needs braces`,
+    hint: `Write \${${shown}} for the variable, or $$${shown} for the text itself.`,
   };
 }
 
-/** Where an expression stands in its scalar: exact unless escapes hide it; then the scalar as a whole. */
+/** The place of an expression within its scalar. If escapes hide the position, the whole scalar. */
 function placeWithin(scalar: Place, expression: string): Place {
   const at = sourceText(scalar).indexOf(expression);
   if (at === -1) return scalar;

@@ -5,8 +5,8 @@ export interface SyntaxWords {
 }
 
 /**
- * The YAML library's codes in plainer words. Where it has no better ones, its own message stands, without the
- * piece of text that it quotes at the end: that may be a secret.
+ * Plainer messages for the YAML library's error codes. For other codes, the library's own message without the text
+ * that it quotes at the end, which may be a secret.
  */
 export function syntaxWords(code: string, message: string): SyntaxWords {
   const known = BY_CODE[code] ?? BY_MESSAGE.find(({ test }) => test.test(message));
@@ -23,7 +23,7 @@ export function syntaxWords(code: string, message: string): SyntaxWords {
 }
 
 const BY_CODE: Readonly<Record<string, SyntaxWords>> = {
-  TAB_AS_INDENT: { message: 'a tab stands where indentation is', hint: 'YAML is indented with spaces.' },
+  TAB_AS_INDENT: { message: 'a tab is used for indentation', hint: 'Indent YAML with spaces.' },
   MULTIPLE_DOCS: {
     message: 'a second document begins here',
     hint: 'Remove the `---`; a file holds one configuration.',
@@ -57,12 +57,12 @@ const BY_MESSAGE: readonly (SyntaxWords & { readonly test: RegExp })[] = [
   },
   {
     test: /^All mapping items must start at the same column/,
-    message: 'this key does not stand in one column with the others',
-    hint: 'Indent the keys of one mapping alike.',
+    message: 'this key is not aligned with the others',
+    hint: 'Use the same indentation for all keys of a mapping.',
   },
 ];
 
-/** The YAML library's names of tokens. */
+/** Names of tokens in the YAML library. */
 const TOKENS: Readonly<Record<string, string>> = {
   'map-value-ind': '`:`',
   'seq-item-ind': '`-`',

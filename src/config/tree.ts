@@ -1,8 +1,8 @@
 import type { Place } from './source.js';
 
 /**
- * The configuration as it was written: values that remember their place, through overlay and interpolation.
- * Trees are immutable; aliases share branches.
+ * The configuration as written: values with their places, kept through overlay and interpolation. Trees are
+ * immutable; aliases share branches.
  */
 export type Tree = MapTree | ListTree | ScalarTree;
 
@@ -27,15 +27,15 @@ export interface ScalarTree {
   readonly kind: 'scalar';
   readonly place: Place;
   readonly value: string | number | boolean | null;
-  /** The value came out of `${…}`: it is never shown, and a schema's number or boolean is cast from it. */
+  /** The value came from `${…}`. It is never shown, and the schema may cast it to a number or boolean. */
   readonly interpolated: boolean;
-  /** The variables that the value is made of, through a `.env` as well; undefined: none. */
+  /** The variables that the value refers to, directly or through a `.env`. Undefined: none. */
   readonly variables?: readonly string[];
-  /** Written where a secret stands, or reused there through an alias: it is never shown, at no path. */
+  /** Written in a secret's place, or reused there through an alias. It is never shown, at any path. */
   readonly secret?: boolean;
 }
 
-/** Keys and indices from the root down to a value. */
+/** Keys and indices from the root to a value. */
 export type Path = readonly (string | number)[];
 
 /** RFC 6901. */
@@ -58,14 +58,14 @@ export function child(tree: Tree | undefined, key: string | number): Tree | unde
   return undefined;
 }
 
-/** The value at a path; undefined where the document has none. */
+/** The value at a path. Undefined if the document has none. */
 export function treeAt(root: Tree, path: Path): Tree | undefined {
   return path.reduce<Tree | undefined>((tree, part) => child(tree, part), root);
 }
 
 /**
- * Where to point for a path: a scalar itself, a collection's key, and for what is not there the innermost
- * thing around it that is.
+ * The place to show for a path: a scalar itself, or a collection's key. For a missing value, the innermost existing
+ * parent.
  */
 export function placeOf(root: Tree, path: Path): Place {
   let tree = root;
@@ -89,7 +89,7 @@ export function keyPlaceOf(tree: Tree | undefined, key: string | number): Place 
   return tree?.kind === 'map' ? tree.entries.get(String(key))?.keyPlace : undefined;
 }
 
-/** Plain objects, arrays and scalars; every branch a fresh copy, shared ones too. */
+/** Plain objects, arrays and scalars. Copies every branch, including shared ones. */
 export function toValue(tree: Tree): unknown {
   if (tree.kind === 'scalar') return tree.value;
   if (tree.kind === 'list') return tree.items.map(toValue);
@@ -98,17 +98,17 @@ export function toValue(tree: Tree): unknown {
   return value;
 }
 
-/** The entries of a mapping; none for anything else. */
+/** The entries of a mapping. Empty for other values. */
 export function entriesOf(tree: Tree | undefined): Iterable<[string, Entry]> {
   return tree?.kind === 'map' ? tree.entries : [];
 }
 
-/** The items of a list; none for anything else. */
+/** The items of a list. Empty for other values. */
 export function itemsOf(tree: Tree | undefined): readonly Tree[] {
   return tree?.kind === 'list' ? tree.items : [];
 }
 
-/** The scalar's value as text, for strings and numbers; undefined for anything else. */
+/** The text of a string or number. Undefined for other values. */
 export function textOf(tree: Tree | undefined): string | undefined {
   if (tree?.kind !== 'scalar') return undefined;
   return typeof tree.value === 'string' || typeof tree.value === 'number' ? String(tree.value) : undefined;

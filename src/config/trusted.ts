@@ -4,7 +4,7 @@ import { PortalError } from '../lib/errors.js';
 
 /** Who runs this. */
 export interface Person {
-  /** Effective user id; undefined where the system has none (Windows): then nothing is checked. */
+  /** Effective user id. Undefined on systems without one (Windows), where nothing is checked. */
   readonly uid: number | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -14,10 +14,11 @@ export const self = (env: NodeJS.ProcessEnv): Person => ({ uid: process.geteuid?
 const ROOT = 0;
 
 /**
- * A configuration that was found above the current folder decides what of this machine becomes public, so it must not
- * be another user's: anybody may put a file into a folder such as /tmp. As git does since CVE-2022-24765, files of the
- * person, of root, and of the owner of the current folder are taken; under sudo those of the person who called it.
- * @param files those that count, whether or not they exist, in one folder, which counts as well
+ * A configuration in a parent folder decides what this machine publishes, so it must not belong to another user:
+ * anyone can create a file in a folder such as /tmp. Like git since CVE-2022-24765, accepts files of the current
+ * user, of root, and of the owner of the current folder; under sudo, also of the user who called it.
+ *
+ * @param files the files to check, existing or not, all in one folder, which is checked too
  * @throws PortalError config_untrusted
  */
 export async function checkTrusted(
@@ -42,10 +43,10 @@ export async function checkTrusted(
   return check;
 }
 
-/** Throws `config_untrusted` where `owner`, whose file `path` is when it is read, is not one of those who are trusted. */
+/** Throws `config_untrusted` if `owner`, the owner of `path` at the time of reading, is not trusted. */
 export type Trusted = (path: string, owner: number) => void;
 
-/** Of a symbolic link, its own and that of what it leads to. */
+/** For a symbolic link, its owner and the owner of its destination. */
 async function ownersOf(path: string): Promise<number[]> {
   const found = await Promise.all([lstat(path), stat(path)].map((one) => one.catch(() => undefined)));
   return found.flatMap((stats) => (stats ? [stats.uid] : []));

@@ -2,8 +2,8 @@ import { validate, type Schema, type SchemaError, type Verdict } from './schema.
 import { toValue, treeAt, type Path, type Tree } from './tree.js';
 
 /**
- * A tree held against the schema. Text that came out of variables becomes a number or a boolean where the
- * schema wants one and the text is one; a literal never does.
+ * Checks a tree against the schema. Casts text from variables to a number or boolean where the schema requires it.
+ * Never casts a literal.
  */
 export function validateTree(tree: Tree): Verdict {
   const value = toValue(tree);
@@ -13,7 +13,7 @@ export function validateTree(tree: Tree): Verdict {
   return cast.length > 0 ? validate(value) : verdict;
 }
 
-/** Casts the value that an error is about, in place; tells whether it could. */
+/** Casts the value of an error in place. Returns whether it could. */
 function castAt(value: unknown, tree: Tree, { keyword, path, schema, data }: SchemaError): boolean {
   if (keyword !== 'type' || typeof data !== 'string') return false;
   const scalar = treeAt(tree, path);
@@ -36,7 +36,7 @@ function setAt(value: unknown, path: Path, to: unknown): void {
   else setAt(value[part], rest, to);
 }
 
-/** An object or a list: both are reached into by key. */
+/** An object or a list. Both are indexed by key. */
 function isContainer(value: unknown): value is Record<string | number, unknown> {
   return typeof value === 'object' && value !== null;
 }

@@ -40,7 +40,7 @@ export function namesIdentity(text: string | undefined): boolean {
   return text !== undefined && /\$\{(id|user)\b/.test(text);
 }
 
-/** `first`, then what a `.env` sets. */
+/** `first`, then the variables of a `.env`. */
 export function withDotenv(first: Lookup, dotenv: Dotenv['values']): Lookup {
   return (name) => first(name) ?? dotenv.get(name);
 }
@@ -64,12 +64,12 @@ function loginName(env: NodeJS.ProcessEnv): string {
   try {
     return userInfo().username;
   } catch {
-    // A container may run under a user id that no user database knows.
+    // A container may run under a user id without an account.
     return env['USER'] ?? env['USERNAME'] ?? '';
   }
 }
 
-/** Any name as one DNS label: accents dropped, everything else that does not fit made hyphens. */
+/** Turns any name into a DNS label: drops accents and replaces other invalid characters by hyphens. */
 export function dnsLabel(name: string): string {
   return optionalLabel(name) ?? 'user';
 }

@@ -7,29 +7,32 @@ import { Scope } from '../lib/scope.js';
 import { pathsThatMatter } from './links.js';
 import { MAX_FILE_BYTES } from './yaml.js';
 
-/** Events of one save arrive together; this pause after the last of them ends it. */
+/** Events of one save arrive together. A save ends with a pause of this length. */
 const QUIET_MS = 25;
-/** How long a stream of events can put the look at the files off. */
+/** The longest delay of a check during a stream of events. */
 const MAX_QUIET_MS = 100;
 const SETTLE_MS = 150;
 
 export interface WatchOptions {
-  /** Absolute paths, whether or not they exist. */
+  /** Absolute paths, existing or not. */
   inputs: string[];
-  /** The content of an input changed. One call may stand for several saves; the last content is always told. */
+  /**
+   * Called when the content of an input changed. Several saves may cause one call, but the last content always causes
+   * one.
+   */
   onChange: () => void;
-  /** What the operating system reports, such as no watches left. Watching goes on with what there is. */
+  /** Errors of the operating system, such as a limit of watches. Watching continues as far as possible. */
   onError?: (error: unknown) => void;
-  /** How long a file may be empty or gone before that counts as meant. Default: 150. */
+  /** How long a file may be empty or missing before that counts as a change. Default: 150. */
   settleMs?: number;
   /** Ends the watching. */
   signal: AbortSignal;
 }
 
 /**
- * Watches files for every way that editors and deployments save: in place, temporary file and rename, delete
- * and recreate, a symbolic link swapped anywhere on the way. What counts is content: a touch calls nothing.
- * Changes count from the moment of the call; resolves once nothing can be missed.
+ * Watches files for every way that editors and deployments save: in place, by temporary file and rename, by delete
+ * and recreate, by a swapped symbolic link. Compares content, so `touch` causes no call. Reports changes since the
+ * call. Resolves once no change can be missed.
  */
 export async function watchInputs(options: WatchOptions): Promise<{ ready: true; close(): Promise<void> }> {
   const watcher = new InputWatcher(options);
@@ -47,12 +50,12 @@ class InputWatcher {
   readonly #options: WatchOptions;
   readonly #scope = new Scope();
   readonly #directories = new Map<string, WatchedDirectory>();
-  /** Paths whose events matter: the inputs, and every link on the way to them. */
+  /** Paths whose events matter: the inputs, and every link that leads to them. */
   #names = new Set<string>();
-  /** Content hash of each input as it was last told; undefined for a file that is not there. */
+  /** The last reported content hash of each input. Undefined for a missing file. */
   #known: readonly (string | undefined)[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** When the first event not yet dealt with arrived. */
+  /** When the first pending event arrived. */
   #since: number | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
@@ -90,7 +93,7 @@ class InputWatcher {
     this.#timer = setTimeout(() => this.#lookOnce(), ms);
   }
 
-  /** Looks never overlap: an event during one leads to another right after it. */
+  /** Checks never overlap. An event during one causes another. */
   #lookOnce(): void {
     if (this.#looking) {
       this.#again = true;
@@ -122,7 +125,7 @@ class InputWatcher {
     this.#options.onChange();
   }
 
-  /** Watches the directories in which something that matters stands now, and no others. */
+  /** Watches exactly the directories that contain the relevant paths. */
   async #follow(): Promise<void> {
     const paths = await Promise.all(this.#options.inputs.map(pathsThatMatter));
     this.#names = new Set(paths.flat());
@@ -138,7 +141,7 @@ class InputWatcher {
     }
     const opened = [...wanted].filter(([directory]) => !this.#directories.has(directory));
     await Promise.all(opened.map(([directory, id]) => this.#open(directory, id)));
-    // What changed while a directory was not watched yet brings no event: look again, and find all as it is.
+    // Changes in a directory before it was watched cause no event, so check again.
     if (opened.length > 0 && !this.#scope.closed) await this.#follow();
   }
 
@@ -162,7 +165,7 @@ class InputWatcher {
     await this.#readyOrClosed(watcher);
   }
 
-  /** A watcher that is closed early never becomes ready. */
+  /** A watcher that is closed early never emits `ready`. */
   async #readyOrClosed(watcher: FSWatcher): Promise<void> {
     await new Promise<void>((done) => {
       const forget = this.#scope.defer(done);
@@ -173,7 +176,7 @@ class InputWatcher {
     });
   }
 
-  /** A directory itself was removed or moved: everything below it may be another. */
+  /** A directory was removed or moved, so everything below it may have changed. */
   #directoryEvent(): void {
     for (const name of this.#names) return this.#event(name);
   }
@@ -188,26 +191,26 @@ class InputWatcher {
   }
 }
 
-/** The path that chokidar watches and an event came from. */
+/** The watched path that caused an event. */
 function watchedPathOf(details: unknown): string | undefined {
   const known = typeof details === 'object' && details !== null && 'watchedPath' in details;
   return known && typeof details.watchedPath === 'string' ? details.watchedPath : undefined;
 }
 
-/** What an event may be about: the thing of that name in the watched directory, or the watched file itself. */
+/** The possible paths of an event: the named entry of the watched directory, or the watched file itself. */
 function eventPaths(watched: string, name: string | null): string[] {
   return name ? [join(watched, name), watched] : [watched];
 }
 
 async function identify(directory: string): Promise<string | undefined> {
   const stats = await stat(directory, { bigint: true }).catch(() => undefined);
-  // An inode number may be given out again at once, so the time of birth belongs to it.
+  // The system may reuse an inode number immediately, so the key includes the birth time.
   return stats?.isDirectory() ? `${stats.dev}:${stats.ino}:${stats.birthtimeNs}` : undefined;
 }
 
 const EMPTY = createHash('sha256').digest('base64');
 
-/** Gone or empty, and was not before: what a save looks like halfway. */
+/** Missing or empty, but not before: the middle of a save. */
 function isHalfSaved(now: string | undefined, before: string | undefined): boolean {
   return (now === undefined || now === EMPTY) && before !== undefined && before !== EMPTY;
 }
@@ -215,7 +218,7 @@ function isHalfSaved(now: string | undefined, before: string | undefined): boole
 async function contentHash(path: string): Promise<string | undefined> {
   const hash = createHash('sha256');
   try {
-    // What is beyond the limit is refused, so a change of it is no news.
+    // Portal rejects content beyond the limit, so a change there does not matter.
     for await (const bytes of createReadStream(path, { end: MAX_FILE_BYTES })) hash.update(bytes as Buffer);
     return hash.digest('base64');
   } catch {

@@ -2,7 +2,7 @@ import type { Schema } from './schema.js';
 import { portalSchema } from './schema.js';
 import { textOf, type Path, type Tree } from './tree.js';
 
-/** What a value should be, in words, for the definitions of the schema that a type alone does not explain. */
+/** Descriptions of expected values, for schema definitions that a type does not explain. */
 const EXPECTED: Readonly<Record<string, string>> = {
   service: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
   route: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
@@ -31,12 +31,12 @@ let definitionNames: Map<Schema, string> | undefined;
 
 /** The name of a definition of the schema. */
 export function definitionOf(schema: Schema): string | undefined {
-  // ajv reports the very objects of the schema it compiled.
+  // ajv reports the same schema objects that it compiled.
   definitionNames ??= new Map(Object.entries(portalSchema().$defs ?? {}).map(([name, part]) => [part, name]));
   return definitionNames.get(schema);
 }
 
-/** What fits the given part of the schema, in words. */
+/** A description of the values that fit a part of the schema. */
 export function expected(schema: Schema): string {
   return EXPECTED[definitionOf(schema) ?? ''] ?? 'a hostname';
 }
@@ -47,7 +47,7 @@ export function synonymOf(key: string, path: Path, schema: Schema): string | und
   return synonym !== undefined && isKnownAt(synonym, path, schema) ? synonym : undefined;
 }
 
-/** What other programs call it, and what it is called here. */
+/** Names from other programs, and their names in Portal. */
 const SYNONYMS: Readonly<Record<string, string>> = {
   addr: 'target',
   address: 'target',
@@ -87,7 +87,7 @@ const COMPOSE_KEYS: ReadonlySet<string> = new Set([
   'image', 'build', 'command', 'container_name', 'depends_on', 'environment', 'env_file', 'networks', 'restart', 'volumes',
 ]); // prettier-ignore
 
-/** Where a key belongs whose name only another mapping knows. */
+/** Where to put a key that exists only in another mapping. */
 const HOMES: readonly (readonly [definition: string, home: string])[] = [
   ['access', '`access` of a service'],
   ['serviceOptions', 'a service'],
@@ -98,7 +98,7 @@ const HOMES: readonly (readonly [definition: string, home: string])[] = [
   ['historyOptions', '`history` of `inspect`'],
 ];
 
-/** A hint for a key that is known, but not here or not by this name; undefined for one that is not known at all. */
+/** A hint for a key that exists elsewhere or under another name. Undefined for an unknown key. */
 export function misplaced(
   key: string,
   path: Path,

@@ -10,21 +10,24 @@ import {
   type SchemaOptions,
 } from 'yaml';
 
-/** Every file that is written by hand, and what it may hold. */
+/** For every hand-written file. */
 export const MAX_FILE_BYTES = 1024 * 1024;
-/** Levels of collections. The library recurses: thousands of them exhaust the stack, which can end the process. */
+/**
+ * Levels of nesting. The library recurses, and thousands of levels would exhaust the stack, which can end the
+ * process.
+ */
 export const MAX_DEPTH = 64;
 /** Line ends count: a file of nothing else takes as long. A pair of a key and a value has six. */
 const MAX_TOKENS = 170_000;
 const SPACES = /^[ \t]+$/;
 /** Each costs more than what it is about, and who sees so many mends the first. */
 const MAX_ERRORS = 1_000;
-/** A collection inside another has one entry on the parser's stack; the document itself has one as well. */
+/** Each nested collection has one entry on the parser's stack, and so has the document. */
 const MAX_STACK = MAX_DEPTH + 8;
 
-/** A text beyond a limit. Nothing of it is used. */
+/** A text beyond a limit. Portal uses none of it. */
 export class YamlTooLarge extends Error {
-  /** Where the limit is passed, in UTF-16 units. */
+  /** Where the text exceeds the limit, in UTF-16 units. */
   readonly offset: number;
 
   constructor(message: string, offset: number) {

@@ -23,7 +23,7 @@ export class AcmeStore {
     this.folder = join(folder, `${new URL(directory).host.replaceAll(/[^\w.-]/g, '_')}-${hash}`);
   }
 
-  /** The account's private key, PEM. Calls `make` if there is none yet. */
+  /** The account's private key, PEM. Calls `make` to create the first one. */
   async accountKey(make: () => Promise<string>): Promise<string> {
     const file = join(this.folder, 'account.key.pem');
     const present = await readPrivateFile(file, 'certificate_unavailable');
