@@ -14,7 +14,7 @@ import type { HopTunnel } from './hop-tunnel.js';
 import type { Detour } from './relay-way.js';
 
 export interface Welcome extends Omit<FromRelay<'welcome'>, 'type'> {
-  /** Address of the relay's own key, which it has proven. */
+  /** Address of the relay's own key, as proven by the relay. */
   readonly relayKey: string;
 }
 

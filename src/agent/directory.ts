@@ -12,7 +12,7 @@ export type { SignedDescriptor } from '../protocol/descriptor.js';
 
 /** Relay discovery: a relay's own descriptor, and lists of relays from a registry or a relay. */
 
-/** A relay as a list names it. */
+/** A relay in a relay list. */
 export interface ListedRelay {
   /** Its origin. */
   readonly url: string;
@@ -23,7 +23,7 @@ export interface ListedRelay {
 }
 
 export interface RelayList {
-  /** In the order of the list, each relay once. */
+  /** Without duplicates, in the order of the list. */
   readonly relays: readonly ListedRelay[];
   /** Why entries were skipped; the first few reasons. */
   readonly skipped: readonly string[];

@@ -5,7 +5,7 @@ import { deadline } from '../lib/wait.js';
 
 /** Any token is a method (RFC 9110, section 9.1). */
 const REQUEST_LINE = /^[\w!#$%&'*+\-.^`|~]{1,32} \S+ HTTP\/1\.[01]\r?\n/;
-/** The beginning of a line that may become a request line. */
+/** The start of a line that may become a request line. */
 const COULD_BE_HTTP = /^[\w!#$%&'*+\-.^`|~]{1,32}( |$)/;
 const MAX_LINE_BYTES = 16 * 1024;
 

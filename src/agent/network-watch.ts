@@ -26,7 +26,7 @@ export class NetworkWatch {
     this.#end = network.watch((addresses) => void this.#changed(addresses));
   }
 
-  /** Aborts with the next change. */
+  /** Aborts at the next change. */
   get changed(): AbortSignal {
     return this.#retryNow.signal;
   }
@@ -61,7 +61,7 @@ export class NetworkWatch {
     const local = channel?.localAddress;
     if (local !== undefined && isLoopback(local)) return;
     const isGone = local !== undefined && !addresses.has(local);
-    // A slow network is not a lost one.
+    // A slow network must not count as lost.
     const usualMs = (channel?.rttMs ?? 0) * SLOWER;
     await channel?.check(isGone ? GONE_CHECK_MS : Math.max(MOVED_CHECK_MS, usualMs));
   }

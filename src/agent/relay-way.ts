@@ -16,7 +16,7 @@ export const TCP = {
   highWaterMark: SOCKET_BUFFER_BYTES,
 } as const;
 
-/** Opens connections from elsewhere: from a proxy, or from another relay. */
+/** Opens connections through a proxy or another relay. */
 export interface Detour {
   /** No other traffic may go there, not even a DNS query: the relay must not learn the agent's address. */
   readonly hides: boolean;

@@ -57,7 +57,7 @@ export interface TargetTls {
   readonly caFile?: string;
   /** The name to request and to expect in the certificate. Default: the target's host. */
   readonly serverName?: string;
-  /** Default: any certificate is accepted on this machine's loopback; others are verified. */
+  /** Default: accepts any certificate on loopback, and verifies others. */
   readonly verify?: boolean;
 }
 
@@ -89,7 +89,7 @@ export interface HealthSpec {
 
 /** When a service expires. */
 export type Expiry =
-  /** After the start of the agent. */
+  /** Relative to the start of the agent. */
   | { readonly afterMs: number }
   /** At a time in milliseconds since the epoch. */
   | { readonly at: number };

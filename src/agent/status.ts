@@ -96,7 +96,7 @@ export interface RelayStatus {
   rttMs?: number;
   /** Address of its key, as proven in this session. */
   address?: string;
-  /** What it offers, while there is a session. */
+  /** What the relay offers, while there is a session. */
   capabilities?: readonly string[];
   carriers?: readonly string[];
   /** For services of mode udp: the carrier of their datagrams, and dropped ones by reason. */

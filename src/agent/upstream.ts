@@ -72,7 +72,7 @@ function securely(target: Target, plain: Socket, options: SecureOptions): Promis
     const over = (): void => {
       inTime();
       signal?.removeEventListener('abort', abort);
-      // Replaced, not removed: until the splice listens, an error must not end the process.
+      // Replace the handler instead of removing it: an error before the splice listens must not end the process.
       for (const each of [plain, socket]) each.on('error', () => undefined).off('error', onError);
       socket.off('close', onClose);
     };

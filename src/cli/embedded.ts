@@ -48,7 +48,7 @@ export function embeddedRelays(
         identity,
         owner: options.owner,
         ports: { tcp: 'any', udp: 'any' },
-        // `portal status` shows its one agent.
+        // It has one agent only, which `portal status` shows.
         agents: false,
         descriptorLimit: descriptors,
         limits: EMBEDDED_LIMITS,

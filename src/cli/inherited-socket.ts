@@ -5,7 +5,7 @@ import type { SharedSocket } from '../relay/listen.js';
 import { claimSocket } from './control/claim.js';
 import { usage } from './expose-services.js';
 
-/** The first descriptor that systemd hands over (sd_listen_fds(3)). */
+/** The first descriptor that systemd passes (sd_listen_fds(3)). */
 const FIRST_FD = 3;
 /** Names that tell several descriptors apart: `FileDescriptorName=`. */
 const PUBLIC = 'public';

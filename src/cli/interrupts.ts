@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 
-/** Why a long-running command was asked to stop. */
+/** Why a long-running command stops. */
 export type StopReason = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'output closed' | 'down' | 'starter gone';
 
 const EXIT_OF_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;

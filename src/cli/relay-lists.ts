@@ -67,7 +67,7 @@ export interface ListOptions {
   readonly reservedLabels?: string;
 }
 
-/** The lists of one `portal relay`. */
+/** The identity and address lists of one `portal relay`. */
 export interface RelayLists {
   /** The lists that the relay starts with. */
   readonly first: Pick<RelayOptions, 'deny' | 'allow' | 'reservedLabels'>;

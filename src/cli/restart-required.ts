@@ -1,7 +1,7 @@
 import type { Desired } from '../config/desired.js';
 import { PortalError } from '../lib/errors.js';
 
-/** Why a running agent cannot become `wanted`; undefined when it can. Every lease belongs to an identity. */
+/** Why a running agent cannot switch to `wanted`. Undefined if it can. Every lease belongs to an identity. */
 export function restartRequired(running: Desired, wanted: Desired): PortalError | undefined {
   if (wanted.identityFile === running.identityFile) return undefined;
   return new PortalError('restart_required', 'the identity cannot change while the agent runs', {

@@ -159,7 +159,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
     control.abandon();
     if (!isStopReported) emit({ event: 'stopped', reason });
   };
-  // Closed after the runner: that `down` loses its connection means that all is done.
+  // Closes after the runner, so `down` loses its connection only when everything is done.
   scope.defer(() => control.close());
 
   const needsCa = desired.services.some(({ tls }) => tls.source === 'local');

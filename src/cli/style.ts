@@ -4,7 +4,7 @@ type Format = Parameters<typeof styleText>[0];
 
 export type Paint = (text: string) => string;
 
-/** The few colours the CLI uses. Off, each returns its text as it is. */
+/** The CLI's colours. Without colour, each returns the text unchanged. */
 export interface Style {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -18,7 +18,7 @@ export function createStyle(enabled: boolean): Style {
   const paint =
     (format: Format): Paint =>
     (text) =>
-      // Whether to colour is decided by our own rules, not by what stdout happens to be.
+      // Our own rules decide about colour, not the type of stdout.
       enabled ? styleText(format, text, { validateStream: false }) : text;
   return {
     bold: paint('bold'),
@@ -30,7 +30,7 @@ export function createStyle(enabled: boolean): Style {
   };
 }
 
-/** Text from elsewhere on one line, without control characters: a relay's message must not steer the terminal. */
+/** External text on one line without control characters, so that a relay's message cannot control the terminal. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}/gu, ' ');
 }

@@ -10,7 +10,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
-/** What the first bytes of a connection say. */
+/** The content of a connection's first bytes. */
 export type ClientHelloVerdict =
   /** Undecided until at least `bytes` bytes, counted from the start, have arrived. */
   | { readonly kind: 'need'; readonly bytes: number }
@@ -58,7 +58,7 @@ export function readClientHello(bytes: Buffer): ClientHelloVerdict {
   if (bytes[1] !== 3) return { kind: 'not-tls' };
 
   let recordAt = 0; // where the current record's header begins
-  let gathered = 0; // handshake bytes in the records before it
+  let gathered = 0; // handshake bytes in earlier records
   let messageLength = 0; // the whole handshake message; 0 while its header is incomplete
   for (let records = 1; ; records++) {
     const start = recordAt + RECORD_HEADER_BYTES;
@@ -117,7 +117,7 @@ function join(bytes: Buffer, length: number): Buffer {
   return message;
 }
 
-/** The body of a ClientHello, which is exactly `bytes[from, end)`. */
+/** The body of a ClientHello: exactly `bytes[from, end)`. */
 function readBody(bytes: Buffer, from: number, end: number): ClientHelloVerdict {
   let at = from + 2 + 32; // legacy_version, random
   if (at >= end) return invalid('is truncated');
@@ -142,7 +142,7 @@ function readBody(bytes: Buffer, from: number, end: number): ClientHelloVerdict 
   return readExtensions(bytes, at + 2, end);
 }
 
-/** Types seen in the hello being read. Reused: a call never outlives its turn of the event loop. */
+/** Extension types in the current hello. Reused, because a call always finishes within one turn of the event loop. */
 const seenTypes = new Uint16Array(MAX_EXTENSIONS);
 
 function readExtensions(bytes: Buffer, from: number, end: number): ClientHelloVerdict {

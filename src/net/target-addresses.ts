@@ -75,7 +75,7 @@ export interface Attempt {
 const NO_SUCH_FAMILY: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH']);
 
 export interface UnreachableWords {
-  /** What is missing on a port of this machine. */
+  /** What should listen on a port of this machine. */
   readonly nothing: string;
   /** What another address did. */
   readonly refused: string;
@@ -95,7 +95,7 @@ function describe(target: Target, attempts: readonly Attempt[], words: Unreachab
   const shown = formatTarget(target);
   if (target.kind === 'tcp' && isThisMachine(target.host)) {
     const tried = attempts.filter(({ code }) => !NO_SUCH_FAMILY.has(code));
-    // Always in the same order, whichever was tried first.
+    // In a fixed order, independent of the order of the attempts.
     const addresses = THIS_MACHINE.filter((each) => tried.some(({ address }) => address === each));
     if (tried.length > 0 && tried.every(({ code }) => code === 'ECONNREFUSED'))
       return `${words.nothing} on port ${target.port} (tried ${addresses.join(' and ')})`;

@@ -66,7 +66,7 @@ export function countOverruns(): void {
     try {
       note(readFileSync(file, 'utf8'));
     } catch {
-      // Another system, or one without IPv6.
+      // Not Linux, or no IPv6.
     }
   }
 }

@@ -11,7 +11,7 @@ export const DATA_SUBPROTOCOL = 'portal.data.1';
 export const DATAGRAMS_SUBPROTOCOL = 'portal.datagrams.1';
 export const HOP_UPGRADE = 'portal-hop';
 
-/** Headers between relays: how many of them the connection has passed, and the URL of the last. */
+/** Headers between relays: how many relays the connection has passed, and the URL of the last. */
 export const HOP_HEADERS = { count: 'portal-hops', from: 'portal-from', error: 'portal-error' } as const;
 
 export const PATHS = {
@@ -28,56 +28,64 @@ export const PATHS = {
   agentsPage: '/agents',
 } as const;
 
-/** The one byte with which a relay starts a data connection; after it, both ways carry the visitor only. */
+/** A relay starts a data connection with this byte. Afterwards, both directions carry only the visitor's bytes. */
 export const START_BYTE = 0x01;
 
 export const LIMITS = {
-  /** A connection on the public port says what it is within this, or is closed. */
+  /** Timeout for the first bytes of a connection on the public port. */
   firstBytesMs: 10_000,
-  /** Connections that have not said yet what they are; for one more, the network that has most loses its oldest. */
+  /** Connections whose destination is still unknown. At the limit, the network with the most loses its oldest. */
   maxUnroutedConnections: 4_096,
-  /** What all of those have said so far; beyond it, the network that has said most loses its oldest. */
+  /** Bytes buffered for those connections. At the limit, the network with the most bytes loses its oldest. */
   maxUnroutedBytes: 64 * 1024 * 1024,
-  /** An HTTP request is there whole within this, and a TLS handshake with the relay itself is done. */
+  /** Timeout of an HTTP request head, and of a TLS handshake with the relay itself. */
   requestHeadMs: 10_000,
-  /** Connections to the relay's own HTTP surface that are not upgraded yet; the same holds for one more. */
+  /**
+   * Connections to the relay's own HTTP server that are not upgraded yet. At the limit, the network with the most
+   * loses its oldest.
+   */
   maxRequestConnections: 1_024,
   /** Connections of one address; an IPv6 address counts as its /64. For the limits per address and per identity, 0 means unlimited. */
   maxConnectionsPerAddress: 4_096,
-  /** A connection that was refused reads why within this. */
+  /** How long a rejected connection stays open, so that the client can read the reason. */
   lingerMs: 1_000,
 
-  /** One control message, either direction. */
+  /** Size of one control message, in either direction. */
   maxControlMessageBytes: 64 * 1024,
-  /** From the WebSocket's opening to `welcome`. */
+  /** From the opening of the WebSocket to `welcome`. */
   handshakeMs: 10_000,
-  /** A challenge is good for this long, and for one attempt. */
+  /** Lifetime of a challenge. It allows one attempt. */
   challengeMs: 120_000,
-  /** A challenge's text; those of a relay have some 500 characters. */
+  /** Length of a challenge's text. A relay's challenges have about 500 characters. */
   maxChallengeChars: 2_048,
-  /** Answer to one request on the control channel. */
+  /** Timeout of one request on the control channel. */
   requestMs: 10_000,
-  /** WebSocket ping, both ways. A peer silent for 2.5 of these is dropped. */
+  /** Interval of WebSocket pings, in both directions. A peer that is silent for 2.5 intervals is disconnected. */
   heartbeatMs: 5_000,
-  /** Control messages waiting in a socket; a peer that does not read is dropped beyond it. */
+  /** Control messages queued for a peer. A peer that reads too slowly is disconnected. */
   maxControlBacklogBytes: 4 * 1024 * 1024,
-  /** Requests of one session that the relay works on; more are not read before some are answered. */
+  /** Requests of one session in progress. The relay reads no more until some are answered. */
   maxRequestsInFlight: 256,
-  /** A peer answers the WebSocket's close within this. */
+  /** Timeout for the answer to a WebSocket close. */
   closeMs: 2_000,
 
-  /** A dropped session's leases keep their hostname and ports for this long. */
+  /** How long leases keep their hostname and ports after their session was lost. */
   graceMs: 30_000,
-  /** A name stays reserved for its identity this long after its last use. */
+  /** How long a name stays reserved for its identity after its last use. */
   reservationMs: 30 * 24 * 3_600_000,
   maxSessions: 10_000,
-  /** Control channels that have said hello and proven no identity yet; of one address half as many. Others come back later. */
+  /**
+   * Control channels after hello, before an identity is proven. One address may have half as many. Other clients
+   * retry later.
+   */
   maxHandshakes: 128,
-  /** When all of those are taken, the only handshake of a network gives way once it has waited for its client for this long. */
+  /**
+   * When all of those are in use, a network's only handshake makes room after waiting for its client for this long.
+   */
   handshakeShareMs: 1_000,
-  /** The most bits of work that a relay asks of a client, when many handshakes prove nothing: half a second for an agent. */
+  /** Most bits of work that a relay requires of a client while many handshakes fail: half a second for an agent. */
   maxHandshakeWorkBits: 18,
-  /** Longest pause that a relay asks of an agent which it has no room for; such an agent waits up to twice as long. */
+  /** Longest pause that a relay without room requests of an agent. The agent waits up to twice as long. */
   maxComeBackMs: 30_000,
   maxSessionsPerAddress: 1_024,
   maxSessionsPerIdentity: 256,
@@ -85,9 +93,9 @@ export const LIMITS = {
   maxLeasesPerIdentity: 5_000,
   maxReservedNamesPerIdentity: 5_000,
   maxReservedNamesPerAddress: 10_000,
-  /** Before that, a name stays reserved only this long after its last use. */
+  /** A name that was used for less than this stays reserved for only this long after its last use. */
   reserveAfterMs: 600_000,
-  /** Names that are new to their identity within a day: of one identity, and of all that come from one address. */
+  /** New names per day: of one identity, and from one address. */
   maxNewNamesPerIdentity: 2_000,
   maxNewNamesPerAddress: 4_000,
   /** Leases with a public port. */
@@ -97,88 +105,91 @@ export const LIMITS = {
   maxMetadataKeyChars: 64,
   maxMetadataValueChars: 256,
 
-  /** A ticket is good for this long, and for one data connection. */
+  /** Lifetime of a ticket. It is valid for one data connection. */
   ticketMs: 30_000,
   /** Tickets in one `dial`. */
   maxTicketsPerDial: 256,
-  /** Idle data connections a session may be asked to hold, per carrier. */
+  /** Idle data connections that a relay may request of a session, per carrier. */
   maxIdleDataConnections: 64,
-  /** An idle data connection is replaced at this age, before a NAT on the way forgets it. */
+  /** Maximum age of an idle data connection. The agent replaces it before a NAT on the path drops it. */
   idleDataConnectionMs: 120_000,
-  /** Data connections of a session that are asked for or idle; an agent opens no more. */
+  /** Requested and idle data connections of a session. An agent opens no more. */
   maxDataConnectionsAhead: 1_024,
-  /** An agent loses idle data connections: pause before the next is asked for, doubled up to the second value. */
+  /** Pause before a lost idle data connection is requested again. Doubles up to the second value. */
   minRedialMs: 100,
   maxRedialMs: 10_000,
 
-  /** Visitors waiting for a data connection, per lease; when so many wait, the network with most of them gives way. */
+  /** Visitors that wait for a data connection, per lease. At the limit, the network with the most loses one. */
   maxWaitingVisitorsPerLease: 1_024,
-  /** A visitor waits no longer than this for a data connection. */
+  /** How long a visitor waits for a data connection. */
   visitorWaitMs: 10_000,
-  /** What a visitor may say while it waits; TLS lets no one say more before the agent has answered. */
+  /** Bytes buffered for a waiting visitor. A TLS client cannot send more before the agent has answered. */
   maxWaitingBytes: 64 * 1024,
-  /** Visitors of one identity, those in line included; again the network with most gives way. */
+  /** Visitors of one identity, including those in the queue. At the limit, the network with the most loses one. */
   maxVisitorsPerIdentity: 16_384,
-  /** What visitors of one identity may move, both directions together. */
+  /** Rate of one identity's visitors, both directions together. */
   maxBytesPerSecondPerIdentity: 0,
-  /** The agent answers the first bytes of a visitor within this. */
+  /** How long the agent may take to answer a visitor's first bytes. */
   firstAnswerMs: 15_000,
-  /** A visitor's connection on which nothing moved for this long is closed. */
+  /** Idle timeout of a visitor's connection. */
   visitorIdleMs: 3_600_000,
-  /** The same, once one side has ended: a visitor that vanished looks like one that only stopped talking. */
+  /** Idle timeout once one side has ended: a visitor that lost its network looks like one that stopped sending. */
   halfClosedMs: 60_000,
-  /** No connection outlives this. */
+  /** Maximum lifetime of a visitor's connection. */
   visitorLifetimeMs: 7 * 24 * 3_600_000,
 
-  /** How many relays may forward one connection. A chain has one relay more. */
+  /** How many relays may forward one connection. A chain has one more relay. */
   maxHops: 2,
-  /** A relay connects to its peer within this. */
+  /** Timeout for connecting to a peer. */
   hopMs: 5_000,
-  /** Tickets for hops that are out, per session. */
+  /** Unused tickets for hops, per session. */
   maxHopTickets: 512,
-  /** Connections that a relay forwards for one identity, and in total. Over that, the network with the most loses one. */
+  /**
+   * Connections that a relay forwards for one identity, and in total. At the limit, the network with the most loses
+   * one.
+   */
   maxHopConnectionsPerIdentity: 2_048,
   maxHopConnections: 16_384,
   /** Peers of a relay. */
   maxPeers: 64,
-  /** A peer's descriptor is fetched again after this. */
+  /** Interval of fetching a peer's descriptor. */
   peerRefreshMs: 300_000,
-  /** While it cannot be fetched: pause before the next attempt, doubled up to the second value. */
+  /** Pause after a failed fetch. Doubles up to the second value. */
   minPeerRetryMs: 250,
   peerRetryMs: 10_000,
-  /** A descriptor, as it is fetched. */
+  /** Size of a fetched descriptor. */
   maxDescriptorBytes: 65_536,
 
-  /** One lookup of the record that proves a domain. */
+  /** Timeout of one lookup of the record that proves a domain. */
   domainLookupMs: 5_000,
-  /** Such lookups at a time; those of who has proven one already are counted for themselves. */
+  /** Concurrent lookups. Lookups of proven domains count separately. */
   maxDomainLookups: 64,
-  /** A domain that was not proven is not looked up again before this. */
+  /** Pause before an unproven domain is looked up again. */
   domainRetryMs: 15_000,
-  /** A proven one is looked at again this often. */
+  /** Interval of checking a proven domain. */
   domainRecheckMs: 3_600_000,
-  /** A proof holds this long while DNS does not answer. */
+  /** How long a proof stays valid while DNS does not answer. */
   domainGraceMs: 24 * 3_600_000,
 
-  /** One message of a data connection in a WebSocket. */
+  /** Size of one message of a data connection in a WebSocket. */
   maxDataMessageBytes: 128 * 1024,
-  /** A data connection in a WebSocket says a ping after silence of this long, so that a proxy on the way keeps it. */
+  /** A data connection in a WebSocket sends a ping after this silence, so that a proxy on the path keeps it open. */
   dataPingMs: 25_000,
 
-  /** The agent waits this long for `visit` once a data connection was started. */
+  /** How long the agent waits for `visit` after a data connection was started. */
   visitNoticeMs: 10_000,
 
-  /** A visitor's datagram: what UDP over IPv4 can carry. */
+  /** Size of a visitor's datagram: the maximum of UDP over IPv4. */
   maxDatagramBytes: 65_507,
-  /** A packet of the `udp` carrier: passes every path that IPv6 may use (1,280 bytes with its headers). */
+  /** Size of a packet of the `udp` carrier. It fits every IPv6 path (1,280 bytes with its headers). */
   maxPacketBytes: 1_200,
-  /** The same on one machine's loopback, where there is no such limit and each packet costs. */
+  /** The same on loopback, which has no such limit, and where each packet has a cost. */
   maxLoopbackPacketBytes: 16_384,
-  /** The frames in one message of the `ws` carrier. */
+  /** Size of the frames in one message of the `ws` carrier. */
   maxFramesBytes: 65_792,
-  /** Frames that wait in a carrier's own buffers; beyond it, datagrams are dropped. */
+  /** Size of the frames queued in a carrier. Beyond it, datagrams are dropped. */
   maxDatagramBacklogBytes: 1024 * 1024,
-  /** Datagrams in pieces: all of one way between agent and relay, how many per flow, and for how long. */
+  /** Fragmented datagrams: total size of one direction between agent and relay, number per flow, and timeout. */
   maxReassemblyBytes: 8 * 1024 * 1024,
   maxReassembliesPerFlow: 8,
   reassemblyMs: 1_000,
@@ -186,58 +197,60 @@ export const LIMITS = {
   flowIdleMs: 60_000,
   maxFlowsPerLease: 4_096,
   maxFlowsPerSession: 16_384,
-  /** The agent asks whether the carrier stands; also what keeps a NAT on the way open. */
+  /** Interval of the agent's probes of a carrier. They also keep a NAT mapping open. */
   datagramProbeMs: 5_000,
-  /** An unanswered probe is repeated after this, and after so many the agent takes to the other carrier. */
+  /**
+   * Pause before an unanswered probe is repeated, and the number of attempts before the agent changes the carrier.
+   */
   datagramProbeRetryMs: 500,
   maxUnansweredProbes: 4,
-  /** An agent reports what it does no more often. */
+  /** Minimum interval of an agent's reports. */
   minReportMs: 1_000,
-  /** Services in one report; an agent says the others in the next. */
+  /** Services in one report. The agent sends the others in the next report. */
   maxReportedServices: 100,
   maxMachineChars: 64,
-  /** Identities that an agent lets see it. */
+  /** Identities that may see an agent. */
   maxTeam: 32,
-  /** Agents that were here and left, remembered for an identity and in all. */
+  /** Disconnected agents that a relay remembers, for one identity and in total. */
   maxSeenAgentsPerIdentity: 64,
   maxSeenAgents: 100_000,
-  /** Agents that were disconnected by their identity and are not let in again. */
+  /** Agents that their identity disconnected, and that may not reconnect. */
   maxDisconnectedAgents: 10_000,
-  /** Sign-ins that have not been proven yet; of one address half as many. */
+  /** Unproven sign-ins. One address may have half as many. */
   maxSignIns: 256,
-  /** Sign-ins a second of one address: a proof takes a relay some milliseconds to check. */
+  /** Sign-ins per second and address. A relay needs some milliseconds to check a proof. */
   maxSignInsPerSecondPerAddress: 20,
-  /** People and programs that are signed in; of one identity, and in all: who was idle for longest goes. */
+  /** Signed-in clients, for one identity and in total. At the limit, the longest idle one is signed out. */
   maxSignedInPerIdentity: 16,
   maxSignedIn: 4_096,
-  /** They sign in again after this. */
+  /** How long a sign-in lasts. */
   signedInMs: 3_600_000,
-  /** The code in a link to the page is good for this long, and for one page. */
+  /** Lifetime of the code in a link to the page. It is valid for one page. */
   signInCodeMs: 60_000,
-  /** Requests a second of one identity that is signed in. */
+  /** Requests per second of one signed-in identity. */
   maxSignedInRequestsPerSecondPerIdentity: 20,
-  /** The body of a request to sign in or to see agents, and what a program reads of an answer. */
+  /** Size of the body of a request to sign in or to list agents, and of the answer that a program reads. */
   maxAgentsRequestBytes: 4_096,
   maxAgentsAnswerBytes: 8 * 1024 * 1024,
-  /** Agents in one answer, and services of all of those. */
+  /** Agents in one answer, and the total number of their services. */
   maxAgentsShown: 1_024,
   maxAgentServicesShown: 10_000,
-  /** Metadata of those, keys and values together. */
+  /** Size of their metadata, keys and values together. */
   maxMetadataShownChars: 1_000_000,
-  /** A list of relays, from a registry or a relay: its bytes, and how many of its entries count. */
+  /** A relay list, from a registry or a relay: its size, and how many of its entries are used. */
   maxRelayListBytes: 1024 * 1024,
   maxRelaysListed: 256,
-  /** Plain UDP is tried again after `datagramProbeMs`, then after twice as long each time, up to this. */
+  /** Longest pause before plain UDP is retried. The pause starts at `datagramProbeMs` and doubles. */
   maxUdpRetryMs: 300_000,
 } as const;
 
-/** A data connection in a WebSocket. */
+/** Message types of a data connection in a WebSocket. */
 export const DATA_MESSAGES = {
   maxMessageBytes: LIMITS.maxDataMessageBytes,
   pingMs: LIMITS.dataPingMs,
 } as const;
 
-/** Silence after which a peer counts as gone, for a heartbeat of `heartbeatMs`. */
+/** Silence after which a peer counts as disconnected, for a heartbeat of `heartbeatMs`. */
 export function silenceMs(heartbeatMs: number): number {
   return heartbeatMs * 2.5;
 }

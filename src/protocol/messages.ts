@@ -158,13 +158,13 @@ export const RELAY_MESSAGES = {
     },
     ['session', 'publicPort', 'capabilities', 'carriers', 'heartbeatMs'] as const,
   ),
-  /** Answers `lease.open`, with one of the three public addresses. */
+  /** Answers `lease.open` with one of the three kinds of public address. */
   'lease.opened': message(
     'lease.opened',
     { id, lease: short, hostname, url: short, tcpAddr: hostPort, udpAddr: hostPort },
     ['id', 'lease', 'hostname'] as const,
   ),
-  /** Answers `datagrams.open`: with an association for packets, or with a ticket for the WebSocket. */
+  /** Answers `datagrams.open` with an association for packets, or with a ticket for the WebSocket. */
   'datagrams.opened': message(
     'datagrams.opened',
     {

@@ -34,7 +34,7 @@ export type PortalEvent =
       askedPort?: number;
       /** In phase `ready`: whether the agent's last own visit succeeded. */
       proven?: boolean;
-      /** Why it is not proven. */
+      /** Why the lease is unproven. */
       unproven?: Unproven;
       error?: ErrorSummary;
     } & PublicAddress)
@@ -110,7 +110,7 @@ export interface AgentStatus {
   rejected: ProblemSummary[];
   /** URL of the inspector page, while a service is inspected. */
   inspector?: string;
-  /** Path of the local CA's certificate, once one is in use. */
+  /** Path of the local CA's certificate, if one is in use. */
   ca?: string;
   /**
    * The registry of the pool, if there is one. `inChains`: its relays that are part of a chain, and that the pool therefore

@@ -78,7 +78,7 @@ export class Hops {
     this.#options = options;
   }
 
-  /** The way through `relays`, the agent's side last. */
+  /** The route through `relays`, with the agent's side last. */
   acquire(relays: readonly UrlRelay[]): HopRoute {
     const [first, ...rest] = relays;
     if (!first) throw new RangeError('a route needs at least one relay');

@@ -21,7 +21,7 @@ export interface ActiveLease extends Placement {
   readonly retiring: boolean;
 }
 
-/** What to do about one service on one relay. */
+/** The action for one service on one relay. */
 export interface Action {
   /** A replacement with equal `from` and `to` changes the mode of the same lease. */
   readonly kind: 'open' | 'update' | 'replace' | 'close' | 'keep';

@@ -262,7 +262,7 @@ export class Runner {
     return this.#inspection?.recorders;
   }
 
-  /** Visitors connected now, to every service. */
+  /** The number of connected visitors of all services. */
   get visitors(): number {
     return this.#active.all.reduce((sum, lease) => sum + lease.status().visitors, 0);
   }

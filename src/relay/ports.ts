@@ -10,7 +10,7 @@ import type { Store } from './store.js';
 /** The range of public ports, both ends included; `any`: any free port of the system. */
 export type PortRange = { readonly from: number; readonly to: number } | 'any';
 
-/** Something that listens on one port. */
+/** A listener on one port. */
 export interface OpenPort {
   readonly port: number;
   /** Stops listening. Accepted connections continue. May be called twice. */
@@ -84,7 +84,7 @@ async function openPort<T extends OpenPort>(
   );
 }
 
-/** Connections to a lease's port that wait to be accepted. */
+/** Length of the accept queue of a lease's port. */
 const BACKLOG = 1_024;
 
 const UNAVAILABLE = new Set(['EADDRINUSE', 'EACCES']);

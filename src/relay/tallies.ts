@@ -6,13 +6,13 @@ import type { LeaseKind } from '../protocol/kind.js';
 export type UnservedReason =
   /** No agent serves the name. */
   | 'unknown_name'
-  /** No data connection came in time. */
+  /** No data connection arrived in time. */
   | 'timed_out'
   /** The visitor disconnected before. */
   | 'disconnected'
   /** The visitor sent more bytes than allowed while it waited. */
   | 'too_many_bytes'
-  /** The lease ended while it waited. */
+  /** The lease ended during the wait. */
   | 'lease_ended';
 
 /** Counters of a relay since its start that no other part owns. Metrics read them. */

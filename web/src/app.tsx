@@ -141,7 +141,7 @@ function Clear() {
   );
 }
 
-/** What the filter lets through, for other tools; secrets masked. */
+/** Exports the filtered requests for other tools, with secrets masked. */
 async function saveHar(rows: readonly RequestRow[]): Promise<void> {
   const url = URL.createObjectURL(await agent.har(rows.map(({ id }) => id).toReversed()));
   const link = document.createElement('a');

@@ -26,7 +26,7 @@ const CUTS: Readonly<Record<Exclude<BodyInfo['cut'], undefined>, string>> = {
   unread: 'Portal did not read it.',
 };
 
-/** A body, fetched when it is looked at. */
+/** A body. Fetches it when it is shown. */
 export function Body({ id, of, info }: Props) {
   const [body, setBody] = useState<FetchedBody | undefined>(undefined);
   const [problem, setProblem] = useState('');

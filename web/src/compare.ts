@@ -28,7 +28,7 @@ export interface Line {
   readonly text: string;
 }
 
-/** The table that finds what two texts have in common grows with the product of their lines. */
+/** The size of the table for the comparison is the product of the two line counts. */
 const MAX_CELLS = 4_000_000;
 
 /** Lines that only `before` has, that only `after` has, and that both have. */

@@ -6,7 +6,7 @@ import type {
   WsMessages,
 } from '../../src/agent/inspect/wire.js';
 
-/** What the page asks of the agent. The token came behind `#` in the URL, and is kept for this tab alone. */
+/** The page's requests to the agent. The token comes from the URL's fragment, and is stored for this tab only. */
 
 const KEY = 'portal-inspector-token';
 const LIVE_PROTOCOL = 'portal-inspector';
@@ -17,7 +17,7 @@ function takeToken(): string {
   const given = location.hash.slice(1);
   if (given !== '') {
     sessionStorage.setItem(KEY, given);
-    // It is not for the history, and not for who looks at the screen.
+    // Removes the token from the history and the address bar.
     history.replaceState(null, '', location.pathname);
   }
   return sessionStorage.getItem(KEY) ?? '';
@@ -40,16 +40,16 @@ const json = async <T>(response: Promise<Response>): Promise<T> => (await respon
 
 export interface FetchedBody {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Content codings that were taken off. */
+  /** Content codings that were decoded. */
   readonly decoded?: string;
-  /** The decoded form is not all of it. */
+  /** Whether the decoded body is truncated. */
   readonly isPart: boolean;
 }
 
 export const agent = {
   details: (id: number, reveal: boolean) =>
     json<RequestDetails>(call(reveal ? 'POST' : 'GET', `/api/requests/${id}${reveal ? '/reveal' : ''}`)),
-  /** Decoded, unless it is asked for as it travelled. */
+  /** Decoded, unless the raw form is requested. */
   body: async (
     id: number,
     of: 'request' | 'response',
@@ -68,7 +68,7 @@ export const agent = {
   replay: async (id: number, edits: ReplayEdits = {}): Promise<number> =>
     (await json<{ id: number }>(call('POST', `/api/requests/${id}/replay`, edits))).id,
   har: async (ids: readonly number[]): Promise<Blob> => (await call('POST', '/api/har', { ids })).blob(),
-  /** Out of the history, those that began before then. */
+  /** Requests recorded before this time, from the history. */
   earlier: (before?: number) =>
     json<EarlierRequests>(call('GET', `/api/earlier${before === undefined ? '' : `?before=${before}`}`)),
   clear: () => call('POST', '/api/clear'),
@@ -76,7 +76,7 @@ export const agent = {
 
 export type Link = 'connecting' | 'live' | 'lost' | 'refused';
 
-/** Hears what is new for as long as the page is open; comes back when the agent does. */
+/** Receives new messages while the page is open. Reconnects when the agent is back. */
 export function listen(onMessage: (message: LiveMessage) => void, onLink: (link: Link) => void): void {
   let pauseMs = FIRST_PAUSE_MS;
   const connect = (): void => {
@@ -90,7 +90,7 @@ export function listen(onMessage: (message: LiveMessage) => void, onLink: (link:
     socket.addEventListener('close', () => void comeBack());
   };
   const comeBack = async (): Promise<void> => {
-    // A WebSocket does not say why it was refused.
+    // A WebSocket error does not include the reason.
     const status = await fetch('/api/none', { headers: { Authorization: `Bearer ${token}` } }).then(
       (response) => response.status,
       () => undefined,

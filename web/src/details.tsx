@@ -14,7 +14,7 @@ import { Overview } from './overview.js';
 
 interface Props {
   readonly row: ListRow;
-  /** The request that others are compared with. */
+  /** The request to compare others with. */
   readonly marked: number | undefined;
   readonly onMark: (id: number | undefined) => void;
   readonly onShow: (id: number) => void;
@@ -40,7 +40,7 @@ export function Details({ row, marked, onMark, onShow, onBack }: Props) {
   const [isEditing, setEditing] = useState(false);
   const [note, setNote] = useState('');
   const { id, outcome, status } = row;
-  // What is under way is asked for again when it has moved on.
+  // Fetches an unfinished request again when its state changes.
   const moved = `${outcome} ${status ?? ''} ${outcome === 'done' ? '' : row.responseBytes + row.requestBytes}`;
   useEffect(() => {
     let isCurrent = true;

@@ -3,12 +3,12 @@ import type { Field, ReplayEdits, RequestDetails } from '../../src/agent/inspect
 import { agent } from './connection.js';
 import { base64, textOf } from '../../src/agent/inspect/text.js';
 
-/** Said anew for what is sent. */
+/** Set again when the request is sent. */
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'trailer', 'expect']);
 
 interface EditedField extends Field {
   readonly key: number;
-  /** A secret that the page does not know, or what cannot be another: the agent puts it in. */
+  /** A secret that the page does not know, or a field that cannot change: the agent fills it in. */
   readonly keep?: number;
 }
 
@@ -18,7 +18,7 @@ interface Props {
   readonly onCancel: () => void;
 }
 
-/** A request to be sent once more, with changes. */
+/** Edits a request and sends it again. */
 export function Editor({ details, onSend, onCancel }: Props) {
   const [method, setMethod] = useState(details.method);
   const [target, setTarget] = useState(details.target);
@@ -111,7 +111,7 @@ export function Editor({ details, onSend, onCancel }: Props) {
   );
 }
 
-/** Which service is asked goes by the host. */
+/** The Host field selects the service. */
 const isFixed = ({ name, masked }: Field): boolean => masked === true || name.toLowerCase() === 'host';
 
 function editable(headers: readonly Field[]): EditedField[] {
@@ -120,7 +120,7 @@ function editable(headers: readonly Field[]): EditedField[] {
     .filter(({ name }) => !FRAMING.has(name.toLowerCase()));
 }
 
-/** The body as it travelled, if that is text. */
+/** The raw body, if it is text. */
 function useText({ id }: RequestDetails) {
   const [body, setBody] = useState<string | undefined>('');
   const [text, setText] = useState<string | undefined>('');

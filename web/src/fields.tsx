@@ -7,7 +7,7 @@ interface Props {
   readonly isBare?: boolean;
 }
 
-/** Names and values, as text and nothing else. */
+/** Names and values as plain text. */
 export function Fields({ title, fields, isBare = false }: Props) {
   return (
     <>

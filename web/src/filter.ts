@@ -1,17 +1,17 @@
 import type { RequestRow } from '../../src/agent/inspect/wire.js';
 
 export interface Filter {
-  /** Any of these words in method, path, authority, status or address. */
+  /** Words to find in method, path, authority, status or address. */
   readonly text: string;
   readonly method: string;
-  /** `2` stands for every 2xx; `broken` and `open` for how it went. */
+  /** `2` matches every 2xx; `broken` and `open` match the outcome. */
   readonly status: string;
   readonly service: string;
 }
 
 export const NO_FILTER: Filter = { text: '', method: '', status: '', service: '' };
 
-/** The rows that `filter` lets through: each of the words must be somewhere. */
+/** The rows that match `filter`. Each word must appear somewhere. */
 export function filtered(rows: readonly RequestRow[], filter: Filter): readonly RequestRow[] {
   const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0 && !filter.method && !filter.status && !filter.service) return rows;

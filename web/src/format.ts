@@ -1,6 +1,6 @@
 import { textOf } from '../../src/agent/inspect/text.js';
 
-/** Values in words and figures, for reading. Nothing here makes markup. */
+/** Formats values as text. Nothing here creates markup. */
 
 /** Decimal units, as `portal status` has them. */
 export function bytesText(bytes: number): string {
@@ -27,7 +27,7 @@ export function timeText(at: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** The day, where it is another; all of it stands in the details. */
+/** Includes the day if it is not today. The details show the full time. */
 export function earlierText(at: number, now: number): string {
   const date = new Date(at);
   return date.toDateString() === new Date(now).toDateString()
@@ -79,12 +79,12 @@ export function prettyJson(text: string): string | undefined {
   return out;
 }
 
-/** Pairs of a query or of a form, decoded. */
+/** Decoded pairs of a query or a form. */
 export function pairsOf(text: string): [string, string][] {
   return [...new URLSearchParams(text)];
 }
 
-/** Offset, bytes, and what of them is ASCII: 16 a line. */
+/** Offset, bytes, and their printable ASCII: 16 bytes per line. */
 export function hexDump(bytes: Uint8Array, maxBytes: number): string {
   const lines: string[] = [];
   for (let at = 0; at < Math.min(bytes.length, maxBytes); at += 16) {
@@ -103,7 +103,7 @@ export type BodyKind = 'empty' | 'json' | 'form' | 'multipart' | 'image' | 'text
 const IMAGES = /^image\/(png|jpe?g|gif|webp|avif|bmp|x-icon|vnd\.microsoft\.icon|svg\+xml)$/;
 const TEXTS = /^(text\/|application\/(javascript|xml|graphql|x-ndjson|sql|yaml|toml)|message\/)|[+/]xml$/;
 
-/** How a body is best shown: by its type, and by whether it is text at all. */
+/** How to show a body: depends on its type, and on whether it is text. */
 export function kindOf(type: string | undefined, bytes: Uint8Array): BodyKind {
   if (bytes.length === 0) return 'empty';
   const media = mediaOf(type);

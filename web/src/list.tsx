@@ -7,7 +7,7 @@ import { bytesText, earlierText, msText, timeText } from './format.js';
 const ROW_PX = 30;
 const NARROW_ROW_PX = 52;
 const NARROW = matchMedia('(max-width: 40rem)');
-/** Rows beyond what is seen, either way. */
+/** Rows to render beyond the visible ones, in both directions. */
 const MORE = 10;
 
 interface Props {
@@ -19,7 +19,7 @@ interface Props {
   readonly onOpen: (id: number) => void;
 }
 
-/** However many rows there are, only those that are seen are there. */
+/** Renders only visible rows, however many there are. */
 export function RequestList({ rows, selected, onSelect, onOpen }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const rowPx = useRowPx();
@@ -200,7 +200,7 @@ function useShown(
   }, [selected]);
 }
 
-/** What is being read stays where it is while new rows come above it. */
+/** Keeps the visible rows in place when new rows appear above them. */
 function useSteady(box: { current: HTMLDivElement | null }, rows: readonly ListRow[], rowPx: number): void {
   const newest = useRef<number | undefined>(undefined);
   useLayoutEffect(() => {

@@ -7,7 +7,7 @@ import { bytesText, hexDump, prettyJson, timeText } from './format.js';
 const MAX_HEX_BYTES = 1_024;
 const ARROWS = { visitor: '→', service: '←' } as const;
 
-/** What was said over a WebSocket, the latest first. */
+/** The messages of a WebSocket, newest first. */
 export function Messages({ id, moved }: { id: number; moved: string }) {
   const [got, setGot] = useState<WsMessages | undefined>(undefined);
   useEffect(() => {

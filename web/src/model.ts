@@ -7,16 +7,16 @@ type State = Extract<LiveMessage, { type: 'state' }>;
 export interface Snapshot {
   readonly link: Link;
   readonly state: State | undefined;
-  /** Newest first; those of earlier runs after those of this one. */
+  /** Newest first, with requests of earlier runs at the end. */
   readonly rows: readonly RequestRow[];
-  /** There are more of earlier runs. */
+  /** Whether there are more requests of earlier runs. */
   readonly hasEarlier: boolean;
   readonly dropped: number;
-  /** Every id below is kept no more. */
+  /** The agent no longer stores ids below this one. */
   readonly oldest: number;
 }
 
-/** Owns what the agent told; tells the page at most once a frame. */
+/** Stores the agent's data. Updates the page at most once per frame. */
 class Model {
   #snapshot: Snapshot = {
     link: 'connecting',
@@ -27,7 +27,7 @@ class Model {
     oldest: 0,
   };
   #rows = new Map<number, RequestRow>();
-  /** Of earlier runs, newest first. */
+  /** Requests of earlier runs, newest first. */
   #earlier: readonly RequestRow[] = [];
   /** Counts how often everything began anew: a response from before that is outdated. */
   #beginnings = 0;
@@ -59,12 +59,12 @@ class Model {
       if (id >= oldest) break;
       this.#rows.delete(id);
     }
-    // Told in the order of change: what is new is in order, but for what was told again.
+    // Messages arrive in the order of change, so repeated ones can be out of order.
     const sorted = [...this.#rows.values()].toSorted((a, b) => b.id - a.id);
     this.#set({ rows: [...sorted, ...this.#earlier], dropped, oldest });
   }
 
-  /** The next of earlier runs, as many as the agent gives at a time. */
+  /** Loads the next page of earlier requests. */
   async showEarlier(): Promise<void> {
     const beginnings = this.#beginnings;
     const { rows, isPart } = await agent.earlier(this.#earlier.at(-1)?.startedAt);
@@ -79,7 +79,7 @@ class Model {
     this.#rows = new Map();
     this.#earlier = [];
     this.#set({ rows: [], hasEarlier: false });
-    // What is live is there all the same.
+    // Live requests work without them.
     this.showEarlier().catch(() => undefined);
   }
 

@@ -3,7 +3,7 @@ import { bytesText } from './format.js';
 
 type State = Extract<LiveMessage, { type: 'state' }>;
 
-/** Every service and where its leases stand. */
+/** All services and the state of their leases. */
 export function Services({ state }: { state: State | undefined }) {
   if (!state) return null;
   return (

@@ -69,7 +69,7 @@ export class Attempts {
   }
 }
 
-/** Makes room for `key` at the young end. */
+/** Makes `key` the newest entry, and removes the oldest if there are too many. */
 function remember(all: Map<string, unknown> | Set<string>, key: string): void {
   all.delete(key);
   const [oldest] = all.keys();

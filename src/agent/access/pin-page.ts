@@ -8,9 +8,9 @@ export const PIN_HEADER = 'portal-pin';
 
 export interface PinPage {
   readonly service: string;
-  /** Where the visitor wanted to go: a path on this host. */
+  /** The path on this host that the visitor requested. */
   readonly to: string;
-  /** What became of the last attempt. */
+  /** The result of the last attempt. */
   readonly outcome?: 'wrong' | 'wait';
   /** Whole seconds until the next attempt. */
   readonly waitS?: number;

@@ -125,7 +125,7 @@ export class AgentDatagrams {
     return false;
   }
 
-  /** Keeps a carrier up while it is needed. */
+  /** Keeps a carrier connected while it is needed. */
   #keep(carrier: Carrier, needed: boolean, run: (signal: AbortSignal) => Promise<void>): void {
     const kept = this.#kept.get(carrier);
     if (!needed) {
@@ -281,7 +281,7 @@ export class AgentDatagrams {
     for (const look of this.#waiters) look();
   }
 
-  /** The line for a lease with this carrier, while it is up. */
+  /** The connection for a lease with this carrier, if it is up. */
   #lineFor(carrier: Carrier | undefined): Line | undefined {
     return this.#up(carrier === 'ws' ? 'ws' : (this.#used ?? 'udp'));
   }

@@ -4,7 +4,7 @@ import { Reassembly } from '../../protocol/datagrams/reassembly.js';
 import type { FrameWriter } from '../../protocol/datagrams/writer.js';
 import { LIMITS } from '../../protocol/limits.js';
 
-/** The way back to one visitor. */
+/** Sends answers to one visitor. */
 export interface FlowReply {
   send(payload: Buffer): void;
   /** The flow has ended on this side. */

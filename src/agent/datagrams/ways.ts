@@ -9,7 +9,7 @@ import { DATAGRAMS_SUBPROTOCOL, LIMITS, PATHS } from '../../protocol/limits.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from '../relay-way.js';
 import { showing } from '../show-ticket.js';
 
-/** The two ways for frames between an agent and its relay. */
+/** The two paths for frames between an agent and its relay. */
 export interface Way extends FramePath {
   readonly carrier: 'udp' | 'ws';
   /** Packets from the relay that have not arrived. */

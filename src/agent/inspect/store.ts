@@ -26,7 +26,7 @@ export class RequestStore {
   #oldest = 1;
   /** Id ranges that were never assigned. */
   #gaps: { readonly from: number; readonly to: number }[] = [];
-  /** Requests that were too many to record. */
+  /** Requests that exceeded the limit and were not recorded. */
   dropped = 0;
 
   constructor(limits: Partial<InspectLimits> = {}) {

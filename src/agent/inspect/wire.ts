@@ -38,7 +38,7 @@ export interface RequestRow {
   readonly responseBytes: number;
   /** The media type of the response. */
   readonly type?: string;
-  /** The request that this one repeats. */
+  /** Id of the request that this one repeats. */
   readonly replayOf?: number;
   /** It comes from the history. */
   readonly earlier?: true;
@@ -89,7 +89,7 @@ export interface RequestDetails extends RequestRow {
   readonly response: MessageInfo;
   /** Nothing is masked. */
   readonly revealed: boolean;
-  /** It is a WebSocket, and its messages are read. */
+  /** Set for a WebSocket whose messages are recorded. */
   readonly hasMessages?: true;
   /** Why it cannot be replayed; absent if it can. */
   readonly noReplay?: string;
@@ -147,6 +147,6 @@ export type LiveMessage =
       readonly rows: readonly RequestRow[];
       /** Ids below this one were removed. */
       readonly oldest: number;
-      /** Requests that were too many to record. */
+      /** Requests that exceeded the limit and were not recorded. */
       readonly dropped: number;
     };

@@ -35,7 +35,7 @@ export interface Traffic {
   readonly retiring?: number;
   /** Bytes from visitors to the local service, since the handler was created. */
   readonly bytesIn: number;
-  /** Bytes from the local service to visitors. */
+  /** Bytes from the target to visitors. */
   readonly bytesOut: number;
   /** In mode http: requests so far, and the status of the last response. */
   readonly requests?: number;

@@ -24,7 +24,7 @@ export class TlsEndpoint implements ProbeTarget {
   readonly #options: TlsEndpointOptions;
   readonly #server: Server;
   #certificate: ServingCertificate;
-  /** Connections in their TLS handshake. */
+  /** Connections with an unfinished TLS handshake. */
   readonly #arriving = new Map<Socket, VisitorInfo>();
   readonly #probes = new Map<string, () => void>();
 

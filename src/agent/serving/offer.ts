@@ -27,7 +27,7 @@ export class AlpnOffer {
     if (this.#isOpen) this.decision.watch();
   }
 
-  /** What visitors are served as now. */
+  /** The current protocol for visitors. */
   get servedAs(): ServedAs {
     const mode = servedMode(this.#spec);
     return mode === 'auto' ? this.decision.now : mode;

@@ -35,13 +35,13 @@ export interface Serving {
   /** Lets visitors finish, then closes the rest. No visit follows. */
   close(drain: Drain): Promise<void>;
   traffic(): Traffic;
-  /** What visitors are served as. */
+  /** The current protocol for visitors. */
   servedAs(): ServedAs;
   /** The state of an automatically renewed certificate. */
   renewal?(): RenewalStatus | undefined;
 }
 
-/** The way of a visitor to a lease. */
+/** How visitors reach a lease. */
 export interface PublicWay {
   /** IP address of the relay. */
   readonly address: string;

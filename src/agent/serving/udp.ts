@@ -22,7 +22,7 @@ export function openUdpServing({ spec, refusals, onReached, log }: ServingOption
 class UdpServing implements Serving {
   readonly #handler: UdpHandler;
   #spec: ServiceSpec;
-  /** Where the lease is served now. */
+  /** The session that currently serves the lease. */
   #at: { datagrams: AgentDatagrams; lease: string } | undefined;
 
   constructor(spec: ServiceSpec, handler: UdpHandler) {

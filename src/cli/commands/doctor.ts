@@ -135,7 +135,7 @@ async function runningAgent(context: Context, file: string | undefined): Promise
   try {
     return await checkAgent(await findAgent(context, { file }));
   } catch (error) {
-    // Standard input has no agent.
+    // No agent runs for standard input.
     if (error instanceof PortalError && error.code === 'usage') return undefined;
     throw error;
   }

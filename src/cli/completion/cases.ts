@@ -1,13 +1,13 @@
 import type { CommandWords, OptionWords } from './grammar.js';
 
-/** What bash and zsh say alike: the branches of a `case` over the words typed so far. */
+/** The parts that bash and zsh share: the branches of a `case` over the words typed so far. */
 
-/** `"parent/word")` to the full name of the command that the two make. */
+/** `"parent/word")`, with the full name of the command that the two words form. */
 export function commandCases({ name, subcommands }: CommandWords): string[] {
   return subcommands.map(({ word }) => `      "${name}/${word}") command="${`${name} ${word}`.trim()}" ;;`);
 }
 
-/** `"command/--flag")` to the shell's own way of completing that flag's value, which `valueWords` writes. */
+/** `"command/--flag")`, with the shell code of `valueWords` that completes the flag's value. */
 export function valueCases(
   { name, options }: CommandWords,
   valueWords: (option: OptionWords) => string,

@@ -26,7 +26,7 @@ ${lines.join('\n')}
 const complete = (condition: string, rest: string): string =>
   `complete -c portal -n ${quote(condition)} ${rest}`;
 
-/** True while this command is what is being typed: each of its words was, and none of a subcommand. */
+/** Matches while this command is typed: all of its words, and none of a subcommand. */
 function conditionOf({ name, subcommands }: CommandWords): string {
   const seen = name
     .split(' ')

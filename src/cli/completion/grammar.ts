@@ -1,14 +1,14 @@
 import type { Command, Option } from 'commander';
 
-/** The command tree as completion scripts need it. */
+/** The command tree for completion scripts. */
 export interface CommandWords {
-  /** Full name without `portal`: `identity show`; '' for `portal` itself. */
+  /** Full name without `portal`, for example `identity show`. '' for `portal` itself. */
   readonly name: string;
   readonly subcommands: readonly Word[];
   readonly options: readonly OptionWords[];
   /** The fixed values of its argument. */
   readonly choices: readonly string[];
-  /** Its arguments are names of services. */
+  /** Whether its arguments are names of services. */
   readonly takesServices: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface OptionWords {
   readonly value: 'none' | 'any' | 'path' | readonly string[];
 }
 
-/** Values that are paths, by the placeholder in the option's flags. */
+/** Recognises values that are paths, by the option's placeholder. */
 const PATH_VALUE = /<(file|folder)>/;
 
 /** Every command, `portal` itself first. */

@@ -43,7 +43,7 @@ function wordCase({ name, subcommands, options, choices, takesServices }: Comman
   return `    "${name}") entries=(${entries.join(' ')})${services} ;;`;
 }
 
-/** \`word:description\` in single quotes, where a colon of the word would need an escape and a quote closes. */
+/** `word:description` in single quotes. Escapes the word's colons and the text's quotes. */
 function entry(word: string, description: string): string {
   const text = description ? `${word.replaceAll(':', '\\:')}:${description}` : word;
   return `'${text.replaceAll("'", `'\\''`)}'`;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PortalError, asPortalError } from '../../lib/errors.js';
 import { makePrivateFolder, shellQuote } from '../../lib/private-file.js';
 
-/** sun_path holds 104 bytes on macOS and the BSDs, 108 on Linux, each with a closing zero. */
+/** sun_path has 104 bytes on macOS and the BSDs, and 108 on Linux, including a closing zero. */
 const MAX_SOCKET_PATH_BYTES = 100;
 const HASH_LENGTH = 16;
 const PIPE_PREFIX = '\\\\.\\pipe\\';

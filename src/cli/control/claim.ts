@@ -30,7 +30,7 @@ export async function claimSocket(server: Server, path: string): Promise<Claim> 
   }
 }
 
-/** Whether a process listens at `path`. */
+/** Whether a process listens on `path`. */
 export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);

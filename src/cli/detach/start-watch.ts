@@ -27,7 +27,7 @@ export class StartWatch {
       this.#errors.set(event.service, errorOf(event.error));
     // Wait for the first attempt of all services. If all fail, the agent reports it and exits.
     if (!this.#firstPassDone || this.#board.allFailed()) return 'undecided';
-    // Without services there is no `ready`.
+    // A file without services never emits `ready`.
     if (!this.#forReady || this.#board.isEmpty) return 'good';
     const [failed] = this.#board.services('failed');
     return failed === undefined ? 'undecided' : this.#failure(failed);

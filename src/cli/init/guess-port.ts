@@ -3,11 +3,11 @@ import { join } from 'node:path';
 
 export interface Guess {
   readonly port: number;
-  /** Where the guess comes from, for the person to judge. */
+  /** The reason for the guess, for the user to judge. */
   readonly because: string;
 }
 
-/** Development servers and the port they take unless told otherwise; the more specific first. */
+/** Development servers and their default ports. More specific ones come first. */
 const FRAMEWORKS: readonly (readonly [dependency: string, port: number])[] = [
   ['next', 3000],
   ['nuxt', 3000],
@@ -23,7 +23,7 @@ const FRAMEWORKS: readonly (readonly [dependency: string, port: number])[] = [
   ['vite', 5173],
 ];
 
-/** Files that give away a server written in another language. */
+/** Files that identify a server written in another language. */
 const MARKERS: readonly (readonly [file: string, port: number])[] = [
   ['manage.py', 8000],
   ['config.ru', 9292],

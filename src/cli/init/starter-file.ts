@@ -6,7 +6,7 @@ const INSTALLED_SCHEMA = './node_modules/portal-up/schema/portal.schema.json';
 /** The `$id` of the schema: where everybody else finds it. */
 export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
 
-/** What the first line of the file names for editors; never a path of this one machine. */
+/** The schema reference for editors in the first line of the file. Never a path that exists only on this machine. */
 export async function schemaReference(folder: string): Promise<string> {
   return access(join(folder, INSTALLED_SCHEMA)).then(
     () => INSTALLED_SCHEMA,

@@ -7,10 +7,10 @@ export interface OutputOptions {
   readonly plain?: true;
 }
 
-/** Some terminals, those of many build servers among them, say that they have no width. */
+/** Some terminals, for example on build servers, report a width of zero. */
 const MIN_COLUMNS = 40;
 
-/** The reporter for who is reading: a program, a person at a terminal, or a file. */
+/** The reporter for the reader: a program, a person at a terminal, or a file. */
 export async function createReporter(context: Context, { plain }: OutputOptions): Promise<Reporter> {
   const { stdout, stderr, verbosity } = context;
   if (context.json) return jsonReporter({ stdout, stderr });
@@ -24,7 +24,7 @@ export async function createReporter(context: Context, { plain }: OutputOptions)
   return plainReporter(outputs);
 }
 
-/** Progress moves the cursor about, and folds lines at the terminal's width. */
+/** Progress moves the cursor and wraps lines at the terminal's width. */
 function canDraw({ stderr, env }: Context): boolean {
   const { isTTY, columns = 0 } = stderr.stream;
   return isTTY === true && columns >= MIN_COLUMNS && env['TERM'] !== 'dumb' && !env['CI'];

@@ -10,7 +10,7 @@ type Health = Extract<PortalEvent, { event: 'health' }>;
 type Inspector = Extract<PortalEvent, { event: 'inspector' }>;
 type Applied = Extract<PortalEvent, { event: 'applied' }>;
 
-/** An event as one line for a person. */
+/** One line about an event, for a person. */
 export function describeEvent(event: PortalEvent, style: Style): string {
   switch (event.event) {
     case 'started':
@@ -163,7 +163,7 @@ export function describeRetiring(count: number): string {
   return `${visitors} still on the previous configuration`;
 }
 
-/** Every public address of every service, as `service address` rows. */
+/** Rows of `service address`, with every public address of every service. */
 export function addressRows(
   services: Readonly<Record<string, ServiceAddresses>>,
 ): { service: string; address: string }[] {

@@ -3,7 +3,10 @@ import { jsonLine } from '../print.js';
 import { printable } from '../style.js';
 import type { Reporter } from './reporter.js';
 
-/** One JSON object a line on stdout: `time` and `event` first. What no event tells goes to stderr, for people. */
+/**
+ * Writes one JSON object per line to stdout, with `time` and `event` first. Writes everything else to stderr, for
+ * people.
+ */
 export function jsonReporter({ stdout, stderr }: { stdout: Output; stderr: Output }): Reporter {
   return {
     begin: () => undefined,

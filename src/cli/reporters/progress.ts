@@ -28,9 +28,9 @@ interface Row {
   readonly settled: Deferred<'through' | 'left'>;
   isSettled: boolean;
   title: string;
-  /** What its target decided it to be. */
+  /** The protocol that was detected from its target. */
   servedAs?: string;
-  /** Drawing starts a moment after the first event. */
+  /** Undefined at first: drawing starts shortly after the first event. */
   task?: Task;
 }
 
@@ -52,12 +52,12 @@ export class Progress {
         { settled: deferred(), isSettled: false, title: this.#style.bold(service) },
       ]),
     );
-    // A service may fail before drawing has begun.
+    // A service may fail before drawing has started.
     for (const { settled } of this.#rows.values()) settled.promise.catch(() => undefined);
     this.#drawn = this.#draw(stderr);
   }
 
-  /** Shows how it goes with a service; false when that is settled already, or was not expected. */
+  /** Shows the state of a service. Returns false if it is already final or was not expected. */
   note(event: Lease | Unplaced): boolean {
     const row = this.#rows.get(event.service);
     if (!row || row.isSettled) return false;
@@ -72,7 +72,7 @@ export class Progress {
     return true;
   }
 
-  /** Shows what a service is served as; false once the drawing has ended. */
+  /** Shows the protocol of a service. Returns false once drawing has ended. */
   noteServed({ service, servedAs }: Served): boolean {
     const row = this.#rows.get(service);
     if (!row || this.#hasEnded) return false;
@@ -81,7 +81,7 @@ export class Progress {
     return true;
   }
 
-  /** Ends the drawing, what is still pending included. */
+  /** Ends drawing, including pending rows. */
   async end(): Promise<void> {
     this.#hasEnded = true;
     for (const row of this.#rows.values()) {
@@ -120,7 +120,7 @@ export class Progress {
   }
 
   #draw(stderr: Output): Promise<unknown> {
-    // Output's stream is process.stderr here: progress is drawn on terminals alone.
+    // Progress is drawn only on terminals, where the output's stream is process.stderr.
     const terminal = stderr.stream as NodeJS.WriteStream;
     const logger = new ListrLogger({
       useIcons: true,
@@ -138,7 +138,7 @@ export class Progress {
     return new Listr<object, typeof StderrRenderer, typeof SimpleRenderer>(tasks, {
       concurrent: true,
       exitOnError: false,
-      // Signals are `up`'s: it drains before it ends.
+      // `up` handles signals, because it drains before it exits.
       registerSignalListeners: false,
       renderer: StderrRenderer,
       // What comes after it shows the same, and more.

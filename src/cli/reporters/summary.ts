@@ -7,7 +7,7 @@ import { addressRows } from './describe.js';
 
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
 
-/** Every address on stdout, `service address`, for pipes and people alike. */
+/** Prints every address to stdout as `service address`, for people and for pipes. */
 export function writeAddresses(stdout: Output, ready: Ready): void {
   const { bold } = createStyle(stdout.color);
   for (const { service, address } of addressRows(ready.services)) stdout.line(`${bold(service)} ${address}`);

@@ -9,7 +9,7 @@ import { fileOfUnit, programsOfUnit, unitText } from './unit.js';
 /** The service manager of the operating system, for this user. */
 export interface ServiceManager {
   readonly name: string;
-  /** The file that describes a service. */
+  /** The path of a service's unit file. */
   path(unit: string): string;
   text(spec: ServiceSpec): string;
   /** The configuration in a file that Portal wrote; undefined for other files. */
@@ -80,7 +80,7 @@ function systemd(env: NodeJS.ProcessEnv): ServiceManager {
   };
 }
 
-/** Untested: the project has no Mac. An agent of launchd starts when its user logs in. */
+/** Untested: the project has no Mac. A launchd agent starts when its user logs in. */
 function launchd(env: NodeJS.ProcessEnv): ServiceManager {
   const home = homeFolder(env);
   const path = (unit: string): string => join(home, 'Library/LaunchAgents', `${unit}.plist`);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ServiceSpec } from './spec.js';
 
-/** An agent of launchd (launchd.plist(5)). Untested: the project has no Mac. */
+/** A launchd agent (launchd.plist(5)). Untested: the project has no Mac. */
 export function plistText({ unit, file, command, folder, env }: ServiceSpec, home: string): string {
   const log = join(home, 'Library/Logs', `${unit}.log`);
   const variables = Object.entries(env).map(([key, value]) => `${tag('key', key)}${tag('string', value)}`);
@@ -34,7 +34,7 @@ export function fileOfPlist(text: string): string | undefined {
   return found === undefined ? undefined : unescaped(found);
 }
 
-/** The paths of Node and of Portal. */
+/** The paths of Node and Portal. */
 export function programsOfPlist(text: string): string[] {
   const words = /<array>(.*?)<\/array>/s.exec(text)?.[1]?.matchAll(/<string>(.*?)<\/string>/g) ?? [];
   return [...words].slice(0, 2).map(([, word]) => unescaped(word!));

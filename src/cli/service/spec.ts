@@ -23,7 +23,7 @@ export interface ServiceSpec {
 const CARRIED_FOLDERS = ['XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_STATE_HOME'] as const;
 const CARRIED = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'NO_PROXY', 'no_proxy'] as const;
 
-/** What every service manager sets. */
+/** Variables that every service manager sets. */
 const GIVEN = ['HOME', 'USER', 'LOGNAME', 'PATH', 'LANG', 'SHELL', 'XDG_RUNTIME_DIR'] as const;
 
 /** Throws `usage` for text that a unit cannot contain, and for a program in the cache of npx. */
@@ -83,7 +83,7 @@ function carried(env: NodeJS.ProcessEnv, cwd: string): Record<string, string> {
     const value = env[key];
     if (value) set[key] = value;
   }
-  // The service runs in the folder of its configuration.
+  // Relative paths apply to the folder of the configuration, where the service runs.
   const { NODE_EXTRA_CA_CERTS: ca } = env;
   if (ca) set['NODE_EXTRA_CA_CERTS'] = resolve(cwd, ca);
   return set;

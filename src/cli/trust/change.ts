@@ -8,7 +8,7 @@ export interface StoreReport {
   /** After the change. */
   readonly look: Look;
   readonly outcome?: Outcome;
-  /** True when the change created the store. */
+  /** Whether the change created the store. */
   readonly isCreated?: boolean;
   readonly message?: string;
   readonly hint?: string;

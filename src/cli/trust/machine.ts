@@ -13,7 +13,7 @@ export interface Machine {
   readonly uid: number | undefined;
   /** The folder that contains /etc, /usr and /var. Tests use another one. */
   readonly root: string;
-  /** The absolute path of a program on PATH. */
+  /** The absolute path of a program on the PATH. */
   which(program: string): string | undefined;
   run(command: CommandLine): Promise<Ran>;
 }
@@ -37,7 +37,7 @@ export function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** `ID` and `ID_LIKE` of os-release(5), the closest first. */
+/** `ID` and `ID_LIKE` of os-release(5), closest first. */
 export function distributions({ root }: Machine): readonly string[] {
   for (const file of ['etc/os-release', 'usr/lib/os-release']) {
     try {

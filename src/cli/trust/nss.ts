@@ -90,7 +90,7 @@ async function entries(
   let trusted = false;
   for (const { nickname, flags } of rows) {
     if (!flags.includes('C')) continue;
-    // A CA that was replaced keeps its name and its key; the certificate is another.
+    // A replaced CA keeps its name and key, but has another certificate.
     const shown = await machine.run(certutil('-L', '-n', nickname, '-a'));
     trusted ||= shown.ok && holds(shown.stdout, pem);
   }
@@ -118,7 +118,7 @@ function obstacleOf(machine: Machine, path: string): Obstacle | undefined {
   return undefined;
 }
 
-/** The owner of the folder, or of the nearest one above that exists. */
+/** The owner of the folder, or of its nearest existing parent. */
 function ownerOf(path: string): number {
   for (let at = path; ; at = dirname(at)) {
     if (isFolder(at)) return statSync(at).uid;
@@ -137,7 +137,7 @@ const PACKAGES: readonly (readonly [distribution: string, command: string])[] = 
   ['alpine', 'sudo apk add nss-tools'],
 ];
 
-/** How this distribution brings NSS's certutil. */
+/** The package with NSS's certutil on this distribution. */
 export function certutilPackage(machine: Machine): string {
   if (machine.platform === 'darwin') return 'brew install nss';
   for (const id of distributions(machine)) {

@@ -3,7 +3,7 @@ import { basename, isAbsolute, join } from 'node:path';
 import { isFolder, type Machine } from './machine.js';
 import type { NssPlace } from './nss.js';
 
-/** Where browsers on Linux keep their databases: installed by the system, by snap, or by flatpak. */
+/** Where browsers on Linux have their databases, for installations by the system, snap or flatpak. */
 
 /** Browsers that share Chromium's database. */
 const CHROMIUMS = [
@@ -18,7 +18,7 @@ const CHROMIUMS = [
   'vivaldi',
 ] as const;
 
-/** Snaps of them, by the folder in ~/snap. */
+/** Their snaps, by folder in ~/snap. */
 const CHROMIUM_SNAPS: ReadonlySet<string> = new Set(['chromium', 'brave', 'opera', 'vivaldi']);
 
 const FIREFOXES: readonly (readonly [name: string, folder: string])[] = [
@@ -36,7 +36,7 @@ function chromiumPlaces(machine: Machine): NssPlace[] {
   const { home, dataHome } = machine;
   const isInstalled = CHROMIUMS.some((name) => {
     const path = machine.which(name);
-    // A snap has a home of its own.
+    // A snap has its own home folder.
     return path !== undefined && !path.startsWith('/snap/');
   });
   return [
@@ -54,8 +54,8 @@ function chromiumPlaces(machine: Machine): NssPlace[] {
 }
 
 /**
- * Chromium reads ~/.pki/nssdb when that folder exists, and otherwise nssdb in the XDG data folder, which older versions
- * do not know. Where neither exists, the first is made, which every version reads.
+ * Chromium uses ~/.pki/nssdb if that folder exists, and otherwise nssdb in the XDG data folder, which older versions
+ * do not support. If neither exists, Portal creates the first, because every version reads it.
  */
 function databasesIn(
   name: string,
@@ -90,7 +90,7 @@ function firefoxPlaces(machine: Machine): NssPlace[] {
   );
 }
 
-/** The homes that snap and flatpak give to programs. */
+/** The home folders that snap and flatpak give to programs. */
 function appHomes(home: string): [name: string, folder: string][] {
   return [
     ...namesIn(join(home, 'snap')).flatMap((app): [string, string][] => [
@@ -103,7 +103,7 @@ function appHomes(home: string): [name: string, folder: string][] {
   ];
 }
 
-/** The folders of the profiles that profiles.ini names, and those beside it. */
+/** The profile folders in profiles.ini, and others in the same place. */
 function profilesIn(root: string): string[] {
   const named = [...text(join(root, 'profiles.ini')).matchAll(/^Path=(.+?)\s*$/gm)].map(([, path]) =>
     isAbsolute(path!) ? path! : join(root, path!),

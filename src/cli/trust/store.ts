@@ -2,30 +2,30 @@ import type { CommandLine } from '../programs.js';
 
 const STORE_KINDS = ['system', 'chromium', 'firefox'] as const;
 
-/** `chromium` is the database that Chromium, Chrome and their relatives share. */
+/** `chromium` is the database that Chromium, Chrome and related browsers share. */
 export type StoreKind = (typeof STORE_KINDS)[number];
 
 export const STORE_PATTERN = new RegExp(`^(${STORE_KINDS.join('|')})$`);
 
-/** The CA that stores trust, or not. */
+/** A CA certificate that stores can trust. */
 export interface TrustedCertificate {
   readonly file: string;
   readonly pem: string;
-  /** Its common name, which holds an id of its key: `Portal local CA 1a2b3c4d`. */
+  /** Its common name, which contains an id of its key: `Portal local CA 1a2b3c4d`. */
   readonly name: string;
-  /** SHA-1 of the certificate in hex: the name that the stores of macOS and Windows know it by. */
+  /** SHA-1 of the certificate, hex: its name in the stores of macOS and Windows. */
   readonly thumbprint: string;
 }
 
-/** A place where programs of this machine look up which CAs they trust. */
+/** A list of trusted CAs that programs on this machine use. */
 export interface TrustStore {
   readonly kind: StoreKind;
-  /** Whose it is, for people. */
+  /** The programs or the user that it belongs to, for messages. */
   readonly name: string;
   readonly path: string;
   /** False for a store that `install` creates. */
   readonly exists: boolean;
-  /** The same as `install()` and `uninstall()`, for people to run. */
+  /** Commands that do the same as `install()` and `uninstall()`, for people to run. */
   readonly commands: { readonly install: readonly CommandLine[]; readonly uninstall: readonly CommandLine[] };
   /** Why this process cannot change the store. */
   readonly obstacle?: Obstacle;
@@ -36,7 +36,7 @@ export interface TrustStore {
 }
 
 export interface Obstacle {
-  /** True where the person may well have meant it: not root, another user's folder. */
+  /** True if the situation may be intended: not root, another user's folder. */
   readonly isExpected: boolean;
   readonly message: string;
   readonly hint: string;
@@ -45,18 +45,18 @@ export interface Obstacle {
 export interface Look {
   /** Undefined when the store cannot be read. */
   readonly trusted: boolean | undefined;
-  /** True when the certificate is in the store, trusted or not. */
+  /** Whether the store contains the certificate, trusted or not. */
   readonly present: boolean;
   /** Why the store cannot be read. */
   readonly problem?: string;
 }
 
-/** The text between the lines of a PEM certificate: each tool breaks its lines elsewhere. */
+/** The base64 text of a PEM certificate without line breaks, which differ between tools. */
 function pemBody(pem: string): string {
   return pem.replaceAll(/-----[A-Z ]+-----|\s/g, '');
 }
 
-/** True when one of the certificates of `bundle` is this one. */
+/** Whether `bundle` contains this certificate. */
 export function holds(bundle: string, pem: string): boolean {
   return bundle.replaceAll(/\s/g, '').includes(pemBody(pem));
 }

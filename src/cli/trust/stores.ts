@@ -5,7 +5,7 @@ import { nssPlaces } from './places.js';
 import type { StoreKind, TrustedCertificate, TrustStore } from './store.js';
 import { systemStore } from './system.js';
 
-/** Every store of this machine, of these kinds. */
+/** All stores of these kinds on this machine. */
 export function trustStores(
   machine: Machine,
   certificate: TrustedCertificate,
@@ -19,14 +19,14 @@ export function trustStores(
   return all.filter(({ kind }) => kinds === undefined || kinds.includes(kind));
 }
 
-/** Throws where `pem` is not a certificate. */
+/** Throws if `pem` is not a certificate. */
 export function trustedCertificate(file: string, pem: string): TrustedCertificate {
   const { subject, fingerprint } = new X509Certificate(pem);
   const name = /^CN=(.+)$/m.exec(subject)?.[1] ?? 'Portal local CA';
   return { file, pem, name, thumbprint: fingerprint.replaceAll(':', '') };
 }
 
-/** What no store of Portal's covers. */
+/** Programs whose stores Portal does not manage. */
 export function trustNotes(
   { platform }: Machine,
   stores: readonly TrustStore[],
@@ -38,7 +38,7 @@ export function trustNotes(
   const notes: string[] = [];
   if (isMissing('system'))
     notes.push(`Portal does not know the certificate store of this system. Import ${file}.`);
-  // Everywhere else its database is among the stores, or the browser is not installed.
+  // On other systems, its database is among the stores, or the browser is not installed.
   if (kinds?.includes('chromium') && isMissing('chromium'))
     notes.push('No database of Chromium found. Elsewhere than on Linux it trusts what the system trusts.');
   if (isMissing('firefox') && platform === 'win32') notes.push('Firefox trusts what Windows trusts.');

@@ -8,7 +8,7 @@ import { holds, type Obstacle, type TrustedCertificate, type TrustStore } from '
 interface LinuxStore {
   /** The folder for a machine's own certificates. */
   readonly folder: string;
-  /** What programs read: written anew by these commands. */
+  /** The generated file that programs read. These commands update it. */
   readonly bundle: string;
   readonly refresh: CommandLine;
   /** The refresh after a removal. Debian keeps stale links otherwise. */
@@ -43,7 +43,7 @@ const LINUX: readonly LinuxStore[] = [
   },
 ];
 
-/** The store of the operating system; undefined where Portal knows none. */
+/** The operating system's store. Undefined if Portal does not support it. */
 export function systemStore(machine: Machine, certificate: TrustedCertificate): TrustStore | undefined {
   if (machine.platform === 'darwin') return keychain(machine, certificate);
   if (machine.platform === 'win32') return windowsStore(machine, certificate);
@@ -54,7 +54,7 @@ export function systemStore(machine: Machine, certificate: TrustedCertificate): 
 function linuxStore(machine: Machine, store: LinuxStore, certificate: TrustedCertificate): TrustStore {
   const { refresh, refreshRemoved = refresh } = store;
   const folder = join(machine.root, store.folder);
-  // By the key: another user, or another PORTAL_HOME, has a CA of its own.
+  // The name contains the key, since another user or PORTAL_HOME has another CA.
   const anchor = join(folder, `${certificate.name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.crt`);
   const asRoot = (command: CommandLine): CommandLine => (machine.uid === 0 ? command : ['sudo', ...command]);
   const install = [asRoot(['install', '-m', '644', certificate.file, anchor]), asRoot(refresh)];
@@ -105,7 +105,7 @@ function keychain(machine: Machine, { file, thumbprint }: TrustedCertificate): T
   });
 }
 
-/** Untested: the project has no Windows. Its `certutil` is not that of NSS. */
+/** Untested: the project has no Windows machine. Its `certutil` differs from that of NSS. */
 function windowsStore(machine: Machine, { file, thumbprint }: TrustedCertificate): TrustStore {
   return byCommands(machine, {
     name: 'Windows, this user',
@@ -119,7 +119,7 @@ function windowsStore(machine: Machine, { file, thumbprint }: TrustedCertificate
 interface Commands {
   readonly name: string;
   readonly path: string;
-  /** Succeeds when the store trusts the certificate. */
+  /** Succeeds if the store trusts the certificate. */
   readonly verify: CommandLine;
   readonly install: readonly CommandLine[];
   readonly uninstall: readonly CommandLine[];

@@ -11,7 +11,7 @@ export interface Contender {
   readonly covers: readonly string[];
   readonly rttMs: number | undefined;
   readonly health: Health;
-  /** How long it has been down. */
+  /** How long it has been unavailable. */
   readonly downForMs: number;
 }
 

@@ -23,7 +23,7 @@ export interface CandidatePoolOptions {
   readonly cacheDir?: string;
   readonly proxyFor?: ProxyFor;
   readonly trust?: RelayTrust;
-  /** Which of these relays answer on their session within `ms`. */
+  /** The relays among these that answer on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** The choice has changed. */
   readonly onChoice: () => void;

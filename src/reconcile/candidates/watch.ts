@@ -3,7 +3,7 @@ import type { SessionState } from '../relays.js';
 
 export interface SessionWatchOptions {
   readonly isChosen: (key: string) => boolean;
-  /** Which of these relays answer on their session within `ms`. */
+  /** The relays among these that answer on their session within `ms`. */
   readonly answers: (keys: readonly string[], ms: number) => Promise<ReadonlyMap<string, boolean>>;
   /** Whether a relay that is not in use answers, which shows that the local network works. */
   readonly anotherAnswers: () => Promise<boolean>;

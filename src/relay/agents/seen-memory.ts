@@ -1,7 +1,7 @@
 import { LIMITS } from '../../protocol/limits.js';
 import type { SeenAgent, SeenAgents } from './seen.js';
 
-/** The agents of a relay that keeps nothing beyond its process; the one noted first comes first in both maps. */
+/** The agents of a relay without a persistent store. Both maps have the oldest entry first. */
 export class MemorySeenAgents implements SeenAgents {
   readonly #max: number;
   readonly #of = new Map<string, Map<string, SeenAgent>>();

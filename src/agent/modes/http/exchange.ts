@@ -31,7 +31,7 @@ export interface Exchange {
   readonly method: string;
   /** Origin form, `/path?query`, byte for byte as received. */
   readonly target: string;
-  /** Host, as the visitor wrote it. */
+  /** The Host header as the visitor sent it. */
   readonly authority: string;
   readonly headers: Headers;
   /** Absent if the request has no body. Read it, or end the exchange with `answer`. */

@@ -174,7 +174,7 @@ export class Forwarding {
     this.#onFinished = stop;
   }
 
-  /** Another visitor gets its place at the target. */
+  /** Gives this visitor's place at the target to another one. */
   giveWay(): void {
     this.#breakOff(new BusyError('other visitors need its place at the target'));
   }

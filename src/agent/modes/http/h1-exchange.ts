@@ -21,7 +21,7 @@ export class H1Exchange implements Exchange {
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
   readonly isHttp2 = false;
-  /** How often the request names its host. */
+  /** How many Host headers the request has. */
   readonly hosts: number;
   /** Its target and its Host header name different hosts. */
   readonly contradictory: boolean;

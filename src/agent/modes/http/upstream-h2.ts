@@ -169,7 +169,7 @@ export class H2Requests {
     body.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) body.pause();
     });
-    // Both sides of a gRPC call may be quiet for long.
+    // Both sides of a gRPC call may be silent for a long time.
     if (!isGrpc(exchange.headers)) forwarding.watchBody({ untilAnswered: true });
     stream.on('drain', () => {
       if (!forwarding.isOver) body.resume();
