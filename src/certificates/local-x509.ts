@@ -44,7 +44,7 @@ const OID_ALTERNATIVE_NAMES = '2.5.29.17';
 const OID_BASIC_CONSTRAINTS = '2.5.29.19';
 const OID_AUTHORITY_KEY = '2.5.29.35';
 const OID_EXTENDED_KEY_USAGE = '2.5.29.37';
-/** How the version field says 3. */
+/** Version 3, as the version field encodes it. */
 const X509_V3 = 2;
 
 /** Takes 150 ms to load, so only to make a CA. */

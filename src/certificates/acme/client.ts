@@ -5,7 +5,7 @@ import { exchange, problemError, type Answer, type Wire } from './transport.js';
 
 /** The part of RFC 8555 that an order with TLS-ALPN-01 needs: requests signed by an account. */
 
-/** §6.5: a server may reject a nonce at any time, and sends a fresh one along. */
+/** §6.5: a server may reject a nonce at any time, and sends a fresh one with the error. */
 const NONCE_TRIES = 12;
 const BAD_NONCE = 'badNonce';
 
