@@ -85,7 +85,7 @@ async function endAfter(cut: Cut, method: Method, requested: Asked, recorders?: 
   visitor.send(...ASKS[method]);
   await half(visitor);
   cut(requested.connections.at(-1)!);
-  await expect.poll(() => visitor.end(1), { timeout: 3_000 }).toBeDefined();
+  await expect.poll(() => visitor.end(1)).toBeDefined();
   return visitor.end(1)!;
 }
 

@@ -79,7 +79,7 @@ describe('bodies', () => {
             before = written;
             return still && written > 0;
           },
-          { interval: 200, timeout: 10_000 },
+          { interval: 200 },
         )
         .toBe(true);
       expect(written).toBeLessThan(64);

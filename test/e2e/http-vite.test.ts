@@ -119,9 +119,7 @@ async function sees(
   await expect.poll(() => messages.map(({ type }) => type)).toContain('connected');
   await edit('colour.js', "export const colour = 'blue';\n");
   await expect
-    .poll(() => messages.find(({ type }) => type === 'update')?.updates?.map(({ path }) => path), {
-      timeout: 15_000,
-    })
+    .poll(() => messages.find(({ type }) => type === 'update')?.updates?.map(({ path }) => path))
     .toEqual(['/main.js']);
   return get(`${base}colour.js`);
 }

@@ -19,7 +19,7 @@ describe('visitors that timed out on the relay', () => {
     expect(reported).toMatchObject({ service: 'web', reason: 'visitor_limit' });
     const sum = (): number =>
       one.events.reduce((all, event) => all + (event.event === 'unserved' ? event.count : 0), 0);
-    await expect.poll(sum, { timeout: 10_000 }).toBe(2);
+    await expect.poll(sum).toBe(2);
     const running = await one.runner.status();
     expect(running.leases).toMatchObject([{ visitorsUnserved: { visitor_limit: 2 } }]);
     const head = { file: null, pid: 1, identity: '', startedAt: '', revision: 1, rejected: [] };
