@@ -34,8 +34,9 @@ export const STILL_MS = 5 * 60_000;
 const ENDED_MS = 2_000;
 
 /**
- * The retiring connections of one owner. HTTP ends at its first quiet moment between exchanges. Other protocols, upgraded
- * connections and event streams live for at most `ms`. An exchange in progress has no limit while bytes move.
+ * The retiring connections of one owner. HTTP ends at its first quiet moment between exchanges, an event stream at its first
+ * pause. Other connections are reset after `ms`: an orderly end while their bytes are on the way would look complete. An
+ * exchange in progress has no limit while bytes move.
  */
 export class Retirement {
   /** How long retiring connections may live. */
@@ -85,7 +86,6 @@ export class Retirement {
         if (Math.min(age, quiet) > STILL_MS) connection.close('closed');
         break;
       case 'endless':
-      case 'unclear':
         if (quiet >= QUIET_MS && connection.isWritten) connection.end();
         else if (age > this.ms) connection.close('closed');
         break;

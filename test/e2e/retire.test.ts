@@ -221,6 +221,32 @@ describe('an edited target, in mode stream', () => {
     expect(await chat.ended()).toBe('cut');
   });
 
+  it('keeps a visitor that agreed on http/1.1 and speaks another protocol for `retireMs`', async () => {
+    const both = (name: string): Promise<number> =>
+      tcpService((target) =>
+        target.on('data', (chunk) => {
+          const text = chunk.toString();
+          target.write(text.startsWith('GET ') ? 'HTTP/1.1 204 No Content\r\n\r\n' : `${name} ${text}`);
+        }),
+      );
+    const [old, next] = [await both('old'), await both('next')];
+    const { visit: connect, edit } = await published(old, { alpn: ['http/1.1'] });
+    const socket = await connect('http/1.1');
+    const chat = keeping(socket);
+    socket.write('one');
+    await chat.received('old one');
+    // Its first quiet moment begins after that of the chat.
+    const http = keeping(await connect('http/1.1'));
+    http.ask('/');
+    await http.received('204');
+    await edit({ target: parseTarget(next) });
+    expect(await http.ended()).toBe('end');
+    socket.write('two');
+    await chat.received('old two');
+    await edit({ retireMs: 0 });
+    expect(await chat.ended()).toBe('cut');
+  });
+
   it('ends HTTP/2 once no stream is open', async () => {
     const streams: ServerHttp2Stream[] = [];
     const server = createHttp2().on('stream', (stream, headers) => {

@@ -81,14 +81,49 @@ it.each([
     'endless',
   ],
   [GET, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\n', 'unclear'],
-  [GET, `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(4000)}\r\nContent-Length: 1\r\n\r\n1`, 'unclear'],
-  [GET, 'SSH-2.0-OpenSSH\r\n', 'unclear'],
+  [GET, `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(4_000)}\r\nContent-Length: 1\r\n\r\n1`, 'between'],
+  [GET, `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(40_000)}\r\nContent-Length: 1\r\n\r\n1`, 'unclear'],
+  [GET, 'HTT', 'exchange'],
+  [GET, 'SSH-2.0-OpenSSH\r\n', 'other'],
+  ['SSH-2.0-OpenSSH\r\n', 'SSH-2.0-OpenSSH\r\n', 'other'],
   ['CONNECT a:1 HTTP/1.1\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'other'],
 ])('%j answered %j is %s', (question, answer, progress) => {
   const conversation = h1();
   asks(conversation, question);
   answers(conversation, answer);
   expect(conversation.progress).toBe(progress);
+});
+
+it.each(['http/1.1', 'h2'])('sees another protocol in a visitor that agreed on %s', (alpn) => {
+  const conversation = conversationIn(alpn)!;
+  asks(conversation, Buffer.from([0, 159, 7, 200, 13, 10]));
+  asks(conversation, Buffer.alloc(40, 7));
+  answers(conversation, Buffer.from([0, 159, 7, 200]));
+  expect(conversation.progress).toBe('other');
+});
+
+it('sees another protocol in a target that answers without HTTP, or speaks first', () => {
+  const [second, first] = [h1(), h1()];
+  asks(second, GET);
+  answers(second, '+OK ready\r\n');
+  answers(first, '220 mail.example.com ESMTP\r\n');
+  for (const conversation of [second, first]) {
+    asks(conversation, GET);
+    answers(conversation, 'HTTP/1.1 204 No Content\r\n\r\n');
+    expect(conversation.progress).toBe('other');
+  }
+});
+
+it('reads a long head that arrives in pieces', () => {
+  const conversation = h1();
+  asks(conversation, GET);
+  const head = `HTTP/1.1 200 OK\r\nSet-Cookie: ${'a'.repeat(20_000)}\r\n`;
+  for (let at = 0; at < head.length; at += 1_500) answers(conversation, head.slice(at, at + 1_500));
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, 'Content-Length: 3\r\n\r\nab');
+  expect(conversation.progress).toBe('exchange');
+  answers(conversation, 'c');
+  expect(conversation.progress).toBe('between');
 });
 
 it('remembers an upgrade for the life of the connection', () => {

@@ -4,7 +4,7 @@ import { H2Conversation } from './h2.js';
 /**
  * The state of a connection's HTTP exchanges. `between`: no exchange is in progress. `exchange`: one is. `endless`: a
  * response that ends only with the connection, for example an event stream. `other`: another protocol, perhaps after an
- * upgrade. `unclear`: the target spoke last.
+ * upgrade. `unclear`: the target spoke last, and perhaps in the middle of a response.
  */
 export type Progress = 'between' | 'exchange' | 'endless' | 'other' | 'unclear';
 

@@ -1,4 +1,4 @@
-const HEAD_END = '\r\n\r\n';
+export const HEAD_END = '\r\n\r\n';
 
 /** The head of a message of HTTP/1.1 that begins at `start`; undefined where it does not end before `end`. */
 export function headIn(bytes: Buffer, start: number, end: number): string | undefined {

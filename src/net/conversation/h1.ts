@@ -1,8 +1,9 @@
 import type { Conversation, Progress } from './conversation.js';
 import { H1Exchange } from './h1-exchange.js';
-import { lengthIn } from './h1-head.js';
+import { HEAD_END, lengthIn } from './h1-head.js';
 
-/** A longer head is not parsed, which only makes the progress unclear. */
+/** A longer head is not parsed, which only makes the progress unclear. Most heads are shorter than the first buffer. */
+const MAX_HEAD_BYTES = 32_768;
 const HEAD_BYTES = 2_048;
 /** A longer request line is not recognised. */
 const LINE_BYTES = 8_192;
@@ -11,6 +12,9 @@ const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n');
 /** KMP fallback table: how many bytes of LAST_CHUNK still match after a mismatch at that position. */
 const MATCHED_STILL = [0, 0, 0, 0, 1, 2, 1, 2];
 const REQUEST_LINE = /^[A-Z]+ [^ \r\n]+ HTTP\/1\.[01]\r\n/;
+const STATUS_LINE = 'HTTP/1.';
+/** The part of a status line up to the status. */
+const STATUS_BYTES = 'HTTP/1.1 200'.length;
 
 /**
  * HTTP/1.1 exchanges. While bytes pass, it keeps only the start and the end of the response. `progress` parses them on
@@ -60,13 +64,12 @@ export class H1Conversation implements Conversation {
     if (this.#visitorSpokeLast) {
       this.#visitorSpokeLast = false;
       // Without the status line, the response continues while the visitor still sends its request.
-      if (begins(bytes, start, end, 'HTTP/1.')) this.#answered = 0;
+      if (begins(bytes, start, end, STATUS_LINE)) this.#answered = 0;
       if (begins(bytes, start, end, 'HTTP/1.1 101')) this.#isOther = true;
     }
-    if (this.#answered < HEAD_BYTES) {
-      this.#head ??= Buffer.allocUnsafeSlow(HEAD_BYTES);
-      bytes.copy(this.#head, this.#answered, start, end);
-    }
+    // Visitors may agree on http/1.1 and speak another protocol.
+    if (this.#answered === 0 && !mayBegin(bytes, start, end, STATUS_LINE)) return void (this.#isOther = true);
+    this.#keepHead(bytes, start, end);
     this.#answered += end - start;
     this.#matchEnd(bytes, start, end);
     if (this.#exchange) {
@@ -88,6 +91,18 @@ export class H1Conversation implements Conversation {
     if (this.#visitorSpokeLast) return 'exchange';
     const progress = this.#answered === 0 ? 'between' : this.#progressOfAnswer();
     return progress === 'between' && this.#isPipelined ? 'unclear' : progress;
+  }
+
+  /** Keeps the start of the response, up to the end of its head. */
+  #keepHead(bytes: Buffer, start: number, end: number): void {
+    this.#head ??= Buffer.allocUnsafeSlow(HEAD_BYTES);
+    while (this.#answered <= this.#head.length) {
+      bytes.copy(this.#head, this.#answered, start, end);
+      const { length } = this.#head;
+      const isFull = this.#answered + end - start > length;
+      if (!isFull || length >= MAX_HEAD_BYTES || this.#head.includes(HEAD_END)) return;
+      this.#head = Buffer.concat([this.#head], 2 * length);
+    }
   }
 
   #followAsked(bytes: Buffer, start: number, end: number): void {
@@ -113,14 +128,14 @@ export class H1Conversation implements Conversation {
   }
 
   #progressOfAnswer(): Progress {
-    const kept = Math.min(this.#answered, HEAD_BYTES);
-    const text = this.#head!.toString('latin1', 0, kept);
+    const { length } = this.#head!;
+    const text = this.#head!.toString('latin1', 0, Math.min(this.#answered, length));
     for (let at = 0; at < text.length;) {
       const status = /^HTTP\/1\.[01] (\d{3})/.exec(text.slice(at))?.[1];
-      if (status === undefined) return 'unclear';
-      const headEnd = text.indexOf('\r\n\r\n', at);
-      if (headEnd < 0) return this.#answered > HEAD_BYTES ? 'unclear' : 'exchange';
-      const body = headEnd + 4;
+      if (status === undefined) return text.length - at < STATUS_BYTES ? 'exchange' : 'unclear';
+      const headEnd = text.indexOf(HEAD_END, at);
+      if (headEnd < 0) return this.#answered > length ? 'unclear' : 'exchange';
+      const body = headEnd + HEAD_END.length;
       if (!status.startsWith('1')) return this.#progressOfBody(status, text.slice(at, body), body);
       // An interim response: the final one follows.
       at = body;
@@ -143,6 +158,11 @@ export class H1Conversation implements Conversation {
 function progressOf(received: number, length: number): Progress {
   if (received > length) return 'unclear';
   return received === length ? 'between' : 'exchange';
+}
+
+/** Whether the bytes begin with `word`, or are too few to tell. */
+function mayBegin(bytes: Buffer, start: number, end: number, word: string): boolean {
+  return begins(bytes, start, end, word.slice(0, end - start));
 }
 
 function begins(bytes: Buffer, start: number, end: number, word: string): boolean {

@@ -1,6 +1,6 @@
 import type { Conversation, Progress } from './conversation.js';
 
-const PREFACE_BYTES = 24;
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const FRAME_HEAD_BYTES = 9;
 /** A connection with more streams is no longer followed. */
 const MAX_STREAMS = 10_000;
@@ -18,7 +18,11 @@ export class H2Conversation implements Conversation {
   readonly #open = new Set<number>();
   #highest = 0;
   #isLost = false;
-  readonly #asked = new Frames(PREFACE_BYTES, (type, _flags, stream) => {
+  /** Bytes of the preface so far. */
+  #prefaced = 0;
+  /** The visitor began without the preface: it agreed on h2 and speaks another protocol. */
+  #isOther = false;
+  readonly #asked = new Frames(PREFACE.length, (type, _flags, stream) => {
     if (type === RST_STREAM) this.#open.delete(stream);
     // The trailers of a request belong to a known stream.
     if (type !== HEADERS || stream <= this.#highest) return;
@@ -32,16 +36,29 @@ export class H2Conversation implements Conversation {
   });
 
   asked(bytes: Buffer, start: number, end: number): void {
-    if (!this.#isLost) this.#asked.take(bytes, start, end);
+    if (this.#prefaced < PREFACE.length) this.#checkPreface(bytes, start, end);
+    if (this.#isFollowed) this.#asked.take(bytes, start, end);
   }
 
   answered(bytes: Buffer, start: number, end: number): void {
-    if (!this.#isLost) this.#answered.take(bytes, start, end);
+    if (this.#isFollowed) this.#answered.take(bytes, start, end);
   }
 
   get progress(): Progress {
+    if (this.#isOther) return 'other';
     if (this.#isLost) return 'unclear';
     return this.#open.size > 0 ? 'exchange' : 'between';
+  }
+
+  get #isFollowed(): boolean {
+    return !this.#isLost && !this.#isOther;
+  }
+
+  #checkPreface(bytes: Buffer, start: number, end: number): void {
+    const length = Math.min(end - start, PREFACE.length - this.#prefaced);
+    const expected = PREFACE.subarray(this.#prefaced, this.#prefaced + length);
+    if (!bytes.subarray(start, start + length).equals(expected)) this.#isOther = true;
+    this.#prefaced += length;
   }
 }
 
