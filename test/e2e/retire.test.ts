@@ -76,6 +76,15 @@ async function published(target: number, over: Partial<ServiceSpec> = {}) {
 const tcpEcho = (name: string): Promise<number> =>
   tcpService((socket) => socket.on('data', (chunk) => socket.write(`${name} ${chunk.toString()}`)));
 
+/** An echo that answers requests of HTTP. */
+const tcpEchoAndHttp = (name: string): Promise<number> =>
+  tcpService((socket) =>
+    socket.on('data', (chunk) => {
+      const text = chunk.toString();
+      socket.write(text.startsWith('GET ') ? 'HTTP/1.1 204 No Content\r\n\r\n' : `${name} ${text}`);
+    }),
+  );
+
 const udpEcho = (name: string) => udpService((payload) => Buffer.from(`${name} ${payload.toString()}`));
 
 /** A visitor who keeps its connection: the bytes since its last request, and how the connection ended. */
@@ -222,14 +231,7 @@ describe('an edited target, in mode stream', () => {
   });
 
   it('keeps a visitor that agreed on http/1.1 and speaks another protocol for `retireMs`', async () => {
-    const both = (name: string): Promise<number> =>
-      tcpService((target) =>
-        target.on('data', (chunk) => {
-          const text = chunk.toString();
-          target.write(text.startsWith('GET ') ? 'HTTP/1.1 204 No Content\r\n\r\n' : `${name} ${text}`);
-        }),
-      );
-    const [old, next] = [await both('old'), await both('next')];
+    const [old, next] = [await tcpEchoAndHttp('old'), await tcpEchoAndHttp('next')];
     const { visit: connect, edit } = await published(old, { alpn: ['http/1.1'] });
     const socket = await connect('http/1.1');
     const chat = keeping(socket);

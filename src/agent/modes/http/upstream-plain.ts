@@ -32,7 +32,10 @@ export class PlainRequests {
       connect: (_options, callback) => {
         dialBack(dial, (...dialled) => {
           const [, socket] = dialled;
-          if (socket) noteFailure(socket);
+          if (socket) {
+            noteFailure(socket);
+            endOnceRead(socket);
+          }
           // Undici listens later, and then completes a response without a length.
           socket?.once('end', () => (this.#isEndAnnounced = !endedUnannounced(socket)));
           callback(...dialled);
@@ -114,6 +117,8 @@ class Reply {
   #resume: (() => void) | undefined;
 
   onData(chunk: Buffer): boolean {
+    // Undici passes an empty chunk when it resumes, and must not pause again then: the connection may end next.
+    if (chunk.length === 0) return true;
     if (this.#forwarding.data(chunk)) return true;
     this.#forwarding.onDrain(this.#resume!);
     return false;
@@ -162,6 +167,28 @@ function wasStale(error: Error & { stale?: boolean; socket?: { bytesRead?: numbe
 
 /** A code for resets that undici does not know: it treats ECONNRESET as the end of a response without a length. */
 const RESET = 'TARGET_RESET';
+
+/**
+ * Emits `end` only once undici has read past the last byte. Node emits it as soon as nothing is left, even if undici is paused
+ * because the visitor reads slowly. Undici then fails a complete response, or throws if the response has no length.
+ */
+function endOnceRead(socket: Socket): void {
+  const [push, read] = [socket.push.bind(socket), socket.read.bind(socket)];
+  let hasEnded = false;
+  socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    hasEnded ||= chunk === null;
+    return push(chunk, encoding);
+  };
+  socket.read = (size?: number): unknown => {
+    if (!hasEnded) return read(size);
+    // A read of exactly what is left does not end the stream.
+    if (socket.readableLength > 0) return read(size ?? socket.readableLength);
+    if (size !== 0) return read(size);
+    // Node's own read: undici reads now, or when it resumes.
+    socket.emit('readable');
+    return null;
+  };
+}
 
 /** The system's errors do not say what happened on the connection before. */
 function noteFailure(socket: Socket): void {
