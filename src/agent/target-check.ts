@@ -14,11 +14,13 @@ const FORWARDER_MS = 100;
 export interface CheckOptions {
   /** It did not answer before, so only a connection proves that it does now. */
   readonly isDoubted: boolean;
+  /** It answered before: an open port is enough. Its TLS is left alone. */
+  readonly isRoutine?: boolean;
   readonly signal: AbortSignal;
 }
 
 /** The result of a check: why the target does not answer, that it does, or that it is unknown. */
-export type Found = { readonly error: string | undefined } | 'unknown';
+export type Found = { readonly error: string | undefined; readonly isUnnoticed?: true } | 'unknown';
 
 /**
  * Checks whether `target` of `spec` answers. If the system can list listening sockets, the service sees no connection. A
@@ -27,17 +29,20 @@ export type Found = { readonly error: string | undefined } | 'unknown';
 export async function checkTarget(
   spec: ServiceSpec,
   target: Target,
-  { isDoubted, signal }: CheckOptions,
+  { isDoubted, isRoutine = false, signal }: CheckOptions,
 ): Promise<Found> {
   if (spec.mode === 'udp') return checkDatagrams(target);
-  if (!isDoubted && !isTls(target) && (await isListening(target, 'tcp'))) return { error: undefined };
+  if (!isDoubted && (isRoutine || !isTls(target)) && (await isListening(target, 'tcp')))
+    return { error: undefined, isUnnoticed: true };
   return checking(async () => {
     try {
-      const socket = await connectTarget(target, upstreamOf(spec), signal);
+      const asked = isRoutine && target.kind === 'tcp' ? { ...target, tls: false } : target;
+      const socket = await connectTarget(asked, upstreamOf(spec), signal);
       const isOpen = await staysOpen(socket);
       socket.destroy();
       return { error: isOpen ? undefined : `${formatTarget(target)} closed the connection immediately` };
     } catch (error) {
+      if (signal.aborted) return 'unknown';
       return { error: asPortalError(error).message };
     }
   });
@@ -47,7 +52,7 @@ async function checkDatagrams(target: Target): Promise<Found> {
   const isThere = await isListening(target, 'udp');
   if (isThere === undefined) return 'unknown';
   const port = target.kind === 'tcp' ? target.port : 0;
-  return { error: isThere ? undefined : `nothing receives datagrams on port ${port}` };
+  return { error: isThere ? undefined : `nothing receives datagrams on port ${port}`, isUnnoticed: true };
 }
 
 /** Its certificate may be the reason why visitors fail. */

@@ -34,6 +34,20 @@ events and fields may appear in any version: ignore what you do not know.
 A service that returns to a relay while its previous visitors finish there has two leases for a while. \`lease\` tells which one is \`draining\` or
 \`closed\`.
 
+### How Portal notices that a service stops
+
+While a local service answers, Portal checks it from time to time, also without visitors. It does this always, so that \`portal status\`, the live
+view, the inspector and these events say the same. Visits count as checks, and \`health\` replaces them.
+
+| the target | the check | how often |
+|---|---|---|
+| a port of this machine (Linux) | reads the system's list of listening ports; the service notices nothing | 3 s |
+| a port elsewhere, a port on macOS or Windows, a unix socket | opens a TCP connection and closes it; sends nothing, except the PROXY header if \`proxyProtocol\` is set | 15 s at first, then up to 60 s |
+| mode \`udp\` | as in the first row; elsewhere none, because a datagram would reach the service | 3 s, or never |
+
+A service that does not answer is asked after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: a bound port does not
+show that a service answers.
+
 ### Notices
 
 | kind | fields |

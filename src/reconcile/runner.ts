@@ -4,6 +4,7 @@ import type { CertificateSources } from '../certificates/live.js';
 import { LocalCertificates } from '../certificates/source.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Recorders } from '../agent/inspect/recorder.js';
+import { checkHealth } from '../agent/health-check.js';
 import { KnownTargets } from '../agent/known-targets.js';
 import { AgentLease } from '../agent/lease.js';
 import { ProbePace } from '../agent/probe-pace.js';
@@ -121,12 +122,25 @@ export class Runner {
     const snapshot = (): Pick<AgentStatus, 'relays' | 'leases'> => this.#report.snapshot();
     const { identity, file, inspector } = options;
     this.#inspection = inspector && new Inspection({ ...inspector, identity, file, snapshot, emit, log });
-    this.#health = new HealthChecks((service, error) => {
-      const spec = this.#current?.services.find((one) => one.service === service);
-      if (spec && error !== undefined) this.#targets.forget(formatTarget(spec.target));
-      emit({ event: 'health', service, healthy: error === undefined, ...(error !== undefined && { error }) });
-      this.#inspection?.changed();
-    });
+    this.#health = new HealthChecks(
+      (service, error) => {
+        const spec = this.#current?.services.find((one) => one.service === service);
+        if (spec && error !== undefined) this.#targets.forget(formatTarget(spec.target));
+        emit({
+          event: 'health',
+          service,
+          healthy: error === undefined,
+          ...(error !== undefined && { error }),
+        });
+        this.#inspection?.changed();
+      },
+      async (spec, signal) => {
+        const error = await checkHealth(spec, signal);
+        // A target that does not answer is reported as that, before it is reported as unhealthy.
+        if (error !== undefined) await this.#targetWatch.recheck(spec.service);
+        return error;
+      },
+    );
     this.#targetWatch = new TargetWatch(({ service, target, error }) => {
       const found = { reachable: error === undefined, ...(error !== undefined && { error }) };
       emit({ event: 'target', service, target, ...found });

@@ -7,7 +7,7 @@ import { TargetWatch, type Verdict } from './targets.js';
 const spec = (service: string, target: number, over: Partial<ServiceSpec> = {}): ServiceSpec =>
   ({ service, mode: 'stream', target: parseTarget(target), routes: [], ...over }) as unknown as ServiceSpec;
 
-function watch() {
+function watch({ isUnnoticed = false } = {}) {
   const told: Verdict[] = [];
   const asked: number[] = [];
   /** Ports without a listener. */
@@ -20,7 +20,8 @@ function watch() {
       const { port } = target as { port: number };
       asked.push(port);
       if (silent.has(port)) return 'unknown';
-      return { error: dead.has(port) ? `nothing on ${port}` : undefined };
+      const found = { error: dead.has(port) ? `nothing on ${port}` : undefined };
+      return isUnnoticed ? { ...found, isUnnoticed } : found;
     },
   );
   return { targets, told, asked, dead, silent };
@@ -40,7 +41,7 @@ describe('targets', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('are checked at the start, and again only while they are down', async () => {
+  it('are checked at the start, and soon again while they are down', async () => {
     const { targets, told, asked, dead } = watch();
     dead.add(2);
     targets.follow([spec('a', 1), spec('b', 2)]);
@@ -48,14 +49,67 @@ describe('targets', () => {
     expect(told).toEqual([up('a', 1), down('b', 2)]);
     expect([targets.errorOf('a'), targets.errorOf('b')]).toEqual([undefined, 'nothing on 2']);
     asked.length = 0;
-    await vi.advanceTimersByTimeAsync(20_000);
+    await vi.advanceTimersByTimeAsync(14_000);
     expect(new Set(asked)).toEqual(new Set([2]));
     expect(asked.length).toBeGreaterThanOrEqual(4);
     expect(told).toHaveLength(2);
     dead.clear();
     await vi.advanceTimersByTimeAsync(5_000);
     expect(told.slice(2)).toEqual([up('b', 2)]);
+    targets.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('that stop without a visitor are noticed, within seconds if they do not notice the check', async () => {
+    const { targets, told, asked, dead } = watch({ isUnnoticed: true });
+    targets.follow([spec('a', 1)]);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(asked).toHaveLength(11);
+    dead.add(1);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(told).toEqual([up('a', 1), down('a', 1)]);
+  });
+
+  it('that notice the check are connected to ever more rarely while they answer', async () => {
+    const { targets, told, asked, dead } = watch();
+    targets.follow([spec('a', 1)]);
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(asked).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(30_000 + 60_000 + 60_000);
+    expect(asked).toHaveLength(5);
+    dead.add(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told).toEqual([up('a', 1), down('a', 1)]);
+  });
+
+  it('are not checked while visitors reach them', async () => {
+    const { targets, asked } = watch({ isUnnoticed: true });
+    targets.follow([spec('a', 1)]);
+    await targets.known();
+    for (let seconds = 0; seconds < 20; seconds++) {
+      targets.noted('a', parseTarget(1), undefined);
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    expect(asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('with `health` are left to it, and looked at when it asks', async () => {
+    const { targets, told, asked, dead } = watch();
+    const health = { intervalMs: 1_000, timeoutMs: 1_000 };
+    targets.follow([spec('a', 1, { health })]);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(asked).toHaveLength(1);
+    dead.add(1);
+    await targets.recheck('a');
+    expect(told).toEqual([up('a', 1), down('a', 1)]);
+    dead.clear();
+    await targets.recheck('a');
+    targets.follow([spec('a', 1)]);
+    asked.length = 0;
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(asked).toHaveLength(1);
   });
 
   it('are down from the first failed visitor connection, and are reported once', async () => {

@@ -13,7 +13,7 @@ export interface Verdict {
 }
 
 interface Watch {
-  readonly spec: ServiceSpec;
+  spec: ServiceSpec;
   readonly target: Target;
   readonly ending: AbortController;
   /** The check in progress. */
@@ -23,15 +23,25 @@ interface Watch {
   /** Whether there is a first verdict. */
   isKnown: boolean;
   error?: string | undefined;
+  /** When it last answered (performance.now). */
+  answeredAt: number;
+  /** Pause between routine checks. */
+  routineMs: number;
 }
 
 /** Pause before the next check of a target that does not answer. It doubles up to the maximum. */
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 3_000;
 
+/** Pause between routine checks of a target that answers, if it does not notice them. */
+const UNNOTICED_MS = 3_000;
+/** The same if a check opens a connection. It doubles up to the maximum while the target answers. */
+const MIN_ROUTINE_MS = 15_000;
+const MAX_ROUTINE_MS = 60_000;
+
 /**
- * Owns the verdict on each local service. A service is checked when it starts and while it does not answer. In between, its
- * visitors' connections show it.
+ * Owns the verdict on each local service. A service is checked when it starts, often while it does not answer, and rarely
+ * while it does. In between, its visitors' connections show it.
  */
 export class TargetWatch {
   readonly #watches = new Map<string, Watch>();
@@ -53,11 +63,22 @@ export class TargetWatch {
     );
     for (const [key, watch] of this.#watches) {
       const place = wanted.get(key);
-      if (place && wayOf(place.spec) === wayOf(watch.spec)) wanted.delete(key);
-      else this.#end(key, watch);
+      if (place && wayOf(place.spec) === wayOf(watch.spec)) {
+        wanted.delete(key);
+        watch.spec = place.spec;
+        // `health` may have been added or removed.
+        if (watch.isKnown && watch.error === undefined) this.#schedule(watch);
+      } else this.#end(key, watch);
     }
     for (const [key, place] of wanted) {
-      const watch = { ...place, ending: new AbortController(), pauseMs: MIN_PAUSE_MS, isKnown: false };
+      const watch: Watch = {
+        ...place,
+        ending: new AbortController(),
+        pauseMs: MIN_PAUSE_MS,
+        isKnown: false,
+        answeredAt: 0,
+        routineMs: MIN_ROUTINE_MS,
+      };
       this.#watches.set(key, watch);
       void this.#look(watch);
     }
@@ -67,6 +88,7 @@ export class TargetWatch {
   noted(service: string, target: Target, error: string | undefined): void {
     const watch = this.#watches.get(keyOf(service, target));
     if (!watch) return;
+    if (error === undefined) watch.answeredAt = performance.now();
     // A forwarder without a service behind it also accepts connections, so the check decides. Datagrams have no such doubt.
     const isSure = error !== undefined || !watch.isKnown || watch.spec.mode === 'udp';
     if (isSure) this.#found(watch, error);
@@ -85,6 +107,12 @@ export class TargetWatch {
     await Promise.all([...this.#watches.values()].map((watch) => this.#look(watch)));
   }
 
+  /** Checks the targets of `service` now. Has a timeout. */
+  async recheck(service: string): Promise<void> {
+    const watches = [...this.#watches.values()].filter(({ spec }) => spec.service === service);
+    await Promise.all(watches.map((watch) => this.#look(watch)));
+  }
+
   /** Resolves once each has its first verdict. Has a timeout. */
   async known(): Promise<void> {
     const unknown = [...this.#watches.values()].filter(({ isKnown }) => !isKnown);
@@ -95,18 +123,28 @@ export class TargetWatch {
     for (const [key, watch] of this.#watches) this.#end(key, watch);
   }
 
-  #look(watch: Watch): Promise<void> {
-    watch.looking ??= this.#ask(watch).finally(() => (watch.looking = undefined));
+  #look(watch: Watch, isRoutine = false): Promise<void> {
+    watch.looking ??= this.#ask(watch, isRoutine).finally(() => (watch.looking = undefined));
     return watch.looking;
   }
 
-  async #ask(watch: Watch): Promise<void> {
+  /** A routine check, unless a visitor's connection has shown the same. */
+  #routine(watch: Watch): void {
+    if (restOf(watch) > 0) this.#schedule(watch);
+    else void this.#look(watch, true);
+  }
+
+  async #ask(watch: Watch, isRoutine: boolean): Promise<void> {
     const { spec, target, ending } = watch;
     const isDoubted = watch.error !== undefined;
-    const found = await this.#check(spec, target, { isDoubted, signal: ending.signal });
+    const found = await this.#check(spec, target, { isDoubted, isRoutine, signal: ending.signal });
     if (ending.signal.aborted || found === 'unknown') return;
     // A connection failed meanwhile, which says more than an open port.
     if (!isDoubted && watch.error !== undefined && found.error === undefined) return;
+    if (found.isUnnoticed) watch.routineMs = UNNOTICED_MS;
+    else if (!isRoutine) watch.routineMs = MIN_ROUTINE_MS;
+    else watch.routineMs = Math.min(watch.routineMs * 2, MAX_ROUTINE_MS);
+    if (found.error === undefined) watch.answeredAt = performance.now();
     this.#found(watch, found.error);
     if (found.error !== undefined) watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);
   }
@@ -115,11 +153,19 @@ export class TargetWatch {
     const isChange = !watch.isKnown || (error === undefined) !== (watch.error === undefined);
     watch.isKnown = true;
     watch.error = error;
-    clearTimeout(watch.timer);
     if (error === undefined) watch.pauseMs = MIN_PAUSE_MS;
-    else watch.timer = setTimeout(() => void this.#look(watch), watch.pauseMs).unref();
+    this.#schedule(watch);
     const { spec, target } = watch;
     if (isChange) this.#onChange({ service: spec.service, target: formatTarget(target), error });
+  }
+
+  /** Schedules the next check. */
+  #schedule(watch: Watch): void {
+    clearTimeout(watch.timer);
+    if (watch.error !== undefined)
+      watch.timer = setTimeout(() => void this.#look(watch), watch.pauseMs).unref();
+    else if (!hasHealth(watch))
+      watch.timer = setTimeout(() => this.#routine(watch), Math.max(0, restOf(watch))).unref();
   }
 
   #end(key: string, { ending, timer }: Watch): void {
@@ -130,6 +176,13 @@ export class TargetWatch {
 }
 
 const keyOf = (service: string, target: Target): string => `${service} ${formatTarget(target)}`;
+
+/** Whether `health` already checks the target. */
+const hasHealth = ({ spec, target }: Watch): boolean =>
+  spec.health !== undefined && formatTarget(spec.target) === formatTarget(target);
+
+/** Time until the next routine check. */
+const restOf = ({ answeredAt, routineMs }: Watch): number => answeredAt + routineMs - performance.now();
 
 /** How the targets of a service are reached. */
 const wayOf = ({ mode, targetTls, proxyProtocol }: ServiceSpec): string =>
