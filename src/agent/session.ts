@@ -23,7 +23,9 @@ import type { RelayStatus } from './status.js';
  * Pauses between attempts. They reach full seconds only after a relay has been away for a while, and never exceed ten
  * seconds.
  */
-const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7, randomize: true } as const;
+const RETRY = { minTimeout: 200, maxTimeout: 5_000, factor: 1.7 } as const;
+const pauseAfter = (retries: number): number =>
+  Math.min(RETRY.maxTimeout, Math.round((1 + Math.random()) * RETRY.minTimeout * RETRY.factor ** retries));
 /** A session that lasted this long counts as stable, and the pauses start again. */
 const SOUND_MS = 10_000;
 /** After address changes have interrupted an attempt once, the next ones run at least this long, then longer. */
@@ -75,6 +77,8 @@ export class RelaySession {
   #state: RelayStatus['state'] = 'connecting';
   #since = new Date();
   #error: PortalError | undefined;
+  /** When the next attempt starts (performance.now), while one is waited for. */
+  #nextAt: number | undefined;
   /** Detour users that wait for the session. */
   readonly #waiting = new Set<Deferred<HopTunnel>>();
   /** Consecutive sessions that did not last. */
@@ -135,6 +139,9 @@ export class RelaySession {
       ...(capabilities && { capabilities, carriers }),
       ...this.#datagrams(),
       ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
+      ...(this.#nextAt !== undefined && {
+        nextInMs: Math.max(0, Math.round(this.#nextAt - performance.now())),
+      }),
     };
   }
 
@@ -175,7 +182,14 @@ export class RelaySession {
 
   /** The pause before another attempt. Ends immediately when this machine's addresses change. */
   async #pause(ms: number): Promise<void> {
-    await delay(ms, AbortSignal.any([this.#stop.signal, this.#network.changed])).catch(() => undefined);
+    const signal = AbortSignal.any([this.#stop.signal, this.#network.changed]);
+    await this.#announced(ms, signal).catch(() => undefined);
+  }
+
+  /** Waits for the next attempt. `status` tells when it starts. */
+  async #announced(ms: number, signal: AbortSignal): Promise<void> {
+    this.#nextAt = performance.now() + ms;
+    await delay(ms, signal).finally(() => (this.#nextAt = undefined));
   }
 
   /**
@@ -210,12 +224,14 @@ export class RelaySession {
       return { channel, endpoint, moved };
     };
     return pRetry(attempt, {
-      ...RETRY,
+      // The pauses are in `onFailedAttempt`, because `status` tells when they end.
+      minTimeout: 0,
+      maxTimeout: 0,
       retries: Infinity,
       signal,
       // A pause that the relay requested replaces ours. While the detour is not ready, its own pauses are enough.
       shouldConsumeRetry: ({ error }) => isOnTheWay && asPortalError(error).retryAfterMs === undefined,
-      onFailedAttempt: async ({ error, attemptNumber }) => {
+      onFailedAttempt: async ({ error, attemptNumber, retriesConsumed }) => {
         if (signal.aborted) return;
         const failure = asPortalError(error);
         this.#log.info(
@@ -224,7 +240,9 @@ export class RelaySession {
         );
         if (!this.#channel) this.#lost(failure, 'refused');
         await this.#stayAway();
-        if (failure.retryAfterMs !== undefined) await delay(comeBackMs(failure.retryAfterMs), signal);
+        if (failure.retryAfterMs !== undefined)
+          await this.#announced(comeBackMs(failure.retryAfterMs), signal);
+        else if (isOnTheWay) await this.#announced(pauseAfter(retriesConsumed), signal);
       },
     });
   }

@@ -104,4 +104,6 @@ export interface RelayStatus {
   /** For a chain: the relays behind the first, in the visitors' order. */
   hops?: HopStatus[];
   error?: ErrorSummary;
+  /** Time until the next attempt, while the agent waits for it. */
+  nextInMs?: number;
 }

@@ -45,7 +45,7 @@ view, the inspector and these events say the same. Visits count as checks, and \
 | a port elsewhere, a port on macOS or Windows, a unix socket | opens a TCP connection and closes it; sends nothing, except the PROXY header if \`proxyProtocol\` is set | 15 s at first, then up to 60 s |
 | mode \`udp\` | as in the first row; elsewhere none, because a datagram would reach the service | 3 s, or never |
 
-A service that does not answer is asked after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: a bound port does not
+A service that does not answer is asked after half a second, then up to every 3 seconds. In mode \`udp\` the live view shows no ✓: an open port does not
 show that a service answers.
 
 ### Notices

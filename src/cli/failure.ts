@@ -41,7 +41,7 @@ export async function reportFailure(
 
 /** Prints the warnings of a valid configuration. */
 export async function reportWarnings(context: Context, warnings: readonly Problem[]): Promise<void> {
-  if (warnings.length === 0) return;
+  if (warnings.length === 0 || context.verbosity === 'quiet') return;
   const { formatProblem } = await import('../config/frame.js');
   for (const warning of warnings)
     context.stderr.line(formatProblem(warning, { color: context.stderr.color }));

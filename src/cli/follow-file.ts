@@ -35,7 +35,7 @@ export function followFile({ loading, loaded, gate, select, reporter }: FollowFi
       if (!result.ok) return reject(result.problems);
       const refusal = restartRequired(loaded.desired, result.desired);
       if (refusal) return reject([placed(result.file, refusal)]);
-      reporter.problems(result.warnings);
+      reporter.problems(result.warnings, 'warning');
       runner.apply(select(result.desired)).catch(onError);
     };
     try {

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { kindOf, type ServiceSpec } from '../agent/spec.js';
 import { openLocalCa } from '../certificates/local-ca.js';
 import type { Desired } from '../config/desired.js';
 import { lockFileOf, RelayLock } from '../config/lock.js';
@@ -162,7 +163,7 @@ async function runIn(scope: Scope, context: Context, job: AgentJob): Promise<Exi
   // Closes after the runner, so `down` loses its connection only when everything is done.
   scope.defer(() => control.close());
 
-  const needsCa = desired.services.some(({ tls }) => tls.source === 'local');
+  const needsCa = desired.services.some(hasLocalCa);
   const forCa = { log, onCreated: (file: string) => early.push(caCreated(file)) };
   const ca = needsCa ? { ca: (await openLocalCa(paths.caDir, forCa)).certificateFile } : {};
   job.reporter.begin(expected);
@@ -210,12 +211,16 @@ function relayLock(
 }
 
 function expectedLeases(desired: Desired): Expected[] {
-  return desired.services.map(({ service, relays, onPool }) => ({
-    service,
-    leases: relays.length,
-    ...(onPool && { more: true }),
+  return desired.services.map((spec) => ({
+    service: spec.service,
+    leases: spec.relays.length,
+    ...(spec.onPool && { more: true }),
+    ...(hasLocalCa(spec) && { isLocalCa: true }),
   }));
 }
+
+/** Whether visitors get a certificate of the local CA. In modes tcp and udp Portal uses none. */
+const hasLocalCa = (spec: ServiceSpec): boolean => kindOf(spec.mode) === 'tls' && spec.tls.source === 'local';
 
 /**
  * Calls `onAllFailed` when every service failed permanently. Never calls it after a service was ready: a failure after a

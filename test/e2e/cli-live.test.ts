@@ -39,9 +39,11 @@ test('on a terminal, up shows services, relays and keys, and ends without a trac
   terminal.stdin.write('x');
   terminal.stdin.write('q');
   await isShown(/▄▄▄▄▄/);
+  await isShown(/Another device cannot open this URL/);
   terminal.stdin.write('x');
   terminal.stdin.write('c');
-  await isShown(/copied https:\/\/web\.localhost/);
+  await isShown(/asked the terminal to copy it/);
+  await isShown(/^https:\/\/web\.localhost:\d+\s*$/m);
   expect(text).toContain('\u001B]52;c;');
   const ended = once(terminal, 'exit');
   terminal.stdin.write('\u0003');

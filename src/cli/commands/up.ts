@@ -54,7 +54,7 @@ async function up(
     throw new PortalError('usage', '--frozen needs a file: standard input has no portal.lock');
   const select = selection(args);
   const reporter = starter?.reporter ?? (await createReporter(context, options));
-  reporter.problems(warnings);
+  reporter.problems(warnings, 'warning');
   const { file } = desired;
   // Imported late: a command that starts an agent in the background does not need it.
   const { runAgent } = await import('../run-agent.js');

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { isLoopback } from '../../net/target.js';
+
 /** What keys of the live view do, each loaded when it is first used. */
 
 /** Opens `url` in the browser of this machine. */
@@ -7,9 +10,55 @@ export async function openUrl(url: string): Promise<void> {
   child.on('error', () => undefined);
 }
 
-/** Asks the terminal to put `text` on its clipboard (OSC 52): that works over SSH as well, where the terminal allows it. */
-export function clipboardSequence(text: string): string {
-  return `\u001B]52;c;${Buffer.from(text).toString('base64')}\u0007`;
+/**
+ * Copies `text`, over SSH as well: to tmux, or by a sequence that asks the terminal (OSC 52). Only of some terminals it is
+ * known that they do it: otherwise it is only asked.
+ */
+export async function copy(
+  text: string,
+  terminal: { write(text: string): unknown },
+  env: NodeJS.ProcessEnv,
+): Promise<'tmux' | 'terminal' | 'asked'> {
+  if (env['TMUX'] && (await copyToTmux(text))) return 'tmux';
+  const sequence = clipboardSequence(text);
+  // Both ignore the sequence by default, and forward what is wrapped.
+  if (env['TMUX'] || env['TERM']?.startsWith('tmux'))
+    terminal.write(`\u001BPtmux;${sequence.replaceAll('\u001B', '\u001B\u001B')}\u001B\\`);
+  else if (env['STY']) terminal.write(`\u001BP${sequence}\u001B\\`);
+  else terminal.write(sequence);
+  return copiesOnRequest(env) ? 'terminal' : 'asked';
+}
+
+const clipboardSequence = (text: string): string =>
+  `\u001B]52;c;${Buffer.from(text).toString('base64')}\u0007`;
+
+const COPYING_TERMS = /^(alacritty|foot|wezterm|xterm-kitty|xterm-ghostty|contour)/;
+const COPYING_PROGRAMS = new Set(['WezTerm', 'ghostty', 'vscode']);
+
+function copiesOnRequest(env: NodeJS.ProcessEnv): boolean {
+  const isInside = env['TMUX'] !== undefined || env['STY'] !== undefined;
+  const { TERM = '', TERM_PROGRAM = '', WT_SESSION } = env;
+  return (
+    !isInside && (COPYING_TERMS.test(TERM) || COPYING_PROGRAMS.has(TERM_PROGRAM) || WT_SESSION !== undefined)
+  );
+}
+
+const TMUX_MS = 2_000;
+
+/** By default tmux sets the clipboard of its terminal for this command, but not for a program inside that asks by OSC 52. */
+function copyToTmux(text: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = execFile('tmux', ['load-buffer', '-w', '-'], { timeout: TMUX_MS }, (error) =>
+      resolve(error === null),
+    );
+    child.stdin?.on('error', () => undefined).end(text);
+  });
+}
+
+/** Whether another device may open `address`. */
+export function opensElsewhere(address: string): boolean {
+  const url = /^\w+:\/\//.test(address) ? address : `tcp://${address}`;
+  return !URL.canParse(url) || !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ''));
 }
 
 /** A QR code in lines of half blocks. */

@@ -2,7 +2,7 @@ import type { WriteStream } from 'node:tty';
 import { asPortalError } from '../../lib/errors.js';
 import type { TimedEvent } from '../reporters/reporter.js';
 import type { Style } from '../style.js';
-import { clipboardSequence, openUrl, qrCode } from './actions.js';
+import { copy, opensElsewhere, openUrl, qrCode } from './actions.js';
 import { Keys, type Key } from './keys.js';
 import { LiveModel, type Snapshot, type View } from './model.js';
 import { Region } from './region.js';
@@ -13,10 +13,14 @@ export interface LiveOptions {
   readonly stdin: NodeJS.ReadableStream;
   readonly terminal: WriteStream;
   readonly style: Style;
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** Counters move all the time. */
 const DRAW_EVERY_MS = 1_000;
+
+/** A window that is dragged changes its size many times. */
+const RESIZE_MS = 100;
 
 /** How long an answer to a key replaces the list of keys. */
 const MESSAGE_MS = 4_000;
@@ -24,10 +28,14 @@ const MESSAGE_MS = 4_000;
 const HELP = [
   '  ↑ ↓   choose a service',
   '  o     open its URL in the browser',
-  '  c     copy its address to the clipboard',
+  '  c     copy its address, by the terminal (OSC 52) or tmux',
   '  q     show its URL as a QR code',
   '  i     open the inspector',
   '  ?     open and close this help',
+  '',
+  '  OPEN is connections of visitors now, LAST the status of the last response.',
+  '  ✓ the target answers, ✗ it does not; blank: unknown, as in mode udp.',
+  '',
   '  Ctrl-C  stop',
 ];
 
@@ -45,7 +53,8 @@ export class Live {
   /** Clears the message, so that the keys show again. */
   #messageTimer: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
-  readonly #onResize = (): void => this.#region.redraw(this.#lines());
+  #resizeTimer: NodeJS.Timeout | undefined;
+  readonly #onResize = (): void => this.#resized();
   /** Of a process that ends at once: the cursor is not to stay hidden. */
   readonly #onExit = (): void => this.close();
   readonly #onContinue = (): void => this.#resume();
@@ -76,6 +85,7 @@ export class Live {
   close(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#messageTimer);
+    clearTimeout(this.#resizeTimer);
     clearImmediate(this.#soon);
     this.#options.terminal.off('resize', this.#onResize);
     process.off('SIGCONT', this.#onContinue);
@@ -104,6 +114,12 @@ export class Live {
 
   #draw(): void {
     this.#region.draw(this.#lines());
+  }
+
+  #resized(): void {
+    this.#region.hold();
+    clearTimeout(this.#resizeTimer);
+    this.#resizeTimer = setTimeout(() => this.#region.repaint(this.#lines()), RESIZE_MS).unref();
   }
 
   /** Events come in crowds. */
@@ -161,10 +177,8 @@ export class Live {
     else if (name === 'i') await this.#open(view.inspector, 'no service is inspected: set inspect: true');
     else if (name === 'o') await this.#open(address, 'it has no URL yet');
     else if (address === undefined) return;
-    else if (name === 'c') {
-      this.#options.terminal.write(clipboardSequence(address));
-      this.#message = `copied ${address}, if the terminal allows it`;
-    } else if (name === 'q') await this.#showQr(address);
+    else if (name === 'c') await this.#copy(address);
+    else if (name === 'q') await this.#showQr(address);
   }
 
   async #open(url: string | undefined, otherwise: string): Promise<void> {
@@ -173,11 +187,26 @@ export class Live {
     this.#message = `opening ${url}`;
   }
 
+  async #copy(address: string): Promise<void> {
+    const { terminal, env } = this.#options;
+    const how = await copy(address, terminal, env);
+    if (how === 'tmux') this.#message = `copied ${address}; tmux pastes it with prefix ]`;
+    if (how === 'terminal') this.#message = `copied ${address}`;
+    if (how !== 'asked') return;
+    this.print(address);
+    this.#message = 'printed it above, and asked the terminal to copy it: not every terminal does (OSC 52)';
+  }
+
   async #showQr(address: string): Promise<void> {
     const code = await qrCode(address);
-    const needed = code.length + 4;
+    const remark = opensElsewhere(address)
+      ? []
+      : [
+          'Another device cannot open this URL: it leads to this machine only. Use a relay that others reach.',
+        ];
+    const needed = code.length + 4 + remark.length;
     if (this.#region.rows < needed || this.#region.columns <= code[0]!.length)
       this.#message = `the QR code needs a terminal of ${needed} rows and ${code[0]!.length + 1} columns`;
-    else this.#overlay = [...code, address];
+    else this.#overlay = [...code, address, ...remark];
   }
 }

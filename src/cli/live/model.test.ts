@@ -31,7 +31,7 @@ describe('the model of the live view', () => {
     const other = lease({ relay: 'https://b', url: 'https://web.b', phase: 'retrying', visitors: 2 });
     const { services } = new LiveModel().view(snapshot([other, lease(), lease({ phase: 'draining' })]), 0);
     expect(services).toMatchObject([
-      { state: 'ready', visitors: 3, addresses: ['https://web.b', 'https://web.a'] },
+      { state: 'ready', open: 3, addresses: ['https://web.b', 'https://web.a'] },
     ]);
   });
 
@@ -46,14 +46,60 @@ describe('the model of the live view', () => {
     expect(isReachable({ targetError: 'down' })).toBe(false);
   });
 
+  it('says nothing of a target of mode udp, unless it is known to be down', () => {
+    const model = new LiveModel();
+    const udp = (over: Partial<LeaseStatus> = {}): boolean | undefined =>
+      model.view(snapshot([lease({ mode: 'udp', target: 'localhost:53', ...over })]), 0).services[0]!
+        .isReachable;
+    const time = '2026-01-01T00:00:00.000Z';
+    model.note({ time, event: 'target', service: 'web', target: 'localhost:53', reachable: true });
+    expect(udp()).toBeUndefined();
+    expect(udp({ targetError: 'nothing receives datagrams on port 53' })).toBe(false);
+  });
+
+  it('has no last status from before the target came back', () => {
+    const model = new LiveModel();
+    const last = (requests: number, lastStatus: number): number | undefined =>
+      model.view(snapshot([lease({ requests, lastStatus })]), 0).services[0]!.lastStatus;
+    const target = (reachable: boolean): void =>
+      model.note({ time: '', event: 'target', service: 'web', target: 'localhost:3000', reachable });
+    target(false);
+    expect([last(1, 503), last(2, 503)]).toEqual([undefined, 503]);
+    target(true);
+    expect([last(2, 503), last(2, 503), last(3, 200)]).toEqual([undefined, undefined, 200]);
+  });
+
+  it('shows the error of a lost relay with the relay only, and when it tries again', () => {
+    const error = { code: 'relay_unreachable', message: 'connection refused' };
+    const relay = { relay: 'https://a', state: 'retrying', since: '', error } as const;
+    const view = (nextInMs?: number): unknown =>
+      new LiveModel().view(
+        snapshot(
+          [lease({ phase: 'retrying', error }), lease({ service: 'db', error: { code: 'x', message: 'y' } })],
+          {
+            relays: [{ ...relay, ...(nextInMs !== undefined && { nextInMs }) }],
+          },
+        ),
+        0,
+      );
+    expect(view(2_100)).toMatchObject({
+      services: [{ state: 'retrying', problems: [] }, { problems: ['y [x]'] }],
+      relays: [{ error: 'connection refused [relay_unreachable]', nextTryS: 3 }],
+    });
+    expect(view()).toMatchObject({ relays: [{ nextTryS: undefined }] });
+  });
+
   it('counts requests a second where they are counted, else bytes', () => {
     const model = new LiveModel();
     const rate = (over: Partial<LeaseStatus>, at: number): unknown =>
       model.view(snapshot([lease(over)]), at).services[0]!.rate;
     rate({ requests: 10 }, 0);
     expect(rate({ requests: 14 }, 2_000)).toEqual({ unit: 'requests', perSecond: 2 });
-    expect(rate({ bytesIn: 500, bytesOut: 500 }, 2_500)).toEqual({ unit: 'bytes', perSecond: 400 });
-    expect(rate({ bytesIn: 0 }, 3_000)).toEqual({ unit: 'bytes', perSecond: 0 });
+    expect(rate({ bytesIn: 500, bytesOut: 500, servedAs: 'stream' }, 2_500)).toEqual({
+      unit: 'bytes',
+      perSecond: 400,
+    });
+    expect(rate({ bytesIn: 0, servedAs: 'stream' }, 3_000)).toEqual({ unit: 'bytes', perSecond: 0 });
   });
 
   it('lets nothing that others wrote steer the terminal', () => {

@@ -32,7 +32,10 @@ export interface ServiceView {
   readonly isReachable: boolean | undefined;
   /** Problems that stop visitors, or may stop them. */
   readonly problems: readonly string[];
-  readonly visitors: number;
+  /** Visitors connected now. */
+  readonly open: number;
+  /** Requests since the start, where they are counted. */
+  readonly requests: number | undefined;
   /** Requests a second where they are counted, else bytes a second. */
   readonly rate: { readonly unit: 'requests' | 'bytes'; readonly perSecond: number };
   readonly lastStatus: number | undefined;
@@ -43,6 +46,8 @@ export interface RelayView {
   readonly state: RelayStatus['state'];
   readonly rttMs: number | undefined;
   readonly error: string | undefined;
+  /** Seconds until the next attempt; undefined while connected, and during an attempt. */
+  readonly nextTryS: number | undefined;
 }
 
 export interface RequestView {
@@ -76,9 +81,14 @@ export class LiveModel {
   /** Whether each target answers, by service, from events. */
   readonly #verdicts = new Map<string, Map<string, boolean>>();
   readonly #samples = new Map<string, Sample[]>();
+  /** Services of which the target changed, or answers again: their last status is of the time before. */
+  readonly #renewed = new Set<string>();
+  /** How many requests each of them had by then. */
+  readonly #outdated = new Map<string, number>();
 
   note(event: TimedEvent): void {
     if (event.event !== 'target') return;
+    this.#renewed.add(event.service);
     const verdicts = this.#verdicts.get(event.service) ?? new Map<string, boolean>();
     this.#verdicts.set(event.service, verdicts.set(event.target, event.reachable));
   }
@@ -89,7 +99,7 @@ export class LiveModel {
     const placed = names.map((name) =>
       this.#serviceOf(
         name,
-        leases.filter(({ service }) => service === name),
+        leases.filter(({ service }) => service === name).map((lease) => withoutRelayError(lease, snapshot)),
         now,
       ),
     );
@@ -113,28 +123,40 @@ export class LiveModel {
       target: routes > 1 ? `${routes} routes` : printable(first!.target),
       isReachable: this.#isReachable(first!),
       problems: [...new Set(leases.flatMap(problemsOf))],
-      visitors: sumOf(leases, ({ visitors }) => visitors),
+      open: sumOf(leases, ({ visitors }) => visitors),
+      requests: requestsOf(leases),
       rate: this.#rateOf(service, leases, now),
-      lastStatus: leases.findLast(({ lastStatus }) => lastStatus !== undefined)?.lastStatus,
+      lastStatus: this.#lastStatusOf(service, leases),
     };
   }
 
-  #isReachable({ service, target, routes, targetError }: LeaseStatus): boolean | undefined {
+  #lastStatusOf(service: string, leases: readonly LeaseStatus[]): number | undefined {
+    const requests = requestsOf(leases) ?? 0;
+    if (this.#renewed.delete(service)) this.#outdated.set(service, requests);
+    if (this.#outdated.get(service) === requests) return undefined;
+    this.#outdated.delete(service);
+    return leases.findLast(({ lastStatus }) => lastStatus !== undefined)?.lastStatus;
+  }
+
+  #isReachable({ service, target, routes, targetError, mode }: LeaseStatus): boolean | undefined {
     if (targetError !== undefined) return false;
+    // An open UDP socket, or one answer, does not show that the service answers now.
+    if (mode === 'udp') return undefined;
     const verdicts = this.#verdicts.get(service);
     const found = [...new Set(Object.values(routes ?? { '/': target }))].map((each) => verdicts?.get(each));
     return found.includes(undefined) ? undefined : true;
   }
 
   #rateOf(service: string, leases: readonly LeaseStatus[], now: number): ServiceView['rate'] {
+    const requests = requestsOf(leases);
     const sample = {
       at: now,
-      requests: sumOf(leases, ({ requests = 0 }) => requests),
+      requests: requests ?? 0,
       bytes: sumOf(leases, ({ bytesIn, bytesOut }) => bytesIn + bytesOut),
     };
     const samples = (this.#samples.get(service) ?? []).filter(({ at }) => now - at <= RATE_MS);
     this.#samples.set(service, [...samples, sample]);
-    const unit = leases.some(({ requests }) => requests !== undefined) ? 'requests' : 'bytes';
+    const unit = requests === undefined ? 'bytes' : 'requests';
     const [before = sample] = samples;
     const seconds = (now - before.at) / 1_000;
     // A lease that was opened anew counts from 0 again.
@@ -145,6 +167,19 @@ export class LiveModel {
 
 const sumOf = <T>(all: readonly T[], of: (each: T) => number): number =>
   all.reduce((sum, each) => sum + of(each), 0);
+
+const requestsOf = (leases: readonly LeaseStatus[]): number | undefined =>
+  leases.some(({ requests, servedAs }) => requests !== undefined || servedAs === 'http')
+    ? sumOf(leases, ({ requests = 0 }) => requests)
+    : undefined;
+
+/** The error of a lost relay is shown with the relay. */
+function withoutRelayError(lease: LeaseStatus, { relays }: Snapshot): LeaseStatus {
+  const at = relays.find(({ relay }) => relay === lease.relay);
+  if (!at?.error || at.error.message !== lease.error?.message) return lease;
+  const { error: _, ...rest } = lease;
+  return rest;
+}
 
 function stateOf({ phase, unproven }: LeaseStatus): State {
   if (phase === 'ready') return unproven ? 'unproven' : 'ready';
@@ -168,14 +203,17 @@ function unplacedView({ service, error }: UnplacedStatus): ServiceView {
     target: '',
     isReachable: undefined,
     problems: [describeError(error)],
-    visitors: 0,
+    open: 0,
+    requests: undefined,
     rate: { unit: 'bytes', perSecond: 0 },
     lastStatus: undefined,
   };
 }
 
-function relayView({ relay, state, rttMs, error }: RelayStatus): RelayView {
-  return { name: relayName(relay), state, rttMs, error: error && describeError(error) };
+function relayView({ relay, state, rttMs, error, nextInMs }: RelayStatus): RelayView {
+  const nextTryS =
+    nextInMs === undefined || state === 'connected' ? undefined : Math.max(1, Math.ceil(nextInMs / 1_000));
+  return { name: relayName(relay), state, rttMs, error: error && describeError(error), nextTryS };
 }
 
 function requestView({ startedAt, service, method, target, outcome, status, totalMs }: Shown): RequestView {

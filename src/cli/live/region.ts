@@ -1,4 +1,12 @@
-import { cursorHide, cursorLeft, cursorShow, cursorUp, eraseDown, eraseEndLine } from 'ansi-escapes';
+import {
+  cursorHide,
+  cursorLeft,
+  cursorShow,
+  cursorTo,
+  cursorUp,
+  eraseDown,
+  eraseEndLine,
+} from 'ansi-escapes';
 import { rowsOf } from './render.js';
 
 export interface Terminal {
@@ -11,10 +19,19 @@ export interface Terminal {
 const BEGIN = '\u001B[?2026h';
 const END = '\u001B[?2026l';
 
+/** So many printed lines are drawn again after a change of size. */
+const RECENT = 200;
+
 /** The last lines of a terminal, drawn again and again; lines that are printed scroll away above them. */
 export class Region {
   readonly #terminal: Terminal;
   #lines: readonly string[] = [];
+  /** The lines that were printed last. */
+  #recent: string[] = [];
+  /** Nothing on the screen is from before the region. */
+  #isAlone = false;
+  /** While the size changes: lines to print afterwards. */
+  #held: string[] | undefined;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -35,23 +52,49 @@ export class Region {
   }
 
   draw(lines: readonly string[]): void {
+    if (this.#held) return;
     if (lines.length === this.#lines.length && lines.every((line, index) => line === this.#lines[index]))
       return;
     this.#write('', lines);
   }
 
-  /** Draws anew what a change of size has moved about. */
-  redraw(lines: readonly string[]): void {
-    this.#write('', lines);
+  /** The size changes, maybe several times in a row: draws nothing before `repaint`. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /**
+   * Draws the whole screen anew. A change of size moves lines to places that only the terminal knows, also out of its history
+   * and into it.
+   */
+  repaint(lines: readonly string[]): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    if (!this.#isAlone) {
+      // What others have printed is kept in the terminal's history.
+      this.#write('', []);
+      this.#terminal.write('\n'.repeat(this.rows));
+      this.#isAlone = true;
+    }
+    const room = this.rows - 1 - rowsOf(lines, this.columns);
+    const above = this.#recent.slice();
+    while (above.length > 0 && rowsOf(above, this.columns) > room) above.shift();
+    const frame = [...above, ...lines].map((line) => line + eraseEndLine).join('\n');
+    this.#terminal.write(`${BEGIN}${cursorTo(0, 0)}${frame}${eraseDown}${END}`);
+    this.#lines = lines;
+    for (const text of held) this.print(text);
   }
 
   print(text: string): void {
+    if (this.#held) return void this.#held.push(text);
     // A tab skips cells without erasing what the view has drawn there.
     const spaced = text.replaceAll('\t', '    ');
+    this.#recent = [...this.#recent, ...spaced.split('\n')].slice(-RECENT);
     this.#write(`${spaced.replaceAll('\n', `${eraseEndLine}\n`)}${eraseEndLine}\n`, this.#lines);
   }
 
   close(): void {
+    if (this.#held) this.repaint([]);
     this.#write('', []);
     this.#terminal.write(cursorShow);
   }

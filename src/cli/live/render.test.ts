@@ -12,14 +12,15 @@ const service = (name: string, over: Partial<ServiceView> = {}): ServiceView => 
   target: 'localhost:3000',
   isReachable: true,
   problems: [],
-  visitors: 2,
+  open: 2,
+  requests: 7,
   rate: { unit: 'requests', perSecond: 1.25 },
   lastStatus: 200,
   ...over,
 });
 const view = (services: readonly ServiceView[], over: Partial<View> = {}): View => ({
   services,
-  relays: [{ name: 'embedded:8443', state: 'connected', rttMs: 1.4, error: undefined }],
+  relays: [{ name: 'embedded:8443', state: 'connected', rttMs: 1.4, error: undefined, nextTryS: undefined }],
   requests: [],
   inspector: undefined,
   ...over,
@@ -45,9 +46,9 @@ const many = (count: number): ServiceView[] =>
 describe('the live view', () => {
   it('has a row a service, its troubles below it, relays and keys', () => {
     expect(render(view([service('web'), DEAD]), screen(120, 40))).toEqual([
-      '  SERVICE  STATE  ADDRESS                     TARGET            VISITORS  RATE   LAST',
-      '› ✔ web    ready  https://web.localhost:8443  ✓ localhost:3000  2         1.3/s  200',
-      '  ▲ api    ready  https://api.localhost:8443  ✗ localhost:3000  2         1.3/s  503',
+      '  SERVICE  STATE  ADDRESS                     TARGET            OPEN  REQUESTS  RATE   LAST',
+      '› ✔ web    ready  https://web.localhost:8443  ✓ localhost:3000  2     7         1.3/s  200',
+      '  ▲ api    ready  https://api.localhost:8443  ✗ localhost:3000  2     7         1.3/s  503',
       '    nothing listens on port 5999',
       '  relay embedded:8443  connected  1 ms',
       '  o open · c copy · q QR code · ? help · Ctrl-C stop',
@@ -82,7 +83,7 @@ describe('the live view', () => {
       expect(lines.find((line) => line.startsWith('›'))).toContain(services[selected]!.service);
     }
     const folded = render(view(services), screen(columns, 20)).join('\n');
-    expect(folded).toMatch(/and \d+ more \(↑↓\): 1 not ready/);
+    expect(folded).toMatch(/and \d+ more \(↑↓\): not ready: api/);
   });
 
   it('has the latest requests where there is room, and more relays than a few in one line', () => {
@@ -98,10 +99,37 @@ describe('the live view', () => {
       state: rttMs === undefined ? ('retrying' as const) : ('connected' as const),
       rttMs,
       error: undefined,
+      nextTryS: undefined,
     }));
     const text = render(view([service('web')], { requests, relays }), screen(80, 24)).join('\n');
     expect(text).toContain('  12:00:03  web  200  GET /  12 ms');
     expect(text).toContain('  3 relays connected (10–30 ms), 1 not: https://r3');
+  });
+
+  it('has the reason of a lost relay, and when the agent tries again', () => {
+    const lost = {
+      name: 'https://r',
+      state: 'retrying',
+      rttMs: undefined,
+      error: 'refused',
+      nextTryS: 3,
+    } as const;
+    const lines = (over: object): string[] =>
+      render(view([service('web')], { relays: [{ ...lost, ...over }] }), screen(80, 24)).slice(2, -1);
+    expect(lines({})).toEqual(['  relay https://r  retrying, next try in 3 s', '    refused']);
+    expect(lines({ nextTryS: undefined })).toEqual(['  relay https://r  retrying', '    refused']);
+  });
+
+  it('marks a service with a problem, though it is ready', () => {
+    const ill = service('web', { problems: ['GET /healthz returned 500'] });
+    expect(render(view([ill]), screen(120, 40))[1]).toMatch(/^ {2}▲ web/);
+  });
+
+  it.each([120, 50, 20])('names the key of the inspector while it is on, at %i columns', (columns) => {
+    const keys = (inspector?: string): string => render(view([], { inspector }), screen(columns, 24)).at(-1)!;
+    expect(keys('http://localhost:4040')).toMatch(columns < 50 ? / i / : /i inspector/);
+    expect(keys()).not.toContain('inspector');
+    expect(stringWidth(keys('http://localhost:4040'))).toBeLessThan(columns);
   });
 
   it('has no escapes without colours, and the same text with them', () => {

@@ -21,6 +21,8 @@ export interface Screen {
 const MAX_REQUESTS = 5;
 /** More relays than this are one line together. */
 const MAX_RELAYS = 3;
+/** Of more relays, so many lost ones have lines of their own. */
+const MAX_LOST = 2;
 
 /** The lines of the live view, no more than fit. A URL is never broken: where it is too long, it has lines of its own. */
 export function render(view: View, screen: Screen): string[] {
@@ -47,8 +49,9 @@ const MARKS: Readonly<Record<State, string>> = {
   'no relay': '✘',
 };
 
-/** The least that is good: ready, and a target that answers. */
-const isWell = ({ state, isReachable }: ServiceView): boolean => state === 'ready' && isReachable !== false;
+/** The least that is good: ready, and nothing wrong behind it. */
+const isWell = ({ state, isReachable, problems }: ServiceView): boolean =>
+  state === 'ready' && isReachable !== false && problems.length === 0;
 
 function markOf(service: ServiceView): string {
   return service.state === 'ready' && !isWell(service) ? '▲' : MARKS[service.state];
@@ -60,7 +63,7 @@ function paintOf({ style }: Screen, service: ServiceView): Paint {
 }
 
 const targetMark = ({ isReachable }: ServiceView, { style }: Screen): string => {
-  if (isReachable === undefined) return '·';
+  if (isReachable === undefined) return ' ';
   return isReachable ? style.green('✓') : style.red('✗');
 };
 
@@ -82,7 +85,11 @@ const TARGET: Column = {
   cell: (service, screen) => `${targetMark(service, screen)} ${service.target}`,
 };
 const TARGET_MARK: Column = { title: '', cell: targetMark };
-const VISITORS: Column = { title: 'VISITORS', cell: ({ visitors }) => String(visitors) };
+const OPEN: Column = { title: 'OPEN', cell: ({ open }) => String(open) };
+const REQUESTS: Column = {
+  title: 'REQUESTS',
+  cell: ({ requests }) => (requests === undefined ? '' : String(requests)),
+};
 const RATE: Column = { title: 'RATE', cell: ({ rate }) => rateText(rate) };
 const LAST: Column = {
   title: 'LAST',
@@ -92,14 +99,14 @@ const LAST: Column = {
   },
 };
 
-const TRAFFIC = [VISITORS, RATE, LAST];
+const TRAFFIC = [OPEN, REQUESTS, RATE, LAST];
 /** The first that fits is used; in the last, addresses have lines of their own. */
 const LAYOUTS: readonly (readonly Column[])[] = [
   [NAME, STATE, ADDRESS, TARGET, ...TRAFFIC],
   [NAME, ADDRESS, TARGET, ...TRAFFIC],
   [NAME, ADDRESS, TARGET_MARK, ...TRAFFIC],
 ];
-const NARROW = [NAME, TARGET_MARK, ...TRAFFIC];
+const NARROW = [NAME, TARGET_MARK, OPEN, REQUESTS, LAST];
 
 function rateText({ unit, perSecond }: ServiceView['rate']): string {
   if (unit === 'bytes') return `${formatBytes(Math.round(perSecond))}/s`;
@@ -149,8 +156,8 @@ function scrolled(
   while (to < blocks.length && fits(to)) used += heights[to++]!;
   while (from > 0 && fits(from - 1)) used += heights[--from]!;
   const folded = services.filter((_, index) => index < from || index >= to);
-  const ill = folded.filter((service) => !isWell(service)).length;
-  const trouble = ill === 0 ? 'all ready' : screen.style.yellow(`${ill} not ready`);
+  const ill = folded.filter((service) => !isWell(service)).map(({ service }) => service);
+  const trouble = ill.length === 0 ? 'all ready' : screen.style.yellow(`not ready: ${ill.join(', ')}`);
   const how = screen.hasKeys ? ' (↑↓)' : '';
   const more = cut(`  and ${folded.length} more${how}: ${trouble}`, screen);
   return [...blocks.slice(from, to).flat(), more];
@@ -164,19 +171,28 @@ export function rowsOf(lines: readonly string[], columns: number): number {
 const msText = (ms: number | undefined): string => (ms === undefined ? '' : `  ${Math.round(ms)} ms`);
 
 function relayLines(relays: readonly RelayView[], screen: Screen): string[] {
-  const { dim, yellow } = screen.style;
-  if (relays.length <= MAX_RELAYS)
-    return relays.map(({ name, state, rttMs, error }) => {
-      const line = `  relay ${name}  ${state}${msText(rttMs)}${error === undefined ? '' : `  ${error}`}`;
-      return (state === 'connected' ? dim : yellow)(cut(line, screen));
-    });
+  const { yellow } = screen.style;
+  if (relays.length <= MAX_RELAYS) return relays.flatMap((relay) => relayLine(relay, screen));
   const [up, down] = [true, false].map((isUp) =>
     relays.filter(({ state }) => (state === 'connected') === isUp),
   );
   const times = up!.flatMap(({ rttMs }) => (rttMs === undefined ? [] : [Math.round(rttMs)]));
   const span = times.length === 0 ? '' : ` (${Math.min(...times)}–${Math.max(...times)} ms)`;
   const lost = down!.length === 0 ? '' : `, ${yellow(`${down!.length} not: ${down![0]!.name}`)}`;
-  return [cut(`  ${up!.length} relays connected${span}${lost}`, screen)];
+  const reasons = down!.filter(({ error }) => error !== undefined).slice(0, MAX_LOST);
+  return [
+    cut(`  ${up!.length} relays connected${span}${lost}`, screen),
+    ...reasons.flatMap((relay) => relayLine(relay, screen)),
+  ];
+}
+
+/** Of a lost relay the reason, and when the agent tries again, in place. */
+function relayLine({ name, state, rttMs, error, nextTryS }: RelayView, screen: Screen): string[] {
+  const { dim, yellow } = screen.style;
+  if (state === 'connected') return [dim(cut(`  relay ${name}  ${state}${msText(rttMs)}`, screen))];
+  const next = nextTryS === undefined ? '' : `, next try in ${nextTryS} s`;
+  const why = error === undefined ? [] : [yellow(cut(`    ${error}`, screen))];
+  return [yellow(cut(`  relay ${name}  ${state}${next}`, screen)), ...why];
 }
 
 function requestLines(requests: readonly RequestView[], screen: Screen, count: number): string[] {
@@ -196,8 +212,13 @@ function footerOf(view: View, screen: Screen): string[] {
   if (screen.message !== undefined) return [cut(`  ${screen.message}`, screen)];
   if (!screen.hasKeys) return [];
   const inspector = view.inspector === undefined ? [] : ['i inspector'];
-  const keys = ['o open', 'c copy', 'q QR code', ...inspector, '? help', 'Ctrl-C stop'];
-  return [dim(cut(`  ${keys.join(' · ')}`, screen))];
+  const short = ['o open', 'c copy', 'q QR', ...inspector, '? help'];
+  const keys = [
+    ['o open', 'c copy', 'q QR code', ...inspector, '? help', 'Ctrl-C stop'],
+    short,
+    short.map(([key]) => key!),
+  ].map((each) => `  ${each.join(' · ')}`);
+  return [dim(keys.find((line) => stringWidth(line) < screen.columns) ?? cut(keys.at(-1)!, screen))];
 }
 
 const cut = (text: string, { columns }: Screen): string => cliTruncate(text, columns - 1);

@@ -18,7 +18,7 @@ export async function createReporter(context: Context, { plain }: OutputOptions)
   const outputs = { stdout, stderr, verbosity, formatProblem };
   if (!plain && verbosity === 'normal' && canDraw(context)) {
     const { terminalReporter } = await import('./terminal.js');
-    return terminalReporter({ ...outputs, stdin: context.stdin });
+    return terminalReporter({ ...outputs, stdin: context.stdin, env: context.env });
   }
   const { plainReporter } = await import('./plain.js');
   return plainReporter(outputs);

@@ -11,6 +11,11 @@ const lost = (service: string, relay = 'https://a'): PortalEvent => ({
   error: { code: 'relay_unreachable', message: 'connection lost' },
 });
 
+const readyAgain = (service: string): PortalEvent => {
+  const { error: _, ...lease } = lost(service) as Extract<PortalEvent, { event: 'lease' }>;
+  return { ...lease, phase: 'ready', url: `https://${service}.a` };
+};
+
 function crowd() {
   const lines: string[] = [];
   return { lines, crowd: new Crowd(createStyle(false), (line) => lines.push(line)) };
@@ -25,6 +30,15 @@ it('a relay that is lost is one line, however many services it had', () => {
     'https://a: 4 services retrying: connection lost [relay_unreachable]',
     'e: retrying (https://b): connection lost [relay_unreachable]',
   ]);
+});
+
+it('a relay that is back is one line, and none again for services that return later', () => {
+  const { lines, crowd: told } = crowd();
+  for (const service of ['a', 'b', 'c']) told.tell(lost(service));
+  for (const service of ['b', 'a', 'c']) told.tell(readyAgain(service));
+  told.flush();
+  told.tell(readyAgain('a'));
+  expect(lines.slice(1)).toEqual(['https://a: 3 services ready again', 'a: ready at https://a.a']);
 });
 
 it('lines stay in the order of events', async () => {

@@ -4,8 +4,10 @@ import { describeError, describeEvent, relayName } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 
-/** Up to this many leases that are lost together get a line each. */
-const FEW = 2;
+/** Up to this many leases that are lost or ready again together get a line each. */
+const FEW = 1;
+/** Leases of a relay that is back become ready within this time, most of them. */
+const BACK_MS = 500;
 
 const NAME_CODES: ReadonlySet<string | undefined> = new Set(['name_taken', 'name_reserved']);
 
@@ -17,6 +19,11 @@ export class Crowd {
   readonly #style: Style;
   readonly #print: (line: string) => void;
   #lost: Lease[] = [];
+  /** Leases that were lost in a crowd. */
+  readonly #away = new Set<string>();
+  /** Those of them that are ready again. */
+  #back: Lease[] = [];
+  #backTimer: NodeJS.Timeout | undefined;
   /** Leases that failed because of their names. They wait until the other services on the relay are settled. */
   #refused: Lease[] = [];
   /** The phase of each service, by relay. */
@@ -35,6 +42,11 @@ export class Crowd {
       return;
     }
     this.#flushLost();
+    if (event.event === 'lease' && event.phase === 'ready' && this.#away.delete(placeOf(event))) {
+      this.#back.push(event);
+      this.#backTimer ??= setTimeout(() => this.#flushBack(), BACK_MS).unref();
+      return;
+    }
     if (event.event === 'lease' && event.phase === 'failed' && NAME_CODES.has(event.error?.code))
       this.#refused.push(event);
     else this.#print(describeEvent(event, this.#style));
@@ -51,6 +63,7 @@ export class Crowd {
 
   flush(): void {
     this.#flushLost();
+    this.#flushBack();
     this.#flushRefused();
   }
 
@@ -76,10 +89,26 @@ export class Crowd {
 
   #lostLines(leases: readonly Lease[]): string[] {
     if (leases.length <= FEW) return leases.map((lease) => describeEvent(lease, this.#style));
+    for (const lease of leases) this.#away.add(placeOf(lease));
     const [{ relay, error }] = leases as [Lease];
     const { bold, yellow } = this.#style;
     const why = error ? `: ${describeError(error)}` : '';
     return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
+  }
+
+  #flushBack(): void {
+    clearTimeout(this.#backTimer);
+    this.#backTimer = undefined;
+    const back = this.#back;
+    this.#back = [];
+    for (const relay of new Set(back.map((each) => each.relay))) {
+      const there = back.filter((each) => each.relay === relay);
+      if (there.length <= FEW) for (const lease of there) this.#print(describeEvent(lease, this.#style));
+      else
+        this.#print(
+          `${this.#style.bold(relayName(relay))}: ${there.length} services ${this.#style.green('ready')} again`,
+        );
+    }
   }
 
   #flushRefused(): void {
@@ -105,6 +134,8 @@ export class Crowd {
     ];
   }
 }
+
+const placeOf = ({ relay, service }: Lease): string => `${relay} ${service}`;
 
 const keyOf = ({ relay, error }: Lease): string => `${relay} ${error?.code} ${error?.message}`;
 

@@ -55,9 +55,10 @@ describe('news', () => {
     expect(told(news, [applied(1), applied(2)])).toEqual([false, true]);
   });
 
-  it('are trouble alone for who asks for quiet, and each step for who asks for all', () => {
+  it('are only errors with --quiet, and each step with --verbose', () => {
     const events = [lease('connecting'), applied(1), lease('failed', 'a'), target(true), target(false)];
-    expect(told(new News('quiet'), events)).toEqual([false, false, true, false, true]);
+    expect(told(new News('quiet'), events)).toEqual([false, false, true, false, false]);
     expect(told(new News('verbose'), events)).toEqual([true, true, true, false, true]);
+    expect(told(new News('quiet'), [lease('retrying', 'a'), health(false)])).toEqual([false, false]);
   });
 });

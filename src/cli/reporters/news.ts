@@ -27,7 +27,7 @@ export class News {
   isNews(event: PortalEvent): boolean {
     const isNew = this.#isNew(event);
     if (this.#verbosity === 'verbose') return event.event !== 'target' || isNew;
-    return isNew && (this.#verbosity === 'normal' || isTrouble(event));
+    return isNew && (this.#verbosity === 'normal' || isError(event));
   }
 
   #isNew(event: PortalEvent): boolean {
@@ -89,16 +89,11 @@ export class News {
   }
 }
 
-/** Events that are printed even with --quiet. */
-function isTrouble(event: PortalEvent): boolean {
-  switch (event.event) {
-    case 'lease':
-      return event.phase === 'failed' || event.phase === 'retrying';
-    case 'target':
-      return !event.reachable;
-    case 'health':
-      return !event.healthy;
-    default:
-      return event.event === 'rejected' || event.event === 'unplaced';
-  }
+/** Events that are printed even with --quiet: what stays wrong until a person changes something. */
+function isError(event: PortalEvent): boolean {
+  return (
+    (event.event === 'lease' && event.phase === 'failed') ||
+    event.event === 'rejected' ||
+    event.event === 'unplaced'
+  );
 }

@@ -27,7 +27,10 @@ export function plainReporter(outputs: TextOutputs): Reporter {
   const howToReach = new HowToReach(stderr);
   const crowd = new Crowd(style, (line) => stderr.line(line));
   return {
-    begin: (expected) => start.begin(new LeaseBoard(expected)),
+    begin: (expected) => {
+      start.begin(new LeaseBoard(expected));
+      howToReach.begin(expected);
+    },
     event: (event) => {
       const open = start.note(event);
       if (verbosity === 'normal') for (const lease of open) stderr.line(describeEvent(lease, style));
@@ -36,8 +39,10 @@ export function plainReporter(outputs: TextOutputs): Reporter {
       crowd.note(event);
       if (verbosity !== 'quiet') howToReach.note(event);
     },
-    problems: (problems) => writeProblems(outputs, problems),
-    warning: (message) => stderr.line(`${style.yellow('warning:')} ${printable(message)}`),
+    problems: (problems, severity) => {
+      if (severity !== 'warning' || verbosity !== 'quiet') writeProblems(outputs, problems);
+    },
+    warning: (message) => stderr.note(`${style.yellow('warning:')} ${printable(message)}`),
     close: () => Promise.resolve(crowd.flush()),
   };
 }

@@ -11,6 +11,8 @@ export interface Expected {
   readonly leases: number;
   /** There may be more leases, on relays that are not chosen yet. */
   readonly more?: boolean;
+  /** Visitors get a certificate of the local CA. */
+  readonly isLocalCa?: boolean;
 }
 
 /** Shows what happens while an agent runs. There is one for each output format, and `up` prints only through it. */
@@ -19,7 +21,7 @@ export interface Reporter {
   begin(expected: readonly Expected[]): void;
   event(event: TimedEvent): void;
   /** Errors and warnings of a save, with code frames. A rejected save also causes an event. */
-  problems(problems: readonly Problem[]): void;
+  problems(problems: readonly Problem[], severity?: 'error' | 'warning'): void;
   /** A message for people that no event covers. */
   warning(message: string): void;
   /** The agent runs: what it knows may be shown from here on. */

@@ -50,7 +50,7 @@ test('json: one object a line on stdout, time and event first', () => {
   const stderr = capturedOutput();
   const reporter = jsonReporter({ stdout: output, stderr: stderr.output });
   reporter.warning('not\u001b[31m red');
-  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   reporter.problems([PROBLEM]);
   reporter.event(STARTED);
   reporter.event(READY);
@@ -72,12 +72,13 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
     verbosity: 'normal',
     formatProblem,
   });
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   for (const event of [STARTED, READY_LEASE, READY, FAILED]) reporter.event(event);
   reporter.problems([PROBLEM]);
   expect(stdout.text()).toBe('web https://web.localhost:8443\nweb localhost:7000\n');
   expect(stderr.text().split('\n')).toEqual([
     'all services are ready',
-    'certificates are issued by your local CA: /a b/ca.pem (browsers: portal trust)',
+    'certificates are issued by your local CA: /a b/ca.pem; trust it: portal trust --install',
     "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443",
     `web: failed (${RELAY}): taken [31m fake line [name_taken] Choose another.`,
     'portal.yaml:3:5: no',
@@ -88,7 +89,13 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
 });
 
 /** The hints for services that are served so when they are ready, and after `later`. */
-const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] => {
+const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] =>
+  hintsAfter([], as, ...later);
+const hintsAfter = (
+  before: readonly PortalEvent[],
+  as: Record<string, ServedAs>,
+  ...later: PortalEvent[]
+): string[] => {
   const stdout = capturedOutput();
   const stderr = capturedOutput();
   const reporter = plainReporter({
@@ -102,7 +109,8 @@ const hints = (as: Record<string, ServedAs>, ...later: PortalEvent[]): string[] 
     { urls: [`https://${name}.localhost:8443`], tcp: [], udp: [], servedAs },
   ]);
   const ready: PortalEvent = { event: 'ready', services: Object.fromEntries(services) };
-  for (const event of [STARTED, at(ready), ...later.map(at)]) reporter.event(event);
+  reporter.begin(Object.keys(as).map((service) => ({ service, leases: 1, isLocalCa: service !== 'public' })));
+  for (const event of [STARTED, ...before.map(at), at(ready), ...later.map(at)]) reporter.event(event);
   return stderr
     .text()
     .split('\n')
@@ -116,7 +124,7 @@ const served = (service: string, servedAs: ServedAs): PortalEvent => ({
 });
 
 describe('how to reach a service', () => {
-  const ISSUED = 'certificates are issued by your local CA: /a b/ca.pem (browsers: portal trust)';
+  const ISSUED = 'certificates are issued by your local CA: /a b/ca.pem; trust it: portal trust --install';
   const CURL = "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443";
   const OPENSSL =
     "try: openssl s_client -quiet -verify_quiet -verify_return_error -CAfile '/a b/ca.pem' -servername web.localhost -connect localhost:8443";
@@ -124,6 +132,17 @@ describe('how to reach a service', () => {
   it('is curl where a target speaks HTTP, whichever it is', () => {
     expect(hints({ web: 'http' })).toEqual([ISSUED, CURL]);
     expect(hints({ lines: 'stream', later: 'undecided', web: 'http' })).toEqual([ISSUED, CURL]);
+  });
+
+  it('is for services with a certificate of the local CA only', () => {
+    expect(hints({ public: 'http' })).toEqual([]);
+    expect(hints({ public: 'http', web: 'stream' })).toEqual([ISSUED, OPENSSL]);
+  });
+
+  it('names the CA once: not again after the notice that it was created', () => {
+    const created = { event: 'notice', kind: 'ca_created', file: '/a b/ca.pem', message: '' } as const;
+    expect(hints({ web: 'http' }, served('web', 'http'))).toEqual([ISSUED, CURL]);
+    expect(hintsAfter([created], { web: 'http' })).toEqual([CURL]);
   });
 
   it('is a client of TLS where it does not', () => {
@@ -168,9 +187,10 @@ test('terminal: progress by service, then what a pipe needs and how to get throu
     stderr: stderr.output,
     verbosity: 'normal',
     stdin: new PassThrough(),
+    env: {},
     formatProblem,
   });
-  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   for (const event of [STARTED, READY_LEASE, READY]) reporter.event(event);
   await reporter.close();
   await reporter.close();
@@ -191,9 +211,10 @@ test('terminal: how to reach a service that is decided while the progress ends',
     stderr: stderr.output,
     verbosity: 'normal',
     stdin: new PassThrough(),
+    env: {},
     formatProblem,
   });
-  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   const services = {
     web: { urls: ['https://web.localhost:8443'], tcp: [], udp: [], servedAs: 'undecided' as const },
   };
@@ -210,6 +231,7 @@ test('terminal: a service that fails before anything is drawn is shown as failed
     stderr: stderr.output,
     verbosity: 'normal',
     stdin: new PassThrough(),
+    env: {},
     formatProblem,
   });
   reporter.begin([
@@ -231,9 +253,10 @@ test('terminal: prints the inspector after the progress', async () => {
     stderr: stderr.output,
     verbosity: 'normal',
     stdin: new PassThrough(),
+    env: {},
     formatProblem,
   });
-  reporter.begin([{ service: 'web', leases: 1 }]);
+  reporter.begin([{ service: 'web', leases: 1, isLocalCa: true }]);
   const message = 'port 4040 is in use, the inspector uses 9';
   reporter.event(at({ event: 'notice', kind: 'port_in_use', message, askedPort: 4040, port: 9 }));
   reporter.event(at({ event: 'inspector', url: 'http://127.0.0.1:9/#secret', askedPort: 4040 }));

@@ -4,6 +4,7 @@ import { shellQuote } from '../../lib/private-file.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import { addressRows } from './describe.js';
+import type { Expected } from './reporter.js';
 
 type Ready = Extract<PortalEvent, { event: 'ready' }>;
 
@@ -23,6 +24,10 @@ export type Lines = Pick<Output, 'line' | 'color'>;
 export class HowToReach {
   readonly #stderr: Lines;
   #caFile: string | undefined;
+  /** A notice has announced the CA. */
+  #isAnnounced = false;
+  /** Services with a certificate of the local CA. */
+  #local: ReadonlySet<string> = new Set();
   /** The first URL of each service, from `ready` on until the hint is told. */
   readonly #urls = new Map<string, string>();
   readonly #servedAs = new Map<string, ServedAs>();
@@ -31,9 +36,14 @@ export class HowToReach {
     this.#stderr = stderr;
   }
 
+  begin(expected: readonly Expected[]): void {
+    this.#local = new Set(expected.filter(({ isLocalCa }) => isLocalCa).map(({ service }) => service));
+  }
+
   /** To be called after an event was shown. `served` may come ahead of a `ready` that was to be shown before it. */
   note(event: PortalEvent): void {
     if (event.event === 'started') this.#caFile = event.ca;
+    if (event.event === 'notice' && event.kind === 'ca_created') this.#isAnnounced = true;
     if (event.event === 'served') this.#servedAs.set(event.service, event.servedAs);
     if (event.event === 'ready') this.#ready(event);
     if (event.event === 'ready' || event.event === 'served') this.#tell();
@@ -42,10 +52,12 @@ export class HowToReach {
   #ready({ services }: Ready): void {
     for (const [service, { urls, servedAs }] of Object.entries(services)) {
       if (servedAs !== 'undecided') this.#servedAs.set(service, servedAs);
-      if (urls[0] !== undefined) this.#urls.set(service, urls[0]);
+      if (urls[0] !== undefined && this.#local.has(service)) this.#urls.set(service, urls[0]);
     }
-    if (this.#caFile !== undefined && this.#urls.size > 0)
-      this.#line(`certificates are issued by your local CA: ${this.#caFile} (browsers: portal trust)`);
+    if (this.#caFile !== undefined && this.#urls.size > 0 && !this.#isAnnounced)
+      this.#line(
+        `certificates are issued by your local CA: ${this.#caFile}; trust it: portal trust --install`,
+      );
   }
 
   #tell(): void {

@@ -11,6 +11,7 @@ import { HowToReach, writeAddresses, type Lines } from './summary.js';
 
 export interface TerminalOutputs extends TextOutputs {
   readonly stdin: NodeJS.ReadableStream;
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** For terminals: progress by service, then the live view, with lines above it. */
@@ -27,6 +28,8 @@ class TerminalReporter implements Reporter {
   #progress: Progress | undefined;
   #snapshot: (() => Snapshot) | undefined;
   #live: Live | undefined;
+  /** Leases that were lost with their relay. */
+  readonly #away = new Set<string>();
   /** Events from before the view opened. */
   readonly #early: TimedEvent[] = [];
   /** Lines to print after the progress, which would overwrite them. */
@@ -46,6 +49,7 @@ class TerminalReporter implements Reporter {
   }
 
   begin(expected: readonly Expected[]): void {
+    this.#howToReach.begin(expected);
     this.#progress = new Progress(this.#outputs.stderr, expected);
   }
 
@@ -61,7 +65,7 @@ class TerminalReporter implements Reporter {
     if (event.event === 'served') this.#progress?.noteServed(event);
     // The view shows the addresses, if there is one.
     if (event.event === 'ready' && !(stdout.isTTY && this.#snapshot)) writeAddresses(stdout, event);
-    if (this.#news.isNews(event)) this.#crowd.tell(event);
+    if (this.#news.isNews(event) && !this.#isInView(event)) this.#crowd.tell(event);
     this.#crowd.note(event);
     this.#howToReach.note(event);
     if (event.event === 'applied' || event.event === 'ready') void this.#settle();
@@ -82,6 +86,18 @@ class TerminalReporter implements Reporter {
     this.#live?.close();
     this.#live = undefined;
     await this.#settle();
+  }
+
+  /** A lost relay has a line in the view, with the error and the next attempt. It needs no other. */
+  #isInView(event: TimedEvent): boolean {
+    if (!this.#live || !this.#snapshot || event.event !== 'lease') return false;
+    const { service, relay, phase } = event;
+    const key = `${service} ${relay}`;
+    if (phase === 'ready') return this.#away.delete(key);
+    const at = this.#snapshot().relays.find((one) => one.relay === relay);
+    if (phase !== 'retrying' || at?.state === 'connected') return false;
+    this.#away.add(key);
+    return true;
   }
 
   #print(text = ''): void {
@@ -107,9 +123,9 @@ class TerminalReporter implements Reporter {
     if (!snapshot || this.#isClosed) return;
     const { Live } = await import('../live/live.js');
     if (this.#isClosed) return;
-    const { stdin, stderr } = this.#outputs;
+    const { stdin, stderr, env } = this.#outputs;
     const terminal = stderr.stream as NodeJS.WriteStream;
-    this.#live = new Live({ snapshot, stdin, terminal, style: this.#style });
+    this.#live = new Live({ snapshot, stdin, terminal, style: this.#style, env });
     for (const event of this.#early.splice(0)) this.#live.note(event);
   }
 }
