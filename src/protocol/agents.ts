@@ -15,8 +15,8 @@ export interface ServiceView {
   readonly address?: string;
   /** The metadata of its lease, from its owner. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** As reported by its agent. `open` without a report; `away` while the agent is disconnected and may return. */
-  readonly phase: ReportedPhase | 'open' | 'away';
+  /** As reported by its agent. `open` without a report; `reconnecting` while the agent is disconnected and may return. */
+  readonly phase: ReportedPhase | 'open' | 'reconnecting';
   /** The error that caused this phase. */
   readonly code?: string;
   /** Current visitors, and bytes since the lease opened: from visitors and to them. */
@@ -34,8 +34,8 @@ export interface AgentView {
   readonly own: boolean;
   readonly machine?: string;
   readonly version?: string;
-  /** `away`: its leases wait for it; `gone`: it was here earlier. */
-  readonly state: 'connected' | 'away' | 'gone';
+  /** `reconnecting`: its leases wait for it; `disconnected`: it was connected earlier. */
+  readonly state: 'connected' | 'reconnecting' | 'disconnected';
   /** When it connected. */
   readonly since?: string;
   readonly lastSeen: string;
@@ -51,7 +51,7 @@ export interface NameView {
   /** When the reservation expires without further use. */
   readonly reservedUntil: string;
   /** Whether a lease uses it: no, yes with an agent, or yes in the agent's grace period. */
-  readonly use: 'free' | 'served' | 'away';
+  readonly use: 'free' | 'served' | 'reconnecting';
   /** Id of the agent that uses it. */
   readonly agent?: string;
 }

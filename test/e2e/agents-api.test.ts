@@ -153,7 +153,7 @@ describe('what an identity sees', () => {
     expect(agent!.services[0]).not.toHaveProperty('service');
   });
 
-  it('an agent that is away, then gone, with its last time; nothing without a machine', async () => {
+  it('an agent that is reconnecting, then disconnected, with its last time; nothing without a machine', async () => {
     const at = await relay({ limits: { graceMs: 300 } });
     const identity = generateIdentity();
     const named = await Peer.open(at, { identity });
@@ -164,18 +164,18 @@ describe('what an identity sees', () => {
     const token = await signIn(at, identity);
     for (const peer of [named, nameless]) peer.ws.terminate();
     await settled(() => at.counts().sessions === 0);
-    const away = await seen(at, token);
-    expect(away.agents.filter(({ state }) => state === 'away')).toMatchObject([
-      { machine: 'laptop', services: [{ name: 'web', phase: 'away' }] },
-      { services: [{ name: 'other', phase: 'away' }] },
+    const reconnecting = await seen(at, token);
+    expect(reconnecting.agents.filter(({ state }) => state === 'reconnecting')).toMatchObject([
+      { machine: 'laptop', services: [{ name: 'web', phase: 'reconnecting' }] },
+      { services: [{ name: 'other', phase: 'reconnecting' }] },
     ]);
-    expect(away.names.map(({ name, use }) => [name, use])).toEqual([
-      ['other', 'away'],
-      ['web', 'away'],
+    expect(reconnecting.names.map(({ name, use }) => [name, use])).toEqual([
+      ['other', 'reconnecting'],
+      ['web', 'reconnecting'],
     ]);
     await settled(() => at.counts().leases === 0);
     const { agents, names } = await seen(at, token);
-    expect(agents).toMatchObject([{ machine: 'laptop', state: 'gone', own: true, services: [] }]);
+    expect(agents).toMatchObject([{ machine: 'laptop', state: 'disconnected', own: true, services: [] }]);
     expect(agents[0]).not.toHaveProperty('id');
     expect(names.map(({ use }) => use)).toEqual(['free', 'free']);
   });
@@ -288,7 +288,7 @@ describe('an identity without access', () => {
     expect((await seen(at, token)).agents).toEqual([]);
     await report(shared, { team: [member.address] });
     expect((await seen(at, token)).agents).toHaveLength(1);
-    // An agent that is away or gone cannot report its current team.
+    // A disconnected agent cannot report its current team.
     shared.ws.terminate();
     await settled(() => at.counts().sessions === 1);
     expect((await seen(at, token)).agents).toEqual([]);
@@ -523,7 +523,7 @@ describe('disconnecting an agent', () => {
     await Peer.open(at, { instance: peer.instance });
   });
 
-  it('also keeps an agent that is away from returning', async () => {
+  it('also keeps a reconnecting agent from returning', async () => {
     const at = await relay();
     const peer = await Peer.open(at);
     await peer.lease('web');

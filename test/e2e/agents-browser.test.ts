@@ -119,7 +119,7 @@ it('signs in with a one-time link, shows agents and names, and disconnects and r
   await question.getByRole('button', { name: 'Disconnect' }).click();
   await page.getByText('Disconnected laptop.').waitFor();
   expect(await laptop.next('error')).toMatchObject({ code: 'disconnected' });
-  await card.getByText('gone').waitFor();
+  await card.getByText('disconnected', { exact: true }).waitFor();
 
   // An unused name. The page removes a disconnected agent's name automatically.
   expect(await page.getByRole('row', { name: /^db tcp \d+ no/ }).count()).toBe(1);

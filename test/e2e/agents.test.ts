@@ -78,7 +78,7 @@ describe('an agent', () => {
     await first.close();
     const again = await relay({ store, ca: first.ca });
     const { agents, names } = await seen(again, await signIn(again, one.identity));
-    expect(agents).toMatchObject([{ machine: 'laptop', state: 'gone' }]);
+    expect(agents).toMatchObject([{ machine: 'laptop', state: 'disconnected' }]);
     expect(names).toMatchObject([{ name: 'web', use: 'free' }]);
   });
 });

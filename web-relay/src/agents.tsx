@@ -8,8 +8,6 @@ interface Props {
   readonly onDisconnect: () => void;
 }
 
-const WORDS = { connected: 'connected', away: 'away', gone: 'gone' } as const;
-
 /** One agent: its machine, and its services here. */
 export function AgentCard({ agent, now, onDisconnect }: Props) {
   const { machine, state, own, identity, since, lastSeen, version, from, id, services } = agent;
@@ -18,7 +16,7 @@ export function AgentCard({ agent, now, onDisconnect }: Props) {
     <article class={state} aria-label={name}>
       <div class="head">
         <h2>{name}</h2>
-        <span class={`state ${state}`}>{WORDS[state]}</span>
+        <span class={`state ${state}`}>{state}</span>
         {own && id !== undefined && (
           <button type="button" class="danger" aria-label={`Disconnect ${name}`} onClick={onDisconnect}>
             Disconnect

@@ -44,7 +44,7 @@ export function App() {
     confirm(
       {
         title: `Release ${name}?`,
-        text: `Other people can take the name and its ports immediately, and you may not get them back.${use === 'away' ? ' The agent that used it a moment ago loses it.' : ''}`,
+        text: `Other people can take the name and its ports immediately, and you may not get them back.${use === 'reconnecting' ? ' The agent that is reconnecting loses it.' : ''}`,
         yes: 'Release',
       },
       () => release(name),
@@ -98,7 +98,7 @@ function Agents({ answer, onDisconnect }: AgentsProps) {
       {answer.agents.length === 0 && <p class="quiet">None of your agents connected recently.</p>}
       {answer.agents.map((agent) => (
         <AgentCard
-          key={agent.id ?? `gone ${agent.machine}`}
+          key={agent.id ?? `disconnected ${agent.machine}`}
           agent={agent}
           now={now}
           onDisconnect={() => onDisconnect(agent)}

@@ -64,5 +64,5 @@ const portsOf = ({ ports }: NameView): string =>
 
 function useOf({ use }: NameView, machine: string): string {
   if (use === 'free') return 'no';
-  return use === 'served' ? `by ${machine}` : `${machine} is away`;
+  return use === 'served' ? `by ${machine}` : `${machine} is reconnecting`;
 }

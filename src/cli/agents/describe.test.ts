@@ -21,7 +21,7 @@ const lines = (...services: ReturnType<typeof service>[]): string[] =>
           identity: '0x1',
           own: true,
           machine: 'laptop',
-          state: 'away',
+          state: 'reconnecting',
           lastSeen: new Date(0).toISOString(),
           services,
           relays: ['https://relay.example'],

@@ -19,16 +19,18 @@ function describeAgent(agent: MergedAgent, style: Style, now: number): string[] 
   const { id, identity, own, machine, version, state, since, lastSeen, from, services, relays } = agent;
   const ago = (time: string): string => formatAge(now - Date.parse(time));
   const name = printable(machine ?? 'unnamed machine');
-  if (state === 'gone')
+  if (state === 'disconnected')
     return [
-      style.dim(`${name} · gone, last seen ${ago(lastSeen)} ago at ${relays.map(printable).join(', ')}`),
+      style.dim(
+        `${name} · disconnected, last seen ${ago(lastSeen)} ago at ${relays.map(printable).join(', ')}`,
+      ),
       '',
     ];
   const head = [
     name,
     state === 'connected' && since !== undefined
       ? `connected ${ago(since)}`
-      : `away, last seen ${ago(lastSeen)} ago`,
+      : `reconnecting, last seen ${ago(lastSeen)} ago`,
     ...(id === undefined ? [] : [`id ${id}`]),
     ...(version === undefined ? [] : [`portal ${printable(version)}`]),
     ...(from === undefined ? [] : [`from ${printable(from)}`]),
@@ -73,7 +75,7 @@ function paint(style: Style, phase: ServiceView['phase'], line: string): string 
   return phase === 'failed' ? style.red(line) : style.yellow(line);
 }
 
-const USE = { free: 'no', served: 'yes', away: 'agent is away' } as const;
+const USE = { free: 'no', served: 'yes', reconnecting: 'agent is reconnecting' } as const;
 
 function describeNames(names: Merged['names'], style: Style): string[] {
   if (names.length === 0) return [];

@@ -49,27 +49,29 @@ it('merges the answers of many relays into one agent, with its services at each'
 });
 
 it('takes the state from the relay that is connected to the agent, in any order of answers', () => {
-  const away = answer('a', [{ id: '1', state: 'away', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' }]);
+  const reconnecting = answer('a', [
+    { id: '1', state: 'reconnecting', machine: 'm', lastSeen: '2026-01-01T00:00:09.000Z' },
+  ]);
   const here = answer('b', [{ id: '1', state: 'connected', since: 'then' }]);
   for (const answers of [
-    [away, here],
-    [here, away],
+    [reconnecting, here],
+    [here, reconnecting],
   ])
     expect(mergeAnswers(answers).agents).toMatchObject([{ state: 'connected', since: 'then', machine: 'm' }]);
 });
 
-it('hides state gone for a machine that is connected elsewhere, and shows it once otherwise', () => {
-  const gone = { state: 'gone', machine: 'laptop' } as const;
+it('hides state disconnected for a machine that is connected elsewhere, and shows it once otherwise', () => {
+  const past = { state: 'disconnected', machine: 'laptop' } as const;
   const later = '2026-01-02T00:00:00.000Z';
   expect(
-    mergeAnswers([answer('a', [gone]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
+    mergeAnswers([answer('a', [past]), answer('b', [{ id: '1', machine: 'laptop' }])]).agents,
   ).toMatchObject([{ state: 'connected' }]);
   expect(
-    mergeAnswers([answer('a', [gone]), answer('b', [{ ...gone, lastSeen: later }])]).agents,
-  ).toMatchObject([{ state: 'gone', lastSeen: later, relays: ['a', 'b'] }]);
+    mergeAnswers([answer('a', [past]), answer('b', [{ ...past, lastSeen: later }])]).agents,
+  ).toMatchObject([{ state: 'disconnected', lastSeen: later, relays: ['a', 'b'] }]);
   // A machine of the same name with another identity is another machine.
   expect(
-    mergeAnswers([answer('a', [gone, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
+    mergeAnswers([answer('a', [past, { id: '2', identity: '0xB', own: false, machine: 'laptop' }])]).agents,
   ).toHaveLength(2);
 });
 
@@ -79,7 +81,7 @@ it('sorts your own agents first, connected agents before others, and names by na
       'a',
       [
         { id: '1', own: false, identity: '0xB', machine: 'a' },
-        { state: 'gone', machine: 'b' },
+        { state: 'disconnected', machine: 'b' },
         { id: '3', machine: 'd' },
         { id: '2', machine: 'c' },
       ],

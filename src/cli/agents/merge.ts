@@ -12,14 +12,14 @@ export interface Merged {
   readonly names: readonly (NameView & { readonly relay: string })[];
 }
 
-const RANK = { connected: 0, away: 1, gone: 2 } as const;
+const RANK = { connected: 0, reconnecting: 1, disconnected: 2 } as const;
 
-/** Merges agents by id, which is the same at every relay. Agents in state `gone` have no id, so merges them by machine. */
+/** Merges agents by id, which is the same at every relay. Disconnected agents have no id, so it merges them by machine. */
 export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAnswer }[]): Merged {
   const agents = new Map<string, MergedAgent>();
   for (const { relay, answer } of answers)
     for (const { services, ...agent } of answer.agents) {
-      const key = `${agent.identity} ${agent.id ?? `gone ${agent.machine}`}`;
+      const key = `${agent.identity} ${agent.id ?? `disconnected ${agent.machine}`}`;
       const known = agents.get(key);
       const here = services.map((service) => ({ ...service, relay }));
       agents.set(key, {
@@ -30,10 +30,10 @@ export function mergeAnswers(answers: readonly { relay: string; answer: AgentsAn
     }
   const all = [...agents.values()];
   // A machine that left one relay may still be connected to another.
-  const present = new Set(all.filter(({ state }) => state !== 'gone').map(placeOf));
+  const present = new Set(all.filter(({ state }) => state !== 'disconnected').map(placeOf));
   return {
     agents: all
-      .filter((agent) => agent.state !== 'gone' || !present.has(placeOf(agent)))
+      .filter((agent) => agent.state !== 'disconnected' || !present.has(placeOf(agent)))
       .toSorted(
         (a, b) =>
           Number(b.own) - Number(a.own) ||

@@ -143,7 +143,7 @@ function agentView(
     const { machine, version, at = new Date() } = agents.away(identity, instance) ?? {};
     return {
       ...common,
-      state: 'away',
+      state: 'reconnecting',
       ...(machine !== undefined && { machine }),
       ...(version !== undefined && { version }),
       lastSeen: at.toISOString(),
@@ -184,7 +184,7 @@ function leaseView(lease: Lease, told: ReportedService | undefined, place: ViewP
     kind: lease.kind,
     address: Object.values(publicAddressOf(lease, place))[0]!,
     ...(Object.keys(lease.metadata).length > 0 && { metadata: lease.metadata }),
-    phase: lease.holder ? (told?.phase ?? 'open') : 'away',
+    phase: lease.holder ? (told?.phase ?? 'open') : 'reconnecting',
     ...(lease.holder && codeOf(told?.code)),
     ...lease.traffic.read(),
   };
@@ -209,7 +209,7 @@ function goneOf(
       own: true,
       machine,
       version,
-      state: 'gone',
+      state: 'disconnected',
       lastSeen: new Date(seenAt).toISOString(),
       services: [],
     }));
@@ -228,7 +228,7 @@ function namesOf(identity: string, { reservations, leases }: ViewParts): NameVie
       name,
       ports: { ...(tcp !== null && { tcp }), ...(udp !== null && { udp }) },
       reservedUntil: new Date(until).toISOString(),
-      use: lease ? (lease.holder ? 'served' : 'away') : 'free',
+      use: lease ? (lease.holder ? 'served' : 'reconnecting') : 'free',
       ...(lease?.instance !== undefined && { agent: agentId(lease.instance) }),
     };
   });
