@@ -2,7 +2,7 @@
  * secp256k1 keys as in Ethereum, so that every wallet can read an identity. Addresses: EIP-55. Signatures: EIP-191
  * (`personal_sign`), deterministic (RFC 6979), low s only (EIP-2).
  */
-import { createECDH, hkdfSync } from 'node:crypto';
+import { createECDH, getCurves, hkdfSync } from 'node:crypto';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { keccak_256 as keccak256 } from '@noble/hashes/sha3.js';
@@ -22,11 +22,14 @@ const { multiply } = arithmetic;
 
 /**
  * Multiples of the base point come from OpenSSL: in constant time, and without the table of them that the library makes at
- * first use, which took a tenth of the time of `portal up`.
+ * first use, which took a tenth of the time of `portal up`. An OpenSSL built without this curve leaves them to the library.
  */
-arithmetic.multiply = function (n, safe) {
-  return this === secp.Point.BASE && n > 0n && n < CURVE_ORDER ? timesBase(n) : multiply.call(this, n, safe);
-};
+if (getCurves().includes('secp256k1'))
+  arithmetic.multiply = function (n, safe) {
+    return this === secp.Point.BASE && n > 0n && n < CURVE_ORDER
+      ? timesBase(n)
+      : multiply.call(this, n, safe);
+  };
 
 function timesBase(n: bigint): secp.Point {
   const ecdh = createECDH('secp256k1');
