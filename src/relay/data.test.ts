@@ -6,7 +6,8 @@ import { nameOf } from '../protocol/ticket.js';
 import { DataPool } from './data.js';
 import type { Lease } from './lease.js';
 import { TicketBook } from './tickets.js';
-import { VisitorQueue, type Visitor, type VisitorGate } from './visitors.js';
+import { VisitorQueue } from './visitor-queue.js';
+import type { Visitor, VisitorGate } from './visitors.js';
 
 /** A pool whose visitors only wait, and what it requested from its agent. */
 function pool() {
@@ -23,7 +24,7 @@ function pool() {
     tickets.close();
   });
   let arrived = 0;
-  const lease = { id: 'web', waiting: new VisitorQueue() } as unknown as Lease;
+  const lease = { id: 'web', waiting: new VisitorQueue<Visitor>() } as unknown as Lease;
   return {
     /** Visitors of one turn that find no idle connection. */
     visit: async (many = 1): Promise<void> => {

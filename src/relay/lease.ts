@@ -6,7 +6,8 @@ import type { FlowLink } from './datagrams/flows.js';
 import type { OpenPort } from './ports.js';
 import { LeaseTraffic } from './traffic.js';
 import { Unreported } from './unserved.js';
-import { VisitorQueue } from './visitors.js';
+import { VisitorQueue } from './visitor-queue.js';
+import type { Visitor } from './visitors.js';
 
 /** A service's place on this relay. It belongs to an identity, and a session holds it. */
 export interface Lease {
@@ -30,7 +31,7 @@ export interface Lease {
   /** Rate that all visitors of the identity share; undefined: unlimited. */
   readonly rate: ByteRate | undefined;
   /** Visitors that wait for a data connection. */
-  readonly waiting: VisitorQueue;
+  readonly waiting: VisitorQueue<Visitor>;
   readonly traffic: LeaseTraffic;
   /** Visitors that this relay gave up on and has not reported to an agent yet. */
   readonly unserved: Unreported;
@@ -90,7 +91,7 @@ export function newLease(beginning: Beginning & Partial<Pick<Lease, 'metadata'>>
     holder: undefined,
     instance: undefined,
     port: undefined,
-    waiting: new VisitorQueue(),
+    waiting: new VisitorQueue<Visitor>(),
     traffic: new LeaseTraffic(),
     unserved: new Unreported(),
     heldSince: performance.now(),
