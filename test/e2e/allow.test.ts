@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { handedOver, httpService, relay } from '../support/world.js';
-import { Person } from './cli-support.js';
+import { Person, PROCESSES } from './cli-support.js';
 
 /** What a portal.yaml from elsewhere may do: only what its user allowed. */
 
 const ASKED = { PORTAL_ALLOW: '' };
 
-async function cloned(text: (url: string, ca: string) => string) {
-  const person = await Person.create();
+async function cloned(text: (url: string, ca: string) => string, program?: readonly string[]) {
+  const person = await Person.create(program);
   const at = await relay();
   const write = (more = ''): Promise<void> =>
     writeFile(
@@ -141,7 +141,7 @@ describe('a portal.yaml that was never allowed', () => {
 
 it('runs after `portal allow`; --list shows it, and --revoke undoes it', async () => {
   const { port } = await httpService((_request, response) => response.end('hi'));
-  const { person, at, run } = await cloned(onRelay(port));
+  const { person, at, run } = await cloned(onRelay(port), PROCESSES);
   expect(await run('allow')).toMatchObject({ code: 0, stderr: expect.stringContaining(at.url) as string });
   expect((await run('allow', '--list')).stdout).toContain(`  publish at ${at.url}`);
   const agent = person.start(['up', '--json'], { env: ASKED });

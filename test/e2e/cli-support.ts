@@ -17,7 +17,7 @@ export const PROCESSES: readonly string[] = [process.execPath, PORTAL];
 
 /**
  * Commands that query an agent or read files, and exit. They run in the test process, because separate processes would
- * take most of the suite's time. test/e2e/cli.test.ts also runs each of them as a process.
+ * take most of the suite's time. Other tests also run each of them as a process.
  */
 const QUERIES: ReadonlySet<string> = new Set([
   'status',
@@ -29,7 +29,13 @@ const QUERIES: ReadonlySet<string> = new Set([
   'identity',
   'down',
   'replay',
+  'allow',
+  'doctor',
+  'trust',
 ]);
+
+/** Variables that change more than a command's own settings: they are read from the process, or inherited by it. */
+const OF_THE_PROCESS = /^(PORTAL_HOME|NODE_.*|.*_PROXY|(NO|FORCE)_COLOR)$/i;
 
 /** An Output whose text tests can read. */
 export function capturedOutput(terminal: { isTTY?: boolean; columns?: number } = {}) {
@@ -120,13 +126,15 @@ export class Person {
     args: readonly string[],
     options: { stdin?: string; env?: NodeJS.ProcessEnv; within?: readonly string[] } = {},
   ): Promise<Finished> {
+    const { env = {}, ...others } = options;
     const isQuery = this.#program === QUERIES_HERE && QUERIES.has(args[0] ?? '') && !args.includes('--help');
-    if (isQuery && Object.keys(options).length === 0) return this.#here(args);
-    return this.start(args, options).finished;
+    const isHere =
+      Object.keys(others).length === 0 && !Object.keys(env).some((name) => OF_THE_PROCESS.test(name));
+    return isQuery && isHere ? this.#here(args, env) : this.start(args, options).finished;
   }
 
-  async #here(argv: readonly string[]): Promise<Finished> {
-    const env = { ...process.env, PORTAL_HOME: this.home };
+  async #here(argv: readonly string[], more: NodeJS.ProcessEnv): Promise<Finished> {
+    const env = { ...process.env, PORTAL_HOME: this.home, ...more };
     const [stdout, stderr] = [capturedOutput(), capturedOutput()];
     const context: ReturnType<typeof createContext> = {
       argv,
