@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemCode } from '../lib/errors.js';
+import { conversationIn } from './conversation/conversation.js';
 import { resetSocket } from './reset.js';
 import { SpliceSet, type SpliceLimits } from './splice.js';
-import type { SpliceResult } from './spliced.js';
+import type { SpliceOptions, SpliceResult } from './spliced.js';
 
 const LIMITS: SpliceLimits = { idleMs: 60_000, halfClosedMs: 60_000, lifetimeMs: 60_000, firstAnswerMs: 0 };
 
@@ -47,13 +48,14 @@ interface Joined {
 async function join(
   limits: Partial<SpliceLimits> = {},
   before?: (ends: Omit<Joined, 'result'>) => unknown,
+  options: SpliceOptions = {},
 ): Promise<Joined> {
   const [left, a] = await connection();
   const [b, right] = await connection();
   const set = new SpliceSet({ ...LIMITS, ...limits });
   onTestFinished(() => set.closeAll());
   await before?.({ set, left, right, a, b });
-  const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { onEnd: resolve }));
+  const result = new Promise<SpliceResult>((resolve) => set.add(a, b, { ...options, onEnd: resolve }));
   return { set, left, right, a, b, result };
 }
 
@@ -219,6 +221,24 @@ describe('draining', () => {
     await drained;
     expect(set.size).toBe(0);
     await set.drain({ ms: 20_000 });
+  });
+
+  it.each([
+    ['ends HTTP between its messages in order', 'http/1.1', 'HTTP/1.1 204 No Content\r\n\r\n', 'end'],
+    ['resets HTTP during a response', 'http/1.1', 'HTTP/1.1 200 OK\r\n\r\nthe first pa', 'ECONNRESET'],
+    ['resets another protocol', undefined, 'the first pa', 'ECONNRESET'],
+  ])('without bytes for a while, %s', async (_, alpn, answer, how) => {
+    const conversation = alpn === undefined ? undefined : conversationIn(alpn);
+    const { set, left, right } = await join({}, undefined, { conversation });
+    left.write('GET / HTTP/1.1\r\n\r\n');
+    await once(right, 'data');
+    right.write(answer);
+    const end = ending(left);
+    await once(left, 'data');
+    const drained = set.drain({ ms: 20_000, quietMs: 100 });
+    expect((await end).how).toBe(how);
+    left.destroy();
+    await drained;
   });
 
   it('resets the remaining splices after the timeout', async () => {

@@ -128,9 +128,9 @@ export class SpliceSet {
     for (const splice of this.#splices) {
       splice.look(now);
       const quiet = now - splice.movedAt;
-      // An orderly end first: an idle keep-alive connection accepts it. Then a close.
+      // An idle keep-alive connection accepts an orderly end. In the middle of a transfer that would look complete.
       if (quiet > 2 * quietMs) splice.close('closed');
-      else if (quiet > quietMs) splice.end();
+      else if (quiet > quietMs && splice.isBetweenMessages) splice.end();
     }
   }
 

@@ -103,6 +103,12 @@ export class Splice implements Spliced, Retirable {
     return this.#a.readableEnded || this.#b.readableEnded;
   }
 
+  /** An orderly end now cannot look like the end of a message that is not complete. */
+  get isBetweenMessages(): boolean {
+    const { progress } = this.conversation ?? {};
+    return progress === 'between' || progress === 'endless';
+  }
+
   /** Records whether bytes moved since the last look. */
   look(now: number): void {
     const moved = this.#a.bytesRead + this.#b.bytesRead;
