@@ -9,7 +9,7 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
   const played = rounds.filter(({ endedAt }) => endedAt !== undefined);
   const found = [...violations, ...judgeMoves(rounds, moves)];
   const recoveries = [];
-  const counts = { requests: 0, failed: 0, starved: 0, streams: 0, broken: 0, streamBytes: 0 };
+  const counts = { requests: 0, failed: 0, starved: 0, streams: 0, unopened: 0, broken: 0, streamBytes: 0 };
   for (const lane of lanes) {
     const { requests, streams } = watch.of(lane);
     const judged = judgeRequests(lane, played, requests);
@@ -21,7 +21,9 @@ export function report({ lanes, rounds, watch, violations, notes, before, after,
     for (const stream of streams) {
       counts.streams++;
       counts.streamBytes += stream.bytes;
-      if (stream.how !== 'whole' && stream.how !== 'left') counts.broken++;
+      const isEarly = stream.how !== 'whole' && stream.how !== 'left';
+      // Visitors try again every 300 ms while a relay is down.
+      if (isEarly) counts[stream.bytes === 0 ? 'unopened' : 'broken']++;
       const wrong = judgeStream(lane, played, stream);
       if (wrong) found.push(wrong);
     }
@@ -93,7 +95,7 @@ export function printReport(result, line) {
     `${faults} faults in ${rounds} rounds and ${seconds.faults} s (${seconds.all} s in all), load ${load.least} to ${load.most} on ${load.cpus} CPUs`,
   );
   line(
-    `${result.requests} requests, of which ${result.failed} failed (${result.starved} of them for lack of CPU time); ${result.streams} streams, of which ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
+    `${result.requests} requests, of which ${result.failed} failed (${result.starved} of them for lack of CPU time); ${result.streams} streams, of which ${result.unopened} never opened and ${result.broken} ended early; ${mega(result.streamBytes)} MB in streams`,
   );
   for (const { lane, round, tookMs, limitMs } of result.slowest)
     line(`slow: ${lane} in round ${round}: ${tookMs} of ${limitMs} ms`);
