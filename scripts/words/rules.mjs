@@ -171,6 +171,54 @@ export const RULES = [
     'compared with what runs',
     'what it runs',
   ),
+  rule(
+    /(?<!const |\[|await )\banew\b(?!\.\w)/,
+    '"again", or "regenerate"',
+    'a relay that is started anew',
+    'a relay that restarts',
+  ),
+  rule(/\band the like\b/, '"and others", or list them', 'the locale and the like', 'and they like it'),
+  rule(
+    /\b(so|as) long as it lasts\b|\bso long as\b/,
+    '"while"',
+    'so long as it holds',
+    'as long as a relay runs',
+  ),
+  rule(
+    /\b(is|are|was|were) there already\b/,
+    '"existing"',
+    'one that was there already',
+    'an existing account',
+  ),
+  rule(/\bby way of\b/, '"through"', 'by way of the entry', 'through the entry'),
+  rule(/\b(to the letter|letter by letter)\b/, '"exactly"', 'compared letter by letter', 'a letter'),
+  rule(/\bwhat becomes of\b/, '"the result of"', 'what becomes of it', 'it becomes ready'),
+  rule(
+    /\b(gives?|gave|giving) way\b/,
+    '"makes room", or "is replaced"',
+    'the oldest one gives way',
+    'the oldest one makes room',
+  ),
+  rule(/\breads? along\b/, '"intercept"', 'a relay that reads along', 'a relay that intercepts TLS'),
+  rule(/\btold apart\b/, '"distinguished"', 'they are told apart by name', 'the relay told the agent'),
+  rule(
+    /\bcannot say goodbye\b/,
+    '"cannot close its connections"',
+    'it cannot say goodbye',
+    'it cannot close',
+  ),
+  rule(
+    /\b(ticket|challenge|proof|token|code)s? (is|are) good (for|only)\b/,
+    '"valid"',
+    'a ticket is good for 30 seconds',
+    'a ticket is valid for 30 seconds',
+  ),
+  rule(
+    /(?<!\b[Tt]here )\bis no (certificate|directory|hostname|peer|lock|identity|relay|proxy)\b/,
+    '"is not a …"',
+    'this is no certificate',
+    'there is no certificate',
+  ),
 ];
 
 function rule(pattern, say, wrong, right) {

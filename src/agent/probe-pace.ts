@@ -14,7 +14,7 @@ export class ProbePace {
   readonly #all = pLimit(MOST);
   readonly #perRelay = new Map<string, Limit>();
 
-  /** Makes a visit by way of `relay` once the limits allow it. */
+  /** Visits through `relay` once the limits allow it. */
   run<T>(relay: string, visit: () => Promise<T>): Promise<T> {
     const limit = this.#limitOf(relay);
     return limit(() => this.#all(() => this.#watch(limit, visit)));

@@ -287,7 +287,7 @@ describe('its files', () => {
     expect((await stat(certificateFile)).mode & 0o022).toBe(0);
   });
 
-  it('a key that others can read: refused, with the command that mends it', async (context) => {
+  it('a key that others can read: refused, with the command that fixes it', async (context) => {
     needsModes(context);
     await openLocalCa(caDir);
     await chmod(keyFile, 0o640);

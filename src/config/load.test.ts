@@ -94,7 +94,7 @@ describe('finding the file', () => {
   });
 });
 
-describe('what becomes of it', () => {
+describe('the outcome', () => {
   it('fills every default in', async () => {
     await files({ 'portal.yaml': MINIMAL });
     const { desired, effective, inputs, warnings } = await loaded();

@@ -88,7 +88,7 @@ describe('a configuration above the current folder', () => {
     expect(await outcome()).toBe('ok');
   });
 
-  it('is not looked at twice in the current folder itself', async () => {
+  it('is checked only once in the current folder itself', async () => {
     await chown(join(top, 'portal.yaml'), MALLORY, MALLORY);
     expect(await outcome({ in: top })).toBe('ok');
   });

@@ -50,7 +50,7 @@ function idOf(address: string | undefined): string {
   return (address ?? '').slice(2, 2 + ID_LENGTH).toLowerCase() || '0'.repeat(ID_LENGTH);
 }
 
-/** A person's own label: a login that many people share is told apart by the identity. */
+/** A person's own label. For a login that many people share, uses the identity to distinguish them. */
 function userLabel({ env, userName, gitUser, address }: Surroundings): string {
   const chosen = optionalLabel(userName ?? env['PORTAL_USER']);
   if (chosen !== undefined) return chosen;

@@ -83,7 +83,7 @@ describe('watchInputs notices', () => {
     expect(watched.contents).toEqual(['two', 'three', 'four']);
   });
 
-  it('a backup made by renaming and the file written anew, as vim does', async () => {
+  it('a backup by renaming and a new file, as vim does', async () => {
     const watched = await observe(file);
     for (const text of ['two', 'three']) {
       await rename(file, `${file}~`);

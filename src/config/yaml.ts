@@ -20,7 +20,7 @@ export const MAX_DEPTH = 64;
 /** Line ends count: a file of nothing else takes as long. A pair of a key and a value has six. */
 const MAX_TOKENS = 170_000;
 const SPACES = /^[ \t]+$/;
-/** Each costs more than what it is about, and who sees so many mends the first. */
+/** Each message costs more than its cause, and nobody reads more than this. */
 const MAX_ERRORS = 1_000;
 /** Each nested collection has one entry on the parser's stack, and so has the document. */
 const MAX_STACK = MAX_DEPTH + 8;

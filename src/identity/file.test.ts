@@ -74,7 +74,7 @@ describe('a file open to others', () => {
   beforeEach(needsModes);
 
   it.each([0o644, 0o640, 0o604, 0o620, 0o660])(
-    'mode %o: refused, with the command that mends it',
+    'mode %o: refused, with the command that fixes it',
     async (mode) => {
       await put(exportIdentity(generateIdentity()), mode);
       expect(await failure()).toMatchObject({
@@ -100,7 +100,7 @@ describe('a file open to others', () => {
   });
 });
 
-describe('a file that is no identity', () => {
+describe('a file that is not an identity', () => {
   const identity = generateIdentity();
   const secret = privateKeyOf(identity);
   const of = (change: object) =>

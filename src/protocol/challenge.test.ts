@@ -35,7 +35,7 @@ const failing = (code: string, message: string | RegExp = '') =>
 const letters = fc.stringMatching(/^[A-Za-z0-9]{1,30}$/);
 
 describe('the text', () => {
-  it('is EIP-4361 to the letter', () => {
+  it('matches EIP-4361 exactly', () => {
     expect(text).toBe(`relay.example:8443 wants you to sign in with your Ethereum account:
 ${agent.address}
 

@@ -33,7 +33,7 @@ export class ExpiryClock {
     return next === Infinity ? undefined : Math.min(next - now, LONGEST_WAIT_MS);
   }
 
-  /** Calls `onDue` once when `desired` must be looked at again. Replaces the previous watch. */
+  /** Calls `onDue` once when `desired` must be checked again. Replaces the previous watch. */
   watch(desired: Desired, onDue: () => void): void {
     this.stop();
     const ms = this.nextMs(desired);

@@ -7,7 +7,7 @@ import type { ShownTicket } from './shown-ticket.js';
 interface HopTicket {
   readonly text: string;
   readonly session: LeaseHolder;
-  /** `host:port` as `hop.open` named it. `CONNECT` must repeat it letter by letter. */
+  /** `host:port` as in `hop.open`. `CONNECT` must repeat it exactly. */
   readonly target: string;
   readonly expiresAt: number;
 }

@@ -29,7 +29,7 @@ class Model {
   #rows = new Map<number, RequestRow>();
   /** Requests of earlier runs, newest first. */
   #earlier: readonly RequestRow[] = [];
-  /** Counts how often everything began anew: a response from before that is outdated. */
+  /** Counts restarts of the data: a response from before a restart is outdated. */
   #beginnings = 0;
   #isDue = false;
   #listeners = new Set<(snapshot: Snapshot) => void>();

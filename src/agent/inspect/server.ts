@@ -15,7 +15,7 @@ import type { LiveMessage } from './wire.js';
 const HOST = '127.0.0.1';
 const HEAD_MS = 5_000;
 const MAX_CONNECTIONS = 64;
-/** Pages send nothing but a close. */
+/** Pages send only a close. */
 const MAX_MESSAGE_BYTES = 1_024;
 /** Interval for counters, which change without an event. */
 const STATE_EVERY_MS = 1_000;

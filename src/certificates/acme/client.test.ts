@@ -117,7 +117,7 @@ it('signs with its key until the account is open, and then by the name of the ac
   expect(second!.header['nonce']).not.toBe(first!.header['nonce']);
 });
 
-it('tells an account that was there already its contact', async () => {
+it('sends its contact to an existing account', async () => {
   const ca = await fakeCa(p256(), [
     { status: 200, body: {}, location: '/account/7' },
     { status: 200, body: {} },

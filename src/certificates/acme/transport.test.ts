@@ -23,7 +23,7 @@ describe('a CA behind a proxy', () => {
     expect(proxy.requested).toEqual([new URL(spec.directory).host]);
   });
 
-  it('is told apart from a proxy that wants credentials, or is not there', async () => {
+  it('differs from a proxy that requires credentials, or is unreachable', async () => {
     const proxy = await connectProxy(() => 407);
     await expect((await directoryThrough(proxy.url)).answer).rejects.toMatchObject({
       code: 'proxy_credentials',

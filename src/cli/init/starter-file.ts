@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where the schema lies in a project that installs Portal. */
+/** The schema's path in a project that installs Portal. */
 const INSTALLED_SCHEMA = './node_modules/portal-up/schema/portal.schema.json';
-/** The `$id` of the schema: where everybody else finds it. */
+/** The `$id` of the schema, for all other projects. */
 export const SCHEMA_URL = 'https://unpkg.com/portal-up@0/schema/portal.schema.json';
 
 /** The schema reference for editors in the first line of the file. Never a path that exists only on this machine. */

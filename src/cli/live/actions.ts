@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { isLoopback } from '../../net/target.js';
 
-/** What keys of the live view do, each loaded when it is first used. */
+/** Actions of the live view's keys. Each loads its code on first use. */
 
 /** Opens `url` in the browser of this machine. */
 export async function openUrl(url: string): Promise<void> {

@@ -7,7 +7,7 @@ export interface Key {
   readonly isCtrl: boolean;
 }
 
-/** Single keys of a terminal, until it is closed. */
+/** Reads single keys from a terminal, until closed. */
 export class Keys {
   readonly #stdin: ReadStream;
   readonly #onKey: (key: Key) => void;
@@ -22,7 +22,7 @@ export class Keys {
     this.take();
   }
 
-  /** Undefined where there is no keyboard to listen to, or a shell listens to it. */
+  /** Undefined without a keyboard, or if the shell is reading it. */
   static open(stdin: NodeJS.ReadableStream, onKey: (key: Key) => void): Keys | undefined {
     const terminal = stdin as ReadStream;
     return terminal.isTTY && isForeground() ? new Keys(terminal, onKey) : undefined;
@@ -33,7 +33,7 @@ export class Keys {
     this.#stdin.resume();
   }
 
-  /** Gives the terminal back, for a while. */
+  /** Returns the terminal to its normal mode for a while. */
   release(): void {
     this.#stdin.setRawMode(false);
     this.#stdin.pause();
@@ -45,7 +45,7 @@ export class Keys {
   }
 }
 
-/** A job in the background is stopped by the system when it touches the terminal. Only Linux tells. */
+/** The system stops a background job that accesses the terminal. Only Linux shows whether this process is one. */
 function isForeground(): boolean {
   try {
     const stat = readFileSync('/proc/self/stat', 'latin1');

@@ -16,7 +16,7 @@ export interface LiveOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Counters move all the time. */
+/** Counters change constantly. */
 const DRAW_EVERY_MS = 1_000;
 
 /** A window that is dragged changes its size many times. */
@@ -39,7 +39,7 @@ const HELP = [
   '  Ctrl-C  stop',
 ];
 
-/** The live view of `portal up`: drawn at the end of the terminal, with lines scrolling away above it. */
+/** The live view of `portal up`: drawn at the bottom of the terminal, with log lines scrolling above it. */
 export class Live {
   readonly #options: LiveOptions;
   readonly #model = new LiveModel();
@@ -76,12 +76,12 @@ export class Live {
     this.#drawSoon();
   }
 
-  /** A line that stays, above the view. */
+  /** Prints a permanent line above the view. */
   print(text: string): void {
     this.#region.print(text);
   }
 
-  /** Leaves the lines that were printed, and no view. */
+  /** Removes the view and keeps the printed lines. */
   close(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#messageTimer);
@@ -132,7 +132,7 @@ export class Live {
 
   async #press(key: Key): Promise<void> {
     if (key.isCtrl) return this.#control(key.name);
-    // The key that opened the help or the QR code closes it; any other key does what it does elsewhere.
+    // The key that opened the help or the QR code also closes it. Other keys keep their function.
     const isClosing = this.#overlayKey === key.name;
     this.#overlay = undefined;
     this.#overlayKey = undefined;
@@ -152,7 +152,7 @@ export class Live {
     this.#draw();
   }
 
-  /** What the terminal does with these unless it hands out single keys. */
+  /** What the terminal normally does with these keys, outside of raw mode. */
   #control(name: string): void {
     if (name === 'c') process.kill(process.pid, 'SIGINT');
     if (name === '\\') process.kill(process.pid, 'SIGQUIT');

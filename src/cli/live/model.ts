@@ -10,27 +10,27 @@ type Shown = Pick<
   'startedAt' | 'service' | 'method' | 'target' | 'outcome' | 'status' | 'totalMs'
 >;
 
-/** What the agent knows of itself now, without asking anybody. */
+/** The agent's current state, read without asking anyone. */
 export interface Snapshot {
   readonly relays: readonly RelayStatus[];
   readonly leases: readonly LeaseStatus[];
   readonly unplaced: readonly UnplacedStatus[];
-  /** The latest that are recorded, the newest last. */
+  /** The latest recorded requests, newest last. */
   readonly requests: readonly Shown[];
   readonly inspector: string | undefined;
 }
 
 export type State = 'ready' | 'unproven' | 'starting' | 'retrying' | 'failed' | 'no relay';
 
-/** A service as the live view shows it: every text is safe to print. */
+/** A service in the live view. Every text is safe to print. */
 export interface ServiceView {
   readonly service: string;
   readonly state: State;
   readonly addresses: readonly string[];
   readonly target: string;
-  /** Undefined while it is not known. */
+  /** Undefined while unknown. */
   readonly isReachable: boolean | undefined;
-  /** Problems that stop visitors, or may stop them. */
+  /** Problems that affect visitors, or may affect them. */
   readonly problems: readonly string[];
   /** Visitors connected now. */
   readonly open: number;
@@ -71,14 +71,14 @@ interface Sample {
   readonly bytes: number;
 }
 
-/** Rates are means over this. */
+/** Rates are averages over this time. */
 const RATE_MS = 3_000;
-/** The best comes first: a service is as well off as the best of its leases. */
+/** Best state first: a service has the state of its best lease. */
 const BEST: readonly State[] = ['ready', 'unproven', 'retrying', 'starting', 'failed'];
 
-/** Puts together what the live view shows. */
+/** Combines the data of the live view. */
 export class LiveModel {
-  /** Whether each target answers, by service, from events. */
+  /** Whether each target answers, per service, from events. */
   readonly #verdicts = new Map<string, Map<string, boolean>>();
   readonly #samples = new Map<string, Sample[]>();
   /** Services of which the target changed, or answers again: their last status is of the time before. */
@@ -159,7 +159,7 @@ export class LiveModel {
     const unit = requests === undefined ? 'bytes' : 'requests';
     const [before = sample] = samples;
     const seconds = (now - before.at) / 1_000;
-    // A lease that was opened anew counts from 0 again.
+    // The counters of a reopened lease start at 0.
     const perSecond = seconds > 0 ? Math.max(0, sample[unit] - before[unit]) / seconds : 0;
     return { unit, perSecond };
   }

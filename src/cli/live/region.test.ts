@@ -4,7 +4,7 @@ import { Region } from './region.js';
 const ESCAPE = '\u001B';
 const TOKEN = new RegExp(`(${ESCAPE}\\[\\??[\\d;]*[A-Za-z]|\n)`);
 
-/** A terminal that knows no more than the sequences of a region. */
+/** A terminal that supports only the sequences of a region. */
 class Screen {
   readonly columns = 40;
   rows = 10;

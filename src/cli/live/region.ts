@@ -15,7 +15,7 @@ export interface Terminal {
   write(text: string): unknown;
 }
 
-/** A terminal that knows these shows what is between them at once; others ignore them. */
+/** Terminals that support these sequences show the text between them in one step. Others ignore them. */
 const BEGIN = '\u001B[?2026h';
 const END = '\u001B[?2026l';
 
@@ -38,7 +38,7 @@ export class Region {
     this.open();
   }
 
-  /** The cursor is at the beginning of a line that is free. */
+  /** Requires the cursor at the start of an empty line. */
   open(): void {
     this.#terminal.write(cursorHide);
   }
@@ -64,7 +64,7 @@ export class Region {
   }
 
   /**
-   * Draws the whole screen anew. A change of size moves lines to places that only the terminal knows, also out of its history
+   * Redraws the whole screen. A change of size moves lines to places that only the terminal knows, also out of its history
    * and into it.
    */
   repaint(lines: readonly string[]): void {
@@ -100,7 +100,7 @@ export class Region {
   }
 
   #write(above: string, lines: readonly string[]): void {
-    // The terminal may have another width by now, and have wrapped what was drawn.
+    // The terminal's width may have changed, and with it the wrapping of drawn lines.
     const drawn = rowsOf(this.#lines, this.columns);
     const back = cursorLeft + (drawn > 1 ? cursorUp(drawn - 1) : '');
     const frame = lines.map((line) => line + eraseEndLine).join('\n');

@@ -4,27 +4,27 @@ import { formatBytes } from '../amounts.js';
 import type { Paint, Style } from '../style.js';
 import type { RelayView, RequestView, ServiceView, State, View } from './model.js';
 
-/** What the view looks like is a function of these, and of nothing else. */
+/** The input of the view. Rendering depends only on this. */
 export interface Screen {
   readonly columns: number;
   readonly rows: number;
   readonly style: Style;
-  /** Of the services, the one that keys act on. */
+  /** The index of the selected service, on which keys act. */
   readonly selected: number;
-  /** Shown below the title in place of services. */
+  /** Shown below the title instead of the services. */
   readonly overlay: readonly string[] | undefined;
-  /** Shown at the end until the next key: what a key did. */
+  /** Shown at the bottom until the next key: the result of a key. */
   readonly message: string | undefined;
   readonly hasKeys: boolean;
 }
 
 const MAX_REQUESTS = 5;
-/** More relays than this are one line together. */
+/** If there are more relays, they share one line. */
 const MAX_RELAYS = 3;
 /** Of more relays, so many lost ones have lines of their own. */
 const MAX_LOST = 2;
 
-/** The lines of the live view, no more than fit. A URL is never broken: where it is too long, it has lines of its own. */
+/** The lines of the live view, as many as fit. It never breaks a URL: a long URL gets its own lines. */
 export function render(view: View, screen: Screen): string[] {
   const footer = footerOf(view, screen);
   if (screen.overlay) return [...screen.overlay, '', ...footer].slice(-(screen.rows - 1));
@@ -131,14 +131,14 @@ function serviceLines(services: readonly ServiceView[], screen: Screen, height: 
   const [title, ...lines] = wide ?? table(NARROW).map((line) => cut(line, screen));
   const blocks = services.map((service, index) => [
     lines[index]!,
-    // At the left edge, and whole: a terminal that wraps it still copies it in one piece.
+    // At the left edge and unbroken, so that a terminal that wraps it still copies it as one URL.
     ...service.addresses.slice(wide ? 1 : 0).map((address) => screen.style.cyan(address)),
     ...service.problems.map((problem) => paintOf(screen, service)(cut(`    ${problem}`, screen))),
   ]);
   return [title!, ...scrolled(services, blocks, screen, height - 1)];
 }
 
-/** As many services as fit, around the selected one, and how many there are besides. */
+/** As many services as fit, around the selected one, and the number of hidden ones. */
 function scrolled(
   services: readonly ServiceView[],
   blocks: readonly (readonly string[])[],
@@ -150,7 +150,7 @@ function scrolled(
   if (total <= height) return blocks.flat();
   const selected = Math.min(screen.selected, blocks.length - 1);
   let [from, to, used] = [selected, selected + 1, heights[selected]!];
-  // One line is for what is folded.
+  // Reserve a line for the number of hidden services.
   const fits = (index: number): boolean => used + (heights[index] ?? Infinity) <= height - 1;
   while (from > 0 && fits(from - 1) && to - from < Math.ceil(height / 2)) used += heights[--from]!;
   while (to < blocks.length && fits(to)) used += heights[to++]!;
@@ -163,7 +163,7 @@ function scrolled(
   return [...blocks.slice(from, to).flat(), more];
 }
 
-/** Rows of the terminal that `lines` take. */
+/** Rows of the terminal that `lines` occupy. */
 export function rowsOf(lines: readonly string[], columns: number): number {
   return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
 }
@@ -223,7 +223,7 @@ function footerOf(view: View, screen: Screen): string[] {
 
 const cut = (text: string, { columns }: Screen): string => cliTruncate(text, columns - 1);
 
-/** Cells padded to the width of their column; colours take no room. */
+/** Cells padded to the width of their column. Colours have no width. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, index) => Math.max(...rows.map((row) => stringWidth(row[index]!))));
   return rows.map((row) =>

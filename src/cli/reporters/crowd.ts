@@ -139,7 +139,7 @@ const placeOf = ({ relay, service }: Lease): string => `${relay} ${service}`;
 
 const keyOf = ({ relay, error }: Lease): string => `${relay} ${error?.code} ${error?.message}`;
 
-/** The relay that gives out the names: in a chain, the first one. */
+/** The relay that assigns the names. In a chain, the first one. */
 function hostOf(relay: string): string {
   const [entry = relay] = relay.split(',');
   return URL.canParse(entry) ? new URL(entry).host : relayName(relay);

@@ -18,7 +18,7 @@ export interface TextOutputs {
   readonly formatProblem: typeof formatProblem;
 }
 
-/** Changes on stderr, a line each; once ready, the addresses on stdout. For pipes, CI and dumb terminals. */
+/** One line per change on stderr, and the addresses on stdout once ready. For pipes, CI and simple terminals. */
 export function plainReporter(outputs: TextOutputs): Reporter {
   const { stdout, stderr, verbosity } = outputs;
   const style = createStyle(stderr.color);
@@ -47,7 +47,10 @@ export function plainReporter(outputs: TextOutputs): Reporter {
   };
 }
 
-/** Where a service has failed at the start, `ready` does not come: the others are told with the first pass. */
+/**
+ * If a service fails at the start, there is no `ready` event. The other services are then reported with the first
+ * pass.
+ */
 class Start {
   #board: LeaseBoard | undefined;
   readonly #open = new Map<string, PortalEvent>();
@@ -56,7 +59,7 @@ class Start {
     this.#board = board;
   }
 
-  /** The leases to tell of now. */
+  /** The leases to report now. */
   note(event: PortalEvent): PortalEvent[] {
     if (!this.#board) return [];
     this.#board.note(event);

@@ -9,7 +9,7 @@ export function fromCloudflared(file: Fields, draft: Draft): void {
   for (const rule of listOf(file['ingress']).map(fieldsOf)) {
     const hostname = textOf(rule['hostname']);
     const to = textOf(rule['service']);
-    // The last rule has no hostname, and answers what the others do not.
+    // The last rule has no hostname, and answers all other requests.
     if (to === undefined || to.startsWith('http_status:')) continue;
     if (/^(hello_world|bastion|socks-proxy)$/.test(to)) {
       draft.note(`${hostname ?? to}: \`service: ${to}\` has no counterpart and was not converted.`);
@@ -71,7 +71,7 @@ function addRoute(service: DraftService, path: string, target: string | number):
   service.routes = { ...service.routes, [path]: target };
 }
 
-/** cloudflared has regular expressions; those that only mark the beginning are prefixes. */
+/** cloudflared uses regular expressions. One that only anchors the start is a prefix. */
 function plainPath(path: string | undefined): string | undefined {
   const prefix = path?.replace(/^\^/, '').replace(/(\/?\.?\*|\/)?\$?$/, '');
   if (prefix === undefined || !/^\/?[\w\-~/]+$/.test(prefix)) return undefined;

@@ -1,20 +1,20 @@
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
-/** Ports of containers whose protocol is no HTTP and begins without TLS. */
+/** Container ports whose protocol is not HTTP and does not start with TLS. */
 const TCP_PORTS: ReadonlySet<number> = new Set([
   21, 22, 25, 1433, 1521, 1883, 3306, 5432, 5672, 6379, 9042, 11211, 25565, 27017,
 ]);
 
-/** Databases, caches and queues: nothing to publish by accident. */
+/** Databases, caches and queues. Nobody should publish these by accident. */
 const PRIVATE_PORTS: ReadonlySet<number> = new Set([
   1433, 1521, 3306, 5432, 5672, 6379, 9042, 9200, 9229, 11211, 27017,
 ]);
 
 interface Port {
-  /** On this machine; undefined where Docker chooses it. */
+  /** The port on this machine. Undefined if Docker chooses it. */
   readonly published: number | undefined;
   readonly container: number;
-  /** Published at a loopback address of this machine alone. */
+  /** Published only on a loopback address. */
   readonly isLocal: boolean;
   readonly isUdp: boolean;
 }

@@ -14,7 +14,7 @@ const CONVERTERS: Readonly<Record<ForeignProgram, (file: Fields, draft: Draft) =
   frp: fromFrp,
 };
 
-/** What a configuration of another program says, as far as portal.yaml can say it. */
+/** Converts a configuration of another program, as far as portal.yaml supports it. */
 export function convert(program: ForeignProgram, file: Fields): Draft {
   const draft = new Draft();
   CONVERTERS[program](file, draft);
@@ -42,7 +42,7 @@ export function draftText(
   ].join('');
 }
 
-/** Whether a target has the port at which the embedded relay listens. */
+/** Whether a target uses the port of the embedded relay. */
 function usesRelayPort(draft: Draft): boolean {
   const targets = [...draft.services.values()].flatMap(({ target, routes }) => [
     target,
@@ -51,7 +51,7 @@ function usesRelayPort(draft: Draft): boolean {
   return targets.some((target) => new RegExp(`^(.*:)?${DEFAULT_EMBEDDED_PORT}$`).test(String(target)));
 }
 
-/** A service with nothing but a target is written as that target. */
+/** Shortens a service that has only a target. */
 function shortened(service: DraftService): DraftService | string | number {
   const keys = Object.keys(service);
   return keys.length === 1 && service.target !== undefined ? service.target : service;

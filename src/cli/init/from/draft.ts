@@ -1,7 +1,7 @@
 import { parseTarget } from '../../../net/target.js';
 import { dnsLabel } from '../../../config/variables.js';
 
-/** What a converted file says of one service, in the keys of portal.yaml. */
+/** A converted service, with the keys of portal.yaml. */
 export interface DraftService {
   mode?: 'stream' | 'http' | 'tcp' | 'udp';
   target?: string | number;
@@ -14,13 +14,13 @@ export interface DraftService {
   targetTls?: { insecureSkipVerify: boolean };
 }
 
-/** A portal.yaml in the making: services by name, and what could not be converted. */
+/** The draft of a portal.yaml: services by name, and what could not be converted. */
 export class Draft {
   readonly services = new Map<string, DraftService>();
-  /** Sentences for the person, each about one service or the whole file. */
+  /** Sentences for the user, each about one service or the whole file. */
   readonly notes: string[] = [];
 
-  /** Adds a service under a free name like `name`, and returns that name. */
+  /** Adds a service under a free name similar to `name`, and returns that name. */
   add(name: string, service: DraftService): string {
     const label = dnsLabel(name);
     let free = label;
@@ -33,7 +33,7 @@ export class Draft {
     this.notes.push(sentence);
   }
 
-  /** A target as portal.yaml writes it; undefined, with a note, for one that Portal cannot reach. */
+  /** A target in the syntax of portal.yaml. Undefined, with a note, if Portal cannot reach it. */
   target(service: string, written: unknown): string | number | undefined {
     const text = (textOf(written) ?? '').trim();
     const bare = /^(?:https?|tcp|tls|ssh|rdp|smb|udp):\/\/([^/]+)\/?$/i.exec(text);
@@ -50,7 +50,7 @@ export class Draft {
   }
 }
 
-/** A value of a file that may hold anything. */
+/** Values of a file that may contain anything. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 export function fieldsOf(value: unknown): Fields {
@@ -61,7 +61,7 @@ export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** A text or a number as text; undefined for anything else, and for an empty text. */
+/** A non-empty string or a number, as text. Undefined for other values. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'number' || (typeof value === 'string' && value !== '') ? String(value) : undefined;
 }

@@ -1,6 +1,6 @@
 import { fieldsOf, listOf, textOf, type Draft, type DraftService, type Fields } from './draft.js';
 
-/** Names that ngrok gives, below its own domains. */
+/** Names that ngrok assigns, below its own domains. */
 const NGROK_DOMAIN = /\.ngrok(-free)?\.(app|dev|io|pizza|pro)$/;
 
 /**
@@ -58,13 +58,16 @@ function addEndpoint(name: string, endpoint: Fields, draft: Draft): void {
     draft.note(`${added}: \`traffic_policy\` has no counterpart and was not converted.`);
 }
 
-/** `rewrite` sends the target's own name; `preserve` is what Portal does. */
+/** `rewrite` sends the target's own name; `preserve` is Portal's default. */
 function setHost(service: DraftService, header: string | undefined): void {
   if (header === 'rewrite') service.host = 'target';
   else if (header !== undefined && header !== 'preserve') service.host = header;
 }
 
-/** A name below ngrok's domains becomes the name at the relay; another domain needs records that only its owner can set. */
+/**
+ * A name below ngrok's domains becomes the name on the relay. Another domain needs DNS records that only its owner
+ * can create.
+ */
 function noteDomain(added: string, service: DraftService, domain: string | undefined, draft: Draft): void {
   if (domain === undefined) return;
   if (NGROK_DOMAIN.test(domain)) service.name ??= domain.split('.')[0]!;

@@ -7,7 +7,10 @@ import { toValue } from '../../../config/tree.js';
 import { PortalError, systemCode } from '../../../lib/errors.js';
 import { fieldsOf, type Fields } from './draft.js';
 
-/** A configuration of another program, and which. YAML, JSON and TOML are told apart by the name of the file. */
+/**
+ * Reads a configuration of another program, and detects the program. The file name decides between YAML, JSON and
+ * TOML.
+ */
 export async function readForeign(
   cwd: string,
   file: string,
@@ -36,7 +39,7 @@ export async function readForeign(
   return { program: found.program, fields: fieldsOf(toValue(tree)) };
 }
 
-/** JSON is YAML; a converted file goes through the same limits as every other. */
+/** JSON is valid YAML, so a converted file has the same limits as other files. */
 async function toYaml(text: string, file: string): Promise<string> {
   const { parse: parseToml, TomlError } = await import('smol-toml');
   try {
