@@ -16,6 +16,7 @@ import { connections, resumptions } from './suites/connections.mjs';
 import { floods } from './suites/floods.mjs';
 import { load, services } from './suites/load.mjs';
 import { memory } from './suites/memory.mjs';
+import { paced } from './suites/paced.mjs';
 import { pool } from './suites/pool.mjs';
 import { reconnect } from './suites/reconnect.mjs';
 import { http, http2, inspect, requests } from './suites/requests.mjs';
@@ -36,6 +37,7 @@ const SUITES = {
   http,
   http2,
   inspect,
+  paced,
   websocket,
   tcp,
   udp,
@@ -106,7 +108,7 @@ const world = {
   loss: lossHere(),
   wrk: installed('wrk'),
   hey: installed('hey'),
-  contenders: ['direct', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
+  contenders: ['direct', 'floor', ...(noNginx ? [] : ['nginx']), ...(against ? ['against'] : []), 'portal'],
   progress: (text) => process.stderr.write(`${text}\n`),
   describe: (figures, cpu) => JSON.stringify(roundAll({ ...figures, cpu })),
   /** A new folder, removed at the end of the run. */

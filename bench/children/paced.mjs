@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { options, tell } from './lib.mjs';
 
 /** `count` visitors who stay connected. Each sends a request every `everyMs`, at a random offset. */
 
 const { port, servername, caFile, count, seconds, everyMs } = options;
-const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername}\r\n\r\n`;
+const REQUEST = `GET / HTTP/1.1\r\nHost: ${servername ?? 'bench'}\r\n\r\n`;
 const AT_A_TIME = 32;
-const secureContext = createSecureContext({ ca: readFileSync(caFile) });
+const secureContext = servername && createSecureContext({ ca: readFileSync(caFile) });
 
 const latencies = [];
 let measuring = false;
@@ -17,13 +18,15 @@ let open = 0;
 function next() {
   if (begun === count) return;
   begun++;
-  const socket = connectTls({ host: '127.0.0.1', port, servername, secureContext });
+  const socket = servername
+    ? connectTls({ host: '127.0.0.1', port, servername, secureContext })
+    : connectPlain({ host: '127.0.0.1', port, noDelay: true });
   let sentAt = 0;
   const ask = () => {
     sentAt = performance.now();
     socket.write(REQUEST);
   };
-  socket.once('secureConnect', ask);
+  socket.once(servername ? 'secureConnect' : 'connect', ask);
   socket.once('data', () => {
     setTimeout(() => setInterval(ask, everyMs), Math.random() * everyMs);
     if (++open === count) setTimeout(measure, 2 * everyMs);

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { program, script } from './children.mjs';
+import { startFloor } from './floor.mjs';
 import { RELAY_DOMAIN } from './link.mjs';
 import { startNginx } from './nginx.mjs';
 
@@ -17,14 +18,14 @@ const PUBLIC_PORTS = '20000-29999';
 const CHAIN = 'way';
 
 /**
- * What a variant compares: the service's script, what nginx does (default: no nginx), and the service's settings in
- * portal.yaml, by the suffix of the contender's name.
+ * What a variant compares: the service's script, what nginx does (default: no nginx), what the floor does (default: no floor),
+ * and the service's settings in portal.yaml, by the suffix of the contender's name.
  */
 const HTTP_SERVICE = { script: 'service.mjs' };
 const throughStream = (target) => ({ mode: 'stream', target });
 const throughHttp = (port) => ({ mode: 'http', routes: { '/': port } });
 export const KINDS = {
-  stream: { ...HTTP_SERVICE, nginx: 'stream', variants: { '': throughStream } },
+  stream: { ...HTTP_SERVICE, nginx: 'stream', floor: 'stream', variants: { '': throughStream } },
   http: { ...HTTP_SERVICE, nginx: 'http', variants: { '': throughHttp } },
   inspect: {
     ...HTTP_SERVICE,
@@ -66,6 +67,7 @@ export const KINDS = {
   },
   udp: {
     script: 'datagram-service.mjs',
+    floor: 'udp',
     variants: {
       '': (target) => ({ mode: 'udp', target }),
       ' ws': (target) => ({ mode: 'udp', target, carrier: 'ws' }),
@@ -107,6 +109,10 @@ export async function startContenders(world, kind = KINDS.stream, link) {
   const starts = {
     portal: () => portals('portal', world.root),
     against: () => portals('against', world.against),
+    floor: async () => {
+      if (kind.floor && !link)
+        contenders.push(await startFloor(world, { hostname: HOSTNAME, port, mode: kind.floor }));
+    },
     nginx: async () => {
       if (kind.nginx)
         contenders.push(await startNginx(world, { services: { [HOSTNAME]: port }, mode: kind.nginx }));

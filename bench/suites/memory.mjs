@@ -6,7 +6,10 @@ import { result } from '../lib/figures.mjs';
 export async function memory(world) {
   const count = world.quick ? 1_000 : 2_000;
   const growth = { relay: {}, agent: {} };
-  const others = { ...world, contenders: world.contenders.filter((name) => name !== 'direct') };
+  const others = {
+    ...world,
+    contenders: world.contenders.filter((name) => name !== 'direct' && name !== 'floor'),
+  };
   const { contenders, stop } = await startContenders(others);
   try {
     for (const contender of contenders) {

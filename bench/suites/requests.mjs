@@ -20,7 +20,10 @@ export const http2 = (world) => {
   return small({ ...world, contenders }, 'http2', KINDS.http, withHey);
 };
 
-export async function small(world, name, kind, client = world.wrk ? withWrk : withNode) {
+/** The client of small requests over kept-alive connections. */
+export const atFullSpeed = (world) => (world.wrk ? withWrk : withNode);
+
+export async function small(world, name, kind, client = atFullSpeed(world)) {
   const load = async (contender, measure) => {
     const run = await client(world, contender, measure);
     if (run.failures > 0) throw new Error(`${run.failures} requests to ${contender.name} failed`);
