@@ -31,6 +31,8 @@ const TIME_OF_DAY: readonly string[] = [
   'agent/inspect/history/files.ts',
   'agent/inspect/history/history.ts',
   'agent/inspect/messages.ts',
+  // A visitor's browser, across reloads.
+  'agent/page-look.ts',
   'lib/shared-file.ts',
   'reconcile/expiry.ts',
   'relay/agents/agents.ts',

@@ -1,4 +1,6 @@
-/** The one look of the pages that Portal itself sends: no script, nothing loaded, small, light and dark. */
+import { createHash } from 'node:crypto';
+
+/** The one look of the pages that Portal itself sends: nothing loaded, small, light and dark. Those that reload have a script. */
 
 interface PageText {
   /** Above the title: the status and its name. */
@@ -8,13 +10,41 @@ interface PageText {
   readonly text: string;
   /** What the owner of the service can do. Words in backticks are code. */
   readonly owner?: string;
+  /** A browser reloads the page after so many seconds, then less often. */
+  readonly retryAfterS?: number;
   /** HTML between the text and the owner's part; the caller escapes it. */
   readonly form?: string;
 }
 
-/** `form-action` is for the page that has a form. */
-export const contentPolicy = (formAction: "'self'" | "'none'"): string =>
-  `default-src 'none'; style-src 'unsafe-inline'; form-action ${formAction}; base-uri 'none'`;
+/** `form-action` is for the page that has a form, the script for those that reload. */
+export const contentPolicy = (formAction: "'self'" | "'none'", reloads = false): string =>
+  `default-src 'none'; style-src 'unsafe-inline'; ${reloads ? `script-src '${RELOAD_HASH}'; ` : ''}form-action ${formAction}; base-uri 'none'`;
+
+/**
+ * Reloads the page while it is visible, after 3, 5, 10, then 30 seconds. The count survives reloads in the tab's storage, for a
+ * minute. `replace` makes the page its own referrer, by which the inspector knows a reload.
+ */
+const RELOAD = `(()=>{
+const key='portal-reloads',first=+document.documentElement.dataset.wait
+let count=0
+try{const[n,at]=(sessionStorage.getItem(key)||'0 0').split(' ');if(Date.now()-at<60000)count=+n}catch{count=9}
+const pause=[first,3,5,10,30].filter((s,i)=>i==0||s>first)
+const due=Date.now()+1000*(pause[count]||30)
+let timer
+const go=()=>{
+try{sessionStorage.setItem(key,count+1+' '+Date.now())}catch{}
+location.hash?location.reload():location.replace(location.href)
+}
+const plan=()=>{
+clearTimeout(timer)
+if(!document.hidden)timer=setTimeout(go,Math.max(0,due-Date.now()))
+}
+document.addEventListener('visibilitychange',plan)
+plan()
+})()`;
+const RELOAD_HASH = `sha256-${createHash('sha256').update(RELOAD).digest('base64')}`;
+/** Without scripts, a browser reloads at the longest pause. */
+const RELOADING = `<noscript><meta http-equiv="refresh" content="30"></noscript><script>${RELOAD}</script>`;
 
 const STYLE = `
 :root{color-scheme:light dark;--b:#f4f5f7;--c:#fff;--l:#d5d9e0;--t:#1b1f27;--q:#59616e;--a:#1d4ed8;--w:#b3202c}
@@ -39,13 +69,13 @@ button{margin-top:.75rem;border:0;background:var(--a);color:var(--c);font-weight
 #alert{padding:.5rem .75rem;border-left:4px solid var(--w);background:var(--b)}
 `;
 
-export function htmlPage({ label, title, text, owner, form }: PageText): string {
+export function htmlPage({ label, title, text, owner, form, retryAfterS }: PageText): string {
   const forOwner =
     owner === undefined ? '' : `\n<p class="o"><b>Is this your service?</b> ${withCode(owner)}</p>`;
   return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<html lang="en"${retryAfterS === undefined ? '' : ` data-wait="${retryAfterS}"`}><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}${form === undefined ? '' : FORM_STYLE}</style>
+<style>${STYLE}${form === undefined ? '' : FORM_STYLE}</style>${retryAfterS === undefined ? '' : `\n${RELOADING}`}
 <main>
 <p class="s">${escapeHtml(label)}</p>
 <h1>${escapeHtml(title)}</h1>

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { pinPage } from './access/pin-page.js';
 import { notAllowed, notRunning, PAGES, rawPage, worded, type Page } from './pages.js';
@@ -38,13 +39,17 @@ describe('a page of Portal itself', () => {
     });
   });
 
-  it('is never stored or indexed, and in a browser loads nothing and runs nothing', () => {
+  it('is never stored or indexed, and in a browser loads nothing, and runs only the script that reloads it', () => {
     for (const each of ALL) {
       const shown = worded(each, BROWSER);
       expect(field(shown, 'Cache-Control')).toBe('no-store');
       expect(field(shown, 'X-Robots-Tag')).toBe('noindex');
       expect(field(shown, 'Content-Security-Policy')).toContain("default-src 'none'");
-      expect(shown.body).not.toMatch(/<script|src=|href=|url\(|@import/);
+      expect(shown.body).not.toMatch(/src=|href=|url\(|@import/);
+      const script = /<script>([^]*)<\/script>/.exec(shown.body)?.[1];
+      const hash = script && createHash('sha256').update(script).digest('base64');
+      const allowed = /script-src 'sha256-(\S+)'/.exec(field(shown, 'Content-Security-Policy')!)?.[1];
+      expect(allowed).toBe(hash);
       expect(shown.body.length).toBeLessThan(4_096);
     }
   });
@@ -56,10 +61,9 @@ describe('a page of Portal itself', () => {
   });
 
   it('has a browser ask again where waiting helps', () => {
-    expect(field(worded(notRunning('app'), BROWSER), 'Refresh')).toBe('3');
+    expect(worded(notRunning('app'), BROWSER).body).toMatch(/data-wait="3"[^]*<script>/);
     expect(field(worded(notRunning('app'), '*/*'), 'Retry-After')).toBe('3');
-    expect(worded(notRunning('app'), '*/*').headers).not.toContain('Refresh');
-    expect(worded(PAGES.noRoute, BROWSER).headers).not.toContain('Refresh');
+    expect(worded(PAGES.noRoute, BROWSER).body).not.toContain('<script>');
   });
 
   it('as bytes says how long it is, and leaves its body to others than HEAD', () => {

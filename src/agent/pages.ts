@@ -10,7 +10,7 @@ export interface Page {
   readonly title: string;
   /** Of every variant. */
   readonly headers: readonly string[];
-  /** The page for browsers, and header fields that it alone needs. */
+  /** The page for browsers, and header fields that only this page needs. */
   readonly html: string;
   readonly htmlHeaders: readonly string[];
   /** The same in sentences, for programs. */
@@ -21,7 +21,7 @@ interface Words {
   readonly title: string;
   readonly text: string;
   readonly owner?: string;
-  /** A browser asks again after so many seconds, and programs are told to. */
+  /** A browser asks again after so many seconds, then less often, and programs are told to. */
   readonly retryAfterS?: number;
 }
 
@@ -38,7 +38,10 @@ export const OWN_HEADERS = [
 function page(status: number, reason: string, code: string, words: Words): Page {
   const { title, text, owner, retryAfterS } = words;
   const seconds = retryAfterS === 1 ? 'second' : `${retryAfterS} seconds`;
-  const reloads = retryAfterS === undefined ? '' : ` This page reloads every ${seconds}.`;
+  const reloads =
+    retryAfterS === undefined
+      ? ''
+      : ` This page reloads in ${seconds}, then less often, while it is visible.`;
   const again = retryAfterS === undefined ? '' : ` Try again in ${retryAfterS === 1 ? 'a second' : seconds}.`;
   const forOwner = owner === undefined ? '' : `\nIs this your service? ${owner}`;
   return {
@@ -47,12 +50,14 @@ function page(status: number, reason: string, code: string, words: Words): Page 
     code,
     title,
     headers: [...OWN_HEADERS, ...(retryAfterS === undefined ? [] : ['Retry-After', String(retryAfterS)])],
-    html: htmlPage({ label: `${status} ${reason}`, title, text: text + reloads, ...(owner && { owner }) }),
-    htmlHeaders: [
-      'Content-Security-Policy',
-      contentPolicy("'none'"),
-      ...(retryAfterS === undefined ? [] : ['Refresh', String(retryAfterS)]),
-    ],
+    html: htmlPage({
+      label: `${status} ${reason}`,
+      title,
+      text: text + reloads,
+      ...(owner && { owner }),
+      ...(retryAfterS !== undefined && { retryAfterS }),
+    }),
+    htmlHeaders: ['Content-Security-Policy', contentPolicy("'none'", retryAfterS !== undefined)],
     text: `${title}. ${text}${again}${forOwner}`,
   };
 }

@@ -123,6 +123,32 @@ describe('an inspected request', () => {
     });
   });
 
+  it('is listed with the reason when the HTTP parser rejects it', async () => {
+    const { at, recorders } = await inspectedEdge((_, response) => response.end());
+    for (const [text, code] of [
+      ['GET /a HTTP/1.1\r\nHost: x\r\nBad Field: 1\r\n\r\n', 'bad_request'],
+      ['NONSENSE /b HTTP/1.1\r\nHost: x\r\n\r\n', 'unknown_method'],
+      [`GET /c HTTP/1.1\r\nHost: ${at.host}\r\nHost: ${at.host}\r\n\r\n`, 'bad_request'],
+    ] as const) {
+      const socket = await connectTo(at);
+      socket.write(text);
+      for await (const _ of socket);
+      expect([...recorders.store.all()].at(-1)).toMatchObject({
+        outcome: 'done',
+        hostname: at.host.split(':')[0],
+        portal: { code },
+      });
+    }
+    const all = [...recorders.store.all()];
+    expect(all.map(({ method, target }) => `${method} ${target}`)).toEqual([
+      'GET /a',
+      'NONSENSE /b',
+      'GET /c',
+    ]);
+    expect(all[0]!.portal!.title).toMatch(/^Bad request: Invalid header/);
+    expect(JSON.stringify(all)).not.toContain('Bad Field');
+  });
+
   it('is a reload when the 503 page asks again, and a visit when a person does', async () => {
     const recorders = new Recorders();
     const at = await edge({ '/': await freePort() }, { recorders });

@@ -41,11 +41,11 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
       return;
     }
     const { headers, body } = worded(shown, request.headers.accept ?? '');
-    // Reloading takes the page away from under the check.
-    const kept = headers.flatMap((name, i) =>
-      i % 2 === 0 && name !== 'Refresh' ? [[name, headers[i + 1]!]] : [],
-    );
-    response.writeHead(shown.status, Object.fromEntries(kept) as Record<string, string>).end(body);
+    const fields = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []));
+    response
+      .writeHead(shown.status, Object.fromEntries(fields) as Record<string, string>)
+      // A reload would take the page away during the check.
+      .end(body.replace(/<script>[^]*<\/script>/, ''));
   });
   const complaints: string[] = [];
   page.on('console', (message) => /policy/i.test(message.text()) && complaints.push(message.text()));
@@ -67,4 +67,46 @@ it('are accessible, narrow and wide, light and dark, and load nothing', async (c
   const others = new Set(asked.filter((path) => path !== '/favicon.ico'));
   expect([...others]).toEqual(Object.keys(SHOWN).map((name) => `/${name}`));
   expect(complaints).toEqual([]);
+});
+
+it('of a service that is down reload ever less often, and not while the tab is hidden', async (context) => {
+  const page = await browserPage(context);
+  const asked: (string | undefined)[] = [];
+  const { port } = await httpService((request, response) => {
+    if (request.url === '/') asked.push(request.headers.referer);
+    const { headers, body } = worded(notRunning('app'), request.headers.accept ?? '');
+    for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i]!, headers[i + 1]!);
+    response.writeHead(503).end(body);
+  });
+  await page.addInitScript({
+    content:
+      "Object.defineProperty(document, 'hidden', { get: () => sessionStorage.getItem('hidden') === 'yes' })",
+  });
+  await page.clock.install();
+  const url = `http://127.0.0.1:${port}/`;
+  const show = (hidden: 'yes' | 'no'): Promise<void> =>
+    page.evaluate(
+      `sessionStorage.setItem('hidden', '${hidden}'); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  const reloadsAfter = async (seconds: number): Promise<void> => {
+    const before = asked.length;
+    await page.clock.runFor((seconds - 1) * 1_000);
+    expect(asked).toHaveLength(before);
+    const reloaded = page.waitForEvent('load');
+    await page.clock.runFor(1_500);
+    await reloaded;
+    expect(asked).toHaveLength(before + 1);
+  };
+  await page.goto(url);
+  for (const seconds of [3, 5, 10, 30, 30]) await reloadsAfter(seconds);
+  // By this the inspector knows a reload.
+  expect(asked).toEqual([undefined, url, url, url, url, url]);
+  await show('yes');
+  await page.clock.runFor(120_000);
+  expect(asked).toHaveLength(6);
+  const reloaded = page.waitForEvent('load');
+  await show('no');
+  await page.clock.runFor(100);
+  await reloaded;
+  expect(asked).toHaveLength(7);
 });

@@ -7,6 +7,20 @@ export interface ListRow extends RequestRow {
   readonly reloadedAt?: number;
 }
 
+/** Invalid requests, which no route has seen. */
+const INVALID = new Set([
+  'bad_request',
+  'unknown_method',
+  'http_version',
+  'request_headers_too_large',
+  'expectation_failed',
+  'transfer_coding',
+  'request_timeout',
+]);
+
+export const isRejected = ({ portal }: RequestRow): boolean =>
+  portal !== undefined && INVALID.has(portal.code);
+
 /** Rejects visitors, whatever they ask for. */
 const GATES = new Set(['ip_denied', 'pin_required', 'pin_wrong', 'pin_wait', 'pin_form', 'misdirected']);
 
@@ -14,7 +28,7 @@ export const isGate = ({ portal }: RequestRow): boolean => portal !== undefined 
 
 /**
  * Rows, newest first, with the reloads of a page folded into the visit that they follow. The row stays where the visit is, so
- * the list does not move every three seconds.
+ * the list does not move with each reload.
  */
 export function folded(rows: readonly RequestRow[]): readonly ListRow[] {
   if (!rows.some(({ reload }) => reload)) return rows;

@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { idText } from '../../src/agent/inspect/history/ids.js';
-import { isGate, type ListRow } from './fold.js';
+import { isGate, isRejected, type ListRow } from './fold.js';
 import { bytesText, earlierText, msText, timeText } from './format.js';
 
 /** Heights of a row, which the style sheet gets from here: in a narrow window it has two lines, and is for fingers. */
@@ -99,6 +99,11 @@ export function RequestList({ rows, selected, onSelect, onOpen }: Props) {
   );
 }
 
+function tagOf(row: ListRow): string {
+  if (isGate(row)) return 'gate';
+  return isRejected(row) ? 'rejected' : 'Portal';
+}
+
 interface RowProps {
   readonly row: ListRow;
   readonly index: number;
@@ -135,7 +140,7 @@ function Row({ row, index, isSelected, onOpen }: RowProps) {
         {row.replayOf !== undefined && <span title={`replay of request ${idText(row.replayOf)}`}>↻ </span>}
         {row.portal && (
           <span class="tag" title={`Portal responded: ${row.portal.title}`}>
-            {isGate(row) ? 'gate' : 'Portal'}
+            {tagOf(row)}
           </span>
         )}
         {row.reloads !== undefined && (

@@ -1,7 +1,7 @@
 import type { Page } from '../pages.js';
 import { CapturedBody, type Recording } from './recording.js';
 
-/** A request that a gate rejected before any handler saw it. */
+/** A request that a gate, or the HTTP parser, rejected before any handler saw it. */
 export interface Refused {
   readonly asked: {
     readonly method: string;

@@ -21,6 +21,17 @@ export interface H1Options {
   readonly draining: () => boolean;
   /** Called when a visitor does not speak HTTP. */
   readonly onNotHttp: () => void;
+  /** Called when a request is rejected before `serve`, by Node's parser or by the checks here. */
+  readonly onRejected?: (client: Client, rejected: Rejected) => void;
+}
+
+export interface Rejected {
+  readonly asked: Pick<Exchange, 'method' | 'target' | 'authority' | 'headers'> & {
+    readonly version: string;
+  };
+  readonly page: Page;
+  /** What the parser says. */
+  readonly why?: string | undefined;
 }
 
 export function createH1(options: H1Options): Server {
@@ -52,8 +63,12 @@ export function createH1(options: H1Options): Server {
     const exchange = new H1Exchange(client, request, response, expectsContinue, limits.lingerMs, head);
     const refusal = refusalOf(request, exchange, limits);
     if (refusal === PAGES.version) options.onNotHttp();
-    if (refusal) refuse(exchange, response, refusal);
-    else options.serve(exchange);
+    if (!refusal) return options.serve(exchange);
+    refuse(exchange, response, refusal);
+    options.onRejected?.(client, {
+      asked: { ...namesOf(exchange), version: request.httpVersion },
+      page: refusal,
+    });
   };
   const turns = new Turns(limits.maxStreams);
   const inTurn = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void =>
@@ -83,6 +98,9 @@ export function createH1(options: H1Options): Server {
     if (broken.has(socket) && systemCode(error) !== 'ECONNRESET') return;
     broken.add(socket);
     if (!isRequest(error)) options.onNotHttp();
+    const client = options.clientOf(socket as Socket);
+    const rejected = client && rejectedBy(error, socket, client);
+    if (client && rejected) options.onRejected?.(client, rejected);
     if (!socket.writable || systemCode(error) === 'ECONNRESET') socket.destroy();
     else endBroken(socket, error, limits.lingerMs);
   });
@@ -101,6 +119,31 @@ function endBroken(socket: Duplex, error: Error, lingerMs: number): void {
   if (current?.req.complete) current.once('finish', () => endBroken(socket, error, lingerMs));
   else endWith(socket, current?.headersSent ? '' : rawPage(pageOf(error)), lingerMs);
 }
+
+const MAX_SHOWN_TARGET = 2_048;
+
+/** The request that the parser rejects, as far as it is known. Undefined if it is listed already, or nothing was sent. */
+function rejectedBy(error: Broken, socket: Duplex, client: Client): Rejected | undefined {
+  const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
+  if (error.rawPacket === undefined || (current && !current.req.complete)) return undefined;
+  const start = error.rawPacket.toString('latin1', 0, 2 * MAX_SHOWN_TARGET).trimStart();
+  const [, method = '?', target = '?', version = ''] = FIRST_LINE.exec(start) ?? [];
+  const asked = {
+    method,
+    target: target.slice(0, MAX_SHOWN_TARGET),
+    authority: client.hostname,
+    headers: [],
+    version,
+  };
+  return { asked, page: pageOf(error), why: error.reason };
+}
+
+const namesOf = ({ method, target, authority, headers }: Exchange): Omit<Rejected['asked'], 'version'> => ({
+  method,
+  target,
+  authority,
+  headers,
+});
 
 /** The checks that Node's parser lacks. */
 function refusalOf(request: IncomingMessage, exchange: H1Exchange, limits: HttpLimits): Page | undefined {
@@ -145,7 +188,12 @@ function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
 /** A request line that is valid except for an unknown method. */
 const REQUEST_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP\/1\.[01]\r$/m;
 
+/** The beginning of what may be a request. */
+const FIRST_LINE = /^([A-Za-z]{1,20}) (\S+)(?: HTTP\/(\d\.\d))?/;
+
 interface Broken extends Error {
+  /** Why the parser stopped. */
+  readonly reason?: string;
   /** The parser's last input. */
   readonly rawPacket?: Buffer;
 }
@@ -161,7 +209,7 @@ function isRequest(error: Broken): boolean {
   );
 }
 
-function pageOf(error: Error): Page {
+function pageOf(error: Broken): Page {
   const code = systemCode(error);
   if (code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return PAGES.tooLarge;
   // Over TLS, HTTP/2 starts by ALPN only (RFC 9113, 3.2).

@@ -15,7 +15,7 @@ import { requestsIn, retiringIn, type ModeHandler, type Traffic, type VisitorInf
 import { HTTP_LIMITS, type HttpLimits } from './limits.js';
 import { answer, type Client, type Exchange, type Gate } from './exchange.js';
 import { Forwarding } from './forward.js';
-import { createH1 } from './h1.js';
+import { createH1, type Rejected } from './h1.js';
 import { serveH2 } from './h2.js';
 import { PAGES } from '../../pages.js';
 import { answerWith } from './own-answer.js';
@@ -103,6 +103,7 @@ export class HttpHandler implements ModeHandler {
       serve: (exchange) => this.#serve(exchange),
       draining: () => this.#draining,
       onNotHttp: () => this.#hooks.onNotHttp?.(),
+      onRejected: (client, rejected) => this.#rejected(client, rejected),
     });
   }
 
@@ -184,6 +185,17 @@ export class HttpHandler implements ModeHandler {
     this.#recorder?.close();
     this.#recorder =
       inspect && this.#hooks.recorders?.open(service, inspect, (exchange) => this.#serve(exchange));
+  }
+
+  /** Lists a request that no route saw, with the reason. */
+  #rejected({ address, hostname }: Client, { asked, page, why }: Rejected): void {
+    const title = why === undefined ? page.title : `${page.title}: ${why}`;
+    this.#hooks.recorders?.refused(this.#spec.service, {
+      asked,
+      remote: address,
+      hostname,
+      page: { ...page, title },
+    });
   }
 
   #serve(asked: Exchange): void {
