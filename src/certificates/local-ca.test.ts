@@ -12,7 +12,7 @@ import { programFor } from '../../test/support/debian.js';
 import { needsModes } from '../../test/support/platform.js';
 import { systemCode } from '../lib/errors.js';
 import { silent, type Logger } from '../lib/logger.js';
-import { shellQuote } from '../lib/private-file.js';
+import { shellQuote } from '../lib/shell-quote.js';
 import { valuesIn } from './der.js';
 import { openLocalCa, type LocalLeaf } from './local-ca.js';
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { shellQuote } from '../lib/private-file.js';
+import { shellQuote } from '../lib/shell-quote.js';
 
 /** Finds and runs other programs on this machine. */
 

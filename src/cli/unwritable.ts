@@ -2,7 +2,7 @@ import { accessSync, constants, statSync, type Stats } from 'node:fs';
 import { dirname, sep } from 'node:path';
 import { PortalError, systemCode } from '../lib/errors.js';
 import { hasHome, ownFolders, portalHome } from '../lib/paths.js';
-import { shellQuote } from '../lib/private-file.js';
+import { shellQuote } from '../lib/shell-quote.js';
 
 /** Why a user cannot write to a folder, and how to fix it. */
 export interface Unwritable {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { needsModes } from '../../test/support/platform.js';
 import { exportIdentity, loadIdentity } from './file.js';
 import { generateIdentity, privateKeyOf } from './keys.js';
-import { shellQuote } from '../lib/private-file.js';
+import { shellQuote } from '../lib/shell-quote.js';
 
 let home: string;
 let file: string;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isMissing, PortalError, systemCode, type ErrorCode } from './errors.js';
+import { shellQuote } from './shell-quote.js';
 
 export const PRIVATE_MODE = 0o600;
 
@@ -113,9 +114,4 @@ async function throughTemporary<T>(
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
   }
-}
-
-/** `text` as one word of a POSIX shell. */
-export function shellQuote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

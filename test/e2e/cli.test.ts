@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { shellQuote } from '../../src/lib/private-file.js';
+import { shellQuote } from '../../src/lib/shell-quote.js';
 import { jsonLines, Person, PROCESSES } from './cli-support.js';
 
 let person: Person;

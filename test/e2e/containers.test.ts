@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, type TestContext } from 'vitest';
-import { shellQuote } from '../../src/lib/private-file.js';
+import { shellQuote } from '../../src/lib/shell-quote.js';
 import { programFor } from '../support/debian.js';
 import { asOtherUser, OTHER_UID } from '../support/other-user.js';
 import { jsonLines, Person, type Running } from './cli-support.js';

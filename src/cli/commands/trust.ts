@@ -1,5 +1,5 @@
 import { openLocalCa } from '../../certificates/local-ca.js';
-import { shellQuote } from '../../lib/private-file.js';
+import { shellQuote } from '../../lib/shell-quote.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { printEvent } from '../print.js';
 import { changeStore, inspectStore, type Change, type StoreReport } from '../trust/change.js';

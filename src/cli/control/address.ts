@@ -3,7 +3,8 @@ import { lstat, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PortalError, asPortalError } from '../../lib/errors.js';
-import { makePrivateFolder, shellQuote } from '../../lib/private-file.js';
+import { makePrivateFolder } from '../../lib/private-file.js';
+import { shellQuote } from '../../lib/shell-quote.js';
 
 /** sun_path has 104 bytes on macOS and the BSDs, and 108 on Linux, including a closing zero. */
 const MAX_SOCKET_PATH_BYTES = 100;

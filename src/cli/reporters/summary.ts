@@ -1,6 +1,6 @@
 import type { ServedAs } from '../../agent/served-as.js';
 import type { PortalEvent } from '../../reconcile/events.js';
-import { shellQuote } from '../../lib/private-file.js';
+import { shellQuote } from '../../lib/shell-quote.js';
 import type { Output } from '../output.js';
 import { createStyle, printable } from '../style.js';
 import { addressRows } from './describe.js';
