@@ -1,8 +1,11 @@
-import { existsSync, lstatSync, mkdirSync } from 'node:fs';
 import module from 'node:module';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+
+// Required, because an import reads every export of a module, and some load more: streams of files, for example.
+const require = module.createRequire(import.meta.url);
+const { existsSync, lstatSync, mkdirSync } = require('node:fs');
+const { homedir } = require('node:os');
+const { dirname, isAbsolute, join } = require('node:path');
+const { fileURLToPath } = require('node:url');
 
 /** What bin/portal.js does on a Node that is new enough. */
 const main = new URL('../dist/portal/main.js', import.meta.url);

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
+import { requiredBuiltins } from './builtins.mjs';
 import { validators } from './validators.mjs';
 
 /** Native code, which a bundle cannot contain. It is loaded from node_modules if installed. */
@@ -24,9 +25,12 @@ const programOptions = () => ({
 
 /** The installed program: one entry, one chunk for each command and for shared modules, all packages inlined. */
 export async function bundleProgram(root, folder) {
+  const options = programOptions();
   const bundle = await rolldown({
     input: { main: join(root, 'src/cli/main.ts') },
-    ...programOptions(),
+    ...options,
+    preserveEntrySignatures: 'allow-extension',
+    plugins: [...options.plugins, requiredBuiltins()],
   });
   try {
     return await bundle.write({
@@ -37,7 +41,11 @@ export async function bundleProgram(root, folder) {
       chunkFileNames: (chunk) => `${nameOf(root, chunk)}.js`,
       minifyInternalExports: false,
       // One file for the modules that every command needs: loading a file costs as much as about 20 kB of code.
-      codeSplitting: { groups: [{ name: 'start', tags: ['$initial'] }] },
+      codeSplitting: {
+        groups: [{ name: 'start', tags: ['$initial'] }, { name: journeysOf(root) }],
+        // Dependencies have chunks of their own, which other commands load without their dependents.
+        includeDependenciesRecursively: false,
+      },
       comments: { legal: false, annotation: false, jsdoc: false },
     });
   } finally {
@@ -105,6 +113,57 @@ export async function bundleModules(root, folder) {
   } finally {
     await bundle.close();
   }
+}
+
+/** What the most frequent commands load, by the modules that they import statically or always import later. */
+const JOURNEYS = {
+  config: ['src/cli/commands/validate.ts', 'src/config/load.ts'],
+  up: [
+    'src/cli/commands/up.ts',
+    'src/cli/run-agent.ts',
+    'src/cli/follow-file.ts',
+    'src/agent/serving/tls.ts',
+  ],
+  relay: ['src/cli/commands/relay.ts'],
+  embedded: ['src/relay/relay.ts'],
+  control: ['src/cli/commands/status.ts', 'src/cli/commands/logs.ts', 'src/cli/commands/down.ts'],
+};
+
+/**
+ * Names the chunk of a module after the journeys that load it, so that each command loads few files and no module that it
+ * does not need. A module that other commands need, too, is in a chunk with such modules only. What a module imports is
+ * loaded by at least the same journeys, so chunks never import each other in a circle.
+ */
+function journeysOf(root) {
+  let loaded;
+  return (id, context) => {
+    loaded ??= loadedBy(root, (each) => context.getModuleInfo(each));
+    const names = loaded.get(id);
+    const journeys = Object.keys(JOURNEYS).filter((name) => names?.has(name));
+    if (journeys.length === 0) return null;
+    return [...journeys, ...['start', 'other'].filter((name) => names.has(name))].join('-');
+  };
+}
+
+/** The names of the journeys that load each module; `other` stands for all other imports that are made later. */
+function loadedBy(root, getModuleInfo) {
+  const loaded = new Map();
+  const later = new Set();
+  const walk = (id, name) => {
+    const names = loaded.get(id) ?? loaded.set(id, new Set()).get(id);
+    if (names.has(name)) return;
+    names.add(name);
+    const info = getModuleInfo(id);
+    for (const next of info?.dynamicallyImportedIds ?? []) later.add(next);
+    for (const next of info?.importedIds ?? []) walk(next, name);
+  };
+  walk(join(root, 'src/cli/main.ts'), 'start');
+  const all = Object.entries(JOURNEYS).flatMap(([name, files]) =>
+    files.map((file) => [join(root, file), name]),
+  );
+  for (const [id, name] of all) walk(id, name);
+  for (const id of later) if (!all.some(([known]) => known === id)) walk(id, 'other');
+  return loaded;
 }
 
 /** Names a chunk after its module, or after the last one, which depends on the others. */

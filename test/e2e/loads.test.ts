@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { httpService } from '../support/world.js';
+import { Person, PROCESSES } from './cli-support.js';
+
+/** What each command loads of the built program: loading code that it does not need is most of a slow start. */
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+/** The modules of each chunk in dist/portal. The same sources make the same chunks. */
+const modulesOf = new Map<string, string[]>();
+let folder: string;
+
+/** Prints the modules of each chunk as JSON. Not in the test process, whose module loader differs from Node's. */
+const BUNDLE = `
+  import { bundleProgram } from ${JSON.stringify(new URL('../../scripts/build/program.mjs', import.meta.url))};
+  const { output } = await bundleProgram(process.argv[1], process.argv[2]);
+  const chunks = output.filter(({ type }) => type === 'chunk');
+  console.log(JSON.stringify(chunks.map(({ fileName, moduleIds }) => [fileName, moduleIds])));`;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'portal-loads-'));
+  const args = ['--input-type=module', '-e', BUNDLE, root, folder];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+  for (const [chunk, ids] of JSON.parse(stdout) as [string, string[]][]) modulesOf.set(chunk, named(ids));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The paths of sources, and the names of packages. */
+function named(ids: readonly string[]): string[] {
+  return ids.map((id) => {
+    const inPackage = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1];
+    return inPackage ?? (id.startsWith(root) ? relative(root, id) : id);
+  });
+}
+
+/** The chunks and modules that `portal …` loads, as V8 lists the scripts that it has compiled. */
+async function loads(
+  person: Person,
+  run: (env: NodeJS.ProcessEnv) => Promise<unknown>,
+): Promise<{ chunks: string[]; modules: string[] }> {
+  const coverage = await mkdtemp(join(person.folder, 'coverage-'));
+  await run({ NODE_V8_COVERAGE: coverage });
+  const chunks = new Set<string>();
+  for (const file of await readdir(coverage)) {
+    const { result } = JSON.parse(await readFile(join(coverage, file), 'utf8')) as {
+      result: { url: string }[];
+    };
+    for (const { url } of result) if (url.includes('/dist/portal/')) chunks.add(basename(fileURLToPath(url)));
+  }
+  expect(chunks).toContain('main.js');
+  const unknown = [...chunks].filter((chunk) => !modulesOf.has(chunk));
+  expect(unknown, 'chunks of another build').toEqual([]);
+  return { chunks: [...chunks], modules: [...chunks].flatMap((chunk) => modulesOf.get(chunk)!) };
+}
+
+const packages = (modules: readonly string[]): string[] => [
+  ...new Set(modules.filter((each) => !each.includes('/') || each.startsWith('@'))),
+];
+const within = (modules: readonly string[], folders: RegExp): string[] =>
+  modules.filter((each) => folders.test(each));
+
+describe('portal', () => {
+  it('--help loads the grammar of the command line only', async () => {
+    const person = await Person.create(PROCESSES);
+    const { chunks, modules } = await loads(person, (env) => person.run(['--help'], { env }));
+    expect(
+      packages(modules)
+        .filter((each) => !each.startsWith('\0'))
+        .toSorted(),
+    ).toEqual(['commander', 'fastest-levenshtein']);
+    // Of the other rooms, names and numbers that the help shows.
+    expect(within(modules, /^src\/(?!cli\/|lib\/)/).toSorted()).toEqual([
+      'src/agent/inspect/history/ids.ts',
+      'src/config/suggest.ts',
+      'src/protocol/limits.ts',
+      'src/relay/limits.ts',
+    ]);
+    expect(chunks.length).toBeLessThanOrEqual(3);
+  });
+
+  it('validate loads neither an agent nor a relay', async () => {
+    const person = await Person.create(PROCESSES);
+    await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 3000 }\n');
+    const { chunks, modules } = await loads(person, async (env) =>
+      expect(await person.run(['validate'], { env })).toMatchObject({ code: 0 }),
+    );
+    expect(packages(modules)).toEqual(expect.arrayContaining(['yaml']));
+    expect(
+      within(modules, /^(ws|undici|chokidar|ajv|listr2|p-retry|pino|prom-client|@peculiar\/.*)$/),
+    ).toEqual([]);
+    expect(within(modules, /^src\/(relay\/(?!limits)|reconcile\/(?!notices))/)).toEqual([]);
+    expect(within(modules, /^src\/agent\/(session|lease|control|serving\/|modes\/)/)).toEqual([]);
+    expect(chunks.length).toBeLessThanOrEqual(12);
+  });
+
+  it('up with a service in mode stream loads no HTTP client, no library for certificates and no SQLite', async () => {
+    const person = await Person.create(PROCESSES);
+    const { port } = await httpService((_request, response) => response.end('hello'));
+    const file = `version: 1\nrelays: { embedded: { port: 0 } }\nservices: { web: { target: ${port}, mode: stream } }\n`;
+    await writeFile(join(person.folder, 'portal.yaml'), file);
+    const up = async (env: NodeJS.ProcessEnv): Promise<void> => {
+      const running = person.start(['up', '--json'], { env: { ...env, PORTAL_ALLOW: '1' } });
+      await running.event('ready');
+      running.kill('SIGTERM');
+      expect(await running.finished).toMatchObject({ code: 0 });
+    };
+    // The first start creates the identity and the CA.
+    await up({});
+    const { chunks, modules } = await loads(person, up);
+    expect(modules).toEqual(
+      expect.arrayContaining(['src/relay/relay.ts', 'src/agent/session.ts', 'src/agent/serving/tls.ts']),
+    );
+    expect(within(modules, /^(undici|ajv|listr2|pino|prom-client|preact|@peculiar\/.*)$/)).toEqual([]);
+    expect(
+      within(modules, /^src\/(agent\/modes\/http\/handler|relay\/store\/sqlite|relay\/metrics\/)/),
+    ).toEqual([]);
+    expect(chunks.length).toBeLessThanOrEqual(24);
+  });
+});
