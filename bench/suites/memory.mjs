@@ -2,10 +2,11 @@ import { script } from '../lib/children.mjs';
 import { startContenders } from '../lib/contenders.mjs';
 import { result } from '../lib/figures.mjs';
 
-/** Bytes that an idle visitor costs: resident memory with `count` of them, minus without. */
+/** Resident memory without visitors, and bytes that an idle visitor costs: with `count` of them, minus without. */
 export async function memory(world) {
   const count = world.quick ? 1_000 : 2_000;
   const growth = { relay: {}, agent: {} };
+  const idleMB = { relay: {}, agent: {} };
   const others = {
     ...world,
     contenders: world.contenders.filter((name) => name !== 'direct' && name !== 'floor'),
@@ -19,8 +20,10 @@ export async function memory(world) {
       const visitors = await idle(contender, count);
       const after = await resident(contender);
       await visitors.stop();
-      for (const stage of Object.keys(growth))
+      for (const stage of Object.keys(growth)) {
         growth[stage][contender.name] = [(after[stage] - before[stage]) / count];
+        idleMB[stage][contender.name] = [before[stage] / 1e6];
+      }
       world.progress(
         `  ${contender.name.padEnd(7)} ${JSON.stringify(
           Object.fromEntries(Object.keys(growth).map((s) => [s, Math.round(growth[s][contender.name][0])])),
@@ -30,9 +33,12 @@ export async function memory(world) {
   } finally {
     await stop();
   }
-  return Object.entries(growth).map(([stage, runs]) =>
-    result(`memory.${stage}`, 'bytes/idle visitor', runs, { visitors: count }),
-  );
+  return [
+    ...Object.entries(growth).map(([stage, runs]) =>
+      result(`memory.${stage}`, 'bytes/idle visitor', runs, { visitors: count }),
+    ),
+    ...Object.entries(idleMB).map(([stage, runs]) => result(`memory.idle.${stage}`, 'MB', runs)),
+  ];
 }
 
 async function idle({ port, servername, caFile }, count) {

@@ -11,6 +11,7 @@ export async function start(world) {
     ...(await commands(world, roots)),
     ...(await ups(world, roots, 1, world.starts)),
     ...(await ups(world, roots, 30, Math.ceil(world.starts / 2))),
+    ...(await ups(world, roots, 100, Math.ceil(world.starts / 2))),
     ...(await ups(world, roots, 300, world.rounds)),
   ];
 }
