@@ -10,7 +10,7 @@ import { readAnswer } from '../protocol/agents-decode.js';
 import { STATEMENTS } from '../protocol/challenge.js';
 import { LIMITS, PATHS } from '../protocol/limits.js';
 import { answerChallenge } from './answer-challenge.js';
-import { connectError } from './connect.js';
+import { connectError } from './connect-error.js';
 import { relayError } from './control.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 

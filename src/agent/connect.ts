@@ -3,8 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { Identity } from '../identity/identity.js';
-import { ERRORS } from '../lib/error-codes.js';
-import { asPortalError, PortalError, systemCode } from '../lib/errors.js';
+import { PortalError } from '../lib/errors.js';
 import { deferred, within } from '../lib/wait.js';
 import { STATEMENTS } from '../protocol/challenge.js';
 import { decodeFromRelay, encode } from '../protocol/decode.js';
@@ -13,6 +12,7 @@ import type { FromAgent, FromRelay } from '../protocol/messages.js';
 import { doWork, readWork, WORK_HEADER, type Work } from '../protocol/work.js';
 import { answerChallenge } from './answer-challenge.js';
 import { creating, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
+import { connectError } from './connect-error.js';
 import { ControlChannel, describeClose, relayError, type Welcome } from './control.js';
 
 export interface ControlOptions {
@@ -215,36 +215,4 @@ function readRefusal(text: string): { code: string; message: string } | undefine
     // For example the page of a proxy.
   }
   return undefined;
-}
-
-/** Node's codes for certificates that it rejects. */
-export const UNTRUSTED: ReadonlySet<string> = new Set([
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'CERT_HAS_EXPIRED',
-  'CERT_SIGNATURE_FAILURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
-
-/** The error for a relay that could not be reached. */
-export function connectError(error: unknown, url: string): PortalError {
-  if (error instanceof PortalError && error.code !== 'internal') return error;
-  const system = systemCode(error);
-  const reason = asPortalError(error).message;
-  if (system && UNTRUSTED.has(system)) {
-    return new PortalError('relay_untrusted', `the certificate of ${url} is not trusted: ${reason}`, {
-      cause: error,
-      hint: ERRORS.relay_untrusted.remedy,
-    });
-  }
-  // The server aborted the handshake: it listens, but not for this name.
-  const hint =
-    system === 'EPROTO' ? 'Use the own domain of the relay. It answers to no other name.' : undefined;
-  return new PortalError('relay_unreachable', `${url} cannot be reached: ${system ?? reason}`, {
-    cause: error,
-    ...(hint === undefined ? {} : { hint }),
-  });
 }

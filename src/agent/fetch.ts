@@ -1,5 +1,5 @@
 import { fetchOnce, type Fetched, type GetOptions } from '../net/get.js';
-import { connectError } from './connect.js';
+import { connectError } from './connect-error.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from './relay-way.js';
 
 /** One GET over HTTPS with a timeout and a size limit: relays' descriptors, lists of relays. */

@@ -4,7 +4,7 @@ import { ERRORS } from '../lib/error-codes.js';
 import { PortalError, type ErrorCode } from '../lib/errors.js';
 import { deferred, within, type Deferred } from '../lib/wait.js';
 import { HOP_HEADERS, LIMITS } from '../protocol/limits.js';
-import { connectError } from './connect.js';
+import { connectError } from './connect-error.js';
 import type { ControlChannel } from './control.js';
 import { openWay, relayTls, wayTo, type Detour, type RelayEndpoint } from './relay-way.js';
 import { show } from './show-ticket.js';

@@ -14,7 +14,7 @@ import { LOCAL_HEADER } from '../net/proxy-protocol.js';
 import { SOCKET_BUFFER_BYTES } from '../net/splice.js';
 import { dialTarget } from '../net/target-dial.js';
 import { formatTarget, isLoopback, type Target } from '../net/target.js';
-import { UNTRUSTED } from './connect.js';
+import { UNTRUSTED } from './connect-error.js';
 import type { ServiceSpec, TargetTls } from './spec.js';
 
 /** Shorter than the two seconds after which a visitor is told that the service is down. */

@@ -125,7 +125,7 @@ export const ERRORS = {
   sqlite_missing: {
     title: 'The relay has no SQLite to store names in',
     remedy:
-      'Use Node 22.13 or later; Node 24 is best. For an older Node, install libsql next to Portal: `npm install --global libsql`, or without --global in the folder where Portal is installed.',
+      'Use Node 22.13 or later, which has SQLite. For an older Node, install the package libsql beside Portal: the error shows the command for your installation.',
     exit: 1,
   },
   certificate_unavailable: {
@@ -158,7 +158,7 @@ export const ERRORS = {
   },
   request_unknown: {
     title: 'There is no recorded request with this id',
-    remedy: '`portal requests` lists the recorded requests. Portal removes the oldest ones.',
+    remedy: 'List the recorded requests with `portal requests`. Portal deletes the oldest ones.',
     exit: 1,
   },
   request_not_replayable: {
@@ -196,7 +196,7 @@ export const ERRORS = {
   relay_untrusted: {
     title: 'The server at this URL is not a trusted relay',
     remedy:
-      "If the relay uses a private CA, set its file: `relays: { urls: [{ url, ca }] }`. If a proxy on your network intercepts TLS, have the relay's host exempted.",
+      "If a proxy on your network intercepts TLS, have the relay's host exempted. If the relay has a private CA, write its file in portal.yaml: `relays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }`",
     exit: 1,
   },
   registry_unreachable: {

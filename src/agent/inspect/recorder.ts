@@ -142,7 +142,8 @@ export class Recorders {
   /** Sends the request again and waits for the result. Throws if that is not possible. */
   async replayAndWait(id: number): Promise<RequestRow> {
     const recording = await this.find(id);
-    if (!recording) throw new PortalError('request_unknown', `request ${idText(id)} is not stored`);
+    if (!recording)
+      throw new PortalError('request_unknown', `request ${idText(id)} is not recorded, or was deleted`);
     const why = this.noReplay(recording);
     if (why !== undefined)
       throw new PortalError('request_not_replayable', `request ${idText(id)} cannot be replayed: ${why}`);

@@ -172,7 +172,12 @@ export class HeldCertificate {
     const { authority } = this.#options;
     const before = this.#certificate;
     try {
-      this.#log.info({}, before ? 'renewing the certificate' : 'ordering a certificate');
+      this.#log.info(
+        {},
+        before
+          ? 'renewing the certificate'
+          : 'no certificate yet: ordering one; TLS connections fail until it arrives',
+      );
       const certificate = await authority.order(this.hostname, this.#stop.signal);
       // An expired certificate would be renewed immediately, in an endless loop.
       if (!isValid(certificate)) throw expired(certificate, authority.name);

@@ -1,6 +1,6 @@
 import { createServer, isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { connectError } from '../../agent/connect.js';
+import { connectError } from '../../agent/connect-error.js';
 import { fetchFrom, type Fetched } from '../../agent/fetch.js';
 import { openWay, relayTls, wayTo, type RelayEndpoint } from '../../agent/relay-way.js';
 import { missingFor } from '../../agent/capabilities.js';

@@ -1,0 +1,76 @@
+import { createServer as createHttps } from 'node:https';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { connect } from 'node:tls';
+import { expect, it, onTestFinished } from 'vitest';
+import { openLocalCa } from '../certificates/local-ca.js';
+import { temporaryFolder } from '../../test/support/folder.js';
+import { connectError } from './connect-error.js';
+
+const URL_OF_RELAY = 'https://relay.example.com';
+
+/** Node's error of a TLS handshake with this server. */
+async function failureOf(server: Server): Promise<Error> {
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const socket = connect({ host: '127.0.0.1', port, servername: 'relay.example.com' });
+  onTestFinished(() => void socket.destroy());
+  return await new Promise((resolve) => socket.once('error', resolve));
+}
+
+const answering = (alert: number): Server =>
+  createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, alert])));
+  });
+
+it('a relay without a certificate is described as such', async () => {
+  const error = connectError(await failureOf(createHttps({})), URL_OF_RELAY);
+  expect(error).toMatchObject({
+    code: 'relay_unreachable',
+    message: `${URL_OF_RELAY} cannot be reached: it has no certificate yet (TLS alert 40)`,
+  });
+  expect(error.hint).toContain('The agent retries');
+});
+
+it('a relay that does not know the name is described as such', async () => {
+  const error = connectError(await failureOf(answering(112)), URL_OF_RELAY);
+  expect(error.message).toBe(
+    `${URL_OF_RELAY} cannot be reached: it does not answer to the name relay.example.com (TLS alert 112)`,
+  );
+  expect(error.hint).toBe('Use the own domain of the relay. It answers to no other name.');
+});
+
+it('finds the alert in an error of the socket', () => {
+  const text =
+    'write EPROTO 80:error:0A000410:SSL routines:ssl3_read_bytes:tlsv1 alert:SSL alert number 40\n';
+  const error = connectError(Object.assign(new Error(text), { code: 'EPROTO' }), URL_OF_RELAY);
+  expect(error.message).toContain('it has no certificate yet');
+});
+
+it('names another alert', async () => {
+  const error = connectError(await failureOf(answering(70)), URL_OF_RELAY);
+  expect(error.message).toBe(
+    `${URL_OF_RELAY} cannot be reached: it aborted the TLS handshake (TLS alert 70)`,
+  );
+});
+
+it('a server that does not speak TLS is described as such', async () => {
+  const plain = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  });
+  const error = connectError(await failureOf(plain), URL_OF_RELAY);
+  expect(error.message).toBe(`${URL_OF_RELAY} cannot be reached: it does not speak TLS on this port`);
+});
+
+it('an untrusted certificate comes with what to write in portal.yaml', async () => {
+  const ca = await openLocalCa(await temporaryFolder());
+  const { cert, key } = await ca.issue(['relay.test']);
+  const error = connectError(await failureOf(createHttps({ cert, key })), URL_OF_RELAY);
+  expect(error).toMatchObject({ code: 'relay_untrusted' });
+  expect(error.message).toBe(
+    `the certificate of ${URL_OF_RELAY} is not trusted: unable to verify the first certificate`,
+  );
+  expect(error.hint).toContain('`relays: { urls: [{ url: https://relay.example.com, ca: ./ca.pem }] }`');
+});
