@@ -10,7 +10,6 @@ import { packageFile } from '../../lib/package-file.js';
 import { warnOfFew } from '../../relay/descriptors.js';
 import type { RelayMetrics } from '../../relay/metrics/metrics.js';
 import type { MetricsServer, MetricsServerOptions } from '../../relay/metrics/server.js';
-import { formatAddress } from '../../relay/listen.js';
 import type { PortRange } from '../../relay/ports.js';
 import { findEngine } from '../../relay/store/engine.js';
 import { startRelay, type Relay, type RelayOptions } from '../../relay/relay.js';
@@ -18,13 +17,14 @@ import type { CommandInput, Context, ExitCode } from '../context.js';
 import { usage } from '../expose-services.js';
 import { dnsServers } from '../dns-servers.js';
 import { inheritedFds, sharedSocket } from '../inherited-socket.js';
+import { explainMissingSqlite } from '../install-libsql.js';
 import { type Interrupts, listenForInterrupts } from '../interrupts.js';
 import { parseListenAddress, parseListenAddresses } from '../listen-address.js';
-import { printEvent } from '../print.js';
 import { packageVersion } from '../program.js';
 import { openRelayCertificate, type CertificateOptions } from '../relay-certificate.js';
 import { followLists } from '../relay-lists.js';
 import { parseLimits } from '../relay-limits.js';
+import { reportListening } from '../relay-report.js';
 import { relayLogger, type LogLevel } from '../relay-log.js';
 import { explainUnwritable } from '../unwritable.js';
 
@@ -100,7 +100,9 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const { hosts, port } = parseListenAddresses(listen);
   const limits = parseLimits(options.limit ?? []);
   // Before any file is created: a relay cannot run without SQLite.
-  await findEngine();
+  await findEngine().catch((error: unknown) => {
+    throw explainMissingSqlite(asPortalError(error), context.cwd);
+  });
   const peers = await peersOf(context, options);
   const servers = options.dns && dnsServers(options.dns);
   const certificate = await openRelayCertificate(context, options, log);
@@ -111,20 +113,27 @@ async function prepare(context: Context, options: Options, log: Logger) {
   const fds = inheritedFds(context.env, process.pid);
   const metricsAt = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
   const lists = await followLists(context, options, log);
-  return {
-    listen,
-    hosts,
+  const relay = {
+    domain: options.domain,
+    host: hosts,
     port,
+    ...(fds && { socket: sharedSocket(fds.public, join(dataDir, 'serving.sock')) }),
+    httpRedirect: redirectOf(options.httpRedirect, fds?.http ?? []),
+    ...(options.publicPort !== undefined && { publicPort: options.publicPort }),
+    ...certificate.options,
+    ...(servers && { dnsServers: servers }),
+    ports: {
+      ...(options.tcpPorts && { tcp: options.tcpPorts }),
+      ...(options.udpPorts && { udp: options.udpPorts }),
+    },
     limits,
-    peers,
-    servers,
-    certificate,
-    dataDir,
-    descriptors,
-    fds,
-    metricsAt,
-    lists,
-  };
+    descriptorLimit: descriptors,
+    agents: options.agents && { webDir: AGENTS_WEB_DIR },
+    ...peers,
+    ...lists.first,
+    store: { file: join(dataDir, 'relay.db') },
+  } satisfies Partial<RelayOptions>;
+  return { relay, at: fds ? 'shared socket' : listen.join(','), certificate, lists, dataDir, metricsAt };
 }
 
 interface Serving {
@@ -136,52 +145,18 @@ interface Serving {
 
 /** Serves until a signal stops it. */
 async function serve(context: Context, { options, parts, interrupts, log }: Serving): Promise<ExitCode> {
-  const {
-    listen,
-    hosts,
-    port,
-    limits,
-    peers,
-    servers,
-    certificate,
-    dataDir,
-    descriptors,
-    fds,
-    metricsAt,
-    lists,
-  } = parts;
+  const { certificate, lists, dataDir, metricsAt } = parts;
   let relay: Relay | undefined;
   try {
     const metrics = metricsAt && (await metricsOf());
     relay = await startRelay({
-      domain: options.domain,
-      host: hosts,
-      port,
-      ...(fds && { socket: sharedSocket(fds.public, join(dataDir, 'serving.sock')) }),
-      httpRedirect: redirectOf(options.httpRedirect, fds?.http ?? []),
+      ...parts.relay,
       takeOver: {
         takeOverMs: options.takeOver,
         signal: interrupts.signal,
-        onWait: () =>
-          log.info(
-            { listen: fds ? 'shared socket' : listen.join(',') },
-            'waiting until another relay releases the address',
-          ),
+        onWait: () => log.info({ listen: parts.at }, 'waiting until another relay releases the address'),
       },
-      ...(options.publicPort === undefined ? {} : { publicPort: options.publicPort }),
-      ...certificate.options,
-      ...(servers && { dnsServers: servers }),
-      ports: {
-        ...(options.tcpPorts && { tcp: options.tcpPorts }),
-        ...(options.udpPorts && { udp: options.udpPorts }),
-      },
-      limits,
-      descriptorLimit: descriptors,
-      agents: options.agents && { webDir: AGENTS_WEB_DIR },
-      ...peers,
-      ...lists.first,
       ...(metrics && { onVisitorWaited: metrics.onVisitorWaited }),
-      store: { file: join(dataDir, 'relay.db') },
       identity: await loadIdentity(join(dataDir, 'identity.json'), {
         create: true,
         onCreated: ({ address }) =>
@@ -201,17 +176,7 @@ async function serve(context: Context, { options, parts, interrupts, log }: Serv
     const server =
       metrics &&
       (await listenForMetrics(relay, { ...metricsAt, metrics, problem: () => relay?.problem(), log }));
-    const { url, domain } = relay;
-    const addresses = relay.addresses.map(formatAddress);
-    const httpRedirect = relay.httpRedirect.map(formatAddress);
-    reportListening(context, {
-      url,
-      domain,
-      addresses,
-      httpRedirect,
-      ca: certificate.caFile,
-      metrics: server?.url,
-    });
+    reportListening(context, { relay, ca: certificate.caFile, metrics: server?.url });
     // A closed stdout does not stop the relay: a reader may need only the first line.
     await untilStopped(interrupts.signal);
     // Release the address for the next relay.
@@ -288,37 +253,6 @@ async function listenForMetrics(relay: Relay, options: MetricsServerOptions): Pr
     await relay.close();
     throw error;
   }
-}
-
-interface Listening {
-  readonly url: string;
-  /** Addresses with ports. */
-  readonly addresses: readonly string[];
-  /** Addresses with ports that redirect plain HTTP. */
-  readonly httpRedirect: readonly string[];
-  readonly domain: string;
-  readonly ca: string | undefined;
-  readonly metrics: string | undefined;
-}
-
-function reportListening(context: Context, listening: Listening): void {
-  const { url, domain, addresses, httpRedirect, ca, metrics } = listening;
-  if (context.json) {
-    const redirect = httpRedirect.length > 0 && { httpRedirect };
-    const more = { ...redirect, ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
-    return printEvent(context, 'listening', { url, domain, addresses, ...more });
-  }
-  context.stdout.line(url);
-  // Without a terminal, stderr is for the log, in JSON lines.
-  if (!context.stderr.isTTY) return;
-  context.stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
-  if (httpRedirect.length > 0)
-    context.stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
-  if (metrics !== undefined) context.stderr.note(`metrics at ${metrics}`);
-  if (ca === undefined) return;
-  context.stderr.note(
-    `The certificate is issued by the local CA ${ca}. Agents on other machines need it: relays: { urls: [{ url, ca }] }`,
-  );
 }
 
 function untilStopped(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,44 @@
+import { relayYaml } from '../lib/relay-yaml.js';
+import { formatAddress } from '../relay/listen.js';
+import type { Relay } from '../relay/relay.js';
+import type { Context } from './context.js';
+import { printEvent } from './print.js';
+
+/** The relay that listens, and what its operator has to know. */
+export interface Listening {
+  readonly relay: Pick<Relay, 'url' | 'domain' | 'addresses' | 'httpRedirect'>;
+  /** The file of the local CA, if it issued the certificate of the relay. */
+  readonly ca: string | undefined;
+  /** URL of the metrics. */
+  readonly metrics: string | undefined;
+}
+
+/** Prints where a relay listens, and what agents write in portal.yaml to use it. */
+export function reportListening(context: Context, { relay, ca, metrics }: Listening): void {
+  const { url, domain } = relay;
+  const addresses = relay.addresses.map(formatAddress);
+  const httpRedirect = relay.httpRedirect.map(formatAddress);
+  if (context.json) {
+    const redirect = httpRedirect.length > 0 && { httpRedirect };
+    const more = { ...redirect, ...(ca !== undefined && { ca }), ...(metrics !== undefined && { metrics }) };
+    return printEvent(context, 'listening', { url, domain, addresses, ...more });
+  }
+  context.stdout.line(url);
+  const { stderr } = context;
+  // Without a terminal, stderr is for the log, in JSON lines.
+  if (!stderr.isTTY) return;
+  stderr.note(`agents get names below ${domain}; press Ctrl-C to stop`);
+  if (httpRedirect.length > 0)
+    stderr.note(`http://${domain} and names below it redirect to https (${httpRedirect.join(', ')})`);
+  if (metrics !== undefined) stderr.note(`metrics at ${metrics}`);
+  stderr.note(
+    ca === undefined ? 'agents write in portal.yaml:' : 'agents on this machine write in portal.yaml:',
+  );
+  stderr.note();
+  stderr.note(ca === undefined ? `relays: { urls: [${url}] }` : relayYaml(url, ca));
+  stderr.note();
+  if (ca !== undefined)
+    stderr.note(
+      'The local CA issued the certificate. For agents on other machines, copy the CA file there and write its path.',
+    );
+}
