@@ -146,7 +146,7 @@ it('reports that a portal.yaml without remote relays has none to query', async (
   await writeFile(join(person.folder, 'portal.yaml'), 'version: 1\nservices: { web: 1 }\n');
   for (const args of [[], ['disconnect', 'laptop'], ['release', 'web'], ['page']]) {
     const { code, stderr } = await person.run(['agents', ...args]);
-    expect(code).toBe(1);
+    expect({ args, code }).toEqual({ args, code: args.length === 0 ? 0 : 1 });
     expect(stderr).toBe(NO_REMOTE_RELAY);
   }
   const json = await person.run(['agents', '--json']);

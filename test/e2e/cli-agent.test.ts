@@ -472,10 +472,10 @@ const exposed = async (port: number): Promise<Running> => {
 };
 
 describe('with several agents', () => {
-  test('status, logs and down list them, and --pid selects one', async () => {
+  test('status shows each, logs and down list them, and --pid selects one', async () => {
     const [first, second] = [await service('one'), await service('two')];
     const [one, two] = [await exposed(first), await exposed(second)];
-    for (const command of ['status', 'logs', 'down']) {
+    for (const command of ['logs', 'down']) {
       const { code, stderr } = await person.run([command]);
       expect(code).toBe(2);
       for (const [running, port] of [[one, first] as const, [two, second] as const])
@@ -483,6 +483,10 @@ describe('with several agents', () => {
           new RegExp(`${running.pid} +localhost:${port} +https://x${port}\\.localhost:`),
         );
     }
+    const all = await person.run(['status']);
+    expect(all).toMatchObject({ code: 0, stderr: '' });
+    for (const [running, port] of [[one, first] as const, [two, second] as const])
+      expect(all.stdout).toMatch(new RegExp(`pid ${running.pid} [^]* https://x${port}\\.localhost:`));
     const json = await person.run(['status', '--json']);
     expect(json.code).toBe(0);
     const pids = jsonLines(json.stdout).map(({ pid }) => pid);

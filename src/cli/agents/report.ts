@@ -2,7 +2,7 @@ import type { PortalError } from '../../lib/errors.js';
 import { summarizeError } from '../failure.js';
 import type { Context } from '../context.js';
 import { printEvent } from '../print.js';
-import { describeError } from '../reporters/describe.js';
+import { errorLines } from '../reporters/describe.js';
 import { printable } from '../style.js';
 import type { RelaysToQuery } from './relays.js';
 
@@ -29,7 +29,7 @@ export function reportFailed(
     if (context.json) printEvent(context, 'error', { relay, ...summarizeError(error) });
     else {
       const { code, message, hint } = error;
-      const text = describeError({ code, message, ...(hint !== undefined && { hint }) });
+      const text = errorLines({ code, message, ...(hint !== undefined && { hint }) }).join('\n');
       context.stderr.line(message.includes(relay) ? text : `${printable(relay)}: ${text}`);
     }
   }

@@ -8,7 +8,7 @@ import { load, loadOptions, type Loaded } from '../load.js';
 import { loadLockState, type LockState } from '../lock.js';
 import { columns, printEvent } from '../print.js';
 import { proxyFor } from '../proxy.js';
-import { describeError } from '../reporters/describe.js';
+import { errorLines } from '../reporters/describe.js';
 import { createStyle, printable, type Style } from '../style.js';
 
 interface Options {
@@ -37,7 +37,7 @@ export async function run(context: Context, { options }: CommandInput<Options>):
   ))
     context.stdout.line(line);
   for (const line of (await notAllowedYet(context, loaded)).lines) context.stderr.note(line);
-  if (registry?.error) context.stderr.line(`registry: ${describeError(registry.error)}`);
+  if (registry?.error) context.stderr.line(`registry: ${errorLines(registry.error).join('\n')}`);
   return 0;
 }
 
@@ -87,7 +87,7 @@ function describeRelays(rows: readonly Row[], style: Style, hasPool: boolean): s
       return [
         paint(style, health, line),
         ...(source === 'chain' && hasPool ? ['  part of a chain; the pool does not use it'] : []),
-        ...(error ? [`  ${describeError(error)}`] : []),
+        ...(error ? errorLines(error).map((text) => `  ${text}`) : []),
       ];
     }),
   ];

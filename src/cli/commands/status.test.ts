@@ -44,6 +44,14 @@ it('shows the relay of each lease if a service is on several', () => {
   expect(several).toMatch(/192\.0\.2\.1:2000 +https:\/\/b\.example +localhost:3000/);
 });
 
+it('says why a service is undecided', () => {
+  const auto = { ...lease('web', 'https://a.example'), mode: 'auto', servedAs: 'undecided' } as LeaseStatus;
+  expect(shown([auto])).toContain('\n  undecided between http and stream: the target has sent nothing yet');
+  expect(shown([{ ...auto, targetError: 'nothing listens on port 3000' }])).not.toContain(
+    'undecided between',
+  );
+});
+
 it('shows how many relays of a registry the pool does not use', () => {
   expect(shown([], { source: 'list.json', relays: 3, inChains: 2 })).toContain(
     'registry list.json: 3 relays; the pool does not use 2 of them, which are part of a chain',

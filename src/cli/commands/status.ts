@@ -1,4 +1,4 @@
-import type { HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
+import type { ErrorSummary, HopStatus, LeaseStatus, RelayStatus } from '../../agent/status.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { CommandInput, Context, ExitCode } from '../context.js';
 import { findAgent, severalAgents } from '../find-agent.js';
@@ -8,6 +8,7 @@ import {
   describeRetiring,
   describeUnproven,
   describeUnserved,
+  errorLines,
   publicAddress,
   relayName,
   UNPROVEN,
@@ -28,21 +29,26 @@ export async function run(context: Context, { options }: CommandInput<Options>):
     const { printWhenReady } = await import('../wait-ready.js');
     return printWhenReady(context, options);
   }
-  if (context.json && options.pid === undefined) {
-    const several = await severalAgents(context, options);
-    for (const { pid, status } of several)
-      if (status) printEvent(context, 'status', status);
-      else printEvent(context, 'unanswered', { pid: pid ?? null });
-    if (several.length > 0) return 0;
+  const several = options.pid === undefined ? await severalAgents(context, options) : [];
+  for (const [index, { pid, status }] of several.entries()) {
+    if (index > 0 && !context.json) context.stdout.line();
+    if (status) print(context, status);
+    else if (context.json) printEvent(context, 'unanswered', { pid: pid ?? null });
+    else context.stdout.line(`pid ${pid ?? 'unknown'} does not answer`);
   }
-  const agent = await findAgent(context, options, { listsOthers: true });
-  const status = await agent.status();
-  if (context.json) printEvent(context, 'status', status);
-  else
-    for (const line of describeStatus(status, createStyle(context.stdout.color), Date.now()))
-      context.stdout.line(line);
+  if (several.length > 0) return 0;
+  print(context, await (await findAgent(context, options, { listsOthers: true })).status());
   return 0;
 }
+
+function print(context: Context, status: AgentStatus): void {
+  const { stdout, json } = context;
+  if (json) return printEvent(context, 'status', status);
+  for (const line of describeStatus(status, createStyle(stdout.color), Date.now())) stdout.line(line);
+}
+
+const UNDECIDED =
+  'undecided between http and stream: the target has sent nothing yet; to decide yourself, set `mode`';
 
 /** Formats the status as lines of text. */
 export function describeStatus(status: AgentStatus, style: Style, now: number): string[] {
@@ -130,13 +136,14 @@ function describeLeases(
         visitorsUnserved,
         dropped,
         retiring,
+        servedAs,
         targetError,
         healthError,
         askedPort,
         certificate,
       } = leases[index]!;
       const notes = [
-        error && describeError(error),
+        ...(error ? errorLines(error) : []),
         unproven && describeUnproven(unproven),
         visitorsUnserved && describeUnserved(visitorsUnserved),
         dropped && describeDropped(dropped),
@@ -144,7 +151,8 @@ function describeLeases(
         askedPort !== undefined && `port ${askedPort} is unavailable on this relay; it gave another port`,
         healthError && !targetError && `${printable(healthError)}; visitors still reach it`,
         targetError && `${printable(targetError)}; ${consequence(leases[index]!)}`,
-        certificate?.error && !error && `the new certificate failed: ${describeError(certificate.error)}`,
+        servedAs === 'undecided' && !targetError && UNDECIDED,
+        ...(certificate?.error && !error ? errorLines(certificateFailure(certificate.error)) : []),
         certificate?.error &&
           certificate.notAfter &&
           `the current certificate is valid until ${certificate.notAfter}`,
@@ -156,9 +164,17 @@ function describeLeases(
     }),
     ...lines
       .slice(rows.length)
-      .flatMap((line, index) => [style.red(line), `  ${describeError(unplaced[index]!.error)}`]),
+      .flatMap((line, index) => [
+        style.red(line),
+        ...errorLines(unplaced[index]!.error).map((text) => `  ${text}`),
+      ]),
   ];
 }
+
+const certificateFailure = (error: ErrorSummary): ErrorSummary => ({
+  ...error,
+  message: `the new certificate failed: ${error.message}`,
+});
 
 /** Undefined if no datagram was dropped. */
 function describeDropped(dropped: Readonly<Record<string, number>>): string | undefined {
@@ -208,7 +224,7 @@ function describeRegistry({ registry }: AgentStatus): string[] {
     inChains === undefined ? '' : `; the pool does not use ${inChains} of them, which are part of a chain`;
   return [
     `registry ${printable(source)}: ${count}${chained}`,
-    ...(error ? [`  ${describeError(error)}`] : []),
+    ...(error ? errorLines(error).map((line) => `  ${line}`) : []),
   ];
 }
 

@@ -2,6 +2,7 @@ import type { LeaseStatus } from '../../agent/status.js';
 import { PortalError } from '../../lib/errors.js';
 import type { AgentStatus } from '../../reconcile/events.js';
 import type { ControlClient } from '../control/client.js';
+import { formatAge } from '../amounts.js';
 import { describeUnproven, relayName } from '../reporters/describe.js';
 import { Subject } from './report.js';
 
@@ -38,6 +39,10 @@ export async function checkAgent(agent: ControlClient): Promise<AgentFindings> {
 const HINT_UNPROVEN =
   'Visit the address from another network. If that works, this machine or its relay is overloaded. If not, use another relay.';
 
+/** The agent proves most modes by a visit of its own; undefined for others. */
+const visited = (at: string | undefined): string =>
+  at === undefined ? '' : `; the agent's own visit got through ${formatAge(Date.now() - Date.parse(at))} ago`;
+
 /** @param isReady whether the service is ready on any relay */
 function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): void {
   const { service, relay, phase, error, provenAt, unproven, certificate } = lease;
@@ -47,8 +52,7 @@ function checkLease(lease: LeaseStatus, subject: Subject, isReady: boolean): voi
     const what = `${name}: ${address} is ready but unproven: ${describeUnproven(unproven)}`;
     if (unproven.failures === 0) subject.ok('agent.lease', what);
     else subject.warning('agent.lease', what, HINT_UNPROVEN);
-  } else if (phase === 'ready')
-    subject.ok('agent.lease', `${name}: visitors reach ${address}; proven: ${provenAt ?? 'never'}`);
+  } else if (phase === 'ready') subject.ok('agent.lease', `${name}: ${address} is ready${visited(provenAt)}`);
   else if (error?.code === 'capability_missing' && isReady)
     subject.warning('agent.lease', `${name} is not published: ${error.message}`, error.hint);
   else subject.problem('agent.lease', `${name} is ${phase}${error ? `: ${error.message}` : ''}`, error?.hint);

@@ -1,6 +1,6 @@
 import type { PortalEvent } from '../../reconcile/events.js';
 import { printable, type Style } from '../style.js';
-import { describeError, describeEvent, relayName } from './describe.js';
+import { describeEvent, errorLines, relayName } from './describe.js';
 
 type Lease = Extract<PortalEvent, { event: 'lease' }>;
 
@@ -92,7 +92,7 @@ export class Crowd {
     for (const lease of leases) this.#away.add(placeOf(lease));
     const [{ relay, error }] = leases as [Lease];
     const { bold, yellow } = this.#style;
-    const why = error ? `: ${describeError(error)}` : '';
+    const why = error ? `: ${errorLines(error).join('\n')}` : '';
     return [`${bold(relayName(relay))}: ${leases.length} services ${yellow('retrying')}${why}`];
   }
 

@@ -18,7 +18,7 @@ export function describeEvent(event: PortalEvent, style: Style): string {
     case 'lease':
       return describeLease(event, style);
     case 'unplaced':
-      return `${style.bold(event.service)}: ${style.yellow('no relay')}: ${describeError(event.error)}`;
+      return `${style.bold(event.service)}: ${style.yellow('no relay')}: ${errorLines(event.error).join('\n')}`;
     case 'ready':
       return describeReady(event, style);
     case 'applied':
@@ -53,17 +53,18 @@ function describeRejected({ errors }: Extract<PortalEvent, { event: 'rejected' }
 function describeLease(event: Lease, style: Style): string {
   const service = style.bold(event.service);
   const where = publicAddress(event);
-  const via = style.dim(`(${relayName(event.relay)})`);
-  const why = event.error ? `: ${describeError(event.error)}` : '';
+  const isNamed = event.error?.message.includes(event.relay) === true;
+  const via = isNamed ? '' : style.dim(` (${relayName(event.relay)})`);
+  const why = event.error ? `: ${errorLines(event.error).join('\n')}` : '';
   switch (event.phase) {
     case 'ready':
       return `${service}: ${readiness(event, style)} at ${where ?? relayName(event.relay)}${otherPort(event)}${unprovenWhy(event)}`;
     case 'failed':
-      return `${service}: ${style.red('failed')} ${via}${why}`;
+      return `${service}: ${style.red('failed')}${via}${why}`;
     case 'retrying':
-      return `${service}: ${style.yellow('retrying')} ${via}${why}`;
+      return `${service}: ${style.yellow('retrying')}${via}${why}`;
     default:
-      return `${service}: ${event.phase} ${via}${why}`;
+      return `${service}: ${event.phase}${via}${why}`;
   }
 }
 
@@ -143,8 +144,16 @@ export function publicAddress(lease: Pick<Lease, 'url' | 'tcpAddr' | 'udpAddr'>)
   return address === undefined ? undefined : printable(address);
 }
 
-export function describeError({ code, message, hint }: ErrorSummary): string {
-  return `${printable(message)} [${printable(code)}]${hint ? ` ${printable(hint)}` : ''}`;
+/** An error on one line, for a cell or the middle of a sentence. */
+export function describeError(error: ErrorSummary): string {
+  return errorLines(error)
+    .map((line) => line.trim())
+    .join(' ');
+}
+
+/** An error, and its hint on an indented line of its own. */
+export function errorLines({ code, message, hint }: ErrorSummary): string[] {
+  return [`${printable(message)} [${printable(code)}]`, ...(hint ? [`  ${printable(hint)}`] : [])];
 }
 
 function describeApplied(event: Applied): string {

@@ -63,7 +63,7 @@ test('json: one object a line on stdout, time and event first', () => {
   expect(stderr.text()).toBe('warning: not [31m red\n');
 });
 
-test('plain: one line per change on stderr, addresses on stdout', () => {
+test('plain: one line per change and a line for its hint on stderr, addresses on stdout', () => {
   const stdout = capturedOutput();
   const stderr = capturedOutput();
   const reporter = plainReporter({
@@ -80,12 +80,22 @@ test('plain: one line per change on stderr, addresses on stdout', () => {
     'all services are ready',
     'certificates are issued by your local CA: /a b/ca.pem; trust it: portal trust --install',
     "try: curl --cacert '/a b/ca.pem' https://web.localhost:8443",
-    `web: failed (${RELAY}): taken [31m fake line [name_taken] Choose another.`,
+    `web: failed (${RELAY}): taken [31m fake line [name_taken]`,
+    '  Choose another.',
     'portal.yaml:3:5: no',
     '  > 3 | web: x',
     '      | ^',
     '',
   ]);
+});
+
+test('plain: names the relay of an error once', () => {
+  const stderr = capturedOutput();
+  const { output: stdout } = capturedOutput();
+  const reporter = plainReporter({ stdout, stderr: stderr.output, verbosity: 'normal', formatProblem });
+  const error = { code: 'relay_untrusted', message: `the certificate of ${RELAY} is not trusted` };
+  reporter.event(at({ event: 'lease', service: 'web', relay: RELAY, phase: 'failed', error }));
+  expect(stderr.text()).toBe(`web: failed: the certificate of ${RELAY} is not trusted [relay_untrusted]\n`);
 });
 
 /** The hints for services that are served so when they are ready, and after `later`. */
