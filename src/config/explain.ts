@@ -178,9 +178,8 @@ function complaint(error: SchemaError, root: Tree): Complaint {
 function unknownKey(key: string, schema: Schema, root: Tree, path: Path): Complaint {
   const known = Object.keys(schema.properties ?? {});
   const where = path.length === 0 ? '' : ` in ${subject(path)}`;
-  const value = treeAt(root, [...path, key]);
   const meant = nearest(key, known);
-  const elsewhere = misplaced(key, path, value, portalSchema());
+  const elsewhere = misplaced(key, path, root, portalSchema());
   return {
     message: `unknown key ${quoted(key)}${where}`,
     hint: elsewhere ?? (meant ? `Did you mean \`${meant}\`?` : `Known here: ${known.join(', ')}.`),
@@ -190,6 +189,8 @@ function unknownKey(key: string, schema: Schema, root: Tree, path: Path): Compla
 
 function missingKey(key: string, schema: Schema, path: Path): Complaint {
   const where = path.length === 0 ? '' : ` in ${subject(path)}`;
+  if (path.length === 0 && key === 'version')
+    return { message: '`version` is missing', hint: 'Add this line at the top of the file: `version: 1`' };
   const example = resolved(schema.properties?.[key])?.examples?.[0];
   const hint =
     example === undefined ? undefined : `Add it, for example \`${key}: ${JSON.stringify(example)}\`.`;
@@ -232,7 +233,8 @@ function wrongType({ data, keyword, schema, path }: SchemaError): Complaint {
 }
 
 function emptyHint(schema: Schema, path: Path): string | undefined {
-  if (path.length === 1 && path[0] === 'services') return 'Write `services: {}` for a file without services.';
+  if (path.length === 1 && path[0] === 'services')
+    return 'Add a service, for example `web: 3000`, or write `services: {}`.';
   return exampleOf(schema, path);
 }
 

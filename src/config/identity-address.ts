@@ -1,31 +1,17 @@
 import { resolve } from 'node:path';
 import { PortalError } from '../lib/errors.js';
-import { parse } from './parse.js';
-import { Source } from './source.js';
-import { child, textOf } from './tree.js';
-import { namesIdentity } from './variables.js';
-
-interface Texts {
-  readonly main: string;
-  readonly overlay: string | undefined;
-  readonly dotenv: string | undefined;
-}
+import { child, textOf, type Tree } from './tree.js';
 
 /**
- * The address of the identity that a configuration runs with, where one of its texts needs it. Undefined before the identity
- * exists, and where its file is unreadable or named by a variable.
+ * The address of the identity that a configuration runs with. Undefined before the identity exists, and where its file is
+ * unreadable or named by a variable. `trees`: the overlay first, before variables are replaced.
  */
 export async function identityAddress(
-  texts: Texts,
+  trees: readonly Tree[],
   directory: string,
-  addressIn: ((file: string | undefined) => Promise<string | undefined>) | undefined,
+  addressIn: (file: string | undefined) => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  const all = [texts.overlay, texts.main, texts.dotenv];
-  if (!addressIn || !all.some(namesIdentity)) return undefined;
-  const named = [texts.overlay, texts.main].map((text) =>
-    textOf(child(parse(new Source('', text ?? '')).tree, 'identity')),
-  );
-  const file = named.find((one) => one !== undefined);
+  const file = trees.map((tree) => textOf(child(tree, 'identity'))).find((one) => one !== undefined);
   if (file?.includes('$')) return undefined;
   try {
     return await addressIn(file === undefined ? undefined : resolve(directory, file));

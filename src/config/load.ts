@@ -16,7 +16,7 @@ import { foreignFinding } from './foreign.js';
 import { firstPerPath, toProblems, type Finding } from './finding.js';
 import { mergeOverlay } from './merge.js';
 import { normalise } from './normalise.js';
-import { parse } from './parse.js';
+import { parse, type Parsed } from './parse.js';
 import { notAllowed, permissionsOf, tooMany, type Permission } from './permissions.js';
 import type { Problem } from './problem.js';
 import { maskSecrets } from './secrets.js';
@@ -89,14 +89,19 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const where = { file: found.kind === 'file' ? found.path : '<stdin>', inputs: inputs.all };
   try {
     const texts = await readInputs(found, inputs, options);
-    const address = await identityAddress(texts, inputs.directory, options.addressIn);
-    const evaluated = evaluate(texts, inputs.directory, found, { ...options, address });
+    const parsed = parseTexts(texts, found);
+    const isNamed = [texts.main, texts.overlay, texts.dotenv].some(namesIdentity);
+    const { addressIn } = options;
+    const address =
+      isNamed && addressIn
+        ? await identityAddress(parsed.map(({ tree }) => tree).toReversed(), inputs.directory, addressIn)
+        : undefined;
+    const evaluated = evaluate(parsed, texts.dotenv, inputs.directory, found, { ...options, address });
     if (!evaluated.ok) return { ...where, ...evaluated };
     const { tree, secrets, ...rest } = evaluated;
-    const all = [texts.main, texts.overlay, texts.dotenv];
     const loaded = {
       ...rest,
-      needsIdentity: address === undefined && all.some(namesIdentity),
+      needsIdentity: isNamed && address === undefined,
       ...(await permissionsOf(rest.desired, tree, inputs.directory, readFiles(inputs, texts))),
       refuse: (missing: readonly Permission[]) => toProblems(notAllowed(missing, tree), secrets),
     };
@@ -227,19 +232,26 @@ type Evaluated =
     }
   | { ok: false; problems: Problem[] };
 
-/** Turns texts into a result, without any I/O. */
+/** The configuration itself, and its overlay where there is one. */
+type ParsedTexts = readonly [main: Parsed, ...overlay: Parsed[]];
+
+function parseTexts(texts: Texts, found: Found): ParsedTexts {
+  const main = parse(new Source(shownName(found), texts.main));
+  if (texts.overlay === undefined) return [main];
+  return [main, parse(new Source(overlayOf(shownName(found)), texts.overlay))];
+}
+
+/** Turns trees into a result, without any I/O. */
 function evaluate(
-  texts: Texts,
+  parsed: ParsedTexts,
+  dotenvText: string | undefined,
   directory: string,
   found: Found,
   options: LoadOptions & { address: string | undefined },
 ): Evaluated {
-  const main = parse(new Source(shownName(found), texts.main));
-  const overlay =
-    texts.overlay === undefined ? undefined : parse(new Source(overlayOf(shownName(found)), texts.overlay));
-  const parsed = overlay ? [main, overlay] : [main];
+  const [main, overlay] = parsed;
   const environment = variables({ ...options, folder: directory });
-  const dotenv = parseDotenv(new Source(dotenvName(found), texts.dotenv ?? ''), environment);
+  const dotenv = parseDotenv(new Source(dotenvName(found), dotenvText ?? ''), environment);
   const secrets = [...parsed, dotenv].flatMap((one) => one.secrets);
   const syntax = parsed.flatMap(({ findings }) => findings);
   if (parsed.some(({ broken }) => broken)) return { ok: false, problems: toProblems(syntax, secrets) };

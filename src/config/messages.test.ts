@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { loadConfig } from './load.js';
+import type { Problem } from './problem.js';
 
 /** What is said of a text. */
 async function said(services: string, rest = ''): Promise<string[]> {
@@ -301,11 +302,11 @@ it.each([
 it.each([
   [
     'relays: { urls: [http://a.example.com] }',
-    '"http://a.example.com" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443 | Write https://a.example.com.',
+    '"http://a.example.com" is not the URL of a relay, such as https://relay.example.com:8443 | Write https://a.example.com.',
   ],
   [
     'relays: { urls: ["https://a.example.com/x"] }',
-    '"https://a.example.com/x" is not the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443 | Write https://a.example.com.',
+    '"https://a.example.com/x" is not the URL of a relay, such as https://relay.example.com:8443 | Write https://a.example.com.',
   ],
   ['relays: { urls: ["https://a.example.com:99999"] }', '"https://a.example.com:99999" is not a valid URL'],
   [
@@ -444,9 +445,23 @@ it.each([
   ['', 'the file is empty'],
   ['# nothing', 'the file is empty'],
   ['- a', 'the file is not a mapping'],
+  ['services: { web: 3000 }', '`version` is missing'],
   ['version: 2\nservices: {}', '`version` must be 1'],
   ['version: 1\nservices:', '`services` has no value; it takes a mapping'],
 ])('%j', async (text, message) => {
-  const result = await loadConfig({ file: '-', cwd: '/nowhere', env: {}, stdin: async () => text });
-  expect(result.ok ? [] : result.problems.map((problem) => problem.message)).toEqual([message]);
+  expect((await problemsOf(text)).map((problem) => problem.message)).toEqual([message]);
 });
+
+it.each([
+  ['services: { web: 3000 }', 'Add this line at the top of the file: `version: 1`'],
+  ['web: 3000', 'Write `version: 1`, then `services:`, and indent this below it.'],
+  ['version: 1\nservices:\nweb: 3000', 'Indent it below `services:`.'],
+  ['', 'Begin the file with `version: 1`, or run `portal init` to create one.'],
+])('the hint for %j says what to write', async (text, hint) => {
+  expect((await problemsOf(text)).map((problem) => problem.hint)).toEqual([hint]);
+});
+
+async function problemsOf(text: string): Promise<readonly Problem[]> {
+  const result = await loadConfig({ file: '-', cwd: '/nowhere', env: {}, stdin: async () => text });
+  return result.ok ? [] : result.problems;
+}

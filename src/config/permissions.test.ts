@@ -93,7 +93,6 @@ services: { web: 3000, other: { target: 1, relays: [https://d.example] } }`;
     const far = own.replace('./own.pem', '../far.pem');
     expect(await asked(far + services)).toEqual([
       `publish at https://relay.example.com, trusting the CA ${top}/far.pem`,
-      `use ${top}/far.pem (ca of a relay)`,
     ]);
     const before = await keys(far);
     await writeFile(join(top, 'far.pem'), 'two');

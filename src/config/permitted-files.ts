@@ -29,11 +29,11 @@ export async function projectAt(directory: string): Promise<Project> {
   return { directory, real: await realPath(directory) };
 }
 
-interface Named {
-  readonly file: string | undefined;
-  readonly of: string;
-  readonly path: Path;
-}
+type Named = { readonly file: string | undefined } & (
+  | { readonly of: string; readonly path: Path }
+  /** The permission for the relay names its CA. */
+  | { readonly isOfRelay: true }
+);
 
 export interface FilePermissions {
   readonly permissions: readonly Permission[];
@@ -52,7 +52,7 @@ export async function files(
     { file: desired.identityFile, of: 'identity', path: ['identity'] },
     ...relayLists(root)
       .flat()
-      .map(({ ca, caPath }) => ({ file: ca, of: 'ca of a relay', path: caPath })),
+      .map(({ ca }) => ({ file: ca, isOfRelay: true as const })),
     ...desired.services.flatMap((spec) => filesOf(spec)),
     ...read.map((each) => ({ ...each, path: [] })),
   ];
@@ -63,12 +63,14 @@ export async function files(
     named.push({ file: registry, of: 'registry', path: ['relays', 'registry'] });
   const permissions: Permission[] = [];
   const confined = new Map<string, Confined>();
-  for (const { file, of, path } of named) {
+  for (const each of named) {
+    const { file } = each;
     if (file === undefined) continue;
     const at = resolve(project.directory, file);
     const what = await realPath(at);
     const isInside = isWithin(project.real, what);
-    if (!isInside) permissions.push({ key: `file ${what}`, kind: 'file', what, of, path });
+    if (!isInside && !('isOfRelay' in each))
+      permissions.push({ key: `file ${what}`, kind: 'file', what, of: each.of, path: each.path });
     confined.set(at, { within: isInside ? [project.real] : [project.real, what] });
   }
   return { permissions, confined };

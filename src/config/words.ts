@@ -1,6 +1,6 @@
 import type { Schema } from './schema.js';
 import { portalSchema } from './schema.js';
-import { textOf, type Path, type Tree } from './tree.js';
+import { child, textOf, treeAt, type Path, type Tree } from './tree.js';
 
 /** Descriptions of expected values, for schema definitions that a type does not explain. */
 const EXPECTED: Readonly<Record<string, string>> = {
@@ -8,8 +8,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   route: 'a port, `host:port`, `unix:/path`, `http(s)://host:port`, or a mapping',
   target: 'a port, `host:port`, `unix:/path` or `http(s)://host:port`',
   relay: 'an https:// URL, or a mapping with `url` and `ca`',
-  relayUrl:
-    'the https:// URL of a relay with nothing after its host and port, as in https://relay.example.com:8443',
+  relayUrl: 'the URL of a relay, such as https://relay.example.com:8443',
   httpsUrl: 'an https:// URL',
   machine: 'a name of at most 64 characters, or `false`',
   machineName: 'a name for a machine: it has control characters',
@@ -99,18 +98,16 @@ const HOMES: readonly (readonly [definition: string, home: string])[] = [
 ];
 
 /** A hint for a key that exists elsewhere or under another name. Undefined for an unknown key. */
-export function misplaced(
-  key: string,
-  path: Path,
-  value: Tree | undefined,
-  schema: Schema,
-): string | undefined {
+export function misplaced(key: string, path: Path, root: Tree, schema: Schema): string | undefined {
+  const value = treeAt(root, [...path, key]);
   if (path[0] === 'services' && path.length === 2 && COMPOSE_KEYS.has(key))
     return 'Docker Compose has this key, and Portal does not. Remove it.';
   const synonym = synonymOf(key, path, schema);
   if (synonym !== undefined) return `Portal calls it \`${synonym}\`.`;
   if (path.length === 0 && !Object.hasOwn(schema.properties ?? {}, key) && looksLikeService(value)) {
-    return 'Indent it below `services:`.';
+    return child(root, 'services') === undefined
+      ? 'Write `version: 1`, then `services:`, and indent this below it.'
+      : 'Indent it below `services:`.';
   }
   if (path.length > 0 && Object.hasOwn(schema.properties ?? {}, key))
     return `\`${key}\` belongs at the top level.`;
