@@ -168,6 +168,14 @@ test('plan --against compares with a commit of git, and prints Markdown', async 
   }
 });
 
+test('plan --against outside of a git repository says so', async () => {
+  await write('portal.yaml', 'version: 1\nservices: { web: 3000 }\n');
+  const { code, stderr } = await person.run(['plan', '--against', 'HEAD']);
+  expect(code).toBe(2);
+  expect(stderr).toContain(`git does not open ${person.folder}: not a git repository`);
+  expect(stderr).toContain('--against needs portal.yaml in a git repository.');
+});
+
 test('plan without an agent opens everything: exits with 3', async () => {
   await write(
     'portal.yaml',

@@ -22,5 +22,5 @@ export async function run(context: Context, { options }: CommandInput<RelayOptio
     if (answers.some(({ answer }) => answer.truncated))
       context.stderr.line('A relay has more agents than it shows.');
   }
-  return answers.length > 0 || asked.length === 0 ? 0 : 1;
+  return answers.length > 0 || wanted.embeddedOnlyIn !== undefined ? 0 : 1;
 }

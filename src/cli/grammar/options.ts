@@ -135,6 +135,9 @@ export function nonEmpty(text: string): string {
 /** An id as `portal requests` prints it. */
 export function requestId(text: string): number {
   const id = parseId(text);
-  if (id === undefined) throw new InvalidArgumentError('Use an id from `portal requests`, such as 12-345.');
+  if (id === undefined)
+    throw new InvalidArgumentError(
+      'List the recorded requests with `portal requests`, and use an id from there, such as 12-345.',
+    );
   return id;
 }

@@ -40,9 +40,9 @@ export function addRequests(program: Command, execute: Execute): void {
     .action(execute(() => import('../commands/requests-list.js')));
   requests
     .command('show')
-    .description('show everything recorded of a request, with secrets masked')
+    .description('show everything recorded of a request, with secret headers masked')
     .addArgument(new Argument('<id>', 'which request').argParser(requestId))
-    .option('--reveal', 'show secrets as well')
+    .option('--reveal', 'show the values of secret headers as well')
     .option('--curl', 'print it as a curl command instead')
     .addOption(identityOf())
     .action(execute(() => import('../commands/requests-show.js')));

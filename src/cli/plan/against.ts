@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { Desired } from '../../config/desired.js';
-import { PortalError } from '../../lib/errors.js';
+import { PortalError, systemCode } from '../../lib/errors.js';
 import { plan, placements, type Action } from '../../reconcile/plan.js';
 import { load, loadOptions } from '../load.js';
 import type { Context } from '../context.js';
@@ -33,15 +33,32 @@ export async function planAgainst(context: Context, file: string, ref: string): 
 
 /** The text of the file at `ref`; undefined if it does not exist there. */
 async function textAt(file: string, ref: string): Promise<string | undefined> {
-  if (ref.startsWith('-')) throw unknown(ref);
   const git = (...args: string[]): Promise<{ stdout: string }> =>
     run('git', ['-C', dirname(file), ...args], { timeout: GIT_MS, maxBuffer: MAX_BYTES });
+  await git('rev-parse', '--git-dir').catch((error: unknown) => {
+    throw noRepository(dirname(file), error);
+  });
+  if (ref.startsWith('-')) throw unknown(ref);
   await git('rev-parse', '--verify', '--quiet', `${ref}^{commit}`).catch((error: unknown) => {
     throw unknown(ref, error);
   });
   const path = `./${basename(file)}`;
   const { stdout } = await git('ls-tree', '--name-only', ref, '--', path);
   return stdout.trim() === '' ? undefined : (await git('cat-file', 'blob', `${ref}:${path}`)).stdout;
+}
+
+function noRepository(folder: string, cause: unknown): PortalError {
+  const isMissing = systemCode(cause) === 'ENOENT';
+  // In any language: "not a git repository", or another owner of the folder.
+  const [why = ''] = ((cause as { stderr?: string }).stderr ?? '').split('\n');
+  return new PortalError(
+    'usage',
+    isMissing ? 'git is not installed' : `git does not open ${folder}: ${why.replace(/^fatal: /, '')}`,
+    {
+      cause,
+      hint: '--against needs portal.yaml in a git repository. Without --against, `portal plan` compares with the running configuration.',
+    },
+  );
 }
 
 const unknown = (ref: string, cause?: unknown): PortalError =>
