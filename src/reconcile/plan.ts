@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { letsInMore } from '../agent/access/addresses.js';
-import { kindOf, relayKey, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
+import { kindOf, relayKey, targetsOf, type RelaySpec, type ServiceSpec } from '../agent/spec.js';
 import type { Desired } from '../config/desired.js';
+import { formatTarget } from '../net/target.js';
+import { expectedAddress } from './expected-address.js';
 
 /**
  * Desired × Active → actions: a pure function, and the core of Portal. A lease *is* its placement (relay, kind, name). All
@@ -28,6 +30,10 @@ export interface Action {
   readonly service: string;
   /** The relay's key: its origin, or `embedded:PORT`. */
   readonly relay: string;
+  /** Where visitors reach it, as far as the configuration says. */
+  readonly address: string;
+  /** Its local services, each once. */
+  readonly targets: readonly string[];
   /** For update and replace: the differing paths below the service (`target`, `name`). */
   readonly changes: readonly string[];
   /** Whether it exposes a service to more people than before (a gate removed or widened, a service opened). */
@@ -124,6 +130,11 @@ function closing(lease: ActiveLease): Action {
   return { kind: 'close', ...subject(lease), changes: [], exposes: false, from: placementKey(lease) };
 }
 
-function subject({ relay, spec }: Placement): { service: string; relay: string } {
-  return { service: spec.service, relay: relayKey(relay) };
+function subject({ relay, spec }: Placement): Pick<Action, 'service' | 'relay' | 'address' | 'targets'> {
+  return {
+    service: spec.service,
+    relay: relayKey(relay),
+    address: expectedAddress({ relay, spec }),
+    targets: targetsOf(spec).map(formatTarget),
+  };
 }

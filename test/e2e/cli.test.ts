@@ -184,8 +184,8 @@ test('plan without an agent opens everything: exits with 3', async () => {
   const { code, stdout, stderr } = await person.run(['plan']);
   expect(code).toBe(3);
   expect(stdout.split('\n').filter(Boolean)).toEqual([
-    '+  web  open  embedded:0',
-    '+  api  open  embedded:0',
+    '+  web  open  https://web.localhost (any port)  -> localhost:3000',
+    '+  api  open  https://api.localhost (any port)  -> localhost:3001',
   ]);
   expect(stderr).toBe('2 to open, 0 to update in place, 0 to close\n');
   const json = await person.run(['plan', '--json']);

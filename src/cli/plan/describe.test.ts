@@ -7,6 +7,8 @@ const action = (kind: Action['kind'], service: string, over: Partial<Action> = {
   kind,
   service,
   relay: 'https://r',
+  address: `https://${service}.r`,
+  targets: ['localhost:3000'],
   changes: [],
   exposes: kind === 'open' || kind === 'replace',
   ...over,
@@ -23,11 +25,28 @@ const ACTIONS = [
 describe('a plan', () => {
   it('has a line for each change, and marks only changes that open a service to more people', () => {
     expect(planLines(ACTIONS, createStyle(false))).toEqual([
-      '+  web    open     https://r',
-      '+  docs   open     https://r',
-      '~  api    update   https://r  target',
-      '~  admin  update   https://r  access  ! opens to more people',
-      '±  db     replace  https://r  name',
+      '+  web    open     https://web.r  -> localhost:3000',
+      '+  docs   open     https://docs.r  -> localhost:3000',
+      '~  api    update   https://api.r  -> localhost:3000  target',
+      '~  admin  update   https://admin.r  -> localhost:3000  access',
+      '                   ! opens to more people',
+      '±  db     replace  https://db.r  -> localhost:3000  name',
+    ]);
+  });
+
+  it('breaks no address, and stays within 80 columns where an address does', () => {
+    const address = `https://${'long'.repeat(14)}.example.com`;
+    const lines = planLines(
+      [
+        action('open', 'web', { address, targets: ['unix:/run/web.sock', 'localhost:3001'] }),
+        action('close', 'db', { relay: 'https://a,https://b', address: 'https://db.a' }),
+      ],
+      createStyle(false),
+    );
+    expect(lines).toEqual([
+      `+  web  open   ${address}`,
+      '               -> unix:/run/web.sock and 1 more',
+      '-  db   close  https://db.a (chain https://a ← https://b)  -> localhost:3000',
     ]);
   });
 
@@ -41,9 +60,9 @@ describe('a plan', () => {
     expect(planMarkdown([action('update', 'a|b`', { changes: ['access'], exposes: true })])).toEqual([
       '**Portal plan:** 0 to open, 1 to update in place, 0 to close',
       '',
-      '| | service | action | relay | changes |',
-      '|---|---|---|---|---|',
-      '| ~ | a\\|b\\` | update | https://r | access ! opens to more people |',
+      '| | service | action | address | target | changes |',
+      '|---|---|---|---|---|---|',
+      '| ~ | a\\|b\\` | update | https://a\\|b\\`.r | localhost:3000 | access ! opens to more people |',
     ]);
     expect(planMarkdown([action('keep', 'same')])).toEqual([
       '**Portal plan:** nothing to change; 1 unchanged',

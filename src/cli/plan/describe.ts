@@ -7,6 +7,10 @@ import { printable, type Paint, type Style } from '../style.js';
 
 type Change = Exclude<Action['kind'], 'keep'>;
 
+/** Of a terminal. */
+const WIDTH = 80;
+const GAP = '  ';
+
 const SIGN: Readonly<Record<Change, string>> = { open: '+', update: '~', replace: '±', close: '-' };
 
 /** Marks a change that opens an existing service to more people. */
@@ -26,17 +30,30 @@ export function summaryOf(actions: readonly Action[]): string {
   return [what, kept].filter(Boolean).join('; ');
 }
 
-/** Formats one line for each change. */
+/** Formats each change: what, where visitors reach it, and its target; more on indented lines where one is too narrow. */
 export function planLines(actions: readonly Action[], style: Style): string[] {
   const changes = changesOf(actions);
-  const rows = changes.map((action) => [
-    SIGN[action.kind as Change],
-    action.service,
-    action.kind,
-    relayName(action.relay),
-    detailOf(action).join('  '),
-  ]);
-  return columns(rows).map((line, index) => paintOf(style, changes[index]!)(line));
+  const heads = columns(
+    changes.map(({ kind, service }) => [SIGN[kind as Change], printable(service), kind, '']),
+  );
+  const indent = Math.max(0, ...heads.map((head) => head.length)) + GAP.length;
+  return changes.flatMap((action, index) => {
+    const head = heads[index]!.padEnd(indent);
+    const lines = filled([addressOf(action), `-> ${targetOf(action)}`, ...detailOf(action)], WIDTH - indent);
+    return lines.map((line, row) => paintOf(style, action)((row === 0 ? head : ' '.repeat(indent)) + line));
+  });
+}
+
+/** Joins parts into lines of at most `width`. No part is broken, so that a URL can be copied. */
+function filled(parts: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + GAP.length + part.length <= width)
+      lines[lines.length - 1] = last + GAP + part;
+    else lines.push(part);
+  }
+  return lines;
 }
 
 /** Formats the plan as a Markdown table, for a comment on a pull request. */
@@ -46,7 +63,8 @@ export function planMarkdown(actions: readonly Action[]): string[] {
       SIGN[action.kind as Change],
       action.service,
       action.kind,
-      relayName(action.relay),
+      addressOf(action),
+      targetOf(action),
       detailOf(action).join(' '),
     ]
       .map(markdownCell)
@@ -54,11 +72,20 @@ export function planMarkdown(actions: readonly Action[]): string[] {
   );
   const table = [
     '',
-    '| | service | action | relay | changes |',
-    '|---|---|---|---|---|',
+    '| | service | action | address | target | changes |',
+    '|---|---|---|---|---|---|',
     ...rows.map((row) => `| ${row} |`),
   ];
   return [`**Portal plan:** ${summaryOf(actions)}`, ...(rows.length > 0 ? table : [])];
+}
+
+/** A chain's address names its first relay alone. */
+function addressOf({ address, relay }: Action): string {
+  return printable(relay.includes(',') ? `${address} (chain ${relayName(relay)})` : address);
+}
+
+function targetOf({ targets: [first = '', ...more] }: Action): string {
+  return printable(more.length === 0 ? first : `${first} and ${more.length} more`);
 }
 
 const changesOf = (actions: readonly Action[]): Action[] => actions.filter(({ kind }) => kind !== 'keep');
