@@ -47,9 +47,11 @@ async function upgrade({
 }: DataDial): Promise<Socket> {
   const way = wayTo(endpoint, relayAddress);
   const isRaw = carrier === 'raw';
-  const socket = isRaw
-    ? await openPlain(way, LIMITS.requestMs, signal)
-    : await openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
+  const opened = isRaw
+    ? openPlain(way, LIMITS.requestMs, signal)
+    : openTls(endpoint, way, resumption, LIMITS.requestMs, signal);
+  // Awaits only a promise: if the system rejects a connection at once, its error comes before an await continues.
+  const socket = opened instanceof Promise ? await opened : opened;
   const head = (): string =>
     [
       `GET ${PATHS.data} HTTP/1.1`,

@@ -110,14 +110,14 @@ export function openPlain(way: Way, ms: number, signal?: AbortSignal): Promise<S
 }
 
 /** The same with TLS. Resumes the session of an earlier connection if the address is known. */
-export async function openTls(
+export function openTls(
   endpoint: RelayEndpoint,
   way: Way,
   resumption: Resumption,
   ms: number,
   signal?: AbortSignal,
-): Promise<TLSSocket> {
-  if (!isStraight(way)) return relayTls(endpoint, await openWay(way, ms, signal));
+): Promise<TLSSocket> | TLSSocket {
+  if (!isStraight(way)) return openWay(way, ms, signal).then((plain) => relayTls(endpoint, plain));
   const socket = secureTo(way.host, way.port, TCP, tlsOptions(endpoint), resumption.session);
   resumption.learn(socket);
   return socket;
