@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { drawScreen } from './picture/draw.mjs';
 
-const COLUMNS = 100;
+const COLUMNS = 112;
 const ROWS = 40;
 const WAIT_MS = 60_000;
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
